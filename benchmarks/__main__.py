@@ -1,0 +1,38 @@
+"""``python -m benchmarks [--quick]``: all figures as a table, and as JSON with ``--out FILE``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+from pathlib import Path
+
+from benchmarks import help_time, memory, pipeline, whole_run
+from benchmarks.figures import Figure, print_figures
+
+
+def main() -> int:
+    """Runs every benchmark in turn."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a tenth of the events")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the figures as JSON")
+    options = parser.parse_args()
+    scale = 10 if options.quick else 1
+    figures: list[Figure] = []
+    for benchmark in (help_time, pipeline, whole_run, memory):
+        sys.stderr.write(f"{benchmark.__name__} ...\n")
+        figures += benchmark.measure(scale)
+    print_figures(figures)
+    if options.out is not None:
+        report = {
+            "python": platform.python_version(),
+            "machine": platform.machine(),
+            "figures": [figure.to_json() for figure in figures],
+        }
+        options.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

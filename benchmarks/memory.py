@@ -1,0 +1,42 @@
+"""Peak memory of a run, which must not grow with the file."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.figures import Figure
+from benchmarks.workload import sandbox, settings_file, track_file
+
+__all__ = ["measure"]
+
+_LIMIT_MB = 150
+
+
+def measure(scale: int) -> list[Figure]:
+    """Peak resident memory for a small file and for a large one, beside the limit."""
+    figures = []
+    for events in (1_000, 200_000 // scale):
+        with (
+            track_file(events) as path,
+            sandbox() as running,
+            settings_file(running) as settings,
+        ):
+            peak = _peak_megabytes(path, settings)
+        name = f"peak memory of a run, {events:,} events"
+        figures.append(Figure(name, peak, "MB", _LIMIT_MB, "limit"))
+    return figures
+
+
+def _peak_megabytes(events: Path, settings: Path) -> float:
+    command = [sys.executable, "-m", "destinations", "run", "kana", "--json"]
+    command += ["--events", str(events), "--settings", str(settings)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise SystemExit(f"the run ended with {process.returncode}")
+    # Linux counts in KiB, macOS in bytes.
+    return usage.ru_maxrss / (1024 if sys.platform != "darwin" else 1024 * 1024)

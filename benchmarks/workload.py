@@ -1,0 +1,56 @@
+"""The events that benchmarks run on, and a sandbox to deliver them to."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from destinations.plugins import RunningSandbox, find_plugin
+
+__all__ = ["ROOT", "example_lines", "sandbox", "settings_file", "track_file"]
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def example_lines() -> list[bytes]:
+    """The lines of the example that are events of Kana's two actions."""
+    lines = (ROOT / "examples" / "events.ndjson").read_bytes().splitlines()
+    return [line for line in lines if b'"track"' in line or b'"identify"' in line]
+
+
+@contextlib.contextmanager
+def track_file(events: int) -> Iterator[Path]:
+    """A file of plain track events of users and features of the sandbox's example account."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "events.ndjson"
+        script = ROOT / "examples" / "make_events.py"
+        command = [sys.executable, str(script), "--out", str(path), "--plain-track", str(events)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        yield path
+
+
+@contextlib.contextmanager
+def sandbox() -> Iterator[RunningSandbox]:
+    """A Kana sandbox in a process of its own."""
+    plugin = find_plugin("kana")
+    if plugin is None:
+        raise SystemExit("install the package first: pip install .")
+    running = plugin.start_sandbox(seed=None)
+    try:
+        yield running
+    finally:
+        running.close()
+
+
+@contextlib.contextmanager
+def settings_file(running: RunningSandbox) -> Iterator[Path]:
+    """A settings file that leads to the sandbox."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "settings.json"
+        path.write_text(json.dumps(dict(running.settings)), encoding="utf-8")
+        yield path

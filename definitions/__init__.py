@@ -1,0 +1,1 @@
+"""Definitions of destinations: one folder of YAML each, no code."""

@@ -1,0 +1,7 @@
+"""``python -m destinations``: the command ``destinations``."""
+
+import sys
+
+from destinations.cli import main
+
+sys.exit(main())

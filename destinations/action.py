@@ -1,0 +1,84 @@
+"""One subscription with its action: from an event to a payload, compiled once."""
+
+from __future__ import annotations
+
+import collections.abc
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from destinations.definition import ActionDefinition, Preset
+from destinations.errors import ResolveError
+from destinations.event import Event
+from destinations.mapping import compile_mapping
+from destinations.outcome import Outcome, Result
+from destinations.request import Answer, CompiledRequest
+from destinations.subscription import compile_fql
+from destinations.validation import compile_schema
+
+__all__ = ["Action", "Call", "Generated", "Generator", "Payload", "Subscription"]
+
+Payload = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request that a generator wants made: its name, and what its templates see as payload."""
+
+    request: str
+    payload: Mapping[str, Any]
+
+
+Generated = collections.abc.Generator[Call, Answer, str]
+"""Calls out, answers in, and at the end one line on what was done. Code without I/O."""
+
+
+class Generator(Protocol):
+    """Plugin code that decides which requests a payload needs."""
+
+    def __call__(self, payload: Payload) -> Generated:
+        """Starts on one payload."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What is done with a payload: one ``request``, or what ``generator`` asks of ``requests``."""
+
+    definition: ActionDefinition
+    requests: Mapping[str, CompiledRequest]
+    generator: Generator | None = None
+
+    @property
+    def batch_size(self) -> int:
+        """How many events one request can carry."""
+        if self.generator is not None:
+            return 1
+        (request,) = self.requests.values()
+        return request.definition.batch_size
+
+
+class Subscription:
+    """An action with the events that it receives and the mapping that makes its payload."""
+
+    def __init__(self, preset: Preset, action: Action) -> None:
+        self.name = preset.name
+        self.action = action
+        self.fql = compile_fql(preset.subscribe)
+        self.mapping = compile_mapping(dict(preset.mapping))
+        self.schema = compile_schema(dict(action.definition.fields))
+        self._unmapped = action.definition.unmapped
+
+    def payload(self, event: Event) -> Payload | Result:
+        """What the mapping makes of an event that matched, or why it ends here."""
+        try:
+            mapped = self.mapping.resolve(event)
+        except ResolveError as error:
+            return Result.invalid(f"the mapping failed: {error}", "PAYLOAD_VALIDATION_FAILED")
+        checked = self.schema.check(mapped)
+        if self._unmapped is not None and self._unmapped.missing not in checked.payload:
+            return Result(Outcome.UNMAPPED, self._unmapped.reason)
+        if checked.errors:
+            errors = tuple(str(error) for error in checked.errors)
+            return Result.invalid("; ".join(errors), "PAYLOAD_VALIDATION_FAILED", errors)
+        return checked.payload

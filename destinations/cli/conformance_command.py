@@ -1,0 +1,5 @@
+"""``destinations conformance``."""
+
+from __future__ import annotations
+
+__all__ = ["command"]

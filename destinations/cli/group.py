@@ -1,0 +1,79 @@
+"""The group of all commands, and the one place where errors become messages and exit codes.
+
+Exit codes: 0 every row delivered, filtered or kept as unmapped; 1 some row invalid, rejected,
+retrying, unknown or dead, or a check that failed; 2 wrong usage, definition, settings or
+credentials; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+import click
+
+from destinations._version import __version__
+from destinations.errors import DestinationsError
+
+__all__ = ["main"]
+
+# Name, module, and the line that --help shows: the module is only loaded when it is called.
+COMMANDS: Final = {
+    "conformance": "Run test vectors made with Segment's runtime.",
+    "explain": "Show every step of one event, and the request that would be sent.",
+    "list": "List the destinations that are installed.",
+    "run": "Deliver a file or stream of events.",
+    "sandbox": "Serve a stand-in for a partner on this machine.",
+    "validate": "Check a definition and report every fault.",
+}
+
+
+class _Commands(click.Group):
+    """Loads a command's module when the command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"destinations.cli.{cmd_name}_command")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Example: destinations run kana --events events.ndjson --sandbox",
+)
+@click.version_option(__version__, prog_name="destinations")
+def cli() -> None:
+    """Deliver Segment events to destinations that are defined as data."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code."""
+    try:
+        # Commands return their exit code; click's own exits (--help) return theirs.
+        result = cli.main(args=arguments, prog_name="destinations", standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("Interrupted.", err=True)
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except DestinationsError as error:
+        click.echo(f"Error: {error}", err=True)
+        return 2
+    except BrokenPipeError:
+        # Whoever read our output has gone (`| head`): nothing is left to say, and nowhere.
+        sys.stderr.close()
+        return 1
+    return result if isinstance(result, int) else 0

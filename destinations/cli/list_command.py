@@ -1,0 +1,54 @@
+"""``destinations list``."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from destinations.definition import load_definition
+from destinations.errors import DefinitionError
+from destinations.plugins import installed
+
+__all__ = ["command"]
+
+
+@click.command("list", epilog="Example: destinations list --json")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
+def command(*, as_json: bool) -> int:
+    """List the destinations that are installed, with their actions."""
+    rows: list[dict[str, object]] = []
+    broken = False
+    for slug, folder in installed():
+        try:
+            definition = load_definition(folder)
+        except DefinitionError as error:
+            broken = True
+            click.echo(f"{slug}: cannot be loaded\n{error}", err=True)
+            continue
+        rows.append(
+            {
+                "slug": slug,
+                "name": definition.name,
+                "version": definition.version,
+                "actions": list(definition.actions),
+                "description": definition.description,
+            }
+        )
+    if as_json:
+        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+    else:
+        _print_table(rows)
+    return 2 if broken else 0
+
+
+def _print_table(rows: list[dict[str, object]]) -> None:
+    from rich.console import Console  # noqa: PLC0415 - slow to import, and not needed for JSON
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table("destination", "name", "version", "actions", box=None, pad_edge=False)
+    for row in rows:
+        actions = row["actions"]
+        assert isinstance(actions, list)  # noqa: S101 - made above
+        table.add_row(str(row["slug"]), str(row["name"]), str(row["version"]), ", ".join(actions))
+    Console().print(table)

@@ -1,0 +1,48 @@
+"""What several commands do first: find a destination, read its settings, compile it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from destinations.definition import DestinationDefinition, load_definition
+from destinations.definition.document import Document
+from destinations.destination import Destination
+from destinations.plugins import Plugin, find_folder, find_plugin
+from destinations.settings import check_settings, read_settings
+
+__all__ = ["destination_argument", "open_definition", "open_destination", "settings_option"]
+
+destination_argument = click.argument("destination", metavar="DESTINATION")
+
+settings_option = click.option(
+    "--settings",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="YAML or JSON with the settings; ${NAME} in it is taken from the environment.",
+)
+
+
+def open_definition(name: str) -> tuple[DestinationDefinition, Plugin | None]:
+    """The checked definition of DESTINATION, and its plugin if it has one."""
+    definition = load_definition(find_folder(name))
+    return definition, find_plugin(definition.slug)
+
+
+def open_destination(
+    definition: DestinationDefinition,
+    plugin: Plugin | None,
+    settings: Path | None,
+    overrides: Mapping[str, str] | None = None,
+) -> Destination:
+    """The destination, bound to the settings of a file; ``overrides`` win over the file."""
+    if settings is None:
+        document = Document("settings (--settings FILE)", {}, {})
+    else:
+        document = read_settings(settings, os.environ)
+    merged = Document(document.name, {**document.data, **(overrides or {})}, document.lines)
+    checked = check_settings(definition, merged)
+    return Destination(definition, checked, plugin.generators if plugin is not None else {})

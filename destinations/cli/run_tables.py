@@ -1,0 +1,112 @@
+"""How a run is reported: the ledger as tables for people, and as an object for machines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from destinations.outcome import Outcome
+from destinations.runner import Report
+from destinations.secrets import Masker
+
+__all__ = ["as_json_object", "print_holdings", "print_report"]
+
+
+def as_json_object(report: Report, masker: Masker) -> dict[str, Any]:
+    """The report as JSON: every outcome has its key, also those that did not occur."""
+    ledger = report.ledger
+    found: dict[str, Any] = {
+        "lines": report.lines,
+        "empty": report.empty,
+        "rows": ledger.rows,
+        "outcomes": {outcome.value: ledger.outcomes[outcome] for outcome in Outcome},
+        "by_action": {
+            action: {outcome.value: count for outcome in Outcome if (count := counts[outcome])}
+            for action, counts in sorted(ledger.by_action.items())
+        },
+        "requests": report.requests,
+        "seconds": round(report.seconds, 3),
+    }
+    if report.stopped is not None:
+        found["stopped"] = report.stopped.why
+        found["line"] = report.stopped.line
+        found["message"] = masker.text(report.stopped.message)
+    return found
+
+
+def print_report(report: Report, masker: Masker, *, to_stderr: bool) -> None:
+    """The ledger by action and outcome, with totals, and why rows were not delivered."""
+    console = Console(stderr=to_stderr, highlight=False)
+    ledger = report.ledger
+    shown = [outcome for outcome in Outcome if ledger.outcomes[outcome]]
+    table = Table(title="Ledger", title_justify="left", title_style="bold", show_footer=True)
+    table.add_column("action", footer="total")
+    for outcome in shown:
+        total = f"{ledger.outcomes[outcome]:,}"
+        table.add_column(outcome.value, footer=total, justify="right")
+    table.add_column("rows", footer=f"{ledger.rows:,}", justify="right")
+    for action, counts in sorted(ledger.by_action.items()):
+        cells = [f"{counts[outcome]:,}" if counts[outcome] else "" for outcome in shown]
+        table.add_row(action, *cells, f"{sum(counts.values()):,}")
+    console.print(table)
+    console.print(_sum(report))
+    rate = f"{report.lines / report.seconds:,.0f} lines a second" if report.seconds else ""
+    console.print(f"{report.requests:,} requests in {report.seconds:.2f} s, {rate}\n")
+    if ledger.reasons:
+        reasons = Table(
+            title="Why not delivered",
+            title_justify="left",
+            title_style="bold",
+            box=None,
+            pad_edge=False,
+        )
+        for heading in ("outcome", "rows", "first line", "reason there"):
+            right = heading in {"rows", "first line"}
+            reasons.add_column(heading, justify="right" if right else "left")
+        for reason in ledger.reasons:
+            reasons.add_row(
+                reason.outcome.value,
+                f"{reason.count:,}",
+                f"{reason.first_line:,}",
+                _escape(masker.text(reason.example)),
+            )
+        console.print(reasons)
+
+
+def _sum(report: Report) -> str:
+    """The sentence that shows that nothing is missing from the account."""
+    rows, entries = report.ledger.rows, report.lines - report.empty
+    text = f"{report.lines:,} lines read"
+    if report.empty:
+        text += f", {report.empty:,} of them empty"
+    if rows == entries:
+        return f"{text}: {rows:,} rows, one for each."
+    return f"{text}: {rows:,} rows, one for each event and subscription that took it."
+
+
+def _escape(text: str) -> str:
+    """``text`` without anything that rich would read as markup, or a terminal as a command."""
+    from rich.markup import escape  # noqa: PLC0415 - its name is clearer here than at the top
+
+    printable = "".join(character if character.isprintable() else "�" for character in text)
+    return escape(printable)
+
+
+def print_holdings(
+    tables: Sequence[tuple[str, Sequence[str], Sequence[Sequence[str]]]], *, to_stderr: bool
+) -> None:
+    """What the sandbox holds after the run."""
+    console = Console(stderr=to_stderr, highlight=False)
+    for title, columns, rows in tables:
+        table = Table(
+            title=f"\n{title}", title_justify="left", title_style="bold", box=None, pad_edge=False
+        )
+        for number, column in enumerate(columns):
+            right = bool(rows) and rows[0][number].replace(",", "").lstrip("-").isdigit()
+            table.add_column(column, justify="right" if right else "left")
+        for row in rows:
+            table.add_row(*map(_escape, row))
+        console.print(table)

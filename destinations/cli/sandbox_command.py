@@ -1,0 +1,69 @@
+"""``destinations sandbox``."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from destinations.cli.opening import destination_argument, open_definition
+from destinations.errors import UsageError
+
+__all__ = ["command"]
+
+
+@click.command(
+    "sandbox", epilog="Example: destinations sandbox kana --port 4000 --db account.sqlite"
+)
+@destination_argument
+@click.option(
+    "--seed",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="What it holds at first, as YAML.",
+)
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, help="0, the default, takes a free one."
+)
+@click.option(
+    "--db",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Keep its state in this SQLite file.",
+)
+@click.option(
+    "--api",
+    default="current",
+    metavar="NAME",
+    help="Which API it speaks; for kana: current, documented.",
+)
+def command(destination: str, seed: Path | None, port: int, db: Path | None, api: str) -> int:
+    """Serve a stand-in for the partner of DESTINATION on this machine until stopped.
+
+    Prints one JSON line with the settings that lead to it (url, apiKey, ...) when it is ready.
+    """
+    definition, plugin = open_definition(destination)
+    if plugin is None:
+        msg = f"{definition.name} has no sandbox: no plugin is installed for it"
+        raise UsageError(msg)
+    stopped = threading.Event()
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        stopped.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    sandbox = plugin.start_sandbox(seed=seed, port=port, db=db, api=api)
+    try:
+        click.echo(json.dumps({"url": sandbox.url, **sandbox.settings}))
+        while not stopped.wait(1.0):
+            if not sandbox.is_running():
+                msg = "the sandbox ended by itself"
+                raise UsageError(msg)
+    finally:
+        sandbox.close()
+    return 0

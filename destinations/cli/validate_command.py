@@ -1,0 +1,56 @@
+"""``destinations validate``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import click
+
+from destinations.cli.opening import destination_argument
+from destinations.definition import check_folder, load_definition
+from destinations.errors import Fault
+from destinations.plugins import find_folder, find_plugin
+
+__all__ = ["command"]
+
+
+@click.command("validate", epilog="Example: destinations validate ./my-destination")
+@destination_argument
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array of the faults.")
+def command(destination: str, *, as_json: bool) -> int:
+    """Check the definition of DESTINATION and report every fault with file, line and path.
+
+    DESTINATION is the name of an installed destination or a folder. Exits 2 if anything is wrong.
+    """
+    folder = find_folder(destination)
+    faults = list(check_folder(folder))
+    if not faults:
+        faults += _generators(destination)
+    if as_json:
+        click.echo(json.dumps([asdict(fault) for fault in faults], indent=2, ensure_ascii=False))
+    elif faults:
+        for fault in faults:
+            click.echo(str(fault))
+        click.echo(
+            f"{len(faults)} fault{'s' if len(faults) != 1 else ''} in {destination}.", err=True
+        )
+    else:
+        definition = load_definition(folder)
+        click.echo(
+            f"{definition.name} {definition.version} is valid: {len(definition.actions)} actions, "
+            f"{len(definition.requests)} requests, {len(definition.presets)} presets."
+        )
+    return 2 if faults else 0
+
+
+def _generators(destination: str) -> list[Fault]:
+    """Generators that the definition names and no plugin has: code is found when it is needed."""
+    definition = load_definition(find_folder(destination))
+    plugin = find_plugin(definition.slug)
+    known = plugin.generators if plugin is not None else {}
+    return [
+        Fault(f"no installed plugin has the generator {name!r}", "/perform/generator", slug)
+        for slug, action in definition.actions.items()
+        if (name := action.perform.generator) is not None and name not in known
+    ]

@@ -1,0 +1,45 @@
+"""Definitions as data: YAML folders, their checks, and the typed model."""
+
+from destinations.definition.loader import check_folder, is_definition, load_definition
+from destinations.definition.model import (
+    ActionDefinition,
+    AnswerRule,
+    Authentication,
+    DestinationDefinition,
+    ErrorClass,
+    ErrorCondition,
+    ErrorRule,
+    GraphQLDefinition,
+    Perform,
+    Preset,
+    Refusal,
+    RequestDefinition,
+    RestDefinition,
+    RetryPolicy,
+    Timeouts,
+    TransportDefinition,
+    Unmapped,
+)
+
+__all__ = [
+    "ActionDefinition",
+    "AnswerRule",
+    "Authentication",
+    "DestinationDefinition",
+    "ErrorClass",
+    "ErrorCondition",
+    "ErrorRule",
+    "GraphQLDefinition",
+    "Perform",
+    "Preset",
+    "Refusal",
+    "RequestDefinition",
+    "RestDefinition",
+    "RetryPolicy",
+    "Timeouts",
+    "TransportDefinition",
+    "Unmapped",
+    "check_folder",
+    "is_definition",
+    "load_definition",
+]

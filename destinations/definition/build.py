@@ -1,0 +1,160 @@
+"""Turns checked documents into the typed definition. Knows the YAML's names, finds no faults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from destinations.definition.model import (
+    ActionDefinition,
+    AnswerRule,
+    Authentication,
+    DestinationDefinition,
+    ErrorCondition,
+    ErrorRule,
+    GraphQLDefinition,
+    Perform,
+    Preset,
+    Refusal,
+    RequestDefinition,
+    RestDefinition,
+    RetryPolicy,
+    Timeouts,
+    TransportDefinition,
+    Unmapped,
+)
+
+__all__ = ["build_action", "build_destination"]
+
+_CATALOG_KEYS = (
+    "id",
+    "website",
+    "maintainer",
+    "categories",
+    "connectionModes",
+    "documentation",
+)
+
+
+def build_destination(
+    data: Mapping[str, Any], actions: Mapping[str, ActionDefinition]
+) -> DestinationDefinition:
+    """The definition that ``destination.yaml`` (``data``) and its actions make."""
+    events = data.get("events", {})
+    return DestinationDefinition(
+        name=data["name"],
+        slug=data["slug"],
+        version=data["version"],
+        description=data["description"],
+        settings=data["settings"],
+        transport=_transport(data["transport"]),
+        requests={name: _request(name, spec) for name, spec in data["requests"].items()},
+        actions=actions,
+        presets=tuple(_preset(spec, actions) for spec in data.get("presets", ())),
+        error_rules=_error_rules(data),
+        required_event_fields=tuple(events.get("requires", ())),
+        integrations_key=events.get("integrationsKey", data["name"]),
+        authentication=_authentication(data.get("authentication")),
+        catalog={key: data[key] for key in _CATALOG_KEYS if key in data},
+    )
+
+
+def build_action(data: Mapping[str, Any]) -> ActionDefinition:
+    """The definition that one action's file makes."""
+    perform = data["perform"]
+    unmapped = data.get("unmapped")
+    return ActionDefinition(
+        slug=data["slug"],
+        title=data["title"],
+        description=data["description"],
+        fields=data["fields"],
+        perform=Perform(
+            request=perform.get("request"),
+            generator=perform.get("generator"),
+            requests=tuple(perform.get("requests", ())),
+        ),
+        method=data.get("method"),
+        default_subscription=data.get("defaultSubscription"),
+        unmapped=None if unmapped is None else Unmapped(unmapped["missing"], unmapped["reason"]),
+    )
+
+
+def _transport(data: Mapping[str, Any]) -> TransportDefinition:
+    timeout, retry = data["timeout"], data["retry"]
+    return TransportDefinition(
+        url=data.get("url"),
+        headers=data.get("headers", {}),
+        timeouts=Timeouts(timeout["connect"], timeout["read"], timeout["total"]),
+        retry=RetryPolicy(
+            attempts=retry["attempts"],
+            base=retry["backoff"]["base"],
+            cap=retry["backoff"]["cap"],
+            max_retry_after=retry.get("maxRetryAfter", 60),
+            deadline=retry["deadline"],
+        ),
+        concurrency=data.get("concurrency", 4),
+    )
+
+
+def _request(name: str, data: Mapping[str, Any]) -> RequestDefinition:
+    call: GraphQLDefinition | RestDefinition
+    if "graphql" in data:
+        graphql = data["graphql"]
+        call = GraphQLDefinition(graphql["document"], graphql.get("variables", {}))
+    else:
+        call = RestDefinition(**data["rest"])
+    return RequestDefinition(
+        name=name,
+        description=data["description"],
+        idempotent=data["idempotent"],
+        call=call,
+        batch_size=data.get("batch", {}).get("size", 1),
+        expect=data.get("expect"),
+        refusals=tuple(
+            Refusal(refusal["when"], refusal["message"]) for refusal in data.get("refusals", ())
+        ),
+        answers=tuple(
+            AnswerRule(answer["name"], _condition(answer["when"]))
+            for answer in data.get("answers", ())
+        ),
+        error_rules=_error_rules(data),
+        example=data.get("example"),
+    )
+
+
+def _error_rules(data: Mapping[str, Any]) -> tuple[ErrorRule, ...]:
+    return tuple(
+        ErrorRule(
+            when=_condition(rule["when"]),
+            error_class=rule["class"],
+            retryable=rule["retryable"],
+            nothing_applied=rule["nothingApplied"],
+            description=rule.get("description", ""),
+        )
+        for rule in data.get("errorRules", ())
+    )
+
+
+def _condition(data: Mapping[str, Any]) -> ErrorCondition:
+    status = data.get("status")
+    if status is not None and not isinstance(status, list):
+        status = [status]
+    return ErrorCondition(
+        status=None if status is None else tuple(status),
+        code=data.get("code"),
+        exception=data.get("exception"),
+        message=data.get("message"),
+        body=data.get("body"),
+    )
+
+
+def _preset(data: Mapping[str, Any], actions: Mapping[str, ActionDefinition]) -> Preset:
+    action = actions[data["partnerAction"]]
+    mapping = data.get("mapping", action.default_mapping)
+    return Preset(data["name"], action.slug, data["subscribe"], mapping)
+
+
+def _authentication(data: Mapping[str, Any] | None) -> Authentication | None:
+    if data is None:
+        return None
+    return Authentication(data["scheme"], tuple(data["fields"]), data["test"])

@@ -1,0 +1,148 @@
+"""Finds every fault of a definition that its schema cannot: references, FQL, mappings, GraphQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from destinations.definition.document import Document, pointer
+from destinations.definition.graphql_document import check_operation
+from destinations.errors import DefinitionError, Fault
+from destinations.mapping import compile_value
+from destinations.subscription import check_fql
+from destinations.validation import compile_schema
+
+__all__ = ["check_action", "check_destination"]
+
+
+def check_destination(document: Document, actions: Mapping[str, Document]) -> Iterator[Fault]:
+    """Yields the faults of ``destination.yaml``, given the actions' documents by slug."""
+    data = document.data
+    yield from _settings(document)
+    for place, value in _mappings(data):
+        yield from mapping_faults(document, place, value)
+    for name, request in data["requests"].items():
+        if "graphql" in request:
+            place = pointer("requests", name, "graphql")
+            for message in check_operation(
+                request["graphql"]["document"],
+                variables=request["graphql"].get("variables", {}),
+            ):
+                yield document.fault(place + "/document", message)
+        if "url" not in request.get("rest", {}) and "url" not in data["transport"]:
+            yield document.fault(pointer("requests", name), "has no url, and transport has none")
+        yield from _schema(document, pointer("requests", name, "expect"), request.get("expect"))
+        for index, refusal in enumerate(request.get("refusals", ())):
+            place = pointer("requests", name, "refusals", index, "when")
+            yield from _schema(document, place, refusal["when"])
+    yield from _authentication(document)
+    for index, preset in enumerate(data.get("presets", ())):
+        if preset["partnerAction"] not in actions:
+            known = ", ".join(sorted(actions)) or "none"
+            yield document.fault(
+                pointer("presets", index, "partnerAction"),
+                f"there is no action {preset['partnerAction']!r}; there are: {known}",
+            )
+        yield from _fql(document, pointer("presets", index, "subscribe"), preset["subscribe"])
+        if "mapping" in preset:
+            place = pointer("presets", index, "mapping")
+            yield from mapping_faults(document, place, preset["mapping"])
+
+
+def check_action(document: Document, requests: Mapping[str, Any]) -> Iterator[Fault]:
+    """Yields the faults of one action's file, given the destination's requests."""
+    data = document.data
+    perform = data["perform"]
+    named = [("/perform/request", perform["request"])] if "request" in perform else []
+    named += [
+        (pointer("perform", "requests", index), name)
+        for index, name in enumerate(perform.get("requests", ()))
+    ]
+    for place, name in named:
+        if name not in requests:
+            known = ", ".join(requests)
+            yield document.fault(place, f"there is no request {name!r}; there are: {known}")
+    if "defaultSubscription" in data:
+        yield from _fql(document, "/defaultSubscription", data["defaultSubscription"])
+    properties = data["fields"]["properties"]
+    for key, spec in properties.items():
+        if "default" in spec:
+            place = pointer("fields", "properties", key, "default")
+            yield from mapping_faults(document, place, spec["default"])
+    for index, key in enumerate(data["fields"].get("required", ())):
+        if key not in properties:
+            yield document.fault(
+                pointer("fields", "required", index), f"there is no field {key!r} to require"
+            )
+    unmapped = data.get("unmapped")
+    if unmapped is not None and unmapped["missing"] not in properties:
+        yield document.fault("/unmapped/missing", f"there is no field {unmapped['missing']!r}")
+    yield from _schema(document, "/fields", data["fields"])
+
+
+def mapping_faults(document: Document, place: str, value: object) -> Iterator[Fault]:
+    """The faults of one mapping value; what would fail only when reached counts as well."""
+    try:
+        compiled = compile_value(value)
+    except DefinitionError as error:
+        for fault in error.faults:
+            yield document.fault(place + fault.path, fault.message)
+        return
+    for fault in compiled.warnings:
+        yield document.fault(place + fault.path, fault.message)
+
+
+def _mappings(data: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    transport = data["transport"]
+    if "url" in transport:
+        yield "/transport/url", transport["url"]
+    yield "/transport/headers", transport.get("headers", {})
+    for name, request in data["requests"].items():
+        if "graphql" in request:
+            place = pointer("requests", name, "graphql", "variables")
+            yield place, request["graphql"].get("variables", {})
+        for key, value in request.get("rest", {}).items():
+            yield pointer("requests", name, "rest", key), value
+        for index, refusal in enumerate(request.get("refusals", ())):
+            yield pointer("requests", name, "refusals", index, "message"), refusal["message"]
+
+
+def _settings(document: Document) -> Iterator[Fault]:
+    settings = document.data["settings"]
+    for index, key in enumerate(settings.get("required", ())):
+        if key not in settings["properties"]:
+            yield document.fault(
+                pointer("settings", "required", index), f"there is no setting {key!r} to require"
+            )
+    yield from _schema(document, "/settings", settings)
+
+
+def _authentication(document: Document) -> Iterator[Fault]:
+    authentication = document.data.get("authentication")
+    if authentication is None:
+        return
+    settings = document.data["settings"]["properties"]
+    for index, key in enumerate(authentication["fields"]):
+        if key not in settings:
+            yield document.fault(
+                pointer("authentication", "fields", index), f"there is no setting {key!r}"
+            )
+    if authentication["test"] not in document.data["requests"]:
+        yield document.fault(
+            "/authentication/test", f"there is no request {authentication['test']!r}"
+        )
+
+
+def _fql(document: Document, place: str, text: str) -> Iterator[Fault]:
+    for fault in check_fql(text):
+        yield document.fault(place, f"at character {fault.position + 1}: {fault.message}")
+
+
+def _schema(document: Document, place: str, schema: object) -> Iterator[Fault]:
+    if not isinstance(schema, dict):
+        return
+    try:
+        compile_schema(schema)
+    except DefinitionError as error:
+        for fault in error.faults:
+            yield document.fault(place + fault.path, fault.message)

@@ -1,0 +1,130 @@
+"""Reads YAML and JSON documents together with the line of every value.
+
+JSON is read as the YAML it is, so both report faults the same way. Keys that occur twice are
+refused: the second would silently win.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from destinations.errors import DefinitionError, Fault
+
+__all__ = ["Document", "pointer", "read_document"]
+
+_MAX_DEPTH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Parsed data and where each part of it stands.
+
+    ``lines`` maps JSON pointers (``""`` is the whole document) to lines, from 1.
+    """
+
+    name: str
+    data: Any
+    lines: Mapping[str, int]
+
+    def fault(self, path: str, message: str) -> Fault:
+        """A fault at ``path``, with the line of that value or of the closest one around it."""
+        place = path
+        while place and place not in self.lines:
+            place = place.rpartition("/")[0]
+        return Fault(message, path=path, file=self.name, line=self.lines.get(place, 1))
+
+
+def pointer(*parts: object) -> str:
+    """The JSON pointer (RFC 6901) of a sequence of keys and indices."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+class _Reader:
+    """Turns YAML's node graph into plain data; collects faults instead of stopping at the first."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.lines: dict[str, int] = {}
+        self.faults: list[Fault] = []
+        self._constructor = yaml.constructor.SafeConstructor()
+
+    def value(self, node: yaml.Node, path: str, depth: int = 0) -> Any:
+        self.lines[path] = node.start_mark.line + 1
+        if depth > _MAX_DEPTH:
+            self._fault(node, path, f"nested more than {_MAX_DEPTH} levels deep")
+            return None
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, path, depth)
+        if isinstance(node, yaml.SequenceNode):
+            return [
+                self.value(item, path + pointer(index), depth + 1)
+                for index, item in enumerate(node.value)
+            ]
+        return self._scalar(node, path)
+
+    def _mapping(self, node: yaml.MappingNode, path: str, depth: int) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key = self._key(key_node, path)
+            place = path + pointer(key)
+            if key in result:
+                self._fault(key_node, place, f"the key {key!r} occurs twice")
+            result[key] = self.value(value_node, place, depth + 1)
+            # A fault of a value is looked for at its key: that is where a block value begins.
+            self.lines[place] = key_node.start_mark.line + 1
+        return result
+
+    def _key(self, node: yaml.Node, path: str) -> str:
+        if not isinstance(node, yaml.ScalarNode):
+            self._fault(node, path, "a key must be text")
+            return ""
+        return str(node.value)
+
+    def _scalar(self, node: yaml.Node, path: str) -> Any:
+        if node.tag == "tag:yaml.org,2002:timestamp":
+            return str(node.value)  # JSON has no dates; an unquoted one is meant as text
+        try:
+            value = self._constructor.construct_object(node)
+        except (yaml.YAMLError, ValueError) as error:
+            self._fault(node, path, f"cannot be read: {getattr(error, 'problem', error)}")
+            return None
+        if isinstance(value, float) and not math.isfinite(value):
+            self._fault(node, path, "must be a finite number")
+        elif not isinstance(value, str | int | float | bool | None):
+            self._fault(node, path, f"must be a JSON value, not {type(value).__name__}")
+        return value
+
+    def _fault(self, node: yaml.Node, path: str, message: str) -> None:
+        line = node.start_mark.line + 1
+        self.faults.append(Fault(message, path=path, file=self.name, line=line))
+
+
+def read_document(text: str, name: str) -> Document:
+    """Parses ``text`` (YAML or JSON); ``name`` is the file's name for messages.
+
+    Raises `DefinitionError` with every fault that reading alone can find.
+    """
+    try:
+        # Aliases are refused: they can make a small file expand without bound.
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
+            raise DefinitionError([Fault("YAML aliases (*name) are not supported", file=name)])
+        node = yaml.compose(text, yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        line = None if mark is None else mark.line + 1
+        problem = error.problem or "cannot be read"
+        raise DefinitionError([Fault(f"not YAML: {problem}", file=name, line=line)]) from None
+    except (yaml.YAMLError, RecursionError) as error:
+        raise DefinitionError([Fault(f"not YAML: {error}", file=name)]) from None
+    if node is None:
+        raise DefinitionError([Fault("the file is empty", file=name, line=1)])
+    reader = _Reader(name)
+    data = reader.value(node, "")
+    if reader.faults:
+        raise DefinitionError(reader.faults)
+    return Document(name=name, data=data, lines=reader.lines)

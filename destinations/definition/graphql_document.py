@@ -1,0 +1,147 @@
+"""GraphQL operations of a definition: checked when loaded, and repeated under aliases for batches.
+
+A definition writes one operation with one root field. To send many events in one request, the
+field is repeated under the aliases ``e0``, ``e1``, ... and each variable ``$x`` becomes ``$x_0``,
+``$x_1``, ... Mutations of one document run one after another (GraphQL specification, 6.2.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import dataclass
+from functools import lru_cache
+
+import graphql
+
+__all__ = ["Operation", "alias", "check_operation", "parse_operation", "variable_name"]
+
+# Stands for the event's index in a selection; no GraphQL source can hold this character.
+_INDEX = "\x00"
+
+
+def alias(index: int) -> str:
+    """The alias of the event at ``index`` of a batch."""
+    return f"e{index}"
+
+
+def variable_name(name: str, index: int | str) -> str:
+    """The name of a variable for the event at ``index`` of a batch."""
+    return f"{name}_{index}"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation, split so that it can be repeated: ``kind`` is query or mutation.
+
+    ``variables`` holds (name, type) pairs; ``selection`` is the root field as text, with a mark
+    behind the name of each variable where the index of an event goes.
+    """
+
+    kind: str
+    name: str
+    root_field: str
+    variables: tuple[tuple[str, str], ...]
+    selection: str
+
+    def document(self, size: int) -> str:
+        """The text that runs the operation ``size`` times, each under its alias."""
+        return _repeat(self, size)
+
+
+@lru_cache(maxsize=4096)
+def _repeat(operation: Operation, size: int) -> str:
+    declarations = ", ".join(
+        f"${variable_name(name, index)}: {type_}"
+        for index in range(size)
+        for name, type_ in operation.variables
+    )
+    fields = "\n".join(
+        f"{alias(index)}: {operation.selection.replace(_INDEX, str(index))}"
+        for index in range(size)
+    )
+    head = f"{operation.kind} {operation.name}" + (f"({declarations})" if declarations else "")
+    return f"{head} {{\n{fields}\n}}"
+
+
+def parse_operation(document: str) -> Operation:
+    """Splits a document that `check_operation` has passed."""
+    (definition,) = graphql.parse(document, no_location=True).definitions
+    assert isinstance(definition, graphql.OperationDefinitionNode)  # noqa: S101 - for the types
+    (field,) = definition.selection_set.selections
+    assert isinstance(field, graphql.FieldNode)  # noqa: S101 - for the types
+    return Operation(
+        kind=definition.operation.value,
+        name=definition.name.value if definition.name else "Operation",
+        root_field=field.name.value,
+        variables=tuple(
+            (variable.variable.name.value, graphql.print_ast(variable.type))
+            for variable in definition.variable_definitions or ()
+        ),
+        selection=graphql.print_ast(graphql.visit(field, _Numbered())),
+    )
+
+
+class _Numbered(graphql.Visitor):
+    """Gives every variable the name that it has for one event of a batch."""
+
+    def enter_variable(self, node: graphql.VariableNode, *_: object) -> graphql.VariableNode:
+        name = variable_name(node.name.value, _INDEX)
+        return graphql.VariableNode(name=graphql.NameNode(value=name))
+
+
+class _Used(graphql.Visitor):
+    """Collects the variables that a selection uses, and whether it uses fragments."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.variables: set[str] = set()
+        self.fragments = False
+
+    def enter_variable(self, node: graphql.VariableNode, *_: object) -> None:
+        self.variables.add(node.name.value)
+
+    def enter_fragment_spread(self, *_: object) -> None:
+        self.fragments = True
+
+
+def check_operation(document: str, variables: Mapping[str, object]) -> Iterator[str]:
+    """Yields what is wrong with a document, given the variables that the definition maps."""
+    try:
+        definitions = graphql.parse(document).definitions
+    except graphql.GraphQLSyntaxError as error:
+        line = error.locations[0].line if error.locations else 1
+        yield f"line {line} of the document: {error.message}"
+        return
+    operation = definitions[0]
+    if len(definitions) != 1 or not isinstance(operation, graphql.OperationDefinitionNode):
+        yield "must hold exactly one operation and no fragments"
+        return
+    if operation.operation is graphql.OperationType.SUBSCRIPTION:
+        yield "must be a query or a mutation"
+    fields = operation.selection_set.selections
+    if len(fields) != 1 or not isinstance(fields[0], graphql.FieldNode) or fields[0].alias:
+        yield "must select exactly one root field, without an alias"
+        return
+    used = _Used()
+    graphql.visit(fields[0], used)
+    if used.fragments:
+        yield "must not use fragments"
+    declared = {
+        variable.variable.name.value: variable for variable in operation.variable_definitions or ()
+    }
+    yield from _check_variables(declared, used.variables, variables.keys())
+
+
+def _check_variables(
+    declared: Mapping[str, graphql.VariableDefinitionNode], used: set[str], mapped: Set[str]
+) -> Iterator[str]:
+    for name in sorted(used - declared.keys()):
+        yield f"uses ${name} without declaring it"
+    for name in sorted(declared.keys() - used):
+        yield f"declares ${name} but does not use it"
+    for name in sorted(mapped - declared.keys()):
+        yield f"variables has {name!r}, which the operation does not declare"
+    for name in sorted(declared.keys() - mapped):
+        node = declared[name]
+        if isinstance(node.type, graphql.NonNullTypeNode) and node.default_value is None:
+            yield f"needs the variable {name!r}; add it to variables"

@@ -1,0 +1,246 @@
+"""A destination as data: what its YAML says, checked and typed, nothing compiled yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+__all__ = [
+    "ActionDefinition",
+    "AnswerRule",
+    "Authentication",
+    "DestinationDefinition",
+    "ErrorClass",
+    "ErrorCondition",
+    "ErrorRule",
+    "GraphQLDefinition",
+    "Perform",
+    "Preset",
+    "Refusal",
+    "RequestDefinition",
+    "RestDefinition",
+    "RetryPolicy",
+    "Timeouts",
+    "TransportDefinition",
+    "Unmapped",
+]
+
+JsonSchema = Mapping[str, Any]
+ErrorClass = Literal[
+    "authentication",
+    "permission",
+    "not_found",
+    "invalid",
+    "conflict",
+    "rate_limit",
+    "timeout",
+    "unavailable",
+    "internal",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds: to connect, between two reads, and for a whole request with its answer."""
+
+    connect: float
+    read: float
+    total: float
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """When and how often a request is sent again; all times in seconds.
+
+    ``attempts`` counts the first one. No attempt starts later than ``deadline`` after the first,
+    or after the start of an outage of the partner.
+    """
+
+    attempts: int
+    base: float
+    cap: float
+    max_retry_after: float
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True)
+class TransportDefinition:
+    """What all requests have in common; ``url`` and ``headers`` are mappings."""
+
+    url: object
+    headers: Mapping[str, object]
+    timeouts: Timeouts
+    retry: RetryPolicy
+    concurrency: int
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorCondition:
+    """All that is not None must hold. ``status`` holds codes (429) and classes (``5xx``)."""
+
+    status: tuple[int | str, ...] | None = None
+    code: str | None = None
+    exception: str | None = None
+    message: str | None = None
+    body: JsonSchema | None = None
+
+    def __str__(self) -> str:
+        parts = [] if self.status is None else [f"status {' or '.join(map(str, self.status))}"]
+        parts += [
+            f"{name} {value}"
+            for name, value in (("code", self.code), ("exception", self.exception))
+            if value is not None
+        ]
+        parts += [] if self.message is None else [f"message like {self.message}"]
+        parts += [] if self.body is None else ["a body that fits"]
+        return " and ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRule:
+    """How one kind of error is read.
+
+    ``retryable``: the same request may succeed later. ``nothing_applied``: the error proves that
+    the request changed nothing, so even one that is not idempotent may be sent again.
+    """
+
+    when: ErrorCondition
+    error_class: ErrorClass
+    retryable: bool
+    nothing_applied: bool
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRule:
+    """An error that is an answer: the action's generator receives it under ``name``."""
+
+    name: str
+    when: ErrorCondition
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An answer without an error that says no for good; ``message`` is a mapping on ``answer``."""
+
+    when: JsonSchema
+    message: object
+
+
+@dataclass(frozen=True, slots=True)
+class GraphQLDefinition:
+    """One operation with one root field, and its variables as mappings."""
+
+    document: str
+    variables: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class RestDefinition:
+    """An HTTP call; everything but the method is a mapping. At most one of ``json``, ``form``."""
+
+    method: str
+    url: object = None
+    query: Mapping[str, object] = field(default_factory=dict)
+    headers: Mapping[str, object] = field(default_factory=dict)
+    json: object = None
+    form: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestDefinition:
+    """One named request; ``call`` is its GraphQL or REST part, ``example`` an answer to it."""
+
+    name: str
+    description: str
+    idempotent: bool
+    call: GraphQLDefinition | RestDefinition
+    batch_size: int = 1
+    expect: JsonSchema | None = None
+    refusals: tuple[Refusal, ...] = ()
+    answers: tuple[AnswerRule, ...] = ()
+    error_rules: tuple[ErrorRule, ...] = ()
+    example: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unmapped:
+    """A payload without the field ``missing`` ends as ``unmapped``, with this reason."""
+
+    missing: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Perform:
+    """One request, or the requests that a generator of the plugin may make."""
+
+    request: str | None = None
+    generator: str | None = None
+    requests: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ActionDefinition:
+    """One action: its fields (JSON Schema; each default is a mapping) and what it performs."""
+
+    slug: str
+    title: str
+    description: str
+    fields: JsonSchema
+    perform: Perform
+    method: str | None = None
+    default_subscription: str | None = None
+    unmapped: Unmapped | None = None
+
+    @property
+    def default_mapping(self) -> dict[str, object]:
+        """The mapping that the fields' defaults make."""
+        properties: Mapping[str, Mapping[str, object]] = self.fields["properties"]
+        return {key: spec["default"] for key, spec in properties.items() if "default" in spec}
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A subscription: which events (FQL) an action receives, and the mapping to its payload."""
+
+    name: str
+    partner_action: str
+    subscribe: str
+    mapping: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Authentication:
+    """Which settings are credentials, and the request that tests them."""
+
+    scheme: str
+    fields: tuple[str, ...]
+    test: str
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationDefinition:
+    """A whole destination, as its folder says it."""
+
+    name: str
+    slug: str
+    version: str
+    description: str
+    settings: JsonSchema
+    transport: TransportDefinition
+    requests: Mapping[str, RequestDefinition]
+    actions: Mapping[str, ActionDefinition]
+    presets: tuple[Preset, ...]
+    error_rules: tuple[ErrorRule, ...]
+    required_event_fields: tuple[str, ...]
+    integrations_key: str
+    authentication: Authentication | None
+    catalog: Mapping[str, Any]
+
+    @property
+    def secret_settings(self) -> tuple[str, ...]:
+        """The names of the settings whose values are masked wherever they could be seen."""
+        properties: Mapping[str, Mapping[str, object]] = self.settings["properties"]
+        return tuple(key for key, spec in properties.items() if spec.get("format") == "password")

@@ -1,0 +1,154 @@
+"""Events as Segment sends them: read strictly from bytes, and checked like its ingest API does.
+
+What is not an event raises `EventError`, whose ``code`` is a reject code of that API where it has
+one. Strict reading matters for billing: of two equal keys one would win silently, and infinite
+numbers or lone surrogates cannot be sent on.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import jiter
+
+from destinations.errors import DestinationsError
+
+__all__ = [
+    "MAX_EVENT_BYTES",
+    "Event",
+    "EventError",
+    "check_event",
+    "integrations_allow",
+    "missing_fields",
+    "read_json",
+]
+
+Event = dict[str, Any]
+
+MAX_EVENT_BYTES: Final = 32 * 1024
+"""Segment's limit for one event."""
+
+_MAX_MESSAGE_ID: Final = 100
+_TYPES: Final = frozenset({"identify", "track", "page", "screen", "group", "alias"})
+_IDS: Final = ("userId", "anonymousId", "messageId", "groupId", "previousId")
+_OBJECTS: Final = ("properties", "traits", "context", "integrations")
+
+# Only such a text can overflow a 64-bit float: an exponent of two digits, or a long number.
+_MAY_BE_INFINITE = re.compile(rb"[eE]\+?\d{2}|\d{300}")
+
+
+class EventError(DestinationsError):
+    """Something that is not an event; ``code`` names the rule it breaks."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        self.message = message
+        super().__init__(message)
+
+
+def read_json(data: bytes, *, limit: int = MAX_EVENT_BYTES) -> Any:
+    """The JSON value in ``data``; raises `EventError` for everything that is not exactly one.
+
+    Refused are also duplicate keys, NaN and infinite numbers, invalid UTF-8, lone surrogates,
+    nesting of more than 200 levels, and more than ``limit`` bytes.
+    """
+    if len(data) > limit:
+        raise EventError("too_large", f"is {len(data):,} bytes, more than {limit:,}")
+    try:
+        value = jiter.from_json(data, allow_inf_nan=False, catch_duplicate_keys=True)
+    except ValueError as error:
+        raise EventError("not_json", f"is not JSON: {error}") from None
+    if _MAY_BE_INFINITE.search(data) and _has_infinity(value):
+        raise EventError("not_json", "is not JSON: a number is too large to be represented")
+    return value
+
+
+def _has_infinity(value: object) -> bool:
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, float) and math.isinf(item):
+            return True
+        if isinstance(item, dict):
+            pending.extend(item.values())
+        elif isinstance(item, list):
+            pending.extend(item)
+    return False
+
+
+def check_event(value: object) -> Event:
+    """``value`` as an event; raises `EventError` for the first rule of the ingest API it breaks."""
+    if not isinstance(value, dict):
+        raise EventError("not_object", f"must be a JSON object, not {_kind(value)}")
+    kind = value.get("type")
+    if not isinstance(kind, str) or kind not in _TYPES:
+        shown = f"not {kind!r}" if isinstance(kind, str) and len(kind) < 40 else "which it is not"
+        expected = ", ".join(sorted(_TYPES))
+        raise EventError("type_invalid", f"type must be one of {expected}, {shown}")
+    for key in _IDS:
+        item = value.get(key)
+        if item is not None and not isinstance(item, str):
+            raise EventError("id_not_string", f"{key} must be text, not {_kind(item)}")
+    for key in _OBJECTS:
+        item = value.get(key)
+        if item is not None and not isinstance(item, dict):
+            raise EventError(f"{key}_not_object", f"{key} must be an object, not {_kind(item)}")
+    if not value.get("userId") and not value.get("anonymousId"):
+        raise EventError("no_user_anon_id", "has neither a userId nor an anonymousId")
+    if len(value.get("messageId") or "") > _MAX_MESSAGE_ID:
+        raise EventError(
+            "message_id_too_long", f"messageId is longer than {_MAX_MESSAGE_ID} characters"
+        )
+    _check_call(kind, value)
+    return value
+
+
+def _check_call(kind: str, event: Mapping[str, Any]) -> None:
+    """What one type of call needs beyond the fields that all have in common."""
+    if kind == "track":
+        name = event.get("event")
+        if name is None or name == "":
+            raise EventError("event_not_defined", "a track call needs an event name in event")
+        if not isinstance(name, str):
+            raise EventError("event_not_string", f"event must be text, not {_kind(name)}")
+    elif kind == "group" and not event.get("groupId"):
+        raise EventError("group_id_not_defined", "a group call needs a groupId")
+    elif kind == "alias" and not (event.get("previousId") and event.get("userId")):
+        raise EventError("alias_ids_not_defined", "an alias call needs a userId and a previousId")
+
+
+def _kind(value: object) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "text"
+        case list():
+            return "an array"
+    return "an object"
+
+
+def missing_fields(event: Mapping[str, Any], required: Iterable[str]) -> list[str]:
+    """Those of ``required`` that the event lacks; null and empty text count as absent."""
+    return [key for key in required if not event.get(key)]
+
+
+def integrations_allow(event: Mapping[str, Any], key: str) -> bool:
+    """Whether the event's ``integrations`` object lets it go to the destination ``key``.
+
+    The destination's own key beats ``All``; an object of options counts as true.
+    """
+    integrations = event.get("integrations")
+    if not integrations:
+        return True
+    own = integrations.get(key)
+    if own is not None:
+        return own is not False
+    return integrations.get("All") is not False

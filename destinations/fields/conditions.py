@@ -1,0 +1,88 @@
+"""Conditions under which a field is required, as JSON Schema.
+
+A rule is ``{match: any|all, conditions: [{fieldKey, operator: is|is_not, value}]}``. A key with a
+dot names a property of an object field. A condition without a value asks whether the field is
+there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from destinations.errors import Fault
+
+__all__ = ["condition_schema"]
+
+Schema = dict[str, Any]
+_OPERATORS: Final = ("is", "is_not")
+
+
+def condition_schema(key: str, rule: object, path: str, faults: list[Fault]) -> Schema:
+    """``if`` the rule holds, ``then`` the field ``key`` (or ``object.property``) is required."""
+    conditions = rule.get("conditions") if isinstance(rule, dict) else None
+    if not isinstance(rule, dict) or not isinstance(conditions, list) or not conditions:
+        faults.append(Fault('should have "conditions", a list of at least one', path))
+        return {}
+    for at, condition in enumerate(conditions):
+        _check(condition, f"{path}/conditions/{at}", faults)
+    if faults:
+        return {}
+    if len(conditions) == 1:
+        return {"if": _alone(conditions[0]), "then": _required(key)}
+    joined = "anyOf" if rule.get("match") == "any" else "allOf"
+    # As in the reference, a rule of several conditions takes a dotted key as the name of a field.
+    holds = {joined: [_one_of_many(condition) for condition in conditions]}
+    return {"if": holds, "then": {"required": [key]}}
+
+
+def _check(condition: object, path: str, faults: list[Fault]) -> None:
+    if not isinstance(condition, dict) or not isinstance(condition.get("fieldKey"), str):
+        faults.append(Fault('should have "fieldKey", the key of a field', path))
+    elif condition.get("operator") not in _OPERATORS:
+        got = condition.get("operator")
+        faults.append(Fault(f"should be is or is_not but is {got!r}", f"{path}/operator"))
+
+
+def _required(key: str) -> Schema:
+    parent, dot, child = _split(key)
+    if not dot:
+        return {"required": [key]}
+    return {"required": [parent], "properties": {parent: {"required": [child]}}}
+
+
+def _split(key: str) -> tuple[str, str, str]:
+    """The first two parts of a dotted key; deeper ones do not count, as in the reference."""
+    parent, dot, rest = key.partition(".")
+    return parent, dot, rest.split(".")[0]
+
+
+def _is_valueless(condition: Mapping[str, Any]) -> bool:
+    return "value" not in condition and "." not in condition["fieldKey"]
+
+
+def _alone(condition: Mapping[str, Any]) -> Schema:
+    if not _is_valueless(condition):
+        return _compares(condition)
+    null = {"properties": {condition["fieldKey"]: {"type": "null"}}}
+    if condition["operator"] == "is":
+        return {"anyOf": [_is_there(condition), null]}
+    return {"allOf": [_is_there(condition), {"not": null}]}
+
+
+def _one_of_many(condition: Mapping[str, Any]) -> Schema:
+    return _is_there(condition) if _is_valueless(condition) else _compares(condition)
+
+
+def _is_there(condition: Mapping[str, Any]) -> Schema:
+    there = {"required": [condition["fieldKey"]]}
+    return there if condition["operator"] == "is_not" else {"not": there}
+
+
+def _compares(condition: Mapping[str, Any]) -> Schema:
+    value = {"const": condition["value"]} if "value" in condition else {}
+    wanted: Schema = value if condition["operator"] == "is" else {"not": value}
+    parent, dot, child = _split(condition["fieldKey"])
+    if dot:
+        wanted = {"properties": {child: wanted}, "required": [child]}
+    return {"properties": {parent: wanted}, "required": [parent]}

@@ -1,0 +1,96 @@
+"""The values of JavaScript that JSON and Python lack, and the questions asked about any value.
+
+JSON values are the Python ones that ``json.loads`` gives: dict, list, str, int, float, bool, None.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, final
+
+__all__ = ["UNDEFINED", "NativeFunction", "Undefined", "article", "is_truthy", "type_name"]
+
+
+@final
+class Undefined:
+    """The type of :data:`UNDEFINED`; there is one instance."""
+
+    __slots__ = ()
+    _instance: Undefined | None = None
+
+    def __new__(cls) -> Undefined:
+        """The one instance."""
+        if cls._instance is None:
+            cls._instance = super().__new__(cls)
+        return cls._instance
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __repr__(self) -> str:
+        return "undefined"
+
+    def __copy__(self) -> Undefined:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Undefined:
+        return self
+
+    def __reduce__(self) -> str:
+        return "UNDEFINED"
+
+
+UNDEFINED: Final = Undefined()
+"""What JavaScript gives for a key that is not there. Falsy, and never equal to ``None``."""
+
+
+@final
+class NativeFunction:
+    """A method that every JavaScript value of a kind inherits (``"x".trim``, ``{}.toString``).
+
+    A path that ends in such a name finds a function there. It is truthy and prints as source
+    text; it is no JSON value, so it vanishes from results.
+    """
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"function {self.name}() {{ [native code] }}"
+
+
+def is_truthy(value: object) -> bool:
+    """Whether JavaScript takes ``value`` as true: empty objects and arrays are, NaN is not."""
+    if isinstance(value, dict | list):
+        return True
+    return bool(value) and value == value  # noqa: PLR0124 - NaN alone differs from itself
+
+
+def type_name(value: object) -> str:
+    """``object``, ``array``, ``string``, ``number``, ``boolean``, ``null``, ``undefined``.
+
+    Anything that is no JSON value is named by its Python type.
+    """
+    if value is None:
+        return "null"
+    for types, name in _NAMES:
+        if isinstance(value, types):
+            return name
+    return type(value).__name__
+
+
+_NAMES: Final[tuple[tuple[type | tuple[type, ...], str], ...]] = (
+    (bool, "boolean"),
+    (str, "string"),
+    ((int, float), "number"),
+    (dict, "object"),
+    (list, "array"),
+    (Undefined, "undefined"),
+    (NativeFunction, "function"),
+)
+
+
+def article(noun: str) -> str:
+    """``noun`` with ``a`` or ``an`` before it."""
+    return f"{'an' if noun[:1] in 'aeiou' else 'a'} {noun}"

@@ -1,0 +1,189 @@
+"""Directives that build objects and arrays: @arrayPath, @flatten, @merge, @transform."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from destinations.errors import ResolveError
+from destinations.javascript.members import entries
+from destinations.javascript.pointers import pointer
+from destinations.javascript.text import code_units
+from destinations.javascript.values import UNDEFINED, is_truthy, type_name
+from destinations.mapping.checks import (
+    ArgumentCheck,
+    Checker,
+    Required,
+    directive_keys,
+    fields,
+    one_of,
+)
+from destinations.mapping.nodes import Place, Resolver, ValueCompiler
+from destinations.mapping.paths import compile_path, strip_root
+
+__all__ = [
+    "CHECK_FLATTEN",
+    "CHECK_TRANSFORM",
+    "check_array_path",
+    "check_merge",
+    "compile_array_path",
+    "compile_flatten",
+    "compile_merge",
+    "compile_transform",
+]
+
+CHECK_FLATTEN: Final[ArgumentCheck] = fields(
+    {"separator": Checker.text, "value": Required(Checker.raw)}
+)
+CHECK_TRANSFORM: Final[ArgumentCheck] = fields(
+    {
+        "apply": Required(Checker.object_or_directive),
+        "mapping": Required(Checker.object_or_directive),
+    }
+)
+_CHECK_MERGE: Final[ArgumentCheck] = fields(
+    {"direction": one_of("left", "right"), "objects": Required(Checker.array)}
+)
+
+
+def check_array_path(checker: Checker, argument: object, path: str) -> None:
+    """The argument is ``[path, shape]``; the shape may be left out."""
+    if not checker.array(argument, path) or not isinstance(argument, list):
+        return
+    first = argument[0] if argument else UNDEFINED
+    checker.text_or_directive(first, pointer(path, 0))
+    if len(argument) > 1:
+        checker.value(argument[1], pointer(path, 1))
+
+
+def check_merge(checker: Checker, argument: object, path: str) -> None:
+    """The argument has ``objects``, each an object or a directive, and perhaps ``direction``."""
+    _CHECK_MERGE(checker, argument, path)
+    if isinstance(argument, dict) and isinstance(argument.get("objects"), list):
+        for at, item in enumerate(argument["objects"]):
+            checker.object_or_directive(item, pointer(pointer(path, "objects"), at))
+
+
+def compile_array_path(compiler: ValueCompiler, argument: object, place: Place) -> Resolver:
+    """What the path finds; with a shape, each of its items in that shape.
+
+    Paths in the shape start at the item. A single object is taken as one item; anything that is
+    neither array nor object is given as it is.
+    """
+    if not isinstance(argument, list):
+        return compiler.failing(place, f"should be an array but is {type_name(argument)}")
+    path = argument[0] if argument else UNDEFINED
+    if isinstance(path, str):
+        items: Resolver = compile_path(strip_root(path))
+    else:
+        items = compiler.value(path, place.child(0))
+    shape = argument[1] if len(argument) > 1 else None
+    if not isinstance(shape, dict) or not shape:
+        return items
+    if directive_keys(shape):
+        compiler.leaves_undefined()
+    each = compiler.value(shape, place.child(1))
+
+    def resolve(data: Any) -> Any:
+        found = items(data)
+        if isinstance(found, list):
+            return [each(item) for item in found]
+        return [each(found)] if isinstance(found, dict) else found
+
+    return resolve
+
+
+def compile_flatten(compiler: ValueCompiler, argument: object, place: Place) -> Resolver:
+    """One object with the joined keys of all that the value holds, arrays by their indices.
+
+    With ``omitArrays`` arrays stay as they are. What is no object becomes the member ``''``.
+    """
+    if not isinstance(argument, dict) or not is_truthy(argument.get("separator")):
+        return compiler.failing(place, 'should have the field "separator" with a text')
+    separator = compiler.value(argument["separator"], place.child("separator"))
+    value = compiler.value(argument.get("value", UNDEFINED), place.child("value"))
+    keep_arrays = is_truthy(argument.get("omitArrays"))
+    sparse = place.sparse
+
+    def resolve(data: Any) -> dict[str, Any]:
+        between = separator(data)
+        if not isinstance(between, str):
+            at = place.child("separator").path
+            raise ResolveError(at, f"should be a string but is {type_name(between)}")
+        flat: dict[str, Any] = {}
+        _flatten(value(data), "", between, flat, keep_arrays=keep_arrays)
+        if not sparse:
+            return {key: item for key, item in flat.items() if item is not UNDEFINED}
+        return flat
+
+    return resolve
+
+
+def _flatten(
+    value: Any, prefix: str, separator: str, into: dict[str, Any], *, keep_arrays: bool
+) -> None:
+    if isinstance(value, dict):
+        members = list(entries(value))
+    elif isinstance(value, list) and not keep_arrays:
+        members = [(str(at), item) for at, item in enumerate(value)]
+    else:
+        into[prefix] = value
+        return
+    for key, item in members:
+        name = f"{prefix}{separator}{key}" if prefix else key
+        _flatten(item, name, separator, into, keep_arrays=keep_arrays)
+
+
+def compile_merge(compiler: ValueCompiler, argument: object, place: Place) -> Resolver:
+    """One object with the members of all; the last one wins, or the first with ``left``."""
+    if not isinstance(argument, dict) or not is_truthy(argument.get("direction")):
+        return compiler.failing(place, 'should have the field "direction": "left" or "right"')
+    if not isinstance(argument.get("objects"), list):
+        return compiler.failing(place, 'should have the field "objects" with an array')
+    direction = compiler.value(argument["direction"], place.child("direction"))
+    objects_at = place.child("objects")
+    objects = [
+        compiler.value(item, objects_at.child(at, sparse=True))
+        for at, item in enumerate(argument["objects"])
+    ]
+    sparse = place.sparse
+
+    def resolve(data: Any) -> dict[str, Any]:
+        is_left = direction(data) == "left"
+        parts = [_members(resolver(data)) for resolver in objects]
+        merged: dict[str, Any] = {}
+        for part in reversed(parts) if is_left else parts:
+            merged.update(part)
+        if not sparse and UNDEFINED in merged.values():
+            return {key: item for key, item in merged.items() if item is not UNDEFINED}
+        return merged
+
+    return resolve
+
+
+def _members(value: Any) -> dict[str, Any]:
+    """What ``Object.assign`` takes from a value: text and arrays give their items by index."""
+    if isinstance(value, dict):
+        return value
+    if isinstance(value, str):
+        value = code_units(value)
+    if isinstance(value, list):
+        return {str(at): item for at, item in enumerate(value)}
+    return {}
+
+
+def compile_transform(compiler: ValueCompiler, argument: object, place: Place) -> Resolver:
+    """The mapping resolved on the result of ``apply``, which is a mapping of its own."""
+    if not isinstance(argument, dict):
+        return compiler.failing(place, 'should be an object with "apply" and "mapping"')
+    for name in ("mapping", "apply"):
+        if not is_truthy(argument.get(name)):
+            return compiler.failing(place, f'should have the field "{name}" with an object')
+    apply = compiler.transformed(argument["apply"], place.child("apply"))
+    mapping = compiler.value(argument["mapping"], place.child("mapping", sparse=place.sparse))
+
+    def resolve(data: Any) -> Any:
+        if not isinstance(data, dict):
+            raise ResolveError(place.path, f"needs an object to work on, got {type_name(data)}")
+        return mapping(apply(data))
+
+    return resolve

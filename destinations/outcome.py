@@ -1,0 +1,58 @@
+"""What became of an event: exactly one outcome for every event and subscription."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from destinations.errors import IntegrationError
+
+__all__ = ["Outcome", "Result"]
+
+
+class Outcome(StrEnum):
+    """The outcomes of an event, in the order in which tables show them."""
+
+    DELIVERED = "delivered"
+    """The partner has it; its answer fits the rules of a success."""
+    FILTERED = "filtered"
+    """Not meant to be sent: no subscription, the integrations object, a duplicate."""
+    UNMAPPED = "unmapped"
+    """Names nothing to deliver to yet; kept until a rule maps it."""
+    INVALID = "invalid"
+    """Not an event, or its payload does not fit the fields; nothing was sent."""
+    REJECTED = "rejected"
+    """The partner said no, for good."""
+    RETRYING = "retrying"
+    """Not delivered yet: the run stopped first; safe to send again."""
+    UNKNOWN = "unknown"
+    """Sent, and the answer was lost: it may have been applied. Never sent again by itself."""
+    DEAD = "dead"
+    """Given up after the last attempt; nothing was applied."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """An outcome with its reasons.
+
+    ``reason`` is one line for people. ``errors`` lists every fault of an invalid payload.
+    ``code`` and ``status`` are Segment's (`destinations.errors`). ``attempts`` counts the requests
+    that carried the event.
+    """
+
+    outcome: Outcome
+    reason: str = ""
+    code: str | None = None
+    status: int | None = None
+    errors: tuple[str, ...] = ()
+    attempts: int = 0
+
+    @classmethod
+    def of_error(cls, outcome: Outcome, error: IntegrationError, *, attempts: int = 0) -> Result:
+        """The result that an error ends in."""
+        return cls(outcome, error.message, error.code, error.status, attempts=attempts)
+
+    @classmethod
+    def invalid(cls, reason: str, code: str, errors: tuple[str, ...] = ()) -> Result:
+        """A result for what must not be sent: 400 with all its errors."""
+        return cls(Outcome.INVALID, reason, code, 400, errors)

@@ -1,0 +1,99 @@
+"""Finds destinations: shipped and installed definitions, folders, and the code of plugins.
+
+Entry points tell what is installed. Group ``destinations.definitions`` names packages whose
+folders are definitions; group ``destinations.plugins`` names, by the destination's slug, a class
+that follows `Plugin` for what data cannot say.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.resources
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Protocol
+
+from destinations.action import Generator
+from destinations.definition import is_definition
+from destinations.errors import UsageError
+
+__all__ = ["Plugin", "RunningSandbox", "find_folder", "find_plugin", "installed"]
+
+DEFINITIONS = "destinations.definitions"
+PLUGINS = "destinations.plugins"
+
+
+class RunningSandbox(Protocol):
+    """A stand-in for a partner, serving on this machine."""
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        ...
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """The settings that make the destination talk to it."""
+        ...
+
+    def holdings(self) -> Sequence[tuple[str, Sequence[str], Sequence[Sequence[str]]]]:
+        """What the partner holds now, asked through its API: tables of title, columns, rows."""
+        ...
+
+    def is_running(self) -> bool:
+        """Whether it still serves."""
+        ...
+
+    def close(self) -> None:
+        """Stops it."""
+        ...
+
+
+class Plugin(Protocol):
+    """What a destination adds to its data."""
+
+    generators: Mapping[str, Generator]
+
+    def start_sandbox(
+        self, *, seed: Path | None, port: int = 0, db: Path | None = None, api: str = "current"
+    ) -> RunningSandbox:
+        """Starts the sandbox in a process of its own; raises `DefinitionError` for a bad seed."""
+        ...
+
+
+def installed() -> Iterator[tuple[str, Traversable]]:
+    """Slug and folder of every definition that an installed package brings, sorted."""
+    found: dict[str, Traversable] = {}
+    for entry_point in importlib.metadata.entry_points(group=DEFINITIONS):
+        for folder in importlib.resources.files(entry_point.value).iterdir():
+            if folder.is_dir() and is_definition(folder):
+                found.setdefault(folder.name, folder)
+    return iter(sorted(found.items()))
+
+
+def find_folder(destination: str) -> Traversable:
+    """The folder of DESTINATION: the slug of an installed definition, or a path to a folder.
+
+    Raises `UsageError` if it is neither.
+    """
+    known = dict(installed())
+    if destination in known:
+        return known[destination]
+    path = Path(destination).resolve()
+    if path.is_dir() and is_definition(path):
+        return path
+    if path.is_dir():
+        msg = f"the folder {destination} holds no destination.yaml"
+    else:
+        names = ", ".join(known) or "none"
+        msg = f"there is no destination {destination!r}: neither installed ({names}) nor a folder"
+    raise UsageError(msg)
+
+
+def find_plugin(slug: str) -> Plugin | None:
+    """The installed plugin for a destination; None if it is pure data."""
+    for entry_point in importlib.metadata.entry_points(group=PLUGINS, name=slug):
+        plugin: Plugin = entry_point.load()()
+        return plugin
+    return None

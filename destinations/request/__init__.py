@@ -1,0 +1,38 @@
+"""Requests from data: templates that make HTTP requests, and rules that read the answers."""
+
+from collections.abc import Sequence
+
+from destinations.definition import (
+    ErrorRule,
+    GraphQLDefinition,
+    RequestDefinition,
+    TransportDefinition,
+)
+from destinations.request.answer import Answer, Context, Failure, HttpRequest, HttpResponse
+from destinations.request.graphql import GraphQLRequest
+from destinations.request.rest import RestRequest
+
+__all__ = [
+    "Answer",
+    "CompiledRequest",
+    "Context",
+    "Failure",
+    "GraphQLRequest",
+    "HttpRequest",
+    "HttpResponse",
+    "RestRequest",
+    "compile_request",
+]
+
+CompiledRequest = GraphQLRequest | RestRequest
+
+
+def compile_request(
+    definition: RequestDefinition,
+    transport: TransportDefinition,
+    error_rules: Sequence[ErrorRule],
+) -> CompiledRequest:
+    """Compiles one request of a definition that has been checked."""
+    if isinstance(definition.call, GraphQLDefinition):
+        return GraphQLRequest(definition, definition.call, transport, error_rules)
+    return RestRequest(definition, definition.call, transport, error_rules)

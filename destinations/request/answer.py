@@ -1,0 +1,95 @@
+"""What a request can come to: an answer, or a failure with all that decides what follows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from destinations.definition import ErrorClass
+from destinations.errors import (
+    APIError,
+    IntegrationError,
+    InvalidAuthenticationError,
+    RetryableError,
+    SelfTimeoutError,
+)
+
+__all__ = ["Answer", "Context", "Failure", "HttpRequest", "HttpResponse"]
+
+Context = Mapping[str, Any]
+"""The root that request templates see: ``event``, ``payload`` and ``settings``."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """One HTTP request as it goes over the wire."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class HttpResponse:
+    """One HTTP response; the names in ``headers`` are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The partner's answer for one event.
+
+    ``name`` is ``ok`` for a success, else that of one of the request's ``answers``. ``data`` is
+    the root field's value (GraphQL) or the parsed body (REST); None for other names.
+    """
+
+    name: str
+    data: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why there is no answer for one event.
+
+    ``retryable``: the same request may succeed later. ``nothing_applied``: it is certain that the
+    request changed nothing. ``whole_request``: the failure is of the request, not of this event.
+    ``retry_after`` is in seconds.
+    """
+
+    message: str
+    error_class: ErrorClass
+    status: int
+    retryable: bool
+    nothing_applied: bool
+    whole_request: bool = True
+    retry_after: float | None = None
+
+    def error(self) -> IntegrationError:
+        """The failure as the error class that Segment's framework would raise."""
+        if self.error_class == "authentication":
+            return InvalidAuthenticationError(self.message)
+        if self.error_class == "timeout":
+            return SelfTimeoutError(self.message)
+        if self.retryable and self.status < 400:
+            return RetryableError(self.message, _STATUS[self.error_class])
+        status = self.status if self.status >= 400 else _STATUS[self.error_class]
+        return APIError(self.message, status)
+
+
+# Statuses for errors that came with HTTP 200, as GraphQL's do.
+_STATUS: Mapping[str, int] = {
+    "authentication": 401,
+    "permission": 403,
+    "not_found": 404,
+    "invalid": 400,
+    "conflict": 409,
+    "rate_limit": 429,
+    "timeout": 408,
+    "unavailable": 503,
+    "internal": 500,
+}

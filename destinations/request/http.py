@@ -1,0 +1,96 @@
+"""What GraphQL and REST requests share: address, headers, and the reading of HTTP answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import jiter
+
+from destinations.definition import TransportDefinition
+from destinations.errors import ResolveError
+from destinations.javascript import UNDEFINED, to_string
+from destinations.mapping import compile_value
+from destinations.request.answer import Context, HttpResponse
+
+__all__ = ["Envelope", "encode", "error_text", "parse_body", "retry_after"]
+
+
+class Envelope:
+    """The address and the headers of a request, from mappings that are compiled once."""
+
+    def __init__(
+        self, transport: TransportDefinition, url: object, headers: Mapping[str, object]
+    ) -> None:
+        self._url = compile_value(transport.url if url is None else url)
+        # HTTP's header names are case-insensitive: a request's own header replaces the common one.
+        merged = {name.lower(): (name, value) for name, value in transport.headers.items()}
+        merged |= {name.lower(): (name, value) for name, value in headers.items()}
+        self._headers = [(name, compile_value(value)) for name, value in merged.values()]
+
+    def url(self, context: Context) -> str:
+        """The URL; raises `ResolveError` if it is not an absolute one of HTTP."""
+        url = self._url.resolve(context)
+        if isinstance(url, str):
+            url = "".join(url)
+            parts = urlsplit(url)
+            if parts.scheme in {"http", "https"} and parts.hostname:
+                return url
+        raise ResolveError("/url", "must be an absolute http or https URL")
+
+    def headers(self, context: Context) -> dict[str, str]:
+        """The headers; one whose value is null or undefined is left out."""
+        result: dict[str, str] = {}
+        for name, template in self._headers:
+            value = template.resolve(context)
+            if value is None or value is UNDEFINED:
+                continue
+            text = "".join(value) if isinstance(value, str) else to_string(value)
+            if any(character in text for character in "\r\n\0"):
+                raise ResolveError(f"/headers/{name}", "must not contain line breaks")
+            result[name] = text
+        return result
+
+
+def encode(value: Any) -> bytes:
+    """``value`` as compact JSON in UTF-8."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def parse_body(response: HttpResponse) -> Any:
+    """The body as JSON; raises ValueError if it is anything else."""
+    return jiter.from_json(response.body, allow_inf_nan=False)
+
+
+def error_text(response: HttpResponse, body: Any) -> str:
+    """One line on why the partner said no: its own message where the body has one."""
+    found = body
+    for key in ("error", "errors", "message"):
+        if isinstance(found, list) and found:
+            found = found[0]
+        if isinstance(found, Mapping) and key in found:
+            found = found[key]
+    if isinstance(found, str) and found.strip():
+        return f"HTTP {response.status}: {' '.join(found.split())[:300]}"
+    text = " ".join(response.body[:1000].decode("utf-8", "replace").split())
+    return f"HTTP {response.status}" + (f": {text[:200]}" if text else "")
+
+
+def retry_after(response: HttpResponse, now: datetime | None = None) -> float | None:
+    """Seconds that ``Retry-After`` asks for (RFC 9110, 10.2.3), a number or a date; else None."""
+    value = response.headers.get("retry-after", "").strip()
+    if not value:
+        return None
+    if value.isascii() and value.isdigit():
+        return float(value[:9])
+    try:
+        date = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if date.tzinfo is None:
+        date = date.replace(tzinfo=UTC)
+    return max(0.0, (date - (now or datetime.now(UTC))).total_seconds())

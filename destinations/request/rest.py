@@ -1,0 +1,89 @@
+"""REST requests: one HTTP call for one event."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from destinations.definition import (
+    ErrorRule,
+    RequestDefinition,
+    RestDefinition,
+    TransportDefinition,
+)
+from destinations.javascript import UNDEFINED, to_string
+from destinations.mapping import compile_value
+from destinations.request.answer import Answer, Context, Failure, HttpRequest, HttpResponse
+from destinations.request.expectation import Expectation
+from destinations.request.http import Envelope, encode, error_text, parse_body, retry_after
+from destinations.request.rules import ErrorReader, Signal
+
+__all__ = ["RestRequest"]
+
+
+class RestRequest:
+    """One REST call of a definition, compiled."""
+
+    def __init__(
+        self,
+        definition: RequestDefinition,
+        call: RestDefinition,
+        transport: TransportDefinition,
+        error_rules: Sequence[ErrorRule],
+    ) -> None:
+        self.definition = definition
+        self._method = call.method
+        headers: dict[str, object] = {"Accept": "application/json"}
+        if call.json is not None:
+            headers["Content-Type"] = "application/json"
+        elif call.form is not None:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+        self._envelope = Envelope(transport, call.url, headers | dict(call.headers))
+        form = None if call.form is None else dict(call.form)
+        self._parts = compile_value({"query": dict(call.query), "json": call.json, "form": form})
+        self._errors = ErrorReader(definition.answers, (*definition.error_rules, *error_rules))
+        self._expectation = Expectation(definition)
+
+    def parts(self, context: Context) -> Mapping[str, Any]:
+        """Query and body for one event; raises `ResolveError`."""
+        resolved: Mapping[str, Any] = self._parts.resolve(context)
+        return resolved
+
+    def prepare(self, parts: Sequence[Mapping[str, Any]], context: Context) -> HttpRequest:
+        """The HTTP request for the one event with these parts."""
+        (part,) = parts
+        url = self._envelope.url(context)
+        query = _pairs(part.get("query"))
+        if query:
+            url += ("&" if "?" in url else "?") + urlencode(query)
+        body = None
+        if part.get("json") is not None:
+            body = encode(part["json"])
+        elif part.get("form") is not None:
+            body = urlencode(_pairs(part["form"])).encode()
+        return HttpRequest(self._method, url, self._envelope.headers(context), body)
+
+    def read(self, response: HttpResponse, count: int) -> list[Answer | Failure]:
+        """The answer or failure of the request's one event; ``count`` is 1."""
+        try:
+            body = parse_body(response) if response.body.strip() else None
+        except ValueError:
+            # Partners answer "ok" in plain text; `expect` decides whether that is a success.
+            body = response.body.decode("utf-8", "replace")
+        if 200 <= response.status < 300:
+            return [self._expectation.judge(body, response.status)] * count
+        signal = Signal(response.status, error_text(response, body), body=body)
+        wait = retry_after(response)
+        return [self._errors.read(signal, whole_request=True, retry_after=wait)] * count
+
+
+def _pairs(values: object) -> list[tuple[str, str]]:
+    """Names and texts of a query or form; what is null or undefined is left out."""
+    if not isinstance(values, dict):
+        return []
+    return [
+        (name, to_string(value))
+        for name, value in values.items()
+        if value is not None and value is not UNDEFINED
+    ]

@@ -1,0 +1,226 @@
+"""One run over a stream of entries: reader, lanes with a worker each, and the account of it all.
+
+The reader maps each event and hands it to its user's lane; the workers send. Everything that is
+under way is bounded, so memory does not depend on the length of the stream.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from destinations.clock import Clock, SystemClock
+from destinations.delivery import Courier
+from destinations.destination import Delivery, Destination
+from destinations.event import Event, EventError, check_event, read_json
+from destinations.lanes import Lane, lane_of
+from destinations.outcome import Outcome, Result
+from destinations.runner.duplicates import SeenMessages
+from destinations.runner.ledger import Ledger, Row
+from destinations.runner.source import Entry
+from destinations.runner.undelivered import unwrap
+from destinations.transport import Transport
+
+__all__ = ["Report", "Run", "Stopped"]
+
+Recorder = Callable[[Sequence[tuple[Row, bytes]]], None]
+"""Told of rows as they come, each with what was read for it; calls do not overlap."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """Why a run ended before its input did, and at which line."""
+
+    why: Literal["authentication", "interrupted"]
+    line: int
+    message: str
+
+
+@dataclass(slots=True)
+class Report:
+    """What a run did. ``lines`` counts all that were read, ``empty`` those without an entry."""
+
+    lines: int = 0
+    empty: int = 0
+    requests: int = 0
+    seconds: float = 0.0
+    stopped: Stopped | None = None
+    ledger: Ledger = field(default_factory=Ledger)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parcel:
+    """A delivery on its way through a lane, with the entry that it came from."""
+
+    line: int
+    data: bytes
+    action: str | None
+    delivery: Delivery
+
+    @property
+    def user(self) -> str:
+        return _user(self.delivery.event)
+
+    @property
+    def kind(self) -> object:
+        return self.delivery.subscription.action
+
+    @property
+    def batch_size(self) -> int:
+        return self.delivery.subscription.action.batch_size
+
+    @property
+    def size(self) -> int:
+        return len(self.data)
+
+
+class Run:
+    """Delivers a stream of entries to one destination; use it once."""
+
+    def __init__(
+        self,
+        destination: Destination,
+        transport: Transport,
+        *,
+        clock: Clock | None = None,
+        recorders: Iterable[Recorder] = (),
+    ) -> None:
+        self._destination = destination
+        self._clock = clock or SystemClock()
+        self._stop = threading.Event()
+        self._courier = Courier(destination, transport, self._clock, stop=self._stop)
+        self._recorders = tuple(recorders)
+        self._seen = SeenMessages()
+        lanes = destination.definition.transport.concurrency
+        self._lanes: list[Lane[_Parcel]] = [Lane() for _ in range(lanes)]
+        self._report = Report()
+        self._recording = threading.Lock()
+        self._broken: BaseException | None = None
+
+    def execute(self, entries: Iterable[Entry]) -> Report:
+        """Delivers everything; returns when every entry that was read has its rows.
+
+        An interrupt (Ctrl-C) stops reading and sending, and what was not sent ends as
+        ``retrying``; so does a refusal of the credentials.
+        """
+        began = self._clock.monotonic()
+        workers = [
+            threading.Thread(target=self._work, args=(lane,), name=f"lane-{number}", daemon=True)
+            for number, lane in enumerate(self._lanes)
+        ]
+        for worker in workers:
+            worker.start()
+        try:
+            self._read(entries)
+            self._finish(workers)
+        except KeyboardInterrupt:
+            self._halt(Stopped("interrupted", self._report.lines, "interrupted"))
+            self._finish(workers)
+        finally:
+            self._stop.set()
+            self._seen.close()
+        if self._broken is not None:
+            raise self._broken
+        self._report.requests = self._courier.requests_sent
+        self._report.seconds = self._clock.monotonic() - began
+        return self._report
+
+    def _finish(self, workers: Iterable[threading.Thread]) -> None:
+        for lane in self._lanes:
+            lane.close()
+        for worker in workers:
+            while worker.is_alive():
+                worker.join(0.2)  # short, so that an interrupt is noticed on every platform
+
+    def _halt(self, stopped: Stopped) -> None:
+        with self._recording:
+            if self._report.stopped is None:
+                self._report.stopped = stopped
+        self._stop.set()
+
+    def _read(self, entries: Iterable[Entry]) -> None:
+        for entry in entries:
+            self._report.lines += 1
+            if entry.data:
+                self._accept(entry)
+            else:
+                self._report.empty += 1
+            if self._stop.is_set():
+                return
+
+    def _accept(self, entry: Entry) -> None:
+        """Takes one entry to its lanes, or to its row where it ends at once."""
+        data, only = entry.data, None
+        wrapped = unwrap(entry)
+        if wrapped is not None:
+            data, only = wrapped.data, wrapped.action
+            if wrapped.outcome == Outcome.UNKNOWN:
+                reason = "may have been applied before; not sent again until that is settled"
+                self._end(entry.line, only, Result(Outcome.UNKNOWN, reason), data)
+                return
+        try:
+            event = check_event(read_json(data))
+        except EventError as error:
+            reason = f"line {entry.line} {error.message}"
+            self._end(entry.line, None, Result.invalid(reason, error.code), data)
+            return
+        refused = self._destination.admit(event) or self._duplicate(event)
+        if refused is not None:
+            self._end(entry.line, None, refused, data)
+            return
+        for action, delivery in self._destination.deliveries(event, only=only):
+            if isinstance(delivery, Result):
+                self._end(entry.line, action, delivery, data)
+            else:
+                self._dispatch(_Parcel(entry.line, data, action, delivery))
+
+    def _duplicate(self, event: Event) -> Result | None:
+        message_id = event.get("messageId")
+        if not message_id or self._seen.add(message_id):
+            return None
+        return Result(
+            Outcome.FILTERED, "a duplicate: its messageId was accepted before", "DUPLICATE"
+        )
+
+    def _dispatch(self, parcel: _Parcel) -> None:
+        lane = self._lanes[lane_of(parcel.user, len(self._lanes))]
+        if not lane.put(parcel, given_up=self._stop.is_set):
+            reason = "the run was stopped before it was sent"
+            result = Result(Outcome.RETRYING, reason)
+            self._end(parcel.line, parcel.action, result, parcel.data)
+
+    def _work(self, lane: Lane[_Parcel]) -> None:
+        """Delivers what comes through one lane, to its end: after a stop nothing is sent."""
+        while batch := lane.take():
+            try:
+                results = self._courier.deliver([parcel.delivery for parcel in batch])
+            except BaseException as error:  # noqa: BLE001 - raised again by execute
+                self._broken = error
+                self._stop.set()
+                return
+            rows = [
+                (Row(parcel.line, parcel.action, result), parcel.data)
+                for parcel, result in zip(batch, results, strict=True)
+            ]
+            self._record(*rows)
+            for row, _ in rows:
+                if row.result.code == "INVALID_AUTHENTICATION":
+                    self._halt(Stopped("authentication", row.line, row.result.reason))
+
+    def _end(self, line: int, action: str | None, result: Result, data: bytes) -> None:
+        self._record((Row(line, action, result), data))
+
+    def _record(self, *rows: tuple[Row, bytes]) -> None:
+        with self._recording:
+            for row, _ in rows:
+                self._report.ledger.add(row)
+            for recorder in self._recorders:
+                recorder(rows)
+
+
+def _user(event: Event) -> str:
+    """Whose order an event belongs to."""
+    user: str = event.get("userId") or event.get("anonymousId") or ""
+    return user

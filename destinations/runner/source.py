@@ -1,0 +1,137 @@
+"""Reads entries (what should be one event each) from a stream, in constant memory."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, Final
+
+__all__ = ["MAX_ENTRY_BYTES", "Entry", "read_json_entries", "read_lines"]
+
+MAX_ENTRY_BYTES: Final = 1024 * 1024
+"""Bytes kept of one entry. Far more than an event may have, so that a longer one, which is invalid
+anyway, can be reported and written out without holding it whole."""
+
+_CHUNK: Final = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What should be one event: ``line`` (from 1) is where it begins.
+
+    ``data`` is cut at `MAX_ENTRY_BYTES`. An entry without data is an empty line.
+    """
+
+    line: int
+    data: bytes
+    truncated: bool = False
+
+
+def read_lines(stream: BinaryIO) -> Iterator[Entry]:
+    """One entry for each line of NDJSON, empty lines included."""
+    number = 0
+    while data := stream.readline(MAX_ENTRY_BYTES):
+        number += 1
+        truncated = len(data) == MAX_ENTRY_BYTES and not data.endswith(b"\n")
+        if truncated:
+            rest = data
+            while rest and not rest.endswith(b"\n"):
+                rest = stream.readline(MAX_ENTRY_BYTES)
+        # Only what JSON calls white space is taken off: anything else is part of a bad line.
+        yield Entry(number, data.strip(b" \t\r\n"), truncated)
+
+
+# Everything that matters for finding where an item of an array ends.
+_TOKEN = re.compile(rb'["\\\[\]{},\n]')
+
+
+class _Splitter:
+    """Splits the items of one JSON array without parsing them."""
+
+    def __init__(self) -> None:
+        self.line = 1
+        self._depth = 0
+        self._in_text = False
+        self._escaped_at = -1
+        self._item = bytearray()
+        self._item_line = 1
+        self._truncated = False
+        self._offset = 0
+
+    def feed(self, chunk: bytes) -> Iterator[Entry]:
+        start = 0
+        for match in _TOKEN.finditer(chunk):
+            position = match.start()
+            token = match.group()
+            if token == b"\n":
+                self.line += 1
+            elif self._in_text:
+                self._text_token(token, self._offset + position)
+            elif token == b'"':
+                self._in_text = True
+            elif token in b"[{":
+                self._depth += 1
+                if self._depth == 1 and not self._item.strip() and token == b"[":
+                    start = position + 1
+                    self._begin()
+            elif token in b"]}":
+                self._depth -= 1
+                if self._depth == 0 and token == b"]":
+                    self._keep(chunk[start:position])
+                    start = position + 1
+                    yield from self._end()
+            elif token == b"," and self._depth == 1:
+                self._keep(chunk[start:position])
+                start = position + 1
+                yield from self._end(always=True)
+        self._keep(chunk[start:])
+        self._offset += len(chunk)
+
+    def finish(self) -> Iterator[Entry]:
+        """What follows the last complete item: the rest of a file that was cut, or nothing."""
+        yield from self._end()
+
+    def _text_token(self, token: bytes, place: int) -> None:
+        if self._escaped_at == place:
+            return
+        if token == b"\\":
+            self._escaped_at = place + 1
+        elif token == b'"':
+            self._in_text = False
+
+    def _keep(self, piece: bytes) -> None:
+        if not self._item and not piece.strip():
+            return
+        if not self._item:
+            blank = len(piece) - len(piece.lstrip())
+            self._item_line = self.line - piece[blank:].count(b"\n")
+        room = MAX_ENTRY_BYTES - len(self._item)
+        self._item += piece[:room]
+        self._truncated = self._truncated or len(piece) > room
+
+    def _begin(self) -> None:
+        self._item.clear()
+        self._truncated = False
+
+    def _end(self, *, always: bool = False) -> Iterator[Entry]:
+        data = bytes(self._item).strip()
+        if data or always:
+            yield Entry(self._item_line if data else self.line, data or b",", self._truncated)
+        self._begin()
+
+
+def read_json_entries(stream: BinaryIO) -> Iterator[Entry]:
+    """One entry for each item of a JSON array; a single object is one entry."""
+    first = stream.read(_CHUNK)
+    if first.lstrip()[:1] != b"[":
+        data = first + stream.read(MAX_ENTRY_BYTES)
+        if data.strip():
+            yield Entry(1, data.strip(), truncated=len(data) > MAX_ENTRY_BYTES)
+        return
+    splitter = _Splitter()
+    chunk = first
+    while chunk:
+        yield from splitter.feed(chunk)
+        chunk = stream.read(_CHUNK)
+    yield from splitter.finish()

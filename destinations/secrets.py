@@ -1,0 +1,76 @@
+"""Secrets as a type, and the mask that keeps them out of everything that can be seen."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterable
+from typing import Any, Final
+from urllib.parse import quote
+
+__all__ = ["MASK", "Masker", "Secret"]
+
+MASK: Final = "***"
+
+# A shorter value would mask ordinary words; no credential that is worth its name is shorter.
+_SHORTEST: Final = 4
+
+
+class Secret(str):
+    """Text that shows itself only to the transport.
+
+    Printing, formatting and ``repr`` give ``***``. As text (headers, JSON, slices, `str.join`) it
+    is the value, so that mappings and requests work on it unchanged.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"{MASK!r}"
+
+    def __str__(self) -> str:
+        return MASK
+
+    def __format__(self, spec: str) -> str:
+        return format(MASK, spec)
+
+
+class Masker:
+    """Replaces secrets by value, also where they were encoded on the way.
+
+    Known encodings: JSON escapes, percent-encoding, and Base64 (as in HTTP Basic, with the secret
+    as user name, as password, or alone).
+    """
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        forms = {form for secret in secrets for form in _forms("".join(secret))}
+        # Longest first: a secret that contains another is replaced as a whole.
+        alternatives = "|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))
+        self._pattern = re.compile(alternatives) if alternatives else None
+
+    def text(self, text: str) -> str:
+        """``text`` with every secret replaced by ``***``."""
+        return text if self._pattern is None else self._pattern.sub(MASK, text)
+
+    def value(self, value: Any) -> Any:
+        """A copy of a JSON value with every secret in its texts and keys replaced."""
+        if isinstance(value, str):
+            return self.text("".join(value))
+        if isinstance(value, dict):
+            return {self.text(key): self.value(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.value(item) for item in value]
+        return value
+
+
+def _forms(secret: str) -> Iterable[str]:
+    if len(secret) < _SHORTEST:
+        return
+    yield secret
+    yield json.dumps(secret)[1:-1]
+    yield json.dumps(secret, ensure_ascii=False)[1:-1]
+    yield quote(secret, safe="")
+    for text in (secret, f"{secret}:", f":{secret}"):
+        # Without padding, so that it is found wherever more text follows.
+        yield base64.b64encode(text.encode()).decode().rstrip("=")

@@ -1,0 +1,90 @@
+"""Opens the store's file, brings its schema forward, and hands out its one writing connection."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import platformdirs
+
+from destinations.errors import UsageError
+from destinations.store.schema import MIGRATIONS
+
+__all__ = ["Store", "default_path"]
+
+# STRICT tables came with 3.37 (November 2021).
+_OLDEST_SQLITE = (3, 37, 0)
+_BUSY_SECONDS = 30.0
+
+
+def default_path() -> Path:
+    """The store of this user, in the place that the operating system has for such data."""
+    return Path(platformdirs.user_data_dir("destinations", appauthor=False)) / "store.sqlite3"
+
+
+class Store:
+    """A SQLite file (WAL, ``synchronous=FULL``) with one connection that writes.
+
+    Several threads may use it. Raises `UsageError` for a file that cannot be used: not a store,
+    written by a newer version, or held by another process for too long.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+            msg = f"SQLite {sqlite3.sqlite_version} is too old for the store; 3.37 is the oldest"
+            raise UsageError(msg)
+        self.path = path
+        self._lock = threading.RLock()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(
+                path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+        except (OSError, sqlite3.Error) as error:
+            msg = f"cannot open the store {path}: {error}"
+            raise UsageError(msg) from None
+        try:
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.execute("PRAGMA foreign_keys = ON")
+            self._migrate()
+        except (sqlite3.Error, UsageError) as error:
+            self._connection.close()
+            msg = f"cannot use the store {path}: {error}"
+            raise UsageError(msg) from None
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """The connection, within a transaction that is durable when the block ends."""
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+    def close(self) -> None:
+        """Closes the file; safe to repeat."""
+        with self._lock:
+            self._connection.close()
+
+    def _migrate(self) -> None:
+        if self._version() > len(MIGRATIONS):
+            msg = "it was written by a newer version of this package; update the package"
+            raise UsageError(msg)
+        while self._version() < len(MIGRATIONS):
+            with self.transaction() as connection:
+                version = self._version()  # again: another process may have been faster
+                if version < len(MIGRATIONS):
+                    for statement in MIGRATIONS[version]:
+                        connection.execute(statement)
+                    connection.execute(f"PRAGMA user_version = {version + 1}")
+
+    def _version(self) -> int:
+        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+        return int(version)

@@ -1,0 +1,125 @@
+"""Subscriptions, compiled once when they are loaded and matched against every event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from destinations.javascript.values import UNDEFINED
+from destinations.subscription.grammar import check_fql
+from destinations.subscription.parser import ParseError, parse
+from destinations.subscription.predicate import (
+    Predicate,
+    UnevaluableError,
+    compile_condition,
+    compile_node,
+    value_getter,
+)
+from destinations.subscription.syntax import Condition, FqlFault, Group, Node
+from destinations.subscription.tokens import Kind, LexError, Token, lex
+
+__all__ = ["Clause", "Fql", "compile_fql"]
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """One condition of a subscription on one event: its text, the value found, whether it held."""
+
+    text: str
+    value: Any
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Fql:
+    """A subscription. ``matches(event)`` tells whether an event is subscribed to.
+
+    ``warnings`` name what is no FQL but read all the same, and what never matches.
+    """
+
+    text: str
+    matches: Callable[[Mapping[str, Any]], bool]
+    warnings: tuple[FqlFault, ...] = ()
+    _root: Group | None = field(default=None, repr=False)
+
+    def explain(self, event: Mapping[str, Any]) -> list[Clause]:
+        """Each condition, in the order of the text, whether it decided or not.
+
+        Empty where the text cannot be evaluated at all.
+        """
+        return [
+            Clause(
+                condition.text,
+                value_getter(condition.path)(event) if condition.path else UNDEFINED,
+                condition.path is not None and compile_condition(condition)(event),
+            )
+            for condition in _conditions(self._root)
+        ]
+
+
+def _conditions(node: Node) -> Iterator[Condition]:
+    if isinstance(node, Condition):
+        yield node
+    elif isinstance(node, Group):
+        for child in node.children:
+            yield from _conditions(child)
+
+
+def compile_fql(text: str) -> Fql:
+    """Compile a subscription. Text that is not FQL is read as the reference reads it.
+
+    Raises TypeError for anything but text, and nothing else: what cannot be read never matches.
+    """
+    faults = check_fql(text)
+    try:
+        tokens = lex(text)
+        root = parse(text, tokens)
+    except (LexError, ParseError) as error:
+        fault = FqlFault(error.position, f"{error.message}; this never matches")
+        return Fql(text, _no_match, (fault,))
+    if not faults:
+        faults = list(_mixed_operators(tokens))
+    return Fql(text, _guarded(compile_node(root), root), tuple(faults), root)
+
+
+def _no_match(event: Mapping[str, Any]) -> bool:  # noqa: ARG001 - the signature of matches
+    return False
+
+
+def _guarded(predicate: Predicate, root: Group) -> Predicate:
+    """``predicate``, and False where it cannot be evaluated, if it has such a place."""
+    if all(condition.path is not None for condition in _conditions(root)) and _is_whole(root):
+        return predicate
+
+    def matches(event: Mapping[str, Any]) -> bool:
+        try:
+            return predicate(event)
+        except UnevaluableError:
+            return False
+
+    return matches
+
+
+def _is_whole(node: Node) -> bool:
+    if isinstance(node, Group):
+        return all(map(_is_whole, node.children))
+    return node is not None
+
+
+def _mixed_operators(tokens: list[Token]) -> Iterator[FqlFault]:
+    """A fault where ``and`` and ``or`` stand at one level: the last one decides for all."""
+    levels: list[str] = [""]
+    for token in tokens:
+        if token.kind is Kind.LEFT_PAREN:
+            levels.append("")
+        elif token.kind is Kind.RIGHT_PAREN:
+            levels.pop()
+        elif token.kind is Kind.CONDITIONAL:
+            if levels[-1] and levels[-1] != token.text:
+                yield FqlFault(
+                    token.start,
+                    "and and or stand at one level, where the last one decides for all;"
+                    " use parentheses",
+                )
+            levels[-1] = token.text

@@ -1,0 +1,195 @@
+"""Sends HTTP requests: connections reused, time-outs, and certainty about what was sent.
+
+For billing the difference between "not sent" and "sent, no answer" is everything, so a failure
+says which of the two it is.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+
+from destinations._version import __version__
+from destinations.definition import Timeouts
+from destinations.errors import DestinationsError
+from destinations.request import HttpRequest, HttpResponse
+
+__all__ = ["HttpTransport", "Transport", "TransportError"]
+
+_USER_AGENT: Final = f"kana-destination/{__version__} (python-requests)"
+
+_MAX_BODY: Final = 16 * 1024 * 1024
+"""Bytes of an answer; more than any documented answer needs, less than hurts."""
+
+_MAX_IDLE: Final = 4.0
+"""Seconds. Servers close idle connections (Node's do after 5 s): a request that is sent just then
+is lost without an answer, so a connection idle for longer is not used again."""
+
+
+class TransportError(DestinationsError):
+    """No answer came. ``sent`` is False only if it is certain that the partner got nothing."""
+
+    def __init__(self, message: str, *, sent: bool, timeout: bool = False) -> None:
+        self.message = message
+        self.sent = sent
+        self.timeout = timeout
+        super().__init__(message)
+
+
+class Transport(Protocol):
+    """Anything that takes an HTTP request to the partner and brings the response back."""
+
+    def send(self, request: HttpRequest) -> HttpResponse:
+        """The response; raises `TransportError` if there is none."""
+        ...
+
+    def close(self) -> None:
+        """Closes what is open."""
+        ...
+
+
+@dataclass(slots=True)
+class _Connections:
+    session: requests.Session
+    last_used: float
+
+
+class HttpTransport:
+    """HTTP through `requests`, one set of connections for each thread that uses it.
+
+    Redirects are not followed: they would carry the credentials to another place. Proxy settings
+    and certificates of the environment are honoured.
+    """
+
+    def __init__(
+        self, timeouts: Timeouts, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._timeouts = timeouts
+        self._monotonic = monotonic
+        self._local = threading.local()
+        self._sessions: list[requests.Session] = []
+        self._lock = threading.Lock()
+
+    def send(self, request: HttpRequest) -> HttpResponse:
+        """Sends one request and reads the whole answer within the total time-out."""
+        deadline = self._monotonic() + self._timeouts.total
+        session = self._session()
+        try:
+            response = session.request(
+                request.method,
+                request.url,
+                headers=dict(request.headers),
+                data=request.body,
+                timeout=(self._timeouts.connect, self._timeouts.read),
+                stream=True,
+                allow_redirects=False,
+            )
+            with response:
+                body = self._read(response, deadline)
+                headers = {name.lower(): value for name, value in response.headers.items()}
+                return HttpResponse(response.status_code, headers, body)
+        except requests.RequestException as error:
+            raise _transport_error(error) from None
+        except urllib3.exceptions.HTTPError as error:
+            raise TransportError(_lost(error), sent=True) from None
+
+    def close(self) -> None:
+        """Closes the connections of all threads."""
+        with self._lock:
+            for session in self._sessions:
+                session.close()
+            self._sessions.clear()
+
+    def _session(self) -> requests.Session:
+        now = self._monotonic()
+        connections: _Connections | None = getattr(self._local, "connections", None)
+        if connections is None:
+            connections = _Connections(self._new_session(), now)
+            self._local.connections = connections
+        elif now - connections.last_used > _MAX_IDLE:
+            connections.session.close()  # drops the pooled connections; the session stays usable
+        connections.last_used = now
+        return connections.session
+
+    def _new_session(self) -> requests.Session:
+        session = requests.Session()
+        session.headers["User-Agent"] = _USER_AGENT
+        # The credentials are the definition's to set; those of a ~/.netrc must not replace them.
+        session.auth = _no_auth
+        adapter = HTTPAdapter(pool_connections=4, pool_maxsize=4, max_retries=0)
+        session.mount("http://", adapter)
+        session.mount("https://", adapter)
+        with self._lock:
+            self._sessions.append(session)
+        return session
+
+    def _read(self, response: requests.Response, deadline: float) -> bytes:
+        """The body, read in whatever pieces arrive, so that a slow drip meets the deadline."""
+        pieces: list[bytes] = []
+        size = 0
+        while piece := response.raw.read1(65536, decode_content=True):
+            size += len(piece)
+            if size > _MAX_BODY:
+                raise TransportError(f"the answer is longer than {_MAX_BODY:,} bytes", sent=True)
+            if self._monotonic() > deadline:
+                seconds = self._timeouts.total
+                raise TransportError(
+                    f"the answer took longer than {seconds:g} s", sent=True, timeout=True
+                )
+            pieces.append(piece)
+        expected = response.headers.get("Content-Length", "")
+        encoded = response.headers.get("Content-Encoding")
+        if expected.isdigit() and not encoded and size < int(expected):
+            raise TransportError("the answer was cut off", sent=True)
+        return b"".join(pieces)
+
+
+def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
+
+
+def _transport_error(error: requests.RequestException) -> TransportError:
+    if isinstance(error, requests.ConnectTimeout):
+        return TransportError("no connection: timed out", sent=False, timeout=True)
+    if isinstance(error, requests.Timeout):
+        return TransportError("no answer: timed out", sent=True, timeout=True)
+    if isinstance(error, requests.exceptions.ProxyError):
+        return TransportError(f"no connection through the proxy: {_cause(error)}", sent=False)
+    if isinstance(error, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(
+        error
+    ):
+        return TransportError(f"no connection: {_cause(error)}", sent=False)
+    if isinstance(error, requests.ConnectionError):
+        reason = getattr(error.args[0] if error.args else None, "reason", None)
+        if isinstance(reason, urllib3.exceptions.NewConnectionError):
+            return TransportError(f"no connection: {_cause(reason)}", sent=False)
+        return TransportError(_lost(error), sent=True)
+    if isinstance(error, ValueError):  # an address or header that requests refuses to send
+        return TransportError(f"the request cannot be sent: {_cause(error)}", sent=False)
+    return TransportError(_lost(error), sent=True)
+
+
+def _lost(error: Exception) -> str:
+    return f"the connection broke before the answer was complete: {_cause(error)}"
+
+
+def _cause(error: BaseException) -> str:
+    """The innermost cause in a few words, without addresses of objects in memory."""
+    seen: BaseException = error
+    while True:
+        inner = seen.__cause__ or seen.__context__
+        nested = [item for item in getattr(seen, "args", ()) if isinstance(item, BaseException)]
+        following = nested[-1] if nested else inner
+        if following is None or following is seen:
+            break
+        seen = following
+    if isinstance(seen, OSError) and seen.strerror:
+        return seen.strerror
+    return str(seen) or type(seen).__name__

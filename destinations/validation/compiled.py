@@ -1,0 +1,68 @@
+"""Schemas of payloads, compiled once when they are loaded and checked for every event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import jsonschema_rs
+
+from destinations.errors import DefinitionError
+from destinations.validation.changes import find_changes
+from destinations.validation.empties import compile_root_cleaner
+from destinations.validation.results import Checked, FieldError
+from destinations.validation.rules import Errors, Rule
+from destinations.validation.schema import compile_rule, library_validator, schema_faults
+
+__all__ = ["CompiledSchema", "compile_schema"]
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledSchema:
+    """The schema of a payload, ready to check payloads."""
+
+    schema: Mapping[str, Any]
+    _validator: jsonschema_rs.Validator = field(repr=False)
+    _clean: Callable[[dict[str, Any]], dict[str, Any]] = field(repr=False)
+    _rule: Rule = field(repr=False)
+
+    def is_valid(self, value: Any) -> bool:
+        """Whether a value fits as it is: nothing is taken out and nothing is coerced."""
+        return self._validator.is_valid(value)
+
+    def check(self, payload: Any, *, changes: bool = False) -> Checked:
+        """Make ``payload`` fit and say what does not.
+
+        Empty values go, arrays are made of scalars where the field is one, unknown keys go,
+        scalars are turned into the type of the field; then everything is checked. The payload
+        given is not changed, but the result may share objects and arrays with it. With
+        ``changes`` the result lists what was changed.
+        """
+        errors: Errors = []
+        cleaned = self._clean(payload) if isinstance(payload, dict) else payload
+        result = self._rule(cleaned, errors)
+        if not errors and not changes:
+            return Checked(result)
+        return Checked(
+            result,
+            tuple(FieldError(path, message) for path, message in errors),
+            tuple(find_changes(payload, result, self.schema)) if changes else (),
+        )
+
+
+def compile_schema(schema: Mapping[str, Any]) -> CompiledSchema:
+    """Compile the schema of a payload: draft 2020-12, coercing as ajv does.
+
+    Raises DefinitionError with every fault: what the meta-schema refuses, unknown keywords and
+    formats, broken patterns.
+    """
+    faults = schema_faults(schema)
+    if faults:
+        raise DefinitionError(faults)
+    return CompiledSchema(
+        schema,
+        library_validator(schema),
+        compile_root_cleaner(schema),
+        compile_rule(schema, schema),
+    )

@@ -1,0 +1,104 @@
+"""Writes the pages that are made from data; with ``--check`` only says which are out of date.
+
+``python docs/generate.py [--check]``
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+_INTRODUCTION = (
+    "A destination is a folder with `destination.yaml` and one file for each action, named after "
+    "its slug. Values marked *mapping* take any JSON value or a mapping directive.\n"
+)
+_HEAD = "<!-- Made by docs/generate.py from destinations/schemas; do not edit. -->\n"
+
+
+def definition_reference() -> str:
+    """Every key of a definition's files, from the schemas that check them."""
+    parts = [
+        _HEAD,
+        "# Definition reference\n",
+        _INTRODUCTION,
+    ]
+    for name in ("destination", "action"):
+        path = ROOT / "destinations" / "schemas" / f"{name}.schema.json"
+        schema = json.loads(path.read_text(encoding="utf-8"))
+        parts.append(f"## {schema['title']}\n\n{schema['description']}\n")
+        parts.append("| key | required | type | meaning |\n|---|---|---|---|")
+        parts.extend(_rows(schema, schema, ""))
+        parts.append("")
+    return "\n".join(parts)
+
+
+def _rows(root: Mapping[str, Any], schema: Mapping[str, Any], prefix: str) -> Iterator[str]:
+    for key, spec in schema.get("properties", {}).items():
+        if key == "$schema":
+            continue
+        found = _resolve(root, spec)
+        required = "yes" if key in schema.get("required", ()) else ""
+        text = found.get("description", "").replace("|", "\\|")
+        yield f"| `{prefix}{key}` | {required} | {_type(root, found)} | {text} |"
+        yield from _nested(root, found, f"{prefix}{key}")
+
+
+def _nested(root: Mapping[str, Any], spec: Mapping[str, Any], prefix: str) -> Iterator[str]:
+    yield from _rows(root, spec, f"{prefix}.")
+    each = spec.get("additionalProperties")
+    if isinstance(each, dict):
+        yield from _rows(root, _resolve(root, each), f"{prefix}.*.")
+    items = spec.get("items")
+    if isinstance(items, dict):
+        yield from _rows(root, _resolve(root, items), f"{prefix}[].")
+
+
+def _resolve(root: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, Any]:
+    """``spec`` with what it refers to; its own words win."""
+    reference = spec.get("$ref")
+    if reference is None:
+        return dict(spec)
+    target: Any = root
+    for part in reference.removeprefix("#/").split("/"):
+        target = target[part]
+    return {"$name": part, **target, **spec}
+
+
+def _type(root: Mapping[str, Any], spec: Mapping[str, Any]) -> str:
+    if spec.get("$name") == "mapping":
+        return "*mapping*"
+    if "enum" in spec:
+        return " \\| ".join(f"`{value}`" for value in spec["enum"])
+    if "const" in spec:
+        return f"`{json.dumps(spec['const'])}`"
+    if "anyOf" in spec:
+        return " or ".join(_type(root, _resolve(root, option)) for option in spec["anyOf"])
+    if spec.get("type") == "array":
+        return f"list of {_type(root, _resolve(root, spec.get('items', {})))}"
+    return str(spec.get("type", "any"))
+
+
+PAGES: Mapping[str, Callable[[], str]] = {"docs/definition-reference.md": definition_reference}
+
+
+def main(arguments: list[str]) -> int:
+    """Exit code 1 if ``--check`` finds a page that is out of date."""
+    stale = []
+    for name, make in PAGES.items():
+        path = ROOT / name
+        text = make()
+        if "--check" not in arguments:
+            path.write_text(text, encoding="utf-8")
+        elif not path.exists() or path.read_text(encoding="utf-8") != text:
+            stale.append(name)
+    for name in stale:
+        sys.stderr.write(f"{name} is out of date: run python docs/generate.py\n")
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

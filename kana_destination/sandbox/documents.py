@@ -1,0 +1,135 @@
+"""Documents that have been parsed and validated, kept by their text.
+
+A client sends few different texts, many times: a batch of aliased mutations has the same text
+whenever it has the same size. Parsing and checking it costs several times its execution.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    GraphQLSchema,
+    InlineFragmentNode,
+    OperationDefinitionNode,
+    SelectionSetNode,
+    parse,
+    validate,
+)
+
+from kana_destination.sandbox.errors import error_entry
+
+__all__ = ["Document", "Documents", "RootField"]
+
+RootField = tuple[str, str]
+"""Alias (the field's name without one) and field."""
+
+_MAX_DOCUMENTS: Final = 256
+_MAX_CHARACTERS: Final = 2_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """``node`` is None where ``errors`` says why the text cannot be run.
+
+    ``digest`` is the start of the text's SHA-256; ``roots`` the root fields of each operation, by
+    the operation's name (None for one without).
+    """
+
+    digest: str
+    node: DocumentNode | None
+    errors: tuple[dict[str, Any], ...]
+    roots: Mapping[str | None, tuple[RootField, ...]]
+
+    def operation(self, name: str | None) -> str | None:
+        """The name of the operation that is run: the one asked for, or the only one."""
+        return next(iter(self.roots)) if name is None and len(self.roots) == 1 else name
+
+    def root_fields(self, name: str | None) -> tuple[RootField, ...]:
+        """The root fields of :meth:`operation`; none if there is no such operation."""
+        return self.roots.get(self.operation(name), ())
+
+
+class Documents:
+    """A cache of the documents used last, bounded by their number and by their text.
+
+    Not thread-safe: used under the lock of the account.
+    """
+
+    def __init__(self, schema: GraphQLSchema) -> None:
+        self._schema = schema
+        self._kept: OrderedDict[str, Document] = OrderedDict()
+        self._characters = 0
+
+    def get(self, text: str) -> Document:
+        """The document of the text; one with ``errors`` if it is no valid one."""
+        found = self._kept.get(text)
+        if found is not None:
+            self._kept.move_to_end(text)
+            return found
+        made = _read(self._schema, text)
+        self._kept[text] = made
+        self._characters += len(text)
+        while len(self._kept) > 1 and (
+            len(self._kept) > _MAX_DOCUMENTS or self._characters > _MAX_CHARACTERS
+        ):
+            oldest, _ = self._kept.popitem(last=False)
+            self._characters -= len(oldest)
+        return made
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+
+def _read(schema: GraphQLSchema, text: str) -> Document:
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    try:
+        node = parse(text)
+    except GraphQLError as error:
+        return Document(digest, None, (error_entry(error, "GRAPHQL_PARSE_FAILED"),), {})
+    except RecursionError:
+        deep = error_entry(
+            GraphQLError("The document is nested too deeply"), "GRAPHQL_PARSE_FAILED"
+        )
+        return Document(digest, None, (deep,), {})
+    found = validate(schema, node)
+    errors = tuple(error_entry(error, "GRAPHQL_VALIDATION_FAILED") for error in found)
+    return Document(digest, None if errors else node, errors, _roots(node))
+
+
+def _roots(node: DocumentNode) -> dict[str | None, tuple[RootField, ...]]:
+    fragments = {
+        one.name.value: one.selection_set
+        for one in node.definitions
+        if isinstance(one, FragmentDefinitionNode)
+    }
+    return {
+        one.name.value if one.name else None: tuple(_fields(one.selection_set, fragments, ()))
+        for one in node.definitions
+        if isinstance(one, OperationDefinitionNode)
+    }
+
+
+def _fields(
+    selections: SelectionSetNode, fragments: Mapping[str, SelectionSetNode], inside: tuple[str, ...]
+) -> Iterator[RootField]:
+    for selection in selections.selections:
+        if isinstance(selection, FieldNode):
+            name = selection.name.value
+            yield (selection.alias.value if selection.alias else name, name)
+        elif isinstance(selection, InlineFragmentNode):
+            yield from _fields(selection.selection_set, fragments, inside)
+        elif isinstance(selection, FragmentSpreadNode):
+            name = selection.name.value
+            # Fragments of a document that is not valid may be missing or spread themselves.
+            if name in fragments and name not in inside:
+                yield from _fields(fragments[name], fragments, (*inside, name))

@@ -1,0 +1,131 @@
+"""One GraphQL request over HTTP: from headers and body to the answer, under a fault rule or not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+
+from kana_destination.sandbox.errors import KanaError, request_error
+from kana_destination.sandbox.execution import Account, GraphQLRequest
+from kana_destination.sandbox.faults import WHOLE_REQUEST, FaultRule, Faults, RequestFacts
+from kana_destination.sandbox.keys import Keys
+from kana_destination.sandbox.log import RequestLog, RequestRecord
+from kana_destination.sandbox.wire import WireError, encode, read_request
+
+__all__ = ["Answer", "Exchange", "Site", "serve_graphql"]
+
+_NO_FAULT: Final = FaultRule()
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What is served; ``snapshot`` makes the JSON-able picture of what the account holds."""
+
+    account: Account
+    keys: Keys
+    faults: Faults
+    log: RequestLog
+    snapshot: Callable[[], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer; ``body`` is JSON unless ``content_type`` says otherwise."""
+
+    status: int
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+    content_type: str = "application/json"
+
+    @classmethod
+    def of(cls, value: object, status: int = 200) -> Answer:
+        """An answer with the value as JSON."""
+        return cls(status, encode(value))
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """``answer`` is None if the connection is to be closed without one.
+
+    ``rule`` says how the answer is to be sent: delayed, in drips or cut.
+    """
+
+    answer: Answer | None
+    rule: FaultRule
+
+
+def serve_graphql(
+    site: Site, authorization: str | None, body: bytes, wait: Callable[[float], object]
+) -> Exchange:
+    """Serve one request and log it. ``wait`` is called with the seconds that a rule holds it."""
+    number = site.log.begin()
+    request: GraphQLRequest | None = None
+    refusal: Answer | None = None
+    facts, digest = RequestFacts(number, body=body), ""
+    try:
+        site.keys.check(authorization)
+        request = read_request(body)
+        document = site.account.document(request.query)
+        operation = document.operation(request.operation_name)
+        digest = document.digest
+        roots = document.root_fields(operation)
+        facts = RequestFacts(number, request.query, body, operation, roots)
+    except WireError as problem:
+        refusal = Answer.of(problem.to_json(), problem.status)
+    except KanaError as error:
+        refusal = Answer.of(request_error(error))
+    rule = site.faults.take(facts) or _NO_FAULT
+    if rule.hold:
+        wait(rule.hold)
+    if refusal is None and request is not None and rule.runs:
+        result: dict[str, Any] | None = site.account.run(request, rule.errors)
+    else:
+        result = None
+    answer = _answer(rule, result, refusal)
+    site.log.end(
+        RequestRecord(
+            number=number,
+            digest=digest,
+            operation=facts.operation,
+            roots=facts.roots,
+            status=None if answer is None else answer.status,
+            fault=rule is not _NO_FAULT,
+        )
+    )
+    return Exchange(answer, rule)
+
+
+def _answer(
+    rule: FaultRule, result: dict[str, Any] | None, refusal: Answer | None
+) -> Answer | None:
+    if rule.drop is not None:
+        return None
+    if rule.status is not None or rule.body is not None:
+        return _scripted(rule)
+    if WHOLE_REQUEST in rule.errors:
+        error = rule.errors[WHOLE_REQUEST]
+        return Answer.of({"errors": [{"message": str(error), "extensions": error.extensions}]})
+    if refusal is not None:
+        return refusal
+    if result is not None and isinstance(result.get("data"), dict):
+        for alias in rule.omit_alias:
+            result["data"].pop(alias, None)
+        if rule.data_null:
+            result["data"] = None
+    return Answer.of(result)
+
+
+def _scripted(rule: FaultRule) -> Answer:
+    status = rule.status or 200
+    headers = () if rule.retry_after is None else (("Retry-After", rule.retry_after),)
+    if rule.body is None:
+        try:
+            phrase = HTTPStatus(status).phrase
+        except ValueError:
+            phrase = f"HTTP {status}"
+        return Answer(status, encode({"message": phrase}), headers)
+    is_json = rule.body.lstrip()[:1] in ("{", "[")
+    kind = "application/json" if is_json else "text/html; charset=utf-8"
+    return Answer(status, rule.body.encode("utf-8", "replace"), headers, kind)

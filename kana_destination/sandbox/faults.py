@@ -1,0 +1,218 @@
+"""Scripted faults: what goes wrong with which request.
+
+A rule says which requests it is for, and what to do to them::
+
+    {"nth": 3}                          the third GraphQL request since the start (from 1)
+    {"match": "createUser"}             text in the query or the variables
+    {"match": {"operation": "Lookup", "rootField": "user", "alias": "r0", "text": "userId"}}
+                                        each that is given must hold
+    {"times": 2}                        at most so often; once if it is left out, null for always
+
+    {"status": 503, "retryAfter": 2}    an HTTP error; nothing is run unless "apply" is true
+    {"body": "<html>"}                  this text as the body; not run unless "apply" is true
+    {"drop": "before" | "after"}        the connection is closed before or after it was run
+    {"delay": 0.5}, {"hold": 0.5}       seconds to wait after, or before, it is run
+    {"drip": {"bytes": 1, "interval": 0.1}}     the body comes in pieces
+    {"cut": 20}                         only so many bytes of the body, then the connection ends
+    {"errors": {"r0": {"message": "...", "code": "...", "exception": "..."}}}
+                                        these aliases fail and are not run; "*" fails the request
+    {"omitAlias": ["r1"]}, {"dataNull": true}   they were run, but the answer does not show it
+
+The first rule that fits a request is used, alone. Rules are spent as they are used.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from destinations.errors import DefinitionError
+from kana_destination.sandbox.checks import schema_faults
+from kana_destination.sandbox.documents import RootField
+from kana_destination.sandbox.execution import InjectedError
+
+__all__ = ["WHOLE_REQUEST", "Drip", "FaultRule", "Faults", "Match", "RequestFacts"]
+
+WHOLE_REQUEST: Final = "*"
+"""The alias in ``errors`` that stands for the request itself: nothing is run then."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFacts:
+    """What a rule can look at; ``number`` counts the GraphQL requests from 1."""
+
+    number: int
+    query: str = ""
+    body: bytes = b""
+    operation: str | None = None
+    roots: tuple[RootField, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """All that are given must hold; ``text`` is looked for in the query and the raw body."""
+
+    operation: str | None = None
+    root_field: str | None = None
+    alias: str | None = None
+    text: str | None = None
+
+    def holds(self, facts: RequestFacts) -> bool:
+        """Whether the request is one of those meant."""
+        return (
+            self.operation in (None, facts.operation)
+            and (self.root_field is None or any(f == self.root_field for _, f in facts.roots))
+            and (self.alias is None or any(alias == self.alias for alias, _ in facts.roots))
+            and (
+                self.text is None
+                or self.text in facts.query
+                or self.text.encode("utf-8", "replace") in facts.body
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Drip:
+    """``bytes`` at a time, ``interval`` seconds apart."""
+
+    bytes: int
+    interval: float
+
+
+@dataclass(frozen=True, slots=True)
+class FaultRule:
+    """One rule; the names are those of the JSON form (see the module), in snake case."""
+
+    nth: int | None = None
+    match: Match | None = None
+    times: int | None = 1
+    status: int | None = None
+    retry_after: str | None = None
+    body: str | None = None
+    apply: bool | None = None
+    drop: Literal["before", "after"] | None = None
+    hold: float = 0.0
+    delay: float = 0.0
+    drip: Drip | None = None
+    cut: int | None = None
+    errors: Mapping[str, InjectedError] = field(default_factory=dict)
+    omit_alias: tuple[str, ...] = ()
+    data_null: bool = False
+
+    @classmethod
+    def from_json(cls, rule: Mapping[str, Any]) -> FaultRule:
+        """From the JSON form; raises :class:`~destinations.errors.DefinitionError`."""
+        return _rules([rule])[0]
+
+    @property
+    def runs(self) -> bool:
+        """Whether the request is run at all under this rule."""
+        if self.apply is not None:
+            return self.apply
+        return not (
+            self.status is not None
+            or self.body is not None
+            or self.drop == "before"
+            or WHOLE_REQUEST in self.errors
+        )
+
+    def fits(self, facts: RequestFacts) -> bool:
+        """Whether the rule is for this request."""
+        return self.nth in (None, facts.number) and (self.match is None or self.match.holds(facts))
+
+
+class Faults:
+    """The rules of a sandbox that are not spent yet, in the order in which they are tried."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._left: list[tuple[FaultRule, int | None]] = []
+
+    def add(self, *rules: FaultRule | Mapping[str, Any]) -> None:
+        """Add rules, as objects or in their JSON form.
+
+        Raises :class:`~destinations.errors.DefinitionError` with every fault; none is added then.
+        """
+        made = [
+            rule if isinstance(rule, FaultRule) else FaultRule.from_json(rule) for rule in rules
+        ]
+        self._extend(made)
+
+    def add_json(self, rules: object) -> int:
+        """Add a JSON list of rules and return how many; errors as in :meth:`add`."""
+        made = _rules(rules)
+        self._extend(made)
+        return len(made)
+
+    def clear(self) -> None:
+        """Forget every rule."""
+        with self._lock:
+            self._left.clear()
+
+    def take(self, facts: RequestFacts) -> FaultRule | None:
+        """The rule for a request, which is spent by one."""
+        if not self._left:
+            return None
+        with self._lock:
+            for index, (rule, left) in enumerate(self._left):
+                if not rule.fits(facts):
+                    continue
+                if left == 1:
+                    del self._left[index]
+                elif left is not None:
+                    self._left[index] = (rule, left - 1)
+                return rule
+        return None
+
+    def __len__(self) -> int:
+        """How many rules are not spent."""
+        return len(self._left)
+
+    def _extend(self, rules: Iterable[FaultRule]) -> None:
+        with self._lock:
+            self._left.extend((rule, rule.times) for rule in rules)
+
+
+def _rules(document: object) -> list[FaultRule]:
+    faults = schema_faults("faults.schema.json", document)
+    if faults or not isinstance(document, list):
+        raise DefinitionError(faults)
+    return [_rule(rule) for rule in document]
+
+
+def _rule(rule: Mapping[str, Any]) -> FaultRule:
+    omitted = rule.get("omitAlias", ())
+    retry_after = rule.get("retryAfter")
+    return FaultRule(
+        nth=rule.get("nth"),
+        match=_match(rule.get("match")),
+        times=rule.get("times", 1),
+        status=rule.get("status"),
+        retry_after=None if retry_after is None else str(retry_after),
+        body=rule.get("body"),
+        apply=rule.get("apply"),
+        drop=rule.get("drop"),
+        hold=rule.get("hold", 0.0),
+        delay=rule.get("delay", 0.0),
+        drip=Drip(**rule["drip"]) if "drip" in rule else None,
+        cut=rule.get("cut"),
+        errors={alias: _injected(error) for alias, error in rule.get("errors", {}).items()},
+        omit_alias=(omitted,) if isinstance(omitted, str) else tuple(omitted),
+        data_null=rule.get("dataNull", False),
+    )
+
+
+def _match(match: str | Mapping[str, str] | None) -> Match | None:
+    if match is None or isinstance(match, str):
+        return None if match is None else Match(text=match)
+    return Match(
+        match.get("operation"), match.get("rootField"), match.get("alias"), match.get("text")
+    )
+
+
+def _injected(error: Mapping[str, str]) -> InjectedError:
+    name = error.get("exception", "Error")
+    message = error.get("message", f"{name} injected by a fault rule")
+    return InjectedError(message, error.get("code", "INTERNAL_SERVER_ERROR"), name)

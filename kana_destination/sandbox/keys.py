@@ -1,0 +1,48 @@
+"""Which API keys the sandbox takes."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+
+from kana_destination.sandbox.errors import AuthenticationError
+
+__all__ = ["DEFAULT_KEY", "Keys"]
+
+DEFAULT_KEY = "prv_test_sandbox0000000000000000000000000"
+"""The key that is shown where the seed names none: the prefix and 32 characters."""
+
+_TEST_PREFIX = "prv_test_"
+_BEARER = "bearer"
+
+
+class Keys:
+    """The keys that the seed names, or every key that starts with ``prv_test_``."""
+
+    def __init__(self, named: Sequence[str] = ()) -> None:
+        self._named = tuple(key.encode() for key in named)
+        self.shown = named[0] if named else DEFAULT_KEY
+
+    def check(self, header: str | None) -> None:
+        """Check an ``Authorization`` header: the key alone, or after ``Bearer``.
+
+        Raises :class:`AuthenticationError` with what would be right, never with the key.
+        """
+        scheme, _, rest = (header or "").strip().partition(" ")
+        key = rest.strip() if scheme.lower() == _BEARER else f"{scheme} {rest}".strip()
+        if not key:
+            raise AuthenticationError("send the Admin API key in the Authorization header")
+        if key.startswith("pub_"):
+            raise AuthenticationError(
+                "keys that start with pub_ belong to the client API; "
+                "use the Admin API (Backend) key, which starts with prv_"
+            )
+        sent = key.encode("utf-8", "replace")
+        if self._named:
+            # Every comparison is made, so that the time says nothing.
+            if not sum(hmac.compare_digest(sent, known) for known in self._named):
+                raise AuthenticationError("the key is none of those that the seed names")
+        elif not key.startswith(_TEST_PREFIX):
+            raise AuthenticationError(
+                f"a sandbox takes test keys only, which start with {_TEST_PREFIX}"
+            )

@@ -1,0 +1,113 @@
+"""Seeds: the account that a sandbox starts with, as YAML or as a mapping.
+
+Keys, all optional: ``apiKeys``, ``users``, ``features``, ``packages``, ``subscriptions``, ``usage``
+(the schema is ``seed.schema.json``). Left out of an entry: a package's ``status`` is
+``PUBLISHED``, a subscription's ``ACTIVE``; a user's ``createdAt`` and a usage's ``at`` are the
+moment at which the sandbox starts. ``at`` puts usage into a past period.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+from destinations.errors import DefinitionError, Fault, UsageError
+from kana_destination.sandbox.checks import schema_faults
+from kana_destination.sandbox.models import (
+    Feature,
+    Package,
+    Subscription,
+    User,
+    iso,
+    parse_iso,
+)
+from kana_destination.sandbox.seed_rules import rule_faults
+from kana_destination.sandbox.seed_text import SeedText, read_yaml
+from kana_destination.sandbox.state import State
+
+__all__ = ["Seed", "apply_seed", "load_seed"]
+
+_EXAMPLE: Final = "example-account.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """A checked seed; ``document`` has the form of the YAML file."""
+
+    api_keys: tuple[str, ...]
+    document: Mapping[str, Any]
+
+
+def load_seed(source: Path | Mapping[str, Any] | None) -> Seed:
+    """Read and check a seed; the example account for None.
+
+    Raises :class:`~destinations.errors.DefinitionError` with every fault and its place, and
+    :class:`~destinations.errors.UsageError` if the file cannot be read.
+    """
+    if isinstance(source, Mapping):
+        text = SeedText(None, _with_text_moments(source), {})
+    elif source is None:
+        example = (files("kana_destination.sandbox") / _EXAMPLE).read_text("utf-8")
+        text = read_yaml(example, _EXAMPLE)
+    else:
+        try:
+            text = read_yaml(source.read_text("utf-8"), str(source))
+        except OSError as error:
+            raise UsageError(f"{source}: cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError as error:
+            raise DefinitionError([Fault(f"is no UTF-8: {error}", file=str(source))]) from None
+    document = {} if text.document is None else text.document
+    faults = [_placed(fault, text) for fault in _faults(document)]
+    if faults:
+        raise DefinitionError(sorted(faults, key=lambda fault: fault.line or 0))
+    return Seed(tuple(document.get("apiKeys", ())), document)
+
+
+def _faults(document: object) -> Iterator[Fault]:
+    yield from schema_faults("seed.schema.json", document)
+    if isinstance(document, Mapping):
+        yield from rule_faults(document)
+
+
+def _placed(fault: Fault, text: SeedText) -> Fault:
+    return replace(fault, file=text.file, line=text.line_of(fault.path))
+
+
+def _with_text_moments(value: Any) -> Any:
+    """A copy with ``datetime`` as text: a mapping may have what YAML text cannot."""
+    if isinstance(value, datetime):
+        return iso(value if value.tzinfo else parse_iso(value.isoformat()))
+    if isinstance(value, Mapping):
+        return {key: _with_text_moments(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_text_moments(item) for item in value]
+    return value
+
+
+def apply_seed(seed: Seed, state: State, now: datetime) -> None:
+    """Put the seed's account into an empty state; users in the order of their creation."""
+    document = seed.document
+    moment = iso(now)
+    users = [{"createdAt": moment, **user} for user in document.get("users", ())]
+    for user in sorted(users, key=lambda user: parse_iso(user["createdAt"])):
+        state.put_user(User.from_json(state.next_seq(), user))
+    for feature in document.get("features", ()):
+        state.put_feature(Feature.from_json(feature))
+    for package in document.get("packages", ()):
+        made = Package.from_json({"status": "PUBLISHED", **package, "updatedAt": moment})
+        state.put_package(made)
+    for one in document.get("subscriptions", ()):
+        subscription = Subscription(
+            state.next_subscription_id(),
+            state.users[one["userId"]].seq,
+            one["packageId"],
+            one.get("status", "ACTIVE"),
+        )
+        state.add_subscription(subscription)
+    for one in document.get("usage", ()):
+        days = state.days_to_change(state.users[one["userId"]], one["featureId"])
+        days[parse_iso(one.get("at", moment)).toordinal()] = one["used"]

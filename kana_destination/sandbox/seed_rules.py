@@ -1,0 +1,114 @@
+"""What a seed's schema cannot say: ids that are unique and known, and the rules of subscribing.
+
+Entries that do not even have the right form are passed over here: the schema reports them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from destinations.errors import Fault
+from kana_destination.sandbox.checks import pointer
+
+__all__ = ["rule_faults"]
+
+Entry = tuple[int, Mapping[str, Any]]
+
+
+def rule_faults(document: Mapping[str, Any]) -> Iterator[Fault]:
+    """Every fault against a rule, section by section."""
+    for section in ("users", "features", "packages"):
+        yield from _repeated_ids(document, section)
+    for index, package in _entries(document, "packages"):
+        yield from _package_features(document, index, package)
+    yield from _subscriptions(document)
+    yield from _usage(document)
+
+
+def _entries(holder: Mapping[str, Any], key: str) -> Iterator[Entry]:
+    found = holder.get(key)
+    for index, entry in enumerate(found if isinstance(found, list) else ()):
+        if isinstance(entry, Mapping):
+            yield index, entry
+
+
+def _ids(document: Mapping[str, Any], section: str) -> dict[str, Entry]:
+    """The first entry of each id; an id of another type than text is the schema's concern."""
+    found: dict[str, Entry] = {}
+    for index, entry in _entries(document, section):
+        if isinstance(entry.get("id"), str):
+            found.setdefault(entry["id"], (index, entry))
+    return found
+
+
+def _repeated_ids(document: Mapping[str, Any], section: str) -> Iterator[Fault]:
+    first = _ids(document, section)
+    for index, entry in _entries(document, section):
+        identifier = entry.get("id")
+        if isinstance(identifier, str) and first[identifier][0] != index:
+            other = pointer(section, first[identifier][0])
+            yield Fault(
+                f"{identifier!r} is the id of {other} already", pointer(section, index, "id")
+            )
+
+
+def _unknown(
+    document: Mapping[str, Any], section: str, identifier: object, path: str
+) -> Iterator[Fault]:
+    if isinstance(identifier, str) and identifier not in _ids(document, section):
+        yield Fault(f"{identifier!r} is the id of nothing in /{section}", path)
+
+
+def _package_features(
+    document: Mapping[str, Any], at: int, package: Mapping[str, Any]
+) -> Iterator[Fault]:
+    seen: set[str] = set()
+    for index, entry in _entries(package, "features"):
+        identifier = entry.get("id")
+        path = pointer("packages", at, "features", index, "id")
+        yield from _unknown(document, "features", identifier, path)
+        if isinstance(identifier, str):
+            if identifier in seen:
+                yield Fault(f"{identifier!r} is in this package already", path)
+            seen.add(identifier)
+
+
+def _subscriptions(document: Mapping[str, Any]) -> Iterator[Fault]:
+    packages = _ids(document, "packages")
+    held: dict[str, list[str]] = {}
+    for index, entry in _entries(document, "subscriptions"):
+        user, package = entry.get("userId"), entry.get("packageId")
+        path = pointer("subscriptions", index)
+        yield from _unknown(document, "users", user, f"{path}/userId")
+        yield from _unknown(document, "packages", package, f"{path}/packageId")
+        if not isinstance(user, str) or not isinstance(package, str) or package not in packages:
+            continue
+        if packages[package][1].get("status") == "DRAFT":
+            yield Fault(f"{package!r} is a DRAFT: nobody can hold it", f"{path}/packageId")
+        if entry.get("status") in ("CANCELLED", "INCOMPLETE_EXPIRED"):
+            continue
+        others = held.setdefault(user, [])
+        bases = [one for one in others if not packages[one][1].get("isAddon")]
+        if package in others:
+            yield Fault(f"{user!r} holds {package!r} already", path)
+        elif bases and not packages[package][1].get("isAddon"):
+            message = f"{user!r} holds {bases[0]!r} already: one base package a user"
+            yield Fault(message, path)
+        others.append(package)
+
+
+def _usage(document: Mapping[str, Any]) -> Iterator[Fault]:
+    seen: dict[tuple[object, object, object], int] = {}
+    for index, entry in _entries(document, "usage"):
+        user, feature, at = entry.get("userId"), entry.get("featureId"), entry.get("at")
+        path = pointer("usage", index)
+        yield from _unknown(document, "users", user, f"{path}/userId")
+        yield from _unknown(document, "features", feature, f"{path}/featureId")
+        if not (isinstance(user, str) and isinstance(feature, str)):
+            continue
+        day = at[:10] if isinstance(at, str) else None
+        first = seen.setdefault((user, feature, day), index)
+        if first != index:
+            other = pointer("usage", first)
+            yield Fault(f"the usage of {feature!r} by {user!r} is in {other} already", path)

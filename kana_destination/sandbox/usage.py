@@ -1,0 +1,168 @@
+"""Periods, consumption and entitlements: what a user has used of a feature, and may use.
+
+Sources: Kana's documentation (a feature is usable under ``ACTIVE`` and ``TRIALING``
+subscriptions; with several, the highest limit counts; ``SET`` overwrites the amount used so far).
+Decided for the sandbox: periods are calendar years, months and days in UTC; the period is that
+of the entry with the highest limit, and a month where the user holds no package with the feature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+
+from kana_destination.sandbox.errors import KanaError
+from kana_destination.sandbox.models import Feature, PackageFeature, User
+from kana_destination.sandbox.state import State
+
+__all__ = [
+    "INT_MAX",
+    "INT_MIN",
+    "Access",
+    "Period",
+    "access_to",
+    "grant_of",
+    "past_periods",
+    "period_of",
+    "record",
+    "reset_of",
+    "used_in",
+]
+
+INT_MIN, INT_MAX = -(2**31), 2**31 - 1
+_USABLE = frozenset({"ACTIVE", "TRIALING"})
+_DEFAULT_PERIOD = "MONTH"
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """Days from ``first`` up to and without ``end``, as proleptic ordinals (UTC)."""
+
+    first: int
+    end: int
+
+    @property
+    def start_time(self) -> datetime:
+        """The first moment of the period."""
+        return _midnight(self.first)
+
+    @property
+    def end_time(self) -> datetime:
+        """The first moment after it."""
+        return _midnight(self.end)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Whether a user may use a feature, why, and what is used of it in the current period."""
+
+    access: bool
+    reason: str
+    used: int
+    budget: int | None
+    overage_enabled: bool
+
+
+def _midnight(ordinal: int) -> datetime:
+    return datetime.combine(date.fromordinal(ordinal), time(), UTC)
+
+
+@lru_cache(maxsize=4096)
+def period_of(reset: str, day: int) -> Period:
+    """The period (``YEAR``, ``MONTH`` or ``DAY``) that holds the day."""
+    if reset == "DAY":
+        return Period(day, day + 1)
+    start = date.fromordinal(day).replace(day=1)
+    if reset == "YEAR":
+        start = start.replace(month=1)
+        return Period(start.toordinal(), start.replace(year=start.year + 1).toordinal())
+    end = (start + timedelta(days=31)).replace(day=1)
+    return Period(start.toordinal(), end.toordinal())
+
+
+def used_in(period: Period, days: Mapping[int, int]) -> int:
+    """The sum of what was used on the days of the period."""
+    return sum(used for day, used in days.items() if period.first <= day < period.end)
+
+
+def past_periods(reset: str, days: Mapping[int, int], before: int) -> list[tuple[Period, int]]:
+    """Periods with usage that ended on or before the day ``before``, newest first."""
+    sums: dict[Period, int] = {}
+    for day, used in days.items():
+        period = period_of(reset, day)
+        if period.end <= before:
+            sums[period] = sums.get(period, 0) + used
+    return sorted(sums.items(), key=lambda item: item[0].first, reverse=True)
+
+
+def grant_of(state: State, user: User, feature_id: str) -> PackageFeature | None:
+    """The best entry for the feature among the user's usable packages; None without any."""
+    best: PackageFeature | None = None
+    for subscription in state.subscriptions_by_user.get(user.seq, ()):
+        if subscription.status not in _USABLE:
+            continue
+        entry = state.packages[subscription.package_id].features.get(feature_id)
+        if entry is not None and (best is None or _rank(entry) > _rank(best)):
+            best = entry
+    return best
+
+
+def _rank(entry: PackageFeature) -> tuple[float, bool]:
+    return (float("inf") if entry.limit is None else entry.limit, entry.overage_enabled)
+
+
+def reset_of(grant: PackageFeature | None) -> str:
+    """The reset period under a grant, or without one."""
+    return _DEFAULT_PERIOD if grant is None else grant.reset_period
+
+
+def access_to(state: State, user: User, feature: Feature, day: int, delta: int = 1) -> Access:
+    """Whether the user may use ``delta`` more of the feature on the day."""
+    grant = grant_of(state, user, feature.id)
+    used = used_in(period_of(reset_of(grant), day), state.days(user, feature.id))
+    if grant is None:
+        reason = f"no active subscription of the user has the feature {feature.id!r}"
+        return Access(access=False, reason=reason, used=used, budget=0, overage_enabled=False)
+    access, reason = True, "the user's package has the feature"
+    if feature.type == "CONSUMABLE" and grant.limit is not None and used + delta > grant.limit:
+        access = grant.overage_enabled
+        reason = "over the limit, and overage is " + ("enabled" if access else "not enabled")
+    return Access(
+        access=access,
+        reason=reason,
+        used=used,
+        budget=grant.limit,
+        overage_enabled=grant.overage_enabled,
+    )
+
+
+def record(
+    state: State, user: User, feature: Feature, day: int, delta: int, *, overwrite: bool = False
+) -> str | None:
+    """Count usage, or overwrite what the current period holds; the reason if it is refused.
+
+    Only a ``BINARY`` feature that the user has no access to is refused. Raises
+    :class:`KanaError` if the period's amount would leave the 32 bits of the API's ``Int``, since
+    it could not be shown any more.
+    """
+    grant = grant_of(state, user, feature.id)
+    if grant is None and feature.type == "BINARY":
+        return f"the user has no access to the feature {feature.id!r}"
+    period = period_of(reset_of(grant), day)
+    before = used_in(period, state.days(user, feature.id))
+    after = delta if overwrite else before + delta
+    if not INT_MIN <= after <= INT_MAX:
+        raise KanaError(
+            f"the usage of {feature.id!r} would become {after}, "
+            f"outside the 32-bit range {INT_MIN} to {INT_MAX}"
+        )
+    days = state.days_to_change(user, feature.id)
+    if overwrite:
+        for other in [other for other in days if period.first <= other < period.end]:
+            del days[other]
+        days[day] = delta
+    else:
+        days[day] = days.get(day, 0) + delta
+    return None

@@ -1,0 +1,99 @@
+"""The sandbox in a process of its own: started, asked what it holds, stopped."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from destinations.errors import UsageError
+
+__all__ = ["SandboxProcess"]
+
+_STOP_SECONDS = 10
+_ANSWER_SECONDS = 60
+
+
+class SandboxProcess:
+    """A running Kana sandbox; it ends with this process, whatever ends this one."""
+
+    def __init__(self, *, seed: Path | None, port: int, db: Path | None, api: str) -> None:
+        command = [sys.executable, "-m", "kana_destination.sandbox", "--until-eof"]
+        command += ["--port", str(port), "--api", api]
+        command += ["--seed", str(seed)] if seed is not None else []
+        command += ["--db", str(db)] if db is not None else []
+        # A session of its own: Ctrl-C must reach the run, which then still needs its sandbox.
+        self._process = subprocess.Popen(  # noqa: S603 - this Python, and paths of the caller
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        assert self._process.stdout is not None  # noqa: S101 - asked for above
+        ready = self._process.stdout.readline()
+        if not ready:
+            _, errors = self._process.communicate()
+            raise UsageError(f"the sandbox cannot start: {errors.strip()}")
+        address: dict[str, str] = json.loads(ready)
+        self.url = address["url"]
+        self._api_key = address["apiKey"]
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """The settings of the destination ``kana`` that lead to this sandbox."""
+        return {"apiKey": self._api_key, "endpoint": self.url}
+
+    def snapshot(self) -> dict[str, Any]:
+        """All that the account holds; see `kana_destination.sandbox.snapshot`."""
+        response = requests.get(
+            self.url.removesuffix("/graphql") + "/snapshot",
+            headers={"Authorization": self._api_key},
+            timeout=_ANSWER_SECONDS,
+        )
+        response.raise_for_status()
+        snapshot: dict[str, Any] = response.json()
+        return snapshot
+
+    def holdings(self) -> Sequence[tuple[str, Sequence[str], Sequence[Sequence[str]]]]:
+        """What Kana holds now: a table of users, and one of usage by feature."""
+        snapshot = self.snapshot()
+        users = snapshot["users"]
+        usage: Mapping[str, Mapping[str, int]] = snapshot["usage"]
+        rows = []
+        for feature in snapshot["features"]:
+            used = [
+                amounts[feature["id"]] for amounts in usage.values() if feature["id"] in amounts
+            ]
+            rows.append((feature["id"], feature["name"], f"{len(used):,}", f"{sum(used):,}"))
+        counts = [("all", f"{len(users):,}")] + [
+            (f"with {key}", f"{sum(1 for user in users if user.get(key)):,}")
+            for key in ("name", "email", "billingId")
+        ]
+        return [
+            ("Users in Kana", ("users", "count"), counts),
+            ("Usage in Kana", ("feature", "name", "users", "used"), rows),
+        ]
+
+    def is_running(self) -> bool:
+        """Whether its process is still there."""
+        return self._process.poll() is None
+
+    def close(self) -> None:
+        """Stops it; safe to repeat."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if stream is not None:
+                stream.close()
