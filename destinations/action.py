@@ -81,4 +81,5 @@ class Subscription:
         if checked.errors:
             errors = tuple(str(error) for error in checked.errors)
             return Result.invalid("; ".join(errors), "PAYLOAD_VALIDATION_FAILED", errors)
-        return checked.payload
+        result: Payload = checked.payload
+        return result

@@ -148,7 +148,7 @@ def _play(steps: Generated, answers: tuple[Answer, ...]) -> tuple[str, Payload] 
     except StopIteration as done:
         return done.value or "done"
     except DestinationsError as error:
-        return f"fails: {error}"
+        return f"the event fails: {error}"
     finally:
         steps.close()
     return call.request, dict(call.payload)
@@ -199,8 +199,11 @@ def _outcomes(destination: Destination, request: CompiledRequest) -> tuple[tuple
     definition = request.definition
     found = [("a success", "delivered" if not definition.answers else "goes on")]
     found += [(str(answer.when), f"goes on: {answer.name}") for answer in definition.answers]
+    read = {answer.when for answer in definition.answers if answer.when.body is None}
     found += [("an answer that a refusal fits", "rejected")] if definition.refusals else []
     for rule in (*definition.error_rules, *destination.definition.error_rules):
+        if rule.when.body is None and rule.when in read:
+            continue
         outcome = outcome_of(
             request,
             error_class=rule.error_class,
@@ -208,7 +211,8 @@ def _outcomes(destination: Destination, request: CompiledRequest) -> tuple[tuple
             nothing_applied=rule.nothing_applied,
         )
         again = "tried again, then " if rule.retryable and outcome != "unknown" else ""
-        found.append((str(rule.when), f"{again}{outcome}"))
+        ends = "stops the run" if rule.error_class == "authentication" else outcome.value
+        found.append((str(rule.when), again + ends))
     lost = outcome_of(request, error_class="timeout", retryable=True, nothing_applied=False)
     again = "tried again, then " if lost != "unknown" else ""
     found.append(("no answer after it was sent", f"{again}{lost}"))

@@ -2,4 +2,86 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+import click
+
+from destinations.conformance import LIQUID_TOLERANCE, FileReport, LineResult, run_conformance
+from destinations.errors import UsageError
+
 __all__ = ["command"]
+
+_WIDTH = 400
+
+
+@click.command("conformance", epilog="Example: destinations conformance vectors/ --show 3")
+@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@click.option(
+    "--show",
+    type=click.IntRange(0),
+    default=3,
+    metavar="N",
+    help="Differences to show of each file; 3 by default.",
+)
+@click.option(
+    "--outputs",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write what came out of every line, as JSON lines.",
+)
+def command(directory: Path, show: int, outputs: Path | None) -> int:
+    """Run the test vectors in DIR that were made with Segment's runtime.
+
+    Prints for each file how many lines gave the same result, and the first differences. Exits 0
+    if all do; among lines with @liquid 2% may differ.
+    """
+    fine = True
+    with _writer(outputs) as stream:
+
+        def write(result: LineResult) -> None:
+            if stream is not None:
+                stream.write(json.dumps(result.record(), ensure_ascii=False) + "\n")
+
+        for report in run_conformance(directory, differences=show, on_line=write):
+            fine = fine and report.ok
+            _print(report)
+    return 0 if fine else 1
+
+
+@contextlib.contextmanager
+def _writer(path: Path | None) -> Iterator[TextIO | None]:
+    if path is None:
+        yield None
+        return
+    try:
+        # Vectors hold lone surrogates, as JavaScript does: they are written as they are.
+        stream = path.open("w", encoding="utf-8", errors="surrogatepass")
+    except OSError as error:
+        msg = f"cannot write {path}: {error.strerror}"
+        raise UsageError(msg) from None
+    with stream:
+        yield stream
+
+
+def _print(report: FileReport) -> None:
+    verdict = "ok" if report.ok else "DIFFERS"
+    text = f"{report.file}: {report.passed:,}/{report.total:,} {verdict}"
+    if report.liquid_total:
+        text += (
+            f" (with @liquid {report.liquid_passed:,}/{report.liquid_total:,}; "
+            f"{LIQUID_TOLERANCE:.0%} may differ)"
+        )
+    click.echo(text)
+    for difference in report.differences:
+        click.echo(f"  line {difference.line}")
+        click.echo(f"    expected {_short(difference.expected)}")
+        click.echo(f"    got      {_short(difference.got)}")
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=True)
+    return text if len(text) <= _WIDTH else f"{text[:_WIDTH]}..."

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from destinations.explain import Explanation, PlannedRequest, SubscriptionExplanation
+from destinations.javascript import UNDEFINED
 from destinations.outcome import Result
 from destinations.secrets import Masker
 
@@ -67,7 +68,7 @@ def _change(change: dict[str, Any]) -> str:
 def _request(planned: PlannedRequest) -> Iterable[tuple[int, str]]:
     after = f", after the answers {', '.join(planned.after)}" if planned.after else ""
     if planned.name is None:
-        yield 2, f"[bold]delivered[/bold]{after}: {escape(planned.note)}"
+        yield 2, f"[bold]done[/bold]{after}: {escape(planned.note)}"
         return
     yield 2, f"[bold]request {planned.name}[/bold]{after}"
     if planned.request is None:
@@ -78,8 +79,11 @@ def _request(planned: PlannedRequest) -> Iterable[tuple[int, str]]:
         yield 4, f"{name}: {escape(value)}"
     body = planned.request["body"]
     if isinstance(body, dict) and isinstance(body.get("query"), str):
+        depth = 0
         for line in body["query"].splitlines():
-            yield 6, escape(line)
+            depth -= line.strip().startswith("}")
+            yield 6 + 2 * depth, escape(line.strip())
+            depth += line.rstrip().endswith("{")
         yield 6, f"variables {_json(body.get('variables'))}"
     elif body is not None:
         yield 6, _json(body)
@@ -96,4 +100,6 @@ def _result(result: Result) -> str:
 
 
 def _json(value: Any) -> str:
+    if value is UNDEFINED:
+        return "undefined"
     return escape(json.dumps(value, ensure_ascii=False, default=str))

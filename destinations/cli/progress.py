@@ -25,9 +25,7 @@ def watch(entries: Iterator[Entry], stream: BinaryIO) -> Iterator[Entry]:
     with Progress(*columns, *bar, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("", total=total, lines=0)
         due = 0.0
-        lines = 0
-        for entry in entries:
-            lines += 1
+        for lines, entry in enumerate(entries, start=1):
             now = time.monotonic()
             if now >= due:
                 done = stream.tell() if total else 0

@@ -7,8 +7,9 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 import click
 
@@ -37,6 +38,19 @@ from destinations.transport import HttpTransport
 __all__ = ["command"]
 
 _FINE = frozenset({Outcome.DELIVERED, Outcome.FILTERED, Outcome.UNMAPPED})
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    destination: str
+    events: str
+    form: Literal["ndjson", "json"] | None
+    settings: Path | None
+    seed: Path | None
+    undelivered: Path | None
+    store: Path | None
+    use_sandbox: bool
+    as_json: bool
 
 
 @click.command(
@@ -78,57 +92,51 @@ _FINE = frozenset({Outcome.DELIVERED, Outcome.FILTERED, Outcome.UNMAPPED})
     help="Keep the raw events that are unmapped, unknown or dead in this SQLite file.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
-def command(
-    destination: str,
-    events: str,
-    form: Literal["ndjson", "json"] | None,
-    settings: Path | None,
-    seed: Path | None,
-    undelivered: Path | None,
-    store: Path | None,
-    *,
-    use_sandbox: bool,
-    as_json: bool,
-) -> int:
+def command(**given: Any) -> int:
     """Deliver a file or stream of events to DESTINATION and account for every one of them.
 
     DESTINATION is the name of an installed destination or a folder. Exit codes: 0 every row
     delivered, filtered or kept as unmapped; 1 some row was not; 2 wrong usage, definition,
     settings or credentials; 130 interrupted.
     """
-    if seed is not None and not use_sandbox:
+    options = _Options(**given)
+    if options.seed is not None and not options.use_sandbox:
         raise click.UsageError("--seed is what a sandbox holds at first: give --sandbox as well")
-    definition, plugin = open_definition(destination)
+    report = _run(options)
+    _say_how_it_ended(report, options)
+    return _exit_code(report)
+
+
+def _run(options: _Options) -> Report:
+    """Opens everything, runs, and prints the account."""
+    definition, plugin = open_definition(options.destination)
     with ExitStack() as stack:
-        source = stack.enter_context(_open_events(events))
+        source = stack.enter_context(_open_events(options.events))
         sandbox = None
-        if use_sandbox:
-            sandbox = stack.enter_context(_started(plugin, definition.name, seed))
+        if options.use_sandbox:
+            sandbox = stack.enter_context(_started(plugin, definition.name, options.seed))
         overrides = sandbox.settings if sandbox is not None else None
-        bound = open_destination(definition, plugin, settings, overrides)
+        bound = open_destination(definition, plugin, options.settings, overrides)
+        masker = bound.settings.masker
         recorders = []
-        if undelivered is not None:
-            target = stack.enter_context(
-                _open_undelivered(undelivered, events, bound.settings.masker)
-            )
-            recorders.append(target.record)
-        if store is not None:
-            opened = Store(store)
-            stack.callback(opened.close)
-            slug, version = definition.slug, definition.version
-            recorders.append(KeptEvents(opened, slug, version, bound.settings.masker).record)
+        if options.undelivered is not None:
+            opened = _open_undelivered(options.undelivered, options.events, masker)
+            recorders.append(stack.enter_context(opened).record)
+        if options.store is not None:
+            store = Store(options.store)
+            stack.callback(store.close)
+            kept = KeptEvents(store, definition.slug, definition.version, masker)
+            recorders.append(kept.record)
         transport = HttpTransport(definition.transport.timeouts)
         stack.callback(transport.close)
-        report = Run(bound, transport, recorders=recorders).execute(
-            _with_progress(_entries(source, form or _form_of(events)), source)
-        )
-        if as_json:
-            click.echo(json.dumps(as_json_object(report, bound.settings.masker)))
-        print_report(report, bound.settings.masker, to_stderr=as_json)
+        entries = _entries(source, options.form or _form_of(options.events))
+        report = Run(bound, transport, recorders=recorders).execute(_with_progress(entries, source))
+        if options.as_json:
+            click.echo(json.dumps(as_json_object(report, masker)))
+        print_report(report, masker, to_stderr=options.as_json)
         if sandbox is not None:
-            print_holdings(sandbox.holdings(), to_stderr=as_json)
-    _say_how_it_ended(report, events, undelivered)
-    return _exit_code(report)
+            print_holdings(sandbox.holdings(), to_stderr=options.as_json)
+    return report
 
 
 def _form_of(events: str) -> Literal["ndjson", "json"]:
@@ -192,7 +200,7 @@ def _with_progress(entries: Iterator[Entry], stream: BinaryIO) -> Iterator[Entry
     yield from watch(entries, stream)
 
 
-def _say_how_it_ended(report: Report, events: str, undelivered: Path | None) -> None:
+def _say_how_it_ended(report: Report, options: _Options) -> None:
     if report.stopped is None:
         return
     if report.stopped.why == "authentication":
@@ -204,12 +212,14 @@ def _say_how_it_ended(report: Report, events: str, undelivered: Path | None) -> 
     else:
         click.echo(f"Interrupted after line {report.lines}.", err=True)
     waiting = report.ledger.outcomes[Outcome.RETRYING]
-    if waiting and undelivered is not None:
-        click.echo(f"{waiting} events that were read but not sent are in {undelivered}.", err=True)
-    if events != "-":
+    if waiting and options.undelivered is not None:
+        click.echo(
+            f"{waiting} events that were read but not sent are in {options.undelivered}.", err=True
+        )
+    if options.events != "-":
         click.echo(
             f"Lines after {report.lines} were not read; go on with: tail -n +{report.lines + 1} "
-            f"{events} | destinations run ... --events -",
+            f"{options.events} | destinations run ... --events -",
             err=True,
         )
 

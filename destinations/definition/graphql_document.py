@@ -7,7 +7,8 @@ field is repeated under the aliases ``e0``, ``e1``, ... and each variable ``$x``
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -133,7 +134,7 @@ def check_operation(document: str, variables: Mapping[str, object]) -> Iterator[
 
 
 def _check_variables(
-    declared: Mapping[str, graphql.VariableDefinitionNode], used: set[str], mapped: Set[str]
+    declared: Mapping[str, graphql.VariableDefinitionNode], used: set[str], mapped: AbstractSet[str]
 ) -> Iterator[str]:
     for name in sorted(used - declared.keys()):
         yield f"uses ${name} without declaring it"

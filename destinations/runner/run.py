@@ -18,6 +18,7 @@ from destinations.event import Event, EventError, check_event, read_json
 from destinations.lanes import Lane, lane_of
 from destinations.outcome import Outcome, Result
 from destinations.runner.duplicates import SeenMessages
+from destinations.runner.interrupt import Interrupt
 from destinations.runner.ledger import Ledger, Row
 from destinations.runner.source import Entry
 from destinations.runner.undelivered import unwrap
@@ -113,11 +114,9 @@ class Run:
         for worker in workers:
             worker.start()
         try:
-            self._read(entries)
-            self._finish(workers)
-        except KeyboardInterrupt:
-            self._halt(Stopped("interrupted", self._report.lines, "interrupted"))
-            self._finish(workers)
+            with Interrupt(self._interrupted) as interrupt:
+                self._read(interrupt.items(iter(entries)))
+                self._finish(workers)
         finally:
             self._stop.set()
             self._seen.close()
@@ -133,6 +132,12 @@ class Run:
         for worker in workers:
             while worker.is_alive():
                 worker.join(0.2)  # short, so that an interrupt is noticed on every platform
+
+    def _interrupted(self) -> None:
+        # No lock here: a signal handler runs in the middle of whatever the main thread does.
+        if self._report.stopped is None:
+            self._report.stopped = Stopped("interrupted", self._report.lines, "interrupted")
+        self._stop.set()
 
     def _halt(self, stopped: Stopped) -> None:
         with self._recording:

@@ -14,6 +14,8 @@ from typing import Any, Final
 
 from destinations.javascript.dates import MAX_DATE, parse_date
 from destinations.javascript.numbers import number_to_string, to_number
+from destinations.javascript.text import WHITE_SPACE
+from destinations.validation import grammars
 
 __all__ = ["FORMATS", "Format"]
 
@@ -34,67 +36,22 @@ def _matches(pattern: str, flags: int = _FLAGS) -> Callable[[str], bool]:
     return lambda text: compiled.fullmatch(text) is not None
 
 
-# RFC 5321 and 5322 without quoted local parts; the domain needs a dot.
-_ATOM: Final = r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+"
-_LABEL: Final = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
-_EMAIL: Final = rf"{_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)+{_LABEL}"
-
-# RFC 1123
-_HOST_LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_HOST_NAME: Final = rf"(?=.{{1,253}}\.?\Z){_HOST_LABEL}(?:\.{_HOST_LABEL})*\.?"
-
-# RFC 4291
-_OCTET: Final = r"(?:25[0-5]|2[0-4]\d|[01]?\d?\d)"
-_IPV4: Final = rf"{_OCTET}(?:\.{_OCTET}){{3}}"
-_STRICT_OCTET: Final = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
-_H16: Final = "[0-9a-f]{1,4}"
-
-
-def _ipv6(ipv4: str) -> str:
-    """Eight groups, of which ``::`` may stand for one or more and IPv4 for the last two."""
-    last = rf"(?:{_H16}:{_H16}|{ipv4})"
-    forms = [rf"(?:{_H16}:){{6}}{last}"]
-    for after in range(5, -1, -1):
-        before = rf"(?:(?:{_H16}:){{0,{5 - after - 1}}}{_H16})?" if after < 5 else ""
-        forms.append(rf"{before}::(?:{_H16}:){{{after}}}{last}")
-    forms += [
-        rf"(?:(?:{_H16}:){{0,5}}{_H16})?::{_H16}",
-        rf"(?:(?:{_H16}:){{0,6}}{_H16})?::",
-    ]
-    return f"(?:{'|'.join(forms)})"
-
-
-# RFC 3986
-_ESCAPE: Final = "%[0-9a-f]{2}"
-_UNRESERVED: Final = r"a-z0-9\-._~"
-_DELIMITERS: Final = "!$&'()*+,;="
-_PCHAR: Final = rf"(?:[{_UNRESERVED}{_DELIMITERS}:@]|{_ESCAPE})"
-_USER: Final = rf"(?:(?:[{_UNRESERVED}{_DELIMITERS}:]|{_ESCAPE})*@)?"
-_FUTURE: Final = rf"v[0-9a-f]+\.[{_UNRESERVED}{_DELIMITERS}:]+"
-_HOST: Final = rf"(?:\[(?:{_ipv6(_IPV4)}|{_FUTURE})\]|(?:[{_UNRESERVED}{_DELIMITERS}]|{_ESCAPE})*)"
-_AUTHORITY: Final = rf"{_USER}{_HOST}(?::\d*)?"
-_ROOTLESS: Final = rf"{_PCHAR}+(?:/{_PCHAR}*)*"
-_HIERARCHY: Final = rf"(?:/?/{_AUTHORITY}(?:/{_PCHAR}*)*|/(?:{_ROOTLESS})?|{_ROOTLESS})"
-_TAIL: Final = rf"(?:\?(?:{_PCHAR}|[/?])*)?(?:\#(?:{_PCHAR}|[/?])*)?"
-_SCHEME: Final = r"[a-z][a-z0-9+\-.]*:"
-_URI: Final = rf"{_SCHEME}{_HIERARCHY}{_TAIL}"
-_URI_REFERENCE: Final = rf"(?:{_SCHEME})?{_HIERARCHY}?{_TAIL}"
-
-_UUID: Final = "(?:urn:uuid:)?[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"  # RFC 4122
-_POINTER: Final = "(?:/(?:[^~/]|~[01])*)*"  # RFC 6901
-_FRAGMENT_POINTER: Final = rf"\#(?:/(?:[a-z0-9_\-.!$&'()*+,;:=@]|{_ESCAPE}|~[01])*)*"
-_RELATIVE_POINTER: Final = rf"(?:0|[1-9][0-9]*)(?:\#|{_POINTER})"
-_BASE64: Final = "(?:[a-z0-9+/]{4})*(?:[a-z0-9+/]{2}==|[a-z0-9+/]{3}=)?"
-_DURATION: Final = (  # RFC 3339, appendix A
-    r"P(?!\Z)(?:(?:\d+Y)?(?:\d+M)?(?:\d+D)?(?:T(?=\d)(?:\d+H)?(?:\d+M)?(?:\d+S)?)?|(?:\d+W)?)"
-)
-
+_SPACE: Final = f"[{WHITE_SPACE}]"
+_LINE_END: Final = re.compile("\r\n|[\n\r\u2028\u2029]")
 _DATE: Final = re.compile(r"(\d{4})-(\d\d)-(\d\d)", re.ASCII)
 _TIME: Final = re.compile(r"(\d\d):(\d\d):(\d\d)(?:\.\d+)?(?:z|[+-]\d\d(?::?\d\d)?)?", _FLAGS)
-_DATE_FROM_TIME: Final = re.compile(r"[tT]|\s")
+_DATE_FROM_TIME: Final = re.compile(f"[tT]|{_SPACE}")
 _DIGITS_ONLY_DATE: Final = re.compile(
-    r"\d{4}[-/]?(?:\d{1,2})?[-/]?\d{0,2}[Tt\s]*(?:\d{1,2})?:?(?:\d{1,2})?:?(?:\d{1,2})?[.:]?\d*",
+    rf"\d{{4}}[-/]?(?:\d\d?)?[-/]?\d{{0,2}}(?:[Tt]|{_SPACE})*"
+    r"(?:\d\d?)?:?(?:\d\d?)?:?(?:\d\d?)?[.:]?\d*",
     re.ASCII,
+)
+_SPACES: Final = re.compile(_SPACE)
+_WEB_LABEL: Final = "(?:[a-z0-9\u00a1-\uffff]+-)*[a-z0-9\u00a1-\uffff]+"
+_WEB_HOST: Final = re.compile(
+    rf"(?:(?P<ipv4>[1-9]\d{{0,2}}(?:\.\d{{1,3}}){{3}})"
+    rf"|{_WEB_LABEL}(?:\.{_WEB_LABEL})*\.[a-z\u00a1-\uffff]{{2,}})(?::\d{{2,5}})?(?:/.*)?",
+    re.ASCII | re.IGNORECASE | re.DOTALL,
 )
 _MAX_UNIX_TIME: Final = MAX_DATE / 1000
 
@@ -133,6 +90,39 @@ def _is_date_like(text: str) -> bool:
     return parse_date(text) is not None
 
 
+def _is_url(text: str) -> bool:
+    """A public address of the web: no spaces, no private networks, a top-level domain."""
+    scheme, _, rest = text.partition("://")
+    if scheme.lower() not in {"http", "https", "ftp"} or _SPACES.search(rest):
+        return False
+    if _is_public(rest):
+        return True
+    # Whatever stands before an @ may be a user's name, slashes included.
+    return any(char == "@" and at and _is_public(rest[at + 1 :]) for at, char in enumerate(rest))
+
+
+def _is_public(text: str) -> bool:
+    found = _WEB_HOST.fullmatch(text)
+    if found is None:
+        return False
+    octets = [int(octet) for octet in (found["ipv4"] or "8.8.8.8").split(".")]
+    first, second = octets[:2]
+    is_private = (
+        first in {10, 127}
+        or (first, second) in {(169, 254), (192, 168)}
+        or (first == 172 and 16 <= second <= 31)
+    )
+    return not is_private and 1 <= first <= 223 and max(octets) <= 255 and 1 <= octets[3] <= 254
+
+
+_is_base64_line: Final = _matches(grammars.BASE64)
+
+
+def _is_base64(text: str) -> bool:
+    """One line of base64 is enough, as in ajv."""
+    return any(map(_is_base64_line, _LINE_END.split(text)))
+
+
 def _is_regex(text: str) -> bool:
     try:
         re.compile(text)
@@ -158,21 +148,23 @@ FORMATS: Final[Mapping[str, Format]] = {
     "date": Format(_is_date, "a date (YYYY-MM-DD)"),
     "time": Format(_is_time, "a time (hh:mm:ss)"),
     "date-time": Format(_is_date_time, "a date and time (YYYY-MM-DDThh:mm:ssZ)"),
-    "duration": Format(_matches(_DURATION, re.ASCII), "a duration (ISO 8601)"),
-    "email": Format(_matches(_EMAIL), "an email address"),
-    "hostname": Format(_matches(_HOST_NAME), "a host name"),
-    "ipv4": Format(_matches(_IPV4), "an IPv4 address"),
-    "ipv6": Format(
-        _matches(_ipv6(rf"{_STRICT_OCTET}(?:\.{_STRICT_OCTET}){{3}}")), "an IPv6 address"
+    "duration": Format(_matches(grammars.DURATION, re.ASCII), "a duration (ISO 8601)"),
+    "email": Format(_matches(grammars.EMAIL), "an email address"),
+    "hostname": Format(_matches(grammars.HOST_NAME), "a host name"),
+    "ipv4": Format(_matches(grammars.IPV4), "an IPv4 address"),
+    "ipv6": Format(_matches(grammars.IPV6), "an IPv6 address"),
+    "uri": Format(_matches(grammars.URI), "a URI"),
+    "url": Format(_is_url, "a URL of the public web"),
+    "uri-template": Format(_matches(grammars.URI_TEMPLATE), "a URI template"),
+    "uri-reference": Format(_matches(grammars.URI_REFERENCE), "a URI reference"),
+    "uuid": Format(_matches(grammars.UUID), "a UUID"),
+    "json-pointer": Format(_matches(grammars.POINTER), "a JSON pointer"),
+    "json-pointer-uri-fragment": Format(
+        _matches(grammars.FRAGMENT_POINTER), "a JSON pointer in a URI"
     ),
-    "uri": Format(_matches(_URI), "a URI"),
-    "uri-reference": Format(_matches(_URI_REFERENCE), "a URI reference"),
-    "uuid": Format(_matches(_UUID), "a UUID"),
-    "json-pointer": Format(_matches(_POINTER), "a JSON pointer"),
-    "json-pointer-uri-fragment": Format(_matches(_FRAGMENT_POINTER), "a JSON pointer in a URI"),
-    "relative-json-pointer": Format(_matches(_RELATIVE_POINTER), "a relative JSON pointer"),
+    "relative-json-pointer": Format(_matches(grammars.RELATIVE_POINTER), "a relative JSON pointer"),
     "regex": Format(_is_regex, "a regular expression"),
-    "byte": Format(_matches(_BASE64), "base64"),
+    "byte": Format(_is_base64, "base64"),
     "text": Format(_always, "text"),
     "password": Format(_always, "text"),
     "binary": Format(_always, "text"),

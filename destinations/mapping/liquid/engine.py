@@ -18,7 +18,7 @@ from liquid.builtin.tags.echo_tag import EchoNode, EchoTag
 from liquid.exceptions import LiquidError as LibraryError
 from liquid.exceptions import LiquidSyntaxError
 
-from destinations.javascript.values import UNDEFINED
+from destinations.mapping.liquid.conditions import adapt_comparisons, read_member
 from destinations.mapping.liquid.dates import CALENDAR_FILTERS
 from destinations.mapping.liquid.escaping import ESCAPING_FILTERS
 from destinations.mapping.liquid.listing import LIST_FILTERS
@@ -31,6 +31,7 @@ from destinations.mapping.liquid.values import (
     as_text,
     check_size,
     check_time,
+    plain,
 )
 
 __all__ = ["DISABLED_FILTERS", "DISABLED_TAGS", "compile_liquid_template"]
@@ -73,7 +74,7 @@ class _PrintingNode(OutputNode):
     """An output statement that prints as JavaScript prints."""
 
     def render_to_output(self, context: liquid.RenderContext, buffer: TextIO) -> int:
-        return buffer.write(as_text(_plain(self.expression.evaluate(context))))
+        return buffer.write(as_text(plain(self.expression.evaluate(context))))
 
 
 class _PrintingEcho(EchoNode):
@@ -101,11 +102,24 @@ class _DisabledTag(liquid.Tag):
         raise LiquidSyntaxError(f"the tag {token.value} is disabled", token=token)
 
 
+class _Context(liquid.RenderContext):
+    """What a template sees, with members as JavaScript finds them."""
+
+    def get_item(self, obj: Any, key: Any) -> Any:
+        """A member; raises KeyError where there is none."""
+        return read_member(obj, plain(key))
+
+
+class _Template(liquid.BoundTemplate):
+    context_class = _Context
+
+
 class _Environment(liquid.Environment):
     """The tags and filters of the reference, without those that it disables."""
 
     output_stream_limit = LARGEST_TEXT
     logical_not_operator = True
+    template_class = _Template
 
     def setup_tags_and_filters(self, *, extra: bool = False) -> None:
         """Register what templates may use."""
@@ -137,21 +151,14 @@ def _adapted(function: Callable[..., Any]) -> Callable[..., Any]:
     def apply(*values: Any, **options: Any) -> Any:
         check_time()
         result = function(
-            *(_plain(value) for value in values[:most]),
-            **{name: _plain(value) for name, value in options.items() if name in named},
+            *(plain(value) for value in values[:most]),
+            **{name: plain(value) for name, value in options.items() if name in named},
         )
         if isinstance(result, str):
             check_size(len(result))
         return result
 
     return apply
-
-
-def _plain(value: Any) -> Any:
-    """A value of the library as one of JSON."""
-    if isinstance(value, liquid.Undefined):
-        return UNDEFINED
-    return list(value) if isinstance(value, range | tuple) else value
 
 
 @lru_cache(maxsize=1)
@@ -163,8 +170,9 @@ def compile_liquid_template(source: str) -> Callable[[Any], str]:
     """A function from data to the rendered text. Raises LiquidError, as does the function."""
     try:
         template = _environment().from_string(source)
+        adapt_comparisons(template.nodes, _Context(template))
     except LibraryError as error:
-        raise LiquidError(str(error)) from error
+        raise LiquidError(_message(error)) from error
 
     def render(data: Any) -> str:
         token = DEADLINE.set(time.monotonic() + RENDER_SECONDS)
@@ -174,8 +182,13 @@ def compile_liquid_template(source: str) -> Callable[[Any], str]:
             raise
         except Exception as error:
             # The library lets through whatever its operators meet in odd data.
-            raise LiquidError(str(error)) from error
+            raise LiquidError(_message(error)) from error
         finally:
             DEADLINE.reset(token)
 
     return render
+
+
+def _message(error: Exception) -> str:
+    """What went wrong, in one line: the library would draw the template, too."""
+    return str(error.message if isinstance(error, LibraryError) else error)

@@ -147,7 +147,6 @@ def _hmac_sha256(value: Any, key: Any = UNDEFINED) -> str:
 ESCAPING_FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "escape": _escape,
     "xml_escape": _escape,
-    "unescape": _unescape,
     "escape_once": lambda value: _escape(_unescape(value)),
     "strip_html": _strip_html,
     "url_encode": _url_encode,

@@ -63,7 +63,7 @@ def _sum(value: Any, path: Any = UNDEFINED) -> float:
 
 def _where(value: Any, path: Any = UNDEFINED, expected: Any = UNDEFINED) -> list[Any]:
     get = getter(split_path(as_text(path)))
-    found = [(item, get(item)) for item in as_list(value)]
+    found = [(item, get(item) if isinstance(item, dict) else None) for item in as_list(value)]
     if expected is UNDEFINED:
         return [item for item, part in found if not is_nil(part) and part is not False]
     return [item for item, part in found if equal(part, expected)]

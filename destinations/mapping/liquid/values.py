@@ -7,6 +7,9 @@ import time
 from contextvars import ContextVar
 from typing import Any, Final
 
+import liquid
+from liquid.builtin.expressions.primitive import Blank, Empty
+
 from destinations.javascript.numbers import as_double, to_number
 from destinations.javascript.printing import to_string
 from destinations.javascript.values import UNDEFINED
@@ -21,6 +24,7 @@ __all__ = [
     "check_size",
     "check_time",
     "is_nil",
+    "plain",
 ]
 
 LARGEST_TEXT: Final = 1_000_000
@@ -44,6 +48,15 @@ def check_time() -> None:
     """Raises LiquidError after the deadline."""
     if time.monotonic() > DEADLINE.get():
         raise LiquidError("the template takes too long to render")
+
+
+def plain(value: Any) -> Any:
+    """A value of the library as one of JSON."""
+    if isinstance(value, liquid.Undefined):
+        return UNDEFINED
+    if isinstance(value, Empty | Blank):
+        return ""
+    return list(value) if isinstance(value, range | tuple) else value
 
 
 def is_nil(value: Any) -> bool:

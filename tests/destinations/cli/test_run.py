@@ -1,0 +1,346 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Write = Callable[[str, Any], Path]
+
+OUTCOMES = [
+    "delivered",
+    "filtered",
+    "unmapped",
+    "invalid",
+    "rejected",
+    "retrying",
+    "unknown",
+    "dead",
+]
+
+
+def _track(number: int, **changes: Any) -> dict[str, Any]:
+    event = {
+        "type": "track",
+        "event": "Used",
+        "messageId": f"m{number}",
+        "userId": "user_0001",
+        "properties": {"featureId": "api-calls"},
+    }
+    return {**event, **changes}
+
+
+MIXED = [
+    _track(1),
+    _track(2, properties={}),
+    _track(3, type="page", event=None),
+    _track(4, properties={"featureId": "nope"}),
+    _track(5, userId=None, anonymousId="a"),
+    _track(1),
+    {"type": "identify", "userId": "fresh", "messageId": "m6", "traits": {"name": "F"}},
+]
+
+
+def test_the_object_of_json(command: Callable[..., Any], write: Write):
+    """The object has every outcome, and rows is their sum; all else goes to standard error."""
+    events = write("events.ndjson", MIXED)
+    done = command("run", "kana", "--events", events, "--sandbox", "--json")
+    report = done.json
+    assert done.code == 1
+    assert list(report["outcomes"]) == OUTCOMES
+    assert {key: count for key, count in report["outcomes"].items() if count} == {
+        "delivered": 2,
+        "filtered": 2,
+        "unmapped": 1,
+        "invalid": 1,
+        "rejected": 1,
+    }
+    assert report["rows"] == sum(report["outcomes"].values()) == report["lines"] == 7
+    assert report["by_action"] == {
+        "-": {"filtered": 2, "invalid": 1},
+        "identify": {"delivered": 1},
+        "track": {"delivered": 1, "unmapped": 1, "rejected": 1},
+    }
+    assert report["requests"] >= 3
+    assert report["seconds"] > 0
+    assert "Ledger" in done.err
+    assert "7 lines read: 7 rows, one for each." in done.err
+
+
+@pytest.mark.parametrize(
+    ("events", "code"),
+    [
+        ([_track(1)], 0),
+        ([_track(1), _track(1), _track(2, properties={}), _track(3, type="page")], 0),
+        ([_track(1, properties={"featureId": "nope"})], 1),
+        ([{"type": "track"}], 1),
+        ([], 0),
+    ],
+)
+def test_exit_codes(command: Callable[..., Any], write: Write, events: Any, code: int):
+    """0 if every row was delivered, filtered or kept as unmapped, else 1."""
+    done = command("run", "kana", "--events", write("e.ndjson", events), "--sandbox")
+    assert done.code == code
+
+
+def test_an_array_is_read_by_the_files_ending(command: Callable[..., Any], write: Write):
+    """A .json file holds an array; --format says so for any other name."""
+    events = write("events.json", [_track(1), _track(2)])
+    assert command("run", "kana", "--events", events, "--sandbox", "--json").json["rows"] == 2
+    other = write("events.txt", json.dumps([_track(1), _track(2)]))
+    arguments = ("run", "kana", "--events", other, "--sandbox", "--json", "--format", "json")
+    assert command(*arguments).json["outcomes"]["delivered"] == 2
+
+
+def test_standard_input_is_ndjson(write: Write):
+    """``--events -`` reads one event a line from standard input; empty lines make no row."""
+    data = f"{json.dumps(_track(1))}\n\n{json.dumps(_track(2))}"
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "destinations",
+            "run",
+            "kana",
+            "--events",
+            "-",
+            "--sandbox",
+            "--json",
+        ],
+        input=data.encode(),
+        capture_output=True,
+        check=False,
+    )
+    report = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert (report["lines"], report["empty"], report["rows"]) == (3, 1, 2)
+
+
+def test_what_was_not_delivered_can_be_fed_back(
+    command: Callable[..., Any], write: Write, tmp_path: Path
+):
+    """The file holds what was neither delivered nor filtered; fed back it gives the same rows."""
+    events = write("events.ndjson", MIXED)
+    first = tmp_path / "undelivered.ndjson"
+    command("run", "kana", "--events", events, "--sandbox", "--undelivered", first)
+    lines = [json.loads(line) for line in first.read_text(encoding="utf-8").splitlines()]
+    notes = {line["undelivered"]["line"]: line["undelivered"] for line in lines}
+    assert {number: note["outcome"] for number, note in notes.items()} == {
+        2: "unmapped",
+        4: "rejected",
+        5: "invalid",
+    }
+    assert notes[4]["reason"] == "Feature 'nope' does not exist"
+    again = command("run", "kana", "--events", first, "--sandbox", "--json")
+    assert {key: count for key, count in again.json["outcomes"].items() if count} == {
+        "unmapped": 1,
+        "rejected": 1,
+        "invalid": 1,
+    }
+
+
+def test_unknown_events_are_skipped_when_fed_back(
+    command: Callable[..., Any], write: Write, tmp_path: Path
+):
+    """An event that may have been applied is not sent again, stays unknown and is not lost."""
+    wrapped = {"undelivered": {"outcome": "unknown", "action": "track"}, "rawEvent": _track(1)}
+    second = tmp_path / "second.ndjson"
+    done = command(
+        "run",
+        "kana",
+        "--events",
+        write("first.ndjson", [wrapped]),
+        "--sandbox",
+        "--json",
+        "--undelivered",
+        second,
+    )
+    assert done.json["outcomes"]["unknown"] == 1
+    assert done.json["requests"] == 0
+    kept = json.loads(second.read_text(encoding="utf-8"))
+    assert kept["undelivered"]["outcome"] == "unknown"
+    assert kept["rawEvent"] == _track(1)
+
+
+def test_an_undelivered_file_is_never_overwritten(command: Callable[..., Any], write: Write):
+    """A file that holds events already is refused before anything is sent."""
+    events = write("events.ndjson", MIXED)
+    full = write("undelivered.ndjson", "something\n")
+    done = command("run", "kana", "--events", events, "--sandbox", "--undelivered", full)
+    assert done.code == 2
+    assert "is not empty; feed it back or move it away" in done.err
+    same = command("run", "kana", "--events", events, "--sandbox", "--undelivered", events)
+    assert "is the file that --events reads" in same.err
+    assert full.read_text(encoding="utf-8") == "something\n"
+
+
+def test_the_store_keeps_what_is_not_settled(
+    command: Callable[..., Any], write: Write, tmp_path: Path
+):
+    """Unmapped events are in the store, once, also when the same file is run again."""
+    events = write("events.ndjson", MIXED)
+    store = tmp_path / "folder" / "store.sqlite"
+    for _ in range(2):
+        command("run", "kana", "--events", events, "--sandbox", "--store", store)
+    connection = sqlite3.connect(store)
+    rows = connection.execute("SELECT outcome, action, raw_event FROM kept_events").fetchall()
+    connection.close()
+    assert [(outcome, action) for outcome, action, _ in rows] == [("unmapped", "track")]
+    assert json.loads(rows[0][2])["messageId"] == "m2"
+
+
+SETTINGS_FAULTS = {
+    "no key": ({}, "lacks apiKey|apiKey"),
+    "an empty key": ({"apiKey": ""}, "apiKey"),
+    "a key of the client API": ({"apiKey": "pub_test_secret"}, "use the Admin API"),
+    "an unknown setting": (
+        {"apiKey": "prv_test_x", "apikey": "y"},
+        "no such setting; it has: apiKey",
+    ),
+    "an endpoint that is none": ({"apiKey": "prv_test_x", "endpoint": "kana"}, "endpoint"),
+    "a variable that is not set": (
+        {"apiKey": "${NOT_SET_ANYWHERE}"},
+        "NOT_SET_ANYWHERE is not set",
+    ),
+}
+
+
+@pytest.mark.parametrize(("settings", "message"), SETTINGS_FAULTS.values(), ids=SETTINGS_FAULTS)
+def test_wrong_settings(command: Callable[..., Any], write: Write, settings: Any, message: str):
+    """One clear message, exit code 2, no secret shown, nothing sent."""
+    done = command(
+        "run", "kana", "--events", write("e.ndjson", MIXED), "--settings", write("s.json", settings)
+    )
+    assert done.code == 2
+    assert any(part in done.err for part in message.split("|"))
+    assert "secret" not in done.err
+    assert done.out == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("run", "nope", "--events", "e.ndjson"), "there is no destination 'nope'"),
+        (
+            ("run", "kana", "--events", "missing.ndjson"),
+            "cannot read the events file missing.ndjson",
+        ),
+        (("run", "kana"), "Missing option '--events'"),
+        (("run", "kana", "--events", "-", "--seed", "s.yaml"), "give --sandbox as well"),
+        (("run", "kana", "--events", "e", "--format", "xml"), "xml"),
+        (("explain", "kana", "missing.json"), "cannot read the event file missing.json"),
+        (("sandbox", "kana", "--seed", "missing.yaml"), "missing.yaml"),
+        (("sandbox", "kana", "--api", "old"), "current and documented, not 'old'"),
+        (("conformance", "missing"), "missing"),
+        (("validate", "missing"), "neither installed"),
+        (("nonsense",), "No such command"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage(
+    command: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    message: str,
+):
+    """Whatever is wrong with a call: one message that names it, and exit code 2."""
+    monkeypatch.chdir(tmp_path)
+    done = command(*arguments)
+    assert done.code == 2
+    assert message in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_broken_definition_is_refused_before_anything_is_sent(
+    command: Callable[..., Any], write: Write, kana_folder: Path
+):
+    """Every fault is told with its file and line."""
+    path = kana_folder / "track.yaml"
+    path.write_text(
+        path.read_text(encoding="utf-8").replace("'@path'", "'@paht'", 1), encoding="utf-8"
+    )
+    done = command("run", kana_folder, "--events", write("e.ndjson", MIXED), "--sandbox")
+    assert done.code == 2
+    assert f"{path}:" in done.err
+    assert "@paht" in done.err
+
+
+def test_wrong_credentials(command: Callable[..., Any], write: Write, tmp_path: Path):
+    """Exit code 2; the object says where the run stopped; what was read is in the undelivered file."""
+    seed = write(
+        "seed.yaml",
+        "apiKeys: [prv_test_right]\nfeatures: [{id: api-calls, name: A, type: CONSUMABLE}]\n",
+    )
+    server = subprocess.Popen(
+        [sys.executable, "-m", "destinations", "sandbox", "kana", "--seed", str(seed)],
+        stdout=subprocess.PIPE,
+    )
+    assert server.stdout is not None
+    address = json.loads(server.stdout.readline())
+    assert address["apiKey"] == "prv_test_right"
+    settings = write("s.json", {"apiKey": "prv_test_wrong", "endpoint": address["url"]})
+    undelivered = tmp_path / "undelivered.ndjson"
+    try:
+        done = command(
+            "run",
+            "kana",
+            "--events",
+            write("e.ndjson", [_track(1), _track(2)]),
+            "--json",
+            "--settings",
+            settings,
+            "--undelivered",
+            undelivered,
+        )
+    finally:
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(20) == 0
+        server.stdout.close()
+    assert done.code == 2
+    assert done.json["stopped"] == "authentication"
+    assert done.json["line"] == 1
+    assert "the credentials were refused: Unauthenticated" in done.err
+    assert "prv_test_wrong" not in done.out + done.err
+    assert len(undelivered.read_bytes().splitlines()) == done.json["rows"]
+
+
+def test_ctrl_c_reports_what_was_done(write: Write):
+    """What was sent is accounted for, and the exit code is 130."""
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "destinations",
+            "run",
+            "kana",
+            "--events",
+            "-",
+            "--sandbox",
+            "--json",
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    assert process.stderr is not None
+    # More events than may wait: once the last is written, some were delivered.
+    process.stdin.write(b"".join(json.dumps(_track(n)).encode() + b"\n" for n in range(5_000)))
+    process.stdin.flush()
+    os.kill(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    report = json.loads(out)
+    assert process.returncode == 130
+    assert report["stopped"] == "interrupted"
+    assert report["rows"] == report["lines"]
+    assert {key for key, count in report["outcomes"].items() if count} <= {"delivered", "retrying"}
+    assert b"Interrupted after line" in err
+    assert b"Traceback" not in err

@@ -1,0 +1,127 @@
+"""A sandbox, and the destination kana bound to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from destinations.definition import DestinationDefinition, load_definition
+from destinations.definition.document import Document
+from destinations.destination import Destination
+from destinations.outcome import Result
+from destinations.plugins import find_folder
+from destinations.runner import Report, Row, Run, read_lines
+from destinations.settings import check_settings
+from destinations.transport import HttpTransport
+from kana_destination.plugin import KanaPlugin
+from kana_destination.sandbox import Sandbox
+
+
+class NoWait:
+    """A clock that moves only when somebody waits."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.waits: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def wait(self, seconds: float, stop: Any) -> bool:
+        self.waits.append(seconds)
+        self.now += seconds
+        return bool(stop.is_set())
+
+
+class Kana:
+    """Runs events against one sandbox and keeps every row."""
+
+    def __init__(self, sandbox: Sandbox, definition: DestinationDefinition) -> None:
+        self.sandbox = sandbox
+        self.definition = definition
+        self.clock = NoWait()
+        self.rows: dict[int, list[Row]] = {}
+
+    def bind(self, **settings: str) -> Destination:
+        values = {"apiKey": self.sandbox.api_key, "endpoint": self.sandbox.url, **settings}
+        checked = check_settings(self.definition, Document("settings", values, {}))
+        return Destination(self.definition, checked, KanaPlugin.generators)
+
+    def run(self, *events: dict[str, Any] | bytes, **settings: str) -> Report:
+        lines = [
+            event if isinstance(event, bytes) else json.dumps(event).encode() for event in events
+        ]
+        return self.run_stream(b"\n".join(lines), **settings)
+
+    def run_stream(self, data: bytes, **settings: str) -> Report:
+        self.rows = {}
+        transport = HttpTransport(self.definition.transport.timeouts)
+        try:
+            run = Run(self.bind(**settings), transport, clock=self.clock, recorders=[self._record])
+            return run.execute(read_lines(BytesIO(data)))
+        finally:
+            transport.close()
+
+    def _record(self, rows: Any) -> None:
+        for row, _ in rows:
+            self.rows.setdefault(row.line, []).append(row)
+
+    def result(self, line: int) -> Result:
+        (row,) = self.rows[line]
+        return row.result
+
+    @property
+    def requested(self) -> list[str]:
+        """The root fields of all requests so far, in order."""
+        return [field for record in self.sandbox.requests for _, field in record.roots]
+
+    @property
+    def usage(self) -> dict[str, dict[str, int]]:
+        usage: dict[str, dict[str, int]] = self.sandbox.snapshot()["usage"]
+        return usage
+
+    @property
+    def users(self) -> dict[str, dict[str, Any]]:
+        return {user["id"]: user for user in self.sandbox.snapshot()["users"]}
+
+
+@pytest.fixture(scope="session")
+def kana_definition() -> DestinationDefinition:
+    """The shipped definition."""
+    return load_definition(find_folder("kana"))
+
+
+@pytest.fixture
+def make_kana(
+    kana_definition: DestinationDefinition,
+) -> Iterator[Callable[..., Kana]]:
+    """Starts sandboxes with any seed; they stop with the test."""
+    started: list[Sandbox] = []
+
+    def make(seed: dict[str, Any] | Path | None = None, **options: Any) -> Kana:
+        sandbox = Sandbox(seed, **options).start()
+        started.append(sandbox)
+        return Kana(sandbox, kana_definition)
+
+    yield make
+    for sandbox in started:
+        sandbox.stop()
+
+
+@pytest.fixture
+def kana(make_kana: Callable[..., Kana]) -> Kana:
+    """A sandbox with two users and two features."""
+    return make_kana(
+        {
+            "users": [{"id": "u1", "name": "One", "email": "one@example.com"}, {"id": "u2"}],
+            "features": [
+                {"id": "calls", "name": "Calls", "type": "CONSUMABLE"},
+                {"id": "sso", "name": "SSO", "type": "BINARY"},
+            ],
+        }
+    )

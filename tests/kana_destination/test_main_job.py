@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def ledger() -> dict[str, Any]:
+    """What must become of every line of the example, known from the script that made it."""
+    path = ROOT / "tests" / "fixtures" / "examples" / "ledger.json"
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+@pytest.fixture
+def example(make_kana: Callable[..., Any]) -> Any:
+    """The example, delivered to the sandbox's own account."""
+    kana = make_kana()
+    kana.before = kana.usage
+    kana.report = kana.run_stream((ROOT / "examples" / "events.ndjson").read_bytes())
+    return kana
+
+
+def test_every_line_ends_as_it_must(example: Any, ledger: Any):
+    """Outcome and action of each line are those known beforehand, and the totals add up."""
+    found = {
+        line: sorted((row.result.outcome.value, row.action or "-") for row in rows)
+        for line, rows in example.rows.items()
+    }
+    expected = {
+        entry["line"]: [(entry["outcome"], entry["action"] or "-")] for entry in ledger["by_line"]
+    }
+    assert found == expected
+    assert example.report.lines == ledger["lines"]
+    assert example.report.ledger.rows == ledger["rows"] == ledger["lines"] - ledger["empty"]
+
+
+def test_usage_is_the_sum_of_the_delivered_deltas(example: Any, ledger: Any):
+    """Per user and feature, exactly: nothing is lost and nothing is counted twice."""
+    grown: dict[str, dict[str, int]] = {}
+    for user, amounts in example.usage.items():
+        for feature, amount in amounts.items():
+            more = amount - example.before.get(user, {}).get(feature, 0)
+            if more or feature in ledger["usage"].get(user, {}):
+                grown.setdefault(user, {})[feature] = more
+    assert grown == ledger["usage"]
+
+
+def test_users_are_as_their_last_identify_left_them(example: Any, ledger: Any):
+    """Every identified user holds the fields that the file gives it."""
+    users = example.users
+    found = {
+        user: {key: users[user][key] for key in held} for user, held in ledger["users"].items()
+    }
+    assert found == ledger["users"]
+
+
+def test_a_second_run_changes_no_user(example: Any, ledger: Any):
+    """Identifies may be repeated: after a second run the users of one identify are the same."""
+    before = example.users
+    example.run_stream((ROOT / "examples" / "events.ndjson").read_bytes())
+    assert example.users == before
+    assert len(before) >= len(ledger["users"])

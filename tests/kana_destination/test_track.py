@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+_COUNTER = itertools.count()
+
+
+def _track(user: str = "u1", **properties: Any) -> dict[str, Any]:
+    number = next(_COUNTER)
+    return {
+        "type": "track",
+        "event": "Used",
+        "userId": user,
+        "properties": properties,
+        "messageId": f"t{number}",
+    }
+
+
+@pytest.mark.parametrize(
+    ("properties", "outcome", "used"),
+    [
+        ({"featureId": "calls"}, "delivered", 1),
+        ({"featureId": "calls", "delta": 5}, "delivered", 5),
+        ({"featureId": "calls", "delta": -5}, "delivered", -5),
+        ({"featureId": "calls", "delta": 0}, "delivered", 0),
+        ({"featureId": "calls", "delta": "7"}, "delivered", 7),
+        ({"featureId": "calls", "delta": 3.0}, "delivered", 3),
+        ({"featureId": "calls", "delta": None}, "delivered", 1),
+        ({"featureId": "calls", "delta": 2147483647}, "delivered", 2147483647),
+        ({"featureId": "calls", "delta": 2147483648}, "invalid", 0),
+        ({"featureId": "calls", "delta": -2147483649}, "invalid", 0),
+        ({"featureId": "calls", "delta": 1.5}, "invalid", 0),
+        ({"featureId": "calls", "delta": "many"}, "invalid", 0),
+        ({"featureId": "calls", "delta": {"by": 1}}, "invalid", 0),
+        ({"featureId": {"id": "calls"}}, "invalid", 0),
+        ({}, "unmapped", 0),
+        ({"featureId": ""}, "unmapped", 0),
+        ({"featureId": None, "delta": 1.5}, "unmapped", 0),
+        ({"featureId": "nope"}, "rejected", 0),
+        ({"featureId": "sso"}, "rejected", 0),
+    ],
+    ids=str,
+)
+def test_what_a_track_event_records(kana: Any, properties: Any, outcome: str, used: int):
+    """Usage grows by the delta of a delivered event and by nothing else."""
+    kana.run(_track(**properties))
+    assert kana.result(1).outcome == outcome
+    assert kana.usage.get("u1", {}).get("calls", 0) == used
+
+
+def test_many_events_go_out_in_one_request(kana: Any):
+    """A hundred events are one document; each event that fails does so alone."""
+    events = [_track(featureId="calls") for _ in range(98)]
+    events.insert(40, _track(featureId="nope"))
+    events.insert(70, _track("ghost", featureId="calls"))
+    report = kana.run(*events)
+    assert report.ledger.outcomes == {"delivered": 98, "rejected": 2}
+    assert kana.result(41).reason == "Feature 'nope' does not exist"
+    assert kana.result(71).outcome == "rejected"
+    assert kana.usage["u1"]["calls"] == 98
+    assert report.requests == 2  # the ghost is in another lane
+
+
+def test_a_track_never_overtakes_the_identify_of_its_user(kana: Any):
+    """Users who are created in the stream have all their usage: none was sent before they existed."""
+    events: list[dict[str, Any]] = []
+    for number in range(60):
+        user = f"new{number}"
+        events.append({"type": "identify", "userId": user, "messageId": f"{user}-i"})
+        events += [_track(user, featureId="calls") for _ in range(3)]
+    report = kana.run(*events)
+    assert report.ledger.outcomes == {"delivered": 240}
+    assert {amounts["calls"] for amounts in kana.usage.values()} == {3}
+
+
+# A fault of the partner; then the outcomes of five events of one user, and what was counted.
+FAULTS: dict[str, tuple[dict[str, Any], dict[str, int], int]] = {
+    "429 is tried again": ({"status": 429, "retryAfter": 3}, {"delivered": 5}, 5),
+    "a 500 may have been applied": ({"status": 500}, {"unknown": 5}, 0),
+    "a 503 may have been applied": ({"status": 503}, {"unknown": 5}, 0),
+    "an answer lost after it was applied": ({"drop": "after"}, {"unknown": 5}, 5),
+    "an answer lost before it was applied": ({"drop": "before"}, {"unknown": 5}, 0),
+    "an answer that is not JSON": ({"body": "<html>", "apply": True}, {"unknown": 5}, 5),
+    "an answer cut in the middle": ({"cut": 30}, {"unknown": 5}, 5),
+    "data null": ({"dataNull": True}, {"unknown": 5}, 5),
+    "an alias that is missing": ({"omitAlias": ["e1"]}, {"delivered": 4, "unknown": 1}, 5),
+    "an error of one alias": (
+        {"errors": {"e1": {"message": "no", "exception": "FeatureNotFoundError"}}},
+        {"delivered": 4, "rejected": 1},
+        4,
+    ),
+    "an error without a rule proves nothing": (
+        {"errors": {"e1": {"message": "?", "code": "NEW", "exception": "NewError"}}},
+        {"delivered": 4, "unknown": 1},
+        4,
+    ),
+    "a refusal of the whole document is found out one by one": (
+        {"errors": {"*": {"message": "bad variable", "code": "BAD_USER_INPUT"}}},
+        {"delivered": 5},
+        5,
+    ),
+}
+
+
+@pytest.mark.parametrize(("fault", "outcomes", "used"), FAULTS.values(), ids=FAULTS)
+def test_what_a_fault_makes_of_usage(kana: Any, fault: Any, outcomes: Any, used: int):
+    """No fault is taken for a success, and none makes an event count twice."""
+    kana.sandbox.faults.add({"match": {"rootField": "recordUsage"}, **fault})
+    report = kana.run(*(_track(featureId="calls") for _ in range(5)))
+    assert report.ledger.outcomes == outcomes
+    assert kana.usage.get("u1", {}).get("calls", 0) == used
+
+
+def test_retry_after_is_honoured_and_clamped(kana: Any):
+    """The partner's wait is kept, up to the definition's limit of 60 seconds."""
+    kana.sandbox.faults.add(
+        {"nth": 1, "status": 429, "retryAfter": 7}, {"nth": 2, "status": 429, "retryAfter": 50}
+    )
+    kana.run(_track(featureId="calls"))
+    assert kana.clock.waits == [7, 50]
+    assert kana.result(1).attempts == 3
+
+
+def test_an_identify_is_tried_again_after_a_lost_answer(kana: Any):
+    """Requests that may be repeated are: the event is delivered in the end."""
+    kana.sandbox.faults.add(
+        {"match": {"rootField": "user"}, "status": 503},
+        {"match": {"rootField": "createUser"}, "drop": "after"},
+    )
+    kana.run({"type": "identify", "userId": "new", "traits": {"name": "N"}, "messageId": "m"})
+    assert kana.result(1).outcome == "delivered"
+    assert kana.users["new"]["name"] == "N"
+
+
+def test_a_partner_that_stays_down(kana: Any):
+    """Each event is given up after the definition's attempts, and an outage has one deadline."""
+    events = [
+        {"type": "identify", "userId": f"x{number}", "messageId": f"x{number}"}
+        for number in range(50)
+    ]
+    kana.sandbox.stop()
+    kana.sandbox = type(kana.sandbox)().start()
+    report = kana.run(*events, endpoint="http://127.0.0.1:9/graphql")
+    assert report.ledger.outcomes == {"dead": 50}
+    assert "Connection refused" in kana.result(1).reason
+    assert sum(kana.clock.waits) <= 4 * kana.definition.transport.retry.deadline
+
+
+@pytest.mark.parametrize("key", ["prv_live_wrong", "wrong"])
+def test_wrong_credentials_stop_the_run(kana: Any, key: str):
+    """One clear message instead of a failure for every event; nothing counts as failed."""
+    report = kana.run(*(_track(featureId="calls") for _ in range(300)), apiKey=key)
+    assert report.stopped is not None
+    assert report.stopped.why == "authentication"
+    assert report.stopped.line >= 1
+    assert set(report.ledger.outcomes) == {"retrying"}
+    assert report.ledger.rows == report.lines
+    assert key not in report.stopped.message
+
+
+def test_a_key_that_the_partner_echoes_is_masked(kana: Any):
+    """A secret in the partner's message does not reach the result."""
+    key = kana.sandbox.api_key
+    message = {"message": f"no {key}", "exception": "FeatureNotFoundError"}
+    kana.sandbox.faults.add({"errors": {"e0": message}})
+    kana.run(_track(featureId="calls"))
+    assert kana.result(1).reason == "no ***"
