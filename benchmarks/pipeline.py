@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import statistics
 import time
+from collections.abc import Callable
 
 from benchmarks.figures import Figure
 from benchmarks.workload import example_lines
@@ -21,47 +23,47 @@ _ROUNDS = 7
 
 def measure(scale: int) -> list[Figure]:
     """The pipeline's rate beside that of reading the same lines as JSON, which is its limit."""
-    plugin = find_plugin("kana")
-    destination = Destination(
-        load_definition(find_folder("kana")),
-        Settings({"apiKey": "prv_test_benchmark", "endpoint": "http://127.0.0.1/"}, ("apiKey",)),
-        plugin.generators if plugin is not None else {},
-    )
+    destination = _destination()
     lines = example_lines() * max(1, 20 // scale)
-
-    def pipeline() -> None:
-        for line in lines:
-            try:
-                event = check_event(read_json(line))
-            except EventError:
-                continue
-            if destination.admit(event) is None:
-                for _ in destination.deliveries(event):
-                    pass
-
-    def reading() -> None:
-        for line in lines:
-            try:
-                read_json(line)
-            except EventError:
-                continue
-
     # The collector is left as it is by default: what is measured is what `run` does.
     gc.collect()
-    rates = {}
-    for name, work in (("pipeline", pipeline), ("reading", reading)):
-        seconds = []
-        for _ in range(_ROUNDS):
-            began = time.perf_counter()
-            work()
-            seconds.append(time.perf_counter() - began)
-        rates[name] = len(lines) / statistics.median(seconds)
-    return [
-        Figure(
-            "pipeline, line to payload",
-            rates["pipeline"],
-            "events/s",
-            rates["reading"],
-            "reading the JSON alone",
-        )
-    ]
+    rate = _rate(lines, lambda line: _to_payload(destination, line))
+    limit = _rate(lines, _read)
+    name = "pipeline, line to payload"
+    return [Figure(name, rate, "events/s", limit, "reading the JSON alone")]
+
+
+def _destination() -> Destination:
+    plugin = find_plugin("kana")
+    settings = {"apiKey": "prv_test_benchmark", "endpoint": "http://127.0.0.1/"}
+    return Destination(
+        load_definition(find_folder("kana")),
+        Settings(settings, ("apiKey",)),
+        plugin.generators if plugin is not None else {},
+    )
+
+
+def _to_payload(destination: Destination, line: bytes) -> None:
+    try:
+        event = check_event(read_json(line))
+    except EventError:
+        return
+    if destination.admit(event) is None:
+        for _ in destination.deliveries(event):
+            pass
+
+
+def _read(line: bytes) -> None:
+    with contextlib.suppress(EventError):
+        read_json(line)
+
+
+def _rate(lines: list[bytes], work: Callable[[bytes], None]) -> float:
+    """Lines per second: the median of several rounds."""
+    seconds = []
+    for _ in range(_ROUNDS):
+        began = time.perf_counter()
+        for line in lines:
+            work(line)
+        seconds.append(time.perf_counter() - began)
+    return len(lines) / statistics.median(seconds)

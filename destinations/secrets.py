@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterable
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 __all__ = ["MASK", "Masker", "Secret"]
 
@@ -39,8 +39,8 @@ class Secret(str):
 class Masker:
     """Replaces secrets by value, also where they were encoded on the way.
 
-    Known encodings: JSON escapes, percent-encoding, and Base64 (as in HTTP Basic, with the secret
-    as user name, as password, or alone).
+    Known encodings: JSON escapes, percent-encoding, and Base64, alone or within a longer text (as
+    in HTTP Basic); of that, characters that hold bits of the text around it are left.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
@@ -71,6 +71,17 @@ def _forms(secret: str) -> Iterable[str]:
     yield json.dumps(secret)[1:-1]
     yield json.dumps(secret, ensure_ascii=False)[1:-1]
     yield quote(secret, safe="")
-    for text in (secret, f"{secret}:", f":{secret}"):
-        # Without padding, so that it is found wherever more text follows.
-        yield base64.b64encode(text.encode()).decode().rstrip("=")
+    yield quote_plus(secret)
+    yield from _base64_forms(secret.encode("utf-8", "surrogatepass"))
+
+
+def _base64_forms(secret: bytes) -> Iterable[str]:
+    """What Base64 makes of ``secret`` wherever it begins: three bytes make four characters.
+
+    Characters that also hold bits of what stands before or after it are not fixed: left out.
+    """
+    yield base64.b64encode(secret).decode().rstrip("=")
+    for before in range(3):
+        bits = 8 * (before + len(secret))
+        text = base64.b64encode(bytes(before) + secret).decode()
+        yield text[-(-8 * before // 6) : bits // 6]

@@ -1,12 +1,15 @@
 """Reads YAML and JSON documents together with the line of every value.
 
-JSON is read as the YAML it is, so both report faults the same way. Keys that occur twice are
-refused: the second would silently win.
+JSON is read as the YAML it nearly is, so both report faults the same way; the differences (tabs,
+numbers such as 1e5, escaped surrogate pairs) are bridged. Keys that occur twice are refused: the
+second would silently win.
 """
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +21,9 @@ from destinations.errors import DefinitionError, Fault
 __all__ = ["Document", "pointer", "read_document"]
 
 _MAX_DEPTH = 64
+
+# A number of JSON that YAML 1.1 takes for text: it wants a dot, and a sign in the exponent.
+_JSON_FLOAT = re.compile(r"-?\d+(\.\d+)?[eE][+-]?\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +53,9 @@ def pointer(*parts: object) -> str:
 class _Reader:
     """Turns YAML's node graph into plain data; collects faults instead of stopping at the first."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, is_json: bool) -> None:
         self.name = name
+        self._is_json = is_json
         self.lines: dict[str, int] = {}
         self.faults: list[Fault] = []
         self._constructor = yaml.constructor.SafeConstructor()
@@ -83,7 +90,7 @@ class _Reader:
         if not isinstance(node, yaml.ScalarNode):
             self._fault(node, path, "a key must be text")
             return ""
-        return str(node.value)
+        return self._text(node, path, str(node.value))
 
     def _scalar(self, node: yaml.Node, path: str) -> Any:
         if node.tag == "tag:yaml.org,2002:timestamp":
@@ -93,15 +100,36 @@ class _Reader:
         except (yaml.YAMLError, ValueError) as error:
             self._fault(node, path, f"cannot be read: {getattr(error, 'problem', error)}")
             return None
+        if isinstance(value, str):
+            if self._is_json and node.style is None and _JSON_FLOAT.fullmatch(value):
+                value = float(value)
+            else:
+                return self._text(node, path, value)
         if isinstance(value, float) and not math.isfinite(value):
             self._fault(node, path, "must be a finite number")
         elif not isinstance(value, str | int | float | bool | None):
             self._fault(node, path, f"must be a JSON value, not {type(value).__name__}")
         return value
 
+    def _text(self, node: yaml.Node, path: str, text: str) -> str:
+        """``text`` with its surrogate pairs joined: the reader takes each escape by itself."""
+        try:
+            return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+        except UnicodeDecodeError:
+            self._fault(node, path, "has one half of a surrogate pair")
+            return ""
+
     def _fault(self, node: yaml.Node, path: str, message: str) -> None:
         line = node.start_mark.line + 1
         self.faults.append(Fault(message, path=path, file=self.name, line=line))
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def read_document(text: str, name: str) -> Document:
@@ -109,6 +137,9 @@ def read_document(text: str, name: str) -> Document:
 
     Raises `DefinitionError` with every fault that reading alone can find.
     """
+    is_json = _is_json(text)
+    if is_json:
+        text = text.replace("\t", " ")  # white space in JSON, where texts hold none; not in YAML
     try:
         # Aliases are refused: they can make a small file expand without bound.
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
@@ -123,7 +154,7 @@ def read_document(text: str, name: str) -> Document:
         raise DefinitionError([Fault(f"not YAML: {error}", file=name)]) from None
     if node is None:
         raise DefinitionError([Fault("the file is empty", file=name, line=1)])
-    reader = _Reader(name)
+    reader = _Reader(name, is_json=is_json)
     data = reader.value(node, "")
     if reader.faults:
         raise DefinitionError(reader.faults)

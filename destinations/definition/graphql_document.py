@@ -34,7 +34,7 @@ def variable_name(name: str, index: int | str) -> str:
 class Operation:
     """One operation, split so that it can be repeated: ``kind`` is query or mutation.
 
-    ``variables`` holds (name, type) pairs; ``selection`` is the root field as text, with a mark
+    ``variables`` holds (name, type with its default) pairs; ``selection`` is the root field as text, with a mark
     behind the name of each variable where the index of an event goes.
     """
 
@@ -75,11 +75,18 @@ def parse_operation(document: str) -> Operation:
         name=definition.name.value if definition.name else "Operation",
         root_field=field.name.value,
         variables=tuple(
-            (variable.variable.name.value, graphql.print_ast(variable.type))
+            (variable.variable.name.value, _type(variable))
             for variable in definition.variable_definitions or ()
         ),
         selection=graphql.print_ast(graphql.visit(field, _Numbered())),
     )
+
+
+def _type(variable: graphql.VariableDefinitionNode) -> str:
+    text = graphql.print_ast(variable.type)
+    if variable.default_value is None:
+        return text
+    return f"{text} = {graphql.print_ast(variable.default_value)}"
 
 
 class _Numbered(graphql.Visitor):
@@ -119,6 +126,8 @@ def check_operation(document: str, variables: Mapping[str, object]) -> Iterator[
         return
     if operation.operation is graphql.OperationType.SUBSCRIPTION:
         yield "must be a query or a mutation"
+    if operation.directives:
+        yield "must not have directives on the operation: it is repeated for batches"
     fields = operation.selection_set.selections
     if len(fields) != 1 or not isinstance(fields[0], graphql.FieldNode) or fields[0].alias:
         yield "must select exactly one root field, without an alias"

@@ -37,7 +37,10 @@ class Envelope:
         url = self._url.resolve(context)
         if isinstance(url, str):
             url = "".join(url)
-            parts = urlsplit(url)
+            try:
+                parts = urlsplit(url)
+            except ValueError as error:  # such as an IPv6 address without its bracket
+                raise ResolveError("/url", f"is no URL: {error}") from None
             if parts.scheme in {"http", "https"} and parts.hostname:
                 return url
         raise ResolveError("/url", "must be an absolute http or https URL")
@@ -52,13 +55,28 @@ class Envelope:
             text = "".join(value) if isinstance(value, str) else to_string(value)
             if any(character in text for character in "\r\n\0"):
                 raise ResolveError(f"/headers/{name}", "must not contain line breaks")
-            result[name] = text
+            try:
+                text.encode("latin-1")
+            except UnicodeEncodeError:
+                message = "must be text in Latin-1: HTTP headers hold nothing else"
+                raise ResolveError(f"/headers/{name}", message) from None
+            result[name] = text.strip(" \t")  # no part of a value (RFC 9110, 5.5)
         return result
 
 
 def encode(value: Any) -> bytes:
-    """``value`` as compact JSON in UTF-8."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    """``value`` as compact JSON in UTF-8.
+
+    Raises `ResolveError` for what JSON cannot hold: a mapping can make infinite numbers and lone
+    surrogates, by ``@json`` for instance.
+    """
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return text.encode()
+    except UnicodeEncodeError:
+        raise ResolveError("", "the body holds one half of a surrogate pair") from None
+    except ValueError as error:
+        raise ResolveError("", f"the body cannot be written as JSON: {error}") from None
 
 
 def parse_body(response: HttpResponse) -> Any:
@@ -67,7 +85,7 @@ def parse_body(response: HttpResponse) -> Any:
 
 
 def error_text(response: HttpResponse, body: Any) -> str:
-    """One line on why the partner said no: its own message where the body has one."""
+    """One line on why the partner said no: its own message, else the body's beginning, or ``""``."""
     found = body
     for key in ("error", "errors", "message"):
         if isinstance(found, list) and found:
@@ -75,9 +93,8 @@ def error_text(response: HttpResponse, body: Any) -> str:
         if isinstance(found, Mapping) and key in found:
             found = found[key]
     if isinstance(found, str) and found.strip():
-        return f"HTTP {response.status}: {' '.join(found.split())[:300]}"
-    text = " ".join(response.body[:1000].decode("utf-8", "replace").split())
-    return f"HTTP {response.status}" + (f": {text[:200]}" if text else "")
+        return " ".join(found.split())[:300]
+    return " ".join(response.body[:1000].decode("utf-8", "replace").split())[:200]
 
 
 def retry_after(response: HttpResponse, now: datetime | None = None) -> float | None:

@@ -12,6 +12,7 @@ from destinations.definition import (
     RestDefinition,
     TransportDefinition,
 )
+from destinations.errors import ResolveError
 from destinations.javascript import UNDEFINED, to_string
 from destinations.mapping import compile_value
 from destinations.request.answer import Answer, Context, Failure, HttpRequest, HttpResponse
@@ -54,14 +55,14 @@ class RestRequest:
         """The HTTP request for the one event with these parts."""
         (part,) = parts
         url = self._envelope.url(context)
-        query = _pairs(part.get("query"))
+        query = _urlencoded(part.get("query"))
         if query:
-            url += ("&" if "?" in url else "?") + urlencode(query)
+            url += ("&" if "?" in url else "?") + query
         body = None
         if part.get("json") is not None:
             body = encode(part["json"])
         elif part.get("form") is not None:
-            body = urlencode(_pairs(part["form"])).encode()
+            body = _urlencoded(part["form"]).encode()
         return HttpRequest(self._method, url, self._envelope.headers(context), body)
 
     def read(self, response: HttpResponse, count: int) -> list[Answer | Failure]:
@@ -78,12 +79,17 @@ class RestRequest:
         return [self._errors.read(signal, whole_request=True, retry_after=wait)] * count
 
 
-def _pairs(values: object) -> list[tuple[str, str]]:
-    """Names and texts of a query or form; what is null or undefined is left out."""
+def _urlencoded(values: object) -> str:
+    """A query or form as text; what is null or undefined is left out. Raises `ResolveError`."""
     if not isinstance(values, dict):
-        return []
-    return [
-        (name, to_string(value))
+        return ""
+    pairs = [
+        # A secret is text here, but prints itself masked.
+        (name, "".join(value) if isinstance(value, str) else to_string(value))
         for name, value in values.items()
         if value is not None and value is not UNDEFINED
     ]
+    try:
+        return urlencode(pairs)
+    except UnicodeEncodeError:
+        raise ResolveError("", "a parameter holds one half of a surrogate pair") from None

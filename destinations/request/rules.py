@@ -2,7 +2,7 @@
 
 The default by status is that of Segment's framework (retried are 408, 423, 429 and 5xx except
 501) with two differences that keep a request from being applied twice: only a 429 and the other
-4xx count as proof that nothing was applied, and an error within a success proves nothing.
+4xx (and 501) count as proof that nothing was applied, and an error within a success proves nothing.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class ErrorReader:
         else:
             error_class, retryable, proof = _by_status(signal.status)
         return Failure(
-            message=signal.message,
+            message=_shown(signal),
             error_class=error_class,
             status=signal.status,
             retryable=retryable,
@@ -70,6 +70,13 @@ class ErrorReader:
             whole_request=whole_request,
             retry_after=retry_after,
         )
+
+
+def _shown(signal: Signal) -> str:
+    """The message for people, with the status where it is what tells of the error."""
+    if 200 <= signal.status < 300:
+        return signal.message
+    return f"HTTP {signal.status}" + (f": {signal.message}" if signal.message else "")
 
 
 def _by_status(status: int) -> tuple[ErrorClass, bool, bool]:
@@ -89,8 +96,10 @@ def _by_status(status: int) -> tuple[ErrorClass, bool, bool]:
             return "rate_limit", True, True
         case 501:
             return "invalid", False, True
-    if 300 <= status < 500:
+    if 400 <= status < 500:
         return "invalid", False, True
+    if 300 <= status < 400:  # not followed; a 303 may even say that the request was carried out
+        return "invalid", False, False
     if status >= 500:
         return "unavailable", True, False
     return "internal", False, False

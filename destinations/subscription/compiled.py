@@ -8,7 +8,7 @@ from typing import Any
 
 from destinations.javascript.values import UNDEFINED
 from destinations.subscription.grammar import check_fql
-from destinations.subscription.parser import ParseError, parse
+from destinations.subscription.parser import FUNCTIONS, ParseError, parse
 from destinations.subscription.predicate import (
     Predicate,
     UnevaluableError,
@@ -79,7 +79,7 @@ def compile_fql(text: str) -> Fql:
         fault = FqlFault(error.position, f"{error.message}; this never matches")
         return Fql(text, _no_match, (fault,))
     if not faults:
-        faults = list(_mixed_operators(tokens))
+        faults = list(_surprises(tokens))
     return Fql(text, _guarded(compile_node(root), root), tuple(faults), root)
 
 
@@ -107,19 +107,28 @@ def _is_whole(node: Node) -> bool:
     return node is not None
 
 
-def _mixed_operators(tokens: list[Token]) -> Iterator[FqlFault]:
-    """A fault where ``and`` and ``or`` stand at one level: the last one decides for all."""
-    levels: list[str] = [""]
-    for token in tokens:
-        if token.kind is Kind.LEFT_PAREN:
-            levels.append("")
+def _surprises(tokens: list[Token]) -> Iterator[FqlFault]:
+    """Places where FQL means something else than it seems to."""
+    in_group = False
+    joined_by = {False: "", True: ""}  # the last and/or, outside and inside of parentheses
+    for at, token in enumerate(tokens):
+        is_call = at > 0 and tokens[at - 1].text in FUNCTIONS
+        if token.kind is Kind.LEFT_PAREN and is_call and in_group:
+            yield FqlFault(
+                token.start,
+                "parentheses around a function end at the function's own ), so what follows in"
+                " them is read as if it stood outside; put the function first or leave them out",
+            )
+            return
+        if token.kind is Kind.LEFT_PAREN and not is_call:
+            in_group, joined_by[True] = True, ""
         elif token.kind is Kind.RIGHT_PAREN:
-            levels.pop()
+            in_group = False
         elif token.kind is Kind.CONDITIONAL:
-            if levels[-1] and levels[-1] != token.text:
+            if joined_by[in_group] not in {"", token.text}:
                 yield FqlFault(
                     token.start,
                     "and and or stand at one level, where the last one decides for all;"
                     " use parentheses",
                 )
-            levels[-1] = token.text
+            joined_by[in_group] = token.text

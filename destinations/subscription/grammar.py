@@ -111,7 +111,7 @@ class _Reader:
     def _field(self) -> Token:
         token = self._token
         head, dot, rest = token.text.partition(".")
-        is_field = head in FIELDS and (bool(rest) if head in NESTED_FIELDS else not dot)
+        is_field = head in FIELDS and (all(rest.split(".")) if head in NESTED_FIELDS else not dot)
         if token.kind is not Kind.IDENT or not is_field:
             self._refuse(_FIELD_FORMS)
         return self._take()

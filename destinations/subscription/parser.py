@@ -141,8 +141,16 @@ class _Parser:
             operator, operand = _function_operator(function, value)
             operator = f"not_{operator}" if negated else operator
             path = (field,) if field in PLAIN_FIELDS else _path(field, name.text)
-            text = self._source[start : (closing or value).end]
+            text = self._source[start : self._end_of_call(value, closing)]
             nodes.append(Condition(path, operator, operand, text))
+
+    def _end_of_call(self, value: Token, closing: Token | None) -> int:
+        """Where the call ends in the source; around a group its ) was taken for the group's."""
+        if closing is not None and closing.kind is Kind.RIGHT_PAREN:
+            return closing.end
+        rest = self._source[value.end :]
+        padding = len(rest) - len(rest.lstrip())
+        return value.end + padding + 1 if rest[padding:].startswith(")") else value.end
 
 
 def _function_operator(function: str, value: Token) -> tuple[str, str]:

@@ -65,7 +65,7 @@ def test_many_events_go_out_in_one_request(kana: Any):
 
 
 def test_a_track_never_overtakes_the_identify_of_its_user(kana: Any):
-    """Users who are created in the stream have all their usage: none was sent before they existed."""
+    """Users who are created in the stream have all their usage: none was sent too early."""
     events: list[dict[str, Any]] = []
     for number in range(60):
         user = f"new{number}"

@@ -99,7 +99,7 @@ def test_an_array_is_read_by_the_files_ending(command: Callable[..., Any], write
     assert command(*arguments).json["outcomes"]["delivered"] == 2
 
 
-def test_standard_input_is_ndjson(write: Write):
+def test_standard_input_is_ndjson():
     """``--events -`` reads one event a line from standard input; empty lines make no row."""
     data = f"{json.dumps(_track(1))}\n\n{json.dumps(_track(2))}"
     done = subprocess.run(
@@ -274,7 +274,7 @@ def test_a_broken_definition_is_refused_before_anything_is_sent(
 
 
 def test_wrong_credentials(command: Callable[..., Any], write: Write, tmp_path: Path):
-    """Exit code 2; the object says where the run stopped; what was read is in the undelivered file."""
+    """Exit code 2, the line where it stopped, and what was read in the undelivered file."""
     seed = write(
         "seed.yaml",
         "apiKeys: [prv_test_right]\nfeatures: [{id: api-calls, name: A, type: CONSUMABLE}]\n",
@@ -312,7 +312,7 @@ def test_wrong_credentials(command: Callable[..., Any], write: Write, tmp_path: 
     assert len(undelivered.read_bytes().splitlines()) == done.json["rows"]
 
 
-def test_ctrl_c_reports_what_was_done(write: Write):
+def test_ctrl_c_reports_what_was_done():
     """What was sent is accounted for, and the exit code is 130."""
     process = subprocess.Popen(
         [

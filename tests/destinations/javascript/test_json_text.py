@@ -24,7 +24,10 @@ JSON = st.recursive(
         ({"a": [1, 2.0, None, True], "b": "x"}, '{"a":[1,2,null,true],"b":"x"}'),
         ({"b": 1, "10": 2, "9": 3, "01": 4}, '{"9":3,"10":2,"b":1,"01":4}'),
         ({"a": UNDEFINED, "f": NativeFunction("at")}, "{}"),
-        ([UNDEFINED, NativeFunction("at"), math.nan, math.inf, 10**400], "[null" + ",null" * 4 + "]"),
+        (
+            [UNDEFINED, NativeFunction("at"), math.nan, math.inf, 10**400],
+            "[null" + ",null" * 4 + "]",
+        ),
         (-0.0, "0"),
         (1e21, "1e+21"),
         ('"\\\n\x00\x7f\u2028é', '"\\"\\\\\\n\\u0000\x7f\u2028é"'),

@@ -57,7 +57,11 @@ def test_inherited_members_are_functions(value: Any, key: str):
     assert member({key: 1}, key) == 1
 
 
-DATA = {"a": {"b": {"c": 1, "n": None}, "zero": 0, "list": [{"x": "y"}]}, "text": "héy", "no": False}
+DATA = {
+    "a": {"b": {"c": 1, "n": None}, "zero": 0, "list": [{"x": "y"}]},
+    "text": "héy",
+    "no": False,
+}
 
 
 @pytest.mark.parametrize(
