@@ -17,7 +17,7 @@ _LIMIT_SECONDS = 0.3
 def measure(scale: int) -> list[Figure]:
     """The median time of the command beside that of starting Python alone."""
     rounds = max(3, 11 // scale)
-    answer = _median([sys.executable, "-m", "destinations", "--help"], rounds)
+    answer = _median([sys.executable, "-P", "-m", "destinations", "--help"], rounds)
     bare = _median([sys.executable, "-c", "pass"], rounds)
     return [
         Figure("destinations --help", answer, "s", _LIMIT_SECONDS, "limit"),

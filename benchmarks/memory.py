@@ -31,7 +31,7 @@ def measure(scale: int) -> list[Figure]:
 
 
 def _peak_megabytes(events: Path, settings: Path) -> float:
-    command = [sys.executable, "-m", "destinations", "run", "kana", "--json"]
+    command = [sys.executable, "-P", "-m", "destinations", "run", "kana", "--json"]
     command += ["--events", str(events), "--settings", str(settings)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)

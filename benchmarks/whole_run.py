@@ -26,7 +26,7 @@ def measure(scale: int) -> list[Figure]:
     """Events per second of both, against the same kind of sandbox."""
     with track_file(40_000 // scale) as events:
         with sandbox() as running, settings_file(running) as settings:
-            command = [sys.executable, "-m", "destinations", "run", "kana", "--json"]
+            command = [sys.executable, "-P", "-m", "destinations", "run", "kana", "--json"]
             command += ["--events", str(events), "--settings", str(settings)]
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
         report = json.loads(done.stdout)

@@ -29,8 +29,9 @@ __all__ = ["Courier", "outcome_of"]
 class _Item:
     """One event's part of a request, and how it is doing.
 
-    ``verdict`` is None as long as nothing was sent; ``interrupted`` tells that it would have been
-    sent again had the run not been stopped.
+    ``attempts`` counts the requests that carried it. ``verdict`` is None as long as nothing is
+    known of this event; ``interrupted`` tells that it would have been sent again had the run not
+    been stopped.
     """
 
     context: Context
@@ -131,7 +132,8 @@ class Courier:
             return _Item(context, request.parts(context))
         except ResolveError as error:
             name = request.definition.name
-            return Result.invalid(f"the request {name} cannot be made: {error}", "BAD_REQUEST")
+            reason = self._mask(f"the request {name} cannot be made: {error}")
+            return Result.invalid(reason, "BAD_REQUEST")
 
     def _send(self, request: CompiledRequest, items: list[_Item]) -> None:
         """Sends until every item has an answer or a failure that is final."""
@@ -143,6 +145,8 @@ class Courier:
             self._attempt(request, items)
             if attempt == 1 and len(items) > 1 and _is_refused_as_a_whole(items):
                 # One event that the partner cannot read must not take the others with it.
+                for item in items:
+                    item.verdict = None  # that of the others may not be its own
                 middle = len(items) // 2
                 self._send(request, items[:middle])
                 self._send(request, items[middle:])
@@ -173,9 +177,10 @@ class Courier:
         try:
             message = request.prepare([item.parts for item in items], items[0].context)
         except ResolveError as error:
-            verdicts: list[Answer | Failure] = [_unsendable(error)] * len(items)
-        else:
-            verdicts = self._exchange(request, message, len(items))
+            for item in items:
+                item.verdict = _unsendable(request, error)
+            return
+        verdicts = self._exchange(request, message, len(items))
         for item, verdict in zip(items, verdicts, strict=True):
             item.attempts += 1
             item.verdict = verdict
@@ -199,10 +204,13 @@ class Courier:
         """The result that an item's final verdict means."""
         verdict = item.verdict
         if verdict is None:
-            return Result(Outcome.RETRYING, "the run was stopped before it was sent")
+            reason = "the run was stopped before it was sent"
+            return Result(Outcome.RETRYING, reason, attempts=item.attempts)
         if isinstance(verdict, Answer):
             return Result(Outcome.DELIVERED, attempts=item.attempts)
         verdict = replace(verdict, message=self._mask(verdict.message))
+        if not item.attempts:
+            return Result.invalid(verdict.message, "BAD_REQUEST")
         outcome = outcome_of(
             request,
             error_class=verdict.error_class,
@@ -259,8 +267,6 @@ def _lost(error: TransportError) -> Failure:
     )
 
 
-def _unsendable(error: ResolveError) -> Failure:
-    message = f"the request cannot be made: {error}"
-    return Failure(
-        message, "invalid", 400, retryable=False, nothing_applied=True, whole_request=False
-    )
+def _unsendable(request: CompiledRequest, error: ResolveError) -> Failure:
+    message = f"the request {request.definition.name} cannot be made: {error}"
+    return Failure(message, "invalid", 400, retryable=False, nothing_applied=True)

@@ -26,7 +26,7 @@ class Parcel(Protocol):
 
     @property
     def kind(self) -> object:
-        """What may share a batch: equal kinds do."""
+        """What may share a batch: parcels with the same object do."""
         ...
 
     @property

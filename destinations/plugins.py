@@ -66,7 +66,15 @@ def installed() -> Iterator[tuple[str, Traversable]]:
     """Slug and folder of every definition that an installed package brings, sorted."""
     found: dict[str, Traversable] = {}
     for entry_point in importlib.metadata.entry_points(group=DEFINITIONS):
-        for folder in importlib.resources.files(entry_point.value).iterdir():
+        try:
+            package = importlib.resources.files(entry_point.value)
+        except ModuleNotFoundError:
+            msg = (
+                f"the definitions in {entry_point.value} are not installed; in a checkout, run "
+                "pip install --editable . or start the command destinations instead of python -m"
+            )
+            raise UsageError(msg) from None
+        for folder in package.iterdir():
             if folder.is_dir() and is_definition(folder):
                 found.setdefault(folder.name, folder)
     return iter(sorted(found.items()))

@@ -70,6 +70,7 @@ def _forms(secret: str) -> Iterable[str]:
     yield secret
     yield json.dumps(secret)[1:-1]
     yield json.dumps(secret, ensure_ascii=False)[1:-1]
+    yield quote(secret)
     yield quote(secret, safe="")
     yield quote_plus(secret)
     yield from _base64_forms(secret.encode("utf-8", "surrogatepass"))

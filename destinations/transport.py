@@ -98,6 +98,9 @@ class HttpTransport:
         except requests.RequestException as error:
             raise _transport_error(error) from None
         except urllib3.exceptions.HTTPError as error:
+            if isinstance(error, urllib3.exceptions.TimeoutError):
+                message = "the answer stopped coming: timed out"
+                raise TransportError(message, sent=True, timeout=True) from None
             raise TransportError(_lost(error), sent=True) from None
 
     def close(self) -> None:

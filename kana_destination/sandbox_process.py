@@ -23,7 +23,8 @@ class SandboxProcess:
     """A running Kana sandbox; it ends with this process, whatever ends this one."""
 
     def __init__(self, *, seed: Path | None, port: int, db: Path | None, api: str) -> None:
-        command = [sys.executable, "-m", "kana_destination.sandbox", "--until-eof"]
+        # -P: the package that is installed, not a folder of that name where the command is run.
+        command = [sys.executable, "-P", "-m", "kana_destination.sandbox", "--until-eof"]
         command += ["--port", str(port), "--api", api]
         command += ["--seed", str(seed)] if seed is not None else []
         command += ["--db", str(db)] if db is not None else []

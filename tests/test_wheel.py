@@ -99,6 +99,7 @@ def test_the_main_job_runs_from_the_wheel(wheel: Path, tmp_path: Path):
     done = subprocess.run(
         [
             sys.executable,
+            "-P",
             "-m",
             "destinations",
             "run",

@@ -72,6 +72,7 @@ class _Reader:
                 self.value(item, path + pointer(index), depth + 1)
                 for index, item in enumerate(node.value)
             ]
+        assert isinstance(node, yaml.ScalarNode)  # noqa: S101 - there is no fourth kind
         return self._scalar(node, path)
 
     def _mapping(self, node: yaml.MappingNode, path: str, depth: int) -> dict[str, Any]:
@@ -92,7 +93,7 @@ class _Reader:
             return ""
         return self._text(node, path, str(node.value))
 
-    def _scalar(self, node: yaml.Node, path: str) -> Any:
+    def _scalar(self, node: yaml.ScalarNode, path: str) -> Any:
         if node.tag == "tag:yaml.org,2002:timestamp":
             return str(node.value)  # JSON has no dates; an unquoted one is meant as text
         try:

@@ -34,8 +34,8 @@ def variable_name(name: str, index: int | str) -> str:
 class Operation:
     """One operation, split so that it can be repeated: ``kind`` is query or mutation.
 
-    ``variables`` holds (name, type with its default) pairs; ``selection`` is the root field as text, with a mark
-    behind the name of each variable where the index of an event goes.
+    ``variables`` holds (name, type with its default) pairs; ``selection`` is the root field as
+    text, with a mark behind the name of each variable where the index of an event goes.
     """
 
     kind: str

@@ -85,7 +85,7 @@ def parse_body(response: HttpResponse) -> Any:
 
 
 def error_text(response: HttpResponse, body: Any) -> str:
-    """One line on why the partner said no: its own message, else the body's beginning, or ``""``."""
+    """One line on why the partner said no: its own message, else how the body begins."""
     found = body
     for key in ("error", "errors", "message"):
         if isinstance(found, list) and found:

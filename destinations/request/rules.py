@@ -96,13 +96,12 @@ def _by_status(status: int) -> tuple[ErrorClass, bool, bool]:
             return "rate_limit", True, True
         case 501:
             return "invalid", False, True
-    if 400 <= status < 500:
-        return "invalid", False, True
-    if 300 <= status < 400:  # not followed; a 303 may even say that the request was carried out
-        return "invalid", False, False
-    if status >= 500:
-        return "unavailable", True, False
-    return "internal", False, False
+    match status // 100:
+        case 3:  # not followed; a 303 may even say that the request was carried out
+            return "invalid", False, False
+        case 4:
+            return "invalid", False, True
+    return ("unavailable", True, False) if status >= 500 else ("internal", False, False)
 
 
 def _compile(condition: ErrorCondition) -> _Test:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from destinations.clock import Clock, SystemClock
 from destinations.delivery import Courier
@@ -28,6 +28,11 @@ __all__ = ["Report", "Run", "Stopped"]
 
 Recorder = Callable[[Sequence[tuple[Row, bytes]]], None]
 """Told of rows as they come, each with what was read for it; calls do not overlap."""
+
+
+_DUPLICATE: Final = Result(
+    Outcome.FILTERED, "a duplicate: its messageId was accepted before", "DUPLICATE"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +99,7 @@ class Run:
         self._courier = Courier(destination, transport, self._clock, stop=self._stop)
         self._recorders = tuple(recorders)
         self._seen = SeenMessages()
+        self._fed_back = False
         lanes = destination.definition.transport.concurrency
         self._lanes: list[Lane[_Parcel]] = [Lane() for _ in range(lanes)]
         self._report = Report()
@@ -104,7 +110,8 @@ class Run:
         """Delivers everything; returns when every entry that was read has its rows.
 
         An interrupt (Ctrl-C) stops reading and sending, and what was not sent ends as
-        ``retrying``; so does a refusal of the credentials.
+        ``retrying``; so does a refusal of the credentials. An error in reading or in a recorder
+        does the same, and is raised when all that was under way has its rows.
         """
         began = self._clock.monotonic()
         workers = [
@@ -117,6 +124,10 @@ class Run:
             with Interrupt(self._interrupted) as interrupt:
                 self._read(interrupt.items(iter(entries)))
                 self._finish(workers)
+        except BaseException:
+            self._stop.set()
+            self._finish(workers)
+            raise
         finally:
             self._stop.set()
             self._seen.close()
@@ -171,23 +182,33 @@ class Run:
             reason = f"line {entry.line} {error.message}"
             self._end(entry.line, None, Result.invalid(reason, error.code), data)
             return
-        refused = self._destination.admit(event) or self._duplicate(event)
+        refused = self._destination.admit(event) or self._duplicate(event, only)
         if refused is not None:
             self._end(entry.line, None, refused, data)
             return
         for action, delivery in self._destination.deliveries(event, only=only):
             if isinstance(delivery, Result):
                 self._end(entry.line, action, delivery, data)
+            elif only is None and self._was_fed_back(event, action):
+                self._end(entry.line, action, _DUPLICATE, data)
             else:
                 self._dispatch(_Parcel(entry.line, data, action, delivery))
 
-    def _duplicate(self, event: Event) -> Result | None:
+    def _duplicate(self, event: Event, only: str | None) -> Result | None:
+        """Why an event is not taken again; one that is fed back is taken once for each action."""
         message_id = event.get("messageId")
-        if not message_id or self._seen.add(message_id):
+        if not message_id:
             return None
-        return Result(
-            Outcome.FILTERED, "a duplicate: its messageId was accepted before", "DUPLICATE"
-        )
+        if only is None:
+            return None if self._seen.add(message_id) else _DUPLICATE
+        self._fed_back = True
+        fresh = not self._seen.has(message_id) and self._seen.add(message_id, only)
+        return None if fresh else _DUPLICATE
+
+    def _was_fed_back(self, event: Event, action: str | None) -> bool:
+        """Whether this event was taken for this action alone, further up in the same stream."""
+        message_id = event.get("messageId")
+        return bool(self._fed_back and message_id and self._seen.has(message_id, action or ""))
 
     def _dispatch(self, parcel: _Parcel) -> None:
         lane = self._lanes[lane_of(parcel.user, len(self._lanes))]
@@ -200,19 +221,21 @@ class Run:
         """Delivers what comes through one lane, to its end: after a stop nothing is sent."""
         while batch := lane.take():
             try:
-                results = self._courier.deliver([parcel.delivery for parcel in batch])
+                self._deliver(batch)
             except BaseException as error:  # noqa: BLE001 - raised again by execute
-                self._broken = error
+                self._broken = self._broken or error
                 self._stop.set()
-                return
-            rows = [
-                (Row(parcel.line, parcel.action, result), parcel.data)
-                for parcel, result in zip(batch, results, strict=True)
-            ]
-            self._record(*rows)
-            for row, _ in rows:
-                if row.result.code == "INVALID_AUTHENTICATION":
-                    self._halt(Stopped("authentication", row.line, row.result.reason))
+
+    def _deliver(self, batch: Sequence[_Parcel]) -> None:
+        results = self._courier.deliver([parcel.delivery for parcel in batch])
+        rows = [
+            (Row(parcel.line, parcel.action, result), parcel.data)
+            for parcel, result in zip(batch, results, strict=True)
+        ]
+        self._record(*rows)
+        for row, _ in rows:
+            if row.result.code == "INVALID_AUTHENTICATION":
+                self._halt(Stopped("authentication", row.line, row.result.reason))
 
     def _end(self, line: int, action: str | None, result: Result, data: bytes) -> None:
         self._record((Row(line, action, result), data))

@@ -10,7 +10,7 @@ from typing import Any, Final
 from destinations.javascript.equality import equal
 from destinations.javascript.json_text import stringify
 from destinations.javascript.members import getter
-from destinations.javascript.numbers import number_to_string, plain_number
+from destinations.javascript.numbers import plain_number
 from destinations.javascript.printing import to_string
 from destinations.javascript.text import code_units, length
 from destinations.javascript.values import UNDEFINED
@@ -91,19 +91,26 @@ def _json(value: Any, space: Any = UNDEFINED) -> Any:
     text = stringify(value)
     if not indent or not isinstance(text, str):
         return text
-    return json.dumps(
-        json.loads(text, parse_float=_Number, parse_int=_Number),
-        indent=indent[:10],
-        ensure_ascii=False,
-        separators=(",", ": "),
-    )
+    return _indented(json.loads(text), indent[:10], "\n")
 
 
-class _Number(float):
-    """A number that JSON text keeps as JavaScript prints it."""
-
-    def __repr__(self) -> str:
-        return number_to_string(float(self))
+def _indented(value: Any, indent: str, start: str) -> str:
+    """JSON text with each member on a line of its own; ``start`` begins the line it is on."""
+    if isinstance(value, dict):
+        parts = [
+            f"{stringify(key)}: {_indented(item, indent, start + indent)}"
+            for key, item in value.items()
+        ]
+        brackets = "{}"
+    elif isinstance(value, list):
+        parts = [_indented(item, indent, start + indent) for item in value]
+        brackets = "[]"
+    else:
+        return str(stringify(value))
+    if not parts:
+        return brackets
+    line = start + indent
+    return brackets[0] + line + f",{line}".join(parts) + start + brackets[1]
 
 
 LIST_FILTERS: Final[Mapping[str, Callable[..., Any]]] = {

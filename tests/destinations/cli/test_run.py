@@ -105,6 +105,7 @@ def test_standard_input_is_ndjson():
     done = subprocess.run(
         [
             sys.executable,
+            "-P",
             "-m",
             "destinations",
             "run",
@@ -280,7 +281,7 @@ def test_wrong_credentials(command: Callable[..., Any], write: Write, tmp_path: 
         "apiKeys: [prv_test_right]\nfeatures: [{id: api-calls, name: A, type: CONSUMABLE}]\n",
     )
     server = subprocess.Popen(
-        [sys.executable, "-m", "destinations", "sandbox", "kana", "--seed", str(seed)],
+        [sys.executable, "-P", "-m", "destinations", "sandbox", "kana", "--seed", str(seed)],
         stdout=subprocess.PIPE,
     )
     assert server.stdout is not None
@@ -317,6 +318,7 @@ def test_ctrl_c_reports_what_was_done():
     process = subprocess.Popen(
         [
             sys.executable,
+            "-P",
             "-m",
             "destinations",
             "run",

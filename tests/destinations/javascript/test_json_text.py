@@ -50,7 +50,7 @@ def test_what_is_no_json_has_no_text(value: Any):
 )
 def test_other_text_is_refused(text: str):
     """Python's extensions to JSON are refused, and so is nesting too deep to read."""
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         parse(text)
 
 

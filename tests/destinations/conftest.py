@@ -1,0 +1,353 @@
+"""A small destination in a folder, a transport that answers by a script, and a clock that obeys."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from destinations.definition import DestinationDefinition, load_definition
+from destinations.definition.document import Document
+from destinations.destination import Destination
+from destinations.request import HttpRequest, HttpResponse
+from destinations.settings import check_settings
+from destinations.transport import TransportError
+
+API_KEY = "sk_test_0123456789"
+
+DESTINATION: dict[str, Any] = {
+    "name": "Sample",
+    "slug": "sample",
+    "version": "1.2.3",
+    "description": "Counts things, and saves people.",
+    "events": {"requires": ["userId"]},
+    "settings": {
+        "type": "object",
+        "required": ["apiKey"],
+        "additionalProperties": False,
+        "properties": {
+            "apiKey": {
+                "title": "API Key",
+                "description": "The key.",
+                "type": "string",
+                "format": "password",
+                "minLength": 8,
+            },
+            "endpoint": {
+                "title": "Endpoint",
+                "description": "The URL.",
+                "type": "string",
+                "default": "http://127.0.0.1:9/graphql",
+            },
+            "limit": {"title": "Limit", "description": "A number.", "type": "integer"},
+        },
+    },
+    "authentication": {"scheme": "bearer", "fields": ["apiKey"], "test": "find"},
+    "transport": {
+        "url": {"@path": "$.settings.endpoint"},
+        "headers": {"Authorization": {"@template": "Bearer {{settings.apiKey}}"}},
+        "timeout": {"connect": 1, "read": 2, "total": 3},
+        "concurrency": 2,
+        "retry": {
+            "attempts": 3,
+            "backoff": {"base": 1, "cap": 8},
+            "maxRetryAfter": 20,
+            "deadline": 30,
+        },
+    },
+    "requests": {
+        "find": {
+            "description": "Looks somebody up.",
+            "idempotent": True,
+            "graphql": {
+                "document": "query Find($id: String!) { person(id: $id) { id name } }",
+                "variables": {"id": {"@path": "$.payload.id"}},
+            },
+            "answers": [{"name": "missing", "when": {"code": "MISSING"}}],
+            "example": {"id": "u1", "name": "Ada"},
+        },
+        "create": {
+            "description": "Creates somebody.",
+            "idempotent": False,
+            "graphql": {
+                "document": "mutation ($id: String!) { create(id: $id) { id } }",
+                "variables": {"id": {"@path": "$.payload.id"}},
+            },
+            "example": {"id": "u1"},
+        },
+        "count": {
+            "description": "Counts a thing.",
+            "idempotent": False,
+            "batch": {"size": 4},
+            "graphql": {
+                "document": "mutation Count($by: Int!) { count(by: $by) { done why } }",
+                "variables": {"by": {"@path": "$.payload.by"}},
+            },
+            "expect": {
+                "type": "object",
+                "required": ["done"],
+                "properties": {"done": {"const": True}},
+            },
+            "refusals": [
+                {
+                    "when": {"type": "object", "properties": {"done": {"const": False}}},
+                    "message": {"@template": "not counted: {{answer.why}}"},
+                }
+            ],
+        },
+        "save": {
+            "description": "Saves a page.",
+            "idempotent": True,
+            "rest": {
+                "method": "PUT",
+                "url": {"@template": "http://127.0.0.1:9/pages/{{payload.page}}"},
+                "json": {"by": {"@path": "$.event.userId"}},
+            },
+        },
+    },
+    "errorRules": [
+        {
+            "when": {"message": "^Who are you"},
+            "class": "authentication",
+            "retryable": False,
+            "nothingApplied": True,
+        },
+        {
+            "when": {"code": "BUSY"},
+            "class": "unavailable",
+            "retryable": True,
+            "nothingApplied": True,
+        },
+        {
+            "when": {"code": "BROKEN"},
+            "class": "internal",
+            "retryable": True,
+            "nothingApplied": False,
+        },
+        {
+            "when": {"code": "BAD"},
+            "class": "invalid",
+            "retryable": False,
+            "nothingApplied": True,
+        },
+    ],
+    "presets": [
+        {"name": "Counts", "partnerAction": "count", "subscribe": 'type = "track"'},
+        {"name": "Pages", "partnerAction": "save", "subscribe": 'type = "page"'},
+        {"name": "People", "partnerAction": "sync", "subscribe": 'type = "identify"'},
+    ],
+}
+
+ACTIONS: dict[str, dict[str, Any]] = {
+    "count": {
+        "slug": "count",
+        "title": "Count",
+        "description": "Counts a thing.",
+        "defaultSubscription": 'type = "track"',
+        "fields": {
+            "type": "object",
+            "required": ["by", "thing"],
+            "additionalProperties": False,
+            "properties": {
+                "by": {"type": "integer", "default": {"@path": "$.properties.by"}},
+                "thing": {"type": "string", "default": {"@path": "$.properties.thing"}},
+            },
+        },
+        "unmapped": {"missing": "thing", "reason": "The event names no thing."},
+        "perform": {"request": "count"},
+    },
+    "save": {
+        "slug": "save",
+        "title": "Save",
+        "description": "Saves a page.",
+        "fields": {
+            "type": "object",
+            "properties": {"page": {"type": "string", "default": {"@path": "$.name"}}},
+        },
+        "perform": {"request": "save"},
+    },
+    "sync": {
+        "slug": "sync",
+        "title": "Sync",
+        "description": "Creates somebody who is not there.",
+        "fields": {
+            "type": "object",
+            "properties": {"id": {"type": "string", "default": {"@path": "$.userId"}}},
+        },
+        "perform": {"generator": "sync", "requests": ["find", "create"]},
+    },
+}
+
+Documents = dict[str, dict[str, Any]]
+Change = Callable[[Documents], object]
+
+
+@pytest.fixture
+def api_key() -> str:
+    """The secret of the small destination's settings."""
+    return API_KEY
+
+
+@pytest.fixture
+def write_definition(tmp_path: Path) -> Callable[..., Path]:
+    """Writes the small destination, changed by a function of its documents by name, to a folder."""
+
+    def write(change: Change | None = None) -> Path:
+        documents: Documents = json.loads(json.dumps({"destination": DESTINATION, **ACTIONS}))
+        if change is not None:
+            change(documents)
+        folder = tmp_path / "sample"
+        folder.mkdir(exist_ok=True)
+        for name, document in documents.items():
+            text = yaml.safe_dump(document, sort_keys=False)
+            (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+        return folder
+
+    return write
+
+
+def _sync(payload: dict[str, Any]) -> Any:
+    """Creates somebody who is not there; a payload may name a way to fail."""
+    from destinations.action import Call  # noqa: PLC0415 - only where generators are wanted
+
+    found = yield Call("find", payload)
+    if found.name != "missing":
+        return f"found {found.data['name']}"
+    if payload["id"] == "faulty":
+        raise ZeroDivisionError(f"with {API_KEY}")
+    yield Call("create", payload)
+    if payload["id"] == "faulty later":
+        raise ZeroDivisionError("after a request that is not idempotent")
+    return "created"
+
+
+@pytest.fixture
+def load(write_definition: Callable[..., Path]) -> Callable[..., DestinationDefinition]:
+    """The definition of the small destination, changed as for ``write_definition``."""
+
+    def make(change: Change | None = None) -> DestinationDefinition:
+        return load_definition(write_definition(change))
+
+    return make
+
+
+@pytest.fixture
+def bind(load: Callable[..., DestinationDefinition]) -> Callable[..., Destination]:
+    """The small destination bound to settings, changed as for ``write_definition``."""
+
+    def make(change: Change | None = None, **settings: Any) -> Destination:
+        definition = load(change)
+        document = Document("settings.yaml", {"apiKey": API_KEY, **settings}, {})
+        return Destination(definition, check_settings(definition, document), {"sync": _sync})
+
+    return make
+
+
+@dataclass
+class FakeClock:
+    """Time that moves only when somebody waits; ``stop_at`` is when a stop comes in between."""
+
+    now: float = 0.0
+    stop_at: float | None = None
+    waits: list[float] = field(default_factory=list)
+
+    def monotonic(self) -> float:
+        """The time so far."""
+        return self.now
+
+    def wait(self, seconds: float, stop: threading.Event) -> bool:
+        """Moves on at once."""
+        self.waits.append(seconds)
+        self.now += seconds
+        if self.stop_at is not None and self.now >= self.stop_at:
+            stop.set()
+        return stop.is_set()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """A clock at 0."""
+    return FakeClock()
+
+
+Reply = HttpResponse | TransportError | Callable[[HttpRequest], "Reply"]
+
+
+class ScriptedTransport:
+    """Gives the replies of a script in order, the last one for ever; keeps the requests."""
+
+    def __init__(self, replies: Iterable[Reply]) -> None:
+        self.replies = list(replies)
+        self.requests: list[HttpRequest] = []
+        self._lock = threading.Lock()
+
+    def send(self, request: HttpRequest) -> HttpResponse:
+        """See `destinations.Transport`."""
+        with self._lock:
+            self.requests.append(request)
+            reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+        while not isinstance(reply, HttpResponse | TransportError):
+            reply = reply(request)
+        if isinstance(reply, TransportError):
+            raise reply
+        return reply
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    @property
+    def variables(self) -> list[dict[str, Any]]:
+        """The GraphQL variables of each request."""
+        return [json.loads(request.body or b"{}")["variables"] for request in self.requests]
+
+
+@pytest.fixture
+def scripted() -> type[ScriptedTransport]:
+    """A transport made from its replies."""
+    return ScriptedTransport
+
+
+class Replies:
+    """What a partner may answer."""
+
+    lost = TransportError("no answer: timed out", sent=True, timeout=True)
+    refused = TransportError("no connection: refused", sent=False)
+
+    @staticmethod
+    def http(status: int, body: object = None, **headers: str) -> HttpResponse:
+        """An answer of any status; ``retry_after="3"`` is a header."""
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        return HttpResponse(status, names, data)
+
+    @classmethod
+    def data(cls, *values: object) -> HttpResponse:
+        """A GraphQL answer without errors: the values under the aliases of a batch."""
+        return cls.http(200, {"data": {f"e{index}": value for index, value in enumerate(values)}})
+
+    @classmethod
+    def errors(cls, *errors: Mapping[str, Any] | str, data: object = ...) -> HttpResponse:
+        """A GraphQL answer with errors: each a whole error, or a code without a path."""
+        whole = [
+            {"message": "no", "extensions": {"code": error}} if isinstance(error, str) else error
+            for error in errors
+        ]
+        return cls.http(200, {"errors": whole} | ({} if data is ... else {"data": data}))
+
+    @classmethod
+    def success(cls, request: HttpRequest) -> HttpResponse:
+        """Every event of a ``count`` request was counted."""
+        aliases = [key for key in json.loads(request.body or b"{}")["variables"] if "by_" in key]
+        return cls.data(*[{"done": True}] * len(aliases))
+
+
+@pytest.fixture
+def replies() -> type[Replies]:
+    """Answers for scripts."""
+    return Replies

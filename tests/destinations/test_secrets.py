@@ -1,0 +1,118 @@
+"""Secrets show themselves to the transport alone."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from destinations.secrets import MASK, Masker, Secret
+
+KEY = "prv_test_äb/c+d e\"f'"
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        str(Secret(KEY)),
+        f"{Secret(KEY)}",
+        "%s" % Secret(KEY),  # noqa: UP031 - one of the ways to print
+        "{}".format(Secret(KEY)),  # noqa: UP032 - one of the ways to print
+        repr(Secret(KEY)).strip("'"),
+        repr([Secret(KEY)]).strip("['']"),
+    ],
+)
+def test_a_printed_secret_is_masked(shown: str) -> None:
+    """No way to print a secret gives its value."""
+    assert shown == MASK
+
+
+def test_a_format_applies_to_the_mask() -> None:
+    """A width is the mask's."""
+    assert f"{Secret(KEY):>5}|" == "  ***|"
+
+
+def test_a_secret_is_its_text_to_code() -> None:
+    """Requests and mappings work on a secret as on any text."""
+    secret = Secret(KEY)
+    assert secret == KEY
+    assert hash(secret) == hash(KEY)
+    assert "".join(secret) == KEY
+    assert secret.encode() == KEY.encode()
+    assert json.loads(json.dumps({"key": secret})) == {"key": KEY}
+    assert "Bearer " + secret == f"Bearer {KEY}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        KEY,
+        f"Unauthenticated: {KEY}.",
+        json.dumps({"key": KEY}),
+        json.dumps({"key": KEY}, ensure_ascii=False),
+        f"https://example.com/?key={quote(KEY)}",
+        f"https://example.com/?key={quote(KEY, safe='')}",
+        f"https://example.com/?{urlencode({'key': KEY})}",
+        f"{KEY}{KEY}",
+    ],
+)
+def test_a_secret_is_masked_in_texts(text: str) -> None:
+    """A secret that is echoed, plain or in a known encoding, is replaced by the mask."""
+    masked = Masker([Secret(KEY)]).text(text)
+    assert MASK in masked
+    for part in (KEY, "prv_test", "test_"):
+        assert part not in masked
+
+
+@given(
+    before=st.binary(max_size=10),
+    secret=st.text(st.characters(codec="utf-8"), min_size=8, max_size=40),
+    after=st.binary(max_size=10),
+)
+def test_a_secret_is_masked_in_base64(before: bytes, secret: str, after: bytes) -> None:
+    """Base64 of a text with a secret in it, as in HTTP Basic, cannot be turned back into it."""
+    text = base64.b64encode(before + secret.encode() + after).decode()
+    masked = Masker([secret]).text(text)
+    kept = sum(map(len, masked.split(MASK)))
+    # What is left belongs to the text around it, and to at most one character on each side.
+    assert MASK in masked
+    assert kept <= -(-len(before) * 8 // 6) + 1 + -(-len(after) * 8 // 6) + 3
+
+
+@pytest.mark.parametrize(
+    ("secrets", "text", "masked"),
+    [
+        ([], "nothing", "nothing"),
+        (["abc"], "abc", "abc"),
+        ([""], "abc", "abc"),
+        (["abcd"], "xabcdx", "x***x"),
+        (["abcd", "abcdefgh"], "abcdefgh abcd", "*** ***"),
+        (["a.c*"], "abcc a.c*", "abcc ***"),
+    ],
+)
+def test_what_is_masked(secrets: list[str], text: str, masked: str) -> None:
+    """A longer secret goes first; texts too short to be one, and patterns, are not read as such."""
+    assert Masker(secrets).text(text) == masked
+
+
+@pytest.mark.parametrize(
+    ("value", "masked"),
+    [
+        ("key 12345678", "key ***"),
+        ({"a": ["12345678", 1, None, True]}, {"a": ["***", 1, None, True]}),
+        ({"12345678": {"b": "12345678"}}, {"***": {"b": "***"}}),
+        (("12345678",), ["***"]),
+        (12345678, 12345678),
+        (Secret("12345678"), "***"),
+        (Secret("other"), "other"),
+    ],
+)
+def test_a_secret_is_masked_in_values(value: Any, masked: Any) -> None:
+    """Texts and keys are masked at every depth; nothing else changes."""
+    result = Masker(["12345678"]).value(value)
+    assert json.dumps(result) == json.dumps(masked)
