@@ -39,7 +39,7 @@ def _destination() -> Destination:
     return Destination(
         load_definition(find_folder("kana")),
         Settings(settings, ("apiKey",)),
-        plugin.generators if plugin is not None else {},
+        plugin.code(None) if plugin is not None else None,
     )
 
 

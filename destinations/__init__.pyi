@@ -1,8 +1,8 @@
 from ._version import __version__
-from .action import Call, Generated, Generator, Payload
+from .action import Call, Done, Generated, Generator, Payload
 from .definition import DestinationDefinition, check_folder, load_definition
 from .delivery import Courier
-from .destination import Delivery, Destination
+from .destination import Code, Delivery, Destination
 from .errors import (
     APIError,
     DefinitionError,
@@ -20,7 +20,7 @@ from .errors import (
 )
 from .event import EventError, check_event, read_json
 from .mapping import compile_mapping
-from .outcome import Outcome, Result
+from .outcome import ManualChange, Outcome, Result
 from .plugins import Plugin, RunningSandbox
 from .request import Answer, Failure, HttpRequest, HttpResponse
 from .runner import Entry, Report, Row, Run
@@ -34,12 +34,14 @@ __all__ = [
     "APIError",
     "Answer",
     "Call",
+    "Code",
     "Courier",
     "DefinitionError",
     "Delivery",
     "Destination",
     "DestinationDefinition",
     "DestinationsError",
+    "Done",
     "Entry",
     "EventError",
     "Failure",
@@ -51,6 +53,7 @@ __all__ = [
     "HttpTransport",
     "IntegrationError",
     "InvalidAuthenticationError",
+    "ManualChange",
     "MappingError",
     "Outcome",
     "Payload",

@@ -11,12 +11,12 @@ from destinations.definition import ActionDefinition, Preset
 from destinations.errors import ResolveError
 from destinations.event import Event
 from destinations.mapping import compile_mapping
-from destinations.outcome import Outcome, Result
+from destinations.outcome import ManualChange, Outcome, Result
 from destinations.request import Answer, CompiledRequest
 from destinations.subscription import compile_fql
 from destinations.validation import compile_schema
 
-__all__ = ["Action", "Call", "Generated", "Generator", "Payload", "Subscription"]
+__all__ = ["Action", "Call", "Done", "Generated", "Generator", "Mapper", "Payload", "Subscription"]
 
 Payload = dict[str, Any]
 
@@ -29,8 +29,16 @@ class Call:
     payload: Mapping[str, Any]
 
 
-Generated = collections.abc.Generator[Call, Answer, str]
-"""Calls out, answers in, and at the end one line on what was done. Code without I/O."""
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How a generator ends: one line on what was done, and what remains for a person to do."""
+
+    note: str
+    manual: ManualChange | None = None
+
+
+Generated = collections.abc.Generator[Call, Answer, Done]
+"""Calls out, answers in, and at the end what was done. Code without I/O."""
 
 
 class Generator(Protocol):
@@ -41,6 +49,14 @@ class Generator(Protocol):
         ...
 
 
+class Mapper(Protocol):
+    """Plugin code that finds what a payload lacks, such as rules that a customer made."""
+
+    def __call__(self, event: Event, payload: Payload) -> Mapping[str, Any] | None:
+        """The fields to add to the payload; None if the event stays unmapped."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Action:
     """What is done with a payload: one ``request``, or what ``generator`` asks of ``requests``."""
@@ -48,6 +64,7 @@ class Action:
     definition: ActionDefinition
     requests: Mapping[str, CompiledRequest]
     generator: Generator | None = None
+    mapper: Mapper | None = None
 
     @property
     def batch_size(self) -> int:
@@ -76,8 +93,14 @@ class Subscription:
         except ResolveError as error:
             return Result.invalid(f"the mapping failed: {error}", "PAYLOAD_VALIDATION_FAILED")
         checked = self.schema.check(mapped)
-        if self._unmapped is not None and self._unmapped.missing not in checked.payload:
-            return Result(Outcome.UNMAPPED, self._unmapped.reason)
+        # A mapping that is one directive may give anything; what is no object is invalid.
+        is_object = isinstance(mapped, dict)
+        if is_object and self._unmapped and self._unmapped.missing not in checked.payload:
+            mapper = self.action.mapper
+            found = mapper(event, checked.payload) if mapper is not None else None
+            if found is None:
+                return Result(Outcome.UNMAPPED, self._unmapped.reason)
+            checked = self.schema.check({**mapped, **found})
         if checked.errors:
             errors = tuple(str(error) for error in checked.errors)
             return Result.invalid("; ".join(errors), "PAYLOAD_VALIDATION_FAILED", errors)

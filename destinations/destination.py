@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
-from destinations.action import Action, Generator, Payload, Subscription
+from destinations.action import Action, Generator, Mapper, Payload, Subscription
 from destinations.definition import ActionDefinition, DestinationDefinition
 from destinations.errors import DefinitionError, Fault
 from destinations.event import Event, integrations_allow, missing_fields
+from destinations.mapping import compile_value
 from destinations.outcome import Outcome, Result
 from destinations.request import CompiledRequest, compile_request
 from destinations.settings import Settings
 
-__all__ = ["Delivery", "Destination"]
+__all__ = ["Code", "Delivery", "Destination"]
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -25,6 +30,14 @@ class Delivery:
     payload: Payload
 
 
+@dataclass(frozen=True, slots=True)
+class Code:
+    """What a plugin adds to a definition, by the names that the definition uses."""
+
+    generators: Mapping[str, Generator] = field(default_factory=dict)
+    mappers: Mapping[str, Mapper] = field(default_factory=dict)
+
+
 class Destination:
     """A definition bound to settings; the same object serves any number of events and threads."""
 
@@ -32,16 +45,19 @@ class Destination:
         self,
         definition: DestinationDefinition,
         settings: Settings,
-        generators: Mapping[str, Generator] | None = None,
+        code: Code | None = None,
+        *,
+        account: str | None = None,
     ) -> None:
         self.definition = definition
         self.settings = settings
+        self._account = account
         self.requests: Mapping[str, CompiledRequest] = {
             name: compile_request(request, definition.transport, definition.error_rules)
             for name, request in definition.requests.items()
         }
         actions = {
-            slug: self._action(action, generators or {})
+            slug: self._action(action, code or Code())
             for slug, action in definition.actions.items()
         }
         self.subscriptions = tuple(
@@ -82,14 +98,48 @@ class Destination:
             reason = f"no subscription takes {event['type']} events"
             yield None, Result(Outcome.FILTERED, reason)
 
-    def _action(self, definition: ActionDefinition, generators: Mapping[str, Generator]) -> Action:
-        perform = definition.perform
+    @property
+    def account(self) -> str:
+        """Whose data this is: destination, endpoint, and environment where the settings tell.
+
+        What is kept for one account is never used for another: test events must not reach live
+        customers. A sandbox that lives as long as a run is given a name of its own instead.
+        """
+        if self._account is not None:
+            return self._account
+        context = {"event": {}, "payload": {}, "settings": self.settings}
+        endpoint = str(compile_value(self.definition.transport.url).resolve(context))
+        masked = self.settings.masker.text(endpoint)
+        return " ".join([self.definition.slug, masked, *self.environments])
+
+    @property
+    def environments(self) -> list[str]:
+        """The partner's environments that the settings are for, as far as they tell."""
+        properties: Mapping[str, Mapping[str, Any]] = self.definition.settings["properties"]
+        return [
+            name
+            for key, spec in properties.items()
+            for name, pattern in spec.get("x-environments", {}).items()
+            if re.search(pattern, "".join(self.settings.get(key, "")))
+        ]
+
+    def _action(self, definition: ActionDefinition, code: Code) -> Action:
+        perform, unmapped = definition.perform, definition.unmapped
+        mapper = None
+        if unmapped is not None and unmapped.mapper is not None:
+            mapper = _named("mapper", code.mappers, unmapped.mapper, definition)
         if perform.generator is None:
             assert perform.request is not None  # noqa: S101 - one of both, says the schema
-            return Action(definition, {perform.request: self.requests[perform.request]})
-        if perform.generator not in generators:
-            known = ", ".join(generators) or "none"
-            message = f"no plugin has the generator {perform.generator!r}; known are: {known}"
-            raise DefinitionError([Fault(message, "/perform/generator", definition.slug)])
+            requests = {perform.request: self.requests[perform.request]}
+            return Action(definition, requests, mapper=mapper)
         requests = {name: self.requests[name] for name in perform.requests}
-        return Action(definition, requests, generators[perform.generator])
+        generator = _named("generator", code.generators, perform.generator, definition)
+        return Action(definition, requests, generator, mapper)
+
+
+def _named(kind: str, known: Mapping[str, T], name: str, action: ActionDefinition) -> T:
+    if name not in known:
+        names = ", ".join(known) or "none"
+        message = f"no plugin has the {kind} {name!r}; known are: {names}"
+        raise DefinitionError([Fault(message, "", action.slug)])
+    return known[name]

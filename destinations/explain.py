@@ -10,11 +10,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from destinations.action import Action, Generated, Payload, Subscription
+from destinations.action import Action, Done, Generated, Payload, Subscription
 from destinations.delivery import outcome_of
 from destinations.destination import Delivery, Destination
 from destinations.errors import DestinationsError, ResolveError
 from destinations.event import Event, EventError, check_event, read_json
+from destinations.javascript import UNDEFINED
 from destinations.outcome import Result
 from destinations.request import Answer, CompiledRequest, HttpRequest
 
@@ -64,8 +65,17 @@ class Explanation:
     subscriptions: list[SubscriptionExplanation] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """The explanation as JSON values; secrets are still in it."""
-        return asdict(self)
+        """The explanation as JSON values, undefined ones as null; secrets are still in it."""
+        found: dict[str, Any] = _defined(asdict(self))
+        return found
+
+
+def _defined(value: Any) -> Any:
+    if value is UNDEFINED:
+        return None
+    if isinstance(value, dict):
+        return {key: _defined(item) for key, item in value.items()}
+    return [_defined(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def explain(destination: Destination, data: bytes) -> Explanation:
@@ -146,7 +156,8 @@ def _play(steps: Generated, answers: tuple[Answer, ...]) -> tuple[str, Payload] 
         for answer in answers:
             call = steps.send(answer)
     except StopIteration as done:
-        return done.value or "done"
+        ended: Done = done.value
+        return ended.note
     except DestinationsError as error:
         return f"the event fails: {error}"
     finally:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from destinations.errors import IntegrationError
 
-__all__ = ["Outcome", "Result"]
+__all__ = ["ManualChange", "Outcome", "Result"]
 
 
 class Outcome(StrEnum):
@@ -32,12 +33,24 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class ManualChange:
+    """What the partner's API does not take, so that a person has to make the change.
+
+    ``fields`` are those of the partner's user ``subject``; empty if nothing is left to be done,
+    also of what was left before.
+    """
+
+    subject: str
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """An outcome with its reasons.
 
     ``reason`` is one line for people. ``errors`` lists every fault of an invalid payload.
     ``code`` and ``status`` are Segment's (`destinations.errors`). ``attempts`` counts the requests
-    that carried the event.
+    that carried the event. ``manual`` is what remains for a person to do.
     """
 
     outcome: Outcome
@@ -46,6 +59,7 @@ class Result:
     status: int | None = None
     errors: tuple[str, ...] = ()
     attempts: int = 0
+    manual: ManualChange | None = None
 
     @classmethod
     def of_error(cls, outcome: Outcome, error: IntegrationError, *, attempts: int = 0) -> Result:

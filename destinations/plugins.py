@@ -14,14 +14,15 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Protocol
 
-from destinations.action import Generator
+import click
+
 from destinations.definition import is_definition
+from destinations.destination import Code
+from destinations.entry_points import DEFINITIONS, PLUGINS
 from destinations.errors import UsageError
+from destinations.store import Store
 
 __all__ = ["Plugin", "RunningSandbox", "find_folder", "find_plugin", "installed"]
-
-DEFINITIONS = "destinations.definitions"
-PLUGINS = "destinations.plugins"
 
 
 class RunningSandbox(Protocol):
@@ -53,7 +54,13 @@ class RunningSandbox(Protocol):
 class Plugin(Protocol):
     """What a destination adds to its data."""
 
-    generators: Mapping[str, Generator]
+    def code(self, store: Store | None) -> Code:
+        """Generators and mappers; what a customer made, such as rules, comes from ``store``."""
+        ...
+
+    def commands(self) -> Sequence[click.Command]:
+        """Sub-commands of its own, for ``destinations SLUG ...``."""
+        ...
 
     def start_sandbox(
         self, *, seed: Path | None, port: int = 0, db: Path | None = None, api: str = "current"

@@ -55,6 +55,13 @@ class Transport(Protocol):
         ...
 
 
+class _Session(requests.Session):
+    """A session for which no answer is a redirect: else it would read that answer's body itself."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002 - its signature
+        return None
+
+
 @dataclass(slots=True)
 class _Connections:
     session: requests.Session
@@ -97,6 +104,9 @@ class HttpTransport:
                 return HttpResponse(response.status_code, headers, body)
         except requests.RequestException as error:
             raise _transport_error(error) from None
+        except (urllib3.exceptions.LocationValueError, UnicodeError) as error:
+            # An address or header that cannot be written: found before anything is sent.
+            raise TransportError(_unsendable(error), sent=False) from None
         except urllib3.exceptions.HTTPError as error:
             if isinstance(error, urllib3.exceptions.TimeoutError):
                 message = "the answer stopped coming: timed out"
@@ -122,7 +132,7 @@ class HttpTransport:
         return connections.session
 
     def _new_session(self) -> requests.Session:
-        session = requests.Session()
+        session = _Session()
         session.headers["User-Agent"] = _USER_AGENT
         # The credentials are the definition's to set; those of a ~/.netrc must not replace them.
         session.auth = _no_auth
@@ -134,7 +144,10 @@ class HttpTransport:
         return session
 
     def _read(self, response: requests.Response, deadline: float) -> bytes:
-        """The body, read in whatever pieces arrive, so that a slow drip meets the deadline."""
+        """The body, read in whatever pieces arrive, so that a slow drip meets the deadline.
+
+        One that is shorter than it was announced raises urllib3's error.
+        """
         pieces: list[bytes] = []
         size = 0
         while piece := response.raw.read1(65536, decode_content=True):
@@ -147,11 +160,20 @@ class HttpTransport:
                     f"the answer took longer than {seconds:g} s", sent=True, timeout=True
                 )
             pieces.append(piece)
-        expected = response.headers.get("Content-Length", "")
-        encoded = response.headers.get("Content-Encoding")
-        if expected.isdigit() and not encoded and size < int(expected):
+        if not size and _may_lack_headers(response):
             raise TransportError("the answer was cut off", sent=True)
         return b"".join(pieces)
+
+
+def _may_lack_headers(response: requests.Response) -> bool:
+    """Whether the connection may have ended within the headers, which `http.client` overlooks.
+
+    HTTP/1.1 says how long a body is, or that the connection ends with it (RFC 9112, 6.3 and 9.6).
+    """
+    says_how_it_ends = {"content-length", "transfer-encoding"} & {*map(str.lower, response.headers)}
+    closes = "close" in response.headers.get("Connection", "").lower()
+    has_body = response.status_code not in {204, 304}
+    return has_body and response.raw.version == 11 and not says_how_it_ends and not closes
 
 
 def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -175,8 +197,12 @@ def _transport_error(error: requests.RequestException) -> TransportError:
             return TransportError(f"no connection: {_cause(reason)}", sent=False)
         return TransportError(_lost(error), sent=True)
     if isinstance(error, ValueError):  # an address or header that requests refuses to send
-        return TransportError(f"the request cannot be sent: {_cause(error)}", sent=False)
+        return TransportError(_unsendable(error), sent=False)
     return TransportError(_lost(error), sent=True)
+
+
+def _unsendable(error: Exception) -> str:
+    return f"the request cannot be sent: {_cause(error)}"
 
 
 def _lost(error: Exception) -> str:

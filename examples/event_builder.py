@@ -158,12 +158,6 @@ class Builder(EventWriter):
         event = self._track_event(library, self._rng.choice(self._created), ABSENT, "sso")
         self._emit(event, library, Expectation("no_access", "track"))
 
-    def ghost(self, user: str) -> None:
-        """A track of a user that no identify has created."""
-        library = self._rng.choice(LIBRARIES)
-        event = self._track_event(library, user, 1)
-        self._emit(event, library, Expectation("unknown_user", "track"))
-
     def identify_wide(self) -> None:
         """Creates the user of :meth:`track_wide`, which no other event is about."""
         self._identify(_WIDE_USER, {"name": "Example User with wide deltas"})

@@ -42,7 +42,6 @@ OUTCOMES_OF_REASONS: Final[Mapping[str, str]] = {
     "payload": "invalid",
     "no_feature": "unmapped",
     "unknown_feature": "rejected",
-    "unknown_user": "rejected",
     "no_access": "rejected",
 }
 

@@ -69,7 +69,6 @@ def special_rows(builder: Builder) -> list[Row]:
     rows += [partial(builder.spaced, pad) for pad in SPACED_LINES]
     rows += [partial(builder.identify_new, name) for name in ODD_USERS]
     rows += [partial(builder.identify_known, name) for name in ACCOUNT_USERS]
-    rows += [partial(builder.ghost, f"ghost_{number}") for number in range(1, 4)]
     rows += [partial(builder.too_large, MAX_EVENT_BYTES + 1, "x")]
     # over the limit in bytes, though not in characters
     rows += [partial(builder.too_large, MAX_EVENT_BYTES + 1_000, "é")]

@@ -2,35 +2,97 @@
 
 from __future__ import annotations
 
-from destinations import Call, Generated, IntegrationError, Payload
+from collections.abc import Mapping
+from typing import Any
+
+from destinations import Call, Done, Generated, IntegrationError, ManualChange, Payload
+from kana_destination.cases import decide, stripe_matters, user_state
+from kana_destination.merge import belongs_to, merge
+from kana_destination.users import (
+    User,
+    changes_to,
+    is_left_over,
+    is_stripe_user,
+    left_over_id,
+    update,
+)
 
 __all__ = ["identify"]
 
-_FIELDS = ("name", "email", "billingId")
-
 
 def identify(payload: Payload) -> Generated:
-    """Creates the user with the payload's ``id``, or updates the fields that differ.
+    """Creates, updates, renames or merges users so that user ``id`` has the payload's fields.
 
-    Every step may be repeated: a run that was cut off at any point ends the same when the event
-    is sent again.
+    Which of these is decided by the table of `kana_destination.cases`; more than the user with
+    that id is looked up only where the decision depends on it. Every step may be repeated.
     """
-    found = yield Call("findUser", {"id": payload["id"]})
-    if found.name == "missing":
+    user_id, email = payload["id"], payload.get("email")
+    found = yield Call("findUser", {"id": user_id})
+    user: User | None = found.data if found.name == "ok" else None
+    if email and email != user_id and stripe_matters(user_state(user, email)):
+        return (yield from _by_email(payload, user))
+    return (yield from _create_or_update(payload, user))
+
+
+def _by_email(payload: Payload, user: User | None) -> Generated:
+    """Decides where a Stripe user with the payload's email would make a difference."""
+    user_id, email = payload["id"], payload["email"]
+    found = yield Call("findUser", {"id": email})
+    if found.name != "ok" or not is_stripe_user(found.data, user_id=user_id):
+        return (yield from _create_or_update(payload, user))
+    stripe: User = found.data
+    listed = yield Call("listUsers", {})
+    everyone = {listed_user["id"]: listed_user for listed_user in listed.data}
+    left_over = everyone.get(left_over_id(user_id))
+    if user is None and left_over is not None and belongs_to(left_over, stripe["id"]):
+        # A merge was cut off after user 1 had been renamed: it goes on.
+        return (yield from _merge(payload, left_over, stripe))
+    others = [
+        other
+        for other in everyone.values()
+        if other["email"] == email
+        and other["id"] not in {user_id, stripe["id"]}
+        and not is_left_over(other)
+    ]
+    case = decide(user_state(user, email), stripe=True, others=bool(others))
+    if case.then == "merge" and user is not None:
+        return (yield from _merge(payload, user, stripe))
+    if case.then == "rename":
+        refused = yield from update(stripe["id"], changes_to(stripe, payload), new_id=user_id)
+        return _done(f"renamed {stripe['id']}, imported from Stripe", payload, refused)
+    return (yield from _create_or_update(payload, user))
+
+
+def _merge(payload: Payload, user: User, stripe: User) -> Generated:
+    changes = changes_to(stripe, {**_fields_of(user), **payload})
+    refused = yield from merge(user, stripe, final_id=payload["id"], changes=changes)
+    return _done(f"merged with {stripe['id']}, imported from Stripe", payload, refused)
+
+
+def _fields_of(user: User) -> Mapping[str, Any]:
+    """What the merged user keeps of the one whose id it gets: its name."""
+    return {"name": user["name"]} if user["name"] else {}
+
+
+def _create_or_update(payload: Payload, user: User | None) -> Generated:
+    if user is None:
         created = yield Call("createUser", payload)
         if created.name == "ok":
-            return "created"
+            return _done("created", payload, {})
         # Somebody else created the user since it was looked up.
         found = yield Call("findUser", {"id": payload["id"]})
-        if found.name == "missing":
+        if found.name != "ok":
             message = f"Kana neither finds nor creates the user {payload['id']!r}"
             raise IntegrationError(message, "CONFLICT", 409)
-    changes = {
-        key: payload[key] for key in _FIELDS if key in payload and payload[key] != found.data[key]
-    }
-    if not changes:
-        return "nothing to change"
-    # The id in the input is the user's new one: it stays.
-    changes["id"] = payload["id"]
-    yield Call("updateUser", {"id": payload["id"], "changes": changes})
-    return f"updated {', '.join(key for key in _FIELDS if key in changes)}"
+        user = found.data
+    changes = changes_to(user, payload)
+    refused = yield from update(payload["id"], changes)
+    changed = [key for key in changes if key not in refused]
+    note = f"updated {', '.join(changed)}" if changed else "nothing to change"
+    return _done(note, payload, refused)
+
+
+def _done(note: str, payload: Payload, refused: Mapping[str, str]) -> Done:
+    if refused:
+        note += f"; the API does not take {', '.join(refused)} of an existing user"
+    return Done(note, ManualChange(payload["id"], refused))

@@ -2,20 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
-from destinations import Generator, UsageError
+import click
+
+from destinations import Code, UsageError
+from destinations.store import Documents, Store
 from kana_destination.identify import identify
+from kana_destination.rules import Rule, RuleMapper
 from kana_destination.sandbox_process import SandboxProcess
 
-__all__ = ["KanaPlugin"]
+__all__ = ["KanaPlugin", "stored_rules"]
+
+
+def stored_rules(store: Store) -> Documents:
+    """Where the mapping rules are kept."""
+    return Documents(store, "kana", "rule")
 
 
 class KanaPlugin:
-    """Generators and sandbox of the destination ``kana``; see `destinations.Plugin`."""
+    """Code, sandbox and commands of the destination ``kana``; see `destinations.Plugin`."""
 
-    generators: Mapping[str, Generator] = {"identify": identify}
+    def code(self, store: Store | None) -> Code:
+        """The generator of identify, and the mapper of the rules in ``store``."""
+        documents = stored_rules(store).entries() if store is not None else []
+        rules = [Rule(**document.content) for document in documents]
+        return Code({"identify": identify}, {"rules": RuleMapper(rules)})
+
+    def commands(self) -> Sequence[click.Command]:
+        """The sub-commands of ``destinations kana``."""
+        # The commands use the framework's, which look for plugins: they are loaded when called.
+        from kana_destination.cli import COMMANDS  # noqa: PLC0415
+
+        return COMMANDS
 
     def start_sandbox(
         self, *, seed: Path | None, port: int = 0, db: Path | None = None, api: str = "current"

@@ -72,5 +72,5 @@ def _with_placeholders(definition: DestinationDefinition, plugin: Plugin | None)
         for key, spec in properties.items()
         if "default" in spec or key in definition.settings.get("required", ())
     }
-    generators = plugin.generators if plugin is not None else {}
-    return Destination(definition, Settings(values, ()), generators)
+    code = plugin.code(None) if plugin is not None else None
+    return Destination(definition, Settings(values, ()), code)

@@ -15,12 +15,14 @@ from typing import Final
 import click
 
 from destinations._version import __version__
+from destinations.entry_points import plugin_slugs
 from destinations.errors import DestinationsError
 
 __all__ = ["main"]
 
 # Name, module, and the line that --help shows: the module is only loaded when it is called.
 COMMANDS: Final = {
+    "check": "Test the credentials of a destination.",
     "conformance": "Run test vectors made with Segment's runtime.",
     "explain": "Show every step of one event, and the request that would be sent.",
     "list": "List the destinations that are installed.",
@@ -38,7 +40,7 @@ class _Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in COMMANDS:
-            return None
+            return _of_plugin(cmd_name)
         module = importlib.import_module(f"destinations.cli.{cmd_name}_command")
         command: click.Command = module.command
         return command
@@ -46,6 +48,21 @@ class _Commands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+        with formatter.section("Commands of destinations"):
+            formatter.write_dl([(slug, f"Commands for {slug} alone.") for slug in plugin_slugs()])
+
+
+def _of_plugin(slug: str) -> click.Command | None:
+    """The group of the commands that a destination's plugin adds."""
+    if slug not in plugin_slugs():
+        return None
+    # What plugins need is only loaded when one is called: --help must not wait for it.
+    plugins = importlib.import_module("destinations.plugins")
+    plugin = plugins.find_plugin(slug)
+    if plugin is None or not plugin.commands():
+        return None
+    help_text = f"Commands for the destination {slug} alone."
+    return click.Group(slug, {item.name or "": item for item in plugin.commands()}, help=help_text)
 
 
 @click.group(

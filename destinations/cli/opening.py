@@ -13,8 +13,16 @@ from destinations.definition.document import Document
 from destinations.destination import Destination
 from destinations.plugins import Plugin, find_folder, find_plugin
 from destinations.settings import check_settings, read_settings
+from destinations.store import Store, default_path
 
-__all__ = ["destination_argument", "open_definition", "open_destination", "settings_option"]
+__all__ = [
+    "destination_argument",
+    "open_definition",
+    "open_destination",
+    "open_store",
+    "settings_option",
+    "store_option",
+]
 
 destination_argument = click.argument("destination", metavar="DESTINATION")
 
@@ -23,6 +31,14 @@ settings_option = click.option(
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="YAML or JSON with the settings; ${NAME} in it is taken from the environment.",
+)
+
+
+store_option = click.option(
+    "--store",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The SQLite file for what outlives a run; by default one for this user.",
 )
 
 
@@ -36,7 +52,10 @@ def open_destination(
     definition: DestinationDefinition,
     plugin: Plugin | None,
     settings: Path | None,
+    *,
     overrides: Mapping[str, str] | None = None,
+    store: Store | None = None,
+    account: str | None = None,
 ) -> Destination:
     """The destination, bound to the settings of a file; ``overrides`` win over the file."""
     if settings is None:
@@ -45,4 +64,10 @@ def open_destination(
         document = read_settings(settings, os.environ)
     merged = Document(document.name, {**document.data, **(overrides or {})}, document.lines)
     checked = check_settings(definition, merged)
-    return Destination(definition, checked, plugin.generators if plugin is not None else {})
+    code = plugin.code(store) if plugin is not None else None
+    return Destination(definition, checked, code, account=account)
+
+
+def open_store(path: Path | None) -> Store:
+    """The store in a file, or this user's own."""
+    return Store(path if path is not None else default_path())

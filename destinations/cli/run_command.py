@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,18 +13,23 @@ from typing import Any, BinaryIO, Literal
 
 import click
 
+from destinations.account import Account
 from destinations.cli.opening import (
     destination_argument,
     open_definition,
     open_destination,
+    open_store,
     settings_option,
+    store_option,
 )
 from destinations.cli.run_tables import as_json_object, print_holdings, print_report
+from destinations.destination import Destination
 from destinations.errors import UsageError
 from destinations.outcome import Outcome
 from destinations.plugins import Plugin, RunningSandbox
 from destinations.runner import (
     Entry,
+    Recorder,
     Report,
     Run,
     Undelivered,
@@ -32,7 +37,7 @@ from destinations.runner import (
     read_lines,
 )
 from destinations.secrets import Masker
-from destinations.store import KeptEvents, Store
+from destinations.store import Store
 from destinations.transport import HttpTransport
 
 __all__ = ["command"]
@@ -85,12 +90,7 @@ class _Options:
     metavar="FILE",
     help="Write what was not delivered here, in a form that can be fed back.",
 )
-@click.option(
-    "--store",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Keep the raw events that are unmapped, unknown or dead in this SQLite file.",
-)
+@store_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
 def command(**given: Any) -> int:
     """Deliver a file or stream of events to DESTINATION and account for every one of them.
@@ -116,27 +116,58 @@ def _run(options: _Options) -> Report:
         if options.use_sandbox:
             sandbox = stack.enter_context(_started(plugin, definition.name, options.seed))
         overrides = sandbox.settings if sandbox is not None else None
-        bound = open_destination(definition, plugin, options.settings, overrides)
+        store = _open_store(options)
+        if store is not None:
+            stack.callback(store.close)
+        bound = open_destination(
+            definition,
+            plugin,
+            options.settings,
+            overrides=overrides,
+            store=store,
+            account=f"{definition.slug} sandbox" if options.use_sandbox else None,
+        )
         masker = bound.settings.masker
         recorders = []
         if options.undelivered is not None:
             opened = _open_undelivered(options.undelivered, options.events, masker)
             recorders.append(stack.enter_context(opened).record)
-        if options.store is not None:
-            store = Store(options.store)
-            stack.callback(store.close)
-            kept = KeptEvents(store, definition.slug, definition.version, masker)
-            recorders.append(kept.record)
         transport = HttpTransport(definition.transport.timeouts)
         stack.callback(transport.close)
         entries = _entries(source, options.form or _form_of(options.events))
-        report = Run(bound, transport, recorders=recorders).execute(_with_progress(entries, source))
+        report = _execute(bound, transport, store, recorders, _with_progress(entries, source))
         if options.as_json:
             click.echo(json.dumps(as_json_object(report, masker)))
         print_report(report, masker, to_stderr=options.as_json)
         if sandbox is not None:
             print_holdings(sandbox.holdings(), to_stderr=options.as_json)
     return report
+
+
+def _execute(
+    bound: Destination,
+    transport: HttpTransport,
+    store: Store | None,
+    recorders: Sequence[Recorder],
+    entries: Iterator[Entry],
+) -> Report:
+    """The run, with what it keeps and knows of earlier ones if there is a store."""
+    if store is None:
+        return Run(bound, transport, recorders=recorders).execute(entries)
+    account = Account(bound, transport, store)
+    again = account.process_unmapped()
+    if again is not None and again.ledger.rows:
+        click.echo(f"Kept events that rules map by now: {account.summary(again)}.", err=True)
+    if again is not None and again.stopped is not None:
+        return again
+    return account.run([*recorders, *account.recorders], entries)
+
+
+def _open_store(options: _Options) -> Store | None:
+    """None for a run against a sandbox that ends with it: what it keeps is of no use later."""
+    if options.use_sandbox and options.store is None:
+        return None
+    return open_store(options.store)
 
 
 def _form_of(events: str) -> Literal["ndjson", "json"]:

@@ -9,6 +9,7 @@ import click
 
 from destinations.cli.opening import destination_argument
 from destinations.definition import check_folder, load_definition
+from destinations.destination import Code
 from destinations.errors import Fault
 from destinations.plugins import find_folder, find_plugin
 
@@ -26,7 +27,7 @@ def command(destination: str, *, as_json: bool) -> int:
     folder = find_folder(destination)
     faults = list(check_folder(folder))
     if not faults:
-        faults += _generators(destination)
+        faults += _code(destination)
     if as_json:
         click.echo(json.dumps([asdict(fault) for fault in faults], indent=2, ensure_ascii=False))
     elif faults:
@@ -44,13 +45,21 @@ def command(destination: str, *, as_json: bool) -> int:
     return 2 if faults else 0
 
 
-def _generators(destination: str) -> list[Fault]:
-    """Generators that the definition names and no plugin has: code is found when it is needed."""
+def _code(destination: str) -> list[Fault]:
+    """Code that the definition names and no plugin has: it is only looked for when needed."""
     definition = load_definition(find_folder(destination))
     plugin = find_plugin(definition.slug)
-    known = plugin.generators if plugin is not None else {}
-    return [
-        Fault(f"no installed plugin has the generator {name!r}", "/perform/generator", slug)
+    code = plugin.code(None) if plugin is not None else Code()
+    named = [
+        (slug, kind, name, known)
         for slug, action in definition.actions.items()
-        if (name := action.perform.generator) is not None and name not in known
+        for kind, name, known in (
+            ("generator", action.perform.generator, code.generators),
+            ("mapper", action.unmapped.mapper if action.unmapped else None, code.mappers),
+        )
+    ]
+    return [
+        Fault(f"no installed plugin has the {kind} {name!r}", file=slug)
+        for slug, kind, name, known in named
+        if name is not None and name not in known
     ]

@@ -75,7 +75,7 @@ def build_action(data: Mapping[str, Any]) -> ActionDefinition:
         ),
         method=data.get("method"),
         default_subscription=data.get("defaultSubscription"),
-        unmapped=None if unmapped is None else Unmapped(unmapped["missing"], unmapped["reason"]),
+        unmapped=None if unmapped is None else Unmapped(**unmapped),
     )
 
 
@@ -109,6 +109,7 @@ def _request(name: str, data: Mapping[str, Any]) -> RequestDefinition:
         idempotent=data["idempotent"],
         call=call,
         batch_size=data.get("batch", {}).get("size", 1),
+        remember=data.get("remember", False),
         expect=data.get("expect"),
         refusals=tuple(
             Refusal(refusal["when"], refusal["message"]) for refusal in data.get("refusals", ())

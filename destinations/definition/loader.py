@@ -117,8 +117,13 @@ def _schema_faults(document: Document, kind: str) -> Iterator[Fault]:
     errors = sorted(
         _validator(kind).iter_errors(document.data), key=lambda error: list(map(str, error.path))
     )
+    reported: set[str] = set()
     for error in errors:
         place = pointer(*error.absolute_path)
+        if error.validator == "required":  # one error for each key, and one fault for all of them
+            if place in reported:
+                continue
+            reported.add(place)
         if error.validator == "additionalProperties":
             yield from _unknown_keys(document, place, error)
         else:

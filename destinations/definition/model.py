@@ -157,6 +157,7 @@ class RequestDefinition:
     idempotent: bool
     call: GraphQLDefinition | RestDefinition
     batch_size: int = 1
+    remember: bool = False
     expect: JsonSchema | None = None
     refusals: tuple[Refusal, ...] = ()
     answers: tuple[AnswerRule, ...] = ()
@@ -166,10 +167,14 @@ class RequestDefinition:
 
 @dataclass(frozen=True, slots=True)
 class Unmapped:
-    """A payload without the field ``missing`` ends as ``unmapped``, with this reason."""
+    """A payload without the field ``missing`` ends as ``unmapped``, with this reason.
+
+    Before that, the plugin's ``mapper`` of that name may find the field.
+    """
 
     missing: str
     reason: str
+    mapper: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

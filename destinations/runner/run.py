@@ -7,32 +7,26 @@ under way is bounded, so memory does not depend on the length of the stream.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Any, Literal
 
 from destinations.clock import Clock, SystemClock
 from destinations.delivery import Courier
 from destinations.destination import Delivery, Destination
-from destinations.event import Event, EventError, check_event, read_json
+from destinations.event import Event
 from destinations.lanes import Lane, lane_of
 from destinations.outcome import Outcome, Result
-from destinations.runner.duplicates import SeenMessages
+from destinations.runner.intake import History, Intake
 from destinations.runner.interrupt import Interrupt
 from destinations.runner.ledger import Ledger, Row
 from destinations.runner.source import Entry
-from destinations.runner.undelivered import unwrap
 from destinations.transport import Transport
 
-__all__ = ["Report", "Run", "Stopped"]
+__all__ = ["Memories", "Recorder", "Report", "Run", "Stopped"]
 
 Recorder = Callable[[Sequence[tuple[Row, bytes]]], None]
 """Told of rows as they come, each with what was read for it; calls do not overlap."""
-
-
-_DUPLICATE: Final = Result(
-    Outcome.FILTERED, "a duplicate: its messageId was accepted before", "DUPLICATE"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +36,19 @@ class Stopped:
     why: Literal["authentication", "interrupted"]
     line: int
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Memories:
+    """What outlives a run, for a run to use.
+
+    ``answers`` keeps those that are asked once. ``history`` knows events of earlier runs.
+    ``before_sending`` is told of (action, raw event) that are about to be sent.
+    """
+
+    answers: MutableMapping[str, Any] | None = None
+    history: History | None = None
+    before_sending: Callable[[Sequence[tuple[str, bytes]]], None] | None = None
 
 
 @dataclass(slots=True)
@@ -92,14 +99,17 @@ class Run:
         *,
         clock: Clock | None = None,
         recorders: Iterable[Recorder] = (),
+        memories: Memories | None = None,
     ) -> None:
-        self._destination = destination
+        memories = memories or Memories()
         self._clock = clock or SystemClock()
         self._stop = threading.Event()
-        self._courier = Courier(destination, transport, self._clock, stop=self._stop)
+        self._courier = Courier(
+            destination, transport, self._clock, stop=self._stop, memory=memories.answers
+        )
         self._recorders = tuple(recorders)
-        self._seen = SeenMessages()
-        self._fed_back = False
+        self._before_sending = memories.before_sending
+        self._intake = Intake(destination, memories.history)
         lanes = destination.definition.transport.concurrency
         self._lanes: list[Lane[_Parcel]] = [Lane() for _ in range(lanes)]
         self._report = Report()
@@ -130,7 +140,7 @@ class Run:
             raise
         finally:
             self._stop.set()
-            self._seen.close()
+            self._intake.close()
         if self._broken is not None:
             raise self._broken
         self._report.requests = self._courier.requests_sent
@@ -168,47 +178,11 @@ class Run:
 
     def _accept(self, entry: Entry) -> None:
         """Takes one entry to its lanes, or to its row where it ends at once."""
-        data, only = entry.data, None
-        wrapped = unwrap(entry)
-        if wrapped is not None:
-            data, only = wrapped.data, wrapped.action
-            if wrapped.outcome == Outcome.UNKNOWN:
-                reason = "may have been applied before; not sent again until that is settled"
-                self._end(entry.line, only, Result(Outcome.UNKNOWN, reason), data)
-                return
-        try:
-            event = check_event(read_json(data))
-        except EventError as error:
-            reason = f"line {entry.line} {error.message}"
-            self._end(entry.line, None, Result.invalid(reason, error.code), data)
-            return
-        refused = self._destination.admit(event) or self._duplicate(event, only)
-        if refused is not None:
-            self._end(entry.line, None, refused, data)
-            return
-        for action, delivery in self._destination.deliveries(event, only=only):
-            if isinstance(delivery, Result):
-                self._end(entry.line, action, delivery, data)
-            elif only is None and self._was_fed_back(event, action):
-                self._end(entry.line, action, _DUPLICATE, data)
+        for taken in self._intake.take(entry):
+            if isinstance(taken.what, Result):
+                self._end(taken.line, taken.action, taken.what, taken.data)
             else:
-                self._dispatch(_Parcel(entry.line, data, action, delivery))
-
-    def _duplicate(self, event: Event, only: str | None) -> Result | None:
-        """Why an event is not taken again; one that is fed back is taken once for each action."""
-        message_id = event.get("messageId")
-        if not message_id:
-            return None
-        if only is None:
-            return None if self._seen.add(message_id) else _DUPLICATE
-        self._fed_back = True
-        fresh = not self._seen.has(message_id) and self._seen.add(message_id, only)
-        return None if fresh else _DUPLICATE
-
-    def _was_fed_back(self, event: Event, action: str | None) -> bool:
-        """Whether this event was taken for this action alone, further up in the same stream."""
-        message_id = event.get("messageId")
-        return bool(self._fed_back and message_id and self._seen.has(message_id, action or ""))
+                self._dispatch(_Parcel(taken.line, taken.data, taken.action, taken.what))
 
     def _dispatch(self, parcel: _Parcel) -> None:
         lane = self._lanes[lane_of(parcel.user, len(self._lanes))]
@@ -227,6 +201,8 @@ class Run:
                 self._stop.set()
 
     def _deliver(self, batch: Sequence[_Parcel]) -> None:
+        if self._before_sending is not None:
+            self._before_sending([(parcel.action or "", parcel.data) for parcel in batch])
         results = self._courier.deliver([parcel.delivery for parcel in batch])
         rows = [
             (Row(parcel.line, parcel.action, result), parcel.data)

@@ -15,6 +15,12 @@ anyway, can be reported and written out without holding it whole."""
 
 _CHUNK: Final = 64 * 1024
 
+_SPACE: Final = b" \t\r\n"
+"""What JSON calls white space. Anything else is part of a bad entry."""
+
+_MARK: Final = b"\xef\xbb\xbf"
+"""A byte order mark, which some programs write first, is no part of JSON (RFC 8259, 8.1)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -38,8 +44,9 @@ def read_lines(stream: BinaryIO) -> Iterator[Entry]:
             rest = data
             while rest and not rest.endswith(b"\n"):
                 rest = stream.readline(MAX_ENTRY_BYTES)
-        # Only what JSON calls white space is taken off: anything else is part of a bad line.
-        yield Entry(number, data.strip(b" \t\r\n"), truncated)
+        if number == 1:
+            data = data.removeprefix(_MARK)
+        yield Entry(number, data.strip(_SPACE), truncated)
 
 
 # Everything that matters for finding where an item of an array ends.
@@ -72,7 +79,7 @@ class _Splitter:
                 self._in_text = True
             elif token in b"[{":
                 self._depth += 1
-                if self._depth == 1 and not self._item.strip() and token == b"[":
+                if self._depth == 1 and not self._item.strip(_SPACE) and token == b"[":
                     start = position + 1
                     self._begin()
             elif token in b"]}":
@@ -101,10 +108,10 @@ class _Splitter:
             self._in_text = False
 
     def _keep(self, piece: bytes) -> None:
-        if not self._item and not piece.strip():
+        if not self._item and not piece.strip(_SPACE):
             return
         if not self._item:
-            blank = len(piece) - len(piece.lstrip())
+            blank = len(piece) - len(piece.lstrip(_SPACE))
             self._item_line = self.line - piece[blank:].count(b"\n")
         room = MAX_ENTRY_BYTES - len(self._item)
         self._item += piece[:room]
@@ -115,7 +122,7 @@ class _Splitter:
         self._truncated = False
 
     def _end(self, *, always: bool = False) -> Iterator[Entry]:
-        data = bytes(self._item).strip()
+        data = bytes(self._item).strip(_SPACE)
         if data or always:
             yield Entry(self._item_line if data else self.line, data or b",", self._truncated)
         self._begin()
@@ -123,14 +130,18 @@ class _Splitter:
 
 def read_json_entries(stream: BinaryIO) -> Iterator[Entry]:
     """One entry for each item of a JSON array; a single object is one entry."""
-    first = stream.read(_CHUNK)
-    if first.lstrip()[:1] != b"[":
-        data = first + stream.read(MAX_ENTRY_BYTES)
-        if data.strip():
-            yield Entry(1, data.strip(), truncated=len(data) > MAX_ENTRY_BYTES)
-        return
     splitter = _Splitter()
-    chunk = first
+    chunk = stream.read(_CHUNK).removeprefix(_MARK)
+    while chunk and not chunk.strip(_SPACE):
+        yield from splitter.feed(chunk)
+        chunk = stream.read(_CHUNK)
+    found = chunk.lstrip(_SPACE)
+    if found and not found.startswith(b"["):
+        line = splitter.line + chunk[: -len(found)].count(b"\n")
+        data = chunk + stream.read(MAX_ENTRY_BYTES)
+        too_long = len(data) > MAX_ENTRY_BYTES
+        yield Entry(line, data[:MAX_ENTRY_BYTES].strip(_SPACE), truncated=too_long)
+        return
     while chunk:
         yield from splitter.feed(chunk)
         chunk = stream.read(_CHUNK)

@@ -9,7 +9,6 @@ is not sent again but stays ``unknown`` until somebody has settled it.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from destinations.runner.ledger import Row
 from destinations.runner.source import MAX_ENTRY_BYTES, Entry
 from destinations.secrets import Masker
 
-__all__ = ["Undelivered", "Wrapped", "unwrap"]
+__all__ = ["Undelivered", "Wrapped", "unwrap", "wrap"]
 
 _PREFIX: Final = b'{"undelivered":'
 
@@ -70,9 +69,19 @@ class Undelivered:
         if result.attempts:
             note["attempts"] = result.attempts
         head = json.dumps(note, ensure_ascii=False, separators=(",", ":")).encode()
-        self._stream.write(_PREFIX + head + b"," + _raw(data) + b"}\n")
+        self._stream.write(_wrapped(head, data) + b"\n")
         self._stream.flush()
         self.count += 1
+
+
+def wrap(outcome: Outcome, action: str | None, data: bytes) -> bytes:
+    """An entry that takes a raw event through one action alone."""
+    note = {"outcome": outcome.value, "action": action}
+    return _wrapped(json.dumps(note).encode(), data)
+
+
+def _wrapped(note: bytes, data: bytes) -> bytes:
+    return _PREFIX + note + b"," + _raw(data) + b"}"
 
 
 def _raw(data: bytes) -> bytes:
@@ -118,6 +127,6 @@ def _data(value: Mapping[str, Any]) -> bytes | None:
     if isinstance(encoded, str):
         try:
             return base64.b64decode(encoded, validate=True)
-        except binascii.Error:
+        except ValueError:  # no Base64, or not even ASCII
             return None
     return None

@@ -1,6 +1,18 @@
 """What outlives a run: a SQLite file for all destinations of one machine."""
 
+from destinations.store.capabilities import Capabilities
 from destinations.store.database import Store, default_path
+from destinations.store.documents import Document, Documents
 from destinations.store.kept import Kept, KeptEvents
+from destinations.store.manual_changes import ManualChanges
 
-__all__ = ["Kept", "KeptEvents", "Store", "default_path"]
+__all__ = [
+    "Capabilities",
+    "Document",
+    "Documents",
+    "Kept",
+    "KeptEvents",
+    "ManualChanges",
+    "Store",
+    "default_path",
+]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 
@@ -58,15 +59,39 @@ class Store:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """The connection, within a transaction that is durable when the block ends."""
+        """The connection, within a transaction that is durable when the block ends.
+
+        Raises `UsageError` if the file cannot be written now: held for too long, or a full disk.
+        """
+        try:
+            with self._transaction() as connection:
+                yield connection
+        except sqlite3.OperationalError as error:
+            msg = f"cannot write to the store {self.path}: {error}"
+            raise UsageError(msg) from None
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
-            self._connection.execute("BEGIN IMMEDIATE")
             try:
+                self._connection.execute("BEGIN IMMEDIATE")
                 yield self._connection
+                self._connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
                 raise
-            self._connection.execute("COMMIT")
+
+    def all(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """The rows that a query finds."""
+        with self._lock:
+            rows: list[tuple[Any, ...]] = self._connection.execute(query, values).fetchall()
+        return rows
+
+    def one(self, query: str, values: Sequence[object] = ()) -> tuple[Any, ...] | None:
+        """The first row that a query finds."""
+        rows = self.all(query, values)
+        return rows[0] if rows else None
 
     def close(self) -> None:
         """Closes the file; safe to repeat."""
@@ -78,7 +103,7 @@ class Store:
             msg = "it was written by a newer version of this package; update the package"
             raise UsageError(msg)
         while self._version() < len(MIGRATIONS):
-            with self.transaction() as connection:
+            with self._transaction() as connection:
                 version = self._version()  # again: another process may have been faster
                 if version < len(MIGRATIONS):
                     for statement in MIGRATIONS[version]:

@@ -1,15 +1,16 @@
-"""Raw events that were not delivered and must not be lost."""
+"""Raw events that were not delivered and must not be lost, and what a rule made of them."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from destinations.event import EventError, read_json
-from destinations.outcome import Outcome
+from destinations.outcome import Outcome, Result
 from destinations.runner import Row
 from destinations.secrets import Masker
 from destinations.store.database import Store
@@ -17,6 +18,10 @@ from destinations.store.database import Store
 __all__ = ["Kept", "KeptEvents"]
 
 _KEPT: Final = frozenset({Outcome.UNMAPPED, Outcome.UNKNOWN, Outcome.DEAD, Outcome.RETRYING})
+
+_SENDING: Final = "was being sent when its run ended; it may have been applied"
+_MAPPED: Final = "a duplicate: a rule mapped it after it had been kept as unmapped"
+_UNSETTLED: Final = "may have been applied in an earlier run; not sent again until that is settled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,79 +40,135 @@ class Kept:
 
 
 class KeptEvents:
-    """The kept events of one destination.
+    """The kept events of one account.
 
-    An event has one entry for each action. A later outcome replaces an earlier one, and when the
-    event has been delivered, or refused for good, the entry goes.
+    An event has one entry for each action, and a later outcome replaces an earlier one. When the
+    event has been delivered or refused for good, the entry goes; only one that had been unmapped
+    stays as delivered, so that it is never processed twice.
     """
 
     def __init__(
         self,
         store: Store,
-        destination: str,
+        account: str,
         definition_version: str,
         masker: Masker,
         *,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
-        self._destination = destination
+        self._account = account
         self._version = definition_version
         self._masker = masker
         self._now = now
+        self._was_empty = not self.count()
 
     def record(self, rows: Sequence[tuple[Row, bytes]]) -> None:
         """Keeps what is to be kept of ``rows``, and lets go what has been settled; durable."""
         kept = [(row, data) for row, data in rows if row.result.outcome in _KEPT]
-        settled = [
-            (self._destination, _key(data), row.action or "")
-            for row, data in rows
-            if row.result.outcome not in _KEPT and row.action is not None
-        ]
-        if not kept and not (settled and self.count()):
+        # An event of this run has no entry of an earlier one if there were none at its start.
+        settled = [] if self._was_empty else [(row, data) for row, data in rows if row.action]
+        if not kept and not settled:
             return
         with self._store.transaction() as connection:
             connection.executemany(
-                "DELETE FROM kept_events WHERE destination = ? AND event_key = ? AND action = ?",
-                settled,
+                "DELETE FROM kept_events WHERE account = ? AND event_key = ? AND action = ?"
+                " AND outcome <> 'delivered'",
+                [
+                    (self._account, _key(data), row.action)
+                    for row, data in settled
+                    if row.result.outcome not in _KEPT | {Outcome.FILTERED}
+                ],
             )
             connection.executemany(
                 """
-                INSERT INTO kept_events (destination, definition_version, event_key, action,
+                INSERT INTO kept_events (account, definition_version, event_key, action,
                     outcome, code, reason, attempts, raw_event, kept_at)
                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-                ON CONFLICT (destination, event_key, action) DO UPDATE SET
+                ON CONFLICT (account, event_key, action) DO UPDATE SET
                     definition_version = excluded.definition_version, outcome = excluded.outcome,
                     code = excluded.code, reason = excluded.reason, attempts = excluded.attempts
                 """,
                 [self._values(row, data) for row, data in kept],
             )
 
+    def earlier(self, data: bytes, action: str) -> Result | None:
+        """Why an event that comes again is not sent; None if it may be."""
+        if self._was_empty:
+            return None
+        row = self._store.one(
+            "SELECT outcome FROM kept_events WHERE account = ? AND event_key = ? AND action = ?",
+            (self._account, _key(data), action),
+        )
+        if row is None:
+            return None
+        if row[0] == Outcome.DELIVERED:
+            return Result(Outcome.FILTERED, _MAPPED, "DUPLICATE")
+        return Result(Outcome.UNKNOWN, _UNSETTLED) if row[0] == Outcome.UNKNOWN else None
+
+    def sending(self, events: Sequence[tuple[str, bytes]]) -> None:
+        """Notes, durably, that kept events (action, raw event) are about to be sent again.
+
+        Until their rows are recorded they count as ``unknown``: whatever ends the process now,
+        they are not sent a second time.
+        """
+        with self._store.transaction() as connection:
+            connection.executemany(
+                "UPDATE kept_events SET outcome = 'unknown', reason = ?"
+                " WHERE account = ? AND event_key = ? AND action = ?",
+                [(_SENDING, self._account, _key(data), action) for action, data in events],
+            )
+
+    def unmapped(self) -> Iterator[tuple[str, bytes]]:
+        """(action, raw event) of what waits for a rule, the oldest first."""
+        for entry in self.entries(Outcome.UNMAPPED):
+            yield entry.action or "", entry.raw_event
+
+    def mapped(self, rows: Sequence[tuple[Row, bytes]]) -> None:
+        """Records what became of unmapped events that were processed again.
+
+        Of those that were certainly not applied, the next time will be another try.
+        """
+        with self._store.transaction() as connection:
+            connection.executemany(
+                "UPDATE kept_events SET outcome = ?, code = ?, reason = ?, attempts = ?"
+                " WHERE account = ? AND event_key = ? AND action = ?",
+                [
+                    (
+                        _again(row.result.outcome).value,
+                        row.result.code,
+                        self._masker.text(row.result.reason),
+                        row.result.attempts,
+                        self._account,
+                        _key(data),
+                        row.action or "",
+                    )
+                    for row, data in rows
+                ],
+            )
+
     def count(self, outcome: Outcome | None = None) -> int:
         """How many entries there are, of one outcome or of all."""
-        with self._store.transaction() as connection:
-            (count,) = connection.execute(
-                "SELECT count(*) FROM kept_events WHERE destination = ?1"
-                " AND (?2 IS NULL OR outcome = ?2)",
-                (self._destination, outcome),
-            ).fetchone()
-        return int(count)
+        row = self._store.one(
+            "SELECT count(*) FROM kept_events WHERE account = ?1 AND (?2 IS NULL OR outcome = ?2)",
+            (self._account, outcome),
+        )
+        return int(row[0]) if row else 0
 
     def entries(self, outcome: Outcome | None = None) -> Iterator[Kept]:
-        """The entries in the order in which they were first kept."""
+        """The entries in the order in which they were first kept, a few at a time."""
         last = 0
         while True:
-            with self._store.transaction() as connection:
-                rows = connection.execute(
-                    """
-                    SELECT id, action, outcome, code, reason, attempts, raw_event,
-                        definition_version, kept_at
-                    FROM kept_events
-                    WHERE destination = ?1 AND (?2 IS NULL OR outcome = ?2) AND id > ?3
-                    ORDER BY id LIMIT 500
-                    """,
-                    (self._destination, outcome, last),
-                ).fetchall()
+            rows = self._store.all(
+                """
+                SELECT id, action, outcome, code, reason, attempts, raw_event,
+                    definition_version, kept_at
+                FROM kept_events
+                WHERE account = ?1 AND (?2 IS NULL OR outcome = ?2) AND id > ?3
+                ORDER BY id LIMIT 500
+                """,
+                (self._account, outcome, last),
+            )
             if not rows:
                 return
             last = rows[-1][0]
@@ -117,7 +178,7 @@ class KeptEvents:
     def _values(self, row: Row, data: bytes) -> tuple[object, ...]:
         result = row.result
         return (
-            self._destination,
+            self._account,
             self._version,
             _key(data),
             row.action or "",
@@ -130,8 +191,12 @@ class KeptEvents:
         )
 
 
+def _again(outcome: Outcome) -> Outcome:
+    return Outcome.UNMAPPED if outcome in {Outcome.DEAD, Outcome.RETRYING} else outcome
+
+
 def _key(data: bytes) -> str:
-    """What an event is recognised by: its messageId, else a digest of its bytes."""
+    """What an event is recognised by: its messageId, else a digest of it, however it is written."""
     try:
         event = read_json(data)
     except EventError:
@@ -139,4 +204,6 @@ def _key(data: bytes) -> str:
     message_id = event.get("messageId") if isinstance(event, dict) else None
     if isinstance(message_id, str) and message_id:
         return f"messageId:{message_id}"
+    if event is not None:
+        data = json.dumps(event, sort_keys=True, separators=(",", ":")).encode()
     return f"sha256:{hashlib.sha256(data).hexdigest()}"

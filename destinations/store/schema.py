@@ -13,11 +13,13 @@ __all__ = ["MIGRATIONS"]
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     (
         # Raw events that were not delivered and are kept: until a rule maps them (unmapped), until
-        # somebody settles them (unknown), or until they are sent again (dead, retrying).
+        # somebody settles them (unknown), or until they are sent again (dead, retrying). One that
+        # a rule mapped stays as delivered, so that it is never processed a second time.
         """
         CREATE TABLE kept_events (
             id INTEGER PRIMARY KEY,
-            destination TEXT NOT NULL,
+            -- Destination, endpoint and environment: test events must never reach a live account.
+            account TEXT NOT NULL,
             definition_version TEXT NOT NULL,
             -- The messageId, or a digest of the raw event where it has none.
             event_key TEXT NOT NULL,
@@ -30,9 +32,40 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             raw_event BLOB NOT NULL,
             -- Seconds since 1970, UTC.
             kept_at REAL NOT NULL,
-            UNIQUE (destination, event_key, action)
+            UNIQUE (account, event_key, action)
         ) STRICT
         """,
-        "CREATE INDEX kept_events_by_outcome ON kept_events (destination, outcome, id)",
+        "CREATE INDEX kept_events_by_outcome ON kept_events (account, outcome, id)",
+        # What was found out about an endpoint, as JSON; asked once.
+        """
+        CREATE TABLE capabilities (
+            account TEXT NOT NULL,
+            request TEXT NOT NULL,
+            answer TEXT NOT NULL,
+            PRIMARY KEY (account, request)
+        ) STRICT
+        """,
+        # Changes that the partner's API does not take: a person makes them. JSON objects.
+        """
+        CREATE TABLE manual_changes (
+            account TEXT NOT NULL,
+            subject TEXT NOT NULL,
+            fields TEXT NOT NULL,
+            noted_at REAL NOT NULL,
+            PRIMARY KEY (account, subject)
+        ) STRICT
+        """,
+        # What plugins keep of their own, such as Kana's mapping rules, in order of creation.
+        """
+        CREATE TABLE documents (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            destination TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            name TEXT NOT NULL,
+            document TEXT NOT NULL,
+            created_at REAL NOT NULL,
+            UNIQUE (destination, kind, name)
+        ) STRICT
+        """,
     ),
 )

@@ -75,7 +75,9 @@ def test_what_is_not_exactly_one_json_value_is_refused(data: bytes) -> None:
     assert caught.value.code == "not_json"
 
 
-@pytest.mark.parametrize(("length", "fits"), [(MAX_EVENT_BYTES, True), (MAX_EVENT_BYTES + 1, False)])
+@pytest.mark.parametrize(
+    ("length", "fits"), [(MAX_EVENT_BYTES, True), (MAX_EVENT_BYTES + 1, False)]
+)
 def test_the_size_of_an_event_is_limited(length: int, fits: bool) -> None:
     """32 KB are an event, one byte more is none."""
     data = b'"' + b"x" * (length - 2) + b'"'
@@ -88,7 +90,10 @@ def test_the_size_of_an_event_is_limited(length: int, fits: bool) -> None:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
     # Lone surrogates are the one thing that Python's JSON can write and no event may hold.
     | st.text(st.characters(codec="utf-8"), max_size=20),
     lambda inner: (

@@ -103,7 +103,8 @@ def test_a_full_lane_takes_no_more(limits: Limits, size: int, room: int) -> None
     """There is room up to the limits of items and bytes, and always for one."""
     lane: Lane[Parcel] = Lane(limits)
     taken = [
-        lane.put(Parcel(number, "a", ONE, size), given_up=lambda: True) for number in range(room + 2)
+        lane.put(Parcel(number, "a", ONE, size), given_up=lambda: True)
+        for number in range(room + 2)
     ]
     assert taken == [True] * room + [False] * 2
     assert [parcel.number for parcel in lane.take()] == [0]

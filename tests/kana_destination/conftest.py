@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -47,10 +48,16 @@ class Kana:
         self.clock = NoWait()
         self.rows: dict[int, list[Row]] = {}
 
+    def limit_time(self, seconds: float) -> None:
+        """Gives up an answer after this time instead of the definition's."""
+        transport = self.definition.transport
+        timeouts = replace(transport.timeouts, total=seconds)
+        self.definition = replace(self.definition, transport=replace(transport, timeouts=timeouts))
+
     def bind(self, **settings: str) -> Destination:
         values = {"apiKey": self.sandbox.api_key, "endpoint": self.sandbox.url, **settings}
         checked = check_settings(self.definition, Document("settings", values, {}))
-        return Destination(self.definition, checked, KanaPlugin.generators)
+        return Destination(self.definition, checked, KanaPlugin().code(None))
 
     def run(self, *events: dict[str, Any] | bytes, **settings: str) -> Report:
         lines = [

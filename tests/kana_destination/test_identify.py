@@ -21,7 +21,7 @@ CASES = {
         "new",
         {"name": "New", "email": "new@example.com", "billingUserId": "cus_9"},
         {"name": "New", "email": "new@example.com", "billingId": "cus_9"},
-        ["user", "createUser"],
+        ["user", "user", "createUser"],
         "created",
     ),
     "userId alone creates a user": (
@@ -42,7 +42,7 @@ CASES = {
         "u2",
         {"email": "two@example.com", "billingId": "cus_2"},
         {"email": "two@example.com", "billingId": "cus_2"},
-        ["user", "updateUser"],
+        ["user", "user", "__type", "updateUser"],
         "updated email, billingId",
     ),
     "nothing to change is delivered without a write": (
@@ -56,7 +56,7 @@ CASES = {
         "u2",
         {"billingUserId": "cus_a", "billingId": "cus_b"},
         {"billingId": "cus_a"},
-        ["user", "updateUser"],
+        ["user", "__type", "updateUser"],
         "updated billingId",
     ),
     "other traits are dropped, empty ones change nothing": (

@@ -57,11 +57,12 @@ def test_many_events_go_out_in_one_request(kana: Any):
     events.insert(40, _track(featureId="nope"))
     events.insert(70, _track("ghost", featureId="calls"))
     report = kana.run(*events)
-    assert report.ledger.outcomes == {"delivered": 98, "rejected": 2}
+    assert report.ledger.outcomes == {"delivered": 98, "rejected": 1, "dead": 1}
     assert kana.result(41).reason == "Feature 'nope' does not exist"
-    assert kana.result(71).outcome == "rejected"
+    assert kana.result(71).outcome == "dead"  # its identify might have been on its way
     assert kana.usage["u1"]["calls"] == 98
-    assert report.requests == 2  # the ghost is in another lane
+    ghost = kana.definition.transport.retry.attempts
+    assert report.requests == 1 + ghost  # the ghost is in another lane
 
 
 def test_a_track_never_overtakes_the_identify_of_its_user(kana: Any):

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from typing import Any
 
 import pytest
@@ -53,12 +53,16 @@ from destinations.mapping import compile_mapping, compile_value
         ({"a": {"@flatten": {"separator": 1, "value": 1}}}, "/a/@flatten/separator", "a string"),
         ({"a": {"@merge": {"objects": {}}}}, "/a/@merge/objects", "an array but is an object"),
         ({"a": {"@merge": {"objects": [1]}}}, "/a/@merge/objects/0", "an object or a directive"),
-        ({"a": {"@merge": {"objects": [], "direction": "up"}}}, "/a/@merge/direction", "left, right"),
+        (
+            {"a": {"@merge": {"objects": [], "direction": "up"}}},
+            "/a/@merge/direction",
+            "left, right",
+        ),
         ({"a": {"@transform": {"apply": {}}}}, "/a/@transform", 'should have the field "mapping"'),
         ({"a": {"@transform": {"apply": 1, "mapping": {}}}}, "/a/@transform/apply", "an object"),
         ({"a": {"@liquid": {"@path": "x"}}}, "/a/@liquid", "a string but is a directive"),
         ({"a": {"@literal": b"x"}}, "/a/@literal", "a directive or a JSON value but is a bytes"),
-        ({"a": datetime.date(2020, 1, 1)}, "/a", "a directive or a JSON value but is a date"),
+        ({"a": dt.date(2020, 1, 1)}, "/a", "a directive or a JSON value but is a date"),
         ({"a": {5: 1}}, "/a", "keys that are text but has 5"),
         ([], "", "should be an object but is an array"),
         ({"__segment_internal_directive": 5}, "/__segment_internal_directive", "one directive"),
@@ -68,7 +72,7 @@ from destinations.mapping import compile_mapping, compile_value
             "should be an object but is string",
         ),
     ],
-)  # fmt: skip
+)
 def test_mappings_are_refused_with_their_place(mapping: Any, path: str, message: str):
     """Each fault that the reference refuses is refused, with its JSON pointer and what is right."""
     with pytest.raises(MappingError) as caught:

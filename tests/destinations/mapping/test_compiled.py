@@ -150,14 +150,19 @@ def directives(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         "@merge": options("direction", "objects"),
         "@transform": options("apply", "mapping"),
         "@excludeWhenNull": values,
-        "@liquid": st.sampled_from(["{{ userId | upcase }}", "{% if %}", "{{ properties | first }}"]),
+        "@liquid": st.sampled_from(
+            ["{{ userId | upcase }}", "{% if %}", "{{ properties | first }}"]
+        ),
         "@nope": values,
     }
     return st.one_of(
         st.lists(values, max_size=3),
         st.dictionaries(st.sampled_from(["a", "n", "0"]), values, max_size=3),
-        *[argument.map(lambda value, name=name: {name: value}) for name, argument in arguments.items()],
-    )  # fmt: skip
+        *[
+            argument.map(lambda value, name=name: {name: value})
+            for name, argument in arguments.items()
+        ],
+    )
 
 
 @given(st.recursive(PLAIN, directives, max_leaves=12))

@@ -8,14 +8,22 @@ from destinations.errors import ResolveError
 from destinations.javascript.values import UNDEFINED
 from destinations.mapping import compile_value
 
-DATA: dict[str, Any] = {"o": {"b": 1.0, "2": [None, "é"]}, "json": '{"a":[1,2]}', "bad": "{x", "n": 5}
+DATA: dict[str, Any] = {
+    "o": {"b": 1.0, "2": [None, "é"]},
+    "json": '{"a":[1,2]}',
+    "bad": "{x",
+    "n": 5,
+}
 
 
 @pytest.mark.parametrize(
     ("argument", "result"),
     [
         ({"mode": "encode", "value": {"@path": "o"}}, '{"2":[null,"é"],"b":1}'),
-        ({"mode": "encode", "value": {"a": {"@path": "nope"}, "b": [{"@path": "nope"}]}}, '{"b":[null]}'),
+        (
+            {"mode": "encode", "value": {"a": {"@path": "nope"}, "b": [{"@path": "nope"}]}},
+            '{"b":[null]}',
+        ),
         ({"mode": "encode", "value": {"@path": "nope"}}, UNDEFINED),
         ({"mode": "encode", "value": "x"}, '"x"'),
         ({"mode": "decode", "value": {"@path": "json"}}, {"a": [1, 2]}),
@@ -24,7 +32,7 @@ DATA: dict[str, Any] = {"o": {"b": 1.0, "2": [None, "é"]}, "json": '{"a":[1,2]}
         ({"mode": "decode", "value": {"@path": "n"}}, 5),
         ({"mode": "ENCODE", "value": "x"}, UNDEFINED),
     ],
-)  # fmt: skip
+)
 def test_json_is_written_and_read(argument: Any, result: Any):
     """Values become JSON text and back; what cannot be decoded stays as it is."""
     assert compile_value({"@json": argument}).resolve(DATA) == result
@@ -40,4 +48,6 @@ def test_a_falsy_value_fails_when_reached(value: Any):
 def test_failures_within_count_in_any_mode():
     """What fails in the value fails, even where the mode gives nothing."""
     with pytest.raises(ResolveError):
-        compile_value({"@json": {"mode": "ENCODE", "value": {"@path": {"@path": "n"}}}}).resolve(DATA)
+        compile_value({"@json": {"mode": "ENCODE", "value": {"@path": {"@path": "n"}}}}).resolve(
+            DATA
+        )

@@ -90,10 +90,14 @@ LEFT, RIGHT = {"@path": "left"}, {"@path": "right"}
         ("left", [{"a": {"@path": "nope"}}, LEFT], {"b": 1}),
         ("right", [LEFT, {"@excludeWhenNull": {"a": None}}], {"b": 1}),
         ("right", [{"@path": "text"}], {"0": "h", "1": "i", "2": "\ud83d", "3": "\ude00"}),
-        ("right", [{"@path": "zero"}, {"@arrayPath": ["items", {"@path": "n"}]}], {"0": "A", "1": "B", "2": None}),
+        (
+            "right",
+            [{"@path": "zero"}, {"@arrayPath": ["items", {"@path": "n"}]}],
+            {"0": "A", "1": "B", "2": None},
+        ),
         ("right", [], {}),
     ],
-)  # fmt: skip
+)
 def test_objects_are_merged(direction: str, objects: list[Any], result: Any):
     """The last object wins, or the first; an undefined member hides the ones before it."""
     value = {"v": {"@merge": {"direction": direction, "objects": objects}}}

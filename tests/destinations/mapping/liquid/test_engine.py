@@ -69,7 +69,9 @@ def test_disabled_filters_fail_where_they_run(name: str):
         render(f"{{{{ list | {name}: 'a' }}}}")
 
 
-@pytest.mark.parametrize("template", ["{{ unclosed", "{% nope %}", "{% if %}x{% endif %}", "{% if a %}"])
+@pytest.mark.parametrize(
+    "template", ["{{ unclosed", "{% nope %}", "{% if %}x{% endif %}", "{% if a %}"]
+)
 def test_broken_templates_cannot_be_read(template: str):
     """Syntax errors are found when the template is compiled, with a message of one line."""
     with pytest.raises(LiquidError) as caught:

@@ -114,11 +114,20 @@ CASES = {
     ],
     "dates": [
         ("'2022-02-03T04:05:06.789Z' | date: '%Y-%m-%d %H:%M:%S.%L'", "2022-02-03 04:05:06.789"),
-        ("'2022-02-03T04:05:06Z' | date: '%a %A %b %B %-d %e %j %y'", "Thu Thursday Feb February 3  3 034 22"),
+        (
+            "'2022-02-03T04:05:06Z' | date: '%a %A %b %B %-d %e %j %y'",
+            "Thu Thursday Feb February 3  3 034 22",
+        ),
         ("'2022-02-03T14:05:06Z' | date: '%I %l %k %p %P %s'", "02  2 14 PM pm 1643897106"),
-        ("'2022-02-03T04:05:06Z' | date: '%u %w %U %W %C %q %z %:z %Z'", "4 4 05 05 20 rd +0000 +00:00 UTC"),
+        (
+            "'2022-02-03T04:05:06Z' | date: '%u %w %U %W %C %q %z %:z %Z'",
+            "4 4 05 05 20 rd +0000 +00:00 UTC",
+        ),
         ("'2022-02-03T04:05:06Z' | date: '%c|%x|%X'", "2/3/2022, 4:05:06 AM|2/3/2022|4:05:06 AM"),
-        ("'2022-02-03' | date: '%^a %#p %_m %05d %10Y %N %3N %% %t%n%Q'", "THU am  2 00003 0000002022 000000000 000 % \t\n%Q"),
+        (
+            "'2022-02-03' | date: '%^a %#p %_m %05d %10Y %N %3N %% %t%n%Q'",
+            "THU am  2 00003 0000002022 000000000 000 % \t\n%Q",
+        ),
         ("'2022-02-03' | date", "Thursday, February 3, 2022 at 12:00 am +0000"),
         ("0 | date: '%Y-%m-%d'", "1970-01-01"),
         ("'1645655335' | date: '%F %s'", "%F 1645655335"),
@@ -126,7 +135,10 @@ CASES = {
         ("'0000-01-01' | date: '%Y'", "0000"),
         ("'-000001-01-01' | date: '%Y'", "-001"),
         ("'2022-02-03T04:05:06Z' | date: '%H:%M %z %Z', 60", "03:05 -0100 -0100"),
-        ("'2022-02-03T04:05:06Z' | date: '%H:%M %z %Z', 'Europe/Amsterdam'", "05:05 +0100 Europe/Amsterdam"),
+        (
+            "'2022-02-03T04:05:06Z' | date: '%H:%M %z %Z', 'Europe/Amsterdam'",
+            "05:05 +0100 Europe/Amsterdam",
+        ),
         ("'not a date' | date: '%Y'", "not a date"),
         ("none | date: '%Y'", ""),
         ("object | date: '%Y'", "[object Object]"),
@@ -139,13 +151,13 @@ CASES = {
         ("'now' | date: '%Y' | size", "4"),
     ],
     "escapes": [
-        ("\"<b>&'\" | escape", "&lt;b&gt;&amp;&#39;"),
+        ('"<b>&\'" | escape', "&lt;b&gt;&amp;&#39;"),
         ("'&lt;b>' | escape_once", "&lt;b&gt;"),
         ("'&lt;' | unescape", "&lt;"),
         ("'<p>a<!-- x --><script>y</script><style>z</style>b</p>c<' | strip_html", "abc<"),
         ("'a b&c=é' | url_encode", "a+b%26c%3D%C3%A9"),
         ("'a+b%26%C3%A9' | url_decode", "a b&é"),
-        ("\"a b!'()*~\" | cgi_escape", "a+b%21%27%28%29%2A~"),
+        ('"a b!\'()*~" | cgi_escape', "a+b%21%27%28%29%2A~"),
         ("'http://x/a b?[q]' | uri_escape", "http://x/a%20b?[q]"),
         ("'Héllo, World!' | slugify", "héllo-world"),
         ("'Héllo, Wørld!' | slugify: 'latin'", "hello-world"),
@@ -159,7 +171,7 @@ CASES = {
         ("'a' | hmac_sha256: 'k' | slice: 0, 8", "78da9151"),
         ("'a\nb' | strip_newlines", "ab"),
     ],
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(

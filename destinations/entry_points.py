@@ -1,0 +1,16 @@
+"""Names of what is installed, without loading any of it: ``--help`` must not wait."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from typing import Final
+
+__all__ = ["DEFINITIONS", "PLUGINS", "plugin_slugs"]
+
+DEFINITIONS: Final = "destinations.definitions"
+PLUGINS: Final = "destinations.plugins"
+
+
+def plugin_slugs() -> list[str]:
+    """The slugs of the destinations that have a plugin, sorted."""
+    return sorted({found.name for found in importlib.metadata.entry_points(group=PLUGINS)})

@@ -1,0 +1,48 @@
+"""Changes that a partner's API does not take and that wait for a person to make them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from destinations.runner import Row
+from destinations.store.database import Store
+
+__all__ = ["ManualChanges"]
+
+
+class ManualChanges:
+    """The waiting changes of one account, the latest for each of the partner's users."""
+
+    def __init__(self, store: Store, account: str, *, now: Callable[[], float] = time.time) -> None:
+        self._store = store
+        self._account = account
+        self._now = now
+        self._any = bool(self.entries())
+
+    def record(self, rows: Sequence[tuple[Row, bytes]]) -> None:
+        """Notes what rows leave to be done, and forgets what has been done since; durable."""
+        found = [row.result.manual for row, _ in rows if row.result.manual is not None]
+        # Nearly every change is empty: as long as nothing waits, there is nothing to forget.
+        if not any(change.fields for change in found) and not (found and self._any):
+            return
+        self._any = True
+        with self._store.transaction() as connection:
+            for change in found:
+                key = (self._account, change.subject)
+                connection.execute(
+                    "DELETE FROM manual_changes WHERE account = ? AND subject = ?", key
+                )
+                if change.fields:
+                    values = (*key, json.dumps(dict(change.fields)), self._now())
+                    connection.execute("INSERT INTO manual_changes VALUES (?, ?, ?, ?)", values)
+
+    def entries(self) -> Mapping[str, Mapping[str, str]]:
+        """The fields to set by user, in the order in which they were noted."""
+        rows = self._store.all(
+            "SELECT subject, fields FROM manual_changes WHERE account = ?"
+            " ORDER BY noted_at, subject",
+            (self._account,),
+        )
+        return {subject: json.loads(fields) for subject, fields in rows}

@@ -1,0 +1,62 @@
+"""The boxes of flagged users: Kana's two, and what this destination leaves for a person to do."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from kana_destination.users import User, is_left_over
+
+__all__ = ["BOXES", "Flagged", "find_flags"]
+
+BOXES: Final[Mapping[str, str]] = {
+    "no-billing-id": "Users not connected to a billing provider",
+    "same-email": "Users with the same email, which may need merging",
+    "left-over": "Left-overs of merges, to be removed in the dashboard",
+    "waiting": "Changes that the API does not take, to be imported",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Flagged:
+    """A user with the reason; ``changes`` are fields that should be set by hand."""
+
+    user: User
+    note: str = ""
+    changes: Mapping[str, str] = field(default_factory=dict)
+
+
+def find_flags(
+    users: Sequence[User], waiting: Mapping[str, Mapping[str, str]]
+) -> dict[str, list[Flagged]]:
+    """The flagged users of each box, in the order in which Kana lists them.
+
+    ``waiting`` are the fields that the API did not take, by user id.
+    """
+    active = [user for user in users if not is_left_over(user)]
+    by_email: dict[str, list[User]] = defaultdict(list)
+    for user in active:
+        if user["email"]:
+            by_email[user["email"]].append(user)
+    shared = {email: group for email, group in by_email.items() if len(group) > 1}
+    existing = {user["id"]: user for user in users}
+    return {
+        "no-billing-id": [Flagged(user) for user in active if not user["billingId"]],
+        "same-email": [
+            Flagged(user, f"created first: {group[0]['id']}" if user is not group[0] else "")
+            for group in shared.values()
+            for user in group
+        ],
+        "left-over": [
+            Flagged(user, "its subscriptions could not be moved")
+            for user in users
+            if is_left_over(user)
+        ],
+        "waiting": [
+            Flagged(existing[user_id], f"set {', '.join(fields)}", fields)
+            for user_id, fields in waiting.items()
+            if user_id in existing
+        ],
+    }

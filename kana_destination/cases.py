@@ -1,0 +1,68 @@
+"""The decision of an identify, as a pure function over a table that is data."""
+
+from __future__ import annotations
+
+import importlib.resources
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal, get_args
+
+import yaml
+
+__all__ = ["Case", "Then", "UserState", "cases", "decide", "stripe_matters", "user_state"]
+
+UserState = Literal["missing", "no email", "same email", "another email"]
+Then = Literal["create", "update", "merge", "rename"]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One row of the table; ``number`` is that of Kana's integration guide, where it has one."""
+
+    user: UserState
+    stripe: bool
+    others: bool
+    then: Then
+    flagged: bool = False
+    number: int | None = None
+
+
+@cache
+def cases() -> Mapping[tuple[UserState, bool, bool], Case]:
+    """The whole table: each combination of user state, Stripe user and others has its row.
+
+    Raises `ValueError` if the file lacks one or has one twice.
+    """
+    path = importlib.resources.files(__package__) / "identify-cases.yaml"
+    rows = [Case(**row) for row in yaml.safe_load(path.read_text(encoding="utf-8"))["cases"]]
+    table = {(row.user, row.stripe, row.others): row for row in rows}
+    expected = {
+        (user, stripe, others)
+        for user in get_args(UserState)
+        for stripe in (False, True)
+        for others in (False, True)
+    }
+    if len(rows) != len(table) or table.keys() != expected:
+        msg = "identify-cases.yaml must have each of the sixteen combinations once"
+        raise ValueError(msg)
+    return table
+
+
+def user_state(user: Mapping[str, Any] | None, email: str) -> UserState:
+    """How user 1 stands to the event's email."""
+    if user is None:
+        return "missing"
+    if not user.get("email"):
+        return "no email"
+    return "same email" if user["email"] == email else "another email"
+
+
+def decide(user: UserState, *, stripe: bool, others: bool) -> Case:
+    """The row for what Kana holds."""
+    return cases()[user, stripe, others]
+
+
+def stripe_matters(user: UserState) -> bool:
+    """Whether what is done depends on more than user 1: only then more is looked up."""
+    return len({case.then for case in cases().values() if case.user == user}) > 1

@@ -1,0 +1,87 @@
+"""``destinations kana flags``: users that need a person's decision."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Generator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from destinations import Answer, Call
+from destinations.cli.opening import settings_option, store_option
+from kana_destination.boxes import BOXES, Flagged, find_flags
+from kana_destination.cli.opening import open_account, print_table
+from kana_destination.users import User
+
+__all__ = ["flags"]
+
+_COLUMNS = ("id", "billingId", "name", "email")
+
+
+@click.command(epilog="Example: destinations kana flags --settings kana.yaml --csv > users.csv")
+@settings_option
+@store_option
+@click.option("--box", type=click.Choice(list(BOXES)), help="Only this one.")
+@click.option(
+    "--csv",
+    "as_csv",
+    is_flag=True,
+    help="Print CSV for the import of Kana's dashboard; waiting changes are filled in.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def flags(
+    settings: Path | None, store: Path | None, box: str | None, *, as_csv: bool, as_json: bool
+) -> int:
+    """Show the users that Kana flags, what merges left over, and changes to make by hand.
+
+    Boxes: no-billing-id (not connected to a billing provider), same-email (may need merging),
+    left-over (their usage went to another user; to be removed in the dashboard), and waiting
+    (fields that the API does not take of an existing user).
+    """
+    with open_account(settings, store) as account:
+        users = account.courier().perform(_users())
+        found = find_flags(users, account.manual_changes.entries())
+    shown = {name: found[name] for name in BOXES if box in {None, name}}
+    if as_csv:
+        click.echo(_csv(shown), nl=False)
+    elif as_json:
+        boxes = {
+            name: {"count": len(flagged), "users": [_json(item) for item in flagged]}
+            for name, flagged in shown.items()
+        }
+        click.echo(json.dumps(boxes, ensure_ascii=False))
+    else:
+        for name, flagged in shown.items():
+            rows = [[item.user[key] or "" for key in _COLUMNS] + [item.note] for item in flagged]
+            title = f"{BOXES[name]}: {len(flagged):,}"
+            print_table(title, (*_COLUMNS, "note"), rows)
+    return 0
+
+
+def _users() -> Generator[Call, Answer, list[User]]:
+    answer = yield Call("listUsers", {})
+    users: list[User] = answer.data
+    return users
+
+
+def _json(flagged: Flagged) -> dict[str, Any]:
+    found = {key: flagged.user[key] for key in _COLUMNS}
+    return {**found, "note": flagged.note, "changes": dict(flagged.changes)}
+
+
+def _csv(boxes: Mapping[str, Sequence[Flagged]]) -> str:
+    """Each user once, with the fields as they should be."""
+    users: dict[str, dict[str, str]] = {}
+    for flagged in boxes.values():
+        for item in flagged:
+            row = users.setdefault(item.user["id"], {key: item.user[key] or "" for key in _COLUMNS})
+            row.update(item.changes)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\r\n")
+    writer.writeheader()
+    writer.writerows(users.values())
+    return text.getvalue()

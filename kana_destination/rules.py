@@ -1,0 +1,150 @@
+"""Mapping rules: which feature an event uses that does not say so itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import jsonschema
+
+from destinations.definition.document import Document, pointer
+from destinations.errors import DefinitionError, Fault
+from destinations.event import Event
+from destinations.javascript import to_string
+
+__all__ = ["Rule", "RuleMapper", "overlap", "property_values", "read_rules"]
+
+_RULE: Final[Mapping[str, Any]] = {
+    "type": "object",
+    "required": ["name", "feature"],
+    "additionalProperties": False,
+    "properties": {
+        "name": {"type": "string", "minLength": 1},
+        "event": {"type": "string", "minLength": 1},
+        "where": {
+            "type": "object",
+            "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
+            "propertyNames": {"pattern": "^[^.]+(\\.[^.]+)*$"},
+        },
+        "feature": {"type": "string", "minLength": 1},
+        "amount": {"type": "integer", "minimum": -(2**31), "maximum": 2**31 - 1},
+    },
+}
+_RULES: Final = {
+    "type": "object",
+    "required": ["rules"],
+    "additionalProperties": False,
+    "properties": {"rules": {"type": "array", "items": _RULE, "minItems": 1}},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """An event with this name (if given) and all these property values uses ``feature``.
+
+    ``where`` maps paths below ``properties`` (dots for nesting) to values, compared as text.
+    ``amount`` is recorded instead of the event's own ``delta``.
+    """
+
+    name: str
+    feature: str
+    event: str | None = None
+    where: Mapping[str, Any] = field(default_factory=dict)
+    amount: int | None = None
+
+    def matches(self, event: Event) -> bool:
+        """Whether all conditions hold."""
+        if self.event is not None and event.get("event") != self.event:
+            return False
+        properties = event.get("properties")
+        return all(_holds(properties, path, value) for path, value in self.where.items())
+
+    def to_json(self) -> dict[str, Any]:
+        """The rule as it stands in a file."""
+        found: dict[str, Any] = {"name": self.name}
+        if self.event is not None:
+            found["event"] = self.event
+        if self.where:
+            found["where"] = dict(self.where)
+        found["feature"] = self.feature
+        if self.amount is not None:
+            found["amount"] = self.amount
+        return found
+
+    @property
+    def conditions(self) -> str:
+        """The conditions in words."""
+        parts = [] if self.event is None else [f'event is "{self.event}"']
+        parts += [f"{path} is {to_string(value)}" for path, value in self.where.items()]
+        return " and ".join(parts)
+
+
+class RuleMapper:
+    """The mapper that the track action names: the oldest rule that matches wins."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self.rules = tuple(rules)
+
+    def __call__(self, event: Event, payload: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """The feature, and the amount if the rule has its own; see `destinations.action.Mapper`."""
+        rule = self.find(event)
+        if rule is None:
+            return None
+        amount = {} if rule.amount is None else {"delta": rule.amount}
+        return {**payload, "featureId": rule.feature, **amount}
+
+    def find(self, event: Event) -> Rule | None:
+        """The rule that maps an event."""
+        return next((rule for rule in self.rules if rule.matches(event)), None)
+
+
+def read_rules(document: Document) -> list[Rule]:
+    """The rules of a document ``{rules: [...]}``; raises `DefinitionError` with every fault."""
+    faults = [
+        document.fault(pointer(*error.absolute_path), error.message)
+        for error in jsonschema.Draft202012Validator(_RULES).iter_errors(document.data)
+    ]
+    if not faults:
+        faults += _without_conditions(document)
+    if faults:
+        raise DefinitionError(faults)
+    return [Rule(**data) for data in document.data["rules"]]
+
+
+def _without_conditions(document: Document) -> Iterator[Fault]:
+    for index, rule in enumerate(document.data["rules"]):
+        if "event" not in rule and not rule.get("where"):
+            message = "needs a condition: an event name, or a property with its value in where"
+            yield document.fault(pointer("rules", index), message)
+
+
+def overlap(one: Rule, other: Rule) -> bool:
+    """Whether an event could match both: nothing in their conditions excludes it."""
+    if one.event is not None and other.event is not None and one.event != other.event:
+        return False
+    return all(
+        to_string(one.where[path]) == to_string(other.where[path])
+        for path in one.where.keys() & other.where.keys()
+    )
+
+
+def property_values(properties: object) -> Iterator[tuple[str, str]]:
+    """Every path below an event's properties that a rule could name, with its value as text."""
+    pending: list[tuple[str, object]] = [("", properties)]
+    while pending:
+        prefix, value = pending.pop()
+        if isinstance(value, dict):
+            inner: Iterable[tuple[str, object]] = value.items()
+            pending += [(f"{prefix}.{key}" if prefix else key, item) for key, item in inner]
+        elif prefix and not isinstance(value, list):
+            yield prefix, to_string(value)
+
+
+def _holds(properties: object, path: str, expected: object) -> bool:
+    value = properties
+    for key in path.split("."):
+        if not isinstance(value, dict) or key not in value:
+            return False
+        value = value[key]
+    return not isinstance(value, dict | list) and to_string(value) == to_string(expected)

@@ -1,0 +1,99 @@
+"""Users of Kana as this destination sees them: Stripe imports, left-overs of merges, fields."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from typing import Any, Final
+
+from destinations import Answer, Call, RetryableError
+
+__all__ = [
+    "FIELDS",
+    "LEFT_OVER",
+    "Steps",
+    "User",
+    "changes_to",
+    "is_left_over",
+    "is_stripe_user",
+    "left_over_id",
+    "update",
+    "write",
+]
+
+User = Mapping[str, Any]
+Steps = Generator[Call, Answer, dict[str, str]]
+
+FIELDS: Final = ("name", "email", "billingId")
+
+LEFT_OVER: Final = "~left-over"
+"""What the id of a user ends in whose usage was merged into another one."""
+
+# Fields that the API's documentation lets be set only when a user is created.
+_RESTRICTED: Final = frozenset({"email", "billingId"})
+
+
+def left_over_id(user_id: str) -> str:
+    """The id under which a user is kept whose own id went to another one."""
+    return user_id + LEFT_OVER
+
+
+def is_left_over(user: User) -> bool:
+    """Whether a user is what a merge left behind."""
+    return str(user["id"]).endswith(LEFT_OVER)
+
+
+def is_stripe_user(user: User, *, user_id: str) -> bool:
+    """Whether Kana made this user from a Stripe customer, so that it may become ``user_id``."""
+    return bool(user["id"] == user["email"] and user["billingId"] and user["id"] != user_id)
+
+
+def changes_to(user: User, payload: Mapping[str, Any]) -> dict[str, str]:
+    """The fields of a payload that differ from what a user has."""
+    return {key: payload[key] for key in FIELDS if key in payload and payload[key] != user[key]}
+
+
+def update(user_id: str, changes: Mapping[str, str], *, new_id: str | None = None) -> Steps:
+    """Sets the fields of a user, and its id; returns the fields that the API does not take.
+
+    Whether ``updateUser`` takes email and billingId differs between the API's documentation and
+    its example, so the API is asked, once for each endpoint. If it does not say, it is tried.
+    """
+    refused: dict[str, str] = {}
+    restricted = changes.keys() & _RESTRICTED
+    if restricted:
+        answer = yield Call("describeUpdateUser", {})
+        if answer.name == "ok":
+            taken = {field["name"] for field in answer.data["inputFields"]}
+            refused = {key: changes[key] for key in FIELDS if key in restricted - taken}
+    if not (yield from _send(user_id, changes, refused, new_id)):
+        refused = {key: changes[key] for key in FIELDS if key in restricted}
+        yield from _send(user_id, changes, refused, new_id)
+    return refused
+
+
+def _send(
+    user_id: str, changes: Mapping[str, str], refused: Mapping[str, str], new_id: str | None
+) -> Generator[Call, Answer, bool]:
+    """False if the API refused a field."""
+    sent = {key: value for key, value in changes.items() if key not in refused}
+    if not sent and new_id is None:
+        return True
+    return (yield from write(user_id, sent, new_id=new_id))
+
+
+def write(
+    user_id: str, fields: Mapping[str, Any], *, new_id: str | None = None
+) -> Generator[Call, Answer, bool]:
+    """Sets fields of a user, and its id; False if the API refused a field.
+
+    Raises `RetryableError` if there is no such user (any more).
+    """
+    # The id in the input is the user's new one.
+    changes = {"id": new_id or user_id, **fields}
+    answer = yield Call("updateUser", {"id": user_id, "changes": changes})
+    if answer.name == "missing":
+        # The answer to a rename may have been lost, so that this was the second time.
+        renamed = (yield Call("findUser", {"id": new_id})) if new_id is not None else answer
+        if renamed.name != "ok":
+            raise RetryableError(f"the user {user_id!r} is gone since it was looked up")
+    return answer.name != "field_refused"

@@ -1,0 +1,131 @@
+"""YAML and JSON are read with the line of every value, and strictly."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from destinations.definition.document import Document, pointer, read_document
+from destinations.errors import DefinitionError
+
+
+@pytest.mark.parametrize(
+    ("text", "data"),
+    [
+        ("a: 1\nb: [x, 2.5, true, null, '']", {"a": 1, "b": ["x", 2.5, True, None, ""]}),
+        ("text", "text"),
+        ("a: 2022-10-01", {"a": "2022-10-01"}),
+        ("a: 2022-10-01T02:03:04Z", {"a": "2022-10-01T02:03:04Z"}),
+        ("1: x\ntrue: y", {"1": "x", "true": "y"}),
+        ("a: |\n  two\n  lines\n", {"a": "two\nlines\n"}),
+        ("a: 12e5", {"a": "12e5"}),
+        ('{"a": 12e5, "b": -1.5E-1, "c": "12e5", "d": 12}', {"a": 12e5, "b": -0.15, "c": "12e5"}),
+        ('{\n\t"a":\t1\n}', {"a": 1}),
+        ('{"a": "\\ud83d\\ude00", "\\ud83d\\ude00": "\\/"}', {"a": "😀", "😀": "/"}),
+        ('["\\t"]', ["\t"]),
+    ],
+)
+def test_documents_are_read(text: str, data: Any) -> None:
+    """Values are those of JSON: dates stay text, keys are text, and JSON keeps its meaning."""
+    found = read_document(text, name="f.yaml").data
+    if isinstance(found, dict):
+        found.pop("d", None)
+    assert found == data
+
+
+def test_every_value_has_its_line() -> None:
+    """A value is looked for where its key stands, an item where it begins."""
+    text = "# first\na: 1\nb:\n  c:\n    - x\n    - y: 2\nd/e~: {f: 3,\n  g: 4}\n"
+    assert dict(read_document(text, name="f.yaml").lines) == {
+        "": 2,
+        "/a": 2,
+        "/b": 3,
+        "/b/c": 4,
+        "/b/c/0": 5,
+        "/b/c/1": 6,
+        "/b/c/1/y": 6,
+        "/d~1e~0": 7,
+        "/d~1e~0/f": 7,
+        "/d~1e~0/g": 8,
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [("", 1), ("/a", 1), ("/b/c", 3), ("/b/missing", 2), ("/b/missing/deep", 2), ("/z", 1)],
+)
+def test_a_fault_has_the_closest_line(path: str, line: int) -> None:
+    """What is not there is reported at what is around it."""
+    document = Document("f.yaml", None, {"": 1, "/a": 1, "/b": 2, "/b/c": 3})
+    fault = document.fault(path, "is wrong")
+    assert (fault.path, fault.file, fault.line) == (path, "f.yaml", line)
+    assert str(fault).startswith(f"f.yaml:{line}: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "faults"),
+    [
+        ("", ["f.yaml:1: the file is empty"]),
+        ("# only a comment", ["f.yaml:1: the file is empty"]),
+        ("a: 1\nb: 2\na: 3", ["f.yaml:3: /a: the key 'a' occurs twice"]),
+        ('{"a": {"b": 1, "b": 2}}', ["f.yaml:1: /a/b: the key 'b' occurs twice"]),
+        ("a: &x 1\nb: *x", ["f.yaml: YAML aliases (*name) are not supported"]),
+        ("a: .inf\nb: .nan", ["f.yaml:1: /a: must be a finite", "f.yaml:2: /b: must be a finite"]),
+        ('{"a": 1e999}', ["f.yaml:1: /a: must be a finite number"]),
+        ("a: !!binary aGk=", ["f.yaml:1: /a: must be a JSON value, not bytes"]),
+        ("a: !!python/name:os.system x", ["f.yaml:1: /a: cannot be read: could not determine"]),
+        ("a: !!int x", ["f.yaml:1: /a: cannot be read: invalid literal"]),
+        ("? [1]\n: x", ["f.yaml:1: a key must be text"]),
+        ("a: 1\n  b: 2", ["f.yaml:2: not YAML: mapping values are not allowed here"]),
+        ("a: [1", ["f.yaml:1: not YAML: expected ',' or ']'"]),
+        ("a: 1\n---\nb: 2", ["f.yaml:2: not YAML: but found another document"]),
+        ("a:\n\tb: 1", ["f.yaml:2: not YAML: found character '\\t'"]),
+        ("a: '\x07'", ["f.yaml: not YAML: unacceptable character"]),
+        ('a: "\\ud800"', ["f.yaml:1: /a: has one half of a surrogate pair"]),
+        ('{"\\udc00": 1}', ["f.yaml:1: has one half of a surrogate pair"]),
+        ("[" * 80 + "]" * 80, [f"f.yaml:1: {'/0' * 65}: nested more than 64 levels deep"]),
+        ("[" * 2_000 + "]" * 2_000, ["f.yaml: not YAML: maximum recursion depth"]),
+    ],
+)
+def test_what_cannot_be_read_is_reported(text: str, faults: list[str]) -> None:
+    """Every fault that reading can find is reported, with its line and path."""
+    with pytest.raises(DefinitionError) as caught:
+        read_document(text, name="f.yaml")
+    assert len(caught.value.faults) == len(faults)
+    for fault, expected in zip(caught.value.faults, faults, strict=True):
+        assert str(fault).startswith(expected)
+
+
+TEXT = st.text(
+    st.characters(min_codepoint=32, codec="utf-8", exclude_categories=["Cc"]), max_size=9
+)
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | TEXT
+    | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+)
+
+
+@given(value=JSON, indent=st.sampled_from([None, 2, "\t"]))
+def test_json_is_read_as_json(value: Any, indent: Any) -> None:
+    """A JSON file means what a JSON parser says, however it is laid out."""
+    text = json.dumps(value, indent=indent)
+    found = read_document(text, name="f.json").data
+    assert found == value
+    assert json.dumps(found) == json.dumps(value)
+
+
+@pytest.mark.parametrize(
+    ("parts", "text"),
+    [((), ""), (("a", 0, "b"), "/a/0/b"), (("a/b", "~", ""), "/a~1b/~0/")],
+)
+def test_pointers(parts: tuple[object, ...], text: str) -> None:
+    """Keys and indices are joined as RFC 6901 says."""
+    assert pointer(*parts) == text

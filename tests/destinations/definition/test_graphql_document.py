@@ -1,0 +1,135 @@
+"""GraphQL operations: what is accepted, and how they are repeated."""
+
+from __future__ import annotations
+
+import graphql
+import pytest
+
+from destinations.definition.graphql_document import (
+    alias,
+    check_operation,
+    parse_operation,
+    variable_name,
+)
+
+ADD = "mutation Add($input: In!, $note: String) { add(input: $input, note: $note) { ok } }"
+
+
+@pytest.mark.parametrize(
+    ("document", "variables"),
+    [
+        (ADD, ["input", "note"]),
+        (ADD, ["input"]),
+        ("{ features { id } }", []),
+        ("query { ping }", []),
+        ("query Q($a: Int! = 3) { q(a: $a) }", []),
+        ("query Q($a: [In!]!) { q(deep: {list: [$a]}) { b { c(x: $a) } } }", ["a"]),
+        ("query Q($a: Boolean!) { q { b @include(if: $a) } }", ["a"]),
+        ("query Q { q { ... on Thing { id } } }", []),
+    ],
+)
+def test_operations_are_accepted(document: str, variables: list[str]) -> None:
+    """One operation with one root field, whose variables are declared, used and mapped."""
+    assert list(check_operation(document, dict.fromkeys(variables))) == []
+
+
+@pytest.mark.parametrize(
+    ("document", "variables", "faults"),
+    [
+        ("", [], ["line 1 of the document: Syntax Error: Unexpected <EOF>."]),
+        ("query {\n  a(\n}", [], ["line 3 of the document: Syntax Error"]),
+        ("query A { a } query B { b }", [], ["must hold exactly one operation"]),
+        ("query A { a { ...F } } fragment F on T { b }", [], ["must hold exactly one operation"]),
+        ("type A { b: Int }", [], ["must hold exactly one operation"]),
+        ("query A { a { ...F } }", [], ["must not use fragments"]),
+        ("subscription A { a }", [], ["must be a query or a mutation"]),
+        ("query A { a b }", [], ["exactly one root field, without an alias"]),
+        ("query A { x: a }", [], ["exactly one root field, without an alias"]),
+        ("query A { ... on Query { a } }", [], ["exactly one root field, without an alias"]),
+        ("query A @cached { a }", [], ["must not have directives on the operation"]),
+        ("query A { a(x: $b) }", [], ["uses $b without declaring it"]),
+        ("query A($b: Int) { a }", [], ["declares $b but does not use it"]),
+        ("query A($b: Int) { a(x: $b) }", ["b", "c"], ["variables has 'c', which"]),
+        ("query A($b: Int!) { a(x: $b) }", [], ["needs the variable 'b'; add it to variables"]),
+        (
+            "query A($b: Int!, $c: Int) { a(x: $d) }",
+            ["e"],
+            [
+                "uses $d",
+                "declares $b",
+                "declares $c",
+                "variables has 'e'",
+                "needs the variable 'b'",
+            ],
+        ),
+    ],
+)
+def test_operations_are_refused(document: str, variables: list[str], faults: list[str]) -> None:
+    """Every fault is reported, each in words that say what would be right."""
+    found = list(check_operation(document, dict.fromkeys(variables)))
+    assert len(found) == len(faults)
+    for text, expected in zip(found, faults, strict=True):
+        assert expected in text
+
+
+def _printed(document: str) -> str:
+    """A document in one fixed form, which is refused if it is not GraphQL."""
+    return graphql.print_ast(graphql.parse(document))
+
+
+@pytest.mark.parametrize(
+    ("document", "size", "repeated"),
+    [
+        (
+            ADD,
+            1,
+            "mutation Add($input_0: In!, $note_0: String) {"
+            " e0: add(input: $input_0, note: $note_0) { ok } }",
+        ),
+        (
+            ADD,
+            2,
+            "mutation Add($input_0: In!, $note_0: String, $input_1: In!, $note_1: String) {"
+            " e0: add(input: $input_0, note: $note_0) { ok }"
+            " e1: add(input: $input_1, note: $note_1) { ok } }",
+        ),
+        ("{ ping }", 2, "query Operation { e0: ping e1: ping }"),
+        (
+            "query Q($a: Int! = 3) { q(a: $a) }",
+            1,
+            "query Q($a_0: Int! = 3) { e0: q(a: $a_0) }",
+        ),
+        (
+            'query Q($a: Int) { q(s: "$a {a}", o: {a: [$a]}) @x(y: $a) { c(d: $a) } }',
+            1,
+            'query Q($a_0: Int) { e0: q(s: "$a {a}", o: {a: [$a_0]}) @x(y: $a_0) { c(d: $a_0) } }',
+        ),
+    ],
+)
+def test_operations_are_repeated(document: str, size: int, repeated: str) -> None:
+    """Each event has an alias and variables of its own; texts, types and defaults stay."""
+    assert _printed(parse_operation(document).document(size)) == _printed(repeated)
+
+
+def test_a_parsed_operation_tells_its_parts() -> None:
+    """Kind, name, root field and variables are those of the document."""
+    operation = parse_operation(ADD)
+    assert (operation.kind, operation.name, operation.root_field) == ("mutation", "Add", "add")
+    assert operation.variables == (("input", "In!"), ("note", "String"))
+
+
+def test_names_in_a_batch() -> None:
+    """Aliases and variables are numbered from 0, in the order of the events."""
+    assert [alias(0), alias(12)] == ["e0", "e12"]
+    assert variable_name("input", 3) == "input_3"
+
+
+@pytest.mark.parametrize("size", [1, 100])
+def test_a_batch_is_valid_against_a_schema(size: int) -> None:
+    """A server that knows the operation's types accepts the repeated document."""
+    schema = graphql.build_schema(
+        "input In { a: Int } type Out { ok: Boolean } type Query { ping: Int }"
+        " type Mutation { add(input: In!, note: String): Out }"
+    )
+    document = graphql.parse(parse_operation(ADD).document(size))
+    assert graphql.validate(schema, document) == []

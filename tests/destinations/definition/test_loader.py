@@ -1,0 +1,294 @@
+"""A definition's folder is read, and everything that is wrong with it is reported with its place."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from destinations.definition import (
+    DestinationDefinition,
+    GraphQLDefinition,
+    RestDefinition,
+    RetryPolicy,
+    Timeouts,
+    check_folder,
+    is_definition,
+    load_definition,
+)
+from destinations.errors import DefinitionError
+
+Write = Callable[..., Path]
+
+
+def test_a_definition_is_loaded(load: Callable[..., DestinationDefinition]) -> None:
+    """What the files say is in the model, with the defaults that the schema names."""
+    definition = load()
+    assert (definition.name, definition.slug, definition.version) == ("Sample", "sample", "1.2.3")
+    assert definition.integrations_key == "Sample"
+    assert definition.required_event_fields == ("userId",)
+    assert definition.secret_settings == ("apiKey",)
+    assert definition.transport.timeouts == Timeouts(connect=1, read=2, total=3)
+    assert definition.transport.retry == RetryPolicy(3, 1, 8, 20, 30)
+    assert definition.transport.concurrency == 2
+    assert list(definition.actions) == ["count", "save", "sync"]
+    assert [rule.when.code for rule in definition.error_rules[1:]] == ["BUSY", "BROKEN", "BAD"]
+    count, save = definition.requests["count"], definition.requests["save"]
+    assert isinstance(count.call, GraphQLDefinition)
+    assert isinstance(save.call, RestDefinition)
+    assert (count.batch_size, save.batch_size) == (4, 1)
+    assert definition.actions["sync"].perform.requests == ("find", "create")
+    assert definition.presets[0].mapping == {
+        "by": {"@path": "$.properties.by"},
+        "thing": {"@path": "$.properties.thing"},
+    }
+
+
+def test_defaults(load: Callable[..., DestinationDefinition]) -> None:
+    """What may be left out has the value that the documentation says."""
+
+    def change(documents: Any) -> None:
+        transport = documents["destination"]["transport"]
+        del transport["concurrency"], transport["retry"]["maxRetryAfter"]
+        del documents["destination"]["authentication"], documents["destination"]["events"]
+        documents["destination"]["presets"] = []
+
+    definition = load(change)
+    assert definition.transport.concurrency == 4
+    assert definition.transport.retry.max_retry_after == 60
+    assert definition.authentication is None
+    assert definition.required_event_fields == ()
+    assert definition.presets == ()
+
+
+def test_a_preset_may_have_a_mapping_of_its_own(
+    load: Callable[..., DestinationDefinition],
+) -> None:
+    """It replaces the defaults of the fields as a whole."""
+
+    def change(documents: Any) -> None:
+        documents["destination"]["presets"][0]["mapping"] = {"by": 7}
+
+    assert load(change).presets[0].mapping == {"by": 7}
+
+
+def test_json_files_are_read(write_definition: Write) -> None:
+    """A definition in JSON is the same definition."""
+    folder = write_definition()
+    expected = load_definition(folder)
+    for path in folder.glob("*.yaml"):
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        path.with_suffix(".json").write_text(json.dumps(data, indent="\t"), encoding="utf-8")
+        path.unlink()
+    assert is_definition(folder)
+    assert dataclasses.asdict(load_definition(folder)) == dataclasses.asdict(expected)
+
+
+def _set(path: str, value: object) -> Callable[[Any], None]:
+    """Sets what a dotted path leads to; ``...`` removes it."""
+
+    def change(documents: Any) -> None:
+        *parents, last = [int(key) if key.isdigit() else key for key in path.split(".")]
+        place = documents
+        for key in parents:
+            place = place[key]
+        if value is ...:
+            del place[last]
+        else:
+            place[last] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "place", "message"),
+    [
+        (_set("destination.version", "1"), "/version", "'1' does not have the form"),
+        (_set("destination.name", ...), "", "lacks 'name'"),
+        (_set("destination.nmae", 1), "/nmae", "is not a key here; known are: $schema, name"),
+        (_set("destination.slug", "other"), "/slug", "must be the name of the folder, 'sample'"),
+        (_set("destination.transport.concurrency", "4"), "/transport/concurrency", "must be int"),
+        (_set("destination.transport.timeout.read", 0), "/transport/timeout/read", "minimum of 0"),
+        (_set("destination.transport.url", ...), "/requests/find", "has no url, and transport"),
+        (
+            _set("destination.transport.url", {"@path": 1, "x": 2}),
+            "/transport/url",
+            "",
+        ),
+        (
+            _set("destination.transport.headers.X", {"@nope": 1}),
+            "/transport/headers/X",
+            "@nope",
+        ),
+        (_set("destination.requests.find.idempotent", ...), "/requests/find", "lacks 'idempotent'"),
+        (
+            _set("destination.requests.find.rest", {"method": "GET"}),
+            "/requests/find",
+            "must have exactly one of: graphql | rest",
+        ),
+        (
+            _set("destination.requests.find.graphql.document", "query { a b }"),
+            "/requests/find/graphql/document",
+            "exactly one root field",
+        ),
+        (
+            _set("destination.requests.count.graphql.variables", {"by": {"@case": {}}}),
+            "/requests/count/graphql/variables/by",
+            "",
+        ),
+        (
+            _set("destination.requests.count.expect", {"type": "objekt"}),
+            "/requests/count/expect",
+            "",
+        ),
+        (
+            _set("destination.requests.count.refusals.0.when", {"type": "objekt"}),
+            "/requests/count/refusals/0/when",
+            "",
+        ),
+        (
+            _set("destination.requests.find.answers.0.name", "ok"),
+            "/requests/find/answers/0/name",
+            "",
+        ),
+        (
+            _set("destination.requests.save.rest.method", "FETCH"),
+            "/requests/save/rest/method",
+            "must be one of GET, POST, PUT, PATCH, DELETE, not 'FETCH'",
+        ),
+        (_set("destination.errorRules.0.when", {}), "/errorRules/0/when", "must not be empty"),
+        (
+            _set("destination.errorRules.0.when", {"message": "("}),
+            "/errorRules/0/when/message",
+            "'(' is not a valid regex",
+        ),
+        (_set("destination.errorRules.0.class", "odd"), "/errorRules/0/class", "must be one of"),
+        (
+            _set("destination.authentication.fields", ["key"]),
+            "/authentication/fields/0",
+            "there is no setting 'key'",
+        ),
+        (
+            _set("destination.authentication.test", "ask"),
+            "/authentication/test",
+            "there is no request 'ask'",
+        ),
+        (
+            _set("destination.settings.required", ["key"]),
+            "/settings/required/0",
+            "there is no setting 'key' to require",
+        ),
+        (
+            _set("destination.presets.0.partnerAction", "cuont"),
+            "/presets/0/partnerAction",
+            "there is no action 'cuont'; there are: count, save, sync",
+        ),
+        (_set("destination.presets.0.subscribe", "type ="), "/presets/0/subscribe", "at character"),
+        (
+            _set("destination.presets.0.subscribe", 'type = "track" AND event = "x"'),
+            "/presets/0/subscribe",
+            "at character 16",
+        ),
+        (
+            _set("destination.presets.0.mapping", {"by": {"@path": 1}}),
+            "/presets/0/mapping/by",
+            "",
+        ),
+        (_set("count.slug", "cuont"), "/slug", "must be the name of the file, 'count'"),
+        (_set("count.perform.request", "cuont"), "/perform/request", "there is no request 'cuont'"),
+        (_set("sync.perform.requests.1", "make"), "/perform/requests/1", "no request 'make'"),
+        (_set("count.unmapped.missing", "x"), "/unmapped/missing", "there is no field 'x'"),
+        (_set("count.fields.required", ["x"]), "/fields/required/0", "there is no field 'x'"),
+        (_set("count.defaultSubscription", "type"), "/defaultSubscription", "at character"),
+        (
+            _set("count.fields.properties.by.default", {"@if": {}}),
+            "/fields/properties/by/default",
+            "",
+        ),
+        (_set("count.fields.properties.by.type", "int"), "/fields/properties/by/type", ""),
+    ],
+)
+def test_faults_are_reported_with_their_place(
+    write_definition: Write, change: Callable[[Any], None], place: str, message: str
+) -> None:
+    """Each fault names file, line and path, and says what would be right."""
+    folder = write_definition(change)
+    faults = check_folder(folder)
+    found = [fault for fault in faults if fault.path.startswith(place) and message in fault.message]
+    assert found, list(map(str, faults))
+    assert found[0].file is not None
+    assert found[0].line is not None
+    line = Path(found[0].file).read_text(encoding="utf-8").splitlines()[found[0].line - 1]
+    keys = [key for key in found[0].path.split("/") if key]
+    if keys and not keys[-1].isdigit() and not message.startswith("has no url"):
+        assert keys[-1] in line
+    with pytest.raises(DefinitionError) as caught:
+        load_definition(folder)
+    assert caught.value.faults == faults
+
+
+def test_all_faults_are_reported_at_once(write_definition: Write) -> None:
+    """Whoever writes a definition sees everything that one kind of check finds, in all files."""
+
+    def change(documents: Any) -> None:
+        documents["destination"]["version"] = "1"
+        documents["destination"]["requests"]["find"]["idempotent"] = "yes"
+        documents["count"]["title"] = 7
+
+    faults = check_folder(write_definition(change))
+    assert [fault.path for fault in faults] == ["/title", "/requests/find/idempotent", "/version"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("more.yaml", b"a: [", "not YAML"),
+        ("more.yaml", b"", "the file is empty"),
+        ("more.yaml", b"a: \xff", "is not UTF-8"),
+        ("count.json", b'{"a": 1}', "count.json has the same name; keep one"),
+        ("more.yml", b"slug: more", "lacks"),
+    ],
+)
+def test_files_that_cannot_be_read(
+    write_definition: Write, name: str, text: bytes, message: str
+) -> None:
+    """A file that is no document, or stands twice, is reported by its name."""
+    folder = write_definition()
+    (folder / name).write_bytes(text)
+    faults = check_folder(folder)
+    assert any(message in fault.message and name in str(fault) for fault in faults)
+
+
+def test_other_files_are_left_alone(write_definition: Write) -> None:
+    """A folder may hold a README, Python files and folders."""
+    folder = write_definition()
+    (folder / "README.md").write_text("# Sample", encoding="utf-8")
+    (folder / "__init__.py").write_text("", encoding="utf-8")
+    (folder / "more.yaml").mkdir()
+    assert check_folder(folder) == ()
+
+
+def test_a_folder_without_a_destination(tmp_path: Path) -> None:
+    """What is no definition is told so, and so is what is not there."""
+    assert not is_definition(tmp_path)
+    (fault,) = check_folder(tmp_path)
+    assert "there is no destination.yaml in this folder" in fault.message
+    (fault,) = check_folder(tmp_path / "nowhere")
+    assert "there is no such folder" in fault.message
+
+
+def test_a_destination_without_actions(write_definition: Write) -> None:
+    """A destination without an action can do nothing."""
+
+    def change(documents: Any) -> None:
+        for name in ("count", "save", "sync"):
+            del documents[name]
+        documents["destination"]["presets"] = []
+
+    (fault,) = check_folder(write_definition(change))
+    assert "the folder holds no action" in fault.message

@@ -1,0 +1,171 @@
+"""Entries are read from NDJSON and from JSON arrays, wherever chunks and lines end."""
+
+from __future__ import annotations
+
+import json
+from io import BytesIO
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from destinations.runner import Entry, read_json_entries, read_lines
+from destinations.runner import source as module
+from destinations.runner.source import MAX_ENTRY_BYTES
+
+
+@pytest.mark.parametrize(
+    ("data", "entries"),
+    [
+        (b"", []),
+        (b"{}", [(1, b"{}")]),
+        (b"{}\n", [(1, b"{}")]),
+        (b"a\nb\n", [(1, b"a"), (2, b"b")]),
+        (b"a\r\nb", [(1, b"a"), (2, b"b")]),
+        (b"a\n\n  \t\r\nb", [(1, b"a"), (2, b""), (3, b""), (4, b"b")]),
+        (b" \t{} \n", [(1, b"{}")]),
+        (b"\x0b{}\x0c", [(1, b"\x0b{}\x0c")]),
+        (b"\xff\n\0", [(1, b"\xff"), (2, b"\0")]),
+    ],
+)
+def test_lines(data: bytes, entries: list[tuple[int, bytes]]) -> None:
+    """One entry a line, empty ones included; only JSON's white space is taken off."""
+    assert [(entry.line, entry.data) for entry in read_lines(BytesIO(data))] == entries
+
+
+@pytest.mark.parametrize("ending", [b"", b"\n", b"\nnext"])
+@pytest.mark.parametrize("extra", [-1, 0, 1, MAX_ENTRY_BYTES, 2 * MAX_ENTRY_BYTES + 5])
+def test_long_lines_are_cut(extra: int, ending: bytes) -> None:
+    """What is over the limit is dropped, not taken for a line of its own."""
+    line = b"x" * (MAX_ENTRY_BYTES + extra)
+    first, *rest = read_lines(BytesIO(line + ending))
+    assert first.data == line[:MAX_ENTRY_BYTES]
+    if extra:
+        assert first.truncated is (extra > 0)
+    assert rest == ([Entry(2, b"next")] if ending == b"\nnext" else [])
+
+
+@pytest.mark.parametrize(
+    ("data", "entries"),
+    [
+        (b"", []),
+        (b" \n", []),
+        (b"[]", []),
+        (b" [ \n ] \n", []),
+        (b'{"a": [1, 2]}', [(1, b'{"a": [1, 2]}')]),
+        (b"not json", [(1, b"not json")]),
+        (b"[1]", [(1, b"1")]),
+        (b'[{"a": 1}, {"b": 2}]', [(1, b'{"a": 1}'), (1, b'{"b": 2}')]),
+        (b'[\n  {"a": 1},\n  {"b": 2}\n]\n', [(2, b'{"a": 1}'), (3, b'{"b": 2}')]),
+        (b'[{\n"a": 1\n}\n,\n\n{"b": 2}]', [(1, b'{\n"a": 1\n}'), (6, b'{"b": 2}')]),
+        (b"[[1, [2]], [3]]", [(1, b"[1, [2]]"), (1, b"[3]")]),
+        (
+            b'["a]", "b,\\"c", "\\\\", "{"]',
+            [(1, b'"a]"'), (1, b'"b,\\"c"'), (1, b'"\\\\"'), (1, b'"{"')],
+        ),
+        # What is no array to its end is not passed over in silence.
+        (b'[{"a": 1}, {"b"', [(1, b'{"a": 1}'), (1, b'{"b"')]),
+        (b'[{"a": 1}', [(1, b'{"a": 1}')]),
+        (b"[1,,2]", [(1, b"1"), (1, b","), (1, b"2")]),
+        (b"[1] tail", [(1, b"1"), (1, b"tail")]),
+        (b"[1][2]", [(1, b"1"), (1, b"2")]),
+        (b"[1 2]", [(1, b"1 2")]),
+    ],
+)
+@pytest.mark.parametrize("chunk", [1, 2, 3, 7, 65536])
+def test_items_of_an_array(
+    monkeypatch: pytest.MonkeyPatch, chunk: int, data: bytes, entries: list[tuple[int, bytes]]
+) -> None:
+    """One entry for each item, with the line where it begins, however the stream is cut up."""
+    if not data.lstrip().startswith(b"["):
+        chunk = 65536  # what is no array is read at once
+    monkeypatch.setattr(module, "_CHUNK", chunk)
+    found = [(entry.line, entry.data) for entry in read_json_entries(BytesIO(data))]
+    assert found == entries
+
+
+WHITE = st.text(st.sampled_from(" \t\r\n"), max_size=3)
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(st.sampled_from('ab"\\[]{},:\n ž'), max_size=9),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(st.sampled_from('a"\\]},'), max_size=3), inner, max_size=3)
+    ),
+)
+
+
+@given(
+    items=st.lists(st.tuples(JSON, WHITE, WHITE), max_size=6),
+    indent=st.sampled_from([None, 1, "\t"]),
+    ascii_only=st.booleans(),
+    chunk=st.integers(1, 20),
+)
+def test_any_array_splits_into_its_items(
+    items: list[tuple[Any, str, str]], indent: Any, ascii_only: bool, chunk: int
+) -> None:
+    """Each item comes out as it stands, with its line, whatever is in it and around it."""
+    texts = [json.dumps(value, indent=indent, ensure_ascii=ascii_only) for value, _, _ in items]
+    data, lines = "[", []
+    for text, (_, before, after) in zip(texts, items, strict=True):
+        data += ("," if lines else "") + before
+        lines.append(data.count("\n") + 1)
+        data += text + after
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_CHUNK", chunk)
+        found = list(read_json_entries(BytesIO((data + "]").encode())))
+    assert [entry.data.decode() for entry in found] == texts
+    assert [entry.line for entry in found] == lines
+
+
+@given(data=st.binary(max_size=40), chunk=st.integers(1, 8))
+def test_any_bytes_are_read(data: bytes, chunk: int) -> None:
+    """Nothing makes the reader fail, and nothing but white space and marks of arrays is lost."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_CHUNK", chunk)
+        found = b"".join(entry.data for entry in read_json_entries(BytesIO(data)))
+    marks = b" \t\r\n[],"
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    assert found.translate(None, marks) == data.translate(None, marks)
+
+
+@pytest.mark.parametrize("extra", [0, 1, 100_000])
+def test_long_items_are_cut(extra: int) -> None:
+    """An item over the limit is kept to the limit, and the next one is whole."""
+    item = b'"' + b"x" * (MAX_ENTRY_BYTES - 2 + extra) + b'"'
+    first, second = read_json_entries(BytesIO(b"[" + item + b",2]"))
+    assert first == Entry(1, item[:MAX_ENTRY_BYTES], extra > 0)
+    assert second == Entry(1, b"2")
+
+
+@pytest.mark.parametrize("extra", [-1, 0, 1, 100_000])
+def test_a_long_object_is_cut(extra: int) -> None:
+    """A file that is one object is held to the same limit."""
+    data = b'"' + b"x" * (MAX_ENTRY_BYTES - 2 + extra) + b'"'
+    (entry,) = read_json_entries(BytesIO(data))
+    assert entry == Entry(1, data[:MAX_ENTRY_BYTES], extra > 0)
+
+
+@pytest.mark.parametrize("data", [b"[1]", b"1", b" [\n1]"])
+def test_a_byte_order_mark_is_no_part_of_the_first_entry(data: bytes) -> None:
+    """Files of programs that write a mark first are read like any other; within, it is a fault."""
+    assert list(read_json_entries(BytesIO(b"\xef\xbb\xbf" + data))) == list(
+        read_json_entries(BytesIO(data))
+    )
+    lines = read_lines(BytesIO(b"\xef\xbb\xbf1\n\xef\xbb\xbf2"))
+    assert [entry.data for entry in lines] == [b"1", b"\xef\xbb\xbf2"]
+
+
+@pytest.mark.parametrize(
+    ("data", "entries"),
+    [
+        (b"[1,\n2]", [Entry(100_001, b"1"), Entry(100_002, b"2")]),
+        (b'{"a":\n1}', [Entry(100_001, b'{"a":\n1}')]),
+    ],
+)
+def test_white_space_before_it_may_be_long(data: bytes, entries: list[Entry]) -> None:
+    """What a file holds does not depend on how far its beginning is read at once."""
+    assert list(read_json_entries(BytesIO(b" " * 100_000 + b"\n" * 100_000 + data))) == entries

@@ -1,0 +1,187 @@
+"""What was not delivered is written so that it can be fed back."""
+
+from __future__ import annotations
+
+import json
+from io import BytesIO
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from destinations.event import EventError, read_json
+from destinations.outcome import Outcome, Result
+from destinations.runner import Entry, Row, Undelivered, read_lines
+from destinations.runner.source import MAX_ENTRY_BYTES
+from destinations.runner.undelivered import unwrap
+from destinations.secrets import Masker
+
+
+def _written(*rows: tuple[Row, bytes], secret: str = "") -> bytes:
+    stream = BytesIO()
+    Undelivered(stream, Masker([secret])).record(rows)
+    return stream.getvalue()
+
+
+def _dead(line: int = 1, action: str | None = "count", **more: Any) -> Row:
+    return Row(line, action, Result(Outcome.DEAD, "given up", **more))
+
+
+@pytest.mark.parametrize(
+    ("result", "note"),
+    [
+        (
+            Result(Outcome.UNMAPPED, "no thing"),
+            {"outcome": "unmapped", "line": 3, "action": "count", "reason": "no thing"},
+        ),
+        (
+            Result.invalid("a; b", "BAD_REQUEST", ("a", "b")),
+            {
+                "outcome": "invalid",
+                "line": 3,
+                "action": "count",
+                "reason": "a; b",
+                "errors": ["a", "b"],
+                "code": "BAD_REQUEST",
+                "status": 400,
+            },
+        ),
+        (
+            Result(Outcome.DEAD, "key 12345678", "SELF_TIMEOUT", 408, attempts=3),
+            {
+                "outcome": "dead",
+                "line": 3,
+                "action": "count",
+                "reason": "key ***",
+                "code": "SELF_TIMEOUT",
+                "status": 408,
+                "attempts": 3,
+            },
+        ),
+        (
+            Result.invalid("x", "C", ("holds 12345678",)),
+            {
+                "outcome": "invalid",
+                "line": 3,
+                "action": "count",
+                "reason": "x",
+                "errors": ["holds ***"],
+                "code": "C",
+                "status": 400,
+            },
+        ),
+    ],
+)
+def test_a_line_says_why(result: Result, note: dict[str, Any]) -> None:
+    """Outcome, line, action and reasons stand before what was read; secrets are masked."""
+    line = _written((Row(3, "count", result), b'{"a": 1}'), secret="12345678")
+    assert json.loads(line) == {"undelivered": note, "rawEvent": {"a": 1}}
+    assert line.endswith(b"\n")
+
+
+@pytest.mark.parametrize("outcome", list(Outcome))
+def test_what_is_written(outcome: Outcome) -> None:
+    """Everything but what was delivered or is not meant to be."""
+    lines = _written((Row(1, None, Result(outcome)), b"{}"))
+    assert bool(lines) is (outcome not in {Outcome.DELIVERED, Outcome.FILTERED})
+
+
+def test_lines_are_counted_and_flushed() -> None:
+    """A crash after a record loses none of its lines."""
+
+    class Stream(BytesIO):
+        flushed = 0
+
+        def flush(self) -> None:
+            self.flushed = len(self.getvalue())
+
+    stream = Stream()
+    undelivered = Undelivered(stream, Masker())
+    undelivered.record([(_dead(), b"{}"), (Row(2, None, Result(Outcome.DELIVERED)), b"{}")])
+    undelivered.record([(_dead(), b"[")])
+    assert undelivered.count == 2
+    assert stream.flushed == len(stream.getvalue()) > 0
+
+
+@pytest.mark.parametrize(
+    ("data", "key", "value"),
+    [
+        (b'{"a":\n 1,\r\n"b": 1e2}', "rawEvent", {"a": 1, "b": 100.0}),
+        (b'{"a": 1,', "rawText", '{"a": 1,'),
+        (b'{"a": 1, "a": 2}', "rawText", '{"a": 1, "a": 2}'),
+        (b"1e999", "rawText", "1e999"),
+        ('"ž'.encode(), "rawText", '"ž'),
+        (b'"\xff"', "rawBase64", "Iv8i"),
+    ],
+)
+def test_the_form_of_what_was_read(data: bytes, key: str, value: object) -> None:
+    """JSON stands as itself on one line, other text as text, and other bytes as Base64."""
+    line = _written((_dead(), data))
+    assert line.count(b"\n") == 1
+    assert json.loads(line)[key] == value
+
+
+def test_huge_entries_are_cut() -> None:
+    """A line stays short enough to be fed back whole, and says that something is missing."""
+    for data in (b"\0" * 500_000, b"\xff" * 500_000, b'"' * 500_000):
+        (entry,) = read_lines(BytesIO(_written((_dead(), data))))
+        assert not entry.truncated
+        assert len(entry.data) < MAX_ENTRY_BYTES
+        assert json.loads(entry.data)["truncated"] is True
+        wrapped = unwrap(entry)
+        assert wrapped is not None
+        assert data.startswith(wrapped.data)
+        assert len(wrapped.data) >= 100_000
+
+
+EVENTS = st.dictionaries(
+    st.text(st.characters(codec="utf-8"), max_size=5),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(codec="utf-8"), max_size=9),
+    max_size=4,
+)
+
+
+@given(
+    data=st.binary(max_size=60) | EVENTS.map(lambda event: json.dumps(event, indent=1).encode()),
+    action=st.none() | st.sampled_from(["count", "save"]),
+    outcome=st.sampled_from([Outcome.DEAD, Outcome.UNKNOWN, Outcome.INVALID, Outcome.RETRYING]),
+)
+def test_round_trip(data: bytes, action: str | None, outcome: Outcome) -> None:
+    """Whatever was read comes back from its line, with its action and outcome."""
+    lines = _written((Row(1, action, Result(outcome)), data))
+    (entry,) = read_lines(BytesIO(lines))
+    wrapped = unwrap(entry)
+    assert wrapped is not None
+    assert (wrapped.action, wrapped.outcome) == (action, outcome.value)
+    try:
+        event = read_json(data)
+    except EventError:
+        assert wrapped.data == data
+    else:
+        assert read_json(wrapped.data) == event
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"type": "track", "undelivered": {}}',
+        b'{"undelivered":',
+        b'{"undelivered":1,"rawEvent":{}}',
+        b'{"undelivered":[],"rawEvent":{}}',
+        b'{"undelivered":{"outcome":"dead"}}',
+        b'{"undelivered":{"action":7},"rawEvent":{}}',
+        b'{"undelivered":{},"rawText":7}',
+        b'{"undelivered":{},"rawBase64":"?"}',
+        b'{"undelivered":{},"rawBase64":"\xc5\xbe"}',
+        b"{}",
+        b"",
+    ],
+)
+def test_what_is_no_line_of_such_a_file(line: bytes) -> None:
+    """It is an entry like any other: what is wrong with it will be said."""
+    assert unwrap(Entry(1, line)) is None

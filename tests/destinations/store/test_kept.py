@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from destinations.outcome import Outcome, Result
+from destinations.runner import Row
+from destinations.secrets import Masker
+from destinations.store import KeptEvents, Store
+
+Record = tuple[Row, bytes]
+KEPT = {Outcome.UNMAPPED, Outcome.UNKNOWN, Outcome.DEAD, Outcome.RETRYING}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """An empty store."""
+    opened = Store(tmp_path / "store.sqlite3")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def keep(store: Store) -> Callable[..., KeptEvents]:
+    """The kept events of a destination, at a time that goes on by a second with each entry."""
+    time = iter(range(1000, 2000))
+
+    def make(destination: str = "sample", version: str = "1.0.0") -> KeptEvents:
+        masker = Masker(["prv_secret"])
+        return KeptEvents(store, destination, version, masker, now=lambda: float(next(time)))
+
+    return make
+
+
+def _row(outcome: Outcome, message_id: str | None = "m1", **values: Any) -> Record:
+    action = values.pop("action", "track")
+    event: dict[str, Any] = {"type": "track", "userId": values.pop("user", "u")}
+    if message_id is not None:
+        event["messageId"] = message_id
+    result = Result(outcome, values.pop("reason", "why"), **values)
+    return Row(1, action, result), json.dumps(event).encode()
+
+
+def _outcomes(kept: KeptEvents) -> list[Outcome]:
+    return [entry.outcome for entry in kept.entries()]
+
+
+@pytest.mark.parametrize("outcome", list(Outcome))
+def test_what_is_kept(keep: Callable[..., KeptEvents], outcome: Outcome):
+    """Kept is what may still be delivered or must be settled; the rest is not."""
+    kept = keep()
+    kept.record([_row(outcome)])
+    assert _outcomes(kept) == ([outcome] if outcome in KEPT else [])
+    assert kept.count() == kept.count(outcome) == (outcome in KEPT)
+
+
+def test_all_that_is_known_is_kept(keep: Callable[..., KeptEvents]):
+    """An entry has the event as it was read, and what became of it; secrets are masked."""
+    kept = keep(version="1.2.3")
+    row, data = _row(
+        Outcome.DEAD, code="X", status=503, attempts=6, reason="the key prv_secret is busy"
+    )
+    kept.record([(row, data)])
+    (entry,) = kept.entries()
+    assert entry.raw_event == data
+    assert (entry.action, entry.outcome, entry.code) == ("track", Outcome.DEAD, "X")
+    assert (entry.attempts, entry.definition_version, entry.kept_at) == (6, "1.2.3", 1000.0)
+    assert entry.reason == "the key *** is busy"
+
+
+@pytest.mark.parametrize("message_id", ["m1", None], ids=["by messageId", "by content"])
+@pytest.mark.parametrize("settled", [Outcome.DELIVERED, Outcome.REJECTED, Outcome.INVALID])
+def test_what_is_settled_goes(
+    keep: Callable[..., KeptEvents], message_id: str | None, settled: Outcome
+):
+    """Delivered or refused for good, an event is not kept any longer."""
+    kept = keep()
+    kept.record([_row(Outcome.DEAD, message_id)])
+    kept.record([_row(settled, message_id)])
+    assert _outcomes(kept) == []
+
+
+def test_an_event_is_recognised_however_it_is_written(keep: Callable[..., KeptEvents]):
+    """An event without a messageId is itself again with other white space and order of keys."""
+    kept = keep()
+    row, _ = _row(Outcome.UNMAPPED)
+    kept.record([(row, b'{"type": "track",  "userId": "\\u00fc"}')])
+    delivered, _ = _row(Outcome.DELIVERED)
+    kept.record([(delivered, b'{"userId":"u","type":"track"}')])
+    assert kept.count() == 1
+    kept.record([(delivered, '{"userId":"ü","type":"track"}'.encode())])
+    assert kept.count() == 0
+
+
+def test_a_later_outcome_replaces_an_earlier_one(keep: Callable[..., KeptEvents]):
+    """An event has one entry: with its newest outcome, in the place where it was first kept."""
+    kept = keep()
+    kept.record([_row(Outcome.UNMAPPED, "m1"), _row(Outcome.UNMAPPED, "m2")])
+    later = keep(version="2.0.0")
+    later.record([_row(Outcome.UNKNOWN, "m1", attempts=1, code="SELF_TIMEOUT", reason="lost")])
+    first, second = later.entries()
+    assert (first.outcome, first.attempts, first.code) == (Outcome.UNKNOWN, 1, "SELF_TIMEOUT")
+    assert (first.reason, first.definition_version) == ("lost", "2.0.0")
+    assert (first.kept_at, second.kept_at) == (1000.0, 1001.0)
+    assert second.outcome is Outcome.UNMAPPED
+
+
+def test_actions_are_apart(keep: Callable[..., KeptEvents]):
+    """What one action settles is still kept for another."""
+    kept = keep()
+    kept.record([_row(Outcome.DEAD, action="one"), _row(Outcome.DEAD, action="two")])
+    kept.record([_row(Outcome.DELIVERED, action="one")])
+    assert [entry.action for entry in kept.entries()] == ["two"]
+
+
+def test_an_event_without_an_action(keep: Callable[..., KeptEvents]):
+    """What ends before any action settles nothing, and is kept without one where it is kept."""
+    kept = keep()
+    kept.record([_row(Outcome.DEAD)])
+    kept.record([_row(Outcome.FILTERED, action=None)])
+    assert _outcomes(kept) == [Outcome.DEAD]
+    kept.record([_row(Outcome.UNKNOWN, "m2", action=None)])
+    assert [entry.action for entry in kept.entries(Outcome.UNKNOWN)] == [None]
+
+
+def test_destinations_are_apart(keep: Callable[..., KeptEvents]):
+    """One store serves several destinations, and each sees its own events."""
+    one, two = keep("one"), keep("two")
+    one.record([_row(Outcome.DEAD)])
+    two.record([_row(Outcome.DEAD), _row(Outcome.DELIVERED, "m2")])
+    two.record([_row(Outcome.DELIVERED)])
+    assert (one.count(), two.count()) == (1, 0)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_equal_events_in_one_call_the_kept_one_stays(
+    keep: Callable[..., KeptEvents], order: int
+):
+    """Two events alike, one delivered and one not: nothing is let go that was not delivered."""
+    kept = keep()
+    kept.record([_row(Outcome.DEAD, None), _row(Outcome.DELIVERED, None)][::order])
+    assert _outcomes(kept) == [Outcome.DEAD]
+
+
+def test_many_entries_come_in_the_order_they_were_kept(keep: Callable[..., KeptEvents]):
+    """All entries come, page after page, also while some are settled in between."""
+    kept = keep()
+    numbers = range(900)
+    kept.record([_row(Outcome.UNMAPPED, f"m{number}") for number in numbers])
+    seen = []
+    for entry in kept.entries():
+        seen.append(json.loads(entry.raw_event)["messageId"])
+        kept.record([(Row(1, "track", Result(Outcome.DELIVERED)), entry.raw_event)])
+    assert seen == [f"m{number}" for number in numbers]
+    assert kept.count() == 0
+
+
+def test_what_is_no_json_is_kept_as_it_is(keep: Callable[..., KeptEvents]):
+    """Bytes of any kind are kept unchanged, one entry for each content."""
+    kept = keep()
+    for data in (b"\xff\x00", b"\xff\x00", b"[]", b"x" * 50_000):
+        kept.record([(Row(1, None, Result(Outcome.RETRYING, "stopped")), data)])
+    assert [entry.raw_event for entry in kept.entries()] == [b"\xff\x00", b"[]", b"x" * 50_000]

@@ -1,0 +1,31 @@
+"""The machine's clock."""
+
+from __future__ import annotations
+
+import threading
+
+from destinations.clock import SystemClock
+
+
+def test_time_does_not_go_back() -> None:
+    """A later look is never earlier."""
+    clock = SystemClock()
+    times = [clock.monotonic() for _ in range(100)]
+    assert times == sorted(times)
+
+
+def test_a_wait_ends_by_itself() -> None:
+    """After the seconds it says that nobody stopped it."""
+    assert SystemClock().wait(0.001, threading.Event()) is False
+
+
+def test_a_stop_ends_a_wait_at_once() -> None:
+    """A wait of an hour is over as soon as the stop is set, and says so."""
+    stop = threading.Event()
+    stop.set()
+    assert SystemClock().wait(3600, stop) is True
+    stop.clear()
+    timer = threading.Timer(0.01, stop.set)
+    timer.start()
+    assert SystemClock().wait(3600, stop) is True
+    timer.join()

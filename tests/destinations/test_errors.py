@@ -1,0 +1,100 @@
+"""Errors tell what went wrong, where, and by which code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from destinations import errors
+from destinations.errors import (
+    APIError,
+    DefinitionError,
+    DestinationsError,
+    Fault,
+    IntegrationError,
+    InvalidAuthenticationError,
+    MappingError,
+    PayloadValidationError,
+    ResolveError,
+    RetryableError,
+    SelfTimeoutError,
+    SettingsError,
+    error_code,
+)
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (400, "BAD_REQUEST"),
+        (404, "NOT_FOUND"),
+        (429, "TOO_MANY_REQUESTS"),
+        (500, "INTERNAL_SERVER_ERROR"),
+        (503, "SERVICE_UNAVAILABLE"),
+        (599, "UNKNOWN_ERROR"),
+        (0, "UNKNOWN_ERROR"),
+    ],
+)
+def test_codes_of_statuses(status: int, code: str) -> None:
+    """A status has the name that HTTP gives it, in Segment's capitals."""
+    assert error_code(status) == code
+    assert APIError("no", status).code == code
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "status"),
+    [
+        (PayloadValidationError("no"), "PAYLOAD_VALIDATION_FAILED", 400),
+        (InvalidAuthenticationError("no"), "INVALID_AUTHENTICATION", 401),
+        (APIError("no", 409), "CONFLICT", 409),
+        (RetryableError("no"), "RETRYABLE_ERROR", 500),
+        (RetryableError("no", 503), "RETRYABLE_ERROR", 503),
+        (SelfTimeoutError("no"), "SELF_TIMEOUT", 408),
+        (IntegrationError("no", "CODE", 418), "CODE", 418),
+    ],
+)
+def test_failures_of_a_delivery(error: IntegrationError, code: str, status: int) -> None:
+    """Each class has its code and status, and all are caught as one."""
+    assert isinstance(error, IntegrationError)
+    assert (error.message, error.code, error.status) == ("no", code, status)
+    assert str(error) == "no"
+
+
+@pytest.mark.parametrize(
+    ("fault", "text"),
+    [
+        (Fault("is wrong"), "is wrong"),
+        (Fault("is wrong", "/a/0"), "/a/0: is wrong"),
+        (Fault("is wrong", "/a", "x.yaml"), "x.yaml: /a: is wrong"),
+        (Fault("is wrong", "/a", "x.yaml", 7), "x.yaml:7: /a: is wrong"),
+        (Fault("is wrong", "", "x.yaml", 1), "x.yaml:1: is wrong"),
+    ],
+)
+def test_a_fault_names_its_place(fault: Fault, text: str) -> None:
+    """File, line and path stand before the message, as far as they are known."""
+    assert str(fault) == text
+
+
+@pytest.mark.parametrize("kind", [DefinitionError, MappingError, SettingsError])
+def test_all_faults_are_told(kind: Any) -> None:
+    """An error of a document holds each fault, and shows one a line."""
+    error = kind(iter([Fault("one", "/a"), Fault("two", "/b")]))
+    assert [fault.message for fault in error.faults] == ["one", "two"]
+    assert str(error) == "/a: one\n/b: two"
+    assert isinstance(error, DefinitionError)
+
+
+@pytest.mark.parametrize(("path", "text"), [("/a/b", "/a/b: no"), ("", "/: no")])
+def test_a_failed_directive_names_its_place(path: str, text: str) -> None:
+    """The place of a directive stands before the message, a slash for the whole mapping."""
+    error = ResolveError(path, "no")
+    assert (str(error), error.path, error.message) == (text, path, "no")
+
+
+def test_every_error_has_one_root() -> None:
+    """Whoever catches the root catches all that is raised on purpose."""
+    found = [getattr(errors, name) for name in errors.__all__]
+    classes = [one for one in found if isinstance(one, type) and issubclass(one, Exception)]
+    assert len(classes) == len(found) - 2  # Fault and error_code are none
+    assert all(issubclass(one, DestinationsError) for one in classes)

@@ -1,0 +1,139 @@
+"""Imports go one way: from those below to those above in the table of docs/architecture.md."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+PACKAGES = ("destinations", "kana_destination")
+MAX_LINES = 320
+
+# Modules that import nothing of the framework, and that everybody may import.
+LEAVES = {"errors", "clock", "_version", "entry_points"}
+
+
+def _modules() -> dict[str, Path]:
+    """Every module of both packages, by its dotted name."""
+    found = {}
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+MODULES = _modules()
+
+
+def _imports(name: str, *, inside_functions: bool) -> Iterator[tuple[str, int]]:
+    """The modules of both packages that a module imports, with the line."""
+    path = MODULES[name]
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    nodes = ast.walk(tree) if inside_functions else _at_module_level(tree)
+    for node in nodes:
+        targets: list[str] = []
+        if isinstance(node, ast.Import):
+            targets = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                around = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*around, *([node.module] if node.module else [])])
+            targets = [
+                whole if (whole := f"{base}.{alias.name}") in MODULES else base
+                for alias in node.names
+            ]
+        for target in targets:
+            if target in MODULES:
+                yield target, node.lineno
+
+
+def _at_module_level(tree: ast.AST) -> Iterator[ast.AST]:
+    """The nodes that run when a module is loaded."""
+    for node in ast.iter_child_nodes(tree):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield node
+            yield from _at_module_level(node)
+
+
+def _order() -> list[str]:
+    """The framework's modules and packages in the order of the table, the leaves left out."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    section = text.partition("## Modules")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`.*?`) \|", section, flags=re.MULTILINE)
+    names = [name for row in rows for name in re.findall(r"`([a-z_]+)`", row)]
+    return [name for name in names if name not in LEAVES]
+
+
+ORDER = _order()
+
+
+def _top(module: str) -> str:
+    """The package or module right below ``destinations``."""
+    return module.split(".")[1] if "." in module else ""
+
+
+def test_the_table_names_every_module() -> None:
+    """Each module and package of the framework stands in the table, once."""
+    found = {_top(name) for name in MODULES if name.startswith("destinations.")}
+    found -= LEAVES | {"__main__"}
+    assert sorted(ORDER) == sorted(found)
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("destinations.")])
+def test_imports_go_one_way(module: str) -> None:
+    """A module imports from those above it, within functions as well."""
+    own = _top(module)
+    if own == "__main__":
+        return
+    for target, line in _imports(module, inside_functions=True):
+        other = _top(target)
+        if other in LEAVES or other == own:
+            continue
+        assert own not in LEAVES, f"{module}:{line} is a leaf, but imports {target}"
+        assert other, f"{module}:{line} imports the package as a whole: name the module"
+        assert ORDER.index(other) < ORDER.index(own), f"{module}:{line} imports {target}"
+
+
+def test_the_framework_knows_no_partner() -> None:
+    """`destinations` imports nothing of the plugin, and the plugin only what it needs of it."""
+    for module in MODULES:
+        if module.startswith("destinations"):
+            targets = {target for target, _ in _imports(module, inside_functions=True)}
+            assert not [target for target in targets if target.startswith("kana_destination")]
+            assert "kana_destination" not in MODULES[module].read_text(encoding="utf-8")
+
+
+def test_there_are_no_cycles() -> None:
+    """No module needs itself to be loaded, by whatever way round."""
+    graph = {
+        name: {target for target, _ in _imports(name, inside_functions=False)} - {name}
+        for name in MODULES
+    }
+    while free := {name for name, targets in graph.items() if not targets & graph.keys()}:
+        graph = {name: targets for name, targets in graph.items() if name not in free}
+    assert graph == {}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_modules_are_small(module: str) -> None:
+    """A module that outgrows this is split by what it does."""
+    lines = MODULES[module].read_text(encoding="utf-8").count("\n")
+    assert lines <= MAX_LINES, f"{module} has {lines} lines"
+
+
+def test_local_imports_say_why() -> None:
+    """An import within a function defers a slow library, and its line says so."""
+    for module, path in MODULES.items():
+        lines = path.read_text(encoding="utf-8").splitlines()
+        for node in ast.walk(ast.parse("\n".join(lines))):
+            if isinstance(node, ast.FunctionDef):
+                for inner in ast.walk(node):
+                    if isinstance(inner, ast.Import | ast.ImportFrom):
+                        assert "PLC0415" in lines[inner.lineno - 1], f"{module}:{inner.lineno}"

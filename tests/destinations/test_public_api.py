@@ -1,0 +1,95 @@
+"""What `destinations` offers: the names in its stub, each of them documented."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import destinations
+
+STUB = Path(destinations.__file__ or "").with_suffix(".pyi")
+
+
+def _imported() -> dict[str, str]:
+    """The names that the stub imports, and the module that each comes from."""
+    found = {}
+    for node in ast.parse(STUB.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom):
+            found |= {
+                alias.asname or alias.name: "destinations." + (node.module or "")
+                for alias in node.names
+            }
+    return found
+
+
+def _listed() -> list[str]:
+    """The stub's own ``__all__``."""
+    for node in ast.parse(STUB.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign):
+            names: list[str] = ast.literal_eval(node.value)
+            return names
+    raise AssertionError("the stub has no __all__")
+
+
+def test_all_is_what_the_stub_imports() -> None:
+    """Type checkers and the program see the same names, sorted, each once."""
+    assert set(destinations.__all__) == set(_imported()) == set(_listed())
+    assert _listed() == sorted(_listed())
+    assert len(set(_listed())) == len(_listed())
+
+
+@pytest.mark.parametrize("name", _listed())
+def test_a_public_name_is_there_and_documented(name: str) -> None:
+    """Each name leads to the object of the module that the stub names, and says what it is."""
+    value = getattr(destinations, name)
+    assert value is getattr(importlib.import_module(_imported()[name]), name)
+    assert name in dir(destinations)
+    if name != "__version__":
+        assert not isinstance(value, ModuleType)
+        if inspect.isclass(value) or inspect.isfunction(value):
+            assert inspect.getdoc(value)
+
+
+def test_a_name_that_is_not_there() -> None:
+    """A misspelt name is an error like that of any module."""
+    with pytest.raises(AttributeError, match="compile_fqll"):
+        _ = destinations.compile_fqll  # type: ignore[attr-defined]
+
+
+def _packages() -> list[str]:
+    root = Path(destinations.__file__ or "").parent
+    return sorted(
+        ".".join(("destinations", *path.parent.relative_to(root).parts))
+        for path in root.rglob("__init__.py")
+        if path.parent != root
+    )
+
+
+@pytest.mark.parametrize("package", _packages())
+def test_a_package_lists_what_it_offers(package: str) -> None:
+    """``__all__`` of each package is sorted and true, and the package says what it is for."""
+    module = importlib.import_module(package)
+    assert module.__doc__
+    names = module.__all__
+    assert len(set(names)) == len(names)
+    assert [name for name in names if not hasattr(module, name)] == []
+
+
+def test_importing_the_package_is_cheap() -> None:
+    """Slow libraries are loaded when they are used, so that ``--help`` is quick."""
+    code = (
+        "import sys, destinations, destinations.cli.group\n"
+        "slow = {'requests', 'jsonschema', 'graphql', 'rich', 'yaml', 'liquid'}\n"
+        "print(sorted(slow & sys.modules.keys()))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert result.stdout.strip() == "[]"

@@ -1,0 +1,78 @@
+"""Docs are true: generated pages are up to date, links lead somewhere, tests say what must hold."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+TESTS = sorted(path for path in (ROOT / "tests").rglob("*.py") if "fixtures" not in path.parts)
+
+
+def _name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("path", TESTS, ids=_name)
+def test_every_test_says_what_must_hold(path: Path) -> None:
+    """Each test and each fixture has a docstring, and so has each module."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree), f"{_name(path)} has no docstring"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and (
+            node.name.startswith("test_")
+            or any(
+                "fixture" in ast.unparse(decorator) and "autouse" not in ast.unparse(decorator)
+                for decorator in node.decorator_list
+            )
+        ):
+            assert ast.get_docstring(node), f"{_name(path)}:{node.lineno} {node.name}"
+
+
+def test_generated_pages_are_up_to_date() -> None:
+    """What is made from data says what the data says."""
+    result = subprocess.run(
+        [sys.executable, ROOT / "docs" / "generate.py", "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def _anchor(heading: str) -> str:
+    """The anchor that a heading has where the pages are shown."""
+    text = re.sub(r"[^\w\- ]", "", heading.strip().lower())
+    return text.replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every relative link is to a file or folder that is there, and to a heading in it."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        found = (page.parent / path).resolve() if path else page
+        assert found.exists(), f"{_name(page)} links to {target}"
+        assert found.is_relative_to(ROOT)
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", found.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in map(_anchor, headings), f"{_name(page)} links to {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_pages_are_well_formed(page: Path) -> None:
+    """Code blocks are closed, and there is one title."""
+    text = page.read_text(encoding="utf-8")
+    assert text.count("```") % 2 == 0
+    outside = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    assert len(re.findall(r"^# ", outside, re.MULTILINE)) == 1
