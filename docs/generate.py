@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from kana_behaviour import kana_behaviour
+
 ROOT = Path(__file__).resolve().parent.parent
 _INTRODUCTION = (
     "A destination is a folder with `destination.yaml` and one file for each action, named after "
@@ -82,7 +84,10 @@ def _type(root: Mapping[str, Any], spec: Mapping[str, Any]) -> str:
     return str(spec.get("type", "any"))
 
 
-PAGES: Mapping[str, Callable[[], str]] = {"docs/definition-reference.md": definition_reference}
+PAGES: Mapping[str, Callable[[], str]] = {
+    "docs/definition-reference.md": definition_reference,
+    "docs/kana-behaviour.md": kana_behaviour,
+}
 
 
 def main(arguments: list[str]) -> int:

@@ -85,13 +85,12 @@ def test_a_directive_that_fails(bind: Bind) -> None:
 
     def change(documents: dict[str, Any]) -> None:
         fields = documents["count"]["fields"]["properties"]
-        whole, separator = {"@path": "$.properties"}, {"@path": "$.properties.by"}
-        fields["thing"]["default"] = {"@flatten": {"value": whole, "separator": separator}}
+        fields["thing"]["default"] = {"@path": {"@path": "$.properties.by"}}
 
     result = _subscription(bind(change), "Counts").payload(_track(thing="t", by=1))
     assert isinstance(result, Result)
     assert (result.outcome, result.code) == (Outcome.INVALID, "PAYLOAD_VALIDATION_FAILED")
-    assert result.reason.startswith("the mapping failed: /thing/@flatten")
+    assert result.reason.startswith("the mapping failed: /thing")
 
 
 def test_the_batch_size(bind: Bind) -> None:

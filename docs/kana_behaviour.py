@@ -1,0 +1,89 @@
+"""Makes docs/kana-behaviour.md from the tables that the code runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import jinja2
+
+from destinations.definition import DestinationDefinition, load_definition
+from destinations.delivery import outcome_of
+from destinations.plugins import find_folder
+from destinations.request import compile_request
+from kana_destination.boxes import BOXES
+from kana_destination.cases import Case, cases
+
+__all__ = ["kana_behaviour"]
+
+_SAME = "user 1 is updated: the fields"
+_THEN = {
+    "create": "user 1 is created with all fields",
+    "update": "user 1 is updated: the email and the other fields",
+    "merge": "merged: user 1 keeps its id, and has email x and the Stripe user's billingId",
+    "rename": "the Stripe user's id is overwritten with 1",
+}
+
+
+def kana_behaviour() -> str:
+    """The page."""
+    definition = load_definition(find_folder("kana"))
+    template = (Path(__file__).parent / "kana-behaviour.md.j2").read_text(encoding="utf-8")
+    boxes = ["| box | users |", "|---|---|", *(f"| `{name}` | {BOXES[name]} |" for name in BOXES)]
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
+    return environment.from_string(template).render(
+        description=definition.description,
+        cases="\n".join(_case_table()),
+        fields="\n".join(_fields(definition)),
+        errors="\n".join(_errors(definition)),
+        boxes="\n".join(boxes),
+    )
+
+
+def _case_table() -> Iterator[str]:
+    yield "| # | user 1 | Stripe user with email x | others with email x | outcome | flagged |"
+    yield "|---|---|---|---|---|---|"
+    for case in sorted(cases().values(), key=_order):
+        number = "" if case.number is None else str(case.number)
+        user = case.user.replace("same email", "email x")
+        yes = ["yes" if value else "no" for value in (case.stripe, case.others)]
+        flagged = "yes" if case.flagged else ""
+        then = _SAME if case.user == "same email" else _THEN[case.then]
+        yield f"| {number} | {user} | {yes[0]} | {yes[1]} | {then} | {flagged} |"
+
+
+def _order(case: Case) -> int:
+    """The guide's cases first, by number."""
+    return case.number if case.number is not None else 99
+
+
+def _fields(definition: DestinationDefinition) -> Iterator[str]:
+    yield "| action | field | required | meaning |\n|---|---|---|---|"
+    for action in definition.actions.values():
+        for key, spec in action.fields["properties"].items():
+            required = "yes" if key in action.fields["required"] else ""
+            yield f"| {action.title} | `{key}` | {required} | {spec['description']} |"
+
+
+def _errors(definition: DestinationDefinition) -> Iterator[str]:
+    """What each documented error means for a usage event and for any other request."""
+    yield "| error | class | recording usage | other requests |\n|---|---|---|---|"
+    compiled = {
+        name: compile_request(request, definition.transport, definition.error_rules)
+        for name, request in definition.requests.items()
+    }
+    own = definition.requests["recordUsage"].error_rules
+    for rule in definition.error_rules:
+        first = next((mine for mine in own if mine.when == rule.when), rule)
+        ends = []
+        for name, found in (("recordUsage", first), ("findUser", rule)):
+            outcome = outcome_of(
+                compiled[name],
+                error_class=found.error_class,
+                retryable=found.retryable,
+                nothing_applied=found.nothing_applied,
+            )
+            again = "tried again, then " if found.retryable and outcome != "unknown" else ""
+            stops = found.error_class == "authentication"
+            ends.append("stops the run" if stops else f"{again}`{outcome}`")
+        yield f"| {rule.when} | {rule.error_class} | {ends[0]} | {ends[1]} |"
