@@ -50,7 +50,10 @@ class Account:
             recorders=recorders,
             memories=memories,
         )
-        return run.execute(entries)
+        try:
+            return run.execute(entries)
+        finally:
+            self.kept.flush()
 
     def courier(self) -> Courier:
         """For requests outside of any event."""

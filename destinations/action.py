@@ -97,7 +97,11 @@ class Subscription:
         is_object = isinstance(mapped, dict)
         if is_object and self._unmapped and self._unmapped.missing not in checked.payload:
             mapper = self.action.mapper
-            found = mapper(event, checked.payload) if mapper is not None else None
+            try:
+                found = mapper(event, checked.payload) if mapper is not None else None
+            except Exception as error:  # noqa: BLE001 - a fault of one plugin must fail its event only
+                reason = f"the mapper {self._unmapped.mapper!r} failed: {type(error).__name__}: "
+                return Result(Outcome.DEAD, f"{reason}{error}", "UNKNOWN_ERROR", 500)
             if found is None:
                 return Result(Outcome.UNMAPPED, self._unmapped.reason)
             checked = self.schema.check({**mapped, **found})

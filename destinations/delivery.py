@@ -121,6 +121,9 @@ class Courier:
             name = action.definition.perform.generator
             reason = self._mask(f"the generator {name!r} failed: {type(error).__name__}: {error}")
             result = Result(outcome, reason, "UNKNOWN_ERROR", 500)
+        if result.outcome is not Outcome.DELIVERED and any(map(_was_applied_once, made)):
+            # Sent again, the event would make that request a second time.
+            result = replace(result, outcome=Outcome.UNKNOWN)
         return replace(result, attempts=sum(item.attempts for _, item in made))
 
     def _drive(
@@ -175,6 +178,12 @@ class Courier:
         if outcome is Outcome.DEAD and item.interrupted:
             outcome = Outcome.RETRYING
         return Result.of_error(outcome, verdict.error(), attempts=item.attempts)
+
+
+def _was_applied_once(made: tuple[CompiledRequest, Item]) -> bool:
+    """Whether a request that must not be repeated has been carried out."""
+    request, item = made
+    return isinstance(item.verdict, Answer) and not request.definition.idempotent
 
 
 def outcome_of(

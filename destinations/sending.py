@@ -17,7 +17,7 @@ from destinations.definition import RetryPolicy
 from destinations.errors import ResolveError
 from destinations.request import Answer, CompiledRequest, Context, Failure, HttpRequest
 from destinations.retry import Outage, next_delay
-from destinations.transport import Transport, TransportError
+from destinations.transport import Transport, TransportError, UnsendableError
 
 __all__ = ["Item", "Sender"]
 
@@ -121,11 +121,11 @@ class Sender:
         """One HTTP request; leaves every item with a verdict."""
         try:
             message = request.prepare([item.parts for item in items], items[0].context)
-        except ResolveError as error:
+            verdicts = self._exchange(request, message, len(items))
+        except (ResolveError, UnsendableError) as error:
             for item in items:
                 item.verdict = _unsendable(request, error)
             return
-        verdicts = self._exchange(request, message, len(items))
         for item, verdict in zip(items, verdicts, strict=True):
             item.attempts += 1
             item.verdict = verdict
@@ -138,13 +138,17 @@ class Sender:
     def _exchange(
         self, request: CompiledRequest, message: HttpRequest, count: int
     ) -> list[Answer | Failure]:
-        with self._lock:
-            self.requests_sent += 1
         try:
             response = self._transport.send(message)
+        except UnsendableError:
+            raise
         except TransportError as error:
-            return [_lost(error)] * count
-        return request.read(response, count)
+            verdicts: list[Answer | Failure] = [_lost(error)] * count
+        else:
+            verdicts = request.read(response, count)
+        with self._lock:
+            self.requests_sent += 1
+        return verdicts
 
 
 def _retry_after(items: Sequence[Item]) -> float | None:
@@ -191,6 +195,6 @@ def _lost(error: TransportError) -> Failure:
     )
 
 
-def _unsendable(request: CompiledRequest, error: ResolveError) -> Failure:
+def _unsendable(request: CompiledRequest, error: ResolveError | UnsendableError) -> Failure:
     message = f"the request {request.definition.name} cannot be made: {error}"
     return Failure(message, "invalid", 400, retryable=False, nothing_applied=True)

@@ -14,14 +14,14 @@ from typing import Final, Protocol
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 
 from destinations._version import __version__
+from destinations.deadline import Deadline, WatchedAdapter
 from destinations.definition import Timeouts
 from destinations.errors import DestinationsError
 from destinations.request import HttpRequest, HttpResponse
 
-__all__ = ["HttpTransport", "Transport", "TransportError"]
+__all__ = ["HttpTransport", "Transport", "TransportError", "UnsendableError"]
 
 _USER_AGENT: Final = f"kana-destination/{__version__} (python-requests)"
 
@@ -43,11 +43,18 @@ class TransportError(DestinationsError):
         super().__init__(message)
 
 
+class UnsendableError(TransportError):
+    """No HTTP request can be made of this one: nothing was sent, and nothing ever will be."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, sent=False)
+
+
 class Transport(Protocol):
     """Anything that takes an HTTP request to the partner and brings the response back."""
 
     def send(self, request: HttpRequest) -> HttpResponse:
-        """The response; raises `TransportError` if there is none."""
+        """The response; raises `TransportError` if there is none, `UnsendableError` as its kind."""
         ...
 
     def close(self) -> None:
@@ -86,6 +93,23 @@ class HttpTransport:
 
     def send(self, request: HttpRequest) -> HttpResponse:
         """Sends one request and reads the whole answer within the total time-out."""
+        with Deadline(self._timeouts.total) as deadline:
+            try:
+                response = self._exchange(request)
+            except TransportError:
+                if deadline.expired:
+                    raise self._too_long() from None
+                raise
+        # A connection that is cut off looks like the end of an answer without a length.
+        if deadline.expired:
+            raise self._too_long()
+        return response
+
+    def _too_long(self) -> TransportError:
+        message = f"the answer took longer than {self._timeouts.total:g} s"
+        return TransportError(message, sent=True, timeout=True)
+
+    def _exchange(self, request: HttpRequest) -> HttpResponse:
         deadline = self._monotonic() + self._timeouts.total
         session = self._session()
         try:
@@ -106,7 +130,7 @@ class HttpTransport:
             raise _transport_error(error) from None
         except (urllib3.exceptions.LocationValueError, UnicodeError) as error:
             # An address or header that cannot be written: found before anything is sent.
-            raise TransportError(_unsendable(error), sent=False) from None
+            raise UnsendableError(_unsendable(error)) from None
         except urllib3.exceptions.HTTPError as error:
             if isinstance(error, urllib3.exceptions.TimeoutError):
                 message = "the answer stopped coming: timed out"
@@ -136,7 +160,7 @@ class HttpTransport:
         session.headers["User-Agent"] = _USER_AGENT
         # The credentials are the definition's to set; those of a ~/.netrc must not replace them.
         session.auth = _no_auth
-        adapter = HTTPAdapter(pool_connections=4, pool_maxsize=4, max_retries=0)
+        adapter = WatchedAdapter(pool_connections=4, pool_maxsize=4, max_retries=0)
         session.mount("http://", adapter)
         session.mount("https://", adapter)
         with self._lock:
@@ -155,10 +179,7 @@ class HttpTransport:
             if size > _MAX_BODY:
                 raise TransportError(f"the answer is longer than {_MAX_BODY:,} bytes", sent=True)
             if self._monotonic() > deadline:
-                seconds = self._timeouts.total
-                raise TransportError(
-                    f"the answer took longer than {seconds:g} s", sent=True, timeout=True
-                )
+                raise self._too_long()
             pieces.append(piece)
         if not size and _may_lack_headers(response):
             raise TransportError("the answer was cut off", sent=True)
@@ -197,7 +218,7 @@ def _transport_error(error: requests.RequestException) -> TransportError:
             return TransportError(f"no connection: {_cause(reason)}", sent=False)
         return TransportError(_lost(error), sent=True)
     if isinstance(error, ValueError):  # an address or header that requests refuses to send
-        return TransportError(_unsendable(error), sent=False)
+        return UnsendableError(_unsendable(error))
     return TransportError(_lost(error), sent=True)
 
 

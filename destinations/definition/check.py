@@ -35,6 +35,8 @@ def check_destination(document: Document, actions: Mapping[str, Document]) -> It
         for index, refusal in enumerate(request.get("refusals", ())):
             place = pointer("requests", name, "refusals", index, "when")
             yield from _schema(document, place, refusal["when"])
+        yield from _conditions(document, pointer("requests", name), request)
+    yield from _conditions(document, "", data)
     yield from _authentication(document)
     for index, preset in enumerate(data.get("presets", ())):
         if preset["partnerAction"] not in actions:
@@ -131,6 +133,14 @@ def _authentication(document: Document) -> Iterator[Fault]:
         yield document.fault(
             "/authentication/test", f"there is no request {authentication['test']!r}"
         )
+
+
+def _conditions(document: Document, place: str, data: Mapping[str, Any]) -> Iterator[Fault]:
+    """The faults in what errors are told by: the schemas of their bodies."""
+    for kind in ("answers", "errorRules"):
+        for index, rule in enumerate(data.get(kind, ())):
+            body = place + pointer(kind, index, "when", "body")
+            yield from _schema(document, body, rule["when"].get("body"))
 
 
 def _fql(document: Document, place: str, text: str) -> Iterator[Fault]:

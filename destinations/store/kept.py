@@ -19,6 +19,21 @@ __all__ = ["Kept", "KeptEvents"]
 
 _KEPT: Final = frozenset({Outcome.UNMAPPED, Outcome.UNKNOWN, Outcome.DEAD, Outcome.RETRYING})
 
+_BUFFERED: Final = 500
+
+_KEEP: Final = """
+    INSERT INTO kept_events (account, definition_version, event_key, action,
+        outcome, code, reason, attempts, raw_event, kept_at)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (account, event_key, action) DO UPDATE SET
+        definition_version = excluded.definition_version, outcome = excluded.outcome,
+        code = excluded.code, reason = excluded.reason, attempts = excluded.attempts
+"""
+_LET_GO: Final = """
+    DELETE FROM kept_events
+    WHERE account = ? AND event_key = ? AND action = ? AND id <= ? AND outcome <> 'delivered'
+"""
+
 _SENDING: Final = "was being sent when its run ended; it may have been applied"
 _MAPPED: Final = "a duplicate: a rule mapped it after it had been kept as unmapped"
 _UNSETTLED: Final = "may have been applied in an earlier run; not sent again until that is settled"
@@ -61,44 +76,48 @@ class KeptEvents:
         self._version = definition_version
         self._masker = masker
         self._now = now
-        self._was_empty = not self.count()
+        row = store.one("SELECT max(id) FROM kept_events WHERE account = ?", (account,))
+        # Entries up to here are of earlier runs.
+        self._earlier = int(row[0] or 0) if row else 0
+        self._buffer: list[tuple[Row, bytes]] = []
 
     def record(self, rows: Sequence[tuple[Row, bytes]]) -> None:
-        """Keeps what is to be kept of ``rows``, and lets go what has been settled; durable."""
-        kept = [(row, data) for row, data in rows if row.result.outcome in _KEPT]
-        # An event of this run has no entry of an earlier one if there were none at its start.
-        settled = [] if self._was_empty else [(row, data) for row, data in rows if row.action]
-        if not kept and not settled:
+        """Keeps what is to be kept of ``rows``, and lets go what has been settled.
+
+        Written a few hundred at a time, at once where an event may have been applied; `flush`
+        writes the rest.
+        """
+        for row, data in rows:
+            outcome = row.result.outcome
+            # Only what earlier runs kept can be let go: within one, each event comes once.
+            settles = self._earlier and row.action and outcome is not Outcome.FILTERED
+            if outcome in _KEPT or settles:
+                self._buffer.append((row, data))
+        unknown = any(row.result.outcome is Outcome.UNKNOWN for row, _ in rows)
+        if unknown or len(self._buffer) >= _BUFFERED:
+            self.flush()
+
+    def flush(self) -> None:
+        """Writes what was recorded; durable when this returns."""
+        if not self._buffer:
             return
+        rows, self._buffer = self._buffer, []
         with self._store.transaction() as connection:
-            connection.executemany(
-                "DELETE FROM kept_events WHERE account = ? AND event_key = ? AND action = ?"
-                " AND outcome <> 'delivered'",
-                [
-                    (self._account, _key(data), row.action)
-                    for row, data in settled
-                    if row.result.outcome not in _KEPT | {Outcome.FILTERED}
-                ],
-            )
-            connection.executemany(
-                """
-                INSERT INTO kept_events (account, definition_version, event_key, action,
-                    outcome, code, reason, attempts, raw_event, kept_at)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-                ON CONFLICT (account, event_key, action) DO UPDATE SET
-                    definition_version = excluded.definition_version, outcome = excluded.outcome,
-                    code = excluded.code, reason = excluded.reason, attempts = excluded.attempts
-                """,
-                [self._values(row, data) for row, data in kept],
-            )
+            for row, data in rows:
+                if row.result.outcome in _KEPT:
+                    connection.execute(_KEEP, self._values(row, data))
+                else:
+                    values = (self._account, _key(data), row.action, self._earlier)
+                    connection.execute(_LET_GO, values)
 
     def earlier(self, data: bytes, action: str) -> Result | None:
         """Why an event that comes again is not sent; None if it may be."""
-        if self._was_empty:
+        if not self._earlier:
             return None
         row = self._store.one(
-            "SELECT outcome FROM kept_events WHERE account = ? AND event_key = ? AND action = ?",
-            (self._account, _key(data), action),
+            "SELECT outcome FROM kept_events WHERE account = ? AND event_key = ? AND action = ?"
+            " AND id <= ?",
+            (self._account, _key(data), action, self._earlier),
         )
         if row is None:
             return None
@@ -149,6 +168,7 @@ class KeptEvents:
 
     def count(self, outcome: Outcome | None = None) -> int:
         """How many entries there are, of one outcome or of all."""
+        self.flush()
         row = self._store.one(
             "SELECT count(*) FROM kept_events WHERE account = ?1 AND (?2 IS NULL OR outcome = ?2)",
             (self._account, outcome),
@@ -157,6 +177,7 @@ class KeptEvents:
 
     def entries(self, outcome: Outcome | None = None) -> Iterator[Kept]:
         """The entries in the order in which they were first kept, a few at a time."""
+        self.flush()
         last = 0
         while True:
             rows = self._store.all(

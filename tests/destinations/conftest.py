@@ -229,7 +229,9 @@ def _sync(payload: dict[str, Any]) -> Any:
         raise ZeroDivisionError(f"with {API_KEY}")
     yield Call("create", payload)
     if payload["id"] == "faulty later":
-        raise ZeroDivisionError("after a request that is not idempotent")
+        raise ZeroDivisionError("too late")
+    if payload["id"] == "checked":
+        yield Call("find", payload)
     return Done("created")
 
 

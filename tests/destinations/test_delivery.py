@@ -13,6 +13,7 @@ from destinations.delivery import Courier
 from destinations.destination import Delivery, Destination
 from destinations.outcome import Outcome, Result
 from destinations.request import HttpRequest, HttpResponse
+from destinations.transport import UnsendableError
 
 Bind = Callable[..., Destination]
 Deliver = Callable[..., list[Result]]
@@ -43,6 +44,7 @@ def deliver(bind: Bind, clock: Any) -> Deliver:
         *events: dict[str, Any],
         change: Any = None,
         stop: threading.Event | None = None,
+        counted: int | None = None,
     ) -> list[Result]:
         destination = bind(change)
         courier = Courier(destination, transport, clock, stop=stop, draw=lambda: 1.0)
@@ -52,7 +54,8 @@ def deliver(bind: Bind, clock: Any) -> Deliver:
             assert isinstance(delivery, Delivery), delivery
             deliveries.append(delivery)
         results = courier.deliver(deliveries)
-        assert courier.requests_sent == len(transport.requests)
+        sent = len(transport.requests) if counted is None else counted
+        assert courier.requests_sent == sent
         return results
 
     return run
@@ -97,6 +100,7 @@ def _own(code: str, index: int = 0) -> dict[str, Any]:
 )
 def test_a_request_that_counts_twice_when_sent_twice(
     deliver: Deliver,
+    *,
     scripted: Any,
     replies: Any,
     clock: Any,
@@ -154,6 +158,7 @@ def test_a_request_that_counts_twice_when_sent_twice(
 )
 def test_a_request_that_may_be_repeated(
     deliver: Deliver,
+    *,
     scripted: Any,
     replies: Any,
     clock: Any,
@@ -186,6 +191,7 @@ def test_a_request_that_may_be_repeated(
 )
 def test_reasons(
     deliver: Deliver,
+    *,
     scripted: Any,
     replies: Any,
     api_key: str,
@@ -334,6 +340,24 @@ def test_a_request_whose_mapping_fails_is_invalid(
     assert transport.requests == []
 
 
+def test_a_request_that_can_never_be_sent_is_invalid(
+    deliver: Deliver, scripted: Any, replies: Any, clock: Any
+) -> None:
+    """It is not tried again, is no outage of the partner, and takes no other of its batch along."""
+
+    def partner(request: HttpRequest) -> Any:
+        if b":13" in (request.body or b""):
+            return UnsendableError("the request cannot be sent: it is unlucky")
+        return replies.success(request)
+
+    transport = scripted([partner])
+    results = deliver(transport, _track(1), _track(13), _track(3), counted=2)
+    assert [result.outcome for result in results] == [DELIVERED, INVALID, DELIVERED]
+    assert results[1].reason.endswith("the request cannot be sent: it is unlucky")
+    assert (results[1].code, results[1].attempts) == ("BAD_REQUEST", 0)
+    assert clock.waits == []
+
+
 @pytest.mark.parametrize(
     ("event", "reply", "outcome"),
     [
@@ -344,6 +368,7 @@ def test_a_request_whose_mapping_fails_is_invalid(
 )
 def test_a_stop_ends_the_waiting(
     deliver: Deliver,
+    *,
     scripted: Any,
     replies: Any,
     clock: Any,
@@ -410,13 +435,19 @@ FOUND = {"id": "u1", "name": "Ada"}
             "faulty later",
             ["missing", "created"],
             UNKNOWN,
-            "the generator 'sync' failed: ZeroDivisionError: after a request that is not idempotent",
+            "the generator 'sync' failed: ZeroDivisionError: too late",
             2,
         ),
+        # Sent again as a whole, what was created would be created once more.
+        ("checked", ["missing", "created", "found"], DELIVERED, "created", 3),
+        ("checked", ["missing", "created", "refused"], UNKNOWN, "no connection: refused", 5),
+        ("checked", ["missing", "created", "bad"], UNKNOWN, "no", 3),
+        ("checked", ["missing", "created", "who"], UNKNOWN, "Who are you?", 3),
     ],
 )
 def test_plugin_code(
     deliver: Deliver,
+    *,
     scripted: Any,
     replies: Any,
     user: str,

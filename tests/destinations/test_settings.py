@@ -137,6 +137,6 @@ def test_a_setting_may_be_refused_with_advice(load: Load) -> None:
         ]
 
     definition = load(change)
-    with pytest.raises(SettingsError, match="settings.yaml:2: /apiKey: this is a public key"):
+    with pytest.raises(SettingsError, match=r"settings\.yaml:2: /apiKey: this is a public key"):
         check_settings(definition, _document(apiKey="pub_12345678"))
     assert check_settings(definition, _document(apiKey="prv_12345678"))["apiKey"] == "prv_12345678"

@@ -10,12 +10,13 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
 from destinations.definition import Timeouts
 from destinations.request import HttpRequest, HttpResponse
-from destinations.transport import HttpTransport, TransportError
+from destinations.transport import HttpTransport, TransportError, UnsendableError
 
 Serve = Callable[[socket.socket, bytes], None]
 
@@ -136,6 +137,7 @@ def _answer(text: bytes) -> Serve:
     return serve
 
 
+HEAD = b"HTTP/1.1 200 OK\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Some: Thing\r\n\r\nok"
 
 
@@ -163,7 +165,7 @@ def test_a_request_and_its_answer(
         (b"HTTP/1.1 500 Oh\r\nContent-Length: 4\r\n\r\noops", 500, b"oops"),
         (b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", 200, b""),
         (
-            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
+            HEAD + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
             200,
             b"abcde",
         ),
@@ -224,9 +226,6 @@ def _then_closes(text: bytes) -> Serve:
         connection.shutdown(socket.SHUT_RDWR)
 
     return serve
-
-
-HEAD = b"HTTP/1.1 200 OK\r\n"
 
 
 @pytest.mark.parametrize(
@@ -313,6 +312,8 @@ def test_what_was_not_sent(
         transport().send(_post(url, **headers))
     assert not caught.value.sent
     assert caught.value.message.startswith(message)
+    never = isinstance(caught.value, UnsendableError)
+    assert never == message.startswith("the request cannot be sent")
 
 
 def test_a_connection_that_is_not_accepted(transport: Callable[..., HttpTransport]) -> None:
@@ -324,11 +325,11 @@ def test_a_connection_that_is_not_accepted(transport: Callable[..., HttpTranspor
         # The queue of a server that accepts nothing is full after few connections.
         for _ in range(4):
             waiting = stack.enter_context(socket.socket())
-            waiting.setblocking(False)
+            waiting.settimeout(0)
             waiting.connect_ex(listener.getsockname())
+        sender, url = transport(connect=0.2), f"http://127.0.0.1:{listener.getsockname()[1]}/"
         with pytest.raises(TransportError) as caught:
-            url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-            transport(connect=0.2).send(_post(url))
+            sender.send(_post(url))
     assert not caught.value.sent
     assert caught.value.timeout
     assert caught.value.message == "no connection: timed out"
@@ -413,12 +414,12 @@ def test_each_thread_has_its_connections(
 def test_credentials_of_the_environment_are_not_used(
     server: Callable[[Serve], Server],
     transport: Callable[..., HttpTransport],
-    tmp_path: object,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A ~/.netrc does not replace the header that the definition sets."""
-    (tmp_path / "netrc").write_text("machine 127.0.0.1 login a password b\n", encoding="utf-8")  # type: ignore[operator]
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))  # type: ignore[operator]
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login a password b\n", encoding="utf-8")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     running = server(_answer(OK))
     transport().send(_post(running.url, Authorization="Bearer k"))
     assert b"\r\nAuthorization: Bearer k\r\n" in running.heads[0]
@@ -430,7 +431,11 @@ def test_a_connection_is_not_used_after_a_failure(
 ) -> None:
     """The rest of an answer that was given up is never taken for the answer to another request."""
     answers = iter([_stops_midway, _answer(OK)])
-    running = server(lambda connection, head: next(answers)(connection, head))
+
+    def serve(connection: socket.socket, head: bytes) -> None:
+        next(answers)(connection, head)
+
+    running = server(serve)
     sender = transport(read=0.2)
     with pytest.raises(TransportError):
         sender.send(_post(running.url))
@@ -443,7 +448,7 @@ def test_the_proxy_of_the_environment_is_used(
     transport: Callable[..., HttpTransport],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Requests go through it, and where it cannot be reached it is certain that nothing was sent."""
+    """Requests go through it, and where it cannot be reached nothing was sent."""
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     running = server(_answer(OK))

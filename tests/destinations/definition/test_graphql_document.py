@@ -83,15 +83,17 @@ def _printed(document: str) -> str:
         (
             ADD,
             1,
-            "mutation Add($input_0: In!, $note_0: String) {"
-            " e0: add(input: $input_0, note: $note_0) { ok } }",
+            """mutation Add($input_0: In!, $note_0: String) {
+                e0: add(input: $input_0, note: $note_0) { ok }
+            }""",
         ),
         (
             ADD,
             2,
-            "mutation Add($input_0: In!, $note_0: String, $input_1: In!, $note_1: String) {"
-            " e0: add(input: $input_0, note: $note_0) { ok }"
-            " e1: add(input: $input_1, note: $note_1) { ok } }",
+            """mutation Add($input_0: In!, $note_0: String, $input_1: In!, $note_1: String) {
+                e0: add(input: $input_0, note: $note_0) { ok }
+                e1: add(input: $input_1, note: $note_1) { ok }
+            }""",
         ),
         ("{ ping }", 2, "query Operation { e0: ping e1: ping }"),
         (

@@ -1,4 +1,4 @@
-"""A definition's folder is read, and everything that is wrong with it is reported with its place."""
+"""A definition's folder is read, and every fault in it is reported with its place."""
 
 from __future__ import annotations
 
@@ -149,6 +149,16 @@ def _set(path: str, value: object) -> Callable[[Any], None]:
         (
             _set("destination.requests.count.refusals.0.when", {"type": "objekt"}),
             "/requests/count/refusals/0/when",
+            "",
+        ),
+        (
+            _set("destination.errorRules.0.when", {"body": {"type": "objekt"}}),
+            "/errorRules/0/when/body",
+            "",
+        ),
+        (
+            _set("destination.requests.find.answers.0.when", {"body": {"type": "objekt"}}),
+            "/requests/find/answers/0/when/body",
             "",
         ),
         (

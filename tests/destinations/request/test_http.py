@@ -68,7 +68,7 @@ def test_what_is_no_url(url: object) -> None:
     ],
 )
 def test_headers(common: dict[str, Any], own: dict[str, Any], headers: dict[str, str]) -> None:
-    """A request's own header replaces the common one, in any case; null and undefined are left out."""
+    """A request's own header replaces the common one; null and undefined are left out."""
     assert _envelope(None, own, **common).headers({"x": "text"}) == headers
 
 

@@ -191,6 +191,7 @@ def test_only_what_is_expected_is_a_success(
 )
 def test_failures(
     compiled: Compiled,
+    *,
     replies: Any,
     status: int,
     body: object,

@@ -56,9 +56,24 @@ def test_the_first_rule_wins() -> None:
     reader = ErrorReader(answers, rules)
     assert reader.read(Signal(410, "", code="A"), whole_request=True) == Answer("gone")
     first = reader.read(Signal(400, "x", code="A"), whole_request=True, retry_after=3.0)
-    assert first == Failure("HTTP 400: x", "conflict", 400, True, False, True, 3.0)
+    assert first == Failure(
+        "HTTP 400: x",
+        "conflict",
+        400,
+        retryable=True,
+        nothing_applied=False,
+        whole_request=True,
+        retry_after=3.0,
+    )
     second = reader.read(Signal(429, "x", code="B"), whole_request=False)
-    assert second == Failure("HTTP 429: x", "invalid", 429, False, True, False, None)
+    assert second == Failure(
+        "HTTP 429: x",
+        "invalid",
+        429,
+        retryable=False,
+        nothing_applied=True,
+        whole_request=False,
+    )
 
 
 @pytest.mark.parametrize(

@@ -26,12 +26,16 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def keep(store: Store) -> Callable[..., KeptEvents]:
-    """The kept events of a destination, at a time that goes on by a second with each entry."""
+    """The kept events as one run sees them, at a time that goes on by a second with each entry."""
     time = iter(range(1000, 2000))
+    runs: list[KeptEvents] = []
 
     def make(destination: str = "sample", version: str = "1.0.0") -> KeptEvents:
+        for earlier in runs:
+            earlier.flush()  # as at the end of each run
         masker = Masker(["prv_secret"])
-        return KeptEvents(store, destination, version, masker, now=lambda: float(next(time)))
+        runs.append(KeptEvents(store, destination, version, masker, now=lambda: float(next(time))))
+        return runs[-1]
 
     return make
 
@@ -77,18 +81,18 @@ def test_all_that_is_known_is_kept(keep: Callable[..., KeptEvents]):
 def test_what_is_settled_goes(
     keep: Callable[..., KeptEvents], message_id: str | None, settled: Outcome
 ):
-    """Delivered or refused for good, an event is not kept any longer."""
+    """Delivered or refused for good by a later run, an event is not kept any longer."""
+    keep().record([_row(Outcome.DEAD, message_id)])
     kept = keep()
-    kept.record([_row(Outcome.DEAD, message_id)])
     kept.record([_row(settled, message_id)])
     assert _outcomes(kept) == []
 
 
 def test_an_event_is_recognised_however_it_is_written(keep: Callable[..., KeptEvents]):
     """An event without a messageId is itself again with other white space and order of keys."""
-    kept = keep()
     row, _ = _row(Outcome.UNMAPPED)
-    kept.record([(row, b'{"type": "track",  "userId": "\\u00fc"}')])
+    keep().record([(row, b'{"type": "track",  "userId": "\\u00fc"}')])
+    kept = keep()
     delivered, _ = _row(Outcome.DELIVERED)
     kept.record([(delivered, b'{"userId":"u","type":"track"}')])
     assert kept.count() == 1
@@ -111,8 +115,8 @@ def test_a_later_outcome_replaces_an_earlier_one(keep: Callable[..., KeptEvents]
 
 def test_actions_are_apart(keep: Callable[..., KeptEvents]):
     """What one action settles is still kept for another."""
+    keep().record([_row(Outcome.DEAD, action="one"), _row(Outcome.DEAD, action="two")])
     kept = keep()
-    kept.record([_row(Outcome.DEAD, action="one"), _row(Outcome.DEAD, action="two")])
     kept.record([_row(Outcome.DELIVERED, action="one")])
     assert [entry.action for entry in kept.entries()] == ["two"]
 
@@ -129,9 +133,9 @@ def test_an_event_without_an_action(keep: Callable[..., KeptEvents]):
 
 def test_destinations_are_apart(keep: Callable[..., KeptEvents]):
     """One store serves several destinations, and each sees its own events."""
+    keep("one").record([_row(Outcome.DEAD)])
+    keep("two").record([_row(Outcome.DEAD), _row(Outcome.DELIVERED, "m2")])
     one, two = keep("one"), keep("two")
-    one.record([_row(Outcome.DEAD)])
-    two.record([_row(Outcome.DEAD), _row(Outcome.DELIVERED, "m2")])
     two.record([_row(Outcome.DELIVERED)])
     assert (one.count(), two.count()) == (1, 0)
 
@@ -148,9 +152,9 @@ def test_of_equal_events_in_one_call_the_kept_one_stays(
 
 def test_many_entries_come_in_the_order_they_were_kept(keep: Callable[..., KeptEvents]):
     """All entries come, page after page, also while some are settled in between."""
-    kept = keep()
     numbers = range(900)
-    kept.record([_row(Outcome.UNMAPPED, f"m{number}") for number in numbers])
+    keep().record([_row(Outcome.UNMAPPED, f"m{number}") for number in numbers])
+    kept = keep()
     seen = []
     for entry in kept.entries():
         seen.append(json.loads(entry.raw_event)["messageId"])
