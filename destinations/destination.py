@@ -107,10 +107,14 @@ class Destination:
         """
         if self._account is not None:
             return self._account
+        return " ".join([self.definition.slug, self.endpoint, *self.environments])
+
+    @property
+    def endpoint(self) -> str:
+        """The URL that the settings lead to; secrets in it are masked."""
         context = {"event": {}, "payload": {}, "settings": self.settings}
-        endpoint = str(compile_value(self.definition.transport.url).resolve(context))
-        masked = self.settings.masker.text(endpoint)
-        return " ".join([self.definition.slug, masked, *self.environments])
+        url = str(compile_value(self.definition.transport.url).resolve(context))
+        return self.settings.masker.text(url)
 
     @property
     def environments(self) -> list[str]:

@@ -36,12 +36,14 @@ class Outcome(StrEnum):
 class ManualChange:
     """What the partner's API does not take, so that a person has to make the change.
 
-    ``fields`` are those of the partner's user ``subject``; empty if nothing is left to be done,
-    also of what was left before.
+    ``fields`` are those of the partner's user ``subject``. ``settled`` names fields that are as
+    they should be by now, so that what was left to be done of them before is not any longer; what
+    was left of other fields stays.
     """
 
     subject: str
     fields: Mapping[str, str]
+    settled: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

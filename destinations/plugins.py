@@ -38,7 +38,7 @@ class RunningSandbox(Protocol):
         """The settings that make the destination talk to it."""
         ...
 
-    def holdings(self) -> Sequence[tuple[str, Sequence[str], Sequence[Sequence[str]]]]:
+    def holdings(self) -> Sequence[tuple[str, Sequence[str], Sequence[Sequence[object]]]]:
         """What the partner holds now, asked through its API: tables of title, columns, rows."""
         ...
 

@@ -87,6 +87,16 @@ def check_settings(definition: DestinationDefinition, document: Document) -> Set
             for rule in spec.get("x-refuse", ())
             if isinstance(value, str) and re.search(rule["pattern"], value)
         ]
+    faults += [
+        document.fault(pointer(key), "must not begin or end with white space, nor break lines")
+        for key in definition.secret_settings
+        if isinstance(value := checked.payload.get(key), str) and not _is_one_word(value)
+    ]
     if faults:
         raise SettingsError(faults)
     return Settings(checked.payload, definition.secret_settings)
+
+
+def _is_one_word(value: str) -> bool:
+    """Whether a secret can stand in a header; a file's last line break is often part of one."""
+    return value == value.strip() and not any(character in value for character in "\r\n\0")

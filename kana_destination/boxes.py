@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from kana_destination.users import User, is_left_over
+from kana_destination.users import FIELDS, User, changes_to, is_left_over
 
 __all__ = ["BOXES", "Flagged", "find_flags"]
 
@@ -15,7 +15,7 @@ BOXES: Final[Mapping[str, str]] = {
     "no-billing-id": "Users not connected to a billing provider",
     "same-email": "Users with the same email, which may need merging",
     "left-over": "Left-overs of merges, to be removed in the dashboard",
-    "waiting": "Changes that the API does not take, to be imported",
+    "waiting": "Changes that the API does not take, to be imported from flags --csv",
 }
 
 
@@ -33,7 +33,8 @@ def find_flags(
 ) -> dict[str, list[Flagged]]:
     """The flagged users of each box, in the order in which Kana lists them.
 
-    ``waiting`` are the fields that the API did not take, by user id.
+    ``waiting`` are the fields that the API did not take, by user id; those that the user has by
+    now do not wait any longer.
     """
     active = [user for user in users if not is_left_over(user)]
     by_email: dict[str, list[User]] = defaultdict(list)
@@ -55,8 +56,18 @@ def find_flags(
             if is_left_over(user)
         ],
         "waiting": [
-            Flagged(existing[user_id], f"set {', '.join(fields)}", fields)
+            _waiting(user_id, fields, existing.get(user_id))
             for user_id, fields in waiting.items()
-            if user_id in existing
+            if user_id not in existing or changes_to(existing[user_id], fields)
         ],
     }
+
+
+def _waiting(user_id: str, fields: Mapping[str, str], user: User | None) -> Flagged:
+    """What is to be set; for a user who is gone there is nothing to import, but it is shown."""
+    changes = fields if user is None else changes_to(user, fields)
+    note = "set " + ", ".join(f"{key} to {value}" for key, value in changes.items())
+    if user is not None:
+        return Flagged(user, note, changes)
+    gone = {"id": user_id, **dict.fromkeys(FIELDS)}
+    return Flagged(gone, f"Kana has no such user any more; was to {note}")

@@ -95,4 +95,5 @@ def _create_or_update(payload: Payload, user: User | None) -> Generated:
 def _done(note: str, payload: Payload, refused: Mapping[str, str]) -> Done:
     if refused:
         note += f"; the API does not take {', '.join(refused)} of an existing user"
-    return Done(note, ManualChange(payload["id"], refused))
+    settled = frozenset(payload.keys() - refused.keys())
+    return Done(note, ManualChange(payload["id"], refused, settled))

@@ -62,7 +62,7 @@ class SandboxProcess:
         snapshot: dict[str, Any] = response.json()
         return snapshot
 
-    def holdings(self) -> Sequence[tuple[str, Sequence[str], Sequence[Sequence[str]]]]:
+    def holdings(self) -> Sequence[tuple[str, Sequence[str], Sequence[Sequence[object]]]]:
         """What Kana holds now: a table of users, and one of usage by feature."""
         snapshot = self.snapshot()
         users = snapshot["users"]
@@ -72,9 +72,9 @@ class SandboxProcess:
             used = [
                 amounts[feature["id"]] for amounts in usage.values() if feature["id"] in amounts
             ]
-            rows.append((feature["id"], feature["name"], f"{len(used):,}", f"{sum(used):,}"))
-        counts = [("all", f"{len(users):,}")] + [
-            (f"with {key}", f"{sum(1 for user in users if user.get(key)):,}")
+            rows.append((feature["id"], feature["name"], len(used), sum(used)))
+        counts = [("all", len(users))] + [
+            (f"with {key}", sum(1 for user in users if user.get(key)))
             for key in ("name", "email", "billingId")
         ]
         return [

@@ -93,4 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our output has gone (`| head`): nothing is left to say, and nowhere.
         sys.stderr.close()
         return 1
+    except OSError as error:  # a full disk, for example
+        click.echo(f"Error: {error}", err=True)
+        return 2
     return result if isinstance(result, int) else 0

@@ -22,7 +22,8 @@ from destinations.cli.opening import (
     settings_option,
     store_option,
 )
-from destinations.cli.run_tables import as_json_object, print_holdings, print_report
+from destinations.cli.run_tables import as_json_object, print_report
+from destinations.cli.tables import print_table
 from destinations.destination import Destination
 from destinations.errors import UsageError
 from destinations.outcome import Outcome
@@ -140,7 +141,8 @@ def _run(options: _Options) -> Report:
             click.echo(json.dumps(as_json_object(report, masker)))
         print_report(report, masker, to_stderr=options.as_json)
         if sandbox is not None:
-            print_holdings(sandbox.holdings(), to_stderr=options.as_json)
+            for title, columns, rows in sandbox.holdings():
+                print_table(title, columns, rows, to_stderr=options.as_json)
     return report
 
 

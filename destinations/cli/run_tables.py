@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from destinations.cli.tables import print_table
 from destinations.outcome import Outcome
 from destinations.runner import Report
 from destinations.secrets import Masker
 
-__all__ = ["as_json_object", "print_holdings", "print_report"]
+__all__ = ["as_json_object", "print_report"]
 
 
 def as_json_object(report: Report, masker: Masker) -> dict[str, Any]:
@@ -56,24 +56,12 @@ def print_report(report: Report, masker: Masker, *, to_stderr: bool) -> None:
     rate = f"{report.lines / report.seconds:,.0f} lines a second" if report.seconds else ""
     console.print(f"{report.requests:,} requests in {report.seconds:.2f} s, {rate}\n")
     if ledger.reasons:
-        reasons = Table(
-            title="Why not delivered",
-            title_justify="left",
-            title_style="bold",
-            box=None,
-            pad_edge=False,
-        )
-        for heading in ("outcome", "rows", "first line", "reason there"):
-            right = heading in {"rows", "first line"}
-            reasons.add_column(heading, justify="right" if right else "left")
-        for reason in ledger.reasons:
-            reasons.add_row(
-                reason.outcome.value,
-                f"{reason.count:,}",
-                f"{reason.first_line:,}",
-                _escape(masker.text(reason.example)),
-            )
-        console.print(reasons)
+        rows = [
+            (reason.outcome.value, reason.count, reason.first_line, masker.text(reason.example))
+            for reason in ledger.reasons
+        ]
+        columns = ("outcome", "rows", "first line", "reason there")
+        print_table("Why not delivered", columns, rows, to_stderr=to_stderr)
 
 
 def _sum(report: Report) -> str:
@@ -85,28 +73,3 @@ def _sum(report: Report) -> str:
     if rows == entries:
         return f"{text}: {rows:,} rows, one for each."
     return f"{text}: {rows:,} rows, one for each event and subscription that took it."
-
-
-def _escape(text: str) -> str:
-    """``text`` without anything that rich would read as markup, or a terminal as a command."""
-    from rich.markup import escape  # noqa: PLC0415 - its name is clearer here than at the top
-
-    printable = "".join(character if character.isprintable() else "�" for character in text)
-    return escape(printable)
-
-
-def print_holdings(
-    tables: Sequence[tuple[str, Sequence[str], Sequence[Sequence[str]]]], *, to_stderr: bool
-) -> None:
-    """What the sandbox holds after the run."""
-    console = Console(stderr=to_stderr, highlight=False)
-    for title, columns, rows in tables:
-        table = Table(
-            title=f"\n{title}", title_justify="left", title_style="bold", box=None, pad_edge=False
-        )
-        for number, column in enumerate(columns):
-            right = bool(rows) and rows[0][number].replace(",", "").lstrip("-").isdigit()
-            table.add_column(column, justify="right" if right else "left")
-        for row in rows:
-            table.add_row(*map(_escape, row))
-        console.print(table)

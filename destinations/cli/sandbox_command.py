@@ -55,15 +55,18 @@ def command(destination: str, seed: Path | None, port: int, db: Path | None, api
     def stop(_number: int, _frame: FrameType | None) -> None:
         stopped.set()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    sandbox = plugin.start_sandbox(seed=seed, port=port, db=db, api=api)
+    former = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        click.echo(json.dumps({"url": sandbox.url, **sandbox.settings}))
-        while not stopped.wait(1.0):
-            if not sandbox.is_running():
-                msg = "the sandbox ended by itself"
-                raise UsageError(msg)
+        sandbox = plugin.start_sandbox(seed=seed, port=port, db=db, api=api)
+        try:
+            click.echo(json.dumps({"url": sandbox.url, **sandbox.settings}))
+            while not stopped.wait(1.0):
+                if not sandbox.is_running():
+                    msg = "the sandbox ended by itself"
+                    raise UsageError(msg)
+        finally:
+            sandbox.close()
     finally:
-        sandbox.close()
+        for number, handler in former.items():
+            signal.signal(number, handler)
     return 0

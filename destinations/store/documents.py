@@ -34,18 +34,22 @@ class Documents:
         self._kind = kind
         self._now = now
 
-    def add(self, name: str, content: Any) -> None:
-        """Keeps a document; raises `UsageError` if there is one of that name."""
+    def add(self, *documents: tuple[str, Any]) -> None:
+        """Keeps documents (name, content), all or none of them.
+
+        Raises `UsageError` if there is one of such a name already.
+        """
         with self._store.transaction() as connection:
-            done = connection.execute(
-                """
-                INSERT OR IGNORE INTO documents (destination, kind, name, document, created_at)
-                VALUES (?, ?, ?, ?, ?)
-                """,
-                (*self._scope, name, json.dumps(content), self._now()),
-            )
-        if not done.rowcount:
-            raise UsageError(f"there is a {self._kind} {name!r} already; remove it first")
+            for name, content in documents:
+                done = connection.execute(
+                    """
+                    INSERT OR IGNORE INTO documents (destination, kind, name, document, created_at)
+                    VALUES (?, ?, ?, ?, ?)
+                    """,
+                    (*self._scope, name, json.dumps(content), self._now()),
+                )
+                if not done.rowcount:
+                    raise UsageError(f"there is a {self._kind} {name!r} already; remove it first")
 
     def remove(self, name: str) -> None:
         """Removes a document; raises `UsageError` if there is none of that name."""

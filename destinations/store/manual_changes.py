@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from destinations.outcome import ManualChange
 from destinations.runner import Row
 from destinations.store.database import Store
 
@@ -13,7 +15,7 @@ __all__ = ["ManualChanges"]
 
 
 class ManualChanges:
-    """The waiting changes of one account, the latest for each of the partner's users."""
+    """The waiting changes of one account: of each of the partner's users, the latest by field."""
 
     def __init__(self, store: Store, account: str, *, now: Callable[[], float] = time.time) -> None:
         self._store = store
@@ -23,20 +25,17 @@ class ManualChanges:
 
     def record(self, rows: Sequence[tuple[Row, bytes]]) -> None:
         """Notes what rows leave to be done, and forgets what has been done since; durable."""
-        found = [row.result.manual for row, _ in rows if row.result.manual is not None]
+        self.note(*[row.result.manual for row, _ in rows if row.result.manual is not None])
+
+    def note(self, *changes: ManualChange) -> None:
+        """Notes changes; see `record`."""
         # Nearly every change is empty: as long as nothing waits, there is nothing to forget.
-        if not any(change.fields for change in found) and not (found and self._any):
+        if not any(change.fields for change in changes) and not (changes and self._any):
             return
         self._any = True
         with self._store.transaction() as connection:
-            for change in found:
-                key = (self._account, change.subject)
-                connection.execute(
-                    "DELETE FROM manual_changes WHERE account = ? AND subject = ?", key
-                )
-                if change.fields:
-                    values = (*key, json.dumps(dict(change.fields)), self._now())
-                    connection.execute("INSERT INTO manual_changes VALUES (?, ?, ?, ?)", values)
+            for change in changes:
+                self._note(connection, change)
 
     def entries(self) -> Mapping[str, Mapping[str, str]]:
         """The fields to set by user, in the order in which they were noted."""
@@ -46,3 +45,18 @@ class ManualChanges:
             (self._account,),
         )
         return {subject: json.loads(fields) for subject, fields in rows}
+
+    def _note(self, connection: sqlite3.Connection, change: ManualChange) -> None:
+        key = (self._account, change.subject)
+        row = connection.execute(
+            "SELECT fields FROM manual_changes WHERE account = ? AND subject = ?", key
+        ).fetchone()
+        before = json.loads(row[0]) if row else {}
+        kept = {name: before[name] for name in before if name not in change.settled}
+        waiting = {**kept, **change.fields}
+        if waiting == before:
+            return
+        connection.execute("DELETE FROM manual_changes WHERE account = ? AND subject = ?", key)
+        if waiting:
+            values = (*key, json.dumps(waiting), self._now())
+            connection.execute("INSERT INTO manual_changes VALUES (?, ?, ?, ?)", values)

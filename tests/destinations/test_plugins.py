@@ -15,7 +15,6 @@ from destinations.entry_points import DEFINITIONS, PLUGINS, plugin_slugs
 from destinations.errors import UsageError
 from destinations.plugins import find_folder, find_plugin, installed
 
-
 Install = Callable[..., None]
 
 

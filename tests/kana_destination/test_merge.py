@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -26,7 +27,9 @@ SEED = {
         {"userId": X, "featureId": "gb", "used": 1},
     ],
 }
-EVENT = b'{"type":"identify","userId":"1","messageId":"m","traits":{"email":"x@example.com","name":"N"}}'
+EVENT = json.dumps(
+    {"type": "identify", "userId": "1", "messageId": "m", "traits": {"email": X, "name": "N"}}
+).encode()
 STEPS = 15
 
 

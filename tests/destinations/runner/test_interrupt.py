@@ -55,6 +55,7 @@ def test_it_ends_the_waiting_for_an_item() -> None:
 
 def test_a_second_one_interrupts_as_usual() -> None:
     """Whoever presses it again wants out at once, also in the middle of an event."""
+    former = signal.getsignal(signal.SIGINT)
     stops: list[int] = []
 
     def impatient() -> None:
@@ -65,7 +66,7 @@ def test_a_second_one_interrupts_as_usual() -> None:
     with pytest.raises(KeyboardInterrupt):
         impatient()
     assert stops == [1, 1]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is former
 
 
 def test_an_error_of_the_source_comes_out() -> None:

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from destinations.plugins import find_plugin
+from kana_destination.plugin import KanaPlugin
+
+
+class _Sandbox:
+    """A sandbox that is interrupted, or ends by itself, as soon as it is looked at."""
+
+    url = "http://127.0.0.1:9/graphql"
+
+    def __init__(self, *, interrupted: bool) -> None:
+        self.settings = {"apiKey": "prv_test_x", "endpoint": self.url}
+        self.closed = False
+        if interrupted:
+            signal.raise_signal(signal.SIGTERM)
+
+    def is_running(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def _handlers() -> list[object]:
+    return [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+
+
+def test_a_signal_ends_it_well(command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch):
+    """It says where it listens, closes the sandbox, exits 0 and leaves signals as they were."""
+    assert isinstance(find_plugin("kana"), KanaPlugin)
+    started: list[_Sandbox] = []
+
+    def start(_: object, **options: Any) -> _Sandbox:
+        assert options == {"seed": None, "port": 4000, "db": None, "api": "current"}
+        started.append(_Sandbox(interrupted=True))
+        return started[-1]
+
+    monkeypatch.setattr(KanaPlugin, "start_sandbox", start)
+    before = _handlers()
+    done = command("sandbox", "kana", "--port", "4000")
+    assert done.code == 0
+    assert json.loads(done.out) == {
+        "url": _Sandbox.url,
+        "apiKey": "prv_test_x",
+        "endpoint": _Sandbox.url,
+    }
+    assert [sandbox.closed for sandbox in started] == [True]
+    assert _handlers() == before
+
+
+def test_a_sandbox_that_ends_by_itself(
+    command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+):
+    """Nobody waits for one that is not there any more: the error says so."""
+    monkeypatch.setattr(KanaPlugin, "start_sandbox", lambda _, **__: _Sandbox(interrupted=False))
+    monkeypatch.setattr(threading.Event, "wait", lambda self, _: self.is_set())
+    before = _handlers()
+    done = command("sandbox", "kana")
+    assert (done.code, done.err) == (2, "Error: the sandbox ended by itself\n")
+    assert _handlers() == before
+
+
+def test_a_sandbox_that_cannot_start(command: Callable[..., Any], tmp_path: Path):
+    """A wrong seed is told with its place, and signals are as they were."""
+    seed = tmp_path / "seed.yaml"
+    seed.write_text("users: [{id: 5}]\n", encoding="utf-8")
+    before = _handlers()
+    done = command("sandbox", "kana", "--seed", seed)
+    assert done.code == 2
+    assert "seed.yaml" in done.err
+    assert "Traceback" not in done.err
+    assert _handlers() == before
