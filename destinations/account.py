@@ -42,7 +42,12 @@ class Account:
 
     def run(self, recorders: Iterable[Recorder], entries: Iterable[Entry]) -> Report:
         """Delivers entries; see `destinations.runner.Run`."""
-        memories = Memories(answers=self.capabilities, history=self.kept.earlier)
+        self.kept.begin_run()
+        memories = Memories(
+            answers=self.capabilities,
+            history=self.kept.earlier,
+            before_sending=self.kept.sending,
+        )
         run = Run(
             self.destination,
             self._transport,
@@ -63,6 +68,7 @@ class Account:
         """Delivers kept events that are mapped by now; None if there are no unmapped ones."""
         if not self.kept.count(Outcome.UNMAPPED):
             return None
+        self.kept.begin_run()
         return process_again(
             self.destination,
             self._transport,

@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
+from collections.abc import Iterator
 from typing import Protocol
 
-__all__ = ["Clock", "SystemClock"]
+__all__ = ["Clock", "SystemClock", "frozen_at", "unix_time"]
+
+_frozen: list[float] = []
+
+
+def unix_time() -> float:
+    """Seconds since 1970, for what an event or an answer is read by: `frozen_at` stops it."""
+    return _frozen[-1] if _frozen else time.time()
+
+
+@contextlib.contextmanager
+def frozen_at(seconds: float) -> Iterator[None]:
+    """Within it, `unix_time` is always this one, in every thread of the process."""
+    _frozen.append(seconds)
+    try:
+        yield
+    finally:
+        _frozen.pop()
 
 
 class Clock(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -63,6 +64,14 @@ class Destination:
         self.subscriptions = tuple(
             Subscription(preset, actions[preset.partner_action]) for preset in definition.presets
         )
+        times = Counter(preset.partner_action for preset in definition.presets)
+        # What rows are told apart by: the action, and where several subscriptions use it, which.
+        self._keys = {
+            id(subscription): preset.partner_action
+            if times[preset.partner_action] == 1
+            else f"{preset.partner_action}: {preset.name}"
+            for preset, subscription in zip(definition.presets, self.subscriptions, strict=True)
+        }
 
     def admit(self, event: Event) -> Result | None:
         """Why no action may see this event; None if they may."""
@@ -79,21 +88,22 @@ class Destination:
     def deliveries(
         self, event: Event, *, only: str | None = None
     ) -> Iterator[tuple[str | None, Delivery | Result]]:
-        """For each subscription that matches: its action's slug, and a delivery or its end.
+        """For each subscription that matches: its key, and a delivery or its end.
 
-        ``only`` restricts this to one action. Exactly one pair without a slug, ``filtered``, comes
-        if no subscription matches.
+        The key is the action's slug, with the subscription's name (``slug: name``) where several
+        subscriptions use that action. ``only`` restricts this to one key. Exactly one pair without
+        a key, ``filtered``, comes if no subscription matches.
         """
         matched = False
         for subscription in self.subscriptions:
-            slug = subscription.action.definition.slug
-            if (only is None or only == slug) and subscription.fql.matches(event):
+            key = self._keys[id(subscription)]
+            if (only is None or only == key) and subscription.fql.matches(event):
                 matched = True
                 payload = subscription.payload(event)
                 if isinstance(payload, Result):
-                    yield slug, payload
+                    yield key, payload
                 else:
-                    yield slug, Delivery(subscription, event, payload)
+                    yield key, Delivery(subscription, event, payload)
         if not matched:
             reason = f"no subscription takes {event['type']} events"
             yield None, Result(Outcome.FILTERED, reason)

@@ -12,7 +12,7 @@ import importlib.resources
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import click
 
@@ -22,7 +22,7 @@ from destinations.entry_points import DEFINITIONS, PLUGINS
 from destinations.errors import UsageError
 from destinations.store import Store
 
-__all__ = ["Plugin", "RunningSandbox", "find_folder", "find_plugin", "installed"]
+__all__ = ["Plugin", "RunningSandbox", "TellsItsPage", "find_folder", "find_plugin", "installed"]
 
 
 class RunningSandbox(Protocol):
@@ -66,6 +66,15 @@ class Plugin(Protocol):
         self, *, seed: Path | None, port: int = 0, db: Path | None = None, api: str = "current"
     ) -> RunningSandbox:
         """Starts the sandbox in a process of its own; raises `DefinitionError` for a bad seed."""
+        ...
+
+
+@runtime_checkable
+class TellsItsPage(Protocol):
+    """What a plugin may have beside `Plugin`: tables for the destination's documentation page."""
+
+    def page_data(self) -> Mapping[str, object]:
+        """The tables that the code runs by, as ``data`` in the templates of the page."""
         ...
 
 

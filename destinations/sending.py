@@ -101,7 +101,7 @@ class Sender:
                 self._send(request, items[:middle])
                 self._send(request, items[middle:])
                 return
-            items = [item for item in items if _is_worth_retrying(request, item.verdict)]
+            items = [item for item in items if _is_worth_retrying(request, item.verdict, attempt)]
             now = self._clock.monotonic()
             delay = next_delay(
                 self._policy,
@@ -165,10 +165,14 @@ def _is_of_an_outage(verdict: Answer | Failure) -> bool:
     return isinstance(verdict, Failure) and verdict.retryable and verdict.whole_request
 
 
-def _is_worth_retrying(request: CompiledRequest, verdict: Answer | Failure | None) -> bool:
+def _is_worth_retrying(
+    request: CompiledRequest, verdict: Answer | Failure | None, attempt: int
+) -> bool:
+    """Whether an item may be sent again after attempt number ``attempt``."""
     return (
         isinstance(verdict, Failure)
         and verdict.retryable
+        and (verdict.attempts is None or attempt < verdict.attempts)
         and (request.definition.idempotent or verdict.nothing_applied)
     )
 
@@ -180,7 +184,7 @@ def _is_refused_as_a_whole(items: Sequence[Item]) -> bool:
         and verdict.whole_request
         and verdict.nothing_applied
         and not verdict.retryable
-        and verdict.error_class not in {"authentication", "permission"}
+        and verdict.error_class == "invalid"
         for item in items
     )
 

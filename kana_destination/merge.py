@@ -10,13 +10,23 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from typing import Any, Final
 
-from destinations import Answer, Call
-from kana_destination.users import Steps, User, is_left_over, left_over_id, update, write
+from destinations import Answer, Call, IntegrationError
+from kana_destination.users import (
+    LEFT_OVER,
+    Steps,
+    User,
+    is_left_over,
+    left_over_id,
+    update,
+    write,
+)
 
 __all__ = ["PLAN", "belongs_to", "merge"]
 
 PLAN: Final = "kanaDestinationMerge"
 """Key in the left-over user's metadata; its value has ``survivor``, ``usage`` and ``done``."""
+
+_MOST: Final = 2**31 - 1
 
 
 def belongs_to(left_over: User, survivor: str) -> bool:
@@ -31,7 +41,8 @@ def merge(gone: User, survivor: User, *, final_id: str, changes: Mapping[str, st
     ``gone`` may be a left-over already. Returns the changes that the API does not take. The steps:
     (1) ``gone`` gets its left-over id; (2) the plan, for each feature that it used the sum of both
     users' usage, goes into its metadata; (3) usage of the survivor is set to those sums, and the
-    plan is marked as done; (4) the survivor gets its final id.
+    plan is marked as done; (4) the survivor gets its final id. Raises `IntegrationError` if a sum
+    is too large for Kana; both users are then as they were.
     """
     name = gone["id"]
     if not is_left_over(gone):
@@ -39,7 +50,18 @@ def merge(gone: User, survivor: User, *, final_id: str, changes: Mapping[str, st
         yield from write(gone["id"], {}, new_id=name)
     plan = _plan(gone)
     if plan is None:
-        plan = {"survivor": survivor["id"], "usage": (yield from _sums(name, survivor["id"]))}
+        sums = yield from _sums(name, survivor["id"])
+        too_large = [feature for feature, amount in sums.items() if abs(amount) > _MOST]
+        if too_large:
+            # Nothing was changed but the name: without it back, the user would be lost.
+            own = name.removesuffix(LEFT_OVER)
+            yield from write(name, {}, new_id=own)
+            message = (
+                f"cannot merge {own!r} with {survivor['id']!r}: their usage of "
+                f"{', '.join(too_large)} together is more than the 32 bits that Kana counts with"
+            )
+            raise IntegrationError(message, "CONFLICT", 409)
+        plan = {"survivor": survivor["id"], "usage": sums}
         yield from _write_plan(name, gone, plan)
     if not plan.get("done"):
         for feature_id, amount in plan["usage"].items():

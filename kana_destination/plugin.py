@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 
 from destinations import Code, UsageError
 from destinations.store import Documents, Store
+from kana_destination.cases import cases
 from kana_destination.identify import identify
 from kana_destination.rules import Rule, RuleMapper
 from kana_destination.sandbox_process import SandboxProcess
@@ -36,6 +37,11 @@ class KanaPlugin:
         from kana_destination.cli import COMMANDS  # noqa: PLC0415
 
         return COMMANDS
+
+    def page_data(self) -> Mapping[str, object]:
+        """For the documentation page: the numbered cases of the table of identify."""
+        numbered = {case.number: case for case in cases().values() if case.number is not None}
+        return {"cases": [numbered[number] for number in sorted(numbered)]}
 
     def start_sandbox(
         self, *, seed: Path | None, port: int = 0, db: Path | None = None, api: str = "current"

@@ -102,11 +102,12 @@ class RuleMapper:
 def read_rules(document: Document) -> list[Rule]:
     """The rules of a document ``{rules: [...]}``; raises `DefinitionError` with every fault."""
     faults = [
-        document.fault(pointer(*error.absolute_path), error.message)
+        document.fault(pointer(*error.absolute_path), _message(error))
         for error in jsonschema.Draft202012Validator(_RULES).iter_errors(document.data)
     ]
     if not faults:
         faults += _without_conditions(document)
+        faults += _named_twice(document)
     if faults:
         raise DefinitionError(faults)
     return [Rule(**data) for data in document.data["rules"]]
@@ -117,6 +118,21 @@ def _without_conditions(document: Document) -> Iterator[Fault]:
         if "event" not in rule and not rule.get("where"):
             message = "needs a condition: an event name, or a property with its value in where"
             yield document.fault(pointer("rules", index), message)
+
+
+def _named_twice(document: Document) -> Iterator[Fault]:
+    names: set[str] = set()
+    for index, rule in enumerate(document.data["rules"]):
+        if rule["name"] in names:
+            message = f"there is a rule {rule['name']!r} further up; give each its own name"
+            yield document.fault(pointer("rules", index, "name"), message)
+        names.add(rule["name"])
+
+
+def _message(error: jsonschema.ValidationError) -> str:
+    if error.validator == "pattern":
+        return f"{error.instance!r} is no property path; write names with dots, as in plan.name"
+    return error.message
 
 
 def overlap(one: Rule, other: Rule) -> bool:
@@ -136,7 +152,9 @@ def property_values(properties: object) -> Iterator[tuple[str, str]]:
         prefix, value = pending.pop()
         if isinstance(value, dict):
             inner: Iterable[tuple[str, object]] = value.items()
-            pending += [(f"{prefix}.{key}" if prefix else key, item) for key, item in inner]
+            # A path cannot name a key that is empty or has a dot in it.
+            named = [(key, item) for key, item in inner if key and "." not in key]
+            pending += [(f"{prefix}.{key}" if prefix else key, item) for key, item in named]
         elif prefix and not isinstance(value, list):
             yield prefix, to_string(value)
 

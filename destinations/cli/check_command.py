@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Generator
 from dataclasses import replace
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -56,16 +57,15 @@ def command(destination: str, settings: Path | None, *, live: bool, as_json: boo
     environments = bound.environments
     if status == "valid" and live and "live" not in environments:
         status = "wrong environment"
-        found = ", ".join(environments) or "no known environment"
-        message = f"these credentials are of {found}; --live asks for those of live"
+        found = " and ".join(environments) or "no known environment"
+        message = f"These are {found} credentials; --live asks for live ones."
     if as_json:
         shown = {"status": status, "message": message, "environments": environments}
         click.echo(json.dumps(shown, ensure_ascii=False))
     else:
-        environment = f" (environment: {', '.join(environments)})" if environments else ""
-        click.echo(
-            f"{definition.name}: {status}{environment}. {message}".strip(), err=status != "valid"
-        )
+        environment = f" ({', '.join(environments)})" if environments else ""
+        text = f"{definition.name}{environment}: {status}. {message}".strip()
+        click.echo(text, err=status != "valid")
         if status == "valid" and environments == ["test"]:
             click.echo("These are test credentials: events do not reach live customers.")
     return 0 if status == "valid" else 2
@@ -86,10 +86,11 @@ def _test(bound: Destination, request: str) -> tuple[str, str]:
         Courier(bound, transport, SystemClock()).perform(steps())
     except InvalidAuthenticationError as error:
         return "refused", f"The partner refuses these credentials: {error.message}"
-    except (RetryableError, SelfTimeoutError) as error:
-        return "unreachable", f"{bound.account.split()[1]}: {error.message}"
     except IntegrationError as error:
-        return "failed", error.message
+        lost = isinstance(error, RetryableError) and error.status == HTTPStatus.SERVICE_UNAVAILABLE
+        unreachable = lost or isinstance(error, SelfTimeoutError)
+        message = f"{bound.endpoint}: {error.message}"
+        return ("unreachable" if unreachable else "failed"), message
     finally:
         transport.close()
     return "valid", ""

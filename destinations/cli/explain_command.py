@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -12,7 +13,9 @@ from destinations.cli.opening import (
     destination_argument,
     open_definition,
     open_destination,
+    open_store,
     settings_option,
+    store_option,
 )
 from destinations.definition import DestinationDefinition
 from destinations.destination import Destination
@@ -20,6 +23,7 @@ from destinations.errors import UsageError
 from destinations.explain import explain
 from destinations.plugins import Plugin
 from destinations.settings import Settings
+from destinations.store import Store, default_path
 
 __all__ = ["command"]
 
@@ -30,20 +34,31 @@ __all__ = ["command"]
 @destination_argument
 @click.argument("event", metavar="EVENT.json")
 @settings_option
+@store_option
 @click.option("--json", "as_json", is_flag=True, help="Print the explanation as JSON.")
-def command(destination: str, event: str, settings: Path | None, *, as_json: bool) -> int:
+def command(
+    destination: str, event: str, settings: Path | None, store: Path | None, *, as_json: bool
+) -> int:
     """Show every step that an event would take, and the request that would be sent.
 
     Nothing is sent. EVENT.json holds one event; - is standard input. Without settings, the request
-    is shown with names in their place. Secrets are masked.
+    is shown with names in their place. What customers made, such as mapping rules, comes from the
+    store. Secrets are masked.
     """
     definition, plugin = open_definition(destination)
     data = _read(event)
-    if settings is None:
-        bound = _with_placeholders(definition, plugin)
-    else:
-        bound = open_destination(definition, plugin, settings)
-    explanation = explain(bound, data)
+    kept = store or default_path()
+    # A store is only read here: none is made for the sake of an explanation.
+    opened = open_store(kept) if store is not None or kept.exists() else None
+    try:
+        if settings is None:
+            bound = _with_placeholders(definition, plugin, opened)
+        else:
+            bound = open_destination(definition, plugin, settings, store=opened)
+        explanation = explain(bound, data)
+    finally:
+        if opened is not None:
+            opened.close()
     if as_json:
         masked = bound.settings.masker.value(explanation.to_json())
         click.echo(json.dumps(masked, indent=2, ensure_ascii=False))
@@ -64,13 +79,19 @@ def _read(event: str) -> bytes:
         raise UsageError(msg) from None
 
 
-def _with_placeholders(definition: DestinationDefinition, plugin: Plugin | None) -> Destination:
+def _with_placeholders(
+    definition: DestinationDefinition, plugin: Plugin | None, store: Store | None
+) -> Destination:
     """The destination with its defaults, and names where settings are needed."""
     properties = definition.settings["properties"]
     values = {
-        key: spec.get("default", f"<{key}>")
+        key: spec.get("default", f"https://<{key}>" if _is_url(spec) else f"<{key}>")
         for key, spec in properties.items()
         if "default" in spec or key in definition.settings.get("required", ())
     }
-    code = plugin.code(None) if plugin is not None else None
+    code = plugin.code(store) if plugin is not None else None
     return Destination(definition, Settings(values, ()), code)
+
+
+def _is_url(spec: Mapping[str, object]) -> bool:
+    return spec.get("format") == "uri" or str(spec.get("pattern", "")).startswith("^http")

@@ -24,10 +24,14 @@ __all__ = ["main"]
 COMMANDS: Final = {
     "check": "Test the credentials of a destination.",
     "conformance": "Run test vectors made with Segment's runtime.",
+    "docs": "Build, check and preview the documentation page of a destination.",
     "explain": "Show every step of one event, and the request that would be sent.",
+    "init": "Make the folder of a new destination.",
     "list": "List the destinations that are installed.",
+    "record": "Record a case: events, the requests they cause, and what becomes of them.",
     "run": "Deliver a file or stream of events.",
     "sandbox": "Serve a stand-in for a partner on this machine.",
+    "test": "Replay the cases of a destination, and every fault that its partner can make.",
     "validate": "Check a definition and report every fault.",
 }
 

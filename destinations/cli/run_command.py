@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +22,8 @@ from destinations.cli.opening import (
     settings_option,
     store_option,
 )
-from destinations.cli.run_tables import as_json_object, print_report
+from destinations.cli.run_tables import as_json_object, exit_code, print_kept, print_report
 from destinations.cli.tables import print_table
-from destinations.destination import Destination
 from destinations.errors import UsageError
 from destinations.outcome import Outcome
 from destinations.plugins import Plugin, RunningSandbox
@@ -42,8 +41,6 @@ from destinations.store import Store
 from destinations.transport import HttpTransport
 
 __all__ = ["command"]
-
-_FINE = frozenset({Outcome.DELIVERED, Outcome.FILTERED, Outcome.UNMAPPED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +102,7 @@ def command(**given: Any) -> int:
         raise click.UsageError("--seed is what a sandbox holds at first: give --sandbox as well")
     report = _run(options)
     _say_how_it_ended(report, options)
-    return _exit_code(report)
+    return exit_code(report)
 
 
 def _run(options: _Options) -> Report:
@@ -129,40 +126,46 @@ def _run(options: _Options) -> Report:
             account=f"{definition.slug} sandbox" if options.use_sandbox else None,
         )
         masker = bound.settings.masker
-        recorders = []
+        recorders: list[Recorder] = []
         if options.undelivered is not None:
             opened = _open_undelivered(options.undelivered, options.events, masker)
             recorders.append(stack.enter_context(opened).record)
         transport = HttpTransport(definition.transport.timeouts)
         stack.callback(transport.close)
         entries = _entries(source, options.form or _form_of(options.events))
-        report = _execute(bound, transport, store, recorders, _with_progress(entries, source))
+        account = Account(bound, transport, store) if store is not None else None
+        if account is not None:
+            _process_unmapped(account)
+            recorders += account.recorders
+        entries = _with_progress(entries, source)
+        if account is not None:
+            report = account.run(recorders, entries)
+        else:
+            report = Run(bound, transport, recorders=recorders).execute(entries)
         if options.as_json:
             click.echo(json.dumps(as_json_object(report, masker)))
         print_report(report, masker, to_stderr=options.as_json)
+        if account is not None:
+            print_kept(account, plugin, to_stderr=options.as_json)
         if sandbox is not None:
             for title, columns, rows in sandbox.holdings():
                 print_table(title, columns, rows, to_stderr=options.as_json)
     return report
 
 
-def _execute(
-    bound: Destination,
-    transport: HttpTransport,
-    store: Store | None,
-    recorders: Sequence[Recorder],
-    entries: Iterator[Entry],
-) -> Report:
-    """The run, with what it keeps and knows of earlier ones if there is a store."""
-    if store is None:
-        return Run(bound, transport, recorders=recorders).execute(entries)
-    account = Account(bound, transport, store)
-    again = account.process_unmapped()
-    if again is not None and again.ledger.rows:
-        click.echo(f"Kept events that rules map by now: {account.summary(again)}.", err=True)
-    if again is not None and again.stopped is not None:
-        return again
-    return account.run([*recorders, *account.recorders], entries)
+def _process_unmapped(account: Account) -> None:
+    """First of all what was kept and is mapped by now, so that it stays before what comes after."""
+    report = account.process_unmapped()
+    if report is None:
+        return
+    if report.ledger.rows:
+        click.echo(f"Kept events that rules map by now: {account.summary(report)}.", err=True)
+    if report.stopped is not None and report.stopped.why == "authentication":
+        msg = f"the credentials were refused: {report.stopped.message}; no event was read"
+        raise UsageError(msg)
+    if report.stopped is not None:
+        click.echo("Stopped among the kept events: none of --events was read.", err=True)
+        raise click.Abort
 
 
 def _open_store(options: _Options) -> Store | None:
@@ -247,17 +250,20 @@ def _say_how_it_ended(report: Report, options: _Options) -> None:
     waiting = report.ledger.outcomes[Outcome.RETRYING]
     if waiting and options.undelivered is not None:
         click.echo(
-            f"{waiting} events that were read but not sent are in {options.undelivered}.", err=True
-        )
-    if options.events != "-":
-        click.echo(
-            f"Lines after {report.lines} were not read; go on with: tail -n +{report.lines + 1} "
-            f"{options.events} | destinations run ... --events -",
+            f"{waiting:,} that were read but not sent are in {options.undelivered}: feed them back "
+            "before anything else.",
             err=True,
         )
+    if options.events != "-":
+        _say_where_to_go_on(report, options)
 
 
-def _exit_code(report: Report) -> int:
-    if report.stopped is not None:
-        return 2 if report.stopped.why == "authentication" else 130
-    return 0 if _FINE.issuperset(+report.ledger.outcomes) else 1
+def _say_where_to_go_on(report: Report, options: _Options) -> None:
+    if (options.form or _form_of(options.events)) == "json":
+        click.echo(f"Items of the array after number {report.lines} were not read.", err=True)
+        return
+    click.echo(
+        f"What comes after line {report.lines} was not read; then go on with: "
+        f"tail -n +{report.lines + 1} {options.events} | destinations run ... --events -",
+        err=True,
+    )

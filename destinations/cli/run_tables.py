@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
+import click
 from rich.console import Console
 from rich.table import Table
 
+from destinations.account import Account
 from destinations.cli.tables import print_table
 from destinations.outcome import Outcome
+from destinations.plugins import Plugin
 from destinations.runner import Report
 from destinations.secrets import Masker
 
-__all__ = ["as_json_object", "print_report"]
+__all__ = ["as_json_object", "exit_code", "print_kept", "print_report"]
+
+_FINE: Final = frozenset({Outcome.DELIVERED, Outcome.FILTERED, Outcome.UNMAPPED})
+
+
+def exit_code(report: Report) -> int:
+    """What a command exits with after a run; see `destinations.cli.group`."""
+    if report.stopped is not None:
+        return 2 if report.stopped.why == "authentication" else 130
+    return 0 if _FINE.issuperset(+report.ledger.outcomes) else 1
 
 
 def as_json_object(report: Report, masker: Masker) -> dict[str, Any]:
@@ -62,6 +74,24 @@ def print_report(report: Report, masker: Masker, *, to_stderr: bool) -> None:
         ]
         columns = ("outcome", "rows", "first line", "reason there")
         print_table("Why not delivered", columns, rows, to_stderr=to_stderr)
+
+
+def print_kept(account: Account, plugin: Plugin | None, *, to_stderr: bool) -> None:
+    """What the store holds of this account after a run, if anything, and what tells more of it."""
+    counts = [
+        f"{count:,} {outcome.value}"
+        for outcome in Outcome
+        if outcome is not Outcome.DELIVERED and (count := account.kept.count(outcome))
+    ]
+    users = len(account.manual_changes.entries())
+    held = [f"events: {', '.join(counts)}"] if counts else []
+    held += [f"changes to make by hand: {users:,}"] if users else []
+    if not held:
+        return
+    text = f"The store {account.store.path} keeps {'; '.join(held)}."
+    if plugin is not None and any(command.name == "status" for command in plugin.commands()):
+        text += f" More: destinations {account.destination.definition.slug} status"
+    click.echo(text, err=to_stderr)
 
 
 def _sum(report: Report) -> str:

@@ -12,6 +12,7 @@ from destinations.definition.model import (
     DestinationDefinition,
     ErrorCondition,
     ErrorRule,
+    FailedItems,
     GraphQLDefinition,
     Perform,
     Preset,
@@ -19,12 +20,13 @@ from destinations.definition.model import (
     RequestDefinition,
     RestDefinition,
     RetryPolicy,
+    Signature,
     Timeouts,
     TransportDefinition,
     Unmapped,
 )
 
-__all__ = ["build_action", "build_destination"]
+__all__ = ["build_action", "build_destination", "build_preset"]
 
 _CATALOG_KEYS = (
     "id",
@@ -50,7 +52,7 @@ def build_destination(
         transport=_transport(data["transport"]),
         requests={name: _request(name, spec) for name, spec in data["requests"].items()},
         actions=actions,
-        presets=tuple(_preset(spec, actions) for spec in data.get("presets", ())),
+        presets=tuple(build_preset(spec, actions) for spec in data.get("presets", ())),
         error_rules=_error_rules(data),
         required_event_fields=tuple(events.get("requires", ())),
         integrations_key=events.get("integrationsKey", data["name"]),
@@ -102,7 +104,7 @@ def _request(name: str, data: Mapping[str, Any]) -> RequestDefinition:
         graphql = data["graphql"]
         call = GraphQLDefinition(graphql["document"], graphql.get("variables", {}))
     else:
-        call = RestDefinition(**data["rest"])
+        call = _rest(data["rest"], data.get("batch", {}))
     return RequestDefinition(
         name=name,
         description=data["description"],
@@ -123,6 +125,24 @@ def _request(name: str, data: Mapping[str, Any]) -> RequestDefinition:
     )
 
 
+def _rest(data: Mapping[str, Any], batch: Mapping[str, Any]) -> RestDefinition:
+    sign, failures = data.get("sign"), batch.get("failures")
+    failed_items = None
+    if failures is not None:
+        failed_items = FailedItems(
+            statuses=tuple(failures["status"]),
+            items=failures["items"],
+            index=failures["index"],
+            message=failures["message"],
+        )
+    return RestDefinition(
+        **{key: value for key, value in data.items() if key != "sign"},
+        sign=None if sign is None else Signature(**sign),
+        batch_json=batch.get("json"),
+        failed_items=failed_items,
+    )
+
+
 def _error_rules(data: Mapping[str, Any]) -> tuple[ErrorRule, ...]:
     return tuple(
         ErrorRule(
@@ -131,6 +151,7 @@ def _error_rules(data: Mapping[str, Any]) -> tuple[ErrorRule, ...]:
             retryable=rule["retryable"],
             nothing_applied=rule["nothingApplied"],
             description=rule.get("description", ""),
+            attempts=rule.get("attempts"),
         )
         for rule in data.get("errorRules", ())
     )
@@ -149,7 +170,8 @@ def _condition(data: Mapping[str, Any]) -> ErrorCondition:
     )
 
 
-def _preset(data: Mapping[str, Any], actions: Mapping[str, ActionDefinition]) -> Preset:
+def build_preset(data: Mapping[str, Any], actions: Mapping[str, ActionDefinition]) -> Preset:
+    """One subscription; without a mapping of its own it has the defaults of the fields."""
     action = actions[data["partnerAction"]]
     mapping = data.get("mapping", action.default_mapping)
     return Preset(data["name"], action.slug, data["subscribe"], mapping)

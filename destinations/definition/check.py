@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from destinations.definition.document import Document, pointer
@@ -12,7 +13,7 @@ from destinations.mapping import compile_value
 from destinations.subscription import check_fql
 from destinations.validation import compile_schema
 
-__all__ = ["check_action", "check_destination"]
+__all__ = ["check_action", "check_destination", "preset_faults"]
 
 
 def check_destination(document: Document, actions: Mapping[str, Document]) -> Iterator[Fault]:
@@ -21,6 +22,7 @@ def check_destination(document: Document, actions: Mapping[str, Document]) -> It
     yield from _settings(document)
     for place, value in _mappings(data):
         yield from mapping_faults(document, place, value)
+        yield from _unknown_settings(document, place, value)
     for name, request in data["requests"].items():
         if "graphql" in request:
             place = pointer("requests", name, "graphql")
@@ -36,19 +38,33 @@ def check_destination(document: Document, actions: Mapping[str, Document]) -> It
             place = pointer("requests", name, "refusals", index, "when")
             yield from _schema(document, place, refusal["when"])
         yield from _conditions(document, pointer("requests", name), request)
+        yield from _batch(document, name, request)
     yield from _conditions(document, "", data)
     yield from _authentication(document)
-    for index, preset in enumerate(data.get("presets", ())):
+    yield from preset_faults(document, "/presets", data.get("presets", ()), actions)
+
+
+def preset_faults(
+    document: Document, place: str, presets: Sequence[Any], actions: Collection[str]
+) -> Iterator[Fault]:
+    """Yields the faults of subscriptions that stand at ``place``, given the actions' slugs."""
+    names: set[tuple[str, str]] = set()
+    for index, preset in enumerate(presets):
+        own = place + pointer(index)
+        name = (preset["partnerAction"], preset["name"])
+        if name in names:
+            message = f"{name[0]} has another subscription called {name[1]!r}; give it its own name"
+            yield document.fault(own + "/name", message)
+        names.add(name)
         if preset["partnerAction"] not in actions:
             known = ", ".join(sorted(actions)) or "none"
             yield document.fault(
-                pointer("presets", index, "partnerAction"),
+                own + "/partnerAction",
                 f"there is no action {preset['partnerAction']!r}; there are: {known}",
             )
-        yield from _fql(document, pointer("presets", index, "subscribe"), preset["subscribe"])
+        yield from _fql(document, own + "/subscribe", preset["subscribe"])
         if "mapping" in preset:
-            place = pointer("presets", index, "mapping")
-            yield from mapping_faults(document, place, preset["mapping"])
+            yield from mapping_faults(document, own + "/mapping", preset["mapping"])
 
 
 def check_action(document: Document, requests: Mapping[str, Any]) -> Iterator[Fault]:
@@ -107,6 +123,53 @@ def _mappings(data: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
             yield pointer("requests", name, "rest", key), value
         for index, refusal in enumerate(request.get("refusals", ())):
             yield pointer("requests", name, "refusals", index, "message"), refusal["message"]
+        batch = request.get("batch", {})
+        for key in ("json", "failures"):
+            yield pointer("requests", name, "batch", key), batch.get(key)
+
+
+_OF_SETTINGS = re.compile(r"(?:^(?:\$\.)?|\{\{\{?\s*(?:\$\.)?)settings\.([A-Za-z0-9_-]+)")
+
+
+def _unknown_settings(document: Document, place: str, value: object) -> Iterator[Fault]:
+    """Settings that a mapping reads and that do not exist: it would silently read nothing."""
+    known = document.data["settings"]["properties"]
+    for text in _texts(value):
+        for name in _OF_SETTINGS.findall(text):
+            if name not in known:
+                message = f"there is no setting {name!r}; there are: {', '.join(known) or 'none'}"
+                yield document.fault(place, message)
+
+
+# A path, or a placeholder of a template, that begins at the event or its payload.
+_OF_ONE_EVENT = re.compile(r"^(\$\.)?(event|payload)\b|\{\{\{?\s*(\$\.)?(event|payload)\b")
+
+
+def _batch(document: Document, name: str, request: Mapping[str, Any]) -> Iterator[Fault]:
+    """What all events of a batch share must not be made of one of them."""
+    if request.get("batch", {}).get("size", 1) == 1:
+        return
+    rest = request.get("rest", {})
+    if "rest" in request and "json" not in rest:
+        place = pointer("requests", name, "batch")
+        yield document.fault(place, "needs rest.json, of which the body of a batch is made")
+    shared = [
+        (f"/requests/{name}/rest/{key}", rest.get(key)) for key in ("url", "headers", "query")
+    ]
+    transport = document.data["transport"]
+    shared += [(f"/transport/{key}", transport.get(key)) for key in ("url", "headers")]
+    for place, value in shared:
+        if any(_OF_ONE_EVENT.search(text) for text in _texts(value)):
+            message = f"must not use event or payload: the batches of {name} share it"
+            yield document.fault(place, message)
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
 
 
 def _settings(document: Document) -> Iterator[Fault]:

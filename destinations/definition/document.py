@@ -30,7 +30,8 @@ _JSON_FLOAT = re.compile(r"-?\d+(\.\d+)?[eE][+-]?\d+")
 class Document:
     """Parsed data and where each part of it stands.
 
-    ``lines`` maps JSON pointers (``""`` is the whole document) to lines, from 1.
+    ``lines`` maps JSON pointers (``""`` is the whole document) to lines, from 1. It is empty for
+    what was not read from a file.
     """
 
     name: str
@@ -42,7 +43,8 @@ class Document:
         place = path
         while place and place not in self.lines:
             place = place.rpartition("/")[0]
-        return Fault(message, path=path, file=self.name, line=self.lines.get(place, 1))
+        line = self.lines.get(place, 1) if self.lines else None
+        return Fault(message, path=path, file=self.name, line=line)
 
 
 def pointer(*parts: object) -> str:

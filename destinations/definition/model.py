@@ -14,6 +14,7 @@ __all__ = [
     "ErrorClass",
     "ErrorCondition",
     "ErrorRule",
+    "FailedItems",
     "GraphQLDefinition",
     "Perform",
     "Preset",
@@ -21,6 +22,7 @@ __all__ = [
     "RequestDefinition",
     "RestDefinition",
     "RetryPolicy",
+    "Signature",
     "Timeouts",
     "TransportDefinition",
     "Unmapped",
@@ -103,6 +105,7 @@ class ErrorRule:
 
     ``retryable``: the same request may succeed later. ``nothing_applied``: the error proves that
     the request changed nothing, so even one that is not idempotent may be sent again.
+    ``attempts`` bounds the attempts for this error, the first one included.
     """
 
     when: ErrorCondition
@@ -110,6 +113,7 @@ class ErrorRule:
     retryable: bool
     nothing_applied: bool
     description: str = ""
+    attempts: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +141,35 @@ class GraphQLDefinition:
 
 
 @dataclass(frozen=True, slots=True)
+class Signature:
+    """A header with the hex HMAC of the body; ``secret`` is a mapping on ``settings``."""
+
+    header: str
+    algorithm: Literal["sha1", "sha256"]
+    secret: object
+
+
+@dataclass(frozen=True, slots=True)
+class FailedItems:
+    """How an answer to a batch names the events that it says no to; the others are delivered.
+
+    ``items`` is a mapping on the body; ``index`` (from 0) and ``message`` are mappings on an item.
+    Only answers with one of ``statuses`` are read so.
+    """
+
+    statuses: tuple[int, ...]
+    items: object
+    index: object
+    message: object
+
+
+@dataclass(frozen=True, slots=True)
 class RestDefinition:
-    """An HTTP call; everything but the method is a mapping. At most one of ``json``, ``form``."""
+    """An HTTP call; everything but the method is a mapping. At most one of ``json``, ``form``.
+
+    ``batch_json`` makes the body of a batch, as a mapping on ``items`` (the events' ``json``) and
+    ``settings``; without it, the body is the list of them.
+    """
 
     method: str
     url: object = None
@@ -146,6 +177,9 @@ class RestDefinition:
     headers: Mapping[str, object] = field(default_factory=dict)
     json: object = None
     form: Mapping[str, object] | None = None
+    sign: Signature | None = None
+    batch_json: object = None
+    failed_items: FailedItems | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ class Failure:
 
     ``retryable``: the same request may succeed later. ``nothing_applied``: it is certain that the
     request changed nothing. ``whole_request``: the failure is of the request, not of this event.
-    ``retry_after`` is in seconds.
+    ``retry_after`` is in seconds; ``attempts`` bounds those that meet this failure.
     """
 
     message: str
@@ -68,6 +68,7 @@ class Failure:
     nothing_applied: bool
     whole_request: bool = True
     retry_after: float | None = None
+    attempts: int | None = None
 
     def error(self) -> IntegrationError:
         """The failure as the error class that Segment's framework would raise."""

@@ -118,7 +118,12 @@ class GraphQLRequest:
             message=error_text(response, body),
             body=body,
         )
-        return self._errors.read(signal, whole_request=True, retry_after=retry_after(response))
+        wait = retry_after(response)
+        verdict = self._errors.read(signal, whole_request=True, retry_after=wait)
+        ran = isinstance(body, dict) and body.get("data") is not None
+        if ran and isinstance(verdict, Failure):
+            return replace(verdict, nothing_applied=False)
+        return verdict
 
 
 def _errors(body: Any) -> list[Mapping[str, Any]]:

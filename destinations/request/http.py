@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import jiter
 
+from destinations.clock import unix_time
 from destinations.definition import TransportDefinition
 from destinations.errors import ResolveError
 from destinations.javascript import UNDEFINED, to_string
@@ -84,15 +85,24 @@ def parse_body(response: HttpResponse) -> Any:
     return jiter.from_json(response.body, allow_inf_nan=False)
 
 
+def _own_words(body: Any) -> Iterator[str]:
+    """What an error's body says, in the places where partners put it, the most telling first."""
+    if isinstance(body, Mapping):
+        for key in ("error", "errors"):
+            yield from _own_words(body.get(key))
+        message = body.get("message")
+        if isinstance(message, str):
+            yield message
+    elif isinstance(body, list) and body:
+        yield from _own_words(body[0])
+    elif isinstance(body, str):
+        yield body
+
+
 def error_text(response: HttpResponse, body: Any) -> str:
     """One line on why the partner said no: its own message, else how the body begins."""
-    found = body
-    for key in ("error", "errors", "message"):
-        if isinstance(found, list) and found:
-            found = found[0]
-        if isinstance(found, Mapping) and key in found:
-            found = found[key]
-    if isinstance(found, str) and found.strip():
+    found = next((text for text in _own_words(body) if text.strip()), None)
+    if found is not None:
         return " ".join(found.split())[:300]
     return " ".join(response.body[:1000].decode("utf-8", "replace").split())[:200]
 
@@ -110,4 +120,4 @@ def retry_after(response: HttpResponse, now: datetime | None = None) -> float | 
         return None
     if date.tzinfo is None:
         date = date.replace(tzinfo=UTC)
-    return max(0.0, (date - (now or datetime.now(UTC))).total_seconds())
+    return max(0.0, (date - (now or datetime.fromtimestamp(unix_time(), UTC))).total_seconds())

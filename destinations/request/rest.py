@@ -1,7 +1,8 @@
-"""REST requests: one HTTP call for one event."""
+"""REST requests: one HTTP call for one event, or for many whose answer tells them apart."""
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
@@ -17,6 +18,7 @@ from destinations.javascript import UNDEFINED, to_string
 from destinations.mapping import compile_value
 from destinations.request.answer import Answer, Context, Failure, HttpRequest, HttpResponse
 from destinations.request.expectation import Expectation
+from destinations.request.failed_items import FailedItemReader
 from destinations.request.http import Envelope, encode, error_text, parse_body, retry_after
 from destinations.request.rules import ErrorReader, Signal
 
@@ -43,6 +45,12 @@ class RestRequest:
         self._envelope = Envelope(transport, call.url, headers | dict(call.headers))
         form = None if call.form is None else dict(call.form)
         self._parts = compile_value({"query": dict(call.query), "json": call.json, "form": form})
+        self._batch_json = None if call.batch_json is None else compile_value(call.batch_json)
+        self._sign = call.sign
+        self._secret = None if call.sign is None else compile_value(call.sign.secret)
+        self._failed_items = (
+            None if call.failed_items is None else FailedItemReader(call.failed_items)
+        )
         self._errors = ErrorReader(definition.answers, (*definition.error_rules, *error_rules))
         self._expectation = Expectation(definition)
 
@@ -52,26 +60,48 @@ class RestRequest:
         return resolved
 
     def prepare(self, parts: Sequence[Mapping[str, Any]], context: Context) -> HttpRequest:
-        """The HTTP request for the one event with these parts."""
-        (part,) = parts
+        """The HTTP request for the events with these parts, in this order."""
+        first = parts[0]
         url = self._envelope.url(context)
-        query = _urlencoded(part.get("query"))
+        query = _urlencoded(first.get("query"))
         if query:
             url += ("&" if "?" in url else "?") + query
         body = None
-        if part.get("json") is not None:
-            body = encode(part["json"])
-        elif part.get("form") is not None:
-            body = _urlencoded(part["form"]).encode()
-        return HttpRequest(self._method, url, self._envelope.headers(context), body)
+        if first.get("json") is not None:
+            body = encode(self._json(parts, context))
+        elif first.get("form") is not None:
+            body = _urlencoded(first["form"]).encode()
+        headers = {**self._envelope.headers(context), **self._signature(body or b"", context)}
+        return HttpRequest(self._method, url, headers, body)
+
+    def _json(self, parts: Sequence[Mapping[str, Any]], context: Context) -> Any:
+        if self.definition.batch_size == 1:
+            return parts[0]["json"]
+        items = [part.get("json") for part in parts]
+        if self._batch_json is None:
+            return items
+        return self._batch_json.resolve({"items": items, "settings": context["settings"]})
+
+    def _signature(self, body: bytes, context: Context) -> Mapping[str, str]:
+        if self._sign is None or self._secret is None:
+            return {}
+        secret = self._secret.resolve(context)
+        if not isinstance(secret, str) or not secret:
+            return {}
+        key = "".join(secret).encode()
+        return {self._sign.header: hmac.new(key, body, self._sign.algorithm).hexdigest()}
 
     def read(self, response: HttpResponse, count: int) -> list[Answer | Failure]:
-        """The answer or failure of the request's one event; ``count`` is 1."""
+        """One answer or failure for each of the ``count`` events of the request."""
         try:
             body = parse_body(response) if response.body.strip() else None
         except ValueError:
             # Partners answer "ok" in plain text; `expect` decides whether that is a success.
             body = response.body.decode("utf-8", "replace")
+        if self._failed_items is not None:
+            told_apart = self._failed_items.read(response.status, body, count)
+            if told_apart is not None:
+                return told_apart
         if 200 <= response.status < 300:
             return [self._expectation.judge(body, response.status)] * count
         signal = Signal(response.status, error_text(response, body), body=body)

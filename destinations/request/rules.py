@@ -1,8 +1,9 @@
 """Reads errors by the definition's rules, first match wins, and else by the HTTP status.
 
 The default by status is that of Segment's framework (retried are 408, 423, 429 and 5xx except
-501) with two differences that keep a request from being applied twice: only a 429 and the other
-4xx (and 501) count as proof that nothing was applied, and an error within a success proves nothing.
+501), with one difference that keeps a request from being applied twice: only a 429, and a 401,
+since credentials are looked at before anything else, count as proof that nothing was applied. What
+else proves it at a partner is for its definition to say.
 """
 
 from __future__ import annotations
@@ -58,9 +59,11 @@ class ErrorReader:
                     rule.retryable,
                     rule.nothing_applied,
                 )
+                attempts = rule.attempts
                 break
         else:
             error_class, retryable, proof = _by_status(signal.status)
+            attempts = None
         return Failure(
             message=_shown(signal),
             error_class=error_class,
@@ -69,6 +72,7 @@ class ErrorReader:
             nothing_applied=proof,
             whole_request=whole_request,
             retry_after=retry_after,
+            attempts=attempts,
         )
 
 
@@ -85,9 +89,9 @@ def _by_status(status: int) -> tuple[ErrorClass, bool, bool]:
         case 401:
             return "authentication", False, True
         case 403:
-            return "permission", False, True
+            return "permission", False, False
         case 404:
-            return "not_found", False, True
+            return "not_found", False, False
         case 408:
             return "timeout", True, False
         case 423:
@@ -95,12 +99,9 @@ def _by_status(status: int) -> tuple[ErrorClass, bool, bool]:
         case 429:
             return "rate_limit", True, True
         case 501:
-            return "invalid", False, True
-    match status // 100:
-        case 3:  # not followed; a 303 may even say that the request was carried out
             return "invalid", False, False
-        case 4:
-            return "invalid", False, True
+    if 300 <= status < 500:  # 3xx are not followed
+        return "invalid", False, False
     return ("unavailable", True, False) if status >= 500 else ("internal", False, False)
 
 

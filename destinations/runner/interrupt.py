@@ -12,9 +12,11 @@ __all__ = ["Interrupt"]
 
 T = TypeVar("T")
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 
 class Interrupt:
-    """While entered, the first SIGINT calls ``stop``; a second one interrupts as usual.
+    """While entered, the first SIGINT or SIGTERM calls ``stop``; a second one interrupts at once.
 
     A signal that raised anywhere could leave an event without a row. So it raises only while the
     next item of an iterator is waited for, where a pipe might never bring another.
@@ -28,12 +30,13 @@ class Interrupt:
 
     def __enter__(self) -> Self:
         if self._is_main:  # only the main thread may set handlers, and only it is interrupted
-            self._former = signal.signal(signal.SIGINT, self._received)
+            self._former = {number: signal.signal(number, self._received) for number in _SIGNALS}
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._is_main:
-            signal.signal(signal.SIGINT, self._former)
+            for number, handler in self._former.items():
+                signal.signal(number, handler)
 
     def items(self, source: Iterator[T]) -> Iterator[T]:
         """Passes the items of ``source`` on, until it ends or the run is interrupted."""

@@ -203,7 +203,18 @@ class Run:
     def _deliver(self, batch: Sequence[_Parcel]) -> None:
         if self._before_sending is not None:
             self._before_sending([(parcel.action or "", parcel.data) for parcel in batch])
-        results = self._courier.deliver([parcel.delivery for parcel in batch])
+        try:
+            results = self._courier.deliver([parcel.delivery for parcel in batch])
+        except Exception as error:
+            # A fault of ours: nobody knows what of the batch was sent, so that is what is recorded.
+            reason = f"the run failed while this was being sent: {type(error).__name__}"
+            self._record(
+                *(
+                    (Row(item.line, item.action, Result(Outcome.UNKNOWN, reason)), item.data)
+                    for item in batch
+                )
+            )
+            raise
         rows = [
             (Row(parcel.line, parcel.action, result), parcel.data)
             for parcel, result in zip(batch, results, strict=True)

@@ -5,6 +5,7 @@ from destinations.store.database import Store, default_path
 from destinations.store.documents import Document, Documents
 from destinations.store.kept import Kept, KeptEvents
 from destinations.store.manual_changes import ManualChanges
+from destinations.store.settling import Unsettled, settle, unsettled
 
 __all__ = [
     "Capabilities",
@@ -14,5 +15,8 @@ __all__ = [
     "KeptEvents",
     "ManualChanges",
     "Store",
+    "Unsettled",
     "default_path",
+    "settle",
+    "unsettled",
 ]

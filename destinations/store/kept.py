@@ -33,9 +33,13 @@ _LET_GO: Final = """
     DELETE FROM kept_events
     WHERE account = ? AND event_key = ? AND action = ? AND id <= ? AND outcome <> 'delivered'
 """
+_SETTLE: Final = """
+    UPDATE kept_events SET outcome = 'delivered', code = NULL, reason = ''
+    WHERE account = ? AND event_key = ? AND action = ? AND id <= ?
+"""
 
 _SENDING: Final = "was being sent when its run ended; it may have been applied"
-_MAPPED: Final = "a duplicate: a rule mapped it after it had been kept as unmapped"
+_DELIVERED: Final = "a duplicate: an earlier run kept it, and it was delivered since"
 _UNSETTLED: Final = "may have been applied in an earlier run; not sent again until that is settled"
 
 
@@ -58,8 +62,8 @@ class KeptEvents:
     """The kept events of one account.
 
     An event has one entry for each action, and a later outcome replaces an earlier one. When the
-    event has been delivered or refused for good, the entry goes; only one that had been unmapped
-    stays as delivered, so that it is never processed twice.
+    event has been delivered, its entry stays as delivered, so that it is never sent twice: it may
+    come again, in a file that is run again or fed back. When it was refused for good, it goes.
     """
 
     def __init__(
@@ -76,10 +80,15 @@ class KeptEvents:
         self._version = definition_version
         self._masker = masker
         self._now = now
-        row = store.one("SELECT max(id) FROM kept_events WHERE account = ?", (account,))
-        # Entries up to here are of earlier runs.
-        self._earlier = int(row[0] or 0) if row else 0
         self._buffer: list[tuple[Row, bytes]] = []
+        self._earlier = 0
+        self.begin_run()
+
+    def begin_run(self) -> None:
+        """From here on, what is kept already is of earlier runs."""
+        self.flush()
+        row = self._store.one("SELECT max(id) FROM kept_events WHERE account = ?", (self._account,))
+        self._earlier = int(row[0] or 0) if row else 0
 
     def record(self, rows: Sequence[tuple[Row, bytes]]) -> None:
         """Keeps what is to be kept of ``rows``, and lets go what has been settled.
@@ -107,8 +116,9 @@ class KeptEvents:
                 if row.result.outcome in _KEPT:
                     connection.execute(_KEEP, self._values(row, data))
                 else:
+                    done = row.result.outcome is Outcome.DELIVERED
                     values = (self._account, _key(data), row.action, self._earlier)
-                    connection.execute(_LET_GO, values)
+                    connection.execute(_SETTLE if done else _LET_GO, values)
 
     def earlier(self, data: bytes, action: str) -> Result | None:
         """Why an event that comes again is not sent; None if it may be."""
@@ -122,21 +132,33 @@ class KeptEvents:
         if row is None:
             return None
         if row[0] == Outcome.DELIVERED:
-            return Result(Outcome.FILTERED, _MAPPED, "DUPLICATE")
+            return Result(Outcome.FILTERED, _DELIVERED, "DUPLICATE")
         return Result(Outcome.UNKNOWN, _UNSETTLED) if row[0] == Outcome.UNKNOWN else None
 
     def sending(self, events: Sequence[tuple[str, bytes]]) -> None:
-        """Notes, durably, that kept events (action, raw event) are about to be sent again.
+        """Notes, durably, that events (action, raw event) are about to be sent.
 
-        Until their rows are recorded they count as ``unknown``: whatever ends the process now,
-        they are not sent a second time.
+        Until their rows are recorded, those of them that are kept count as ``unknown``: whatever
+        ends the process now, they are not sent a second time.
         """
+        if not any(self._is_kept(data, action) for action, data in events):
+            return
         with self._store.transaction() as connection:
             connection.executemany(
                 "UPDATE kept_events SET outcome = 'unknown', reason = ?"
                 " WHERE account = ? AND event_key = ? AND action = ?",
                 [(_SENDING, self._account, _key(data), action) for action, data in events],
             )
+
+    def _is_kept(self, data: bytes, action: str) -> bool:
+        """Whether there is an entry of an earlier run."""
+        if not self._earlier:
+            return False
+        row = self._store.one(
+            "SELECT id FROM kept_events WHERE account = ? AND event_key = ? AND action = ?",
+            (self._account, _key(data), action),
+        )
+        return row is not None and row[0] <= self._earlier
 
     def unmapped(self) -> Iterator[tuple[str, bytes]]:
         """(action, raw event) of what waits for a rule, the oldest first."""

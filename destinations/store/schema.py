@@ -14,7 +14,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     (
         # Raw events that were not delivered and are kept: until a rule maps them (unmapped), until
         # somebody settles them (unknown), or until they are sent again (dead, retrying). One that
-        # a rule mapped stays as delivered, so that it is never processed a second time.
+        # was delivered since stays as delivered, so that it is never sent a second time.
         """
         CREATE TABLE kept_events (
             id INTEGER PRIMARY KEY,

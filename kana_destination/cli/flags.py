@@ -13,8 +13,9 @@ import click
 
 from destinations import Answer, Call
 from destinations.cli.opening import settings_option, store_option
+from destinations.cli.tables import print_table
 from kana_destination.boxes import BOXES, Flagged, find_flags
-from kana_destination.cli.opening import open_account, print_table
+from kana_destination.cli.opening import open_account
 from kana_destination.users import User
 
 __all__ = ["flags"]
@@ -42,6 +43,8 @@ def flags(
     left-over (their usage went to another user; to be removed in the dashboard), and waiting
     (fields that the API does not take of an existing user).
     """
+    if as_csv and as_json:
+        raise click.UsageError("--csv and --json exclude each other")
     with open_account(settings, store) as account:
         users = account.courier().perform(_users())
         found = find_flags(users, account.manual_changes.entries())
@@ -74,10 +77,12 @@ def _json(flagged: Flagged) -> dict[str, Any]:
 
 
 def _csv(boxes: Mapping[str, Sequence[Flagged]]) -> str:
-    """Each user once, with the fields as they should be."""
+    """Each user that Kana has once, with the fields as they should be."""
     users: dict[str, dict[str, str]] = {}
-    for flagged in boxes.values():
+    for name, flagged in boxes.items():
         for item in flagged:
+            if name == "waiting" and not item.changes:
+                continue
             row = users.setdefault(item.user["id"], {key: item.user[key] or "" for key in _COLUMNS})
             row.update(item.changes)
     text = io.StringIO()

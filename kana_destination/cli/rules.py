@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Generator, Sequence
 from pathlib import Path
@@ -12,10 +13,13 @@ import click
 from destinations import Answer, Call
 from destinations.account import Account
 from destinations.cli.opening import open_store, settings_option, store_option
+from destinations.cli.run_tables import exit_code
+from destinations.cli.tables import print_table
 from destinations.definition.document import Document, read_document
-from destinations.errors import UsageError
-from destinations.event import check_event, read_json
-from kana_destination.cli.opening import open_account, print_table
+from destinations.errors import DefinitionError, UsageError
+from destinations.event import Event, EventError, check_event, read_json
+from destinations.store import Documents
+from kana_destination.cli.opening import open_account
 from kana_destination.plugin import stored_rules
 from kana_destination.rules import Rule, RuleMapper, overlap, read_rules
 
@@ -44,7 +48,12 @@ def rules() -> None:
     help="Condition: a property, with dots for nesting; may be repeated, all must hold.",
 )
 @click.option("--feature", metavar="ID", help="The feature that such an event uses.")
-@click.option("--amount", type=int, help="A fixed amount; without it the event's delta, or 1.")
+@click.option(
+    "--amount",
+    type=click.IntRange(-(2**31), 2**31 - 1),
+    metavar="INTEGER",
+    help="A fixed amount; without it the event's delta, or 1.",
+)
 @click.option(
     "--file",
     type=click.Path(path_type=Path),
@@ -61,34 +70,20 @@ def add(settings: Path | None, store: Path | None, **given: Any) -> int:
     """
     new = _given(given)
     if settings is None:
-        opened = open_store(store)
-        try:
-            _keep(
-                stored_rules(opened).add,
-                new,
-                [_rule(item) for item in stored_rules(opened).entries()],
-            )
-        finally:
-            opened.close()
+        with contextlib.closing(open_store(store)) as opened:
+            _keep(stored_rules(opened), new)
         click.echo(
-            "Without --settings, features were not looked up and kept events not processed.",
+            "Without --settings the features were not looked up; the next run processes what was "
+            "kept as unmapped.",
             err=True,
         )
         return 0
     with open_account(settings, store) as account:
-        documents = stored_rules(account.store)
         _check_features(account, new)
-        _keep(documents.add, new, [_rule(item) for item in documents.entries()])
+        _keep(stored_rules(account.store), new)
     # Opened again: the destination is bound to the rules that the store held when it was opened.
     with open_account(settings, store) as account:
-        report = account.process_unmapped()
-        if report is not None:
-            done = account.summary(report) or "none of them is mapped"
-            click.echo(f"Unmapped events processed again: {done}.")
-            if report.stopped is not None:
-                click.echo(f"Error: {report.stopped.message}", err=True)
-                return 2
-    return 0
+        return _process(account)
 
 
 @rules.command("list")
@@ -104,7 +99,8 @@ def show(store: Path | None, *, as_json: bool) -> int:
         (rule.name, rule.conditions, rule.feature, "" if rule.amount is None else str(rule.amount))
         for rule in found
     ]
-    print_table(f"{len(rows)} mapping rules", ("name", "when", "feature", "amount"), rows)
+    title = f"{len(rows)} mapping rule{'' if len(rows) == 1 else 's'}"
+    print_table(title, ("name", "when", "feature", "amount"), rows)
     return 0
 
 
@@ -113,11 +109,8 @@ def show(store: Path | None, *, as_json: bool) -> int:
 @store_option
 def remove(name: str, store: Path | None) -> int:
     """Remove a rule. What it has mapped stays as it is."""
-    opened = open_store(store)
-    try:
+    with contextlib.closing(open_store(store)) as opened:
         stored_rules(opened).remove(name)
-    finally:
-        opened.close()
     click.echo(f"Removed the rule {name!r}.")
     return 0
 
@@ -126,24 +119,36 @@ def remove(name: str, store: Path | None) -> int:
 @click.argument("event", metavar="EVENT.json", type=click.Path(path_type=Path))
 @store_option
 def test(event: Path, store: Path | None) -> int:
-    """Show which rule maps an event. Exits 1 if none does."""
-    try:
-        data = event.read_bytes()
-    except OSError as error:
-        msg = f"cannot read the event file {event}: {error.strerror}"
-        raise UsageError(msg) from None
-    checked = check_event(read_json(data))
+    """Show which rule maps a track event that names no feature itself. Exits 1 if none does."""
+    checked = _read_event(event)
+    if checked["type"] != "track":
+        click.echo(f"Rules map track events; this is an event of type {checked['type']}.")
+        return 1
+    own = (checked.get("properties") or {}).get("featureId")
+    if own:
+        click.echo(f"It names the feature {own!r} itself: no rule is asked.")
+        return 0
     found = _stored(store)
     matching = [rule for rule in found if rule.matches(checked)]
     winner = RuleMapper(found).find(checked)
     if winner is None:
-        click.echo(f"No rule of {len(found)} matches.")
+        click.echo(f"It stays unmapped: of {len(found)} rules none matches.")
         return 1
     amount = "the event's delta" if winner.amount is None else str(winner.amount)
     click.echo(f"{winner.name!r} maps it to {winner.feature}, amount: {amount}.")
     for rule in matching[1:]:
         click.echo(f"{rule.name!r} matches as well, but is younger.")
     return 0
+
+
+def _read_event(path: Path) -> Event:
+    try:
+        return check_event(read_json(path.read_bytes()))
+    except OSError as error:
+        msg = f"cannot read the event file {path}: {error.strerror}"
+    except EventError as error:
+        msg = f"the event file {path} {error.message}"
+    raise UsageError(msg)
 
 
 def _given(given: dict[str, Any]) -> list[Rule]:
@@ -153,14 +158,29 @@ def _given(given: dict[str, Any]) -> list[Rule]:
     fields = {key: value for key, value in given.items() if value is not None}
     if path is not None:
         if fields or where:
-            raise click.UsageError("--file takes the place of the other options")
+            raise click.UsageError("--file takes the place of NAME and the other options")
         try:
             text = path.read_text(encoding="utf-8")
         except OSError as error:
             msg = f"cannot read the rules file {path}: {error.strerror}"
             raise UsageError(msg) from None
+        except UnicodeDecodeError as error:
+            raise UsageError(f"the rules file {path} is not UTF-8: {error.reason}") from None
         return read_rules(read_document(text, str(path)))
-    conditions = {}
+    if not ("name" in fields and "feature" in fields and ("event" in fields or where)):
+        msg = "give NAME, --feature and a condition (--event or --where), or else --file"
+        raise click.UsageError(msg)
+    if where:
+        fields["where"] = _conditions(where)
+    try:
+        return read_rules(Document("the rule", {"rules": [fields]}, {}))
+    except DefinitionError as error:
+        # The places are those of a file that is none.
+        raise click.UsageError("; ".join(fault.message for fault in error.faults)) from None
+
+
+def _conditions(where: Sequence[str]) -> dict[str, str]:
+    conditions: dict[str, str] = {}
     for condition in where:
         key, separator, value = condition.partition("=")
         if not separator or not key:
@@ -170,15 +190,13 @@ def _given(given: dict[str, Any]) -> list[Rule]:
             msg = f"--where names {key!r} twice; one rule has one value for it"
             raise click.UsageError(msg)
         conditions[key] = value
-    if conditions:
-        fields["where"] = conditions
-    return read_rules(Document("the rule", {"rules": [fields]}, {}))
+    return conditions
 
 
 def _check_features(account: Account, new: Sequence[Rule]) -> None:
-    def features() -> Generator[Call, Answer, list[str]]:
+    def features() -> Generator[Call, Answer, dict[str, str]]:
         answer = yield Call("listFeatures", {})
-        return [feature["id"] for feature in answer.data]
+        return {feature["id"]: feature["type"] for feature in answer.data}
 
     known = account.courier().perform(features())
     for rule in new:
@@ -186,12 +204,25 @@ def _check_features(account: Account, new: Sequence[Rule]) -> None:
             names = ", ".join(sorted(known)) or "none"
             msg = f"rule {rule.name!r}: Kana has no feature {rule.feature!r}; it has: {names}"
             raise UsageError(msg)
+        if known[rule.feature] != "CONSUMABLE":
+            click.echo(
+                f"Warning: the feature {rule.feature!r} is {known[rule.feature]}: it is had or "
+                "not, so Kana may refuse its usage.",
+                err=True,
+            )
 
 
-def _keep(add_document: Any, new: Sequence[Rule], old: Sequence[Rule]) -> None:
+def _keep(documents: Documents, new: Sequence[Rule]) -> None:
+    """Stores all rules or none; those that are stored already, word for word, may come again."""
+    old = [Rule(**document.content) for document in documents.entries()]
+    fresh = [rule for rule in new if rule not in old]
+    documents.add(*((rule.name, rule.to_json()) for rule in fresh))
     for rule in new:
-        add_document(rule.name, rule.to_json())
-        click.echo(f"Added the rule {rule.name!r}: when {rule.conditions}, {rule.feature}.")
+        if rule not in fresh:
+            click.echo(f"The rule {rule.name!r} is there already.")
+            continue
+        amount = "" if rule.amount is None else f", amount {rule.amount}"
+        click.echo(f"Added the rule {rule.name!r}: when {rule.conditions}, {rule.feature}{amount}.")
         for other in old:
             if overlap(rule, other):
                 click.echo(
@@ -199,16 +230,23 @@ def _keep(add_document: Any, new: Sequence[Rule], old: Sequence[Rule]) -> None:
                     f"{other.name!r} is older and wins.",
                     err=True,
                 )
-        old = [*old, rule]
+        old.append(rule)
+
+
+def _process(account: Account) -> int:
+    """Delivers the kept events that rules map by now, says what became of them, and exits so."""
+    report = account.process_unmapped()
+    if report is None:
+        return 0
+    done = account.summary(report) or "none of them is mapped"
+    click.echo(f"Unmapped events processed again: {done}.")
+    for reason in report.ledger.reasons:
+        click.echo(f"{reason.outcome.value}, {reason.count:,}: {reason.example}", err=True)
+    if report.stopped is not None and report.stopped.why == "interrupted":
+        raise click.Abort
+    return exit_code(report)
 
 
 def _stored(store: Path | None) -> list[Rule]:
-    opened = open_store(store)
-    try:
-        return [_rule(document) for document in stored_rules(opened).entries()]
-    finally:
-        opened.close()
-
-
-def _rule(document: Any) -> Rule:
-    return Rule(**document.content)
+    with contextlib.closing(open_store(store)) as opened:
+        return [Rule(**document.content) for document in stored_rules(opened).entries()]

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, Final
 
 import click
 
 from destinations.cli.opening import open_store, store_option
-from kana_destination.cli.opening import print_table
+from destinations.cli.tables import print_table
+from destinations.outcome import Outcome
+from destinations.store import Store
 from kana_destination.plugin import stored_rules
 
 __all__ = ["status"]
+
+_MEANING: Final = {
+    Outcome.DELIVERED: "had been kept; noted, so that they are not sent twice",
+    Outcome.INVALID: "a rule maps them, but they do not fit the fields",
+    Outcome.REJECTED: "a rule maps them, but Kana refused them",
+    Outcome.UNMAPPED: "no rule maps them: destinations kana unmapped",
+    Outcome.RETRYING: "not sent yet: feed them back",
+    Outcome.UNKNOWN: "may have been applied: destinations kana unknown",
+    Outcome.DEAD: "given up, nothing was applied: feed them back",
+}
+_KANA: Final = "WHERE account LIKE 'kana %'"
 
 
 @click.command(epilog="Example: destinations kana status")
@@ -19,43 +35,66 @@ __all__ = ["status"]
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(store: Path | None, *, as_json: bool) -> int:
     """Show where the store is and what it holds: rules, kept events, changes to make by hand."""
-    opened = open_store(store)
-    try:
-        kept = opened.all(
-            "SELECT account, outcome, count(*) FROM kept_events WHERE account LIKE 'kana %'"
-            " GROUP BY account, outcome ORDER BY account, outcome"
-        )
-        waiting = opened.all(
-            "SELECT account, count(*) FROM manual_changes WHERE account LIKE 'kana %'"
-            " GROUP BY account ORDER BY account"
-        )
-        known = opened.all(
-            "SELECT account, request, answer FROM capabilities WHERE account LIKE 'kana %'"
-            " ORDER BY account, request"
-        )
-        rules = len(stored_rules(opened).entries())
-        path = opened.path.resolve()
-    finally:
-        opened.close()
+    with contextlib.closing(open_store(store)) as opened:
+        found = _holdings(opened)
     if as_json:
-        found = {
-            "store": str(path),
-            "rules": rules,
-            "kept": [dict(zip(("account", "outcome", "events"), row, strict=True)) for row in kept],
-            "waiting": [dict(zip(("account", "users"), row, strict=True)) for row in waiting],
-            "capabilities": [
-                {"account": account, "request": request, "answer": json.loads(answer)}
-                for account, request, answer in known
-            ],
-        }
         click.echo(json.dumps(found, ensure_ascii=False))
         return 0
-    click.echo(f"Store: {path}")
-    click.echo(f"Mapping rules: {rules}\n")
-    if kept:
-        print_table("Kept events", ("account", "outcome", "events"), kept)
-    if waiting:
-        print_table("Changes to make by hand (flags --csv)", ("account", "users"), waiting)
-    if known:
-        print_table("Found out about endpoints", ("account", "request", "answer"), known)
+    click.echo(f"Store: {found['store']}")
+    click.echo(f"Mapping rules: {found['rules']:,}")
+    accounts = sorted({item["account"] for key in _TABLES for item in found[key]})
+    if not accounts:
+        click.echo("No account of Kana has left anything in it.")
+    for account in accounts:
+        click.echo()
+        print_table(account, ("count", "what", "meaning"), list(_rows(found, account)))
     return 0
+
+
+_TABLES: Final = ("kept", "waiting", "capabilities")
+
+
+def _holdings(store: Store) -> dict[str, Any]:
+    kept = store.all(
+        f"SELECT account, outcome, count(*) FROM kept_events {_KANA}"  # noqa: S608 - a constant
+        " GROUP BY account, outcome"
+    )
+    waiting = store.all(
+        f"SELECT account, count(*) FROM manual_changes {_KANA} GROUP BY account"  # noqa: S608
+    )
+    known = store.all(
+        f"SELECT account, request, answer FROM capabilities {_KANA}"  # noqa: S608
+        " ORDER BY account, request"
+    )
+    return {
+        "store": str(store.path.resolve()),
+        "rules": len(stored_rules(store).entries()),
+        "kept": [
+            {"account": account, "outcome": outcome, "events": count}
+            for account, outcome, count in sorted(kept, key=_in_order)
+        ],
+        "waiting": [{"account": account, "users": count} for account, count in waiting],
+        "capabilities": [
+            {"account": account, "request": request, "answer": json.loads(answer)}
+            for account, request, answer in known
+        ],
+    }
+
+
+def _in_order(row: tuple[str, str, int]) -> tuple[str, int]:
+    return row[0], list(Outcome).index(Outcome(row[1]))
+
+
+def _rows(found: dict[str, Any], account: str) -> Iterable[tuple[object, ...]]:
+    """What one account has, as rows of a table."""
+
+    def of(key: str) -> Iterable[dict[str, Any]]:
+        return (item for item in found[key] if item["account"] == account)
+
+    for item in of("kept"):
+        outcome = Outcome(item["outcome"])
+        yield item["events"], f"events {outcome.value}", _MEANING.get(outcome, "")
+    for item in of("waiting"):
+        yield item["users"], "users to change", "by hand: destinations kana flags --csv"
+    for item in of("capabilities"):
+        yield 1, f"answer to {item['request']}", "asked once for this endpoint"

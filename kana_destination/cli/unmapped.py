@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import Counter
 from pathlib import Path
@@ -10,9 +11,9 @@ from typing import Any
 import click
 
 from destinations.cli.opening import open_store, store_option
+from destinations.cli.tables import print_table
 from destinations.event import read_json
 from destinations.store import Store
-from kana_destination.cli.opening import print_table
 from kana_destination.rules import property_values
 
 __all__ = ["unmapped"]
@@ -34,11 +35,8 @@ _MOST = 100_000
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def unmapped(store: Path | None, top: int, *, as_json: bool) -> int:
     """Count the kept events that no rule maps, by event name and by property path and value."""
-    opened = open_store(store)
-    try:
+    with contextlib.closing(open_store(store)) as opened:
         events, values, total = _count(opened)
-    finally:
-        opened.close()
     if as_json:
         found = {
             "events": total,
@@ -50,11 +48,13 @@ def unmapped(store: Path | None, top: int, *, as_json: bool) -> int:
         }
         click.echo(json.dumps(found, ensure_ascii=False))
         return 0
-    click.echo(f"{total:,} unmapped events\n")
+    click.echo(f"{total:,} unmapped event{'' if total == 1 else 's'}")
     if total:
+        click.echo()
         print_table("By event name", ("event", "events"), events.most_common(top))
         rows = [(path, value, count) for (path, value), count in values.most_common(top)]
         print_table("By property", ("path", "value", "events"), rows)
+        click.echo("Map them: destinations kana rules add --help")
     return 0
 
 

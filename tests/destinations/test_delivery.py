@@ -92,8 +92,8 @@ def _own(code: str, index: int = 0) -> dict[str, Any]:
         (["refusal"], REJECTED, []),
         (["bad"], REJECTED, []),
         (["bad as a whole"], REJECTED, []),
-        (["400"], REJECTED, []),
-        (["501"], REJECTED, []),
+        (["400"], UNKNOWN, []),
+        (["501"], UNKNOWN, []),
         (["who are you"], RETRYING, []),
         (["401"], RETRYING, []),
     ],
@@ -268,10 +268,20 @@ def test_events_of_a_batch_stand_or_fall_alone(
     assert clock.waits == [1.0]
 
 
-@pytest.mark.parametrize("refusal", ["error", "status"])
+@pytest.mark.parametrize("status", [400, 403, 404, 409, 413, 422, 501])
+def test_a_status_alone_does_not_prove_that_nothing_ran(
+    deliver: Deliver, scripted: Any, replies: Any, status: int
+) -> None:
+    """A batch that counts is not sent again in parts after a refusal that no rule knows."""
+    transport = scripted([lambda _: replies.http(status)])
+    results = deliver(transport, *[_track(by) for by in range(4)])
+    assert [result.outcome for result in results] == [UNKNOWN] * 4
+    assert len(transport.variables) == 1
+
+
 @pytest.mark.parametrize("bad", [(), (0,), (3,), (1, 2), (0, 1, 2, 3)])
 def test_a_batch_that_is_refused_as_a_whole_is_split(
-    deliver: Deliver, scripted: Any, replies: Any, clock: Any, refusal: str, bad: tuple[int, ...]
+    deliver: Deliver, scripted: Any, replies: Any, clock: Any, bad: tuple[int, ...]
 ) -> None:
     """An event that the partner cannot read does not take the others with it."""
 
@@ -280,7 +290,7 @@ def test_a_batch_that_is_refused_as_a_whole_is_split(
             value for _, value in sorted(json.loads(request.body or b"")["variables"].items())
         ]
         if any(value in bad for value in values):
-            return replies.errors("BAD") if refusal == "error" else replies.http(413)
+            return replies.errors("BAD")
         return replies.data(*[{"done": True}] * len(values))
 
     transport = scripted([partner])

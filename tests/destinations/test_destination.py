@@ -72,11 +72,16 @@ def _three(documents: Documents) -> None:
 @pytest.mark.parametrize(
     ("changes", "only", "expected"),
     [
-        ({}, None, [("count", "delivery"), ("save", "delivery")]),
+        ({}, None, [("count: One", "delivery"), ("save", "delivery")]),
         ({}, "save", [("save", "delivery")]),
-        ({"properties": {}}, None, [("count", "unmapped"), ("save", "delivery")]),
-        ({"type": "page", "properties": None}, None, [("save", "delivery"), ("count", "unmapped")]),
-        ({"type": "screen"}, "count", [(None, "filtered")]),
+        ({}, "count: One", [("count: One", "delivery")]),
+        ({"properties": {}}, None, [("count: One", "unmapped"), ("save", "delivery")]),
+        (
+            {"type": "page", "properties": None},
+            None,
+            [("save", "delivery"), ("count: Three", "unmapped")],
+        ),
+        ({"type": "screen"}, "count: One", [(None, "filtered")]),
         ({}, "sync", [(None, "filtered")]),
         ({"userId": None}, "save", [(None, "filtered")]),
     ],
@@ -84,7 +89,10 @@ def _three(documents: Documents) -> None:
 def test_an_event_goes_through_each_subscription_that_matches(
     bind: Bind, changes: dict[str, Any], only: str | None, expected: list[tuple[str | None, str]]
 ) -> None:
-    """One pair for each subscription that matches, in their order; exactly one if none does."""
+    """One pair for each subscription that matches, in their order; exactly one if none does.
+
+    Two subscriptions of one action are told apart, so that one can be fed back without the other.
+    """
     event = _track(**changes)
     found = [
         (slug, what.outcome.value if isinstance(what, Result) else "delivery")

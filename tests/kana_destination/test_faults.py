@@ -11,6 +11,7 @@ from destinations.outcome import Outcome
 FAULTS: list[dict[str, Any]] = [
     {"status": 429, "retryAfter": 1},
     {"status": 429, "apply": False},
+    *({"status": status, "apply": True} for status in (400, 403, 409, 413, 422)),
     {"status": 500},
     {"status": 502, "apply": True},
     {"status": 503},

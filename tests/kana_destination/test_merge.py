@@ -133,3 +133,18 @@ def test_another_stripe_user_is_not_mistaken_for_the_one_of_the_plan(make_kana: 
     kana.run({"type": "identify", "userId": "1", "messageId": "n", "traits": {"name": "M"}})
     assert kana.users["1"]["name"] == "M"
     assert kana.usage["1"] == {"calls": 12, "seats": 2, "gb": 1}
+
+
+def test_usage_that_kana_cannot_count_together(make_kana: Callable[..., Any]):
+    """Two users whose sum has more than 32 bits stay as they are, with a message that says why."""
+    most = 2**31 - 1
+    usage = [
+        {"userId": user, "featureId": "calls", "used": used}
+        for user, used in (("1", most), (X, most))
+    ]
+    kana = make_kana({**SEED, "usage": usage})
+    users, before = kana.users, kana.usage
+    kana.run(json.loads(EVENT))
+    assert kana.result(1).outcome == "rejected"
+    assert "their usage of calls together is more than the 32 bits" in kana.result(1).reason
+    assert (kana.users, kana.usage) == (users, before)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from destinations.clock import unix_time
 from destinations.javascript.dates import MAX_DATE, parse_date
 from destinations.javascript.printing import to_string
 from destinations.javascript.values import UNDEFINED
@@ -85,7 +85,7 @@ def _read(value: Any, offset: Any = UNDEFINED) -> _Moment | None:
     if is_nil(value) or isinstance(value, dict):
         return None
     if value in {"now", "today"} if isinstance(value, str) else False:
-        return _moment(time.time() * 1000, offset)
+        return _moment(unix_time() * 1000, offset)
     if isinstance(value, bool):
         return _moment(int(value), offset)
     if isinstance(value, int | float):

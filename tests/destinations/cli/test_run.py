@@ -313,7 +313,8 @@ def test_wrong_credentials(command: Callable[..., Any], write: Write, tmp_path: 
     assert len(undelivered.read_bytes().splitlines()) == done.json["rows"]
 
 
-def test_ctrl_c_reports_what_was_done():
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_run_with_its_account(number: signal.Signals):
     """What was sent is accounted for, and the exit code is 130."""
     process = subprocess.Popen(
         [
@@ -337,7 +338,7 @@ def test_ctrl_c_reports_what_was_done():
     # More events than may wait: once the last is written, some were delivered.
     process.stdin.write(b"".join(json.dumps(_track(n)).encode() + b"\n" for n in range(5_000)))
     process.stdin.flush()
-    os.kill(process.pid, signal.SIGINT)
+    os.kill(process.pid, number)
     out, err = process.communicate(timeout=60)
     report = json.loads(out)
     assert process.returncode == 130

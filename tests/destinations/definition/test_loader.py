@@ -302,3 +302,49 @@ def test_a_destination_without_actions(write_definition: Write) -> None:
 
     (fault,) = check_folder(write_definition(change))
     assert "the folder holds no action" in fault.message
+
+
+def _misspelt_setting(documents: Any) -> None:
+    documents["destination"]["transport"]["headers"]["X-Key"] = {"@path": "$.settings.apikey"}
+
+
+def _setting_in_a_template(documents: Any) -> None:
+    documents["destination"]["transport"]["headers"]["X-Key"] = {"@template": "{{settings.nope}}"}
+
+
+def _batch_with_an_own_url(documents: Any) -> None:
+    request = documents["destination"]["requests"]["save"]
+    request["batch"] = {"size": 5}
+    request["rest"]["url"] = {"@template": "https://{{payload.host}}/"}
+
+
+def _batch_without_json(documents: Any) -> None:
+    request = documents["destination"]["requests"]["save"]
+    request["batch"] = {"size": 5}
+    request["rest"].pop("json", None)
+
+
+def _two_presets_of_one_name(documents: Any) -> None:
+    presets = documents["destination"]["presets"]
+    presets.append(dict(presets[0]))
+
+
+@pytest.mark.parametrize(
+    ("change", "path", "message"),
+    [
+        (_misspelt_setting, "/transport/headers", "there is no setting 'apikey'; there are: "),
+        (_setting_in_a_template, "/transport/headers", "there is no setting 'nope'"),
+        (_batch_with_an_own_url, "/requests/save/rest/url", "must not use event or payload"),
+        (_batch_without_json, "/requests/save/batch", "needs rest.json"),
+        (_two_presets_of_one_name, "/presets/", "give it its own name"),
+    ],
+)
+def test_what_would_go_wrong_in_silence(
+    write_definition: Write, change: Callable[[Any], None], path: str, message: str
+) -> None:
+    """A mapping that would read nothing, and a batch that would use one event for all."""
+    faults = check_folder(write_definition(change))
+    found = [fault for fault in faults if message in fault.message]
+    assert found, faults
+    assert found[0].path.startswith(path)
+    assert found[0].line is not None

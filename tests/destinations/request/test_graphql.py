@@ -112,7 +112,7 @@ def test_variables_are_mapped(compiled: Compiled, context: dict[str, Any]) -> No
         # Other statuses are of the whole request.
         (400, {"errors": [{"message": "x", "extensions": {"code": "BUSY"}}]}, ["UNAVAILABLE+"] * 2),
         (400, {"errors": [{"message": "Who are you?"}]}, ["AUTHENTICATION!"] * 2),
-        (400, {"data": {"e0": DONE, "e1": DONE}}, ["INVALID!"] * 2),
+        (400, {"data": {"e0": DONE, "e1": DONE}}, ["INVALID?"] * 2),
         (401, b"", ["AUTHENTICATION!"] * 2),
         (302, b"", ["INVALID?"] * 2),
         (429, b"slow down", ["RATE_LIMIT+"] * 2),

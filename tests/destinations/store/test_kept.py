@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,14 +13,6 @@ from destinations.store import KeptEvents, Store
 
 Record = tuple[Row, bytes]
 KEPT = {Outcome.UNMAPPED, Outcome.UNKNOWN, Outcome.DEAD, Outcome.RETRYING}
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    """An empty store."""
-    opened = Store(tmp_path / "store.sqlite3")
-    yield opened
-    opened.close()
 
 
 @pytest.fixture
@@ -77,27 +68,81 @@ def test_all_that_is_known_is_kept(keep: Callable[..., KeptEvents]):
 
 
 @pytest.mark.parametrize("message_id", ["m1", None], ids=["by messageId", "by content"])
-@pytest.mark.parametrize("settled", [Outcome.DELIVERED, Outcome.REJECTED, Outcome.INVALID])
-def test_what_is_settled_goes(
-    keep: Callable[..., KeptEvents], message_id: str | None, settled: Outcome
+@pytest.mark.parametrize("before", sorted(KEPT))
+@pytest.mark.parametrize(
+    ("settled", "left"),
+    [
+        (Outcome.DELIVERED, [Outcome.DELIVERED]),
+        (Outcome.REJECTED, []),
+        (Outcome.INVALID, []),
+    ],
+)
+def test_what_is_settled_by_a_later_run(
+    keep: Callable[..., KeptEvents],
+    message_id: str | None,
+    before: Outcome,
+    settled: Outcome,
+    left: list[Outcome],
 ):
-    """Delivered or refused for good by a later run, an event is not kept any longer."""
-    keep().record([_row(Outcome.DEAD, message_id)])
+    """Refused for good, an event is let go; delivered, it is noted, so that it comes but once."""
     kept = keep()
-    kept.record([_row(settled, message_id)])
-    assert _outcomes(kept) == []
+    kept.record([_row(before, message_id)])
+    kept.begin_run()
+    _, data = row = _row(settled, message_id)
+    kept.record([row])
+    assert _outcomes(kept) == left
+    kept.begin_run()
+    earlier = kept.earlier(data, "track")
+    assert (earlier and earlier.outcome) == (Outcome.FILTERED if left else None)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "again"),
+    [
+        (Outcome.UNMAPPED, None),
+        (Outcome.DEAD, None),
+        (Outcome.RETRYING, None),
+        (Outcome.UNKNOWN, Outcome.UNKNOWN),
+    ],
+)
+def test_what_comes_again(keep: Callable[..., KeptEvents], outcome: Outcome, again: Outcome | None):
+    """Only what may have been applied is not sent when it comes again, in a later run."""
+    kept = keep()
+    _, data = row = _row(outcome)
+    kept.record([row])
+    assert kept.earlier(data, "track") is None
+    kept.begin_run()
+    for later in (keep(), kept):
+        earlier = later.earlier(data, "track")
+        assert (earlier and earlier.outcome) == again
+        assert later.earlier(data, "other") is None
+
+
+def test_what_is_being_sent_counts_as_unknown(keep: Callable[..., KeptEvents]):
+    """Until its row is recorded, a kept event may have been applied; others are not touched."""
+    kept = keep()
+    _, data = first = _row(Outcome.DEAD)
+    kept.record([first, _row(Outcome.UNMAPPED, "m2")])
+    kept.begin_run()
+    _, other = _row(Outcome.DELIVERED, "m3")
+    kept.sending([("track", data), ("track", other)])
+    assert _outcomes(kept) == [Outcome.UNKNOWN, Outcome.UNMAPPED]
+    assert "may have been applied" in next(iter(kept.entries())).reason
+    kept.record([_row(Outcome.DELIVERED)])
+    assert _outcomes(kept) == [Outcome.DELIVERED, Outcome.UNMAPPED]
 
 
 def test_an_event_is_recognised_however_it_is_written(keep: Callable[..., KeptEvents]):
     """An event without a messageId is itself again with other white space and order of keys."""
     row, _ = _row(Outcome.UNMAPPED)
-    keep().record([(row, b'{"type": "track",  "userId": "\\u00fc"}')])
     kept = keep()
+    kept.record([(row, b'{"type": "track",  "userId": "\\u00fc"}')])
+    kept.begin_run()
     delivered, _ = _row(Outcome.DELIVERED)
     kept.record([(delivered, b'{"userId":"u","type":"track"}')])
-    assert kept.count() == 1
+    assert _outcomes(kept) == [Outcome.UNMAPPED]
     kept.record([(delivered, '{"userId":"ü","type":"track"}'.encode())])
-    assert kept.count() == 0
+    assert _outcomes(kept) == [Outcome.DELIVERED]
 
 
 def test_a_later_outcome_replaces_an_earlier_one(keep: Callable[..., KeptEvents]):
@@ -115,9 +160,10 @@ def test_a_later_outcome_replaces_an_earlier_one(keep: Callable[..., KeptEvents]
 
 def test_actions_are_apart(keep: Callable[..., KeptEvents]):
     """What one action settles is still kept for another."""
-    keep().record([_row(Outcome.DEAD, action="one"), _row(Outcome.DEAD, action="two")])
     kept = keep()
-    kept.record([_row(Outcome.DELIVERED, action="one")])
+    kept.record([_row(Outcome.DEAD, action="one"), _row(Outcome.DEAD, action="two")])
+    kept.begin_run()
+    kept.record([_row(Outcome.REJECTED, action="one")])
     assert [entry.action for entry in kept.entries()] == ["two"]
 
 
@@ -133,10 +179,12 @@ def test_an_event_without_an_action(keep: Callable[..., KeptEvents]):
 
 def test_destinations_are_apart(keep: Callable[..., KeptEvents]):
     """One store serves several destinations, and each sees its own events."""
-    keep("one").record([_row(Outcome.DEAD)])
-    keep("two").record([_row(Outcome.DEAD), _row(Outcome.DELIVERED, "m2")])
     one, two = keep("one"), keep("two")
-    two.record([_row(Outcome.DELIVERED)])
+    one.record([_row(Outcome.DEAD)])
+    two.record([_row(Outcome.DEAD), _row(Outcome.DELIVERED, "m2")])
+    one.begin_run()
+    two.begin_run()
+    two.record([_row(Outcome.REJECTED)])
     assert (one.count(), two.count()) == (1, 0)
 
 
@@ -153,12 +201,13 @@ def test_of_equal_events_in_one_call_the_kept_one_stays(
 def test_many_entries_come_in_the_order_they_were_kept(keep: Callable[..., KeptEvents]):
     """All entries come, page after page, also while some are settled in between."""
     numbers = range(900)
-    keep().record([_row(Outcome.UNMAPPED, f"m{number}") for number in numbers])
     kept = keep()
+    kept.record([_row(Outcome.UNMAPPED, f"m{number}") for number in numbers])
+    kept.begin_run()
     seen = []
     for entry in kept.entries():
         seen.append(json.loads(entry.raw_event)["messageId"])
-        kept.record([(Row(1, "track", Result(Outcome.DELIVERED)), entry.raw_event)])
+        kept.record([(Row(1, "track", Result(Outcome.REJECTED)), entry.raw_event)])
     assert seen == [f"m{number}" for number in numbers]
     assert kept.count() == 0
 

@@ -1,0 +1,154 @@
+"""``destinations docs``: build, lint and preview documentation pages."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from destinations.cli.opening import destination_argument, open_definition
+from destinations.errors import UsageError
+from destinations.plugins import find_folder, installed
+
+__all__ = ["command"]
+
+_DOCS = Path("docs")
+
+
+@click.group("docs", epilog="Example: destinations docs build kana")
+def command() -> None:
+    """Build, check and preview the documentation page of a destination."""
+
+
+@command.command("build", epilog="Example: destinations docs build kana --check")
+@click.argument("destinations", metavar="[DESTINATION]...", nargs=-1)
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 if a page is out of date.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=_DOCS,
+    show_default=True,
+    metavar="DIR",
+    help="Where the pages go: into a folder named after the destination.",
+)
+def build(destinations: Sequence[str], out: Path, *, check: bool) -> int:
+    """Write the page of each DESTINATION in both flavours, and an HTML preview.
+
+    Everything comes from the definition, its templates in page/ and the tables of its plugin.
+    Without DESTINATION, the pages of all installed ones are written.
+    """
+    from destinations.partner_page import (  # noqa: PLC0415 - jinja2 and markdown-it are slow
+        page_files,
+        stale_files,
+        write_files,
+    )
+
+    stale = []
+    for name in destinations or [slug for slug, _ in installed()]:
+        definition, plugin = open_definition(name)
+        files = page_files(find_folder(name), definition, plugin)
+        target = out / definition.slug
+        if check:
+            stale += stale_files(files, target)
+        else:
+            write_files(files, target)
+            for file in files:
+                click.echo(str(target / file))
+    for path in stale:
+        click.echo(f"{path} is out of date: run destinations docs build", err=True)
+    return 1 if stale else 0
+
+
+@command.command("lint", epilog="Example: destinations docs lint docs/kana/kana.md --json")
+@click.argument(
+    "files", metavar="[FILE]...", nargs=-1, type=click.Path(path_type=Path, dir_okay=False)
+)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="YAML with levels of rules (error, warning, suggestion, off) and more known words.",
+)
+@click.option("--rules", "list_rules", is_flag=True, help="List the rules instead.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
+def lint(files: Sequence[Path], config: Path | None, *, list_rules: bool, as_json: bool) -> int:
+    """Check pages against the rules for Segment's docs.
+
+    Without FILE, the pages in docs/ of all installed destinations are checked. Exits 1 if there is
+    an error or a warning; suggestions are only shown.
+    """
+    from destinations.lint import (  # noqa: PLC0415 - markdown-it is slow to import
+        Configuration,
+        lint_page,
+        load_rules,
+        read_configuration,
+    )
+
+    if list_rules:
+        rows = [
+            {"rule": rule.id, "level": rule.level, "message": rule.message} for rule in load_rules()
+        ]
+        lines = [f"{rule['rule']}: {rule['level']}: {rule['message']}" for rule in rows]
+        click.echo(json.dumps(rows, indent=2) if as_json else "\n".join(lines))
+        return 0
+    configuration = Configuration() if config is None else read_configuration(config)
+    pages = list(files) or _committed_pages()
+    findings = [
+        finding for page in pages for finding in lint_page(_read(page), page, configuration)
+    ]
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        for finding in findings:
+            click.echo(str(finding))
+        counts = [
+            f"{sum(finding.level == level for finding in findings)} {level}s"
+            for level in ("error", "warning", "suggestion")
+        ]
+        click.echo(f"{', '.join(counts)} in {len(pages)} pages.", err=True)
+    return 1 if any(finding.level in {"error", "warning"} for finding in findings) else 0
+
+
+@command.command("preview", epilog="Example: destinations docs preview kana --port 4100")
+@destination_argument
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, help="0, the default, takes a free one."
+)
+def preview(destination: str, port: int) -> int:
+    """Serve the page of DESTINATION on this machine, and load it again when the definition changes.
+
+    Prints the address. Stop it with Ctrl-C.
+    """
+    from destinations.partner_page.server import Preview  # noqa: PLC0415 - jinja2 is slow
+
+    server = Preview(find_folder(destination), port=port)
+    thread = threading.Thread(target=server.serve, daemon=True)
+    thread.start()
+    try:
+        click.echo(server.url)
+        thread.join()
+    finally:
+        server.close()
+    return 0
+
+
+def _committed_pages() -> list[Path]:
+    """The pages in docs/ of the destinations that are installed."""
+    pages = [path for slug, _ in installed() for path in sorted((_DOCS / slug).glob(f"{slug}*.md"))]
+    if not pages:
+        msg = "docs/ holds no page of an installed destination; name the files"
+        raise UsageError(msg)
+    return pages
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not UTF-8: {error.reason}") from None

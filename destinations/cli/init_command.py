@@ -1,0 +1,36 @@
+"""``destinations init``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from destinations.testing.new_destination import create_destination
+
+__all__ = ["command"]
+
+
+@click.command(
+    "init", epilog="Example: destinations init my-partner && destinations test my-partner"
+)
+@click.argument("name", metavar="NAME")
+@click.option(
+    "--path",
+    "parent",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=".",
+    metavar="DIR",
+    help="Where the folder goes; the current directory by default.",
+)
+def command(name: str, parent: Path) -> int:
+    """Make the folder NAME of a new destination: a definition, an action and a case.
+
+    It is valid and passes its tests; its comments say what to change. NAME is its slug: small
+    letters, digits and hyphens.
+    """
+    for path in create_destination(name, parent):
+        click.echo(path)
+    folder = parent / name
+    click.echo(f"\nNext: edit {folder / 'destination.yaml'}, then destinations test {folder}")
+    return 0

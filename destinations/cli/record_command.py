@@ -1,0 +1,148 @@
+"""``destinations record``."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from destinations.cli.opening import destination_argument, settings_option
+from destinations.cli.tables import print_table
+from destinations.errors import UsageError
+from destinations.runner import Entry, read_json_entries, read_lines
+from destinations.settings import Settings, check_settings, read_settings
+from destinations.testing.case import Case
+from destinations.testing.case_reading import CASES_FOLDER
+from destinations.testing.recording import Draft, record
+from destinations.testing.saving import case_path, save_case
+from destinations.testing.subject import Subject, open_subject, placeholder_settings
+
+__all__ = ["command"]
+
+_MAX_EVENTS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    destination: str
+    events: Path
+    name: str
+    description: str | None
+    settings: Path | None
+    seed: Path | None
+    cases: Path | None
+
+
+@click.command(
+    "record",
+    epilog="Example: destinations record kana --events events.ndjson --case a-new-user",
+)
+@destination_argument
+@click.option(
+    "--events",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="FILE",
+    help="The events: NDJSON, or a JSON array in a file that ends in .json.",
+)
+@click.option("--case", "name", required=True, metavar="NAME", help="The name of the new case.")
+@click.option("--description", metavar="TEXT", help="What the case shows, in a sentence.")
+@settings_option
+@click.option(
+    "--seed",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="What the sandbox holds at first.",
+)
+@click.option(
+    "--cases",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where the case goes; the folder cases beside the definition by default.",
+)
+def command(**given: Any) -> int:
+    """Deliver events to DESTINATION once, and keep what was sent and answered as a case.
+
+    Delivers to the destination's sandbox, or with --settings to the endpoint that they name. In the
+    case, placeholders stand for the secrets; answers are masked by value.
+    """
+    options = _Options(**given)
+    if options.seed is not None and options.settings is not None:
+        msg = "--seed is what a sandbox holds at first: it does not go with --settings"
+        raise click.UsageError(msg)
+    subject = open_subject(options.destination)
+    path = case_path(options.cases or _folder_of(subject.folder), options.name)
+    draft = Draft(
+        name=options.name,
+        description=options.description or options.name.replace("-", " ").capitalize() + ".",
+        entries=_read(options.events),
+        now=datetime.now(UTC),
+    )
+    with ExitStack() as stack:
+        settings, shown = _settings(options, subject, stack)
+        case = record(subject, draft, settings=settings, shown_settings=shown)
+    save_case(subject, case, path, settings.masker)
+    _report(case, path)
+    return 0
+
+
+def _folder_of(folder: Traversable) -> Path:
+    """Where the cases of a definition are; raises `UsageError` for one that is not on a disk."""
+    if not isinstance(folder, Path):
+        msg = f"{folder} is no folder that can be written to: give --cases DIR"
+        raise UsageError(msg)
+    return folder / CASES_FOLDER
+
+
+def _read(path: Path) -> Sequence[Entry]:
+    try:
+        with path.open("rb") as stream:
+            read = read_json_entries if path.suffix.lower() == ".json" else read_lines
+            entries = [entry for entry in read(stream) if entry.data]
+    except OSError as error:
+        msg = f"cannot read the events file {path}: {error.strerror}"
+        raise UsageError(msg) from None
+    if not entries:
+        msg = f"the events file {path} holds no events"
+        raise UsageError(msg)
+    if len(entries) > _MAX_EVENTS:
+        msg = f"{path} holds {len(entries):,} events; a case has {_MAX_EVENTS:,} at most"
+        raise UsageError(msg)
+    return entries
+
+
+def _settings(options: _Options, subject: Subject, stack: ExitStack) -> tuple[Settings, Settings]:
+    """The settings to deliver with, and those that the case shows."""
+    if options.settings is not None:
+        document = read_settings(options.settings, os.environ)
+        checked = check_settings(subject.definition, document)
+        return checked, placeholder_settings(subject.definition, document.data)
+    if subject.plugin is None:
+        msg = (
+            f"{subject.definition.name} has no sandbox: give --settings FILE to record from an API"
+        )
+        raise UsageError(msg)
+    sandbox = subject.start_sandbox(options.seed)
+    stack.callback(sandbox.close)
+    properties = subject.definition.settings["properties"]
+    # The address of a sandbox is gone when it ends: the case shows that of the partner.
+    shown = {
+        key: value for key, value in sandbox.settings.items() if "default" not in properties[key]
+    }
+    return subject.settings(sandbox.settings), placeholder_settings(subject.definition, shown)
+
+
+def _report(case: Case, path: Path) -> None:
+    outcomes = Counter(row.outcome.value for row in case.expected)
+    rows = list(outcomes.items())
+    title = f"{len(case.events)} events, {len(case.interactions)} requests"
+    print_table(title, ("outcome", "rows"), rows)
+    click.echo(f"Recorded in {path}")

@@ -1,0 +1,167 @@
+"""``destinations test``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+
+from destinations.cli.tables import print_table
+from destinations.outcome import Outcome
+from destinations.plugins import installed
+from destinations.testing.fault_cases import FaultReport, fault_cases, play_fault
+from destinations.testing.replay import CaseReport, replay
+from destinations.testing.subject import Subject, open_subject, subject_in
+
+__all__ = ["command"]
+
+
+@dataclass(slots=True)
+class _Report:
+    """What the cases and the made faults of one destination came to."""
+
+    destination: str
+    cases: list[CaseReport] = field(default_factory=list)
+    faults: list[FaultReport] = field(default_factory=list)
+
+    @property
+    def passed(self) -> bool:
+        """Whether there are cases, and nothing differs."""
+        faults_passed = all(one.passed for one in self.faults)
+        return bool(self.cases) and faults_passed and all(one.passed for one in self.cases)
+
+
+@click.command("test", epilog="Example: destinations test ./my-destination")
+@click.argument("destination", metavar="[DESTINATION]", required=False)
+@click.option(
+    "--cases",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    metavar="DIR",
+    help="Where the cases are; the folder cases beside the definition by default.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(destination: str | None, cases: Path | None, *, as_json: bool) -> int:
+    """Replay the cases of DESTINATION, then let its partner and the network fail in every way.
+
+    DESTINATION is the name of an installed destination or a folder; without it, all that are
+    installed are tested. Nothing is sent. Exit codes: 0 all passed; 1 something differs, or there
+    are no cases; 2 wrong usage, definition or case file.
+    """
+    if destination is None and cases is not None:
+        raise click.UsageError("--cases is for one destination: name it")
+    reports = [_test(subject, cases) for subject in _subjects(destination)]
+    if as_json:
+        shown = {
+            "passed": all(report.passed for report in reports),
+            "destinations": [_to_json(report) for report in reports],
+        }
+        click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+    else:
+        for report in reports:
+            _print(report)
+    return 0 if all(report.passed for report in reports) else 1
+
+
+def _subjects(destination: str | None) -> list[Subject]:
+    if destination is not None:
+        return [open_subject(destination)]
+    return [subject_in(folder) for _, folder in installed()]
+
+
+def _test(subject: Subject, folder: Path | None) -> _Report:
+    report = _Report(subject.slug)
+    report.cases = [replay(subject, case) for case in subject.cases(folder)]
+    report.faults = [play_fault(case) for case in fault_cases(subject)]
+    return report
+
+
+def _to_json(report: _Report) -> dict[str, Any]:
+    return {
+        "destination": report.destination,
+        "passed": report.passed,
+        "cases": [
+            {
+                "case": one.case,
+                "events": one.events,
+                "requests": one.requests,
+                "passed": one.passed,
+                "differences": [difference.to_json() for difference in one.differences],
+            }
+            for one in report.cases
+        ],
+        "faults": [
+            {
+                "action": one.case.action,
+                "request": one.case.way.request,
+                "fault": one.case.fault.name,
+                "outcomes": [outcome.value for outcome in one.outcomes],
+                "sent": one.sent,
+                "passed": one.passed,
+                "differences": [difference.to_json() for difference in one.differences],
+            }
+            for one in report.faults
+        ],
+    }
+
+
+def _print(report: _Report) -> None:
+    rows = [
+        (one.case, one.events, one.requests, "passed" if one.passed else "FAILED")
+        for one in report.cases
+    ]
+    print_table(
+        f"{report.destination}: {_count(len(rows), 'case')}",
+        ("case", "events", "requests", "result"),
+        rows,
+    )
+    if not rows:
+        click.echo(
+            f"{report.destination} has no cases: record one with destinations record", err=True
+        )
+    print_table(
+        f"{report.destination}: {_count(len(report.faults), 'made fault')}",
+        ("action", "fault", "times", "outcomes", "result"),
+        _fault_rows(report.faults),
+    )
+    for title, differences in _failed(report):
+        click.echo(f"{title}:", err=True)
+        for difference in differences:
+            click.echo(f"  {difference}", err=True)
+
+
+def _failed(report: _Report) -> list[tuple[str, Sequence[object]]]:
+    cases = [(f"case {one.case}", one.differences) for one in report.cases if not one.passed]
+    faults = [one.differences for one in report.faults if not one.passed]
+    together = [difference for found in faults for difference in found]
+    return [*cases, *([("made faults", together)] if together else [])]
+
+
+def _fault_rows(faults: Sequence[FaultReport]) -> list[tuple[object, ...]]:
+    """One row for each action and fault; the definition's own error rules share one."""
+    groups: dict[tuple[str, str], list[FaultReport]] = {}
+    for one in faults:
+        name = "an error that a rule reads" if one.case.fault.rule else one.case.fault.name
+        groups.setdefault((one.case.action, name), []).append(one)
+    return [
+        (
+            action,
+            name,
+            len(group),
+            _outcomes(group),
+            "passed" if all(one.passed for one in group) else "FAILED",
+        )
+        for (action, name), group in groups.items()
+    ]
+
+
+def _outcomes(group: Sequence[FaultReport]) -> str:
+    found = {outcome for one in group for outcome in one.outcomes}
+    return ", ".join(outcome.value for outcome in Outcome if outcome in found)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

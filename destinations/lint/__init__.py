@@ -1,0 +1,16 @@
+"""Checks partner pages against the rules for Segment's docs; the rules are data (rules.yaml)."""
+
+from destinations.lint.configuration import Configuration, read_configuration
+from destinations.lint.engine import lint_page
+from destinations.lint.finding import Finding, Level
+from destinations.lint.rules import Rule, load_rules
+
+__all__ = [
+    "Configuration",
+    "Finding",
+    "Level",
+    "Rule",
+    "lint_page",
+    "load_rules",
+    "read_configuration",
+]

@@ -1,0 +1,99 @@
+"""Finds the calls of analytics.js in a code sample and reads their arguments.
+
+Arguments must be literals (text, numbers, objects, arrays): a sample is meant to be copied, and
+only a literal can be executed without a browser.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from destinations.errors import DestinationsError
+
+__all__ = ["METHODS", "SAMPLE_LANGUAGES", "Call", "SampleError", "read_calls"]
+
+METHODS: Final = ("identify", "track", "page", "screen", "group", "alias")
+"""The calls of the Segment Spec, in the order of Segment's docs."""
+
+SAMPLE_LANGUAGES: Final = frozenset({"js", "javascript"})
+"""The languages of code blocks that are samples of calls."""
+
+_CALL: Final = re.compile(rf"\banalytics\.(?P<method>{'|'.join(METHODS)})\s*\(")
+# What decides where a call ends: strings and comments hide parentheses.
+_TOKEN: Final = re.compile(
+    r"""(?P<text>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')|(?P<comment>//[^\n]*|/\*.*?\*/)"""
+    r"|(?P<open>[([{])|(?P<close>[)\]}])",
+    re.DOTALL,
+)
+
+
+class SampleError(DestinationsError):
+    """A code sample that cannot be executed; ``line`` (from 1) is that within the sample."""
+
+    def __init__(self, message: str, line: int) -> None:
+        self.message = message
+        self.line = line
+        super().__init__(f"line {line} of the sample: {message}")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call, with its arguments as JSON values; ``line`` (from 1) is that within the sample."""
+
+    method: str
+    arguments: tuple[Any, ...]
+    line: int
+
+
+def read_calls(text: str) -> Iterator[Call]:
+    """Every call in ``text``, in order; raises `SampleError` for one that cannot be read."""
+    position = 0
+    while found := _CALL.search(text, position):
+        line = text.count("\n", 0, found.start()) + 1
+        if _is_hidden(text, found.start()):
+            position = found.end()
+            continue
+        end = _end(text, found.end())
+        if end is None:
+            raise SampleError(f"the call of {found['method']} has no closing parenthesis", line)
+        yield Call(found["method"], _arguments(text[found.end() : end], line), line)
+        position = end
+
+
+def _is_hidden(text: str, place: int) -> bool:
+    """Whether a place stands in a string or a comment."""
+    return any(
+        token.start() <= place < token.end()
+        for token in _TOKEN.finditer(text)
+        if token["text"] or token["comment"]
+    )
+
+
+def _end(text: str, start: int) -> int | None:
+    depth = 1
+    for token in _TOKEN.finditer(text, start):
+        if token["open"]:
+            depth += 1
+        elif token["close"]:
+            depth -= 1
+            if not depth:
+                return token.start()
+    return None
+
+
+def _arguments(text: str, line: int) -> tuple[Any, ...]:
+    import json5  # noqa: PLC0415 - only commands that read samples need it
+
+    try:
+        values = json5.loads(f"[{text}]")
+    except ValueError as error:
+        where = re.search(r":(\d+)", str(error))
+        inner = line + int(where[1]) - 1 if where else line
+        raise SampleError(
+            "the arguments must be literals (text, numbers, objects, arrays) without variables",
+            inner,
+        ) from None
+    return tuple(values)

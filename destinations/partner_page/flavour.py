@@ -1,0 +1,55 @@
+"""What differs between the flavours of a page: hints, links and the levels of headings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal
+from urllib.parse import urlsplit
+
+__all__ = ["FLAVOURS", "PUBLISHED", "SUBMISSION", "Flavour"]
+
+_SEGMENT: Final = "https://segment.com"
+
+
+@dataclass(frozen=True, slots=True)
+class Flavour:
+    """One rendering of a page; ``suffix`` is put behind the slug in its file's name.
+
+    The methods are what templates call.
+    """
+
+    name: Literal["published", "submission"]
+    suffix: str
+
+    def heading(self, text: str, *, published: int, submission: int) -> str:
+        """A heading, on the level that it has in this flavour."""
+        return "#" * (published if self.name == "published" else submission) + " " + text
+
+    def hint(self, kind: Literal["info", "warning"], *, caller: Callable[[], str]) -> str:
+        """A hint block; the text is what stands between ``call`` and ``endcall``."""
+        body = caller().strip()
+        if self.name == "submission":
+            return f":::{kind}\n{body}\n:::\n"
+        lines = [f'> {kind} ""', *(f"> {line}".rstrip() for line in body.splitlines())]
+        return "\n".join(lines) + "\n"
+
+    def external(self, text: str, url: str) -> str:
+        """A link out of Segment's docs; it opens in a tab of its own."""
+        attribute = '{:target="_blank"}' if self.name == "published" else ""
+        return f"[{text}]({url}){attribute}"
+
+    def partner(self, text: str, url: str) -> str:
+        """A link to the partner's site that tells the partner where visitors come from."""
+        mark = "&" if urlsplit(url).query else "?"
+        return self.external(text, f"{url}{mark}utm_source=segment&utm_medium=docs")
+
+    def segment(self, text: str, path: str) -> str:
+        """A link to a page of Segment's docs, such as ``/docs/connections/spec/``."""
+        return f"[{text}]({path if self.name == 'published' else _SEGMENT + path})"
+
+
+PUBLISHED: Final = Flavour("published", "")
+SUBMISSION: Final = Flavour("submission", "-submission")
+FLAVOURS: Final = (PUBLISHED, SUBMISSION)
+"""Both flavours: as it stands in the catalog, and as a partner submits it."""

@@ -1,0 +1,70 @@
+"""Runs the calls of a page through the runtime, with nothing sent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from destinations.definition import DestinationDefinition
+from destinations.destination import Code, Destination
+from destinations.event import Event
+from destinations.explain import explain
+from destinations.outcome import Outcome
+from destinations.partner_page.browser import Browser
+from destinations.partner_page.calls import Call
+from destinations.settings import Settings
+
+__all__ = ["Runtime", "SampleResult"]
+
+
+@dataclass(frozen=True, slots=True)
+class SampleResult:
+    """What becomes of one event at one action.
+
+    ``payload`` is what the action receives; where the event ends before, ``outcome`` says how and
+    ``reason`` why. ``action`` is None if no action sees the event.
+    """
+
+    event: Event
+    action: str | None
+    payload: Any = None
+    outcome: Outcome | None = None
+    reason: str = ""
+
+
+class Runtime:
+    """A destination whose settings are names in place of values, and one browser for its page."""
+
+    def __init__(self, definition: DestinationDefinition, code: Code | None) -> None:
+        properties = definition.settings["properties"]
+        values = {
+            key: spec.get("default", f"<{key}>")
+            for key, spec in properties.items()
+            if "default" in spec or key in definition.settings.get("required", ())
+        }
+        self._destination = Destination(definition, Settings(values, ()), code)
+        self._browser = Browser()
+
+    def run(self, calls: Iterable[Call]) -> list[SampleResult]:
+        """What each call comes to, in order; raises `SampleError` for one that is no call."""
+        return [result for call in calls for result in self.follow(self._browser.send(call))]
+
+    def follow(self, event: Event) -> list[SampleResult]:
+        """What one event comes to, for each action that sees it."""
+        explanation = explain(self._destination, json.dumps(event).encode())
+        if explanation.result is not None:
+            end = explanation.result
+            return [SampleResult(event, None, outcome=end.outcome, reason=end.reason)]
+        return [
+            SampleResult(
+                event,
+                followed.action,
+                followed.payload,
+                followed.result.outcome if followed.result else None,
+                followed.result.reason if followed.result else "",
+            )
+            for followed in explanation.subscriptions
+            if followed.matches
+        ]

@@ -1,0 +1,43 @@
+from .case import Case, Expectation, Interaction, RecordedRequest, RecordedResponse
+from .case_reading import case_files, read_case, read_cases
+from .case_writing import case_text
+from .conformance import DestinationConformance
+from .difference import Difference
+from .fault_cases import FaultCase, FaultReport, fault_cases, play_fault
+from .new_destination import create_destination
+from .recording import Draft, record
+from .replay import CaseReport, replay
+from .saving import case_path, save_case
+from .stand_ins import ScriptedTransport, StillClock
+from .subject import Subject, open_subject, placeholder_settings, subject_in
+
+__all__ = [
+    "Case",
+    "CaseReport",
+    "DestinationConformance",
+    "Difference",
+    "Draft",
+    "Expectation",
+    "FaultCase",
+    "FaultReport",
+    "Interaction",
+    "RecordedRequest",
+    "RecordedResponse",
+    "ScriptedTransport",
+    "StillClock",
+    "Subject",
+    "case_files",
+    "case_path",
+    "case_text",
+    "create_destination",
+    "fault_cases",
+    "open_subject",
+    "placeholder_settings",
+    "play_fault",
+    "read_case",
+    "read_cases",
+    "record",
+    "replay",
+    "save_case",
+    "subject_in",
+]

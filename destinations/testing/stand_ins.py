@@ -1,0 +1,78 @@
+"""What tests put in the place of time and of a partner."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from destinations.errors import UsageError
+from destinations.request import HttpRequest, HttpResponse
+from destinations.transport import TransportError
+
+__all__ = ["JITTER", "PacedClock", "ScriptedTransport", "StillClock"]
+
+JITTER: Final = 0.5
+"""What takes the place of the random number between 0 and 1 in the jitter of a wait."""
+
+
+class StillClock:
+    """A clock that moves only when somebody waits, and then at once; ``waits`` are in seconds."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.waits: list[float] = []
+
+    def monotonic(self) -> float:
+        """See `destinations.clock.Clock.monotonic`."""
+        return self.now
+
+    def wait(self, seconds: float, stop: threading.Event) -> bool:
+        """See `destinations.clock.Clock.wait`."""
+        self.waits.append(seconds)
+        self.now += seconds
+        return stop.is_set()
+
+
+class PacedClock(StillClock):
+    """A still clock whose waits take their time, for partners who ask for it.
+
+    What depends on time is decided as with a still one, so that it can be repeated.
+    """
+
+    def wait(self, seconds: float, stop: threading.Event) -> bool:
+        """See `destinations.clock.Clock.wait`."""
+        super().wait(seconds, stop)
+        return stop.wait(seconds)
+
+
+ScriptedReply = HttpResponse | TransportError | Callable[[HttpRequest], HttpResponse]
+
+
+class ScriptedTransport:
+    """A transport that gives the replies of a script in order and keeps the ``requests``.
+
+    A reply is a response, an error to raise, or a function of the request. A request more than
+    there are replies raises `UsageError`.
+    """
+
+    def __init__(self, replies: Iterable[ScriptedReply]) -> None:
+        self._replies = list(replies)
+        self.requests: list[HttpRequest] = []
+        self._lock = threading.Lock()
+
+    def send(self, request: HttpRequest) -> HttpResponse:
+        """See `destinations.transport.Transport.send`."""
+        with self._lock:
+            self.requests.append(request)
+            number = len(self.requests)
+            if number > len(self._replies):
+                msg = f"request {number} ({request.method} {request.url}) is not in the script"
+                raise UsageError(msg)
+            reply = self._replies[number - 1]
+        if isinstance(reply, TransportError):
+            raise reply
+        return reply if isinstance(reply, HttpResponse) else reply(request)
+
+    def close(self) -> None:
+        """Nothing is open."""

@@ -1,0 +1,191 @@
+"""The ways that an action's requests can take, played with answers made from the definition.
+
+An action with one request has one way. Where a plugin's generator decides, its ways are found by
+playing it: with successes first, then with each answer that the definition declares in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from destinations.action import Generated, Generator, Payload
+from destinations.definition import ActionDefinition, Preset, RequestDefinition
+from destinations.delivery import Courier
+from destinations.destination import Code, Delivery, Destination
+from destinations.errors import UsageError
+from destinations.outcome import Result
+from destinations.request import Answer
+from destinations.testing.answers import error_answer, success
+from destinations.testing.case import RecordedRequest
+from destinations.testing.samples import sample
+from destinations.testing.stand_ins import JITTER, StillClock
+from destinations.testing.subject import Subject, placeholder_settings
+from destinations.testing.wire import Reply, Wire
+from destinations.transport import HttpTransport
+
+__all__ = ["Played", "Stage", "Way", "find_ways"]
+
+_MAX_STEPS: Final = 5
+_OK: Final = "ok"
+
+# Nothing of it is delivered as it is: what requests are made of is the payload.
+_EVENT: Final[Mapping[str, Any]] = {
+    "type": "track",
+    "event": "Sample",
+    "userId": "sample-user",
+    "messageId": "sample-message",
+    "timestamp": "2024-01-15T12:00:00.000Z",
+    "properties": {},
+    "traits": {},
+    "context": {},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """An action makes ``request`` ``after`` these answers to the requests named in ``before``."""
+
+    request: str
+    after: tuple[str, ...] = ()
+    before: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What happened: the requests that were asked for, how often each was sent, the results.
+
+    ``waits`` are in seconds.
+    """
+
+    calls: tuple[str, ...]
+    sent: tuple[int, ...]
+    results: tuple[Result, ...]
+    waits: tuple[float, ...]
+
+
+class Stage:
+    """One action of a destination, ready to be played any number of times.
+
+    Raises `UsageError` if no payload can be made from its fields.
+    """
+
+    def __init__(self, subject: Subject, action: ActionDefinition) -> None:
+        self.action = action
+        self.definition = subject.definition
+        self._subject = subject
+        self._settings = placeholder_settings(
+            subject.definition, dict.fromkeys(subject.definition.secret_settings)
+        )
+        self._preset = Preset(
+            action.slug, action.slug, 'type = "track"', dict(action.default_mapping)
+        )
+        self._calls: list[str] = []
+        self.destination = self._bind()
+        self.count = 2 if self.destination.subscriptions[0].action.batch_size > 1 else 1
+        self._payload = self._sample()
+
+    def play(self, reply: Callable[[int, str, int], Reply]) -> Played:
+        """Delivers sample payloads; ``reply`` is given the call (from 0), its name, its attempt."""
+        self._calls.clear()
+        sent: list[int] = []
+
+        def on_request(_request: RecordedRequest) -> Reply:
+            place = max(0, len(self._calls) - 1)
+            sent.extend([0] * (place + 1 - len(sent)))
+            sent[place] += 1
+            return reply(place, self._name(place), sent[place])
+
+        clock = StillClock()
+        transport = HttpTransport(self.definition.transport.timeouts)
+        courier = Courier(self.destination, transport, clock, draw=lambda: JITTER)
+        subscription = self.destination.subscriptions[0]
+        deliveries = [
+            Delivery(subscription, dict(_EVENT), dict(self._payload)) for _ in range(self.count)
+        ]
+        try:
+            with Wire(on_request):
+                results = courier.deliver(deliveries)
+        finally:
+            transport.close()
+        calls = tuple(self._calls) or (self._name(0),)
+        return Played(calls, tuple(sent), tuple(results), tuple(clock.waits))
+
+    def answer(self, name: str, request: RequestDefinition) -> Reply:
+        """A success, or the answer that the definition has under ``name``."""
+        if name != _OK:
+            condition = next(one.when for one in request.answers if one.name == name)
+            made = error_answer(condition, request)
+            if made is not None:
+                return made
+        return success(request, self.count)
+
+    def scripted(self, way: tuple[str, ...]) -> Callable[[int, str, int], Reply]:
+        """Replies with these answers, then with successes."""
+
+        def reply(place: int, request: str, _attempt: int) -> Reply:
+            name = way[place] if place < len(way) else _OK
+            return self.answer(name, self.definition.requests[request])
+
+        return reply
+
+    def _name(self, place: int) -> str:
+        perform = self.action.perform
+        return perform.request if perform.request is not None else self._calls[place]
+
+    def _bind(self) -> Destination:
+        """The destination with this action alone, and generators that tell what they ask for."""
+        code = self._subject.code
+        watched = {name: self._watched(made) for name, made in code.generators.items()}
+        definition = replace(self.definition, presets=(self._preset,))
+        return Destination(definition, self._settings, Code(watched, code.mappers))
+
+    def _watched(self, generator: Generator) -> Generator:
+        def watch(payload: Payload) -> Generated:
+            steps = generator(payload)
+            try:
+                call = next(steps)
+                while True:
+                    self._calls.append(call.request)
+                    answer: Answer = yield call
+                    call = steps.send(answer)
+            except StopIteration as stop:
+                return stop.value  # type: ignore[no-any-return] # what the generator ends with
+            finally:
+                steps.close()
+
+        return watch
+
+    def _sample(self) -> Payload:
+        checked = self.destination.subscriptions[0].schema.check(sample(self.action.fields))
+        if checked.errors:
+            faults = "; ".join(map(str, checked.errors))
+            msg = (
+                f"no payload can be made for the action {self.action.slug}: {faults}; "
+                "give these fields `examples`"
+            )
+            raise UsageError(msg)
+        payload: Payload = checked.payload
+        return payload
+
+
+def find_ways(stage: Stage) -> tuple[Played, list[Way]]:
+    """What happens when all goes well, and one way to each request that can be reached."""
+    whole = stage.play(stage.scripted(()))
+    found: dict[str, Way] = {}
+    pending: list[tuple[str, ...]] = [()]
+    while pending:
+        script = pending.pop(0)
+        played = whole if not script else stage.play(stage.scripted(script))
+        for place, name in enumerate(played.calls):
+            if name in found or place > _MAX_STEPS:
+                continue
+            before = (*script, *[_OK] * place)[:place]
+            found[name] = Way(name, before, played.calls[:place])
+            pending += [
+                (*before, answer.name)
+                for answer in stage.definition.requests[name].answers
+                if stage.action.perform.generator is not None
+            ]
+    return whole, list(found.values())

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from destinations.definition import DestinationDefinition
+from destinations.outcome import Outcome
+from destinations.partner_page.calls import METHODS, read_calls
+from destinations.partner_page.payloads import Runtime
+from destinations.partner_page.samples import make_sample, run_samples
+
+Load = Callable[..., DestinationDefinition]
+
+
+@pytest.mark.parametrize(
+    ("spec", "shown"),
+    [
+        ({"type": "integer"}, "x: 1"),
+        ({"type": "number"}, "x: 9.5"),
+        ({"type": "boolean"}, "x: true"),
+        ({"type": "string"}, "x: 'example x'"),
+        ({"type": ["string", "null"]}, "x: 'example x'"),
+        ({"type": "string", "format": "email"}, "x: 'user@example.com'"),
+        ({"type": "string", "enum": ["b", "a"]}, "x: 'b'"),
+        ({"type": "string", "examples": ["it's"]}, "x: 'it\\'s'"),
+        ({"type": "object"}, "x: {}"),
+        ({"type": "array"}, "x: []"),
+    ],
+)
+def test_values_fit_their_fields(spec: dict[str, Any], shown: str, load: Load):
+    """A sample that is made shows a value of each field's type, and can be executed."""
+
+    def change(documents: Any) -> None:
+        documents["count"]["fields"]["properties"]["x"] = {
+            "title": "X",
+            "description": "X.",
+            "default": {"@path": "$.properties.deep.x"},
+            **spec,
+        }
+
+    text = make_sample("track", [load(change).actions["count"]])
+    assert f"  deep: {{\n    {shown}\n  }}" in text
+    (call,) = read_calls(text)
+    assert set(call.arguments[1]) == {"by", "thing", "deep"}
+
+
+def test_the_name_of_an_event_is_that_of_the_subscription(load: Load):
+    """An action for one event is shown with this event."""
+
+    def change(documents: Any) -> None:
+        documents["count"]["defaultSubscription"] = 'type = "track" and event = "Order Completed"'
+
+    text = make_sample("track", [load(change).actions["count"]])
+    assert text.startswith("analytics.track('Order Completed', {")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_has_a_call(method: str, load: Load, plugin: Any):
+    """A sample that is made for any method is a call of it that a browser can send."""
+    definition = load()
+    (call,) = read_calls(make_sample(method, definition.actions.values()))
+    assert call.method == method
+    (result, *_) = Runtime(definition, plugin().code(None)).run([call])
+    assert result.event["type"] == method
+
+
+def test_samples_run_as_one_visit(load: Load, plugin: Any):
+    """A track after an identify has its user; what the runtime makes of each is kept."""
+    samples = run_samples(
+        {
+            "identify": "analytics.identify('user_0042');",
+            "track": "analytics.track('A', {by: 2, thing: 't'});\nanalytics.track('B', {by: 1});\n",
+        },
+        Runtime(load(), plugin().code(None)),
+    )
+    first, second = samples["track"].results
+    assert first.event["userId"] == "user_0042"
+    assert (first.action, first.payload, first.outcome) == ("count", {"by": 2, "thing": "t"}, None)
+    assert (second.payload, second.outcome) == (None, Outcome.UNMAPPED)
+    assert second.reason == "The event names no thing."
+    assert not samples["track"].code.endswith("\n")

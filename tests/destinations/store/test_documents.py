@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from destinations.errors import UsageError
+from destinations.store import Document, Documents, Store
+
+
+@pytest.fixture
+def documents(store: Store) -> Callable[..., Documents]:
+    """Documents of a destination and kind, at a time that goes on by a second with each."""
+    time = iter(range(1000, 2000))
+
+    def make(destination: str = "sample", kind: str = "rule") -> Documents:
+        return Documents(store, destination, kind, now=lambda: float(next(time)))
+
+    return make
+
+
+def test_documents_come_in_the_order_of_their_creation(documents: Callable[..., Documents]):
+    """Not in that of their names; removed and added again, a document is the youngest."""
+    rules = documents()
+    rules.add(("b", 1), ("c", 2))
+    rules.add(("a", 3))
+    assert rules.entries() == [
+        Document("b", 1, 1000.0),
+        Document("c", 2, 1001.0),
+        Document("a", 3, 1002.0),
+    ]
+    rules.remove("b")
+    rules.add(("b", 1))
+    assert [document.name for document in rules.entries()] == ["c", "a", "b"]
+    rules.remove("b")
+    rules.add(("d", 4))
+    assert [document.name for document in rules.entries()] == ["c", "a", "d"]
+
+
+@pytest.mark.parametrize(
+    "content", [None, 0, 1.5, "ü\n", [], {}, {"a": [{"b": None}], "ü": True}], ids=str
+)
+def test_content_comes_back_as_it_was(documents: Callable[..., Documents], content: Any):
+    """Any JSON value."""
+    documents().add(("name", content))
+    (document,) = documents().entries()
+    assert document.content == content
+
+
+@pytest.mark.parametrize(
+    "added", [[("new", 1), ("old", 2)], [("new", 1), ("new", 2)]], ids=["taken", "twice"]
+)
+def test_all_are_added_or_none(documents: Callable[..., Documents], added: Any):
+    """A name that is taken, or given twice, is an error that names it; nothing is added then."""
+    rules = documents()
+    rules.add(("old", 0))
+    with pytest.raises(UsageError, match=f"there is a rule '{added[1][0]}' already"):
+        rules.add(*added)
+    assert [(document.name, document.content) for document in rules.entries()] == [("old", 0)]
+
+
+def test_nothing_to_add(documents: Callable[..., Documents]):
+    """No document is no error."""
+    documents().add()
+    assert documents().entries() == []
+
+
+@pytest.mark.parametrize(("names", "known"), [([], "none"), (["b", "a"], "b, a")], ids=str)
+def test_removing_what_is_not_there(
+    documents: Callable[..., Documents], names: list[str], known: str
+):
+    """An error that tells which there are."""
+    rules = documents()
+    rules.add(*((name, 0) for name in names))
+    with pytest.raises(UsageError, match=f"there is no rule 'x'; there are: {known}$"):
+        rules.remove("x")
+    assert len(rules.entries()) == len(names)
+
+
+def test_destinations_and_kinds_are_apart(documents: Callable[..., Documents]):
+    """The same name may stand for another document of another kind or destination."""
+    scopes = [("one", "rule"), ("one", "note"), ("two", "rule")]
+    for number, scope in enumerate(scopes):
+        documents(*scope).add(("name", number))
+    assert [documents(*scope).entries()[0].content for scope in scopes] == [0, 1, 2]
+    documents("one", "rule").remove("name")
+    assert [len(documents(*scope).entries()) for scope in scopes] == [0, 1, 1]

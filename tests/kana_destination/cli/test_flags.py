@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+Make = Callable[..., dict[str, Any]]
+
+X = "x@example.com"
+USERS = [
+    {"id": "a", "name": "Ann", "email": X, "billingId": "cus_a", "createdAt": "2022-01-01T00:00Z"},
+    {"id": "b", "name": "B, or not", "email": X, "createdAt": "2022-02-01T00:00Z"},
+    {"id": "c", "billingId": "cus_c", "createdAt": "2022-03-01T00:00Z"},
+    {"id": "d", "createdAt": "2022-04-01T00:00Z"},
+    {"id": "d2", "email": "d@example.com", "billingId": "cus_d", "createdAt": "2022-05-01T00:00Z"},
+    {"id": "e~left-over", "email": X, "createdAt": "2022-06-01T00:00Z"},
+]
+
+
+@pytest.fixture
+def flagged(open_cli: Callable[..., Any], identify: Make) -> Any:
+    """An account with somebody in every box; two changes wait."""
+    cli = open_cli({"users": USERS}, api="documented")
+    cli.run(identify("c", email="c@example.com"), identify("a", billingUserId="cus_new"))
+    return cli
+
+
+def _ids(boxes: Any) -> dict[str, list[str]]:
+    return {name: [user["id"] for user in box["users"]] for name, box in boxes.items()}
+
+
+def test_the_boxes(flagged: Any):
+    """Kana's two boxes, what merges left, and what waits; left-overs are in no other box."""
+    found = flagged("flags", "--json").json
+    assert _ids(found) == {
+        "no-billing-id": ["b", "d"],
+        "same-email": ["a", "b"],
+        "left-over": ["e~left-over"],
+        "waiting": ["c", "a"],
+    }
+    assert {name: box["count"] for name, box in found.items()} == {
+        "no-billing-id": 2,
+        "same-email": 2,
+        "left-over": 1,
+        "waiting": 2,
+    }
+    notes = {user["id"]: user["note"] for user in found["same-email"]["users"]}
+    assert notes == {"a": "", "b": "created first: a"}
+    (waiting, _) = found["waiting"]["users"]
+    assert waiting["changes"] == {"email": "c@example.com"}
+    assert waiting["note"] == "set email to c@example.com"
+    assert waiting["email"] is None
+
+
+@pytest.mark.parametrize("box", ["no-billing-id", "same-email", "left-over", "waiting"])
+def test_one_box(flagged: Any, box: str):
+    """--box shows that one alone, in every form."""
+    everything = flagged("flags", "--json").json
+    assert flagged("flags", "--box", box, "--json").json == {box: everything[box]}
+    rows = list(csv.DictReader(io.StringIO(flagged("flags", "--box", box, "--csv").out)))
+    assert [row["id"] for row in rows] == _ids(everything)[box]
+    text = flagged("flags", "--box", box).out
+    assert f": {everything[box]['count']}\n" in text
+    assert all(user_id in text for user_id in _ids(everything)[box])
+
+
+def test_the_table(flagged: Any):
+    """Each box with its title and count; ids are whole, however narrow the place."""
+    text = flagged("flags").out
+    for title in (
+        "Users not connected to a billing provider: 2",
+        "Users with the same email, which may need merging: 2",
+        "Left-overs of merges, to be removed in the dashboard: 1",
+        "Changes that the API does not take, to be imported from flags --csv: 2",
+    ):
+        assert title in text
+    assert "e~left-over" in text
+
+
+def test_the_csv_of_the_import(flagged: Any):
+    """RFC 4180 with Kana's columns, each user once, and waiting changes filled in."""
+    assert flagged("flags", "--csv").out.splitlines() == [
+        "id,billingId,name,email",
+        f'b,,"B, or not",{X}',
+        "d,,,",
+        f"a,cus_new,Ann,{X}",
+        f"e~left-over,,,{X}",
+        "c,cus_c,,c@example.com",
+    ]
+    assert flagged("flags", "--csv").out.count("\r\n") == 6
+
+
+def test_the_identify_itself_is_delivered(open_cli: Callable[..., Any], identify: Make):
+    """What the API takes is set at once; only the rest waits, and the run says so."""
+    cli = open_cli(api="documented")
+    done = cli.run(identify("ann", name="Anna", email="new@example.com", billingId="cus_2"))
+    assert done.code == 0
+    assert done.json["outcomes"]["delivered"] == 1
+    assert "changes to make by hand: 1" in done.err
+    ann = cli.users["ann"]
+    assert (ann["name"], ann["email"], ann["billingId"]) == ("Anna", "ann@example.com", "cus_ann")
+    (waiting,) = cli("flags", "--box", "waiting", "--json").json["waiting"]["users"]
+    assert waiting["changes"] == {"email": "new@example.com", "billingId": "cus_2"}
+
+
+# Identifies of a user with the email old@example.com; then what waits.
+SEQUENCES: dict[str, tuple[list[dict[str, str]], dict[str, str]]] = {
+    "the latest": (
+        [{"email": "1@example.com"}, {"email": "2@example.com"}],
+        {"email": "2@example.com"},
+    ),
+    "field by field": (
+        [{"email": "1@example.com"}, {"billingId": "cus_1"}],
+        {"email": "1@example.com", "billingId": "cus_1"},
+    ),
+    "not forgotten for another field": (
+        [{"email": "1@example.com"}, {"name": "N"}],
+        {"email": "1@example.com"},
+    ),
+    "not forgotten for no field": ([{"email": "1@example.com"}, {}], {"email": "1@example.com"}),
+    "taken back": ([{"email": "1@example.com"}, {"email": "old@example.com"}], {}),
+    "one of two taken back": (
+        [{"email": "1@example.com", "billingId": "cus_1"}, {"email": "old@example.com"}],
+        {"billingId": "cus_1"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("traits", "waits"), SEQUENCES.values(), ids=SEQUENCES)
+@pytest.mark.parametrize("runs", [1, 2], ids=["in one run", "in several"])
+def test_what_waits_after_several_identifies(
+    open_cli: Callable[..., Any], identify: Make, traits: Any, waits: Any, runs: int
+):
+    """Of each field the latest change waits, until an identify agrees with what Kana has."""
+    cli = open_cli({"users": [{"id": "u", "email": "old@example.com"}]}, api="documented")
+    events = [identify("u", **given) for given in traits]
+    for part in [events] if runs == 1 else [[event] for event in events]:
+        assert cli.outcomes(*part) == {"delivered": len(part)}
+    found = cli("flags", "--box", "waiting", "--json").json["waiting"]["users"]
+    assert {key: value for user in found for key, value in user["changes"].items()} == waits
+
+
+# What Kana holds by the time that somebody looks; then the changes that are shown, and the note.
+LATER: dict[str, tuple[list[dict[str, str]], list[dict[str, str]], str]] = {
+    "imported": ([{"id": "ann", "email": "new@example.com", "billingId": "cus_2"}], [], ""),
+    "half imported": (
+        [{"id": "ann", "email": "new@example.com"}],
+        [{"billingId": "cus_2"}],
+        "set billingId to cus_2",
+    ),
+    "gone": (
+        [{"id": "bob"}],
+        [{}],
+        "Kana has no such user any more; was to set email to new@example.com, billingId to cus_2",
+    ),
+}
+
+
+@pytest.mark.parametrize(("users", "changes", "note"), LATER.values(), ids=LATER)
+def test_what_has_changed_since(
+    open_cli: Callable[..., Any], identify: Make, users: Any, changes: Any, note: str
+):
+    """What Kana has by now waits no longer; of a user who is gone it is told, not imported."""
+    cli = open_cli(api="documented")
+    cli.run(identify("ann", email="new@example.com", billingId="cus_2"))
+    port = int(cli.sandbox.url.rpartition(":")[2].partition("/")[0])
+    cli.sandbox.stop()
+    open_cli({"users": users}, port=port)
+    found = cli("flags", "--box", "waiting", "--json").json["waiting"]
+    assert [user["changes"] for user in found["users"]] == changes
+    assert [user["note"] for user in found["users"]] == [note] * len(changes)
+    rows = cli("flags", "--box", "waiting", "--csv").out.splitlines()[1:]
+    assert len(rows) == len([change for change in changes if change])
+
+
+def test_what_a_partner_echoes_cannot_drive_the_terminal(open_cli: Callable[..., Any]):
+    """Control characters and markup in a name are shown as characters."""
+    cli = open_cli({"users": [{"id": "u", "name": "[red]\x1b[2Jx[/red]"}]})
+    text = cli("flags").out
+    assert "\x1b" not in text
+    assert "[red]\ufffd[2Jx[/red]" in text
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"apiKey": "nonsense"}, "Unauthenticated"),
+        ({"endpoint": "http://127.0.0.1:9/"}, "http://127.0.0.1:9/: no connection"),
+        ({"apiKey": "pub_test_x"}, "use the Admin API (Backend) key"),
+    ],
+    ids=["wrong key", "unreachable", "client key"],
+)
+def test_what_fails(cli: Any, monkeypatch: pytest.MonkeyPatch, settings: Any, message: str):
+    """One message that names what is wrong, and exit code 2."""
+    monkeypatch.setattr("destinations.clock.SystemClock.wait", lambda *_: False)
+    values = {"apiKey": cli.sandbox.api_key, "endpoint": cli.sandbox.url, **settings}
+    done = cli.local("flags", "--settings", cli.write("wrong.json", values))
+    assert (done.code, done.out) == (2, "")
+    assert message in done.err
+    assert len(done.err.splitlines()) == 1
+
+
+def test_csv_and_json_exclude_each_other(cli: Any):
+    """One form at a time."""
+    done = cli("flags", "--csv", "--json")
+    assert done.code == 2
+    assert "--csv and --json exclude each other" in done.err

@@ -1,0 +1,321 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+Make = Callable[..., dict[str, Any]]
+
+CALLS = ("--event", "API Called", "--feature", "calls")
+
+
+def _names(cli: Any) -> list[str]:
+    return [rule["name"] for rule in cli.local("rules", "list", "--json").json]
+
+
+def test_a_rule_maps_events(cli: Any, track: Make):
+    """Conditions are joined by AND; an event that names its feature needs no rule."""
+    arguments = ("--where", "plan.name=pro", "--where", "trial=false", *CALLS)
+    assert cli("rules", "add", "Calls", *arguments).code == 0
+    outcomes = cli.outcomes(
+        track(plan={"name": "pro"}, trial=False),
+        track(plan={"name": "pro"}, trial=True),
+        track(plan={"name": "pro"}),
+        track("Other", plan={"name": "pro"}, trial=False),
+        track(plan={"name": "pro"}, trial=False, featureId="seats"),
+    )
+    assert outcomes == {"delivered": 2, "unmapped": 3}
+    assert cli.usage == {"ann": {"calls": 1, "seats": 1}}
+
+
+# The rule's amount and the event's delta; then what is counted.
+AMOUNTS = [(None, None, 1), (None, 5, 5), (10, None, 10), (10, 5, 10), (-3, 5, -3), (0, 5, 0)]
+
+
+@pytest.mark.parametrize(("amount", "delta", "counted"), AMOUNTS)
+def test_the_amount(cli: Any, track: Make, amount: int | None, delta: int | None, counted: int):
+    """A rule's own amount, else the event's delta, else 1."""
+    fixed = () if amount is None else ("--amount", str(amount))
+    cli("rules", "add", "R", *CALLS, *fixed)
+    assert cli.outcomes(track(**({} if delta is None else {"delta": delta}))) == {"delivered": 1}
+    assert cli.usage == {"ann": {"calls": counted}}
+
+
+def test_a_rule_that_is_added_later(cli: Any, track: Make):
+    """It processes what was kept, once; the rest stays unmapped, and a file may be run again."""
+    events = [track(delta=3), track("Seat Added"), track(delta=4)]
+    assert cli.outcomes(*events) == {"unmapped": 3}
+    done = cli("rules", "add", "Calls", *CALLS)
+    assert done.code == 0
+    assert "Unmapped events processed again: 2 delivered." in done.out
+    assert cli.usage == {"ann": {"calls": 7}}
+    for _ in range(2):
+        assert cli.outcomes(*events) == {"filtered": 2, "unmapped": 1}
+    assert cli("rules", "add", "Seats", "--event", "Seat Added", "--feature", "seats").code == 0
+    assert cli.usage == {"ann": {"calls": 7, "seats": 1}}
+    assert cli.outcomes(*events) == {"filtered": 3}
+    assert cli.local("unmapped", "--json").json["events"] == 0
+
+
+def test_without_settings_the_next_run_processes(cli: Any, track: Make):
+    """Before the run's own events; of those that come again none is sent twice."""
+    old, new = track(delta=3), track(delta=4)
+    cli.run(old)
+    done = cli.local("rules", "add", "Calls", *CALLS)
+    assert done.code == 0
+    assert "the next run processes what was kept" in done.err
+    assert cli.usage == {}
+    ran = cli.run(old, new)
+    assert "Kept events that rules map by now: 1 delivered." in ran.err
+    assert cli.usage == {"ann": {"calls": 7}}
+    assert ran.json["outcomes"]["filtered"] == 1
+
+
+def test_events_that_kana_refuses(cli: Any, track: Make):
+    """What is refused is told with its reason and exit code 1; it is not hidden as unmapped."""
+    cli.run(track(), track(user="bob", delta=1.5))
+    done = cli("rules", "add", "S", "--event", "API Called", "--feature", "sso")
+    assert done.code == 1
+    assert "Unmapped events processed again: 1 invalid, 1 rejected." in done.out
+    assert "no access to the feature 'sso'" in done.err
+    assert "Warning: the feature 'sso' is BINARY" in done.err
+    kept = {item["outcome"] for item in cli.local("status", "--json").json["kept"]}
+    assert kept == {"invalid", "rejected"}
+
+
+def test_the_oldest_rule_wins(cli: Any, track: Make):
+    """A warning when rules overlap; one event is never counted for two features."""
+    first = cli.local("rules", "add", "Old", *CALLS)
+    second = cli.local("rules", "add", "Young", "--where", "kind=seat", "--feature", "seats")
+    apart = cli.local("rules", "add", "Apart", "--event", "Seat Added", "--feature", "seats")
+    assert "Warning" not in first.err
+    assert "both 'Old' and 'Young'; 'Old' is older and wins." in second.err
+    assert "'Young' and 'Apart'" in apart.err
+    assert "'Old'" not in apart.err
+    cli.run(track(kind="seat"), track("Other", kind="seat"))
+    assert cli.usage == {"ann": {"calls": 1, "seats": 1}}
+    cli.local("rules", "remove", "Old")
+    cli.local("rules", "add", "Old", *CALLS)
+    cli.run(track(kind="seat"))
+    assert cli.usage == {"ann": {"calls": 1, "seats": 2}}
+
+
+RULES = """
+rules:
+  - name: Calls
+    event: API Called
+    feature: calls
+  - name: Seats
+    where: {plan.name: pro, count: 2, first: true}
+    feature: seats
+    amount: 4
+"""
+
+
+def test_a_file_of_rules(cli: Any, track: Make, write: Callable[[str, Any], Any]):
+    """Rules in the order of the file; the same file may be added again."""
+    file = write("rules.yaml", RULES)
+    assert cli("rules", "add", "--file", file).code == 0
+    listed = cli.local("rules", "list", "--json").json
+    assert listed == [
+        {"name": "Calls", "event": "API Called", "feature": "calls"},
+        {
+            "name": "Seats",
+            "where": {"plan.name": "pro", "count": 2, "first": True},
+            "feature": "seats",
+            "amount": 4,
+        },
+    ]
+    again = cli("rules", "add", "--file", file)
+    assert again.code == 0
+    assert again.out.count("is there already") == 2
+    assert cli.local("rules", "list", "--json").json == listed
+    cli.run(track("E", plan={"name": "pro"}, count=2, first=True))
+    assert cli.usage == {"ann": {"seats": 4}}
+
+
+# A file that is refused, and what is said of it.
+FILES: dict[str, tuple[str, list[str]]] = {
+    "no rules": ("rules: []", ["rules.yaml:1", "/rules"]),
+    "something else": ("- name: A", ["rules.yaml:1"]),
+    "not YAML": ("rules: [", ["rules.yaml", "not YAML"]),
+    "empty": ("", ["the file is empty"]),
+    "no name": ("rules:\n- event: E\n  feature: calls", ["rules.yaml:2", "'name'"]),
+    "no feature": ("rules:\n- event: E\n  name: A", ["rules.yaml:2", "'feature'"]),
+    "no condition": (
+        "rules:\n- name: A\n  feature: calls",
+        ["rules.yaml:2: /rules/0: needs a condition"],
+    ),
+    "a wrong key": (
+        "rules:\n- {name: A, event: E, feature: calls, ammount: 1}",
+        ["rules.yaml:2", "'ammount'"],
+    ),
+    "a wrong path": (
+        "rules:\n- name: A\n  feature: calls\n  where: {a..b: 1}",
+        ["rules.yaml:4", "'a..b' is no property path"],
+    ),
+    "an object as a value": (
+        "rules:\n- name: A\n  feature: calls\n  where: {a: {b: 1}}",
+        ["rules.yaml:4", "/rules/0/where/a"],
+    ),
+    "a fraction as the amount": (
+        "rules:\n- {name: A, event: E, feature: calls, amount: 1.5}",
+        ["/rules/0/amount"],
+    ),
+    "an amount that Kana cannot take": (
+        "rules:\n- {name: A, event: E, feature: calls, amount: 2147483648}",
+        ["/rules/0/amount"],
+    ),
+    "a name twice": (
+        "rules:\n- {name: A, event: E, feature: calls}\n- {name: A, event: F, feature: calls}",
+        ["rules.yaml:3: /rules/1/name", "there is a rule 'A' further up"],
+    ),
+    "a feature that is not there": (
+        "rules:\n- {name: A, event: E, feature: calls}\n- {name: B, event: F, feature: nope}",
+        ["rule 'B': Kana has no feature 'nope'; it has: calls, seats, sso"],
+    ),
+    "a name that is taken": (
+        "rules:\n- {name: New, event: E, feature: calls}\n- {name: Old, event: F, feature: calls}",
+        ["there is a rule 'Old' already; remove it first"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "messages"), FILES.values(), ids=FILES)
+def test_a_file_that_is_refused(
+    cli: Any, write: Callable[[str, Any], Any], text: str, messages: list[str]
+):
+    """Exit code 2, the place and what is wrong; none of its rules is added."""
+    cli("rules", "add", "Old", *CALLS)
+    done = cli("rules", "add", "--file", write("rules.yaml", text))
+    assert (done.code, done.out) == (2, "")
+    for message in messages:
+        assert message in done.err
+    assert _names(cli) == ["Old"]
+
+
+WRONG_USAGE = {
+    "nothing": ((), "give NAME, --feature and a condition"),
+    "no name": (CALLS, "give NAME, --feature and a condition"),
+    "no condition": (("A", "--feature", "calls"), "give NAME, --feature and a condition"),
+    "no feature": (("A", "--event", "E"), "give NAME, --feature and a condition"),
+    "an empty name": (("", *CALLS), "''"),
+    "no value": (("A", "--where", "plan", *CALLS), "must be PATH=VALUE"),
+    "no path": (("A", "--where", "=x", *CALLS), "must be PATH=VALUE"),
+    "a wrong path": (("A", "--where", ".a=x", *CALLS), "'.a' is no property path"),
+    "a path twice": (("A", "--where", "a=x", "--where", "a=y", *CALLS), "names 'a' twice"),
+    "an amount that is none": (("A", *CALLS, "--amount", "1.5"), "1.5"),
+    "an amount beyond 32 bits": (("A", *CALLS, "--amount", "2147483648"), "2147483648"),
+    "a file and options": (("--file", "x.yaml", *CALLS), "--file takes the place"),
+    "a file that is not there": (("--file", "x.yaml"), "cannot read the rules file x.yaml"),
+    "an unknown feature": (("A", "--event", "E", "--feature", "nope"), "it has: calls, seats, sso"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), WRONG_USAGE.values(), ids=WRONG_USAGE)
+def test_wrong_usage(cli: Any, arguments: tuple[str, ...], message: str):
+    """Exit code 2, one message in the words of the command line, and no rule."""
+    done = cli("rules", "add", *arguments)
+    assert (done.code, done.out) == (2, "")
+    assert message in done.err
+    assert "/rules/0" not in done.err
+    assert _names(cli) == []
+
+
+def test_a_rule_is_changed_only_by_hand(cli: Any):
+    """The same name with other conditions is refused; the same rule again is no error."""
+    cli.local("rules", "add", "A", *CALLS)
+    assert cli.local("rules", "add", "A", *CALLS).code == 0
+    done = cli.local("rules", "add", "A", *CALLS, "--amount", "2")
+    assert done.code == 2
+    assert "there is a rule 'A' already; remove it first" in done.err
+
+
+def test_list_and_remove(cli: Any):
+    """The oldest first, with the conditions in words; what was removed is gone."""
+    assert cli.local("rules", "list").out == "0 mapping rules\n\n"
+    cli.local("rules", "add", "B", *CALLS, "--where", "plan.name=pro", "--amount", "0")
+    cli.local("rules", "add", "A", "--where", "kind=seat", "--feature", "seats")
+    lines = cli.local("rules", "list").out.splitlines()
+    assert lines[0] == "2 mapping rules"
+    assert 'event is "API Called" and plan.name is pro' in lines[2]
+    assert lines[2].split()[-2:] == ["calls", "0"]
+    assert lines[3].startswith("A ")
+    assert cli.local("rules", "remove", "B").code == 0
+    assert _names(cli) == ["A"]
+    done = cli.local("rules", "remove", "B")
+    assert done.code == 2
+    assert "there is no rule 'B'; there are: A" in done.err
+
+
+# An event; then the exit code and what is said.
+TESTED: dict[str, tuple[Any, int, str]] = {
+    "mapped": (
+        {"type": "track", "userId": "u", "event": "API Called", "properties": {"kind": "x"}},
+        0,
+        "'Old' maps it to calls, amount: the event's delta.",
+    ),
+    "by two": (
+        {"type": "track", "userId": "u", "event": "API Called", "properties": {"kind": "seat"}},
+        0,
+        "'Young' matches as well, but is younger.",
+    ),
+    "a fixed amount": (
+        {"type": "track", "userId": "u", "event": "Other", "properties": {"kind": "seat"}},
+        0,
+        "'Young' maps it to seats, amount: 2.",
+    ),
+    "by none": (
+        {"type": "track", "userId": "u", "event": "Other"},
+        1,
+        "It stays unmapped: of 2 rules none matches.",
+    ),
+    "its own feature": (
+        {"type": "track", "userId": "u", "event": "Other", "properties": {"featureId": "sso"}},
+        0,
+        "It names the feature 'sso' itself",
+    ),
+    "an identify": ({"type": "identify", "userId": "u"}, 1, "Rules map track events"),
+    "no event": ({"type": "track"}, 2, "event.json has neither a userId nor an anonymousId"),
+    "not JSON": ("{", 2, "event.json is not JSON"),
+}
+
+
+@pytest.mark.parametrize(("event", "code", "message"), TESTED.values(), ids=TESTED)
+def test_testing_an_event(
+    cli: Any, write: Callable[[str, Any], Any], event: Any, code: int, message: str
+):
+    """It says which rule would map an event, and counts nothing."""
+    cli.local("rules", "add", "Old", *CALLS)
+    cli.local("rules", "add", "Young", "--where", "kind=seat", "--feature", "seats", "--amount=2")
+    done = cli.local("rules", "test", write("event.json", event))
+    assert done.code == code
+    assert message in done.out + done.err
+    assert cli.usage == {}
+
+
+def test_a_refused_key_leaves_everything_kept(cli: Any, track: Make):
+    """The rule is not added, and the events wait as before; also for a run."""
+    cli.run(track())
+    values = {"apiKey": "prv_live_x", "endpoint": cli.sandbox.url}
+    cli.settings.write_text(str(values).replace("'", '"'), encoding="utf-8")
+    done = cli("rules", "add", "Calls", *CALLS)
+    assert done.code == 2
+    assert "Unauthenticated" in done.err
+    assert _names(cli) == []
+
+
+def test_a_key_refused_among_the_kept_events(cli: Any, track: Make):
+    """A run stops before it reads its own events, and says so; the next one goes on."""
+    old, new = track(delta=3), track(delta=4)
+    cli.run(old)
+    cli.local("rules", "add", "Calls", *CALLS)
+    refused = {"errors": {"*": {"message": "Unauthenticated: revoked"}}}
+    cli.sandbox.faults.add({"match": {"rootField": "recordUsage"}, **refused})
+    done = cli.run(new)
+    assert done.code == 2
+    assert "credentials were refused: Unauthenticated: revoked; no event was read" in done.err
+    assert cli.usage == {}
+    assert cli.outcomes(new) == {"delivered": 1}
+    assert cli.usage == {"ann": {"calls": 7}}

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from destinations.definition.document import read_document
+from destinations.errors import DefinitionError
+from kana_destination.rules import Rule, RuleMapper, overlap, property_values, read_rules
+
+PROPERTIES = {
+    "plan": {"name": "pro", "years": 2},
+    "price": 2.5,
+    "big": 1e21,
+    "trial": False,
+    "nothing": None,
+    "empty": "",
+    "list": [1],
+    "a": {"b": {"c": "deep"}},
+    "dotted.key": "x",
+}
+
+# Conditions in `where`, and whether they hold for the event above.
+CONDITIONS: list[tuple[dict[str, Any], bool]] = [
+    ({}, True),
+    ({"plan.name": "pro"}, True),
+    ({"plan.name": "Pro"}, False),
+    ({"plan.name": "pr"}, False),
+    ({"plan": "pro"}, False),
+    ({"name": "pro"}, False),
+    ({"plan.years": 2}, True),
+    ({"plan.years": "2"}, True),
+    ({"plan.years": 2.0}, True),
+    ({"plan.years": "2.0"}, False),
+    ({"price": 2.5}, True),
+    ({"big": "1e+21"}, True),
+    ({"trial": False}, True),
+    ({"trial": "false"}, True),
+    ({"trial": "False"}, False),
+    ({"trial": 0}, False),
+    ({"nothing": None}, True),
+    ({"nothing": "null"}, True),
+    ({"nothing": ""}, False),
+    ({"absent": None}, False),
+    ({"empty": ""}, True),
+    ({"list": "1"}, False),
+    ({"list.0": 1}, False),
+    ({"a.b.c": "deep"}, True),
+    ({"a.b": "deep"}, False),
+    ({"a.b.c.d": "deep"}, False),
+    ({"plan.name": "pro", "price": 2.5}, True),
+    ({"plan.name": "pro", "price": 3}, False),
+]
+
+
+@pytest.mark.parametrize(("where", "holds"), CONDITIONS, ids=str)
+@pytest.mark.parametrize(("name", "named"), [(None, True), ("E", True), ("e", False), ("", False)])
+def test_when_a_rule_matches(where: Any, holds: bool, name: str | None, named: bool):
+    """All conditions hold: the exact event name, and property values compared as text."""
+    event = {"type": "track", "event": "E", "properties": PROPERTIES}
+    assert Rule("R", "f", name, where).matches(event) is (holds and named)
+
+
+@pytest.mark.parametrize("properties", [None, {}, ...], ids=["null", "empty", "absent"])
+def test_an_event_without_properties(properties: Any):
+    """It has no values, so that only its name can match."""
+    event = {"event": "E", "properties": properties}
+    if properties is ...:
+        del event["properties"]
+    assert Rule("R", "f", "E").matches(event)
+    assert not Rule("R", "f", "E", {"a": 1}).matches(event)
+
+
+RULES = [
+    Rule("first", "calls", "E", amount=7),
+    Rule("second", "seats", "E"),
+    Rule("third", "seats", None, {"kind": "seat"}),
+]
+
+
+@pytest.mark.parametrize(
+    ("event", "found"),
+    [
+        (
+            {"event": "E", "properties": {"kind": "seat"}},
+            {"userId": "u", "featureId": "calls", "delta": 7},
+        ),
+        (
+            {"event": "F", "properties": {"kind": "seat"}},
+            {"userId": "u", "featureId": "seats", "delta": 3},
+        ),
+        ({"event": "F"}, None),
+    ],
+    ids=["the oldest", "its own delta", "none"],
+)
+def test_the_mapper(event: Any, found: Mapping[str, Any] | None):
+    """The first rule that matches adds its feature, and its amount where it has one."""
+    payload = {"userId": "u", "delta": 3}
+    assert RuleMapper(RULES)(event, payload) == found
+    assert payload == {"userId": "u", "delta": 3}
+
+
+def _rule(name: str | None, **where: Any) -> Rule:
+    return Rule("R", "f", name, where)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "both"),
+    [
+        (_rule("E"), _rule("E"), True),
+        (_rule("E"), _rule("F"), False),
+        (_rule("E"), _rule(None, a=1), True),
+        (_rule("E", a=1), _rule("E", b=1), True),
+        (_rule("E", a=1), _rule("E", a=1), True),
+        (_rule("E", a=1), _rule("E", a="1"), True),
+        (_rule("E", a=1), _rule("E", a=2), False),
+        (_rule(None, a=1, b=2), _rule(None, b=3), False),
+        (_rule("E", a=1), _rule("F", a=1), False),
+    ],
+    ids=str,
+)
+def test_what_overlaps(one: Rule, other: Rule, both: bool):
+    """Two rules overlap unless their names, or their values of one property, exclude each other."""
+    assert overlap(one, other) is both
+    assert overlap(other, one) is both
+
+
+def test_the_values_that_a_rule_could_name():
+    """Every path with its value as text; no lists, no objects; each of them would match."""
+    found = dict(property_values(PROPERTIES))
+    assert found == {
+        "plan.name": "pro",
+        "plan.years": "2",
+        "price": "2.5",
+        "big": "1e+21",
+        "trial": "false",
+        "nothing": "null",
+        "empty": "",
+        "a.b.c": "deep",
+    }
+    for path, value in found.items():
+        assert Rule("R", "f", None, {path: value}).matches({"properties": PROPERTIES})
+
+
+@pytest.mark.parametrize("properties", [None, {}, [], "text"], ids=str)
+def test_no_properties_have_no_values(properties: object):
+    """Whatever stands where an event's properties should be."""
+    assert list(property_values(properties)) == []
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"name": "A", "event": "E", "feature": "f"},
+        {"name": "A", "where": {"a.b": "x", "c": 1, "d": None}, "feature": "f", "amount": 0},
+        {"name": "A", "event": "E", "where": {"a": True}, "feature": "f", "amount": -(2**31)},
+    ],
+    ids=str,
+)
+def test_a_rule_as_json(rule: dict[str, Any]):
+    """What is read from a file can be written as it was."""
+    (read,) = read_rules(read_document(str({"rules": [rule]}).replace("None", "null"), "r.yaml"))
+    assert read.to_json() == rule
+    assert Rule(**read.to_json()) == read
+
+
+def test_all_faults_of_a_file_are_told():
+    """Each with its line; see the tests of the command for every kind."""
+    text = "rules:\n- {name: 1, event: E, feature: f}\n- {name: A, event: E}\n"
+    with pytest.raises(DefinitionError) as caught:
+        read_rules(read_document(text, "r.yaml"))
+    assert [(fault.line, fault.path) for fault in caught.value.faults] == [
+        (2, "/rules/0/name"),
+        (3, "/rules/1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        (_rule("E"), 'event is "E"'),
+        (_rule("E", a=1.0, b=True), 'event is "E" and a is 1 and b is true'),
+        (_rule(None, a=None), "a is null"),
+    ],
+    ids=str,
+)
+def test_conditions_in_words(rule: Rule, words: str):
+    """Values stand as they are compared."""
+    assert rule.conditions == words
