@@ -42,9 +42,7 @@ def _found(rule: Rule, source: Source, configuration: Configuration) -> Iterator
         yield from CHECKS[rule.check](source, rule, configuration)
         return
     view: str = getattr(source, rule.view)
-    matches = [
-        (match, swap) for pattern, swap in rule.patterns for match in pattern.finditer(view)
-    ]
+    matches = [(match, swap) for pattern, swap in rule.patterns for match in pattern.finditer(view)]
     end = 0
     for match, swap in sorted(matches, key=lambda item: item[0].start()):
         if match.start() >= end:  # what two patterns of a rule find in one place is one finding

@@ -106,7 +106,7 @@ def recorded_request(request: requests.PreparedRequest) -> RecordedRequest:
     headers = {
         name: value
         for name, value in request.headers.items()
-        if name.lower() not in _OF_THE_LIBRARY
+        if name.lower() not in _OF_THE_LIBRARY and (name, value) != ("Accept", "*/*")
     }
     body = request.body
     if isinstance(body, bytes):

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["long_sentences", "spelling"]
 
-_WORD: Final = re.compile(r"(?<![\w\ufffc.@/])[^\W\d_]+(?:['\u2019][^\W\d_]+)*(?![\w\ufffc@/]|\.\w)")
+_WORD: Final = re.compile(
+    r"(?<![\w\ufffc.@/])[^\W\d_]+(?:['\u2019][^\W\d_]+)*(?![\w\ufffc@/]|\.\w)"
+)
 _SENTENCE: Final = re.compile(r"[^.!?:\n|]+")
 _LONGEST: Final = 35
 

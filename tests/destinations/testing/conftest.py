@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,7 @@ def make_case(partner: Subject, case_data: dict[str, Any]) -> Callable[..., Case
     def make(change: Callable[[dict[str, Any]], object] | None = None) -> Case:
         if change is not None:
             change(case_data)
-        text = yaml.safe_dump(case_data, sort_keys=False)
+        text = json.dumps(case_data, indent=1)
         return build_case(read_document(text, "case.yaml"), "case", partner.definition)
 
     return make

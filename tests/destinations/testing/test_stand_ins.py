@@ -38,7 +38,7 @@ def test_a_script_is_followed() -> None:
     """Replies come in order; one request too many is an error, not the last reply again."""
     answer = HttpResponse(200, {}, b"")
     error = TransportError("no answer", sent=True)
-    transport = ScriptedTransport([answer, error, lambda request: HttpResponse(201, {}, b"")])
+    transport = ScriptedTransport([answer, error, lambda _: HttpResponse(201, {}, b"")])
     assert transport.send(REQUEST) is answer
     with pytest.raises(TransportError, match="no answer"):
         transport.send(REQUEST)

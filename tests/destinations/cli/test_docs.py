@@ -1,0 +1,170 @@
+"""``destinations docs``: build, lint and preview."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+Command = Callable[..., Any]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to work in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_build_writes_three_files(command: Command, here: Path):
+    """Both flavours and the preview go into a folder of the destination in docs/."""
+    done = command("docs", "build", "kana")
+    names = ["docs/kana/kana.md", "docs/kana/kana-submission.md", "docs/kana/kana.html"]
+    assert (done.code, done.out.splitlines()) == (0, names)
+    assert all((here / name).read_text(encoding="utf-8") for name in names)
+
+
+def test_check_tells_what_is_out_of_date(command: Command, here: Path):
+    """Nothing is written; a page that is missing or differs is named, and the exit code is 1."""
+    assert command("docs", "build", "kana", "--check").code == 1
+    assert list(here.iterdir()) == []
+    command("docs", "build", "kana", "--out", "pages")
+    assert command("docs", "build", "kana", "--out", "pages", "--check").code == 0
+    page = here / "pages" / "kana" / "kana.md"
+    page.write_text(page.read_text(encoding="utf-8").replace("Getting", "Get"), encoding="utf-8")
+    done = command("docs", "build", "kana", "--out", "pages", "--check")
+    assert (done.code, done.out) == (1, "")
+    assert done.err == "pages/kana/kana.md is out of date: run destinations docs build\n"
+    assert "## Get Started" in page.read_text(encoding="utf-8")
+
+
+def test_a_change_of_the_definition_makes_a_page_stale(
+    command: Command, here: Path, kana_folder: Path
+):
+    """What the definition says is on the page: a new description of a field is."""
+    command("docs", "build", str(kana_folder))
+    identify = kana_folder / "identify.yaml"
+    text = identify.read_text(encoding="utf-8")
+    identify.write_text(text.replace("The name of the user.", "What it is called."), "utf-8")
+    done = command("docs", "build", str(kana_folder), "--check")
+    assert done.code == 1
+    assert done.err.count("is out of date") == 3
+    command("docs", "build", str(kana_folder))
+    page = (here / "docs" / "kana" / "kana.md").read_text(encoding="utf-8")
+    assert "| `traits.name` | Optional | What it is called. |" in page
+
+
+def test_build_of_what_is_no_destination(command: Command, here: Path):
+    """A name that is neither installed nor a folder is wrong usage."""
+    done = command("docs", "build", "nothing")
+    assert done.code == 2
+    assert "there is no destination 'nothing'" in done.err
+    assert list(here.iterdir()) == []
+
+
+def test_lint_prints_places(command: Command, here: Path):
+    """File, line, column, level, message and rule, then the counts; the exit code is 1."""
+    (here / "page.md").write_text("# Sample\n\nIt will count.\n", encoding="utf-8")
+    done = command("docs", "lint", "page.md")
+    assert done.code == 1
+    assert done.out == ("page.md:3:4: warning: write the present tense instead of 'will' [will]\n")
+    assert done.err == "0 errors, 1 warnings, 0 suggestions in 1 pages.\n"
+
+
+def test_lint_prints_json(command: Command, here: Path):
+    """The same as an array of objects."""
+    (here / "page.md").write_text("# Sample\n\nIt will count.\n", encoding="utf-8")
+    done = command("docs", "lint", "page.md", "--json")
+    assert done.json == [
+        {
+            "file": "page.md",
+            "line": 3,
+            "column": 4,
+            "rule": "will",
+            "level": "warning",
+            "message": "write the present tense instead of 'will'",
+        }
+    ]
+    assert (done.code, done.err) == (1, "")
+
+
+def test_lint_takes_levels_from_a_file(command: Command, here: Path):
+    """A rule that is switched off is not reported; a suggestion does not fail."""
+    (here / "page.md").write_text("# Sample\n\nIt will count.\n", encoding="utf-8")
+    (here / "lint.yaml").write_text("levels: {will: suggestion}\n", encoding="utf-8")
+    done = command("docs", "lint", "page.md", "--config", "lint.yaml")
+    assert done.code == 0
+    assert ": suggestion: " in done.out
+    (here / "lint.yaml").write_text("levels: {wil: off}\n", encoding="utf-8")
+    done = command("docs", "lint", "page.md", "--config", "lint.yaml")
+    assert done.code == 2
+    assert "lint.yaml:1: /levels/wil: is no rule" in done.err
+
+
+def test_lint_checks_the_committed_pages_by_default(command: Command, here: Path):
+    """Those in docs/ of the destinations that are installed; without any, that is wrong usage."""
+    assert command("docs", "lint").code == 2
+    command("docs", "build", "kana")
+    done = command("docs", "lint")
+    assert done.code == 0, done.out
+    assert done.err.startswith("0 errors, 0 warnings")
+    assert done.err.endswith("in 2 pages.\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "cannot read page.md: No such file or directory"), (b"\xff", "page.md is not UTF-8")],
+)
+def test_lint_of_a_file_that_cannot_be_read(
+    content: bytes | None, message: str, command: Command, here: Path
+):
+    """The message names the file."""
+    if content is not None:
+        (here / "page.md").write_bytes(content)
+    done = command("docs", "lint", "page.md")
+    assert done.code == 2
+    assert message in done.err
+
+
+def test_lint_lists_its_rules(command: Command):
+    """Id, level and message of each, as lines or as JSON."""
+    lines = command("docs", "lint", "--rules").out.splitlines()
+    rules = command("docs", "lint", "--rules", "--json").json
+    assert len(lines) == len(rules) > 50
+    assert {"rule", "level", "message"} == set(rules[0])
+
+
+@pytest.mark.parametrize("name", [(), ("build",), ("lint",), ("preview",)])
+def test_help_has_an_example(name: tuple[str, ...], command: Command):
+    """Each command shows how it is called."""
+    done = command("docs", *name, "--help")
+    assert done.code == 0
+    assert "Example: destinations docs " in done.out
+
+
+def test_preview_serves_until_it_is_interrupted(here: Path):
+    """It prints its address, serves the page there, and ends with 130."""
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "destinations", "docs", "preview", "kana"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    assert process.stdout is not None
+    url = process.stdout.readline().strip()
+    try:
+        answer = requests.get(url, timeout=30)
+        assert answer.status_code == 200
+        assert "<h1>Kana Destination</h1>" in answer.text
+    finally:
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors.strip()) == (130, "Interrupted.")

@@ -1,0 +1,261 @@
+"""The page of Kana: up to date, free of findings, and every sample does what the text says."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from destinations.cli import main
+from destinations.definition import DestinationDefinition
+from destinations.explain import explain
+from destinations.lint import lint_page
+from destinations.partner_page import Browser, Page, read_calls, read_page
+from kana_destination.cases import cases
+from kana_destination.rules import Rule, RuleMapper
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = ["kana.md", "kana-submission.md"]
+NUMBERED = sorted(
+    (case for case in cases().values() if case.number), key=lambda case: case.number or 0
+)
+
+
+@pytest.fixture(params=PAGES)
+def page(request: pytest.FixtureRequest) -> Page:
+    """Each flavour of the committed page."""
+    return read_page((ROOT / "docs" / "kana" / request.param).read_text(encoding="utf-8"))
+
+
+def _events(page: Page) -> list[dict[str, Any]]:
+    """The events that a browser sends for all samples of the page, in order."""
+    browser = Browser()
+    return [
+        browser.send(call)
+        for fence in page.fences
+        if fence.language == "js"
+        for call in read_calls(fence.text)
+    ]
+
+
+def _table(page: Page, *head: str) -> list[dict[str, str]]:
+    """The rows of the one table with these first columns."""
+    tables = [block.content for block in page.blocks if block.kind == "table"]
+    (found,) = [
+        table.rows
+        for table in tables
+        if table and table.rows[0][: len(head)] == head  # type: ignore[union-attr]
+    ]
+    return [dict(zip(found[0], row, strict=True)) for row in found[1:]]
+
+
+def test_the_committed_pages_are_up_to_date():
+    """What is in docs/ is what the definition, the templates and the tables make."""
+    assert main(["docs", "build", "kana", "--check", "--out", str(ROOT / "docs")]) == 0
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_linter_finds_nothing(name: str):
+    """No error and no warning in either flavour."""
+    path = ROOT / "docs" / "kana" / name
+    findings = lint_page(path.read_text(encoding="utf-8"), path)
+    assert [str(one) for one in findings if one.level != "suggestion"] == []
+
+
+def test_the_samples_of_the_page():
+    """Both flavours show the same calls: one for each method, and one that a rule maps."""
+    texts = [(ROOT / "docs" / "kana" / name).read_text(encoding="utf-8") for name in PAGES]
+    published, submission = (_events(read_page(text)) for text in texts)
+    assert published == submission
+    assert [event["type"] for event in published] == ["identify", "track", "track"]
+
+
+def test_samples_give_the_payloads_that_the_text_names(page: Page, kana: Any):
+    """Each value of a payload stands in the section of its sample; nothing sent is dropped."""
+    identify, track, unmapped = _events(page)
+    destination = kana.bind()
+    payloads = []
+    for event in (identify, track):
+        explanation = explain(destination, json.dumps(event).encode())
+        (followed,) = (one for one in explanation.subscriptions if one.matches)
+        assert followed.changes == []
+        payloads.append(followed.payload)
+        for value in followed.payload.values():
+            shown = f"`{value}`" if isinstance(value, str) else f"adds {value} to"
+            assert shown in page.text
+    assert payloads[0] == {"id": identify["userId"], **_renamed(identify["traits"])}
+    assert payloads[1] == {"userId": identify["userId"], **track["properties"]}
+    explanation = explain(destination, json.dumps(unmapped).encode())
+    (followed,) = (one for one in explanation.subscriptions if one.matches)
+    assert followed.result is not None
+    assert followed.result.outcome == "unmapped"
+
+
+def _renamed(traits: dict[str, Any]) -> dict[str, Any]:
+    return {{"billingUserId": "billingId"}.get(key, key): value for key, value in traits.items()}
+
+
+def test_samples_do_at_kana_what_the_text_says(page: Page, make_kana: Callable[..., Any]):
+    """Run against the sandbox, the user, the usage and the kept event are those of the text."""
+    identify, track, unmapped = _events(page)
+    feature = track["properties"]["featureId"]
+    kana = make_kana({"features": [{"id": feature, "name": "F", "type": "CONSUMABLE"}]})
+    kana.run(identify, track, unmapped)
+    assert [kana.result(line).outcome for line in (1, 2, 3)] == [
+        "delivered",
+        "delivered",
+        "unmapped",
+    ]
+    ((user_id, user),) = kana.users.items()
+    said = re.search(
+        r"gives the user `(.*?)` the name `(.*?)`, the email `(.*?)`, and the billing ID `(.*?)`",
+        page.text,
+    )
+    assert said is not None
+    assert said.groups() == (user_id, user["name"], user["email"], user["billingId"])
+    said = re.search(
+        r"adds (\d+) to the usage of the feature `(.*?)` by the user `(.*?)`", page.text
+    )
+    assert said is not None
+    amount, feature_said, user_said = said.groups()
+    assert kana.usage == {user_said: {feature_said: int(amount)}}
+
+
+def test_the_rule_of_the_text_maps_its_sample(page: Page):
+    """Both conditions hold, each is needed, and without an amount the event counts 1."""
+    event = _events(page)[2]
+    said = re.search(r"event name `(.*?)` and the value `(.*?)` at the path `(.*?)`", page.text)
+    assert said is not None
+    name, value, path = said.groups()
+    assert Rule("r", "f", event=name, where={path: value}).matches(event)
+    assert not Rule("r", "f", event="Other", where={path: value}).matches(event)
+    assert not Rule("r", "f", event=name, where={path: "other"}).matches(event)
+    rules = [Rule("old", "f", event=name), Rule("new", "g", where={path: value})]
+    payload = {"userId": event["userId"], "delta": 1}
+    assert RuleMapper(rules)(event, payload) == {**payload, "featureId": "f"}
+
+
+@pytest.mark.parametrize("case", NUMBERED, ids=lambda case: str(case.number))
+def test_the_ten_cases_are_those_that_the_code_runs(case: Any, page: Page):
+    """Each row says of its case what the table of the decision says."""
+    row = _table(page, "Case")[(case.number or 0) - 1]
+    assert row["Case"] == str(case.number)
+    state = {
+        "missing": "Doesn't exist",
+        "no email": "Has no email",
+        "same email": "Has this email",
+        "another email": "Has another email",
+    }[case.user]
+    assert row["User with this `userId`"] == state
+    assert row["Stripe user with this email"] == ("Exists" if case.stripe else "None")
+    assert row["Other users with this email"] == ("Exist" if case.others else "None")
+    verb = {
+        "create": "Creates",
+        "update": "Updates",
+        "merge": "Merges",
+        "rename": "Replaces the ID",
+    }
+    assert row["Outcome"].startswith(verb[case.then])
+    assert ("flags" in row["Outcome"]) is case.flagged
+    if case.then == "update":
+        changed = {"no email": "adds the", "same email": "", "another email": "replaces the"}
+        assert changed[case.user] in row["Outcome"]
+        assert ("the email" in row["Outcome"]) is (case.user != "same email")
+
+
+def test_all_cases_are_there(page: Page):
+    """Ten rows, in order."""
+    assert [row["Case"] for row in _table(page, "Case")] == [str(case.number) for case in NUMBERED]
+    assert len(NUMBERED) == 10
+
+
+def test_the_tables_of_fields(page: Page, kana_definition: DestinationDefinition):
+    """Every field of both actions with its mark; what the table names is what is read."""
+    identify, track = [
+        [dict(zip(table.rows[0], row, strict=True)) for row in table.rows[1:]]
+        for table in (block.content for block in page.blocks if block.kind == "table")
+        if table is not None and table.rows[0][0] == "Field"  # type: ignore[union-attr]
+    ]
+    assert {row["Field"]: row["Required?"] for row in identify} == {
+        "`userId`": "Required",
+        "`traits.name`": "Optional",
+        "`traits.email`": "Optional",
+        "`traits.billingUserId`": "Optional",
+    }
+    assert {row["Field"]: row["Required?"] for row in track} == {
+        "`properties.featureId`": "Optional",
+        "`properties.delta`": "Optional",
+    }
+    fields = kana_definition.actions["track"].fields["properties"]
+    assert track[1]["Description"].endswith(
+        f"Defaults to {fields['delta']['default']['@if']['else']}."
+    )
+
+
+def test_an_event_without_a_user_is_answered_as_the_text_says(page: Page, kana: Any):
+    """Both calls are invalid without a userId, with the status on the page."""
+    said = re.search(r"drops events without a `userId`, and answers with `(.*?)`", page.text)
+    assert said is not None
+    for event in _events(page):
+        anonymous = {**event, "userId": None}
+        result = explain(kana.bind(), json.dumps(anonymous).encode()).result
+        assert result is not None
+        assert result.outcome == "invalid"
+        assert result.reason.startswith(said[1])
+        assert result.status == int(said[1].split()[0])
+
+
+def test_what_the_page_must_say(page: Page, kana_definition: DestinationDefinition):
+    """Link to the partner, maintainer, six steps, setting, methods, modes, warnings, filters."""
+    catalog = kana_definition.catalog
+    text = page.text
+    assert f"({catalog['website']}?utm_source=" in text
+    assert "&utm_medium=" in text
+    assert f"mailto:{catalog['maintainer']['email']}" in text
+    steps = re.findall(r"^\d+\. (.*)$", text, re.MULTILINE)
+    assert len(steps) == 6
+    assert catalog["documentation"]["credentials"] in steps[3]
+    assert f"**{kana_definition.settings['properties']['apiKey']['title']}**" in steps[5]
+    for part in (
+        "/docs/connections/spec/identify/",
+        "/docs/connections/spec/track/",
+        "cloud-mode",
+        "Kana drops all other traits.",
+        "retroactively",
+        "/docs/connections/destinations/destination-filters/",
+        catalog["documentation"]["rules"],
+    ):
+        assert part in text, part
+
+
+def test_the_outlines():
+    """The shapes that partners submit and that the catalog publishes."""
+    published, submission = (
+        [
+            (one.level, one.text)
+            for one in read_page((ROOT / "docs/kana" / name).read_text("utf-8")).headings
+        ]
+        for name in PAGES
+    )
+    assert published == [
+        (2, "Getting Started"),
+        (2, "Supported methods"),
+        (3, "Identify"),
+        (4, "Creating, updating or merging"),
+        (3, "Track"),
+        (3, "Mapping Rules"),
+    ]
+    assert submission == [
+        (1, "Kana Destination"),
+        (2, "Getting Started"),
+        (3, "Supported Methods"),
+        (3, "Setup"),
+        (2, "Identify"),
+        (3, "Creating, updating or merging"),
+        (2, "Track"),
+        (3, "Mapping Rules"),
+    ]
