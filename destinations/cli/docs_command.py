@@ -105,11 +105,11 @@ def lint(files: Sequence[Path], config: Path | None, *, list_rules: bool, as_jso
     else:
         for finding in findings:
             click.echo(str(finding))
+        levels = [finding.level for finding in findings]
         counts = [
-            f"{sum(finding.level == level for finding in findings)} {level}s"
-            for level in ("error", "warning", "suggestion")
+            _count(levels.count(level), level) for level in ("error", "warning", "suggestion")
         ]
-        click.echo(f"{', '.join(counts)} in {len(pages)} pages.", err=True)
+        click.echo(f"{', '.join(counts)} in {_count(len(pages), 'page')}.", err=True)
     return 1 if any(finding.level in {"error", "warning"} for finding in findings) else 0
 
 
@@ -134,6 +134,10 @@ def preview(destination: str, port: int) -> int:
     finally:
         server.close()
     return 0
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number} {name}{'' if number == 1 else 's'}"
 
 
 def _committed_pages() -> list[Path]:

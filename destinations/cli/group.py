@@ -24,6 +24,7 @@ __all__ = ["main"]
 COMMANDS: Final = {
     "check": "Test the credentials of a destination.",
     "conformance": "Run test vectors made with Segment's runtime.",
+    "diff": "Say what a new version of a definition means for its users.",
     "docs": "Build, check and preview the documentation page of a destination.",
     "explain": "Show every step of one event, and the request that would be sent.",
     "init": "Make the folder of a new destination.",

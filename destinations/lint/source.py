@@ -16,7 +16,8 @@ __all__ = ["Link", "Source"]
 
 # Stands for what is no prose. It is neither a space nor a letter, so words around it stay apart.
 _COVER: Final = "\ufffc"
-_CODE_SPAN: Final = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
+# A code span ends within its paragraph.
+_CODE_SPAN: Final = re.compile(r"(?<!`)(`+)(?!`)((?:(?!\n[ \t>]*\n).)+?)(?<!`)\1(?!`)", re.DOTALL)
 _COVERED: Final = tuple(
     re.compile(pattern, re.MULTILINE | re.DOTALL)
     for pattern in (

@@ -31,10 +31,13 @@ _CONTEXT: Final[Mapping[str, Any]] = {
 
 
 class Browser:
-    """A visitor's browser with analytics.js loaded; ids and times are fixed, so pages can be."""
+    """A visitor's browser with analytics.js loaded; ids and times are fixed, so pages can be.
 
-    def __init__(self) -> None:
-        self._user: str | None = None
+    ``user`` is the id of a visitor who was identified before; None is an anonymous one.
+    """
+
+    def __init__(self, user: str | None = None) -> None:
+        self._user = user
         self._traits: dict[str, Any] = {}
         self._sent = 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from destinations.definition import DestinationDefinition
 from destinations.destination import Code, Destination
@@ -16,7 +16,10 @@ from destinations.partner_page.browser import Browser
 from destinations.partner_page.calls import Call
 from destinations.settings import Settings
 
-__all__ = ["Runtime", "SampleResult"]
+__all__ = ["EXAMPLE_USER", "Runtime", "SampleResult"]
+
+EXAMPLE_USER: Final = "user_0042"
+"""The id of the user in samples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,11 @@ class SampleResult:
 
 
 class Runtime:
-    """A destination whose settings are names in place of values, and one browser for its page."""
+    """A destination whose settings are names in place of values, and one browser for its page.
+
+    The visitor is `EXAMPLE_USER` until a sample identifies another: a destination that takes no
+    Identify calls may need a known user all the same.
+    """
 
     def __init__(self, definition: DestinationDefinition, code: Code | None) -> None:
         properties = definition.settings["properties"]
@@ -45,7 +52,7 @@ class Runtime:
             if "default" in spec or key in definition.settings.get("required", ())
         }
         self._destination = Destination(definition, Settings(values, ()), code)
-        self._browser = Browser()
+        self._browser = Browser(EXAMPLE_USER)
 
     def run(self, calls: Iterable[Call]) -> list[SampleResult]:
         """What each call comes to, in order; raises `SampleError` for one that is no call."""

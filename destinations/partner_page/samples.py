@@ -13,7 +13,7 @@ from destinations.errors import UsageError
 from destinations.outcome import Outcome
 from destinations.partner_page.calls import SampleError, read_calls
 from destinations.partner_page.fields import first_sources
-from destinations.partner_page.payloads import Runtime, SampleResult
+from destinations.partner_page.payloads import EXAMPLE_USER, Runtime, SampleResult
 
 __all__ = ["Sample", "make_sample", "run_samples"]
 
@@ -76,16 +76,18 @@ def make_sample(method: str, actions: Iterable[ActionDefinition]) -> str:
         properties: Mapping[str, Mapping[str, Any]] = action.fields["properties"]
         for key, spec in properties.items():
             for source in filter(None, first_sources(spec.get("default"))):
-                value = "user_0042" if source == "userId" else _example(key, spec)
+                value = EXAMPLE_USER if source == "userId" else _example(key, spec)
                 _put(event, source.split("."), value)
-    values = event.get("traits" if method in {"identify", "group"} else "properties", {})
+    root = "traits" if method in {"identify", "group"} else "properties"
+    # An action that takes all of them names none.
+    values = event.get(root) or ({"plan": "pro"} if root in event else {})
     first = {
-        "identify": event.get("userId") or "user_0042",
+        "identify": EXAMPLE_USER,
         "track": name,
         "page": "Home",
         "screen": "Home",
         "group": "group_0042",
-        "alias": "user_0042",
+        "alias": EXAMPLE_USER,
     }[method]
     arguments = [_script(first)]
     arguments += [_script(values)] if values and method != "alias" else []

@@ -55,16 +55,20 @@ class DestinationConformance:
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """One test for each case file, and for each fault at each request of each action."""
         if "recorded_case" in metafunc.fixturenames:
-            cases = _found(self._cases)
+            cases = _found(lambda: _subject(self.destination).cases())
             metafunc.parametrize("recorded_case", cases, ids=[case.name for case in cases])
         if "fault_case" in metafunc.fixturenames:
-            faults = _found(lambda: list(fault_cases(self.subject)))
+            faults = _found(lambda: list(fault_cases(_subject(self.destination))))
             metafunc.parametrize("fault_case", faults, ids=[fault.name for fault in faults])
 
     @property
     def subject(self) -> Subject:
-        """The destination under test; raises what is wrong with its definition."""
-        return _subject(self.destination)
+        """The destination under test; a test that needs it fails where its definition is wrong."""
+        try:
+            return _subject(self.destination)
+        except DestinationsError as error:
+            message = str(error)
+        pytest.fail(message, pytrace=False)
 
     def test_the_definition_is_valid(self) -> None:
         """Its files fit their schemas, and everything that they name is there."""
@@ -77,7 +81,7 @@ class DestinationConformance:
 
     def test_every_action_has_a_case(self) -> None:
         """Each action of a preset delivers an event in some recorded case."""
-        _none(untested_actions(self.subject, self._cases()))
+        _none(untested_actions(self.subject, self.subject.cases()))
 
     def test_secrets_are_masked(self) -> None:
         """No secret is shown, also when the partner repeats it in an answer."""
@@ -102,9 +106,6 @@ class DestinationConformance:
     def test_a_fault_ends_as_the_rules_say(self, fault_case: FaultCase) -> None:
         """No fault counts as a success, and none makes a request be sent that may not be."""
         _none(map(str, play_fault(fault_case).differences))
-
-    def _cases(self) -> list[Case]:
-        return self.subject.cases()
 
 
 def _found(make: Callable[[], list[T]]) -> list[T]:

@@ -15,7 +15,7 @@ _QUANTIFIERS: Final = frozenset("*+?{")
 def text_with(pattern: str) -> str | None:
     """A short text in which ``pattern`` is found; None if this is too simple to make one.
 
-    Of alternatives the first is taken, and of what may repeat the fewest, but at least one.
+    Of alternatives the first is taken, and what may repeat does so as seldom as it may.
     """
     try:
         text = _Reader(pattern).alternatives()
@@ -96,7 +96,8 @@ class _Reader:
             self._place += quantifier.end()
             if self._rest().startswith(("?", "+")):  # lazy and possessive ones
                 self._place += 1
-            return item * max(1, int(quantifier.group(1) or 1))
+            fewest = {"*": 0, "?": 0, "+": 1}.get(quantifier.group())
+            return item * (int(quantifier.group(1)) if fewest is None else fewest)
         return item
 
     def _next(self) -> str:

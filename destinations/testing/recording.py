@@ -30,7 +30,7 @@ from destinations.testing.case import (
     RecordedRequest,
     RecordedResponse,
 )
-from destinations.testing.difference import Difference, differences
+from destinations.testing.difference import Difference
 from destinations.testing.replay import clock_seconds, reply_of
 from destinations.testing.sequence import Delivered, deliver_in_sequence, entries_of
 from destinations.testing.stand_ins import PacedClock, StillClock
@@ -62,7 +62,6 @@ class _Exchange:
     """A request that was really made, as it is shown, and what came of it."""
 
     shown: str
-    body: Any
     result: RecordedResponse | FailureKind
 
 
@@ -91,9 +90,8 @@ class _RecordingTransport:
         self._inner.close()
 
     def _keep(self, request: HttpRequest, result: RecordedResponse | FailureKind) -> None:
-        text = (request.body or b"").decode("utf-8", "replace")
-        body = self._masker.value(_parsed(text))
-        self.exchanges.append(_Exchange(f"{request.method} {request.url}", body, result))
+        shown = self._masker.text(f"{request.method} {request.url}")
+        self.exchanges.append(_Exchange(shown, result))
 
     def _recorded(self, response: HttpResponse) -> RecordedResponse:
         headers = {
@@ -116,7 +114,7 @@ def record(subject: Subject, draft: Draft, *, settings: Settings, shown_settings
     """Delivers the draft's lines with ``settings`` and returns the case, ``shown_settings`` in it.
 
     Events are delivered one after another; waits that the partner asks for take their time. Raises
-    `UsageError` if the case would not replay: what placeholders make differs in more than secrets.
+    `UsageError` if with placeholders other requests are made or events end differently.
     """
     clock = draft.now.astimezone(UTC).replace(microsecond=0)
     text = clock.isoformat().replace("+00:00", "Z")
@@ -135,7 +133,7 @@ def record(subject: Subject, draft: Draft, *, settings: Settings, shown_settings
         subject, shown_settings, events, transport.exchanges, clock_seconds(text)
     )
     found = [
-        *_request_differences(transport.exchanges, interactions, shown_settings.masker),
+        *_missing_requests(transport.exchanges, interactions),
         *_outcome_differences(rows, again),
     ]
     if found:
@@ -214,17 +212,12 @@ class _OneMoreError(DestinationsError):
     """A request that was not made when it was recorded."""
 
 
-def _request_differences(
-    exchanges: Sequence[_Exchange], interactions: Sequence[Interaction], masker: Masker
+def _missing_requests(
+    exchanges: Sequence[_Exchange], interactions: Sequence[Interaction]
 ) -> Iterator[Difference]:
-    """Where what the placeholders make differs from what was sent in more than the secrets."""
-    for number, exchange in enumerate(exchanges, start=1):
-        if number > len(interactions):
-            yield Difference(f"request {number}", exchange.shown, ABSENT)
-            continue
-        request = interactions[number - 1].request
-        body = request.json if request.json is not ABSENT else (request.body or "")
-        yield from differences(f"request {number} body ", exchange.body, masker.value(body))
+    """What the placeholders do not lead to. Bodies may differ: they can hold a signature."""
+    for number, exchange in enumerate(exchanges[len(interactions) :], start=len(interactions) + 1):
+        yield Difference(f"request {number}", exchange.shown, ABSENT)
 
 
 def _outcome_differences(

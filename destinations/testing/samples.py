@@ -73,9 +73,12 @@ def _text(schema: Mapping[str, Any], name: str) -> str:
 
 
 def _number(schema: Mapping[str, Any]) -> int | float:
-    lowest = schema.get("minimum", schema.get("exclusiveMinimum", 0) + 1)
-    highest = schema.get("maximum", schema.get("exclusiveMaximum", 2) - 1)
-    found: int | float = max(lowest, min(1, highest))
+    """1 where that fits, else the bound that it lies beyond."""
+    found: int | float = 1
+    for key, step in (("minimum", 0), ("exclusiveMinimum", 1)):
+        found = max(found, schema[key] + step) if key in schema else found
+    for key, step in (("maximum", 0), ("exclusiveMaximum", -1)):
+        found = min(found, schema[key] + step) if key in schema else found
     return found
 
 

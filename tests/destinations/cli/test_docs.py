@@ -75,7 +75,7 @@ def test_lint_prints_places(command: Command, here: Path):
     done = command("docs", "lint", "page.md")
     assert done.code == 1
     assert done.out == ("page.md:3:4: warning: write the present tense instead of 'will' [will]\n")
-    assert done.err == "0 errors, 1 warnings, 0 suggestions in 1 pages.\n"
+    assert done.err == "0 errors, 1 warning, 0 suggestions in 1 page.\n"
 
 
 def test_lint_prints_json(command: Command, here: Path):
@@ -108,7 +108,8 @@ def test_lint_takes_levels_from_a_file(command: Command, here: Path):
     assert "lint.yaml:1: /levels/wil: is no rule" in done.err
 
 
-def test_lint_checks_the_committed_pages_by_default(command: Command, here: Path):
+@pytest.mark.usefixtures("here")
+def test_lint_checks_the_committed_pages_by_default(command: Command):
     """Those in docs/ of the destinations that are installed; without any, that is wrong usage."""
     assert command("docs", "lint").code == 2
     command("docs", "build", "kana")
@@ -149,7 +150,7 @@ def test_help_has_an_example(name: tuple[str, ...], command: Command):
     assert "Example: destinations docs " in done.out
 
 
-def test_preview_serves_until_it_is_interrupted(here: Path):
+def test_preview_serves_until_it_is_interrupted():
     """It prints its address, serves the page there, and ends with 130."""
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "destinations", "docs", "preview", "kana"],

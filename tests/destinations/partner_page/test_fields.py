@@ -19,7 +19,7 @@ Load = Callable[..., DestinationDefinition]
         ({"@path": "$.userId"}, ["userId"]),
         ({"@path": "traits.name"}, ["traits.name"]),
         ({"@path": "$."}, [""]),
-        ({"@template": "{{userId}}: {{ event }} {{{properties.a}}}"}, ["userId", "event", "properties.a"]),
+        ({"@template": "{{userId}}: {{ event }} {{{traits.a}}}"}, ["userId", "event", "traits.a"]),
         (
             {
                 "@if": {

@@ -56,6 +56,25 @@ def test_the_name_of_an_event_is_that_of_the_subscription(load: Load):
     assert text.startswith("analytics.track('Order Completed', {")
 
 
+def test_an_action_that_takes_all_properties_is_shown_with_one(load: Load):
+    """Where no property is named, the call has one all the same."""
+
+    def change(documents: Any) -> None:
+        documents["count"]["fields"]["properties"] = {
+            "all": {
+                "title": "All",
+                "description": "All.",
+                "type": "object",
+                "default": {"@path": "$.properties"},
+            }
+        }
+        documents["count"]["fields"]["required"] = []
+        documents["count"].pop("unmapped")
+
+    text = make_sample("track", [load(change).actions["count"]])
+    assert text == "analytics.track('Example Event', {\n  plan: 'pro'\n});"
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_has_a_call(method: str, load: Load, plugin: Any):
     """A sample that is made for any method is a call of it that a browser can send."""

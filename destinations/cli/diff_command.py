@@ -1,0 +1,63 @@
+"""``destinations diff``."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from destinations.cli.tables import print_table
+from destinations.definition import load_definition
+from destinations.definition.comparison import Step, compare, step_between
+from destinations.plugins import find_folder
+
+__all__ = ["command"]
+
+
+@click.command("diff", epilog="Example: destinations diff ./released/kana ./definitions/kana")
+@click.argument("old", metavar="OLD")
+@click.argument("new", metavar="NEW")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(old: str, new: str, *, as_json: bool) -> int:
+    """Say what a new version of a definition means for those who use the old one.
+
+    OLD and NEW are folders or names of installed destinations. Suggests the step of the version,
+    and exits 1 if the new version steps less than its changes need.
+    """
+    before, after = load_definition(find_folder(old)), load_definition(find_folder(new))
+    found = compare(before, after)
+    needed = max((difference.step for difference in found), default=Step.NONE)
+    made = step_between(before.version, after.version)
+    if as_json:
+        shown = {
+            "old": before.version,
+            "new": after.version,
+            "needed": needed.name.lower(),
+            "made": made.name.lower(),
+            "differences": [
+                {"step": item.step.name.lower(), "path": item.path, "message": item.message}
+                for item in found
+            ],
+        }
+        click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+        return 0 if made >= needed else 1
+    rows = [(item.step.name.lower(), item.path, item.message) for item in found]
+    print_table(f"{len(rows)} differences", ("step", "where", "what"), rows)
+    click.echo(_verdict(before.version, after.version, needed, made))
+    return 0 if made >= needed else 1
+
+
+def _verdict(old: str, new: str, needed: Step, made: Step) -> str:
+    if needed is Step.NONE:
+        return "Nothing changed that users could notice."
+    if made >= needed:
+        return f"The version goes from {old} to {new}: enough for a {needed.name.lower()} change."
+    major, minor, patch = (int(part) for part in old.split("."))
+    suggested = {
+        Step.MAJOR: f"{major + 1}.0.0",
+        Step.MINOR: f"{major}.{minor + 1}.0",
+        Step.PATCH: f"{major}.{minor}.{patch + 1}",
+    }[needed]
+    return (
+        f"The version {new} does not show this {needed.name.lower()} change: make it {suggested}."
+    )

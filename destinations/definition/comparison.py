@@ -1,0 +1,161 @@
+"""What a new version of a definition means for those who use the old one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from destinations.definition.document import pointer
+from destinations.definition.model import ActionDefinition, DestinationDefinition, Preset
+
+__all__ = ["Difference", "Step", "compare", "step_between"]
+
+_MISSING: Any = object()
+
+
+class Step(IntEnum):
+    """The part of a version that a change steps: major if users must do something."""
+
+    NONE = 0
+    PATCH = 1
+    MINOR = 2
+    MAJOR = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One change; ``path`` is a JSON pointer within the definition."""
+
+    step: Step
+    path: str
+    message: str
+
+
+def step_between(old: str, new: str) -> Step:
+    """The step that two versions (``1.2.3``) declare; NONE if the new one is not higher."""
+    before, after = ([int(part) for part in version.split(".")] for version in (old, new))
+    if after <= before:
+        return Step.NONE
+    first = next(index for index in range(3) if after[index] != before[index])
+    return (Step.MAJOR, Step.MINOR, Step.PATCH)[first]
+
+
+def compare(old: DestinationDefinition, new: DestinationDefinition) -> list[Difference]:
+    """All changes that users of the definition could notice, in the order of the new one."""
+    found = [*_object("/settings", old.settings, new.settings, "setting")]
+    for slug in old.actions:
+        if slug not in new.actions:
+            message = f"the action {slug!r} is gone: subscriptions that use it end"
+            found.append(Difference(Step.MAJOR, pointer("actions", slug), message))
+    for slug, action in new.actions.items():
+        found += _action(old.actions.get(slug), action)
+    found += _presets(old, new)
+    found += _prose(old, new)
+    return found
+
+
+def _action(old: ActionDefinition | None, new: ActionDefinition) -> Iterator[Difference]:
+    place = pointer("actions", new.slug)
+    if old is None:
+        yield Difference(Step.MINOR, place, f"the action {new.slug!r} is new")
+        return
+    yield from _object(place + "/fields", old.fields, new.fields, "field")
+    if old.perform != new.perform:
+        yield Difference(Step.MINOR, place + "/perform", "another request is made")
+    if old.default_subscription != new.default_subscription:
+        message = "the default subscription is another; those that exist keep theirs"
+        yield Difference(Step.MINOR, place + "/defaultSubscription", message)
+
+
+def _object(
+    place: str, old: Mapping[str, Any], new: Mapping[str, Any], kind: str
+) -> Iterator[Difference]:
+    """The properties of the settings or of an action's fields."""
+    before, after = old["properties"], new["properties"]
+    was_required, is_required = set(old.get("required", ())), set(new.get("required", ()))
+    for key in before:
+        if key not in after:
+            message = f"the {kind} {key!r} is gone: what is given for it is dropped or refused"
+            yield Difference(Step.MAJOR, place + pointer("properties", key), message)
+    for key, spec in after.items():
+        own = place + pointer("properties", key)
+        if key in is_required - was_required:
+            yield _required(own, key, kind, spec, is_new=key not in before)
+        elif key not in before:
+            yield Difference(Step.MINOR, own, f"the {kind} {key!r} is new and optional")
+        if key in before:
+            yield from _property(own, before[key], spec, kind)
+
+
+def _required(
+    place: str, key: str, kind: str, spec: Mapping[str, Any], *, is_new: bool
+) -> Difference:
+    what = f"the {kind} {key!r} is " + ("new and required" if is_new else "required now")
+    if kind == "setting" and "default" in spec:
+        return Difference(Step.MINOR, place, f"{what}; its default is used")
+    if kind == "field" and "default" in spec and is_new:
+        message = f"{what}: subscriptions without a mapping for it end as invalid; add its default"
+        return Difference(Step.MAJOR, place, message)
+    return Difference(Step.MAJOR, place, f"{what}: what lacks it is refused")
+
+
+def _property(
+    place: str, old: Mapping[str, Any], new: Mapping[str, Any], kind: str
+) -> Iterator[Difference]:
+    for key in sorted((old.keys() | new.keys()) - {"title", "description", "examples"}):
+        before, after = old.get(key, _MISSING), new.get(key, _MISSING)
+        if before == after:
+            continue
+        own = place + pointer(key)
+        if key == "default" and kind == "field":
+            message = "the default mapping is another: new subscriptions send something else"
+            yield Difference(Step.MINOR if before is _MISSING else Step.MAJOR, own, message)
+        elif key == "default":
+            yield Difference(Step.MAJOR, own, "the default is another: those without it notice")
+        elif after is _MISSING:
+            yield Difference(Step.MINOR, own, f"{key} no longer restricts the {kind}")
+        else:
+            was = "nothing" if before is _MISSING else repr(before)
+            yield Difference(Step.MAJOR, own, f"{key} was {was} and is {after!r}")
+
+
+def _presets(old: DestinationDefinition, new: DestinationDefinition) -> Iterator[Difference]:
+    after = {preset.name: preset for preset in new.presets}
+    for preset in old.presets:
+        place = pointer("presets", preset.name)
+        if preset.name not in after:
+            yield Difference(Step.MAJOR, place, f"the preset {preset.name!r} is gone")
+            continue
+        if preset.subscribe != after[preset.name].subscribe:
+            message = "takes other events than before"
+            yield Difference(Step.MAJOR, place + "/subscribe", message)
+        yield from _mapping(place, preset, new)
+    for name in after.keys() - {preset.name for preset in old.presets}:
+        yield Difference(Step.MINOR, pointer("presets", name), f"the preset {name!r} is new")
+
+
+def _mapping(place: str, old: Preset, new: DestinationDefinition) -> Iterator[Difference]:
+    """Whether a subscription that was made from the old preset still fits the fields."""
+    action = new.actions.get(old.partner_action)
+    if action is None:
+        return
+    fields = action.fields["properties"]
+    for key in old.mapping:
+        if key not in fields:
+            message = f"subscriptions made from it map {key!r}, which is no field any more"
+            yield Difference(Step.MAJOR, place + pointer("mapping", key), message)
+    for key in action.fields.get("required", ()):
+        if key not in old.mapping:
+            message = f"subscriptions made from it do not map {key!r}, which is required"
+            yield Difference(Step.MAJOR, place + pointer("mapping", key), message)
+
+
+def _prose(old: DestinationDefinition, new: DestinationDefinition) -> Iterator[Difference]:
+    for key in ("name", "description", "catalog"):
+        if getattr(old, key) != getattr(new, key):
+            yield Difference(Step.PATCH, pointer(key), "the words are others")
+    for key in ("transport", "requests", "error_rules"):
+        if getattr(old, key) != getattr(new, key):
+            yield Difference(Step.PATCH, pointer(key), "how the partner is called, or read")

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def test_from_nothing_to_a_tested_destination(
+    command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Any
+) -> None:
+    """In an empty folder: init, validate, test, explain and list what there is."""
+    monkeypatch.chdir(tmp_path)
+    made = command("init", "my-partner")
+    assert made.code == 0
+    assert "my-partner/destination.yaml\n" in made.out
+    assert made.out.endswith("then destinations test my-partner\n")
+    assert command("validate", "my-partner").code == 0
+    tested = command("test", "my-partner")
+    assert (tested.code, tested.err) == (0, "")
+    event = write("event.json", {"type": "track", "event": "E", "userId": "u", "messageId": "m"})
+    explained = command("explain", "my-partner", event, "--json")
+    (subscription,) = explained.json["subscriptions"]
+    assert subscription["requests"][0]["request"]["body"]["name"] == "E"
+
+
+def test_another_place(command: Callable[..., Any], tmp_path: Path) -> None:
+    """--path says where the folder goes; it is made where it is missing."""
+    assert command("init", "partner", "--path", tmp_path / "a" / "b").code == 0
+    assert command("test", tmp_path / "a" / "b" / "partner", "--json").json["passed"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(["My Partner"], "is no name for a destination"), ([], "Missing argument 'NAME'")],
+)
+def test_wrong_usage(command: Callable[..., Any], arguments: list[str], message: str) -> None:
+    """Exit code 2 and one clear line."""
+    done = command("init", *arguments)
+    assert done.code == 2
+    assert message in done.err
+    assert "Traceback" not in done.err
+
+
+def test_what_exists_is_kept(command: Callable[..., Any], tmp_path: Path) -> None:
+    """A second time is refused."""
+    assert command("init", "partner", "--path", tmp_path).code == 0
+    again = command("init", "partner", "--path", tmp_path)
+    assert (again.code, "exists and is not empty" in again.err) == (2, True)
+    assert json.loads((tmp_path / "partner/schemas/case.schema.json").read_text("utf-8"))

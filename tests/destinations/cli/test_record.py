@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+IDENTIFY = {
+    "type": "identify",
+    "userId": "user_0005",
+    "messageId": "m-1",
+    "traits": {"email": "five@example.com"},
+}
+TRACK = {
+    "type": "track",
+    "event": "Report Exported",
+    "userId": "user_0005",
+    "messageId": "m-2",
+    "properties": {"featureId": "seats", "delta": 2},
+}
+
+
+@pytest.fixture
+def record(command: Callable[..., Any], write: Any, tmp_path: Path) -> Callable[..., Any]:
+    """Records these two events of Kana's; further arguments come last."""
+    events = write("events.ndjson", [IDENTIFY, TRACK])
+    folder = tmp_path / "cases"
+
+    def run(*arguments: str | Path, destination: str | Path = "kana") -> Any:
+        given = ("--events", events, "--case", "one", "--cases", folder)
+        return command("record", destination, *given, *arguments)
+
+    return run
+
+
+def test_from_the_sandbox_to_a_test(
+    command: Callable[..., Any], record: Callable[..., Any], tmp_path: Path
+) -> None:
+    """What was recorded replays; it says where the case is, and is never overwritten."""
+    done = record("--description", "An email and usage.")
+    assert (done.code, done.err) == (0, "")
+    path = tmp_path / "cases" / "one.yaml"
+    assert done.out.endswith(f"Recorded in {path}\n")
+    text = path.read_text(encoding="utf-8")
+    assert "description: An email and usage." in text
+    assert "Authorization: placeholder-apiKey" in text
+    assert "prv_" not in text
+    assert "127.0.0.1" not in text
+    tested = command("test", "kana", "--cases", tmp_path / "cases", "--json")
+    assert tested.code == 0
+    (case,) = tested.json["destinations"][0]["cases"]
+    assert (case["events"], case["passed"]) == (2, True)
+    again = record()
+    assert (again.code, "one.yaml exists" in again.err) == (2, True)
+    assert path.read_text(encoding="utf-8") == text
+
+
+def test_what_the_sandbox_holds_at_first(
+    record: Callable[..., Any], write: Any, tmp_path: Path
+) -> None:
+    """--seed makes another account; usage of a feature that it lacks is rejected."""
+    feature = {"id": "calls", "name": "Calls", "type": "CONSUMABLE"}
+    seed = write("seed.yaml", {"users": [{"id": "user_0005"}], "features": [feature]})
+    assert record("--seed", seed).code == 0
+    text = (tmp_path / "cases" / "one.yaml").read_text(encoding="utf-8")
+    assert "outcome: rejected" in text
+
+
+def test_beside_the_definition(command: Callable[..., Any], kana_folder: Path, write: Any) -> None:
+    """Without --cases, in the definition's own folder; the name becomes the description."""
+    events = write("events.json", [TRACK])
+    done = command("record", kana_folder, "--events", events, "--case", "some-usage")
+    assert done.code == 0
+    text = (kana_folder / "cases" / "some-usage.yaml").read_text(encoding="utf-8")
+    assert text.startswith("description: Some usage.\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--case", "a b"], "is no name for a case"),
+        (["--events", "nothing.ndjson"], "cannot read the events file nothing.ndjson"),
+        (["--settings", "nothing.yaml"], "cannot read the settings file nothing.yaml"),
+        (["--seed", "s.yaml", "--settings", "x.yaml"], "--seed is what a sandbox holds"),
+    ],
+)
+def test_wrong_usage(record: Callable[..., Any], arguments: list[str], message: str) -> None:
+    """Exit code 2 and one clear line."""
+    done = record(*arguments)
+    assert (done.code, message in done.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [("\n\n", "holds no events"), ("{}\n" * 1001, "holds 1,001 events; a case has 1,000")],
+)
+def test_too_few_and_too_many(
+    record: Callable[..., Any], write: Any, lines: str, message: str
+) -> None:
+    """A case is there to be read."""
+    done = record("--events", write("other.ndjson", lines))
+    assert (done.code, message in done.err) == (2, True)
+
+
+def test_without_a_sandbox(
+    command: Callable[..., Any], record: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Settings are needed that lead to an API; wrong ones are told with their place."""
+    command("init", "partner", "--path", tmp_path)
+    done = record(destination=tmp_path / "partner")
+    assert (done.code, "give --settings FILE to record from an API" in done.err) == (2, True)
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("apiKey: short\n", encoding="utf-8")
+    wrong = record("--settings", settings, destination=tmp_path / "partner")
+    assert (wrong.code, "settings.yaml:1" in wrong.err) == (2, True)
+
+
+def test_any_endpoint(
+    command: Callable[..., Any],
+    record: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With --settings, what they lead to: here a port where nobody listens."""
+    command("init", "partner", "--path", tmp_path)
+    definition = tmp_path / "partner" / "destination.yaml"
+    text = definition.read_text(encoding="utf-8").replace(
+        "{base: 0.5, cap: 10}", "{base: 0.01, cap: 1}"
+    )
+    definition.write_text(text, encoding="utf-8")
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("apiKey: ${KEY}\nendpoint: http://127.0.0.1:9\n", encoding="utf-8")
+    monkeypatch.setenv("KEY", "sk_live_0123456789")
+    assert record("--settings", settings, destination=tmp_path / "partner").code == 0
+    case = (tmp_path / "cases" / "one.yaml").read_text(encoding="utf-8")
+    assert case.count("failure: refused") == 5
+    assert "outcome: dead" in case
+    assert "sk_live" not in case

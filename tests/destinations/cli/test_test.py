@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def partner(command: Callable[..., Any], tmp_path: Path) -> Path:
+    """A destination that lives outside of this repository."""
+    command("init", "partner", "--path", tmp_path)
+    return tmp_path / "partner"
+
+
+def _change(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def test_a_destination_that_passes(command: Callable[..., Any], partner: Path) -> None:
+    """A table of its cases, and one of the faults that were made."""
+    done = command("test", partner)
+    assert (done.code, done.err) == (0, "")
+    first, second = done.out.split("partner: 17 made faults")
+    assert first.split() == [
+        *("partner:", "1", "case", "case", "events", "requests", "result"),
+        *("track", "2", "1", "passed"),
+    ]
+    assert "trackEvent  500, once " in second
+    assert "FAILED" not in done.out
+
+
+def test_the_same_for_machines(command: Callable[..., Any], partner: Path) -> None:
+    """One object, with every case and every fault."""
+    done = command("test", partner, "--json")
+    assert done.code == 0
+    assert done.json["passed"]
+    (found,) = done.json["destinations"]
+    assert found["cases"] == [
+        {"case": "track", "events": 2, "requests": 1, "passed": True, "differences": []}
+    ]
+    (once,) = [fault for fault in found["faults"] if fault["fault"] == "500, once"]
+    assert once == {
+        "action": "trackEvent",
+        "request": "sendEvent",
+        "fault": "500, once",
+        "outcomes": ["delivered"],
+        "sent": 2,
+        "passed": True,
+        "differences": [],
+    }
+
+
+def test_a_case_that_differs(command: Callable[..., Any], partner: Path) -> None:
+    """Exit code 1, and the difference on standard error."""
+    _change(partner / "trackEvent.yaml", "default: {'@path': $.event}", "default: Something")
+    done = command("test", partner)
+    assert done.code == 1
+    assert "FAILED" in done.out
+    assert done.err.splitlines() == [
+        "case track:",
+        '  request 1 json /name: expected "Report Opened", got "Something"',
+    ]
+    (case,) = command("test", partner, "--json").json["destinations"][0]["cases"]
+    assert case["differences"] == [
+        {"place": "request 1 json /name", "expected": "Report Opened", "got": "Something"}
+    ]
+
+
+def test_no_cases(command: Callable[..., Any], partner: Path) -> None:
+    """That is not passed, and it says what to do."""
+    (partner / "cases" / "track.yaml").unlink()
+    done = command("test", partner)
+    assert (done.code, done.err) == (
+        1,
+        "partner has no cases: record one with destinations record\n",
+    )
+
+
+def test_cases_elsewhere(command: Callable[..., Any], partner: Path, tmp_path: Path) -> None:
+    """--cases names their folder."""
+    (partner / "cases").rename(tmp_path / "elsewhere")
+    assert command("test", partner, "--cases", tmp_path / "elsewhere").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nobody"], "there is no destination 'nobody'"),
+        (["--cases", "."], "--cases is for one destination"),
+    ],
+)
+def test_wrong_usage(command: Callable[..., Any], arguments: list[str], message: str) -> None:
+    """Exit code 2."""
+    done = command("test", *arguments)
+    assert (done.code, message in done.err) == (2, True)
+
+
+def test_files_that_are_wrong(command: Callable[..., Any], partner: Path) -> None:
+    """Exit code 2, with file, line and path of what is wrong."""
+    _change(partner / "cases" / "track.yaml", "outcome: invalid", "outcome: none")
+    done = command("test", partner)
+    assert done.code == 2
+    assert "track.yaml:" in done.err
+    assert "/expected/1/outcome: must be one of delivered" in done.err
+
+
+def test_the_shipped_cases(command: Callable[..., Any]) -> None:
+    """Kana's pass, found by its name."""
+    done = command("test", "kana", "--json")
+    assert done.code == 0
+    (kana,) = done.json["destinations"]
+    assert len(kana["cases"]) >= 10
+    assert {fault["action"] for fault in kana["faults"]} == {"identify", "track"}

@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+from destinations.testing import DestinationConformance
+
+
+class TestKana(DestinationConformance):
+    """The definition that is shipped, with its recorded cases."""
+
+    destination = "kana"
+    documented_errors = (
+        {"exception": "SubscriptionError"},
+        {"exception": "SubscriptionNotFoundError"},
+        {"exception": "PackageNotFoundError"},
+        {"exception": "FeatureNotFoundError"},
+        {"exception": "UserNotFoundError"},
+        {"exception": "AuthenticationError"},
+        {"exception": "NetworkError"},
+        {"exception": "Error"},
+        {"code": "BAD_USER_INPUT"},
+        {"message": "Unauthenticated"},
+    )
