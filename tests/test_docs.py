@@ -6,7 +6,9 @@ import ast
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,3 +76,15 @@ def test_pages_are_well_formed(page: Path) -> None:
     assert text.count("```") % 2 == 0
     outside = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
     assert len(re.findall(r"^# ", outside, re.MULTILINE)) == 1
+
+
+@pytest.mark.parametrize("arguments", [("build", "--check"), ("lint",)], ids=" ".join)
+def test_pages_of_destinations(
+    arguments: tuple[str, ...],
+    command: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The page of every shipped destination is up to date, without an error or a warning."""
+    monkeypatch.chdir(ROOT)
+    done = command("docs", *arguments)
+    assert done.code == 0, done.out + done.err

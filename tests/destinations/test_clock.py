@@ -29,3 +29,16 @@ def test_a_stop_ends_a_wait_at_once() -> None:
     timer.start()
     assert SystemClock().wait(3600, stop) is True
     timer.join()
+
+
+def test_the_time_stands_still() -> None:
+    """Within `frozen_at` it is always the same, in other threads too; blocks can be nested."""
+    with frozen_at(1000.5):
+        seen: list[float] = []
+        thread = threading.Thread(target=lambda: seen.append(unix_time()))
+        thread.start()
+        thread.join()
+        with frozen_at(5):
+            seen.append(unix_time())
+        assert [*seen, unix_time()] == [1000.5, 5, 1000.5]
+    assert unix_time() > 1_700_000_000

@@ -61,7 +61,8 @@ def test_definitions_of_other_packages(
     install(
         (DEFINITIONS, "acme", package), (DEFINITIONS, "shipped", "kana_destination.definitions")
     )
-    assert [slug for slug, _ in installed()] == ["kana", "sample"]
+    slugs = [slug for slug, _ in installed()]
+    assert slugs == ["braze", "kana", "sample", "slack", "webhook"]
     assert load_definition(find_folder("sample")).name == "Sample"
     assert find_plugin("sample") is None
     sys.modules.pop(package)

@@ -74,7 +74,7 @@ def _read_by_tables(heading: Heading, blocks: Sequence[Block]) -> set[str]:
         for row in table.rows[1:]:
             for name in _CODE.findall(row[0]):
                 path = name.removeprefix("$.")
-                bare = "." not in path and path != "userId"
+                bare = "." not in path and path not in {"userId", root}
                 found.add(f"{root}.{path}" if bare else path)
     return found
 
