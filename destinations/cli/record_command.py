@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from destinations.cli.opening import destination_argument, settings_option
-from destinations.cli.tables import print_table
+from destinations.cli.tables import count, print_table
 from destinations.errors import UsageError
 from destinations.runner import Entry, read_json_entries, read_lines
 from destinations.settings import Settings, check_settings, read_settings
@@ -143,6 +143,6 @@ def _settings(options: _Options, subject: Subject, stack: ExitStack) -> tuple[Se
 def _report(case: Case, path: Path) -> None:
     outcomes = Counter(row.outcome.value for row in case.expected)
     rows = list(outcomes.items())
-    title = f"{len(case.events)} events, {len(case.interactions)} requests"
+    title = f"{count(len(case.events), 'event')}, {count(len(case.interactions), 'request')}"
     print_table(title, ("outcome", "rows"), rows)
     click.echo(f"Recorded in {path}")

@@ -8,10 +8,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-__all__ = ["print_table", "printable"]
+__all__ = ["count", "print_table", "printable"]
 
 # Output that goes to a file or a pipe: a row must stay one line, however long it is.
 _UNLIMITED = 10_000
+
+
+def count(number: int, what: str) -> str:
+    """A number of things, with the plural where there is not just one."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def printable(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from destinations.cli.tables import print_table
+from destinations.cli.tables import count, print_table
 from destinations.outcome import Outcome
 from destinations.plugins import installed
 from destinations.testing.fault_cases import FaultReport, fault_cases, play_fault
@@ -114,7 +114,7 @@ def _print(report: _Report) -> None:
         for one in report.cases
     ]
     print_table(
-        f"{report.destination}: {_count(len(rows), 'case')}",
+        f"{report.destination}: {count(len(rows), 'case')}",
         ("case", "events", "requests", "result"),
         rows,
     )
@@ -123,7 +123,7 @@ def _print(report: _Report) -> None:
             f"{report.destination} has no cases: record one with destinations record", err=True
         )
     print_table(
-        f"{report.destination}: {_count(len(report.faults), 'made fault')}",
+        f"{report.destination}: {count(len(report.faults), 'made fault')}",
         ("action", "fault", "times", "outcomes", "result"),
         _fault_rows(report.faults),
     )
@@ -161,7 +161,3 @@ def _fault_rows(faults: Sequence[FaultReport]) -> list[tuple[object, ...]]:
 def _outcomes(group: Sequence[FaultReport]) -> str:
     found = {outcome for one in group for outcome in one.outcomes}
     return ", ".join(outcome.value for outcome in Outcome if outcome in found)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

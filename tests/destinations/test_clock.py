@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from destinations.clock import SystemClock
+from destinations.clock import SystemClock, frozen_at, unix_time
 
 
 def test_time_does_not_go_back() -> None:
