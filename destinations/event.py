@@ -88,9 +88,9 @@ def check_event(value: object) -> Event:
         raise EventError("not_object", f"must be a JSON object, not {_kind(value)}")
     kind = value.get("type")
     if not isinstance(kind, str) or kind not in _TYPES:
-        shown = f"not {kind!r}" if isinstance(kind, str) and len(kind) < 40 else "which it is not"
+        shown = repr(kind) if isinstance(kind, str) and len(kind) < 40 else _kind(kind)
         expected = ", ".join(sorted(_TYPES))
-        raise EventError("type_invalid", f"type must be one of {expected}, {shown}")
+        raise EventError("type_invalid", f"type must be one of {expected}, not {shown}")
     for key in _IDS:
         item = value.get(key)
         if item is not None and not isinstance(item, str):

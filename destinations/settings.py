@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +31,12 @@ class Settings(dict[str, Any]):
         self.masker = Masker(value for value in self.values() if isinstance(value, Secret))
 
 
-def read_settings(path: Path, environment: Mapping[str, str]) -> Document:
+def read_settings(
+    path: Path, environment: Mapping[str, str], *, replaced: Container[str] = ()
+) -> Document:
     """Reads a YAML or JSON file and replaces ``${NAME}`` in its texts from ``environment``.
 
+    Settings in ``replaced`` are going to have other values: their variables need not be set.
     Raises `SettingsError` for variables that are not set, `UsageError` if there is no such file.
     """
     try:
@@ -50,7 +53,7 @@ def read_settings(path: Path, environment: Mapping[str, str]) -> Document:
     faults: list[Fault] = []
 
     def expand(key: str, value: object) -> object:
-        if not isinstance(value, str):
+        if not isinstance(value, str) or key in replaced:
             return value
         for name in _VARIABLE.findall(value):
             if name not in environment:

@@ -61,7 +61,7 @@ def open_destination(
     if settings is None:
         document = Document("settings (--settings FILE)", {}, {})
     else:
-        document = read_settings(settings, os.environ)
+        document = read_settings(settings, os.environ, replaced=overrides or {})
     merged = Document(document.name, {**document.data, **(overrides or {})}, document.lines)
     checked = check_settings(definition, merged)
     code = plugin.code(store) if plugin is not None else None

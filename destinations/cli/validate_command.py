@@ -8,6 +8,7 @@ from dataclasses import asdict
 import click
 
 from destinations.cli.opening import destination_argument
+from destinations.cli.tables import count
 from destinations.definition import check_folder, load_definition
 from destinations.destination import Code
 from destinations.errors import Fault
@@ -39,8 +40,10 @@ def command(destination: str, *, as_json: bool) -> int:
     else:
         definition = load_definition(folder)
         click.echo(
-            f"{definition.name} {definition.version} is valid: {len(definition.actions)} actions, "
-            f"{len(definition.requests)} requests, {len(definition.presets)} presets."
+            f"{definition.name} {definition.version} is valid: "
+            f"{count(len(definition.actions), 'action')}, "
+            f"{count(len(definition.requests), 'request')}, "
+            f"{count(len(definition.presets), 'preset')}."
         )
     return 2 if faults else 0
 

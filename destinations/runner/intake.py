@@ -61,7 +61,7 @@ class Intake:
         try:
             event = check_event(read_json(data))
         except EventError as error:
-            reason = f"line {entry.line} {error.message}"
+            reason = f"line {entry.line}: {error.message}"
             yield Taken(entry.line, data, None, Result.invalid(reason, error.code))
             return
         refused = self._destination.admit(event) or self._duplicate(event, only)

@@ -347,3 +347,12 @@ def test_a_signal_ends_a_run_with_its_account(number: signal.Signals):
     assert {key for key, count in report["outcomes"].items() if count} <= {"delivered", "retrying"}
     assert b"Interrupted after line" in err
     assert b"Traceback" not in err
+
+
+def test_a_sandbox_needs_no_key_of_the_file(command: Callable[..., Any], write: Write):
+    """What leads to the sandbox replaces what the file says, also a variable that is not set."""
+    settings = write("s.yaml", "apiKey: ${NOT_SET_ANYWHERE}\n")
+    events = write("e.ndjson", [_track(1)])
+    done = command("run", "kana", "--events", events, "--sandbox", "--settings", settings, "--json")
+    assert done.code == 0, done.err
+    assert done.json["outcomes"]["delivered"] == 1
