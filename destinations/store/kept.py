@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from destinations.event import EventError, read_json
+from destinations.event import MAX_EVENT_BYTES, EventError, read_json
 from destinations.outcome import Outcome, Result
 from destinations.runner import Row
 from destinations.secrets import Masker
@@ -82,6 +83,7 @@ class KeptEvents:
         self._now = now
         self._buffer: list[tuple[Row, bytes]] = []
         self._earlier = 0
+        self._times: Counter[tuple[str, str]] = Counter()
         self.begin_run()
 
     def begin_run(self) -> None:
@@ -89,6 +91,7 @@ class KeptEvents:
         self.flush()
         row = self._store.one("SELECT max(id) FROM kept_events WHERE account = ?", (self._account,))
         self._earlier = int(row[0] or 0) if row else 0
+        self._times.clear()
 
     def record(self, rows: Sequence[tuple[Row, bytes]]) -> None:
         """Keeps what is to be kept of ``rows``, and lets go what has been settled.
@@ -117,7 +120,8 @@ class KeptEvents:
                     connection.execute(_KEEP, self._values(row, data))
                 else:
                     done = row.result.outcome is Outcome.DELIVERED
-                    values = (self._account, _key(data), row.action, self._earlier)
+                    key, _ = self._identify("record", data)
+                    values = (self._account, key, row.action, self._earlier)
                     connection.execute(_SETTLE if done else _LET_GO, values)
 
     def earlier(self, data: bytes, action: str) -> Result | None:
@@ -127,7 +131,7 @@ class KeptEvents:
         row = self._store.one(
             "SELECT outcome FROM kept_events WHERE account = ? AND event_key = ? AND action = ?"
             " AND id <= ?",
-            (self._account, _key(data), action, self._earlier),
+            (self._account, self._identify("earlier", data)[0], action, self._earlier),
         )
         if row is None:
             return None
@@ -141,22 +145,23 @@ class KeptEvents:
         Until their rows are recorded, those of them that are kept count as ``unknown``: whatever
         ends the process now, they are not sent a second time.
         """
-        if not any(self._is_kept(data, action) for action, data in events):
+        if not self._earlier:
+            return
+        keys = [(self._identify("sending", data)[0], action) for action, data in events]
+        if not any(self._is_kept(key, action) for key, action in keys):
             return
         with self._store.transaction() as connection:
             connection.executemany(
                 "UPDATE kept_events SET outcome = 'unknown', reason = ?"
                 " WHERE account = ? AND event_key = ? AND action = ?",
-                [(_SENDING, self._account, _key(data), action) for action, data in events],
+                [(_SENDING, self._account, key, action) for key, action in keys],
             )
 
-    def _is_kept(self, data: bytes, action: str) -> bool:
+    def _is_kept(self, key: str, action: str) -> bool:
         """Whether there is an entry of an earlier run."""
-        if not self._earlier:
-            return False
         row = self._store.one(
             "SELECT id FROM kept_events WHERE account = ? AND event_key = ? AND action = ?",
-            (self._account, _key(data), action),
+            (self._account, key, action),
         )
         return row is not None and row[0] <= self._earlier
 
@@ -181,7 +186,7 @@ class KeptEvents:
                         self._masker.text(row.result.reason),
                         row.result.attempts,
                         self._account,
-                        _key(data),
+                        self._identify("mapped", data)[0],
                         row.action or "",
                     )
                     for row, data in rows
@@ -220,10 +225,11 @@ class KeptEvents:
 
     def _values(self, row: Row, data: bytes) -> tuple[object, ...]:
         result = row.result
+        key, data = self._identify("record", data)
         return (
             self._account,
             self._version,
-            _key(data),
+            key,
             row.action or "",
             result.outcome.value,
             result.code,
@@ -233,20 +239,31 @@ class KeptEvents:
             self._now(),
         )
 
+    def _identify(self, purpose: str, data: bytes) -> tuple[str, bytes]:
+        """What an event is recognised by, and the event with it.
+
+        That is its messageId. An event without one is given one, made of its content and of how
+        often that content has come in this run: equal events are as many, and those of a file that
+        is run again are found again. Each ``purpose`` counts for itself.
+        """
+        try:
+            event = read_json(data)
+        except EventError:
+            event = None
+        if not isinstance(event, dict):
+            return f"sha256:{hashlib.sha256(data).hexdigest()}", data
+        message_id = event.get("messageId")
+        if not isinstance(message_id, str) or not message_id:
+            text = json.dumps(event, sort_keys=True, separators=(",", ":"))
+            digest = hashlib.sha256(text.encode()).hexdigest()
+            self._times[purpose, digest] += 1
+            message_id = f"{digest}:{self._times[purpose, digest]}"
+            named = {**event, "messageId": message_id}
+            longer = json.dumps(named, ensure_ascii=False, separators=(",", ":")).encode()
+            # One that is as long as an event may be stays without: it must be readable again.
+            data = longer if len(longer) <= MAX_EVENT_BYTES else data
+        return f"messageId:{message_id}", data
+
 
 def _again(outcome: Outcome) -> Outcome:
     return Outcome.UNMAPPED if outcome in {Outcome.DEAD, Outcome.RETRYING} else outcome
-
-
-def _key(data: bytes) -> str:
-    """What an event is recognised by: its messageId, else a digest of it, however it is written."""
-    try:
-        event = read_json(data)
-    except EventError:
-        event = None
-    message_id = event.get("messageId") if isinstance(event, dict) else None
-    if isinstance(message_id, str) and message_id:
-        return f"messageId:{message_id}"
-    if event is not None:
-        data = json.dumps(event, sort_keys=True, separators=(",", ":")).encode()
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"

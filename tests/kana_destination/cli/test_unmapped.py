@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from kana_destination.sandbox import Sandbox
 
 Make = Callable[..., dict[str, Any]]
 
@@ -77,3 +80,22 @@ def test_many_events(cli: Any, track: Make):
     found = cli.local("unmapped", "--json").json
     assert found["by_event"] == [{"event": "API Called", "events": 1_100}]
     assert sum(item["events"] for item in found["by_property"]) == 1_100
+
+
+def test_equal_events_without_a_message_id(
+    command: Callable[..., Any], write: Callable[[str, Any], Path], tmp_path: Path
+):
+    """Each of them counts once when a rule comes, and never again when the file is run again."""
+    event = {"type": "track", "event": "Used", "userId": "user_0001", "properties": {"n": 1}}
+    events, store = write("equal.ndjson", [event] * 3), tmp_path / "equal.sqlite3"
+    with Sandbox() as sandbox:
+        before = sandbox.snapshot()["usage"]["user_0001"]["api-calls"]
+        settings = write("s.json", {"apiKey": sandbox.api_key, "endpoint": sandbox.url})
+        shared = ("--settings", settings, "--store", store)
+        command("run", "kana", "--events", events, *shared)
+        rule = ("Used", "--event", "Used", "--feature", "api-calls")
+        command("kana", "rules", "add", *rule, *shared)
+        for _ in range(2):
+            assert sandbox.snapshot()["usage"]["user_0001"]["api-calls"] == before + 3
+            done = command("run", "kana", "--events", events, *shared, "--json").json
+            assert done["outcomes"]["filtered"] == 3
