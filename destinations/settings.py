@@ -13,7 +13,7 @@ from destinations.errors import Fault, SettingsError, UsageError
 from destinations.secrets import Masker, Secret
 from destinations.validation import compile_schema
 
-__all__ = ["Settings", "check_settings", "read_settings"]
+__all__ = ["Settings", "check_settings", "named_settings", "read_settings"]
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -98,6 +98,21 @@ def check_settings(definition: DestinationDefinition, document: Document) -> Set
     if faults:
         raise SettingsError(faults)
     return Settings(checked.payload, definition.secret_settings)
+
+
+def named_settings(definition: DestinationDefinition) -> Settings:
+    """Defaults, and names where a value is needed: for requests that are shown, never sent."""
+    required = definition.settings.get("required", ())
+    values = {
+        key: spec.get("default", f"https://<{key}>" if _is_url(spec) else f"<{key}>")
+        for key, spec in definition.settings["properties"].items()
+        if "default" in spec or key in required
+    }
+    return Settings(values, ())
+
+
+def _is_url(spec: Mapping[str, object]) -> bool:
+    return spec.get("format") == "uri" or str(spec.get("pattern", "")).startswith("^http")
 
 
 def _is_one_word(value: str) -> bool:

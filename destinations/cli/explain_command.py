@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -17,13 +16,11 @@ from destinations.cli.opening import (
     settings_option,
     store_option,
 )
-from destinations.definition import DestinationDefinition
 from destinations.destination import Destination
 from destinations.errors import UsageError
 from destinations.explain import explain
-from destinations.plugins import Plugin
-from destinations.settings import Settings
-from destinations.store import Store, default_path
+from destinations.settings import named_settings
+from destinations.store import default_path
 
 __all__ = ["command"]
 
@@ -52,7 +49,8 @@ def command(
     opened = open_store(kept) if store is not None or kept.exists() else None
     try:
         if settings is None:
-            bound = _with_placeholders(definition, plugin, opened)
+            code = plugin.code(opened) if plugin is not None else None
+            bound = Destination(definition, named_settings(definition), code)
         else:
             bound = open_destination(definition, plugin, settings, store=opened)
         explanation = explain(bound, data)
@@ -77,21 +75,3 @@ def _read(event: str) -> bytes:
     except OSError as error:
         msg = f"cannot read the event file {event}: {error.strerror}"
         raise UsageError(msg) from None
-
-
-def _with_placeholders(
-    definition: DestinationDefinition, plugin: Plugin | None, store: Store | None
-) -> Destination:
-    """The destination with its defaults, and names where settings are needed."""
-    properties = definition.settings["properties"]
-    values = {
-        key: spec.get("default", f"https://<{key}>" if _is_url(spec) else f"<{key}>")
-        for key, spec in properties.items()
-        if "default" in spec or key in definition.settings.get("required", ())
-    }
-    code = plugin.code(store) if plugin is not None else None
-    return Destination(definition, Settings(values, ()), code)
-
-
-def _is_url(spec: Mapping[str, object]) -> bool:
-    return spec.get("format") == "uri" or str(spec.get("pattern", "")).startswith("^http")

@@ -14,7 +14,7 @@ from destinations.explain import explain
 from destinations.outcome import Outcome
 from destinations.partner_page.browser import Browser
 from destinations.partner_page.calls import Call
-from destinations.settings import Settings
+from destinations.settings import named_settings
 
 __all__ = ["EXAMPLE_USER", "Runtime", "SampleResult"]
 
@@ -45,13 +45,7 @@ class Runtime:
     """
 
     def __init__(self, definition: DestinationDefinition, code: Code | None) -> None:
-        properties = definition.settings["properties"]
-        values = {
-            key: spec.get("default", f"<{key}>")
-            for key, spec in properties.items()
-            if "default" in spec or key in definition.settings.get("required", ())
-        }
-        self._destination = Destination(definition, Settings(values, ()), code)
+        self._destination = Destination(definition, named_settings(definition), code)
         self._browser = Browser(EXAMPLE_USER)
 
     def run(self, calls: Iterable[Call]) -> list[SampleResult]:
