@@ -1,48 +1,76 @@
-"""Track events delivered to the sandbox: the run, and the loop that one would write without it."""
+"""Events delivered to the sandbox: the run, and the loop that one would write without it."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import random
+import statistics
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any, Final
 
 import requests
+import yaml
 
 from benchmarks.figures import Figure
-from benchmarks.workload import sandbox, settings_file, track_file
-from destinations.plugins import RunningSandbox
+from benchmarks.workload import ROOT, settings_file, track_file
+from destinations.plugins import RunningSandbox, find_plugin
 
 __all__ = ["measure"]
 
+_ROUNDS = 3
+_USERS: Final = 1_000
+_IDENTIFY_SHARE: Final = 0.2
 _MUTATION = """mutation Record($input: CreateUsageEventInput!) {
   recordUsage(input: $input) { recorded reason }
 }"""
 
 
 def measure(scale: int) -> list[Figure]:
-    """Events per second of both, against the same kind of sandbox."""
-    with track_file(40_000 // scale) as events:
-        with sandbox() as running, settings_file(running) as settings:
-            command = [sys.executable, "-P", "-m", "destinations", "run", "kana", "--json"]
-            command += ["--events", str(events), "--settings", str(settings)]
-            done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
-        report = json.loads(done.stdout)
-        delivered = report["outcomes"]["delivered"]
-        with sandbox() as running:
-            loop = _loop(running, events, 2_000 // scale)
-    return [
-        Figure(
-            "whole run against the sandbox",
-            delivered / report["seconds"],
-            "events/s",
-            loop,
-            "one request an event in a loop",
-        ),
-        Figure("requests of the run", report["requests"], "requests", delivered, "events"),
-    ]
+    """Events per second of both, against the same kind of sandbox; medians of rounds in turn."""
+    count = 40_000 // scale
+    with _account() as seed, track_file(count, users=_USERS) as tracks:
+        plain, loops = [], []
+        for _ in range(_ROUNDS):
+            plain.append(_run(seed, tracks))
+            with _sandbox(seed) as running:
+                loops.append(_loop(running, tracks, 2_000 // scale))
+        with _with_identifies(tracks) as mixed:
+            identified = [_run(seed, mixed) for _ in range(_ROUNDS)]
+    loop = statistics.median(loops)
+    figures = []
+    for name, reports in (
+        ("track events", plain),
+        (f"with {_IDENTIFY_SHARE:.0%} identify events", identified),
+    ):
+        rate = statistics.median(_rate(report) for report in reports)
+        figures.append(
+            Figure(f"whole run, {name}", rate, "events/s", loop, "one request an event in a loop")
+        )
+        sent, events = reports[0]["requests"], reports[0]["outcomes"]["delivered"]
+        figures.append(Figure(f"requests, {name}", sent, "requests", events, "events"))
+    return figures
+
+
+def _rate(report: dict[str, Any]) -> float:
+    rate: float = report["outcomes"]["delivered"] / report["seconds"]
+    return rate
+
+
+def _run(seed: Path, events: Path) -> dict[str, Any]:
+    """The report of ``destinations run`` on the events, in a process of its own."""
+    with _sandbox(seed) as running, settings_file(running) as settings:
+        command = [sys.executable, "-P", "-m", "destinations", "run", "kana", "--json"]
+        command += ["--events", str(events), "--settings", str(settings)]
+        done = subprocess.run(command, check=True, capture_output=True)
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
 
 
 def _loop(running: RunningSandbox, events: Path, count: int) -> float:
@@ -63,3 +91,50 @@ def _loop(running: RunningSandbox, events: Path, count: int) -> float:
             if not response.json()["data"]["recordUsage"]["recorded"]:
                 raise SystemExit(f"not recorded: {response.text}")
         return count / (time.perf_counter() - began)
+
+
+@contextlib.contextmanager
+def _sandbox(seed: Path) -> Iterator[RunningSandbox]:
+    plugin = find_plugin("kana")
+    if plugin is None:
+        raise SystemExit("install the package first: pip install .")
+    running = plugin.start_sandbox(seed=seed)
+    try:
+        yield running
+    finally:
+        running.close()
+
+
+@contextlib.contextmanager
+def _account() -> Iterator[Path]:
+    """A seed for the sandbox: the features of its example account, and many plain users."""
+    example = ROOT / "kana_destination" / "sandbox" / "example-account.yaml"
+    account = {"features": yaml.safe_load(example.read_text(encoding="utf-8"))["features"]}
+    account["users"] = [
+        {"id": f"user_{number:04d}", "createdAt": "2022-01-10T09:00:00Z"}
+        for number in range(1, _USERS + 1)
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "account.json"
+        path.write_text(json.dumps(account), encoding="utf-8")
+        yield path
+
+
+@contextlib.contextmanager
+def _with_identifies(tracks: Path) -> Iterator[Path]:
+    """The same events, with a share of identify calls among them: half of them of new users."""
+    draw = random.Random(5)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "events.ndjson"
+        with tracks.open("rb") as lines, path.open("w", encoding="utf-8") as out:
+            for number, line in enumerate(lines):
+                event = json.loads(line)
+                if draw.random() < _IDENTIFY_SHARE:
+                    event["type"] = "identify"
+                    new = draw.random() < 0.5
+                    user = f"new_{number}" if new else event["userId"]
+                    event["userId"] = user
+                    event["traits"] = {"name": f"Name {number}", "email": f"{user}@example.com"}
+                    del event["event"], event["properties"]
+                out.write(json.dumps(event) + "\n")
+        yield path

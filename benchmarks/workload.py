@@ -24,12 +24,13 @@ def example_lines() -> list[bytes]:
 
 
 @contextlib.contextmanager
-def track_file(events: int) -> Iterator[Path]:
-    """A file of plain track events of users and features of the sandbox's example account."""
+def track_file(events: int, users: int = 12) -> Iterator[Path]:
+    """A file of plain track events: 12 users are those of the sandbox's example account."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "events.ndjson"
         script = ROOT / "examples" / "make_events.py"
         command = [sys.executable, str(script), "--out", str(path), "--plain-track", str(events)]
+        command += ["--users", str(users)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         yield path
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections.abc
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 from destinations.definition import ActionDefinition, Preset
@@ -57,7 +58,7 @@ class Mapper(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Action:
     """What is done with a payload: one ``request``, or what ``generator`` asks of ``requests``."""
 
@@ -66,7 +67,7 @@ class Action:
     generator: Generator | None = None
     mapper: Mapper | None = None
 
-    @property
+    @cached_property
     def batch_size(self) -> int:
         """How many events one request can carry."""
         if self.generator is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,7 +26,7 @@ _UNSETTLED: Final = Result(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Taken:
     """What one entry comes to for one action: something to deliver, or its end."""
 
@@ -37,7 +37,7 @@ class Taken:
 
 
 class Intake:
-    """The way of entries up to the lanes. One thread at a time."""
+    """The way of entries up to the backlog. One thread at a time."""
 
     def __init__(self, destination: Destination, history: History | None = None) -> None:
         self._destination = destination
@@ -49,30 +49,29 @@ class Intake:
         """Forgets which messages were seen."""
         self._seen.close()
 
-    def take(self, entry: Entry) -> Iterator[Taken]:
+    def take(self, entry: Entry) -> list[Taken]:
         """What is to be done for an entry: one for each action, at least one in all."""
         data, only = entry.data, None
         wrapped = unwrap(entry)
         if wrapped is not None:
             data, only = wrapped.data, wrapped.action
             if wrapped.outcome == Outcome.UNKNOWN:
-                yield Taken(entry.line, data, only, _UNSETTLED)
-                return
+                return [Taken(entry.line, data, only, _UNSETTLED)]
         try:
             event = check_event(read_json(data))
         except EventError as error:
             reason = f"line {entry.line}: {error.message}"
-            yield Taken(entry.line, data, None, Result.invalid(reason, error.code))
-            return
+            return [Taken(entry.line, data, None, Result.invalid(reason, error.code))]
         refused = self._destination.admit(event) or self._duplicate(event, only)
         if refused is not None:
-            yield Taken(entry.line, data, None, refused)
-            return
+            return [Taken(entry.line, data, None, refused)]
+        found = []
         for action, what in self._destination.deliveries(event, only=only):
             earlier = None
             if isinstance(what, Delivery):
                 earlier = self._seen_before(event, data, action or "", only)
-            yield Taken(entry.line, data, action, earlier or what)
+            found.append(Taken(entry.line, data, action, earlier or what))
+        return found
 
     def _duplicate(self, event: Event, only: str | None) -> Result | None:
         """Why an event is not taken again; one that is fed back is taken once for each action."""

@@ -1,6 +1,6 @@
-"""One run over a stream of entries: reader, lanes with a worker each, and the account of it all.
+"""One run over a stream of entries: a reader, workers that send, and the account of it all.
 
-The reader maps each event and hands it to its user's lane; the workers send. Everything that is
+The reader maps each event; the workers take batches in the order of each user. Everything that is
 under way is bounded, so memory does not depend on the length of the stream.
 """
 
@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from destinations.action import Action
+from destinations.backlog import Backlog
 from destinations.clock import Clock, SystemClock
 from destinations.delivery import Courier
 from destinations.destination import Delivery, Destination
 from destinations.event import Event
-from destinations.lanes import Lane, lane_of
 from destinations.outcome import Outcome, Result
 from destinations.runner.intake import History, Intake
 from destinations.runner.interrupt import Interrupt
@@ -65,7 +66,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class _Parcel:
-    """A delivery on its way through a lane, with the entry that it came from."""
+    """A delivery on its way to a worker, with the entry that it came from."""
 
     line: int
     data: bytes
@@ -77,12 +78,8 @@ class _Parcel:
         return _user(self.delivery.event)
 
     @property
-    def kind(self) -> object:
+    def kind(self) -> Action:
         return self.delivery.subscription.action
-
-    @property
-    def batch_size(self) -> int:
-        return self.delivery.subscription.action.batch_size
 
     @property
     def size(self) -> int:
@@ -110,8 +107,11 @@ class Run:
         self._recorders = tuple(recorders)
         self._before_sending = memories.before_sending
         self._intake = Intake(destination, memories.history)
-        lanes = destination.definition.transport.concurrency
-        self._lanes: list[Lane[_Parcel]] = [Lane() for _ in range(lanes)]
+        self._backlog: Backlog[_Parcel] = Backlog()
+        self._workers = [
+            threading.Thread(target=self._work, name=f"worker-{number}", daemon=True)
+            for number in range(destination.definition.transport.concurrency)
+        ]
         self._report = Report()
         self._recording = threading.Lock()
         self._broken: BaseException | None = None
@@ -124,19 +124,15 @@ class Run:
         does the same, and is raised when all that was under way has its rows.
         """
         began = self._clock.monotonic()
-        workers = [
-            threading.Thread(target=self._work, args=(lane,), name=f"lane-{number}", daemon=True)
-            for number, lane in enumerate(self._lanes)
-        ]
-        for worker in workers:
+        for worker in self._workers:
             worker.start()
         try:
             with Interrupt(self._interrupted) as interrupt:
                 self._read(interrupt.items(iter(entries)))
-                self._finish(workers)
+                self._finish()
         except BaseException:
             self._stop.set()
-            self._finish(workers)
+            self._finish()
             raise
         finally:
             self._stop.set()
@@ -147,10 +143,9 @@ class Run:
         self._report.seconds = self._clock.monotonic() - began
         return self._report
 
-    def _finish(self, workers: Iterable[threading.Thread]) -> None:
-        for lane in self._lanes:
-            lane.close()
-        for worker in workers:
+    def _finish(self) -> None:
+        self._backlog.close()
+        for worker in self._workers:
             while worker.is_alive():
                 worker.join(0.2)  # short, so that an interrupt is noticed on every platform
 
@@ -177,7 +172,7 @@ class Run:
                 return
 
     def _accept(self, entry: Entry) -> None:
-        """Takes one entry to its lanes, or to its row where it ends at once."""
+        """Takes one entry to the workers, or to its row where it ends at once."""
         for taken in self._intake.take(entry):
             if isinstance(taken.what, Result):
                 self._end(taken.line, taken.action, taken.what, taken.data)
@@ -185,20 +180,21 @@ class Run:
                 self._dispatch(_Parcel(taken.line, taken.data, taken.action, taken.what))
 
     def _dispatch(self, parcel: _Parcel) -> None:
-        lane = self._lanes[lane_of(parcel.user, len(self._lanes))]
-        if not lane.put(parcel, given_up=self._stop.is_set):
+        if not self._backlog.put(parcel, given_up=self._stop.is_set):
             reason = "the run was stopped before it was sent"
             result = Result(Outcome.RETRYING, reason)
             self._end(parcel.line, parcel.action, result, parcel.data)
 
-    def _work(self, lane: Lane[_Parcel]) -> None:
-        """Delivers what comes through one lane, to its end: after a stop nothing is sent."""
-        while batch := lane.take():
+    def _work(self) -> None:
+        """Delivers batch by batch until all is done: after a stop nothing is sent."""
+        while batch := self._backlog.take():
             try:
                 self._deliver(batch)
             except BaseException as error:  # noqa: BLE001 - raised again by execute
                 self._broken = self._broken or error
                 self._stop.set()
+            finally:
+                self._backlog.done(batch)
 
     def _deliver(self, batch: Sequence[_Parcel]) -> None:
         if self._before_sending is not None:

@@ -131,7 +131,7 @@ class _Splitter:
 def read_json_entries(stream: BinaryIO) -> Iterator[Entry]:
     """One entry for each item of a JSON array; a single object is one entry."""
     splitter = _Splitter()
-    chunk = stream.read(_CHUNK).removeprefix(_MARK)
+    chunk = stream.read(len(_MARK)).removeprefix(_MARK) + stream.read(_CHUNK)
     while chunk and not chunk.strip(_SPACE):
         yield from splitter.feed(chunk)
         chunk = stream.read(_CHUNK)

@@ -1,32 +1,30 @@
 """Delivers events one after another in one thread, so that nothing depends on time.
 
-The parts are those of a run: intake, a lane, the courier. But all events are in the lane before
+The parts are those of a run: intake, schedule, courier. But all events are in the schedule before
 the first is sent, so that which of them share a request is always the same.
 """
 
 from __future__ import annotations
 
 import json
-import sys
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
+from destinations.action import Action
 from destinations.clock import Clock
 from destinations.delivery import Courier
 from destinations.destination import Delivery, Destination
-from destinations.lanes import Lane, Limits
 from destinations.outcome import Result
 from destinations.runner import Entry, Row
 from destinations.runner.intake import Intake
+from destinations.schedule import Schedule
 from destinations.testing.case import ABSENT
 from destinations.testing.stand_ins import JITTER
 from destinations.transport import Transport
 
 __all__ = ["Delivered", "deliver_in_sequence", "entries_of"]
-
-_UNBOUNDED: Final = Limits(items=sys.maxsize, size=sys.maxsize, linger=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +41,6 @@ class _Parcel:
     line: int
     action: str | None
     delivery: Delivery
-    size: int = 0
 
     @property
     def user(self) -> str:
@@ -52,12 +49,8 @@ class _Parcel:
         return user
 
     @property
-    def kind(self) -> object:
+    def kind(self) -> Action:
         return self.delivery.subscription.action
-
-    @property
-    def batch_size(self) -> int:
-        return self.delivery.subscription.action.batch_size
 
 
 def entries_of(events: Iterable[Mapping[str, Any] | str]) -> list[Entry]:
@@ -84,22 +77,23 @@ def deliver_in_sequence(
     stop = stop or threading.Event()
     courier = Courier(destination, transport, clock, stop=stop, draw=lambda: JITTER)
     rows: dict[int, Delivered] = {}
-    lane = _filled_lane(destination, entries, rows)
-    while batch := lane.take():
+    schedule = _filled_schedule(destination, entries, rows)
+    while batch := schedule.take():
         results = courier.deliver([parcel.delivery for parcel in batch])
         for parcel, result in zip(batch, results, strict=True):
             row = Row(parcel.line, parcel.action, result)
             rows[parcel.place] = Delivered(row, parcel.delivery.payload)
+        schedule.free(batch)
         if _are_credentials_refused(results):
             stop.set()
     return [rows[place] for place in sorted(rows)]
 
 
-def _filled_lane(
+def _filled_schedule(
     destination: Destination, entries: Iterable[Entry], rows: dict[int, Delivered]
-) -> Lane[_Parcel]:
-    """A lane with everything that is to be delivered; the ends of the rest go to ``rows``."""
-    lane: Lane[_Parcel] = Lane(_UNBOUNDED)
+) -> Schedule[_Parcel]:
+    """Everything that is to be delivered; the ends of the rest go to ``rows``."""
+    schedule: Schedule[_Parcel] = Schedule()
     intake = Intake(destination)
     try:
         taken = (found for entry in entries if entry.data for found in intake.take(entry))
@@ -107,12 +101,10 @@ def _filled_lane(
             if isinstance(found.what, Result):
                 rows[place] = Delivered(Row(found.line, found.action, found.what))
             else:
-                parcel = _Parcel(place, found.line, found.action, found.what)
-                lane.put(parcel, given_up=lambda: False)
+                schedule.add(_Parcel(place, found.line, found.action, found.what))
     finally:
         intake.close()
-    lane.close()
-    return lane
+    return schedule
 
 
 def _are_credentials_refused(results: Sequence[Result]) -> bool:

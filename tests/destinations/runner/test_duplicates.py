@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from destinations.runner.duplicates import SeenMessages
 
 
-@pytest.fixture
-def seen() -> Iterator[SeenMessages]:
-    """An empty set."""
-    messages = SeenMessages()
+@pytest.fixture(params=[0, 2, 1000])
+def seen(request: pytest.FixtureRequest) -> Iterator[SeenMessages]:
+    """An empty set, which keeps so many in memory."""
+    messages = SeenMessages(in_memory=request.param)
     yield messages
     messages.close()
 
@@ -37,10 +37,10 @@ def test_an_id_for_one_action_is_another(seen: SeenMessages) -> None:
     assert seen.has("m1", "count")
 
 
-@given(ids=st.lists(st.text(st.characters(codec="utf-8"), max_size=3)))
-def test_it_is_a_set(ids: list[str]) -> None:
-    """It tells new from known as a set does."""
-    messages, known = SeenMessages(), set()
+@given(ids=st.lists(st.text(st.characters(codec="utf-8"), max_size=3)), in_memory=st.integers(0, 5))
+def test_it_is_a_set(ids: list[str], in_memory: int) -> None:
+    """It tells new from known as a set does, wherever it keeps them."""
+    messages, known = SeenMessages(in_memory=in_memory), set()
     try:
         for message_id in ids:
             assert messages.add(message_id) is (message_id not in known)

@@ -1,0 +1,129 @@
+"""Which events may be sent next: each user's in their order, those of many users side by side.
+
+A user whose events are under way is busy: the later ones wait until those are done, while other
+users go on. Nothing here waits or knows of threads; `destinations.backlog` adds both.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections import deque
+from collections.abc import Iterable
+from typing import Generic, Protocol, TypeVar
+
+__all__ = ["Kind", "Parcel", "Schedule"]
+
+
+class Kind(Protocol):
+    """What events that may share a batch have in common: parcels with the same object do."""
+
+    @property
+    def batch_size(self) -> int:
+        """How many events a batch holds at most."""
+        ...
+
+
+class Parcel(Protocol):
+    """What has to be known of an event."""
+
+    @property
+    def user(self) -> str:
+        """Whose order is kept."""
+        ...
+
+    @property
+    def kind(self) -> Kind:
+        """What may share a batch with it."""
+        ...
+
+
+P = TypeVar("P", bound=Parcel)
+
+
+class _User(Generic[P]):
+    """The events of one user that wait, each with its number in the order of arrival."""
+
+    __slots__ = ("busy", "waiting")
+
+    def __init__(self) -> None:
+        self.busy = False
+        self.waiting: deque[tuple[int, P]] = deque()
+
+
+class Schedule(Generic[P]):
+    """Events that wait to be sent. One thread at a time."""
+
+    def __init__(self) -> None:
+        self._users: dict[str, _User[P]] = {}
+        # For each kind, the free users whose next event is of it, by that event's number.
+        self._ready: dict[Kind, list[tuple[int, str]]] = {}
+        self._numbers = itertools.count()
+        self.waiting = 0
+        """How many events wait."""
+        self.available = 0
+        """How many of them are of users that are not busy."""
+
+    def add(self, parcel: P) -> None:
+        """Puts an event behind all others of its user."""
+        self.waiting += 1
+        name = parcel.user
+        user = self._users.get(name)
+        if user is None:
+            user = self._users[name] = _User()
+        number = next(self._numbers)
+        user.waiting.append((number, parcel))
+        if not user.busy:
+            self.available += 1
+            if len(user.waiting) == 1:
+                heapq.heappush(self._ready.setdefault(parcel.kind, []), (number, name))
+
+    @property
+    def wanted(self) -> int:
+        """How many events the next batch would hold if there were enough; 0 if there are none."""
+        kind = self._oldest_kind()
+        return 0 if kind is None else kind.batch_size
+
+    def take(self) -> list[P]:
+        """The next batch, in the order of arrival; its users are busy until `free`.
+
+        It begins with the oldest event that may go, and takes that user's following ones of the
+        same kind before those of other users: so few users are busy, and more batches can be under
+        way at a time.
+        """
+        kind = self._oldest_kind()
+        if kind is None:
+            return []
+        ready, room = self._ready[kind], kind.batch_size
+        batch: list[tuple[int, P]] = []
+        while ready and len(batch) < room:
+            user = self._users[heapq.heappop(ready)[1]]
+            self.available -= len(user.waiting)
+            user.busy = True
+            while user.waiting and len(batch) < room and user.waiting[0][1].kind is kind:
+                batch.append(user.waiting.popleft())
+        if not ready:
+            del self._ready[kind]
+        self.waiting -= len(batch)
+        batch.sort(key=_number)
+        return [parcel for _, parcel in batch]
+
+    def free(self, batch: Iterable[P]) -> None:
+        """Says that a batch is done: its users' next events may go."""
+        for name in {parcel.user for parcel in batch}:
+            user = self._users[name]
+            user.busy = False
+            if user.waiting:
+                self.available += len(user.waiting)
+                number, parcel = user.waiting[0]
+                heapq.heappush(self._ready.setdefault(parcel.kind, []), (number, name))
+            else:
+                del self._users[name]
+
+    def _oldest_kind(self) -> Kind | None:
+        ready = self._ready
+        return min(ready, key=lambda kind: ready[kind][0]) if ready else None
+
+
+def _number(item: tuple[int, object]) -> int:
+    return item[0]
