@@ -10,6 +10,7 @@ from typing import Any
 from destinations.definition import DestinationDefinition
 from destinations.definition.document import Document, pointer, read_document
 from destinations.errors import Fault, SettingsError, UsageError
+from destinations.patterns import compile_pattern
 from destinations.secrets import Masker, Secret
 from destinations.validation import compile_schema
 
@@ -88,7 +89,7 @@ def check_settings(definition: DestinationDefinition, document: Document) -> Set
         faults += [
             document.fault(pointer(key), rule["message"])
             for rule in spec.get("x-refuse", ())
-            if isinstance(value, str) and re.search(rule["pattern"], value)
+            if isinstance(value, str) and compile_pattern(rule["pattern"])(value)
         ]
     faults += [
         document.fault(pointer(key), "must not begin or end with white space, nor break lines")

@@ -13,6 +13,8 @@ from destinations.javascript.values import UNDEFINED, NativeFunction, Undefined
 
 __all__ = ["parse", "stringify"]
 
+_DEEPEST: Final = 200
+_TOO_DEEP: Final = f"JSON text should be nested at most {_DEEPEST} levels deep"
 _LONGEST_INTEGER: Final = 4000  # Python refuses to read integers of more than 4300 digits
 
 
@@ -60,12 +62,31 @@ def parse(text: str) -> Any:
     """The value of JSON ``text``.
 
     Raises ValueError for anything that is not JSON: NaN and infinities, control characters in
-    strings, a byte order mark, and nesting too deep to read.
+    strings, a byte order mark, and nesting of more than 200 levels, as in events.
     """
     try:
-        return json.loads(text, parse_constant=_refuse, parse_int=_read_integer)
+        value = json.loads(text, parse_constant=_refuse, parse_int=_read_integer)
     except RecursionError:
-        raise ValueError("the JSON text is nested too deeply") from None
+        raise ValueError(_TOO_DEEP) from None
+    # Only text with so many brackets can be so deep, which nearly none has.
+    if text.count("[") + text.count("{") > _DEEPEST and _is_deeper(value, _DEEPEST):
+        raise ValueError(_TOO_DEEP)
+    return value
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    level = [value]
+    for _ in range(levels):
+        inner: list[Any] = []
+        for item in level:
+            if isinstance(item, dict):
+                inner += item.values()
+            elif isinstance(item, list):
+                inner += item
+        if not inner:
+            return False
+        level = inner
+    return any(isinstance(item, dict | list) for item in level)
 
 
 def _refuse(name: str) -> NoReturn:

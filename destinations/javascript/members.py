@@ -18,6 +18,10 @@ from destinations.javascript.values import UNDEFINED, NativeFunction, is_truthy
 __all__ = ["Getter", "array_index", "entries", "getter", "member"]
 
 _LARGEST_INDEX: Final = 2**32 - 2
+_MOST_STEPS: Final = 32  # preparing each step of a path takes memory for all that follow it
+
+# Methods that were given a second name later know themselves by the first.
+_FIRST_NAMES: Final = {"trimLeft": "trimStart", "trimRight": "trimEnd"}
 
 Getter = Callable[[Any], Any]
 
@@ -45,23 +49,27 @@ def _rank(key: str) -> tuple[bool, int]:
 def member(value: Any, key: str) -> Any:
     """``value[key]`` of a value that is neither null nor undefined; UNDEFINED if there is none."""
     if isinstance(value, dict):
-        return value[key] if key in value else _inherited(key, OBJECT_MEMBERS)
+        return value[key] if key in value else _inherited(key, OBJECT_MEMBERS, "Object")
     if isinstance(value, list):
         if (index := array_index(key)) is not None:
             return value[index] if index < len(value) else UNDEFINED
-        return len(value) if key == "length" else _inherited(key, ARRAY_MEMBERS)
+        return len(value) if key == "length" else _inherited(key, ARRAY_MEMBERS, "Array")
     if isinstance(value, str):
         if (index := array_index(key)) is not None:
             unit = js_text.code_unit(value, index)
             return UNDEFINED if unit is None else unit
-        return js_text.length(value) if key == "length" else _inherited(key, TEXT_MEMBERS)
+        return js_text.length(value) if key == "length" else _inherited(key, TEXT_MEMBERS, "String")
     if isinstance(value, NativeFunction):
-        return value.name if key == "name" else _inherited(key, OBJECT_MEMBERS)
-    return _inherited(key, OBJECT_MEMBERS if isinstance(value, bool) else NUMBER_MEMBERS)
+        return value.name if key == "name" else _inherited(key, OBJECT_MEMBERS, "Function")
+    if isinstance(value, bool):
+        return _inherited(key, OBJECT_MEMBERS, "Boolean")
+    return _inherited(key, NUMBER_MEMBERS, "Number")
 
 
-def _inherited(key: str, names: frozenset[str]) -> Any:
-    return NativeFunction(key) if key in names else UNDEFINED
+def _inherited(key: str, names: frozenset[str], constructor: str) -> Any:
+    if key not in names:
+        return UNDEFINED
+    return NativeFunction(constructor if key == "constructor" else _FIRST_NAMES.get(key, key))
 
 
 def getter(keys: Sequence[str]) -> Getter:
@@ -73,7 +81,7 @@ def getter(keys: Sequence[str]) -> Getter:
     path = tuple(keys)
     if not path:
         return lambda value: value
-    if not INHERITED_MEMBERS.isdisjoint(path):
+    if len(path) > _MOST_STEPS or not INHERITED_MEMBERS.isdisjoint(path):
         return lambda value: _walk(value, path)
     if len(path) == 1:
         return _one_step(path[0])

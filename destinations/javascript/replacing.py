@@ -6,6 +6,7 @@ There are no regular expressions here: a pattern stands for itself, so nothing c
 from __future__ import annotations
 
 import re
+import sys
 from typing import Final
 
 __all__ = ["replace_text"]
@@ -14,20 +15,33 @@ _PLACEHOLDER: Final = re.compile(r"\$([$&`'])")
 
 
 def replace_text(
-    text: str, pattern: str, replacement: str, *, everywhere: bool, ignore_case: bool
+    text: str,
+    pattern: str,
+    replacement: str,
+    *,
+    everywhere: bool,
+    ignore_case: bool,
+    longest: int = sys.maxsize,
 ) -> str:
     """``text`` with ``pattern`` (not empty) replaced, once or ``everywhere``, left to right.
 
     In ``replacement``, ``$&`` is what was found, ``$$`` a dollar, and the forms with a back or
     forward quote the text before or after it (ECMA-262, GetSubstitution).
+
+    Raises OverflowError for results of more than ``longest`` characters: each place may be
+    replaced by nearly the whole text.
     """
     haystack, needle = (_fold(text), _fold(pattern)) if ignore_case else (text, pattern)
     size = len(pattern)
     parts: list[str] = []
-    done = 0
+    done, made = 0, 0
     at = haystack.find(needle)
     while at >= 0:
-        parts += (text[done:at], _expand(replacement, text, at, at + size))
+        piece = _expand(replacement, text, at, at + size)
+        made += at - done + len(piece)
+        if made > longest:
+            raise OverflowError(f"the text has more than {longest} characters")
+        parts += (text[done:at], piece)
         done = at + size
         at = haystack.find(needle, done) if everywhere else -1
     parts.append(text[done:])

@@ -46,6 +46,10 @@ class Checker:
     def __init__(self, directives: Mapping[str, ArgumentCheck]) -> None:
         self._directives = directives
         self._faults: dict[Fault, None] = {}  # a set that keeps the order
+        # Arguments are looked at as objects and then as what they are, so the values in them twice:
+        # without these, the time would double with every level.
+        self._directives_seen: set[str] = set()
+        self._objects_seen: set[str] = set()
 
     @property
     def faults(self) -> tuple[Fault, ...]:
@@ -68,6 +72,9 @@ class Checker:
 
     def directive(self, value: Any, path: str) -> None:
         """Check an object that has a key with ``@``."""
+        if path in self._directives_seen:
+            return
+        self._directives_seen.add(path)
         names = directive_keys(value)
         others = [key for key in value if key not in names and key != METADATA_KEY]
         name = names[0]
@@ -87,6 +94,9 @@ class Checker:
         if kind != "object" or not isinstance(value, dict):
             self._wrong(path, "an object", kind)
             return False
+        if path in self._objects_seen:
+            return True
+        self._objects_seen.add(path)
         for key, item in value.items():
             if isinstance(key, str):
                 self.value(item, pointer(path, key))

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from destinations.errors import Fault, MappingError, ResolveError
-from destinations.javascript.values import UNDEFINED, NativeFunction, article, type_name
+from destinations.javascript.json_form import JsonForm, as_json_form
+from destinations.javascript.values import UNDEFINED, article, type_name
 from destinations.mapping.compiler import Compiler, check, root_mapping
+from destinations.mapping.limits import MANY_DIRECTIVES, measure
 from destinations.mapping.nodes import Constant, Place, Resolver
 
 __all__ = ["CompiledMapping", "CompiledValue", "Step", "compile_mapping", "compile_value"]
@@ -42,6 +44,7 @@ class CompiledValue:
     warnings: tuple[Fault, ...]
     constant: Any
     _resolver: Resolver = field(repr=False)
+    _adds_up: bool = field(default=False, repr=False)
 
     def resolve(self, data: Any) -> Any:
         """The value for ``data``, which is not changed; UNDEFINED where there is none.
@@ -60,7 +63,10 @@ class CompiledValue:
         Raises ResolveError as ``resolve`` does.
         """
         steps: list[Step] = []
-        compiler = Compiler(lambda path, name, value: steps.append(Step(path, name, value)))
+        compiler = Compiler(
+            lambda path, name, value: steps.append(Step(path, name, value)),
+            adds_up=self._adds_up,
+        )
         resolver = _resolver(compiler, self.source, self.path)
         try:
             return resolver(data), steps
@@ -79,9 +85,17 @@ class CompiledMapping(CompiledValue):
 
     def resolve(self, data: Mapping[str, Any]) -> Any:
         """The payload for an event; raises ResolveError, also if the event is no object."""
+        self._check(data)
+        return super().resolve(data)
+
+    def trace(self, data: Any) -> tuple[Any, list[Step]]:
+        """The payload and what each directive gave; raises ResolveError as ``resolve`` does."""
+        self._check(data)
+        return super().trace(data)
+
+    def _check(self, data: object) -> None:
         if not isinstance(data, dict):
             raise ResolveError(self.path, f"the event should be an object but is {type_name(data)}")
-        return super().resolve(data)
 
 
 def compile_mapping(mapping: object, *, root: str = "") -> CompiledMapping:
@@ -93,40 +107,45 @@ def compile_mapping(mapping: object, *, root: str = "") -> CompiledMapping:
         message = f"a mapping should be an object but is {article(type_name(mapping))}"
         raise MappingError([Fault(message, root)])
     whole, faults = root_mapping(mapping, root)
-    faults = faults or list(check(whole, root))
     return _compile(CompiledMapping, whole, root, faults)
 
 
 def compile_value(value: object, *, root: str = "") -> CompiledValue:
     """Compile one mapping value of any kind; otherwise as :func:`compile_mapping`."""
-    return _compile(CompiledValue, value, root, list(check(value, root)))
+    return _compile(CompiledValue, value, root, [])
 
 
 def _compile(kind: type[_Kind], source: object, root: str, faults: list[Fault]) -> _Kind:
+    directives, too_deep = measure(source, root)
+    faults = faults or too_deep or list(check(source, root))
     if faults:
         raise MappingError(faults)
-    compiler = Compiler()
+    adds_up = directives > MANY_DIRECTIVES
+    compiler = Compiler(adds_up=adds_up)
     resolver = _resolver(compiler, source, root)
     constant = resolver.value if isinstance(resolver, Constant) else UNDEFINED
-    return kind(source, root, tuple(compiler.warnings), constant, resolver)
+    return kind(source, root, tuple(compiler.warnings), constant, resolver, adds_up)
 
 
 def _resolver(compiler: Compiler, source: object, root: str) -> Resolver:
     resolver = compiler.value(source, Place(root))
     if not compiler.needs_cleaning:
         return resolver
-    return lambda data: _clean(resolver(data))
+    return lambda data: _as_json(_clean(resolver(data)))
+
+
+def _as_json(value: Any) -> Any:
+    """``value`` as JSON carries it; an object knows what was left out of it."""
+    plain = as_json_form(value)
+    return JsonForm(plain, value) if plain is not value and isinstance(plain, dict) else plain
 
 
 def _clean(value: Any) -> Any:
-    """``value`` as JSON would carry it: nothing undefined, null in its place within arrays."""
+    """``value`` without undefined members of objects; in arrays they keep their places."""
     if isinstance(value, dict):
         return {
             key: cleaned
             for key, item in value.items()
             if (cleaned := _clean(item)) is not UNDEFINED
         }
-    if isinstance(value, list):
-        items = map(_clean, value)
-        return [None if item is UNDEFINED else item for item in items]
-    return UNDEFINED if isinstance(value, NativeFunction) else value
+    return [_clean(item) for item in value] if isinstance(value, list) else value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ from destinations.javascript.members import entries
 from destinations.javascript.values import UNDEFINED, type_name
 from destinations.mapping.checks import METADATA_KEY, Checker, directive_keys
 from destinations.mapping.directives import DIRECTIVES
+from destinations.mapping.limits import LARGEST_VALUE, too_large, weight
 from destinations.mapping.nodes import Constant, Place, Resolver
 
 __all__ = ["ROOT_DIRECTIVE", "Compiler", "Observer", "check", "root_mapping"]
@@ -52,10 +53,12 @@ class Compiler:
     """Compiles one mapping; ``warnings`` are the faults that only matter when reached."""
 
     observer: Observer | None = None
+    adds_up: bool = False  # whether objects and arrays look at the size of all they hold
 
     def __post_init__(self) -> None:
         self.warnings: list[Fault] = []
         self.needs_cleaning = False
+        self.transforms = False
 
     def value(self, node: object, place: Place) -> Resolver:
         """Compile any mapping value."""
@@ -119,6 +122,8 @@ class Compiler:
             if not place.sparse:
                 constants = {k: v for k, v in constants.items() if v is not UNDEFINED}
             return Constant(constants)
+        if self.adds_up:
+            return _summed_object(members, place)
         if place.sparse:
             return lambda data: {key: resolver(data) for key, resolver in members}
         return lambda data: {
@@ -131,4 +136,28 @@ class Compiler:
         if len(constants) == len(items) and UNDEFINED not in constants:
             return Constant(constants)
         self.leaves_undefined()
+        if self.adds_up:
+            return lambda data: list(_summed(items, data, place))
         return lambda data: [resolver(data) for resolver in items]
+
+
+def _summed_object(members: Sequence[tuple[str, Resolver]], place: Place) -> Resolver:
+    keys = [key for key, _ in members]
+    resolvers = [resolver for _, resolver in members]
+
+    def resolve(data: Any) -> dict[str, Any]:
+        values = zip(keys, _summed(resolvers, data, place), strict=True)
+        return {k: value for k, value in values if place.sparse or value is not UNDEFINED}
+
+    return resolve
+
+
+def _summed(resolvers: Iterable[Resolver], data: Any, place: Place) -> Iterator[Any]:
+    """What each resolver gives; raises ResolveError if that is too much together."""
+    left = LARGEST_VALUE
+    for resolver in resolvers:
+        value = resolver(data)
+        left -= weight(value, left)
+        if left < 0:
+            raise too_large(place.path)
+        yield value

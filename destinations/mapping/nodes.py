@@ -49,7 +49,13 @@ class Constant:
 
 
 class ValueCompiler(Protocol):
-    """What a directive asks the compiler for."""
+    """What a directive asks the compiler for.
+
+    ``transforms`` tells that the mapping has a ``@transform``, so that a value may be larger than
+    the event: what is in it twice is one object, but is written twice.
+    """
+
+    transforms: bool
 
     def value(self, node: object, place: Place) -> Resolver:
         """Compile any mapping value: a directive, an object, an array or a plain value."""

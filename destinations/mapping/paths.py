@@ -17,6 +17,7 @@ __all__ = ["compile_path", "split_path", "strip_root"]
 
 _CUT: Final = re.compile(r"\[(?=[\"'\d])|\.|(?<=[\"'\d])\]+", re.ASCII)
 _QUOTES: Final = str.maketrans("", "", "\"'")
+_LONGEST_CACHED: Final = 256
 
 
 def strip_root(path: str) -> str:
@@ -29,11 +30,15 @@ def split_path(path: str) -> tuple[str, ...]:
     return tuple(part.translate(_QUOTES) for part in _CUT.split(path) if part)
 
 
-@lru_cache(maxsize=4096)
 def compile_path(path: str) -> Getter:
     """A function that finds ``path`` in a value: UNDEFINED where nothing is found.
 
     A falsy value on the way is what is found. Kept in a cache, because templates and directives
-    may compute their paths from the event.
+    may compute their paths from the event; long ones are not, because events would fill it.
     """
+    return _cached(path) if len(path) <= _LONGEST_CACHED else getter(split_path(path))
+
+
+@lru_cache(maxsize=4096)
+def _cached(path: str) -> Getter:
     return getter(split_path(path))

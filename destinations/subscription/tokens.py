@@ -57,6 +57,7 @@ _NAME_STARTS: Final = _LETTERS | frozenset("_\\")
 _ENDS: Final = _SPACE | frozenset(",])") | {""}
 _AFTER_NAME: Final = _ENDS | frozenset(".(=!")
 _LONGEST_TOKEN: Final = 100_000
+_LONGEST_TEXT: Final = 200_000  # the reference has no bound for the whole of it
 _SINGLE: Final = {
     ".": Kind.DOT, "[": Kind.BRACKET, "]": Kind.BRACKET, ",": Kind.COMMA,
     "(": Kind.LEFT_PAREN, ")": Kind.RIGHT_PAREN, "=": Kind.OPERATOR,
@@ -70,6 +71,9 @@ _WORDS: Final = {
 
 def lex(text: str) -> list[Token]:
     """The tokens of ``text``, closed by one of kind END; raises LexError."""
+    if len(text) > _LONGEST_TEXT:
+        message = f"a subscription should have at most {_LONGEST_TEXT:,} characters"
+        raise LexError(message, _LONGEST_TEXT)
     lexer = _Lexer(text)
     tokens = []
     while (token := lexer.token()).kind is not Kind.END:

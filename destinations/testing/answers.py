@@ -71,6 +71,8 @@ def partial_answer(request: RequestDefinition, count: int) -> HttpResponse | Non
         value = success_value(request)
         data = {name: value if name != names[-1] else None for name in names}
         return _json(200, {"errors": [graphql_error(path=[names[-1]])], "data": data})
+    if not isinstance(request.call, RestDefinition):
+        return None
     return _failed_items(request, request.call, count)
 
 

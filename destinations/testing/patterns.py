@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from destinations.patterns import compile_pattern
+
 __all__ = ["text_with"]
 
 _CLASSES: Final = {"d": "1", "w": "a", "s": " ", "S": "a", "D": "a", "W": "-"}
@@ -19,9 +21,10 @@ def text_with(pattern: str) -> str | None:
     """
     try:
         text = _Reader(pattern).alternatives()
+        is_found = compile_pattern(pattern)
     except (IndexError, ValueError):
         return None
-    return text if re.search(pattern, text) else None
+    return text if is_found(text) else None
 
 
 class _Reader:

@@ -8,7 +8,8 @@ from typing import Any
 
 import jsonschema_rs
 
-from destinations.errors import DefinitionError
+from destinations.errors import DefinitionError, Fault
+from destinations.javascript.json_form import JsonForm, as_json_form
 from destinations.validation.changes import find_changes
 from destinations.validation.empties import compile_root_cleaner
 from destinations.validation.results import Checked, FieldError
@@ -29,7 +30,10 @@ class CompiledSchema:
 
     def is_valid(self, value: Any) -> bool:
         """Whether a value fits as it is: nothing is taken out and nothing is coerced."""
-        return self._validator.is_valid(value)
+        try:
+            return self._validator.is_valid(value)
+        except ValueError:  # no JSON: half a surrogate pair, or nesting without end
+            return False
 
     def check(self, payload: Any, *, changes: bool = False) -> Checked:
         """Make ``payload`` fit and say what does not.
@@ -40,8 +44,12 @@ class CompiledSchema:
         ``changes`` the result lists what was changed.
         """
         errors: Errors = []
-        cleaned = self._clean(payload) if isinstance(payload, dict) else payload
+        is_json_form = type(payload) is JsonForm
+        whole = payload.whole if is_json_form else payload
+        cleaned = self._clean(whole) if isinstance(whole, dict) else whole
         result = self._rule(cleaned, errors)
+        if is_json_form:
+            result = as_json_form(result)
         if not errors and not changes:
             return Checked(result)
         return Checked(
@@ -60,9 +68,9 @@ def compile_schema(schema: Mapping[str, Any]) -> CompiledSchema:
     faults = schema_faults(schema)
     if faults:
         raise DefinitionError(faults)
-    return CompiledSchema(
-        schema,
-        library_validator(schema),
-        compile_root_cleaner(schema),
-        compile_rule(schema, schema),
-    )
+    try:
+        rule = compile_rule(schema, schema)
+    except (jsonschema_rs.ReferencingError, jsonschema_rs.ValidationError, ValueError) as error:
+        message = f"has a reference that leads nowhere: {str(error).splitlines()[0]}"
+        raise DefinitionError([Fault(message)]) from None
+    return CompiledSchema(schema, library_validator(schema), compile_root_cleaner(schema), rule)

@@ -15,6 +15,7 @@ from typing import Any, Final
 from destinations.javascript.dates import MAX_DATE, parse_date
 from destinations.javascript.numbers import number_to_string, to_number
 from destinations.javascript.text import WHITE_SPACE
+from destinations.patterns import is_pattern
 from destinations.validation import grammars
 
 __all__ = ["FORMATS", "Format"]
@@ -43,7 +44,7 @@ _TIME: Final = re.compile(r"(\d\d):(\d\d):(\d\d)(?:\.\d+)?(?:z|[+-]\d\d(?::?\d\d
 _DATE_FROM_TIME: Final = re.compile(f"[tT]|{_SPACE}")
 _DIGITS_ONLY_DATE: Final = re.compile(
     rf"\d{{4}}[-/]?(?:\d\d?)?[-/]?\d{{0,2}}(?:[Tt]|{_SPACE})*"
-    r"(?:\d\d?)?:?(?:\d\d?)?:?(?:\d\d?)?[.:]?\d*",
+    r"(?:\d\d?)?:?(?:\d\d?)?:?(?:\d\d?)?[.:]?\d*+",
     re.ASCII,
 )
 _SPACES: Final = re.compile(_SPACE)
@@ -123,14 +124,6 @@ def _is_base64(text: str) -> bool:
     return any(map(_is_base64_line, _LINE_END.split(text)))
 
 
-def _is_regex(text: str) -> bool:
-    try:
-        re.compile(text)
-    except re.error:
-        return False
-    return True
-
-
 def _always(value: object) -> bool:  # noqa: ARG001 - the signature of every format
     return True
 
@@ -163,7 +156,7 @@ FORMATS: Final[Mapping[str, Format]] = {
         _matches(grammars.FRAGMENT_POINTER), "a JSON pointer in a URI"
     ),
     "relative-json-pointer": Format(_matches(grammars.RELATIVE_POINTER), "a relative JSON pointer"),
-    "regex": Format(_is_regex, "a regular expression"),
+    "regex": Format(is_pattern, "a regular expression"),
     "byte": Format(_is_base64, "base64"),
     "text": Format(_always, "text"),
     "password": Format(_always, "text"),

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from destinations.javascript.json_text import stringify
 from destinations.javascript.numbers import number_to_string, plain_number, to_number
-from destinations.javascript.values import article, type_name
+from destinations.javascript.values import NativeFunction, article, type_name
 
 __all__ = ["TYPES", "WRONG", "Converter", "converter", "describe", "is_number"]
 
@@ -32,7 +32,7 @@ _LONGEST_TEXT: Final = 60
 
 def describe(value: Any) -> str:
     """``value`` for an error message: scalars as JSON, cut when long, containers by their type."""
-    if isinstance(value, dict | list):
+    if isinstance(value, dict | list | NativeFunction):
         return article(type_name(value))
     text = str(stringify(value))
     return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 3]}..."

@@ -7,11 +7,11 @@ message.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from destinations.javascript.equality import equal, member_of
+from destinations.patterns import compile_pattern
 from destinations.validation.formats import FORMATS
 from destinations.validation.kinds import converter, describe, is_number
 
@@ -81,14 +81,17 @@ def _format(name: str) -> Rule:
 
 
 def _pattern(pattern: str) -> Rule:
-    search = re.compile(pattern).search
-    return _on(_is_text, lambda text: search(text) is not None, f"must match {pattern}")
+    return _on(_is_text, compile_pattern(pattern), f"must match {pattern}")
 
 
 def _multiple_of(step: float) -> Rule:
-    return _on(
-        is_number, lambda value: (value / step).is_integer(), f"must be a multiple of {step}"
-    )
+    def is_multiple(value: float) -> bool:
+        try:
+            return (value / step).is_integer()
+        except OverflowError:  # no double is as large, and all of such a size are even
+            return value % step == 0
+
+    return _on(is_number, is_multiple, f"must be a multiple of {step}")
 
 
 def _unique(wanted: bool) -> Rule:  # noqa: FBT001 - called with the value of the keyword

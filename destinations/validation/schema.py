@@ -6,12 +6,13 @@ import math
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import jsonschema_rs
 
 from destinations.errors import Fault
 from destinations.javascript.pointers import pointer
+from destinations.patterns import compile_pattern
 from destinations.validation.formats import FORMATS
 from destinations.validation.kinds import WRONG, describe
 from destinations.validation.nesting import (
@@ -46,6 +47,7 @@ _LEFT_TO_LIBRARY: Final = _names(
     "$ref $dynamicRef $dynamicAnchor patternProperties propertyNames dependentRequired"
     " dependentSchemas contains minContains maxContains unevaluatedItems unevaluatedProperties"
 )
+_REFERENCE: Final = re.compile(r"#$|#/(\$defs|definitions)/")
 _KNOWN: Final = _ANNOTATIONS | _NESTING | _LEFT_TO_LIBRARY | VALUE_RULES.keys()
 
 
@@ -59,13 +61,36 @@ def schema_faults(schema: object, path: str = "") -> list[Fault]:
 
     Keywords that start with ``x-`` are left alone.
     """
-    faults = [
-        Fault(error.message, "".join(pointer("", part) for part in error.instance_path))
-        for error in _meta_validator().iter_errors(schema)
-    ]
+    try:
+        faults = [
+            Fault(error.message, "".join(pointer("", part) for part in error.instance_path))
+            for error in _meta_validator().iter_errors(schema)
+        ]
+    except UnicodeEncodeError:
+        return [Fault("should not hold one half of a surrogate pair", path)]
+    except ValueError:  # the library reads 255 levels
+        return [Fault("should not be nested so deeply", path)]
     if not faults:
         _check_names(schema, path, faults)
+    if not faults and isinstance(schema, dict):
+        faults += _library_faults(schema, path)
     return faults
+
+
+def _library_faults(schema: Mapping[str, Any], path: str) -> list[Fault]:
+    """What only shows when the library compiles the schema: references and identifiers."""
+    try:
+        library_validator(schema)
+    except jsonschema_rs.ValidationError as error:
+        place = "".join(pointer("", part) for part in error.instance_path)
+        return [Fault(error.message, path + place)]
+    except (ValueError, jsonschema_rs.ReferencingError) as error:
+        return [Fault(str(error).splitlines()[0], path)]
+    return []
+
+
+def _retrieve(uri: str) -> NoReturn:
+    raise ValueError(f"there is no {uri} in this schema; references should begin with #/$defs/")
 
 
 def _check_names(schema: Any, path: str, faults: list[Fault]) -> None:
@@ -89,6 +114,8 @@ def _check_keyword(name: str, value: Any, path: str, faults: list[Fault]) -> Non
         _check_names(value, path, faults)
     elif name == "format" and value not in FORMATS:
         faults.append(Fault(f"should be one of {', '.join(FORMATS)} but is {value}", path))
+    elif name == "$ref" and not _REFERENCE.match(value):
+        faults.append(Fault(f"should begin with #/$defs/ but is {value}", path))
     elif name == "pattern":
         _check_pattern(value, path, faults)
     elif name not in _KNOWN and not name.startswith("x-"):
@@ -97,9 +124,9 @@ def _check_keyword(name: str, value: Any, path: str, faults: list[Fault]) -> Non
 
 def _check_pattern(pattern: str, path: str, faults: list[Fault]) -> None:
     try:
-        re.compile(pattern)
-    except re.error as error:
-        faults.append(Fault(f"should be a regular expression: {error}", path))
+        compile_pattern(pattern)
+    except ValueError as error:
+        faults.append(Fault(str(error), path))
 
 
 _LISTS_OF_SCHEMAS: Final = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
@@ -210,7 +237,10 @@ def library_validator(schema: Mapping[str, Any]) -> jsonschema_rs.Validator:
     """The validator of jsonschema-rs for a schema, with the formats of this package."""
     formats = {name: known.holds for name, known in FORMATS.items() if not known.of_numbers}
     return jsonschema_rs.validator_for(
-        {"$schema": _DIALECT, **schema}, formats=formats, validate_formats=True
+        {"$schema": _DIALECT, **schema},
+        formats=formats,
+        validate_formats=True,
+        retriever=_retrieve,  # a definition must not make anybody's machine fetch things
     )
 
 
@@ -220,11 +250,16 @@ def _library_rule(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Rule:
     validator = library_validator({**definitions, **schema})
 
     def rule(value: Any, errors: Errors) -> Any:
-        if not validator.is_valid(value):
-            errors.extend(
-                ("".join(pointer("", part) for part in error.instance_path), error.message)
-                for error in validator.iter_errors(value)
-            )
+        try:
+            if not validator.is_valid(value):
+                errors.extend(
+                    ("".join(pointer("", part) for part in error.instance_path), error.message)
+                    for error in validator.iter_errors(value)
+                )
+        except UnicodeEncodeError:
+            errors.append(("", "must not hold one half of a surrogate pair"))
+        except ValueError:  # the library reads 255 levels
+            errors.append(("", "must not be nested so deeply"))
         return value
 
     return rule

@@ -7,6 +7,7 @@ from typing import Any, Final
 from destinations.javascript.json_text import parse, stringify
 from destinations.javascript.values import UNDEFINED, is_truthy
 from destinations.mapping.checks import ArgumentCheck, Checker, Required, fields, one_of
+from destinations.mapping.limits import LARGEST_VALUE, check_size, too_large
 from destinations.mapping.nodes import Place, Resolver, ValueCompiler
 
 __all__ = ["CHECK_JSON", "compile_json"]
@@ -29,10 +30,23 @@ def compile_json(compiler: ValueCompiler, argument: object, place: Place) -> Res
             return compiler.failing(place, f'should have the field "{name}" with a value')
     inner = compiler.value(argument["value"], place.child("value"))
     if argument["mode"] == "encode":
-        return lambda data: stringify(inner(data))
+        return _encoder(inner, place.path, may_be_large=compiler.transforms)
     if argument["mode"] == "decode":
         return lambda data: _decode(inner(data))
     return lambda data: (inner(data), UNDEFINED)[1]  # what fails in it fails all the same
+
+
+def _encoder(inner: Resolver, path: str, *, may_be_large: bool) -> Resolver:
+    def encode(data: Any) -> Any:
+        value = inner(data)
+        if may_be_large:
+            check_size(value, path)
+        text = stringify(value)
+        if isinstance(text, str) and len(text) > LARGEST_VALUE:
+            raise too_large(path)
+        return text
+
+    return encode
 
 
 def _decode(value: Any) -> Any:

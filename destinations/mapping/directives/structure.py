@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from destinations.errors import ResolveError
@@ -17,6 +18,7 @@ from destinations.mapping.checks import (
     fields,
     one_of,
 )
+from destinations.mapping.limits import LARGEST_VALUE, check_size, count_values, too_large
 from destinations.mapping.nodes import Place, Resolver, ValueCompiler
 from destinations.mapping.paths import compile_path, strip_root
 
@@ -82,10 +84,13 @@ def compile_array_path(compiler: ValueCompiler, argument: object, place: Place) 
     if directive_keys(shape):
         compiler.leaves_undefined()
     each = compiler.value(shape, place.child(1))
+    most_items = LARGEST_VALUE // count_values(shape)
 
     def resolve(data: Any) -> Any:
         found = items(data)
         if isinstance(found, list):
+            if len(found) > most_items:
+                raise too_large(place.path)
             return [each(item) for item in found]
         return [each(found)] if isinstance(found, dict) else found
 
@@ -100,7 +105,9 @@ def compile_flatten(compiler: ValueCompiler, argument: object, place: Place) -> 
     if not isinstance(argument, dict) or not is_truthy(argument.get("separator")):
         return compiler.failing(place, 'should have the field "separator" with a text')
     separator = compiler.value(argument["separator"], place.child("separator"))
-    value = compiler.value(argument.get("value", UNDEFINED), place.child("value"))
+    # Undefined members count here, too: they hide earlier ones of the same joined name.
+    at_value = place.child("value", sparse=True)
+    value = compiler.value(argument.get("value", UNDEFINED), at_value)
     keep_arrays = is_truthy(argument.get("omitArrays"))
     sparse = place.sparse
 
@@ -110,7 +117,7 @@ def compile_flatten(compiler: ValueCompiler, argument: object, place: Place) -> 
             at = place.child("separator").path
             raise ResolveError(at, f"should be a string but is {type_name(between)}")
         flat: dict[str, Any] = {}
-        _flatten(value(data), "", between, flat, keep_arrays=keep_arrays)
+        _Flattener(between, flat, place.path, keep_arrays=keep_arrays).add(value(data), "")
         if not sparse:
             return {key: item for key, item in flat.items() if item is not UNDEFINED}
         return flat
@@ -118,19 +125,33 @@ def compile_flatten(compiler: ValueCompiler, argument: object, place: Place) -> 
     return resolve
 
 
-def _flatten(
-    value: Any, prefix: str, separator: str, into: dict[str, Any], *, keep_arrays: bool
-) -> None:
-    if isinstance(value, dict):
-        members = list(entries(value))
-    elif isinstance(value, list) and not keep_arrays:
-        members = [(str(at), item) for at, item in enumerate(value)]
-    else:
-        into[prefix] = value
-        return
-    for key, item in members:
-        name = f"{prefix}{separator}{key}" if prefix else key
-        _flatten(item, name, separator, into, keep_arrays=keep_arrays)
+class _Flattener:
+    """Puts what a value holds into one object, as long as its keys do not get too long together."""
+
+    def __init__(
+        self, separator: str, into: dict[str, Any], path: str, *, keep_arrays: bool
+    ) -> None:
+        self._separator = separator
+        self._into = into
+        self._path = path
+        self._keep_arrays = keep_arrays
+        self._left = LARGEST_VALUE
+
+    def add(self, value: Any, prefix: str) -> None:
+        """Put in what ``value`` holds, under keys that begin with ``prefix``."""
+        if isinstance(value, dict):
+            members: Iterable[tuple[str, Any]] = entries(value)
+        elif isinstance(value, list) and not self._keep_arrays:
+            members = ((str(at), item) for at, item in enumerate(value))
+        else:
+            self._into[prefix] = value
+            return
+        for key, item in members:
+            name = f"{prefix}{self._separator}{key}" if prefix else key
+            self._left -= len(name)
+            if self._left < 0:
+                raise too_large(self._path)
+            self.add(item, name)
 
 
 def compile_merge(compiler: ValueCompiler, argument: object, place: Place) -> Resolver:
@@ -149,7 +170,13 @@ def compile_merge(compiler: ValueCompiler, argument: object, place: Place) -> Re
 
     def resolve(data: Any) -> dict[str, Any]:
         is_left = direction(data) == "left"
-        parts = [_members(resolver(data)) for resolver in objects]
+        parts: list[dict[str, Any]] = []
+        members = 0
+        for resolver in objects:
+            parts.append(_members(resolver(data)))
+            members += len(parts[-1])
+            if members > LARGEST_VALUE:
+                raise too_large(place.path)
         merged: dict[str, Any] = {}
         for part in reversed(parts) if is_left else parts:
             merged.update(part)
@@ -178,12 +205,17 @@ def compile_transform(compiler: ValueCompiler, argument: object, place: Place) -
     for name in ("mapping", "apply"):
         if not is_truthy(argument.get(name)):
             return compiler.failing(place, f'should have the field "{name}" with an object')
+    compiler.transforms = True
     apply = compiler.transformed(argument["apply"], place.child("apply"))
     mapping = compiler.value(argument["mapping"], place.child("mapping", sparse=place.sparse))
 
     def resolve(data: Any) -> Any:
+        if data is UNDEFINED:
+            data = {}  # as in the reference, where an outer @transform gave nothing
         if not isinstance(data, dict):
             raise ResolveError(place.path, f"needs an object to work on, got {type_name(data)}")
-        return mapping(apply(data))
+        applied = apply(data)
+        check_size(applied, place.path)  # what is taken twice from it counts twice from here on
+        return mapping(applied)
 
     return resolve

@@ -19,6 +19,7 @@ from destinations.mapping.checks import (
     fields,
     text_of_length,
 )
+from destinations.mapping.limits import LARGEST_VALUE, too_large
 from destinations.mapping.nodes import Constant, Place, Resolver, ValueCompiler
 from destinations.mapping.paths import compile_path, split_path, strip_root
 from destinations.mapping.templates import compile_template
@@ -83,11 +84,11 @@ def compile_template_directive(compiler: ValueCompiler, argument: object, place:
     """The template with its placeholders filled in."""
     inner = compiler.value(argument, place)
     if isinstance(inner, Constant) and isinstance(inner.value, str):
-        template = compile_template(inner.value)
+        template = compile_template(inner.value, place.path)
         return Constant(template) if isinstance(template, str) else template
 
     def render(data: Any) -> str:
-        template = compile_template(_text(inner(data), place))
+        template = compile_template(_text(inner(data), place), place.path)
         return template if isinstance(template, str) else template(data)
 
     return render
@@ -148,14 +149,18 @@ def compile_replace(compiler: ValueCompiler, argument: object, place: Place) -> 
             return ""
         if too_long is not None:
             return too_long(data)
-        for pattern, replacement in pairs:
-            text = replace_text(
-                text,
-                pattern,
-                replacement,
-                everywhere=everywhere is not False,
-                ignore_case=ignore_case is True,
-            )
+        try:
+            for pattern, replacement in pairs:
+                text = replace_text(
+                    text,
+                    pattern,
+                    replacement,
+                    everywhere=everywhere is not False,
+                    ignore_case=ignore_case is True,
+                    longest=LARGEST_VALUE,
+                )
+        except OverflowError:
+            raise too_large(place.path) from None
         return text
 
     return apply

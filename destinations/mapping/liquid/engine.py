@@ -120,6 +120,8 @@ class _Environment(liquid.Environment):
     output_stream_limit = LARGEST_TEXT
     logical_not_operator = True
     template_class = _Template
+    # A block of nothing but white space is that white space, as in liquidjs.
+    suppress_blank_control_flow_blocks = False
 
     def setup_tags_and_filters(self, *, extra: bool = False) -> None:
         """Register what templates may use."""
@@ -191,4 +193,5 @@ def compile_liquid_template(source: str) -> Callable[[Any], str]:
 
 def _message(error: Exception) -> str:
     """What went wrong, in one line: the library would draw the template, too."""
-    return str(error.message if isinstance(error, LibraryError) else error)
+    text = str(error.message if isinstance(error, LibraryError) else error)
+    return text or type(error).__name__

@@ -14,7 +14,15 @@ from destinations.javascript.numbers import plain_number
 from destinations.javascript.printing import to_string
 from destinations.javascript.text import code_units, length
 from destinations.javascript.values import UNDEFINED
-from destinations.mapping.liquid.values import as_list, as_number, as_text, check_size, is_nil
+from destinations.mapping.limits import weight
+from destinations.mapping.liquid.values import (
+    LARGEST_TEXT,
+    as_list,
+    as_number,
+    as_text,
+    check_size,
+    is_nil,
+)
 from destinations.mapping.paths import split_path
 
 __all__ = ["LIST_FILTERS"]
@@ -67,6 +75,12 @@ def _where(value: Any, path: Any = UNDEFINED, expected: Any = UNDEFINED) -> list
     if expected is UNDEFINED:
         return [item for item, part in found if not is_nil(part) and part is not False]
     return [item for item, part in found if equal(part, expected)]
+
+
+def _bounded(items: list[Any]) -> list[Any]:
+    """``items``, which may hold themselves as they were before: so they could double and double."""
+    check_size(weight(items, LARGEST_TEXT))
+    return items
 
 
 def _sample(value: Any, count: Any = UNDEFINED) -> Any:
@@ -122,8 +136,8 @@ LIST_FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "sum": _sum,
     "where": _where,
     "compact": lambda value: [item for item in as_list(value) if not is_nil(item)],
-    "push": lambda value, item=UNDEFINED: [*as_list(value), item],
-    "unshift": lambda value, item=UNDEFINED: [item, *as_list(value)],
+    "push": lambda value, item=UNDEFINED: _bounded([*as_list(value), item]),
+    "unshift": lambda value, item=UNDEFINED: _bounded([item, *as_list(value)]),
     "pop": lambda value: as_list(value)[:-1],
     "shift": lambda value: as_list(value)[1:],
     "sample": _sample,

@@ -56,6 +56,8 @@ def plain(value: Any) -> Any:
         return UNDEFINED
     if isinstance(value, Empty | Blank):
         return ""
+    if isinstance(value, range):  # it may have more items than len() can say
+        check_size(max(value.stop - value.start, 0))
     return list(value) if isinstance(value, range | tuple) else value
 
 

@@ -100,3 +100,24 @@ def test_samples_run_as_one_visit(load: Load, plugin: Any):
     assert (second.payload, second.outcome) == (None, Outcome.UNMAPPED)
     assert second.reason == "The event names no thing."
     assert not samples["track"].code.endswith("\n")
+
+
+def test_values_of_one_sample_are_not_shared(load: Load):
+    """What one path puts into an object is neither in another one nor in the next sample."""
+
+    def change(documents: Any) -> None:
+        paths = {"x": "$.properties.a", "y": "$.properties.a.deep", "z": "$.properties.b"}
+        for key, path in paths.items():
+            documents["count"]["fields"]["properties"][key] = {
+                "title": "X",
+                "description": "X.",
+                "type": "object",
+                "default": {"@path": path},
+            }
+
+    actions = [load(change).actions["count"]]
+    first = make_sample("track", actions)
+    assert first == make_sample("track", actions)
+    (call,) = read_calls(first)
+    assert call.arguments[1]["a"] == {"deep": {}}
+    assert call.arguments[1]["b"] == {}

@@ -25,7 +25,7 @@ from destinations.testing.patterns import text_with
         ("^https?://[^/]+$", "http://a"),
         ("(x{0,3})y", "y"),
         (r"[\d]x", "1x"),
-        ("a{b", "a{b"),
+        (r"a\{b", "a{b"),
     ],
 )
 def test_a_text_in_which_a_pattern_is_found(pattern: str, text: str) -> None:

@@ -122,6 +122,19 @@ def test_transforms_resolve_on_a_new_event():
     assert compile_value(value).resolve(DATA) == {"z": "S", "all": {"x": "S"}}
 
 
+def test_undefined_members_hide_earlier_ones_when_flattened():
+    """A joined name that comes twice has the later value, which may be none."""
+    value = {"": {"a": 1, "b": 2}, "a": {"@path": "missing"}}
+    assert compile_value({"@flatten": {"separator": "_", "value": value}}).resolve({}) == {"b": 2}
+
+
+def test_transforms_of_nothing_start_from_an_empty_event():
+    """Where an outer transform gave nothing, an inner one works on an object without members."""
+    inner = {"@transform": {"apply": {"b": {"@template": "x{{c}}"}}, "mapping": {"@path": "b"}}}
+    outer = {"@transform": {"apply": {"@path": "missing"}, "mapping": inner}}
+    assert compile_value(outer).resolve({}) == "x"
+
+
 def test_transforms_need_an_object():
     """Within items of arrays, a transform of anything but an object fails."""
     transform = {"@transform": {"apply": {"a": 1}, "mapping": {"b": {"@path": "a"}}}}

@@ -101,6 +101,19 @@ def test_filters_look_before_they_write(template: str):
         compile_liquid_template(template)({"a": "x" * 5000})
 
 
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ("{% capture x %} {% endcapture %}[{{ x }}]", "[ ]"),
+        ("[{% if true %} \n{% else %}{% endif %}]", "[ \n]"),
+        ("[{%- if true -%} \n{%- endif -%}]", "[]"),
+    ],
+)
+def test_white_space_in_blocks_is_kept(template: str, text: str):
+    """A block of nothing but white space gives it, unless the tag says otherwise."""
+    assert compile_liquid_template(template)({}) == text
+
+
 def test_rendering_has_a_deadline(monkeypatch: pytest.MonkeyPatch):
     """A template that takes longer than half a second fails."""
     clock = iter([0.0, 0.4, 0.6])
