@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from destinations.errors import DefinitionError, Fault
 from destinations.event import Event, integrations_allow, missing_fields
 from destinations.mapping import compile_value
 from destinations.outcome import Outcome, Result
+from destinations.patterns import compile_pattern
 from destinations.request import CompiledRequest, compile_request
 from destinations.settings import Settings
 
@@ -134,7 +134,7 @@ class Destination:
             name
             for key, spec in properties.items()
             for name, pattern in spec.get("x-environments", {}).items()
-            if re.search(pattern, "".join(self.settings.get(key, "")))
+            if compile_pattern(pattern)("".join(self.settings.get(key, "")))
         ]
 
     def _action(self, definition: ActionDefinition, code: Code) -> Action:

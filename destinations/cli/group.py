@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "diff": "Say what a new version of a definition means for its users.",
     "docs": "Build, check and preview the documentation page of a destination.",
     "explain": "Show every step of one event, and the request that would be sent.",
+    "import": "Make a definition of a file of Segment's.",
     "init": "Make the folder of a new destination.",
     "list": "List the destinations that are installed.",
     "record": "Record a case: events, the requests they cause, and what becomes of them.",

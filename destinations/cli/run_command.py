@@ -24,6 +24,7 @@ from destinations.cli.opening import (
 )
 from destinations.cli.run_tables import as_json_object, exit_code, print_kept, print_report
 from destinations.cli.tables import print_table
+from destinations.definition import DestinationDefinition
 from destinations.errors import UsageError
 from destinations.outcome import Outcome
 from destinations.plugins import Plugin, RunningSandbox
@@ -105,9 +106,18 @@ def command(**given: Any) -> int:
     return exit_code(report)
 
 
+def _open_written(name: str) -> tuple[DestinationDefinition, Plugin | None]:
+    """DESTINATION, unless its definition leaves requests open: no event could be delivered."""
+    definition, plugin = open_definition(name)
+    if definition.pending_requests:
+        pending = ", ".join(definition.pending_requests)
+        raise UsageError(f"{definition.name} cannot run: these requests are not written: {pending}")
+    return definition, plugin
+
+
 def _run(options: _Options) -> Report:
     """Opens everything, runs, and prints the account."""
-    definition, plugin = open_definition(options.destination)
+    definition, plugin = _open_written(options.destination)
     with ExitStack() as stack:
         source = stack.enter_context(_open_events(options.events))
         sandbox = None

@@ -14,6 +14,7 @@ from destinations.definition.model import (
     ErrorRule,
     FailedItems,
     GraphQLDefinition,
+    PendingDefinition,
     Perform,
     Preset,
     Refusal,
@@ -99,8 +100,10 @@ def _transport(data: Mapping[str, Any]) -> TransportDefinition:
 
 
 def _request(name: str, data: Mapping[str, Any]) -> RequestDefinition:
-    call: GraphQLDefinition | RestDefinition
-    if "graphql" in data:
+    call: GraphQLDefinition | RestDefinition | PendingDefinition
+    if "pending" in data:
+        call = PendingDefinition(data["pending"])
+    elif "graphql" in data:
         graphql = data["graphql"]
         call = GraphQLDefinition(graphql["document"], graphql.get("variables", {}))
     else:

@@ -31,7 +31,8 @@ def check_destination(document: Document, actions: Mapping[str, Document]) -> It
                 variables=request["graphql"].get("variables", {}),
             ):
                 yield document.fault(place + "/document", message)
-        if "url" not in request.get("rest", {}) and "url" not in data["transport"]:
+        is_written = "pending" not in request
+        if is_written and "url" not in {**data["transport"], **request.get("rest", {})}:
             yield document.fault(pointer("requests", name), "has no url, and transport has none")
         yield from _schema(document, pointer("requests", name, "expect"), request.get("expect"))
         for index, refusal in enumerate(request.get("refusals", ())):

@@ -7,12 +7,13 @@ second would silently win.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
@@ -21,6 +22,13 @@ from destinations.errors import DefinitionError, Fault
 __all__ = ["Document", "pointer", "read_document"]
 
 _MAX_DEPTH = 64
+_MAX_NESTING = 2 * _MAX_DEPTH  # from here on not even read; up to here a fault has its path
+_MAX_CHARACTERS = 1_000_000
+_LARGEST_NUMBER = 10**308
+
+# libyaml, which nearly every build of PyYAML has, reads several times faster. What it refuses is
+# read by the pure loader, which says better what is wrong and takes escaped surrogate pairs.
+_LOADERS: Final[tuple[Any, ...]] = (getattr(yaml, "CSafeLoader", yaml.SafeLoader), yaml.SafeLoader)
 
 # A number of JSON that YAML 1.1 takes for text: it wants a dot, and a sign in the exponent.
 _JSON_FLOAT = re.compile(r"-?\d+(\.\d+)?[eE][+-]?\d+")
@@ -100,14 +108,19 @@ class _Reader:
             return str(node.value)  # JSON has no dates; an unquoted one is meant as text
         try:
             value = self._constructor.construct_object(node)
-        except (yaml.YAMLError, ValueError) as error:
-            self._fault(node, path, f"cannot be read: {getattr(error, 'problem', error)}")
+        except (yaml.YAMLError, ValueError, LookupError) as error:
+            # Of a tag that does not fit its text the library raises whatever it meets.
+            reason = getattr(error, "problem", f"{node.value[:40]!r} does not fit its type")
+            self._fault(node, path, f"cannot be read: {reason}")
             return None
         if isinstance(value, str):
-            if self._is_json and node.style is None and _JSON_FLOAT.fullmatch(value):
+            if self._is_json and not node.style and _JSON_FLOAT.fullmatch(value):
                 value = float(value)
             else:
                 return self._text(node, path, value)
+        if isinstance(value, int) and abs(value) >= _LARGEST_NUMBER:
+            self._fault(node, path, "must be a number below 1e+308")
+            return None
         if isinstance(value, float) and not math.isfinite(value):
             self._fault(node, path, "must be a finite number")
         elif not isinstance(value, str | int | float | bool | None):
@@ -127,6 +140,35 @@ class _Reader:
         self.faults.append(Fault(message, path=path, file=self.name, line=line))
 
 
+def _compose(text: str, name: str) -> yaml.Node | None:
+    *fast, last = _LOADERS
+    for loader in fast:
+        with contextlib.suppress(yaml.YAMLError):
+            _check_growth(text, name, loader)
+            node: yaml.Node | None = yaml.compose(text, loader)
+            return node
+    _check_growth(text, name, last)
+    return yaml.compose(text, last)
+
+
+def _check_growth(text: str, name: str, loader: Any) -> None:
+    """Raises for what cannot be read in bounded time: aliases, and nesting without end."""
+    depth = 0
+    for event in yaml.parse(text, loader):
+        mark = event.start_mark
+        line = None if mark is None else mark.line + 1
+        if isinstance(event, yaml.AliasEvent):  # they make a small file expand without bound
+            message = "YAML aliases (*name) are not supported; repeat the value"
+            raise DefinitionError([Fault(message, file=name, line=line)])
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _MAX_NESTING:
+            message = f"nested more than {_MAX_DEPTH} levels deep"
+            raise DefinitionError([Fault(message, file=name, line=line)])
+
+
 def _is_json(text: str) -> bool:
     try:
         json.loads(text)
@@ -140,14 +182,14 @@ def read_document(text: str, name: str) -> Document:
 
     Raises `DefinitionError` with every fault that reading alone can find.
     """
+    if len(text) > _MAX_CHARACTERS:
+        message = f"has {len(text):,} characters, more than {_MAX_CHARACTERS:,}"
+        raise DefinitionError([Fault(message, file=name)])
     is_json = _is_json(text)
     if is_json:
         text = text.replace("\t", " ")  # white space in JSON, where texts hold none; not in YAML
     try:
-        # Aliases are refused: they can make a small file expand without bound.
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
-            raise DefinitionError([Fault("YAML aliases (*name) are not supported", file=name)])
-        node = yaml.compose(text, yaml.SafeLoader)
+        node = _compose(text, name)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = None if mark is None else mark.line + 1

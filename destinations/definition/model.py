@@ -16,6 +16,7 @@ __all__ = [
     "ErrorRule",
     "FailedItems",
     "GraphQLDefinition",
+    "PendingDefinition",
     "Perform",
     "Preset",
     "Refusal",
@@ -183,13 +184,20 @@ class RestDefinition:
 
 
 @dataclass(frozen=True, slots=True)
+class PendingDefinition:
+    """A call that is not written yet, and what is missing; it is never sent."""
+
+    missing: str
+
+
+@dataclass(frozen=True, slots=True)
 class RequestDefinition:
     """One named request; ``call`` is its GraphQL or REST part, ``example`` an answer to it."""
 
     name: str
     description: str
     idempotent: bool
-    call: GraphQLDefinition | RestDefinition
+    call: GraphQLDefinition | RestDefinition | PendingDefinition
     batch_size: int = 1
     remember: bool = False
     expect: JsonSchema | None = None
@@ -277,6 +285,12 @@ class DestinationDefinition:
     integrations_key: str
     authentication: Authentication | None
     catalog: Mapping[str, Any]
+
+    @property
+    def pending_requests(self) -> tuple[str, ...]:
+        """The names of the requests that are not written yet, in order."""
+        pending = (r for r in self.requests.values() if isinstance(r.call, PendingDefinition))
+        return tuple(request.name for request in pending)
 
     @property
     def secret_settings(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import jsonschema
 
 from destinations.definition.document import Document, pointer
 from destinations.errors import Fault
+from destinations.patterns import is_pattern
 
 __all__ = ["schema_faults"]
 
@@ -20,9 +21,9 @@ __all__ = ["schema_faults"]
 def _validator(kind: str) -> jsonschema.Draft202012Validator:
     schemas = importlib.resources.files("destinations") / "schemas"
     schema = json.loads((schemas / f"{kind}.schema.json").read_text(encoding="utf-8"))
-    return jsonschema.Draft202012Validator(
-        schema, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER
-    )
+    formats = jsonschema.FormatChecker(jsonschema.Draft202012Validator.FORMAT_CHECKER.checkers)
+    formats.checks("regex")(lambda text: not isinstance(text, str) or is_pattern(text))
+    return jsonschema.Draft202012Validator(schema, format_checker=formats)
 
 
 def schema_faults(document: Document, kind: str) -> Iterator[Fault]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -77,7 +78,8 @@ def make_sample(method: str, actions: Iterable[ActionDefinition]) -> str:
         for key, spec in properties.items():
             for source in filter(None, first_sources(spec.get("default"))):
                 value = EXAMPLE_USER if source == "userId" else _example(key, spec)
-                _put(event, source.split("."), value)
+                # A copy: other paths may lead into it, and the original is shared.
+                _put(event, source.split("."), copy.deepcopy(value))
     root = "traits" if method in {"identify", "group"} else "properties"
     # An action that takes all of them names none.
     values = event.get(root) or ({"plan": "pro"} if root in event else {})

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from destinations.definition import (
     ErrorRule,
     GraphQLDefinition,
+    PendingDefinition,
     RequestDefinition,
     TransportDefinition,
 )
 from destinations.request.answer import Answer, Context, Failure, HttpRequest, HttpResponse
 from destinations.request.graphql import GraphQLRequest
+from destinations.request.pending import PendingRequest
 from destinations.request.rest import RestRequest
 
 __all__ = [
@@ -20,11 +22,12 @@ __all__ = [
     "GraphQLRequest",
     "HttpRequest",
     "HttpResponse",
+    "PendingRequest",
     "RestRequest",
     "compile_request",
 ]
 
-CompiledRequest = GraphQLRequest | RestRequest
+CompiledRequest = GraphQLRequest | RestRequest | PendingRequest
 
 
 def compile_request(
@@ -33,6 +36,8 @@ def compile_request(
     error_rules: Sequence[ErrorRule],
 ) -> CompiledRequest:
     """Compiles one request of a definition that has been checked."""
+    if isinstance(definition.call, PendingDefinition):
+        return PendingRequest(definition, definition.call)
     if isinstance(definition.call, GraphQLDefinition):
         return GraphQLRequest(definition, definition.call, transport, error_rules)
     return RestRequest(definition, definition.call, transport, error_rules)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from destinations.definition import RequestDefinition
+from destinations.errors import ResolveError
 from destinations.javascript import to_string
 from destinations.mapping import compile_value
 from destinations.request.answer import Answer, Failure
@@ -29,7 +30,10 @@ class Expectation:
             return Answer("ok", value)
         for holds, message in self._refusals:
             if holds(value):
-                text = to_string(message.resolve({"answer": value}))
+                try:
+                    text = to_string(message.resolve({"answer": value}))
+                except ResolveError as error:  # it is a refusal all the same
+                    text = f"the partner said no, and its reason cannot be read: {error}"
                 return Failure(
                     text,
                     "invalid",

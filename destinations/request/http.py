@@ -76,8 +76,10 @@ def encode(value: Any) -> bytes:
         return text.encode()
     except UnicodeEncodeError:
         raise ResolveError("", "the body holds one half of a surrogate pair") from None
-    except ValueError as error:
-        raise ResolveError("", f"the body cannot be written as JSON: {error}") from None
+    except RecursionError:
+        raise ResolveError("", "the body is nested too deeply to be written as JSON") from None
+    except ValueError:  # infinite, or more digits than Python prints
+        raise ResolveError("", "the body holds a number that JSON cannot carry") from None
 
 
 def parse_body(response: HttpResponse) -> Any:
@@ -116,7 +118,7 @@ def retry_after(response: HttpResponse, now: datetime | None = None) -> float | 
         return float(value[:9])
     try:
         date = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if date.tzinfo is None:
         date = date.replace(tzinfo=UTC)

@@ -8,12 +8,12 @@ else proves it at a partner is for its definition to say.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from destinations.definition import AnswerRule, ErrorClass, ErrorCondition, ErrorRule
+from destinations.patterns import compile_pattern
 from destinations.request.answer import Answer, Failure
 from destinations.validation import compile_schema
 
@@ -117,8 +117,8 @@ def _compile(condition: ErrorCondition) -> _Test:
     if condition.exception is not None:
         tests.append(lambda signal: signal.exception == condition.exception)
     if condition.message is not None:
-        pattern = re.compile(condition.message)
-        tests.append(lambda signal: pattern.search(signal.message) is not None)
+        is_found = compile_pattern(condition.message)
+        tests.append(lambda signal: is_found(signal.message))
     if condition.body is not None:
         fits = compile_schema(dict(condition.body)).is_valid
         tests.append(lambda signal: fits(signal.body))

@@ -1,0 +1,94 @@
+"""``destinations import``: definitions from the files of others."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from destinations.importer import Imported, import_segment, import_subscriptions
+
+__all__ = ["command"]
+
+
+@click.group("import", epilog="Example: destinations import segment catalog.json")
+def command() -> None:
+    """Make a definition of what others say of a destination."""
+
+
+@command.command(
+    "segment",
+    epilog="Example: destinations import segment catalog.json --destination actions-webhook",
+)
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
+@click.option(
+    "--destination",
+    metavar="SLUG",
+    help="Which destination is meant, where FILE holds several.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="The folder of the definition, which is called like it; by default ./SLUG.",
+)
+@click.option("--force", is_flag=True, help="Write over files that are there.")
+@click.option(
+    "--into",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    metavar="FOLDER",
+    help="Add the subscriptions in FILE to the definition in FOLDER.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def segment(
+    file: Path,
+    destination: str | None,
+    out: Path | None,
+    into: Path | None,
+    *,
+    force: bool,
+    as_json: bool,
+) -> int:
+    """Write a definition from a FILE of Segment's, JSON or .json.gz.
+
+    FILE holds destination metadata of Segment's Public API, definitions of its action library, or
+    subscriptions (with --into). Fields, mappings, presets and settings are taken over; the
+    requests are named and left to be written. Prints what else is left to do.
+    """
+    if into is not None:
+        if destination is not None or out is not None or force:
+            raise click.UsageError("--into stands alone: it adds to a definition that is there")
+        imported = import_subscriptions(file, into)
+    else:
+        imported = import_segment(file, destination=destination, out=out, force=force)
+    if as_json:
+        click.echo(json.dumps(_as_json(imported), indent=2, ensure_ascii=False))
+    else:
+        _print(imported)
+    return 0
+
+
+def _as_json(imported: Imported) -> dict[str, object]:
+    return {
+        "folder": str(imported.folder),
+        "files": [str(path) for path in imported.files],
+        "notes": [asdict(note) for note in imported.notes],
+        "pending": list(imported.pending),
+    }
+
+
+def _print(imported: Imported) -> None:
+    for path in imported.files:
+        click.echo(path)
+    if not imported.files:
+        click.echo(f"Nothing was added to {imported.folder}.")
+    if imported.notes:
+        click.echo("\nNot taken over as it is:")
+        for note in imported.notes:
+            click.echo(f"  {note.path or '/'}: {note.message}")
+    if imported.pending:
+        names = ", ".join(imported.pending)
+        click.echo(f"\nRequests to write in {imported.folder / 'destination.yaml'}: {names}")
+    click.echo(f"Next: destinations validate {imported.folder}")

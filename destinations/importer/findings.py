@@ -1,0 +1,85 @@
+"""What an import finds: faults, which stop it, and notes on what is left to a person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from destinations.errors import DefinitionError, Fault
+
+__all__ = ["Findings", "json_type"]
+
+_TYPES: Mapping[type, str] = {
+    dict: "an object",
+    list: "a list",
+    str: "text",
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+}
+
+
+def json_type(value: object) -> str:
+    """What ``value`` is in JSON, for messages."""
+    return "null" if value is None else _TYPES.get(type(value), type(value).__name__)
+
+
+class Findings:
+    """Collects all faults and notes of one file, each with its JSON pointer."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.faults: list[Fault] = []
+        self.notes: list[Fault] = []
+
+    def fault(self, path: str, message: str) -> None:
+        """Something that is wrong in the file, and what would be right."""
+        self.faults.append(Fault(message, path=path, file=self.file))
+
+    def note(self, path: str, message: str) -> None:
+        """Something that the import does not take over as it is, and what was done."""
+        self.notes.append(Fault(message, path=path, file=self.file))
+
+    def raise_faults(self) -> None:
+        """Raises `DefinitionError` with every fault, if there are any."""
+        if self.faults:
+            raise DefinitionError(self.faults)
+
+    def text(
+        self, data: Mapping[str, Any], key: str, path: str, *, required: bool = False
+    ) -> str | None:
+        """The text at ``key``; None where there is none, or nothing but white space."""
+        value = data.get(key)
+        if value is None:
+            if required:
+                self.fault(path, f"lacks {key!r}")
+            return None
+        if not isinstance(value, str):
+            self.fault(f"{path}/{key}", f"should be text but is {json_type(value)}")
+            return None
+        if required and not value.strip():
+            self.fault(f"{path}/{key}", "must not be empty")
+        return value if value.strip() else None
+
+    def flag(self, data: Mapping[str, Any], key: str, path: str) -> bool:
+        """The boolean at ``key``; false where there is none."""
+        value = data.get(key)
+        if value is not None and not isinstance(value, bool):
+            self.fault(f"{path}/{key}", f"should be true or false but is {json_type(value)}")
+        return value is True
+
+    def objects(self, value: object, path: str) -> list[tuple[str, dict[str, Any]]]:
+        """The objects of a list, each with its path; none where there is no list."""
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            self.fault(path, f"should be a list but is {json_type(value)}")
+            return []
+        found = []
+        for index, item in enumerate(value):
+            place = f"{path}/{index}"
+            if isinstance(item, dict):
+                found.append((place, item))
+            else:
+                self.fault(place, f"should be an object but is {json_type(item)}")
+        return found

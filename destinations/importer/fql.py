@@ -1,0 +1,60 @@
+"""Subscriptions in proper FQL, where Segment's runtime gives other text the same meaning.
+
+Segment's own presets hold text such as ``type = "track" AND event = "Signed Up"``, which its
+runtime reads although it is no FQL. A definition holds only FQL, so the text is written anew, and
+only if what was read of both is the same.
+"""
+
+from __future__ import annotations
+
+from destinations.subscription import check_fql
+from destinations.subscription.parser import ParseError, parse
+from destinations.subscription.syntax import Condition, Group, Node
+from destinations.subscription.tokens import Kind, LexError, Token, lex
+
+__all__ = ["proper_fql"]
+
+
+def proper_fql(text: str) -> str | None:
+    """``text`` if it is FQL, else FQL that matches the same events; None if none was found."""
+    if not check_fql(text):
+        return text
+    try:
+        tokens = lex(text)
+        meant = _meaning(parse(text, tokens))
+    except (LexError, ParseError):
+        return None
+    for joined in ("", "and"):  # stray words are skipped, and what no word joins is an "and"
+        candidate = _rewritten(text, tokens, joined)
+        if not check_fql(candidate) and _meaning(parse(candidate, lex(candidate))) == meant:
+            return candidate
+    return None
+
+
+def _rewritten(text: str, tokens: list[Token], joined: str) -> str:
+    """AND and OR in small letters, or all of them as ``joined``; bare words as quoted text."""
+    parts = []
+    at = 0
+    for before, token in zip([None, *tokens], tokens, strict=False):
+        if token.kind is Kind.END:
+            break
+        word = token.text
+        if word.lower() in {"and", "or"} and word != word.lower():
+            word = joined or word.lower()
+        elif before is not None and before.kind is Kind.OPERATOR and before.text != "!":
+            is_bare = token.kind is Kind.IDENT and word not in {"true", "false"}
+            word = f'"{word}"' if is_bare else text[token.start : token.end]
+        else:
+            word = text[token.start : token.end]
+        parts += [text[at : token.start], word]
+        at = token.end
+    return "".join([*parts, text[at:]])
+
+
+def _meaning(node: Node) -> object:
+    """What is matched, without the text that said so."""
+    if isinstance(node, Group):
+        return (node.operator, tuple(map(_meaning, node.children)))
+    if isinstance(node, Condition):
+        return (node.path, node.operator, type(node.operand), node.operand)
+    return None

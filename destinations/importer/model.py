@@ -1,0 +1,77 @@
+"""A destination as Segment describes it, in whichever of its shapes; nothing decided yet.
+
+Fields are in the shape of Segment's action library (``{key: {type, label, default, ...}}``, types
+in lower case), which is the one that `destinations.fields` understands. Each part keeps its JSON
+pointer in the file, for messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["SegmentAction", "SegmentDestination", "SegmentOption", "SegmentPreset"]
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentAction:
+    """An action: its fields by key, in the order in which people see them."""
+
+    slug: str
+    fields: Mapping[str, Any]
+    path: str
+    name: str | None = None
+    description: str | None = None
+    default_subscription: str | None = None
+    hidden: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentPreset:
+    """A preset or a customer's subscription.
+
+    ``mapping`` is None where the defaults of the fields are meant. ``aside`` says why it cannot be
+    a subscription here, where the file itself tells.
+    """
+
+    action: str
+    path: str
+    mapping_path: str
+    name: str | None = None
+    subscribe: str | None = None
+    subscribe_path: str = ""
+    mapping: Mapping[str, Any] | None = None
+    aside: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentOption:
+    """A setting; ``type`` is Segment's word for it, in lower case."""
+
+    name: str
+    type: str
+    path: str
+    label: str | None = None
+    description: str | None = None
+    required: bool = False
+    default: Any = None
+    choices: Sequence[Any] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentDestination:
+    """A destination; ``options`` is None where the file does not speak of settings at all."""
+
+    slug: str
+    actions: Sequence[SegmentAction]
+    presets: Sequence[SegmentPreset]
+    path: str
+    name: str | None = None
+    id: str | None = None
+    description: str | None = None
+    website: str | None = None
+    categories: Sequence[str] = ()
+    maintainer: Mapping[str, str] | None = None
+    platforms: Mapping[str, bool] = field(default_factory=dict)
+    options: Sequence[SegmentOption] | None = None

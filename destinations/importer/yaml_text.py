@@ -1,0 +1,89 @@
+"""YAML that reads like what people write: blocks, with short directives and lists on one line."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import yaml
+
+__all__ = ["WIDTH", "comment", "indented", "yaml_text"]
+
+WIDTH: Final = 96
+_SHORT: Final = 60
+_LONG: Final = 76
+_BREAKS: Final = "\r\x85\u2028\u2029"  # line breaks of YAML beside the usual one
+
+
+class _Dumper(yaml.SafeDumper):
+    """Keeps the order of keys; what occurs twice is written twice, not as an alias."""
+
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - the library's signature
+        return True
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002
+        super().increase_indent(flow, indentless=False)
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = None
+    if any(character in text for character in _BREAKS):
+        style = '"'  # written as escapes: as they are, they would be read as line breaks
+    elif "\n" in text:
+        style = "|"
+    elif len(text) > _LONG and " " in text:
+        style = ">"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+def _mapping(dumper: yaml.SafeDumper, data: dict[str, Any]) -> yaml.MappingNode:
+    node = dumper.represent_mapping("tag:yaml.org,2002:map", data.items())
+    # A directive with a plain argument, such as {'@path': $.userId}, is one thing to the eye.
+    is_directive = len(data) == 1 and next(iter(data)).startswith("@")
+    is_numbers = all(type(value) in {int, float} for value in data.values())
+    node.flow_style = is_numbers or (is_directive and _is_short(data.values()))
+    return node
+
+
+def _sequence(dumper: yaml.SafeDumper, data: list[Any]) -> yaml.SequenceNode:
+    node = dumper.represent_sequence("tag:yaml.org,2002:seq", data)
+    node.flow_style = all(_is_short([item]) for item in data)
+    return node
+
+
+def _is_short(values: Iterable[object]) -> bool:
+    return all(
+        not isinstance(value, dict | list) and len(str(value)) <= _SHORT and "\n" not in str(value)
+        for value in values
+    )
+
+
+_Dumper.add_representer(str, _text)
+_Dumper.add_representer(dict, _mapping)
+_Dumper.add_representer(list, _sequence)
+
+
+def yaml_text(data: Mapping[str, Any], *, indent: int = 0) -> str:
+    """The block for ``data``, indented by so many spaces."""
+    text: str = yaml.dump(
+        dict(data),
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=max(WIDTH - indent, 20),
+        indent=2,
+    )
+    return indented(text, indent)
+
+
+def indented(text: str, indent: int) -> str:
+    """``text`` with every line that is not empty moved to the right."""
+    return textwrap.indent(text, " " * indent)
+
+
+def comment(text: str, *, indent: int = 0) -> str:
+    """``text`` as lines of a comment; what cannot be printed would end it, and becomes a space."""
+    printable = "".join(character if character.isprintable() else " " for character in text)
+    lines = textwrap.wrap(printable, WIDTH - indent - 2)
+    return indented("".join(f"# {line}".rstrip() + "\n" for line in lines), indent)
