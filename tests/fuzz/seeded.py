@@ -1,0 +1,21 @@
+"""Runs the fuzz tests with a new seed and prints it, so that a failure can be repeated."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+
+def main() -> int:
+    """The exit code of pytest, which gets the arguments of this script as well."""
+    seed = random.randrange(2**32)
+    print(f"--hypothesis-seed={seed}", flush=True)
+    command = [sys.executable, "-m", "pytest", str(Path(__file__).parent)]
+    command += [f"--hypothesis-seed={seed}", *sys.argv[1:]]
+    return subprocess.run(command, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
