@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import platform
 import sys
 from pathlib import Path
+from typing import Final
 
-from benchmarks import help_time, memory, pipeline, whole_run
+from benchmarks import against_reference, help_time, loading, memory, pipeline, whole_run
 from benchmarks.figures import Figure, print_figures
+
+_BENCHMARKS: Final = (help_time, pipeline, against_reference, loading, whole_run, memory)
 
 
 def main() -> int:
@@ -20,7 +24,7 @@ def main() -> int:
     options = parser.parse_args()
     scale = 10 if options.quick else 1
     figures: list[Figure] = []
-    for benchmark in (help_time, pipeline, whole_run, memory):
+    for benchmark in _BENCHMARKS:
         sys.stderr.write(f"{benchmark.__name__} ...\n")
         figures += benchmark.measure(scale)
     print_figures(figures)
@@ -28,6 +32,7 @@ def main() -> int:
         report = {
             "python": platform.python_version(),
             "machine": platform.machine(),
+            "garbage collector": {"enabled": gc.isenabled(), "thresholds": gc.get_threshold()},
             "figures": [figure.to_json() for figure in figures],
         }
         options.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 from benchmarks.figures import Figure
+from benchmarks.peak import run_measured
 from benchmarks.workload import sandbox, settings_file, track_file
 
 __all__ = ["measure"]
@@ -33,10 +32,5 @@ def measure(scale: int) -> list[Figure]:
 def _peak_megabytes(events: Path, settings: Path) -> float:
     command = [sys.executable, "-P", "-m", "destinations", "run", "kana", "--json"]
     command += ["--events", str(events), "--settings", str(settings)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        raise SystemExit(f"the run ended with {process.returncode}")
-    # Linux counts in KiB, macOS in bytes.
-    return usage.ru_maxrss / (1024 if sys.platform != "darwin" else 1024 * 1024)
+    _, peak = run_measured(command)
+    return peak

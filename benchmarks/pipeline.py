@@ -9,12 +9,10 @@ import time
 from collections.abc import Callable
 
 from benchmarks.figures import Figure
+from benchmarks.subjects import kana_destination
 from benchmarks.workload import example_lines
-from destinations.definition import load_definition
 from destinations.destination import Destination
 from destinations.event import EventError, check_event, read_json
-from destinations.plugins import find_folder, find_plugin
-from destinations.settings import Settings
 
 __all__ = ["measure"]
 
@@ -23,7 +21,7 @@ _ROUNDS = 7
 
 def measure(scale: int) -> list[Figure]:
     """The pipeline's rate beside that of reading the same lines as JSON, which is its limit."""
-    destination = _destination()
+    destination = kana_destination()
     lines = example_lines() * max(1, 20 // scale)
     # The collector is left as it is by default: what is measured is what `run` does.
     gc.collect()
@@ -31,16 +29,6 @@ def measure(scale: int) -> list[Figure]:
     limit = _rate(lines, _read)
     name = "pipeline, line to payload"
     return [Figure(name, rate, "events/s", limit, "reading the JSON alone")]
-
-
-def _destination() -> Destination:
-    plugin = find_plugin("kana")
-    settings = {"apiKey": "prv_test_benchmark", "endpoint": "http://127.0.0.1/"}
-    return Destination(
-        load_definition(find_folder("kana")),
-        Settings(settings, ("apiKey",)),
-        plugin.code(None) if plugin is not None else None,
-    )
 
 
 def _to_payload(destination: Destination, line: bytes) -> None:

@@ -73,7 +73,7 @@ def _default_folder() -> Path:
 def _check_node() -> None:
     node = shutil.which("node")
     if node is None:
-        raise InstallError(f"it needs Node {_wanted()} or later (https://nodejs.org)")
+        raise InstallError(f"Node {_wanted()} or later is missing (https://nodejs.org)")
     try:
         done = subprocess.run([node, "--version"], check=False, capture_output=True, text=True)
     except OSError as error:
@@ -81,7 +81,7 @@ def _check_node() -> None:
     version = re.match(r"v(\d+)\.(\d+)\.", done.stdout)
     if version is None or (int(version[1]), int(version[2])) < _MIN_NODE:
         found = done.stdout.strip() or "one that does not tell its version"
-        raise InstallError(f"it needs Node {_wanted()} or later; {node} is {found}")
+        raise InstallError(f"Node {_wanted()} or later is needed; {node} is {found}")
 
 
 def _wanted() -> str:
