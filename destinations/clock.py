@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Protocol
 
-__all__ = ["Clock", "SystemClock", "frozen_at", "unix_time"]
+__all__ = ["Clock", "SystemClock", "WallClock", "frozen_at", "unix_time"]
 
 _frozen: list[float] = []
 
@@ -40,8 +40,20 @@ class Clock(Protocol):
         ...
 
 
+class WallClock(Clock, Protocol):
+    """A clock that also knows what is written down: times that outlive the process."""
+
+    def time(self) -> float:
+        """Seconds since 1970, UTC; may jump."""
+        ...
+
+
 class SystemClock:
     """The machine's time."""
+
+    def time(self) -> float:
+        """See `WallClock.time`."""
+        return unix_time()
 
     def monotonic(self) -> float:
         """See `Clock.monotonic`."""

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Generator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
-from destinations.action import Action, Call, Done
+from destinations.action import Action, Call, Done, Payload
 from destinations.clock import Clock
-from destinations.definition import ErrorClass
+from destinations.definition import ErrorClass, RetryPolicy
 from destinations.destination import Delivery, Destination
 from destinations.errors import IntegrationError, ResolveError, RetryableError, UsageError
-from destinations.outcome import Outcome, Result
+from destinations.outcome import Again, Outcome, Result
 from destinations.request import Answer, CompiledRequest, Failure
 from destinations.sending import Item, Sender
 from destinations.transport import Transport
@@ -41,6 +41,7 @@ class Courier:
 
     When ``stop`` is set, nothing more is sent and what waits for another attempt ends as
     ``retrying``. ``memory`` keeps answers that are asked once; see `destinations.sending.Sender`.
+    ``policy`` is that of the definition unless one is given.
     """
 
     def __init__(
@@ -51,10 +52,11 @@ class Courier:
         *,
         stop: threading.Event | None = None,
         memory: MutableMapping[str, Any] | None = None,
+        policy: RetryPolicy | None = None,
         draw: Callable[[], float] = random.random,
     ) -> None:
         self._destination = destination
-        policy = destination.definition.transport.retry
+        policy = policy or destination.definition.transport.retry
         self._sender = Sender(
             policy, transport, clock, stop=stop or threading.Event(), memory=memory, draw=draw
         )
@@ -86,6 +88,28 @@ class Courier:
             self._sender.send(request, list(items.values()))
         results |= {index: self._settle(request, item) for index, item in items.items()}
         return [results[index] for index in range(len(deliveries))]
+
+    def ask(self, name: str, payloads: Sequence[Payload]) -> list[Answer | Failure]:
+        """What the partner answers to an idempotent request, for each payload.
+
+        They travel in batches; one whose answer another's failure hid is asked for alone. Raises
+        `ResolveError` for a payload that no request can be made of.
+        """
+        request = self._destination.requests[name]
+        contexts = [
+            {"event": {}, "payload": payload, "settings": self._destination.settings}
+            for payload in payloads
+        ]
+        items = [Item(context, request.parts(context)) for context in contexts]
+        for batch in _batches(items, request.definition.batch_size):
+            self._sender.send(request, batch)
+            # Where the partner spoke of some, the failure of one may have hidden the others; where
+            # it spoke of none, asking again would be asked of a partner that does not answer.
+            if any(_is_clear(item.verdict) for item in batch):
+                for item in batch:
+                    if not _is_clear(item.verdict):
+                        self._sender.send(request, [item])
+        return [item.verdict or _NOT_ASKED for item in items]
 
     def perform(self, steps: Generator[Call, Answer, T]) -> T:
         """Runs a plugin's code outside of any event and returns what it comes to.
@@ -177,7 +201,27 @@ class Courier:
         )
         if outcome is Outcome.DEAD and item.interrupted:
             outcome = Outcome.RETRYING
-        return Result.of_error(outcome, verdict.error(), attempts=item.attempts)
+        result = Result.of_error(outcome, verdict.error(), attempts=item.attempts)
+        return replace(result, again=_again(verdict))
+
+
+_NOT_ASKED: Final = Failure("not asked", "unavailable", 0, retryable=True, nothing_applied=True)
+
+
+def _batches(items: list[Item], size: int) -> Iterator[list[Item]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def _is_clear(verdict: Answer | Failure | None) -> bool:
+    """Whether this is the partner's word on this very item."""
+    return isinstance(verdict, Answer) or (verdict is not None and not verdict.whole_request)
+
+
+def _again(failure: Failure) -> Again | None:
+    """What a failure says on trying again; None if that would be of no use."""
+    if not (failure.retryable or failure.error_class == "authentication"):
+        return None
+    return Again(failure.retry_after, failure.attempts, failure.whole_request)
 
 
 def _was_applied_once(made: tuple[CompiledRequest, Item]) -> bool:

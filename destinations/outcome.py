@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from destinations.errors import IntegrationError
 
-__all__ = ["ManualChange", "Outcome", "Result"]
+__all__ = ["Again", "ManualChange", "Outcome", "Result"]
 
 
 class Outcome(StrEnum):
@@ -47,12 +47,26 @@ class ManualChange:
 
 
 @dataclass(frozen=True, slots=True)
+class Again:
+    """What the partner's answer says on trying again.
+
+    ``after`` is its ``Retry-After`` in seconds; ``attempts`` bounds those that meet this failure;
+    ``whole_request`` tells that it says nothing of this event, but of the partner.
+    """
+
+    after: float | None = None
+    attempts: int | None = None
+    whole_request: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """An outcome with its reasons.
 
     ``reason`` is one line for people. ``errors`` lists every fault of an invalid payload.
     ``code`` and ``status`` are Segment's (`destinations.errors`). ``attempts`` counts the requests
-    that carried the event. ``manual`` is what remains for a person to do.
+    that carried the event. ``manual`` is what remains for a person to do. ``again`` is there where
+    the event may be sent again.
     """
 
     outcome: Outcome
@@ -62,6 +76,7 @@ class Result:
     errors: tuple[str, ...] = ()
     attempts: int = 0
     manual: ManualChange | None = None
+    again: Again | None = None
 
     @classmethod
     def of_error(cls, outcome: Outcome, error: IntegrationError, *, attempts: int = 0) -> Result:

@@ -1,7 +1,8 @@
 """Which events may be sent next: each user's in their order, those of many users side by side.
 
 A user whose events are under way is busy: the later ones wait until those are done, while other
-users go on. Nothing here waits or knows of threads; `destinations.backlog` adds both.
+users go on. One whose event has to wait for another attempt is asleep until then. Nothing here
+waits or knows of threads; `destinations.backlog` and `destinations.queue` add both.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import deque
-from collections.abc import Iterable
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Final, Generic, Protocol, TypeVar
 
 __all__ = ["Kind", "Parcel", "Schedule"]
 
@@ -40,6 +41,8 @@ class Parcel(Protocol):
 
 P = TypeVar("P", bound=Parcel)
 
+_NOBODY: Final[Mapping[str, float]] = {}
+
 
 class _User(Generic[P]):
     """The events of one user that wait, each with its number in the order of arrival."""
@@ -59,6 +62,9 @@ class Schedule(Generic[P]):
         # For each kind, the free users whose next event is of it, by that event's number.
         self._ready: dict[Kind, list[tuple[int, str]]] = {}
         self._numbers = itertools.count()
+        self._earlier = itertools.count(-1, -1)
+        # Busy users that are free again at a time, by that time.
+        self._asleep: list[tuple[float, str]] = []
         self.waiting = 0
         """How many events wait."""
         self.available = 0
@@ -77,6 +83,14 @@ class Schedule(Generic[P]):
             self.available += 1
             if len(user.waiting) == 1:
                 heapq.heappush(self._ready.setdefault(parcel.kind, []), (number, name))
+
+    def add_asleep(self, parcel: P, until: float) -> None:
+        """Adds the first event of a user, who is asleep until then."""
+        name = parcel.user
+        user = self._users[name] = _User()
+        user.busy = True
+        self.add(parcel)
+        heapq.heappush(self._asleep, (until, name))
 
     @property
     def wanted(self) -> int:
@@ -108,17 +122,56 @@ class Schedule(Generic[P]):
         batch.sort(key=_number)
         return [parcel for _, parcel in batch]
 
-    def free(self, batch: Iterable[P]) -> None:
-        """Says that a batch is done: its users' next events may go."""
+    def free(self, batch: Iterable[P], asleep: Mapping[str, float] = _NOBODY) -> list[str]:
+        """Says that a batch is done: its users' next events may go, for some not before a time.
+
+        Returns the users of whom nothing waits here any more.
+        """
+        gone = []
         for name in {parcel.user for parcel in batch}:
-            user = self._users[name]
-            user.busy = False
-            if user.waiting:
-                self.available += len(user.waiting)
-                number, parcel = user.waiting[0]
-                heapq.heappush(self._ready.setdefault(parcel.kind, []), (number, name))
-            else:
-                del self._users[name]
+            until = asleep.get(name)
+            if until is not None:
+                heapq.heappush(self._asleep, (until, name))
+            elif not self._free(name):
+                gone.append(name)
+        return gone
+
+    def put_back(self, parcels: Iterable[P]) -> None:
+        """Puts events that were taken before all others of their users, who are still busy."""
+        for parcel in reversed(list(parcels)):
+            self.waiting += 1
+            self._users[parcel.user].waiting.appendleft((next(self._earlier), parcel))
+
+    def wake(self, now: float) -> None:
+        """Frees the users whose time has come."""
+        while self._asleep and self._asleep[0][0] <= now:
+            self._free(heapq.heappop(self._asleep)[1])
+
+    @property
+    def next_wake(self) -> float | None:
+        """When the next user wakes."""
+        return self._asleep[0][0] if self._asleep else None
+
+    def count(self, user: str) -> int:
+        """How many events of a user wait here."""
+        found = self._users.get(user)
+        return 0 if found is None else len(found.waiting)
+
+    def is_known(self, user: str) -> bool:
+        """Whether a user has events here, waiting or under way."""
+        return user in self._users
+
+    def _free(self, name: str) -> bool:
+        """Whether something of the user waits."""
+        user = self._users[name]
+        user.busy = False
+        if not user.waiting:
+            del self._users[name]
+            return False
+        self.available += len(user.waiting)
+        number, parcel = user.waiting[0]
+        heapq.heappush(self._ready.setdefault(parcel.kind, []), (number, name))
+        return True
 
     def _oldest_kind(self) -> Kind | None:
         ready = self._ready

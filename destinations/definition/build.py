@@ -17,10 +17,12 @@ from destinations.definition.model import (
     PendingDefinition,
     Perform,
     Preset,
+    RateLimit,
     Refusal,
     RequestDefinition,
     RestDefinition,
     RetryPolicy,
+    Settling,
     Signature,
     Timeouts,
     TransportDefinition,
@@ -96,6 +98,7 @@ def _transport(data: Mapping[str, Any]) -> TransportDefinition:
             deadline=retry["deadline"],
         ),
         concurrency=data.get("concurrency", 4),
+        rate_limit=RateLimit(**data["rateLimit"]) if "rateLimit" in data else None,
     )
 
 
@@ -124,8 +127,13 @@ def _request(name: str, data: Mapping[str, Any]) -> RequestDefinition:
             for answer in data.get("answers", ())
         ),
         error_rules=_error_rules(data),
+        settle=_settling(data["settle"]) if "settle" in data else None,
         example=data.get("example"),
     )
+
+
+def _settling(data: Mapping[str, Any]) -> Settling:
+    return Settling(**{**data, "nothing": tuple(data.get("nothing", ()))})
 
 
 def _rest(data: Mapping[str, Any], batch: Mapping[str, Any]) -> RestDefinition:

@@ -40,6 +40,7 @@ def check_destination(document: Document, actions: Mapping[str, Document]) -> It
             yield from _schema(document, place, refusal["when"])
         yield from _conditions(document, pointer("requests", name), request)
         yield from _batch(document, name, request)
+        yield from _settle(document, name, request)
     yield from _conditions(document, "", data)
     yield from _authentication(document)
     yield from preset_faults(document, "/presets", data.get("presets", ()), actions)
@@ -127,6 +128,9 @@ def _mappings(data: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
         batch = request.get("batch", {})
         for key in ("json", "failures"):
             yield pointer("requests", name, "batch", key), batch.get(key)
+        for key, value in request.get("settle", {}).items():
+            if key not in {"ask", "nothing"}:
+                yield pointer("requests", name, "settle", key), value
 
 
 _OF_SETTINGS = re.compile(r"(?:^(?:\$\.)?|\{\{\{?\s*(?:\$\.)?)settings\.([A-Za-z0-9_-]+)")
@@ -163,6 +167,28 @@ def _batch(document: Document, name: str, request: Mapping[str, Any]) -> Iterato
         if any(_OF_ONE_EVENT.search(text) for text in _texts(value)):
             message = f"must not use event or payload: the batches of {name} share it"
             yield document.fault(place, message)
+
+
+def _settle(document: Document, name: str, request: Mapping[str, Any]) -> Iterator[Fault]:
+    """The request that settles must exist and be safe to repeat, and its answers be known."""
+    if "settle" not in request:
+        return
+    settle, requests = request["settle"], document.data["requests"]
+    asking = requests.get(settle["ask"])
+    place = pointer("requests", name, "settle")
+    if asking is None:
+        known = ", ".join(requests)
+        message = f"there is no request {settle['ask']!r}; there are: {known}"
+        yield document.fault(place + "/ask", message)
+        return
+    if not asking["idempotent"]:
+        yield document.fault(place + "/ask", f"{settle['ask']} must be idempotent: it only asks")
+    known_answers = [answer["name"] for answer in asking.get("answers", ())]
+    for index, answer in enumerate(settle.get("nothing", ())):
+        if answer not in known_answers:
+            listed = ", ".join(known_answers) or "none"
+            message = f"{settle['ask']} has no answer {answer!r}; it has: {listed}"
+            yield document.fault(f"{place}/nothing/{index}", message)
 
 
 def _texts(value: object) -> Iterator[str]:

@@ -68,6 +68,14 @@ class RetryPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class RateLimit:
+    """``requests`` at most ``per`` so many seconds."""
+
+    requests: int
+    per: float
+
+
+@dataclass(frozen=True, slots=True)
 class TransportDefinition:
     """What all requests have in common; ``url`` and ``headers`` are mappings."""
 
@@ -76,6 +84,7 @@ class TransportDefinition:
     timeouts: Timeouts
     retry: RetryPolicy
     concurrency: int
+    rate_limit: RateLimit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +200,23 @@ class PendingDefinition:
 
 
 @dataclass(frozen=True, slots=True)
+class Settling:
+    """How a lost answer is settled: by the request ``ask``.
+
+    ``key`` and ``amount`` are mappings on ``payload``; ``shown``, ``period`` and ``until`` on
+    ``answer``. ``nothing`` are the names of answers that mean an amount of 0.
+    """
+
+    ask: str
+    key: object
+    amount: object
+    shown: object
+    period: object = None
+    until: object = None
+    nothing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RequestDefinition:
     """One named request; ``call`` is its GraphQL or REST part, ``example`` an answer to it."""
 
@@ -204,6 +230,7 @@ class RequestDefinition:
     refusals: tuple[Refusal, ...] = ()
     answers: tuple[AnswerRule, ...] = ()
     error_rules: tuple[ErrorRule, ...] = ()
+    settle: Settling | None = None
     example: Any = None
 
 

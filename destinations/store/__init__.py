@@ -6,15 +6,18 @@ from destinations.store.documents import Document, Documents
 from destinations.store.kept import Kept, KeptEvents
 from destinations.store.manual_changes import ManualChanges
 from destinations.store.settling import Unsettled, settle, unsettled
+from destinations.store.writer import GroupWriter, StoreFullError
 
 __all__ = [
     "Capabilities",
     "Document",
     "Documents",
+    "GroupWriter",
     "Kept",
     "KeptEvents",
     "ManualChanges",
     "Store",
+    "StoreFullError",
     "Unsettled",
     "default_path",
     "settle",

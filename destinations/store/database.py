@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
+from filelock import FileLock, Timeout
 
 from destinations.errors import UsageError
 from destinations.store.schema import MIGRATIONS
@@ -19,6 +20,7 @@ __all__ = ["Store", "default_path"]
 # STRICT tables came with 3.37 (November 2021).
 _OLDEST_SQLITE = (3, 37, 0)
 _BUSY_SECONDS = 30.0
+_LOCK_POLL_SECONDS = 0.005
 
 
 def default_path() -> Path:
@@ -27,10 +29,13 @@ def default_path() -> Path:
 
 
 class Store:
-    """A SQLite file (WAL, ``synchronous=FULL``) with one connection that writes.
+    """A SQLite file (WAL, ``synchronous=FULL``) with one connection that writes and one that reads.
 
-    Several threads may use it. Raises `UsageError` for a file that cannot be used: not a store,
-    written by a newer version, or held by another process for too long.
+    Several threads may use it, and several processes. Up to 3.51.2, SQLite can corrupt a file in
+    WAL mode when two connections write or checkpoint at the same moment (sqlite.org/wal.html, "the
+    WAL-reset bug"). So whoever writes holds the lock of a file beside the store, whatever the
+    version is. Raises `UsageError` for a file that cannot be used: not a store, written by a newer
+    version, or held by another process for too long.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,23 +44,45 @@ class Store:
             raise UsageError(msg)
         self.path = path
         self._lock = threading.RLock()
+        self._reading = threading.Lock()
+        self._write_lock = FileLock(path.with_name(path.name + ".lock"), thread_local=False)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(
-                path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
+            self._connection = self._connect()
         except (OSError, sqlite3.Error) as error:
             msg = f"cannot open the store {path}: {error}"
             raise UsageError(msg) from None
         try:
-            self._connection.execute("PRAGMA journal_mode = WAL")
+            with self._writing():
+                self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
             self._connection.execute("PRAGMA foreign_keys = ON")
             self._migrate()
+            self._reader = self._connect()
+            self._reader.execute("PRAGMA query_only = ON")
         except (sqlite3.Error, UsageError) as error:
             self._connection.close()
             msg = f"cannot use the store {path}: {error}"
             raise UsageError(msg) from None
+
+    def _connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(
+            self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Within it, no other process writes."""
+        try:
+            self._write_lock.acquire(_BUSY_SECONDS, poll_interval=_LOCK_POLL_SECONDS)
+        except Timeout:
+            raise sqlite3.OperationalError(
+                "another process has been writing for too long"
+            ) from None
+        try:
+            yield
+        finally:
+            self._write_lock.release()
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -72,7 +99,7 @@ class Store:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
+        with self._lock, self._writing():
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
                 yield self._connection
@@ -83,9 +110,9 @@ class Store:
                 raise
 
     def all(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """The rows that a query finds."""
-        with self._lock:
-            rows: list[tuple[Any, ...]] = self._connection.execute(query, values).fetchall()
+        """The rows that a query finds, of what was committed."""
+        with self._reading:
+            rows: list[tuple[Any, ...]] = self._reader.execute(query, values).fetchall()
         return rows
 
     def one(self, query: str, values: Sequence[object] = ()) -> tuple[Any, ...] | None:
@@ -95,8 +122,15 @@ class Store:
 
     def close(self) -> None:
         """Closes the file; safe to repeat."""
-        with self._lock:
+        # The last connection that closes writes what is in the log back into the file.
+        with self._lock, self._reading, self._writing():
+            self._reader.close()
             self._connection.close()
+
+    def limit_size(self, pages: int) -> None:
+        """Lets the file grow to so many pages; what would need more fails as on a full disk."""
+        with self._lock:
+            self._connection.execute(f"PRAGMA max_page_count = {int(pages)}")
 
     def _migrate(self) -> None:
         if self._version() > len(MIGRATIONS):

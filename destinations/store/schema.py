@@ -68,4 +68,88 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         ) STRICT
         """,
     ),
+    (
+        # The queue. Every event that a receiver acknowledged; `raw` goes when all its deliveries
+        # are settled and not dead, the rest stays as long as messages are recognised again.
+        """
+        CREATE TABLE events (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            -- The name under which the configuration knows the destination.
+            destination TEXT NOT NULL,
+            message_id TEXT NOT NULL,
+            type TEXT NOT NULL,
+            -- Whose order is kept: the userId, or the anonymousId.
+            user TEXT NOT NULL,
+            -- Seconds since 1970, UTC, here as everywhere.
+            accepted_at REAL NOT NULL,
+            raw BLOB,
+            UNIQUE (destination, message_id)
+        ) STRICT
+        """,
+        # The ledger: one row for each event and subscription, or one without an action where no
+        # subscription takes the event.
+        """
+        CREATE TABLE deliveries (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            event_id INTEGER NOT NULL REFERENCES events (id),
+            destination TEXT NOT NULL,
+            user TEXT NOT NULL,
+            action TEXT NOT NULL,
+            -- ready: waits for its turn. sending: on its way, or lost there by a crash.
+            -- unknown: sent, answer lost; the partner is asked. held: a person has to decide.
+            -- done: has its outcome.
+            state TEXT NOT NULL CHECK (state IN ('ready', 'sending', 'unknown', 'held', 'done')),
+            attempts INTEGER NOT NULL DEFAULT 0,
+            first_attempt_at REAL,
+            -- Not before this.
+            next_at REAL NOT NULL DEFAULT 0,
+            -- Which process has it, while it is sending.
+            lease TEXT,
+            outcome TEXT,
+            code TEXT,
+            status INTEGER,
+            reason TEXT NOT NULL DEFAULT '',
+            -- Where it ended: accept, map, send or settle.
+            stage TEXT NOT NULL DEFAULT '',
+            definition_version TEXT NOT NULL,
+            -- What a lost answer is judged by: JSON [key, amount]; see `amounts`.
+            expectation TEXT,
+            -- What a person has to know to decide: JSON {"expected", "found", ...}.
+            evidence TEXT,
+            settled_at REAL,
+            UNIQUE (event_id, action)
+        ) STRICT
+        """,
+        # Deliveries that were done or held and wait again since a person said so: the process that
+        # delivers looks here, as it goes through the others by their ids, once.
+        """
+        CREATE TABLE reopened (
+            delivery_id INTEGER PRIMARY KEY REFERENCES deliveries (id)
+        ) STRICT
+        """,
+        "CREATE INDEX deliveries_open ON deliveries (destination, id) WHERE state <> 'done'",
+        """
+        CREATE INDEX deliveries_of_user ON deliveries (destination, user, id)
+        WHERE state <> 'done'
+        """,
+        """
+        CREATE INDEX deliveries_failed ON deliveries (destination, outcome, id)
+        WHERE outcome NOT IN ('delivered', 'filtered')
+        """,
+        "CREATE INDEX events_by_time ON events (accepted_at)",
+        # What the partner holds as far as we know: asked once, then counted on with what was
+        # delivered. A lost answer is judged against it.
+        """
+        CREATE TABLE amounts (
+            account TEXT NOT NULL,
+            key TEXT NOT NULL,
+            amount INTEGER NOT NULL,
+            -- The partner's name for the period that the amount counts in, and when that ends.
+            period TEXT,
+            ends_at REAL,
+            asked_at REAL NOT NULL,
+            PRIMARY KEY (account, key)
+        ) STRICT, WITHOUT ROWID
+        """,
+    ),
 )

@@ -1,0 +1,149 @@
+"""Delivers what a queue holds for one destination: workers that claim, send and settle."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, MutableMapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from destinations.clock import SystemClock, WallClock
+from destinations.definition import RetryPolicy
+from destinations.delivery import Courier
+from destinations.destination import Destination
+from destinations.engine.gate import Gate, PacedTransport
+from destinations.engine.post import Post
+from destinations.engine.settling import Settler
+from destinations.engine.steps import Rules
+from destinations.engine.watcher import NullWatcher, Watcher
+from destinations.queue import Claimed, Queue, State
+from destinations.transport import Transport
+
+__all__ = ["Engine", "EngineOptions"]
+
+_CLAIM_SECONDS: Final = 0.5
+
+# One attempt at a time: the queue holds what has to wait, so that nobody else does.
+_ONCE: Final = RetryPolicy(attempts=1, base=0, cap=0, max_retry_after=0, deadline=0)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """How long things go on, in seconds.
+
+    An event is given up (``dead``) when it fails ``deadline`` after its first attempt; between
+    attempts the bound of the wait grows from ``base`` to ``cap``. A lost answer is settled
+    ``settle_after`` it was lost: what was on its way must have arrived by then. An amount that was
+    asked for is counted on for ``fresh`` before it is asked for again.
+    """
+
+    deadline: float = 4 * 3600.0
+    settle_after: float = 30.0
+    fresh: float = 900.0
+    base: float = 1.0
+    cap: float = 300.0
+
+
+class Engine:
+    """The delivery of one destination, under the configured ``name``.
+
+    ``memory`` keeps answers that are asked once; ``draw`` gives numbers from 0 to 1 for the jitter.
+    """
+
+    def __init__(  # noqa: PLR0913 - what it is made of, all but three with a default
+        self,
+        name: str,
+        destination: Destination,
+        queue: Queue,
+        transport: Transport,
+        *,
+        options: EngineOptions | None = None,
+        watcher: Watcher | None = None,
+        clock: WallClock | None = None,
+        memory: MutableMapping[str, Any] | None = None,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self.name = name
+        self._queue = queue
+        self._watcher = watcher = watcher or NullWatcher()
+        self._clock = clock = clock or SystemClock()
+        options = options or EngineOptions()
+        self._stop = threading.Event()
+        self._closing = threading.Event()
+        self.gate = Gate(clock, draw, lambda state, why: watcher.breaker(name, state, why))
+        limit = destination.definition.transport.rate_limit
+        if limit is not None:
+            transport = PacedTransport(transport, limit, clock, self._stop)
+        courier = Courier(
+            destination, transport, clock, stop=self._stop, memory=memory, policy=_ONCE
+        )
+        self._post = Post(
+            name,
+            destination,
+            queue,
+            courier,
+            self.gate,
+            Settler(courier, clock, options.fresh),
+            Rules(options.deadline, options.settle_after, options.base, options.cap, draw),
+            watcher,
+            clock,
+        )
+        self._workers = [
+            threading.Thread(target=self._work, name=f"{name}-{number}", daemon=True)
+            for number in range(destination.definition.transport.concurrency)
+        ]
+
+    def start(self) -> None:
+        """Begins to deliver."""
+        for worker in self._workers:
+            worker.start()
+
+    def stop(self, drain: float) -> None:
+        """Claims nothing more, waits for what is under way, and gives back what was not sent.
+
+        After ``drain`` seconds nothing is sent any more; what was sent by then still gets its
+        answer, or its time-out.
+        """
+        self._closing.set()
+        self._queue.close()
+        give_up = self._clock.monotonic() + drain
+        for worker in self._workers:
+            if worker.is_alive():
+                worker.join(max(0.0, give_up - self._clock.monotonic()))
+        self._stop.set()
+        for worker in self._workers:
+            if worker.is_alive():
+                worker.join()
+
+    def step(self, wait: float = 0.0) -> float | None:
+        """One turn of a worker: 0 if it had something to deliver, None if ``wait`` seconds did not
+        bring anything, else the seconds until the partner may be sent to again.
+        """
+        pause = self.gate.wait()
+        if pause > 0:
+            return pause
+        batch = self._queue.claim(wait)
+        if not batch:
+            self.gate.unused()
+            return None
+        self._deliver(batch)
+        return 0.0
+
+    def _work(self) -> None:
+        while not self._closing.is_set():
+            pause = self.step(_CLAIM_SECONDS)
+            if pause:
+                self._clock.wait(min(pause, _CLAIM_SECONDS), self._closing)
+
+    def _deliver(self, batch: Sequence[Claimed]) -> None:
+        try:
+            if batch[0].state is State.UNKNOWN:
+                self._post.settle_unknown(batch)
+            else:
+                self._post.send(batch)
+        except Exception as error:  # noqa: BLE001 - one batch must not end the worker
+            # What was in hand stays so until the process ends: whatever happened to it, it is not
+            # sent twice, and after a restart it is as the store knows it.
+            self.gate.unused()
+            self._watcher.failed(self.name, error)

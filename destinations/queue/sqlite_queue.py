@@ -1,0 +1,211 @@
+"""The queue that SQLite keeps: durable rows, of which a window is in memory in user order."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Final
+
+from destinations.clock import SystemClock, WallClock
+from destinations.queue import statements
+from destinations.queue.protocol import (
+    Amount,
+    Claimed,
+    Incoming,
+    QueueFullError,
+    Receipt,
+    State,
+    Step,
+)
+from destinations.queue.statements import Scope
+from destinations.queue.window import Window
+from destinations.store import GroupWriter, Store, StoreFullError
+
+__all__ = ["QueueOptions", "SqliteQueue"]
+
+_FULL_SECONDS: Final = 30.0
+_LONG_SECONDS: Final = 10.0
+_REOPENED_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class QueueOptions:
+    """``max_open`` deliveries may wait in all; ``linger`` is how long a batch waits to fill up.
+
+    ``settle_after`` seconds after a crash the partner is asked for what it had got by then.
+    """
+
+    max_open: int = 2_000_000
+    linger: float = 0.02
+    settle_after: float = 30.0
+
+
+class SqliteQueue:
+    """The queue of one destination; see `destinations.queue.Queue`.
+
+    ``batch_sizes`` holds, by action, how many deliveries a batch may have. Opening it makes
+    ``unknown`` what was on its way when the process before ended.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        writer: GroupWriter,
+        scope: Scope,
+        batch_sizes: Mapping[str, int],
+        *,
+        options: QueueOptions | None = None,
+        clock: WallClock | None = None,
+    ) -> None:
+        self._store = store
+        self._writer = writer
+        self._scope = scope
+        self._options = options or QueueOptions()
+        clock = clock or SystemClock()
+        self._now, self._monotonic = clock.time, clock.monotonic
+        self._closed = threading.Event()
+        self._changed = threading.Condition()
+        self._window = Window(store, scope.destination, batch_sizes)
+        self._reopened_at = self._monotonic()
+        recovered = self._now() + self._options.settle_after
+        writer.submit(lambda c: statements.recover(c, self._scope, recovered)).result()
+        self._open = statements.count_open(store, scope.destination)
+
+    @property
+    def length(self) -> int:
+        """How many deliveries are not done, those included that a person has to decide on."""
+        return self._open
+
+    def accept(self, events: Sequence[Incoming]) -> Future[Sequence[Receipt]]:
+        """See `destinations.queue.Inbox.accept`."""
+        if self._open >= self._options.max_open:
+            msg = f"the queue has {self._open:,} deliveries, as many as it may have"
+            raise QueueFullError(msg, _LONG_SECONDS)
+        accepted_at = self._now()
+        answer: Future[Sequence[Receipt]] = Future()
+
+        def durable(written: Future[tuple[list[Receipt], int]]) -> None:
+            error = written.exception()
+            if isinstance(error, StoreFullError):
+                answer.set_exception(QueueFullError(f"the store is full: {error}", _FULL_SECONDS))
+            elif error is not None:
+                answer.set_exception(error)
+            else:
+                receipts, opened = written.result()
+                self._arrived(opened)
+                answer.set_result(receipts)
+
+        self._writer.submit(
+            lambda c: statements.accept(c, self._scope, events, accepted_at)
+        ).add_done_callback(durable)
+        return answer
+
+    def claim(self, wait: float) -> Sequence[Claimed]:
+        """See `destinations.queue.Queue.claim`."""
+        give_up = self._monotonic() + wait
+        with self._changed:
+            lingered = False
+            while not self._closed.is_set():
+                now = self._monotonic()
+                self._refill(now)
+                schedule = self._window.schedule
+                available = schedule.available
+                if available and (lingered or available >= schedule.wanted or now >= give_up):
+                    batch = schedule.take()
+                    if schedule.available:
+                        self._changed.notify()
+                    return [parcel.claimed for parcel in batch]
+                if now >= give_up:
+                    return ()
+                lingered = available > 0
+                self._changed.wait(self._pause(now, give_up, lingers=lingered))
+        return ()
+
+    def next_wake(self) -> float | None:
+        """When, on the monotonic clock, the next delivery may be tried again; None if none is."""
+        with self._changed:
+            return self._window.schedule.next_wake
+
+    def sending(self, batch: Sequence[Claimed], asked: Mapping[str, Amount]) -> None:
+        """See `destinations.queue.Queue.sending`."""
+        self._write(lambda c: statements.mark_sending(c, self._scope, batch, asked))
+        for claimed in batch:
+            claimed.state = State.SENDING
+
+    def amounts(self, keys: Sequence[str]) -> Mapping[str, Amount]:
+        """See `destinations.queue.Queue.amounts`."""
+        return statements.amounts(self._store, self._scope.account, keys)
+
+    def settle(self, steps: Sequence[Step], asked: Mapping[str, Amount | None]) -> None:
+        """See `destinations.queue.Queue.settle`; waits as long as the disk is full."""
+        now = self._now()
+        self._write(lambda c: statements.settle(c, self._scope, steps, asked, now))
+        again: list[Claimed] = []
+        asleep: dict[str, float] = {}
+        for step in steps:
+            if step.state in {State.READY, State.UNKNOWN}:
+                claimed = step.claimed
+                claimed.state, claimed.attempts = step.state, step.attempts
+                claimed.first_attempt_at = claimed.first_attempt_at or now
+                again.append(claimed)
+                due = self._monotonic() + max(0.0, step.next_at - now)
+                asleep[claimed.user] = max(due, asleep.get(claimed.user, due))
+        with self._changed:
+            self._open -= sum(step.state is State.DONE for step in steps)
+            self._window.done([step.claimed for step in steps], again, asleep)
+            self._changed.notify()
+
+    def give_back(self, batch: Sequence[Claimed]) -> None:
+        """See `destinations.queue.Queue.give_back`."""
+        marked = [claimed for claimed in batch if claimed.state is State.SENDING]
+        if marked:
+            self._write(lambda c: statements.unmark(c, marked))
+        for claimed in marked:
+            claimed.state = State.READY
+        with self._changed:
+            self._window.done(batch, batch, {})
+            self._changed.notify()
+
+    def close(self) -> None:
+        """See `destinations.queue.Queue.close`."""
+        self._closed.set()
+        with self._changed:
+            self._changed.notify_all()
+
+    def _arrived(self, opened: int) -> None:
+        with self._changed:
+            self._open += opened
+            self._window.more = True
+            if opened and not self._window.schedule.available:
+                self._changed.notify()
+
+    def _refill(self, now: float) -> None:
+        self._window.schedule.wake(now)
+        if now - self._reopened_at >= _REOPENED_SECONDS:
+            self._reopened_at = now
+            reopened = self._window.reopened()
+            if reopened:
+                self._open += len(reopened)
+                self._writer.submit(lambda c: statements.clear_reopened(c, reopened))
+        self._window.fill(self._now(), now)
+
+    def _pause(self, now: float, give_up: float, *, lingers: bool) -> float:
+        pause = self._options.linger if lingers else _REOPENED_SECONDS
+        wake = self._window.schedule.next_wake
+        if wake is not None:
+            pause = min(pause, max(0.0, wake - now))
+        return min(pause, give_up - now)
+
+    def _write(self, work: Callable[[sqlite3.Connection], Any]) -> None:
+        """Writes, and waits while the disk is full: what was sent must not be forgotten."""
+        while True:
+            try:
+                self._writer.submit(work).result()
+            except StoreFullError:
+                if self._closed.wait(1.0):
+                    raise
+            else:
+                return
