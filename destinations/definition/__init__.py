@@ -3,27 +3,29 @@
 from destinations.definition.loader import check_folder, is_definition, load_definition
 from destinations.definition.model import (
     ActionDefinition,
-    AnswerRule,
     Authentication,
     DestinationDefinition,
+    Perform,
+    Preset,
+    RateLimit,
+    RetryPolicy,
+    Timeouts,
+    TransportDefinition,
+    Unmapped,
+)
+from destinations.definition.request_model import (
+    AnswerRule,
     ErrorClass,
     ErrorCondition,
     ErrorRule,
     FailedItems,
     GraphQLDefinition,
     PendingDefinition,
-    Perform,
-    Preset,
-    RateLimit,
     Refusal,
     RequestDefinition,
     RestDefinition,
-    RetryPolicy,
     Settling,
     Signature,
-    Timeouts,
-    TransportDefinition,
-    Unmapped,
 )
 
 __all__ = [

@@ -7,26 +7,28 @@ from typing import Any
 
 from destinations.definition.model import (
     ActionDefinition,
-    AnswerRule,
     Authentication,
     DestinationDefinition,
+    Perform,
+    Preset,
+    RateLimit,
+    RetryPolicy,
+    Timeouts,
+    TransportDefinition,
+    Unmapped,
+)
+from destinations.definition.request_model import (
+    AnswerRule,
     ErrorCondition,
     ErrorRule,
     FailedItems,
     GraphQLDefinition,
     PendingDefinition,
-    Perform,
-    Preset,
-    RateLimit,
     Refusal,
     RequestDefinition,
     RestDefinition,
-    RetryPolicy,
     Settling,
     Signature,
-    Timeouts,
-    TransportDefinition,
-    Unmapped,
 )
 
 __all__ = ["build_action", "build_destination", "build_preset"]

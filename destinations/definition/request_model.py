@@ -1,0 +1,183 @@
+"""The requests of a definition: what they send, and how their answers are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+__all__ = [
+    "AnswerRule",
+    "ErrorClass",
+    "ErrorCondition",
+    "ErrorRule",
+    "FailedItems",
+    "GraphQLDefinition",
+    "JsonSchema",
+    "PendingDefinition",
+    "Refusal",
+    "RequestDefinition",
+    "RestDefinition",
+    "Settling",
+    "Signature",
+]
+
+JsonSchema = Mapping[str, Any]
+ErrorClass = Literal[
+    "authentication",
+    "permission",
+    "not_found",
+    "invalid",
+    "conflict",
+    "rate_limit",
+    "timeout",
+    "unavailable",
+    "internal",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorCondition:
+    """All that is not None must hold. ``status`` holds codes (429) and classes (``5xx``)."""
+
+    status: tuple[int | str, ...] | None = None
+    code: str | None = None
+    exception: str | None = None
+    message: str | None = None
+    body: JsonSchema | None = None
+
+    def __str__(self) -> str:
+        parts = [] if self.status is None else [f"status {' or '.join(map(str, self.status))}"]
+        parts += [
+            f"{name} {value}"
+            for name, value in (("code", self.code), ("exception", self.exception))
+            if value is not None
+        ]
+        parts += [] if self.message is None else [f"message like {self.message}"]
+        parts += [] if self.body is None else ["a body that fits"]
+        return " and ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRule:
+    """How one kind of error is read.
+
+    ``retryable``: the same request may succeed later. ``nothing_applied``: the error proves that
+    the request changed nothing, so even one that is not idempotent may be sent again.
+    ``attempts`` bounds the attempts for this error, the first one included.
+    """
+
+    when: ErrorCondition
+    error_class: ErrorClass
+    retryable: bool
+    nothing_applied: bool
+    description: str = ""
+    attempts: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRule:
+    """An error that is an answer: the action's generator receives it under ``name``."""
+
+    name: str
+    when: ErrorCondition
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An answer without an error that says no for good; ``message`` is a mapping on ``answer``."""
+
+    when: JsonSchema
+    message: object
+
+
+@dataclass(frozen=True, slots=True)
+class GraphQLDefinition:
+    """One operation with one root field, and its variables as mappings."""
+
+    document: str
+    variables: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A header with the hex HMAC of the body; ``secret`` is a mapping on ``settings``."""
+
+    header: str
+    algorithm: Literal["sha1", "sha256"]
+    secret: object
+
+
+@dataclass(frozen=True, slots=True)
+class FailedItems:
+    """How an answer to a batch names the events that it says no to; the others are delivered.
+
+    ``items`` is a mapping on the body; ``index`` (from 0) and ``message`` are mappings on an item.
+    Only answers with one of ``statuses`` are read so.
+    """
+
+    statuses: tuple[int, ...]
+    items: object
+    index: object
+    message: object
+
+
+@dataclass(frozen=True, slots=True)
+class RestDefinition:
+    """An HTTP call; everything but the method is a mapping. At most one of ``json``, ``form``.
+
+    ``batch_json`` makes the body of a batch, as a mapping on ``items`` (the events' ``json``) and
+    ``settings``; without it, the body is the list of them.
+    """
+
+    method: str
+    url: object = None
+    query: Mapping[str, object] = field(default_factory=dict)
+    headers: Mapping[str, object] = field(default_factory=dict)
+    json: object = None
+    form: Mapping[str, object] | None = None
+    sign: Signature | None = None
+    batch_json: object = None
+    failed_items: FailedItems | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PendingDefinition:
+    """A call that is not written yet, and what is missing; it is never sent."""
+
+    missing: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settling:
+    """How a lost answer is settled: by the request ``ask``.
+
+    ``key`` and ``amount`` are mappings on ``payload``; ``shown``, ``period`` and ``until`` on
+    ``answer``. ``nothing`` are the names of answers that mean an amount of 0.
+    """
+
+    ask: str
+    key: object
+    amount: object
+    shown: object
+    period: object = None
+    until: object = None
+    nothing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RequestDefinition:
+    """One named request; ``call`` is its GraphQL or REST part, ``example`` an answer to it."""
+
+    name: str
+    description: str
+    idempotent: bool
+    call: GraphQLDefinition | RestDefinition | PendingDefinition
+    batch_size: int = 1
+    remember: bool = False
+    expect: JsonSchema | None = None
+    refusals: tuple[Refusal, ...] = ()
+    answers: tuple[AnswerRule, ...] = ()
+    error_rules: tuple[ErrorRule, ...] = ()
+    settle: Settling | None = None
+    example: Any = None
