@@ -27,7 +27,12 @@ __all__ = ["adapt_comparisons", "read_member"]
 
 
 def read_member(value: Any, key: Any) -> Any:
-    """``value.key`` or ``value[key]``, with ``size``, ``first`` and ``last``; raises KeyError."""
+    """``value.key`` or ``value[key]``, with ``size``, ``first`` and ``last``; raises KeyError.
+
+    A member of null is null, which does not equal an undefined one.
+    """
+    if value is None:
+        return None
     if isinstance(value, dict):
         if key in value:
             return value[key]
