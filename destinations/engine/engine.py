@@ -117,8 +117,9 @@ class Engine:
                 worker.join()
 
     def step(self, wait: float = 0.0) -> float | None:
-        """One turn of a worker: 0 if it had something to deliver, None if ``wait`` seconds did not
-        bring anything, else the seconds until the partner may be sent to again.
+        """One turn of a worker, which waits up to ``wait`` seconds for something to deliver.
+
+        0 if there was something, None if not, else the seconds until the partner may be sent to.
         """
         pause = self.gate.wait()
         if pause > 0:

@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from destinations.action import Action, Payload
+from destinations.action import Action
 from destinations.clock import WallClock
 from destinations.delivery import Courier
 from destinations.destination import Delivery, Destination
 from destinations.engine.gate import Gate
 from destinations.engine.settlement import Compiled
-from destinations.engine.settling import Asked, Settler
+from destinations.engine.settling import Asked, Question, Settler
 from destinations.engine.steps import Rules
 from destinations.engine.watcher import Watcher
 from destinations.event import EventError, check_event, read_json
 from destinations.outcome import Again, Outcome, Result
-from destinations.queue import Amount, Claimed, Expectation, Queue, State, Step
+from destinations.queue import Amount, Claimed, Queue, State, Step
 
 __all__ = ["Post"]
 
@@ -32,8 +32,8 @@ class _Mapped:
     delivery: Delivery
 
     @property
-    def payload(self) -> Payload:
-        return self.delivery.payload
+    def question(self) -> Question:
+        return Question(self.claimed.user, self.delivery.payload)
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,8 @@ class Post:
             return [], {}
         first = next(iter(by_key.values()))[0]
         rule = self._rule(first.delivery.subscription.action)
-        payloads = {key: items[0].payload for key, items in by_key.items()}
-        asked = Asked({}, dict.fromkeys(by_key, "")) if rule is None else self._ask(rule, payloads)
+        questions = {key: items[0].question for key, items in by_key.items()}
+        asked = Asked({}, dict.fromkeys(by_key, "")) if rule is None else self._ask(rule, questions)
         before = self.queue.amounts(list(by_key))
         steps: list[Step] = []
         for key, items in by_key.items():
@@ -148,27 +148,32 @@ class Post:
             event = check_event(read_json(claimed.raw))
         except EventError as error:
             return Result.invalid(error.message, error.code)
-        for _, what in self.destination.deliveries(event, only=claimed.action):
-            if isinstance(what, Delivery):
-                return _Mapped(claimed, what)
-            return _GONE if what.outcome is Outcome.FILTERED else what
-        return _GONE
+        try:
+            what = next(
+                (what for _, what in self.destination.deliveries(event, only=claimed.action)), _GONE
+            )
+        except Exception as error:  # noqa: BLE001 - a fault of ours must fail its event only
+            self.watcher.failed(self.name, error)
+            return Result(Outcome.DEAD, f"a fault while it was mapped: {type(error).__name__}")
+        if isinstance(what, Delivery):
+            return _Mapped(claimed, what)
+        return _GONE if what.outcome is Outcome.FILTERED else what
 
     def _note(self, action: Action, mapped: Sequence[_Mapped]) -> bool:
         """Durably notes what lost answers will be judged by; False if it could not be found out."""
         claimed = [item.claimed for item in mapped]
         rule, asked = self._rule(action), Asked({}, {})
         if rule is not None:
-            payloads: dict[str, Payload] = {}
+            questions: dict[str, Question] = {}
             for item in mapped:
-                expectation: Expectation | None = rule.expectation(item.payload)
+                expectation = rule.expectation(item.delivery.payload)
                 item.claimed.expectation = expectation
                 if expectation is not None:
-                    payloads.setdefault(expectation.key, item.payload)
-            known = self.queue.amounts(list(payloads))
+                    questions.setdefault(expectation.key, item.question)
+            known = self.queue.amounts(list(questions))
             unsure = {
-                key: payload
-                for key, payload in payloads.items()
+                key: question
+                for key, question in questions.items()
                 if self.settler.needs_asking(known.get(key))
             }
             if unsure:
@@ -198,8 +203,8 @@ class Post:
             if before.amount != found.amount:
                 self.watcher.drifted(self.name, key, before.amount, found.amount)
 
-    def _ask(self, rule: Compiled, payloads: Mapping[str, Payload]) -> Asked:
-        asked = self.settler.ask(rule, payloads)
+    def _ask(self, rule: Compiled, questions: Mapping[str, Question]) -> Asked:
+        asked = self.settler.ask(rule, questions)
         if asked.amounts:
             self.gate.answered()
         else:
@@ -229,7 +234,9 @@ class Post:
                 given_back.append(item)  # the engine was stopped before it was sent
             else:
                 asks = can_ask and item.expectation is not None
-                steps.append(self.rules.after(item, result, now, can_ask=asks))
+                step = self.rules.after(item, result, now, can_ask=asks)
+                # Plugin code may have changed amounts in its own way, as merging users does.
+                steps.append(replace(step, forget=True) if action.generator is not None else step)
         if given_back:
             self.queue.give_back(given_back)
         self._settle(steps, {})

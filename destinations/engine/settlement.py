@@ -103,10 +103,10 @@ class Compiled:
             return None
         return Expectation(json.dumps(key, ensure_ascii=False, separators=(",", ":")), amount)
 
-    def amount(self, answer: Answer, asked_at: float) -> Amount | None:
+    def amount(self, answer: Answer, user: str, asked_at: float) -> Amount | None:
         """The amount that an answer shows; None if it shows none."""
         if answer.name in self._nothing:
-            return Amount(0, asked_at=asked_at)
+            return Amount(user, 0, asked_at=asked_at)
         context = {"answer": answer.data}
         try:
             shown = self._shown.resolve(context)
@@ -116,7 +116,7 @@ class Compiled:
         if isinstance(shown, bool) or not isinstance(shown, int):
             return None
         named = None if period in (None, UNDEFINED) else str(period)
-        return Amount(shown, named, _time(until), asked_at)
+        return Amount(user, shown, named, _time(until), asked_at)
 
 
 def _time(value: object) -> float | None:

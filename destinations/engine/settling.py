@@ -14,13 +14,21 @@ from destinations.outcome import Outcome, Result
 from destinations.queue import Amount, Claimed, Stage, State, Step
 from destinations.request import Answer
 
-__all__ = ["Asked", "Settler"]
+__all__ = ["Asked", "Question", "Settler"]
 
 _STAGE: Stage = "settle"
 _DELIVERED = Result(Outcome.DELIVERED, "its answer was lost; the partner shows that it was applied")
 _NOT_APPLIED = Result(
     Outcome.RETRYING, "its answer was lost; the partner shows that it was not applied"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Whose amount is asked for, and a payload that adds to it."""
+
+    user: str
+    payload: Payload
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +54,11 @@ class Settler:
             return True
         return known.ends_at is not None and known.ends_at <= now
 
-    def ask(self, rule: Compiled, payloads: Mapping[str, Payload]) -> Asked:
-        """Asks for the amounts of the payloads, by key."""
-        keys = list(payloads)
+    def ask(self, rule: Compiled, questions: Mapping[str, Question]) -> Asked:
+        """Asks for amounts, by key."""
+        keys = list(questions)
         try:
-            verdicts = self._courier.ask(rule.ask, [payloads[key] for key in keys])
+            verdicts = self._courier.ask(rule.ask, [questions[key].payload for key in keys])
         except ResolveError as error:
             return Asked({}, dict.fromkeys(keys, str(error)))
         now = self._clock.time()
@@ -58,7 +66,7 @@ class Settler:
         failures: dict[str, str] = {}
         for key, verdict in zip(keys, verdicts, strict=True):
             if isinstance(verdict, Answer):
-                amounts[key] = rule.amount(verdict, now)
+                amounts[key] = rule.amount(verdict, questions[key].user, now)
             elif verdict.retryable or verdict.error_class == "authentication":
                 failures[key] = verdict.message
             else:

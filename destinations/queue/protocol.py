@@ -106,8 +106,12 @@ class Expectation:
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """What the partner holds under a key: counted in ``period``, which ends at ``ends_at``."""
+    """What the partner holds under a key: counted in ``period``, which ends at ``ends_at``.
 
+    ``user`` is whose events add to it.
+    """
+
+    user: str
     amount: int
     period: str | None = None
     ends_at: float | None = None
@@ -137,8 +141,7 @@ class Step:
 
     ``attempts`` are all so far. ``next_at`` is for what is ready or unknown: not before this.
     ``evidence`` is for a person who has to decide. ``applied`` says that the expected amount is
-    with the partner now; ``amount`` replaces what is known under the expectation's key (an amount
-    that is None is forgotten).
+    with the partner now; ``forget`` that amounts of this user may be others than we know.
     """
 
     claimed: Claimed
@@ -148,6 +151,7 @@ class Step:
     attempts: int = 0
     next_at: float = 0.0
     applied: bool = False
+    forget: bool = False
     evidence: Mapping[str, Any] = field(default_factory=dict)
 
 

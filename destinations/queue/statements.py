@@ -51,8 +51,8 @@ _ADD_DELIVERY: Final = """
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _SET_AMOUNT: Final = """
-    INSERT INTO amounts (account, key, amount, period, ends_at, asked_at)
-    VALUES (?, ?, ?, ?, ?, ?)
+    INSERT INTO amounts (account, key, user, amount, period, ends_at, asked_at)
+    VALUES (?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (account, key) DO UPDATE SET amount = excluded.amount,
         period = excluded.period, ends_at = excluded.ends_at, asked_at = excluded.asked_at
 """
@@ -169,6 +169,10 @@ def settle(
         " definition_version = ?, first_attempt_at = coalesce(first_attempt_at, ?) WHERE id = ?",
         [_settled(step, scope, now) for step in steps],
     )
+    connection.executemany(
+        "DELETE FROM amounts WHERE account = ? AND user = ?",
+        [(scope.account, step.claimed.user) for step in steps if step.forget],
+    )
     _write_amounts(connection, scope, asked)
     added: dict[str, int] = {}
     for step in steps:
@@ -206,7 +210,7 @@ def _write_amounts(
     connection.executemany(
         _SET_AMOUNT,
         [
-            (scope.account, key, one.amount, one.period, one.ends_at, one.asked_at)
+            (scope.account, key, one.user, one.amount, one.period, one.ends_at, one.asked_at)
             for key, one in asked.items()
             if one is not None
         ],
@@ -225,7 +229,7 @@ def clear_reopened(connection: sqlite3.Connection, ids: Sequence[int]) -> None:
 def amounts(store: Store, account: str, keys: Sequence[str]) -> dict[str, Amount]:
     """What is known under the keys."""
     rows = store.all(
-        "SELECT key, amount, period, ends_at, asked_at FROM amounts"
+        "SELECT key, user, amount, period, ends_at, asked_at FROM amounts"
         " WHERE account = ? AND key IN (SELECT value FROM json_each(?))",
         (account, json.dumps(list(keys))),
     )

@@ -143,6 +143,8 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         CREATE TABLE amounts (
             account TEXT NOT NULL,
             key TEXT NOT NULL,
+            -- Whose events add to it: what else is done for them may change it.
+            user TEXT NOT NULL,
             amount INTEGER NOT NULL,
             -- The partner's name for the period that the amount counts in, and when that ends.
             period TEXT,
@@ -151,5 +153,6 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             PRIMARY KEY (account, key)
         ) STRICT, WITHOUT ROWID
         """,
+        "CREATE INDEX amounts_of_user ON amounts (account, user)",
     ),
 )
