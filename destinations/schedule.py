@@ -10,8 +10,8 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import deque
-from collections.abc import Iterable, Mapping
-from typing import Final, Generic, Protocol, TypeVar
+from collections.abc import Iterable
+from typing import Generic, Protocol, TypeVar
 
 __all__ = ["Kind", "Parcel", "Schedule"]
 
@@ -40,8 +40,6 @@ class Parcel(Protocol):
 
 
 P = TypeVar("P", bound=Parcel)
-
-_NOBODY: Final[Mapping[str, float]] = {}
 
 
 class _User(Generic[P]):
@@ -122,19 +120,28 @@ class Schedule(Generic[P]):
         batch.sort(key=_number)
         return [parcel for _, parcel in batch]
 
-    def free(self, batch: Iterable[P], asleep: Mapping[str, float] = _NOBODY) -> list[str]:
-        """Says that a batch is done: its users' next events may go, for some not before a time.
-
-        Returns the users of whom nothing waits here any more.
-        """
-        gone = []
+    def free(self, batch: Iterable[P]) -> None:
+        """Says that a batch is done: its users' next events may go."""
         for name in {parcel.user for parcel in batch}:
-            until = asleep.get(name)
-            if until is not None:
-                heapq.heappush(self._asleep, (until, name))
-            elif not self._free(name):
-                gone.append(name)
-        return gone
+            self._free(name)
+
+    def free_user(self, name: str, until: float | None = None) -> bool:
+        """Says that nothing of a user is under way: the next event may go, not before ``until``.
+
+        False if nothing of the user waits here any more.
+        """
+        if until is None:
+            return self._free(name)
+        heapq.heappush(self._asleep, (until, name))
+        return True
+
+    def withdraw(self, name: str) -> list[P]:
+        """Takes away all that waits of a user who is busy."""
+        user = self._users[name]
+        parcels = [parcel for _, parcel in user.waiting]
+        user.waiting.clear()
+        self.waiting -= len(parcels)
+        return parcels
 
     def put_back(self, parcels: Iterable[P]) -> None:
         """Puts events that were taken before all others of their users, who are still busy."""

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
 from destinations import Code, UsageError
+from destinations.event import Event
 from destinations.store import Documents, Store
 from kana_destination.cases import cases
 from kana_destination.identify import identify
 from kana_destination.rules import Rule, RuleMapper
 from kana_destination.sandbox_process import SandboxProcess
 
-__all__ = ["KanaPlugin", "stored_rules"]
+__all__ = ["KanaPlugin", "StoredRules", "stored_rules"]
 
 
 def stored_rules(store: Store) -> Documents:
@@ -22,14 +24,38 @@ def stored_rules(store: Store) -> Documents:
     return Documents(store, "kana", "rule")
 
 
+class StoredRules:
+    """Maps by the rules that the store holds when an event comes.
+
+    So a server that runs knows a rule as soon as it was added, and what the rule maps may be handed
+    to it at once. Several threads may use it.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._read: tuple[object, RuleMapper] = (None, RuleMapper(()))
+
+    def __call__(self, event: Event, payload: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """See `RuleMapper`."""
+        # Ids are never given again: one more or less shows in the number or in the latest.
+        version = self._store.one(
+            "SELECT count(*), max(id) FROM documents WHERE destination = 'kana' AND kind = 'rule'"
+        )
+        known, mapper = self._read
+        if version != known:
+            documents = stored_rules(self._store).entries()
+            mapper = RuleMapper([Rule(**document.content) for document in documents])
+            self._read = (version, mapper)
+        return mapper(event, payload)
+
+
 class KanaPlugin:
     """Code, sandbox and commands of the destination ``kana``; see `destinations.Plugin`."""
 
     def code(self, store: Store | None) -> Code:
         """The generator of identify, and the mapper of the rules in ``store``."""
-        documents = stored_rules(store).entries() if store is not None else []
-        rules = [Rule(**document.content) for document in documents]
-        return Code({"identify": identify}, {"rules": RuleMapper(rules)})
+        mapper = RuleMapper(()) if store is None else StoredRules(store)
+        return Code({"identify": identify}, {"rules": mapper})
 
     def commands(self) -> Sequence[click.Command]:
         """The sub-commands of ``destinations kana``."""

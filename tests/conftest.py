@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from destinations.cli import main
+from destinations.store import Store
 
 _HOMES = itertools.count()
 
@@ -68,3 +70,39 @@ def write(tmp_path: Path) -> Callable[[str, Any], Path]:
         return path
 
     return make
+
+
+def _insert(connection: sqlite3.Connection, table: str, row: dict[str, Any]) -> int:
+    marks = ", ".join("?" * len(row))
+    columns = ", ".join(row)
+    done = connection.execute(
+        f"INSERT INTO {table} ({columns}) VALUES ({marks})",  # noqa: S608 - a test's own words
+        list(row.values()),
+    )
+    return int(done.lastrowid or 0)
+
+
+@pytest.fixture
+def add_delivery() -> Callable[..., int]:
+    """Puts a delivery and its event into a store's ledger, as a server would; returns its id.
+
+    By default it is ready, of the destination ``sample`` and the user ``u1``. ``raw`` is the event,
+    ``event_id`` one that is there already; other names are columns of the ledger.
+    """
+    numbers = itertools.count(1)
+
+    def add(store: Store, raw: Any = None, *, accepted_at: float = 1_000.0, **columns: Any) -> int:
+        message_id = f"m{next(numbers)}"
+        kind = raw["type"] if raw else "track"
+        head = {"destination": "sample", "user": "u1"}
+        row = {**head, "action": "count", "state": "ready", "definition_version": "1.2.3"}
+        row |= columns
+        with store.transaction() as connection:
+            event = {key: row[key] for key in head} | {"message_id": message_id, "type": kind}
+            event |= {"accepted_at": accepted_at}
+            event["raw"] = None if raw is None else json.dumps(raw).encode()
+            if "event_id" not in row:
+                row["event_id"] = _insert(connection, "events", event)
+            return _insert(connection, "deliveries", row)
+
+    return add

@@ -24,6 +24,7 @@ __all__ = ["main"]
 COMMANDS: Final = {
     "check": "Test the credentials of a destination.",
     "conformance": "Run test vectors made with Segment's runtime.",
+    "deliveries": "What became of accepted events: list, show, replay, drop, resolve.",
     "diff": "Say what a new version of a definition means for its users.",
     "docs": "Build, check and preview the documentation page of a destination.",
     "explain": "Show every step of one event, and the request that would be sent.",
@@ -33,6 +34,9 @@ COMMANDS: Final = {
     "record": "Record a case: events, the requests they cause, and what becomes of them.",
     "run": "Deliver a file or stream of events.",
     "sandbox": "Serve a stand-in for a partner on this machine.",
+    "serve": "Receive events over HTTP and deliver them, until stopped.",
+    "status": "Show how the queue of a server stands.",
+    "store": "Back the store up, and let go what nothing needs any more.",
     "test": "Replay the cases of a destination, and every fault that its partner can make.",
     "validate": "Check a definition and report every fault.",
 }

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-__all__ = ["count", "print_table", "printable"]
+__all__ = ["count", "plain", "print_table", "printable", "table"]
 
 # Output that goes to a file or a pipe: a row must stay one line, however long it is.
 _UNLIMITED = 10_000
@@ -19,9 +19,26 @@ def count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
+def plain(text: str) -> str:
+    """``text`` on one line, without anything that a terminal would read as a command."""
+    return "".join(character if character.isprintable() else "�" for character in text)
+
+
 def printable(text: str) -> str:
-    """``text`` without anything that rich would read as markup, or a terminal as a command."""
-    return escape("".join(character if character.isprintable() else "�" for character in text))
+    """As `plain`, and without anything that rich would read as markup."""
+    return escape(plain(text))
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
+    """A table of these rows; columns of integers stand on the right."""
+    shown = Table(box=None, pad_edge=False)
+    for number, column in enumerate(columns):
+        right = all(isinstance(row[number], int) for row in rows)
+        # Folded, not cut: an id that is not whole is of no use.
+        shown.add_column(column, justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        shown.add_row(*map(_cell, row))
+    return shown
 
 
 def print_table(
@@ -37,14 +54,7 @@ def print_table(
     if rows:
         if not console.is_terminal:
             console.width = _UNLIMITED
-        table = Table(box=None, pad_edge=False)
-        for number, column in enumerate(columns):
-            right = all(isinstance(row[number], int) for row in rows)
-            # Folded, not cut: an id that is not whole is of no use.
-            table.add_column(column, justify="right" if right else "left", overflow="fold")
-        for row in rows:
-            table.add_row(*map(_cell, row))
-        console.print(table)
+        console.print(table(columns, rows))
     console.print()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from destinations.action import Action
 from destinations.clock import WallClock
@@ -21,7 +21,12 @@ from destinations.queue import Amount, Claimed, Queue, State, Step
 
 __all__ = ["Post"]
 
-_GONE = Result(Outcome.FILTERED, "today's definition does not send this event to this action")
+_LASTING: Final = 3
+"""So often a question is asked again that the partner does not take; then it is done without."""
+
+_GONE: Final = Result(
+    Outcome.FILTERED, "today's definition does not send this event to this action"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,9 @@ class Post:
             self.gate.unused()
             return
         action = mapped[0].delivery.subscription.action
-        if not _is_repeatable(action) and not self._note(action, mapped):
+        if not _is_repeatable(action):
+            mapped = self._note(action, mapped)
+        if not mapped:
             return
         claimed = [item.claimed for item in mapped]
         self.watcher.reached(self.name, "sending", claimed)
@@ -104,7 +111,11 @@ class Post:
         first = next(iter(by_key.values()))[0]
         rule = self._rule(first.delivery.subscription.action)
         questions = {key: items[0].question for key, items in by_key.items()}
-        asked = Asked({}, dict.fromkeys(by_key, "")) if rule is None else self._ask(rule, questions)
+        if rule is None:
+            self.gate.unused()
+            asked = Asked({}, dict.fromkeys(by_key, "today's definition does not say how"))
+        else:
+            asked = self._ask(rule, questions)
         before = self.queue.amounts(list(by_key))
         steps: list[Step] = []
         for key, items in by_key.items():
@@ -131,7 +142,7 @@ class Post:
         due = now + max(self.rules.settle_after, self.rules.delay(claimed.attempts + 1))
         return Step(claimed, State.UNKNOWN, result, "settle", claimed.attempts, next_at=due)
 
-    def _map(self, batch: Sequence[Claimed]) -> tuple[list[_Mapped], list[Step]]:
+    def _map(self, batch: Sequence[Claimed]) -> tuple[Sequence[_Mapped], list[Step]]:
         mapped: list[_Mapped] = []
         steps: list[Step] = []
         for claimed in batch:
@@ -159,9 +170,11 @@ class Post:
             return _Mapped(claimed, what)
         return _GONE if what.outcome is Outcome.FILTERED else what
 
-    def _note(self, action: Action, mapped: Sequence[_Mapped]) -> bool:
-        """Durably notes what lost answers will be judged by; False if it could not be found out."""
-        claimed = [item.claimed for item in mapped]
+    def _note(self, action: Action, mapped: Sequence[_Mapped]) -> Sequence[_Mapped]:
+        """Durably notes what lost answers will be judged by.
+
+        Those of users of whom that could not be found out have to wait; the others are returned.
+        """
         rule, asked = self._rule(action), Asked({}, {})
         if rule is not None:
             questions: dict[str, Question] = {}
@@ -179,21 +192,27 @@ class Post:
             if unsure:
                 asked = self._ask(rule, unsure)
                 self._compare(known, asked)
-        failed = [
-            item
-            for item in claimed
-            if item.expectation is not None and item.expectation.key in asked.failures
-        ]
-        if failed:
-            # Nothing was sent: all of them wait, as for any other failure of the partner.
-            reason = next(iter(asked.failures.values()))
-            result = Result(Outcome.DEAD, reason, again=Again())
-            now = self.clock.time()
-            self._settle([self.rules.after(i, result, now, can_ask=False) for i in claimed], {})
-            return False
-        found = {key: amount for key, amount in asked.amounts.items() if amount is not None}
-        self.queue.sending(claimed, found)
-        return True
+        reasons = {
+            item.claimed.user: asked.failures[expectation.key]
+            for item in mapped
+            if (expectation := item.claimed.expectation) is not None
+            and expectation.key in asked.failures
+            and (expectation.key not in asked.lasting or item.claimed.attempts < _LASTING)
+        }
+        now = self.clock.time()
+        self._settle(
+            [
+                self.rules.after(item.claimed, _not_sent(reasons[user]), now, can_ask=False)
+                for item in mapped
+                if (user := item.claimed.user) in reasons
+            ],
+            {},
+        )
+        ready = [item for item in mapped if item.claimed.user not in reasons]
+        if ready:
+            found = {key: amount for key, amount in asked.amounts.items() if amount is not None}
+            self.queue.sending([item.claimed for item in ready], found)
+        return ready
 
     def _compare(self, known: Mapping[str, Amount], asked: Asked) -> None:
         for key, found in asked.amounts.items():
@@ -221,7 +240,9 @@ class Post:
         self, action: Action, claimed: Sequence[Claimed], results: Sequence[Result]
     ) -> None:
         again = [result.again for result in results]
-        if all(one is not None and one.whole_request for one in again):
+        if not any(result.attempts for result in results):
+            self.gate.unused()
+        elif all(one is not None and one.whole_request for one in again):
             waits = [one.after for one in again if one is not None and one.after is not None]
             self.gate.failed(results[0].reason, max(waits, default=None))
         else:
@@ -251,6 +272,10 @@ class Post:
 
 def _is_repeatable(action: Action) -> bool:
     return all(request.definition.idempotent for request in action.requests.values())
+
+
+def _not_sent(reason: str) -> Result:
+    return Result(Outcome.DEAD, reason, again=Again())
 
 
 def _fault(action: Action, error: Exception) -> Result:

@@ -25,6 +25,9 @@ __all__ = ["Compiled", "Judgement", "judge"]
 
 _MOST_SELECTIONS: Final = 20_000
 
+# Made once: `json.dumps` with options makes one for every call.
+_KEYS: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
@@ -101,7 +104,7 @@ class Compiled:
             return None
         if key is UNDEFINED or isinstance(amount, bool) or not isinstance(amount, int):
             return None
-        return Expectation(json.dumps(key, ensure_ascii=False, separators=(",", ":")), amount)
+        return Expectation(_KEYS.encode(key), amount)
 
     def amount(self, answer: Answer, user: str, asked_at: float) -> Amount | None:
         """The amount that an answer shows; None if it shows none."""

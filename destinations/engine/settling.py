@@ -9,7 +9,6 @@ from destinations.action import Payload
 from destinations.clock import WallClock
 from destinations.delivery import Courier
 from destinations.engine.settlement import Compiled, Judgement, judge
-from destinations.errors import ResolveError
 from destinations.outcome import Outcome, Result
 from destinations.queue import Amount, Claimed, Stage, State, Step
 from destinations.request import Answer
@@ -33,10 +32,14 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the partner showed, by key (None: it shows no amount), and why not for the others."""
+    """What the partner showed, by key (None: it shows no amount), and why not for the others.
+
+    ``lasting`` are those of the others to whom asking again promises nothing.
+    """
 
     amounts: Mapping[str, Amount | None]
     failures: Mapping[str, str]
+    lasting: frozenset[str] = frozenset()
 
 
 class Settler:
@@ -57,21 +60,22 @@ class Settler:
     def ask(self, rule: Compiled, questions: Mapping[str, Question]) -> Asked:
         """Asks for amounts, by key."""
         keys = list(questions)
-        try:
-            verdicts = self._courier.ask(rule.ask, [questions[key].payload for key in keys])
-        except ResolveError as error:
-            return Asked({}, dict.fromkeys(keys, str(error)))
+        verdicts = self._courier.ask(rule.ask, [questions[key].payload for key in keys])
         now = self._clock.time()
         amounts: dict[str, Amount | None] = {}
         failures: dict[str, str] = {}
+        lasting: set[str] = set()
         for key, verdict in zip(keys, verdicts, strict=True):
             if isinstance(verdict, Answer):
                 amounts[key] = rule.amount(verdict, questions[key].user, now)
             elif verdict.retryable or verdict.error_class == "authentication":
                 failures[key] = verdict.message
+            elif verdict.whole_request:  # it says nothing of this amount
+                failures[key] = verdict.message
+                lasting.add(key)
             else:
                 amounts[key] = None
-        return Asked(amounts, failures)
+        return Asked(amounts, failures, frozenset(lasting))
 
     def steps(
         self, key: str, batch: Sequence[Claimed], before: Amount | None, now: Amount | None

@@ -47,13 +47,15 @@ class Rules:
         if result.outcome is Outcome.UNKNOWN:
             return self.lost(claimed, result, now, can_ask=can_ask)
         again = result.again
-        if again is None or self._is_over(claimed, again, attempts, now):
+        limited = claimed.limited + (again is not None and again.attempts is not None)
+        if again is None or self._is_over(claimed, again, limited, now):
             result = Result(
                 Outcome.DEAD, result.reason, result.code, result.status, result.errors, attempts
             )
             return Step(claimed, State.DONE, result, attempts=attempts)
         wait = self.delay(attempts) if again.after is None else again.after
-        return Step(claimed, State.READY, result, attempts=attempts, next_at=now + wait)
+        due = now + wait
+        return Step(claimed, State.READY, result, attempts=attempts, limited=limited, next_at=due)
 
     def lost(
         self,
@@ -76,8 +78,8 @@ class Rules:
         """Seconds to wait after so many attempts."""
         return self.draw() * min(self.cap, self.base * 2.0 ** min(attempts - 1, 30))
 
-    def _is_over(self, claimed: Claimed, again: Again, attempts: int, now: float) -> bool:
-        if again.attempts is not None and attempts >= again.attempts:
+    def _is_over(self, claimed: Claimed, again: Again, limited: int, now: float) -> bool:
+        if again.attempts is not None and limited >= again.attempts:
             return True
         began = claimed.first_attempt_at
         return began is not None and now - began >= self.deadline

@@ -120,7 +120,11 @@ class Amount:
 
 @dataclass(slots=True)
 class Claimed:
-    """A delivery that a worker has in hand. ``attempts`` are those before this one."""
+    """A delivery that a worker has in hand. ``attempts`` are those before this one.
+
+    ``limited`` are those of them whose failure has a bound of its own; they count from the start of
+    the process.
+    """
 
     id: int
     event_id: int
@@ -133,15 +137,17 @@ class Claimed:
     first_attempt_at: float | None = None
     next_at: float = 0.0
     expectation: Expectation | None = None
+    limited: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """What comes next for a claimed delivery: ``state`` and, if it is done, its result.
 
-    ``attempts`` are all so far. ``next_at`` is for what is ready or unknown: not before this.
-    ``evidence`` is for a person who has to decide. ``applied`` says that the expected amount is
-    with the partner now; ``forget`` that amounts of this user may be others than we know.
+    ``attempts`` are all so far, ``limited`` those of `Claimed`. ``next_at`` is for what is ready or
+    unknown: not before this. ``evidence`` is for a person who has to decide. ``applied`` says that
+    the expected amount is with the partner now; ``forget`` that amounts of this user may be others
+    than we know.
     """
 
     claimed: Claimed
@@ -149,6 +155,7 @@ class Step:
     result: Result
     stage: Stage = "send"
     attempts: int = 0
+    limited: int = 0
     next_at: float = 0.0
     applied: bool = False
     forget: bool = False

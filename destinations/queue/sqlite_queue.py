@@ -70,13 +70,15 @@ class SqliteQueue:
         self._changed = threading.Condition()
         self._window = Window(store, scope.destination, batch_sizes)
         self._reopened_at = self._monotonic()
+        self._seen: Future[None] = Future()
+        self._seen.set_result(None)
         recovered = self._now() + self._options.settle_after
-        writer.submit(lambda c: statements.recover(c, self._scope, recovered)).result()
-        self._open = statements.count_open(store, scope.destination)
+        self._open = writer.submit(lambda c: statements.recover(c, self._scope, recovered)).result()
+        self._window.begin(self._now(), self._monotonic())
 
     @property
     def length(self) -> int:
-        """How many deliveries are not done, those included that a person has to decide on."""
+        """How many deliveries are to do; not among them what a person has to decide on."""
         return self._open
 
     def accept(self, events: Sequence[Incoming]) -> Future[Sequence[Receipt]]:
@@ -114,10 +116,10 @@ class SqliteQueue:
                 schedule = self._window.schedule
                 available = schedule.available
                 if available and (lingered or available >= schedule.wanted or now >= give_up):
-                    batch = schedule.take()
+                    batch = self._window.take()
                     if schedule.available:
                         self._changed.notify()
-                    return [parcel.claimed for parcel in batch]
+                    return batch
                 if now >= give_up:
                     return ()
                 lingered = available > 0
@@ -149,12 +151,13 @@ class SqliteQueue:
             if step.state in {State.READY, State.UNKNOWN}:
                 claimed = step.claimed
                 claimed.state, claimed.attempts = step.state, step.attempts
+                claimed.limited = max(claimed.limited, step.limited)
                 claimed.first_attempt_at = claimed.first_attempt_at or now
                 again.append(claimed)
                 due = self._monotonic() + max(0.0, step.next_at - now)
                 asleep[claimed.user] = max(due, asleep.get(claimed.user, due))
         with self._changed:
-            self._open -= sum(step.state is State.DONE for step in steps)
+            self._open -= len(steps) - len(again)
             self._window.done([step.claimed for step in steps], again, asleep)
             self._changed.notify()
 
@@ -184,12 +187,13 @@ class SqliteQueue:
 
     def _refill(self, now: float) -> None:
         self._window.schedule.wake(now)
-        if now - self._reopened_at >= _REOPENED_SECONDS:
+        # What was seen must be written down as seen before it is looked for again.
+        if now - self._reopened_at >= _REOPENED_SECONDS and self._seen.done():
             self._reopened_at = now
             reopened = self._window.reopened()
             if reopened:
                 self._open += len(reopened)
-                self._writer.submit(lambda c: statements.clear_reopened(c, reopened))
+                self._seen = self._writer.submit(lambda c: statements.clear_reopened(c, reopened))
         self._window.fill(self._now(), now)
 
     def _pause(self, now: float, give_up: float, *, lingers: bool) -> float:

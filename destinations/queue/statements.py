@@ -22,20 +22,20 @@ from destinations.queue.protocol import (
     State,
     Step,
 )
-from destinations.store import Store
+from destinations.store import Store, note_change
 
 __all__ = [
     "Scope",
     "accept",
     "amounts",
     "clear_reopened",
-    "count_open",
     "mark_sending",
-    "open_after",
-    "open_of_user",
+    "ready_after",
+    "ready_of_user",
     "recover",
     "reopened",
     "settle",
+    "unknown",
     "unmark",
 ]
 
@@ -65,15 +65,23 @@ _OPEN: Final = """
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """``destination`` is the configured name; ``account`` whose amounts they are."""
+    """``destination`` is the configured name; ``account`` whose amounts they are.
+
+    ``partner_account`` is what changes to make by hand are kept under
+    (`destinations.destination.Destination.account`).
+    """
 
     destination: str
     account: str
     version: str
+    partner_account: str = ""
 
 
-def recover(connection: sqlite3.Connection, scope: Scope, next_at: float) -> None:
-    """What was on its way is unknown from now on; asked not before ``next_at``."""
+def recover(connection: sqlite3.Connection, scope: Scope, next_at: float) -> int:
+    """What was on its way is unknown from now on; asked not before ``next_at``.
+
+    How many deliveries are to do.
+    """
     connection.execute(
         "UPDATE deliveries SET state = 'unknown', lease = NULL, reason = ?, next_at = ?"
         " WHERE destination = ? AND state = 'sending'",
@@ -85,15 +93,12 @@ def recover(connection: sqlite3.Connection, scope: Scope, next_at: float) -> Non
         " (SELECT id FROM deliveries WHERE destination = ?)",
         (scope.destination,),
     )
-
-
-def count_open(store: Store, destination: str) -> int:
-    """How many deliveries are not done."""
-    row = store.one(
-        "SELECT count(*) FROM deliveries WHERE destination = ? AND state <> 'done'",
-        (destination,),
-    )
-    return int(row[0]) if row else 0
+    (count,) = connection.execute(
+        "SELECT count(*) FROM deliveries WHERE destination = ?"
+        " AND state IN ('ready', 'unknown') AND state <> 'done'",
+        (scope.destination,),
+    ).fetchone()
+    return int(count)
 
 
 def accept(
@@ -176,6 +181,8 @@ def settle(
     _write_amounts(connection, scope, asked)
     added: dict[str, int] = {}
     for step in steps:
+        if step.result.manual is not None:
+            note_change(connection, scope.partner_account, step.result.manual, now)
         expectation = step.claimed.expectation
         if step.applied and expectation is not None and expectation.key not in asked:
             added[expectation.key] = added.get(expectation.key, 0) + expectation.amount
@@ -236,23 +243,33 @@ def amounts(store: Store, account: str, keys: Sequence[str]) -> dict[str, Amount
     return {key: Amount(*rest) for key, *rest in rows}
 
 
-def open_after(store: Store, destination: str, cursor: int, limit: int) -> list[Claimed]:
-    """Deliveries that wait, of all users, after one by its id."""
+def unknown(store: Store, destination: str) -> list[Claimed]:
+    """Deliveries whose answers were lost."""
     return _claimed(
         store,
-        _OPEN + "WHERE d.destination = ? AND d.state IN ('ready', 'unknown')"
-        " AND d.state <> 'done' AND d.id > ? ORDER BY d.id LIMIT ?",
+        _OPEN + "WHERE d.destination = ? AND d.state = 'unknown' AND d.state <> 'done'"
+        " ORDER BY d.id",
+        (destination,),
+    )
+
+
+def ready_after(store: Store, destination: str, cursor: int, limit: int) -> list[Claimed]:
+    """Deliveries that wait for their turn, of all users, after one by its id."""
+    return _claimed(
+        store,
+        _OPEN + "WHERE d.destination = ? AND d.state = 'ready' AND d.state <> 'done'"
+        " AND d.id > ? ORDER BY d.id LIMIT ?",
         (destination, cursor, limit),
     )
 
 
-def open_of_user(
+def ready_of_user(
     store: Store, destination: str, user: str, first: int, last: int, limit: int
 ) -> list[Claimed]:
-    """Deliveries of one user that wait, from one to another by their ids."""
+    """Deliveries of one user that wait for their turn, from one to another by their ids."""
     return _claimed(
         store,
-        _OPEN + "WHERE d.destination = ? AND d.user = ? AND d.state IN ('ready', 'unknown')"
+        _OPEN + "WHERE d.destination = ? AND d.user = ? AND d.state = 'ready'"
         " AND d.state <> 'done' AND d.id BETWEEN ? AND ? ORDER BY d.id LIMIT ?",
         (destination, user, first, last, limit),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,7 +14,10 @@ from destinations.store import Store
 
 __all__ = ["Window"]
 
-_DELIVERIES: Final = 4_000
+_AVAILABLE: Final = 4_000
+_MOST: Final = 20_000
+"""Those of users who have to wait included: such must not keep all others out of the window."""
+
 _PAGE: Final = 1_000
 _OF_A_USER: Final = 200
 """So that one user with a long queue does not keep all others out of the window."""
@@ -50,23 +54,48 @@ class Window:
         self._batch_sizes = batch_sizes
         self._kinds: dict[tuple[str, State], _Kind] = {}
         self._cursor = 0
-        # Users of whom more waits in the store, up to the cursor, than was read.
+        # Users of whom more waits in the store, from this id up to the cursor, than was read.
         self._longer: dict[str, int] = {}
+        # All that is here or in hand: nothing gets in twice, whichever way it was found.
+        self._known: set[int] = set()
+        # Of the users whose deliveries are in hand: how many are, what waits again, until when.
+        self._in_hand: Counter[str] = Counter()
+        self._again: dict[str, list[Claimed]] = {}
+        self._asleep: dict[str, float] = {}
         self.schedule: Schedule[_Parcel] = Schedule()
         self.more = True
 
+    def begin(self, now: float, monotonic: float) -> None:
+        """Reads what is unknown, before anything else: nothing may be sent past it.
+
+        What is unknown of a user waits until the last of it is due.
+        """
+        found = statements.unknown(self._store, self._destination)
+        due: dict[str, float] = {}
+        for claimed in found:
+            due[claimed.user] = max(claimed.next_at, due.get(claimed.user, 0.0))
+        for claimed in found:
+            self._add(claimed, due[claimed.user] - now, monotonic)
+
     def fill(self, now: float, monotonic: float) -> None:
         """Reads on where the window has room."""
-        while self.more and self.schedule.waiting < _DELIVERIES:
-            rows = statements.open_after(self._store, self._destination, self._cursor, _PAGE)
+        schedule = self.schedule
+        while self.more and schedule.available < _AVAILABLE and schedule.waiting < _MOST:
+            rows = statements.ready_after(self._store, self._destination, self._cursor, _PAGE)
             self.more = len(rows) == _PAGE
             for claimed in rows:
                 self._cursor = claimed.id
                 user = claimed.user
-                if user in self._longer or self.schedule.count(user) >= _OF_A_USER:
+                if user in self._longer or schedule.count(user) >= _OF_A_USER:
                     self._longer.setdefault(user, claimed.id)
                 else:
-                    self._add(claimed, now, monotonic)
+                    self._add(claimed, claimed.next_at - now, monotonic)
+
+    def take(self) -> list[Claimed]:
+        """The next batch: it is in hand until `done`."""
+        batch = [parcel.claimed for parcel in self.schedule.take()]
+        self._in_hand.update(claimed.user for claimed in batch)
+        return batch
 
     def done(
         self,
@@ -74,26 +103,48 @@ class Window:
         again: Sequence[Claimed],
         asleep: Mapping[str, float],
     ) -> None:
-        """Takes back what is to be tried ``again``, and frees the users of the batch."""
-        self.schedule.put_back(self._parcel(claimed) for claimed in again)
-        gone = self.schedule.free([self._parcel(claimed) for claimed in batch], asleep)
-        for user in gone:
-            self._read_on(user)
+        """Takes back what was in hand, of it what is to be tried ``again``.
+
+        A user is free, or ``asleep`` until a time, when nothing of theirs is in hand any more.
+        """
+        self._in_hand.subtract(claimed.user for claimed in batch)
+        self._known.difference_update(claimed.id for claimed in batch)
+        self._known.update(claimed.id for claimed in again)
+        for claimed in again:
+            self._again.setdefault(claimed.user, []).append(claimed)
+        for user, until in asleep.items():
+            self._asleep[user] = max(until, self._asleep.get(user, until))
+        for user in {claimed.user for claimed in batch}:
+            if not self._in_hand[user]:
+                del self._in_hand[user]
+                self._free(user)
 
     def reopened(self) -> list[int]:
         """Adds what a person has opened again; their ids."""
         found = statements.reopened(self._store, self._destination)
         for claimed in found:
-            # What is ahead of the cursor comes by itself.
-            if claimed.id <= self._cursor:
+            # What is ahead of the cursor, or of what was read of its user, comes by itself.
+            if claimed.id > self._cursor:
+                self.more = True
+            elif claimed.id < self._longer.get(claimed.user, claimed.id + 1):
                 self._add(claimed, 0.0, 0.0)
         return [claimed.id for claimed in found]
+
+    def _free(self, user: str) -> None:
+        again = self._again.pop(user, None)
+        if again:
+            # The order of the user, but that what is unknown is settled before more is sent.
+            waiting = [parcel.claimed for parcel in self.schedule.withdraw(user)]
+            back = sorted([*again, *waiting], key=_urgency)
+            self.schedule.put_back(self._parcel(claimed) for claimed in back)
+        if not self.schedule.free_user(user, self._asleep.pop(user, None)):
+            self._read_on(user)
 
     def _read_on(self, user: str) -> None:
         first = self._longer.pop(user, None)
         if first is None:
             return
-        rows = statements.open_of_user(
+        rows = statements.ready_of_user(
             self._store, self._destination, user, first, self._cursor, _OF_A_USER + 1
         )
         for claimed in rows[:_OF_A_USER]:
@@ -101,11 +152,13 @@ class Window:
         if len(rows) > _OF_A_USER:
             self._longer[user] = rows[_OF_A_USER].id
 
-    def _add(self, claimed: Claimed, now: float, monotonic: float) -> None:
+    def _add(self, claimed: Claimed, wait: float, monotonic: float) -> None:
+        if claimed.id in self._known:
+            return
+        self._known.add(claimed.id)
         parcel = self._parcel(claimed)
-        wait = min(claimed.next_at - now, _LONGEST_SLEEP)
-        if now and wait > 0 and not self.schedule.is_known(claimed.user):
-            self.schedule.add_asleep(parcel, monotonic + wait)
+        if wait > 0 and not self.schedule.is_known(claimed.user):
+            self.schedule.add_asleep(parcel, monotonic + min(wait, _LONGEST_SLEEP))
         else:
             self.schedule.add(parcel)
 
@@ -120,3 +173,7 @@ class Window:
             size = _ALL if claimed.state is State.UNKNOWN else size
             kind = self._kinds[key] = _Kind(size)
         return _Parcel(claimed, kind)
+
+
+def _urgency(claimed: Claimed) -> tuple[bool, int]:
+    return (claimed.state is not State.UNKNOWN, claimed.id)

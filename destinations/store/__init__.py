@@ -4,7 +4,7 @@ from destinations.store.capabilities import Capabilities
 from destinations.store.database import Store, default_path
 from destinations.store.documents import Document, Documents
 from destinations.store.kept import Kept, KeptEvents
-from destinations.store.manual_changes import ManualChanges
+from destinations.store.manual_changes import ManualChanges, note_change
 from destinations.store.settling import Unsettled, settle, unsettled
 from destinations.store.writer import GroupWriter, StoreFullError
 
@@ -20,6 +20,7 @@ __all__ = [
     "StoreFullError",
     "Unsettled",
     "default_path",
+    "note_change",
     "settle",
     "unsettled",
 ]

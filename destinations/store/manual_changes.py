@@ -11,7 +11,7 @@ from destinations.outcome import ManualChange
 from destinations.runner import Row
 from destinations.store.database import Store
 
-__all__ = ["ManualChanges"]
+__all__ = ["ManualChanges", "note_change"]
 
 
 class ManualChanges:
@@ -35,7 +35,7 @@ class ManualChanges:
         self._any = True
         with self._store.transaction() as connection:
             for change in changes:
-                self._note(connection, change)
+                note_change(connection, self._account, change, self._now())
 
     def entries(self) -> Mapping[str, Mapping[str, str]]:
         """The fields to set by user, in the order in which they were noted."""
@@ -46,17 +46,21 @@ class ManualChanges:
         )
         return {subject: json.loads(fields) for subject, fields in rows}
 
-    def _note(self, connection: sqlite3.Connection, change: ManualChange) -> None:
-        key = (self._account, change.subject)
-        row = connection.execute(
-            "SELECT fields FROM manual_changes WHERE account = ? AND subject = ?", key
-        ).fetchone()
-        before = json.loads(row[0]) if row else {}
-        kept = {name: before[name] for name in before if name not in change.settled}
-        waiting = {**kept, **change.fields}
-        if waiting == before:
-            return
-        connection.execute("DELETE FROM manual_changes WHERE account = ? AND subject = ?", key)
-        if waiting:
-            values = (*key, json.dumps(waiting), self._now())
-            connection.execute("INSERT INTO manual_changes VALUES (?, ?, ?, ?)", values)
+
+def note_change(
+    connection: sqlite3.Connection, account: str, change: ManualChange, now: float
+) -> None:
+    """Notes one change, as part of a transaction."""
+    key = (account, change.subject)
+    row = connection.execute(
+        "SELECT fields FROM manual_changes WHERE account = ? AND subject = ?", key
+    ).fetchone()
+    before = json.loads(row[0]) if row else {}
+    kept = {name: before[name] for name in before if name not in change.settled}
+    waiting = {**kept, **change.fields}
+    if waiting == before:
+        return
+    connection.execute("DELETE FROM manual_changes WHERE account = ? AND subject = ?", key)
+    if waiting:
+        values = (*key, json.dumps(waiting), now)
+        connection.execute("INSERT INTO manual_changes VALUES (?, ?, ?, ?)", values)

@@ -6,12 +6,24 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
+
 from destinations.account import Account
 from destinations.cli.opening import open_definition, open_destination, open_store
 from destinations.errors import IntegrationError, UsageError
 from destinations.transport import HttpTransport
 
-__all__ = ["open_account"]
+__all__ = ["open_account", "served_option"]
+
+
+served_option = click.option(
+    "--destination",
+    "served",
+    multiple=True,
+    default=("kana",),
+    metavar="NAME",
+    help="What the server's configuration calls Kana; kana by default, may be repeated.",
+)
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,23 @@ import click
 
 from destinations import Answer, Call
 from destinations.account import Account
-from destinations.cli.opening import open_store, settings_option, store_option
+from destinations.cli.opening import (
+    open_definition,
+    open_store,
+    settings_option,
+    store_option,
+)
 from destinations.cli.run_tables import exit_code
 from destinations.cli.tables import print_table
 from destinations.definition.document import Document, read_document
+from destinations.deliveries import Selection, find_deliveries, plan_replay, replay
+from destinations.destination import Destination
 from destinations.errors import DefinitionError, UsageError
 from destinations.event import Event, EventError, check_event, read_json
-from destinations.store import Documents
-from kana_destination.cli.opening import open_account
+from destinations.outcome import Outcome
+from destinations.settings import named_settings
+from destinations.store import Documents, Store
+from kana_destination.cli.opening import open_account, served_option
 from kana_destination.plugin import stored_rules
 from kana_destination.rules import Rule, RuleMapper, overlap, read_rules
 
@@ -62,16 +72,18 @@ def rules() -> None:
 )
 @settings_option
 @store_option
-def add(settings: Path | None, store: Path | None, **given: Any) -> int:
+@served_option
+def add(settings: Path | None, store: Path | None, served: tuple[str, ...], **given: Any) -> int:
     """Add a rule, or those of a file, and process the unmapped events that it maps.
 
-    With --settings the features are looked up and kept events are delivered at once; without, both
-    are left to the next run.
+    With --settings the features are looked up and events that runs have kept are delivered at once;
+    without, both are left to the next run. Events that a server accepted are handed back to it.
     """
     new = _given(given)
     if settings is None:
         with contextlib.closing(open_store(store)) as opened:
             _keep(stored_rules(opened), new)
+            _hand_back(opened, served)
         click.echo(
             "Without --settings the features were not looked up; the next run processes what was "
             "kept as unmapped.",
@@ -81,8 +93,7 @@ def add(settings: Path | None, store: Path | None, **given: Any) -> int:
     with open_account(settings, store) as account:
         _check_features(account, new)
         _keep(stored_rules(account.store), new)
-    # Opened again: the destination is bound to the rules that the store held when it was opened.
-    with open_account(settings, store) as account:
+        _hand_back(account.store, served)
         return _process(account)
 
 
@@ -231,6 +242,28 @@ def _keep(documents: Documents, new: Sequence[Rule]) -> None:
                     err=True,
                 )
         old.append(rule)
+
+
+def _hand_back(store: Store, served: Sequence[str]) -> None:
+    """Lets what a server accepted and rules map by now wait for its turn again."""
+    definition, plugin = open_definition("kana")
+    code = plugin.code(store) if plugin is not None else None
+    destination = Destination(definition, named_settings(definition), code)
+    planned = [
+        plan_replay(store, destination, entry)
+        for name in dict.fromkeys(served)
+        for entry in find_deliveries(store, Selection(destination=name, outcome=Outcome.UNMAPPED))
+    ]
+    done = replay(store, planned, now=time.time())
+    if done.reopened:
+        what = "event waits" if done.reopened == 1 else "events wait"
+        click.echo(f"Accepted by the server: {done.reopened:,} {what} for delivery again.")
+    if done.ended:
+        click.echo(
+            f"Accepted by the server: {done.ended:,} mapped, but cannot be sent; "
+            "see destinations deliveries list.",
+            err=True,
+        )
 
 
 def _process(account: Account) -> int:

@@ -11,7 +11,9 @@ import click
 
 from destinations.cli.opening import open_store, store_option
 from destinations.cli.tables import print_table
+from destinations.deliveries import Selection, count_classes
 from destinations.event import read_json
+from destinations.queue import State
 from destinations.store import Unsettled, settle, unsettled
 
 __all__ = ["unknown"]
@@ -22,7 +24,8 @@ def unknown() -> None:
     """Events that were sent and whose answer was lost.
 
     They may have been counted, so they are never sent again by themselves. Look the user's usage up
-    in Kana, then settle them.
+    in Kana, then settle them. These are the events of runs; those that a server accepted are in
+    destinations deliveries list --state held.
     """
 
 
@@ -34,6 +37,7 @@ def show(store: Path | None, *, as_json: bool) -> int:
     opened = open_store(store)
     try:
         found = [_described(one) for one in unsettled(opened, "kana")]
+        held = sum(number for *_, number in count_classes(opened, Selection(state=State.HELD)))
     finally:
         opened.close()
     if as_json:
@@ -42,6 +46,9 @@ def show(store: Path | None, *, as_json: bool) -> int:
     columns = ("id", "since", "user", "feature", "delta", "account", "reason")
     rows = [tuple("" if one[key] is None else str(one[key]) for key in columns) for one in found]
     print_table(f"{len(rows):,} to settle", columns, rows)
+    if held:
+        text = f"A server holds {held:,} more: destinations deliveries list --state held"
+        click.echo(text, err=True)
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,11 @@ import click
 
 from destinations.cli.opening import open_store, store_option
 from destinations.cli.tables import print_table
+from destinations.deliveries import Selection, find_deliveries, raw_event
 from destinations.event import read_json
+from destinations.outcome import Outcome
 from destinations.store import Store
+from kana_destination.cli.opening import served_option
 from kana_destination.rules import property_values
 
 __all__ = ["unmapped"]
@@ -25,6 +29,7 @@ _MOST = 100_000
 
 @click.command(epilog="Example: destinations kana unmapped --top 10")
 @store_option
+@served_option
 @click.option(
     "--top",
     type=click.IntRange(1),
@@ -33,10 +38,13 @@ _MOST = 100_000
     help="Lines of each table; 20 by default.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def unmapped(store: Path | None, top: int, *, as_json: bool) -> int:
-    """Count the kept events that no rule maps, by event name and by property path and value."""
+def unmapped(store: Path | None, served: tuple[str, ...], top: int, *, as_json: bool) -> int:
+    """Count the kept events that no rule maps, by event name and by property path and value.
+
+    Those that runs have kept, and those that a server has accepted.
+    """
     with contextlib.closing(open_store(store)) as opened:
-        events, values, total = _count(opened)
+        events, values, total = _count(_raw_events(opened, served))
     if as_json:
         found = {
             "events": total,
@@ -58,21 +66,34 @@ def unmapped(store: Path | None, top: int, *, as_json: bool) -> int:
     return 0
 
 
-def _count(store: Store) -> tuple[Counter[str], Counter[tuple[str, str]], int]:
-    events: Counter[str] = Counter()
-    values: Counter[tuple[str, str]] = Counter()
-    last = total = 0
+def _raw_events(store: Store, served: Sequence[str]) -> Iterator[bytes]:
+    last = 0
     while rows := store.all(
         "SELECT id, raw_event FROM kept_events"
         " WHERE account LIKE 'kana %' AND outcome = 'unmapped' AND id > ? ORDER BY id LIMIT ?",
         (last, _PAGE),
     ):
-        for identity, raw in rows:
-            last = identity
-            total += 1
-            event: dict[str, Any] = read_json(raw)
-            events[event["event"]] += 1
-            for pair in property_values(event.get("properties")):
-                if pair in values or len(values) < _MOST:
-                    values[pair] += 1
+        last = rows[-1][0]
+        yield from (raw for _, raw in rows)
+    for name in dict.fromkeys(served):
+        selection = Selection(destination=name, outcome=Outcome.UNMAPPED)
+        for entry in find_deliveries(store, selection):
+            raw = raw_event(store, entry.event_id)
+            if raw is not None:
+                yield raw
+
+
+def _count(
+    raw_events: Iterable[bytes],
+) -> tuple[Counter[str], Counter[tuple[str, str]], int]:
+    events: Counter[str] = Counter()
+    values: Counter[tuple[str, str]] = Counter()
+    total = 0
+    for raw in raw_events:
+        total += 1
+        event: dict[str, Any] = read_json(raw)
+        events[event["event"]] += 1
+        for pair in property_values(event.get("properties")):
+            if pair in values or len(values) < _MOST:
+                values[pair] += 1
     return events, values, total

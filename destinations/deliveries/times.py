@@ -1,0 +1,53 @@
+"""Times as people write them: a point in time, or how long ago it was."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Final
+
+from destinations.errors import UsageError
+
+__all__ = ["parse_time", "shown_duration", "shown_time"]
+
+_UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_AGO = re.compile(r"([0-9]{1,9})([smhdw])")
+
+
+def parse_time(text: str, now: float) -> float:
+    """Seconds since 1970, UTC, of ISO 8601 (UTC if it names no zone), or of ``2h``, ``3d`` ago.
+
+    Raises `UsageError` for anything else.
+    """
+    ago = _AGO.fullmatch(text.strip())
+    if ago is not None:
+        return now - int(ago[1]) * _UNITS[ago[2]]
+    try:
+        found = datetime.fromisoformat(text.strip())
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        msg = (
+            f"{text!r} is no time; write it as 2026-05-04T10:00:00Z, as a day 2026-05-04, or as "
+            "how long ago it was: 90s, 30m, 2h, 3d, 1w"
+        )
+        raise UsageError(msg) from None
+
+
+def shown_time(seconds: float | None) -> str:
+    """A time as ISO 8601 in UTC, to the second; empty for none."""
+    if seconds is None:
+        return ""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def shown_duration(seconds: float | None) -> str:
+    """How long something takes or took, in its two largest units; empty for none."""
+    if seconds is None:
+        return ""
+    left = max(0, round(seconds))
+    parts = []
+    for unit, size in reversed(_UNITS.items()):
+        if unit != "w" and left >= size:
+            parts.append(f"{left // size}{unit}")
+            left %= size
+    return " ".join(parts[:2]) or "0s"

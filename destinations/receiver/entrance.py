@@ -1,0 +1,71 @@
+"""Where the events of one destination go in; what is behind it can be exchanged."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+from destinations.queue import Inbox, Incoming, QueueFullError
+from destinations.receiver.guard import Guard
+
+__all__ = ["Entrance", "Route"]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What is behind an entrance.
+
+    ``plan`` reads one raw event; it raises `destinations.event.EventError` for what is none.
+    ``types`` are the calls that the destination supports; None if that is not known.
+    """
+
+    name: str
+    guard: Guard
+    plan: Callable[[bytes], Incoming]
+    inbox: Inbox
+    types: frozenset[str] | None = None
+
+
+class Entrance:
+    """Counts who is inside. Everything but the constructor belongs to one event loop."""
+
+    def __init__(self, route: Route, *, patience: float = 5.0) -> None:
+        self.route = route
+        self._patience = patience
+        self._inside = 0
+        self._open = asyncio.Event()
+        self._open.set()
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    @contextlib.asynccontextmanager
+    async def entered(self) -> AsyncIterator[Route]:
+        """The route, which is not exchanged within the block.
+
+        Raises `QueueFullError` if the entrance stays closed for longer than its patience.
+        """
+        if not self._open.is_set():
+            try:
+                await asyncio.wait_for(self._open.wait(), self._patience)
+            except TimeoutError:
+                raise QueueFullError("is being reloaded", 1.0) from None
+        self._inside += 1
+        self._empty.clear()
+        try:
+            yield self.route
+        finally:
+            self._inside -= 1
+            if not self._inside:
+                self._empty.set()
+
+    async def close(self) -> None:
+        """Lets nobody in any more, and returns when nobody is inside."""
+        self._open.clear()
+        await self._empty.wait()
+
+    def reopen(self, route: Route) -> None:
+        """Lets those who wait in to another route."""
+        self.route = route
+        self._open.set()

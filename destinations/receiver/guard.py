@@ -1,0 +1,88 @@
+"""Who may post: keys and signatures, several of each so that they can be changed one by one."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Sequence
+
+from destinations.secrets import Secret
+
+__all__ = ["Guard"]
+
+
+def _bytes(secret: Secret) -> bytes:
+    return "".join(secret).encode()
+
+
+class Guard:
+    """The keys and signature secrets of one destination. Where it has both, both must hold.
+
+    All comparisons take as long for a wrong value as for a right one, whatever its length: digests
+    are compared, with every key that is known.
+    """
+
+    def __init__(
+        self, keys: Sequence[Secret] = (), signature_secrets: Sequence[Secret] = ()
+    ) -> None:
+        self._digests = tuple(hashlib.sha256(_bytes(key)).digest() for key in keys)
+        self._secrets = tuple(_bytes(secret) for secret in signature_secrets)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anybody may post."""
+        return not self._digests and not self._secrets
+
+    @property
+    def wants_key(self) -> bool:
+        """Whether a key is needed."""
+        return bool(self._digests)
+
+    @property
+    def wants_signature(self) -> bool:
+        """Whether a signature is needed."""
+        return bool(self._secrets)
+
+    def has_key(self, authorization: bytes | None) -> bool:
+        """Whether an ``Authorization`` header holds one of the keys.
+
+        As Segment sends it (``Basic base64(key + ":")``), as ``Bearer key``, or the key alone.
+        """
+        presented = _presented(authorization)
+        digest = hashlib.sha256(presented or b"").digest()
+        found = False
+        for known in self._digests:
+            found |= hmac.compare_digest(digest, known)
+        return found and presented is not None
+
+    def is_signed(self, signature: bytes | None, body: bytes, first: bytes) -> bool:
+        """Whether ``X-Signature`` is the lower-case hex HMAC-SHA1 of one of the secrets.
+
+        Of the raw ``body``, or of the raw ``first`` event of a batch, which is all that Segment
+        signs there.
+        """
+        found = False
+        for secret in self._secrets:
+            for signed in (body, first):
+                expected = hmac.new(secret, signed, hashlib.sha1).hexdigest().encode()
+                found |= hmac.compare_digest(signature or b"", expected)
+        return found
+
+
+def _presented(authorization: bytes | None) -> bytes | None:
+    """The key in the header; None if there is none."""
+    if not authorization:
+        return None
+    scheme, _, rest = authorization.strip().partition(b" ")
+    match scheme.lower():
+        case b"basic":
+            try:
+                name, _, password = base64.b64decode(rest.strip(), validate=True).partition(b":")
+            except binascii.Error:
+                return None
+            return name if name and not password else None
+        case b"bearer":
+            return rest.strip() or None
+    return authorization.strip()

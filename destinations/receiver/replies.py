@@ -1,0 +1,53 @@
+"""What the receiver answers."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Message", "Receive", "Reply", "Scope", "Send", "error", "unavailable"]
+
+# The types of ASGI (https://asgi.readthedocs.io).
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole HTTP answer; ``body`` is written as JSON unless it is bytes."""
+
+    status: int
+    body: object
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    content_type: bytes = b"application/json"
+
+    async def send(self, send: Send) -> None:
+        """Answers."""
+        data = self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
+        headers = [
+            (b"content-type", self.content_type),
+            (b"content-length", str(len(data)).encode()),
+            *self.headers,
+        ]
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": data})
+
+
+def error(status: int, message: str, *headers: tuple[bytes, bytes], close: bool = False) -> Reply:
+    """``{"message": ...}``, which Segment shows to its customer.
+
+    ``close`` ends the connection: what is left of the body is not read.
+    """
+    more = ((b"connection", b"close"),) if close else ()
+    return Reply(status, {"message": message}, (*headers, *more))
+
+
+def unavailable(message: str, retry_after: float, *, close: bool = False) -> Reply:
+    """503; the sender may try again after ``retry_after`` seconds."""
+    seconds = str(max(1, math.ceil(retry_after))).encode()
+    return error(503, message, (b"retry-after", seconds), close=close)

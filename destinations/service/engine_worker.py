@@ -1,0 +1,70 @@
+"""The worker that is meant: an engine that delivers over HTTP from a queue in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from destinations.destination import Destination
+from destinations.engine import Engine, EngineOptions
+from destinations.queue import QueueOptions, Scope, SqliteQueue
+from destinations.service.binding import Bound
+from destinations.service.worker import Resources
+from destinations.store import Capabilities
+from destinations.transport import HttpTransport
+
+__all__ = ["EngineWorker", "open_engine"]
+
+
+def open_engine(bound: Bound, resources: Resources) -> EngineWorker:
+    """The queue and the engine of one destination; see `destinations.service.worker.OpenWorker`."""
+    return EngineWorker(bound, resources)
+
+
+class EngineWorker:
+    """See `destinations.service.worker.Worker`."""
+
+    def __init__(self, bound: Bound, resources: Resources) -> None:
+        destination, delivery = bound.destination, bound.config.delivery
+        definition = destination.definition
+        # By its name here as well: the accounts of two customers may differ in their keys alone.
+        account = f"{bound.name}: {destination.account}"
+        self.inbox = SqliteQueue(
+            resources.store,
+            resources.writer,
+            Scope(bound.name, account, definition.version, destination.account),
+            _batch_sizes(destination),
+            options=QueueOptions(
+                max_open=resources.config.max_events, settle_after=delivery.settle_after_seconds
+            ),
+        )
+        self._transport = HttpTransport(definition.transport.timeouts)
+        self._engine = Engine(
+            bound.name,
+            destination,
+            self.inbox,
+            self._transport,
+            options=EngineOptions(
+                deadline=delivery.deadline_seconds, settle_after=delivery.settle_after_seconds
+            ),
+            watcher=resources.watcher,
+            memory=Capabilities(resources.store, destination.account),
+        )
+
+    def start(self) -> None:
+        """See `destinations.service.worker.Worker.start`."""
+        self._engine.start()
+
+    def stop(self, drain_seconds: float) -> None:
+        """See `destinations.service.worker.Worker.stop`."""
+        self._engine.stop(drain_seconds)
+        self._transport.close()
+
+
+def _batch_sizes(destination: Destination) -> Mapping[str, int]:
+    """How many events one request carries, by either form of the keys of deliveries."""
+    sizes: dict[str, int] = {}
+    presets = destination.definition.presets
+    for preset, subscription in zip(presets, destination.subscriptions, strict=True):
+        size = subscription.action.batch_size
+        sizes[preset.partner_action] = sizes[f"{preset.partner_action}: {preset.name}"] = size
+    return sizes

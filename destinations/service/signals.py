@@ -1,0 +1,53 @@
+"""Signals as wishes: to stop, to stop at once, to read the configuration again."""
+
+from __future__ import annotations
+
+import queue
+import signal
+from types import FrameType
+from typing import Final, Literal, Self
+
+__all__ = ["Signals", "Wish"]
+
+Wish = Literal["stop", "reload"]
+
+_WISHES: Final[dict[str, Wish]] = {"SIGTERM": "stop", "SIGINT": "stop", "SIGHUP": "reload"}
+
+
+class Signals:
+    """While entered, signals are kept until somebody asks. Belongs to the main thread.
+
+    A second signal to stop raises `KeyboardInterrupt` wherever the main thread is: somebody does
+    not want to wait any more.
+    """
+
+    def __init__(self) -> None:
+        self._wishes: queue.SimpleQueue[Wish] = queue.SimpleQueue()
+        self._stopping = False
+
+    def __enter__(self) -> Self:
+        # Windows has no SIGHUP.
+        self._former = {
+            number: signal.signal(number, self._received)
+            for name in _WISHES
+            if (number := getattr(signal, name, None)) is not None
+        }
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._former.items():
+            signal.signal(number, handler)
+
+    def wait(self, seconds: float) -> Wish | None:
+        """The next wish; None if none comes in time."""
+        try:
+            return self._wishes.get(timeout=seconds)
+        except queue.Empty:
+            return None
+
+    def _received(self, number: int, _frame: FrameType | None) -> None:
+        wish = _WISHES[signal.Signals(number).name]
+        if wish == "stop" and self._stopping:
+            raise KeyboardInterrupt
+        self._stopping = self._stopping or wish == "stop"
+        self._wishes.put(wish)

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from destinations.cli import status_command
+from destinations.deliveries import serving_lock
+from destinations.store import Store
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Any:
+    """A store."""
+    opened = Store(tmp_path / "store.sqlite3")
+    yield opened
+    opened.close()
+
+
+def test_an_empty_store(command: Run, store: Store):
+    """It says where it is, and that nothing is in it."""
+    done = command("status", "--store", store.path)
+    assert done.code == 0
+    assert str(store.path) in done.out
+    assert "no server delivers from it" in done.out
+    assert "No server has accepted anything for it." in done.out
+
+
+def test_what_is_in_it(command: Run, store: Store, add_delivery: Callable[..., int]):
+    """Counts, what waits, and what needs a person; and whether a server runs."""
+    add_delivery(store, destination="[b]x[/b]")
+    add_delivery(store, destination="[b]x[/b]", state="held")
+    add_delivery(store, destination="[b]x[/b]", next_at=4e9)
+    add_delivery(
+        store, destination="[b]x[/b]", state="done", outcome="delivered", settled_at=1_000.0
+    )
+    with serving_lock(store.path):
+        text = command("status", "--store", store.path).out
+        found = command("status", "--store", store.path, "--json").json
+    assert "[b]x[/b]" in text
+    assert "queue 2 (2 ready, 1 held)" in text
+    assert "1 held: a person has to decide; destinations deliveries list --state held" in text
+    assert "next retry in " in text
+    assert "oldest waits for " in text
+    assert "delivered" in text
+    assert found["served"] is True
+    assert "a server delivers from it" in text
+    (one,) = found["destinations"]
+    assert (one["queue"], one["outcomes"], one["today"]) == (2, {"delivered": 1}, {"delivered": 0})
+
+
+def test_live(
+    command: Run,
+    store: Store,
+    add_delivery: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """It counts again after each pause, until the user ends it: that is no failure."""
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            raise KeyboardInterrupt
+        add_delivery(store)
+
+    monkeypatch.setattr(status_command.time, "sleep", pause)
+    done = command("status", "--store", store.path, "--live", "2")
+    assert (done.code, pauses) == (0, [2.0, 2.0, 2.0])
+    assert "queue 2" in done.out
+
+
+def test_live_json(command: Run, store: Store):
+    """They exclude each other."""
+    assert command("status", "--store", store.path, "--live", "1", "--json").code == 2
