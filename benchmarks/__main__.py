@@ -10,21 +10,34 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from benchmarks import against_reference, help_time, loading, memory, pipeline, whole_run
+from benchmarks import (
+    against_reference,
+    help_time,
+    loading,
+    memory,
+    pipeline,
+    serving,
+    whole_run,
+)
 from benchmarks.figures import Figure, print_figures
 
-_BENCHMARKS: Final = (help_time, pipeline, against_reference, loading, whole_run, memory)
+_BENCHMARKS: Final = (help_time, pipeline, against_reference, loading, whole_run, serving, memory)
 
 
 def main() -> int:
     """Runs every benchmark in turn."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a tenth of the events")
+    names = [benchmark.__name__.rpartition(".")[2] for benchmark in _BENCHMARKS]
+    parser.add_argument("--only", choices=names, metavar="NAME", help="one of them")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the figures as JSON")
     options = parser.parse_args()
     scale = 10 if options.quick else 1
     figures: list[Figure] = []
-    for benchmark in _BENCHMARKS:
+    chosen = [
+        each for each in _BENCHMARKS if not options.only or each.__name__.endswith(options.only)
+    ]
+    for benchmark in chosen:
         sys.stderr.write(f"{benchmark.__name__} ...\n")
         figures += benchmark.measure(scale)
     print_figures(figures)

@@ -22,7 +22,7 @@ from benchmarks.figures import Figure
 from benchmarks.workload import ROOT, settings_file, track_file
 from destinations.plugins import RunningSandbox, find_plugin
 
-__all__ = ["measure"]
+__all__ = ["measure", "sandbox_of", "seeded_account"]
 
 _ROUNDS = 3
 _USERS: Final = 1_000
@@ -35,11 +35,11 @@ _MUTATION = """mutation Record($input: CreateUsageEventInput!) {
 def measure(scale: int) -> list[Figure]:
     """Events per second of both, against the same kind of sandbox; medians of rounds in turn."""
     count = 40_000 // scale
-    with _account() as seed, track_file(count, users=_USERS) as tracks:
+    with seeded_account() as seed, track_file(count, users=_USERS) as tracks:
         plain, loops = [], []
         for _ in range(_ROUNDS):
             plain.append(_run(seed, tracks))
-            with _sandbox(seed) as running:
+            with sandbox_of(seed) as running:
                 loops.append(_loop(running, tracks, 2_000 // scale))
         with _with_identifies(tracks) as mixed:
             identified = [_run(seed, mixed) for _ in range(_ROUNDS)]
@@ -65,7 +65,7 @@ def _rate(report: dict[str, Any]) -> float:
 
 def _run(seed: Path, events: Path) -> dict[str, Any]:
     """The report of ``destinations run`` on the events, in a process of its own."""
-    with _sandbox(seed) as running, settings_file(running) as settings:
+    with sandbox_of(seed) as running, settings_file(running) as settings:
         command = [sys.executable, "-P", "-m", "destinations", "run", "kana", "--json"]
         command += ["--events", str(events), "--settings", str(settings)]
         done = subprocess.run(command, check=True, capture_output=True)
@@ -94,7 +94,8 @@ def _loop(running: RunningSandbox, events: Path, count: int) -> float:
 
 
 @contextlib.contextmanager
-def _sandbox(seed: Path) -> Iterator[RunningSandbox]:
+def sandbox_of(seed: Path) -> Iterator[RunningSandbox]:
+    """A sandbox with the account of a seed, in a process of its own."""
     plugin = find_plugin("kana")
     if plugin is None:
         raise SystemExit("install the package first: pip install .")
@@ -106,7 +107,7 @@ def _sandbox(seed: Path) -> Iterator[RunningSandbox]:
 
 
 @contextlib.contextmanager
-def _account() -> Iterator[Path]:
+def seeded_account() -> Iterator[Path]:
     """A seed for the sandbox: the features of its example account, and many plain users."""
     example = ROOT / "kana_destination" / "sandbox" / "example-account.yaml"
     account = {"features": yaml.safe_load(example.read_text(encoding="utf-8"))["features"]}

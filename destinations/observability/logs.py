@@ -36,6 +36,8 @@ class Logs:
         self, logger: BoundLogger, *, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         self._logger = logger
+        # Asked once: thousands a second are not said.
+        self._debugs = logger.isEnabledFor(logging.DEBUG)
         self._monotonic = monotonic
         self._lock = threading.Lock()
         # By destination and status: when a line was written last, and how many came since.
@@ -48,7 +50,7 @@ class Logs:
 
     def accepted(self, destination: str, events: int, duplicates: int) -> None:
         """See `destinations.engine.Watcher.accepted`."""
-        if self._logger.isEnabledFor(logging.DEBUG):
+        if self._debugs:
             self._logger.debug(
                 "events accepted", destination=destination, events=events, duplicates=duplicates
             )
@@ -65,7 +67,7 @@ class Logs:
 
     def reached(self, destination: str, point: Point, batch: Sequence[Claimed]) -> None:
         """See `destinations.engine.Watcher.reached`."""
-        if self._logger.isEnabledFor(logging.DEBUG):
+        if self._debugs:
             self._logger.debug(
                 "deliveries reached a point",
                 destination=destination,

@@ -28,10 +28,10 @@ class Observation:
     def __init__(self, lines: LogLines, masks: Masks, tracing: Tracing | None) -> None:
         self._masks = masks
         self._metrics = Metrics()
+        self._closing = contextlib.ExitStack()
+        self._closing.enter_context(lines)  # from here on its logger has its level
         self._logs = Logs(lines.logger)
         watchers: list[Watcher] = [self._metrics, self._logs]
-        self._closing = contextlib.ExitStack()
-        self._closing.enter_context(lines)
         if tracing is not None:
             watchers.append(tracing)
             self._closing.callback(tracing.close)

@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
-from filelock import FileLock, Timeout
 
 from destinations.errors import UsageError
 from destinations.store.schema import MIGRATIONS
+from destinations.store.write_lock import write_lock
 
 __all__ = ["Store", "default_path"]
 
 # STRICT tables came with 3.37 (November 2021).
 _OLDEST_SQLITE = (3, 37, 0)
 _BUSY_SECONDS = 30.0
-_LOCK_POLL_SECONDS = 0.005
+_TAKEN = 0.75
 
 
 def default_path() -> Path:
@@ -43,27 +43,32 @@ class Store:
             msg = f"SQLite {sqlite3.sqlite_version} is too old for the store; 3.37 is the oldest"
             raise UsageError(msg)
         self.path = path
+        self._most_pages: int | None = None
         self._lock = threading.RLock()
         self._reading = threading.Lock()
-        self._write_lock = FileLock(path.with_name(path.name + ".lock"), thread_local=False)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = self._connect()
-        except (OSError, sqlite3.Error) as error:
-            msg = f"cannot open the store {path}: {error}"
-            raise UsageError(msg) from None
-        try:
-            with self._writing():
-                self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = FULL")
-            self._connection.execute("PRAGMA foreign_keys = ON")
-            self._migrate()
-            self._reader = self._connect()
-            self._reader.execute("PRAGMA query_only = ON")
-        except (sqlite3.Error, UsageError) as error:
-            self._connection.close()
-            msg = f"cannot use the store {path}: {error}"
-            raise UsageError(msg) from None
+        self._closed = False
+        with contextlib.ExitStack() as opened:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._write_lock = write_lock(path)
+                opened.callback(self._write_lock.close)
+                self._connection = opened.enter_context(contextlib.closing(self._connect()))
+            except (OSError, sqlite3.Error) as error:
+                raise UsageError(f"cannot open the store {path}: {error}") from None
+            try:
+                self._prepare()
+                self._reader = self._connect()
+                self._reader.execute("PRAGMA query_only = ON")
+            except (sqlite3.Error, UsageError) as error:
+                raise UsageError(f"cannot use the store {path}: {error}") from None
+            opened.pop_all()
+
+    def _prepare(self) -> None:
+        with self._writing():
+            self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = FULL")
+        self._connection.execute("PRAGMA foreign_keys = ON")
+        self._migrate()
 
     def _connect(self) -> sqlite3.Connection:
         return sqlite3.connect(
@@ -73,12 +78,8 @@ class Store:
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
         """Within it, no other process writes."""
-        try:
-            self._write_lock.acquire(_BUSY_SECONDS, poll_interval=_LOCK_POLL_SECONDS)
-        except Timeout:
-            raise sqlite3.OperationalError(
-                "another process has been writing for too long"
-            ) from None
+        if not self._write_lock.acquire(_BUSY_SECONDS):
+            raise sqlite3.OperationalError("another process has been writing for too long")
         try:
             yield
         finally:
@@ -122,15 +123,32 @@ class Store:
 
     def close(self) -> None:
         """Closes the file; safe to repeat."""
-        # The last connection that closes writes what is in the log back into the file.
-        with self._lock, self._reading, self._writing():
-            self._reader.close()
-            self._connection.close()
+        with self._lock, self._reading:
+            if self._closed:
+                return
+            self._closed = True
+            # The last connection that closes writes what is in the log back into the file.
+            with self._writing():
+                self._reader.close()
+                self._connection.close()
+            self._write_lock.close()
 
     def limit_size(self, pages: int) -> None:
         """Lets the file grow to so many pages; what would need more fails as on a full disk."""
         with self._lock:
             self._connection.execute(f"PRAGMA max_page_count = {int(pages)}")
+            self._most_pages = pages
+
+    def has_room(self, connection: sqlite3.Connection) -> bool:
+        """Whether more may be taken in: a quarter of the limit is for what that will need later.
+
+        Otherwise a store that is full could not be worked off: rows grow as they are delivered.
+        """
+        if self._most_pages is None:
+            return True
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        (unused,) = connection.execute("PRAGMA freelist_count").fetchone()
+        return bool(pages - unused <= self._most_pages * _TAKEN)
 
     def _migrate(self) -> None:
         if self._version() > len(MIGRATIONS):

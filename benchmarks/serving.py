@@ -1,0 +1,167 @@
+"""The runner: events accepted over HTTP, delivered, and waiting; beside what SQLite alone takes."""
+
+from __future__ import annotations
+
+import json
+import socket
+import statistics
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks import bare_commits
+from benchmarks.figures import Figure
+from benchmarks.serving_process import canned_partner, post, serving
+from benchmarks.whole_run import sandbox_of, seeded_account
+from benchmarks.workload import track_file
+
+__all__ = ["measure"]
+
+_ROUNDS: Final = 3
+_SENDERS: Final = 8
+_BATCH: Final = 100
+_USERS: Final = 1_000
+_LIMIT_MB: Final = 200
+_LIMIT_MS: Final = 50
+_PATIENCE: Final = 300.0
+
+Event = tuple[str, str, bytes]
+"""The messageId, the userId, and the event as it was received."""
+
+
+def measure(scale: int) -> list[Figure]:
+    """Medians of rounds. Each server has a process of its own, and so have senders and partners."""
+    with track_file(40_000 // scale, users=_USERS) as path:
+        events = _events(path)
+    return [
+        *_accepting(events[: len(events) // 2], 1),
+        *_accepting(events, _BATCH),
+        *_delivering(events),
+        *_waiting(1_000_000 // scale),
+    ]
+
+
+def _events(path: Path) -> Sequence[Event]:
+    events = []
+    for line in path.read_bytes().splitlines():
+        event = json.loads(line)
+        events.append((event["messageId"], event["userId"], line))
+    return events
+
+
+def _accepting(events: Sequence[Event], size: int) -> list[Figure]:
+    """Nothing is delivered meanwhile: no partner listens."""
+    bodies = [raw for _, _, raw in events]
+    if size > 1:
+        pieces = [bodies[start : start + size] for start in range(0, len(bodies), size)]
+        bodies = [b"[" + b",".join(piece) + b"]" for piece in pieces]
+    rates, slowest, bare = [], [], []
+    for _ in range(_ROUNDS):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            with serving(folder, _nobody()) as served:
+                seconds, took = post(served, bodies, _SENDERS, folder)
+                ((kept,),) = served.ask("SELECT count(*) FROM events")
+            if kept != len(events):
+                raise SystemExit(f"{kept:,} of {len(events):,} events are in the store")
+            rates.append(len(events) / seconds)
+            slowest.append(1000 * took[int(len(took) * 0.99)])
+            bare.append(bare_commits.accepts(folder / "bare", events, size * _SENDERS))
+    what = "one event a POST" if size == 1 else f"{size} events a POST"
+    against = f"SQLite alone, {size * _SENDERS:,} events a commit"
+    return [
+        Figure(
+            f"accepted, {_SENDERS} senders, {what}",
+            statistics.median(rates),
+            "events/s",
+            statistics.median(bare),
+            against,
+        ),
+        Figure(
+            f"99 of 100 POSTs took up to, {what}",
+            statistics.median(slowest),
+            "ms",
+            _LIMIT_MS,
+            "limit",
+        ),
+    ]
+
+
+def _delivering(events: Sequence[Event]) -> list[Figure]:
+    """Of a queue that was full before, and of one that fills meanwhile."""
+    canned, bare, queued, meanwhile = [], [], [], []
+    with seeded_account() as seed:
+        for _ in range(_ROUNDS):
+            with canned_partner() as settings:
+                canned.append(_deliver(settings, events, len(events)))
+            with sandbox_of(seed) as running:
+                queued.append(_deliver(running.settings, events, len(events)))
+            with sandbox_of(seed) as running:
+                meanwhile.append(_deliver(running.settings, events, 0))
+            bare.append(_settle_bare(events))
+    limit = statistics.median(canned)
+    figures = [
+        Figure(
+            "delivered, the partner costs next to nothing",
+            limit,
+            "events/s",
+            statistics.median(bare),
+            f"SQLite alone, {_BATCH} deliveries a commit, two commits each",
+        )
+    ]
+    for name, rates in (("", queued), (" while as many are accepted", meanwhile)):
+        rate = statistics.median(rates)
+        against = "to a partner that costs next to nothing"
+        figures.append(Figure(f"delivered to the sandbox{name}", rate, "events/s", limit, against))
+    return figures
+
+
+def _deliver(settings: Mapping[str, Any], events: Sequence[Event], queued: int) -> float:
+    """``queued`` of the events wait already, the others are posted in batches."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if queued:
+            bare_commits.accepts(folder / "store.sqlite3", events[:queued], 1_000)
+        with serving(folder, settings) as served:
+            posted = events[queued:]
+            bodies = [
+                b"[" + b",".join(raw for _, _, raw in posted[start : start + _BATCH]) + b"]"
+                for start in range(0, len(posted), _BATCH)
+            ]
+            if bodies:
+                post(served, bodies, _SENDERS, folder)  # they are delivered meanwhile
+            served.wait_until_done(_PATIENCE)
+            return served.delivered_rate()
+
+
+def _settle_bare(events: Sequence[Event]) -> float:
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "bare"
+        bare_commits.accepts(path, events, 1_000)
+        return bare_commits.deliveries(path, _BATCH)
+
+
+def _waiting(events: int) -> list[Figure]:
+    """Peak memory of a server that begins with a long queue, and delivers from it."""
+    raw = (
+        '{"type":"track","messageId":"filled-@","userId":"#","event":"API Called",'
+        '"timestamp":"2022-10-03T00:00:00.000Z","properties":{"featureId":"api-calls","delta":1}}'
+    )
+    name = f"peak memory of a server with {events:,} waiting"
+    with tempfile.TemporaryDirectory() as folder, canned_partner() as settings:
+        store = Path(folder) / "store.sqlite3"
+        bare_commits.fill(store, raw, events, _USERS)
+        with serving(Path(folder), settings) as served:
+            served.wait_until_settled(min(20_000, events // 2), _PATIENCE)
+            peak = served.peak_megabytes()
+    if peak is None:
+        return [Figure(name, None, "MB", against="only Linux tells the peak of another process")]
+    return [Figure(name, peak, "MB", _LIMIT_MB, "limit")]
+
+
+def _nobody() -> Mapping[str, Any]:
+    """Settings that lead to a port on which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    return {"apiKey": "prv_test_benchmark", "endpoint": f"http://127.0.0.1:{port}/"}

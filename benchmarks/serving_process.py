@@ -1,0 +1,151 @@
+"""``destinations serve`` in a process of its own, and what it can be asked from outside."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Serving", "canned_partner", "post", "serving"]
+
+_NAME = "kana"
+_SCRIPTS = Path(__file__).parent
+_URL = re.compile(rf"http://127\.0\.0\.1:(\d+)/v1/{_NAME}")
+_PATIENCE = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A server that runs: where it listens, its process, and its store."""
+
+    port: int
+    pid: int
+    store: Path
+
+    def peak_megabytes(self) -> float | None:
+        """The peak of its resident memory so far; None where the system does not tell."""
+        try:
+            status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
+        except OSError:
+            return None
+        found = re.search(r"VmHWM:\s+(\d+) kB", status)
+        return None if found is None else int(found.group(1)) / 1024
+
+    def wait_until_done(self, seconds: float) -> None:
+        """Returns when every delivery has its outcome."""
+        query = "SELECT 1 FROM deliveries WHERE destination = ? AND state <> 'done' LIMIT 1"
+        self._wait(lambda: not self.ask(query, _NAME), seconds)
+
+    def wait_until_settled(self, deliveries: int, seconds: float) -> None:
+        """Returns when the first so many deliveries have their outcome."""
+        query = "SELECT 1 FROM deliveries WHERE id <= ? AND state <> 'done' LIMIT 1"
+        self._wait(lambda: not self.ask(query, deliveries), seconds)
+
+    def _wait(self, is_so: Callable[[], bool], seconds: float) -> None:
+        give_up = time.monotonic() + seconds
+        while not is_so():
+            if time.monotonic() > give_up:
+                raise SystemExit(f"deliveries still wait after {seconds:g} s")
+            time.sleep(0.2)
+
+    def delivered_rate(self) -> float:
+        """Deliveries a second, from the first that was settled to the last."""
+        rows = self.ask(
+            "SELECT outcome, settled_at, count(*) FROM deliveries GROUP BY 1, 2 ORDER BY 2"
+        )
+        outcomes = {row[0] for row in rows}
+        if outcomes != {"delivered"}:
+            raise SystemExit(f"not all was delivered: {outcomes}")
+        # What the first batch took is not in the span, so its events are not counted either.
+        counted = sum(row[2] for row in rows[1:])
+        return float(counted / (rows[-1][1] - rows[0][1]))
+
+    def ask(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """What the store says."""
+        with contextlib.closing(sqlite3.connect(f"file:{self.store}?mode=ro", uri=True)) as one:
+            return one.execute(query, values).fetchall()
+
+
+@contextlib.contextmanager
+def serving(folder: Path, settings: Mapping[str, Any]) -> Iterator[Serving]:
+    """Serves Kana with these settings from the store in ``folder``; stops it in the end."""
+    store, log = folder / "store.sqlite3", folder / "serve.log"
+    config = {
+        "listen": {"port": 0, "maxBodyBytes": 4_000_000},
+        "store": {"path": str(store)},
+        "queue": {"maxEvents": 5_000_000},
+        "drainSeconds": 5,
+        "destinations": [
+            {
+                "name": _NAME,
+                "destination": "kana",
+                "settings": {**settings, "apiKey": {"env": "BENCHMARK_API_KEY"}},
+                "delivery": {"allowPrivate": True},
+            }
+        ],
+    }
+    path = folder / "serve.json"
+    path.write_text(json.dumps(config), encoding="utf-8")
+    environment = {**os.environ, "BENCHMARK_API_KEY": "".join(settings["apiKey"])}
+    command = [sys.executable, "-P", "-m", "destinations", "serve", "--config", str(path)]
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=out, env=environment)
+    try:
+        yield Serving(_port(process, log), process.pid, store)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(_PATIENCE)
+
+
+def _port(process: subprocess.Popen[bytes], log: Path) -> int:
+    give_up = time.monotonic() + _PATIENCE
+    while time.monotonic() < give_up and process.poll() is None:
+        text = log.read_text(encoding="utf-8")
+        found = _URL.search(text)
+        if found is not None:
+            return int(found.group(1))
+        time.sleep(0.05)
+    raise SystemExit(f"the server did not start: {log.read_text(encoding='utf-8')}")
+
+
+@contextlib.contextmanager
+def canned_partner() -> Iterator[Mapping[str, Any]]:
+    """Settings that lead to a partner which costs next to nothing, in a process of its own."""
+    command = [sys.executable, str(_SCRIPTS / "canned_partner.py")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None  # noqa: S101 - it is a pipe
+            port = int(process.stdout.readline())
+            yield {"apiKey": "prv_test_benchmark", "endpoint": f"http://127.0.0.1:{port}/"}
+        finally:
+            process.terminate()
+
+
+def post(
+    served: Serving, bodies: Sequence[bytes], senders: int, folder: Path
+) -> tuple[float, Sequence[float]]:
+    """Posts all bodies; the seconds in all, and those of each request, sorted."""
+    path = folder / "requests"
+    with path.open("wb") as out:
+        for body in bodies:
+            head = (
+                f"POST /v1/{_NAME} HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\n"
+                f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            )
+            request = head.encode() + body
+            out.write(len(request).to_bytes(4, "big") + request)
+    command = [sys.executable, "-S", str(_SCRIPTS / "senders.py")]
+    command += [str(served.port), str(senders), str(path)]
+    done = subprocess.run(command, check=True, capture_output=True)
+    report = json.loads(done.stdout)
+    return report["seconds"], sorted(report["took"])
