@@ -46,12 +46,17 @@ def read_member(value: Any, key: Any) -> Any:
         if key in {"size", "length"}:
             return len(value)
     elif isinstance(value, str):
-        if key in {"size", "length"}:
-            return length(value)
-        unit = code_unit(value, key) if isinstance(key, int) and key >= 0 else None
-        if unit is not None:
-            return unit
+        return _of_text(value, key)
     raise KeyError(key)
+
+
+def _of_text(value: str, key: Any) -> Any:
+    if key in {"size", "length"}:
+        return length(value)
+    unit = code_unit(value, key) if isinstance(key, int) and key >= 0 else None
+    if unit is None:
+        raise KeyError(key)
+    return unit
 
 
 def adapt_comparisons(nodes: Iterable[Node], context: RenderContext) -> None:
