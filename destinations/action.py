@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import collections.abc
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from destinations.definition import ActionDefinition, Preset
 from destinations.errors import ResolveError
 from destinations.event import Event
+from destinations.fast_path import FastPath, Miss, compile_fast_path
 from destinations.mapping import compile_mapping
 from destinations.outcome import ManualChange, Outcome, Result
 from destinations.request import Answer, CompiledRequest
@@ -86,9 +87,28 @@ class Subscription:
         self.mapping = compile_mapping(dict(preset.mapping))
         self.schema = compile_schema(dict(action.definition.fields))
         self._unmapped = action.definition.unmapped
+        self._usual_payload: Callable[[Event], Payload] = self._first_payload
+
+    @cached_property
+    def fast_path(self) -> FastPath | None:
+        """The code for the usual events, made for the first one; None where there is none."""
+        needed = () if self._unmapped is None else (self._unmapped.missing,)
+        return compile_fast_path(self.mapping.source, self.schema.schema, needed=needed)
 
     def payload(self, event: Event) -> Payload | Result:
         """What the mapping makes of an event that matched, or why it ends here."""
+        try:
+            return self._usual_payload(event)
+        except (Miss, ResolveError, RecursionError):
+            return self.payload_by_rules(event)
+
+    def _first_payload(self, event: Event) -> Payload:
+        """Makes the code: not when a definition is loaded, because few runs need all of it."""
+        self._usual_payload = _never if self.fast_path is None else self.fast_path.payload
+        return self._usual_payload(event)
+
+    def payload_by_rules(self, event: Event) -> Payload | Result:
+        """As `payload`, but never by the fast path, which gives the same for all that it takes."""
         try:
             mapped = self.mapping.resolve(event)
         except ResolveError as error:
@@ -111,3 +131,7 @@ class Subscription:
             return Result.invalid("; ".join(errors), "PAYLOAD_VALIDATION_FAILED", errors)
         result: Payload = checked.payload
         return result
+
+
+def _never(event: Event) -> Payload:  # noqa: ARG001 - in the place of a fast path
+    raise Miss

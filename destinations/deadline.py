@@ -15,7 +15,13 @@ from typing import Any, Self
 import urllib3
 from requests.adapters import HTTPAdapter
 
-__all__ = ["Deadline", "WatchedAdapter"]
+__all__ = [
+    "Deadline",
+    "WatchedAdapter",
+    "WatchedHTTPConnection",
+    "WatchedHTTPSConnection",
+    "pool_classes",
+]
 
 _current = threading.local()
 
@@ -65,24 +71,32 @@ def _watch(connection: urllib3.connection.HTTPConnection) -> None:
         deadline.watch(connection)
 
 
-class _HTTPConnection(urllib3.connection.HTTPConnection):
+class WatchedHTTPConnection(urllib3.connection.HTTPConnection):
+    """A connection that a `Deadline` can cut off."""
+
     def request(self, *args: Any, **kwargs: Any) -> None:
+        """See `http.client.HTTPConnection.request`."""
         _watch(self)
         super().request(*args, **kwargs)
 
 
-class _HTTPSConnection(urllib3.connection.HTTPSConnection):
+class WatchedHTTPSConnection(urllib3.connection.HTTPSConnection):
+    """A connection with TLS that a `Deadline` can cut off."""
+
     def request(self, *args: Any, **kwargs: Any) -> None:
+        """See `http.client.HTTPConnection.request`."""
         _watch(self)
         super().request(*args, **kwargs)
 
 
-class _HTTPPool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _HTTPConnection
-
-
-class _HTTPSPool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _HTTPSConnection
+def pool_classes(
+    http: type[WatchedHTTPConnection], https: type[WatchedHTTPSConnection]
+) -> dict[str, type[urllib3.HTTPConnectionPool]]:
+    """For each scheme, pools of such connections, as pool managers take them."""
+    return {
+        "http": type("HTTPPool", (urllib3.HTTPConnectionPool,), {"ConnectionCls": http}),
+        "https": type("HTTPSPool", (urllib3.HTTPSConnectionPool,), {"ConnectionCls": https}),
+    }
 
 
 class WatchedAdapter(HTTPAdapter):
@@ -91,4 +105,5 @@ class WatchedAdapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Makes the pools of watched connections."""
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+        classes = pool_classes(WatchedHTTPConnection, WatchedHTTPSConnection)
+        self.poolmanager.pool_classes_by_scheme = classes

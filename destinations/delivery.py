@@ -44,7 +44,7 @@ class Courier:
     ``policy`` is that of the definition unless one is given.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it is made of, half of it with a default
         self,
         destination: Destination,
         transport: Transport,
@@ -92,16 +92,23 @@ class Courier:
     def ask(self, name: str, payloads: Sequence[Payload]) -> list[Answer | Failure]:
         """What the partner answers to an idempotent request, for each payload.
 
-        They travel in batches; one whose answer another's failure hid is asked for alone. Raises
-        `ResolveError` for a payload that no request can be made of.
+        They travel in batches; one whose answer another's failure hid is asked for alone.
         """
         request = self._destination.requests[name]
-        contexts = [
-            {"event": {}, "payload": payload, "settings": self._destination.settings}
-            for payload in payloads
-        ]
-        items = [Item(context, request.parts(context)) for context in contexts]
-        for batch in _batches(items, request.definition.batch_size):
+        items = []
+        for payload in payloads:
+            try:
+                items.append(self._item(request, {}, payload))
+            except _Ended as ended:
+                failure = Failure(
+                    *(ended.result.reason, "invalid", 400),
+                    retryable=False,
+                    nothing_applied=True,
+                    whole_request=False,
+                )
+                items.append(Item({}, None, verdict=failure))
+        made = [item for item in items if item.verdict is None]
+        for batch in _batches(made, request.definition.batch_size):
             self._sender.send(request, batch)
             # Where the partner spoke of some, the failure of one may have hidden the others; where
             # it spoke of none, asking again would be asked of a partner that does not answer.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from destinations.action import Action, Generator, Mapper, Payload, Subscription
@@ -64,49 +65,41 @@ class Destination:
         self.subscriptions = tuple(
             Subscription(preset, actions[preset.partner_action]) for preset in definition.presets
         )
-        times = Counter(preset.partner_action for preset in definition.presets)
-        # What rows are told apart by: the action, and where several subscriptions use it, which.
-        self._keys = {
-            id(subscription): preset.partner_action
-            if times[preset.partner_action] == 1
-            else f"{preset.partner_action}: {preset.name}"
-            for preset, subscription in zip(definition.presets, self.subscriptions, strict=True)
-        }
+        self._routes = _Routes(self.subscriptions)
 
     def admit(self, event: Event) -> Result | None:
         """Why no action may see this event; None if they may."""
         key = self.definition.integrations_key
-        if not integrations_allow(event, key):
+        # Most events say nothing of integrations.
+        if event.get("integrations") and not integrations_allow(event, key):
             reason = f"the event's integrations object keeps it from {key}"
             return Result(Outcome.FILTERED, reason)
-        missing = missing_fields(event, self.definition.required_event_fields)
-        if missing:
-            reason = f"400 Bad Request: {self.definition.name} needs {', '.join(missing)}"
-            return Result.invalid(reason, "BAD_REQUEST")
+        required = self.definition.required_event_fields
+        for name in required:
+            if not event.get(name):
+                missing = ", ".join(missing_fields(event, required))
+                reason = f"400 Bad Request: {self.definition.name} needs {missing}"
+                return Result.invalid(reason, "BAD_REQUEST")
         return None
 
     def deliveries(
         self, event: Event, *, only: str | None = None
-    ) -> Iterator[tuple[str | None, Delivery | Result]]:
+    ) -> list[tuple[str | None, Delivery | Result]]:
         """For each subscription that matches: its key, and a delivery or its end.
 
         The key is the action's slug, with the subscription's name (``slug: name``) where several
         subscriptions use that action. ``only`` restricts this to one key. Exactly one pair without
         a key, ``filtered``, comes if no subscription matches.
         """
-        matched = False
-        for subscription in self.subscriptions:
-            key = self._keys[id(subscription)]
-            if (only is None or only == key) and subscription.fql.matches(event):
-                matched = True
+        found: list[tuple[str | None, Delivery | Result]] = []
+        for key, matches, subscription in self._routes.of(event.get("type")):
+            if (only is None or only == key) and (matches is None or matches(event)):
                 payload = subscription.payload(event)
-                if isinstance(payload, Result):
-                    yield key, payload
+                if isinstance(payload, dict):
+                    found.append((key, Delivery(subscription, event, payload)))
                 else:
-                    yield key, Delivery(subscription, event, payload)
-        if not matched:
-            reason = f"no subscription takes {event['type']} events"
-            yield None, Result(Outcome.FILTERED, reason)
+                    found.append((key, payload))
+        return found or [(None, _filtered(event["type"]))]
 
     @property
     def account(self) -> str:
@@ -149,6 +142,43 @@ class Destination:
         requests = {name: self.requests[name] for name in perform.requests}
         generator = _named("generator", code.generators, perform.generator, definition)
         return Action(definition, requests, generator, mapper)
+
+
+@lru_cache(maxsize=16)
+def _filtered(kind: str) -> Result:
+    return Result(Outcome.FILTERED, f"no subscription takes {kind} events")
+
+
+_Route = tuple[str, Callable[[Event], bool] | None, Subscription]
+"""What rows are told apart by, whether an event matches (None: the type says so), where to."""
+
+
+class _Routes:
+    """The subscriptions by the event types that they ask for, in their order."""
+
+    def __init__(self, subscriptions: Sequence[Subscription]) -> None:
+        slugs = [subscription.action.definition.slug for subscription in subscriptions]
+        times = Counter(slugs)
+        routes: list[_Route] = [
+            (
+                # The action, and where several subscriptions use it, which.
+                slug if times[slug] == 1 else f"{slug}: {one.name}",
+                None if one.fql.asks_type_only else one.fql.matches,
+                one,
+            )
+            for slug, one in zip(slugs, subscriptions, strict=True)
+        ]
+        self._by_type = {
+            kind: tuple(
+                route for route in routes if (types := route[2].fql.types) is None or kind in types
+            )
+            for kind in {kind for one in subscriptions for kind in one.fql.types or ()}
+        }
+        self._others = tuple(route for route in routes if route[2].fql.types is None)
+
+    def of(self, kind: object) -> tuple[_Route, ...]:
+        """Those that may match an event of that type; all others do not."""
+        return self._by_type.get(kind, self._others) if isinstance(kind, str) else self._others
 
 
 def _named(kind: str, known: Mapping[str, T], name: str, action: ActionDefinition) -> T:

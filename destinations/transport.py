@@ -6,16 +6,19 @@ says which of the two it is.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
 
 from destinations._version import __version__
+from destinations.addresses import GuardedAdapter, PrivateAddressError, public_addresses
 from destinations.deadline import Deadline, WatchedAdapter
 from destinations.definition import Timeouts
 from destinations.errors import DestinationsError
@@ -79,13 +82,19 @@ class HttpTransport:
     """HTTP through `requests`, one set of connections for each thread that uses it.
 
     Redirects are not followed: they would carry the credentials to another place. Proxy settings
-    and certificates of the environment are honoured.
+    and certificates of the environment are honoured. A request whose host comes from an event is
+    sent to public addresses only, unless ``allow_private``.
     """
 
     def __init__(
-        self, timeouts: Timeouts, *, monotonic: Callable[[], float] = time.monotonic
+        self,
+        timeouts: Timeouts,
+        *,
+        allow_private: bool = False,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._timeouts = timeouts
+        self._allow_private = allow_private
         self._monotonic = monotonic
         self._local = threading.local()
         self._sessions: list[requests.Session] = []
@@ -111,8 +120,11 @@ class HttpTransport:
 
     def _exchange(self, request: HttpRequest) -> HttpResponse:
         deadline = self._monotonic() + self._timeouts.total
-        session = self._session()
+        guarded = request.host_of_event and not self._allow_private
+        session = self._session(guarded=guarded)
         try:
+            if guarded:
+                _check_host(request.url)
             response = session.request(
                 request.method,
                 request.url,
@@ -126,6 +138,8 @@ class HttpTransport:
                 body = self._read(response, deadline)
                 headers = {name.lower(): value for name, value in response.headers.items()}
                 return HttpResponse(response.status_code, headers, body)
+        except PrivateAddressError as error:
+            raise UnsendableError(str(error)) from None
         except requests.RequestException as error:
             raise _transport_error(error) from None
         except (urllib3.exceptions.LocationValueError, UnicodeError) as error:
@@ -144,23 +158,26 @@ class HttpTransport:
                 session.close()
             self._sessions.clear()
 
-    def _session(self) -> requests.Session:
+    def _session(self, *, guarded: bool) -> requests.Session:
         now = self._monotonic()
-        connections: _Connections | None = getattr(self._local, "connections", None)
+        # Kept apart: a connection to the operator's own host must not serve an event's request.
+        name = "guarded" if guarded else "plain"
+        connections: _Connections | None = getattr(self._local, name, None)
         if connections is None:
-            connections = _Connections(self._new_session(), now)
-            self._local.connections = connections
+            connections = _Connections(self._new_session(guarded=guarded), now)
+            setattr(self._local, name, connections)
         elif now - connections.last_used > _MAX_IDLE:
             connections.session.close()  # drops the pooled connections; the session stays usable
         connections.last_used = now
         return connections.session
 
-    def _new_session(self) -> requests.Session:
+    def _new_session(self, *, guarded: bool) -> requests.Session:
         session = _Session()
         session.headers["User-Agent"] = _USER_AGENT
         # The credentials are the definition's to set; those of a ~/.netrc must not replace them.
         session.auth = _no_auth
-        adapter = WatchedAdapter(pool_connections=4, pool_maxsize=4, max_retries=0)
+        kind = GuardedAdapter if guarded else WatchedAdapter
+        adapter = kind(pool_connections=4, pool_maxsize=4, max_retries=0)
         session.mount("http://", adapter)
         session.mount("https://", adapter)
         with self._lock:
@@ -195,6 +212,13 @@ def _may_lack_headers(response: requests.Response) -> bool:
     closes = "close" in response.headers.get("Connection", "").lower()
     has_body = response.status_code not in {204, 304}
     return has_body and response.raw.version == 11 and not says_how_it_ends and not closes
+
+
+def _check_host(url: str) -> None:
+    """Also behind a proxy, which then looks the name up itself; raises `PrivateAddressError`."""
+    with contextlib.suppress(OSError, ValueError):  # found out again when it is connected to
+        parts = urlsplit(url)
+        public_addresses(parts.hostname or "", parts.port or 0)
 
 
 def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -18,7 +19,8 @@ from destinations.cli.opening import (
 )
 from destinations.destination import Destination
 from destinations.errors import UsageError
-from destinations.explain import explain
+from destinations.event import read_json
+from destinations.explain import Explanation, explain
 from destinations.settings import named_settings
 from destinations.store import default_path
 
@@ -32,9 +34,18 @@ __all__ = ["command"]
 @click.argument("event", metavar="EVENT.json")
 @settings_option
 @store_option
+@click.option(
+    "--source", is_flag=True, help="Also print the Python code that the mappings were made into."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the explanation as JSON.")
 def command(
-    destination: str, event: str, settings: Path | None, store: Path | None, *, as_json: bool
+    destination: str,
+    event: str,
+    settings: Path | None,
+    store: Path | None,
+    *,
+    source: bool,
+    as_json: bool,
 ) -> int:
     """Show every step that an event would take, and the request that would be sent.
 
@@ -57,14 +68,36 @@ def command(
     finally:
         if opened is not None:
             opened.close()
+    sources = list(_sources(bound, explanation, data)) if source else []
     if as_json:
-        masked = bound.settings.masker.value(explanation.to_json())
-        click.echo(json.dumps(masked, indent=2, ensure_ascii=False))
+        shown = explanation.to_json()
+        for followed, (code_text, _) in zip(shown["subscriptions"], sources, strict=False):
+            followed["source"] = code_text
+        click.echo(json.dumps(bound.settings.masker.value(shown), indent=2, ensure_ascii=False))
     else:
         from destinations.cli.explain_text import print_explanation  # noqa: PLC0415 - rich is slow
 
         print_explanation(explanation, bound.settings.masker)
+        for followed, (code_text, note) in zip(explanation.subscriptions, sources, strict=False):
+            if code_text is not None:
+                click.echo(bound.settings.masker.text(f"\n# {followed.name}: {note}\n{code_text}"))
     return 0
+
+
+def _sources(
+    destination: Destination, explanation: Explanation, data: bytes
+) -> Iterator[tuple[str | None, str]]:
+    """For each subscription the code of its fast path, if the event matches, and a note on it."""
+    for subscription, followed in zip(
+        destination.subscriptions, explanation.subscriptions, strict=False
+    ):
+        path = subscription.fast_path if followed.matches else None
+        if path is None:
+            yield None, ""
+        elif path.takes(read_json(data)):
+            yield path.source, "this event takes this code"
+        else:
+            yield path.source, "this event takes the rules of mapping and validation instead"
 
 
 def _read(event: str) -> bytes:

@@ -9,7 +9,7 @@ from typing import Final, Literal
 from destinations.clock import Clock
 from destinations.definition import RateLimit
 from destinations.request import HttpRequest, HttpResponse
-from destinations.transport import Transport
+from destinations.transport import Transport, TransportError
 
 __all__ = ["Gate", "GateState", "PacedTransport"]
 
@@ -123,8 +123,9 @@ class PacedTransport:
             now = self._clock.monotonic()
             self._used_until = max(self._used_until + self._interval, now)
             wait = self._used_until - now
-        if wait > 0:
-            self._clock.wait(wait, self._stop)
+        if wait > 0 and self._clock.wait(wait, self._stop):
+            # All that wait here would be let go at once.
+            raise TransportError("stopped before it was its turn", sent=False)
         return self._transport.send(request)
 
     def close(self) -> None:

@@ -2,14 +2,15 @@
 
 Source of the rule: the partner executes what a request adds one after another and shows the sum. So
 the difference between what it shows and what it held before tells which of the amounts were added,
-where only one selection of them makes it, and nobody else has written there.
+where one selection of them makes it and nobody else has written there. Of several selections, any
+leaves the partner with the same amount in the end.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -54,13 +55,23 @@ def judge(before: Amount | None, now: Amount | None, amounts: Sequence[int]) -> 
     if difference == 0:
         return Judgement((False,) * len(amounts))
     selections = _selections(amounts, difference)
-    if selections is None:
-        return Judgement(None, "there are too many amounts to tell which were added")
-    if not selections:
+    if selections == []:
         return Judgement(None, "no selection of the amounts makes the difference: another writer")
-    if len(selections) > 1:
-        return Judgement(None, "several selections of the amounts make the difference")
+    if selections is None or len(selections) > 1:
+        # Whichever it was, the partner ends with the same amount when the others are sent again.
+        # But the more selections there are, the easier another writer's amount is taken for one:
+        # so only the likely ones count, a request that was carried out up to a point, or from one.
+        selections = [run for run in _runs(amounts) if sum(run) == difference]
+    if not selections:
+        return Judgement(None, "it cannot be told which of the amounts make the difference")
     return Judgement(_members(amounts, selections[0]))
+
+
+def _runs(amounts: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """The first few and the last few of the amounts."""
+    for end in range(1, len(amounts)):
+        yield tuple(amounts[:end])
+        yield tuple(amounts[end:])
 
 
 def _members(amounts: Sequence[int], selection: Sequence[int]) -> tuple[bool, ...]:

@@ -12,6 +12,8 @@ from destinations.javascript.values import UNDEFINED, NativeFunction
 
 __all__ = ["JsonForm", "as_json_form"]
 
+_SCALARS: Final = frozenset({str, int, float, bool, type(None)})
+
 
 class JsonForm(dict[str, Any]):
     """An object as JSON carries it; ``whole`` is the object with all that JSON has no word for."""
@@ -29,13 +31,38 @@ def as_json_form(value: Any) -> Any:
     The very same value if it holds neither; UNDEFINED for a function.
     """
     if isinstance(value, dict):
-        kept = {key: as_json_form(item) for key, item in value.items()}
-        if all(kept[key] is item and item is not UNDEFINED for key, item in value.items()):
-            return value
-        return {key: item for key, item in kept.items() if item is not UNDEFINED}
+        return _members(value)
     if isinstance(value, list):
-        items = [as_json_form(item) for item in value]
-        if all(new is old and old is not UNDEFINED for new, old in zip(items, value, strict=True)):
-            return value
-        return [None if item is UNDEFINED else item for item in items]
-    return UNDEFINED if isinstance(value, NativeFunction) else value
+        return _items(value)
+    return UNDEFINED if type(value) is NativeFunction else value
+
+
+# Most of what a mapping gives comes straight from the event: no call for scalars, and no copy of
+# what stays as it is.
+
+
+def _members(value: dict[str, Any]) -> dict[str, Any]:
+    result = value
+    for key, item in value.items():
+        if type(item) in _SCALARS:
+            continue
+        plain = as_json_form(item)
+        if plain is UNDEFINED or plain is not item:
+            result = dict(value) if result is value else result
+            if plain is UNDEFINED:
+                del result[key]
+            else:
+                result[key] = plain
+    return result
+
+
+def _items(value: list[Any]) -> list[Any]:
+    result = value
+    for at, item in enumerate(value):
+        if type(item) in _SCALARS:
+            continue
+        plain = as_json_form(item)
+        if plain is UNDEFINED or plain is not item:
+            result = list(value) if result is value else result
+            result[at] = None if plain is UNDEFINED else plain
+    return result

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 from destinations.errors import Fault, MappingError, ResolveError
 from destinations.javascript.json_form import JsonForm, as_json_form
 from destinations.javascript.values import UNDEFINED, article, type_name
+from destinations.mapping.cleaning import without_undefined
 from destinations.mapping.compiler import Compiler, check, root_mapping
 from destinations.mapping.limits import MANY_DIRECTIVES, measure
 from destinations.mapping.nodes import Constant, Place, Resolver
@@ -131,21 +132,10 @@ def _resolver(compiler: Compiler, source: object, root: str) -> Resolver:
     resolver = compiler.value(source, Place(root))
     if not compiler.needs_cleaning:
         return resolver
-    return lambda data: _as_json(_clean(resolver(data)))
+    return lambda data: _as_json(without_undefined(resolver(data)))
 
 
 def _as_json(value: Any) -> Any:
     """``value`` as JSON carries it; an object knows what was left out of it."""
     plain = as_json_form(value)
     return JsonForm(plain, value) if plain is not value and isinstance(plain, dict) else plain
-
-
-def _clean(value: Any) -> Any:
-    """``value`` without undefined members of objects; in arrays they keep their places."""
-    if isinstance(value, dict):
-        return {
-            key: cleaned
-            for key, item in value.items()
-            if (cleaned := _clean(item)) is not UNDEFINED
-        }
-    return [_clean(item) for item in value] if isinstance(value, list) else value

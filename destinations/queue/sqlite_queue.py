@@ -100,9 +100,12 @@ class SqliteQueue:
                 self._arrived(opened)
                 answer.set_result(receipts)
 
-        self._writer.submit(
-            lambda c: statements.accept(c, self._scope, events, accepted_at)
-        ).add_done_callback(durable)
+        def write(connection: sqlite3.Connection) -> tuple[list[Receipt], int]:
+            if not self._store.has_room(connection):
+                raise StoreFullError("it has nearly the size that it may have")
+            return statements.accept(connection, self._scope, events, accepted_at)
+
+        self._writer.submit(write).add_done_callback(durable)
         return answer
 
     def claim(self, wait: float) -> Sequence[Claimed]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from destinations.queue import statements
+from destinations.queue import reading
 from destinations.queue.protocol import Claimed, State
 from destinations.schedule import Schedule
 from destinations.store import Store
@@ -70,7 +70,7 @@ class Window:
 
         What is unknown of a user waits until the last of it is due.
         """
-        found = statements.unknown(self._store, self._destination)
+        found = reading.unknown(self._store, self._destination)
         due: dict[str, float] = {}
         for claimed in found:
             due[claimed.user] = max(claimed.next_at, due.get(claimed.user, 0.0))
@@ -81,7 +81,7 @@ class Window:
         """Reads on where the window has room."""
         schedule = self.schedule
         while self.more and schedule.available < _AVAILABLE and schedule.waiting < _MOST:
-            rows = statements.ready_after(self._store, self._destination, self._cursor, _PAGE)
+            rows = reading.ready_after(self._store, self._destination, self._cursor, _PAGE)
             self.more = len(rows) == _PAGE
             for claimed in rows:
                 self._cursor = claimed.id
@@ -121,7 +121,7 @@ class Window:
 
     def reopened(self) -> list[int]:
         """Adds what a person has opened again; their ids."""
-        found = statements.reopened(self._store, self._destination)
+        found = reading.reopened(self._store, self._destination)
         for claimed in found:
             # What is ahead of the cursor, or of what was read of its user, comes by itself.
             if claimed.id > self._cursor:
@@ -144,7 +144,7 @@ class Window:
         first = self._longer.pop(user, None)
         if first is None:
             return
-        rows = statements.ready_of_user(
+        rows = reading.ready_of_user(
             self._store, self._destination, user, first, self._cursor, _OF_A_USER + 1
         )
         for claimed in rows[:_OF_A_USER]:

@@ -23,12 +23,16 @@ Context = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """One HTTP request as it goes over the wire."""
+    """One HTTP request as it goes over the wire.
+
+    ``host_of_event`` tells that its host, or port, is not the definition's or the settings' word.
+    """
 
     method: str
     url: str
     headers: Mapping[str, str]
     body: bytes | None
+    host_of_event: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,9 +58,9 @@ class GraphQLRequest:
             if name in part
         }
         body = {"query": self._operation.document(len(parts)), "variables": variables}
-        return HttpRequest(
-            "POST", self._envelope.url(context), self._envelope.headers(context), encode(body)
-        )
+        url = self._envelope.url(context)
+        of_event = self._envelope.has_host_of_event(url, context)
+        return HttpRequest("POST", url, self._envelope.headers(context), encode(body), of_event)
 
     def read(self, response: HttpResponse, count: int) -> list[Answer | Failure]:
         """One answer or failure for each of the ``count`` events of the request."""

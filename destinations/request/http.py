@@ -46,6 +46,14 @@ class Envelope:
                 return url
         raise ResolveError("/url", "must be an absolute http or https URL")
 
+    def has_host_of_event(self, url: str, context: Context) -> bool:
+        """Whether another event might have led elsewhere: host and port are not those without."""
+        try:
+            own = self.url({"event": {}, "payload": {}, "settings": context["settings"]})
+        except ResolveError:
+            return True
+        return urlsplit(own).netloc != urlsplit(url).netloc
+
     def headers(self, context: Context) -> dict[str, str]:
         """The headers; one whose value is null or undefined is left out."""
         result: dict[str, str] = {}

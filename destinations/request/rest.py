@@ -72,7 +72,8 @@ class RestRequest:
         elif first.get("form") is not None:
             body = _urlencoded(first["form"]).encode()
         headers = {**self._envelope.headers(context), **self._signature(body or b"", context)}
-        return HttpRequest(self._method, url, headers, body)
+        of_event = self._envelope.has_host_of_event(url, context)
+        return HttpRequest(self._method, url, headers, body, of_event)
 
     def _json(self, parts: Sequence[Mapping[str, Any]], context: Context) -> Any:
         if self.definition.batch_size == 1:

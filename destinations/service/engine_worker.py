@@ -37,7 +37,9 @@ class EngineWorker:
                 max_open=resources.config.max_events, settle_after=delivery.settle_after_seconds
             ),
         )
-        self._transport = HttpTransport(definition.transport.timeouts)
+        self._transport = HttpTransport(
+            definition.transport.timeouts, allow_private=delivery.allow_private
+        )
         self._engine = Engine(
             bound.name,
             destination,

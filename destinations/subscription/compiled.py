@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from destinations.javascript.printing import to_string
 from destinations.javascript.values import UNDEFINED
 from destinations.subscription.grammar import check_fql
 from destinations.subscription.parser import FUNCTIONS, ParseError, parse
@@ -35,12 +36,16 @@ class Clause:
 class Fql:
     """A subscription. ``matches(event)`` tells whether an event is subscribed to.
 
-    ``warnings`` name what is no FQL but read all the same, and what never matches.
+    ``warnings`` name what is no FQL but read all the same, and what never matches. ``types`` are
+    those that an event must have one of to match; None if the subscription does not say.
+    ``asks_type_only`` tells that such a type is all that it takes.
     """
 
     text: str
     matches: Callable[[Mapping[str, Any]], bool]
     warnings: tuple[FqlFault, ...] = ()
+    types: frozenset[str] | None = None
+    asks_type_only: bool = False
     _root: Group | None = field(default=None, repr=False)
 
     def explain(self, event: Mapping[str, Any]) -> list[Clause]:
@@ -80,7 +85,23 @@ def compile_fql(text: str) -> Fql:
         return Fql(text, _no_match, (fault,))
     if not faults:
         faults = list(_surprises(tokens))
-    return Fql(text, _guarded(compile_node(root), root), tuple(faults), root)
+    return Fql(text, _guarded(compile_node(root), root), tuple(faults), *_types(root), root)
+
+
+def _types(node: Node) -> tuple[frozenset[str] | None, bool]:
+    """The event types without which a node does not hold, and whether it asks for nothing else."""
+    if isinstance(node, Condition) and node.path == ("type",) and node.operator == "=":
+        return frozenset({to_string(node.operand)}), True
+    if not isinstance(node, Group) or not node.children:
+        return None, False
+    parts = [_types(child) for child in node.children]
+    known = [types for types, _ in parts if types is not None]
+    only_types = all(only for _, only in parts)
+    if node.operator == "and":
+        return frozenset.intersection(*known) if known else None, only_types
+    if len(known) < len(parts):
+        return None, False
+    return frozenset[str]().union(*known), only_types
 
 
 def _no_match(event: Mapping[str, Any]) -> bool:  # noqa: ARG001 - the signature of matches

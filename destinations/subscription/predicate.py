@@ -37,13 +37,19 @@ def _fail(event: Any) -> bool:  # noqa: ARG001 - the signature of every predicat
 
 def _compile_group(group: Group) -> Predicate:
     parts = tuple(compile_node(child) for child in group.children)
+    equalities = [_field_and_text(child) for child in group.children]
     if group.operator == "and":
+        if len(equalities) == 2 and equalities[0] and equalities[1]:
+            return _both_equal(*equalities[0], *equalities[1])
         if len(parts) == 1:
             return parts[0]
         if len(parts) == 2:
             first, second = parts
             return lambda event: first(event) and second(event)
         return lambda event: all(part(event) for part in parts)
+    known = [equality for equality in equalities if equality is not None]
+    if len(known) == len(parts) and len({field for field, _ in known}) == 1:
+        return _field_among(known[0][0], frozenset(text for _, text in known))
     if len(parts) == 2:
         first, second = parts
         return lambda event: first(event) or second(event)
@@ -62,14 +68,44 @@ def compile_condition(condition: Condition) -> Predicate:
         return _never
     path = condition.path or ()
     holds = make(condition.operand)
-    if len(path) == 1 and condition.operator == "=":
-        return _field_equals(path[0], to_string(condition.operand))
+    equality = _field_and_text(condition)
+    if equality is not None:
+        return _field_equals(*equality)
     get = value_getter(path)
     return lambda event: holds(get(event))
 
 
+def _field_and_text(node: Node) -> tuple[str, str] | None:
+    """The field of the event that has to equal a text, and the text; None for all other nodes."""
+    if isinstance(node, Condition) and node.operator == "=" and len(node.path or ()) == 1:
+        return (node.path or ("",))[0], to_string(node.operand)
+    return None
+
+
+# What nearly every subscription is made of: ``type = "track" and event = "..."``, or one of several
+# event names. Each is one call instead of one for every comparison.
+
+
+def _both_equal(field: str, text: str, other: str, other_text: str) -> Predicate:
+    def holds(event: Mapping[str, Any]) -> bool:
+        value = event.get(field)
+        if type(value) is not str or value != text:
+            return False
+        value = event.get(other)
+        return type(value) is str and value == other_text
+
+    return holds
+
+
+def _field_among(field: str, texts: frozenset[str]) -> Predicate:
+    def holds(event: Mapping[str, Any]) -> bool:
+        value = event.get(field)
+        return type(value) is str and value in texts
+
+    return holds
+
+
 def _field_equals(field: str, text: str) -> Predicate:
-    """The one comparison that nearly every subscription begins with, without a call for it."""
 
     def holds(event: Mapping[str, Any]) -> bool:
         value = event.get(field)

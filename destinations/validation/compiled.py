@@ -54,7 +54,7 @@ class CompiledSchema:
             return Checked(result)
         return Checked(
             result,
-            tuple(FieldError(path, message) for path, message in errors),
+            tuple([FieldError(path, message) for path, message in errors]),
             tuple(find_changes(payload, result, self.schema)) if changes else (),
         )
 

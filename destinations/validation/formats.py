@@ -40,6 +40,13 @@ def _matches(pattern: str, flags: int = _FLAGS) -> Callable[[str], bool]:
 _SPACE: Final = f"[{WHITE_SPACE}]"
 _LINE_END: Final = re.compile("\r\n|[\n\r\u2028\u2029]")
 _DATE: Final = re.compile(r"(\d{4})-(\d\d)-(\d\d)", re.ASCII)
+# What events hold nearly always: found to be a time of both formats by one search. A 29th of
+# February is left to the rules.
+_USUAL_TIME: Final = re.compile(
+    r"\d{4}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)"
+    r"|(?:0[13578]|1[02])-31)T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,3})?Z",
+    re.ASCII,
+)
 _TIME: Final = re.compile(r"(\d\d):(\d\d):(\d\d)(?:\.\d+)?(?:z|[+-]\d\d(?::?\d\d)?)?", _FLAGS)
 _DATE_FROM_TIME: Final = re.compile(f"[tT]|{_SPACE}")
 _DIGITS_ONLY_DATE: Final = re.compile(
@@ -77,12 +84,16 @@ def _is_time(text: str) -> bool:
 
 def _is_date_time(text: str) -> bool:
     """RFC 3339, where the zone may be missing and any one space may stand for the T."""
+    if _USUAL_TIME.fullmatch(text):
+        return True
     parts = _DATE_FROM_TIME.split(text)
     return len(parts) == 2 and _is_date(parts[0]) and _is_time(parts[1])
 
 
 def _is_date_like(text: str) -> bool:
     """Unix time in seconds, digits in the order of a date, or what JavaScript reads as a date."""
+    if _USUAL_TIME.fullmatch(text):
+        return True
     number = to_number(text)
     if number_to_string(number) == text:
         return not math.isnan(number) and abs(number) <= _MAX_UNIX_TIME

@@ -173,6 +173,13 @@ def _number(value: Any) -> Any:
     return value if is_number(value) else _to_number(value)
 
 
+def _integer(value: Any) -> Any:
+    if type(value) is int:
+        return value
+    value = _one_item(value)
+    return _as_integer(value) if _is_integer(value) else _to_integer(value)
+
+
 def _boolean(value: Any) -> Any:
     if value is True or value is False:
         return value
@@ -191,6 +198,7 @@ def _array(value: Any) -> Any:
 _FAST: Final[Mapping[str, Converter]] = {
     "string": _text,
     "number": _number,
+    "integer": _integer,
     "boolean": _boolean,
     "object": _object,
     "array": _array,

@@ -110,3 +110,107 @@ def test_the_order_of_a_user_is_kept(parcels: list[tuple[str, str]], draw: st.Da
     for user in "abc":
         own = [parcel.number for parcel in done if parcel.user == user]
         assert own == sorted(own)
+
+
+def _numbers(schedule: Schedule[Parcel]) -> list[int]:
+    return [parcel.number for parcel in schedule.take()]
+
+
+def test_a_user_sleeps() -> None:
+    """Until it is time, a user's events wait, those that come meanwhile too; others go on."""
+    schedule = _filled([("a", "many"), ("a", "many"), ("b", "one")])
+    batch = schedule.take()
+    assert schedule.free_user("a", until=10.0)
+    schedule.add(Parcel(3, "a", KINDS["many"]))
+    assert (schedule.next_wake, schedule.available, schedule.waiting) == (10.0, 1, 2)
+    assert _numbers(schedule) == [2]
+    schedule.wake(9.9)
+    assert _numbers(schedule) == []
+    schedule.wake(10.0)
+    assert schedule.next_wake is None
+    assert _numbers(schedule) == [3]
+    assert len(batch) == 2
+
+
+def test_sleepers_wake_in_the_order_of_their_times() -> None:
+    """Each at its own time, whoever fell asleep first."""
+    schedule: Schedule[Parcel] = Schedule()
+    for number, (user, until) in enumerate((("a", 3.0), ("b", 1.0), ("c", 2.0))):
+        schedule.add_asleep(Parcel(number, user, KINDS["one"]), until)
+    assert (schedule.waiting, schedule.available) == (3, 0)
+    woken = []
+    for now in (1.0, 2.0, 3.0):
+        assert schedule.next_wake == now
+        schedule.wake(now)
+        woken += _numbers(schedule)
+    assert woken == [1, 2, 0]
+
+
+def test_what_is_put_back_comes_first() -> None:
+    """Before what waits of its user, in the order in which it is given; and once."""
+    schedule = _filled([("a", "many")] * 5)
+    batch = schedule.take()
+    schedule.put_back(batch)
+    assert (schedule.waiting, schedule.available) == (5, 0)
+    assert schedule.free_user("a")
+    assert _numbers(schedule) == [0, 1, 2]
+    schedule.free_user("a")
+    assert _numbers(schedule) == [3, 4]
+    assert not schedule.free_user("a")
+    assert not schedule.is_known("a")
+
+
+def test_what_waits_of_a_user_is_withdrawn() -> None:
+    """All of it, in order; the user stays busy, and the others' stays."""
+    schedule = _filled([("a", "one"), ("a", "many"), ("a", "one"), ("b", "one")])
+    schedule.take()
+    assert [parcel.number for parcel in schedule.withdraw("a")] == [1, 2]
+    assert (schedule.waiting, schedule.count("a"), schedule.is_known("a")) == (1, 0, True)
+    assert _numbers(schedule) == [3]
+    assert not schedule.free_user("a")
+
+
+@given(
+    steps=st.lists(
+        st.tuples(st.sampled_from(["take", "done", "again", "sleep", "wake"]), st.integers(0, 9)),
+        max_size=80,
+    )
+)
+def test_nothing_is_lost_by_sleep(  # noqa: C901 - one turn for each step
+    steps: list[tuple[str, int]],
+) -> None:
+    """Whatever is done in whatever order, each event is done once, in the order of its user."""
+    schedule = _filled([("abc"[n % 3], ("one", "many")[n % 2]) for n in range(12)])
+    under_way: list[list[Parcel]] = []
+    done: list[Parcel] = []
+    now = 0.0
+
+    def end(step: str, batch: list[Parcel], seconds: float) -> None:
+        if step == "done":
+            done.extend(batch)
+        else:
+            schedule.put_back(batch)
+        for user in {parcel.user: None for parcel in batch}:
+            schedule.free_user(user, now + seconds if step == "sleep" else None)
+
+    def finish() -> None:
+        for batch in under_way:
+            end("done", batch, 0)
+        schedule.wake(now + 10)
+        while batch := schedule.take():
+            end("done", batch, 0)
+
+    for step, number in steps:
+        if step == "take":
+            under_way += [batch] if (batch := schedule.take()) else []
+        elif step == "wake":
+            now += number
+            schedule.wake(now)
+        elif under_way:
+            end(step, under_way.pop(number % len(under_way)), number)
+    finish()
+    assert sorted(parcel.number for parcel in done) == list(range(12))
+    for user in "abc":
+        own = [parcel.number for parcel in done if parcel.user == user]
+        assert own == sorted(own)
+    assert (schedule.waiting, schedule.available, schedule.next_wake) == (0, 0, None)

@@ -9,7 +9,14 @@ from destinations.javascript.values import UNDEFINED, is_truthy, type_name
 from destinations.mapping.checks import ArgumentCheck, Checker, fields
 from destinations.mapping.nodes import Constant, Place, Resolver, ValueCompiler
 
-__all__ = ["CHECK_IF", "check_value", "compile_exclude_when_null", "compile_if", "compile_literal"]
+__all__ = [
+    "CHECK_IF",
+    "check_value",
+    "compile_exclude_when_null",
+    "compile_if",
+    "compile_literal",
+    "is_not_blank",
+]
 
 CHECK_IF: Final[ArgumentCheck] = fields(
     {"exists": Checker.raw, "then": Checker.raw, "else": Checker.raw}
@@ -33,7 +40,7 @@ def compile_if(compiler: ValueCompiler, argument: object, place: Place) -> Resol
     if not is_truthy(argument.get("exists")) and not is_truthy(argument.get("blank")):
         return compiler.failing(place, 'should have the field "exists" or "blank" with a value')
     name = "exists" if "exists" in argument else "blank"
-    holds = _exists if name == "exists" else _is_not_blank
+    holds = _exists if name == "exists" else is_not_blank
     subject = compiler.value(argument[name], place.child(name))
     yes, no = _NOTHING, _NOTHING  # type: Resolver, Resolver
     if "then" in argument:
@@ -51,7 +58,7 @@ def _exists(value: Any) -> bool:
     return value is not None and value is not UNDEFINED
 
 
-def _is_not_blank(value: Any) -> bool:
+def is_not_blank(value: Any) -> bool:
     """Whether JavaScript finds the value loosely unequal to null and to ``''``."""
     if isinstance(value, bool | int | float):
         return value != 0

@@ -28,6 +28,54 @@ EVENT: dict[str, Any] = {
 }
 
 
+TYPES: dict[str, tuple[set[str] | None, bool]] = {
+    'type = "track"': ({"track"}, True),
+    'type = "track" or type = "page"': ({"track", "page"}, True),
+    'type = "track" and event = "Order Completed"': ({"track"}, False),
+    'event = "Order Completed" and type = "track"': ({"track"}, False),
+    'type = "track" and (event = "A" or event = "B")': ({"track"}, False),
+    '(type = "track" or type = "page") and userId != null': ({"track", "page"}, False),
+    'type = "track" and type = "page"': (set(), True),
+    'type = "track" or event = "A"': (None, False),
+    'type != "track"': (None, False),
+    'event = "A"': (None, False),
+    'contains(type, "rac")': (None, False),
+    'type = "track" and properties = "x"': ({"track"}, False),
+    "((": (None, False),
+    "": (None, False),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), TYPES.items(), ids=TYPES)
+def test_event_types_that_can_match(text: str, expected: tuple[set[str] | None, bool]):
+    """A subscription tells which types it can match, and whether the type decides alone."""
+    fql = compile_fql(text)
+    types, asks_type_only = expected
+    assert fql.types == types
+    assert fql.asks_type_only is asks_type_only
+    if fql.types is not None:
+        assert not fql.matches({**EVENT, "type": "screen"})
+    for kind in fql.types or ():
+        assert fql.matches({**EVENT, "type": kind}) or not fql.asks_type_only
+
+
+@pytest.mark.parametrize(
+    ("event", "match"),
+    [
+        ({"type": "track", "event": "A"}, True),
+        ({"type": "track", "event": "B"}, True),
+        ({"type": "track", "event": "C"}, False),
+        ({"type": "track", "event": None}, False),
+        ({"type": "track", "event": ["A"]}, False),
+        ({"type": "track"}, False),
+        ({"type": "page", "event": "A"}, False),
+    ],
+)
+def test_one_of_several_names(event: dict[str, Any], match: bool):
+    """Names joined by ``or`` hold for each of them, and for text only."""
+    assert compile_fql('type = "track" and (event = "A" or event = "B")').matches(event) is match
+
+
 @pytest.mark.parametrize(
     ("text", "match"),
     [

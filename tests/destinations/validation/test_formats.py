@@ -43,6 +43,8 @@ GOOD = {
     "binary": ["anything"],
     "date-like": [
         "2020-01-01",
+        "2022-02-23T22:28:55.111Z",
+        "2023-02-29T00:00:00Z",
         "1663069260",
         "-1",
         "8640000000000",
@@ -136,3 +138,26 @@ def test_every_format_is_tested():
     """The tables above know every format."""
     of_text = {name for name, known in FORMATS.items() if not known.of_numbers}
     assert of_text == set(GOOD)
+
+
+@pytest.mark.parametrize(
+    ("date", "holds"),
+    [
+        ("2022-01-31", True),
+        ("2022-04-30", True),
+        ("2022-04-31", False),
+        ("2022-12-31", True),
+        ("2022-02-28", True),
+        ("2022-02-29", False),
+        ("2024-02-29", True),
+        ("2022-02-30", False),
+        ("2022-13-01", False),
+        ("2022-00-01", False),
+        ("2022-01-00", False),
+    ],
+)
+@pytest.mark.parametrize("time", ["T23:59:59Z", "T00:00:00.1Z", "T10:20:30.123Z"])
+def test_last_days_of_months(date: str, holds: bool, time: str):
+    """The usual form of a time knows the days of each month, as the format does in every form."""
+    assert FORMATS["date-time"].holds(date + time) is holds
+    assert FORMATS["date-time"].holds(date + time.replace("Z", "+00:00")) is holds

@@ -1,0 +1,110 @@
+"""Killed at any point of its way, the worker loses nothing and counts nothing twice."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+POINTS = (
+    "before commit",
+    "after commit",
+    "accepted",
+    "claimed",
+    "sending",
+    "before send",
+    "during send",
+    "after send",
+    "answered",
+    "settling",
+    "settled",
+    "start",
+)
+MOST_CRASHES = 4
+
+
+def _crash(chance: random.Random) -> dict[str, Any]:
+    point = chance.choice(POINTS)
+    crash: dict[str, Any] = {"point": point, "nth": chance.randint(1, 6)}
+    if point == "start":
+        return {"point": point, "nth": 1, "seconds": chance.uniform(0.001, 0.15)}
+    if point == "during send":
+        crash["seconds"] = chance.uniform(0.0005, 0.02)
+    return crash
+
+
+def test_killed_at_any_point(  # noqa: PLR0917 - fixtures
+    seed: int,
+    traffic: Callable[..., Any],
+    partner: Callable[..., Any],
+    workers: Any,
+    ledger: Any,
+    same: Callable[..., bool],
+    canary: str,
+    tmp_path: Path,
+) -> None:
+    """Whatever was acknowledged is delivered exactly once, to the last unit of usage."""
+    chance = random.Random(seed)
+    events = traffic(chance)
+    kana = partner(events.seed)
+    if chance.random() < 0.5:
+        # An answer that takes its time: so that there is a while between "applied" and "told".
+        rule = {"match": {"rootField": "recordUsage"}, "delay": 0.01, "times": None}
+        kana.sandbox.faults.add(rule)
+    path, acknowledged = tmp_path / "events.ndjson", tmp_path / "acknowledged"
+    path.write_text("\n".join(map(json.dumps, events.events)), encoding="utf-8")
+    acknowledged.touch()
+    task = {
+        "store": str(ledger.path),
+        "settings": kana.settings,
+        "events": str(path),
+        "acknowledged": str(acknowledged),
+        "settleAfter": 0.0,
+    }
+    crashes = [_crash(chance) for _ in range(chance.randint(1, MOST_CRASHES))]
+    ends = [workers.run({**task, "crash": crash}) for crash in crashes]
+    print(f"seed {seed}: {crashes} {ends}")
+    durable = ledger.accepted
+    assert set(ends) <= {0, -signal.SIGKILL}
+    assert set(acknowledged.read_text(encoding="utf-8").split()) <= set(durable)
+    # The sender sends again what was not acknowledged; what had been is recognised.
+    assert workers.run({**task, "crash": {}}) == 0
+    messages = {event["messageId"] for event in events.events}
+    assert Counter(ledger.accepted) == Counter(messages)
+    assert ledger.outcomes == {"done delivered": len(messages)}
+    assert same(kana.added, ledger.deltas)
+    assert canary.encode() not in ledger.bytes
+    assert canary.encode() not in workers.log.read_bytes()
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_each_point_is_on_the_way(
+    point: str,
+    traffic: Callable[..., Any],
+    partner: Callable[..., Any],
+    workers: Any,
+    ledger: Any,
+    tmp_path: Path,
+) -> None:
+    """A worker comes to every point that it may be killed at: no seed is spent in vain."""
+    events = traffic(random.Random(0), events=8)
+    path = tmp_path / "events.ndjson"
+    path.write_text("\n".join(map(json.dumps, events.events)), encoding="utf-8")
+    crash: dict[str, Any] = {"point": point}
+    if point == "during send":
+        crash["seconds"] = 0.0001
+    task = {
+        "store": str(ledger.path),
+        "settings": partner(events.seed).settings,
+        "events": str(path),
+        "acknowledged": str(tmp_path / "acknowledged"),
+        "settleAfter": 0.0,
+        "crash": crash,
+    }
+    assert workers.run(task) == -signal.SIGKILL

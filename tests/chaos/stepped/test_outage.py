@@ -1,0 +1,172 @@
+"""A partner that is down, a rate limit, and a clock that jumps: nothing is lost, nothing storms."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+import tracemalloc
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from destinations.definition import RateLimit
+from destinations.request import HttpRequest, HttpResponse
+from destinations.transport import TransportError
+
+HOUR = 3600.0
+SETTINGS = {"apiKey": "prv_test_canary0123456789canary012345", "endpoint": "http://127.0.0.1:9/"}
+
+
+PERIOD = {"periodStart": "2027-01-01T00:00:00Z", "periodEnd": "2037-01-01T00:00:00Z"}
+
+
+@dataclass
+class Partner:
+    """A partner in this process: adds up what it is sent, unless it is down or has a script."""
+
+    is_down: bool = False
+    answers: Iterator[HttpResponse] = field(default_factory=lambda: iter(()))
+    clock: Any = None
+    times: list[float] = field(default_factory=list)
+    amounts: dict[str, int] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def send(self, request: HttpRequest) -> HttpResponse:
+        """See `destinations.transport.Transport`."""
+        with self.lock:
+            return self._answer(request)
+
+    def _answer(self, request: HttpRequest) -> HttpResponse:
+        self.times.append(self.clock.monotonic())
+        if self.is_down:
+            raise TransportError("no connection: refused", sent=False)
+        for answer in self.answers:
+            return answer
+        body = json.loads(request.body or b"{}")
+        mutates = "mutation" in body["query"]
+        data = {}
+        for index in range(len(body["variables"]) // (1 if mutates else 2)):
+            if mutates:
+                added = body["variables"][f"input_{index}"]
+                user = added["userId"]
+                self.amounts[user] = self.amounts.get(user, 0) + added["delta"]
+                data[f"e{index}"] = {"recorded": True, "reason": None}
+            else:
+                used = self.amounts.get(body["variables"][f"userId_{index}"], 0)
+                data[f"e{index}"] = {"current": {**PERIOD, "consumption": {"used": used}}}
+        return HttpResponse(200, {}, json.dumps({"data": data}).encode())
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def _tracks(users: int, of_each: int) -> list[dict[str, Any]]:
+    """As many events of each user, in turn; each adds 1."""
+    head = {"type": "track", "event": "E", "properties": {"featureId": "calls"}}
+    return [
+        {**head, "userId": f"u{user}", "messageId": f"{user}-{number}"}
+        for number in range(of_each)
+        for user in range(users)
+    ]
+
+
+@pytest.mark.parametrize("deadline", [4 * HOUR, 8 * HOUR])
+def test_a_partner_that_is_down_for_six_hours(
+    runner: Callable[..., Any], ledger: Any, deadline: float
+) -> None:
+    """It is probed about once a minute; nothing is lost, nothing piles up in memory.
+
+    What was tried first more than a deadline ago ends as dead, with its raw event; what was not is
+    delivered when the partner is back.
+    """
+    partner = Partner(is_down=True)
+    running = runner(SETTINGS, partner, deadline=deadline)
+    partner.clock = running.clock
+    running.accept(_tracks(200, 15))
+    began = running.clock.now
+    running.run(until=began + HOUR)
+    tracemalloc.start()
+    try:
+        running.run(until=began + 2 * HOUR)
+        before, _ = tracemalloc.get_traced_memory()
+        running.run(until=began + 6 * HOUR)
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 1_000_000
+    probes = len(partner.times)
+    assert 6 * 60 <= probes <= 6 * 100
+    partner.is_down = False
+    running.run()
+    delivered, dead = sum(partner.amounts.values()), ledger.outcomes["done dead"]
+    assert ledger.outcomes["done delivered"] == delivered
+    assert delivered + dead == 3_000
+    assert (dead == 0) is (deadline > 6 * HOUR)
+    kept = "SELECT count(*) FROM deliveries d JOIN events e ON e.id = d.event_id"
+    where = " WHERE outcome = 'dead' AND e.raw IS NOT NULL AND d.stage = 'send'"
+    assert ledger.all(kept + where) == [(dead,)]
+    assert running.watcher.states.count("closed") == 1
+    # Nobody waits for the partner longer than the longest pause between two probes.
+    assert running.clock.now - began < 6 * HOUR + 600
+
+
+def test_a_rate_limit(runner: Callable[..., Any], ledger: Any) -> None:
+    """However much is due at once, no window of time has more requests than the limit."""
+    partner = Partner()
+    limit = RateLimit(requests=7, per=2.0)
+    running = runner(SETTINGS, partner, rate_limit=limit, batch_sizes={"track": 50})
+    partner.clock = running.clock
+    running.accept(_tracks(100, 100))
+    running.run()
+    assert ledger.outcomes == {"done delivered": 10_000}
+    times = partner.times
+    assert len(times) >= 200
+    gaps = [later - earlier for earlier, later in zip(times, times[limit.requests :], strict=False)]
+    assert min(gaps) >= limit.per - 1e-6
+    assert max(gaps) <= limit.per + 1  # and it is made use of
+
+
+@pytest.mark.parametrize("jumps", [(HOUR, -2 * HOUR), (-HOUR, 2 * HOUR), (-HOUR, HOUR)])
+def test_a_clock_that_jumps(
+    runner: Callable[..., Any], ledger: Any, jumps: Sequence[float]
+) -> None:
+    """Waits go by a clock that does not jump: neither a storm of requests nor a standstill."""
+    busy = HttpResponse(429, {"retry-after": "2"}, b"{}")
+    partner = Partner(answers=itertools.chain([busy] * 3))
+    running = runner(SETTINGS, partner)
+    partner.clock = running.clock
+    running.accept(_tracks(30, 20))
+    began = running.clock.now
+    for jump in jumps:
+        for _ in range(15):
+            running.step()
+        running.clock.jumped += jump
+        partner.answers = iter([busy] * 3)
+    running.run()
+    assert ledger.outcomes == {"done delivered": 600}
+    assert set(partner.amounts.values()) == {20}
+    # Sixty batches; an amount is asked for again when the clock has gone over its time.
+    assert len(partner.times) <= 60 * 3
+    assert running.clock.now - began < 120
+
+
+def test_a_clock_that_was_set_back_while_nothing_ran(
+    runner: Callable[..., Any], ledger: Any
+) -> None:
+    """What has to wait by the store's clock waits a quarter of an hour at most after a restart."""
+    partner = Partner(is_down=True)
+    running = runner(SETTINGS, partner, base=300.0)
+    partner.clock = running.clock
+    running.accept(_tracks(3, 1))
+    running.step()
+    partner.is_down = False
+    running = runner(SETTINGS, partner)
+    partner.clock = running.clock
+    running.clock.jumped = -24 * HOUR
+    began = running.clock.now
+    running.run()
+    assert ledger.outcomes == {"done delivered": 3}
+    assert running.clock.now - began <= 900

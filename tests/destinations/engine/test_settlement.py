@@ -1,0 +1,146 @@
+"""What the partner shows tells which of the amounts were added, or that it cannot be told."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from destinations.definition import Settling
+from destinations.engine.settlement import Compiled, judge
+from destinations.queue import Amount, Expectation
+from destinations.request import Answer
+
+
+def _at(amount: int, period: str | None = "may") -> Amount:
+    return Amount("u", amount, period)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "amounts", "applied"),
+    [
+        (_at(10), _at(15), [5], (True,)),
+        (_at(10), _at(10), [5], (False,)),
+        (_at(10), _at(7), [-3], (True,)),
+        (_at(0), _at(6), [1, 2, 3], (True, True, True)),
+        (_at(0), _at(0), [1, 2, 3], (False, False, False)),
+        (_at(0), _at(5), [1, 2, 3], (False, True, True)),
+        (_at(0), _at(1), [1, 2, 4], (True, False, False)),
+        # Equal amounts: whichever it was, the effect is the same.
+        (_at(0), _at(2), [1, 1, 1], (True, True, False)),
+        # Of several selections, the first few or the last few, as a request is carried out.
+        (_at(0), _at(3), [1, 2, 3, 4], (True, True, False, False)),
+        (_at(0), _at(5), [1, 4, 2, 3], (True, True, False, False)),
+        (_at(0), _at(7), [4, 3, 1, 2, 5], (True, True, False, False, False)),
+        (_at(0), _at(7), [2**n for n in range(20)], (True,) * 3 + (False,) * 17),
+        (_at(10, None), _at(15), [5], (True,)),
+        (_at(10), _at(15, None), [5], (True,)),
+        (_at(3), _at(3), [0], (True,)),
+    ],
+)
+def test_it_can_be_told(
+    before: Amount, now: Amount, amounts: Sequence[int], applied: tuple[bool, ...]
+) -> None:
+    """One selection of the amounts makes the difference."""
+    assert judge(before, now, amounts).applied == applied
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "amounts", "why"),
+    [
+        (None, _at(5), [5], "before is not known"),
+        (_at(5), None, [5], "shows no amount"),
+        (_at(5, "may"), _at(5, "june"), [5], "a new period"),
+        (_at(0), _at(4), [5], "another writer"),
+        (_at(0), _at(6), [5], "another writer"),
+        (_at(0), _at(-1), [5], "another writer"),
+        (_at(0), _at(5), [2, 1, 3, 1, 9], "which of the amounts"),
+        (_at(0), _at(5), [1, 2, 3, 4, 9], "which of the amounts"),
+        (_at(0), _at(2), [2**n for n in range(20)], "which of the amounts"),
+    ],
+)
+def test_it_cannot_be_told(
+    before: Amount | None, now: Amount | None, amounts: Sequence[int], why: str
+) -> None:
+    """Then nothing is decided, and a person is told why."""
+    verdict = judge(before, now, amounts)
+    assert verdict.applied is None
+    assert why in verdict.why
+
+
+@given(
+    amounts=st.lists(st.integers(-6, 6), min_size=1, max_size=7),
+    difference=st.integers(-20, 20),
+)
+def test_what_is_decided_is_what_is_seen(amounts: list[int], difference: int) -> None:
+    """What counts as added makes the difference, in the one way that there is.
+
+    If there are several, it is all, none, or the first or last few. Any of them would leave the
+    partner with the same amount in the end; but which events it were cannot be told for certain.
+    """
+    verdict = judge(_at(100), _at(100 + difference), amounts)
+    chosen = {
+        tuple(sorted(amount for amount, taken in zip(amounts, ways, strict=True) if taken))
+        for ways in itertools.product((False, True), repeat=len(amounts))
+    }
+    ways = [selection for selection in chosen if sum(selection) == difference]
+    if verdict.applied is None:
+        assert len(ways) != 1
+        assert difference not in {0, sum(amounts)}
+    else:
+        added = [one for one, taken in zip(amounts, verdict.applied, strict=True) if taken]
+        assert sum(added) == difference
+        runs = [sorted(run) for n in range(len(amounts) + 1) for run in (amounts[:n], amounts[n:])]
+        assert len(ways) == 1 or sorted(added) in runs
+
+
+RULE = Settling(
+    ask="shown",
+    key=[{"@path": "$.payload.user"}, {"@path": "$.payload.thing"}],
+    amount={"@path": "$.payload.by"},
+    shown={"@path": "$.answer.used"},
+    period={"@path": "$.answer.from"},
+    until={"@path": "$.answer.until"},
+    nothing=("missing",),
+)
+
+
+@pytest.mark.parametrize(
+    ("payload", "expected"),
+    [
+        ({"user": "u", "thing": "ü", "by": 3}, Expectation('["u","ü"]', 3)),
+        ({"user": "u", "by": -3}, Expectation('["u",null]', -3)),
+        ({"user": "u", "thing": "t"}, None),
+        ({"user": "u", "thing": "t", "by": True}, None),
+        ({"user": "u", "thing": "t", "by": 1.5}, None),
+        ({"user": "u", "thing": "t", "by": "3"}, None),
+    ],
+)
+def test_what_is_expected(payload: dict[str, object], expected: Expectation | None) -> None:
+    """A key and an integer, or nothing that could be judged by."""
+    assert Compiled(RULE).expectation(payload) == expected
+
+
+@pytest.mark.parametrize(
+    ("answer", "amount"),
+    [
+        (
+            Answer("ok", {"used": 7, "from": "2026-01-01", "until": "2026-02-01T00:00:00Z"}),
+            Amount("u", 7, "2026-01-01", 1_769_904_000.0, 5.0),
+        ),
+        (Answer("ok", {"used": 7}), Amount("u", 7, None, None, 5.0)),
+        (Answer("ok", {"used": 7, "until": "soon"}), Amount("u", 7, None, None, 5.0)),
+        (Answer("missing"), Amount("u", 0, None, None, 5.0)),
+        (Answer("other"), None),
+        (Answer("ok", {"used": None}), None),
+        (Answer("ok", {"used": "7"}), None),
+        (Answer("ok", {"used": True}), None),
+        (Answer("ok", None), None),
+    ],
+)
+def test_what_is_shown(answer: Answer, amount: Amount | None) -> None:
+    """An integer with its period, nothing where the partner knows of none, else no amount."""
+    assert Compiled(RULE).amount(answer, "u", 5.0) == amount
