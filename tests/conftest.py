@@ -11,11 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from destinations.cli import main
 from destinations.store import Store
 
 _HOMES = itertools.count()
+
+# No test is timed: a busy machine is no fault.
+settings.register_profile("untimed", settings(), deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(autouse=True)

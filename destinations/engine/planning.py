@@ -23,7 +23,9 @@ def plan(destination: Destination, raw: bytes) -> Incoming:
     deliveries: list[Planned] = []
     refused = destination.admit(event)
     if refused is not None and refused.outcome is Outcome.INVALID:
-        raise EventError(refused.code or "BAD_REQUEST", refused.reason)
+        raise EventError(
+            refused.code or "BAD_REQUEST", refused.reason.removeprefix("400 Bad Request: ")
+        )
     if refused is not None:
         deliveries.append(Planned("", refused))
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import signal
+import time
 from types import FrameType
 from typing import Final, Literal, Self
 
@@ -12,6 +13,8 @@ __all__ = ["Signals", "Wish"]
 Wish = Literal["stop", "reload"]
 
 _WISHES: Final[dict[str, Wish]] = {"SIGTERM": "stop", "SIGINT": "stop", "SIGHUP": "reload"}
+
+_SLICE_SECONDS: Final = 0.5
 
 
 class Signals:
@@ -40,10 +43,16 @@ class Signals:
 
     def wait(self, seconds: float) -> Wish | None:
         """The next wish; None if none comes in time."""
-        try:
-            return self._wishes.get(timeout=seconds)
-        except queue.Empty:
-            return None
+        give_up = time.monotonic() + seconds
+        while True:
+            # In slices: a signal that arrives just before the wait begins does not end it, and
+            # Python calls its handler only after that.
+            left = give_up - time.monotonic()
+            try:
+                return self._wishes.get(timeout=max(0.0, min(left, _SLICE_SECONDS)))
+            except queue.Empty:
+                if left <= _SLICE_SECONDS:
+                    return None
 
     def _received(self, number: int, _frame: FrameType | None) -> None:
         wish = _WISHES[signal.Signals(number).name]

@@ -132,12 +132,17 @@ def test_from_http_to_the_partner(
     second = command("serve", "--config", path)
     assert second.code == 2
     assert "another process delivers from the store" in second.err
+    metrics = requests.get(f"{url}/metrics", timeout=30).text
+    assert 'destinations_events_accepted_total{destination="kana"} 5.0' in metrics
     serving.process.terminate()
     assert serving.end() == 0
     shown = "".join(serving.lines)
     assert "Stopped; " in shown
-    assert "a-receiver-key" not in shown
-    assert sandbox.settings["apiKey"] not in shown
+    stored = b"".join(file.read_bytes() for file in path.parent.glob("s.sqlite3*"))
+    for secret in ("a-receiver-key", sandbox.settings["apiKey"]):
+        assert secret not in shown
+        assert secret not in metrics
+        assert secret.encode() not in stored
     again = serve(path)
     _url(again)
     again.process.send_signal(signal.SIGINT)

@@ -99,9 +99,11 @@ def start(workers: Workers) -> Iterator[Callable[[ServeConfig], Service]]:
         service.stop()
 
 
-def _post(service: Service, name: str, message: str, key: str = "receiver-key") -> int:
+def _post(
+    service: Service, name: str, message: str, key: str = "receiver-key", *, size: int = 0
+) -> int:
     url = service.urls[name]
-    event = {**TRACK, "messageId": message}
+    event = {**TRACK, "messageId": message, "context": {"padding": "x" * size}}
     return requests.post(url, json=event, headers={"Authorization": key}, timeout=30).status_code
 
 
@@ -225,6 +227,24 @@ def test_a_queue_that_is_too_long(start: Callable[..., Service], configure: Conf
     """Back pressure: 503 from the first event on that would be too many."""
     service = start(configure("one", queue={"maxEvents": 2}))
     assert [_post(service, "one", f"m{number}") for number in range(4)] == [200, 200, 503, 503]
+
+
+def test_a_full_store(start: Callable[..., Service], configure: Configure) -> None:
+    """A store without room refuses events until it has some; what it acknowledged is there."""
+    small = {"path": "s.sqlite3", "maxBytes": 1_100_000}
+    service = start(configure("one", store=small))
+    statuses: list[int] = []
+    while 503 not in statuses:
+        statuses.append(_post(service, "one", f"m{len(statuses)}", size=20_000))
+        assert len(statuses) < 200
+    assert set(statuses) == {200, 503}
+    assert _post(service, "one", "m0") == 503
+    acknowledged = statuses.count(200)
+    assert service.stop() == acknowledged
+    again = start(configure("one", store={**small, "maxBytes": 3_000_000}))
+    assert _post(again, "one", "m0") == 200  # known: it was accepted before
+    assert _post(again, "one", "more") == 200
+    assert again.stop() == acknowledged + 1
 
 
 def test_tidying(start: Callable[..., Service], configure: Configure) -> None:
