@@ -12,7 +12,8 @@ def main() -> int:
     """The exit code of pytest, which gets the arguments of this script as well."""
     seed = random.randrange(2**32)
     print(f"--hypothesis-seed={seed}", flush=True)
-    command = [sys.executable, "-m", "pytest", str(Path(__file__).parent)]
+    # -P: the installed package, not the tree that this is run in.
+    command = [sys.executable, "-P", "-m", "pytest", str(Path(__file__).parent)]
     command += [f"--hypothesis-seed={seed}", *sys.argv[1:]]
     return subprocess.run(command, check=False).returncode
 
