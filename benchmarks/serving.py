@@ -13,8 +13,8 @@ from typing import Any, Final
 from benchmarks import bare_commits
 from benchmarks.figures import Figure
 from benchmarks.serving_process import canned_partner, post, serving
-from benchmarks.whole_run import sandbox_of, seeded_account
-from benchmarks.workload import track_file
+from benchmarks.whole_run import seeded_account
+from benchmarks.workload import sandbox, track_file
 
 __all__ = ["measure"]
 
@@ -95,9 +95,9 @@ def _delivering(events: Sequence[Event]) -> list[Figure]:
         for _ in range(_ROUNDS):
             with canned_partner() as settings:
                 canned.append(_deliver(settings, events, len(events)))
-            with sandbox_of(seed) as running:
+            with sandbox(seed) as running:
                 queued.append(_deliver(running.settings, events, len(events)))
-            with sandbox_of(seed) as running:
+            with sandbox(seed) as running:
                 meanwhile.append(_deliver(running.settings, events, 0))
             bare.append(_settle_bare(events))
     limit = statistics.median(canned)

@@ -19,10 +19,10 @@ import requests
 import yaml
 
 from benchmarks.figures import Figure
-from benchmarks.workload import ROOT, settings_file, track_file
-from destinations.plugins import RunningSandbox, find_plugin
+from benchmarks.workload import ROOT, sandbox, settings_file, track_file
+from destinations.plugins import RunningSandbox
 
-__all__ = ["measure", "sandbox_of", "seeded_account"]
+__all__ = ["measure", "seeded_account"]
 
 _ROUNDS = 3
 _USERS: Final = 1_000
@@ -39,7 +39,7 @@ def measure(scale: int) -> list[Figure]:
         plain, loops = [], []
         for _ in range(_ROUNDS):
             plain.append(_run(seed, tracks))
-            with sandbox_of(seed) as running:
+            with sandbox(seed) as running:
                 loops.append(_loop(running, tracks, 2_000 // scale))
         with _with_identifies(tracks) as mixed:
             identified = [_run(seed, mixed) for _ in range(_ROUNDS)]
@@ -65,7 +65,7 @@ def _rate(report: dict[str, Any]) -> float:
 
 def _run(seed: Path, events: Path) -> dict[str, Any]:
     """The report of ``destinations run`` on the events, in a process of its own."""
-    with sandbox_of(seed) as running, settings_file(running) as settings:
+    with sandbox(seed) as running, settings_file(running) as settings:
         command = [sys.executable, "-P", "-m", "destinations", "run", "kana", "--json"]
         command += ["--events", str(events), "--settings", str(settings)]
         done = subprocess.run(command, check=True, capture_output=True)
@@ -91,19 +91,6 @@ def _loop(running: RunningSandbox, events: Path, count: int) -> float:
             if not response.json()["data"]["recordUsage"]["recorded"]:
                 raise SystemExit(f"not recorded: {response.text}")
         return count / (time.perf_counter() - began)
-
-
-@contextlib.contextmanager
-def sandbox_of(seed: Path) -> Iterator[RunningSandbox]:
-    """A sandbox with the account of a seed, in a process of its own."""
-    plugin = find_plugin("kana")
-    if plugin is None:
-        raise SystemExit("install the package first: pip install .")
-    running = plugin.start_sandbox(seed=seed)
-    try:
-        yield running
-    finally:
-        running.close()
 
 
 @contextlib.contextmanager

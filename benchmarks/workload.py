@@ -36,12 +36,12 @@ def track_file(events: int, users: int = 12) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def sandbox() -> Iterator[RunningSandbox]:
-    """A Kana sandbox in a process of its own."""
+def sandbox(seed: Path | None = None) -> Iterator[RunningSandbox]:
+    """A Kana sandbox in a process of its own, with the account of a seed or its example."""
     plugin = find_plugin("kana")
     if plugin is None:
         raise SystemExit("install the package first: pip install .")
-    running = plugin.start_sandbox(seed=None)
+    running = plugin.start_sandbox(seed=seed)
     try:
         yield running
     finally:

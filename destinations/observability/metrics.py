@@ -51,10 +51,15 @@ class Metrics:
         self._now = now
         self._monotonic = monotonic
         self._sent = threading.local()
-        self._registry = registry = CollectorRegistry()
+        self._registry = CollectorRegistry()
         self._queues = _Queues(now)
-        registry.register(self._queues)
-        ProcessCollector(registry=registry)
+        self._registry.register(self._queues)
+        ProcessCollector(registry=self._registry)
+        self._count(self._registry)
+        self._measure(self._registry)
+
+    def _count(self, registry: CollectorRegistry) -> None:
+        """Makes the counters."""
 
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(
@@ -85,6 +90,9 @@ class Metrics:
             ("observer",),
             registry=registry,
         )
+
+    def _measure(self, registry: CollectorRegistry) -> None:
+        """Makes what is no counter: the state of the breaker, and times."""
         self._breaker = Gauge(
             "destinations_breaker_state",
             "1 for the state that the circuit breaker is in.",

@@ -63,10 +63,6 @@ class EngineWorker:
 
 
 def _batch_sizes(destination: Destination) -> Mapping[str, int]:
-    """How many events one request carries, by either form of the keys of deliveries."""
-    sizes: dict[str, int] = {}
-    presets = destination.definition.presets
-    for preset, subscription in zip(presets, destination.subscriptions, strict=True):
-        size = subscription.action.batch_size
-        sizes[preset.partner_action] = sizes[f"{preset.partner_action}: {preset.name}"] = size
-    return sizes
+    """How many events one request carries, by action."""
+    actions = (subscription.action for subscription in destination.subscriptions)
+    return {action.definition.slug: action.batch_size for action in actions}
