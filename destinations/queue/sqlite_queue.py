@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from destinations.clock import SystemClock, WallClock
 from destinations.queue import statements
+from destinations.queue.intake import Intake
 from destinations.queue.protocol import (
     Amount,
     Claimed,
@@ -26,7 +27,6 @@ from destinations.store import GroupWriter, Store, StoreFullError
 
 __all__ = ["QueueOptions", "SqliteQueue"]
 
-_FULL_SECONDS: Final = 30.0
 _LONG_SECONDS: Final = 10.0
 _REOPENED_SECONDS: Final = 1.0
 
@@ -73,6 +73,7 @@ class SqliteQueue:
         self._seen: Future[None] = Future()
         self._seen.set_result(None)
         recovered = self._now() + self._options.settle_after
+        self._intake = Intake(store, writer, scope, self._now, self._arrived)
         self._open = writer.submit(lambda c: statements.recover(c, self._scope, recovered)).result()
         self._window.begin(self._now(), self._monotonic())
 
@@ -86,27 +87,7 @@ class SqliteQueue:
         if self._open >= self._options.max_open:
             msg = f"the queue has {self._open:,} deliveries, as many as it may have"
             raise QueueFullError(msg, _LONG_SECONDS)
-        accepted_at = self._now()
-        answer: Future[Sequence[Receipt]] = Future()
-
-        def durable(written: Future[tuple[list[Receipt], int]]) -> None:
-            error = written.exception()
-            if isinstance(error, StoreFullError):
-                answer.set_exception(QueueFullError(f"the store is full: {error}", _FULL_SECONDS))
-            elif error is not None:
-                answer.set_exception(error)
-            else:
-                receipts, opened = written.result()
-                self._arrived(opened)
-                answer.set_result(receipts)
-
-        def write(connection: sqlite3.Connection) -> tuple[list[Receipt], int]:
-            if not self._store.has_room(connection):
-                raise StoreFullError("it has nearly the size that it may have")
-            return statements.accept(connection, self._scope, events, accepted_at)
-
-        self._writer.submit(write).add_done_callback(durable)
-        return answer
+        return self._intake.accept(events)
 
     def claim(self, wait: float) -> Sequence[Claimed]:
         """See `destinations.queue.Queue.claim`."""

@@ -22,7 +22,7 @@ from destinations.queue.protocol import (
     State,
     Step,
 )
-from destinations.store import Store, note_change
+from destinations.store import Store, note_change, with_rows
 
 __all__ = [
     "Scope",
@@ -37,18 +37,42 @@ __all__ = [
 
 _INTERRUPTED: Final = "was on its way when the process ended; it may have been applied"
 
-_ADD_EVENT: Final = """
-    INSERT OR IGNORE INTO events (destination, message_id, type, user, accepted_at, raw)
-    VALUES (?, ?, ?, ?, ?, ?)
+_KNOWN: Final = """
+    WITH one (destination, message_id) AS (VALUES {rows})
+    SELECT events.message_id, events.id FROM one CROSS JOIN events
+    ON events.destination = one.destination AND events.message_id = one.message_id
 """
-_ADD_DELIVERY: Final = """
+_ADD_EVENTS: Final = """
+    INSERT INTO events (id, destination, message_id, type, user, accepted_at, raw) VALUES {rows}
+"""
+_ADD_DELIVERIES: Final = """
     INSERT INTO deliveries (event_id, destination, user, action, state, outcome, code, status,
         reason, stage, definition_version, settled_at)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    VALUES {rows}
+"""
+_MARK: Final = """
+    WITH one (id, lease, expectation) AS (VALUES {rows})
+    UPDATE deliveries SET state = 'sending', lease = one.lease, expectation = one.expectation
+    FROM one WHERE deliveries.id = one.id
+"""
+_SETTLE: Final = """
+    WITH one (id, state, attempts, next_at, outcome, code, status, reason, stage, evidence,
+        settled_at, version, attempted_at) AS (VALUES {rows})
+    UPDATE deliveries SET state = one.state, attempts = one.attempts, next_at = one.next_at,
+        lease = NULL, outcome = one.outcome, code = one.code, status = one.status,
+        reason = one.reason, stage = one.stage, evidence = one.evidence,
+        settled_at = one.settled_at, definition_version = one.version,
+        first_attempt_at = coalesce(first_attempt_at, one.attempted_at)
+    FROM one WHERE deliveries.id = one.id
+"""
+_ADD_AMOUNTS: Final = """
+    WITH one (account, key, added) AS (VALUES {rows})
+    UPDATE amounts SET amount = amount + one.added
+    FROM one WHERE amounts.account = one.account AND amounts.key = one.key
 """
 _SET_AMOUNT: Final = """
     INSERT INTO amounts (account, key, user, amount, period, ends_at, asked_at)
-    VALUES (?, ?, ?, ?, ?, ?, ?)
+    VALUES {rows}
     ON CONFLICT (account, key) DO UPDATE SET amount = excluded.amount,
         period = excluded.period, ends_at = excluded.ends_at, asked_at = excluded.asked_at
 """
@@ -96,28 +120,35 @@ def accept(
     connection: sqlite3.Connection, scope: Scope, events: Sequence[Incoming], now: float
 ) -> tuple[list[Receipt], int]:
     """The receipts of the events, and how many deliveries there are to do."""
-    receipts, rows = [], []
+    known = _known(connection, scope.destination, [event.message_id for event in events])
+    (last,) = connection.execute(
+        "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'events'"
+    ).fetchone()
+    receipts, rows, deliveries = [], [], []
     opened = 0
     for event in events:
-        added = connection.execute(
-            _ADD_EVENT,
-            (scope.destination, event.message_id, event.type, event.user, now, event.raw),
-        )
-        if not added.rowcount:
-            (known,) = connection.execute(
-                "SELECT id FROM events WHERE destination = ? AND message_id = ?",
-                (scope.destination, event.message_id),
-            ).fetchone()
-            receipts.append(Receipt(known, duplicate=True))
+        before = known.get(event.message_id)
+        if before is not None:
+            receipts.append(Receipt(before, duplicate=True))
             continue
-        event_id = int(added.lastrowid or 0)
-        receipts.append(Receipt(event_id))
+        last += 1
+        known[event.message_id] = last
+        receipts.append(Receipt(last))
+        head = (last, scope.destination)
+        rows.append((*head, event.message_id, event.type, event.user, now, event.raw))
         for planned in event.deliveries:
-            head = (event_id, scope.destination, event.user, planned.action)
             opened += planned.result is None
-            rows.append((*head, *_begin(planned.result, now, scope.version)))
-    connection.executemany(_ADD_DELIVERY, rows)
+            begin = _begin(planned.result, now, scope.version)
+            deliveries.append((*head, event.user, planned.action, *begin))
+    with_rows(connection, _ADD_EVENTS, rows)
+    with_rows(connection, _ADD_DELIVERIES, deliveries)
     return receipts, opened
+
+
+def _known(
+    connection: sqlite3.Connection, destination: str, message_ids: Sequence[str]
+) -> dict[str, int]:
+    return dict(with_rows(connection, _KNOWN, [(destination, each) for each in message_ids]))
 
 
 def _begin(result: Result | None, now: float, version: str) -> tuple[object, ...]:
@@ -136,9 +167,10 @@ def mark_sending(
     asked: Mapping[str, Amount],
 ) -> None:
     """They are on their way, and what they will be judged by is written down."""
-    connection.executemany(
-        "UPDATE deliveries SET state = 'sending', lease = ?, expectation = ? WHERE id = ?",
-        [(scope.version, _expectation_text(one.expectation), one.id) for one in batch],
+    with_rows(
+        connection,
+        _MARK,
+        [(one.id, scope.version, _expectation_text(one.expectation)) for one in batch],
     )
     _write_amounts(connection, scope, asked)
 
@@ -159,12 +191,7 @@ def settle(
     now: float,
 ) -> None:
     """What became of deliveries, and of the amounts that they added to."""
-    connection.executemany(
-        "UPDATE deliveries SET state = ?, attempts = ?, next_at = ?, lease = NULL, outcome = ?,"
-        " code = ?, status = ?, reason = ?, stage = ?, evidence = ?, settled_at = ?,"
-        " definition_version = ?, first_attempt_at = coalesce(first_attempt_at, ?) WHERE id = ?",
-        [_settled(step, scope, now) for step in steps],
-    )
+    with_rows(connection, _SETTLE, [_settled(step, scope, now) for step in steps])
     connection.executemany(
         "DELETE FROM amounts WHERE account = ? AND user = ?",
         [(scope.account, step.claimed.user) for step in steps if step.forget],
@@ -177,15 +204,15 @@ def settle(
         expectation = step.claimed.expectation
         if step.applied and expectation is not None and expectation.key not in asked:
             added[expectation.key] = added.get(expectation.key, 0) + expectation.amount
-    connection.executemany(
-        "UPDATE amounts SET amount = amount + ? WHERE account = ? AND key = ?",
-        [(amount, scope.account, key) for key, amount in added.items()],
+    with_rows(
+        connection, _ADD_AMOUNTS, [(scope.account, key, amount) for key, amount in added.items()]
     )
 
 
 def _settled(step: Step, scope: Scope, now: float) -> tuple[object, ...]:
     result, done = step.result, step.state is State.DONE
     return (
+        step.claimed.id,
         step.state.value,
         step.attempts,
         step.next_at,
@@ -198,14 +225,14 @@ def _settled(step: Step, scope: Scope, now: float) -> tuple[object, ...]:
         now if done else None,
         scope.version,
         now if step.attempts else None,
-        step.claimed.id,
     )
 
 
 def _write_amounts(
     connection: sqlite3.Connection, scope: Scope, asked: Mapping[str, Amount | None]
 ) -> None:
-    connection.executemany(
+    with_rows(
+        connection,
         _SET_AMOUNT,
         [
             (scope.account, key, one.user, one.amount, one.period, one.ends_at, one.asked_at)

@@ -12,6 +12,7 @@ from destinations.event import EventError
 from destinations.queue import Incoming
 from destinations.receiver.body import Body
 from destinations.receiver.entrance import Route
+from destinations.receiver.landing import Landing
 from destinations.receiver.replies import Reply, error
 
 __all__ = ["accept"]
@@ -28,7 +29,7 @@ class _Refused:
     message: str
 
 
-async def accept(route: Route, body: Body, watcher: Watcher) -> Reply:
+async def accept(route: Route, body: Body, watcher: Watcher, landing: Landing) -> Reply:
     """The answer, once everything that it says is accepted is durable.
 
     Raises `QueueFullError` if nothing was accepted and may be later.
@@ -38,9 +39,7 @@ async def accept(route: Route, body: Body, watcher: Watcher) -> Reply:
     else:
         planned, refused = _plan(route, body.events)
     if planned:
-        # Shielded: a sender who hangs up must not take back what the writer has in hand.
-        accepted = asyncio.wrap_future(route.inbox.accept(planned))
-        receipts = await asyncio.shield(accepted)
+        receipts = await landing.result(route.inbox.accept(planned))
         duplicates = sum(receipt.duplicate for receipt in receipts)
         watcher.accepted(route.name, len(receipts), duplicates)
     if not body.is_batch and refused:

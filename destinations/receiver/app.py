@@ -14,6 +14,7 @@ from destinations.queue import QueueFullError
 from destinations.receiver.accepting import accept
 from destinations.receiver.body import BodyError, read_body
 from destinations.receiver.entrance import Entrance
+from destinations.receiver.landing import Landing
 from destinations.receiver.replies import Receive, Reply, Scope, Send, error, unavailable
 
 __all__ = ["Limits", "Receiver"]
@@ -67,6 +68,7 @@ class Receiver:
         self._limits = limits or Limits()
         self._watcher = watcher or NullWatcher()
         self._requests = 0
+        self._landing: Landing | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, as ASGI has it."""
@@ -138,7 +140,9 @@ class Receiver:
             what = "wrong" if b"x-signature" in headers else "missing"
             raise _RefusedError(error(401, f"{what} X-Signature", _CHALLENGE))
         async with entrance.entered() as route:
-            return await accept(route, body, self._watcher)
+            if self._landing is None:
+                self._landing = Landing(asyncio.get_running_loop())
+            return await accept(route, body, self._watcher, self._landing)
 
     def _stranger(self, authorization: bytes | None) -> Reply:
         known = False

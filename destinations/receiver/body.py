@@ -23,10 +23,25 @@ MAX_EVENTS: Final = 2_500
 _SPACE: Final = b" \t\r\n"
 
 # The next bracket or comma outside of texts. Possessive: each byte is looked at once.
-_TEXT: Final = rb'"(?:[^"\\]++|\\.)*+"'
-_BRACKET = re.compile(rb'(?:[^"\[\]{}]++|' + _TEXT + rb")*+([\[\]{}])", re.DOTALL)
-_BRACKET_OR_COMMA = re.compile(rb'(?:[^"\[\]{},]++|' + _TEXT + rb")*+([\[\]{},])", re.DOTALL)
+_TEXT: Final = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_BRACKET = re.compile(rb'[^"\[\]{}]*+(?:' + _TEXT + rb'[^"\[\]{}]*+)*+([\[\]{}])', re.DOTALL)
+_BRACKET_OR_COMMA = re.compile(
+    rb'[^"\[\]{},]*+(?:' + _TEXT + rb'[^"\[\]{},]*+)*+([\[\]{},])', re.DOTALL
+)
 _KEY = re.compile(rb"[ \t\r\n]*(" + _TEXT + rb")[ \t\r\n]*:", re.DOTALL)
+
+
+def _inside(levels: int) -> bytes:
+    """A pattern for what is between two brackets that holds up to so many levels of others."""
+    more = _TEXT
+    if levels:
+        deeper = _inside(levels - 1)
+        more += rb"|\{" + deeper + rb"\}|\[" + deeper + rb"\]"
+    return rb'[^"\[\]{}]*+(?:(?:' + more + rb')[^"\[\]{}]*+)*+'
+
+
+# An object in an array, whole, with what follows it: most events are not nested any deeper.
+_ITEM = re.compile(rb"[ \t\r\n]*(\{" + _inside(4) + rb"\})[ \t\r\n]*([,\]])", re.DOTALL)
 _CLOSING: Final = {b"[": b"]", b"{": b"}"}
 
 # What the HTTP API of Segment merges into each event of a batch. Events are taken as they stand,
@@ -70,7 +85,7 @@ def read_body(data: bytes) -> Body:
 
 
 def _array(data: bytes) -> Sequence[bytes]:
-    items = _parts(data)
+    items = _shallow_items(data) or _parts(data)
     if items == [b""]:
         return ()
     if len(items) > MAX_EVENTS:
@@ -102,6 +117,19 @@ def _batch(data: bytes) -> bytes | None:
         if members.get(key, b"null") not in {b"null", b"{}"}:
             raise BodyError(f"{key} beside batch is not read: put it into each event")
     return members["batch"]
+
+
+def _shallow_items(data: bytes) -> list[bytes]:
+    """What `_parts` gives, in a third of its time; empty for other arrays than usual."""
+    items: list[bytes] = []
+    position = 1
+    while (match := _ITEM.match(data, position)) is not None:
+        item, following = match.groups()
+        items.append(item)
+        position = match.end()
+        if following == b"]":
+            return items if position == len(data) else []
+    return []
 
 
 def _parts(data: bytes) -> list[bytes]:

@@ -1,5 +1,6 @@
 """What outlives a run: a SQLite file for all destinations of one machine."""
 
+from destinations.store.bulk import with_rows
 from destinations.store.capabilities import Capabilities
 from destinations.store.database import Store, default_path
 from destinations.store.documents import Document, Documents
@@ -23,4 +24,5 @@ __all__ = [
     "note_change",
     "settle",
     "unsettled",
+    "with_rows",
 ]

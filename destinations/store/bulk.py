@@ -1,0 +1,44 @@
+"""Many rows with one statement.
+
+Python's module for SQLite lets go of the interpreter for every step of a statement, and has to wait
+until it gets it back: a thread that writes row by row waits for all other threads at every row. So
+rows are written many at a time, which other threads can run beside.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import sqlite3
+from collections.abc import Sequence
+from typing import Any, Final
+
+__all__ = ["with_rows"]
+
+# Few sizes, so that the connection can keep the prepared statements.
+_SIZES: Final = (64, 16, 4, 1)
+
+
+def with_rows(
+    connection: sqlite3.Connection, statement: str, rows: Sequence[tuple[object, ...]]
+) -> list[tuple[Any, ...]]:
+    """Runs a statement whose ``{rows}`` stands for ``(?, ...), ...``, with all rows of one width.
+
+    It runs once for up to 64 rows, within the transaction of the connection. What it gives, if it
+    is a query.
+    """
+    start = 0
+    found: list[tuple[Any, ...]] = []
+    for size in _SIZES:
+        while len(rows) - start >= size:
+            part = rows[start : start + size]
+            text = _statement(statement, len(part[0]), size)
+            found += connection.execute(text, tuple(itertools.chain.from_iterable(part)))
+            start += size
+    return found
+
+
+@functools.lru_cache(maxsize=256)
+def _statement(statement: str, width: int, size: int) -> str:
+    row = f"({', '.join('?' * width)})"
+    return statement.replace("{rows}", ", ".join([row] * size))
