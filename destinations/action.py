@@ -76,6 +76,15 @@ class Action:
         (request,) = self.requests.values()
         return request.definition.batch_size
 
+    @cached_property
+    def repeats_users(self) -> bool:
+        """Whether one request can carry several events of a user: if all that it does is to add.
+
+        Amounts come to the same sum in any order. Of other events an earlier one that is refused
+        for now must not be sent again when a later one has been carried out.
+        """
+        return any(request.definition.settle is not None for request in self.requests.values())
+
 
 class Subscription:
     """An action with the events that it receives and the mapping that makes its payload."""

@@ -116,7 +116,7 @@ class Courier:
                 for item in batch:
                     if not _is_clear(item.verdict):
                         self._sender.send(request, [item])
-        return [item.verdict or _NOT_ASKED for item in items]
+        return [self._masked(item.verdict or _NOT_ASKED) for item in items]
 
     def perform(self, steps: Generator[Call, Answer, T]) -> T:
         """Runs a plugin's code outside of any event and returns what it comes to.
@@ -132,6 +132,12 @@ class Courier:
                 error.args = (error.message,)
                 raise error from None
             raise UsageError(ended.result.reason) from None
+
+    def _masked(self, verdict: T) -> T:
+        """A failure without the secrets that the partner may have repeated in its message."""
+        if isinstance(verdict, Failure):
+            return replace(verdict, message=self._mask(verdict.message))
+        return verdict
 
     def _generate(self, action: Action, delivery: Delivery) -> Result:
         """Delivers through plugin code."""
@@ -197,7 +203,7 @@ class Courier:
             return Result(Outcome.RETRYING, reason, attempts=item.attempts)
         if isinstance(verdict, Answer):
             return Result(Outcome.DELIVERED, attempts=item.attempts)
-        verdict = replace(verdict, message=self._mask(verdict.message))
+        verdict = self._masked(verdict)
         if not item.attempts:
             return Result.invalid(verdict.message, "BAD_REQUEST")
         outcome = outcome_of(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -18,7 +18,7 @@ from destinations.patterns import compile_pattern
 from destinations.request import CompiledRequest, compile_request
 from destinations.settings import Settings
 
-__all__ = ["Code", "Delivery", "Destination"]
+__all__ = ["Code", "Delivery", "Destination", "slug_of"]
 
 T = TypeVar("T")
 
@@ -102,6 +102,11 @@ class Destination:
         return found or [(None, _filtered(event["type"]))]
 
     @property
+    def keys(self) -> Collection[str]:
+        """The keys that `deliveries` gives, but for None."""
+        return self._routes.keys
+
+    @property
     def account(self) -> str:
         """Whose data this is: destination, endpoint, and environment where the settings tell.
 
@@ -144,6 +149,11 @@ class Destination:
         return Action(definition, requests, generator, mapper)
 
 
+def slug_of(key: str) -> str:
+    """The slug of the action in a key of `Destination.deliveries`."""
+    return key.partition(": ")[0]
+
+
 @lru_cache(maxsize=16)
 def _filtered(kind: str) -> Result:
     return Result(Outcome.FILTERED, f"no subscription takes {kind} events")
@@ -168,6 +178,7 @@ class _Routes:
             )
             for slug, one in zip(slugs, subscriptions, strict=True)
         ]
+        self.keys = frozenset(key for key, _, _ in routes)
         self._by_type = {
             kind: tuple(
                 route for route in routes if (types := route[2].fql.types) is None or kind in types

@@ -24,6 +24,14 @@ class Kind(Protocol):
         """How many events a batch holds at most."""
         ...
 
+    @property
+    def repeats_users(self) -> bool:
+        """Whether a batch may hold several events of one user.
+
+        Where the first may have to be sent again after the second was carried out, it must not.
+        """
+        ...
+
 
 class Parcel(Protocol):
     """What has to be known of an event."""
@@ -100,8 +108,8 @@ class Schedule(Generic[P]):
         """The next batch, in the order of arrival; its users are busy until `free`.
 
         It begins with the oldest event that may go, and takes that user's following ones of the
-        same kind before those of other users: so few users are busy, and more batches can be under
-        way at a time.
+        same kind, if it may, before those of other users: so few users are busy, and more batches
+        can be under way at a time.
         """
         kind = self._oldest_kind()
         if kind is None:
@@ -114,6 +122,8 @@ class Schedule(Generic[P]):
             user.busy = True
             while user.waiting and len(batch) < room and user.waiting[0][1].kind is kind:
                 batch.append(user.waiting.popleft())
+                if not kind.repeats_users:
+                    break
         if not ready:
             del self._ready[kind]
         self.waiting -= len(batch)

@@ -13,7 +13,10 @@ from destinations.definition import RetryPolicy
 from destinations.delivery import Courier
 from destinations.destination import Destination
 from destinations.engine.gate import Gate, PacedTransport
+from destinations.engine.hand import Hand
+from destinations.engine.inquiry import Inquiry
 from destinations.engine.post import Post
+from destinations.engine.remapping import Remapper
 from destinations.engine.settling import Settler
 from destinations.engine.steps import Rules
 from destinations.engine.watcher import NullWatcher, Watcher
@@ -23,6 +26,8 @@ from destinations.transport import Transport
 __all__ = ["Engine", "EngineOptions"]
 
 _CLAIM_SECONDS: Final = 0.5
+
+_FAULT_SECONDS: Final = 1.0
 
 # One attempt at a time: the queue holds what has to wait, so that nobody else does.
 _ONCE: Final = RetryPolicy(attempts=1, base=0, cap=0, max_retry_after=0, deadline=0)
@@ -78,17 +83,12 @@ class Engine:
         courier = Courier(
             destination, transport, clock, stop=self._stop, memory=memory, policy=_ONCE
         )
-        self._post = Post(
-            name,
-            destination,
-            queue,
-            courier,
-            self.gate,
-            Settler(courier, clock, options.fresh),
-            Rules(options.deadline, options.settle_after, options.base, options.cap, draw),
-            watcher,
-            clock,
-        )
+        rules = Rules(options.deadline, options.settle_after, options.base, options.cap, draw)
+        settler = Settler(destination, courier, self.gate, rules, clock, options.fresh)
+        remapper = Remapper(name, destination, watcher)
+        self._rules = rules
+        self._post = Post(name, queue, courier, self.gate, remapper, settler, rules, watcher, clock)
+        self._inquiry = Inquiry(queue, self.gate, settler, rules, clock)
         self._workers = [
             threading.Thread(target=self._work, name=f"{name}-{number}", daemon=True)
             for number in range(destination.definition.transport.concurrency)
@@ -133,18 +133,34 @@ class Engine:
 
     def _work(self) -> None:
         while not self._closing.is_set():
-            pause = self.step(_CLAIM_SECONDS)
+            try:
+                pause = self.step(_CLAIM_SECONDS)
+            except Exception as error:  # noqa: BLE001 - such as a disk that cannot be read now
+                self.gate.unused()
+                self._watcher.failed(self.name, error)
+                pause = _FAULT_SECONDS
             if pause:
                 self._clock.wait(min(pause, _CLAIM_SECONDS), self._closing)
 
     def _deliver(self, batch: Sequence[Claimed]) -> None:
+        self._watcher.reached(self.name, "claimed", batch)
+        hand = Hand(self.name, self._queue, self._watcher, batch)
         try:
             if batch[0].state is State.UNKNOWN:
-                self._post.settle_unknown(batch)
+                self._inquiry.settle(hand)
             else:
-                self._post.send(batch)
+                self._post.send(hand)
         except Exception as error:  # noqa: BLE001 - one batch must not end the worker
-            # What was in hand stays so until the process ends: whatever happened to it, it is not
-            # sent twice, and after a restart it is as the store knows it.
             self.gate.unused()
+            self._watcher.failed(self.name, error)
+            self._let_go(hand, f"a fault while it was delivered: {type(error).__name__}")
+
+    def _let_go(self, hand: Hand, reason: str) -> None:
+        """After a fault of ours: what is left in hand goes on as after an attempt that failed."""
+        now = self._clock.time()
+        steps = [self._rules.after_fault(claimed, reason, now) for claimed in hand.left]
+        try:
+            hand.settle(steps, {})
+        except Exception as error:  # noqa: BLE001 - it stays in hand, and its users have to wait
+            # After a restart all of it is as the store knows it.
             self._watcher.failed(self.name, error)

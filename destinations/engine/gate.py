@@ -11,7 +11,7 @@ from destinations.definition import RateLimit
 from destinations.request import HttpRequest, HttpResponse
 from destinations.transport import Transport, TransportError
 
-__all__ = ["Gate", "GateState", "PacedTransport"]
+__all__ = ["LONGEST_WAIT", "Gate", "GateState", "PacedTransport", "describe"]
 
 GateState = Literal["closed", "open", "half-open"]
 
@@ -20,8 +20,16 @@ _FAILURES: Final = 5
 
 _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 60.0
-_LONGEST_WAIT: Final = 3600.0
+LONGEST_WAIT: Final = 3600.0
 """Seconds; a partner that asks for more than an hour is asked again after one."""
+
+
+def describe(what: str | None, status: int | None) -> str:
+    """Why the partner is not sent to, for logs: a class or code, and an HTTP status.
+
+    Never the partner's own words, which may tell of a person.
+    """
+    return " ".join(str(part) for part in (what, status) if part) or "no answer"
 
 
 class Gate:
@@ -50,7 +58,8 @@ class Gate:
     def wait(self) -> float:
         """Seconds until somebody may send; 0 if the caller may now.
 
-        Whoever gets 0 has to say how it went: `answered`, `failed` or `unused`.
+        Whoever gets 0 has to say how it goes on: `used`, and then `answered` or `failed`; or
+        `unused`.
         """
         with self._lock:
             now = self._clock.monotonic()
@@ -61,17 +70,20 @@ class Gate:
             if self._probing:
                 return _FIRST_PAUSE
             self._probing = True
-            self.probes += 1
-            self._become("half-open", "a probe is sent")
             return 0.0
+
+    def used(self) -> None:
+        """Something is about to be sent."""
+        with self._lock:
+            if self._probing and self.state == "open":
+                self.probes += 1
+                self._become("half-open", "a probe is sent")
 
     def unused(self) -> None:
         """Nothing was there to send."""
         with self._lock:
-            if self.state == "half-open":
+            if self.state == "open":
                 self._probing = False
-                self.probes -= 1
-                self.state = "open"
 
     def answered(self) -> None:
         """The partner answered."""
@@ -89,7 +101,7 @@ class Gate:
             self._failures += 1
             was_probe, self._probing = self._probing, False
             if retry_after is not None:
-                self._until = max(self._until, now + min(retry_after, _LONGEST_WAIT))
+                self._until = max(self._until, now + min(retry_after, LONGEST_WAIT))
             if self._failures >= _FAILURES or was_probe:
                 exponent = min(max(self._failures - _FAILURES, 0), 10)
                 bound = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0**exponent)

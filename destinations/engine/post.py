@@ -3,216 +3,136 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from destinations.action import Action
 from destinations.clock import WallClock
 from destinations.delivery import Courier
-from destinations.destination import Delivery, Destination
-from destinations.engine.gate import Gate
-from destinations.engine.settlement import Compiled
+from destinations.engine.gate import Gate, describe
+from destinations.engine.hand import Hand
+from destinations.engine.remapping import Mapped, Remapper
 from destinations.engine.settling import Asked, Question, Settler
 from destinations.engine.steps import Rules
 from destinations.engine.watcher import Watcher
-from destinations.event import EventError, check_event, read_json
 from destinations.outcome import Again, Outcome, Result
 from destinations.queue import Amount, Claimed, Queue, State, Step
+from destinations.request import Failure
 
 __all__ = ["Post"]
+
+_SEVERAL: Final = ""
+"""Instead of a user: to this amount the events of several add, so it can tell of none."""
 
 _LASTING: Final = 3
 """So often a question is asked again that the partner does not take; then it is done without."""
 
-_GONE: Final = Result(
-    Outcome.FILTERED, "today's definition does not send this event to this action"
-)
-
 
 @dataclass(frozen=True, slots=True)
-class _Mapped:
-    """A claimed delivery with what today's definition makes of its event."""
-
-    claimed: Claimed
-    delivery: Delivery
-
-    @property
-    def question(self) -> Question:
-        return Question(self.claimed.user, self.delivery.payload)
-
-
-@dataclass(frozen=True)
 class Post:
     """Sends for one destination, under its configured ``name``; several threads use it at once."""
 
     name: str
-    destination: Destination
     queue: Queue
     courier: Courier
     gate: Gate
+    remapper: Remapper
     settler: Settler
     rules: Rules
     watcher: Watcher
     clock: WallClock
-    _settling: dict[str, Compiled] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        for request in self.destination.definition.requests.values():
-            if request.settle is not None:
-                self._settling[request.name] = Compiled(request.settle)
-
-    def send(self, batch: Sequence[Claimed]) -> None:
+    def send(self, hand: Hand) -> None:
         """Sends deliveries that are ready, all of one action."""
-        self.watcher.reached(self.name, "claimed", batch)
-        mapped, steps = self._map(batch)
-        if steps:
-            self._settle(steps, {})
+        mapped, steps = self._map(hand.left)
+        hand.settle(steps, {})
         if not mapped:
             self.gate.unused()
             return
         action = mapped[0].delivery.subscription.action
         if not _is_repeatable(action):
-            mapped = self._note(action, mapped)
+            mapped = self._note(action, mapped, hand)
         if not mapped:
             return
         claimed = [item.claimed for item in mapped]
         self.watcher.reached(self.name, "sending", claimed)
+        self.gate.used()
         try:
             results = self.courier.deliver([item.delivery for item in mapped])
         except Exception as error:  # noqa: BLE001 - nobody knows what was sent by then
             self.watcher.failed(self.name, error)
             results = [_fault(action, error)] * len(mapped)
         self.watcher.reached(self.name, "answered", claimed)
-        self._finish(action, claimed, results)
+        self._finish(action, claimed, results, hand)
 
-    def settle_unknown(self, batch: Sequence[Claimed]) -> None:
-        """Asks what became of deliveries whose answers were lost, and settles them."""
-        self.watcher.reached(self.name, "claimed", batch)
-        by_key: dict[str, list[_Mapped]] = {}
-        held: list[Step] = []
-        for item in batch:
-            mapped = self._mapped(item)
-            if item.expectation is None or not isinstance(mapped, _Mapped):
-                lost = Result(Outcome.UNKNOWN, "its answer was lost")
-                now = self.clock.time()
-                step = self.rules.lost(item, lost, now, can_ask=False, stage="settle")
-                held.append(replace(step, attempts=item.attempts))
-            else:
-                by_key.setdefault(item.expectation.key, []).append(mapped)
-        steps, asked = self._judge(by_key)
-        self._settle([*held, *steps], asked)
-
-    def _judge(
-        self, by_key: Mapping[str, Sequence[_Mapped]]
-    ) -> tuple[list[Step], dict[str, Amount | None]]:
-        if not by_key:
-            self.gate.unused()
-            return [], {}
-        first = next(iter(by_key.values()))[0]
-        rule = self._rule(first.delivery.subscription.action)
-        questions = {key: items[0].question for key, items in by_key.items()}
-        if rule is None:
-            self.gate.unused()
-            asked = Asked({}, dict.fromkeys(by_key, "today's definition does not say how"))
-        else:
-            asked = self._ask(rule, questions)
-        before = self.queue.amounts(list(by_key))
-        steps: list[Step] = []
-        for key, items in by_key.items():
-            claimed = [item.claimed for item in items]
-            if key in asked.failures:
-                steps += [self._ask_later(one, asked.failures[key]) for one in claimed]
-            else:
-                steps += self.settler.steps(key, claimed, before.get(key), asked.amounts[key])
-        unclear = {
-            step.claimed.expectation.key: None
-            for step in steps
-            if step.state is State.HELD and step.claimed.expectation is not None
-        }
-        return steps, {**asked.amounts, **unclear}
-
-    def _ask_later(self, claimed: Claimed, reason: str) -> Step:
-        now = self.clock.time()
-        began = claimed.first_attempt_at
-        result = Result(Outcome.UNKNOWN, f"its answer was lost, and asking failed: {reason}")
-        if began is not None and now - began >= self.rules.deadline:
-            evidence = {"why": f"the partner could not be asked: {reason}"}
-            attempts = claimed.attempts
-            return Step(claimed, State.HELD, result, "settle", attempts, evidence=evidence)
-        due = now + max(self.rules.settle_after, self.rules.delay(claimed.attempts + 1))
-        return Step(claimed, State.UNKNOWN, result, "settle", claimed.attempts, next_at=due)
-
-    def _map(self, batch: Sequence[Claimed]) -> tuple[Sequence[_Mapped], list[Step]]:
-        mapped: list[_Mapped] = []
+    def _map(self, batch: Sequence[Claimed]) -> tuple[Sequence[Mapped], list[Step]]:
+        mapped: list[Mapped] = []
         steps: list[Step] = []
         for claimed in batch:
-            found = self._mapped(claimed)
-            if isinstance(found, _Mapped):
+            found = self.remapper.mapped(claimed)
+            if isinstance(found, Mapped):
                 mapped.append(found)
             else:
                 steps.append(Step(claimed, State.DONE, found, "map", claimed.attempts))
         return mapped, steps
 
-    def _mapped(self, claimed: Claimed) -> _Mapped | Result:
-        """What today's definition makes of the raw event for this action."""
-        try:
-            event = check_event(read_json(claimed.raw))
-        except EventError as error:
-            return Result.invalid(error.message, error.code)
-        try:
-            what = next(
-                (what for _, what in self.destination.deliveries(event, only=claimed.action)), _GONE
-            )
-        except Exception as error:  # noqa: BLE001 - a fault of ours must fail its event only
-            self.watcher.failed(self.name, error)
-            return Result(Outcome.DEAD, f"a fault while it was mapped: {type(error).__name__}")
-        if isinstance(what, Delivery):
-            return _Mapped(claimed, what)
-        return _GONE if what.outcome is Outcome.FILTERED else what
-
-    def _note(self, action: Action, mapped: Sequence[_Mapped]) -> Sequence[_Mapped]:
+    def _note(self, action: Action, mapped: Sequence[Mapped], hand: Hand) -> Sequence[Mapped]:
         """Durably notes what lost answers will be judged by.
 
         Those of users of whom that could not be found out have to wait; the others are returned.
         """
-        rule, asked = self._rule(action), Asked({}, {})
-        if rule is not None:
-            questions: dict[str, Question] = {}
-            for item in mapped:
-                expectation = rule.expectation(item.delivery.payload)
-                item.claimed.expectation = expectation
-                if expectation is not None:
-                    questions.setdefault(expectation.key, item.question)
-            known = self.queue.amounts(list(questions))
-            unsure = {
-                key: question
-                for key, question in questions.items()
-                if self.settler.needs_asking(known.get(key))
-            }
-            if unsure:
-                asked = self._ask(rule, unsure)
-                self._compare(known, asked)
-        reasons = {
-            item.claimed.user: asked.failures[expectation.key]
-            for item in mapped
-            if (expectation := item.claimed.expectation) is not None
-            and expectation.key in asked.failures
-            and (expectation.key not in asked.lasting or item.claimed.attempts < _LASTING)
-        }
+        asked = self._ask(action, mapped)
+        failures: dict[str, Failure] = {}
+        for item in mapped:
+            claimed, expectation = item.claimed, item.claimed.expectation
+            failure = None if expectation is None else asked.failures.get(expectation.key)
+            if expectation is None or failure is None:
+                continue
+            if expectation.key not in asked.lasting or claimed.attempts < _LASTING:
+                failures[claimed.user] = failure
         now = self.clock.time()
-        self._settle(
+        hand.settle(
             [
-                self.rules.after(item.claimed, _not_sent(reasons[user]), now, can_ask=False)
+                self.rules.after(item.claimed, _not_sent(failures[user]), now, can_ask=False)
                 for item in mapped
-                if (user := item.claimed.user) in reasons
+                if (user := item.claimed.user) in failures
             ],
             {},
         )
-        ready = [item for item in mapped if item.claimed.user not in reasons]
+        ready = [item for item in mapped if item.claimed.user not in failures]
         if ready:
             found = {key: amount for key, amount in asked.amounts.items() if amount is not None}
             self.queue.sending([item.claimed for item in ready], found)
         return ready
+
+    def _ask(self, action: Action, mapped: Sequence[Mapped]) -> Asked:
+        """Gives the deliveries their expectations, and asks for the amounts that are not known."""
+        rule = self.settler.rule(action)
+        if rule is None:
+            return Asked({}, {})
+        questions: dict[str, Question] = {}
+        for item in mapped:
+            payload = item.delivery.payload
+            expectation = item.claimed.expectation = rule.expectation(payload)
+            if expectation is not None:
+                question = Question(item.claimed.user, payload)
+                other = questions.setdefault(expectation.key, question)
+                if other.user != question.user:
+                    questions[expectation.key] = Question(_SEVERAL, payload)
+        known = self.queue.amounts(list(questions))
+        unsure: dict[str, Question] = {}
+        for key, question in questions.items():
+            before = known.get(key)
+            if before is not None and before.user != question.user:
+                question = Question(_SEVERAL, question.payload)  # noqa: PLW2901 - see below
+            # What is known to be shared must be written down before more is sent.
+            if self.settler.needs_asking(before) or (before and before.user != question.user):
+                unsure[key] = question
+        if not unsure:
+            return Asked({}, {})
+        asked = self.settler.ask(rule, unsure)
+        self._compare(known, asked)
+        return asked
 
     def _compare(self, known: Mapping[str, Amount], asked: Asked) -> None:
         for key, found in asked.amounts.items():
@@ -222,32 +142,23 @@ class Post:
             if before.amount != found.amount:
                 self.watcher.drifted(self.name, key, before.amount, found.amount)
 
-    def _ask(self, rule: Compiled, questions: Mapping[str, Question]) -> Asked:
-        asked = self.settler.ask(rule, questions)
-        if asked.amounts:
-            self.gate.answered()
-        else:
-            self.gate.failed(next(iter(asked.failures.values()), ""))
-        return asked
-
-    def _rule(self, action: Action) -> Compiled | None:
-        for name, request in action.requests.items():
-            if not request.definition.idempotent:
-                return self._settling.get(name)
-        return None
-
     def _finish(
-        self, action: Action, claimed: Sequence[Claimed], results: Sequence[Result]
+        self,
+        action: Action,
+        claimed: Sequence[Claimed],
+        results: Sequence[Result],
+        hand: Hand,
     ) -> None:
         again = [result.again for result in results]
         if not any(result.attempts for result in results):
             self.gate.unused()
         elif all(one is not None and one.whole_request for one in again):
             waits = [one.after for one in again if one is not None and one.after is not None]
-            self.gate.failed(results[0].reason, max(waits, default=None))
+            why = describe(results[0].code, results[0].status)
+            self.gate.failed(why, max(waits, default=None))
         else:
             self.gate.answered()
-        now, can_ask = self.clock.time(), self._rule(action) is not None
+        now, can_ask = self.clock.time(), self.settler.rule(action) is not None
         given_back: list[Claimed] = []
         steps: list[Step] = []
         for item, result in zip(claimed, results, strict=True):
@@ -258,24 +169,18 @@ class Post:
                 step = self.rules.after(item, result, now, can_ask=asks)
                 # Plugin code may have changed amounts in its own way, as merging users does.
                 steps.append(replace(step, forget=True) if action.generator is not None else step)
-        if given_back:
-            self.queue.give_back(given_back)
-        self._settle(steps, {})
-
-    def _settle(self, steps: Sequence[Step], asked: Mapping[str, Amount | None]) -> None:
-        if not steps:
-            return
-        self.watcher.reached(self.name, "settling", [step.claimed for step in steps])
-        self.queue.settle(steps, asked)
-        self.watcher.stepped(self.name, steps)
+        hand.give_back(given_back)
+        hand.settle(steps, {})
 
 
 def _is_repeatable(action: Action) -> bool:
     return all(request.definition.idempotent for request in action.requests.values())
 
 
-def _not_sent(reason: str) -> Result:
-    return Result(Outcome.DEAD, reason, again=Again())
+def _not_sent(failure: Failure) -> Result:
+    """Of what could not be sent, as asking for what it adds to failed before."""
+    again = Again(failure.retry_after, failure.attempts, failure.whole_request)
+    return replace(Result.of_error(Outcome.DEAD, failure.error()), again=again)
 
 
 def _fault(action: Action, error: Exception) -> Result:

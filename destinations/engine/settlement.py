@@ -26,6 +26,9 @@ __all__ = ["Compiled", "Judgement", "judge"]
 
 _MOST_SELECTIONS: Final = 20_000
 
+_LARGEST: Final = 2**53
+"""What JSON can hold exactly; the ledger holds sums of such."""
+
 # Made once: `json.dumps` with options makes one for every call.
 _KEYS: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
@@ -47,6 +50,8 @@ def judge(before: Amount | None, now: Amount | None, amounts: Sequence[int]) -> 
         return Judgement(None, "the partner shows no amount")
     if before is None:
         return Judgement(None, "what the partner held before is not known")
+    if not before.user:
+        return Judgement(None, "the events of several users add to it, which are not in one order")
     if None not in (before.period, now.period) and before.period != now.period:
         return Judgement(None, "a new period has begun, in which the amount counts anew")
     difference = now.amount - before.amount
@@ -115,7 +120,9 @@ class Compiled:
             return None
         if key is UNDEFINED or isinstance(amount, bool) or not isinstance(amount, int):
             return None
-        return Expectation(_KEYS.encode(key), amount)
+        if abs(amount) > _LARGEST:
+            return None
+        return Expectation(_KEYS.encode(key), amount, json.dumps(payload))
 
     def amount(self, answer: Answer, user: str, asked_at: float) -> Amount | None:
         """The amount that an answer shows; None if it shows none."""
@@ -127,7 +134,7 @@ class Compiled:
             period, until = self._period.resolve(context), self._until.resolve(context)
         except ResolveError:
             return None
-        if isinstance(shown, bool) or not isinstance(shown, int):
+        if isinstance(shown, bool) or not isinstance(shown, int) or abs(shown) > _LARGEST:
             return None
         named = None if period in (None, UNDEFINED) else str(period)
         return Amount(user, shown, named, _time(until), asked_at)

@@ -5,20 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, Protocol
 
-from destinations.queue import Claimed, Step
+from destinations.queue import Claimed, Planned, Step
 
 __all__ = ["NullWatcher", "Point", "Watcher"]
 
-Point = Literal["claimed", "sending", "sent", "answered", "settling", "settled"]
-"""Where deliveries are: in hand; durably noted as on their way (only if they must not be repeated);
-given to the transport; answered; before and after what became of them is durable."""
+Point = Literal["claimed", "sending", "answered", "settling"]
+"""Where deliveries are: in hand; about to be sent (those that must not be repeated are durably noted
+as on their way); answered, or given up waiting; what becomes of them is about to be made durable.
+That it is durable, `Watcher.stepped` tells."""
 
 
 class Watcher(Protocol):
     """Called by several threads; the name of the destination is the configured one."""
 
     def accepted(self, destination: str, events: int, duplicates: int) -> None:
-        """Events are durable; duplicates were so before."""
+        """Events are durable; duplicates, which ``events`` counts too, were so before."""
+        ...
+
+    def ended(self, destination: str, deliveries: Sequence[Planned]) -> None:
+        """Deliveries that had their ``result`` when their event was accepted; of no duplicates."""
         ...
 
     def refused(self, destination: str, status: int) -> None:
@@ -42,7 +47,10 @@ class Watcher(Protocol):
         ...
 
     def failed(self, destination: str, error: BaseException) -> None:
-        """A fault of ours: what was in hand was given back or is unknown."""
+        """A fault of ours. What was in hand goes on as after an attempt that failed.
+
+        Or as after a lost answer, where it may have been sent; `stepped` tells of each.
+        """
         ...
 
 
@@ -50,6 +58,9 @@ class NullWatcher:
     """Nobody is told."""
 
     def accepted(self, destination: str, events: int, duplicates: int) -> None:
+        """See `Watcher`."""
+
+    def ended(self, destination: str, deliveries: Sequence[Planned]) -> None:
         """See `Watcher`."""
 
     def refused(self, destination: str, status: int) -> None:

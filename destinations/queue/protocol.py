@@ -69,8 +69,7 @@ class Planned:
     """One delivery of an event: to do if ``result`` is None, else ended before it began.
 
     ``action`` is the key that `destinations.destination.Destination.deliveries` gives; empty where
-    no subscription takes the event. ``kind`` is what deliveries that may share a batch have in
-    common: the action's slug.
+    no subscription takes the event.
     """
 
     action: str
@@ -98,17 +97,22 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What a lost answer of one delivery is judged by: ``amount`` was to be added under ``key``."""
+    """What a lost answer of one delivery is judged by: ``amount`` was to be added under ``key``.
+
+    ``payload`` is what was sent, as JSON: what is asked later is about that, whatever a mapping or
+    rule makes of the event by then.
+    """
 
     key: str
     amount: int
+    payload: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Amount:
     """What the partner holds under a key: counted in ``period``, which ends at ``ends_at``.
 
-    ``user`` is whose events add to it.
+    ``user`` is whose events add to it; empty if several users' do.
     """
 
     user: str
@@ -122,15 +126,17 @@ class Amount:
 class Claimed:
     """A delivery that a worker has in hand. ``attempts`` are those before this one.
 
-    ``limited`` are those of them whose failure has a bound of its own; they count from the start of
-    the process.
+    ``limited`` are those of them whose failure has a bound of its own, ``suspected`` those whose
+    whole request failed, for which one of its events may be to blame; both count from the start of
+    the process. What is suspected again and again travels with fewer others, in the end alone.
+    ``raw`` is None where the event was let go after a delivery of it had ended before.
     """
 
     id: int
     event_id: int
     user: str
     action: str
-    raw: bytes
+    raw: bytes | None
     accepted_at: float
     state: State = State.READY
     attempts: int = 0
@@ -138,16 +144,17 @@ class Claimed:
     next_at: float = 0.0
     expectation: Expectation | None = None
     limited: int = 0
+    suspected: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """What comes next for a claimed delivery: ``state`` and, if it is done, its result.
 
-    ``attempts`` are all so far, ``limited`` those of `Claimed`. ``next_at`` is for what is ready or
-    unknown: not before this. ``evidence`` is for a person who has to decide. ``applied`` says that
-    the expected amount is with the partner now; ``forget`` that amounts of this user may be others
-    than we know.
+    ``attempts`` are all so far, ``limited`` and ``suspected`` those of `Claimed`. ``next_at`` is
+    for what is ready or unknown: not before this. ``evidence`` is for a person who has to decide.
+    ``applied`` says that the expected amount is with the partner now; ``forget`` that amounts of
+    this user may be others than we know.
     """
 
     claimed: Claimed
@@ -156,6 +163,7 @@ class Step:
     stage: Stage = "send"
     attempts: int = 0
     limited: int = 0
+    suspected: int = 0
     next_at: float = 0.0
     applied: bool = False
     forget: bool = False

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Final
 
 from destinations.clock import SystemClock, WallClock
+from destinations.errors import UsageError
 from destinations.queue import statements
 from destinations.queue.intake import Intake
 from destinations.queue.protocol import (
@@ -46,17 +47,19 @@ class QueueOptions:
 class SqliteQueue:
     """The queue of one destination; see `destinations.queue.Queue`.
 
-    ``batch_sizes`` holds, by action, how many deliveries a batch may have. Opening it makes
-    ``unknown`` what was on its way when the process before ended.
+    ``batch_sizes`` holds, by action, how many deliveries a batch may have; ``adding`` are the
+    actions of which it may have several of one user. Opening it makes ``unknown`` what was on its
+    way when the process before ended.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it is made of, three of it with a default
         self,
         store: Store,
         writer: GroupWriter,
         scope: Scope,
         batch_sizes: Mapping[str, int],
         *,
+        adding: Collection[str] = (),
         options: QueueOptions | None = None,
         clock: WallClock | None = None,
     ) -> None:
@@ -68,10 +71,11 @@ class SqliteQueue:
         self._now, self._monotonic = clock.time, clock.monotonic
         self._closed = threading.Event()
         self._changed = threading.Condition()
-        self._window = Window(store, scope.destination, batch_sizes)
+        self._window = Window(store, scope.destination, batch_sizes, adding)
         self._reopened_at = self._monotonic()
         self._seen: Future[None] = Future()
         self._seen.set_result(None)
+        self._counted: set[int] = set()
         recovered = self._now() + self._options.settle_after
         self._intake = Intake(store, writer, scope, self._now, self._arrived)
         self._open = writer.submit(lambda c: statements.recover(c, self._scope, recovered)).result()
@@ -136,6 +140,7 @@ class SqliteQueue:
                 claimed = step.claimed
                 claimed.state, claimed.attempts = step.state, step.attempts
                 claimed.limited = max(claimed.limited, step.limited)
+                claimed.suspected = max(claimed.suspected, step.suspected)
                 claimed.first_attempt_at = claimed.first_attempt_at or now
                 again.append(claimed)
                 due = self._monotonic() + max(0.0, step.next_at - now)
@@ -174,9 +179,13 @@ class SqliteQueue:
         # What was seen must be written down as seen before it is looked for again.
         if now - self._reopened_at >= _REOPENED_SECONDS and self._seen.done():
             self._reopened_at = now
+            if self._seen.exception() is None:
+                self._counted.clear()
             reopened = self._window.reopened()
             if reopened:
-                self._open += len(reopened)
+                # While they cannot be written down as seen, they are found again and again.
+                self._open += len(set(reopened) - self._counted)
+                self._counted.update(reopened)
                 self._seen = self._writer.submit(lambda c: statements.clear_reopened(c, reopened))
         self._window.fill(self._now(), now)
 
@@ -188,11 +197,14 @@ class SqliteQueue:
         return min(pause, give_up - now)
 
     def _write(self, work: Callable[[sqlite3.Connection], Any]) -> None:
-        """Writes, and waits while the disk is full: what was sent must not be forgotten."""
+        """Writes, and waits while that is impossible: what was sent must not be forgotten.
+
+        That is so while the disk is full, or while another process writes for long.
+        """
         while True:
             try:
                 self._writer.submit(work).result()
-            except StoreFullError:
+            except (StoreFullError, UsageError):
                 if self._closed.wait(1.0):
                     raise
             else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Final
 
 from destinations.outcome import Result
@@ -73,7 +73,7 @@ _ADD_AMOUNTS: Final = """
 _SET_AMOUNT: Final = """
     INSERT INTO amounts (account, key, user, amount, period, ends_at, asked_at)
     VALUES {rows}
-    ON CONFLICT (account, key) DO UPDATE SET amount = excluded.amount,
+    ON CONFLICT (account, key) DO UPDATE SET user = excluded.user, amount = excluded.amount,
         period = excluded.period, ends_at = excluded.ends_at, asked_at = excluded.asked_at
 """
 
@@ -262,4 +262,4 @@ def amounts(store: Store, account: str, keys: Sequence[str]) -> dict[str, Amount
 
 
 def _expectation_text(expectation: Expectation | None) -> str | None:
-    return None if expectation is None else json.dumps([expectation.key, expectation.amount])
+    return None if expectation is None else json.dumps(astuple(expectation))

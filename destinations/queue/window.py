@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
+from destinations.destination import slug_of
 from destinations.queue import reading
 from destinations.queue.protocol import Claimed, State
 from destinations.schedule import Schedule
@@ -24,6 +25,9 @@ _OF_A_USER: Final = 200
 
 _ALL: Final = 1_000_000
 
+_MOST_SUSPECTED: Final = 3
+"""What is suspected so often is sent alone."""
+
 _LONGEST_SLEEP: Final = 900.0
 """Seconds. After a restart, times of the store are times of a clock that may have jumped."""
 
@@ -33,6 +37,7 @@ class _Kind:
     """Deliveries of one action in one state may share a batch."""
 
     batch_size: int
+    repeats_users: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +53,23 @@ class _Parcel:
 class Window:
     """Not thread-safe: the queue's lock is held. ``more`` says that the store may have more."""
 
-    def __init__(self, store: Store, destination: str, batch_sizes: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        destination: str,
+        batch_sizes: Mapping[str, int],
+        adding: Collection[str],
+    ) -> None:
         self._store = store
         self._destination = destination
         self._batch_sizes = batch_sizes
-        self._kinds: dict[tuple[str, State], _Kind] = {}
+        self._adding = adding
+        self._kinds: dict[tuple[str, State, int], _Kind] = {}
         self._cursor = 0
-        # Users of whom more waits in the store, from this id up to the cursor, than was read.
+        # Users of whom more waits in the store, from this id up to the cursor, than was read; and
+        # those of them whose turn it is.
         self._longer: dict[str, int] = {}
+        self._to_read: set[str] = set()
         # All that is here or in hand: nothing gets in twice, whichever way it was found.
         self._known: set[int] = set()
         # Of the users whose deliveries are in hand: how many are, what waits again, until when.
@@ -80,6 +94,8 @@ class Window:
     def fill(self, now: float, monotonic: float) -> None:
         """Reads on where the window has room."""
         schedule = self.schedule
+        for user in list(self._to_read):
+            self._read_on(user)
         while self.more and schedule.available < _AVAILABLE and schedule.waiting < _MOST:
             rows = reading.ready_after(self._store, self._destination, self._cursor, _PAGE)
             self.more = len(rows) == _PAGE
@@ -120,7 +136,7 @@ class Window:
                 self._free(user)
 
     def reopened(self) -> list[int]:
-        """Adds what a person has opened again; their ids."""
+        """Adds what a person has opened again; the ids of all that are marked so."""
         found = reading.reopened(self._store, self._destination)
         for claimed in found:
             # What is ahead of the cursor, or of what was read of its user, comes by itself.
@@ -137,16 +153,17 @@ class Window:
             waiting = [parcel.claimed for parcel in self.schedule.withdraw(user)]
             back = sorted([*again, *waiting], key=_urgency)
             self.schedule.put_back(self._parcel(claimed) for claimed in back)
-        if not self.schedule.free_user(user, self._asleep.pop(user, None)):
-            self._read_on(user)
+        waits = self.schedule.free_user(user, self._asleep.pop(user, None))
+        if not waits and user in self._longer:
+            self._to_read.add(user)
 
     def _read_on(self, user: str) -> None:
-        first = self._longer.pop(user, None)
-        if first is None:
-            return
         rows = reading.ready_of_user(
-            self._store, self._destination, user, first, self._cursor, _OF_A_USER + 1
+            self._store, self._destination, user, self._longer[user], self._cursor, _OF_A_USER + 1
         )
+        # Not before they are here: reading may fail.
+        self._to_read.discard(user)
+        del self._longer[user]
         for claimed in rows[:_OF_A_USER]:
             self._add(claimed, 0.0, 0.0)
         if len(rows) > _OF_A_USER:
@@ -163,15 +180,20 @@ class Window:
             self.schedule.add(parcel)
 
     def _parcel(self, claimed: Claimed) -> _Parcel:
-        # Two subscriptions of one action share its batches: the part before the colon is its slug.
-        action = claimed.action.partition(": ")[0]
-        key: tuple[str, Any] = (action, claimed.state)
+        # Two subscriptions of one action share its batches.
+        action = slug_of(claimed.action)
+        suspected = min(claimed.suspected, _MOST_SUSPECTED)
+        key = (action, claimed.state, suspected)
         kind = self._kinds.get(key)
         if kind is None:
             size = self._batch_sizes.get(action, 1)
-            # What is unknown of one user is judged together, so such a batch is never cut.
-            size = _ALL if claimed.state is State.UNKNOWN else size
-            kind = self._kinds[key] = _Kind(size)
+            if claimed.state is State.UNKNOWN:
+                # What is unknown of one user is judged together, so such a batch is never cut.
+                size = _ALL
+            elif suspected > 1:  # once may have been the network's fault
+                size = 1 if suspected == _MOST_SUSPECTED else max(1, size // 10)
+            repeats = claimed.state is State.UNKNOWN or action in self._adding
+            kind = self._kinds[key] = _Kind(size, repeats)
         return _Parcel(claimed, kind)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from destinations.destination import Destination
 from destinations.engine import Engine, EngineOptions
@@ -33,6 +33,7 @@ class EngineWorker:
             resources.writer,
             Scope(bound.name, account, definition.version, destination.account),
             _batch_sizes(destination),
+            adding=_adding(destination),
             options=QueueOptions(
                 max_open=resources.config.max_events, settle_after=delivery.settle_after_seconds
             ),
@@ -60,6 +61,12 @@ class EngineWorker:
         """See `destinations.service.worker.Worker.stop`."""
         self._engine.stop(drain_seconds)
         self._transport.close()
+
+
+def _adding(destination: Destination) -> Collection[str]:
+    """The actions of which one request may carry several events of a user."""
+    actions = (subscription.action for subscription in destination.subscriptions)
+    return {action.definition.slug for action in actions if action.repeats_users}
 
 
 def _batch_sizes(destination: Destination) -> Mapping[str, int]:

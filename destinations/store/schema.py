@@ -112,7 +112,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             -- Where it ended: accept, map, send or settle.
             stage TEXT NOT NULL DEFAULT '',
             definition_version TEXT NOT NULL,
-            -- What a lost answer is judged by: JSON [key, amount]; see `amounts`.
+            -- What a lost answer is judged by: JSON [key, amount, payload]; see `amounts`.
             expectation TEXT,
             -- What a person has to know to decide: JSON {"expected", "found", ...}.
             evidence TEXT,

@@ -16,6 +16,7 @@ class Kind:
     """What events have in common that may share a batch."""
 
     batch_size: int
+    repeats_users: bool = True
 
 
 ONE, MANY = Kind(1), Kind(3)

@@ -17,9 +17,10 @@ class Kind:
     """What events have in common that may share a batch."""
 
     batch_size: int
+    repeats_users: bool = True
 
 
-KINDS = {"one": Kind(1), "many": Kind(3), "other": Kind(5)}
+KINDS = {"one": Kind(1), "many": Kind(3), "other": Kind(5), "single": Kind(3, repeats_users=False)}
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ def _filled(parcels: Sequence[tuple[str, str]]) -> Schedule[Parcel]:
         (["a:many", "b:other", "b:many", "c:many", "a:other"], [[0, 3], [1, 4], [2]]),
         # a's own come before those of b, so that b's are free for another worker.
         (["a:many", "b:many", "a:many", "b:many", "a:many"], [[0, 2, 4], [1, 3]]),
+        # of a kind that may not, a batch holds no two of one user.
+        (["a:single", "a:single", "b:single", "b:single", "c:single"], [[0, 2, 4], [1, 3]]),
     ],
 )
 def test_batches(parcels: list[str], batches: list[list[int]]) -> None:

@@ -29,6 +29,7 @@ def _track(user: str = "u1", **properties: Any) -> dict[str, Any]:
         ({"featureId": "calls", "delta": "7"}, "delivered", 7),
         ({"featureId": "calls", "delta": 3.0}, "delivered", 3),
         ({"featureId": "calls", "delta": None}, "delivered", 1),
+        ({"featureId": "calls", "delta": ""}, "delivered", 1),
         ({"featureId": "calls", "delta": 2147483647}, "delivered", 2147483647),
         ({"featureId": "calls", "delta": 2147483648}, "invalid", 0),
         ({"featureId": "calls", "delta": -2147483649}, "invalid", 0),

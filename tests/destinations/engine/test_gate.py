@@ -49,6 +49,7 @@ def test_the_breaker_opens_and_probes(bench: Bench) -> None:
     assert bench.gate.wait() == 1.0
     bench.clock.now += 1.0
     assert bench.gate.wait() == 0
+    bench.gate.used()
     for _ in range(3):
         assert bench.gate.wait() > 0  # somebody else's probe is under way
     bench.gate.answered()
@@ -67,6 +68,7 @@ def test_pauses_grow_up_to_a_minute(bench: Bench) -> None:
             pauses.append(pause)
             bench.clock.now += pause
         else:
+            bench.gate.used()
             bench.gate.failed("down")
     assert pauses[:8] == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
     assert bench.gate.probes <= 86_400 / 60 + 10
@@ -97,14 +99,16 @@ def test_an_answer_to_somebody_else_keeps_a_pause(bench: Bench) -> None:
 
 
 def test_a_probe_that_is_not_used(bench: Bench) -> None:
-    """Who had nothing to send leaves the probe to the next one; it is not counted."""
+    """Who had nothing to send leaves the probe to the next one; nobody is told of it."""
     bench.fail(5)
     bench.clock.now += 1.0
+    for _ in range(3):
+        assert bench.gate.wait() == 0
+        bench.gate.unused()
+    assert (bench.told, bench.gate.probes) == (["open"], 0)
     assert bench.gate.wait() == 0
-    bench.gate.unused()
-    assert (bench.gate.state, bench.gate.probes) == ("open", 0)
-    assert bench.gate.wait() == 0
-    assert bench.gate.probes == 1
+    bench.gate.used()
+    assert (bench.told, bench.gate.probes) == (["open", "half-open"], 1)
 
 
 class Sent:

@@ -111,8 +111,11 @@ RULE = Settling(
 @pytest.mark.parametrize(
     ("payload", "expected"),
     [
-        ({"user": "u", "thing": "ü", "by": 3}, Expectation('["u","ü"]', 3)),
-        ({"user": "u", "by": -3}, Expectation('["u",null]', -3)),
+        (
+            {"user": "u", "thing": "ü", "by": 3},
+            Expectation('["u","ü"]', 3, '{"user": "u", "thing": "\\u00fc", "by": 3}'),
+        ),
+        ({"user": "u", "by": -3}, Expectation('["u",null]', -3, '{"user": "u", "by": -3}')),
         ({"user": "u", "thing": "t"}, None),
         ({"user": "u", "thing": "t", "by": True}, None),
         ({"user": "u", "thing": "t", "by": 1.5}, None),

@@ -63,6 +63,7 @@ class Bench:
             self.writer,
             scope,
             {"count": 4},
+            adding={"count"},
             options=self.options,
             clock=self.clock,
         )

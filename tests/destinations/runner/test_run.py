@@ -182,7 +182,7 @@ def test_tracks_share_requests(runner: Runner, scripted: Any, replies: Any) -> N
     held = threading.Event()
 
     def entries() -> Iterator[Entry]:
-        yield from _entries(*[_track(number) for number in range(9)])
+        yield from _entries(*[_track(number, f"u{number}") for number in range(9)])
         held.set()
 
     def partner(request: HttpRequest) -> HttpResponse:
@@ -195,6 +195,13 @@ def test_tracks_share_requests(runner: Runner, scripted: Any, replies: Any) -> N
     assert report.requests == len(transport.requests)
     assert 3 <= report.requests <= 4
     assert max(len(variables) for variables in transport.variables) == 4
+
+
+def test_tracks_of_one_user(runner: Runner, scripted: Any, replies: Any) -> None:
+    """They do not share a request: one that is tried again must not come after a later one."""
+    transport = scripted([_partner(replies)])
+    report = runner(transport, _entries(*[_track(number) for number in range(5)]))
+    assert (report.ledger.outcomes, report.requests) == ({Outcome.DELIVERED: 5}, 5)
 
 
 def test_wrong_credentials_stop_the_run(runner: Runner, scripted: Any, replies: Any) -> None:
