@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Final
 
 from destinations.outcome import Result
@@ -262,4 +262,6 @@ def amounts(store: Store, account: str, keys: Sequence[str]) -> dict[str, Amount
 
 
 def _expectation_text(expectation: Expectation | None) -> str | None:
-    return None if expectation is None else json.dumps(astuple(expectation))
+    if expectation is None:
+        return None
+    return json.dumps((expectation.key, expectation.amount, expectation.payload))

@@ -1,4 +1,4 @@
-"""The HTTP server in a thread of its own: uvicorn, and bounds on the head of a request."""
+"""The HTTP server in a thread of its own: uvicorn."""
 
 from __future__ import annotations
 
@@ -10,17 +10,15 @@ from collections.abc import Coroutine
 from typing import Any, Final, TypeVar
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from destinations.errors import UsageError
 from destinations.receiver.app import Receiver
+from destinations.receiver.wire import Protocol
 
 __all__ = ["HttpServer", "is_loopback"]
 
 T = TypeVar("T")
 
-_HEAD_SECONDS: Final = 10.0
-_HEAD_BYTES: Final = 64 * 1024
 _KEEP_ALIVE_SECONDS: Final = 75
 _BACKLOG: Final = 1024
 
@@ -31,54 +29,6 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-class _Protocol(HttpToolsProtocol):
-    """Cuts off who does not get the head of a request through: uvicorn itself waits for ever."""
-
-    _watch: asyncio.TimerHandle | None = None
-    _head: int = 0
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        # asyncio does so for sockets that it makes itself. Without it an answer in two pieces, as
-        # uvicorn sends it, waits up to 40 ms for the sender to confirm the first.
-        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._begin()
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._begin()
-
-    def on_headers_complete(self) -> None:
-        self._end()
-        super().on_headers_complete()
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self._watch is not None:
-            self._head += len(data)
-            if self._head > _HEAD_BYTES:
-                self._cut_off()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._end()
-        super().connection_lost(exc)
-
-    def _begin(self) -> None:
-        self._end()
-        self._head = 0
-        self._watch = self.loop.call_later(_HEAD_SECONDS, self._cut_off)
-
-    def _end(self) -> None:
-        if self._watch is not None:
-            self._watch.cancel()
-            self._watch = None
-
-    def _cut_off(self) -> None:
-        self._end()
-        if self.transport is not None:
-            self.transport.abort()
 
 
 class _Server(uvicorn.Server):
@@ -112,7 +62,7 @@ class HttpServer:
         self.port: int = self._socket.getsockname()[1]
         config = uvicorn.Config(
             receiver,
-            http=_Protocol,
+            http=Protocol,
             ws="none",
             lifespan="off",
             loop="asyncio",

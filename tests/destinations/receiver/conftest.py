@@ -81,8 +81,14 @@ class Running:
 
     def raw(self, data: bytes, *, until: bytes = b"", shut: bool = False) -> bytes:
         """What comes back for raw bytes: up to ``until``, or until the other side closes."""
+        return self.raw_pieces([data], until=until, shut=shut)
+
+    def raw_pieces(self, data: Sequence[bytes], *, until: bytes = b"", shut: bool = False) -> bytes:
+        """As `raw`, each piece in a packet of its own."""
         with socket.create_connection(("127.0.0.1", self.server.port), 30) as connection:
-            connection.sendall(data)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for piece in data:
+                connection.sendall(piece)
             if shut:
                 connection.shutdown(socket.SHUT_WR)
             answer = b""

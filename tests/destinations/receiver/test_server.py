@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from destinations.errors import UsageError
-from destinations.receiver import HttpServer, Receiver, is_loopback, server
+from destinations.receiver import HttpServer, Receiver, is_loopback
 
 Serve = Callable[..., Any]
 
@@ -51,22 +51,3 @@ def test_a_server_that_was_not_started_is_closed() -> None:
     first = HttpServer(_receiver(), "127.0.0.1", 0)
     first.close()
     HttpServer(_receiver(), "127.0.0.1", first.port).close()
-
-
-def test_long_heads(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A head without end is cut off."""
-    monkeypatch.setattr(server, "_HEAD_BYTES", 1_000)
-    running = serve()
-    assert running.raw(b"POST /v1/one HTTP/1.1\r\nx: " + b"y" * 2_000) == b""
-
-
-@pytest.mark.parametrize("data", [b"", b"POST /v1/one HT", b"POST /v1/one HTTP/1.1\r\nhost: x"])
-def test_slow_heads(serve: Serve, monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
-    """Who does not get a head through in time is cut off."""
-    monkeypatch.setattr(server, "_HEAD_SECONDS", 0.05)
-    assert serve().raw(data) == b""
-
-
-def test_what_is_no_http(serve: Serve) -> None:
-    """Nonsense is answered and the connection ends."""
-    assert serve().raw(b"nonsense\r\n\r\n").startswith(b"HTTP/1.1 400 ")
