@@ -1,8 +1,9 @@
 """Posts prepared requests through raw sockets: a client library would be slower than the server.
 
-``python senders.py PORT SENDERS FILE``: the file holds whole requests, each after its length (four
-bytes, big-endian). Each sender has one connection that stays open, and one request under way.
-Prints a line of JSON: seconds in all, and those of each request.
+``python senders.py PORT SENDERS RATE FILE``: the file holds whole requests, each after its length
+(four bytes, big-endian). Each sender has one connection that stays open, and one request under way.
+RATE requests a second are due; if it is 0, the next is as soon as a sender is free. Prints a line of
+JSON: seconds in all, and those of each request from when it was due.
 """
 
 import json
@@ -23,13 +24,12 @@ class _Sender:
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.began = 0.0
+        self.due = 0.0
         self._answer = b""
 
     def send(self, request: bytes) -> None:
         """Sends a whole request."""
         self._answer = b""
-        self.began = time.perf_counter()
         self.socket.sendall(request)
 
     def has_answer(self) -> bool:
@@ -53,33 +53,38 @@ def _requests(path: Path) -> Iterator[bytes]:
         yield data[begin:position]
 
 
-def main(port: int, senders: int, path: Path) -> None:
+def main(port: int, senders: int, rate: float, path: Path) -> None:
     """Posts all of them."""
     requests = list(_requests(path))
+    total = len(requests)
     requests.reverse()
     took: list[float] = []
     with selectors.DefaultSelector() as selector:
-        connections = [_Sender(port) for _ in range(senders)]
-        began = time.perf_counter()
-        for sender in connections:
+        idle = [_Sender(port) for _ in range(senders)]
+        for sender in idle:
             selector.register(sender.socket, selectors.EVENT_READ, sender)
-            sender.send(requests.pop())
-        under_way = senders
-        while under_way:
-            for key, _ in selector.select():
+        began = time.perf_counter()
+        while len(took) < total:
+            wait = None
+            while requests and idle:
+                now = time.perf_counter()
+                due = began + (total - len(requests)) / rate if rate else now
+                if due > now:
+                    wait = due - now
+                    break
+                sender = idle.pop()
+                sender.due = due
+                sender.send(requests.pop())
+            for key, _ in selector.select(wait):
                 sender = key.data
-                if not sender.has_answer():
-                    continue
-                took.append(time.perf_counter() - sender.began)
-                if requests:
-                    sender.send(requests.pop())
-                else:
-                    under_way -= 1
+                if sender.has_answer():
+                    took.append(time.perf_counter() - sender.due)
+                    idle.append(sender)
         seconds = time.perf_counter() - began
-        for sender in connections:
+        for sender in idle:
             sender.socket.close()
     print(json.dumps({"seconds": seconds, "took": took}))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
+    main(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), Path(sys.argv[4]))

@@ -132,9 +132,11 @@ def canned_partner() -> Iterator[Mapping[str, Any]]:
 
 
 def post(
-    served: Serving, bodies: Sequence[bytes], senders: int, folder: Path
+    served: Serving, bodies: Sequence[bytes], senders: int, folder: Path, rate: float = 0.0
 ) -> tuple[float, Sequence[float]]:
-    """Posts all bodies; the seconds in all, and those of each request, sorted."""
+    """Posts all bodies, ``rate`` a second or (0) as they can be; the seconds in all, and those of
+    each request, sorted.
+    """
     path = folder / "requests"
     with path.open("wb") as out:
         for body in bodies:
@@ -145,7 +147,7 @@ def post(
             request = head.encode() + body
             out.write(len(request).to_bytes(4, "big") + request)
     command = [sys.executable, "-S", str(_SCRIPTS / "senders.py")]
-    command += [str(served.port), str(senders), str(path)]
+    command += [str(served.port), str(senders), str(rate), str(path)]
     done = subprocess.run(command, check=True, capture_output=True)
     report = json.loads(done.stdout)
     return report["seconds"], sorted(report["took"])
