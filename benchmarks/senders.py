@@ -2,8 +2,8 @@
 
 ``python senders.py PORT SENDERS RATE FILE``: the file holds whole requests, each after its length
 (four bytes, big-endian). Each sender has one connection that stays open, and one request under way.
-RATE requests a second are due; if it is 0, the next is as soon as a sender is free. Prints a line of
-JSON: seconds in all, and those of each request from when it was due.
+RATE requests a second are due; if it is 0, the next is as soon as a sender is free. Prints a line
+of JSON: seconds in all, and those of each request from when it was due.
 """
 
 import json

@@ -134,8 +134,9 @@ def canned_partner() -> Iterator[Mapping[str, Any]]:
 def post(
     served: Serving, bodies: Sequence[bytes], senders: int, folder: Path, rate: float = 0.0
 ) -> tuple[float, Sequence[float]]:
-    """Posts all bodies, ``rate`` a second or (0) as they can be; the seconds in all, and those of
-    each request, sorted.
+    """Posts all bodies; the seconds in all, and those of each request, sorted.
+
+    ``rate`` of them are due in a second; if it is 0, each is when a sender is free.
     """
     path = folder / "requests"
     with path.open("wb") as out:
