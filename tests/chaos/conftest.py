@@ -1,15 +1,18 @@
-"""What the tests under trouble share: workers that die, a partner that survives them, an account.
+"""What the tests under trouble share: random traffic, a partner that survives all, an account.
 
 ``CHAOS_SEEDS`` sets how many seeds are tried; the first is ``CHAOS_FIRST``, so that one can be
-repeated alone.
+repeated alone. A test asks for seeds by the name of a parameter; see `COUNTS`.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import random
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,8 +23,17 @@ import pytest
 from destinations.store import Store
 from kana_destination.sandbox import Sandbox
 
-SEEDS = int(os.environ.get("CHAOS_SEEDS", "10"))
+SEEDS = os.environ.get("CHAOS_SEEDS")
 FIRST = int(os.environ.get("CHAOS_FIRST", "0"))
+
+COUNTS = {
+    "seed": int(SEEDS or 10),
+    # With processes that have to start each time: few, unless it is asked for more.
+    "served_seed": int(SEEDS or 2),
+    # Each with thousands of events.
+    "heavy_seed": max(1, int(SEEDS or 1) // 20),
+}
+"""How many seeds a parameter of this name goes through."""
 
 NOW = datetime(2099, 6, 15, tzinfo=UTC)
 """The partner's: later than any clock here, so that no period ends while a test runs."""
@@ -31,36 +43,62 @@ FEATURES = ("calls", "exports")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """``seed`` goes through all seeds; its number is in the name of the test."""
-    if "seed" in metafunc.fixturenames:
-        metafunc.parametrize("seed", range(FIRST, FIRST + SEEDS))
+    """A parameter of `COUNTS` goes through its seeds; the number is in the name of the test."""
+    for name, count in COUNTS.items():
+        if name in metafunc.fixturenames:
+            metafunc.parametrize(name, range(FIRST, FIRST + count))
 
 
-def track(number: int, user: str, feature: str, delta: int) -> dict[str, Any]:
+Event = Mapping[str, Any]
+
+
+def track(number: int, user: str, feature: str, delta: int) -> Event:
     """One event."""
     properties = {"featureId": feature, "delta": delta}
     head = {"type": "track", "event": "Used", "userId": user, "messageId": f"m{number}"}
     return {**head, "properties": properties}
 
 
+def identify(number: int, user: str, traits: Sequence[str]) -> Event:
+    """One that says some of the traits anew."""
+    values = {"name": f"Name {number}", "email": f"{user}.{number}@example.com"}
+    head = {"type": "identify", "userId": user, "messageId": f"m{number}"}
+    return {**head, "traits": {name: values[name] for name in traits}}
+
+
+Traits = dict[str, dict[str, str]]
+
+
 @dataclass(frozen=True)
 class Traffic:
-    """Random events of a few users: the same for the same seed."""
+    """Random events of a few users: the same for the same seed.
+
+    The partner knows ``users`` before; ``newcomers`` begin with an identify.
+    """
 
     users: Sequence[str]
-    events: Sequence[Mapping[str, Any]]
+    newcomers: Sequence[str]
+    events: Sequence[Event]
 
     @classmethod
     def make(cls, chance: random.Random, *, users: int = 5, events: int = 60) -> Traffic:
-        """Tracks of all sizes, also negative; one in ten comes twice."""
+        """Tracks of all sizes, also negative, and one identify to three; one in ten comes twice."""
         names = [f"u{number}" for number in range(users)]
-        made: list[Mapping[str, Any]] = []
+        newcomers = [f"new{number}" for number in range((users + 4) // 5)]
+        seen: set[str] = set(names)
+        made: list[Event] = []
         for number in range(events):
             if made and chance.random() < 0.1:
                 made.append(chance.choice(made))
+            user = chance.choice([*names, *newcomers])
             delta = chance.choice([*range(1, 30), -3, -1, 1000])
-            made.append(track(number, chance.choice(names), chance.choice(FEATURES), delta))
-        return cls(names, made)
+            if user not in seen or chance.random() < 0.25:
+                traits = chance.choice([("name",), ("email",), ("name", "email")])
+                made.append(identify(number, user, traits))
+                seen.add(user)
+            else:
+                made.append(track(number, user, chance.choice(FEATURES), delta))
+        return cls(names, newcomers, made)
 
     @property
     def seed(self) -> dict[str, Any]:
@@ -74,6 +112,30 @@ class Traffic:
                 for number, user in enumerate(self.users)
             ],
         }
+
+    @property
+    def messages(self) -> dict[str, Event]:
+        """The events by message id: each once, however often it comes."""
+        return {event["messageId"]: event for event in self.events}
+
+    @property
+    def deltas(self) -> Counter[tuple[str, str]]:
+        """What they add to the usage of each user and feature."""
+        total: Counter[tuple[str, str]] = Counter()
+        for event in self.messages.values():
+            if event["type"] == "track":
+                properties = event["properties"]
+                total[event["userId"], properties["featureId"]] += properties["delta"]
+        return total
+
+    @property
+    def traits(self) -> Traits:
+        """The traits of each user, each as the last identify that has it says."""
+        said: Traits = {user: {} for user in self.users}
+        for event in self.messages.values():
+            if event["type"] == "identify":
+                said.setdefault(event["userId"], {}).update(event["traits"])
+        return said
 
 
 Amounts = Mapping[tuple[str, str], int]
@@ -98,6 +160,23 @@ class Ledger:
         """How many deliveries there are of each state and outcome."""
         rows = self.all("SELECT state || ' ' || coalesce(outcome, '') FROM deliveries")
         return Counter(text.strip() for (text,) in rows)
+
+    def is_done(self) -> bool:
+        """Whether nothing waits; looks from outside while another process writes."""
+        uri = f"{self.path.as_uri()}?mode=ro"
+        with closing(sqlite3.connect(uri, uri=True)) as connection:
+            query = "SELECT 1 FROM deliveries WHERE state <> 'done' LIMIT 1"
+            return connection.execute(query).fetchone() is None
+
+    @property
+    def said(self) -> list[tuple[str, dict[str, str], str]]:
+        """User, traits and outcome of each identify, in the order of acceptance."""
+        rows = self.all(
+            "SELECT e.user, e.raw ->> '$.traits', d.outcome"
+            " FROM deliveries d JOIN events e ON e.id = d.event_id"
+            " WHERE e.type = 'identify' ORDER BY d.id"
+        )
+        return [(user, json.loads(traits), outcome) for user, traits, outcome in rows]
 
     @property
     def accepted(self) -> list[str]:
@@ -157,6 +236,13 @@ class Partner:
         keys = now.keys() | self.before.keys()
         return {key: now.get(key, 0) - self.before.get(key, 0) for key in keys}
 
+    @property
+    def traits(self) -> Traits:
+        """What it knows of each user, apart from the id."""
+        users = self.sandbox.snapshot()["users"]
+        names = ("name", "email", "billingId")
+        return {user["id"]: {name: user[name] for name in names if user[name]} for user in users}
+
     def _usage(self) -> dict[tuple[str, str], int]:
         usage = self.sandbox.snapshot()["usage"]
         return {(u, f): used for u, features in usage.items() for f, used in features.items()}
@@ -177,12 +263,12 @@ def partner() -> Iterator[Callable[[Mapping[str, Any]], Partner]]:
 
 
 @pytest.fixture
-def same() -> Callable[[Amounts, Amounts], bool]:
-    """Whether amounts are the same; none is as good as 0."""
+def differences() -> Callable[[Amounts, Amounts], Mapping[tuple[str, str], tuple[int, int]]]:
+    """Where amounts are not the same; none is as good as 0."""
 
-    def compare(one: Amounts, other: Amounts) -> bool:
-        keys = one.keys() | other.keys()
-        return all(one.get(key, 0) == other.get(key, 0) for key in keys)
+    def compare(one: Amounts, other: Amounts) -> Mapping[tuple[str, str], tuple[int, int]]:
+        both = {key: (one.get(key, 0), other.get(key, 0)) for key in one.keys() | other.keys()}
+        return {key: (found, due) for key, (found, due) in both.items() if found != due}
 
     return compare
 

@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import quote, unquote
 
 import pytest
 
@@ -126,8 +127,13 @@ class _Inside(http.server.BaseHTTPRequestHandler):
     """A service of this machine."""
 
     def do_GET(self) -> None:
+        """Answers with success, or with the redirect that the path asks for: ``/302/LOCATION``."""
         self.server.visits.append(self.path)  # type: ignore[attr-defined]
-        self.send_response(200)
+        _, _, rest = self.path.partition("/")
+        status, _, location = rest.partition("/")
+        self.send_response(int(status) if location else 200)
+        if location:
+            self.send_header("Location", unquote(location))
         self.send_header("Content-Length", "2")
         self.end_headers()
         self.wfile.write(b"ok")
@@ -222,6 +228,58 @@ def test_the_address_that_was_checked_is_connected_to(
     sent = transport().send(_get(f"http://one.example.com:{port}/x", of_event=True))
     assert (sent.body, visits) == (b"ok", ["/x"])
     assert tried == ["one.example.com"] * 2
+
+
+@pytest.mark.parametrize(
+    ("of_event", "allow_private"), [(True, False), (True, True), (False, False)]
+)
+@pytest.mark.parametrize("status", [302, 307])
+@pytest.mark.parametrize(
+    "location",
+    [
+        *("http://127.0.0.1:{port}/secret", "http://localhost:{port}/secret", "/secret"),
+        *("//127.0.0.1:{port}/secret", "http://[::1]:{port}/secret", "http://2130706433:{port}/x"),
+        *("http://169.254.169.254/latest/meta-data/", "https://169.254.169.254/"),
+    ],
+)
+def test_a_redirect_is_not_followed(  # noqa: PLR0917 - each is a case of its own
+    inside: tuple[int, list[str]],
+    transport: Callable[..., HttpTransport],
+    names: Names,
+    monkeypatch: pytest.MonkeyPatch,
+    location: str,
+    status: int,
+    of_event: bool,
+    allow_private: bool,
+) -> None:
+    """The answer is the redirect itself; where it leads to is not even looked up.
+
+    Not for a host of the event nor for one of the operator, also where private addresses are
+    allowed: what was sent, with its credentials, was meant for the first host alone.
+    """
+    port, visits = inside
+    real, looked_up = socket.getaddrinfo, []
+
+    def look_up(host: str, *rest: Any, **options: Any) -> Any:
+        looked_up.append(host)
+        return real(host, *rest, **options)
+
+    def public(host: str, port: int) -> list[str]:
+        if host == "redirecting.example.com":  # as if that address were a public one
+            return ["127.0.0.1"]
+        return public_addresses(host, port)
+
+    names["redirecting.example.com"] = [["127.0.0.1"]]  # type: ignore[list-item]
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    monkeypatch.setattr("destinations.addresses.public_addresses", public)
+    monkeypatch.setattr("destinations.transport.public_addresses", public)
+    target = location.format(port=port)
+    path = f"/{status}/{quote(target, safe='')}"
+    url = f"http://redirecting.example.com:{port}{path}"
+    answer = transport(allow_private=allow_private).send(_get(url, of_event=of_event))
+    assert (answer.status, answer.headers["location"]) == (status, target)
+    assert visits == [path]
+    assert len(looked_up) == 1  # for the first connection, which is the only one
 
 
 def test_a_name_that_does_not_exist(

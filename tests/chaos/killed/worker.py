@@ -1,4 +1,4 @@
-"""Delivers from a store until nothing waits there, or until it kills itself at a point of the way.
+"""Delivers from a store until nothing waits there, or brings it forward; kills itself on the way.
 
 Each line of standard input is a task (JSON). Each is done in a new process, forked from this one so
 that nothing is imported again; how it ended is a line of standard output: its exit code, or minus
@@ -26,7 +26,7 @@ from destinations.plugins import find_folder
 from destinations.queue import Claimed, QueueOptions, Scope, SqliteQueue, Step
 from destinations.request import HttpRequest, HttpResponse
 from destinations.settings import check_settings
-from destinations.store import GroupWriter, Store
+from destinations.store import GroupWriter, Store, database
 from destinations.transport import HttpTransport
 from kana_destination.plugin import KanaPlugin
 
@@ -134,6 +134,7 @@ def run(definition: DestinationDefinition, task: Mapping[str, Any]) -> int:
         writer,
         Scope(NAME, destination.account, definition.version),
         {"track": 7},
+        adding={"track"},
         options=QueueOptions(linger=0.001, settle_after=task["settleAfter"]),
     )
     transport = CrashingTransport(HttpTransport(definition.transport.timeouts), crash)
@@ -160,6 +161,37 @@ def run(definition: DestinationDefinition, task: Mapping[str, Any]) -> int:
     return 3 if watcher.faults else 0
 
 
+class MigratingStore(Store):
+    """A store whose process may end at any statement that brings it forward."""
+
+    def __init__(self, path: Path, crash: Crash) -> None:
+        self._crash = crash
+        super().__init__(path)
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = super()._connect()
+
+        def begins(statement: str) -> None:
+            # But for the second look at the version, which changes nothing.
+            is_of_step = connection.in_transaction and statement != "PRAGMA user_version"
+            if is_of_step or statement.startswith("BEGIN"):
+                self._crash.at("statement")
+
+        connection.set_trace_callback(begins)
+        return connection
+
+
+def migrate(task: Mapping[str, Any]) -> int:
+    """Opens the store of the task, which brings it forward by ``steps`` at most."""
+    database.MIGRATIONS = database.MIGRATIONS[: task["steps"]]
+    crash = Crash(**task["crash"])
+    crash.at("start")
+    store = MigratingStore(Path(task["store"]), crash)
+    crash.at("end")
+    store.close()
+    return 0
+
+
 def _waiting(store: Store) -> int:
     row = store.one("SELECT count(*) FROM deliveries WHERE state NOT IN ('done', 'held')")
     return int(row[0]) if row else 0
@@ -172,7 +204,8 @@ def main() -> None:
         child = os.fork()
         if child == 0:
             try:
-                code = run(definition, json.loads(line))
+                task = json.loads(line)
+                code = migrate(task) if "steps" in task else run(definition, task)
             except BaseException as error:  # noqa: BLE001 - the parent's loop is not the child's
                 print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
                 code = 4

@@ -6,6 +6,7 @@ import json
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from destinations.definition.document import Document
 from destinations.destination import Destination
 from destinations.engine import Engine, EngineOptions, NullWatcher, plan
 from destinations.plugins import find_folder
-from destinations.queue import QueueOptions, Scope, SqliteQueue
+from destinations.queue import QueueOptions, Receipt, Scope, SqliteQueue
 from destinations.settings import check_settings
 from destinations.store import GroupWriter, Store
 from destinations.transport import HttpTransport, Transport
@@ -70,6 +71,7 @@ class Runner:
             self.writer,
             Scope("kana", destination.account, destination.definition.version),
             o.pop("batch_sizes", {"track": 10}),
+            adding={"track"},
             options=QueueOptions(linger=0.0),
             clock=self.clock,
         )
@@ -83,12 +85,15 @@ class Runner:
             clock=self.clock,
         )
 
-    def accept(self, events: Sequence[Mapping[str, Any]]) -> None:
-        """Makes events durable."""
-        for start in range(0, len(events), 100):
-            page = events[start : start + 100]
-            raw = [json.dumps(event).encode() for event in page]
-            self.queue.accept([plan(self.destination, one) for one in raw]).result()
+    def accept(self, events: Sequence[Mapping[str, Any]], page: int = 100) -> None:
+        """Makes events durable, so many at a time."""
+        for start in range(0, len(events), page):
+            self.accept_soon(events[start : start + page]).result()
+
+    def accept_soon(self, events: Sequence[Mapping[str, Any]]) -> Future[Sequence[Receipt]]:
+        """Begins to make events durable."""
+        raw = [json.dumps(event).encode() for event in events]
+        return self.queue.accept([plan(self.destination, one) for one in raw])
 
     def step(self) -> bool:
         """One turn of a worker; if there is nothing to do, time moves on to when there is."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pytest
@@ -61,19 +61,39 @@ def _rules(chance: random.Random, count: int) -> list[dict[str, Any]]:
     ]
 
 
+def _possible(
+    said: Iterable[tuple[str, Mapping[str, str], str]],
+) -> dict[tuple[str, str], set[str | None]]:
+    """What a trait of a user may be in the end: as the last delivered identify with it said.
+
+    One that was rejected after a lost answer may have been carried out, or not.
+    """
+    possible: dict[tuple[str, str], set[str | None]] = {}
+    for user, traits, outcome in said:
+        for name, value in traits.items():
+            before = possible.get((user, name), {None})
+            possible[user, name] = {value} if outcome == "delivered" else before | {value}
+    return possible
+
+
 @pytest.mark.parametrize("workers", [1, 3])
 def test_usage_is_what_was_delivered(  # noqa: PLR0917 - fixtures
     workers: int,
+    heavy_seed: int,
     traffic: Callable[..., Any],
     partner: Callable[..., Any],
     runner: Callable[..., Any],
     ledger: Any,
-    same: Callable[..., bool],
+    differences: Callable[..., Any],
     canary: str,
 ) -> None:
-    """Everything ends, nothing is held, and the partner has what is delivered to the last unit."""
-    chance = random.Random(f"{FAULTS} {workers}")
-    events = traffic(chance, users=40, events=FAULTS * 10)
+    """Everything ends, nothing is held, and the partner has what is delivered to the last unit.
+
+    Each trait of a user is as the last identify that was delivered said. Given up are only tracks
+    of users that the partner does not have: an identify was rejected, or the partner said so.
+    """
+    chance = random.Random(f"{heavy_seed} {FAULTS} {workers}")
+    events = traffic(chance, users=40, events=FAULTS * 5)
     kana = partner(events.seed)
     # Some are for a request that another one was for as well.
     rules = _rules(chance, FAULTS * 11 // 10)
@@ -86,10 +106,19 @@ def test_usage_is_what_was_delivered(  # noqa: PLR0917 - fixtures
     running.accept(events.events)
     running.run(workers)
     running.close()
-    faulty = sum(record.fault for record in kana.sandbox.requests)
-    print(f"{faulty} faults in {kana.sandbox.requests.count} requests: {dict(ledger.outcomes)}")
-    print(ledger.all("SELECT expectation, evidence FROM deliveries WHERE state = 'held'"))
+    requests, outcomes = kana.sandbox.requests, ledger.outcomes
+    faulty = FAULTS * 11 // 10 + 2 - len(kana.sandbox.faults)
+    print(f"seed {heavy_seed}: {faulty} faults in {requests.count} requests: {dict(outcomes)}")
     assert faulty >= FAULTS
-    assert set(ledger.outcomes) <= {"done delivered", "done rejected"}
-    assert same(kana.added, ledger.deltas)
+    assert set(outcomes) <= {"done delivered", "done rejected", "done dead"}
+    given_up = (
+        "SELECT DISTINCT e.type, d.status FROM deliveries d JOIN events e ON e.id = d.event_id"
+        " WHERE d.outcome = 'dead'"
+    )
+    assert set(ledger.all(given_up)) <= {("track", 404)}
+    assert outcomes["done delivered"] > len(events.messages) * 0.9
+    assert differences(kana.added, ledger.deltas) == {}
+    possible = _possible(ledger.said)
+    found = {key: kana.traits.get(key[0], {}).get(key[1]) for key in possible}
+    assert {key: value for key, value in found.items() if value not in possible[key]} == {}
     assert canary.encode() not in ledger.bytes

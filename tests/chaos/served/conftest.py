@@ -1,0 +1,245 @@
+"""``destinations serve`` in processes that are killed, and senders that go on regardless."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+RECEIVER_KEY = "receiver-canary-0123456789-0123456789"
+URL = re.compile(r"http://127\.0\.0\.1:(\d+)/v1/kana")
+PATIENCE = 60.0
+SOON = 0.005
+
+
+class Serving:
+    """The server of one configuration and store: one process after another."""
+
+    def __init__(self, folder: Path, store: Path, settings: Mapping[str, str]) -> None:
+        self._folder = folder
+        self._config = folder / "serve.json"
+        self._environment = {
+            **os.environ,
+            "KANA_KEY": settings["apiKey"],
+            "RECEIVER_KEY": RECEIVER_KEY,
+        }
+        destination = {
+            "name": "kana",
+            "destination": "kana",
+            "settings": {"endpoint": settings["endpoint"], "apiKey": {"env": "KANA_KEY"}},
+            "receiver": {"keys": [{"env": "RECEIVER_KEY"}]},
+            # What a killed process has sent is with the partner, on this machine, long before.
+            "delivery": {"settleAfterSeconds": 0.2},
+        }
+        config = {
+            "listen": {"port": 0},
+            "store": {"path": str(store)},
+            "drainSeconds": 20,
+            "destinations": [destination],
+        }
+        self._config.write_text(json.dumps(config), encoding="utf-8")
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self.changed = threading.Condition()
+        self.port: int | None = None
+
+    @property
+    def log(self) -> bytes:
+        """What all of them wrote."""
+        files = [self._log(number) for number in range(len(self._processes))]
+        return b"".join(file.read_bytes() for file in files)
+
+    def spawn(self) -> subprocess.Popen[bytes]:
+        """Starts a process; it does not listen yet."""
+        command = [sys.executable, "-P", "-m", "destinations", "serve"]
+        command += ["--config", str(self._config)]
+        with self._log(len(self._processes)).open("wb") as log:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self._environment,
+            )
+        self._processes.append(process)
+        return process
+
+    def start(self) -> None:
+        """Starts a process, and returns when it listens."""
+        process, log = self.spawn(), self._log(len(self._processes) - 1)
+        found: list[str] = []
+        wait_until(
+            lambda: (
+                bool(found.extend(URL.findall(log.read_text("utf-8"))) or found)
+                or process.poll() is not None
+            )
+        )
+        assert found, log.read_text("utf-8")
+        self._moved(int(found[0]))
+
+    def kill(self) -> None:
+        """Ends the process at once."""
+        self._processes[-1].kill()
+        assert self._processes[-1].wait(PATIENCE) == -signal.SIGKILL
+        self._moved(None)
+
+    def stop(self) -> int:
+        """Lets it end; its exit code."""
+        self._processes[-1].terminate()
+        code = self._processes[-1].wait(PATIENCE)
+        self._moved(None)
+        return code
+
+    def close(self) -> None:
+        """Leaves no process behind."""
+        for process in self._processes:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+
+    def _log(self, number: int) -> Path:
+        return self._folder / f"serve-{number}.log"
+
+    def _moved(self, port: int | None) -> None:
+        with self.changed:
+            self.port = port
+            self.changed.notify_all()
+
+
+class Sender(threading.Thread):
+    """Posts bodies in turn over a raw connection, each again until it is answered with 200.
+
+    ``acknowledged`` are the message ids of those that were; some answers are not waited for.
+    """
+
+    def __init__(
+        self, serving: Serving, bodies: Sequence[Sequence[Any]], chance: random.Random
+    ) -> None:
+        super().__init__(daemon=True)
+        self._serving = serving
+        self._bodies = bodies
+        self._chance = chance
+        self._stopped = False
+        self.acknowledged: list[str] = []
+        self.again = 0
+        self.faults: list[object] = []
+
+    def run(self) -> None:
+        """Until all are acknowledged, or one is refused for good."""
+        for events in self._bodies:
+            wrapped = {"batch": events} if self._chance.random() < 0.5 else events
+            body = json.dumps(events[0] if len(events) == 1 else wrapped).encode()
+            while not self._post(body, len(events)):
+                self.again += 1
+                if self._stopped or self.faults:
+                    return
+                with self._serving.changed:
+                    self._serving.changed.wait(SOON)
+            self.acknowledged += [event["messageId"] for event in events]
+
+    def stop(self) -> None:
+        """Gives up what is left."""
+        self._stopped = True
+        self.join()
+
+    def _post(self, body: bytes, events: int) -> bool:
+        """Whether it was answered, and taken."""
+        with self._serving.changed:
+            self._serving.changed.wait_for(lambda: self._serving.port or self._stopped, PATIENCE)
+            port = self._serving.port
+        if port is None:
+            return False
+        authorization = base64.b64encode(f"{RECEIVER_KEY}:".encode()).decode()
+        headers = {"Authorization": f"Basic {authorization}", "Content-Type": "application/json"}
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)) as connection:
+            try:
+                connection.request("POST", "/v1/kana", body, headers)
+                if self._chance.random() < 0.05:
+                    return False  # as if the answer had been lost on its way
+                response = connection.getresponse()
+                answer = response.read()
+            except (OSError, http.client.HTTPException):
+                return False
+        if response.status in {200, 202}:
+            told = json.loads(answer)
+            if told["accepted"] != events or told.get("rejected"):
+                self.faults.append(told)
+            return True
+        if response.status != 503:  # which says to come again
+            self.faults.append((response.status, answer))
+        return False
+
+
+def wait_until(is_so: Callable[[], Any]) -> None:
+    """Returns when it is so; fails when it is not in time."""
+    give_up = time.monotonic() + PATIENCE
+    pause = threading.Event()
+    while not is_so():
+        assert time.monotonic() < give_up, "it did not become so"
+        pause.wait(SOON)
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], Any]], None]:
+    """Waits for a condition."""
+    return wait_until
+
+
+@pytest.fixture
+def serving(tmp_path: Path, ledger: Any) -> Iterator[Callable[[Mapping[str, str]], Serving]]:
+    """Makes a server that delivers with these settings, from the store of this test."""
+    made: list[Serving] = []
+
+    def make(settings: Mapping[str, str]) -> Serving:
+        made.append(Serving(tmp_path, ledger.path, settings))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def senders() -> Iterator[Callable[..., list[Sender]]]:
+    """Starts several senders of some events: those of one user stay with one, in their order."""
+    started: list[Sender] = []
+
+    def start(
+        serving: Serving, events: Sequence[Mapping[str, Any]], chance: random.Random, count: int
+    ) -> list[Sender]:
+        users = sorted({event["userId"] for event in events})
+        chance.shuffle(users)
+        for number in range(count):
+            own = [event for event in events if event["userId"] in users[number::count]]
+            bodies = []
+            while own:
+                size = 1 if chance.random() < 0.6 else chance.randint(2, 12)
+                bodies.append(own[:size])
+                own = own[size:]
+            started.append(Sender(serving, bodies, random.Random(chance.random())))
+        for sender in started:
+            sender.start()
+        return started
+
+    yield start
+    for sender in started:
+        sender.stop()
+
+
+@pytest.fixture
+def receiver_key() -> str:
+    """What senders show."""
+    return RECEIVER_KEY

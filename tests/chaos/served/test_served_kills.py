@@ -1,0 +1,90 @@
+"""``destinations serve``, killed while it receives and delivers: nothing lost, nothing twice."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+SENDERS = 4
+MOST_KILLS = 3
+MOMENTS = ("while it starts", "while it receives", "while it delivers")
+
+
+def test_a_server_that_is_killed(  # noqa: PLR0917 - fixtures
+    served_seed: int,
+    traffic: Callable[..., Any],
+    partner: Callable[..., Any],
+    serving: Callable[..., Any],
+    senders: Callable[..., Any],
+    until: Callable[..., None],
+    ledger: Any,
+    differences: Callable[..., Any],
+    canary: str,
+    receiver_key: str,
+) -> None:
+    """What was answered with 200 is in the store; all ends once, to the last unit of usage.
+
+    Several senders post single events and batches, and post again what got no answer: under its
+    ``messageId`` it counts once. Each user is in the end as the last of their identifies said.
+    """
+    chance = random.Random(served_seed)
+    events = traffic(chance, users=12, events=240)
+    kana = partner(events.seed)
+    # An answer that takes its time: so that there is a while between "applied" and "told".
+    rule = {"match": {"rootField": "recordUsage"}, "delay": chance.uniform(0, 0.05), "times": None}
+    kana.sandbox.faults.add(rule)
+    server = serving(kana.settings)
+    sending = senders(server, events.events, chance, SENDERS)
+
+    def acknowledged() -> set[str]:
+        return {message for sender in sending for message in list(sender.acknowledged)}
+
+    def received() -> int:
+        return sum(len(sender.acknowledged) for sender in sending)
+
+    def asked() -> int:
+        return int(kana.sandbox.requests.count)
+
+    def is_over() -> bool:
+        return not any(sender.is_alive() for sender in sending) and ledger.is_done()
+
+    moments = [chance.choice(MOMENTS) for _ in range(chance.randint(1, MOST_KILLS))]
+    notes = []
+    for moment in moments:
+        if moment == "while it starts":
+            with suppress(subprocess.TimeoutExpired):
+                server.spawn().wait(chance.uniform(0, 1.2))
+        else:
+            server.start()
+            count = received if moment == "while it receives" else asked
+            enough = count() + chance.randint(1, 40)
+            until(partial(_is_enough, count, enough, is_over))
+        told = acknowledged()
+        server.kill()
+        notes.append((moment, len(told)))
+        assert told <= set(ledger.accepted)
+    server.start()
+    until(lambda: not any(sender.is_alive() for sender in sending))
+    assert [sender.faults for sender in sending] == [[]] * SENDERS
+    assert acknowledged() == set(events.messages)
+    until(ledger.is_done)
+    assert server.stop() == 0
+    again = sum(sender.again for sender in sending)
+    print(f"seed {served_seed}: killed {notes}; {again} requests were sent again")
+    assert Counter(ledger.accepted) == Counter(list(events.messages))
+    assert ledger.outcomes == {"done delivered": len(events.messages)}
+    assert differences(kana.added, events.deltas) == {}
+    assert kana.traits == events.traits
+    for secret in (canary, receiver_key):
+        assert secret.encode() not in ledger.bytes
+        assert secret.encode() not in server.log
+
+
+def _is_enough(count: Callable[[], int], enough: int, is_over: Callable[[], bool]) -> bool:
+    """Whether the moment has come, or cannot come any more."""
+    return count() >= enough or is_over()

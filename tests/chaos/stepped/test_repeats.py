@@ -1,0 +1,90 @@
+"""An event that comes a thousand times is sent once, whichever way it comes."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+REPEATS, SENDERS, DELTA = 1_000, 8, 7
+Events = Sequence[dict[str, Any]]
+
+
+def _in_one_batch(running: Any, events: Events) -> None:
+    running.accept(events, page=len(events))
+
+
+def _in_many_batches(running: Any, events: Events) -> None:
+    running.accept(events, page=3)
+
+
+def _one_by_one(running: Any, events: Events) -> None:
+    """All are accepted before the first of them is known to be durable."""
+    for each in [running.accept_soon([event]) for event in events]:
+        each.result()
+
+
+def _from_threads(running: Any, events: Events) -> None:
+    """All begin at the same moment."""
+    together = threading.Barrier(SENDERS)
+
+    def send(own: Events) -> None:
+        together.wait()
+        running.accept(own, page=1)
+
+    senders = [
+        threading.Thread(target=send, args=(events[number::SENDERS],)) for number in range(SENDERS)
+    ]
+    for sender in senders:
+        sender.start()
+    for sender in senders:
+        sender.join()
+
+
+def _while_it_is_delivered(running: Any, events: Events) -> None:
+    """Some come before it is claimed, some while it is sent, some after it was settled."""
+    running.accept(events[:1])
+    sender = threading.Thread(target=_from_threads, args=(running, events[1:]))
+    sender.start()
+    while sender.is_alive():
+        running.run(until=running.clock.now + 1)
+        sender.join(0)
+    running.run()
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [_in_one_batch, _in_many_batches, _one_by_one, _from_threads, _while_it_is_delivered],
+)
+def test_a_thousand_repeats_are_one_send(
+    accept: Callable[[Any, Events], None],
+    traffic: Callable[..., Any],
+    partner: Callable[..., Any],
+    runner: Callable[..., Any],
+    ledger: Any,
+) -> None:
+    """The partner is sent one mutation and counts it once, also when all come again later.
+
+    Later is: after it was delivered, and after a restart.
+    """
+    kana = partner(traffic(random.Random(0), events=0).seed)
+    # So that some come while it is on its way.
+    kana.sandbox.faults.add({"match": {"rootField": "recordUsage"}, "delay": 0.05})
+    properties = {"featureId": "calls", "delta": DELTA}
+    head = {"type": "track", "event": "E", "userId": "u1", "messageId": "the-same"}
+    events = [{**head, "properties": properties}] * REPEATS
+    running = runner(kana.settings)
+    accept(running, events)
+    running.run(3)
+    accept(running, events)
+    running.run(3)
+    running = runner(kana.settings)
+    accept(running, events)
+    running.run(3)
+    assert kana.sandbox.requests.field_count("recordUsage") == 1
+    assert kana.added == {**dict.fromkeys(kana.before, 0), ("u1", "calls"): DELTA}
+    assert ledger.accepted == ["the-same"]
+    assert ledger.outcomes == {"done delivered": 1}
