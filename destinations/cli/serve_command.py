@@ -12,7 +12,8 @@ from pathlib import Path
 
 import click
 
-from destinations.errors import DefinitionError, DestinationsError
+from destinations._version import __version__
+from destinations.errors import DestinationsError
 from destinations.observability import Observation, observe
 from destinations.service import (
     Bound,
@@ -20,7 +21,7 @@ from destinations.service import (
     ServeConfig,
     Service,
     Worker,
-    bind,
+    check_start,
     open_engine,
     read_config,
 )
@@ -30,6 +31,7 @@ __all__ = ["command"]
 
 _LOG = logging.getLogger(__name__)
 _UPKEEP_SECONDS = 3600.0
+_MEND_SECONDS = 5.0
 
 
 @click.command("serve", epilog="Example: destinations serve --config serve.yaml")
@@ -39,7 +41,7 @@ _UPKEEP_SECONDS = 3600.0
     type=click.Path(path_type=Path),
     metavar="FILE",
     required=True,
-    help="The configuration, as YAML, JSON or (.toml) TOML.",
+    help="The configuration, as YAML, JSON (.json) or TOML (.toml).",
 )
 @click.option("--check", is_flag=True, help="Only say whether the configuration can be used.")
 def command(path: Path, *, check: bool) -> int:
@@ -50,36 +52,49 @@ def command(path: Path, *, check: bool) -> int:
     """
     config = read_config(path, os.environ)
     if check:
-        bound = bind(config, None)
+        bound = check_start(config, os.environ)
+        for warning in (warning for each in bound for warning in each.warnings):
+            click.echo(f"warning: {warning}", err=True)
         click.echo(f"{path} can be used: {', '.join(each.name for each in bound)}.")
         return 0
-    with contextlib.closing(observe()) as observation:
+    log = config.log
+    with contextlib.closing(observe(level=log.level, form=log.form)) as observation:
         return _run(config, path, observation)
 
 
 def _run(config: ServeConfig, path: Path, observation: Observation) -> int:
     def open_worker(bound: Bound, resources: Resources) -> Worker:
-        worker = open_engine(bound, resources)
         observation.mask(bound.secrets)
-        observation.follow(bound.name, resources.store.path, lambda: worker.inbox.length)
+        worker = open_engine(bound, resources)
+        store, actions = resources.store.path, bound.destination.definition.actions
+        observation.follow(bound.name, store, lambda: worker.inbox.length, actions)
         return worker
 
     service = Service(config, open_worker, metrics=observation.metrics, watcher=observation.watcher)
+    logger = observation.logger
+    logger.info(
+        "Starts",
+        version=__version__,
+        configuration=str(path.resolve()),
+        store=str(config.store.path),
+        destinations=[each.name for each in config.destinations],
+    )
     with Signals() as signals:
         service.start()
-        for url in service.urls.values():
-            click.echo(f"Receives events at {url}", err=True)
+        _keep(service, observation)
+        for name, url in service.urls.items():
+            logger.info(f"Receives events at {url}", destination=name)
         try:
             try:
                 _serve(service, path, signals, observation)
             finally:
                 left = service.stop()
         except KeyboardInterrupt:
-            click.echo("Stopped at once; what was under way is settled after a start.", err=True)
+            logger.warning("Stopped at once; what was under way is settled after a start")
             sys.stderr.flush()
             os._exit(130)
     waiting = f"{left:,} deliveries wait in {config.store.path}" if left else "nothing waits"
-    click.echo(f"Stopped; {waiting}.", err=True)
+    logger.info(f"Stopped; {waiting}", waiting=left)
     return 0
 
 
@@ -90,22 +105,37 @@ def _serve(service: Service, path: Path, signals: Signals, observation: Observat
         if time.monotonic() >= upkeep_at:
             upkeep_at = time.monotonic() + _UPKEEP_SECONDS
             threading.Thread(target=_tidy, args=(service,), name="upkeep", daemon=True).start()
-        wish = signals.wait(upkeep_at - time.monotonic())
+        wait = upkeep_at - time.monotonic()
+        wish = signals.wait(min(wait, _MEND_SECONDS) if service.needs_mending else wait)
         if wish == "stop":
-            click.echo("Stopping: no more events are taken.", err=True)
+            observation.logger.info("Stopping: no more events are taken")
             return
         if wish == "reload":
-            _reload(service, path)
-            observation.keep(service.urls.keys())
+            _reload(service, path, observation)
+        if service.needs_mending:
+            service.mend()
 
 
-def _reload(service: Service, path: Path) -> None:
+def _reload(service: Service, path: Path, observation: Observation) -> None:
+    """Whatever is wrong is logged: what runs goes on."""
+    logger = observation.logger
+    failed = "the configuration was not reloaded; the one before stays"
     try:
-        service.reload(read_config(path, os.environ))
-    except DefinitionError as error:
-        _LOG.error("the configuration was not reloaded; the one before stays: %s", error)
-        return
-    click.echo(f"Reloaded {path}: {', '.join(service.urls)}.", err=True)
+        config = read_config(path, os.environ)
+        service.reload(config)
+    except DestinationsError as error:
+        logger.error(f"{failed}: {error}")  # noqa: TRY400 - no fault of ours
+    except Exception:  # a fault of ours must not end what runs
+        logger.exception(failed)
+    else:
+        observation.log(config.log.level, config.log.form)
+        logger.info(f"Reloaded {path}", destinations=list(service.urls))
+    _keep(service, observation)
+
+
+def _keep(service: Service, observation: Observation) -> None:
+    """Shows the queues of the destinations that there are now, and those that wait for others."""
+    observation.keep(service.urls.keys(), service.config.store.path, service.strays.keys())
 
 
 def _tidy(service: Service) -> None:

@@ -10,9 +10,9 @@ from destinations.queue import Claimed, Planned, Step
 __all__ = ["NullWatcher", "Point", "Watcher"]
 
 Point = Literal["claimed", "sending", "answered", "settling"]
-"""Where deliveries are: in hand; about to be sent (those that must not be repeated are durably noted
-as on their way); answered, or given up waiting; what becomes of them is about to be made durable.
-That it is durable, `Watcher.stepped` tells."""
+"""Where deliveries are: in hand; about to be sent (those that must not be repeated are durably
+noted as on their way); answered, or no longer waited for; what becomes of them is about to be made
+durable. That it is durable, `Watcher.stepped` tells."""
 
 
 class Watcher(Protocol):

@@ -20,7 +20,7 @@ Level = Literal["debug", "info", "warning", "error"]
 
 _NAME: Final = "destinations.serve"
 _FIRST: Final = ("timestamp", "level", "logger", "message")
-_QUIET: Final = ("uvicorn", "opentelemetry", "urllib3")
+_QUIET: Final = ("uvicorn", "opentelemetry", "urllib3", "asyncio", "filelock")
 
 
 class _Handler(logging.StreamHandler[TextIO]):
@@ -28,7 +28,7 @@ class _Handler(logging.StreamHandler[TextIO]):
 
     lost = 0
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - its signature
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - as it is there
         self.lost += 1
 
 
@@ -47,14 +47,13 @@ class LogLines:
         level: Level = "info",
         form: Form = "auto",
     ) -> None:
-        stream = sys.stderr if stream is None else stream
-        as_text = form == "text" or (form == "auto" and stream.isatty())
         self._masks = masks
-        self._level = getattr(logging, level.upper())
-        self._handler = _Handler(stream)
-        self._handler.setFormatter(self._formatter(as_text=as_text))
+        self._stream = sys.stderr if stream is None else stream
+        self._handler = _Handler(self._stream)
+        self._open = False
         self._former_hook = threading.excepthook
         self._former_levels: dict[str, int] = {}
+        self.use(level, form)
         self.logger: structlog.stdlib.BoundLogger = structlog.wrap_logger(
             logging.getLogger(_NAME),
             processors=[
@@ -71,26 +70,39 @@ class LogLines:
         """How many lines could not be written."""
         return self._handler.lost
 
+    def use(self, level: Level, form: Form) -> None:
+        """Another level and form, from now on."""
+        as_text = form == "text" or (form == "auto" and self._stream.isatty())
+        self._handler.setFormatter(self._formatter(as_text=as_text))
+        number = getattr(logging, level.upper())
+        self._levels = {"": number, **dict.fromkeys(_QUIET, max(number, logging.WARNING))}
+        if self._open:
+            self._set_levels()
+
+    def _set_levels(self) -> None:
+        for name, level in self._levels.items():
+            logging.getLogger(name).setLevel(level)
+
     def __enter__(self) -> Self:
-        levels = {"": self._level, **dict.fromkeys(_QUIET, max(self._level, logging.WARNING))}
-        for name, level in levels.items():
-            logger = logging.getLogger(name)
-            self._former_levels[name] = logger.level
-            logger.setLevel(level)
+        self._former_levels = {name: logging.getLogger(name).level for name in self._levels}
+        self._set_levels()
+        self._open = True
         logging.getLogger().addHandler(self._handler)
         self._former_hook = threading.excepthook
         threading.excepthook = self._thread_ended
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._open = False
         threading.excepthook = self._former_hook
         logging.getLogger().removeHandler(self._handler)
         for name, level in self._former_levels.items():
             logging.getLogger(name).setLevel(level)
 
     def _formatter(self, *, as_text: bool) -> logging.Formatter:
+        colors = self._stream.isatty()
         render: list[Processor] = (
-            [_one_line, structlog.dev.ConsoleRenderer(colors=True, event_key="message")]
+            [_one_line, structlog.dev.ConsoleRenderer(colors=colors, event_key="message")]
             if as_text
             else [structlog.processors.JSONRenderer(ensure_ascii=False)]
         )

@@ -12,9 +12,10 @@ from typing import Final
 
 from structlog.stdlib import BoundLogger
 
+from destinations.engine.gate import describe
 from destinations.engine.watcher import Point, Watcher
 from destinations.outcome import Outcome
-from destinations.queue import Claimed, State, Step
+from destinations.queue import Claimed, Planned, State, Step
 
 __all__ = ["Logs", "subject_of"]
 
@@ -36,12 +37,17 @@ class Logs:
         self, logger: BoundLogger, *, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         self._logger = logger
-        # Asked once: thousands a second are not said.
-        self._debugs = logger.isEnabledFor(logging.DEBUG)
+        self.refresh()
         self._monotonic = monotonic
         self._lock = threading.Lock()
         # By destination and status: when a line was written last, and how many came since.
         self._refusals: dict[tuple[str, int], tuple[float, int]] = {}
+        # The destinations of which an attempt failed, and none succeeded since.
+        self._failing: set[str] = set()
+
+    def refresh(self) -> None:
+        """Learns the logger's level: asked once, as thousands of lines a second are not said."""
+        self._debugs = self._logger.isEnabledFor(logging.DEBUG)
 
     def broken(self, watcher: Watcher, error: Exception) -> None:
         """Another watcher raised something."""
@@ -53,6 +59,17 @@ class Logs:
         if self._debugs:
             self._logger.debug(
                 "events accepted", destination=destination, events=events, duplicates=duplicates
+            )
+
+    def ended(self, destination: str, deliveries: Sequence[Planned]) -> None:
+        """See `destinations.engine.Watcher.ended`."""
+        if self._debugs:
+            self._logger.debug(
+                "deliveries ended when they were accepted",
+                destination=destination,
+                outcomes=dict(
+                    Counter(one.result.outcome.value for one in deliveries if one.result)
+                ),
             )
 
     def refused(self, destination: str, status: int) -> None:
@@ -76,17 +93,25 @@ class Logs:
             )
 
     def stepped(self, destination: str, steps: Sequence[Step]) -> None:
-        """See `destinations.engine.Watcher.stepped`: one line a batch, and one for each trouble."""
-        if not steps:
-            return
-        self._logger.info(
-            "deliveries settled",
-            destination=destination,
-            action=steps[0].claimed.action,
-            outcomes=dict(Counter(_what(step) for step in steps)),
-            first_delivery=min(step.claimed.id for step in steps),
-            last_delivery=max(step.claimed.id for step in steps),
-        )
+        """See `destinations.engine.Watcher.stepped`.
+
+        One line a batch for what has its outcome, one for what is tried again, one for what is
+        asked about again, and one for each delivery in trouble.
+        """
+        settled = [step for step in steps if step.state is State.DONE]
+        again = [step for step in steps if step.state is State.READY]
+        asked = [step for step in steps if step.state is State.UNKNOWN and step.stage == "settle"]
+        if settled:
+            outcomes = dict(Counter(step.result.outcome.value for step in settled))
+            self._batch(logging.INFO, "deliveries settled", destination, settled, outcomes=outcomes)
+        if again:
+            level = logging.WARNING if self._begins_to_fail(destination) else logging.INFO
+            self._retry(level, "deliveries failed and are tried again", destination, again)
+        elif any(step.stage == "send" for step in settled):
+            self._succeeded(destination)
+        if asked:
+            message = "asking about lost answers failed and is tried again"
+            self._retry(logging.WARNING, message, destination, asked)
         for step in steps:
             if step.state is State.HELD:
                 self._trouble("a delivery is held for a person", destination, step)
@@ -119,6 +144,36 @@ class Logs:
         """See `destinations.engine.Watcher.failed`."""
         self._logger.error("a fault while delivering", destination=destination, exc_info=error)
 
+    def _begins_to_fail(self, destination: str) -> bool:
+        with self._lock:
+            begins = destination not in self._failing
+            self._failing.add(destination)
+        return begins
+
+    def _succeeded(self, destination: str) -> None:
+        with self._lock:
+            self._failing.discard(destination)
+
+    def _retry(self, level: int, message: str, destination: str, steps: Sequence[Step]) -> None:
+        # Codes and statuses alone: the reason may have the partner's words, which tell of a person.
+        causes = dict(Counter(describe(one.result.code, one.result.status) for one in steps))
+        attempts = max(step.attempts for step in steps)
+        self._batch(level, message, destination, steps, causes=causes, attempts=attempts)
+
+    def _batch(
+        self, level: int, message: str, destination: str, steps: Sequence[Step], **more: object
+    ) -> None:
+        self._logger.log(
+            level,
+            message,
+            destination=destination,
+            action=steps[0].claimed.action,
+            deliveries=len(steps),
+            **more,
+            first_delivery=min(step.claimed.id for step in steps),
+            last_delivery=max(step.claimed.id for step in steps),
+        )
+
     def _trouble(self, message: str, destination: str, step: Step) -> None:
         result = step.result
         self._logger.warning(
@@ -132,13 +187,6 @@ class Logs:
             stage=step.stage,
             attempts=step.attempts,
         )
-
-
-def _what(step: Step) -> str:
-    """A word for what became of a delivery."""
-    if step.state is State.DONE:
-        return step.result.outcome.value
-    return "retrying" if step.state is State.READY else step.state.value
 
 
 def subject_of(key: str) -> str:

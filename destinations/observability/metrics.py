@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import Counter as Count
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 from prometheus_client import (
@@ -19,10 +20,11 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from destinations.destination import slug_of
 from destinations.engine.watcher import Point, Watcher
 from destinations.observability.queue_figures import QueueFigures
 from destinations.outcome import Outcome
-from destinations.queue import Claimed, State, Step
+from destinations.queue import Claimed, Planned, Stage, State, Step
 
 __all__ = ["CONTENT_TYPE", "Metrics"]
 
@@ -31,6 +33,16 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _LATENCY: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14_400)
 _REQUEST: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _BREAKER: Final = ("closed", "open", "half-open")
+_UNSENT: Final = (Outcome.FILTERED, Outcome.UNMAPPED, Outcome.INVALID)
+_ENDS: Final[Mapping[Stage, Sequence[Outcome]]] = {
+    "accept": _UNSENT,
+    "map": (*_UNSENT, Outcome.DEAD),
+    "send": (*_UNSENT, Outcome.DELIVERED, Outcome.REJECTED, Outcome.DEAD),
+    "settle": (Outcome.DELIVERED, Outcome.DEAD),
+}
+"""Where a delivery may end, and how."""
+
+_REFUSALS: Final = (400, 401, 403, 408, 413, 415, 500, 501, 503)
 
 Read = Callable[[], QueueFigures]
 
@@ -72,7 +84,7 @@ class Metrics:
         )
         self._refused = counter("refused", "Requests and events that were turned away.", "status")
         self._deliveries = counter(
-            "deliveries", "Deliveries that have their outcome.", "action", "outcome"
+            "deliveries", "Deliveries that have their outcome.", "action", "outcome", "stage"
         )
         self._retries = counter(
             "delivery_retries", "Attempts that failed and are made again.", "action"
@@ -119,16 +131,28 @@ class Metrics:
         text: bytes = generate_latest(self._registry)
         return text
 
-    def follow(self, destination: str, read: Read) -> None:
-        """Shows the figures of a queue, which are read whenever somebody asks for the metrics."""
-        self._queues.reads = {**self._queues.reads, destination: read}
+    def follow(self, destination: str, read: Read, actions: Collection[str] = ()) -> None:
+        """Shows the figures of a queue, which are read whenever somebody asks for the metrics.
+
+        ``actions`` are the slugs of those that deliver from it.
+        """
+        self.watch(destination, read)
+        self._begin(destination, actions)
         # Whoever opens a queue delivers from it with a new circuit breaker.
         self._show_breaker(destination, "closed")
 
+    def watch(self, destination: str, read: Read) -> None:
+        """Shows the figures of a queue from which nobody delivers."""
+        self._queues.reads = {**self._queues.reads, destination: read}
+
     def keep(self, destinations: Collection[str]) -> None:
-        """Shows no queue but those; what was counted of the others stays."""
+        """Shows no queue and no breaker but those; what was counted of the others stays."""
         reads = self._queues.reads
         self._queues.reads = {name: read for name, read in reads.items() if name in destinations}
+        for name in reads.keys() - set(destinations):
+            for state in _BREAKER:
+                with contextlib.suppress(KeyError):  # there is none where nobody delivers
+                    self._breaker.remove(name, state)
 
     def broken(self, watcher: Watcher) -> None:
         """A watcher raised something."""
@@ -139,11 +163,26 @@ class Metrics:
         self._accepted.labels(destination).inc(events - duplicates)
         self._duplicates.labels(destination).inc(duplicates)
 
+    def ended(self, destination: str, deliveries: Sequence[Planned]) -> None:
+        """See `destinations.engine.Watcher.ended`."""
+        counts = Count(
+            (slug_of(delivery.action), delivery.result.outcome.value)
+            for delivery in deliveries
+            if delivery.result is not None
+        )
+        for labels, number in counts.items():
+            self._deliveries.labels(destination, *labels, "accept").inc(number)
+
     def refused(self, destination: str, status: int) -> None:
         """See `destinations.engine.Watcher.refused`."""
         self._refused.labels(destination, str(status)).inc()
 
-    def reached(self, destination: str, point: Point, batch: Sequence[Claimed]) -> None:  # noqa: ARG002
+    def reached(
+        self,
+        destination: str,
+        point: Point,
+        batch: Sequence[Claimed],  # noqa: ARG002 - part of what it implements
+    ) -> None:
         """See `destinations.engine.Watcher.reached`; a batch has one thread all its way."""
         if point == "sending":
             self._sent.at = self._monotonic()
@@ -159,12 +198,11 @@ class Metrics:
         latency = self._latency.labels(destination)
         counts: Count[tuple[Counter, tuple[str, ...]]] = Count()
         for step in steps:
-            # Of several subscriptions of one action, the key has the name behind a colon.
-            action = step.claimed.action.partition(": ")[0]
+            action = slug_of(step.claimed.action)
             outcome = step.result.outcome
             match step.state:
                 case State.DONE:
-                    counts[self._deliveries, (action, outcome.value)] += 1
+                    counts[self._deliveries, (action, outcome.value, step.stage)] += 1
                     if outcome is Outcome.DELIVERED:
                         latency.observe(max(0.0, now - step.claimed.accepted_at))
                 case State.READY:
@@ -176,18 +214,41 @@ class Metrics:
         for (counter, labels), number in counts.items():
             counter.labels(destination, *labels).inc(number)
 
-    def breaker(self, destination: str, state: str, reason: str) -> None:  # noqa: ARG002
+    def breaker(self, destination: str, state: str, reason: str) -> None:  # noqa: ARG002 - as above
         """See `destinations.engine.Watcher.breaker`."""
         self._changes.labels(destination, state).inc()
         self._show_breaker(destination, state)
 
-    def drifted(self, destination: str, key: str, expected: int, found: int) -> None:  # noqa: ARG002
+    def drifted(
+        self,
+        destination: str,
+        key: str,  # noqa: ARG002 - as above
+        expected: int,  # noqa: ARG002 - as above
+        found: int,  # noqa: ARG002 - as above
+    ) -> None:
         """See `destinations.engine.Watcher.drifted`."""
         self._drifts.labels(destination).inc()
 
-    def failed(self, destination: str, error: BaseException) -> None:  # noqa: ARG002
+    def failed(self, destination: str, error: BaseException) -> None:  # noqa: ARG002 - as above
         """See `destinations.engine.Watcher.failed`."""
         self._faults.labels(destination).inc()
+
+    def _begin(self, destination: str, actions: Collection[str]) -> None:
+        """Shows counters at 0: an increase from nothing at all is none to Prometheus."""
+        for counter in (self._accepted, self._duplicates, self._drifts, self._faults):
+            counter.labels(destination)
+        for status in _REFUSALS:
+            self._refused.labels(destination, str(status))
+        for state in _BREAKER:
+            self._changes.labels(destination, state)
+        # What no subscription takes has no action.
+        self._deliveries.labels(destination, "", Outcome.FILTERED.value, "accept")
+        for action in actions:
+            for counter in (self._retries, self._lost, self._held):
+                counter.labels(destination, action)
+            for stage, outcomes in _ENDS.items():
+                for outcome in outcomes:
+                    self._deliveries.labels(destination, action, outcome.value, stage)
 
     def _show_breaker(self, destination: str, state: str) -> None:
         for name in _BREAKER:

@@ -16,10 +16,10 @@ from destinations.observability.logs import Logs
 from destinations.observability.masks import Masks
 from destinations.observability.metrics import Metrics
 from destinations.observability.queue_figures import QueueProbe
-from destinations.observability.tracing import Tracing, is_wanted, open_tracing
+from destinations.observability.tracing import Tracing, check_installed, is_wanted, open_tracing
 from destinations.observability.watchers import Watchers
 
-__all__ = ["Observation", "observe"]
+__all__ = ["Observation", "check_tracing", "observe"]
 
 
 class Observation:
@@ -27,6 +27,7 @@ class Observation:
 
     def __init__(self, lines: LogLines, masks: Masks, tracing: Tracing | None) -> None:
         self._masks = masks
+        self._lines = lines
         self._metrics = Metrics()
         self._closing = contextlib.ExitStack()
         self._closing.enter_context(lines)  # from here on its logger has its level
@@ -46,13 +47,32 @@ class Observation:
         """Keeps these out of the logs too."""
         self._masks.add(secrets)
 
-    def follow(self, destination: str, store: Path, length: Callable[[], int]) -> None:
-        """Shows the gauges of a queue that was opened; again after a reload."""
-        self._metrics.follow(destination, QueueProbe(store, destination, length).read)
+    def log(self, level: Level, form: Form) -> None:
+        """Logs so from now on; see `observe`."""
+        self._lines.use(level, form)
+        self._logs.refresh()
 
-    def keep(self, destinations: Collection[str]) -> None:
-        """Follows no queue but those of these destinations."""
+    def follow(
+        self,
+        destination: str,
+        store: Path,
+        length: Callable[[], int],
+        actions: Collection[str] = (),
+    ) -> None:
+        """Shows the gauges of a queue that was opened; again after a reload.
+
+        What is counted for its ``actions`` begins at 0.
+        """
+        self._metrics.follow(destination, QueueProbe(store, destination, length).read, actions)
+
+    def keep(self, destinations: Collection[str], store: Path, strays: Collection[str]) -> None:
+        """Follows no queue but those of these destinations, and those of ``strays``.
+
+        From the latter, which wait in the store too, nobody delivers.
+        """
         self._metrics.keep(destinations)
+        for name in strays:
+            self._metrics.watch(name, QueueProbe(store, name, None).read)
 
     def close(self) -> None:
         """Sends what is left of traces, and leaves logging as it was; safe to repeat."""
@@ -83,3 +103,9 @@ def observe(
     disable_created_metrics()  # type: ignore[no-untyped-call]
     masks = Masks(secrets)
     return Observation(LogLines(masks, stream=stream, level=level, form=form), masks, tracing)
+
+
+def check_tracing(environment: Mapping[str, str]) -> None:
+    """Raises `UsageError` if `observe` would: traces are wanted that cannot be made."""
+    if is_wanted(environment):
+        check_installed()

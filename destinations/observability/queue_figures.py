@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +28,7 @@ _UNSETTLED: Final = """
     WHERE destination = ? AND state IN ('unknown', 'held') AND state <> 'done'
     GROUP BY state
 """
+_LENGTH: Final = "SELECT count(*) FROM deliveries WHERE destination = ? AND state <> 'done'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +48,15 @@ class QueueFigures:
 class QueueProbe:
     """Looks at the queue of one destination through a connection of its own, which only reads.
 
-    The one of the store has a lock that workers need. ``length`` is that of the open queue.
+    The one of the store has a lock that workers need. ``length`` is that of the open queue; None
+    if nobody has it open, so that this is counted too.
     """
 
     def __init__(
         self,
         store: Path,
         destination: str,
-        length: Callable[[], int],
+        length: Callable[[], int] | None,
         *,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -63,7 +65,7 @@ class QueueProbe:
         self._length = length
         self._monotonic = monotonic
         self._lock = threading.Lock()
-        self._counted: tuple[float | None, int, int] = (None, 0, 0)
+        self._counted = QueueFigures(0, None, 0, 0)
         self._again_at = float("-inf")
 
     def read(self) -> QueueFigures:
@@ -74,11 +76,17 @@ class QueueProbe:
                 self._counted = self._count()
                 ended = self._monotonic()
                 self._again_at = ended + _SHARE * (ended - began)
-            return QueueFigures(self._length(), *self._counted)
+            if self._length is None:
+                return self._counted
+            return replace(self._counted, length=self._length())
 
-    def _count(self) -> tuple[float | None, int, int]:
+    def _count(self) -> QueueFigures:
         with closing(sqlite3.connect(self._uri, uri=True, isolation_level=None)) as connection:
             oldest = connection.execute(_OLDEST, (self._destination,)).fetchone()
             states = dict(connection.execute(_UNSETTLED, (self._destination,)).fetchall())
+            length = 0
+            if self._length is None:
+                (length,) = connection.execute(_LENGTH, (self._destination,)).fetchone()
         first = None if oldest is None else float(oldest[0])
-        return first, states.get(State.UNKNOWN.value, 0), states.get(State.HELD.value, 0)
+        unknown, held = states.get(State.UNKNOWN.value, 0), states.get(State.HELD.value, 0)
+        return QueueFigures(length, first, unknown, held)

@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any, Final
 from destinations._version import __version__
 from destinations.engine.watcher import Point
 from destinations.errors import UsageError
-from destinations.queue import Claimed, State, Step
+from destinations.outcome import Outcome
+from destinations.queue import Claimed, Planned, State, Step
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
 
-__all__ = ["Tracing", "is_wanted", "open_tracing"]
+__all__ = ["Tracing", "check_installed", "is_wanted", "open_tracing"]
 
 _WANTED: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+_WORDS: Final = {State.READY: Outcome.RETRYING.value}
 _MOST_IDS: Final = 100
 """Of a batch; OpenTelemetry bounds attributes, and so do those who keep them."""
 
@@ -34,25 +36,30 @@ def open_tracing() -> Tracing:
 
     Raises `UsageError` if the extra is not installed.
     """
-    if not _is_installed():
-        msg = (
-            f"traces are wanted ({' or '.join(_WANTED)} is set), but OpenTelemetry is not "
-            "installed: pip install 'kana-destination[otel]'"
-        )
-        raise UsageError(msg)
+    check_installed()
     # Deferred: heavy, and there with an extra only.
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415 - as said
         OTLPSpanExporter,
     )
-    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
-    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415 - as said above
+    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 - as said above
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415 - as said above
 
     named = Resource({"service.name": "destinations", "service.version": __version__})
     # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win.
     provider = TracerProvider(resource=named.merge(Resource.create()))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     return Tracing(provider.get_tracer("destinations", __version__), provider.shutdown)
+
+
+def check_installed() -> None:
+    """Raises `UsageError` if the extra is not installed."""
+    if not _is_installed():
+        msg = (
+            f"traces are wanted ({' or '.join(_WANTED)} is set), but OpenTelemetry is not "
+            "installed: pip install 'kana-destination[otel]'"
+        )
+        raise UsageError(msg)
 
 
 def _is_installed() -> bool:
@@ -80,7 +87,7 @@ class Tracing:
 
     def __init__(self, tracer: Tracer, close: Callable[[], None] = lambda: None) -> None:
         # Deferred: there with an extra only.
-        from opentelemetry import trace  # noqa: PLC0415
+        from opentelemetry import trace  # noqa: PLC0415 - as said above
 
         self._trace = trace
         self._tracer = tracer
@@ -88,6 +95,9 @@ class Tracing:
         self.close = close
 
     def accepted(self, destination: str, events: int, duplicates: int) -> None:
+        """Nothing: no batch is in hand. See `destinations.engine.Watcher`."""
+
+    def ended(self, destination: str, deliveries: Sequence[Planned]) -> None:
         """Nothing: no batch is in hand. See `destinations.engine.Watcher`."""
 
     def refused(self, destination: str, status: int) -> None:
@@ -114,32 +124,32 @@ class Tracing:
         else:
             current.span.add_event(point)
 
-    def stepped(self, destination: str, steps: Sequence[Step]) -> None:  # noqa: ARG002
+    def stepped(self, destination: str, steps: Sequence[Step]) -> None:  # noqa: ARG002 - its signature
         """See `destinations.engine.Watcher.stepped`."""
         current = self._current
         if current is None:
             return
         for step in steps:
             done = step.state is State.DONE
-            what = step.result.outcome.value if done else step.state.value
+            what = step.result.outcome.value if done else _WORDS.get(step.state, step.state.value)
             current.counts[what] = current.counts.get(what, 0) + 1
             current.left.discard(step.claimed.id)
         if not current.left:
             self._end(current)
 
-    def breaker(self, destination: str, state: str, reason: str) -> None:  # noqa: ARG002
+    def breaker(self, destination: str, state: str, reason: str) -> None:  # noqa: ARG002 - its signature
         """See `destinations.engine.Watcher.breaker`; noted on the batch that brought it about."""
         current = self._current
         if current is not None:
             current.span.add_event("breaker", {"destinations.breaker.state": state})
 
-    def drifted(self, destination: str, key: str, expected: int, found: int) -> None:  # noqa: ARG002
+    def drifted(self, destination: str, key: str, expected: int, found: int) -> None:  # noqa: ARG002 - its signature
         """See `destinations.engine.Watcher.drifted`."""
         current = self._current
         if current is not None:
             current.span.add_event("drift", {"expected": expected, "found": found})
 
-    def failed(self, destination: str, error: BaseException) -> None:  # noqa: ARG002
+    def failed(self, destination: str, error: BaseException) -> None:  # noqa: ARG002 - its signature
         """See `destinations.engine.Watcher.failed`: the kind alone, since its text may say more."""
         current = self._current
         if current is not None:

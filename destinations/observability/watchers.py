@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from destinations.engine.watcher import Point, Watcher
-from destinations.queue import Claimed, Step
+from destinations.queue import Claimed, Planned, Step
 
 __all__ = ["Watchers"]
 
@@ -27,6 +27,10 @@ class Watchers:
     def accepted(self, destination: str, events: int, duplicates: int) -> None:
         """See `destinations.engine.Watcher.accepted`."""
         self._tell(lambda watcher: watcher.accepted(destination, events, duplicates))
+
+    def ended(self, destination: str, deliveries: Sequence[Planned]) -> None:
+        """See `destinations.engine.Watcher.ended`."""
+        self._tell(lambda watcher: watcher.ended(destination, deliveries))
 
     def refused(self, destination: str, status: int) -> None:
         """See `destinations.engine.Watcher.refused`."""

@@ -9,7 +9,7 @@ from typing import Final
 
 from destinations.engine.watcher import Watcher
 from destinations.event import EventError
-from destinations.queue import Incoming
+from destinations.queue import Incoming, Planned, Receipt
 from destinations.receiver.body import Body
 from destinations.receiver.entrance import Route
 from destinations.receiver.landing import Landing
@@ -42,6 +42,9 @@ async def accept(route: Route, body: Body, watcher: Watcher, landing: Landing) -
         receipts = await landing.result(route.inbox.accept(planned))
         duplicates = sum(receipt.duplicate for receipt in receipts)
         watcher.accepted(route.name, len(receipts), duplicates)
+        ended = _ended(planned, receipts)
+        if ended:
+            watcher.ended(route.name, ended)
     if not body.is_batch and refused:
         return error(refused[0].status, refused[0].message)
     if planned:
@@ -57,6 +60,17 @@ async def accept(route: Route, body: Body, watcher: Watcher, landing: Landing) -
     status = 501 if all(item.status == 501 for item in refused) else 400
     message = f"none of {len(refused):,} events was accepted; the first: {refused[0].message}"
     return Reply(status, {"message": message, "accepted": 0, "rejected": rejected})
+
+
+def _ended(planned: Sequence[Incoming], receipts: Sequence[Receipt]) -> list[Planned]:
+    """What needs no delivering, of events that are new."""
+    return [
+        delivery
+        for incoming, receipt in zip(planned, receipts, strict=True)
+        if not receipt.duplicate
+        for delivery in incoming.deliveries
+        if delivery.result is not None
+    ]
 
 
 def _plan(route: Route, events: Sequence[bytes]) -> tuple[list[Incoming], list[_Refused]]:

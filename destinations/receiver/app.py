@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from destinations.engine.watcher import NullWatcher, Watcher
+from destinations.observability import CONTENT_TYPE
 from destinations.queue import QueueFullError
 from destinations.receiver.accepting import accept
 from destinations.receiver.body import BodyError, read_body
@@ -22,7 +23,7 @@ __all__ = ["Limits", "Receiver"]
 _LOG = logging.getLogger(__name__)
 _PREFIX: Final = "/v1/"
 _TEXT: Final = b"text/plain; charset=utf-8"
-_METRICS: Final = b"text/plain; version=0.0.4; charset=utf-8"
+_METRICS: Final = CONTENT_TYPE.encode()
 _CHALLENGE: Final = (b"www-authenticate", b'Basic realm="events"')
 
 

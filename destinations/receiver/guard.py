@@ -79,10 +79,11 @@ def _presented(authorization: bytes | None) -> bytes | None:
     match scheme.lower():
         case b"basic":
             try:
-                name, _, password = base64.b64decode(rest.strip(), validate=True).partition(b":")
+                decoded = base64.b64decode(rest.strip(), validate=True)
             except binascii.Error:
                 return None
-            return name if name and not password else None
+            # The last colon alone is none of the key: it is what an empty password leaves.
+            return decoded.removesuffix(b":") or None
         case b"bearer":
             return rest.strip() or None
     return authorization.strip()

@@ -1,6 +1,7 @@
 """The process that a company leaves running: its configuration, its parts, and its signals."""
 
 from destinations.service.binding import Bound, bind
+from destinations.service.checking import check_start
 from destinations.service.config import read_config
 from destinations.service.engine_worker import EngineWorker, open_engine
 from destinations.service.lock import StoreLock
@@ -8,6 +9,7 @@ from destinations.service.model import (
     DeliveryConfig,
     DestinationConfig,
     ListenConfig,
+    LogConfig,
     ReceiverConfig,
     ServeConfig,
     StoreConfig,
@@ -21,6 +23,7 @@ __all__ = [
     "DestinationConfig",
     "EngineWorker",
     "ListenConfig",
+    "LogConfig",
     "OpenWorker",
     "ReceiverConfig",
     "Resources",
@@ -30,6 +33,7 @@ __all__ = [
     "StoreLock",
     "Worker",
     "bind",
+    "check_start",
     "open_engine",
     "read_config",
 ]

@@ -41,6 +41,17 @@ class Bound:
         return [*of_settings, *receiver.keys, *receiver.signature_secrets]
 
     @property
+    def warnings(self) -> Sequence[str]:
+        """What works and is not as it should be: secrets in files that everybody can read."""
+        secret = {pointer("settings", key) for key in self.destination.definition.secret_settings}
+        return [
+            f"{self.name}: {place}: every user of this machine can read {path}; let its owner "
+            "alone do so (chmod 600), and think of a new secret"
+            for place, path in self.config.exposed.items()
+            if place in secret or not place.startswith("/settings/")
+        ]
+
+    @property
     def types(self) -> frozenset[str] | None:
         """The calls that its actions support; None if one of them does not say."""
         methods = [action.method for action in self.destination.definition.actions.values()]

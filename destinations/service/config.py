@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import tomllib
@@ -19,29 +20,40 @@ from destinations.service.model import (
     DeliveryConfig,
     DestinationConfig,
     ListenConfig,
+    LogConfig,
     ReceiverConfig,
     ServeConfig,
     StoreConfig,
 )
-from destinations.service.sources import NAME_IT, SourceError, Sources, names_a_secret
+from destinations.service.sources import NAME_IT, NAME_ONE, SourceError, Sources, names_a_secret
 
 __all__ = ["read_config"]
 
 _CAPITAL: Final = re.compile("[A-Z]")
 _SECRET_PLACE: Final = re.compile(r"/destinations/\d+/receiver/(keys|signatureSecrets)/\d+")
+_NAME_PLACE: Final = re.compile(r"/destinations/\d+/name")
+_NAME_WORDS: Final = (
+    "is no name: it has letters (a-z, A-Z), digits, _, . and -, at most 64 in all, and begins with "
+    "a letter or digit"
+)
 
 
-def read_config(path: Path, environment: Mapping[str, str]) -> ServeConfig:
-    """The configuration in a file, by its ending TOML, else YAML or JSON.
+def read_config(
+    path: Path, environment: Mapping[str, str], *, secrets: bool = True
+) -> ServeConfig:
+    """The configuration in a file: by its ending TOML or JSON, else YAML.
+
+    Without ``secrets``, for who does not serve, nothing is looked up that is only named there:
+    settings and receivers are left empty.
 
     Raises `DefinitionError` with every fault, also if the file cannot be read.
     Whether the settings fit their destinations is not looked at.
     """
     document = _read(path)
-    faults = [_without_secrets(fault) for fault in schema_faults(document, "serve")]
+    faults = [_in_words(document, fault) for fault in schema_faults(document, "serve")]
     if faults:
         raise DefinitionError(faults)
-    reader = _Reader(document, path.resolve().parent, environment)
+    reader = _Reader(document, path.resolve().parent, environment if secrets else None)
     config = reader.config()
     faults = [*reader.faults, *_names(document), *_strangers(document, config)]
     if faults:
@@ -57,7 +69,13 @@ def _read(path: Path) -> Document:
         raise DefinitionError([Fault(message, file=str(path))]) from None
     except UnicodeDecodeError:
         raise DefinitionError([Fault("is not UTF-8", file=str(path))]) from None
-    if path.suffix.lower() != ".toml":
+    suffix = path.suffix.lower()
+    if suffix != ".toml":
+        if suffix == ".json":
+            _check_json(text, path)
+        elif _is_toml(text):
+            message = "holds TOML; give it a name that ends in .toml, since others are read as YAML"
+            raise DefinitionError([Fault(message, file=str(path))])
         return read_document(text, name=str(path))
     try:
         data = tomllib.loads(text)
@@ -84,25 +102,60 @@ def _no_json(document: Document, value: object, place: str) -> Iterator[Fault]:
         yield document.fault(place, "must be a text, a number, true or false; put a date in quotes")
 
 
-def _without_secrets(fault: Fault) -> Fault:
-    """A fault where a secret should be named, without what stands there."""
-    return replace(fault, message=NAME_IT) if _SECRET_PLACE.match(fault.path) else fault
+def _check_json(text: str, path: Path) -> None:
+    """Raises for a file that is YAML at best, in words of JSON."""
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        message = f"not JSON: {error.msg} at column {error.colno}"
+        raise DefinitionError([Fault(message, file=str(path), line=error.lineno)]) from None
+    except RecursionError:
+        raise DefinitionError([Fault("not JSON: nested too deeply", file=str(path))]) from None
+
+
+def _is_toml(text: str) -> bool:
+    """Whether a text can only be meant as TOML: no mapping of YAML is any."""
+    try:
+        return bool(tomllib.loads(text))
+    except tomllib.TOMLDecodeError:
+        return False
+
+
+def _in_words(document: Document, fault: Fault) -> Fault:
+    """A fault of the schema as somebody needs it who does not know the schema.
+
+    Where a secret should be named, it does not show what stands there.
+    """
+    if _SECRET_PLACE.match(fault.path):
+        given = document.data
+        for part in fault.path.split("/")[1:6]:
+            given = given[int(part)] if isinstance(given, list) else given[part]
+        both = isinstance(given, dict) and given.keys() == {"env", "file"}
+        return replace(fault, message=NAME_ONE if both else NAME_IT)
+    if _NAME_PLACE.fullmatch(fault.path) and "does not have the form" in fault.message:
+        name, _, _ = fault.message.rpartition(" does not have the form")
+        return replace(fault, message=f"{name} {_NAME_WORDS}")
+    return fault
 
 
 class _Reader:
     """Makes the typed configuration of a document that fits the schema; collects faults."""
 
-    def __init__(self, document: Document, folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, document: Document, folder: Path, environment: Mapping[str, str] | None
+    ) -> None:
         self.faults: list[Fault] = []
         self._document = document
         self._folder = folder
-        self._sources = Sources(environment, folder)
+        self._looks_up = environment is not None
+        self._sources = Sources(environment or {}, folder)
 
     def config(self) -> ServeConfig:
         data = self._document.data
         queue = data.get("queue", {})
         return ServeConfig(
             listen=ListenConfig(**_fields(data.get("listen", {}))),
+            log=LogConfig(**_fields(data.get("log", {}))),
             store=StoreConfig(
                 **{**_fields(data["store"]), "path": self._folder / data["store"]["path"]}
             ),
@@ -115,6 +168,8 @@ class _Reader:
         )
 
     def _destination(self, spec: Mapping[str, Any], place: str) -> DestinationConfig:
+        if not self._looks_up:
+            spec = {key: spec[key] for key in spec if key not in {"receiver", "settings"}}
         receiver, settings = spec.get("receiver", {}), spec.get("settings", {})
         return DestinationConfig(
             name=spec["name"],
@@ -126,7 +181,19 @@ class _Reader:
                 self._secrets(receiver, "signatureSecrets", place + "/receiver"),
             ),
             delivery=DeliveryConfig(**_fields(spec.get("delivery", {}))),
+            exposed=dict(self._exposed(spec)),
         )
+
+    def _exposed(self, spec: Mapping[str, Any]) -> Iterator[tuple[str, Path]]:
+        """The files of secrets that everybody can read, by their place in the destination."""
+        receiver = spec.get("receiver", {})
+        named = [(pointer("settings", key), it) for key, it in spec.get("settings", {}).items()]
+        for key, many in receiver.items():
+            named += [(pointer("receiver", key, index), it) for index, it in enumerate(many)]
+        for place, given in named:
+            path = self._sources.exposed(given)
+            if path is not None:
+                yield place, path
 
     def _where(self, destination: str) -> str:
         """A name stays; a folder is relative to the configuration's own."""

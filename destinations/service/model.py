@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from destinations.definition.document import Document
+from destinations.deliveries import DEDUPE_DAYS, KEEP_DAYS
+from destinations.engine import EngineOptions
+from destinations.observability import Form, Level
+from destinations.receiver import Limits
 from destinations.secrets import Secret
 
 __all__ = [
     "DeliveryConfig",
     "DestinationConfig",
     "ListenConfig",
+    "LogConfig",
     "ReceiverConfig",
     "ServeConfig",
     "StoreConfig",
 ]
+
+_ENGINE: Final = EngineOptions()
+_LIMITS: Final = Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +34,8 @@ class ListenConfig:
 
     host: str = "127.0.0.1"
     port: int = 8787
-    max_body_bytes: int = 512_000
-    body_seconds: float = 10.0
+    max_body_bytes: int = _LIMITS.body_bytes
+    body_seconds: float = _LIMITS.body_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +44,16 @@ class StoreConfig:
 
     path: Path
     max_bytes: int | None = None
-    keep_days: float = 30.0
-    dedupe_days: float = 7.0
+    keep_days: float = KEEP_DAYS
+    dedupe_days: float = DEDUPE_DAYS
+
+
+@dataclass(frozen=True, slots=True)
+class LogConfig:
+    """Which lines are logged, and how they are written."""
+
+    level: Level = "info"
+    form: Form = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +68,8 @@ class ReceiverConfig:
 class DeliveryConfig:
     """How one destination delivers; ``concurrency`` of None is that of the definition."""
 
-    deadline_seconds: float = 14_400.0
-    settle_after_seconds: float = 30.0
+    deadline_seconds: float = _ENGINE.deadline
+    settle_after_seconds: float = _ENGINE.settle_after
     concurrency: int | None = None
     allow_private: bool = False
 
@@ -61,7 +79,9 @@ class DestinationConfig:
     """One destination: its name here, what it is (an installed name or a folder), its settings.
 
     ``settings`` are expanded, with the places where they stand, and not checked yet;
-    ``in_text`` are the names of those whose whole value stands in the file.
+    ``in_text`` are the names of those whose whole value stands in the file. ``exposed`` are the
+    files that every user of this machine can read, by the place of what they hold, as in
+    ``/settings/apiKey``.
     """
 
     name: str
@@ -70,6 +90,7 @@ class DestinationConfig:
     in_text: frozenset[str] = frozenset()
     receiver: ReceiverConfig = ReceiverConfig()
     delivery: DeliveryConfig = DeliveryConfig()
+    exposed: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,5 +100,6 @@ class ServeConfig:
     store: StoreConfig
     destinations: tuple[DestinationConfig, ...]
     listen: ListenConfig = ListenConfig()
+    log: LogConfig = LogConfig()
     max_events: int = 1_000_000
     drain_seconds: float = 30.0

@@ -26,15 +26,20 @@ from destinations.store import GroupWriter, Store
 __all__ = ["Service"]
 
 _LOG = logging.getLogger(__name__)
-_PAGE: Final = 4096
 _PROBE_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Running:
+class _Opened:
+    """A destination and where its events come in.
+
+    ``worker`` is None while it cannot be opened; ``fault`` says why.
+    """
+
     bound: Bound
-    worker: Worker
     entrance: Entrance
+    worker: Worker | None
+    fault: str = ""
 
 
 class Service:
@@ -54,7 +59,7 @@ class Service:
         self.config = config
         self._open_worker = open_worker
         self._watcher = watcher or NullWatcher()
-        self._running: dict[str, _Running] = {}
+        self._opened: dict[str, _Opened] = {}
         self._closing = contextlib.ExitStack()
         self._starting = True
         self._left = 0
@@ -69,7 +74,18 @@ class Service:
     @property
     def urls(self) -> Mapping[str, str]:
         """By the name of each destination, where its events go."""
-        return {name: f"{self._server.url}/v1/{name}" for name in self._running}
+        return {name: f"{self._server.url}/v1/{name}" for name in self._opened}
+
+    @property
+    def strays(self) -> Mapping[str, int]:
+        """How many deliveries wait for destinations that are not in the configuration, by name."""
+        waiting = self._waiting()
+        return {name: waiting[name] for name in sorted(waiting.keys() - self._opened.keys())}
+
+    @property
+    def needs_mending(self) -> bool:
+        """Whether there is something to do for `mend`."""
+        return any(each.worker is None for each in self._opened.values())
 
     def start(self) -> None:
         """Returns when events are received.
@@ -83,7 +99,7 @@ class Service:
             self._store = Store(self.config.store.path)
             stack.callback(self._store.close)
             if self.config.store.max_bytes is not None:
-                self._store.limit_size(self.config.store.max_bytes // _PAGE)
+                self._store.limit_size(self.config.store.max_bytes)
             bound = bind(self.config, self._store)
             self._writer = GroupWriter(self._store)
             stack.callback(self._writer.close)
@@ -92,39 +108,58 @@ class Service:
             stack.callback(self._server.close)
             # First of all the workers stop: what is under way still has to be written.
             stack.callback(self._drain)
-            for each in bound:
-                self._open(each)
-            for running in self._running.values():
-                running.worker.start()
+            self._let_in(bound, self._open(bound, self.config), {})
             self._server.start()
             self._starting = False
+            self._warn(bound)
             self._closing = stack.pop_all()
 
     def reload(self, config: ServeConfig) -> None:
         """Exchanges the destinations for those of ``config``; what was accepted stays in the store.
 
-        Raises `DefinitionError` before anything was changed.
+        Raises `DefinitionError` before anything was changed. Whatever goes wrong later is raised
+        once the destinations from before are open again; one that cannot be is left to `mend`.
         """
         bound = bind(config, self._store)
         if config.listen != self.config.listen or config.store != self.config.store:
             _LOG.warning("listen and store of the configuration change with the next start only")
-        self.config = replace(config, listen=self.config.listen, store=self.config.store)
-        kept = {each.name for each in bound}
-        for name in self._running.keys() - kept:
-            _LOG.info("%s is no longer received; what waits for it stays in the store", name)
-        entrances = {name: it.entrance for name, it in self._running.items() if name in kept}
-        self._receiver.entrances = entrances
-        former = self._running
-        _stop(former.values(), config.drain_seconds)
-        for running in former.values():
+        config = replace(config, listen=self.config.listen, store=self.config.store)
+        former = self._opened
+        _stop(_workers(former), config.drain_seconds)
+        for each in former.values():
             # Events are taken all the while; only for the moment of the exchange they wait.
-            self._server.call(running.entrance.close())
-        self._running = {}
-        for each in bound:
-            before = former.get(each.name)
-            self._open(each, before.entrance if before is not None else None)
-        for running in self._running.values():
-            running.worker.start()
+            self._server.call(each.entrance.close())
+        try:
+            workers = self._open(bound, config)
+        except Exception:
+            _LOG.warning("a reload failed, so the destinations from before are opened again")
+            closed = (replace(each, worker=None, fault="") for each in former.values())
+            self._opened = {each.bound.name: each for each in closed}
+            self.mend()
+            raise
+        self.config = config
+        for name in former.keys() - workers.keys():
+            _LOG.info("%s is no longer received; what waits for it stays in the store", name)
+        self._let_in(bound, workers, {name: each.entrance for name, each in former.items()})
+        self._warn(bound)
+
+    def mend(self) -> None:
+        """Opens what could not be opened when a reload failed; safe to repeat.
+
+        What cannot be opened now either goes on to answer 503, and `unready` names it.
+        """
+        for name, each in self._opened.items():
+            if each.worker is not None:
+                continue
+            try:
+                workers = self._open([each.bound], self.config)
+            except Exception as error:  # noqa: BLE001 - the others have to go on
+                if str(error) != each.fault:
+                    _LOG.error("%s cannot be opened: %s", name, error)
+                self._opened = {**self._opened, name: replace(each, fault=str(error))}
+            else:
+                self._let_in([each.bound], workers, {name: each.entrance}, beside=self._opened)
+                _LOG.info("%s is open", name)
 
     def stop(self) -> int:
         """Drains and closes everything; how many deliveries are left in the store.
@@ -151,7 +186,8 @@ class Service:
         if time.monotonic() - probed_at >= _PROBE_SECONDS:
             reasons = self._probe()
             self._probed = (time.monotonic(), reasons)
-        return reasons
+        closed = [each for each in self._opened.values() if each.worker is None]
+        return (*reasons, *(f"{each.bound.name} cannot be opened: {each.fault}" for each in closed))
 
     def _probe(self) -> Sequence[str]:
         """Whether the store can be written: the version that it has is written once more."""
@@ -165,35 +201,86 @@ class Service:
             return (f"the store cannot be written: {error}",)
         return ()
 
-    def _open(self, bound: Bound, entrance: Entrance | None = None) -> None:
-        """Opens a destination's queue, and lets events in."""
-        resources = Resources(self._store, self._writer, self.config, self._watcher)
-        worker = self._open_worker(bound, resources)
-        route = Route(
-            bound.name,
-            bound.guard,
-            functools.partial(plan, bound.destination),
-            worker.inbox,
-            bound.types,
+    def _open(self, bound: Sequence[Bound], config: ServeConfig) -> Mapping[str, Worker]:
+        """Workers that deliver from now on, by name; after a fault there is none of them."""
+        resources = Resources(self._store, self._writer, config, self._watcher)
+        workers: dict[str, Worker] = {}
+        try:
+            for each in bound:
+                workers[each.name] = self._open_worker(each, resources)
+            for worker in workers.values():
+                worker.start()
+        except BaseException:
+            _stop(workers.values(), config.drain_seconds)
+            raise
+        return workers
+
+    def _let_in(
+        self,
+        bound: Sequence[Bound],
+        workers: Mapping[str, Worker],
+        entrances: Mapping[str, Entrance],
+        *,
+        beside: Mapping[str, _Opened] | None = None,
+    ) -> None:
+        """Lets events in to these workers, through the entrances that there are."""
+        opened = dict(beside or {})
+        for each in bound:
+            worker = workers[each.name]
+            planned = functools.partial(plan, each.destination)
+            route = Route(each.name, each.guard, planned, worker.inbox, each.types)
+            entrance = entrances.get(each.name)
+            if entrance is None:
+                entrance = Entrance(route)
+            else:
+                self._server.call(_reopen(entrance, route))
+            opened[each.name] = _Opened(each, entrance, worker)
+        self._opened = opened
+        self._receiver.entrances = {name: each.entrance for name, each in opened.items()}
+
+    def _warn(self, bound: Sequence[Bound]) -> None:
+        """Says what works and is not as it should be."""
+        for each in bound:
+            for warning in each.warnings:
+                _LOG.warning("%s", warning)
+        for name, count in self.strays.items():
+            _LOG.warning(
+                "%r is not in the configuration, and deliveries wait for it: %s; give it back "
+                "under this name, or drop them with destinations deliveries drop",
+                name,
+                f"{count:,}",
+            )
+
+    def _waiting(self) -> Mapping[str, int]:
+        """How many deliveries have no outcome yet, by destination."""
+        return dict(
+            self._store.all(
+                "SELECT destination, count(*) FROM deliveries WHERE state <> 'done' GROUP BY 1"
+            )
         )
-        if entrance is None:
-            entrance = Entrance(route)
-        else:
-            self._server.call(_reopen(entrance, route))
-        self._running[bound.name] = _Running(bound, worker, entrance)
-        self._receiver.entrances = {**self._receiver.entrances, bound.name: entrance}
 
     def _drain(self) -> None:
-        _stop(self._running.values(), self.config.drain_seconds)
-        (self._left,) = self._store.all("SELECT count(*) FROM deliveries WHERE state <> 'done'")[0]
+        _stop(_workers(self._opened), self.config.drain_seconds)
+        self._left = sum(self._waiting().values())
 
 
 async def _reopen(entrance: Entrance, route: Route) -> None:
     entrance.reopen(route)
 
 
-def _stop(stopped: Collection[_Running], seconds: float) -> None:
+def _workers(opened: Mapping[str, _Opened]) -> Collection[Worker]:
+    return [each.worker for each in opened.values() if each.worker is not None]
+
+
+def _stop(workers: Collection[Worker], seconds: float) -> None:
     """Stops workers side by side, so that they share the time that each may take."""
-    if stopped:
-        with ThreadPoolExecutor(len(stopped), "stop") as pool:
-            list(pool.map(lambda running: running.worker.stop(seconds), stopped))
+
+    def stop(worker: Worker) -> None:
+        try:
+            worker.stop(seconds)
+        except Exception:  # noqa: BLE001 - the others have to be stopped all the same
+            _LOG.exception("a destination could not be stopped in order")
+
+    if workers:
+        with ThreadPoolExecutor(len(workers), "stop") as pool:
+            list(pool.map(stop, workers))

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from destinations.secrets import Secret
 
-__all__ = ["NAME_IT", "SourceError", "Sources", "names_a_secret"]
+__all__ = ["NAME_IT", "NAME_ONE", "SHORTEST", "SourceError", "Sources", "names_a_secret"]
 
 NAME_IT: Final = (
     "must be {env: NAME}, {file: PATH} or ${NAME}: a secret does not stand in this file"
 )
+
+NAME_ONE: Final = "must have exactly one of env and file"
+
+SHORTEST: Final = 16
+"""Characters of a key or signature secret: one that can be guessed keeps nobody out."""
 
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _MAX_BYTES: Final = 64 * 1024
@@ -31,24 +38,56 @@ class Sources:
         self._folder = folder
 
     def value(self, given: Any) -> Any:
-        """``given`` with what it names in its place; raises `SourceError`."""
+        """``given`` with what it names in its place.
+
+        Raises `SourceError`, also if that is empty.
+        """
         if isinstance(given, str):
+            if names_a_secret(given):
+                return self._filled(given)
             return _VARIABLE.sub(lambda match: self._variable(match.group(1)), given)
-        if isinstance(given, dict) and len(given) == 1:
-            if isinstance(name := given.get("env"), str):
-                return self._variable(name)
-            if isinstance(path := given.get("file"), str):
-                return self._file(path)
-        return given
+        if isinstance(given, dict) and given.keys() == {"env", "file"}:
+            raise SourceError(NAME_ONE)
+        return self._filled(given) if names_a_secret(given) else given
 
     def secret(self, given: Any) -> Secret:
-        """The secret that ``given`` names; raises `SourceError`, also if it is empty."""
+        """The key or signature secret that ``given`` names.
+
+        Raises `SourceError`, also for one that no sender can send or that can be guessed.
+        """
         if not names_a_secret(given):
             raise SourceError(NAME_IT)
-        value = str(self.value(given))
-        if not value:
-            raise SourceError("names an empty value")
+        value = self._filled(given)
+        fault = _unfit(value)
+        if fault is not None:
+            raise SourceError(f"{self._origin(given)} {fault}")
         return Secret(value)
+
+    def exposed(self, given: Any) -> Path | None:
+        """The file that ``given`` names, if every user of this machine may read it."""
+        if os.name != "posix" or not (isinstance(given, dict) and names_a_secret(given)):
+            return None
+        if "file" not in given:
+            return None
+        path = self._folder / str(given["file"])
+        return path if path.exists() and path.stat().st_mode & stat.S_IROTH else None
+
+    def _filled(self, given: Any) -> str:
+        """What a value that `names_a_secret` names, unless it is empty."""
+        if isinstance(given, str):
+            value = self._variable(given.removeprefix("${").removesuffix("}"))
+        else:
+            value = self._variable(given["env"]) if "env" in given else self._file(given["file"])
+        if not value:
+            raise SourceError(f"{self._origin(given)} is empty")
+        return value
+
+    def _origin(self, given: Any) -> str:
+        if isinstance(given, str):
+            return f"the environment variable {given.removeprefix('${').removesuffix('}')}"
+        if "env" in given:
+            return f"the environment variable {given['env']}"
+        return f"the file {self._folder / given['file']}"
 
     def _variable(self, name: str) -> str:
         if name not in self._environment:
@@ -74,4 +113,24 @@ def names_a_secret(given: Any) -> bool:
     """Whether a value names where it is, and is not there itself."""
     if isinstance(given, str):
         return _VARIABLE.fullmatch(given) is not None
-    return isinstance(given, dict) and len(given) == 1 and bool(given.keys() & {"env", "file"})
+    if not isinstance(given, dict) or len(given) != 1:
+        return False
+    return isinstance(given.get("env", given.get("file")), str)
+
+
+def _unfit(value: str) -> str | None:
+    """What is wrong with a key or signature secret, without what it is."""
+    if not value.strip():
+        return "holds nothing but white space"
+    if any(character in value.rstrip() for character in "\r\n"):
+        return "has several lines; it must hold one key, and nothing else"
+    if value != value.strip():
+        return "begins or ends with white space"
+    if not (value.isascii() and value.isprintable()):
+        return "has characters that a header does not carry; use printable ASCII"
+    if len(value) < SHORTEST:
+        return (
+            f"has {len(value)} characters; a key needs at least {SHORTEST}: "
+            "openssl rand -hex 32 makes a good one"
+        )
+    return None

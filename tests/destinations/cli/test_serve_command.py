@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
+from destinations._version import __version__
 from destinations.plugins import RunningSandbox, find_plugin
+from destinations.store import Store
+from kana_destination.sandbox import Sandbox
 
+RECEIVER_KEY = "a-receiver-key-of-27-letters"
 Write = Callable[[str, Any], Path]
 
 
@@ -80,16 +87,16 @@ class Serving:
 def serve(sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Starts the command on a configuration."""
     monkeypatch.setenv("KANA_KEY", sandbox.settings["apiKey"])
-    monkeypatch.setenv("RECEIVER_KEY", "a-receiver-key")
+    monkeypatch.setenv("RECEIVER_KEY", RECEIVER_KEY)
     started: list[Serving] = []
 
-    def start(path: Path) -> Serving:
-        started.append(Serving(path, dict(os.environ)))
+    def start(path: Path, **environment: str) -> Serving:
+        started.append(Serving(path, {**os.environ, **environment}))
         return started[-1]
 
     yield start
     for each in started:
-        with suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError):
             each.process.kill()
         each.process.communicate()
 
@@ -97,10 +104,16 @@ def serve(sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 def _post(url: str, number: int, name: str = "kana") -> int:
     user = {"type": "identify", "userId": f"u{number}", "messageId": f"m{number}"}
     event = {**user, "traits": {"name": "N"}}
-    response = requests.post(
-        f"{url}/v1/{name}", json=event, auth=("a-receiver-key", ""), timeout=30
-    )
+    response = requests.post(f"{url}/v1/{name}", json=event, auth=(RECEIVER_KEY, ""), timeout=30)
     return response.status_code
+
+
+def _until(is_so: Callable[[], bool]) -> None:
+    """Returns when it is so; fails when it is not in time."""
+    give_up, pause = time.monotonic() + 60, threading.Event()
+    while not is_so():
+        assert time.monotonic() < give_up, "it did not become so"
+        pause.wait(0.01)
 
 
 def _url(serving: Serving) -> str:
@@ -137,20 +150,122 @@ def test_from_http_to_the_partner(
     serving.process.terminate()
     assert serving.end() == 0
     shown = "".join(serving.lines)
-    assert "Stopped; " in shown
+    lines = [json.loads(line) for line in serving.lines]
+    said = [line["message"].partition(" ")[0] for line in lines]
+    assert [word for word in said if word[0].isupper()] == [
+        *("Starts", "Receives", "Reloaded", "Stopping:", "Stopped;")
+    ]
+    began = lines[0]
+    assert began["version"] == __version__
+    assert began["configuration"] == str(path)
+    assert began["store"] == str(path.parent / "s.sqlite3")
+    assert began["destinations"] == ["kana"]
     stored = b"".join(file.read_bytes() for file in path.parent.glob("s.sqlite3*"))
-    for secret in ("a-receiver-key", sandbox.settings["apiKey"]):
+    for secret in (RECEIVER_KEY, sandbox.settings["apiKey"]):
         assert secret not in shown
         assert secret not in metrics
         assert secret.encode() not in stored
     again = serve(path)
     _url(again)
+    sent = {f"u{number}" for number in range(5)}
+    _until(lambda: {user["id"] for user in sandbox.snapshot()["users"]} >= sent)
     again.process.send_signal(signal.SIGINT)
     assert again.end() == 0
-    users = {user["id"] for user in sandbox.snapshot()["users"]}
     listed = command("status", "--store", path.parent / "s.sqlite3", "--json")
     assert listed.code == 0
-    assert users | {"waiting"} >= {f"u{number}" for number in range(5)}, json.dumps(listed.json)
+
+
+def _waiting(url: str) -> int:
+    """How many deliveries wait."""
+    text = requests.get(f"{url}/metrics", timeout=30).text
+    found = re.search(
+        r'^destinations_queue_deliveries\{destination="kana"\} (\S+)$', text, re.MULTILINE
+    )
+    assert found is not None
+    return int(float(found.group(1)))
+
+
+class Sender(threading.Thread):
+    """Posts tracks of one user, each until it is accepted; every third one twice."""
+
+    def __init__(self, url: str, user: str) -> None:
+        super().__init__(daemon=True)
+        self._url = url
+        self._user = user
+        self.enough = threading.Event()
+        self.posted = 0
+        self.refused: set[int] = set()
+
+    def run(self) -> None:
+        """Until it is enough."""
+        while not self.enough.is_set():
+            properties = {"featureId": "calls", "delta": self.posted % 7 + 1}
+            event = {
+                "type": "track",
+                "event": "Used",
+                "userId": self._user,
+                "messageId": f"{self._user}-{self.posted}",
+                "properties": properties,
+            }
+            for _ in range(2 if self.posted % 3 == 0 else 1):
+                while (status := self._post(event)) != 200:
+                    self.refused.add(status)
+            self.posted += 1
+
+    @property
+    def total(self) -> int:
+        """What it added."""
+        return sum(number % 7 + 1 for number in range(self.posted))
+
+    def _post(self, event: dict[str, Any]) -> int:
+        auth = (RECEIVER_KEY, "")
+        return requests.post(f"{self._url}/v1/kana", json=event, auth=auth, timeout=30).status_code
+
+
+def test_reloads_under_traffic(serve: Any, document: dict[str, Any], write: Write) -> None:
+    """While the configuration is read again and again, nothing is lost and nothing counts twice.
+
+    Good configurations and faulty ones take turns, and the definition's concurrency with them.
+    """
+    users = [f"u{number}" for number in range(4)]
+    partner = Sandbox(
+        {
+            "apiKeys": ["prv_test_traffic"],
+            "users": [{"id": user} for user in users],
+            "features": [{"id": "calls", "name": "Calls", "type": "CONSUMABLE"}],
+        }
+    ).start()
+    settings = document["destinations"][0]["settings"]
+    settings["endpoint"] = partner.url
+    try:
+        serving = serve(write("serve.yaml", document), KANA_KEY="prv_test_traffic")
+        url = _url(serving)
+        senders = [Sender(url, user) for user in users]
+        for sender in senders:
+            sender.start()
+        for number in range(9):
+            at_least = senders[0].posted + 5
+            _until(lambda at_least=at_least: senders[0].posted >= at_least)
+            document["destinations"][0]["delivery"]["concurrency"] = number % 3 + 1
+            faulty = number % 3 == 2
+            write("serve.yaml", {**document, "other": 1} if faulty else document)
+            serving.process.send_signal(signal.SIGHUP)
+            serving.until("was not reloaded" if faulty else "Reloaded")
+        for sender in senders:
+            sender.enough.set()
+        for sender in senders:
+            sender.join()
+        _until(lambda: _waiting(url) == 0)
+        serving.process.terminate()
+        assert serving.end() == 0
+        usage = partner.snapshot()["usage"]
+    finally:
+        partner.stop()
+    assert {user: usage[user]["calls"] for user in users} == {
+        user: sender.total for user, sender in zip(users, senders, strict=True)
+    }
+    assert set().union(*(sender.refused for sender in senders)) <= {503}
+    assert "Stopped; nothing waits" in serving.lines[-1]
 
 
 def test_check(
@@ -158,10 +273,113 @@ def test_check(
 ) -> None:
     """``--check`` says whether a configuration can be used, and starts nothing."""
     path = write("serve.yaml", document)
-    monkeypatch.setenv("RECEIVER_KEY", "a-receiver-key")
+    monkeypatch.setenv("RECEIVER_KEY", RECEIVER_KEY)
     done = command("serve", "--config", path, "--check")
     assert (done.code, "KANA_KEY is not set" in done.err) == (2, True)
     monkeypatch.setenv("KANA_KEY", "prv_test_x")
     done = command("serve", "--config", path, "--check")
     assert (done.code, done.out) == (0, f"{path} can be used: kana.\n")
     assert not (path.parent / "s.sqlite3").exists()
+
+
+@pytest.fixture
+def check(monkeypatch: pytest.MonkeyPatch, command: Any) -> Callable[[Path], Any]:
+    """Checks a configuration, with secrets in the environment."""
+    monkeypatch.setenv("RECEIVER_KEY", RECEIVER_KEY)
+    monkeypatch.setenv("KANA_KEY", "prv_test_x")
+    return lambda path: command("serve", "--config", path, "--check")
+
+
+def _store_of_newer_version(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 1000")
+
+
+@pytest.mark.parametrize(
+    ("more", "make", "fault"),
+    [
+        ({"listen": {"host": "no.such.host.invalid"}}, None, "/listen/host: cannot listen on no.s"),
+        ({"listen": {"host": "192.0.2.1"}}, None, "/listen/host: cannot listen on 192.0.2.1: "),
+        ({}, lambda path: path.write_text("no database " * 100), "file is not a database"),
+        ({}, lambda path: path.mkdir(), "/store/path: cannot use the store"),
+        ({}, _store_of_newer_version, "it was written by a newer version"),
+        ({"store": {"path": "serve.yaml/s.sqlite3"}}, None, "serve.yaml is no folder"),
+    ],
+)
+def test_check_finds_what_serve_refuses(
+    document: dict[str, Any],
+    write: Write,
+    check: Any,
+    more: dict[str, Any],
+    make: Callable[[Path], Any] | None,
+    fault: str,
+) -> None:
+    """What keeps a server from starting is told with its place; nothing is made or changed."""
+    path = write("serve.yaml", {**document, **more})
+    store = path.parent / "s.sqlite3"
+    if make is not None:
+        make(store)
+    before = sorted(path.parent.iterdir())
+    done = check(path)
+    assert done.code == 2
+    assert fault in done.err
+    assert sorted(path.parent.iterdir()) == before
+
+
+def test_check_beside_a_store(document: dict[str, Any], write: Write, check: Any) -> None:
+    """A store that is there is fine, also while it is open, and is left as it is."""
+    path = write("serve.yaml", document)
+    with contextlib.closing(Store(path.parent / "s.sqlite3")):
+        assert check(path).code == 0
+    before = sorted(path.parent.iterdir())
+    assert check(path).code == 0
+    assert sorted(path.parent.iterdir()) == before
+
+
+def test_check_of_traces(
+    document: dict[str, Any], write: Write, check: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Traces that are wanted and cannot be made are found before the start."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    for name in [name for name in sys.modules if name.split(".")[0] == "opentelemetry"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "opentelemetry", None)  # as if it were not there
+    done = check(write("serve.yaml", document))
+    assert (done.code, "kana-destination[otel]" in done.err) == (2, True)
+
+
+def test_check_warns(document: dict[str, Any], write: Write, check: Any) -> None:
+    """A key that every user of the machine can read can be used, and should not be."""
+    document["destinations"][0]["settings"]["apiKey"] = {"file": "api-key"}
+    write("api-key", "prv_test_x\n").chmod(0o644)
+    done = check(write("serve.yaml", document))
+    assert done.code == 0
+    assert "warning: kana: /settings/apiKey: every user of this machine can read" in done.err
+    write("api-key", "prv_test_x\n").chmod(0o600)
+    done = check(write("serve.yaml", document))
+    assert (done.code, done.err) == (0, "")
+
+
+def test_what_waits_for_nobody(
+    serve: Any, document: dict[str, Any], write: Write, add_delivery: Callable[..., int]
+) -> None:
+    """The log warns of it and its gauges are there; a reload that logs more says so too."""
+    path = write("serve.yaml", document)
+    with contextlib.closing(Store(path.parent / "s.sqlite3")) as store:
+        add_delivery(store, destination="gone", state="ready", accepted_at=1.0)
+    serving = serve(path)
+    url = _url(serving)
+    warning = "'gone' is not in the configuration, and deliveries wait for it: 1; "
+    assert sum(warning in line for line in serving.lines) == 1
+    write("serve.yaml", {**document, "log": {"level": "debug"}})
+    serving.process.send_signal(signal.SIGHUP)
+    assert warning in serving.until(warning)
+    serving.until("Reloaded")
+    metrics = requests.get(f"{url}/metrics", timeout=30).text
+    assert 'destinations_queue_deliveries{destination="gone"} 1.0' in metrics
+    assert 'destinations_breaker_state{destination="gone"' not in metrics
+    assert 'destinations_breaker_state{destination="kana",state="closed"} 1.0' in metrics
+    zero = 'destinations_deliveries_total{action="track",destination="kana",outcome="dead"'
+    assert f'{zero},stage="send"}} 0.0' in metrics
+    assert _post(url, 1) == 200
+    serving.until("events accepted")

@@ -131,7 +131,16 @@ def test_text_for_a_terminal(opened: Open, stream: io.StringIO) -> None:
     text = stream.getvalue()
     assert "it broke" in text
     assert "\\x1b[31m" in text
-    assert "\x1b[31m text" not in text
+    assert "\x1b" not in text
+
+
+def test_colors_are_for_terminals() -> None:
+    """Text that goes elsewhere, such as to a journal, has none."""
+    for made, has in ((io.StringIO, False), (_Terminal, True)):
+        stream = made()
+        with LogLines(Masks(), stream=stream, form="text") as lines:
+            lines.logger.info("x")
+        assert ("\x1b" in stream.getvalue()) is has
 
 
 class _Terminal(io.StringIO):

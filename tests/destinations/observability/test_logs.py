@@ -9,8 +9,8 @@ import pytest
 
 from destinations.engine import NullWatcher
 from destinations.observability import LogLines, Logs, Masks, subject_of
-from destinations.outcome import Outcome
-from destinations.queue import Claimed, State, Step
+from destinations.outcome import Outcome, Result
+from destinations.queue import Claimed, Planned, State, Step
 
 Lines = Callable[[], list[dict[str, Any]]]
 
@@ -59,14 +59,15 @@ def lines(stream: io.StringIO) -> Lines:
 
 def test_a_batch_is_one_line(logs: Logs, lines: Lines, step: Callable[..., Step]) -> None:
     """However many deliveries a batch has, what became of them is one line with counts and ids."""
-    logs.stepped("kana", [step(number) for number in range(5, 100)] + [step(3, State.READY)])
+    logs.stepped("kana", [step(number) for number in (*range(5, 100), 3)])
     assert lines() == [
         {
             "level": "info",
             "message": "deliveries settled",
             "destination": "kana",
             "action": "count: Counts",
-            "outcomes": {"delivered": 95, "retrying": 1},
+            "deliveries": 96,
+            "outcomes": {"delivered": 96},
             "first_delivery": 3,
             "last_delivery": 99,
         }
@@ -99,7 +100,7 @@ def test_trouble_has_a_line_of_its_own(
 ) -> None:
     """What somebody may have to look at is a warning with both ids; the rest is only counted."""
     logs.stepped("kana", [step(7, code="NOT_FOUND", status=404, attempts=2, **more)])
-    warnings = lines()[1:]
+    warnings = [line for line in lines() if "delivery" in line]
     expected = {
         "level": "warning",
         "message": message,
@@ -113,6 +114,53 @@ def test_trouble_has_a_line_of_its_own(
         "attempts": 2,
     }
     assert warnings == ([] if message is None else [expected])
+
+
+def test_what_is_tried_again(logs: Logs, lines: Lines, step: Callable[..., Step]) -> None:
+    """A line a batch with the causes; the first in a row is a warning, until one is answered."""
+    fails = {"state": State.READY, "outcome": Outcome.DEAD, "reason": "user-1 is not known"}
+    refused = [step(n, code="INVALID_AUTHENTICATION", status=401, **fails) for n in (4, 5)]
+    late = step(6, code="SELF_TIMEOUT", status=408, attempts=3, **fails)
+    logs.stepped("kana", [*refused, late])
+    (line,) = lines()
+    assert line == {
+        "level": "warning",
+        "message": "deliveries failed and are tried again",
+        "destination": "kana",
+        "action": "count: Counts",
+        "deliveries": 3,
+        "causes": {"INVALID_AUTHENTICATION 401": 2, "SELF_TIMEOUT 408": 1},
+        "attempts": 3,
+        "first_delivery": 4,
+        "last_delivery": 6,
+    }
+    logs.stepped("kana", [late])
+    logs.stepped("other", [late])
+    logs.stepped("kana", [step(7, outcome=Outcome.INVALID, stage="map")])  # nobody was asked
+    logs.stepped("kana", [late])
+    logs.stepped("kana", [step(8)])
+    logs.stepped("kana", [late])
+    assert [line["level"] for line in lines() if "causes" in line] == [
+        *("warning", "info"),
+        *("warning", "info", "warning"),
+    ]
+
+
+def test_what_is_partly_tried_again(logs: Logs, lines: Lines, step: Callable[..., Step]) -> None:
+    """What of a batch has its outcome is in one line, and what has not in another."""
+    logs.stepped("kana", [step(1), step(2, State.READY, Outcome.DEAD, code="X", status=503)])
+    settled, again = lines()
+    assert (settled["outcomes"], settled["deliveries"]) == ({"delivered": 1}, 1)
+    assert (again["causes"], again["deliveries"]) == ({"X 503": 1}, 1)
+
+
+def test_asking_that_failed(logs: Logs, lines: Lines, step: Callable[..., Step]) -> None:
+    """Lost answers that are asked about again are told, a line a batch."""
+    steps = [step(n, State.UNKNOWN, Outcome.UNKNOWN, stage="settle") for n in (1, 2)]
+    logs.stepped("kana", steps)
+    (line,) = lines()
+    assert (line["level"], line["deliveries"]) == ("warning", 2)
+    assert line["message"] == "asking about lost answers failed and is tried again"
 
 
 def test_no_customer_is_in_the_lines(
@@ -177,7 +225,9 @@ def test_debugging(stream: io.StringIO, lines: Lines, claimed: Callable[..., Cla
     with LogLines(Masks(), stream=stream, form="json", level="debug") as opened:
         logs = Logs(opened.logger)
         logs.accepted("kana", 3, 1)
+        logs.ended("kana", [Planned("", Result(Outcome.FILTERED, "user-1"))] * 2)
         logs.reached("kana", "sending", [claimed(4), claimed(5)])
-    accepted, reached = lines()
+    accepted, ended, reached = lines()
+    assert ended["outcomes"] == {"filtered": 2}
     assert (accepted["events"], accepted["duplicates"]) == (3, 1)
     assert (reached["point"], reached["deliveries"]) == ("sending", [4, 5])

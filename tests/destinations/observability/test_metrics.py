@@ -8,8 +8,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from destinations.observability import Metrics, QueueFigures
 from destinations.observability.watchers import Watchers
-from destinations.outcome import Outcome
-from destinations.queue import Claimed, State, Step
+from destinations.outcome import Outcome, Result
+from destinations.queue import Claimed, Planned, State, Step
 
 
 class Time:
@@ -78,11 +78,58 @@ def test_what_became_of_deliveries(metrics: Metrics, read: Read, step: Callable[
             step(8, State.HELD, Outcome.UNKNOWN),
         ],
     )
-    assert read("destinations_deliveries_total") == {"count delivered": 2, "count dead": 1}
+    assert read("destinations_deliveries_total") == {
+        "count delivered send": 2,
+        "count dead send": 1,
+    }
     assert read("destinations_delivery_retries_total") == {"count": 2}
     # One that is asked about again was counted when its answer was lost.
     assert read("destinations_answers_lost_total") == {"count": 1}
     assert read("destinations_deliveries_held_total") == {"count": 1}
+
+
+def test_what_ends_when_it_is_accepted(
+    metrics: Metrics, read: Read, step: Callable[..., Step]
+) -> None:
+    """It counts with the others, at its own stage; what is still to do is not there yet."""
+    invalid, filtered = Result.invalid("no", "X"), Result(Outcome.FILTERED, "no")
+    planned = [
+        Planned("count: Counts", invalid),
+        Planned("count: Others", invalid),
+        Planned("", filtered),
+        Planned("count: Counts"),
+    ]
+    metrics.ended("kana", planned)
+    metrics.stepped("kana", [step(4)])
+    assert read("destinations_deliveries_total") == {
+        "count invalid accept": 2,
+        " filtered accept": 1,
+        "count delivered send": 1,
+    }
+
+
+def test_counters_begin_at_zero(metrics: Metrics, read: Read, step: Callable[..., Step]) -> None:
+    """An increase from 0 is seen; nothing is reset when a queue is opened again."""
+    figures = QueueFigures(0, None, 0, 0)
+    metrics.follow("kana", lambda: figures, ["count", "save"])
+    deliveries = read("destinations_deliveries_total")
+    assert set(deliveries.values()) == {0}
+    expected = {
+        "count dead send",
+        "save rejected send",
+        "count delivered settle",
+        " filtered accept",
+    }
+    assert expected <= deliveries.keys()
+    for name in ("delivery_retries", "answers_lost", "deliveries_held"):
+        assert read(f"destinations_{name}_total") == {"count": 0, "save": 0}
+    for name in ("events_accepted", "events_duplicate", "amount_drifts", "faults"):
+        assert read(f"destinations_{name}_total") == {"": 0}
+    assert read("destinations_refused_total")["401"] == 0
+    assert read("destinations_breaker_changes_total")["open"] == 0
+    metrics.stepped("kana", [step(1, outcome=Outcome.DEAD)])
+    metrics.follow("kana", lambda: figures, ["count", "save"])
+    assert read("destinations_deliveries_total") == {**deliveries, "count dead send": 1}
 
 
 def test_latency(metrics: Metrics, read: Read, step: Callable[..., Step], time: Time) -> None:
@@ -111,7 +158,7 @@ def test_breaker_drift_and_faults(metrics: Metrics, read: Read) -> None:
     metrics.breaker("kana", "open", "down")
     metrics.breaker("kana", "half-open", "a probe")
     assert read("destinations_breaker_state") == {"closed": 0, "open": 0, "half-open": 1}
-    assert read("destinations_breaker_changes_total") == {"open": 1, "half-open": 1}
+    assert read("destinations_breaker_changes_total") == {"closed": 0, "open": 1, "half-open": 1}
     metrics.follow("kana", lambda: QueueFigures(0, None, 0, 0))
     assert read("destinations_breaker_state")["closed"] == 1
     metrics.drifted("kana", "key", 1, 2)
@@ -131,6 +178,11 @@ def test_queues(metrics: Metrics, read: Read) -> None:
     assert read("destinations_queue_oldest_age_seconds") == {"": 0}
     metrics.keep(["another"])
     assert read("destinations_queue_deliveries") == {}
+    assert read("destinations_breaker_state") == {}
+    metrics.watch("stray", lambda: QueueFigures(1, None, 0, 0))
+    assert read("destinations_queue_deliveries") == {"": 1}
+    metrics.keep([])
+    assert read("destinations_queue_deliveries") == {}
 
 
 def test_a_queue_that_cannot_be_read(metrics: Metrics, read: Read) -> None:
@@ -147,7 +199,7 @@ def test_a_queue_that_cannot_be_read(metrics: Metrics, read: Read) -> None:
     assert 'destinations_queue_up{destination="fine"} 1.0' in text
     assert 'destinations_queue_deliveries{destination="broken"}' not in text
     assert read("destinations_queue_deliveries") == {"": 3}
-    assert read("destinations_events_accepted_total") == {"": 1}
+    assert 'destinations_events_accepted_total{destination="broken"} 1.0' in text
 
 
 def test_observers_that_fail(metrics: Metrics, read: Read) -> None:

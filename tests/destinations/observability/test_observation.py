@@ -4,12 +4,14 @@ import contextlib
 import io
 import json
 import logging
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from destinations.observability import Observation, observe
+from destinations.errors import UsageError
+from destinations.observability import Observation, check_tracing, observe
 from destinations.store import Store
 
 
@@ -56,8 +58,66 @@ def test_a_queue(start: Start, tmp_path: Path, add_delivery: Callable[..., int])
         observation.follow("sample", store.path, lambda: 1)
         held = 'destinations_queue_unsettled_deliveries{destination="sample",state="held"} 1.0'
         assert held in observation.metrics().decode()
-        observation.keep([])
+        observation.keep([], store.path, [])
         assert held not in observation.metrics().decode()
+
+
+def test_a_queue_that_waits_for_nobody(
+    start: Start, tmp_path: Path, add_delivery: Callable[..., int]
+) -> None:
+    """Its gauges stay, so that an alert on its age fires; it has no circuit breaker."""
+    observation = start([])
+    with contextlib.closing(Store(tmp_path / "store.sqlite3")) as store:
+        add_delivery(store, state="ready", accepted_at=1.0)
+        observation.follow("sample", store.path, lambda: 1)
+        observation.keep([], store.path, ["sample"])
+        metrics = observation.metrics().decode()
+    assert 'destinations_queue_deliveries{destination="sample"} 1.0' in metrics
+    assert 'destinations_queue_oldest_age_seconds{destination="sample"} ' in metrics
+    assert 'destinations_breaker_state{destination="sample"' not in metrics
+
+
+def test_another_level_and_form(start: Start, stream: io.StringIO) -> None:
+    """Both can be changed while it is observed, for what is told and for what others log."""
+    observation = start([])
+    other = logging.getLogger("other")
+
+    def lines() -> list[str]:
+        observation.watcher.accepted("kana", 1, 0)
+        other.debug("a line")
+        found = stream.getvalue().splitlines()
+        stream.seek(0)
+        stream.truncate()
+        return found
+
+    assert lines() == []
+    observation.log("debug", "json")
+    assert [json.loads(line)["message"] for line in lines()] == ["events accepted", "a line"]
+    observation.log("debug", "text")
+    assert not any(line.startswith("{") for line in lines())
+    observation.log("info", "json")
+    assert lines() == []
+
+
+@pytest.mark.parametrize(
+    ("environment", "installed", "raises"),
+    [
+        ({}, False, False),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}, True, False),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}, False, True),
+    ],
+)
+def test_whether_traces_can_be_made(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], *, installed: bool, raises: bool
+) -> None:
+    """Only traces that are wanted need the extra."""
+    if not installed:
+        for name in [name for name in sys.modules if name.split(".")[0] == "opentelemetry"]:
+            monkeypatch.delitem(sys.modules, name)
+        monkeypatch.setitem(sys.modules, "opentelemetry", None)
+    expected = pytest.raises(UsageError) if raises else contextlib.nullcontext()
+    with expected:
+        check_tracing(environment)
 
 
 def test_a_watcher_that_fails(start: Start, stream: io.StringIO) -> None:

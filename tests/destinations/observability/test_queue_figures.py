@@ -34,6 +34,15 @@ def test_figures(store: Store, add_delivery: Callable[..., int]) -> None:
     assert probe.read() == QueueFigures(length=4, oldest=40.0, unknown=1, held=2)
 
 
+def test_a_queue_that_nobody_has_open(store: Store, add_delivery: Callable[..., int]) -> None:
+    """Its length is counted in the store."""
+    probe = QueueProbe(store.path, "sample", None, monotonic=lambda: 0.0)
+    for state in ("done", "held", "ready", "ready"):
+        add_delivery(store, state=state, accepted_at=10.0)
+    add_delivery(store, state="ready", destination="another")
+    assert probe.read() == QueueFigures(length=3, oldest=10.0, unknown=0, held=1)
+
+
 def test_an_empty_queue(store: Store) -> None:
     """Nothing waits."""
     assert QueueProbe(store.path, "sample", lambda: 0).read() == QueueFigures(0, None, 0, 0)

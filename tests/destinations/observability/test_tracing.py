@@ -66,7 +66,7 @@ def test_a_batch(
         "destinations.event.ids": (10, 20, 30),
         "destinations.outcome.invalid": 1,
         "destinations.outcome.delivered": 1,
-        "destinations.outcome.ready": 1,
+        "destinations.outcome.retrying": 1,
     }
     assert [event.name for event in whole.events] == ["settling"]
 
@@ -107,6 +107,7 @@ def test_without_a_batch(
 ) -> None:
     """What happens in other threads, such as the receiver's, makes no span."""
     tracing.accepted("kana", 1, 0)
+    tracing.ended("kana", [])
     tracing.refused("kana", 401)
     tracing.reached("kana", "sending", [])
     tracing.stepped("kana", [step(1)])

@@ -10,6 +10,7 @@ from destinations.observability import Watchers
 
 CALLS: list[tuple[str, tuple[Any, ...]]] = [
     ("accepted", ("kana", 3, 1)),
+    ("ended", ("kana", [])),
     ("refused", ("kana", 401)),
     ("reached", ("kana", "claimed", [])),
     ("stepped", ("kana", [])),

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import requests
 
+from destinations.outcome import Outcome
 from destinations.queue import QueueFullError, Receipt
 from destinations.receiver import Limits
 
@@ -111,7 +112,20 @@ def test_duplicates_are_accepted(serve: Serve) -> None:
     running = serve()
     assert [running.post(TRACK).status_code for _ in range(3)] == [200, 200, 200]
     assert len(running.inboxes["one"].taken) == 1
-    assert running.watcher.notes == [("accepted", "one", 1, n) for n in (0, 1, 1)]
+    told = [note for note in running.watcher.notes if note[0] == "accepted"]
+    assert told == [("accepted", "one", 1, n) for n in (0, 1, 1)]
+
+
+def test_what_ends_when_it_is_accepted_is_told_once(serve: Serve) -> None:
+    """What needs no delivering is told with its end; nothing is, of what is known already."""
+    running = serve()
+    events = [{**TRACK, "messageId": "t1"}, {**TRACK, "messageId": "t2"}]
+    assert running.post(events).ok
+    assert running.post([*events, {**TRACK, "messageId": "t3"}]).ok
+    ended = [note[1:] for note in running.watcher.notes if note[0] == "ended"]
+    assert [(name, len(planned)) for name, planned in ended] == [("one", 2), ("one", 1)]
+    outcomes = {one.result.outcome for _, planned in ended for one in planned}
+    assert outcomes == {Outcome.UNMAPPED}
 
 
 def test_without_types_every_call_is_taken(serve: Serve) -> None:

@@ -49,6 +49,17 @@ def test_keys(header: bytes | None, fits: bool) -> None:
     assert Guard([Secret("key-1"), Secret("key-2")]).has_key(header) is fits
 
 
+@pytest.mark.parametrize("key", ["a:b", "a:", ":", "::b"])
+@pytest.mark.parametrize("form", ["Basic", "Bearer", "alone"])
+def test_keys_with_colons(key: str, form: str) -> None:
+    """Of what Basic carries, the last colon alone is none of the key."""
+    header = {"Basic": _basic(f"{key}:"), "Bearer": f"Bearer {key}".encode()}
+    guard = Guard([Secret(key)])
+    assert guard.has_key(header.get(form, key.encode()))
+    assert not guard.has_key(_basic(f"{key}::"))
+    assert not Guard([Secret("a")]).has_key(_basic("a:b:"))
+
+
 def test_keys_that_are_not_ascii() -> None:
     """A key is compared as UTF-8."""
     assert Guard([Secret("schlüssel")]).has_key("schlüssel".encode())

@@ -14,7 +14,10 @@ import requests
 from destinations.errors import DefinitionError, UsageError
 from destinations.queue import Inbox, QueueOptions, Scope, SqliteQueue
 from destinations.service import Bound, Resources, ServeConfig, Service, StoreLock, read_config
+from destinations.store import StoreFullError
 
+RECEIVER_KEY = "the-key-of-receivers"
+OTHER_KEY = "another-key-of-receivers"
 TRACK = {"type": "track", "event": "E", "userId": "u1", "properties": {"by": 1, "thing": "t"}}
 Write = Callable[[str, Any], Path]
 
@@ -25,9 +28,16 @@ class Workers:
 
     notes: list[str] = field(default_factory=list)
     on_stop: Callable[[str], None] = lambda _: None
+    broken: dict[str, Exception] = field(default_factory=dict)
+
+    def do(self, what: str) -> None:
+        """Notes it, and raises what ``broken`` has for it."""
+        self.notes.append(what)
+        if what in self.broken:
+            raise self.broken[what]
 
     def open(self, bound: Bound, resources: Resources) -> _Worker:
-        self.notes.append(f"open {bound.name}")
+        self.do(f"open {bound.name}")
         scope = Scope(bound.name, "account", "1")
         options = QueueOptions(max_open=resources.config.max_events)
         queue = SqliteQueue(resources.store, resources.writer, scope, {}, options=options)
@@ -41,11 +51,13 @@ class _Worker:
     inbox: Inbox
 
     def start(self) -> None:
-        self.workers.notes.append(f"start {self.name}")
+        self.workers.do(f"start {self.name}")
 
     def stop(self, drain_seconds: float) -> None:
         self.workers.notes.append(f"stop {self.name} {drain_seconds:g}")
         self.workers.on_stop(self.name)
+        if f"stop {self.name}" in self.workers.broken:
+            raise self.workers.broken[f"stop {self.name}"]
 
 
 Configure = Callable[..., ServeConfig]
@@ -56,7 +68,7 @@ def configure(write: Write, sample: Path) -> Configure:
     """A configuration of destinations by name; ``more`` are its other keys."""
     assert sample.name == "sample"
 
-    def make(*names: str, key: str = "receiver-key", **more: Any) -> ServeConfig:
+    def make(*names: str, key: str = RECEIVER_KEY, **more: Any) -> ServeConfig:
         document = {
             "store": {"path": "s.sqlite3"},
             "listen": {"port": 0},
@@ -100,7 +112,7 @@ def start(workers: Workers) -> Iterator[Callable[[ServeConfig], Service]]:
 
 
 def _post(
-    service: Service, name: str, message: str, key: str = "receiver-key", *, size: int = 0
+    service: Service, name: str, message: str, key: str = RECEIVER_KEY, *, size: int = 0
 ) -> int:
     url = service.urls[name]
     event = {**TRACK, "messageId": message, "context": {"padding": "x" * size}}
@@ -146,7 +158,7 @@ def test_a_reload(start: Callable[..., Service], configure: Configure, workers: 
     workers.notes.clear()
     taken: list[int] = []
     workers.on_stop = lambda name: taken.append(_post(service, "two", f"while {name} stops"))
-    service.reload(configure("two", "three", key="another-key"))
+    service.reload(configure("two", "three", key=OTHER_KEY))
     workers.on_stop = lambda _: None
     assert sorted(workers.notes[:2]) == ["stop one 2", "stop two 2"]
     assert workers.notes[2:] == ["open two", "open three", "start two", "start three"]
@@ -154,7 +166,7 @@ def test_a_reload(start: Callable[..., Service], configure: Configure, workers: 
     assert list(service.urls) == ["two", "three"]
     assert requests.post(url, timeout=30).status_code == 404
     assert _post(service, "two", "m2") == 401
-    assert [_post(service, name, "m2", "another-key") for name in ("two", "three")] == [200, 200]
+    assert [_post(service, name, "m2", OTHER_KEY) for name in ("two", "three")] == [200, 200]
     assert service.stop() == 5
 
 
@@ -170,6 +182,130 @@ def test_a_faulty_reload_changes_nothing(
         service.reload(config)
     assert workers.notes == []
     assert _post(service, "one", "m1") == 200
+
+
+@pytest.mark.parametrize("fault", [StoreFullError("full"), OSError("a disk"), ValueError("x")])
+@pytest.mark.parametrize("broken", ["open three", "start three"])
+def test_a_reload_that_fails_midway(
+    start: Callable[..., Service],
+    configure: Configure,
+    workers: Workers,
+    broken: str,
+    fault: Exception,
+) -> None:
+    """All goes on as before, with the former settings: nothing is taken that nobody delivers."""
+    service = start(configure("one", "two"))
+    workers.notes.clear()
+    workers.broken[broken] = fault
+    with pytest.raises(type(fault)):
+        service.reload(configure("two", "three", key=OTHER_KEY))
+    assert list(service.urls) == ["one", "two"]
+    assert service.config.destinations[0].name == "one"
+    # What was opened for it is stopped before the same queue is opened again.
+    began = workers.notes.index("open two")
+    notes = workers.notes[began:]
+    assert notes[: notes.index("open one")].count("stop two 2") == 1
+    assert notes[-4:] == ["open one", "start one", "open two", "start two"]
+    assert [_post(service, name, "m1") for name in ("one", "two")] == [200, 200]
+    assert (service.unready(), service.needs_mending) == ((), False)
+    workers.broken.clear()
+    service.reload(configure("two", "three", key=OTHER_KEY))
+    assert [_post(service, name, "m2", OTHER_KEY) for name in ("two", "three")] == [200, 200]
+
+
+def test_a_destination_that_cannot_be_opened_again(
+    start: Callable[..., Service],
+    configure: Configure,
+    workers: Workers,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It refuses events and is named until it is open again; the others go on meanwhile."""
+    service = start(configure("one", "two"))
+    workers.broken["open one"] = StoreFullError("no room")
+    with pytest.raises(StoreFullError):
+        service.reload(configure("one", "two"))
+    assert service.needs_mending
+    service._opened["one"].entrance._patience = 0.0
+    assert [_post(service, name, "m1") for name in ("one", "two")] == [503, 200]
+    ready = requests.get(service.urls["one"].replace("/v1/one", "/readyz"), timeout=30)
+    assert ready.status_code == 503
+    assert ready.text.startswith("one cannot be opened: ")
+    service.mend()
+    assert service.needs_mending
+    assert caplog.text.count("one cannot be opened: ") == 1
+    workers.broken.clear()
+    service.mend()
+    assert (service.unready(), service.needs_mending) == ((), False)
+    assert [_post(service, name, "m1") for name in ("one", "two")] == [200, 200]
+    assert list(service.urls) == ["one", "two"]
+    assert workers.notes[-2:] == ["open one", "start one"]
+
+
+def test_a_reload_opens_what_could_not_be_opened(
+    start: Callable[..., Service], configure: Configure, workers: Workers
+) -> None:
+    """A reload that works ends what one before it that did not has left behind."""
+    service = start(configure("one"))
+    workers.broken["open one"] = StoreFullError("no room")
+    with pytest.raises(StoreFullError):
+        service.reload(configure("one"))
+    workers.broken.clear()
+    service.reload(configure("one"))
+    assert _post(service, "one", "m1") == 200
+    assert not service.needs_mending
+
+
+def test_a_worker_that_does_not_stop_in_order(
+    start: Callable[..., Service],
+    configure: Configure,
+    workers: Workers,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The others are stopped and counted all the same, and the log has the fault."""
+    service = start(configure("one", "two"))
+    assert _post(service, "one", "m1") == 200
+    workers.broken["stop one"] = ValueError("x")
+    assert service.stop() == 1
+    assert sorted(workers.notes[-2:]) == ["stop one 2", "stop two 2"]
+    assert "could not be stopped in order" in caplog.text
+
+
+def test_what_waits_for_nobody(
+    start: Callable[..., Service], configure: Configure, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A destination that was renamed or removed is named, at a reload and at a start."""
+    service = start(configure("one", "two"))
+    assert [_post(service, "one", message) for message in ("m1", "m2")] == [200, 200]
+    assert (service.strays, caplog.text) == ({}, "")
+    warning = "'one' is not in the configuration, and deliveries wait for it: 2; give it back"
+    service.reload(configure("two", "renamed"))
+    assert service.strays == {"one": 2}
+    assert warning in caplog.text
+    service.stop()
+    caplog.clear()
+    service = start(configure("two"))
+    assert service.strays == {"one": 2}
+    assert warning in caplog.text
+    service.reload(configure("one", "two"))
+    assert service.strays == {}
+
+
+def test_secrets_that_everybody_can_read(
+    start: Callable[..., Service],
+    configure: Configure,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The log names the file of a secret, at a start; what is no secret may stand anywhere."""
+    config = configure("one")
+    (one,) = config.destinations
+    places = ("/receiver/keys/0", "/settings/apiKey", "/settings/endpoint")
+    exposed = {place: tmp_path / place.rpartition("/")[2] for place in places}
+    start(replace(config, destinations=(replace(one, exposed=exposed),)))
+    said = [record.getMessage() for record in caplog.records]
+    assert [line.partition(" can read ")[0] for line in said] == [
+        f"one: {place}: every user of this machine" for place in places[:2]
+    ]
 
 
 def test_what_a_reload_does_not_change(
