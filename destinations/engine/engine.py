@@ -20,7 +20,7 @@ from destinations.engine.remapping import Remapper
 from destinations.engine.settling import Settler
 from destinations.engine.steps import Rules
 from destinations.engine.watcher import NullWatcher, Watcher
-from destinations.queue import Claimed, Queue, State
+from destinations.queue import SETTLE_AFTER, Claimed, Queue, State
 from destinations.transport import Transport
 
 __all__ = ["Engine", "EngineOptions"]
@@ -44,7 +44,7 @@ class EngineOptions:
     """
 
     deadline: float = 4 * 3600.0
-    settle_after: float = 30.0
+    settle_after: float = SETTLE_AFTER
     fresh: float = 900.0
     base: float = 1.0
     cap: float = 300.0

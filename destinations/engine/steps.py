@@ -114,7 +114,8 @@ class Rules:
     def ask_later(self, claimed: Claimed, failure: Failure, now: float) -> Step:
         """The step after asking about a lost answer failed."""
         reason = f"its answer was lost, and asking failed: {failure.message}"
-        result = Result(Outcome.UNKNOWN, reason)
+        error = failure.error()
+        result = Result(Outcome.UNKNOWN, reason, error.code, error.status)
         if self._is_late(claimed, now):
             evidence = {"why": f"the partner could not be asked: {failure.message}"}
             attempts = claimed.attempts

@@ -14,10 +14,11 @@ from destinations.queue.protocol import (
     State,
     Step,
 )
-from destinations.queue.sqlite_queue import QueueOptions, SqliteQueue
+from destinations.queue.sqlite_queue import SETTLE_AFTER, QueueOptions, SqliteQueue
 from destinations.queue.statements import Scope
 
 __all__ = [
+    "SETTLE_AFTER",
     "Amount",
     "Claimed",
     "Expectation",

@@ -26,7 +26,10 @@ from destinations.queue.statements import Scope
 from destinations.queue.window import Window
 from destinations.store import GroupWriter, Store, StoreFullError
 
-__all__ = ["QueueOptions", "SqliteQueue"]
+__all__ = ["SETTLE_AFTER", "QueueOptions", "SqliteQueue"]
+
+SETTLE_AFTER: Final = 30.0
+"""Seconds after an answer was lost until the partner is asked: what was on its way has arrived."""
 
 _LONG_SECONDS: Final = 10.0
 _REOPENED_SECONDS: Final = 1.0
@@ -39,9 +42,9 @@ class QueueOptions:
     ``settle_after`` seconds after a crash the partner is asked for what it had got by then.
     """
 
-    max_open: int = 2_000_000
+    max_open: int = 1_000_000
     linger: float = 0.02
-    settle_after: float = 30.0
+    settle_after: float = SETTLE_AFTER
 
 
 class SqliteQueue:
@@ -121,7 +124,8 @@ class SqliteQueue:
 
     def sending(self, batch: Sequence[Claimed], asked: Mapping[str, Amount]) -> None:
         """See `destinations.queue.Queue.sending`."""
-        self._write(lambda c: statements.mark_sending(c, self._scope, batch, asked))
+        now = self._now()
+        self._write(lambda c: statements.mark_sending(c, self._scope, batch, asked, now))
         for claimed in batch:
             claimed.state = State.SENDING
 

@@ -7,9 +7,11 @@ read what was committed.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 from destinations.outcome import Result
@@ -165,12 +167,15 @@ def mark_sending(
     scope: Scope,
     batch: Sequence[Claimed],
     asked: Mapping[str, Amount],
+    now: float,
 ) -> None:
     """They are on their way, and what they will be judged by is written down."""
+    since = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds")
+    lease = f"process {os.getpid()} since {since}"
     with_rows(
         connection,
         _MARK,
-        [(one.id, scope.version, _expectation_text(one.expectation)) for one in batch],
+        [(one.id, lease, _expectation_text(one.expectation)) for one in batch],
     )
     _write_amounts(connection, scope, asked)
 

@@ -140,10 +140,13 @@ class Receiver:
         if guard.wants_signature and not guard.is_signed(headers.get(b"x-signature"), data, first):
             what = "wrong" if b"x-signature" in headers else "missing"
             raise _RefusedError(error(401, f"{what} X-Signature", _CHALLENGE))
-        async with entrance.entered() as route:
+        route = await entrance.enter()
+        try:
             if self._landing is None:
                 self._landing = Landing(asyncio.get_running_loop())
             return await accept(route, body, self._watcher, self._landing)
+        finally:
+            entrance.leave()
 
     def _stranger(self, authorization: bytes | None) -> Reply:
         known = False
@@ -163,10 +166,9 @@ class Receiver:
                 error(415, "send the body without Content-Encoding", accepted, close=True)
             )
         limit = self._limits.body_bytes
-        too_long = error(413, f"the body is longer than {limit:,} bytes", close=True)
         announced = headers.get(b"content-length", b"")
         if announced.isdigit() and int(announced) > limit:
-            raise _RefusedError(too_long)
+            raise _too_long(limit)
         pieces: list[bytes] = []
         size = 0
         with contextlib.suppress(TimeoutError):
@@ -178,12 +180,16 @@ class Receiver:
                     piece = message.get("body", b"")
                     size += len(piece)
                     if size > limit:
-                        raise _RefusedError(too_long)
+                        raise _too_long(limit)
                     pieces.append(piece)
                     if not message.get("more_body", False):
                         return b"".join(pieces)
         seconds = self._limits.body_seconds
         raise _RefusedError(error(408, f"the body took longer than {seconds:g} s", close=True))
+
+
+def _too_long(limit: int) -> _RefusedError:
+    return _RefusedError(error(413, f"the body is longer than {limit:,} bytes", close=True))
 
 
 def _single_headers(scope: Scope) -> Mapping[bytes, bytes]:

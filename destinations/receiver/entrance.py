@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from destinations.queue import Inbox, Incoming, QueueFullError
@@ -40,9 +39,8 @@ class Entrance:
         self._empty = asyncio.Event()
         self._empty.set()
 
-    @contextlib.asynccontextmanager
-    async def entered(self) -> AsyncIterator[Route]:
-        """The route, which is not exchanged within the block.
+    async def enter(self) -> Route:
+        """The route, which is not exchanged until the caller says `leave`.
 
         Raises `QueueFullError` if the entrance stays closed for longer than its patience.
         """
@@ -53,12 +51,13 @@ class Entrance:
                 raise QueueFullError("is being reloaded", 1.0) from None
         self._inside += 1
         self._empty.clear()
-        try:
-            yield self.route
-        finally:
-            self._inside -= 1
-            if not self._inside:
-                self._empty.set()
+        return self.route
+
+    def leave(self) -> None:
+        """One who entered is out again."""
+        self._inside -= 1
+        if not self._inside:
+            self._empty.set()
 
     async def close(self) -> None:
         """Lets nobody in any more, and returns when nobody is inside."""

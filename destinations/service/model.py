@@ -11,6 +11,7 @@ from destinations.definition.document import Document
 from destinations.deliveries import DEDUPE_DAYS, KEEP_DAYS
 from destinations.engine import EngineOptions
 from destinations.observability import Form, Level
+from destinations.queue import QueueOptions
 from destinations.receiver import Limits
 from destinations.secrets import Secret
 
@@ -25,6 +26,7 @@ __all__ = [
 ]
 
 _ENGINE: Final = EngineOptions()
+_QUEUE: Final = QueueOptions()
 _LIMITS: Final = Limits()
 
 
@@ -101,5 +103,5 @@ class ServeConfig:
     destinations: tuple[DestinationConfig, ...]
     listen: ListenConfig = ListenConfig()
     log: LogConfig = LogConfig()
-    max_events: int = 1_000_000
+    max_events: int = _QUEUE.max_open
     drain_seconds: float = 30.0
