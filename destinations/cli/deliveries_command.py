@@ -9,12 +9,13 @@ from destinations.cli.deliveries import COMMANDS
 __all__ = ["command"]
 
 
-@click.group("deliveries", epilog="Example: destinations deliveries list --outcome dead")
+@click.group("deliveries", epilog="Example: destinations deliveries list --config serve.yaml")
 def command() -> None:
     """What became of the events that a server accepted, and what a person does about them.
 
-    All of it may be used while a server runs on the same store. What a run of a file left behind is
-    not here: that is in its --undelivered file and in the commands of the destination.
+    All of it may be used while the server runs: --config names its configuration, --store its file.
+    What a run of a file left behind is not here: that is in its --undelivered file and in the
+    commands of the destination.
     """
 
 

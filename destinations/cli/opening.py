@@ -11,9 +11,10 @@ import click
 from destinations.definition import DestinationDefinition, load_definition
 from destinations.definition.document import Document
 from destinations.destination import Destination
+from destinations.errors import UsageError
 from destinations.plugins import Plugin, find_folder, find_plugin
 from destinations.settings import check_settings, read_settings
-from destinations.store import Store, default_path
+from destinations.store import Store, default_path, is_missing
 
 __all__ = [
     "destination_argument",
@@ -68,6 +69,12 @@ def open_destination(
     return Destination(definition, checked, code, account=account)
 
 
-def open_store(path: Path | None) -> Store:
-    """The store in a file, or this user's own."""
+def open_store(path: Path | None, *, existing: bool = False) -> Store:
+    """The store in a file, or this user's own.
+
+    With ``existing``, for what has nothing to put there, a file that somebody names is not made:
+    raises `UsageError` if it is missing.
+    """
+    if existing and path is not None and is_missing(path):
+        raise UsageError(f"there is no store {path}: look for a slip in the path")
     return Store(path if path is not None else default_path())

@@ -1,7 +1,7 @@
 """What a person sees and does in the ledger of deliveries: dead letters, replay, retention."""
 
 from destinations.deliveries.backup import back_up
-from destinations.deliveries.changes import drop, resolve, why_not_dropped
+from destinations.deliveries.changes import drop, resolve, why_not_dropped, why_not_resolved
 from destinations.deliveries.ledger import (
     DROPPED,
     LedgerEntry,
@@ -11,17 +11,37 @@ from destinations.deliveries.ledger import (
     get_delivery,
     raw_event,
 )
-from destinations.deliveries.overview import DestinationStatus, StoreStatus, store_status
+from destinations.deliveries.overview import (
+    DestinationStatus,
+    StoreStatus,
+    count_waiting,
+    store_status,
+)
 from destinations.deliveries.replaying import (
     Replay,
     Replayed,
     Today,
     plan_replay,
     replay,
+    waiting_for_nobody,
     why_not_replayed,
 )
-from destinations.deliveries.retention import DEDUPE_DAYS, KEEP_DAYS, Pruned, compact, prune
-from destinations.deliveries.serving import is_served, serving_lock
+from destinations.deliveries.retention import (
+    DEDUPE_DAYS,
+    KEEP_DAYS,
+    Periods,
+    Pruned,
+    compact,
+    prune,
+)
+from destinations.deliveries.serving import (
+    Serving,
+    is_served,
+    note_server,
+    noted_periods,
+    serving_lock,
+    who_serves,
+)
 from destinations.deliveries.times import parse_time, shown_duration, shown_time
 
 __all__ = [
@@ -30,19 +50,24 @@ __all__ = [
     "KEEP_DAYS",
     "DestinationStatus",
     "LedgerEntry",
+    "Periods",
     "Pruned",
     "Replay",
     "Replayed",
     "Selection",
+    "Serving",
     "StoreStatus",
     "Today",
     "back_up",
     "compact",
     "count_classes",
+    "count_waiting",
     "drop",
     "find_deliveries",
     "get_delivery",
     "is_served",
+    "note_server",
+    "noted_periods",
     "parse_time",
     "plan_replay",
     "prune",
@@ -53,6 +78,9 @@ __all__ = [
     "shown_duration",
     "shown_time",
     "store_status",
+    "waiting_for_nobody",
+    "who_serves",
     "why_not_dropped",
     "why_not_replayed",
+    "why_not_resolved",
 ]

@@ -7,13 +7,11 @@ import os
 import sqlite3
 import tempfile
 from pathlib import Path
-from typing import Final
 
 from destinations.errors import UsageError
+from destinations.store import Reader, is_missing, stored_version
 
 __all__ = ["back_up"]
-
-_MAGIC: Final = b"SQLite format 3\0"
 
 
 def back_up(store: Path, target: Path) -> int:
@@ -23,9 +21,11 @@ def back_up(store: Path, target: Path) -> int:
     Raises `UsageError` if there is no store, if ``target`` is something else than such a copy, or
     if the copy cannot be written or is damaged.
     """
-    if not store.is_file():
+    if is_missing(store):
         raise UsageError(f"there is no store {store}")
-    if target.exists() and (target.samefile(store) or not _is_database(target)):
+    if not stored_version(store):
+        raise UsageError(f"the store {store} is empty")
+    if target.exists() and (target.samefile(store) or not _is_store(target)):
         msg = f"{target} is there already and is no copy of a store; name another file"
         raise UsageError(msg)
     try:
@@ -48,21 +48,24 @@ def back_up(store: Path, target: Path) -> int:
     return size
 
 
-def _is_database(path: Path) -> bool:
+def _is_store(path: Path) -> bool:
+    """Also one of another version, and an empty file; but not another program's database."""
     if not path.is_file():
         return False
-    with path.open("rb") as stream:
-        return stream.read(len(_MAGIC)) in {_MAGIC, b""}
+    try:
+        stored_version(path)
+    except UsageError:
+        return False
+    return True
 
 
 def _copy(store: Path, temporary: Path) -> None:
-    uri = f"{store.resolve().as_uri()}?mode=ro"
     with (
-        contextlib.closing(sqlite3.connect(uri, uri=True)) as source,
+        contextlib.closing(Reader(store)) as reader,
         contextlib.closing(sqlite3.connect(temporary, isolation_level=None)) as copy,
     ):
         # In one step: with several, every write of somebody else would begin the copy anew.
-        source.backup(copy)
+        reader.run(lambda source: source.backup(copy))
         # One file by itself: the store turns the journal on again when it opens it.
         copy.execute("PRAGMA journal_mode = DELETE")
         faults = [fault for (fault,) in copy.execute("PRAGMA integrity_check")]

@@ -12,12 +12,20 @@ from collections.abc import Sequence
 from typing import Final
 
 from destinations.deliveries.ledger import DROPPED, LedgerEntry
+from destinations.deliveries.serving import who_serves
 from destinations.errors import UsageError
 from destinations.outcome import Outcome
 from destinations.queue import State
 from destinations.store import Store
 
-__all__ = ["SETTLED_APPLIED", "drop", "reopen", "resolve", "why_not_dropped"]
+__all__ = [
+    "SETTLED_APPLIED",
+    "drop",
+    "reopen",
+    "resolve",
+    "why_not_dropped",
+    "why_not_resolved",
+]
 
 SETTLED_APPLIED: Final = "settled by hand: applied"
 
@@ -57,15 +65,23 @@ def reopen(connection: sqlite3.Connection, entry: LedgerEntry, *, action: str) -
     return True
 
 
-def why_not_dropped(entry: LedgerEntry) -> str:
-    """Why a delivery cannot be given up; empty if it can."""
+def why_not_dropped(entry: LedgerEntry, *, served: bool | None = True) -> str:
+    """Why a delivery cannot be given up; empty if it can.
+
+    ``served`` is whether somebody delivers for its destination: what waits is only given up if
+    nobody does (`destinations.deliveries.Serving.has`).
+    """
     if entry.code == DROPPED:
         return "it was dropped already"
     if entry.state is State.HELD or (entry.state is State.DONE and entry.outcome in _DROPPABLE):
         return ""
     if entry.state is State.DONE:
         return f"it is {entry.label}: there is nothing to give up"
-    return f"it is {entry.label}: it is on its way"
+    if entry.state is not State.READY:
+        return f"it is {entry.label}: it may have been applied, and the partner is asked"
+    if served is False:
+        return ""
+    return f"it is {entry.label}, and the server delivers it in its turn; stop the server first"
 
 
 def drop(store: Store, entries: Sequence[LedgerEntry], *, reason: str, now: float) -> None:
@@ -75,29 +91,44 @@ def drop(store: Store, entries: Sequence[LedgerEntry], *, reason: str, now: floa
     applied, so what the partner holds is asked again. All or none: raises `UsageError` if one
     cannot be dropped, or changed meanwhile.
     """
-    for entry in entries:
-        if why := why_not_dropped(entry):
-            raise UsageError(f"delivery {entry.id} cannot be dropped: {why}")
     with store.transaction() as connection:
+        # Within it, since a server writes down what it takes up before it does so.
+        now_served = who_serves(store)
+        for entry in entries:
+            if why := why_not_dropped(entry, served=now_served.has(entry.destination)):
+                raise UsageError(f"delivery {entry.id} cannot be dropped: {why}")
         for entry in entries:
             _forget_amount(connection, entry)
             _end(connection, entry, Outcome.DEAD, (DROPPED, f"dropped: {reason}"), now)
 
 
+def why_not_resolved(entry: LedgerEntry, *, served: bool | None) -> str:
+    """Why a person cannot decide on a delivery; empty if they can. ``served`` as elsewhere."""
+    if entry.state not in {State.HELD, State.UNKNOWN, State.SENDING}:
+        return (
+            f"is {entry.label}: there is nothing to resolve; "
+            "see destinations deliveries list --state held"
+        )
+    if entry.state is State.HELD or served is False:
+        return ""
+    if entry.state is State.SENDING:
+        return "is being sent by the server; look at it again when it has an outcome or is held"
+    return (
+        "is unknown, and the server is asking the partner for it; if that does not tell, it "
+        "becomes held: then decide"
+    )
+
+
 def resolve(store: Store, entry: LedgerEntry, *, applied: bool, now: float) -> None:
-    """Decides on a delivery whose answer was lost, held or still unknown.
+    """Decides on a delivery whose answer was lost: held, or not being asked about by anybody.
 
     One that was applied is delivered; one that was not waits for its turn again. What the partner
     holds is asked again before the next judgement. Raises `UsageError` if there is nothing to
-    decide, or it changed meanwhile.
+    decide, if a server is deciding, or if it changed meanwhile.
     """
-    if entry.state not in {State.HELD, State.UNKNOWN}:
-        msg = (
-            f"delivery {entry.id} is {entry.label}: there is nothing to resolve; "
-            "see destinations deliveries list --state held"
-        )
-        raise UsageError(msg)
     with store.transaction() as connection:
+        if why := why_not_resolved(entry, served=who_serves(store).has(entry.destination)):
+            raise UsageError(f"delivery {entry.id} {why}")
         _forget_amount(connection, entry)
         if applied:
             _end(connection, entry, Outcome.DELIVERED, (None, SETTLED_APPLIED), now)
@@ -125,6 +156,7 @@ def _end(
     }
     if not connection.execute(_END, values).rowcount:
         raise _changed(entry)
+    connection.execute("DELETE FROM reopened WHERE delivery_id = ?", (entry.id,))
 
 
 def _forget_amount(connection: sqlite3.Connection, entry: LedgerEntry) -> None:

@@ -38,7 +38,7 @@ _NEEDS_A_PERSON: Final = f"((d.state <> 'done' AND d.state = 'held') OR {_FAILED
 _FIELDS: Final = (
     "d.id, d.event_id, d.destination, d.user, d.action, e.type, e.message_id, e.accepted_at,"
     " d.state, d.attempts, d.first_attempt_at, d.next_at, d.outcome, d.code, d.status, d.reason,"
-    " d.stage, d.definition_version, d.settled_at, d.expectation, d.evidence"
+    " d.stage, d.definition_version, d.settled_at, d.lease, d.expectation, d.evidence"
 )
 _FROM: Final = "FROM deliveries AS d JOIN events AS e ON e.id = d.event_id"
 
@@ -47,7 +47,8 @@ _FROM: Final = "FROM deliveries AS d JOIN events AS e ON e.id = d.event_id"
 class LedgerEntry:
     """One event and subscription; all times are in seconds since 1970, UTC.
 
-    ``action`` is empty where no subscription took the event. ``expectation`` and ``evidence`` are
+    ``action`` is empty where no subscription took the event. ``lease`` says which process has it
+    while it is on its way. ``expectation`` and ``evidence`` are
     what a lost answer is judged by; see `destinations.queue`.
     """
 
@@ -70,6 +71,7 @@ class LedgerEntry:
     stage: str
     definition_version: str
     settled_at: float | None
+    lease: str | None
     expectation: Expectation | None
     evidence: Mapping[str, Any]
 

@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from destinations.deliveries.serving import Serving
 from destinations.queue import State
 from destinations.store import Store
 
-__all__ = ["DestinationStatus", "StoreStatus", "store_status"]
+__all__ = ["DestinationStatus", "StoreStatus", "count_waiting", "store_status"]
 
 _DAY = 86_400.0
 
@@ -22,7 +23,8 @@ class DestinationStatus:
 
     ``outcomes`` and ``today`` count settled deliveries, all that the ledger has and those that were
     settled since midnight UTC; ``states`` counts the others. ``next_retry`` is None if nothing
-    waits for its time, and ``oldest`` if nothing waits at all.
+    waits for its time, and ``oldest`` if nothing waits at all. ``served`` is whether a server
+    delivers for it, None if that cannot be told.
     """
 
     name: str
@@ -31,6 +33,7 @@ class DestinationStatus:
     states: Counter[str] = field(default_factory=Counter)
     oldest: float | None = None
     next_retry: float | None = None
+    served: bool | None = None
 
     @property
     def queue(self) -> int:
@@ -41,6 +44,7 @@ class DestinationStatus:
         """As JSON values."""
         return {
             "name": self.name,
+            "served": self.served,
             "queue": self.queue,
             "states": dict(self.states),
             "oldest": self.oldest,
@@ -54,14 +58,14 @@ class DestinationStatus:
 class StoreStatus:
     """A store; ``size`` is in bytes, with its journal.
 
-    ``served`` is whether a server delivers from it now. ``kept`` counts the events that runs have
-    kept, by outcome.
+    ``served`` is whether a server delivers from it now, None if that cannot be told.
+    ``kept`` counts the events that runs have kept, by outcome.
     """
 
     path: str
     size: int
     sqlite: str
-    served: bool
+    served: bool | None
     destinations: tuple[DestinationStatus, ...]
     kept: Mapping[str, int]
 
@@ -77,8 +81,11 @@ class StoreStatus:
         }
 
 
-def store_status(store: Store, now: float, *, served: bool) -> StoreStatus:
-    """Counts what is in the store, at ``now`` (seconds since 1970, UTC)."""
+def store_status(store: Store, now: float, served: Serving) -> StoreStatus:
+    """Counts what is in the store, at ``now`` (seconds since 1970, UTC).
+
+    Destinations are those that have deliveries, and those that a server has.
+    """
     found: dict[str, DestinationStatus] = {}
     settled = store.all(
         "SELECT destination, CASE WHEN code = 'DROPPED' THEN 'dropped' ELSE outcome END, count(*),"
@@ -103,6 +110,10 @@ def store_status(store: Store, now: float, *, served: bool) -> StoreStatus:
         if state != State.HELD:
             one.oldest = _most(one.oldest, now - oldest)
             one.next_retry = _least(one.next_retry, next_at, now)
+    for name in served.names or ():
+        found.setdefault(name, DestinationStatus(name))
+    for name, one in found.items():
+        one.served = served.has(name)
     kept = store.all(
         "SELECT outcome, count(*) FROM kept_events WHERE outcome <> 'delivered' GROUP BY outcome"
     )
@@ -110,10 +121,18 @@ def store_status(store: Store, now: float, *, served: bool) -> StoreStatus:
         str(store.path.resolve()),
         _size(store),
         sqlite3.sqlite_version,
-        served,
+        served.running,
         tuple(found[name] for name in sorted(found)),
         dict(kept),
     )
+
+
+def count_waiting(store: Store) -> Mapping[str, int]:
+    """How many deliveries have no outcome yet, by destination; held ones are among them."""
+    counted = store.all(
+        "SELECT destination, count(*) FROM deliveries WHERE state <> 'done' GROUP BY 1"
+    )
+    return dict(counted)
 
 
 def _most(one: float | None, other: float) -> float:

@@ -6,21 +6,34 @@ Never what was or may have been applied: that is decided by `destinations.delive
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from destinations.action import Payload
 from destinations.deliveries.changes import reopen
 from destinations.deliveries.ledger import DROPPED, LedgerEntry, raw_event
-from destinations.destination import Destination
+from destinations.deliveries.serving import who_serves
+from destinations.destination import Destination, slug_of
+from destinations.errors import UsageError
 from destinations.event import EventError, check_event, read_json
 from destinations.outcome import Outcome, Result
 from destinations.queue import State
 from destinations.store import Store
 
-__all__ = ["Replay", "Replayed", "Today", "plan_replay", "replay", "why_not_replayed"]
+__all__ = [
+    "Replay",
+    "Replayed",
+    "Today",
+    "plan_replay",
+    "replay",
+    "waiting_for_nobody",
+    "why_not_replayed",
+]
 
+_CHUNK: Final = 500
+_IS_GONE: Final = "SELECT 1 FROM events WHERE id = ? AND raw IS NULL"
+_NOT_TAKEN: Final = Result(Outcome.FILTERED, "no subscription takes this event today")
 _WHY_NOT: Final = {
     State.READY: "it waits for its turn already",
     State.SENDING: "it is being sent",
@@ -78,6 +91,15 @@ class Replayed:
     added: int = 0
     changed_meanwhile: int = 0
 
+    def plus(self, other: Replayed) -> Replayed:
+        """Both together."""
+        return Replayed(
+            self.reopened + other.reopened,
+            self.ended + other.ended,
+            self.added + other.added,
+            self.changed_meanwhile + other.changed_meanwhile,
+        )
+
 
 def why_not_replayed(entry: LedgerEntry) -> str:
     """Why a delivery must not be replayed; empty if it may."""
@@ -106,7 +128,22 @@ def plan_replay(
     todays = _today(destination, raw, payloads=payloads)
     rows = store.all("SELECT action FROM deliveries WHERE event_id = ?", (entry.event_id,))
     known = {action for (action,) in rows}
-    added = [today for key, today in todays.items() if key and key not in known]
+    # Subscriptions that have another name now: which of today's stands for them cannot be told, so
+    # no delivery is added for their actions, lest the event go twice.
+    gone = {key for key in known if key and key not in destination.keys}
+    unclear = {slug_of(key) for key in gone}
+    added = [
+        today
+        for key, today in todays.items()
+        if key and key not in known and slug_of(key) not in unclear
+    ]
+    if entry.action in gone:
+        heir = _heir(destination, entry.action, known)
+        if heir is None:
+            there = ", ".join(sorted(destination.keys))
+            why = f"there is no subscription {entry.action!r} any more; known are: {there}"
+            return Replay(entry, version, refused=why)
+        todays[entry.action] = todays.get(heir) or todays.get("") or Today(heir, _NOT_TAKEN)
     today = todays.get(entry.action)
     if today is None and not entry.action and added:
         # It stood for an event that nothing took: now it is the first delivery of those there are.
@@ -117,6 +154,13 @@ def plan_replay(
         today = todays.get("", Today(entry.action, Result(Outcome.FILTERED, reason)))
         today = Today(entry.action, today.result)
     return Replay(entry, version, today, added=tuple(added))
+
+
+def _heir(destination: Destination, key: str, known: Collection[str]) -> str | None:
+    """The one subscription of today that a key without one can mean; None if there is none."""
+    same = [one for one in destination.keys if slug_of(one) == slug_of(key)]
+    had = [one for one in known if slug_of(one) == slug_of(key)]
+    return same[0] if (len(same), len(had)) == (1, 1) else None
 
 
 def _today(destination: Destination, raw: bytes, *, payloads: bool) -> dict[str, Today]:
@@ -139,17 +183,33 @@ def _today(destination: Destination, raw: bytes, *, payloads: bool) -> dict[str,
 
 
 def replay(store: Store, replays: Iterable[Replay], *, now: float) -> Replayed:
-    """Does what was planned, in one transaction.
+    """Does what was planned, a few hundred to a transaction, so that others write in between.
 
     What would be sent waits for its turn; what ends without being sent has its new outcome at once.
-    A delivery that changed since it was planned is left alone and counted.
+    A delivery that changed since it was planned is left alone and counted. Raises `UsageError` if
+    the store cannot be written; what was done by then is done, and safe to repeat.
     """
     planned = [one for one in replays if one.changes]
+    total = Replayed()
+    for start in range(0, len(planned), _CHUNK):
+        try:
+            total = total.plus(_replay(store, planned[start : start + _CHUNK], now))
+        except UsageError as error:
+            if not start:
+                raise
+            msg = f"{error}; {start:,} of {len(planned):,} were replayed: replay again for the rest"
+            raise UsageError(msg) from None
+    return total
+
+
+def _replay(store: Store, planned: Sequence[Replay], now: float) -> Replayed:
     reopened = ended = added = missed = 0
     with store.transaction() as connection:
         for one in planned:
             assert one.today is not None  # noqa: S101 - else it changes nothing
-            if one.today.result is None:
+            if connection.execute(_IS_GONE, (one.entry.event_id,)).fetchone():
+                done = False  # its event was let go since it was planned
+            elif one.today.result is None:
                 done = reopen(connection, one.entry, action=one.today.action)
                 reopened += done
             else:
@@ -159,6 +219,20 @@ def replay(store: Store, replays: Iterable[Replay], *, now: float) -> Replayed:
             if done:
                 added += sum(_add(connection, one, today, now) for today in one.added)
     return Replayed(reopened, ended, added, missed)
+
+
+def waiting_for_nobody(store: Store, replays: Iterable[Replay]) -> list[str]:
+    """The destinations for which replays make deliveries wait, and that the server does not have.
+
+    None of them while no server runs.
+    """
+    waits = {
+        one.entry.destination
+        for one in replays
+        if any(today.result is None for today in (one.today, *one.added) if today is not None)
+    }
+    served = who_serves(store)
+    return sorted(name for name in waits if served.running and served.has(name) is False)
 
 
 def _end_again(connection: sqlite3.Connection, one: Replay, result: Result, now: float) -> bool:

@@ -10,13 +10,13 @@ from typing import Final
 
 from destinations.store import Store
 
-__all__ = ["DEDUPE_DAYS", "KEEP_DAYS", "Pruned", "compact", "prune"]
+__all__ = ["DEDUPE_DAYS", "KEEP_DAYS", "Periods", "Pruned", "compact", "prune"]
 
 KEEP_DAYS: Final = 30.0
 """Days that settled deliveries stay in the ledger, unless told otherwise."""
 
 DEDUPE_DAYS: Final = 7.0
-"""Days that a ``messageId`` is recognised again, unless told otherwise."""
+"""Days that a ``messageId`` is recognised again, unless told otherwise; at least `KEEP_DAYS`."""
 
 _DAY: Final = 86_400.0
 _CHUNK: Final = 1_000
@@ -48,6 +48,17 @@ _LET_REOPENED_GO: Final = f"""
     DELETE FROM reopened
     WHERE delivery_id IN (SELECT id FROM deliveries WHERE event_id IN {_STILL})
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Periods:
+    """For how many days settled deliveries stay, and a ``messageId`` is recognised again.
+
+    The second never ends before the first: while a delivery is there, its messageId is known.
+    """
+
+    keep_days: float = KEEP_DAYS
+    dedupe_days: float = DEDUPE_DAYS
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
-import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from destinations.errors import UsageError
 from destinations.observability import check_tracing
 from destinations.service.binding import Bound, bind
 from destinations.service.model import ServeConfig
+from destinations.store import stored_version
 from destinations.store.schema import MIGRATIONS
 
 __all__ = ["check_start"]
@@ -46,16 +45,10 @@ def _check_store(path: Path) -> None:
     if not path.exists():
         _check_folder(path)
         return
-    # Where nobody has it open there is no log, and nothing has to be made to read it.
-    log = path.with_name(f"{path.name}-wal")
-    options = "mode=ro" if log.exists() else "mode=ro&immutable=1"
-    uri = f"{path.resolve().as_uri()}?{options}"
     try:
-        with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.Error as error:
-        raise UsageError(f"/store/path: cannot use the store {path}: {error}") from None
+        version = stored_version(path)
+    except UsageError as error:
+        raise UsageError(f"/store/path: {error}") from None
     if version > len(MIGRATIONS):
         msg = (
             f"/store/path: cannot use the store {path}: it was written by a newer version of this "

@@ -9,6 +9,7 @@ from filelock import Timeout
 
 from destinations.deliveries import serving_lock
 from destinations.errors import UsageError
+from destinations.store import make_folder
 
 __all__ = ["StoreLock"]
 
@@ -25,7 +26,7 @@ class StoreLock:
     def __init__(self, store: Path, *, patience: float = _PATIENCE) -> None:
         self._lock = serving_lock(store)
         try:
-            store.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(store.parent)
             self._lock.acquire(timeout=patience)
         except Timeout:
             msg = (

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final
 
-from destinations.deliveries import prune
+from destinations.deliveries import Periods, count_waiting, note_server, prune
 from destinations.engine.planning import plan
 from destinations.engine.watcher import NullWatcher, Watcher
 from destinations.errors import DestinationsError
@@ -79,7 +79,7 @@ class Service:
     @property
     def strays(self) -> Mapping[str, int]:
         """How many deliveries wait for destinations that are not in the configuration, by name."""
-        waiting = self._waiting()
+        waiting = count_waiting(self._store)
         return {name: waiting[name] for name in sorted(waiting.keys() - self._opened.keys())}
 
     @property
@@ -101,6 +101,7 @@ class Service:
             if self.config.store.max_bytes is not None:
                 self._store.limit_size(self.config.store.max_bytes)
             bound = bind(self.config, self._store)
+            self._note(self.config)
             self._writer = GroupWriter(self._store)
             stack.callback(self._writer.close)
             listen = self.config.listen
@@ -130,11 +131,15 @@ class Service:
             # Events are taken all the while; only for the moment of the exchange they wait.
             self._server.call(each.entrance.close())
         try:
+            # Now that nobody delivers: neither what was there before, nor what will be.
+            self._note(config)
             workers = self._open(bound, config)
         except Exception:
             _LOG.warning("a reload failed, so the destinations from before are opened again")
             closed = (replace(each, worker=None, fault="") for each in former.values())
             self._opened = {each.bound.name: each for each in closed}
+            with contextlib.suppress(DestinationsError):
+                self._note(self.config)
             self.mend()
             raise
         self.config = config
@@ -251,17 +256,15 @@ class Service:
                 f"{count:,}",
             )
 
-    def _waiting(self) -> Mapping[str, int]:
-        """How many deliveries have no outcome yet, by destination."""
-        return dict(
-            self._store.all(
-                "SELECT destination, count(*) FROM deliveries WHERE state <> 'done' GROUP BY 1"
-            )
-        )
+    def _note(self, config: ServeConfig) -> None:
+        """Lets others know whose deliveries they must leave alone."""
+        names = [each.name for each in config.destinations]
+        store = self.config.store
+        note_server(self._store, names, Periods(store.keep_days, store.dedupe_days))
 
     def _drain(self) -> None:
         _stop(_workers(self._opened), self.config.drain_seconds)
-        self._left = sum(self._waiting().values())
+        self._left = sum(count_waiting(self._store).values())
 
 
 async def _reopen(entrance: Entrance, route: Route) -> None:

@@ -12,6 +12,8 @@ from typing import Any
 import platformdirs
 
 from destinations.errors import UsageError
+from destinations.store.files import is_missing, make_file, make_folder
+from destinations.store.reader import stored_version
 from destinations.store.schema import MIGRATIONS
 from destinations.store.write_lock import write_lock
 
@@ -21,6 +23,7 @@ __all__ = ["Store", "default_path"]
 _OLDEST_SQLITE = (3, 37, 0)
 _BUSY_SECONDS = 30.0
 _TAKEN = 0.75
+_NEWER = "it was written by a newer version of this package; update the package"
 
 
 def default_path() -> Path:
@@ -34,8 +37,11 @@ class Store:
     Several threads may use it, and several processes. Up to 3.51.2, SQLite can corrupt a file in
     WAL mode when two connections write or checkpoint at the same moment (sqlite.org/wal.html, "the
     WAL-reset bug"). So whoever writes holds the lock of a file beside the store, whatever the
-    version is. Raises `UsageError` for a file that cannot be used: not a store, written by a newer
-    version, or held by another process for too long.
+    version is.
+
+    A file that is not there is made, for its owner alone, as are the folders that it is in. Raises
+    `UsageError` for a file that cannot be used: not a store, written by a newer version, or held by
+    another process for too long.
     """
 
     def __init__(self, path: Path) -> None:
@@ -49,7 +55,7 @@ class Store:
         self._closed = False
         with contextlib.ExitStack() as opened:
             try:
-                path.parent.mkdir(parents=True, exist_ok=True)
+                self._make()
                 self._write_lock = write_lock(path)
                 opened.callback(self._write_lock.close)
                 self._connection = opened.enter_context(contextlib.closing(self._connect()))
@@ -62,6 +68,14 @@ class Store:
             except (sqlite3.Error, UsageError) as error:
                 raise UsageError(f"cannot use the store {path}: {error}") from None
             opened.pop_all()
+
+    def _make(self) -> None:
+        """Leaves a file that is something else as it is, without so much as a lock beside it."""
+        if is_missing(self.path):
+            make_folder(self.path.parent)
+            make_file(self.path)
+        elif not self.path.is_dir() and stored_version(self.path) > len(MIGRATIONS):
+            raise UsageError(f"cannot use the store {self.path}: {_NEWER}")
 
     def _prepare(self) -> None:
         with self._writing():
@@ -133,10 +147,12 @@ class Store:
                 self._connection.close()
             self._write_lock.close()
 
-    def limit_size(self, pages: int) -> None:
-        """Lets the file grow to so many pages; what would need more fails as on a full disk."""
+    def limit_size(self, size: int) -> None:
+        """Lets the file grow to so many bytes; what would need more fails as on a full disk."""
         with self._lock:
-            self._connection.execute(f"PRAGMA max_page_count = {int(pages)}")
+            (page,) = self._connection.execute("PRAGMA page_size").fetchone()
+            pages = max(1, size // page)  # 0 would be no limit
+            self._connection.execute(f"PRAGMA max_page_count = {pages}")
             self._most_pages = pages
 
     def has_room(self, connection: sqlite3.Connection) -> bool:
@@ -152,8 +168,7 @@ class Store:
 
     def _migrate(self) -> None:
         if self._version() > len(MIGRATIONS):
-            msg = "it was written by a newer version of this package; update the package"
-            raise UsageError(msg)
+            raise UsageError(_NEWER)
         while self._version() < len(MIGRATIONS):
             with self._transaction() as connection:
                 version = self._version()  # again: another process may have been faster

@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["MIGRATIONS"]
+__all__ = ["APPLICATION_ID", "FIRST_TABLES", "FIRST_WITH_ID", "MIGRATIONS"]
+
+APPLICATION_ID: Final = 0x64737473
+"""``dsts``: by this in its head, a SQLite file is known to be a store and no other program's."""
+
+FIRST_WITH_ID: Final = 3
+"""The version from which on a store has it."""
+
+FIRST_TABLES: Final = frozenset({"kept_events", "capabilities", "manual_changes", "documents"})
+"""What every store of an earlier version has."""
 
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     (
@@ -154,5 +163,16 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         ) STRICT, WITHOUT ROWID
         """,
         "CREATE INDEX amounts_of_user ON amounts (account, user)",
+    ),
+    (
+        f"PRAGMA application_id = {APPLICATION_ID}",
+        # What the process that delivers says of itself, as JSON: others go by it while it runs, and
+        # for how long things are kept also afterwards.
+        """
+        CREATE TABLE server (
+            name TEXT PRIMARY KEY,
+            value TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
     ),
 )

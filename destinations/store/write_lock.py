@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import Final, Protocol
 
+from destinations.store.files import FILE_MODE, make_file
+
 __all__ = ["WriteLock", "write_lock"]
 
 _POLL_SECONDS: Final = 0.005
@@ -33,7 +35,7 @@ if sys.platform == "win32":  # pragma: no cover
 
     class _Lock:
         def __init__(self, path: Path) -> None:
-            self._lock = FileLock(path, thread_local=False)
+            self._lock = FileLock(path, mode=FILE_MODE, thread_local=False)
 
         def acquire(self, seconds: float) -> bool:
             try:
@@ -55,6 +57,7 @@ else:
         """The open file is kept: opening it anew for each commit would cost a tenth of that."""
 
         def __init__(self, path: Path) -> None:
+            make_file(path)
             self._file = path.open("ab")
 
         def acquire(self, seconds: float) -> bool:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
 
 from destinations.account import Account
 from destinations.cli.opening import open_definition, open_destination, open_store
+from destinations.deliveries import Selection, count_classes
 from destinations.errors import IntegrationError, UsageError
+from destinations.outcome import Outcome
+from destinations.store import Store
 from destinations.transport import HttpTransport
 
-__all__ = ["open_account", "served_option"]
+__all__ = ["kept_unmapped", "open_account", "served_option", "tell_of_others"]
 
 
 served_option = click.option(
@@ -44,3 +48,26 @@ def open_account(settings: Path | None, store: Path | None) -> Iterator[Account]
     finally:
         transport.close()
         opened.close()
+
+
+def kept_unmapped(store: Store) -> int:
+    """How many events that runs have kept no rule has mapped yet."""
+    rows = store.all(
+        "SELECT count(*) FROM kept_events WHERE account LIKE 'kana %' AND outcome = 'unmapped'"
+    )
+    return int(rows[0][0])
+
+
+def tell_of_others(store: Store, served: Sequence[str]) -> None:
+    """Hints at unmapped events that a server has accepted under a name that nobody has given."""
+    found: Counter[str] = Counter()
+    for name, _, _, number in count_classes(store, Selection(outcome=Outcome.UNMAPPED)):
+        found[name] += number
+    for name, number in found.items():
+        if name not in served:
+            what = "1 unmapped event waits" if number == 1 else f"{number:,} unmapped events wait"
+            click.echo(
+                f"{what} in the server's destination {name!r}; if that is Kana, say so with "
+                f"--destination {name}.",
+                err=True,
+            )

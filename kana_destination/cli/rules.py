@@ -22,14 +22,20 @@ from destinations.cli.opening import (
 from destinations.cli.run_tables import exit_code
 from destinations.cli.tables import print_table
 from destinations.definition.document import Document, read_document
-from destinations.deliveries import Selection, find_deliveries, plan_replay, replay
+from destinations.deliveries import (
+    Selection,
+    find_deliveries,
+    plan_replay,
+    replay,
+    waiting_for_nobody,
+)
 from destinations.destination import Destination
 from destinations.errors import DefinitionError, UsageError
 from destinations.event import Event, EventError, check_event, read_json
 from destinations.outcome import Outcome
 from destinations.settings import named_settings
 from destinations.store import Documents, Store
-from kana_destination.cli.opening import open_account, served_option
+from kana_destination.cli.opening import kept_unmapped, open_account, served_option, tell_of_others
 from kana_destination.plugin import stored_rules
 from kana_destination.rules import Rule, RuleMapper, overlap, read_rules
 
@@ -84,11 +90,11 @@ def add(settings: Path | None, store: Path | None, served: tuple[str, ...], **gi
         with contextlib.closing(open_store(store)) as opened:
             _keep(stored_rules(opened), new)
             _hand_back(opened, served)
-        click.echo(
-            "Without --settings the features were not looked up; the next run processes what was "
-            "kept as unmapped.",
-            err=True,
-        )
+            kept = kept_unmapped(opened)
+        click.echo("Without --settings the features were not looked up.", err=True)
+        if kept:
+            what = "event that a run has kept waits" if kept == 1 else "events that runs kept wait"
+            click.echo(f"{kept:,} unmapped {what} for the next run.", err=True)
         return 0
     with open_account(settings, store) as account:
         _check_features(account, new)
@@ -120,7 +126,7 @@ def show(store: Path | None, *, as_json: bool) -> int:
 @store_option
 def remove(name: str, store: Path | None) -> int:
     """Remove a rule. What it has mapped stays as it is."""
-    with contextlib.closing(open_store(store)) as opened:
+    with contextlib.closing(open_store(store, existing=True)) as opened:
         stored_rules(opened).remove(name)
     click.echo(f"Removed the rule {name!r}.")
     return 0
@@ -264,6 +270,12 @@ def _hand_back(store: Store, served: Sequence[str]) -> None:
             "see destinations deliveries list.",
             err=True,
         )
+    for name in waiting_for_nobody(store, planned):
+        click.echo(
+            f"The server has no destination {name!r}: what waits for it stays until it has one.",
+            err=True,
+        )
+    tell_of_others(store, served)
 
 
 def _process(account: Account) -> int:
@@ -281,5 +293,5 @@ def _process(account: Account) -> int:
 
 
 def _stored(store: Path | None) -> list[Rule]:
-    with contextlib.closing(open_store(store)) as opened:
+    with contextlib.closing(open_store(store, existing=True)) as opened:
         return [Rule(**document.content) for document in stored_rules(opened).entries()]

@@ -35,7 +35,7 @@ _KANA: Final = "WHERE account LIKE 'kana %'"
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(store: Path | None, *, as_json: bool) -> int:
     """Show where the store is and what it holds: rules, kept events, changes to make by hand."""
-    with contextlib.closing(open_store(store)) as opened:
+    with contextlib.closing(open_store(store, existing=True)) as opened:
         found = _holdings(opened)
     if as_json:
         click.echo(json.dumps(found, ensure_ascii=False))

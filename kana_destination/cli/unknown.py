@@ -34,7 +34,7 @@ def unknown() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 def show(store: Path | None, *, as_json: bool) -> int:
     """List them, the oldest first."""
-    opened = open_store(store)
+    opened = open_store(store, existing=True)
     try:
         found = [_described(one) for one in unsettled(opened, "kana")]
         held = sum(number for *_, number in count_classes(opened, Selection(state=State.HELD)))
@@ -61,7 +61,7 @@ def settle_one(event_id: int, store: Path | None, *, applied: bool) -> int:
 
     One that was not applied is printed, so that it can be sent: destinations run kana --events -
     """
-    opened = open_store(store)
+    opened = open_store(store, existing=True)
     try:
         found = settle(opened, "kana", event_id, applied=applied)
     finally:

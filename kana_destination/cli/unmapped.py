@@ -17,7 +17,7 @@ from destinations.deliveries import Selection, find_deliveries, raw_event
 from destinations.event import read_json
 from destinations.outcome import Outcome
 from destinations.store import Store
-from kana_destination.cli.opening import served_option
+from kana_destination.cli.opening import served_option, tell_of_others
 from kana_destination.rules import property_values
 
 __all__ = ["unmapped"]
@@ -43,8 +43,9 @@ def unmapped(store: Path | None, served: tuple[str, ...], top: int, *, as_json: 
 
     Those that runs have kept, and those that a server has accepted.
     """
-    with contextlib.closing(open_store(store)) as opened:
+    with contextlib.closing(open_store(store, existing=True)) as opened:
         events, values, total = _count(_raw_events(opened, served))
+        tell_of_others(opened, served)
     if as_json:
         found = {
             "events": total,

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
 import click
 
-from destinations.deliveries import LedgerEntry, parse_time
+from destinations.deliveries import LedgerEntry, parse_time, shown_time
 from destinations.errors import UsageError
 
-__all__ = ["RECORD_FIELDS", "TIME", "record", "scope_options"]
+__all__ = ["RECORD_FIELDS", "TIME", "check_scope", "record", "scope_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -51,6 +51,17 @@ def scope_options(command: F) -> F:
     return command
 
 
+def check_scope(scope: Mapping[str, Any]) -> None:
+    """Raises for times between which there is none: nothing could ever be found."""
+    since, until = scope["since"], scope["until"]
+    if since is not None and until is not None and since >= until:
+        msg = (
+            f"--since {shown_time(since)} is not before --until {shown_time(until)}: "
+            "no delivery is between them"
+        )
+        raise click.UsageError(msg)
+
+
 RECORD_FIELDS: Final = (
     "id",
     "event_id",
@@ -71,6 +82,7 @@ RECORD_FIELDS: Final = (
     "stage",
     "definition_version",
     "settled_at",
+    "lease",
 )
 
 

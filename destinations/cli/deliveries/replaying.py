@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import click
 
-from destinations.cli.deliveries.choosing import scope_options
-from destinations.cli.opening import open_definition, open_store, store_option
+from destinations.cli.deliveries.choosing import check_scope, scope_options
+from destinations.cli.opening import open_definition
+from destinations.cli.server_store import Place, place_options
 from destinations.cli.tables import plain
 from destinations.deliveries import (
     LedgerEntry,
@@ -26,11 +25,13 @@ from destinations.deliveries import (
     get_delivery,
     plan_replay,
     replay,
+    waiting_for_nobody,
 )
 from destinations.destination import Destination
+from destinations.errors import UsageError
 from destinations.outcome import Outcome
 from destinations.queue import State
-from destinations.service import ServeConfig, read_config
+from destinations.service import ServeConfig
 from destinations.settings import named_settings
 from destinations.store import Store
 
@@ -47,7 +48,9 @@ _SHOWN: Final = 20
 
 
 @click.command(
-    "replay", epilog="Example: destinations deliveries replay --outcome dead --since 3d --dry-run"
+    "replay",
+    epilog="Example: destinations deliveries replay --outcome dead --since 3d --dry-run "
+    "--config serve.yaml",
 )
 @click.argument("ids", metavar="[ID]...", type=int, nargs=-1)
 @click.option(
@@ -61,21 +64,14 @@ _SHOWN: Final = 20
     metavar="DESTINATION",
     help="What maps them: a slug or a folder; by default the name of their destination.",
 )
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="The server's configuration: says what maps each destination, and where the store is.",
-)
-@store_option
+@place_options
 @click.option("--dry-run", is_flag=True, help="Only show what would change.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def replay_command(
     ids: tuple[int, ...],
-    store: Path | None,
+    place: Place,
     *,
     definition: str | None,
-    config: Path | None,
     dry_run: bool,
     as_json: bool,
     **scope: Any,
@@ -84,7 +80,8 @@ def replay_command(
 
     What it maps waits for its turn; what it does not has its new outcome at once. Subscriptions
     that take the event today and did not then get a delivery too. What was or may have been applied
-    is never replayed. Exits 1 if one that was named by its id cannot be.
+    is never replayed. --config also says what maps each destination. Exits 1 if one that was named
+    by its id cannot be replayed.
     """
     outcome: str | None = scope.pop("outcome")
     chosen = bool(outcome or any(value is not None for value in scope.values()))
@@ -92,21 +89,22 @@ def replay_command(
         raise click.UsageError("name deliveries by their ids or choose them by --outcome, not both")
     if not ids and outcome is None:
         raise click.UsageError("name deliveries by their ids, or choose them by --outcome")
-    served = None if config is None else read_config(config, os.environ)
-    if store is None and served is not None:
-        store = served.store.path
-    with contextlib.closing(open_store(store)) as opened:
+    check_scope(scope)
+    with contextlib.closing(place.read() if dry_run else place.change()) as opened:
         entries = _entries(opened, ids, outcome, scope)
-        find = _destinations(opened, definition, served)
-        planned = [
-            plan_replay(opened, find(entry.destination), entry, payloads=dry_run)
-            for entry in entries
-        ]
+        find = _destinations(opened, definition, place.config)
+        planned = [plan_replay(opened, find(entry), entry, payloads=dry_run) for entry in entries]
         done = None if dry_run else replay(opened, planned, now=time.time())
+        strays = [] if dry_run else waiting_for_nobody(opened, planned)
     if as_json:
         click.echo(json.dumps(_json(planned, done), ensure_ascii=False))
     else:
         _print(planned, done)
+    for name in strays:
+        click.echo(
+            f"The server has no destination {name!r}: what waits for it stays until it has one.",
+            err=True,
+        )
     return 1 if ids and any(one.refused for one in planned) else 0
 
 
@@ -121,20 +119,38 @@ def _entries(
 
 def _destinations(
     store: Store, definition: str | None, served: ServeConfig | None
-) -> Callable[[str], Destination]:
-    """By the name of a destination in the ledger; nothing is sent, so settings are not needed."""
+) -> Callable[[LedgerEntry], Destination]:
+    """What maps a delivery; nothing is sent, so settings are not needed."""
     found: dict[str, Destination] = {}
     configured = {one.name: one.destination for one in served.destinations} if served else {}
 
-    def find(name: str) -> Destination:
+    def find(entry: LedgerEntry) -> Destination:
+        name = entry.destination
         wanted = definition if definition is not None else configured.get(name, name)
         if wanted not in found:
-            loaded, plugin = open_definition(wanted)
+            try:
+                loaded, plugin = open_definition(wanted)
+            except UsageError as error:
+                if wanted != name:
+                    raise
+                raise UsageError(_nameless(entry, configured, error)) from None
             code = plugin.code(store) if plugin is not None else None
             found[wanted] = Destination(loaded, named_settings(loaded), code)
         return found[wanted]
 
     return find
+
+
+def _nameless(entry: LedgerEntry, configured: Mapping[str, str], error: UsageError) -> str:
+    """Nothing says what maps a delivery: its destination was removed, or has another name."""
+    name = entry.destination
+    hint = f"say what maps it with --definition DESTINATION, or choose others than {name!r}"
+    if configured:
+        names = ", ".join(map(repr, configured))
+        where = f"the configuration has no destination {name!r}, only {names}"
+    else:
+        where, hint = str(error), f"give the server's configuration with --config FILE, or {hint}"
+    return f"delivery {entry.id} is of {name!r}: {where}; {hint}"
 
 
 def _print(planned: list[Replay], done: Replayed | None) -> None:
@@ -150,18 +166,26 @@ def _print(planned: list[Replay], done: Replayed | None) -> None:
         click.echo("Nothing was changed: this was a dry run.")
         return
     for one in refused[:_SHOWN]:
-        click.echo(f"{one.entry.id} is not replayed: {one.refused}", err=True)
+        click.echo(f"delivery {one.entry.id} is not replayed: {one.refused}", err=True)
     unchanged = sum(not one.refused and not one.changes for one in planned)
     numbers = {
-        "wait for their turn": done.reopened,
-        "have another outcome at once": done.ended,
-        "were added for subscriptions of today": done.added,
-        "stay as they are, since today's definition does the same": unchanged,
-        "must not be replayed": len(refused),
-        "changed meanwhile and were left alone": done.changed_meanwhile,
+        ("waits for its turn", "wait for their turn"): done.reopened,
+        ("has another outcome at once", "have another outcome at once"): done.ended,
+        ("was added for a subscription of today", "were added for subscriptions of today"): (
+            done.added
+        ),
+        (
+            "stays as it is, since today's definition does the same",
+            "stay as they are, since today's definition does the same",
+        ): unchanged,
+        ("was not replayed", "were not replayed"): len(refused),
+        ("changed meanwhile and was left alone", "changed meanwhile and were left alone"): (
+            done.changed_meanwhile
+        ),
     }
-    for what, number in numbers.items():
+    for (of_one, of_several), number in numbers.items():
         if number:
+            what = f"delivery {of_one}" if number == 1 else f"deliveries {of_several}"
             click.echo(f"{number:,} {what}")
     if not planned:
         click.echo("No delivery is like that.")

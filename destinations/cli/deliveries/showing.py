@@ -5,21 +5,22 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import click
 
 from destinations.cli.deliveries.choosing import record
-from destinations.cli.opening import open_store, store_option
+from destinations.cli.server_store import Place, place_options
 from destinations.cli.tables import plain
 from destinations.deliveries import (
     LedgerEntry,
     get_delivery,
     raw_event,
     shown_time,
+    who_serves,
     why_not_dropped,
     why_not_replayed,
+    why_not_resolved,
 )
 from destinations.event import EventError, read_json
 from destinations.queue import State
@@ -27,17 +28,21 @@ from destinations.queue import State
 __all__ = ["show_command", "shown_evidence"]
 
 
-@click.command("show", epilog="Example: destinations deliveries show 17")
+@click.command("show", epilog="Example: destinations deliveries show 17 --config serve.yaml")
 @click.argument("delivery_id", metavar="ID", type=int)
-@store_option
+@place_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def show_command(delivery_id: int, store: Path | None, *, as_json: bool) -> int:
+def show_command(delivery_id: int, place: Place, *, as_json: bool) -> int:
     """Show all that is known of the delivery ID, and what can be done about it."""
-    with contextlib.closing(open_store(store)) as opened:
+    with contextlib.closing(place.read()) as opened:
         entry = get_delivery(opened, delivery_id)
         raw = raw_event(opened, entry.event_id)
+        served = who_serves(opened).has(entry.destination)
     event = _event(raw)
-    commands = list(_commands(entry, has_event=raw is not None))
+    commands = [
+        (f"destinations deliveries {text}{place.options}", meaning)
+        for text, meaning in _commands(entry, has_event=raw is not None, served=served)
+    ]
     if as_json:
         shown = {**record(entry), "event": event, "commands": [text for text, _ in commands]}
         click.echo(json.dumps(shown, ensure_ascii=False))
@@ -55,7 +60,7 @@ def show_command(delivery_id: int, store: Path | None, *, as_json: bool) -> int:
         click.echo(json.dumps(event, indent=2))
     click.echo("\nWhat can be done:" if commands else "\nNothing needs to be done.")
     for text, meaning in commands:
-        click.echo(f"  {text:<56}{meaning}")
+        click.echo(f"  {text}  # {meaning}")
     return 0
 
 
@@ -87,6 +92,7 @@ def _lines(entry: LedgerEntry) -> Iterator[tuple[str, object]]:
     yield "first attempt", shown_time(entry.first_attempt_at)
     if entry.state in {State.READY, State.UNKNOWN} and entry.next_at:
         yield "not before", shown_time(entry.next_at)
+    yield "on its way", entry.lease or ""
     yield "settled", shown_time(entry.settled_at)
 
 
@@ -99,13 +105,14 @@ def _event(raw: bytes | None) -> Any:
         return raw.decode("utf-8", "replace")
 
 
-def _commands(entry: LedgerEntry, *, has_event: bool) -> Iterator[tuple[str, str]]:
-    start = "destinations deliveries"
-    if entry.state is State.HELD:
-        yield f"{start} resolve {entry.id} --applied", "the partner has it"
-        yield f"{start} resolve {entry.id} --not-applied", "the partner does not have it: send it"
+def _commands(
+    entry: LedgerEntry, *, has_event: bool, served: bool | None
+) -> Iterator[tuple[str, str]]:
+    if not why_not_resolved(entry, served=served):
+        yield f"resolve {entry.id} --applied", "the partner has it"
+        yield f"resolve {entry.id} --not-applied", "the partner does not have it: send it"
     elif has_event and not why_not_replayed(entry):
-        yield f"{start} replay {entry.id} --dry-run", "what today's definition makes of it"
-        yield f"{start} replay {entry.id}", "let it wait for its turn again"
-    if not why_not_dropped(entry):
-        yield f"{start} drop {entry.id} --reason TEXT", "give it up"
+        yield f"replay {entry.id} --dry-run", "what today's definition makes of it"
+        yield f"replay {entry.id}", "let it wait for its turn again"
+    if not why_not_dropped(entry, served=served):
+        yield f"drop {entry.id} --reason TEXT", "give it up"

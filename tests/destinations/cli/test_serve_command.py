@@ -22,6 +22,7 @@ import requests
 from destinations._version import __version__
 from destinations.plugins import RunningSandbox, find_plugin
 from destinations.store import Store
+from destinations.store.schema import APPLICATION_ID
 from kana_destination.sandbox import Sandbox
 
 RECEIVER_KEY = "a-receiver-key-of-27-letters"
@@ -292,6 +293,7 @@ def check(monkeypatch: pytest.MonkeyPatch, command: Any) -> Callable[[Path], Any
 
 def _store_of_newer_version(path: Path) -> None:
     with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute("PRAGMA user_version = 1000")
 
 

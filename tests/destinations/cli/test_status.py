@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from destinations.cli import status_command
-from destinations.deliveries import serving_lock
+from destinations.deliveries import Periods, note_server, serving, serving_lock
 from destinations.store import Store
 
 Run = Callable[..., Any]
@@ -43,7 +43,7 @@ def test_what_is_in_it(command: Run, store: Store, add_delivery: Callable[..., i
         found = command("status", "--store", store.path, "--json").json
     assert "[b]x[/b]" in text
     assert "queue 2 (2 ready, 1 held)" in text
-    assert "1 held: a person has to decide; destinations deliveries list --state held" in text
+    assert "1 held: a person has to decide; destinations deliveries list --state held --st" in text
     assert "next retry in " in text
     assert "oldest waits for " in text
     assert "delivered" in text
@@ -77,3 +77,37 @@ def test_live(
 def test_live_json(command: Run, store: Store):
     """They exclude each other."""
     assert command("status", "--store", store.path, "--live", "1", "--json").code == 2
+
+
+def test_a_destination_that_nobody_serves(
+    command: Run, store: Store, add_delivery: Callable[..., int]
+):
+    """It was removed or renamed while deliveries of it wait: the server will never send them."""
+    add_delivery(store, destination="former")
+    add_delivery(store, destination="sample")
+    with serving_lock(store.path):
+        note_server(store, ["sample", "idle"], Periods())
+        text = command("status", "--store", store.path).out
+        found = command("status", "--store", store.path, "--json").json
+    assert {one["name"]: one["served"] for one in found["destinations"]} == {
+        "former": False,
+        "idle": True,
+        "sample": True,
+    }
+    former, _, rest = text.partition("idle")
+    assert "the server has no destination of this name" in former
+    assert "the server has no destination of this name" not in rest
+    # Without a server there is none to have it.
+    assert "of this name" not in command("status", "--store", store.path).out
+
+
+def test_who_may_not_look_at_the_lock(command: Run, store: Store, monkeypatch: pytest.MonkeyPatch):
+    """Somebody else's server: what is in the store is shown, and what cannot be told is said."""
+
+    def refuse(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(serving, "is_served", refuse)
+    done = command("status", "--store", store.path)
+    assert (done.code, "cannot be told: its lock cannot be read" in done.out) == (0, True)
+    assert command("status", "--store", store.path, "--json").json["served"] is None

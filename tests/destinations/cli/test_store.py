@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from destinations.deliveries import serving_lock
+from destinations.deliveries import Periods, note_server, serving_lock
 from destinations.store import Store
 
 Run = Callable[..., Any]
@@ -43,9 +44,9 @@ def test_backup_of_nothing(command: Run, tmp_path: Path):
 
 def test_compact(command: Run, path: Path):
     """What is settled and old goes, what is dead stays; the sizes are told."""
-    done = command("store", "compact", "--store", path)
+    done = command("store", "compact", "--store", path, "--keep-days", "30", "--dedupe-days", "7")
     assert done.code == 0
-    assert "Let go: 1 raw event, 1 settled deliveries, 1 messageId.\n" in done.out
+    assert "Let go: 1 raw event, 1 settled delivery, 1 messageId.\n" in done.out
     assert "bytes before" in done.out
     assert command("deliveries", "list", "--all", "--store", path, "--json").json["total"] == 1
 
@@ -55,6 +56,74 @@ def test_compact_keeps_what_it_is_told_to(command: Run, path: Path):
     days = ("--keep-days", "100000", "--dedupe-days", "100000")
     done = command("store", "compact", "--store", path, *days)
     assert "Let go: 1 raw event, 0 settled deliveries, 0 messageIds.\n" in done.out
+
+
+def test_compact_without_a_word_on_how_long(command: Run, path: Path):
+    """Nothing goes that a server may still need: only the event of which nothing is left to do."""
+    done = command("store", "compact", "--store", path)
+    assert "Let go: 1 raw event, 0 settled deliveries, 0 messageIds.\n" in done.out
+    assert "Nothing says how long the others are kept, so they stay: give --config FILE" in done.out
+
+
+@pytest.mark.parametrize(
+    ("noted", "configured", "flags", "rows", "messages"),
+    [
+        (Periods(1, 1), None, (), 1, 1),
+        (Periods(1, 1e6), None, (), 1, 0),
+        (Periods(1e6, 1), None, (), 0, 0),
+        (Periods(1e6, 1e6), Periods(1, 1), (), 1, 1),
+        (Periods(1, 1), Periods(3_000, 3_650), (), 1, 1),
+        (None, Periods(1, 1), ("--keep-days", "1000000"), 0, 0),
+        (None, None, ("--keep-days", "1"), 1, 0),
+        (Periods(1e6, 1e6), None, ("--keep-days", "1", "--dedupe-days", "1"), 1, 1),
+    ],
+)
+def test_compact_keeps_what_the_server_keeps(
+    command: Run,
+    path: Path,
+    write: Run,
+    *,
+    noted: Periods | None,
+    configured: Periods | None,
+    flags: tuple[str, ...],
+    rows: int,
+    messages: int,
+):
+    """As long as its configuration says, else as it has noted; an option goes before both."""
+    where: tuple[object, ...] = ("--store", path)
+    if noted is not None:
+        store = Store(path)
+        note_server(store, ["sample"], noted)
+        store.close()
+    if configured is not None:
+        periods = {"keepDays": configured.keep_days, "dedupeDays": configured.dedupe_days}
+        document = {
+            "store": {"path": path.name, **periods},
+            "destinations": [{"name": "x", "destination": "kana", "settings": {"apiKey": "${NO}"}}],
+        }
+        where = ("--config", write("serve.json", document))
+    done = command("store", "compact", *where, *flags)
+    assert done.code == 0
+    assert done.out.startswith(
+        f"Let go: 1 raw event, {rows} settled {'delivery' if rows else 'deliveries'}, "
+        f"{messages} messageId{'' if messages else 's'}.\n"
+    )
+
+
+def test_nothing_is_made_for_a_slip(command: Run, tmp_path: Path):
+    """A store that is not there is not made, and a file of something else is left alone."""
+    other = tmp_path / "other.db"
+    connection = sqlite3.connect(other)
+    connection.execute("CREATE TABLE notes (text)")
+    connection.close()
+    before = other.read_bytes()
+    done = command("store", "compact", "--store", tmp_path / "nosuch.sqlite3")
+    assert (done.code, "look for a slip in the path" in done.err) == (2, True)
+    for arguments in (("compact",), ("backup", tmp_path / "copy.sqlite3")):
+        done = command("store", *arguments, "--store", other)
+        assert (done.code, "the database of another program" in done.err) == (2, True)
+    assert list(tmp_path.iterdir()) == [other]
+    assert other.read_bytes() == before
 
 
 def test_compact_while_a_server_runs(command: Run, path: Path):

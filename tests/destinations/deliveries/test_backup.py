@@ -82,6 +82,32 @@ def test_what_cannot_be_the_target(store: Store, tmp_path: Path):
     assert other.read_text(encoding="utf-8") == "my notes"
 
 
+def test_the_database_of_another_program(store: Store, tmp_path: Path):
+    """It is neither overwritten nor taken for a store."""
+    other = tmp_path / "other.db"
+    connection = sqlite3.connect(other)
+    connection.execute("CREATE TABLE notes (text)")
+    connection.close()
+    before = other.read_bytes()
+    with pytest.raises(UsageError, match="is there already and is no copy of a store"):
+        back_up(store.path, other)
+    with pytest.raises(UsageError, match="it is the database of another program"):
+        back_up(other, tmp_path / "copy.sqlite3")
+    assert other.read_bytes() == before
+
+
+def test_a_backup_of_a_closed_store_leaves_nothing(store: Store, fill: Fill, tmp_path: Path):
+    """Not even for the moment of the copy is anything left beside the store."""
+    number = len(fill())
+    store.close()
+    before = sorted(store.path.parent.iterdir())
+    target = tmp_path / "copies" / "copy.sqlite3"
+    target.parent.mkdir()
+    back_up(store.path, target)
+    assert _count(target) == number
+    assert sorted(store.path.parent.iterdir()) == sorted([*before, target.parent])
+
+
 def test_a_copy_that_fails_leaves_the_old_one(
     store: Store, fill: Fill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -113,6 +139,6 @@ def test_a_damaged_store_is_not_taken_for_a_backup(store: Store, fill: Fill, tmp
     for page in range(3, len(data) // size):
         data[page * size : page * size + 64] = b"\xff" * 64
     store.path.write_bytes(data)
-    with pytest.raises(UsageError, match="cannot write the backup"):
+    with pytest.raises(UsageError, match="malformed"):
         back_up(store.path, tmp_path / "copy.sqlite3")
     assert not (tmp_path / "copy.sqlite3").exists()

@@ -1,12 +1,19 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from destinations.deliveries import drop, get_delivery, resolve
+from destinations.deliveries import (
+    Periods,
+    drop,
+    get_delivery,
+    note_server,
+    resolve,
+    serving_lock,
+)
 from destinations.errors import UsageError
 from destinations.outcome import Outcome
 from destinations.queue import State
@@ -42,6 +49,15 @@ def _reopened(store: Store) -> list[int]:
     return [one for (one,) in store.all("SELECT delivery_id FROM reopened")]
 
 
+@pytest.fixture
+def served(store: Store) -> Iterator[None]:
+    """A server delivers for the destination ``sample``."""
+    with serving_lock(store.path):
+        note_server(store, ["sample"], Periods())
+        yield
+
+
+@pytest.mark.usefixtures("served")
 @pytest.mark.parametrize("name", EVERY)
 def test_drop(store: Store, fill: Fill, name: str):
     """What is given up is dead for good, and says why; what is under way or ended well is not."""
@@ -63,6 +79,33 @@ def test_drop(store: Store, fill: Fill, name: str):
     ]
 
 
+def test_drop_of_what_waits_for_nobody(store: Store, fill: Fill):
+    """What is ready may be given up while no server delivers for it, and not a moment longer."""
+    ready, sending = (get_delivery(store, fill()[name]) for name in ("ready", "sending"))
+    stray = get_delivery(store, fill(destination="gone")["ready"])
+    with serving_lock(store.path):
+        with pytest.raises(UsageError, match="the server delivers it in its turn"):
+            drop(store, [stray], reason="x", now=1.0)  # it does not say for whom it delivers
+        note_server(store, ["sample"], Periods())
+        with pytest.raises(UsageError, match=f"delivery {ready.id} cannot be dropped: it is ready"):
+            drop(store, [stray, ready], reason="x", now=1.0)
+        drop(store, [stray], reason="x", now=1.0)
+    with pytest.raises(UsageError, match="it may have been applied"):
+        drop(store, [sending], reason="x", now=1.0)
+    drop(store, [ready], reason="x", now=1.0)
+    for entry in (ready, stray):
+        assert get_delivery(store, entry.id).label == "dropped"
+
+
+def test_what_is_dropped_is_not_found_again(store: Store, fill: Fill):
+    """One that was put back and is given up then is none that a server has to look for."""
+    entry = get_delivery(store, fill()["held"])
+    resolve(store, entry, applied=False, now=1.0)
+    assert _reopened(store) == [entry.id]
+    drop(store, [get_delivery(store, entry.id)], reason="x", now=1.0)
+    assert _reopened(store) == []
+
+
 def test_drop_is_all_or_none(store: Store, fill: Fill):
     """One that cannot be dropped keeps the others; so does one that changed meanwhile."""
     ids = fill()
@@ -79,7 +122,7 @@ def test_drop_is_all_or_none(store: Store, fill: Fill):
     assert _rows(store) == before
 
 
-@pytest.mark.parametrize("name", ["held", "unknown"])
+@pytest.mark.parametrize("name", ["held", "unknown", "sending"])
 @pytest.mark.parametrize("applied", [True, False])
 def test_resolve(store: Store, fill: Fill, name: str, applied: bool):
     """Applied is delivered; not applied waits again, as if new; the amount is asked again."""
@@ -96,10 +139,26 @@ def test_resolve(store: Store, fill: Fill, name: str, applied: bool):
         assert (after.attempts, after.next_at, after.settled_at) == (0, 0.0, None)
         assert (after.expectation, after.evidence) == (None, {})
         assert _reopened(store) == [entry.id]
-    assert _known(store) == {"u2 calls"}
+    assert _known(store) == ({"u2 calls"} if entry.expectation else {"u1 calls", "u2 calls"})
 
 
-@pytest.mark.parametrize("name", sorted(set(EVERY) - {"held", "unknown"}))
+@pytest.mark.usefixtures("served")
+@pytest.mark.parametrize(
+    ("name", "why"), [("unknown", "is asking the partner for it"), ("sending", "is being sent")]
+)
+def test_what_the_server_decides_on(store: Store, fill: Fill, name: str, why: str):
+    """Two must not decide: a person only does for a destination that no server delivers for."""
+    entry = get_delivery(store, fill()[name])
+    stray = get_delivery(store, fill(destination="gone")[name])
+    before = _rows(store)
+    with pytest.raises(UsageError, match=why):
+        resolve(store, entry, applied=True, now=1.0)
+    assert _rows(store) == before
+    resolve(store, stray, applied=True, now=1.0)
+    assert get_delivery(store, stray.id).outcome is Outcome.DELIVERED
+
+
+@pytest.mark.parametrize("name", sorted(set(EVERY) - {"held", "unknown", "sending"}))
 def test_there_is_nothing_to_resolve(store: Store, fill: Fill, name: str):
     """Only a lost answer is decided on by hand."""
     entry = get_delivery(store, fill()[name])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from destinations.deliveries import store_status
+from destinations.deliveries import Serving, count_waiting, store_status
 from destinations.store import Store
 
 NOW = 10 * 86_400.0 + 3_600.0
@@ -15,7 +15,7 @@ NOW = 10 * 86_400.0 + 3_600.0
 
 def test_an_empty_store(store: Store):
     """Nothing is counted, and that is no error."""
-    status = store_status(store, NOW, served=False)
+    status = store_status(store, NOW, Serving(running=False))
     assert (status.destinations, dict(status.kept), status.served) == ((), {}, False)
     assert status.sqlite == sqlite3.sqlite_version
     assert status.path == str(store.path)
@@ -26,9 +26,13 @@ def test_counts(store: Store, fill: Callable[..., dict[str, int]], classes: dict
     """Each delivery counts once: by its outcome, dropped ones apart, or by its state."""
     fill()
     fill(destination="another")
-    status = store_status(store, NOW, served=True)
-    assert [one.name for one in status.destinations] == ["another", "sample"]
-    for one in status.destinations:
+    status = store_status(store, NOW, Serving(running=True, names=frozenset({"sample", "idle"})))
+    another, idle, sample = status.destinations
+    assert [one.name for one in status.destinations] == ["another", "idle", "sample"]
+    assert [one.served for one in status.destinations] == [False, True, True]
+    assert idle.queue == idle.outcomes.total() == 0
+    assert count_waiting(store) == {"another": 4, "sample": 4}
+    for one in (another, sample):
         assert {**one.outcomes, **one.states} == dict.fromkeys(classes, 1)
         assert one.today.total() == 0
         assert one.queue == 3
@@ -42,7 +46,7 @@ def test_counts(store: Store, fill: Callable[..., dict[str, int]], classes: dict
 def test_today(store: Store, add_delivery: Callable[..., int], settled_at: float, today: int):
     """Today began at midnight UTC."""
     add_delivery(store, state="done", outcome="delivered", settled_at=settled_at)
-    (one,) = store_status(store, NOW, served=False).destinations
+    (one,) = store_status(store, NOW, Serving(running=False)).destinations
     assert (one.outcomes["delivered"], one.today["delivered"]) == (1, today)
 
 
@@ -66,7 +70,7 @@ def test_what_waits(
     """The age of the oldest that the server works on, and when the next is tried again."""
     for state, age, due in rows:
         add_delivery(store, state=state, accepted_at=NOW - age, next_at=NOW + due if due else 0.0)
-    (one,) = store_status(store, NOW, served=False).destinations
+    (one,) = store_status(store, NOW, Serving(running=False)).destinations
     assert one.oldest == pytest.approx(oldest)
     assert one.next_retry == pytest.approx(next_retry)
 
@@ -79,4 +83,7 @@ def test_what_runs_kept(store: Store):
             " reason, attempts, raw_event, kept_at) VALUES ('a', '1', ?, '', ?, '', 0, x'00', 0)",
             [("m1", "unmapped"), ("m2", "unmapped"), ("m3", "unknown"), ("m4", "delivered")],
         )
-    assert dict(store_status(store, NOW, served=False).kept) == {"unmapped": 2, "unknown": 1}
+    assert dict(store_status(store, NOW, Serving(running=False)).kept) == {
+        "unmapped": 2,
+        "unknown": 1,
+    }

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from collections.abc import Callable
 from typing import Any
 
@@ -13,9 +15,11 @@ from destinations.deliveries import (
     get_delivery,
     plan_replay,
     replay,
+    replaying,
     why_not_replayed,
 )
 from destinations.destination import Destination
+from destinations.errors import UsageError
 from destinations.outcome import Outcome
 from destinations.queue import State
 from destinations.store import Store
@@ -186,6 +190,68 @@ def test_subscriptions_that_are_new(
     assert get_delivery(store, delivered).outcome is Outcome.DELIVERED
 
 
+def _counting(*names: str) -> Callable[[dict[str, dict[str, Any]]], None]:
+    """A definition whose subscriptions of the action ``count`` have these names."""
+
+    def change(documents: dict[str, dict[str, Any]]) -> None:
+        usual, *others = documents["destination"]["presets"]
+        documents["destination"]["presets"] = others + [{**usual, "name": name} for name in names]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        # A was delivered and has another name now: nobody can tell that A2 is not a new one.
+        (["count: A", "count: B"], ["A2", "B"], "count: B", {"count: B": "ready"}),
+        (["count: A", "count: B"], ["A2", "B"], "count: A", "there is no subscription 'count: A'"),
+        (["count"], ["A", "B"], "count", "there is no subscription 'count'"),
+        # Where there was one and is one, it is the same.
+        (["count: A"], ["B"], "count: A", {"count": "ready"}),
+        (["count"], ["B"], "count", {"count": "ready"}),
+    ],
+)
+def test_subscriptions_with_another_name(
+    store: Store,
+    add_delivery: Callable[..., int],
+    classes: dict[str, dict[str, Any]],
+    bind: Bind,
+    case: tuple[list[str], list[str], str, dict[str, str] | str],
+):
+    """An event never goes twice because its subscription was renamed."""
+    had, names, replayed, rows = case
+    event_id = None
+    for action in had:
+        name = "dead" if action == replayed else "delivered"
+        columns = {**classes[name], "action": action}
+        more = {} if event_id is None else {"event_id": event_id}
+        first = add_delivery(store, None if more else GOOD, **more, **columns)
+        event_id = get_delivery(store, first).event_id
+    (identity,) = store.one("SELECT id FROM deliveries WHERE action = ?", (replayed,)) or (0,)
+    entry = get_delivery(store, identity)
+    planned = plan_replay(store, bind(_counting(*names)), entry)
+    assert planned.added == ()
+    if isinstance(rows, str):
+        assert rows in planned.refused
+        return
+    assert replay(store, [planned], now=5_000.0) == Replayed(reopened=1)
+    waiting = dict(store.all("SELECT action, state FROM deliveries WHERE state <> 'done'"))
+    assert waiting == rows
+
+
+def test_an_event_that_was_let_go_since_it_was_planned(
+    store: Store, add_delivery: Callable[..., int], classes: dict[str, dict[str, Any]], bind: Bind
+):
+    """There is nothing left to send, so it stays as it is."""
+    entry = get_delivery(store, add_delivery(store, GOOD, **classes["filtered"]))
+    planned = plan_replay(store, bind(), entry)
+    with store.transaction() as connection:
+        connection.execute("UPDATE events SET raw = NULL")
+    assert replay(store, [planned], now=5_000.0) == Replayed(changed_meanwhile=1)
+    assert get_delivery(store, entry.id) == entry
+
+
 @pytest.mark.parametrize("change", [None, _second_subscription])
 def test_an_event_that_no_subscription_took(
     store: Store,
@@ -237,3 +303,33 @@ def test_what_changed_since_it_was_planned(store: Store, fill: Fill, bind: Bind)
     assert replay(store, planned, now=5_000.0) == Replayed(reopened=1, changed_meanwhile=1)
     assert entry("dead").code == "DROPPED"
     assert entry("rejected").state is State.READY
+
+
+@pytest.mark.parametrize("failing", [None, 1, 3])
+def test_many_are_replayed_in_chunks(
+    store: Store, fill: Fill, bind: Bind, monkeypatch: pytest.MonkeyPatch, failing: int | None
+):
+    """Others can write in between; where it fails, what was done is told, and the rest is left."""
+    monkeypatch.setattr(replaying, "_CHUNK", 2)
+    ids = [fill(GOOD)["dead"] for _ in range(5)]
+    planned = [plan_replay(store, bind(), get_delivery(store, one)) for one in ids]
+    begun: list[int] = []
+    transaction = store.transaction
+
+    def fail_at() -> contextlib.AbstractContextManager[sqlite3.Connection]:
+        begun.append(len(begun) + 1)
+        if begun[-1] == failing:
+            raise UsageError("cannot write to the store: full")
+        return transaction()
+
+    monkeypatch.setattr(store, "transaction", fail_at)
+    if failing is None:
+        assert replay(store, planned, now=1.0) == Replayed(reopened=5)
+        assert begun == [1, 2, 3]
+        return
+    done = (failing - 1) * 2
+    told = "full$" if not done else f"full; {done} of 5 were replayed: replay again for the rest"
+    with pytest.raises(UsageError, match=told):
+        replay(store, planned, now=1.0)
+    states = [get_delivery(store, one).state for one in ids]
+    assert states == [State.READY] * done + [State.DONE] * (5 - done)

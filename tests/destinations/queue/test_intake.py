@@ -72,8 +72,8 @@ def test_one_that_cannot_be_written(bench: Callable[..., Bench], event: Event) -
 def test_all_are_told_that_the_store_is_full(bench: Callable[..., Bench], event: Event) -> None:
     """Nothing of what shared the commit was accepted, and everybody learns it."""
     one = bench()
-    (pages,) = one.store.one("PRAGMA page_count")
-    one.store.limit_size(pages)
+    (pages,), (page,) = (one.store.one(f"PRAGMA page_{what}") for what in ("count", "size"))
+    one.store.limit_size(pages * page)
     with _busy(one):
         brought = [one.queue.accept([event("u", number)]) for number in range(3)]
     assert {type(future.exception(10)) for future in brought} == {QueueFullError}

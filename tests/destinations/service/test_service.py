@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,10 +13,11 @@ from typing import Any
 import pytest
 import requests
 
+from destinations.deliveries import Periods, Serving, noted_periods, who_serves
 from destinations.errors import DefinitionError, UsageError
 from destinations.queue import Inbox, QueueOptions, Scope, SqliteQueue
 from destinations.service import Bound, Resources, ServeConfig, Service, StoreLock, read_config
-from destinations.store import StoreFullError
+from destinations.store import ReadOnlyStore, StoreFullError
 
 RECEIVER_KEY = "the-key-of-receivers"
 OTHER_KEY = "another-key-of-receivers"
@@ -389,3 +392,48 @@ def test_tidying(start: Callable[..., Service], configure: Configure) -> None:
     assert _post(service, "one", "m1") == 200
     service.prune()
     assert service.stop() == 1
+
+
+def _served(service: Service) -> Serving:
+    store = ReadOnlyStore(service.config.store.path)
+    try:
+        return who_serves(store)
+    finally:
+        store.close()
+
+
+def test_what_it_says_of_itself(
+    configure: Configure, start: Callable[[ServeConfig], Service], workers: Workers
+) -> None:
+    """Whose deliveries others must leave alone: noted before they are opened, also by a reload."""
+    seen: list[frozenset[str] | None] = []
+    service = start(configure("one", "two", store={"path": "s.sqlite3", "keepDays": 90}))
+    assert _served(service).names == {"one", "two"}
+    workers.on_stop = lambda _: seen.append(_served(service).names)
+    service.reload(configure("two", "three"))
+    assert seen == [{"one", "two"}] * 2
+    assert _served(service).names == {"two", "three"}
+    workers.broken["open four"] = StoreFullError("full")
+    with pytest.raises(StoreFullError):
+        service.reload(configure("four"))
+    assert _served(service).names == {"two", "three"}
+    service.stop()
+    assert _served(service).running is False
+    store = ReadOnlyStore(service.config.store.path)
+    assert noted_periods(store) == Periods(keep_days=90)
+    store.close()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="has other rights")
+def test_its_files_are_for_its_owner_alone(
+    configure: Configure, start: Callable[[ServeConfig], Service], tmp_path: Path
+) -> None:
+    """The store, what is beside it, and the folders that were made for it; events are in there."""
+    before = os.umask(0o022)
+    try:
+        start(configure("one", store={"path": "made/for/s.sqlite3"}))
+    finally:
+        os.umask(before)
+    found = {one.name: stat.S_IMODE(one.stat().st_mode) for one in (tmp_path / "made").rglob("*")}
+    ends = ("", "-wal", "-shm", ".lock", ".serving")
+    assert found == {"for": 0o700} | {f"s.sqlite3{end}": 0o600 for end in ends}

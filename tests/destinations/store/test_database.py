@@ -145,6 +145,7 @@ def test_a_newer_store_is_left_alone(tmp_path: Path):
     path = tmp_path / "store.sqlite3"
     connection = sqlite3.connect(path)
     connection.execute(f"PRAGMA user_version = {len(schema.MIGRATIONS) + 1}")
+    connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
     connection.commit()
     connection.close()
     with pytest.raises(UsageError, match="newer version of this package; update the package"):
@@ -153,12 +154,85 @@ def test_a_newer_store_is_left_alone(tmp_path: Path):
 
 
 def test_a_file_that_is_no_store_is_left_alone(tmp_path: Path):
-    """Any other file is refused by name, and its content stays."""
+    """Any other file is refused by name, its content stays, and nothing is made beside it."""
     path = tmp_path / "events.ndjson"
     path.write_bytes(b'{"type": "track"}\n' * 100)
     with pytest.raises(UsageError, match=r"cannot use the store .*events\.ndjson"):
         Store(path)
     assert path.read_bytes() == b'{"type": "track"}\n' * 100
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("statements", "is_store"),
+    [
+        (("CREATE TABLE notes (text)",), False),
+        (("CREATE TABLE notes (text)", "PRAGMA user_version = 1"), False),
+        (("PRAGMA user_version = 1",), False),
+        (("PRAGMA application_id = 7",), False),
+        (("CREATE TABLE notes (text)", "PRAGMA user_version = 9"), False),
+        ((), True),
+    ],
+)
+def test_the_database_of_another_program(
+    tmp_path: Path, statements: tuple[str, ...], is_store: bool
+):
+    """It gets no tables of ours; a file without anything in it becomes a store."""
+    path = tmp_path / "other.db"
+    path.touch()
+    connection = sqlite3.connect(path)
+    for statement in statements:
+        connection.execute(statement)
+    connection.close()
+    before = path.read_bytes()
+    if is_store:
+        Store(path).close()
+        assert _version(path) == len(schema.MIGRATIONS)
+        return
+    with pytest.raises(UsageError, match=r"other\.db: it is the database of another program"):
+        Store(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("version", range(1, len(schema.MIGRATIONS)))
+def test_a_store_from_before_it_said_what_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int
+):
+    """It is known by its tables, and says what it is from then on."""
+    path = tmp_path / "store.sqlite3"
+    with monkeypatch.context() as patched:
+        patched.setattr(database_module, "MIGRATIONS", schema.MIGRATIONS[:version])
+        Store(path).close()
+    store = Store(path)
+    assert store.one("PRAGMA application_id") == (schema.APPLICATION_ID,)
+    assert _version(path) == len(schema.MIGRATIONS)
+    store.close()
+
+
+@pytest.mark.parametrize("page", [512, 4096, 16_384])
+def test_the_size_is_limited_in_bytes(tmp_path: Path, page: int):
+    """Whatever size the pages of the file have."""
+    path = tmp_path / "store.sqlite3"
+    connection = sqlite3.connect(path)
+    connection.execute(f"PRAGMA page_size = {page}")
+    connection.execute("VACUUM")
+    connection.close()
+    store = Store(path)
+    limit = 1_000_000
+    store.limit_size(limit)
+
+    def fill() -> None:
+        for _ in range(400):
+            with store.transaction() as inner:
+                inner.execute("CREATE TABLE IF NOT EXISTS notes (text TEXT)")
+                inner.execute("INSERT INTO notes VALUES (?)", ("x" * 10_000,))
+
+    with pytest.raises(UsageError, match="full"):
+        fill()
+    store.all("PRAGMA wal_checkpoint")
+    store.close()
+    assert limit - 20_000 - page <= path.stat().st_size <= limit
 
 
 def test_a_place_where_nothing_can_be_written(tmp_path: Path):

@@ -91,7 +91,8 @@ def test_one_that_fails_fails_alone(writer: GroupWriter, store: Store) -> None:
 
 def test_a_full_disk(writer: GroupWriter, store: Store) -> None:
     """Whoever shares the commit is told so, nothing of it is written, and the next one works."""
-    store.limit_size(store.all("PRAGMA page_count")[0][0] + 1)
+    (pages,), (page,) = (store.all(f"PRAGMA page_{what}")[0] for what in ("count", "size"))
+    store.limit_size((pages + 1) * page)
     with _Blocked(writer):
         futures = [writer.submit(_note(text)) for text in ("a", "x" * 1_000_000)]
     for future in futures:

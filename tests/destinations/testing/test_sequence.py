@@ -19,7 +19,8 @@ def test_which_events_share_a_request(
 ) -> None:
     """All that may, up to the batch size, in order, and past nobody's earlier event."""
     page = {"type": "page", "name": "P", "userId": "u2"}
-    events = [_count("u1", 1), page, _count("u2", 2), *(_count("u1", by) for by in range(3, 7))]
+    more = [_count("u3", 3), _count("u4", 4), _count("u5", 5), _count("u1", 6)]
+    events = [_count("u1", 1), page, _count("u2", 2), *more]
 
     def answer(request: Any) -> Any:
         return replies.http(200, {}) if request.method == "PUT" else replies.success(request)
@@ -31,7 +32,7 @@ def test_which_events_share_a_request(
         for request in saved.requests
         if request.method == "POST"
     ]
-    assert sizes == [4, 2]  # 1, 3, 4, 5 of the first user; then the page; then 2 and 6
+    assert sizes == [4, 2]  # 1, 3, 4, 5 of other users; then the page; then 2 and 6
     assert [request.method for request in saved.requests] == ["POST", "PUT", "POST"]
     assert [row.row.line for row in rows] == [1, 2, 3, 4, 5, 6, 7]
     assert {row.row.result.outcome.value for row in rows} == {"delivered"}

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from destinations.store import Store
 from kana_destination.sandbox import Sandbox
 
 SEED: dict[str, Any] = {
@@ -41,7 +42,8 @@ class Cli:
         return self.local(*arguments, "--settings", self.settings)
 
     def local(self, *arguments: str | Path) -> Any:
-        """``destinations kana`` with the store alone."""
+        """``destinations kana`` with the store alone, which is made if there is none."""
+        Store(self.store).close()
         return self.command("kana", *arguments, "--store", self.store)
 
     def run(self, *events: dict[str, Any]) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from destinations.deliveries import Periods, note_server, serving_lock
 from destinations.store import Store
 
 Make = Callable[..., dict[str, Any]]
@@ -76,11 +77,19 @@ def test_a_rule_hands_them_back(
     done = call("rules", "add", "Seats", "--event", "Seat Added", "--feature", "seats")
     assert done.code == 0
     assert "Accepted by the server: 1 event waits for delivery again." in done.out
+    hint = (
+        "1 unmapped event waits in the server's destination 'kana-eu'; if that is Kana, say so "
+        "with --destination kana-eu.\n"
+    )
+    assert hint in done.err
+    assert "for the next run" not in done.err  # a run has kept nothing
+    assert cli.local("unmapped").err == hint
     assert outcomes() == ["ready", "unmapped", "unmapped"]
     assert cli.usage.get("ann", {}).get("seats", 0) == 0
     name = ("--destination", "kana-eu")
     done = call("rules", "add", "Seats", "--event", "Seat Added", "--feature", "seats", *name)
     assert "is there already" in done.out
+    assert "kana-eu" not in done.err
     assert outcomes() == ["ready", "unmapped", "ready"]
 
 
@@ -101,3 +110,15 @@ def test_unknown_points_to_what_is_held(cli: Any, track: Make, accepted: Callabl
     done = cli.local("unknown", "list")
     assert "A server holds 1 more: destinations deliveries list --state held" in done.err
     assert cli.local("unknown", "list", "--json").json == []
+
+
+def test_a_rule_for_a_name_that_nobody_serves(cli: Any, track: Make, accepted: Callable[..., None]):
+    """What it maps waits in vain until the server has a destination of that name again."""
+    accepted(track("Seat Added"))
+    with serving_lock(cli.store):
+        store = Store(cli.store)
+        note_server(store, ["kana-eu"], Periods())
+        store.close()
+        done = cli.local("rules", "add", "Seats", "--event", "Seat Added", "--feature", "seats")
+    assert "Accepted by the server: 1 event waits for delivery again." in done.out
+    assert "The server has no destination 'kana': what waits for it stays" in done.err

@@ -111,3 +111,23 @@ def test_a_file_that_is_no_store(cli: Any, write: Callable[[str, Any], Path]):
     assert done.code == 2
     assert f"cannot use the store {other}" in done.err
     assert other.read_text(encoding="utf-8").startswith("these are notes")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("status",),
+        ("unmapped",),
+        ("unknown", "list"),
+        ("unknown", "settle", "1", "--applied"),
+        ("rules", "list"),
+        ("rules", "remove", "Calls"),
+    ],
+    ids=" ".join,
+)
+def test_no_store_is_made_for_a_slip(command: Any, tmp_path: Path, arguments: tuple[str, ...]):
+    """Commands that have nothing to put there name the file that they do not find."""
+    done = command("kana", *arguments, "--store", tmp_path / "nosuch.sqlite3")
+    assert done.code == 2
+    assert "nosuch.sqlite3: look for a slip in the path" in done.err
+    assert list(tmp_path.iterdir()) == []

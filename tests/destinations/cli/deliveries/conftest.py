@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from destinations.deliveries import Periods, note_server, serving_lock
 from destinations.store import Store
 
 GOOD: dict[str, Any] = {
@@ -22,8 +24,25 @@ GOOD: dict[str, Any] = {
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where the store is."""
-    return tmp_path / "store.sqlite3"
+    """Where the store is, at first an empty one."""
+    store = Store(tmp_path / "store.sqlite3")
+    store.close()
+    return store.path
+
+
+@pytest.fixture
+def served(path: Path) -> Callable[..., contextlib.AbstractContextManager[None]]:
+    """For as long as it is entered, a server delivers for destinations of these names."""
+
+    @contextlib.contextmanager
+    def serve(*names: str) -> Iterator[None]:
+        with serving_lock(path):
+            store = Store(path)
+            note_server(store, names, Periods())
+            store.close()
+            yield
+
+    return serve
 
 
 @pytest.fixture

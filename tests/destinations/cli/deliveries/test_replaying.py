@@ -43,7 +43,7 @@ def test_by_id(replay: Run, deliveries: Run, dead: Put):
     dead()
     dead()
     done = replay(2)
-    assert (done.code, done.out) == (0, "1 wait for their turn\n")
+    assert (done.code, done.out) == (0, "1 delivery waits for its turn\n")
     assert _states(deliveries) == ["dead", "ready"]
 
 
@@ -57,7 +57,7 @@ def test_by_class(replay: Run, deliveries: Run, dead: Put, put: Put):
     found = replay("--outcome", "dead", "--user", "u2", "--json").json
     assert [one["id"] for one in found["deliveries"]] == [2]
     assert (found["reopened"], found["ended"], found["added"]) == (1, 0, 0)
-    assert replay("--outcome", "dead").out == "1 wait for their turn\n"
+    assert replay("--outcome", "dead").out == "1 delivery waits for its turn\n"
     assert _states(deliveries) == ["ready", "ready", "dead", "rejected", "delivered"]
     assert replay("--outcome", "dead").out == "No delivery is like that.\n"
 
@@ -97,9 +97,9 @@ def test_what_must_not_be_replayed(replay: Run, deliveries: Run, dead: Put, held
     put(state="done", outcome="delivered", settled_at=1.0)
     done = replay(1, 2, 3)
     assert done.code == 1
-    assert done.out == "1 wait for their turn\n2 must not be replayed\n"
-    assert "1 is not replayed: it may have been applied: decide with" in done.err
-    assert "3 is not replayed: it was delivered" in done.err
+    assert done.out == "1 delivery waits for its turn\n2 deliveries were not replayed\n"
+    assert "delivery 1 is not replayed: it may have been applied: decide with" in done.err
+    assert "delivery 3 is not replayed: it was delivered" in done.err
     assert _states(deliveries) == ["held", "ready", "delivered"]
     dry = replay(1, "--dry-run")
     assert "not replayed: it may have been applied" in dry.out
@@ -114,6 +114,7 @@ def test_what_must_not_be_replayed(replay: Run, deliveries: Run, dead: Put, held
         (("--outcome", "delivered"), "'delivered' is not one of"),
         (("--outcome", "unknown"), "'unknown' is not one of"),
         ((9,), "there is no delivery 9"),
+        (("--outcome", "dead", "--since", "1h", "--until", "2h"), "no delivery is between them"),
     ],
 )
 def test_wrong_calls(replay: Run, arguments: tuple[Any, ...], message: str):
@@ -128,16 +129,55 @@ def test_the_name_is_the_definition(deliveries: Run, dead: Put):
     dead(destination="nobody")
     done = deliveries("replay", 1)
     assert done.code == 2
-    assert "there is no destination 'nobody'" in done.err
+    assert "delivery 1 is of 'nobody': there is no destination 'nobody'" in done.err
+    assert "give the server's configuration with --config FILE, or say what maps it" in done.err
+
+
+def test_a_name_that_the_configuration_has_not(
+    command: Run, folder: Path, write: Run, dead: Put, path: Path
+):
+    """It was removed or renamed: the message says which there are, and what maps it then."""
+    dead(destination="former")
+    text = f"store: {{path: {path}}}\ndestinations: [{{name: now, destination: {folder}}}]\n"
+    config = write("serve.yaml", text)
+    done = command("deliveries", "replay", "1", "--config", config)
+    assert done.code == 2
+    assert "delivery 1 is of 'former': the configuration has no destination 'former'" in done.err
+    assert "only 'now'; say what maps it with --definition DESTINATION" in done.err
+    done = command("deliveries", "replay", "1", "--config", config, "--definition", folder)
+    assert (done.code, done.err) == (0, "")
+
+
+def test_what_waits_for_nobody(replay: Run, dead: Put, served: Any):
+    """Who replays for a destination that the server does not have is told that it stays."""
+    dead(destination="former")
+    dead(destination="sample")
+    with served("sample"):
+        done = replay(1, 2)
+    assert done.out == "2 deliveries wait for their turn\n"
+    assert done.err == (
+        "The server has no destination 'former': what waits for it stays until it has one.\n"
+    )
+
+
+def test_a_dry_run_of_a_backup(replay: Run, dead: Put, path: Path):
+    """Nothing is made beside it."""
+    dead()
+    for beside in set(path.parent.glob("store.sqlite3*")) - {path}:
+        beside.unlink()
+    assert replay(1, "--dry-run").code == 0
+    assert list(path.parent.glob("store.sqlite3*")) == [path]
 
 
 def test_by_the_configuration(command: Run, folder: Path, write: Run, dead: Put, deliveries: Run):
-    """The server's configuration says what the names mean and where the store is."""
+    """It says what the names mean and where the store is, and none of its secrets is needed."""
     dead(destination="production")
     text = (
         "store: {path: store.sqlite3}\n"
-        f"destinations: [{{name: production, destination: {folder}}}]\n"
+        f"destinations: [{{name: production, destination: {folder},"
+        " settings: {apiKey: {env: NOT_SET}},"
+        " receiver: {keys: [{file: not-there}]}}]\n"
     )
     done = command("deliveries", "replay", "1", "--config", write("serve.yaml", text))
-    assert (done.code, done.out, done.err) == (0, "1 wait for their turn\n", "")
+    assert (done.code, done.out, done.err) == (0, "1 delivery waits for its turn\n", "")
     assert _states(deliveries) == ["ready"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ Put = Callable[..., int]
 Run = Callable[..., Any]
 
 
-def test_a_dead_one(deliveries: Run, dead: Put):
+def test_a_dead_one(deliveries: Run, dead: Put, path: Path):
     """All that is known, the event, and the commands that may be used on it."""
     done = deliveries("show", dead(first_attempt_at=1_500.0))
     assert done.code == 0
@@ -32,8 +33,8 @@ def test_a_dead_one(deliveries: Run, dead: Put):
         '"userId": "u1",',
     ):
         assert line in lines
-    assert "destinations deliveries replay 1 --dry-run" in done.out
-    assert "destinations deliveries drop 1 --reason TEXT" in done.out
+    assert f"  destinations deliveries replay 1 --dry-run --store {path}  # what" in done.out
+    assert f"  destinations deliveries drop 1 --reason TEXT --store {path}  # give" in done.out
     assert "resolve" not in done.out
 
 
@@ -55,17 +56,33 @@ def test_a_held_one(deliveries: Run, held: Put):
     [
         ({}, []),
         ({"state": "unknown", "next_at": 1_100.0}, []),
+        ({"destination": "gone"}, ["drop"]),
+        ({"destination": "gone", "state": "unknown"}, ["resolve", "resolve"]),
+        ({"state": "done", "outcome": "dead", "code": "DROPPED", "settled_at": 1.0}, []),
         ({"state": "done", "outcome": "delivered", "settled_at": 1.0}, []),
         ({"state": "done", "outcome": "filtered", "settled_at": 1.0}, ["replay", "replay"]),
         ({"state": "done", "outcome": "invalid", "settled_at": 1.0}, ["replay", "replay", "drop"]),
         ({"state": "held"}, ["resolve", "resolve", "drop"]),
     ],
 )
-def test_what_can_be_done(deliveries: Run, put: Put, columns: dict[str, Any], commands: list[str]):
-    """Only commands that would be accepted."""
-    found = deliveries("show", put(**columns), "--json").json
+def test_what_can_be_done(
+    deliveries: Run, put: Put, served: Any, columns: dict[str, Any], commands: list[str]
+):
+    """Only commands that would be accepted, beside a server that delivers for ``sample``."""
+    delivery = put(**columns)
+    with served("sample"):
+        found = deliveries("show", delivery, "--json").json
     assert [text.split()[2] for text in found["commands"]] == commands
     assert found["event"]["userId"] == "u1"
+
+
+def test_one_that_is_on_its_way(deliveries: Run, put: Put):
+    """Who has it, and since when."""
+    lease = "process 4711 since 2026-05-04T10:00:00.123+00:00"
+    delivery = put(state="sending", lease=lease)
+    lines = [" ".join(line.split()) for line in deliveries("show", delivery).out.splitlines()]
+    assert f"on its way: {lease}" in lines
+    assert deliveries("show", delivery, "--json").json["lease"] == lease
 
 
 def test_an_event_that_is_gone(deliveries: Run, put: Put):

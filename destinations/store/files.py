@@ -1,0 +1,42 @@
+"""Makes files and folders that only their owner can use: a store holds raw events of users."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+__all__ = ["FILE_MODE", "is_missing", "make_file", "make_folder"]
+
+FILE_MODE: Final = 0o600
+_FOLDER_MODE: Final = 0o700
+
+
+def make_folder(path: Path) -> None:
+    """Makes a folder and those that it is in; one that is there keeps its mode.
+
+    Raises OSError.
+    """
+    if path.is_dir():
+        return
+    make_folder(path.parent)
+    path.mkdir(mode=_FOLDER_MODE, exist_ok=True)
+
+
+def make_file(path: Path) -> None:
+    """Makes an empty file; one that is there stays as it is. Raises OSError.
+
+    SQLite gives the files that it makes beside it the same mode.
+    """
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, FILE_MODE))
+
+
+def is_missing(path: Path) -> bool:
+    """Whether there is no such file; one that cannot be looked at is not missing."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False

@@ -1,0 +1,134 @@
+"""Reads a store's file and leaves nothing: no lock, no log, no need for the right to write."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from destinations.errors import UsageError
+from destinations.store.schema import APPLICATION_ID, FIRST_TABLES, FIRST_WITH_ID
+
+__all__ = ["Reader", "stored_version"]
+
+T = TypeVar("T")
+
+_BUSY_SECONDS: Final = 30.0
+_TRIES: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """What a file looks like from outside; ``log`` is whether somebody has it open to write."""
+
+    log: bool
+    file: int
+    written_at: int
+    size: int
+
+
+class Reader:
+    """One connection that reads what was committed; several threads may use it.
+
+    Where a log is beside the file, SQLite reads through it. Where there is none, nobody has the
+    file open, and SQLite would have to make one: so the file is read as one that does not change.
+    If it does after all, since a server has been started, it is read again.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._mark: _Mark | None = None
+
+    def all(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """The rows that a query finds; raises sqlite3.Error, or OSError if the file is gone."""
+        return self.run(lambda connection: connection.execute(query, values).fetchall())
+
+    def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What ``work`` finds, which only reads and may be called again; raises as `all`."""
+        with self._lock:
+            for _ in range(_TRIES):
+                connection = self._open()
+                try:
+                    found = work(connection)
+                except sqlite3.DatabaseError:
+                    if self._is_as_it_was():
+                        raise
+                else:
+                    if self._is_as_it_was():
+                        return found
+        raise sqlite3.OperationalError("the file is being exchanged again and again")
+
+    def close(self) -> None:
+        """Closes the file; safe to repeat."""
+        with self._lock:
+            self._close()
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is not None and self._is_as_it_was():
+            return self._connection
+        self._close()
+        self._mark = self._look()
+        options = "mode=ro" if self._mark.log else "mode=ro&immutable=1"
+        self._connection = sqlite3.connect(
+            f"{self._path.resolve().as_uri()}?{options}",
+            uri=True,
+            timeout=_BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        return self._connection
+
+    def _is_as_it_was(self) -> bool:
+        """Whether what the connection reads is the file as it is now."""
+        now, then = self._look(), self._mark
+        if then is not None and then.log:
+            return now.file == then.file  # SQLite sees to the rest
+        return now == then
+
+    def _look(self) -> _Mark:
+        # First the log: whoever makes it does so before writing to the file.
+        log = self._path.with_name(f"{self._path.name}-wal").exists()
+        found = self._path.stat()
+        return _Mark(log, found.st_ino, found.st_mtime_ns, found.st_size)
+
+
+def stored_version(path: Path) -> int:
+    """How many steps of the schema a file has; 0 for one that is empty.
+
+    Raises `UsageError` if it cannot be read, or is no store: also another program's database.
+    """
+    try:
+        with contextlib.closing(Reader(path)) as reader:
+            return _version(reader)
+    except (OSError, sqlite3.Error) as error:
+        why = error.strerror if isinstance(error, OSError) else None
+        raise UsageError(f"cannot use the store {path}: {why or error}") from None
+    except UsageError as error:
+        raise UsageError(f"cannot use the store {path}: {error}") from None
+
+
+def _version(reader: Reader) -> int:
+    def look(connection: sqlite3.Connection) -> tuple[int, int, set[str]]:
+        (identity,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        names = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
+        return identity, version, {name for (name,) in names}
+
+    identity, version, tables = reader.run(look)
+    empty = (identity, version) == (0, 0) and not tables
+    # Those of older versions do not say what they are.
+    unnamed = identity == 0 and 0 < version < FIRST_WITH_ID and tables >= FIRST_TABLES
+    if not (empty or unnamed or identity == APPLICATION_ID):
+        raise UsageError("it is the database of another program")
+    return version
