@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import http
 import json
 import socket
-from typing import Final
+from typing import Any, Final
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -29,7 +30,9 @@ class Protocol(HttpToolsProtocol):
 
     _watch: asyncio.TimerHandle | None = None
     _head: int = 0
+    _ended: bool = False
     _offers: bool = False
+    _refused: tuple[int, str] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected."""
@@ -47,27 +50,45 @@ class Protocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The head of a request is complete."""
         self._end()
+        self._ended = True
+        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        if size > _HEAD_BYTES:
+            self._refused = (431, f"the head is longer than {_HEAD_BYTES:,} bytes")
+        elif self.parser.get_method() == b"CONNECT":
+            self._refused = (405, "send events with POST")
         self._offers = self.parser.should_upgrade()
-        if not self._offers:
+        if not self._offers and self._refused is None:
             super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body of a request."""
+        if self._refused is None:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The body of a request is complete."""
-        if not self._offers:
+        self._ended = True
+        if not self._offers and self._refused is None:
             super().on_message_complete()
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""
-        self._unset_keepalive_if_required()
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            (end_of_head,) = upgrade.args
-            self._decline(data[end_of_head:])
-        except httptools.HttpParserError as error:
-            self._refuse(400, f"this is no HTTP/1.1: {error}")
-        if self._watch is not None:
-            self._head += len(data)
+        if self._refused is None:  # else the connection ends when what came before is answered
+            self._unset_keepalive_if_required()
+            self._ended = False
+            rest = data
+            while rest:
+                rest = self._feed(rest)
+            self._look_after(len(data))
+
+    def _look_after(self, size: int) -> None:
+        """After ``size`` bytes: what is wrong, and what is waited for now."""
+        if self._refused is not None:
+            self._refuse(*self._refused)
+        elif self._watch is None:
+            self._await_next()
+        elif not self._ended:  # all of it belongs to the head that is not complete yet
+            self._head += size
             if self._head > _HEAD_BYTES:
                 self._cut_off()
 
@@ -76,13 +97,22 @@ class Protocol(HttpToolsProtocol):
         self._end()
         super().connection_lost(exc)
 
-    def _decline(self, rest: bytes) -> None:
-        """Reads the request again, without what it offers."""
+    def _feed(self, data: bytes) -> bytes:
+        """What has to be read again, with a parser of its own."""
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            (end_of_head,) = upgrade.args
+            if self._refused is None:
+                return self._declined() + data[end_of_head:]
+        except httptools.HttpParserError as error:
+            self._refused = self._refused or (400, f"this is no HTTP/1.1: {error}")
+        return b""
+
+    def _declined(self) -> bytes:
+        """The head of the request without what it offers, for a new parser."""
         self._offers = False
         method, version = self.parser.get_method(), self.parser.get_http_version()
-        if method == b"CONNECT":
-            self._refuse(405, "send events with POST")
-            return
         head = [method, b" ", self.url, f" HTTP/{version}\r\n".encode()]
         for name, value in self.headers:
             kept = value
@@ -92,17 +122,38 @@ class Protocol(HttpToolsProtocol):
             if name not in _OFFER and kept:
                 head += [name, b": ", kept, b"\r\n"]
         self.parser = httptools.HttpRequestParser(self)
-        self.data_received(b"".join([*head, b"\r\n", rest]))
+        # As uvicorn has it: what follows a request that ends the connection is no fault.
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return b"".join([*head, b"\r\n"])
 
     def _refuse(self, status: int, message: str) -> None:
+        """Answers, and ends the connection."""
+        self._end()
+        if self._is_answering and (self.pipeline or not self.cycle.more_body):
+            # It would be taken for the answer to an earlier request, which is still to come.
+            self.cycle.keep_alive = False
+            self.flow.pause_reading()
+            return
         body = json.dumps({"message": message}).encode()
         head = (
-            f"HTTP/1.1 {status} \r\ncontent-type: application/json\r\n"
-            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+            f"HTTP/1.1 {status} {http.HTTPStatus(status).phrase}\r\n"
+            f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
+            "connection: close\r\n\r\n"
         )
-        self._end()
         self.transport.write(head.encode() + body)
         self.transport.close()
+
+    @property
+    def _is_answering(self) -> bool:
+        cycle: Any = self.cycle  # none before the first request, whatever its type says
+        return cycle is not None and not cycle.response_complete
+
+    def _await_next(self) -> None:
+        """The next request has to begin in time, whatever came that is none."""
+        if not self._is_answering and not self.transport.is_closing():
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def _begin(self) -> None:
         self._end()
