@@ -80,10 +80,12 @@ class Gate:
                 self._become("half-open", "a probe is sent")
 
     def unused(self) -> None:
-        """Nothing was there to send."""
+        """Nothing was sent after all: another may send the probe."""
         with self._lock:
-            if self.state == "open":
-                self._probing = False
+            self._probing = False
+            if self.state == "half-open":
+                self.probes -= 1
+                self._become("open", "nothing was sent")
 
     def answered(self) -> None:
         """The partner answered."""

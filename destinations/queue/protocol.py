@@ -129,7 +129,8 @@ class Claimed:
     ``limited`` are those of them whose failure has a bound of its own, ``suspected`` those whose
     whole request failed, for which one of its events may be to blame; both count from the start of
     the process. What is suspected again and again travels with fewer others, in the end alone.
-    ``raw`` is None where the event was let go after a delivery of it had ended before.
+    ``raw`` is None where the event was let go after a delivery of it had ended before. ``reopened``
+    says that a person opened or added it, when it was read.
     """
 
     id: int
@@ -143,6 +144,7 @@ class Claimed:
     first_attempt_at: float | None = None
     next_at: float = 0.0
     expectation: Expectation | None = None
+    reopened: bool = False
     limited: int = 0
     suspected: int = 0
 

@@ -13,7 +13,8 @@ __all__ = ["ready_after", "ready_of_user", "reopened", "unknown"]
 
 _OPEN: Final = """
     SELECT d.id, d.event_id, d.user, d.action, e.raw, e.accepted_at, d.state, d.attempts,
-        d.first_attempt_at, d.next_at, d.expectation
+        d.first_attempt_at, d.next_at, d.expectation,
+        EXISTS (SELECT 1 FROM reopened r WHERE r.delivery_id = d.id)
     FROM deliveries d JOIN events e ON e.id = d.event_id
 """
 
@@ -69,6 +70,6 @@ def _read(*row: Any) -> Claimed:
     """One row of `_OPEN`, whose columns are the fields of `Claimed` in their order."""
     claimed = Claimed(*row)
     claimed.state = State(claimed.state)
-    if row[-1] is not None:
-        claimed.expectation = Expectation(*json.loads(row[-1]))
+    if row[-2] is not None:
+        claimed.expectation = Expectation(*json.loads(row[-2]))
     return claimed

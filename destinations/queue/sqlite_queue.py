@@ -78,7 +78,6 @@ class SqliteQueue:
         self._reopened_at = self._monotonic()
         self._seen: Future[None] = Future()
         self._seen.set_result(None)
-        self._counted: set[int] = set()
         recovered = self._now() + self._options.settle_after
         self._intake = Intake(store, writer, scope, self._now, self._arrived)
         self._open = writer.submit(lambda c: statements.recover(c, self._scope, recovered)).result()
@@ -183,15 +182,18 @@ class SqliteQueue:
         # What was seen must be written down as seen before it is looked for again.
         if now - self._reopened_at >= _REOPENED_SECONDS and self._seen.done():
             self._reopened_at = now
-            if self._seen.exception() is None:
-                self._counted.clear()
-            reopened = self._window.reopened()
+            reopened = self._window.find_reopened()
             if reopened:
-                # While they cannot be written down as seen, they are found again and again.
-                self._open += len(set(reopened) - self._counted)
-                self._counted.update(reopened)
                 self._seen = self._writer.submit(lambda c: statements.clear_reopened(c, reopened))
+                self._seen.add_done_callback(lambda done: self._cleared(done, reopened))
         self._window.fill(self._now(), now)
+        # Found in either way: what is read on may have been added by a person a moment ago.
+        self._open += self._window.opened_again()
+
+    def _cleared(self, done: Future[None], ids: Sequence[int]) -> None:
+        if done.exception() is None:  # else they are found again, and were counted
+            with self._changed:
+                self._window.forget_opened(ids)
 
     def _pause(self, now: float, give_up: float, *, lingers: bool) -> float:
         pause = self._options.linger if lingers else _REOPENED_SECONDS

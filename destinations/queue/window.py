@@ -19,6 +19,9 @@ _AVAILABLE: Final = 4_000
 _MOST: Final = 20_000
 """Those of users who have to wait included: such must not keep all others out of the window."""
 
+_ROOMY: Final = 8_000
+"""From so many on, users who have to wait keep here only what is being tried again."""
+
 _PAGE: Final = 1_000
 _OF_A_USER: Final = 200
 """So that one user with a long queue does not keep all others out of the window."""
@@ -76,6 +79,9 @@ class Window:
         self._in_hand: Counter[str] = Counter()
         self._again: dict[str, list[Claimed]] = {}
         self._asleep: dict[str, float] = {}
+        # What a person opened again, and whoever counts deliveries has not been told of yet.
+        self._opened_again: set[int] = set()
+        self._told: set[int] = set()
         self.schedule: Schedule[_Parcel] = Schedule()
         self.more = True
 
@@ -100,6 +106,7 @@ class Window:
             rows = reading.ready_after(self._store, self._destination, self._cursor, _PAGE)
             self.more = len(rows) == _PAGE
             for claimed in rows:
+                self._note(claimed)
                 self._cursor = claimed.id
                 user = claimed.user
                 if user in self._longer or schedule.count(user) >= _OF_A_USER:
@@ -135,16 +142,31 @@ class Window:
                 del self._in_hand[user]
                 self._free(user)
 
-    def reopened(self) -> list[int]:
-        """Adds what a person has opened again; the ids of all that are marked so."""
-        found = reading.reopened(self._store, self._destination)
-        for claimed in found:
+    def opened_again(self) -> int:
+        """How many deliveries a person has opened or added, of which this was not told before."""
+        new = self._opened_again - self._told
+        self._told |= new
+        return len(new)
+
+    def forget_opened(self, ids: Collection[int]) -> None:
+        """They are not marked as opened in the store any more."""
+        self._opened_again.difference_update(ids)
+        self._told.difference_update(ids)
+
+    def find_reopened(self) -> list[int]:
+        """Adds what a person has opened again; the ids of all that were seen to be marked so."""
+        for claimed in reading.reopened(self._store, self._destination):
+            self._note(claimed)
             # What is ahead of the cursor, or of what was read of its user, comes by itself.
             if claimed.id > self._cursor:
                 self.more = True
             elif claimed.id < self._longer.get(claimed.user, claimed.id + 1):
                 self._add(claimed, 0.0, 0.0)
-        return [claimed.id for claimed in found]
+        return list(self._opened_again)
+
+    def _note(self, claimed: Claimed) -> None:
+        if claimed.reopened:
+            self._opened_again.add(claimed.id)
 
     def _free(self, user: str) -> None:
         again = self._again.pop(user, None)
@@ -153,9 +175,25 @@ class Window:
             waiting = [parcel.claimed for parcel in self.schedule.withdraw(user)]
             back = sorted([*again, *waiting], key=_urgency)
             self.schedule.put_back(self._parcel(claimed) for claimed in back)
-        waits = self.schedule.free_user(user, self._asleep.pop(user, None))
+        until = self._asleep.pop(user, None)
+        if until is not None and self.schedule.waiting > _ROOMY:
+            self._put_away(user)
+        waits = self.schedule.free_user(user, until)
         if not waits and user in self._longer:
             self._to_read.add(user)
+
+    def _put_away(self, user: str) -> None:
+        """Leaves what a user who has to wait has behind what is tried again to the store."""
+        kept: list[_Parcel] = []
+        for parcel in self.schedule.withdraw(user):
+            claimed = parcel.claimed
+            if claimed.attempts or claimed.state is State.UNKNOWN:
+                kept.append(parcel)
+            else:
+                self._known.discard(claimed.id)
+                first = self._longer.get(user, claimed.id)
+                self._longer[user] = min(first, claimed.id)
+        self.schedule.put_back(kept)
 
     def _read_on(self, user: str) -> None:
         rows = reading.ready_of_user(
@@ -165,6 +203,7 @@ class Window:
         self._to_read.discard(user)
         del self._longer[user]
         for claimed in rows[:_OF_A_USER]:
+            self._note(claimed)
             self._add(claimed, 0.0, 0.0)
         if len(rows) > _OF_A_USER:
             self._longer[user] = rows[_OF_A_USER].id

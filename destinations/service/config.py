@@ -38,9 +38,7 @@ _NAME_WORDS: Final = (
 )
 
 
-def read_config(
-    path: Path, environment: Mapping[str, str], *, secrets: bool = True
-) -> ServeConfig:
+def read_config(path: Path, environment: Mapping[str, str], *, secrets: bool = True) -> ServeConfig:
     """The configuration in a file: by its ending TOML or JSON, else YAML.
 
     Without ``secrets``, for who does not serve, nothing is looked up that is only named there:

@@ -111,6 +111,20 @@ def test_a_probe_that_is_not_used(bench: Bench) -> None:
     assert (bench.told, bench.gate.probes) == (["open", "half-open"], 1)
 
 
+def test_a_probe_that_came_to_nothing(bench: Bench) -> None:
+    """If no request was made after all, the way is free for the next probe."""
+    bench.fail(5)
+    bench.clock.now += 1.0
+    assert bench.gate.wait() == 0
+    bench.gate.used()
+    bench.gate.unused()
+    assert (bench.gate.state, bench.gate.probes) == ("open", 0)
+    assert bench.gate.wait() == 0
+    bench.gate.used()
+    bench.gate.answered()
+    assert bench.gate.state == "closed"
+
+
 class Sent:
     """A transport that keeps when it was used."""
 

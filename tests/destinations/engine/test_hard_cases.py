@@ -289,3 +289,28 @@ def test_a_fault_after_some_were_settled(
     assert one.states == [("a", "done", "dead"), ("b", "done", "delivered")]
     assert one.store.one("SELECT code, attempts FROM deliveries") == ("EVENT_GONE", 0)
     assert one.partner.counts == {"b": 1}
+
+
+@pytest.mark.parametrize("where", ["asking", "sending"])
+def test_a_fault_in_a_probe(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """It does not leave the way closed for ever: the next probe is sent, and all goes on."""
+    one = bench()
+    down = [HttpResponse(503, {}, b"{}")] * 6
+    one.partner.on_ask = lambda _: down.pop() if down else None
+    one.accept(*((f"u{number}", 1) for number in range(30)))
+    while one.engine.gate.state != "open":
+        one.clock.now += one.engine.step() or 0.0
+    name = "ask" if where == "asking" else "deliver"
+    courier = one.engine._post.courier
+
+    def fail(*_: object) -> None:
+        monkeypatch.undo()
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(courier, name, fail)
+    one.run()
+    assert {outcome for _, _, outcome in one.states} == {"delivered"}
+    assert one.engine.gate.state == "closed"
+    assert [type(fault) for fault in one.watcher.faults] == [ZeroDivisionError]

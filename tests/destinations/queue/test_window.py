@@ -45,6 +45,28 @@ def test_many_who_have_to_wait(bench: Callable[..., Bench], event: Event) -> Non
     assert asleep == 40 * 4
 
 
+def test_more_who_have_to_wait_than_there_is_room(
+    bench: Callable[..., Bench], event: Event
+) -> None:
+    """They leave the window to others, and later all of theirs comes once and in order."""
+    one = bench()
+    users = [f"u{number}." for number in range(120)]
+    for page in range(25):
+        one.accept(*(event(user, page * 8 + n) for user in users for n in range(8)))
+    one.accept(event("other", 0))
+    while (batch := one.claim()) and batch[0].user != "other":
+        one.settle(batch, State.READY, next_at=one.clock.time() + 100)
+    assert [claimed.raw for claimed in batch] == [b"other0"]
+    one.settle(batch)
+    one.clock.now += 101
+    found = one.drain()
+    assert sorted(found) == sorted(f"{user}{n}" for user in users for n in range(200))
+    for user in users:
+        own = [name for name in found if name.startswith(user)]
+        assert own == [f"{user}{n}" for n in range(200)]
+    assert one.queue.length == 0
+
+
 def test_the_window_is_bounded(bench: Callable[..., Bench], event: Event) -> None:
     """However many users wait, only some of their events are in memory; all come once."""
     one = bench()
@@ -78,6 +100,26 @@ def test_what_is_opened_again(bench: Callable[..., Bench], event: Event, state: 
     assert one.queue.length == 0
     one.clock.now += 1
     assert one.drain() == []
+
+
+def test_what_a_person_adds_is_counted(bench: Callable[..., Bench], event: Event) -> None:
+    """Whether it is found by looking for it, or read on before that: the length stays right."""
+    one = bench()
+    one.accept(event("a", 0))
+    assert one.drain() == ["a0"]
+    with one.store.transaction() as connection:
+        added = connection.execute(
+            "INSERT INTO deliveries (event_id, destination, user, action, state,"
+            " definition_version) SELECT event_id, destination, user, 'count: new', 'ready', '1'"
+            " FROM deliveries"
+        ).lastrowid
+        connection.execute("INSERT INTO reopened VALUES (?)", (added,))
+    one.accept(event("b", 0))  # in the same second, so that it is read on
+    assert one.drain() == ["a0", "b0"]
+    one.clock.now += 1
+    assert (one.claim(), one.queue.length) == ([], 0)
+    one.writer.submit(lambda _: None).result()
+    assert one.column("SELECT count(*) FROM reopened") == [0]
 
 
 def test_what_is_opened_again_before_it_was_read(bench: Callable[..., Bench], event: Event) -> None:
