@@ -122,7 +122,7 @@ class Compiled:
             return None
         if abs(amount) > _LARGEST:
             return None
-        return Expectation(_KEYS.encode(key), amount, json.dumps(payload))
+        return Expectation(_text(key), amount, json.dumps(payload))
 
     def amount(self, answer: Answer, user: str, asked_at: float) -> Amount | None:
         """The amount that an answer shows; None if it shows none."""
@@ -138,6 +138,13 @@ class Compiled:
             return None
         named = None if period in (None, UNDEFINED) else str(period)
         return Amount(user, shown, named, _time(until), asked_at)
+
+
+def _text(key: object) -> str:
+    """As JSON; of texts alone that is made several times faster than of a list."""
+    if isinstance(key, list):
+        return f"[{','.join(map(_KEYS.encode, key))}]"
+    return _KEYS.encode(key)
 
 
 def _time(value: object) -> float | None:
