@@ -58,11 +58,13 @@ def test_a_poison_event(bench: Callable[..., Bench], fails: str) -> None:
     assert sizes[0] == 4
     assert sizes.index(1) <= 3
     assert 4 * 3600 <= one.clock.now <= 4.2 * 3600
-    (code, raw) = one.store.one(
-        "SELECT code, raw FROM deliveries d JOIN events e ON e.id = d.event_id"
-        " WHERE outcome = 'dead'"
+    # What is needed to look into it and to replay it is kept.
+    (code, version, stage, raw) = one.store.one(
+        "SELECT code, definition_version, stage, raw FROM deliveries d"
+        " JOIN events e ON e.id = d.event_id WHERE outcome = 'dead'"
     )
-    assert (code, raw is None) == ("RETRYABLE_ERROR", False)
+    assert (code, version, stage) == ("RETRYABLE_ERROR", "1.2.3", "settle")
+    assert json.loads(raw)["userId"] == "poison"
 
 
 def test_what_was_sent_is_asked_about(bench: Callable[..., Bench]) -> None:
