@@ -106,6 +106,10 @@ class Destination:
         """The keys that `deliveries` gives, but for None."""
         return self._routes.keys
 
+    def keys_beside(self, key: str) -> list[str]:
+        """The keys of the action that a key is of, whether that is one of today's or was once."""
+        return [one for one in self._routes.keys if slug_of(one) == slug_of(key)]
+
     @property
     def account(self) -> str:
         """Whose data this is: destination, endpoint, and environment where the settings tell.

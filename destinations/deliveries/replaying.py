@@ -158,7 +158,7 @@ def plan_replay(
 
 def _heir(destination: Destination, key: str, known: Collection[str]) -> str | None:
     """The one subscription of today that a key without one can mean; None if there is none."""
-    same = [one for one in destination.keys if slug_of(one) == slug_of(key)]
+    same = destination.keys_beside(key)
     had = [one for one in known if slug_of(one) == slug_of(key)]
     return same[0] if (len(same), len(had)) == (1, 1) else None
 

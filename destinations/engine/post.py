@@ -121,12 +121,13 @@ class Post:
                     questions[expectation.key] = Question(_SEVERAL, payload)
         known = self.queue.amounts(list(questions))
         unsure: dict[str, Question] = {}
-        for key, question in questions.items():
+        for key, first in questions.items():
             before = known.get(key)
-            if before is not None and before.user != question.user:
-                question = Question(_SEVERAL, question.payload)  # noqa: PLW2901 - see below
-            # What is known to be shared must be written down before more is sent.
-            if self.settler.needs_asking(before) or (before and before.user != question.user):
+            of_one = before is None or before.user == first.user
+            question = first if of_one else Question(_SEVERAL, first.payload)
+            # That it is shared must be written down before more is sent.
+            unwritten = before is not None and before.user != question.user
+            if unwritten or self.settler.needs_asking(before):
                 unsure[key] = question
         if not unsure:
             return Asked({}, {})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from destinations.destination import Delivery, Destination, slug_of
+from destinations.destination import Delivery, Destination
 from destinations.engine.watcher import Watcher
 from destinations.event import Event, EventError, check_event, read_json
 from destinations.outcome import Outcome, Result
@@ -55,14 +55,11 @@ class Remapper:
         return _GONE if what.outcome is Outcome.FILTERED else what
 
     def _what(self, key: str, event: Event) -> Delivery | Result:
-        found = self.destination.deliveries(event, only=key)
-        if key in self.destination.keys:
-            return found[0][1]
+        known = self.destination.keys
         # The subscription was renamed, or its action has others now. Where one alone can be meant,
         # it is; else a person has to say what is, as the event must neither get lost nor go twice.
-        same = [one for one in self.destination.keys if slug_of(one) == slug_of(key)]
-        if len(same) == 1:
-            return self.destination.deliveries(event, only=same[0])[0][1]
-        known = ", ".join(sorted(self.destination.keys))
-        reason = f"there is no subscription {key!r} any more; known are: {known}"
-        return Result(Outcome.DEAD, reason, "SUBSCRIPTION_GONE")
+        meant = [key] if key in known else self.destination.keys_beside(key)
+        if len(meant) != 1:
+            reason = f"there is no subscription {key!r} any more; known are: "
+            return Result(Outcome.DEAD, reason + ", ".join(sorted(known)), "SUBSCRIPTION_GONE")
+        return self.destination.deliveries(event, only=meant[0])[0][1]

@@ -79,9 +79,10 @@ class Window:
         self._in_hand: Counter[str] = Counter()
         self._again: dict[str, list[Claimed]] = {}
         self._asleep: dict[str, float] = {}
-        # What a person opened again, and whoever counts deliveries has not been told of yet.
+        # What a person opened again, as long as the store has it marked so; and how many of it
+        # came since somebody asked.
         self._opened_again: set[int] = set()
-        self._told: set[int] = set()
+        self._newly_opened = 0
         self.schedule: Schedule[_Parcel] = Schedule()
         self.more = True
 
@@ -143,15 +144,13 @@ class Window:
                 self._free(user)
 
     def opened_again(self) -> int:
-        """How many deliveries a person has opened or added, of which this was not told before."""
-        new = self._opened_again - self._told
-        self._told |= new
-        return len(new)
+        """How many deliveries a person has opened or added, since this was last asked."""
+        new, self._newly_opened = self._newly_opened, 0
+        return new
 
     def forget_opened(self, ids: Collection[int]) -> None:
         """They are not marked as opened in the store any more."""
         self._opened_again.difference_update(ids)
-        self._told.difference_update(ids)
 
     def find_reopened(self) -> list[int]:
         """Adds what a person has opened again; the ids of all that were seen to be marked so."""
@@ -165,8 +164,9 @@ class Window:
         return list(self._opened_again)
 
     def _note(self, claimed: Claimed) -> None:
-        if claimed.reopened:
+        if claimed.reopened and claimed.id not in self._opened_again:
             self._opened_again.add(claimed.id)
+            self._newly_opened += 1
 
     def _free(self, user: str) -> None:
         again = self._again.pop(user, None)
