@@ -20,9 +20,9 @@ from benchmarks.figures import Figure
 from benchmarks.reference.install import InstallError, installed
 from benchmarks.reference.peer import Peer, Way
 from benchmarks.subjects import Subject, corpus_subjects, kana_subject
-from destinations.destination import Delivery, Destination
-from destinations.event import Event, read_json
-from destinations.javascript.equality import equal
+from destinations.runtime.destination import Delivery, Destination
+from destinations.segment.event import Event, read_json
+from destinations.segment.javascript.equality import equal
 
 __all__ = ["measure"]
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from benchmarks.figures import Figure
 from benchmarks.subjects import kana_destination
 from benchmarks.workload import example_lines
-from destinations.destination import Destination
-from destinations.event import EventError, check_event, read_json
+from destinations.runtime.destination import Destination
+from destinations.segment.event import EventError, check_event, read_json
 
 __all__ = ["measure"]
 

@@ -18,11 +18,11 @@ from destinations.definition import (
     Preset,
     load_definition,
 )
-from destinations.destination import Delivery, Destination
-from destinations.event import Event, EventError, check_event, read_json
+from destinations.definition.settings import Settings
 from destinations.importer import import_segment
 from destinations.plugins import find_folder, find_plugin
-from destinations.settings import Settings
+from destinations.runtime.destination import Delivery, Destination
+from destinations.segment.event import Event, EventError, check_event, read_json
 
 __all__ = [
     "CORPUS",

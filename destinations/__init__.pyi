@@ -1,8 +1,6 @@
 from ._version import __version__
-from .action import Call, Done, Generated, Generator, Payload
 from .definition import DestinationDefinition, check_folder, load_definition
-from .delivery import Courier
-from .destination import Code, Delivery, Destination
+from .definition.settings import Settings, check_settings, read_settings
 from .errors import (
     APIError,
     DefinitionError,
@@ -18,17 +16,19 @@ from .errors import (
     SettingsError,
     UsageError,
 )
-from .event import EventError, check_event, read_json
-from .mapping import compile_mapping
+from .http import Answer, Failure, HttpRequest, HttpResponse
+from .http.transport import HttpTransport, Transport, TransportError
 from .outcome import ManualChange, Outcome, Result
 from .plugins import Plugin, RunningSandbox
-from .request import Answer, Failure, HttpRequest, HttpResponse
 from .runner import Entry, Report, Row, Run
+from .runtime.action import Call, Done, Generated, Generator, Payload
+from .runtime.delivery import Courier
+from .runtime.destination import Code, Delivery, Destination
 from .secrets import Secret
-from .settings import Settings, check_settings, read_settings
-from .subscription import compile_fql
-from .transport import HttpTransport, Transport, TransportError
-from .validation import compile_schema
+from .segment.event import EventError, check_event, read_json
+from .segment.fql import compile_fql
+from .segment.mapping import compile_mapping
+from .segment.validation import compile_schema
 
 __all__ = [
     "APIError",

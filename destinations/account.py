@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from destinations.clock import Clock, SystemClock
-from destinations.delivery import Courier
-from destinations.destination import Destination
+from destinations.http.transport import Transport
 from destinations.outcome import Outcome
 from destinations.runner import Entry, Memories, Recorder, Report, Run, process_again
+from destinations.runtime.delivery import Courier
+from destinations.runtime.destination import Destination
 from destinations.store import Capabilities, KeptEvents, ManualChanges, Store
-from destinations.transport import Transport
 
 __all__ = ["Account"]
 

@@ -24,11 +24,11 @@ from pathlib import Path
 from typing import IO, Any, Final, cast
 
 from destinations.errors import DefinitionError, ResolveError, UsageError
-from destinations.fields import fields_to_schema
-from destinations.javascript.equality import equal
-from destinations.mapping import compile_mapping
-from destinations.subscription import compile_fql
-from destinations.validation import CompiledSchema, compile_schema
+from destinations.segment.fields import fields_to_schema
+from destinations.segment.fql import compile_fql
+from destinations.segment.javascript.equality import equal
+from destinations.segment.mapping import compile_mapping
+from destinations.segment.validation import CompiledSchema, compile_schema
 
 __all__ = ["LIQUID_TOLERANCE", "Difference", "FileReport", "LineResult", "run_conformance"]
 

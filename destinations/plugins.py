@@ -17,9 +17,9 @@ from typing import Protocol, runtime_checkable
 import click
 
 from destinations.definition import is_definition
-from destinations.destination import Code
-from destinations.entry_points import DEFINITIONS, PLUGINS
 from destinations.errors import UsageError
+from destinations.runtime.destination import Code
+from destinations.runtime.entry_points import DEFINITIONS, PLUGINS
 from destinations.store import Store
 
 __all__ = ["Plugin", "RunningSandbox", "TellsItsPage", "find_folder", "find_plugin", "installed"]

@@ -8,9 +8,9 @@ from pathlib import Path
 import jinja2
 
 from destinations.definition import DestinationDefinition, load_definition
-from destinations.delivery import outcome_of
+from destinations.http import compile_request
 from destinations.plugins import find_folder
-from destinations.request import compile_request
+from destinations.runtime.delivery import outcome_of
 from kana_destination.boxes import BOXES
 from kana_destination.cases import Case, cases
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from destinations import Code, UsageError
-from destinations.event import Event
+from destinations.segment.event import Event
 from destinations.store import Documents, Store
 from kana_destination.cases import cases
 from kana_destination.identify import identify

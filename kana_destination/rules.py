@@ -10,8 +10,8 @@ import jsonschema
 
 from destinations.definition.document import Document, pointer
 from destinations.errors import DefinitionError, Fault
-from destinations.event import Event
-from destinations.javascript import to_string
+from destinations.segment.event import Event
+from destinations.segment.javascript import to_string
 
 __all__ = ["Rule", "RuleMapper", "overlap", "property_values", "read_rules"]
 
@@ -87,7 +87,7 @@ class RuleMapper:
         self.rules = tuple(rules)
 
     def __call__(self, event: Event, payload: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """The feature, and the amount if the rule has its own; see `destinations.action.Mapper`."""
+        """Return the feature, and the amount if the rule has its own; see `Mapper`."""
         rule = self.find(event)
         if rule is None:
             return None

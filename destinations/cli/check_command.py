@@ -11,7 +11,6 @@ from typing import Any
 
 import click
 
-from destinations.action import Call
 from destinations.cli.opening import (
     destination_argument,
     open_definition,
@@ -20,8 +19,6 @@ from destinations.cli.opening import (
 )
 from destinations.clock import SystemClock
 from destinations.definition import DestinationDefinition
-from destinations.delivery import Courier
-from destinations.destination import Destination
 from destinations.errors import (
     IntegrationError,
     InvalidAuthenticationError,
@@ -29,8 +26,11 @@ from destinations.errors import (
     SelfTimeoutError,
     UsageError,
 )
-from destinations.request import Answer
-from destinations.transport import HttpTransport
+from destinations.http import Answer
+from destinations.http.transport import HttpTransport
+from destinations.runtime.action import Call
+from destinations.runtime.delivery import Courier
+from destinations.runtime.destination import Destination
 
 __all__ = ["command"]
 

@@ -17,11 +17,11 @@ from destinations.cli.opening import (
     settings_option,
     store_option,
 )
-from destinations.destination import Destination
+from destinations.definition.settings import named_settings
 from destinations.errors import UsageError
-from destinations.event import read_json
-from destinations.explain import Explanation, explain
-from destinations.settings import named_settings
+from destinations.runtime.destination import Destination
+from destinations.runtime.explain import Explanation, explain
+from destinations.segment.event import read_json
 from destinations.store import default_path
 
 __all__ = ["command"]

@@ -9,10 +9,10 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from destinations.explain import Explanation, PlannedRequest, SubscriptionExplanation
-from destinations.javascript import UNDEFINED
 from destinations.outcome import Result
+from destinations.runtime.explain import Explanation, PlannedRequest, SubscriptionExplanation
 from destinations.secrets import Masker
+from destinations.segment.javascript import UNDEFINED
 
 __all__ = ["print_explanation"]
 

@@ -15,8 +15,8 @@ from typing import Final
 import click
 
 from destinations._version import __version__
-from destinations.entry_points import plugin_slugs
 from destinations.errors import DestinationsError
+from destinations.runtime.entry_points import plugin_slugs
 
 __all__ = ["main"]
 

@@ -10,10 +10,10 @@ import click
 
 from destinations.definition import DestinationDefinition, load_definition
 from destinations.definition.document import Document
-from destinations.destination import Destination
+from destinations.definition.settings import check_settings, read_settings
 from destinations.errors import UsageError
 from destinations.plugins import Plugin, find_folder, find_plugin
-from destinations.settings import check_settings, read_settings
+from destinations.runtime.destination import Destination
 from destinations.store import Store, default_path, is_missing
 
 __all__ = [

@@ -26,6 +26,7 @@ from destinations.cli.run_tables import as_json_object, exit_code, print_kept, p
 from destinations.cli.tables import print_table
 from destinations.definition import DestinationDefinition
 from destinations.errors import UsageError
+from destinations.http.transport import HttpTransport
 from destinations.outcome import Outcome
 from destinations.plugins import Plugin, RunningSandbox
 from destinations.runner import (
@@ -39,7 +40,6 @@ from destinations.runner import (
 )
 from destinations.secrets import Masker
 from destinations.store import Store
-from destinations.transport import HttpTransport
 
 __all__ = ["command"]
 

@@ -14,8 +14,7 @@ import click
 
 from destinations._version import __version__
 from destinations.errors import DestinationsError
-from destinations.observability import Observation, observe
-from destinations.service import (
+from destinations.server import (
     Bound,
     Resources,
     ServeConfig,
@@ -25,7 +24,8 @@ from destinations.service import (
     open_engine,
     read_config,
 )
-from destinations.service.signals import Signals
+from destinations.server.signals import Signals
+from destinations.telemetry import Observation, observe
 
 __all__ = ["command"]
 

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from destinations.errors import UsageError
-from destinations.service import ServeConfig, read_config
+from destinations.server import ServeConfig, read_config
 from destinations.store import ReadOnlyStore, Store, default_path, is_missing
 
 __all__ = ["Place", "confirmed", "place_options", "yes_option"]

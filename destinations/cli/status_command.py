@@ -14,7 +14,7 @@ from rich.live import Live
 
 from destinations.cli.server_store import Place, place_options
 from destinations.cli.tables import printable, table
-from destinations.deliveries import (
+from destinations.operations import (
     DestinationStatus,
     StoreStatus,
     shown_duration,

@@ -11,7 +11,7 @@ import click
 
 from destinations.cli.server_store import Place, place_options
 from destinations.cli.tables import count
-from destinations.deliveries import Periods, back_up, compact, is_served, noted_periods, prune
+from destinations.operations import Periods, back_up, compact, is_served, noted_periods, prune
 from destinations.store import Store
 
 __all__ = ["command"]

@@ -9,9 +9,9 @@ from typing import Any
 from destinations.definition.document import Document, pointer
 from destinations.definition.graphql_document import check_operation
 from destinations.errors import DefinitionError, Fault
-from destinations.mapping import compile_value
-from destinations.subscription import check_fql
-from destinations.validation import compile_schema
+from destinations.segment.fql import check_fql
+from destinations.segment.mapping import compile_value
+from destinations.segment.validation import compile_schema
 
 __all__ = ["check_action", "check_destination", "preset_faults"]
 

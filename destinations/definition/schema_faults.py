@@ -12,7 +12,7 @@ import jsonschema
 
 from destinations.definition.document import Document, pointer
 from destinations.errors import Fault
-from destinations.patterns import is_pattern
+from destinations.segment.patterns import is_pattern
 
 __all__ = ["schema_faults"]
 

@@ -10,8 +10,6 @@ from typing import Any, Final
 
 from destinations.clock import SystemClock, WallClock
 from destinations.definition import RetryPolicy
-from destinations.delivery import Courier
-from destinations.destination import Destination
 from destinations.engine.gate import Gate, PacedTransport
 from destinations.engine.hand import Hand
 from destinations.engine.inquiry import Inquiry
@@ -20,8 +18,10 @@ from destinations.engine.remapping import Remapper
 from destinations.engine.settling import Settler
 from destinations.engine.steps import Rules
 from destinations.engine.watcher import NullWatcher, Watcher
+from destinations.http.transport import Transport
 from destinations.queue import SETTLE_AFTER, Claimed, Queue, State
-from destinations.transport import Transport
+from destinations.runtime.delivery import Courier
+from destinations.runtime.destination import Destination
 
 __all__ = ["Engine", "EngineOptions"]
 

@@ -8,8 +8,8 @@ from typing import Final, Literal
 
 from destinations.clock import Clock
 from destinations.definition import RateLimit
-from destinations.request import HttpRequest, HttpResponse
-from destinations.transport import Transport, TransportError
+from destinations.http import HttpRequest, HttpResponse
+from destinations.http.transport import Transport, TransportError
 
 __all__ = ["LONGEST_WAIT", "Gate", "GateState", "PacedTransport", "describe"]
 
@@ -132,7 +132,7 @@ class PacedTransport:
         self._used_until = clock.monotonic()
 
     def send(self, request: HttpRequest) -> HttpResponse:
-        """Waits for its turn; see `destinations.transport.Transport`."""
+        """Waits for its turn; see `destinations.http.transport.Transport`."""
         with self._lock:
             now = self._clock.monotonic()
             self._used_until = max(self._used_until + self._interval, now)

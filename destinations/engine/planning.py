@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import uuid
 
-from destinations.destination import Destination
-from destinations.event import EventError, check_event, read_json
 from destinations.outcome import Outcome, Result
 from destinations.queue import Incoming, Planned
+from destinations.runtime.destination import Destination
+from destinations.segment.event import EventError, check_event, read_json
 
 __all__ = ["plan"]
 

@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from destinations.action import Action
 from destinations.clock import WallClock
-from destinations.delivery import Courier
 from destinations.engine.gate import Gate, describe
 from destinations.engine.hand import Hand
 from destinations.engine.remapping import Mapped, Remapper
 from destinations.engine.settling import Asked, Question, Settler
 from destinations.engine.steps import Rules
 from destinations.engine.watcher import Watcher
+from destinations.http import Failure
 from destinations.outcome import Again, Outcome, Result
 from destinations.queue import Amount, Claimed, Queue, State, Step
-from destinations.request import Failure
+from destinations.runtime.action import Action
+from destinations.runtime.delivery import Courier
 
 __all__ = ["Post"]
 

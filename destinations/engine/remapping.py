@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from destinations.destination import Delivery, Destination
 from destinations.engine.watcher import Watcher
-from destinations.event import Event, EventError, check_event, read_json
 from destinations.outcome import Outcome, Result
 from destinations.queue import Claimed
+from destinations.runtime.destination import Delivery, Destination
+from destinations.segment.event import Event, EventError, check_event, read_json
 
 __all__ = ["Mapped", "Remapper"]
 

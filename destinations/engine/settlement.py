@@ -17,10 +17,10 @@ from typing import Any, Final
 
 from destinations.definition import Settling
 from destinations.errors import ResolveError
-from destinations.javascript.values import UNDEFINED
-from destinations.mapping import compile_value
+from destinations.http import Answer
 from destinations.queue import Amount, Expectation
-from destinations.request import Answer
+from destinations.segment.javascript.values import UNDEFINED
+from destinations.segment.mapping import compile_value
 
 __all__ = ["Compiled", "Judgement", "judge"]
 

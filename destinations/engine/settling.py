@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from destinations.action import Action, Payload
 from destinations.clock import WallClock
-from destinations.delivery import Courier
-from destinations.destination import Destination, slug_of
 from destinations.engine.gate import Gate, describe
 from destinations.engine.settlement import Compiled, Judgement, judge
 from destinations.engine.steps import Rules
+from destinations.http import Answer, Failure
 from destinations.outcome import Outcome, Result
 from destinations.queue import Amount, Claimed, Stage, State, Step
-from destinations.request import Answer, Failure
+from destinations.runtime.action import Action, Payload
+from destinations.runtime.delivery import Courier
+from destinations.runtime.destination import Destination, slug_of
 
 __all__ = ["Asked", "Question", "Settler"]
 
@@ -75,7 +75,7 @@ class Settler:
         return None
 
     def rule_of(self, key: str) -> Compiled | None:
-        """The same for the key of a delivery; see `destinations.destination.Destination.keys`."""
+        """The same for the key of a delivery; see `Destination.keys`."""
         action = self._actions.get(slug_of(key))
         return None if action is None else self.rule(action)
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from destinations.engine.gate import LONGEST_WAIT
+from destinations.http import Failure
 from destinations.outcome import Again, Outcome, Result
 from destinations.queue import Claimed, Stage, State, Step
-from destinations.request import Failure
 
 __all__ = ["Rules"]
 

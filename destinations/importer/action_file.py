@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from destinations.errors import DefinitionError
-from destinations.fields import fields_to_schema
 from destinations.importer.findings import Findings
 from destinations.importer.model import SegmentAction
 from destinations.importer.presets import checked_fql, checked_value
 from destinations.importer.words import NO_DESCRIPTION, title_of
 from destinations.importer.yaml_text import comment, yaml_text
+from destinations.segment.fields import fields_to_schema
 
 __all__ = ["action_schema", "action_text"]
 

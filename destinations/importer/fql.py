@@ -7,10 +7,10 @@ only if what was read of both is the same.
 
 from __future__ import annotations
 
-from destinations.subscription import check_fql
-from destinations.subscription.parser import ParseError, parse
-from destinations.subscription.syntax import Condition, Group, Node
-from destinations.subscription.tokens import Kind, LexError, Token, lex
+from destinations.segment.fql import check_fql
+from destinations.segment.fql.parser import ParseError, parse
+from destinations.segment.fql.syntax import Condition, Group, Node
+from destinations.segment.fql.tokens import Kind, LexError, Token, lex
 
 __all__ = ["proper_fql"]
 

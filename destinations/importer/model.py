@@ -1,8 +1,8 @@
 """A destination as Segment describes it, in whichever of its shapes; nothing decided yet.
 
 Fields are in the shape of Segment's action library (``{key: {type, label, default, ...}}``, types
-in lower case), which is the one that `destinations.fields` understands. Each part keeps its JSON
-pointer in the file, for messages.
+in lower case), which is the one that `destinations.segment.fields` understands. Each part keeps
+its JSON pointer in the file, for messages.
 """
 
 from __future__ import annotations

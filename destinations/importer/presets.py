@@ -12,8 +12,8 @@ from destinations.importer.findings import Findings
 from destinations.importer.fql import proper_fql
 from destinations.importer.model import SegmentPreset
 from destinations.importer.words import numbered
-from destinations.mapping import compile_mapping, compile_value
-from destinations.subscription import compile_fql
+from destinations.segment.fql import compile_fql
+from destinations.segment.mapping import compile_mapping, compile_value
 
 __all__ = ["PlannedPreset", "checked_fql", "checked_value", "plan_presets"]
 

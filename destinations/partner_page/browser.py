@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from destinations.event import Event
 from destinations.partner_page.calls import Call, SampleError
+from destinations.segment.event import Event
 
 __all__ = ["Browser"]
 

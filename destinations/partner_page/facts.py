@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from destinations.definition import ActionDefinition, DestinationDefinition
-from destinations.destination import Code
 from destinations.errors import UsageError
 from destinations.partner_page.calls import METHODS
 from destinations.partner_page.fields import FieldRow, field_rows
 from destinations.partner_page.payloads import Runtime
 from destinations.partner_page.samples import Sample, make_sample, run_samples
+from destinations.runtime.destination import Code
 
 __all__ = ["ActionFacts", "MethodFacts", "page_facts"]
 

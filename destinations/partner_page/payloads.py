@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from destinations.definition import DestinationDefinition
-from destinations.destination import Code, Destination
-from destinations.event import Event
-from destinations.explain import explain
+from destinations.definition.settings import named_settings
 from destinations.outcome import Outcome
 from destinations.partner_page.browser import Browser
 from destinations.partner_page.calls import Call
-from destinations.settings import named_settings
+from destinations.runtime.destination import Code, Destination
+from destinations.runtime.explain import explain
+from destinations.segment.event import Event
 
 __all__ = ["EXAMPLE_USER", "Runtime", "SampleResult"]
 

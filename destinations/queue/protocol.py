@@ -68,7 +68,7 @@ class QueueFullError(DestinationsError):
 class Planned:
     """One delivery of an event: to do if ``result`` is None, else ended before it began.
 
-    ``action`` is the key that `destinations.destination.Destination.deliveries` gives; empty where
+    ``action`` is the key that `Destination.deliveries` gives; empty where
     no subscription takes the event.
     """
 

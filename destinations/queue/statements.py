@@ -85,7 +85,7 @@ class Scope:
     """``destination`` is the configured name; ``account`` whose amounts they are.
 
     ``partner_account`` is what changes to make by hand are kept under
-    (`destinations.destination.Destination.account`).
+    (`destinations.runtime.destination.Destination.account`).
     """
 
     destination: str

@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from destinations.destination import slug_of
 from destinations.queue import reading
 from destinations.queue.protocol import Claimed, State
+from destinations.runtime.destination import slug_of
 from destinations.schedule import Schedule
 from destinations.store import Store
 

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from typing import Any, Protocol
 
 from destinations.clock import Clock
-from destinations.destination import Destination
-from destinations.event import check_event, read_json
+from destinations.http.transport import Transport
 from destinations.outcome import Outcome, Result
 from destinations.runner.ledger import Row
 from destinations.runner.run import Memories, Report, Run
 from destinations.runner.source import Entry
 from destinations.runner.undelivered import wrap
-from destinations.transport import Transport
+from destinations.runtime.destination import Destination
+from destinations.segment.event import check_event, read_json
 
 __all__ = ["Unmapped", "process_again"]
 

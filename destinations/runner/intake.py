@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from destinations.destination import Delivery, Destination
-from destinations.event import Event, EventError, check_event, read_json
 from destinations.outcome import Outcome, Result
 from destinations.runner.duplicates import SeenMessages
 from destinations.runner.source import Entry
 from destinations.runner.undelivered import unwrap
+from destinations.runtime.destination import Delivery, Destination
+from destinations.segment.event import Event, EventError, check_event, read_json
 
 __all__ = ["History", "Intake", "Taken"]
 

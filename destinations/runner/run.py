@@ -11,18 +11,18 @@ from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from destinations.action import Action
 from destinations.backlog import Backlog
 from destinations.clock import Clock, SystemClock
-from destinations.delivery import Courier
-from destinations.destination import Delivery, Destination
-from destinations.event import Event
+from destinations.http.transport import Transport
 from destinations.outcome import Outcome, Result
 from destinations.runner.intake import History, Intake
 from destinations.runner.interrupt import Interrupt
 from destinations.runner.ledger import Ledger, Row
 from destinations.runner.source import Entry
-from destinations.transport import Transport
+from destinations.runtime.action import Action
+from destinations.runtime.delivery import Courier
+from destinations.runtime.destination import Delivery, Destination
+from destinations.segment.event import Event
 
 __all__ = ["Memories", "Recorder", "Report", "Run", "Stopped"]
 

@@ -14,11 +14,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
-from destinations.event import EventError, read_json
 from destinations.outcome import Outcome
 from destinations.runner.ledger import Row
 from destinations.runner.source import MAX_ENTRY_BYTES, Entry
 from destinations.secrets import Masker
+from destinations.segment.event import EventError, read_json
 
 __all__ = ["Undelivered", "Wrapped", "unwrap", "wrap"]
 

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from destinations.event import MAX_EVENT_BYTES, EventError, read_json
 from destinations.outcome import Outcome, Result
 from destinations.runner import Row
 from destinations.secrets import Masker
+from destinations.segment.event import MAX_EVENT_BYTES, EventError, read_json
 from destinations.store.database import Store
 
 __all__ = ["Kept", "KeptEvents"]

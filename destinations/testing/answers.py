@@ -16,7 +16,7 @@ from destinations.definition import (
     RestDefinition,
 )
 from destinations.definition.graphql_document import alias
-from destinations.request import Answer, HttpResponse, compile_request
+from destinations.http import Answer, HttpResponse, compile_request
 from destinations.testing.patterns import text_with
 from destinations.testing.samples import sample
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from destinations.definition import Preset
+from destinations.definition.settings import Settings
 from destinations.outcome import Outcome
-from destinations.settings import Settings
 
 __all__ = [
     "ABSENT",

@@ -12,9 +12,9 @@ from destinations.definition.build import build_preset
 from destinations.definition.check import preset_faults
 from destinations.definition.document import Document, pointer, read_document
 from destinations.definition.schema_faults import schema_faults
+from destinations.definition.settings import Settings, check_settings
 from destinations.errors import DefinitionError, Fault, SettingsError, UsageError
 from destinations.outcome import Outcome
-from destinations.settings import Settings, check_settings
 from destinations.testing.case import (
     ABSENT,
     Case,

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from destinations.definition import DestinationDefinition, ErrorCondition, RequestDefinition
+from destinations.http import HttpResponse
 from destinations.outcome import Outcome
-from destinations.request import HttpResponse
 from destinations.testing.answers import conditions_of, error_answer, rule_that_reads
 from destinations.testing.case import Case
 from destinations.testing.subject import Subject

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from destinations.definition.document import pointer
-from destinations.javascript.equality import equal
+from destinations.segment.javascript.equality import equal
 from destinations.testing.case import ABSENT
 
 __all__ = ["Difference", "differences"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from destinations.delivery import outcome_of
 from destinations.errors import UsageError
+from destinations.http import Answer, CompiledRequest, Failure
 from destinations.outcome import Outcome
-from destinations.request import Answer, CompiledRequest, Failure
-from destinations.retry import next_delay
+from destinations.runtime.delivery import outcome_of
+from destinations.runtime.retry import next_delay
 from destinations.testing.difference import Difference
 from destinations.testing.faults import RETRY_AFTER, PartnerFault, partner_faults
 from destinations.testing.stand_ins import JITTER

@@ -1,8 +1,8 @@
 """The ways in which a partner and the network can fail, made from a definition.
 
-What must hold for each follows from the rules of outcomes (`destinations.delivery.outcome_of`): a
-failure that may pass is tried again where that cannot apply a request twice, and where it could,
-the request is sent once and the event ends as ``unknown``.
+What must hold for each follows from the rules of outcomes (`outcome_of`): a failure that may pass
+is tried again where that cannot apply a request twice, and where it could, the request is sent once
+and the event ends as ``unknown``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from destinations.definition import (
     GraphQLDefinition,
     RequestDefinition,
 )
-from destinations.request import HttpResponse
+from destinations.http import HttpResponse
 from destinations.testing.answers import (
     MESSAGE,
     error_answer,

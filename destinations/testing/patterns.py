@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from destinations.patterns import compile_pattern
+from destinations.segment.patterns import compile_pattern
 
 __all__ = ["text_with"]
 

@@ -14,13 +14,14 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from destinations.clock import frozen_at
+from destinations.definition.settings import Settings
 from destinations.errors import DestinationsError, UsageError
-from destinations.event import EventError, read_json
+from destinations.http import HttpRequest, HttpResponse
+from destinations.http.transport import HttpTransport, Transport, TransportError, UnsendableError
 from destinations.outcome import Outcome
-from destinations.request import HttpRequest, HttpResponse
 from destinations.runner import Entry
 from destinations.secrets import Masker
-from destinations.settings import Settings
+from destinations.segment.event import EventError, read_json
 from destinations.testing.case import (
     ABSENT,
     Case,
@@ -36,7 +37,6 @@ from destinations.testing.sequence import Delivered, deliver_in_sequence, entrie
 from destinations.testing.stand_ins import PacedClock, StillClock
 from destinations.testing.subject import Subject
 from destinations.testing.wire import Reply, Wire, failure_kind
-from destinations.transport import HttpTransport, Transport, TransportError, UnsendableError
 
 __all__ = ["Draft", "record"]
 
@@ -74,7 +74,7 @@ class _RecordingTransport:
         self.exchanges: list[_Exchange] = []
 
     def send(self, request: HttpRequest) -> HttpResponse:
-        """See `destinations.transport.Transport.send`."""
+        """See `destinations.http.transport.Transport.send`."""
         try:
             response = self._inner.send(request)
         except UnsendableError:
@@ -86,7 +86,7 @@ class _RecordingTransport:
         return response
 
     def close(self) -> None:
-        """See `destinations.transport.Transport.close`."""
+        """See `destinations.http.transport.Transport.close`."""
         self._inner.close()
 
     def _keep(self, request: HttpRequest, result: RecordedResponse | FailureKind) -> None:

@@ -9,13 +9,13 @@ from datetime import datetime
 
 from destinations.clock import frozen_at
 from destinations.errors import DestinationsError
+from destinations.http.transport import HttpTransport
 from destinations.testing.case import ABSENT, Case, Expectation, Interaction, RecordedRequest
 from destinations.testing.difference import Difference, differences
 from destinations.testing.sequence import Delivered, deliver_in_sequence, entries_of
 from destinations.testing.stand_ins import StillClock
 from destinations.testing.subject import Subject
 from destinations.testing.wire import Reply, Wire, http_response
-from destinations.transport import HttpTransport
 
 __all__ = ["CaseReport", "clock_seconds", "replay", "reply_of"]
 

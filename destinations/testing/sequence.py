@@ -12,17 +12,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from destinations.action import Action
 from destinations.clock import Clock
-from destinations.delivery import Courier
-from destinations.destination import Delivery, Destination
+from destinations.http.transport import Transport
 from destinations.outcome import Result
 from destinations.runner import Entry, Row
 from destinations.runner.intake import Intake
+from destinations.runtime.action import Action
+from destinations.runtime.delivery import Courier
+from destinations.runtime.destination import Delivery, Destination
 from destinations.schedule import Schedule
 from destinations.testing.case import ABSENT
 from destinations.testing.stand_ins import JITTER
-from destinations.transport import Transport
 
 __all__ = ["Delivered", "deliver_in_sequence", "entries_of"]
 

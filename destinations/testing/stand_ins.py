@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from destinations.errors import UsageError
-from destinations.request import HttpRequest, HttpResponse
-from destinations.transport import TransportError
+from destinations.http import HttpRequest, HttpResponse
+from destinations.http.transport import TransportError
 
 __all__ = ["JITTER", "PacedClock", "ScriptedTransport", "StillClock"]
 
@@ -62,7 +62,7 @@ class ScriptedTransport:
         self._lock = threading.Lock()
 
     def send(self, request: HttpRequest) -> HttpResponse:
-        """See `destinations.transport.Transport.send`."""
+        """See `destinations.http.transport.Transport.send`."""
         with self._lock:
             self.requests.append(request)
             number = len(self.requests)

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from destinations.definition import DestinationDefinition, Preset, load_definition
 from destinations.definition.document import Document
-from destinations.destination import Code, Destination
+from destinations.definition.settings import Settings, check_settings
 from destinations.errors import SettingsError, UsageError
 from destinations.plugins import Plugin, RunningSandbox, find_folder, find_plugin
-from destinations.settings import Settings, check_settings
+from destinations.runtime.destination import Code, Destination
 from destinations.testing.case import Case
 from destinations.testing.case_reading import CASES_FOLDER, read_cases
 

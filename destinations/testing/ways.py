@@ -10,20 +10,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from destinations.action import Generated, Generator, Payload
 from destinations.definition import ActionDefinition, Preset, RequestDefinition
-from destinations.delivery import Courier
-from destinations.destination import Code, Delivery, Destination
 from destinations.errors import UsageError
+from destinations.http import Answer
+from destinations.http.transport import HttpTransport
 from destinations.outcome import Result
-from destinations.request import Answer
+from destinations.runtime.action import Generated, Generator, Payload
+from destinations.runtime.delivery import Courier
+from destinations.runtime.destination import Code, Delivery, Destination
 from destinations.testing.answers import error_answer, success
 from destinations.testing.case import RecordedRequest
 from destinations.testing.samples import sample
 from destinations.testing.stand_ins import JITTER, StillClock
 from destinations.testing.subject import Subject, placeholder_settings
 from destinations.testing.wire import Reply, Wire
-from destinations.transport import HttpTransport
 
 __all__ = ["Played", "Stage", "Way", "find_ways"]
 

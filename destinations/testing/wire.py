@@ -17,9 +17,9 @@ import responses
 import urllib3
 from responses.registries import FirstMatchRegistry
 
-from destinations.request import HttpResponse
+from destinations.http import HttpResponse
+from destinations.http.transport import TransportError
 from destinations.testing.case import ABSENT, FailureKind, RecordedRequest, RecordedResponse
-from destinations.transport import TransportError
 
 __all__ = [
     "CutResponse",

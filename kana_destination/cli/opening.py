@@ -11,11 +11,11 @@ import click
 
 from destinations.account import Account
 from destinations.cli.opening import open_definition, open_destination, open_store
-from destinations.deliveries import Selection, count_classes
 from destinations.errors import IntegrationError, UsageError
+from destinations.http.transport import HttpTransport
+from destinations.operations import Selection, count_classes
 from destinations.outcome import Outcome
 from destinations.store import Store
-from destinations.transport import HttpTransport
 
 __all__ = ["kept_unmapped", "open_account", "served_option", "tell_of_others"]
 

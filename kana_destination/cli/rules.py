@@ -22,18 +22,18 @@ from destinations.cli.opening import (
 from destinations.cli.run_tables import exit_code
 from destinations.cli.tables import print_table
 from destinations.definition.document import Document, read_document
-from destinations.deliveries import (
+from destinations.definition.settings import named_settings
+from destinations.errors import DefinitionError, UsageError
+from destinations.operations import (
     Selection,
     find_deliveries,
     plan_replay,
     replay,
     waiting_for_nobody,
 )
-from destinations.destination import Destination
-from destinations.errors import DefinitionError, UsageError
-from destinations.event import Event, EventError, check_event, read_json
 from destinations.outcome import Outcome
-from destinations.settings import named_settings
+from destinations.runtime.destination import Destination
+from destinations.segment.event import Event, EventError, check_event, read_json
 from destinations.store import Documents, Store
 from kana_destination.cli.opening import kept_unmapped, open_account, served_option, tell_of_others
 from kana_destination.plugin import stored_rules

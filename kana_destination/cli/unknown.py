@@ -11,9 +11,9 @@ import click
 
 from destinations.cli.opening import open_store, store_option
 from destinations.cli.tables import print_table
-from destinations.deliveries import Selection, count_classes
-from destinations.event import read_json
+from destinations.operations import Selection, count_classes
 from destinations.queue import State
+from destinations.segment.event import read_json
 from destinations.store import Unsettled, settle, unsettled
 
 __all__ = ["unknown"]

@@ -13,9 +13,9 @@ import click
 
 from destinations.cli.opening import open_store, store_option
 from destinations.cli.tables import print_table
-from destinations.deliveries import Selection, find_deliveries, raw_event
-from destinations.event import read_json
+from destinations.operations import Selection, find_deliveries, raw_event
 from destinations.outcome import Outcome
+from destinations.segment.event import read_json
 from destinations.store import Store
 from kana_destination.cli.opening import served_option, tell_of_others
 from kana_destination.rules import property_values

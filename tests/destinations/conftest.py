@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import yaml
 
-from destinations.action import Call, Done
 from destinations.definition import DestinationDefinition, load_definition
 from destinations.definition.document import Document
-from destinations.destination import Code, Destination
-from destinations.request import HttpRequest, HttpResponse
-from destinations.settings import check_settings
-from destinations.transport import TransportError
+from destinations.definition.settings import check_settings
+from destinations.http import HttpRequest, HttpResponse
+from destinations.http.transport import TransportError
+from destinations.runtime.action import Call, Done
+from destinations.runtime.destination import Code, Destination
 
 API_KEY = "sk_test_0123456789"
 

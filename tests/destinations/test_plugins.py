@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from destinations.definition import load_definition
-from destinations.entry_points import DEFINITIONS, PLUGINS, plugin_slugs
 from destinations.errors import UsageError
 from destinations.plugins import find_folder, find_plugin, installed
+from destinations.runtime.entry_points import DEFINITIONS, PLUGINS, plugin_slugs
 
 Install = Callable[..., None]
 

@@ -16,12 +16,12 @@ from typing import Any
 from destinations.definition.document import read_document
 from destinations.definition.graphql_document import check_operation
 from destinations.errors import DestinationsError
-from destinations.event import read_json
-from destinations.mapping import compile_mapping
-from destinations.request import HttpResponse
-from destinations.request.http import encode, retry_after
-from destinations.subscription import check_fql, compile_fql
-from destinations.validation import compile_schema
+from destinations.http import HttpResponse
+from destinations.http.envelope import encode, retry_after
+from destinations.segment.event import read_json
+from destinations.segment.fql import check_fql, compile_fql
+from destinations.segment.mapping import compile_mapping
+from destinations.segment.validation import compile_schema
 
 MEMORY = 1 << 30
 SECONDS = 10

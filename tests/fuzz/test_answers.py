@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from destinations.definition import DestinationDefinition, load_definition
-from destinations.request import Answer, Failure, HttpResponse, compile_request
-from destinations.validation import compile_schema
+from destinations.http import Answer, Failure, HttpResponse, compile_request
+from destinations.segment.validation import compile_schema
 
 SHIPPED = importlib.resources.files("kana_destination.definitions")
 NAMES = ["kana", "braze", "slack", "webhook"]

@@ -15,12 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from destinations.action import Action, Subscription
 from destinations.definition import DestinationDefinition, check_folder, load_definition
 from destinations.definition.document import Document, read_document
+from destinations.definition.settings import check_settings, read_settings
 from destinations.errors import DefinitionError, DestinationsError, Fault, SettingsError, UsageError
-from destinations.request import compile_request
-from destinations.settings import check_settings, read_settings
+from destinations.http import compile_request
+from destinations.runtime.action import Action, Subscription
 from destinations.testing.case_reading import build_case
 
 SHIPPED = importlib.resources.files("kana_destination.definitions")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from destinations.event import (
+from destinations.segment.event import (
     MAX_EVENT_BYTES,
     EventError,
     check_event,

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from destinations.errors import MappingError, ResolveError
-from destinations.mapping import compile_mapping
+from destinations.segment.mapping import compile_mapping
 
 ARGUMENTS: dict[str, list[Any]] = {
     # Arguments that loading lets pass: "?" stands for any mapping value.

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from destinations.subscription import check_fql, compile_fql
+from destinations.segment.fql import check_fql, compile_fql
 
 PIECES = [
     "type", "event", "userId", "name", "properties.a", "traits.b.c", "context.", "properties",

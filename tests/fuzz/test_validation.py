@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from destinations.errors import DefinitionError
-from destinations.fields import fields_to_schema
-from destinations.validation import CompiledSchema, compile_schema
+from destinations.segment.fields import fields_to_schema
+from destinations.segment.validation import CompiledSchema, compile_schema
 
 TYPES = ["string", "number", "integer", "boolean", "null", "object", "array"]
 FORMATS = [

@@ -13,12 +13,12 @@ import pytest
 
 from destinations.definition import DestinationDefinition, load_definition
 from destinations.definition.document import Document
-from destinations.destination import Destination
+from destinations.definition.settings import check_settings
+from destinations.http.transport import HttpTransport
 from destinations.outcome import Result
 from destinations.plugins import find_folder
 from destinations.runner import Report, Row, Run, read_lines
-from destinations.settings import check_settings
-from destinations.transport import HttpTransport
+from destinations.runtime.destination import Destination
 from kana_destination.plugin import KanaPlugin
 from kana_destination.sandbox import Sandbox
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from destinations import HttpRequest, HttpResponse
+from destinations.http.transport import HttpTransport
 from destinations.runner import Entry, Run
-from destinations.transport import HttpTransport
 
 X = "x@example.com"
 SEED = {

@@ -12,9 +12,9 @@ import pytest
 
 from destinations.cli import main
 from destinations.definition import DestinationDefinition
-from destinations.explain import explain
 from destinations.lint import lint_page
 from destinations.partner_page import Browser, Page, read_calls, read_page
+from destinations.runtime.explain import explain
 from kana_destination.cases import cases
 from kana_destination.rules import Rule, RuleMapper
 

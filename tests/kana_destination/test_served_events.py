@@ -8,11 +8,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from destinations.destination import Destination
 from destinations.engine import Engine, plan
+from destinations.http.transport import HttpTransport
 from destinations.queue import Scope, SqliteQueue
+from destinations.runtime.destination import Destination
 from destinations.store import GroupWriter, ManualChanges, Store
-from destinations.transport import HttpTransport
 
 
 class Served:

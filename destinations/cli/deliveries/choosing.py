@@ -8,8 +8,8 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from destinations.deliveries import LedgerEntry, parse_time, shown_time
 from destinations.errors import UsageError
+from destinations.operations import LedgerEntry, parse_time, shown_time
 
 __all__ = ["RECORD_FIELDS", "TIME", "check_scope", "record", "scope_options"]
 

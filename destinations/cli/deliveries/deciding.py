@@ -10,7 +10,8 @@ import click
 from destinations.cli.deliveries.showing import shown_evidence
 from destinations.cli.server_store import Place, confirmed, place_options, yes_option
 from destinations.cli.tables import plain
-from destinations.deliveries import (
+from destinations.errors import UsageError
+from destinations.operations import (
     LedgerEntry,
     drop,
     get_delivery,
@@ -19,7 +20,6 @@ from destinations.deliveries import (
     why_not_dropped,
     why_not_resolved,
 )
-from destinations.errors import UsageError
 
 __all__ = ["drop_command", "resolve_command"]
 

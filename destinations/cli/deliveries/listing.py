@@ -12,7 +12,7 @@ import click
 from destinations.cli.deliveries.choosing import check_scope, record, scope_options
 from destinations.cli.server_store import Place, place_options
 from destinations.cli.tables import print_table
-from destinations.deliveries import (
+from destinations.operations import (
     LedgerEntry,
     Selection,
     count_classes,

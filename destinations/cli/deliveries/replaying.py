@@ -15,7 +15,9 @@ from destinations.cli.deliveries.choosing import check_scope, scope_options
 from destinations.cli.opening import open_definition
 from destinations.cli.server_store import Place, place_options
 from destinations.cli.tables import plain
-from destinations.deliveries import (
+from destinations.definition.settings import named_settings
+from destinations.errors import UsageError
+from destinations.operations import (
     LedgerEntry,
     Replay,
     Replayed,
@@ -27,12 +29,10 @@ from destinations.deliveries import (
     replay,
     waiting_for_nobody,
 )
-from destinations.destination import Destination
-from destinations.errors import UsageError
 from destinations.outcome import Outcome
 from destinations.queue import State
-from destinations.service import ServeConfig
-from destinations.settings import named_settings
+from destinations.runtime.destination import Destination
+from destinations.server import ServeConfig
 from destinations.store import Store
 
 __all__ = ["replay_command"]

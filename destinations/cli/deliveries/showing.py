@@ -12,7 +12,7 @@ import click
 from destinations.cli.deliveries.choosing import record
 from destinations.cli.server_store import Place, place_options
 from destinations.cli.tables import plain
-from destinations.deliveries import (
+from destinations.operations import (
     LedgerEntry,
     get_delivery,
     raw_event,
@@ -22,8 +22,8 @@ from destinations.deliveries import (
     why_not_replayed,
     why_not_resolved,
 )
-from destinations.event import EventError, read_json
 from destinations.queue import State
+from destinations.segment.event import EventError, read_json
 
 __all__ = ["show_command", "shown_evidence"]
 

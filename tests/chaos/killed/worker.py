@@ -20,14 +20,14 @@ from typing import Any
 
 from destinations.definition import DestinationDefinition, load_definition
 from destinations.definition.document import Document
-from destinations.destination import Destination
+from destinations.definition.settings import check_settings
 from destinations.engine import Engine, EngineOptions, NullWatcher, Point, plan
+from destinations.http import HttpRequest, HttpResponse
+from destinations.http.transport import HttpTransport
 from destinations.plugins import find_folder
 from destinations.queue import Claimed, QueueOptions, Scope, SqliteQueue, Step
-from destinations.request import HttpRequest, HttpResponse
-from destinations.settings import check_settings
+from destinations.runtime.destination import Destination
 from destinations.store import GroupWriter, Store, database
-from destinations.transport import HttpTransport
 from kana_destination.plugin import KanaPlugin
 
 NAME = "kana"
@@ -84,7 +84,7 @@ class CrashingTransport:
         self._crash = crash
 
     def send(self, request: HttpRequest) -> HttpResponse:
-        """See `destinations.transport.Transport`."""
+        """See `destinations.http.transport.Transport`."""
         self._crash.at("before send")
         self._crash.at("during send")
         response = self._transport.send(request)
@@ -92,7 +92,7 @@ class CrashingTransport:
         return response
 
     def close(self) -> None:
-        """See `destinations.transport.Transport`."""
+        """See `destinations.http.transport.Transport`."""
         self._transport.close()
 
 

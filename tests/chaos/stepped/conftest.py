@@ -15,13 +15,13 @@ import pytest
 
 from destinations.definition import DestinationDefinition, Timeouts, load_definition
 from destinations.definition.document import Document
-from destinations.destination import Destination
+from destinations.definition.settings import check_settings
 from destinations.engine import Engine, EngineOptions, NullWatcher, plan
+from destinations.http.transport import HttpTransport, Transport
 from destinations.plugins import find_folder
 from destinations.queue import QueueOptions, Receipt, Scope, SqliteQueue
-from destinations.settings import check_settings
+from destinations.runtime.destination import Destination
 from destinations.store import GroupWriter, Store
-from destinations.transport import HttpTransport, Transport
 from kana_destination.plugin import KanaPlugin
 
 NEVER = threading.Event()

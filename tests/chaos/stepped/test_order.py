@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from destinations.definition import Timeouts
-from destinations.request import HttpRequest, HttpResponse
-from destinations.transport import HttpTransport, TransportError
+from destinations.http import HttpRequest, HttpResponse
+from destinations.http.transport import HttpTransport, TransportError
 
 USERS, EVENTS = 50, 40
 
@@ -41,7 +41,7 @@ class Recorder:
         return response
 
     def close(self) -> None:
-        """See `destinations.transport.Transport`."""
+        """See `destinations.http.transport.Transport`."""
         self._transport.close()
 
 

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from destinations.definition import RateLimit
+from destinations.http import HttpRequest, HttpResponse
+from destinations.http.transport import TransportError
 from destinations.queue import Claimed
-from destinations.request import HttpRequest, HttpResponse
-from destinations.transport import TransportError
 
 HOUR = 3600.0
 SETTINGS = {"apiKey": "prv_test_canary0123456789canary012345", "endpoint": "http://127.0.0.1:9/"}
@@ -38,7 +38,7 @@ class Partner:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def send(self, request: HttpRequest) -> HttpResponse:
-        """See `destinations.transport.Transport`."""
+        """See `destinations.http.transport.Transport`."""
         with self.lock:
             return self._answer(request)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from destinations.deliveries import Periods, note_server, serving_lock
+from destinations.operations import Periods, note_server, serving_lock
 from destinations.store import Store
 
 Run = Callable[..., Any]

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from destinations.destination import Destination
 from destinations.engine import Engine, EngineOptions, NullWatcher, plan
+from destinations.http import HttpRequest, HttpResponse
 from destinations.queue import QueueOptions, Scope, SqliteQueue
-from destinations.request import HttpRequest, HttpResponse
+from destinations.runtime.destination import Destination
 from destinations.store import GroupWriter, Store
 
 
@@ -52,7 +52,7 @@ class Partner:
         self.on_ask: Callable[[str], dict[str, Any] | HttpResponse | None] = lambda _: None
 
     def send(self, request: HttpRequest) -> HttpResponse:
-        """See `destinations.transport.Transport`."""
+        """See `destinations.http.transport.Transport`."""
         body = json.loads(request.body or b"{}")
         things = [v for k, v in body["variables"].items() if re.match(r"thing_\d", k)]
         if "mutation" in body["query"]:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from destinations.engine import plan
-from destinations.request import HttpResponse
-from destinations.transport import TransportError
+from destinations.http import HttpResponse
+from destinations.http.transport import TransportError
 
 Bench = Any
 """See ``conftest.py``."""

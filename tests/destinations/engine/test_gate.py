@@ -9,8 +9,8 @@ import pytest
 
 from destinations.definition import RateLimit
 from destinations.engine.gate import Gate, PacedTransport
-from destinations.request import HttpRequest, HttpResponse
-from destinations.transport import TransportError
+from destinations.http import HttpRequest, HttpResponse
+from destinations.http.transport import TransportError
 
 
 class Bench:

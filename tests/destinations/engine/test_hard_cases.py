@@ -13,8 +13,8 @@ import pytest
 
 from destinations.engine import plan
 from destinations.errors import UsageError
-from destinations.request import HttpRequest, HttpResponse
-from destinations.transport import TransportError
+from destinations.http import HttpRequest, HttpResponse
+from destinations.http.transport import TransportError
 
 Bench = Any
 """See ``conftest.py``."""

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from destinations.destination import Destination
 from destinations.engine import plan
-from destinations.event import EventError
 from destinations.outcome import Outcome
+from destinations.runtime.destination import Destination
+from destinations.segment.event import EventError
 
 TRACK = {"type": "track", "event": "E", "userId": "u1", "messageId": "m1"}
 GOOD = {**TRACK, "properties": {"by": 2, "thing": "t"}}

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from destinations.destination import Destination
 from destinations.engine import NullWatcher
 from destinations.engine.remapping import Mapped, Remapper
 from destinations.outcome import Outcome, Result
 from destinations.queue import Claimed
+from destinations.runtime.destination import Destination
 
 EVENT = {
     "type": "track",

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from destinations.definition import Settling
 from destinations.engine.settlement import Compiled, judge
+from destinations.http import Answer
 from destinations.queue import Amount, Expectation
-from destinations.request import Answer
 
 
 def _at(amount: int, period: str | None = "may") -> Amount:

@@ -13,10 +13,10 @@ import pytest
 
 from destinations.definition import DestinationDefinition, load_definition
 from destinations.importer import Imported, import_segment
-from destinations.javascript.equality import equal
-from destinations.mapping import compile_mapping
-from destinations.subscription import compile_fql
-from destinations.validation import compile_schema
+from destinations.segment.fql import compile_fql
+from destinations.segment.javascript.equality import equal
+from destinations.segment.mapping import compile_mapping
+from destinations.segment.validation import compile_schema
 
 CONFORMANCE = Path(__file__).parents[2] / "conformance"
 CATALOG: Mapping[str, Any] = json.loads(

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from destinations.action import Call, Done
 from destinations.definition import load_definition
-from destinations.destination import Code
 from destinations.partner_page import Flavour, render_page
+from destinations.runtime.action import Call, Done
+from destinations.runtime.destination import Code
 
 
 def _sync(payload: dict[str, Any]) -> Any:

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from destinations.event import check_event
 from destinations.partner_page.browser import Browser
 from destinations.partner_page.calls import SampleError, read_calls
+from destinations.segment.event import check_event
 
 ANONYMOUS = "00000000-0000-4000-8000-000000000000"
 

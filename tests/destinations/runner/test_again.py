@@ -15,14 +15,14 @@ import pytest
 from destinations.account import Account
 from destinations.definition import DestinationDefinition, load_definition
 from destinations.definition.document import Document
-from destinations.destination import Destination
+from destinations.definition.settings import check_settings
+from destinations.http import HttpRequest, HttpResponse
+from destinations.http.transport import HttpTransport, TransportError
 from destinations.outcome import Outcome
 from destinations.plugins import find_folder
-from destinations.request import HttpRequest, HttpResponse
 from destinations.runner import Entry, Report
-from destinations.settings import check_settings
+from destinations.runtime.destination import Destination
 from destinations.store import Store
-from destinations.transport import HttpTransport, TransportError
 from kana_destination.plugin import KanaPlugin, stored_rules
 from kana_destination.sandbox import Sandbox
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from destinations.destination import Destination
+from destinations.http import HttpRequest, HttpResponse
 from destinations.outcome import Outcome
-from destinations.request import HttpRequest, HttpResponse
 from destinations.runner import Entry, Report, Row, Run, Undelivered, read_lines
+from destinations.runtime.destination import Destination
 from destinations.secrets import Masker
 
 Bind = Callable[..., Destination]

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from destinations.event import EventError, read_json
 from destinations.outcome import Outcome, Result
 from destinations.runner import Entry, Row, Undelivered, read_lines
 from destinations.runner.source import MAX_ENTRY_BYTES
 from destinations.runner.undelivered import unwrap
 from destinations.secrets import Masker
+from destinations.segment.event import EventError, read_json
 
 
 def _written(*rows: tuple[Row, bytes], secret: str = "") -> bytes:

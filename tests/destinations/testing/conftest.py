@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
-from destinations.action import Call, Done
 from destinations.definition import load_definition
 from destinations.definition.document import read_document
-from destinations.destination import Code
+from destinations.runtime.action import Call, Done
+from destinations.runtime.destination import Code
 from destinations.testing.case import Case
 from destinations.testing.case_reading import build_case
 from destinations.testing.new_destination import create_destination

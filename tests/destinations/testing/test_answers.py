@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from destinations.definition import DestinationDefinition, ErrorCondition, ErrorRule
-from destinations.request import Answer, Failure, compile_request
+from destinations.http import Answer, Failure, compile_request
 from destinations.testing.answers import (
     error_answer,
     partial_answer,

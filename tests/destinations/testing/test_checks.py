@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from destinations import delivery
+from destinations.runtime import delivery
 from destinations.testing.case import Case
 from destinations.testing.checks import (
     documentation_gaps,

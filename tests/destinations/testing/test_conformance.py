@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from destinations import sending
+from destinations.runtime import sending
 from destinations.testing import DestinationConformance
 from destinations.testing.fault_cases import fault_cases
 from destinations.testing.subject import Subject

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from destinations import sending
 from destinations.errors import UsageError
-from destinations.request import Answer, RestRequest
+from destinations.http import Answer, RestRequest
+from destinations.runtime import sending
 from destinations.testing.fault_cases import FaultReport, fault_cases, play_fault
 from destinations.testing.subject import Subject
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from destinations.request import HttpResponse
+from destinations.http import HttpResponse
 from destinations.testing.faults import partner_faults
 from destinations.testing.subject import Subject
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from destinations.segment.validation import compile_schema
 from destinations.testing.samples import sample
-from destinations.validation import compile_schema
 
 SCHEMAS: list[dict[str, Any]] = [
     {"type": "string"},

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from destinations.destination import Destination
+from destinations.runtime.destination import Destination
 from destinations.testing.case import ABSENT
 from destinations.testing.sequence import deliver_in_sequence, entries_of
 from destinations.testing.stand_ins import StillClock

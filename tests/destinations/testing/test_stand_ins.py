@@ -6,9 +6,9 @@ import time
 import pytest
 
 from destinations.errors import UsageError
-from destinations.request import HttpRequest, HttpResponse
+from destinations.http import HttpRequest, HttpResponse
+from destinations.http.transport import TransportError
 from destinations.testing.stand_ins import PacedClock, ScriptedTransport, StillClock
-from destinations.transport import TransportError
 
 REQUEST = HttpRequest("GET", "https://example.com/", {}, None)
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from destinations.errors import UsageError
-from destinations.request import HttpResponse
+from destinations.http import HttpResponse
 from destinations.testing.subject import Subject
 from destinations.testing.ways import Stage, Way, find_ways
 

@@ -6,7 +6,8 @@ import pytest
 import requests
 
 from destinations.definition import Timeouts
-from destinations.request import HttpRequest, HttpResponse
+from destinations.http import HttpRequest, HttpResponse
+from destinations.http.transport import HttpTransport, TransportError
 from destinations.testing.case import ABSENT, RecordedRequest, RecordedResponse
 from destinations.testing.wire import (
     CutResponse,
@@ -16,7 +17,6 @@ from destinations.testing.wire import (
     http_response,
     transport_error,
 )
-from destinations.transport import HttpTransport, TransportError
 
 REQUEST = HttpRequest(
     "PATCH",

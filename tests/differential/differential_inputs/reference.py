@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from destinations.conformance import LineResult, run_conformance
-from destinations.javascript.equality import equal
-from destinations.javascript.values import UNDEFINED
+from destinations.segment.javascript.equality import equal
+from destinations.segment.javascript.values import UNDEFINED
 
 __all__ = ["Judge", "Reference", "as_json", "decode"]
 

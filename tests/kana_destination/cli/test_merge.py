@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from destinations.transport import HttpTransport
+from destinations.http.transport import HttpTransport
 
 FEATURES = [{"id": one, "name": one, "type": "CONSUMABLE"} for one in ("calls", "seats", "gb")]
 USAGE = [

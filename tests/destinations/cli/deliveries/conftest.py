@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from destinations.deliveries import Periods, note_server, serving_lock
+from destinations.operations import Periods, note_server, serving_lock
 from destinations.store import Store
 
 GOOD: dict[str, Any] = {

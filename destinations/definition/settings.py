@@ -1,0 +1,121 @@
+"""A destination's settings: read from a file, completed from the environment, checked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Mapping
+from pathlib import Path
+from typing import Any
+
+from destinations.definition import DestinationDefinition
+from destinations.definition.document import Document, pointer, read_document
+from destinations.errors import Fault, SettingsError, UsageError
+from destinations.secrets import Masker, Secret
+from destinations.segment.patterns import compile_pattern
+from destinations.segment.validation import compile_schema
+
+__all__ = ["Settings", "check_settings", "named_settings", "read_settings"]
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+class Settings(dict[str, Any]):
+    """Checked settings: a plain mapping for templates, whose secrets are of type `Secret`."""
+
+    def __init__(self, values: Mapping[str, Any], secrets: tuple[str, ...]) -> None:
+        super().__init__(
+            {
+                key: Secret(value) if key in secrets and isinstance(value, str) else value
+                for key, value in values.items()
+            }
+        )
+        self.masker = Masker(value for value in self.values() if isinstance(value, Secret))
+
+
+def read_settings(
+    path: Path, environment: Mapping[str, str], *, replaced: Container[str] = ()
+) -> Document:
+    """Reads a YAML or JSON file and replaces ``${NAME}`` in its texts from ``environment``.
+
+    Settings in ``replaced`` are going to have other values: their variables need not be set.
+    Raises `SettingsError` for variables that are not set, `UsageError` if there is no such file.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        msg = f"cannot read the settings file {path}: {error.strerror}"
+        raise UsageError(msg) from None
+    except UnicodeDecodeError:
+        msg = f"cannot read the settings file {path}: it is not UTF-8"
+        raise UsageError(msg) from None
+    document = read_document(text, name=str(path))
+    if not isinstance(document.data, dict):
+        raise SettingsError([document.fault("", "must be a mapping of settings, such as apiKey")])
+    faults: list[Fault] = []
+
+    def expand(key: str, value: object) -> object:
+        if not isinstance(value, str) or key in replaced:
+            return value
+        for name in _VARIABLE.findall(value):
+            if name not in environment:
+                message = f"the environment variable {name} is not set"
+                faults.append(document.fault(pointer(key), message))
+        return _VARIABLE.sub(lambda match: environment.get(match.group(1), ""), value)
+
+    data = {key: expand(key, value) for key, value in document.data.items()}
+    if faults:
+        raise SettingsError(faults)
+    return Document(document.name, data, document.lines)
+
+
+def check_settings(definition: DestinationDefinition, document: Document) -> Settings:
+    """Settings with their defaults; raises `SettingsError` with every fault, secrets masked."""
+    properties: Mapping[str, Mapping[str, Any]] = definition.settings["properties"]
+    given: dict[str, Any] = document.data
+    masker = Masker(
+        value for key in definition.secret_settings if isinstance(value := given.get(key), str)
+    )
+    known = ", ".join(properties)
+    faults = [
+        document.fault(pointer(key), f"{definition.name} has no such setting; it has: {known}")
+        for key in given
+        if key not in properties
+    ]
+    defaults = {key: spec["default"] for key, spec in properties.items() if "default" in spec}
+    checked = compile_schema(dict(definition.settings)).check({**defaults, **given})
+    faults += [document.fault(error.path, masker.text(error.message)) for error in checked.errors]
+    for key, spec in properties.items():
+        value = checked.payload.get(key)
+        faults += [
+            document.fault(pointer(key), rule["message"])
+            for rule in spec.get("x-refuse", ())
+            if isinstance(value, str) and compile_pattern(rule["pattern"])(value)
+        ]
+    faults += [
+        document.fault(pointer(key), "must not begin or end with white space, nor break lines")
+        for key in definition.secret_settings
+        if isinstance(value := checked.payload.get(key), str) and not _is_one_word(value)
+    ]
+    if faults:
+        raise SettingsError(faults)
+    return Settings(checked.payload, definition.secret_settings)
+
+
+def named_settings(definition: DestinationDefinition) -> Settings:
+    """Defaults, and names where a value is needed: for requests that are shown, never sent."""
+    required = definition.settings.get("required", ())
+    values = {
+        key: spec.get("default", f"https://<{key}>" if _is_url(spec) else f"<{key}>")
+        for key, spec in definition.settings["properties"].items()
+        if "default" in spec or key in required
+    }
+    return Settings(values, ())
+
+
+def _is_url(spec: Mapping[str, object]) -> bool:
+    return spec.get("format") == "uri" or str(spec.get("pattern", "")).startswith("^http")
+
+
+def _is_one_word(value: str) -> bool:
+    """Whether a secret can stand in a header; a file's last line break is often part of one."""
+    return value == value.strip() and not any(character in value for character in "\r\n\0")

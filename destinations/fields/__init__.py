@@ -1,5 +1,0 @@
-"""Field definitions of Segment actions, and the JSON Schema that they mean."""
-
-from destinations.fields.schema import fields_to_schema
-
-__all__ = ["fields_to_schema"]

@@ -1,0 +1,43 @@
+"""Requests from data: templates that make HTTP requests, and rules that read the answers."""
+
+from collections.abc import Sequence
+
+from destinations.definition import (
+    ErrorRule,
+    GraphQLDefinition,
+    PendingDefinition,
+    RequestDefinition,
+    TransportDefinition,
+)
+from destinations.http.answer import Answer, Context, Failure, HttpRequest, HttpResponse
+from destinations.http.graphql import GraphQLRequest
+from destinations.http.pending import PendingRequest
+from destinations.http.rest import RestRequest
+
+__all__ = [
+    "Answer",
+    "CompiledRequest",
+    "Context",
+    "Failure",
+    "GraphQLRequest",
+    "HttpRequest",
+    "HttpResponse",
+    "PendingRequest",
+    "RestRequest",
+    "compile_request",
+]
+
+CompiledRequest = GraphQLRequest | RestRequest | PendingRequest
+
+
+def compile_request(
+    definition: RequestDefinition,
+    transport: TransportDefinition,
+    error_rules: Sequence[ErrorRule],
+) -> CompiledRequest:
+    """Compiles one request of a definition that has been checked."""
+    if isinstance(definition.call, PendingDefinition):
+        return PendingRequest(definition, definition.call)
+    if isinstance(definition.call, GraphQLDefinition):
+        return GraphQLRequest(definition, definition.call, transport, error_rules)
+    return RestRequest(definition, definition.call, transport, error_rules)

@@ -1,0 +1,35 @@
+"""A request that is not written yet: it has a name and a place, and can never be sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+from destinations.definition import PendingDefinition, RequestDefinition
+from destinations.errors import ResolveError
+from destinations.http.answer import Context, HttpRequest, HttpResponse
+
+__all__ = ["PendingRequest"]
+
+
+class PendingRequest:
+    """What stands in for a call that a definition leaves open."""
+
+    def __init__(self, definition: RequestDefinition, call: PendingDefinition) -> None:
+        self.definition = definition
+        self._missing = call.missing
+
+    def parts(self, context: Context) -> Mapping[str, Any]:  # noqa: ARG002 - as every request
+        """Raises `ResolveError`: no event can be part of it."""
+        self._refuse()
+
+    def prepare(self, parts: Sequence[Mapping[str, Any]], context: Context) -> HttpRequest:  # noqa: ARG002
+        """Raises `ResolveError`: there is nothing to send."""
+        self._refuse()
+
+    def read(self, response: HttpResponse, count: int) -> NoReturn:  # noqa: ARG002
+        """Raises `ResolveError`: nothing was sent that could be answered."""
+        self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        raise ResolveError("/pending", f"it is not written yet: {self._missing}")

@@ -1,0 +1,123 @@
+"""Keeps requests whose address comes from an event away from this machine and its own network.
+
+An event may name a host that leads inside: to the metadata service of a cloud, a database, this
+very machine. What counts is the address that a connection is made to, not the name: it is looked
+up once, checked, and that same address is connected to, so a name that changes its address in
+between does not get through.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from typing import Any, Final
+
+from urllib3.exceptions import NameResolutionError, NewConnectionError
+
+from destinations.errors import DestinationsError
+from destinations.http.deadline import (
+    WatchedAdapter,
+    WatchedHTTPConnection,
+    WatchedHTTPSConnection,
+    pool_classes,
+)
+
+__all__ = ["GuardedAdapter", "PrivateAddressError", "is_public", "public_addresses"]
+
+# Older versions of Python do not know the whole of these networks as private.
+_ALSO_PRIVATE: Final = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "64:ff9b:1::/48")))
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+_COMPATIBLE: Final = ipaddress.IPv6Network("::/96")
+
+
+class PrivateAddressError(DestinationsError):
+    """A host has an address that is not of the public internet."""
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is one of the public internet, by IANA's registries.
+
+    An IPv6 address that stands for an IPv4 one (mapped, compatible, NAT64, 6to4, Teredo) is as
+    public as that.
+    """
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(parsed, ipaddress.IPv6Address):
+        inner = _embedded(parsed)
+        if inner is not None:
+            parsed = inner
+        elif parsed.is_site_local:
+            return False
+    if any(parsed in network for network in _ALSO_PRIVATE):
+        return False
+    return parsed.is_global and not parsed.is_multicast and not parsed.is_reserved
+
+
+def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    if address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    if address.sixtofour is not None:
+        return address.sixtofour
+    if address.teredo is not None:
+        return address.teredo[1]
+    if address in _NAT64 or address in _COMPATIBLE:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return None
+
+
+def public_addresses(host: str, port: int) -> list[str]:
+    """The addresses of a host.
+
+    Raises `PrivateAddressError` if one of them is not public, and `OSError` if there are none.
+    """
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = list(dict.fromkeys(str(place[0]) for *_, place in found))
+    for address in addresses:
+        if not is_public(address):
+            raise PrivateAddressError(
+                f"the event leads to {host}, which is {address}: not an address of the public "
+                "internet"
+            )
+    return addresses
+
+
+class _HTTPConnection(WatchedHTTPConnection):
+    def _new_conn(self) -> socket.socket:
+        return _connect(self, super()._new_conn)
+
+
+class _HTTPSConnection(WatchedHTTPSConnection):
+    def _new_conn(self) -> socket.socket:
+        return _connect(self, super()._new_conn)
+
+
+def _connect(connection: Any, connect: Any) -> socket.socket:
+    """Connects to the addresses that were checked; urllib3 takes one in the place of the name."""
+    if connection.proxy is not None:
+        made: socket.socket = connect()  # to the proxy, which the operator has chosen
+        return made
+    name = connection._dns_host  # noqa: SLF001 - what urllib3 connects to; `host` is for the rest
+    try:
+        addresses = public_addresses(name, connection.port or 0)
+    except OSError as error:
+        raise NameResolutionError(name, connection, error) from error  # type: ignore[arg-type]
+    for number, address in enumerate(addresses, 1):
+        connection._dns_host = address  # noqa: SLF001
+        try:
+            made = connect()
+        except NewConnectionError:
+            if number == len(addresses):
+                raise
+        else:
+            break
+        finally:
+            connection._dns_host = name  # noqa: SLF001
+    return made
+
+
+class GuardedAdapter(WatchedAdapter):
+    """An adapter of `requests` that connects to public addresses only."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Makes the pools of guarded connections."""
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = pool_classes(_HTTPConnection, _HTTPSConnection)

@@ -1,0 +1,269 @@
+"""Sends HTTP requests: connections reused, time-outs, and certainty about what was sent.
+
+For billing the difference between "not sent" and "sent, no answer" is everything, so a failure
+says which of the two it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+
+from destinations._version import __version__
+from destinations.definition import Timeouts
+from destinations.errors import DestinationsError
+from destinations.http import HttpRequest, HttpResponse
+from destinations.http.deadline import Deadline, WatchedAdapter
+from destinations.http.ssrf import GuardedAdapter, PrivateAddressError, public_addresses
+
+__all__ = ["HttpTransport", "Transport", "TransportError", "UnsendableError"]
+
+_USER_AGENT: Final = f"kana-destination/{__version__} (python-requests)"
+
+_MAX_BODY: Final = 16 * 1024 * 1024
+"""Bytes of an answer; more than any documented answer needs, less than hurts."""
+
+_MAX_IDLE: Final = 4.0
+"""Seconds. Servers close idle connections (Node's do after 5 s): a request that is sent just then
+is lost without an answer, so a connection idle for longer is not used again."""
+
+
+class TransportError(DestinationsError):
+    """No answer came. ``sent`` is False only if it is certain that the partner got nothing."""
+
+    def __init__(self, message: str, *, sent: bool, timeout: bool = False) -> None:
+        self.message = message
+        self.sent = sent
+        self.timeout = timeout
+        super().__init__(message)
+
+
+class UnsendableError(TransportError):
+    """No HTTP request can be made of this one: nothing was sent, and nothing ever will be."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, sent=False)
+
+
+class Transport(Protocol):
+    """Anything that takes an HTTP request to the partner and brings the response back."""
+
+    def send(self, request: HttpRequest) -> HttpResponse:
+        """The response; raises `TransportError` if there is none, `UnsendableError` as its kind."""
+        ...
+
+    def close(self) -> None:
+        """Closes what is open."""
+        ...
+
+
+class _Session(requests.Session):
+    """A session for which no answer is a redirect: else it would read that answer's body itself."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002 - its signature
+        return None
+
+
+@dataclass(slots=True)
+class _Connections:
+    session: requests.Session
+    last_used: float
+
+
+class HttpTransport:
+    """HTTP through `requests`, one set of connections for each thread that uses it.
+
+    Redirects are not followed: they would carry the credentials to another place. Proxy settings
+    and certificates of the environment are honoured. A request whose host comes from an event is
+    sent to public addresses only, unless ``allow_private``.
+    """
+
+    def __init__(
+        self,
+        timeouts: Timeouts,
+        *,
+        allow_private: bool = False,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._timeouts = timeouts
+        self._allow_private = allow_private
+        self._monotonic = monotonic
+        self._local = threading.local()
+        self._sessions: list[requests.Session] = []
+        self._lock = threading.Lock()
+
+    def send(self, request: HttpRequest) -> HttpResponse:
+        """Sends one request and reads the whole answer within the total time-out."""
+        with Deadline(self._timeouts.total) as deadline:
+            try:
+                response = self._exchange(request)
+            except TransportError:
+                if deadline.expired:
+                    raise self._too_long() from None
+                raise
+        # A connection that is cut off looks like the end of an answer without a length.
+        if deadline.expired:
+            raise self._too_long()
+        return response
+
+    def _too_long(self) -> TransportError:
+        message = f"the answer took longer than {self._timeouts.total:g} s"
+        return TransportError(message, sent=True, timeout=True)
+
+    def _exchange(self, request: HttpRequest) -> HttpResponse:
+        deadline = self._monotonic() + self._timeouts.total
+        guarded = request.host_of_event and not self._allow_private
+        session = self._session(guarded=guarded)
+        try:
+            if guarded:
+                _check_host(request.url)
+            response = session.request(
+                request.method,
+                request.url,
+                headers=dict(request.headers),
+                data=request.body,
+                timeout=(self._timeouts.connect, self._timeouts.read),
+                stream=True,
+                allow_redirects=False,
+            )
+            with response:
+                body = self._read(response, deadline)
+                headers = {name.lower(): value for name, value in response.headers.items()}
+                return HttpResponse(response.status_code, headers, body)
+        except PrivateAddressError as error:
+            raise UnsendableError(str(error)) from None
+        except requests.RequestException as error:
+            raise _transport_error(error) from None
+        except (urllib3.exceptions.LocationValueError, UnicodeError) as error:
+            # An address or header that cannot be written: found before anything is sent.
+            raise UnsendableError(_unsendable(error)) from None
+        except urllib3.exceptions.HTTPError as error:
+            if isinstance(error, urllib3.exceptions.TimeoutError):
+                message = "the answer stopped coming: timed out"
+                raise TransportError(message, sent=True, timeout=True) from None
+            raise TransportError(_lost(error), sent=True) from None
+
+    def close(self) -> None:
+        """Closes the connections of all threads."""
+        with self._lock:
+            for session in self._sessions:
+                session.close()
+            self._sessions.clear()
+
+    def _session(self, *, guarded: bool) -> requests.Session:
+        now = self._monotonic()
+        # Kept apart: a connection to the operator's own host must not serve an event's request.
+        name = "guarded" if guarded else "plain"
+        connections: _Connections | None = getattr(self._local, name, None)
+        if connections is None:
+            connections = _Connections(self._new_session(guarded=guarded), now)
+            setattr(self._local, name, connections)
+        elif now - connections.last_used > _MAX_IDLE:
+            connections.session.close()  # drops the pooled connections; the session stays usable
+        connections.last_used = now
+        return connections.session
+
+    def _new_session(self, *, guarded: bool) -> requests.Session:
+        session = _Session()
+        session.headers["User-Agent"] = _USER_AGENT
+        # The credentials are the definition's to set; those of a ~/.netrc must not replace them.
+        session.auth = _no_auth
+        kind = GuardedAdapter if guarded else WatchedAdapter
+        adapter = kind(pool_connections=4, pool_maxsize=4, max_retries=0)
+        session.mount("http://", adapter)
+        session.mount("https://", adapter)
+        with self._lock:
+            self._sessions.append(session)
+        return session
+
+    def _read(self, response: requests.Response, deadline: float) -> bytes:
+        """The body, read in whatever pieces arrive, so that a slow drip meets the deadline.
+
+        One that is shorter than it was announced raises urllib3's error.
+        """
+        pieces: list[bytes] = []
+        size = 0
+        while piece := response.raw.read1(65536, decode_content=True):
+            size += len(piece)
+            if size > _MAX_BODY:
+                raise TransportError(f"the answer is longer than {_MAX_BODY:,} bytes", sent=True)
+            if self._monotonic() > deadline:
+                raise self._too_long()
+            pieces.append(piece)
+        if not size and _may_lack_headers(response):
+            raise TransportError("the answer was cut off", sent=True)
+        return b"".join(pieces)
+
+
+def _may_lack_headers(response: requests.Response) -> bool:
+    """Whether the connection may have ended within the headers, which `http.client` overlooks.
+
+    HTTP/1.1 says how long a body is, or that the connection ends with it (RFC 9112, 6.3 and 9.6).
+    """
+    says_how_it_ends = {"content-length", "transfer-encoding"} & {*map(str.lower, response.headers)}
+    closes = "close" in response.headers.get("Connection", "").lower()
+    has_body = response.status_code not in {204, 304}
+    return has_body and response.raw.version == 11 and not says_how_it_ends and not closes
+
+
+def _check_host(url: str) -> None:
+    """Also behind a proxy, which then looks the name up itself; raises `PrivateAddressError`."""
+    with contextlib.suppress(OSError, ValueError):  # found out again when it is connected to
+        parts = urlsplit(url)
+        public_addresses(parts.hostname or "", parts.port or 0)
+
+
+def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
+
+
+def _transport_error(error: requests.RequestException) -> TransportError:
+    if isinstance(error, requests.ConnectTimeout):
+        return TransportError("no connection: timed out", sent=False, timeout=True)
+    if isinstance(error, requests.Timeout):
+        return TransportError("no answer: timed out", sent=True, timeout=True)
+    if isinstance(error, requests.exceptions.ProxyError):
+        return TransportError(f"no connection through the proxy: {_cause(error)}", sent=False)
+    if isinstance(error, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(
+        error
+    ):
+        return TransportError(f"no connection: {_cause(error)}", sent=False)
+    if isinstance(error, requests.ConnectionError):
+        reason = getattr(error.args[0] if error.args else None, "reason", None)
+        if isinstance(reason, urllib3.exceptions.NewConnectionError):
+            return TransportError(f"no connection: {_cause(reason)}", sent=False)
+        return TransportError(_lost(error), sent=True)
+    if isinstance(error, ValueError):  # an address or header that requests refuses to send
+        return UnsendableError(_unsendable(error))
+    return TransportError(_lost(error), sent=True)
+
+
+def _unsendable(error: Exception) -> str:
+    return f"the request cannot be sent: {_cause(error)}"
+
+
+def _lost(error: Exception) -> str:
+    return f"the connection broke before the answer was complete: {_cause(error)}"
+
+
+def _cause(error: BaseException) -> str:
+    """The innermost cause in a few words, without addresses of objects in memory."""
+    seen: BaseException = error
+    while True:
+        inner = seen.__cause__ or seen.__context__
+        nested = [item for item in getattr(seen, "args", ()) if isinstance(item, BaseException)]
+        following = nested[-1] if nested else inner
+        if following is None or following is seen:
+            break
+        seen = following
+    if isinstance(seen, OSError) and seen.strerror:
+        return seen.strerror
+    return str(seen) or type(seen).__name__

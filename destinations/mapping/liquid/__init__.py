@@ -1,9 +1,0 @@
-"""Liquid as the reference runtime (liquidjs) renders it, on top of python-liquid.
-
-Importing this package needs the extra ``liquid``; only mappings that use @liquid do.
-"""
-
-from destinations.mapping.liquid.engine import compile_liquid_template
-from destinations.mapping.liquid.values import LiquidError
-
-__all__ = ["LiquidError", "compile_liquid_template"]

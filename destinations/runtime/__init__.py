@@ -1,0 +1,3 @@
+"""One event to one result, without threads and without a disk: destinations, actions, plugins."""
+
+__all__: list[str] = []

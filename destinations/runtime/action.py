@@ -1,0 +1,146 @@
+"""One subscription with its action: from an event to a payload, compiled once."""
+
+from __future__ import annotations
+
+import collections.abc
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+from destinations.definition import ActionDefinition, Preset
+from destinations.errors import ResolveError
+from destinations.http import Answer, CompiledRequest
+from destinations.outcome import ManualChange, Outcome, Result
+from destinations.segment.event import Event
+from destinations.segment.fast_path import FastPath, Miss, compile_fast_path
+from destinations.segment.fql import compile_fql
+from destinations.segment.mapping import compile_mapping
+from destinations.segment.validation import compile_schema
+
+__all__ = ["Action", "Call", "Done", "Generated", "Generator", "Mapper", "Payload", "Subscription"]
+
+Payload = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request that a generator wants made: its name, and what its templates see as payload."""
+
+    request: str
+    payload: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How a generator ends: one line on what was done, and what remains for a person to do."""
+
+    note: str
+    manual: ManualChange | None = None
+
+
+Generated = collections.abc.Generator[Call, Answer, Done]
+"""Calls out, answers in, and at the end what was done. Code without I/O."""
+
+
+class Generator(Protocol):
+    """Plugin code that decides which requests a payload needs."""
+
+    def __call__(self, payload: Payload) -> Generated:
+        """Starts on one payload."""
+        ...
+
+
+class Mapper(Protocol):
+    """Plugin code that finds what a payload lacks, such as rules that a customer made."""
+
+    def __call__(self, event: Event, payload: Payload) -> Mapping[str, Any] | None:
+        """The fields to add to the payload; None if the event stays unmapped."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Action:
+    """What is done with a payload: one ``request``, or what ``generator`` asks of ``requests``."""
+
+    definition: ActionDefinition
+    requests: Mapping[str, CompiledRequest]
+    generator: Generator | None = None
+    mapper: Mapper | None = None
+
+    @cached_property
+    def batch_size(self) -> int:
+        """How many events one request can carry."""
+        if self.generator is not None:
+            return 1
+        (request,) = self.requests.values()
+        return request.definition.batch_size
+
+    @cached_property
+    def repeats_users(self) -> bool:
+        """Whether one request can carry several events of a user: if all that it does is to add.
+
+        Amounts come to the same sum in any order. Of other events an earlier one that is refused
+        for now must not be sent again when a later one has been carried out.
+        """
+        return any(request.definition.settle is not None for request in self.requests.values())
+
+
+class Subscription:
+    """An action with the events that it receives and the mapping that makes its payload."""
+
+    def __init__(self, preset: Preset, action: Action) -> None:
+        self.name = preset.name
+        self.action = action
+        self.fql = compile_fql(preset.subscribe)
+        self.mapping = compile_mapping(dict(preset.mapping))
+        self.schema = compile_schema(dict(action.definition.fields))
+        self._unmapped = action.definition.unmapped
+        self._usual_payload: Callable[[Event], Payload] = self._first_payload
+
+    @cached_property
+    def fast_path(self) -> FastPath | None:
+        """The code for the usual events, made for the first one; None where there is none."""
+        needed = () if self._unmapped is None else (self._unmapped.missing,)
+        return compile_fast_path(self.mapping.source, self.schema.schema, needed=needed)
+
+    def payload(self, event: Event) -> Payload | Result:
+        """What the mapping makes of an event that matched, or why it ends here."""
+        try:
+            return self._usual_payload(event)
+        except (Miss, ResolveError, RecursionError):
+            return self.payload_by_rules(event)
+
+    def _first_payload(self, event: Event) -> Payload:
+        """Makes the code: not when a definition is loaded, because few runs need all of it."""
+        self._usual_payload = _never if self.fast_path is None else self.fast_path.payload
+        return self._usual_payload(event)
+
+    def payload_by_rules(self, event: Event) -> Payload | Result:
+        """As `payload`, but never by the fast path, which gives the same for all that it takes."""
+        try:
+            mapped = self.mapping.resolve(event)
+        except ResolveError as error:
+            return Result.invalid(f"the mapping failed: {error}", "PAYLOAD_VALIDATION_FAILED")
+        checked = self.schema.check(mapped)
+        # A mapping that is one directive may give anything; what is no object is invalid.
+        is_object = isinstance(mapped, dict)
+        if is_object and self._unmapped and self._unmapped.missing not in checked.payload:
+            mapper = self.action.mapper
+            try:
+                found = mapper(event, checked.payload) if mapper is not None else None
+            except Exception as error:  # noqa: BLE001 - a fault of one plugin must fail its event only
+                reason = f"the mapper {self._unmapped.mapper!r} failed: {type(error).__name__}: "
+                return Result(Outcome.DEAD, f"{reason}{error}", "UNKNOWN_ERROR", 500)
+            if found is None:
+                return Result(Outcome.UNMAPPED, self._unmapped.reason)
+            checked = self.schema.check({**mapped, **found})
+        if checked.errors:
+            errors = tuple(str(error) for error in checked.errors)
+            return Result.invalid("; ".join(errors), "PAYLOAD_VALIDATION_FAILED", errors)
+        result: Payload = checked.payload
+        return result
+
+
+def _never(event: Event) -> Payload:  # noqa: ARG001 - in the place of a fast path
+    raise Miss

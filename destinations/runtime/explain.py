@@ -1,0 +1,231 @@
+"""What would happen to one event: every step with its values, by the code that delivers.
+
+Only the transport is left out. Where plugin code decides by the partner's answers, each answer is
+played through that the definition declares, with the request's ``example`` for a success.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from destinations.errors import DestinationsError, ResolveError
+from destinations.http import Answer, CompiledRequest, HttpRequest
+from destinations.outcome import Result
+from destinations.runtime.action import Action, Done, Generated, Payload, Subscription
+from destinations.runtime.delivery import outcome_of
+from destinations.runtime.destination import Delivery, Destination
+from destinations.segment.event import Event, EventError, check_event, read_json
+from destinations.segment.javascript import UNDEFINED
+
+__all__ = ["Explanation", "PlannedRequest", "SubscriptionExplanation", "explain"]
+
+_MAX_ANSWERS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRequest:
+    """A request that would be sent, after the answers ``after`` to those before it.
+
+    ``request`` is None where no further request follows: then ``note`` says what was done.
+    ``outcomes`` pairs what the partner may answer with the outcome that this means.
+    """
+
+    name: str | None
+    after: tuple[str, ...] = ()
+    request: Mapping[str, Any] | None = None
+    note: str = ""
+    outcomes: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(slots=True)
+class SubscriptionExplanation:
+    """One subscription's part of the way; what comes after the event's end is empty."""
+
+    name: str
+    action: str
+    subscribe: str
+    matches: bool
+    clauses: list[dict[str, Any]]
+    mapping: list[dict[str, Any]] = field(default_factory=list)
+    mapped: Any = None
+    changes: list[dict[str, Any]] = field(default_factory=list)
+    payload: Any = None
+    result: Result | None = None
+    requests: list[PlannedRequest] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Explanation:
+    """All that would happen; ``result`` is set if the event ends before any subscription."""
+
+    destination: str
+    result: Result | None = None
+    subscriptions: list[SubscriptionExplanation] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """The explanation as JSON values, undefined ones as null; secrets are still in it."""
+        found: dict[str, Any] = _defined(asdict(self))
+        return found
+
+
+def _defined(value: Any) -> Any:
+    if value is UNDEFINED:
+        return None
+    if isinstance(value, dict):
+        return {key: _defined(item) for key, item in value.items()}
+    return [_defined(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def explain(destination: Destination, data: bytes) -> Explanation:
+    """Follows the event in ``data`` as far as it goes without sending anything."""
+    explanation = Explanation(destination.definition.slug)
+    try:
+        event = check_event(read_json(data))
+    except EventError as error:
+        explanation.result = Result.invalid(error.message, error.code)
+        return explanation
+    explanation.result = destination.admit(event)
+    if explanation.result is None:
+        explanation.subscriptions = [
+            _follow(destination, subscription, event) for subscription in destination.subscriptions
+        ]
+        if not any(followed.matches for followed in explanation.subscriptions):
+            ((_, end),) = destination.deliveries(event)
+            assert isinstance(end, Result)  # noqa: S101 - nothing matched
+            explanation.result = end
+    return explanation
+
+
+def _follow(
+    destination: Destination, subscription: Subscription, event: Event
+) -> SubscriptionExplanation:
+    followed = SubscriptionExplanation(
+        name=subscription.name,
+        action=subscription.action.definition.slug,
+        subscribe=subscription.fql.text,
+        matches=subscription.fql.matches(event),
+        clauses=[asdict(clause) for clause in subscription.fql.explain(event)],
+    )
+    if not followed.matches:
+        return followed
+    try:
+        followed.mapped, steps = subscription.mapping.trace(event)
+    except ResolveError:
+        steps = []
+    else:
+        checked = subscription.schema.check(followed.mapped, changes=True)
+        followed.changes = [asdict(change) for change in checked.changes]
+    followed.mapping = [asdict(step) for step in steps]
+    payload = subscription.payload(event)
+    if isinstance(payload, Result):
+        followed.result = payload
+        return followed
+    followed.payload = payload
+    delivery = Delivery(subscription, event, payload)
+    followed.requests = list(_requests(destination, subscription.action, delivery))
+    return followed
+
+
+def _requests(
+    destination: Destination, action: Action, delivery: Delivery
+) -> Iterator[PlannedRequest]:
+    if action.generator is None:
+        (name,) = action.requests
+        yield _planned(destination, action, name, delivery, delivery.payload, ())
+        return
+    pending: list[tuple[Answer, ...]] = [()]
+    while pending:
+        answers = pending.pop(0)
+        after = tuple(answer.name for answer in answers)
+        call = _play(action.generator(delivery.payload), answers)
+        if isinstance(call, str):
+            yield PlannedRequest(None, after, note=call)
+            continue
+        name, payload = call
+        yield _planned(destination, action, name, delivery, payload, after)
+        if len(answers) < _MAX_ANSWERS:
+            pending += [(*answers, answer) for answer in _answers(action.requests[name])]
+
+
+def _play(steps: Generated, answers: tuple[Answer, ...]) -> tuple[str, Payload] | str:
+    """The call that a generator makes after these answers, or what it says when it is done."""
+    try:
+        call = next(steps)
+        for answer in answers:
+            call = steps.send(answer)
+    except StopIteration as done:
+        ended: Done = done.value
+        return ended.note
+    except DestinationsError as error:
+        return f"the event fails: {error}"
+    finally:
+        steps.close()
+    return call.request, dict(call.payload)
+
+
+def _answers(request: CompiledRequest) -> Iterator[Answer]:
+    """What a request may be answered with, where that is known without asking."""
+    for rule in request.definition.answers:
+        yield Answer(rule.name)
+    if request.definition.example is not None:
+        yield Answer("ok", request.definition.example)
+
+
+def _planned(
+    destination: Destination,
+    action: Action,
+    name: str,
+    delivery: Delivery,
+    payload: Payload,
+    after: tuple[str, ...],
+) -> PlannedRequest:
+    request = action.requests[name]
+    context = {"event": delivery.event, "payload": payload, "settings": destination.settings}
+    try:
+        message = request.prepare([request.parts(context)], context)
+    except ResolveError as error:
+        return PlannedRequest(name, after, note=f"cannot be made: {error}")
+    return PlannedRequest(name, after, _shown(message), outcomes=_outcomes(destination, request))
+
+
+def _shown(message: HttpRequest) -> dict[str, Any]:
+    body: Any = None
+    if message.body is not None:
+        try:
+            body = read_json(message.body, limit=len(message.body))
+        except EventError:
+            body = message.body.decode("utf-8", "replace")
+    return {
+        "method": message.method,
+        "url": message.url,
+        "headers": dict(message.headers),
+        "body": body,
+    }
+
+
+def _outcomes(destination: Destination, request: CompiledRequest) -> tuple[tuple[str, str], ...]:
+    """What each answer would mean for the event, in the order in which rules are tried."""
+    definition = request.definition
+    found = [("a success", "delivered" if not definition.answers else "goes on")]
+    found += [(str(answer.when), f"goes on: {answer.name}") for answer in definition.answers]
+    read = {answer.when for answer in definition.answers if answer.when.body is None}
+    found += [("an answer that a refusal fits", "rejected")] if definition.refusals else []
+    for rule in (*definition.error_rules, *destination.definition.error_rules):
+        if rule.when.body is None and rule.when in read:
+            continue
+        outcome = outcome_of(
+            request,
+            error_class=rule.error_class,
+            retryable=rule.retryable,
+            nothing_applied=rule.nothing_applied,
+        )
+        again = "tried again, then " if rule.retryable and outcome != "unknown" else ""
+        ends = "stops the run" if rule.error_class == "authentication" else outcome.value
+        found.append((str(rule.when), again + ends))
+    lost = outcome_of(request, error_class="timeout", retryable=True, nothing_applied=False)
+    again = "tried again, then " if lost != "unknown" else ""
+    found.append(("no answer after it was sent", f"{again}{lost}"))
+    found.append(("no connection", "tried again, then dead"))
+    return tuple(found)

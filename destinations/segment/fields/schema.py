@@ -1,0 +1,179 @@
+"""Segment's field definitions to JSON Schema (the keywords used are common to all drafts).
+
+A field is ``{type, label, description, required, multiple, allowNull, choices, format, properties,
+additionalProperties, minimum, maximum, default}``. What the reference runtime does not enforce is
+left out of the schema, so that what it accepts is accepted here: bounds of integers, a minimum or
+maximum of 0, null for objects with properties.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from destinations.errors import DefinitionError, Fault
+from destinations.segment.fields.conditions import condition_schema
+
+__all__ = ["FIELD_TYPES", "fields_to_schema"]
+
+FIELD_TYPES: Final[Mapping[str, str | list[str]]] = {
+    "string": "string",
+    "text": "string",
+    "password": "string",
+    "number": "number",
+    "integer": "integer",
+    "boolean": "boolean",
+    "datetime": ["string", "number"],
+    "object": "object",
+}
+_FORMATS: Final = {"datetime": "date-like", "password": "password", "text": "text"}
+_BOUNDS: Final = {"string": ("minLength", "maxLength"), "number": ("minimum", "maximum")}
+
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+
+Schema = dict[str, Any]
+
+
+def fields_to_schema(fields: Mapping[str, Any], *, path: str = "") -> Schema:
+    """The JSON Schema of a payload with these fields; unknown keys are not allowed in it.
+
+    Raises DefinitionError with every fault: fields that are no objects, unknown types, conditions
+    that cannot be understood. ``path`` is the JSON pointer that faults start with.
+    """
+    faults: list[Fault] = []
+    schema = {"$schema": DIALECT, **_object(fields, path, faults)}
+    if faults:
+        raise DefinitionError(faults)
+    return schema
+
+
+def _object(
+    fields: Mapping[str, Any],
+    path: str,
+    faults: list[Fault],
+    *,
+    additional: bool = False,
+    conditional_children: bool = False,
+) -> Schema:
+    """The schema of an object with ``fields``.
+
+    With ``conditional_children`` what is required is left to the object around it, whose
+    conditions may look at the children.
+    """
+    if not isinstance(fields, dict):
+        faults.append(Fault("should be an object of fields", path))
+        return {}
+    properties: Schema = {}
+    required: list[str] = []
+    conditions: dict[str, tuple[Any, str]] = {}
+    for key, definition in fields.items():
+        place = f"{path}/{key}"
+        if not isinstance(definition, dict):
+            faults.append(Fault("should be a field definition, an object", place))
+            continue
+        properties[key] = _field(definition, place, faults)
+        conditions.update(_conditions_of_children(key, definition, place))
+        if definition.get("required") is True:
+            required.append(key)
+        elif _is_condition(definition):
+            conditions[key] = (definition["required"], f"{place}/required")
+    schema: Schema = {
+        "type": "object",
+        "additionalProperties": additional,
+        "properties": properties,
+    }
+    if conditional_children:
+        return schema
+    if required:
+        schema["required"] = required
+    parts = [condition_schema(key, rule, at, faults) for key, (rule, at) in conditions.items()]
+    if parts:
+        schema["allOf"] = parts
+    return schema
+
+
+def _conditions_of_children(
+    key: str, definition: Mapping[str, Any], path: str
+) -> dict[str, tuple[Any, str]]:
+    """Conditions of an object's properties, by dotted keys: the object around has to ask them."""
+    return {
+        f"{key}.{child}": (inner["required"], f"{path}/properties/{child}/required")
+        for child, inner in _children(definition).items()
+        if isinstance(inner, dict) and _is_condition(inner)
+    }
+
+
+def _is_condition(definition: Mapping[str, Any]) -> bool:
+    return isinstance(definition.get("required"), dict)
+
+
+def _children(definition: Mapping[str, Any]) -> Mapping[str, Any]:
+    children = definition.get("properties")
+    return children if definition.get("type") == "object" and isinstance(children, dict) else {}
+
+
+def _field(definition: Mapping[str, Any], path: str, faults: list[Fault]) -> Schema:
+    kind = definition.get("type")
+    if not isinstance(kind, str) or kind not in FIELD_TYPES:
+        known = ", ".join(FIELD_TYPES)
+        faults.append(Fault(f"should be one of {known} but is {kind!r}", f"{path}/type"))
+        return {}
+    schema = _described(definition)
+    schema.update(_scalar(kind, definition, path, faults))
+    if definition.get("multiple"):
+        schema["items"] = {"type": FIELD_TYPES[kind]}
+        schema["type"] = "array"
+        if "enum" in schema:
+            schema["items"]["enum"] = schema.pop("enum")
+    if kind == "object" and definition.get("properties") is not None:
+        inner = _object(
+            definition["properties"],
+            f"{path}/properties",
+            faults,
+            additional=bool(definition.get("additionalProperties")),
+            conditional_children=any(
+                isinstance(child, dict) and _is_condition(child)
+                for child in _children(definition).values()
+            ),
+        )
+        if definition.get("multiple"):
+            schema["items"] = inner
+        else:
+            schema.update(inner)
+    return schema
+
+
+def _described(definition: Mapping[str, Any]) -> Schema:
+    """Title, description and default, which documentation and importers need."""
+    names = {"label": "title", "description": "description", "default": "default"}
+    return {
+        keyword: definition[name]
+        for name, keyword in names.items()
+        if definition.get(name) is not None
+    }
+
+
+def _scalar(kind: str, definition: Mapping[str, Any], path: str, faults: list[Fault]) -> Schema:
+    """Type, format, bounds and choices of one value of a field."""
+    schema: Schema = {"type": FIELD_TYPES[kind]}
+    format_name = _FORMATS.get(kind, definition.get("format"))
+    if format_name is not None:
+        schema["format"] = format_name
+    for keyword, name in zip(_BOUNDS.get(kind, ()), ("minimum", "maximum"), strict=False):
+        if definition.get(name):
+            schema[keyword] = definition[name]
+    choices = definition.get("choices")
+    if isinstance(choices, list):
+        schema["enum"] = [choice["value"] if _has_value(choice) else choice for choice in choices]
+    elif choices:
+        faults.append(Fault("should be a list of values", f"{path}/choices"))
+    if definition.get("allowNull"):
+        types = schema["type"]
+        schema["type"] = [*([types] if isinstance(types, str) else types), "null"]
+        if "enum" in schema:
+            schema["enum"].append(None)
+    return schema
+
+
+def _has_value(choice: object) -> bool:
+    return isinstance(choice, dict) and "value" in choice

@@ -1,0 +1,155 @@
+"""Subscriptions, compiled once when they are loaded and matched against every event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from destinations.segment.fql.grammar import check_fql
+from destinations.segment.fql.parser import FUNCTIONS, ParseError, parse
+from destinations.segment.fql.predicate import (
+    Predicate,
+    UnevaluableError,
+    compile_condition,
+    compile_node,
+    value_getter,
+)
+from destinations.segment.fql.syntax import Condition, FqlFault, Group, Node
+from destinations.segment.fql.tokens import Kind, LexError, Token, lex
+from destinations.segment.javascript.printing import to_string
+from destinations.segment.javascript.values import UNDEFINED
+
+__all__ = ["Clause", "Fql", "compile_fql"]
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """One condition of a subscription on one event: its text, the value found, whether it held."""
+
+    text: str
+    value: Any
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Fql:
+    """A subscription. ``matches(event)`` tells whether an event is subscribed to.
+
+    ``warnings`` name what is no FQL but read all the same, and what never matches. ``types`` are
+    those that an event must have one of to match; None if the subscription does not say.
+    ``asks_type_only`` tells that such a type is all that it takes.
+    """
+
+    text: str
+    matches: Callable[[Mapping[str, Any]], bool]
+    warnings: tuple[FqlFault, ...] = ()
+    types: frozenset[str] | None = None
+    asks_type_only: bool = False
+    _root: Group | None = field(default=None, repr=False)
+
+    def explain(self, event: Mapping[str, Any]) -> list[Clause]:
+        """Each condition, in the order of the text, whether it decided or not.
+
+        Empty where the text cannot be evaluated at all.
+        """
+        return [
+            Clause(
+                condition.text,
+                value_getter(condition.path)(event) if condition.path else UNDEFINED,
+                condition.path is not None and compile_condition(condition)(event),
+            )
+            for condition in _conditions(self._root)
+        ]
+
+
+def _conditions(node: Node) -> Iterator[Condition]:
+    if isinstance(node, Condition):
+        yield node
+    elif isinstance(node, Group):
+        for child in node.children:
+            yield from _conditions(child)
+
+
+def compile_fql(text: str) -> Fql:
+    """Compile a subscription. Text that is not FQL is read as the reference reads it.
+
+    Raises TypeError for anything but text, and nothing else: what cannot be read never matches.
+    """
+    faults = check_fql(text)
+    try:
+        tokens = lex(text)
+        root = parse(text, tokens)
+    except (LexError, ParseError) as error:
+        fault = FqlFault(error.position, f"{error.message}; this never matches")
+        return Fql(text, _no_match, (fault,))
+    if not faults:
+        faults = list(_surprises(tokens))
+    return Fql(text, _guarded(compile_node(root), root), tuple(faults), *_types(root), root)
+
+
+def _types(node: Node) -> tuple[frozenset[str] | None, bool]:
+    """The event types without which a node does not hold, and whether it asks for nothing else."""
+    if isinstance(node, Condition) and node.path == ("type",) and node.operator == "=":
+        return frozenset({to_string(node.operand)}), True
+    if not isinstance(node, Group) or not node.children:
+        return None, False
+    parts = [_types(child) for child in node.children]
+    known = [types for types, _ in parts if types is not None]
+    only_types = all(only for _, only in parts)
+    if node.operator == "and":
+        return frozenset.intersection(*known) if known else None, only_types
+    if len(known) < len(parts):
+        return None, False
+    return frozenset[str]().union(*known), only_types
+
+
+def _no_match(event: Mapping[str, Any]) -> bool:  # noqa: ARG001 - the signature of matches
+    return False
+
+
+def _guarded(predicate: Predicate, root: Group) -> Predicate:
+    """``predicate``, and False where it cannot be evaluated, if it has such a place."""
+    if all(condition.path is not None for condition in _conditions(root)) and _is_whole(root):
+        return predicate
+
+    def matches(event: Mapping[str, Any]) -> bool:
+        try:
+            return predicate(event)
+        except UnevaluableError:
+            return False
+
+    return matches
+
+
+def _is_whole(node: Node) -> bool:
+    if isinstance(node, Group):
+        return all(map(_is_whole, node.children))
+    return node is not None
+
+
+def _surprises(tokens: list[Token]) -> Iterator[FqlFault]:
+    """Places where FQL means something else than it seems to."""
+    in_group = False
+    joined_by = {False: "", True: ""}  # the last and/or, outside and inside of parentheses
+    for at, token in enumerate(tokens):
+        is_call = at > 0 and tokens[at - 1].text in FUNCTIONS
+        if token.kind is Kind.LEFT_PAREN and is_call and in_group:
+            yield FqlFault(
+                token.start,
+                "parentheses around a function end at the function's own ), so what follows in"
+                " them is read as if it stood outside; put the function first or leave them out",
+            )
+            return
+        if token.kind is Kind.LEFT_PAREN and not is_call:
+            in_group, joined_by[True] = True, ""
+        elif token.kind is Kind.RIGHT_PAREN:
+            in_group = False
+        elif token.kind is Kind.CONDITIONAL:
+            if joined_by[in_group] not in {"", token.text}:
+                yield FqlFault(
+                    token.start,
+                    "and and or stand at one level, where the last one decides for all;"
+                    " use parentheses",
+                )
+            joined_by[in_group] = token.text

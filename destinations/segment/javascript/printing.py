@@ -1,0 +1,31 @@
+"""How JavaScript prints values where it expects text, in templates for one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from destinations.segment.javascript.numbers import number_to_string
+from destinations.segment.javascript.values import UNDEFINED
+
+__all__ = ["to_string"]
+
+
+def to_string(value: Any) -> str:
+    """What ``String(value)`` gives.
+
+    ``true``, ``1.5``, ``null``, ``undefined``; arrays are their items joined with commas, where
+    null and undefined items are empty; objects are ``[object Object]``.
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return number_to_string(value)
+    if isinstance(value, dict):
+        return "[object Object]"
+    if isinstance(value, list):
+        return ",".join(
+            "" if item is None or item is UNDEFINED else to_string(item) for item in value
+        )
+    return "null" if value is None else repr(value)

@@ -1,0 +1,212 @@
+"""Checking a mapping when it is loaded.
+
+Refused is exactly what the reference runtime refuses. That leaves faults it does not look for
+(everything inside arrays and literals, an ``@if`` without condition): those fail when reached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from destinations.errors import Fault
+from destinations.segment.javascript.json_text import stringify
+from destinations.segment.javascript.pointers import pointer
+from destinations.segment.javascript.text import length
+from destinations.segment.javascript.values import article, type_name
+
+__all__ = [
+    "METADATA_KEY",
+    "ArgumentCheck",
+    "Checker",
+    "Required",
+    "directive_keys",
+    "fields",
+    "one_of",
+    "text_of_length",
+]
+
+METADATA_KEY: Final = "_metadata"
+_JSON_TYPES: Final = frozenset({"object", "array", "boolean", "string", "number", "null"})
+
+
+def directive_keys(value: Mapping[str, Any]) -> list[str]:
+    """The keys of ``value`` that start with ``@``."""
+    return [key for key in value if str(key).startswith("@")]
+
+
+def _kind(value: object) -> str:
+    """``directive`` for an object with a key that starts with ``@``, else the type of a value."""
+    return "directive" if isinstance(value, dict) and directive_keys(value) else type_name(value)
+
+
+class Checker:
+    """Walks a mapping and collects its faults, each with its JSON pointer."""
+
+    def __init__(self, directives: Mapping[str, ArgumentCheck]) -> None:
+        self._directives = directives
+        self._faults: dict[Fault, None] = {}  # a set that keeps the order
+        # Arguments are looked at as objects and then as what they are, so the values in them twice:
+        # without these, the time would double with every level.
+        self._directives_seen: set[str] = set()
+        self._objects_seen: set[str] = set()
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """What was found, in the order of the mapping."""
+        return tuple(self._faults)
+
+    def fault(self, path: str, message: str) -> None:
+        """Note a fault; the same one found twice counts once."""
+        self._faults[Fault(message, path)] = None
+
+    def value(self, value: object, path: str) -> None:
+        """Check any mapping value. Arrays are not looked into."""
+        kind = _kind(value)
+        if kind == "directive":
+            self.directive(value, path)
+        elif kind == "object":
+            self.plain_object(value, path)
+        elif kind not in _JSON_TYPES:
+            self._not_json(path, kind)
+
+    def directive(self, value: Any, path: str) -> None:
+        """Check an object that has a key with ``@``."""
+        if path in self._directives_seen:
+            return
+        self._directives_seen.add(path)
+        names = directive_keys(value)
+        others = [key for key in value if key not in names and key != METADATA_KEY]
+        name = names[0]
+        if len(names) > 1:
+            self.fault(path, f"should have one directive but has {len(names)}: {_list(names)}")
+        elif others:
+            self.fault(path, f"should have no keys beside {name} but has {_list(others)}")
+        elif name not in self._directives:
+            known = ", ".join(self._directives)
+            self.fault(path, f"has the unknown directive {name}; should be one of {known}")
+        else:
+            self._directives[name](self, value[name], pointer(path, name))
+
+    def plain_object(self, value: object, path: str) -> bool:
+        """Check an object that is no directive; False if it is not even that."""
+        kind = _kind(value)
+        if kind != "object" or not isinstance(value, dict):
+            self._wrong(path, "an object", kind)
+            return False
+        if path in self._objects_seen:
+            return True
+        self._objects_seen.add(path)
+        for key, item in value.items():
+            if isinstance(key, str):
+                self.value(item, pointer(path, key))
+            else:
+                self.fault(path, f"should have keys that are text but has {key!r}")
+        return True
+
+    def raw(self, value: object, path: str) -> None:
+        """Check a directive or any JSON value; the inside of JSON values is not looked at."""
+        kind = _kind(value)
+        if kind == "directive":
+            self.directive(value, path)
+        elif kind not in _JSON_TYPES:
+            self._not_json(path, kind)
+
+    def text_or_directive(self, value: object, path: str) -> None:
+        """Check text, or a directive that is to give it."""
+        kind = _kind(value)
+        if kind == "directive":
+            self.directive(value, path)
+        elif kind != "string":
+            self._wrong(path, "a string or a directive", kind)
+
+    def object_or_directive(self, value: object, path: str) -> None:
+        """Check an object, or a directive that is to give it."""
+        kind = _kind(value)
+        if kind == "directive":
+            self.directive(value, path)
+        elif kind == "object":
+            self.plain_object(value, path)
+        else:
+            self._wrong(path, "an object or a directive", kind)
+
+    def text(self, value: object, path: str) -> bool:
+        """Check text; False if it is none."""
+        return self._is(value, path, "string")
+
+    def boolean(self, value: object, path: str) -> None:
+        """Check true or false."""
+        self._is(value, path, "boolean")
+
+    def array(self, value: object, path: str) -> bool:
+        """Check an array; False if it is none."""
+        return self._is(value, path, "array")
+
+    def _is(self, value: object, path: str, wanted: str) -> bool:
+        kind = _kind(value)
+        if kind != wanted:
+            self._wrong(path, article(wanted), kind)
+        return kind == wanted
+
+    def _not_json(self, path: str, kind: str) -> None:
+        self._wrong(path, "a directive or a JSON value", kind)
+
+    def _wrong(self, path: str, wanted: str, kind: str) -> None:
+        got = kind if kind in {"null", "undefined"} else article(kind)
+        self.fault(path, f"should be {wanted} but is {got}")
+
+
+ArgumentCheck = Callable[[Checker, object, str], object]
+"""Checks the argument of a directive, which stands at the given path."""
+
+
+class Required:
+    """Marks the check of a field that must be there."""
+
+    def __init__(self, check: ArgumentCheck) -> None:
+        self.check = check
+
+
+def fields(checks: Mapping[str, ArgumentCheck | Required]) -> ArgumentCheck:
+    """A check for an object with these fields; others may stand beside them."""
+
+    def check(checker: Checker, value: object, path: str) -> None:
+        if not checker.plain_object(value, path) or not isinstance(value, dict):
+            return
+        for name, field in checks.items():
+            if name in value:
+                run = field.check if isinstance(field, Required) else field
+                run(checker, value[name], pointer(path, name))
+            elif isinstance(field, Required):
+                checker.fault(path, f'should have the field "{name}" but does not')
+
+    return check
+
+
+def text_of_length(shortest: int, longest: int) -> ArgumentCheck:
+    """A check for text of so many UTF-16 code units."""
+
+    def check(checker: Checker, value: object, path: str) -> None:
+        if checker.text(value, path) and isinstance(value, str):
+            size = length(value)
+            if not shortest <= size <= longest:
+                checker.fault(
+                    path, f"should have {shortest} to {longest} characters but has {size}"
+                )
+
+    return check
+
+
+def one_of(*allowed: str) -> ArgumentCheck:
+    """A check for one of these words, in upper or lower case."""
+
+    def check(checker: Checker, value: object, path: str) -> None:
+        if checker.text(value, path) and isinstance(value, str) and value.lower() not in allowed:
+            words = ", ".join(allowed)
+            checker.fault(path, f"should be one of {words} but is {stringify(value)}")
+
+    return check
+
+
+def _list(keys: Iterable[object]) -> str:
+    return ", ".join(map(str, keys))

@@ -1,0 +1,57 @@
+"""The directive @liquid: a Liquid template. Needs the extra ``liquid``."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from destinations.errors import Fault, MappingError, ResolveError
+from destinations.segment.javascript.text import length
+from destinations.segment.javascript.values import type_name
+from destinations.segment.mapping.checks import Checker
+from destinations.segment.mapping.nodes import Constant, Place, Resolver, ValueCompiler
+
+__all__ = ["check_liquid", "compile_liquid"]
+
+LONGEST_TEMPLATE: Final = 1000
+_MISSING: Final = (
+    "@liquid needs the library python-liquid; install it with:"
+    " pip install 'kana-destination[liquid]'"
+)
+
+
+def check_liquid(checker: Checker, argument: object, path: str) -> None:
+    """The argument is text; its length and syntax are looked at when it is reached."""
+    checker.text(argument, path)
+
+
+def compile_liquid(compiler: ValueCompiler, argument: object, place: Place) -> Resolver:
+    """The rendered template, always text.
+
+    Raises MappingError if the library is not installed. Fails when reached: templates of more
+    than 1000 characters, syntax errors, disabled tags and filters, more than 500 ms.
+    """
+    if not isinstance(argument, str):
+        return compiler.failing(place, f"should be a string but is {type_name(argument)}")
+    if not argument:
+        return Constant("")
+    if length(argument) > LONGEST_TEMPLATE:
+        return compiler.failing(
+            place, f"should have at most {LONGEST_TEMPLATE} characters but has {length(argument)}"
+        )
+    try:
+        # Deferred, because the library is an extra and slow to import.
+        from destinations.segment.mapping.liquid import LiquidError, compile_liquid_template  # noqa: PLC0415
+    except ImportError as error:
+        raise MappingError([Fault(_MISSING, place.path)]) from error
+    try:
+        render = compile_liquid_template(argument)
+    except LiquidError as error:
+        return compiler.failing(place, str(error))
+
+    def resolve(data: Any) -> str:
+        try:
+            return render(data)
+        except LiquidError as error:
+            raise ResolveError(place.path, str(error)) from error
+
+    return resolve

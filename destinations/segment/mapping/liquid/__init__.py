@@ -1,0 +1,9 @@
+"""Liquid as the reference runtime (liquidjs) renders it, on top of python-liquid.
+
+Importing this package needs the extra ``liquid``; only mappings that use @liquid do.
+"""
+
+from destinations.segment.mapping.liquid.engine import compile_liquid_template
+from destinations.segment.mapping.liquid.values import LiquidError
+
+__all__ = ["LiquidError", "compile_liquid_template"]

@@ -1,0 +1,44 @@
+"""Paths: ``$.properties.products[0].name``, ``context.device``, ``properties['user id']``.
+
+The rules are those of the reference runtime. A path is cut at dots (in quotes, too: ``['a.b']`` is
+``a`` then ``b``), at ``[`` before a digit or quote, and at ``]`` after one; empty parts and all
+quotes vanish.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Final
+
+from destinations.segment.javascript.members import Getter, getter
+
+__all__ = ["compile_path", "split_path", "strip_root"]
+
+_CUT: Final = re.compile(r"\[(?=[\"'\d])|\.|(?<=[\"'\d])\]+", re.ASCII)
+_QUOTES: Final = str.maketrans("", "", "\"'")
+_LONGEST_CACHED: Final = 256
+
+
+def strip_root(path: str) -> str:
+    """``path`` without ``$.``, of which the first one counts, wherever it stands."""
+    return path.replace("$.", "", 1)
+
+
+def split_path(path: str) -> tuple[str, ...]:
+    """The keys that ``path`` follows, from the root down; none for the root itself."""
+    return tuple(part.translate(_QUOTES) for part in _CUT.split(path) if part)
+
+
+def compile_path(path: str) -> Getter:
+    """A function that finds ``path`` in a value: UNDEFINED where nothing is found.
+
+    A falsy value on the way is what is found. Kept in a cache, because templates and directives
+    may compute their paths from the event; long ones are not, because events would fill it.
+    """
+    return _cached(path) if len(path) <= _LONGEST_CACHED else getter(split_path(path))
+
+
+@lru_cache(maxsize=4096)
+def _cached(path: str) -> Getter:
+    return getter(split_path(path))

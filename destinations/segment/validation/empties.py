@@ -1,0 +1,117 @@
+"""Removing empty values before a payload is checked.
+
+A null goes where the type does not allow it, ``''`` where the type is no string. What the schema
+gives no type is left alone, as are the insides of arrays; at the root ``''`` always goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from destinations.segment.javascript.values import UNDEFINED
+
+__all__ = ["Cleaner", "compile_cleaner", "compile_root_cleaner"]
+
+Cleaner = Callable[[Any], Any]
+"""Gives the value without what is empty in it; UNDEFINED if it is empty itself."""
+
+
+def compile_root_cleaner(schema: Mapping[str, Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """A function from a payload to a new one without empty values.
+
+    Fields of type array come as arrays: any other value of theirs but null as the one item.
+    """
+    properties = _properties(schema)
+    cleaners = _cleaners(properties)
+    arrays = frozenset(
+        key for key, field in properties.items() if isinstance(field, dict) and _is_array(field)
+    )
+
+    def clean(payload: dict[str, Any]) -> dict[str, Any]:
+        kept: dict[str, Any] = {}
+        for key, value in payload.items():
+            if key in cleaners:
+                value = cleaners[key](value)  # noqa: PLW2901 - the cleaned value takes its place
+                if value is UNDEFINED:
+                    continue
+            if value == "":
+                continue
+            if key in arrays and not isinstance(value, list) and value is not None:
+                value = [value]  # noqa: PLW2901
+            kept[key] = value
+        return kept
+
+    return clean
+
+
+def _is_array(schema: Mapping[str, Any]) -> bool:
+    return bool(schema.get("type") == "array")
+
+
+def _properties(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    properties = schema.get("properties")
+    return properties if isinstance(properties, dict) else {}
+
+
+def _cleaners(properties: Mapping[str, Any]) -> dict[str, Cleaner]:
+    found = {key: compile_cleaner(schema) for key, schema in properties.items()}
+    return {key: cleaner for key, cleaner in found.items() if cleaner is not None}
+
+
+def compile_cleaner(schema: Any) -> Cleaner | None:
+    """The cleaner of a value with this schema; None if nothing is ever removed from it."""
+    if not isinstance(schema, dict) or not (schema.get("type") or schema.get("enum")):
+        return None
+    types = schema.get("type", ())
+    types = (types,) if isinstance(types, str) else types
+    keeps_null, keeps_empty_text = "null" in types, "string" in types
+    clean_object = _object_cleaner(schema)
+    clean_array = _array_cleaner(schema)
+
+    def clean(value: Any) -> Any:
+        if value is None:
+            return None if keeps_null else UNDEFINED
+        if value == "":
+            return "" if keeps_empty_text else UNDEFINED
+        if clean_object is not None and isinstance(value, dict):
+            return clean_object(value)
+        if clean_array is not None and isinstance(value, list):
+            return clean_array(value)
+        return value
+
+    return clean
+
+
+def _object_cleaner(schema: Mapping[str, Any]) -> Cleaner | None:
+    cleaners = tuple(_cleaners(_properties(schema)).items())
+    if not cleaners:
+        return None
+
+    def clean(value: dict[str, Any]) -> dict[str, Any]:
+        result = value
+        for key, cleaner in cleaners:
+            if key not in value:
+                continue
+            cleaned = cleaner(value[key])
+            if cleaned is not value[key]:
+                result = dict(value) if result is value else result
+                if cleaned is UNDEFINED:
+                    del result[key]
+                else:
+                    result[key] = cleaned
+        return result
+
+    return clean
+
+
+def _array_cleaner(schema: Mapping[str, Any]) -> Cleaner | None:
+    cleaner = compile_cleaner(schema.get("items"))
+    if cleaner is None:
+        return None
+
+    def clean(value: list[Any]) -> list[Any]:
+        kept = [item for item in value if cleaner(item) is not UNDEFINED]
+        return value if len(kept) == len(value) else kept
+
+    return clean

@@ -1,0 +1,163 @@
+"""Keywords of JSON Schema that hold other schemas: properties, items, conditions.
+
+Values are changed on copies only: a rule gives back the very object it got, or a new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from destinations.segment.javascript.pointers import pointer
+from destinations.segment.validation.rules import Errors, Rule
+
+__all__ = ["all_rule", "any_rule", "array_rule", "if_rule", "not_rule", "object_rule", "one_rule"]
+
+
+def _move(errors: Errors, start: int, key: str | int) -> None:
+    """Put the errors from ``start`` on, which a member made, below the member's key."""
+    prefix = pointer("", key)
+    errors[start:] = [(prefix + path, message) for path, message in errors[start:]]
+
+
+def _anything(value: Any, errors: Errors) -> Any:  # noqa: ARG001 - the signature of every rule
+    return value
+
+
+def _only(value: dict[str, Any], known: Mapping[str, Rule]) -> dict[str, Any]:
+    if value.keys() <= known.keys():
+        return value
+    return {key: item for key, item in value.items() if key in known}
+
+
+def object_rule(
+    properties: Mapping[str, Rule],
+    required: Sequence[str],
+    additional: Rule | None,
+    *,
+    is_closed: bool,
+) -> Rule:
+    """Required keys, then keys that are taken out (if closed) or checked, then known ones."""
+    others = _anything if additional is None else additional
+
+    def rule(value: Any, errors: Errors) -> Any:
+        if not isinstance(value, dict):
+            return value
+        for key in required:
+            if key not in value:
+                errors.append((pointer("", key), "is required but missing"))
+        if is_closed:
+            value = _only(value, properties)
+        result = value
+        count = len(errors)
+        for key, item in value.items():
+            checked = properties.get(key, others)(item, errors)
+            if len(errors) != count:
+                _move(errors, count, key)
+                count = len(errors)
+            if checked is not item:
+                if result is value:
+                    result = dict(value)
+                result[key] = checked
+        return result
+
+    return rule
+
+
+def array_rule(first: Sequence[Rule], each: Rule | None) -> Rule:
+    """Rules for the first items by their place, and one for each of the others."""
+
+    def rule(value: Any, errors: Errors) -> Any:
+        if not isinstance(value, list):
+            return value
+        result = value
+        count = len(errors)
+        for at, item in enumerate(value):
+            check = first[at] if at < len(first) else each
+            if check is None:
+                continue
+            checked = check(item, errors)
+            if len(errors) != count:
+                _move(errors, count, at)
+                count = len(errors)
+            if checked is not item:
+                if result is value:
+                    result = list(value)
+                result[at] = checked
+        return result
+
+    return rule
+
+
+# Below, a schema that is only tried may change the value for good, as it does in ajv: a condition
+# that asks for null turns 0 into null, which the type of the field then turns back its own way.
+
+
+def all_rule(rules: Sequence[Rule]) -> Rule:
+    """Every rule must hold."""
+
+    def rule(value: Any, errors: Errors) -> Any:
+        for part in rules:
+            value = part(value, errors)
+        return value
+
+    return rule
+
+
+def any_rule(rules: Sequence[Rule]) -> Rule:
+    """The first rule that holds is enough."""
+
+    def rule(value: Any, errors: Errors) -> Any:
+        reasons: Errors = []
+        for part in rules:
+            attempt: Errors = []
+            value = part(value, attempt)
+            if not attempt:
+                return value
+            reasons += attempt
+        listed = "; ".join(f"{path} {message}".strip() for path, message in reasons)
+        errors.append(("", f"must fit one of several forms, but: {listed}"))
+        return value
+
+    return rule
+
+
+def one_rule(rules: Sequence[Rule]) -> Rule:
+    """Exactly one rule must hold."""
+
+    def rule(value: Any, errors: Errors) -> Any:
+        fitting = 0
+        for part in rules:
+            attempt: Errors = []
+            value = part(value, attempt)
+            fitting += not attempt
+        if fitting != 1:
+            errors.append(("", f"must fit exactly one of {len(rules)} forms but fits {fitting}"))
+        return value
+
+    return rule
+
+
+def not_rule(inner: Rule) -> Rule:
+    """The rule must not hold."""
+
+    def rule(value: Any, errors: Errors) -> Any:
+        attempt: Errors = []
+        value = inner(value, attempt)
+        if not attempt:
+            errors.append(("", "must not have the form that it has"))
+        return value
+
+    return rule
+
+
+def if_rule(condition: Rule, then: Rule | None, otherwise: Rule | None) -> Rule:
+    """Where the condition holds ``then`` must, else ``otherwise``."""
+
+    def rule(value: Any, errors: Errors) -> Any:
+        attempt: Errors = []
+        value = condition(value, attempt)
+        branch = otherwise if attempt else then
+        return value if branch is None else branch(value, errors)
+
+    return rule

@@ -1,0 +1,203 @@
+"""The ASGI application: paths, credentials, limits; see docs/serving.md for what it answers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from destinations.engine.watcher import NullWatcher, Watcher
+from destinations.queue import QueueFullError
+from destinations.server.accepting import accept
+from destinations.server.body import BodyError, read_body
+from destinations.server.future_bridge import Landing
+from destinations.server.ingest import Entrance
+from destinations.server.replies import Receive, Reply, Scope, Send, error, unavailable
+from destinations.telemetry import CONTENT_TYPE
+
+__all__ = ["Limits", "Receiver"]
+
+_LOG = logging.getLogger(__name__)
+_PREFIX: Final = "/v1/"
+_TEXT: Final = b"text/plain; charset=utf-8"
+_METRICS: Final = CONTENT_TYPE.encode()
+_CHALLENGE: Final = (b"www-authenticate", b'Basic realm="events"')
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bytes of a body, seconds until it has come, and requests that are under way at once."""
+
+    body_bytes: int = 500 * 1024
+    body_seconds: float = 10.0
+    requests: int = 500
+
+
+class _HungUpError(Exception):
+    """The sender is gone before all of the body came."""
+
+
+class _RefusedError(Exception):
+    """The request ends with this reply."""
+
+    def __init__(self, reply: Reply) -> None:
+        self.reply = reply
+        super().__init__()
+
+
+class Receiver:
+    """``POST /v1/NAME`` for each entrance, and ``/healthz``, ``/readyz``, ``/metrics``.
+
+    ``unready`` gives the reasons for which no events should be sent here now; it may block.
+    """
+
+    def __init__(
+        self,
+        *,
+        metrics: Callable[[], bytes],
+        unready: Callable[[], Sequence[str]],
+        limits: Limits | None = None,
+        watcher: Watcher | None = None,
+    ) -> None:
+        self.entrances: Mapping[str, Entrance] = {}
+        self.draining = False
+        self._metrics = metrics
+        self._unready = unready
+        self._limits = limits or Limits()
+        self._watcher = watcher or NullWatcher()
+        self._requests = 0
+        self._landing: Landing | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, as ASGI has it."""
+        if scope["type"] != "http":
+            return
+        try:
+            reply = await self._reply(scope, receive)
+        except _HungUpError:
+            return
+        await reply.send(send)
+
+    async def _reply(self, scope: Scope, receive: Receive) -> Reply:
+        path, method = scope["path"], scope["method"]
+        if path.startswith(_PREFIX) and path.removeprefix(_PREFIX) in self.entrances:
+            if method != "POST":
+                return error(405, "send events with POST", (b"allow", b"POST"), close=True)
+            entrance = self.entrances[path.removeprefix(_PREFIX)]
+            reply = await self._post(entrance, scope, receive)
+            if reply.status >= 400:
+                self._watcher.refused(entrance.route.name, reply.status)
+            return reply
+        if path not in {"/healthz", "/readyz", "/metrics"}:
+            return error(404, f"there is nothing here; events go to {_PREFIX}NAME", close=True)
+        if method not in {"GET", "HEAD"}:
+            return error(405, "ask with GET", (b"allow", b"GET, HEAD"), close=True)
+        if path == "/metrics":
+            return Reply(200, await asyncio.to_thread(self._metrics), content_type=_METRICS)
+        if path == "/healthz":
+            return Reply(200, b"alive\n", content_type=_TEXT)
+        reasons = ["draining"] if self.draining else await asyncio.to_thread(self._unready)
+        text = "".join(f"{reason}\n" for reason in reasons or ["ready"])
+        return Reply(503 if reasons else 200, text.encode(), content_type=_TEXT)
+
+    async def _post(self, entrance: Entrance, scope: Scope, receive: Receive) -> Reply:
+        if self.draining:
+            return unavailable("is shutting down", 5.0, close=True)
+        if self._requests >= self._limits.requests:
+            return unavailable("too many requests are under way", 1.0, close=True)
+        self._requests += 1
+        try:
+            return await self._take(entrance, _single_headers(scope), receive)
+        except _RefusedError as refused:
+            return refused.reply
+        except BodyError as fault:
+            return error(fault.status, fault.message)
+        except QueueFullError as full:
+            return unavailable(full.message, full.retry_after)
+        except _HungUpError:
+            raise
+        except Exception:  # noqa: BLE001 - answered with 500, so that the sender tries again
+            # The log alone has it: its message could say too much.
+            _LOG.exception("a request to %s failed", entrance.route.name)
+            return error(500, "internal error; nothing was accepted")
+        finally:
+            self._requests -= 1
+
+    async def _take(
+        self, entrance: Entrance, headers: Mapping[bytes, bytes], receive: Receive
+    ) -> Reply:
+        guard = entrance.route.guard
+        authorization = headers.get(b"authorization")
+        # Before the body is read: who has no key cannot make us hold one.
+        if guard.wants_key and not guard.has_key(authorization):
+            raise _RefusedError(self._stranger(authorization))
+        data = await self._read(headers, receive)
+        body = read_body(data)
+        first = body.events[0] if body.events else data
+        if guard.wants_signature and not guard.is_signed(headers.get(b"x-signature"), data, first):
+            what = "wrong" if b"x-signature" in headers else "missing"
+            raise _RefusedError(error(401, f"{what} X-Signature", _CHALLENGE))
+        route = await entrance.enter()
+        try:
+            if self._landing is None:
+                self._landing = Landing(asyncio.get_running_loop())
+            return await accept(route, body, self._watcher, self._landing)
+        finally:
+            entrance.leave()
+
+    def _stranger(self, authorization: bytes | None) -> Reply:
+        known = False
+        for other in self.entrances.values():
+            known |= other.route.guard.has_key(authorization)
+        if known:
+            return error(403, "this key is for another destination", close=True)
+        what = "wrong key" if authorization else "missing key"
+        return error(401, f"{what} in Authorization", _CHALLENGE, close=True)
+
+    async def _read(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
+        """The whole body; raises before more of it than allowed is held."""
+        encoding = headers.get(b"content-encoding", b"identity").lower()
+        if encoding != b"identity":
+            accepted = (b"accept-encoding", b"identity")
+            raise _RefusedError(
+                error(415, "send the body without Content-Encoding", accepted, close=True)
+            )
+        limit = self._limits.body_bytes
+        announced = headers.get(b"content-length", b"")
+        if announced.isdigit() and int(announced) > limit:
+            raise _too_long(limit)
+        pieces: list[bytes] = []
+        size = 0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._limits.body_seconds):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise _HungUpError
+                    piece = message.get("body", b"")
+                    size += len(piece)
+                    if size > limit:
+                        raise _too_long(limit)
+                    pieces.append(piece)
+                    if not message.get("more_body", False):
+                        return b"".join(pieces)
+        seconds = self._limits.body_seconds
+        raise _RefusedError(error(408, f"the body took longer than {seconds:g} s", close=True))
+
+
+def _too_long(limit: int) -> _RefusedError:
+    return _RefusedError(error(413, f"the body is longer than {limit:,} bytes", close=True))
+
+
+def _single_headers(scope: Scope) -> Mapping[bytes, bytes]:
+    """Headers by lower-case name; one that comes twice could be either, so it is left out."""
+    headers: dict[bytes, bytes] = {}
+    twice: set[bytes] = set()
+    for name, value in scope["headers"]:
+        if name in headers:
+            twice.add(name)
+        headers[name] = value
+    return {name: value for name, value in headers.items() if name not in twice}

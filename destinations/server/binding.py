@@ -1,0 +1,126 @@
+"""Binds the destinations of a configuration: definition, settings, code, and who may post."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from destinations.definition import DestinationDefinition, load_definition
+from destinations.definition.document import pointer
+from destinations.definition.settings import check_settings
+from destinations.errors import DefinitionError, Fault, UsageError
+from destinations.plugins import find_folder, find_plugin
+from destinations.runtime.destination import Destination
+from destinations.secrets import Secret
+from destinations.server.auth import Guard
+from destinations.server.model import DestinationConfig, ServeConfig
+from destinations.server.secret_sources import NAME_IT
+from destinations.store import Store
+
+__all__ = ["Bound", "bind"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A destination of the configuration, ready to take events."""
+
+    config: DestinationConfig
+    destination: Destination
+    guard: Guard
+
+    @property
+    def name(self) -> str:
+        """Its name in the configuration."""
+        return self.config.name
+
+    @property
+    def secrets(self) -> Sequence[Secret]:
+        """What must be seen nowhere: of its settings, and of those who may post."""
+        of_settings = [it for it in self.destination.settings.values() if isinstance(it, Secret)]
+        receiver = self.config.receiver
+        return [*of_settings, *receiver.keys, *receiver.signature_secrets]
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What works and is not as it should be: secrets in files that everybody can read."""
+        secret = {pointer("settings", key) for key in self.destination.definition.secret_settings}
+        return [
+            f"{self.name}: {place}: every user of this machine can read {path}; let its owner "
+            "alone do so (chmod 600), and think of a new secret"
+            for place, path in self.config.exposed.items()
+            if place in secret or not place.startswith("/settings/")
+        ]
+
+    @property
+    def types(self) -> frozenset[str] | None:
+        """The calls that its actions support; None if one of them does not say."""
+        methods = [action.method for action in self.destination.definition.actions.values()]
+        return frozenset(method for method in methods if method) if all(methods) else None
+
+
+def bind(config: ServeConfig, store: Store | None) -> Sequence[Bound]:
+    """All destinations; raises `DefinitionError` with the faults of every one of them.
+
+    Without a ``store``, what customers added to a plugin, such as rules, is left out.
+    """
+    bound: list[Bound] = []
+    faults: list[Fault] = []
+    for index, each in enumerate(config.destinations):
+        place = pointer("destinations", index)
+        try:
+            bound.append(_bind(each, store))
+        except DefinitionError as error:
+            faults += [_placed(fault, each, place) for fault in error.faults]
+        except UsageError as error:
+            faults.append(replace(each.settings.fault("", str(error)), path=place))
+    faults += _same_account(bound)
+    if faults:
+        raise DefinitionError(faults)
+    return bound
+
+
+def _bind(config: DestinationConfig, store: Store | None) -> Bound:
+    definition = load_definition(find_folder(config.destination))
+    if definition.pending_requests:
+        pending = ", ".join(definition.pending_requests)
+        msg = f"{definition.name} cannot run: these requests are not written: {pending}"
+        raise UsageError(msg)
+    faults = list(_plain_secrets(definition, config))
+    if faults:
+        raise DefinitionError(faults)
+    if config.delivery.concurrency is not None:
+        transport = replace(definition.transport, concurrency=config.delivery.concurrency)
+        definition = replace(definition, transport=transport)
+    settings = check_settings(definition, config.settings)
+    plugin = find_plugin(definition.slug)
+    code = plugin.code(store) if plugin is not None else None
+    guard = Guard(config.receiver.keys, config.receiver.signature_secrets)
+    return Bound(config, Destination(definition, settings, code), guard)
+
+
+def _plain_secrets(definition: DestinationDefinition, config: DestinationConfig) -> Iterator[Fault]:
+    for key in definition.secret_settings:
+        if key in config.in_text:
+            yield config.settings.fault(pointer(key), NAME_IT)
+
+
+def _placed(fault: Fault, config: DestinationConfig, place: str) -> Fault:
+    """A fault of the settings with its path in the whole file; others have files of their own."""
+    if fault.file != config.settings.name:
+        return fault
+    return replace(fault, path=place + "/settings" + fault.path)
+
+
+def _same_account(bound: Sequence[Bound]) -> Iterator[Fault]:
+    """Two queues for one account would not know what the other one sent."""
+    seen: list[Bound] = []
+    for each in bound:
+        for other in seen:
+            own, others = each.destination, other.destination
+            if own.account == others.account and own.settings == others.settings:
+                message = (
+                    f"{each.name} and {other.name} deliver to the same account with the same "
+                    "settings; let one of them do it, with two keys"
+                )
+                yield each.config.settings.fault("", message)
+        seen.append(each)

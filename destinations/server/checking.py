@@ -1,0 +1,69 @@
+"""Whether a server could start with a configuration, found out without starting anything."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from destinations.errors import UsageError
+from destinations.server.binding import Bound, bind
+from destinations.server.model import ServeConfig
+from destinations.store import stored_version
+from destinations.store.schema import MIGRATIONS
+from destinations.telemetry import check_tracing
+
+__all__ = ["check_start"]
+
+
+def check_start(config: ServeConfig, environment: Mapping[str, str]) -> Sequence[Bound]:
+    """The destinations of a configuration that a server could start with.
+
+    Raises `DefinitionError` or `UsageError` for what it could not start with. What is so at this
+    moment alone is not looked at: whether the port is taken, and the store served.
+    """
+    bound = bind(config, None)
+    check_tracing(environment)
+    _check_host(config.listen.host)
+    _check_store(config.store.path)
+    return bound
+
+
+def _check_host(host: str) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        # A port that is free tells of the address alone.
+        socket.create_server((host, 0), family=family).close()
+    except OSError as error:
+        msg = f"/listen/host: cannot listen on {host}: {error.strerror or error}"
+        raise UsageError(msg) from None
+
+
+def _check_store(path: Path) -> None:
+    """Looks at the file as it is: opening it as a store would bring it forward."""
+    if not path.exists():
+        _check_folder(path)
+        return
+    try:
+        version = stored_version(path)
+    except UsageError as error:
+        raise UsageError(f"/store/path: {error}") from None
+    if version > len(MIGRATIONS):
+        msg = (
+            f"/store/path: cannot use the store {path}: it was written by a newer version of this "
+            "package; update the package"
+        )
+        raise UsageError(msg)
+    if not os.access(path, os.W_OK):
+        raise UsageError(f"/store/path: cannot write to the store {path}: Permission denied")
+
+
+def _check_folder(path: Path) -> None:
+    """Whether the file could be made, with the folders that it is to be in."""
+    folder = next(parent for parent in path.resolve().parents if parent.exists())
+    if not folder.is_dir():
+        raise UsageError(f"/store/path: cannot make the store {path}: {folder} is no folder")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        msg = f"/store/path: cannot make the store {path}: {folder} cannot be written to"
+        raise UsageError(msg)

@@ -1,0 +1,260 @@
+"""Reads the configuration of ``destinations serve`` from YAML, JSON or TOML."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from destinations.definition.document import Document, pointer, read_document
+from destinations.definition.schema_faults import schema_faults
+from destinations.errors import DefinitionError, Fault
+from destinations.secrets import Secret
+from destinations.server.http_server import is_loopback
+from destinations.server.model import (
+    DeliveryConfig,
+    DestinationConfig,
+    ListenConfig,
+    LogConfig,
+    ReceiverConfig,
+    ServeConfig,
+    StoreConfig,
+)
+from destinations.server.secret_sources import (
+    NAME_IT,
+    NAME_ONE,
+    SourceError,
+    Sources,
+    names_a_secret,
+)
+
+__all__ = ["read_config"]
+
+_CAPITAL: Final = re.compile("[A-Z]")
+_SECRET_PLACE: Final = re.compile(r"/destinations/\d+/receiver/(keys|signatureSecrets)/\d+")
+_NAME_PLACE: Final = re.compile(r"/destinations/\d+/name")
+_NAME_WORDS: Final = (
+    "is no name: it has letters (a-z, A-Z), digits, _, . and -, at most 64 in all, and begins with "
+    "a letter or digit"
+)
+
+
+def read_config(path: Path, environment: Mapping[str, str], *, secrets: bool = True) -> ServeConfig:
+    """The configuration in a file: by its ending TOML or JSON, else YAML.
+
+    Without ``secrets``, for who does not serve, nothing is looked up that is only named there:
+    settings and receivers are left empty.
+
+    Raises `DefinitionError` with every fault, also if the file cannot be read.
+    Whether the settings fit their destinations is not looked at.
+    """
+    document = _read(path)
+    faults = [_in_words(document, fault) for fault in schema_faults(document, "serve")]
+    if faults:
+        raise DefinitionError(faults)
+    reader = _Reader(document, path.resolve().parent, environment if secrets else None)
+    config = reader.config()
+    faults = [*reader.faults, *_names(document), *_strangers(document, config)]
+    if faults:
+        raise DefinitionError(faults)
+    return config
+
+
+def _read(path: Path) -> Document:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        message = f"cannot be read: {error.strerror}"
+        raise DefinitionError([Fault(message, file=str(path))]) from None
+    except UnicodeDecodeError:
+        raise DefinitionError([Fault("is not UTF-8", file=str(path))]) from None
+    suffix = path.suffix.lower()
+    if suffix != ".toml":
+        if suffix == ".json":
+            _check_json(text, path)
+        elif _is_toml(text):
+            message = "holds TOML; give it a name that ends in .toml, since others are read as YAML"
+            raise DefinitionError([Fault(message, file=str(path))])
+        return read_document(text, name=str(path))
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise DefinitionError([Fault(f"not TOML: {error}", file=str(path))]) from None
+    document = Document(str(path), data, {})
+    faults = list(_no_json(document, data, ""))
+    if faults:
+        raise DefinitionError(faults)
+    return document
+
+
+def _no_json(document: Document, value: object, place: str) -> Iterator[Fault]:
+    """What TOML has and JSON has not: dates, and numbers that are none."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _no_json(document, item, place + pointer(key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _no_json(document, item, place + pointer(index))
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield document.fault(place, "must be a finite number")
+    elif not isinstance(value, str | int | float | bool):
+        yield document.fault(place, "must be a text, a number, true or false; put a date in quotes")
+
+
+def _check_json(text: str, path: Path) -> None:
+    """Raises for a file that is YAML at best, in words of JSON."""
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        message = f"not JSON: {error.msg} at column {error.colno}"
+        raise DefinitionError([Fault(message, file=str(path), line=error.lineno)]) from None
+    except RecursionError:
+        raise DefinitionError([Fault("not JSON: nested too deeply", file=str(path))]) from None
+
+
+def _is_toml(text: str) -> bool:
+    """Whether a text can only be meant as TOML: no mapping of YAML is any."""
+    try:
+        return bool(tomllib.loads(text))
+    except tomllib.TOMLDecodeError:
+        return False
+
+
+def _in_words(document: Document, fault: Fault) -> Fault:
+    """A fault of the schema as somebody needs it who does not know the schema.
+
+    Where a secret should be named, it does not show what stands there.
+    """
+    if _SECRET_PLACE.match(fault.path):
+        given = document.data
+        for part in fault.path.split("/")[1:6]:
+            given = given[int(part)] if isinstance(given, list) else given[part]
+        both = isinstance(given, dict) and given.keys() == {"env", "file"}
+        return replace(fault, message=NAME_ONE if both else NAME_IT)
+    if _NAME_PLACE.fullmatch(fault.path) and "does not have the form" in fault.message:
+        name, _, _ = fault.message.rpartition(" does not have the form")
+        return replace(fault, message=f"{name} {_NAME_WORDS}")
+    return fault
+
+
+class _Reader:
+    """Makes the typed configuration of a document that fits the schema; collects faults."""
+
+    def __init__(
+        self, document: Document, folder: Path, environment: Mapping[str, str] | None
+    ) -> None:
+        self.faults: list[Fault] = []
+        self._document = document
+        self._folder = folder
+        self._looks_up = environment is not None
+        self._sources = Sources(environment or {}, folder)
+
+    def config(self) -> ServeConfig:
+        data = self._document.data
+        queue = data.get("queue", {})
+        return ServeConfig(
+            listen=ListenConfig(**_fields(data.get("listen", {}))),
+            log=LogConfig(**_fields(data.get("log", {}))),
+            store=StoreConfig(
+                **{**_fields(data["store"]), "path": self._folder / data["store"]["path"]}
+            ),
+            destinations=tuple(
+                self._destination(spec, pointer("destinations", index))
+                for index, spec in enumerate(data["destinations"])
+            ),
+            **_fields(queue),
+            **_fields({key: data[key] for key in ("drainSeconds",) if key in data}),
+        )
+
+    def _destination(self, spec: Mapping[str, Any], place: str) -> DestinationConfig:
+        if not self._looks_up:
+            spec = {key: spec[key] for key in spec if key not in {"receiver", "settings"}}
+        receiver, settings = spec.get("receiver", {}), spec.get("settings", {})
+        return DestinationConfig(
+            name=spec["name"],
+            destination=self._where(spec["destination"]),
+            settings=self._settings(settings, place + "/settings"),
+            in_text=frozenset(key for key, value in settings.items() if not names_a_secret(value)),
+            receiver=ReceiverConfig(
+                self._secrets(receiver, "keys", place + "/receiver"),
+                self._secrets(receiver, "signatureSecrets", place + "/receiver"),
+            ),
+            delivery=DeliveryConfig(**_fields(spec.get("delivery", {}))),
+            exposed=dict(self._exposed(spec)),
+        )
+
+    def _exposed(self, spec: Mapping[str, Any]) -> Iterator[tuple[str, Path]]:
+        """The files of secrets that everybody can read, by their place in the destination."""
+        receiver = spec.get("receiver", {})
+        named = [(pointer("settings", key), it) for key, it in spec.get("settings", {}).items()]
+        for key, many in receiver.items():
+            named += [(pointer("receiver", key, index), it) for index, it in enumerate(many)]
+        for place, given in named:
+            path = self._sources.exposed(given)
+            if path is not None:
+                yield place, path
+
+    def _where(self, destination: str) -> str:
+        """A name stays; a folder is relative to the configuration's own."""
+        is_path = destination.startswith(".") or "/" in destination or "\\" in destination
+        return str(self._folder / destination) if is_path else destination
+
+    def _settings(self, given: Mapping[str, Any], place: str) -> Document:
+        values: dict[str, Any] = {}
+        for key, value in given.items():
+            try:
+                values[key] = self._sources.value(value)
+            except SourceError as error:
+                self._fault(place + pointer(key), error)
+        lines = {
+            path.removeprefix(place): line
+            for path, line in self._document.lines.items()
+            if path == place or path.startswith(place + "/")
+        }
+        if self._document.lines:  # where there are no settings: the destination
+            lines.setdefault("", self._document.lines[place.removesuffix("/settings")])
+        return Document(self._document.name, values, lines)
+
+    def _secrets(self, spec: Mapping[str, Any], key: str, place: str) -> tuple[Secret, ...]:
+        found = []
+        for index, given in enumerate(spec.get(key, ())):
+            try:
+                found.append(self._sources.secret(given))
+            except SourceError as error:
+                self._fault(place + pointer(key, index), error)
+        return tuple(found)
+
+    def _fault(self, place: str, error: SourceError) -> None:
+        self.faults.append(self._document.fault(place, str(error)))
+
+
+def _fields(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of the file as the names of fields: ``maxBytes`` is ``max_bytes``."""
+    return {_CAPITAL.sub(lambda m: "_" + m.group().lower(), key): spec[key] for key in spec}
+
+
+def _names(document: Document) -> Iterator[Fault]:
+    seen: set[str] = set()
+    for index, spec in enumerate(document.data["destinations"]):
+        if spec["name"] in seen:
+            place = pointer("destinations", index, "name")
+            yield document.fault(place, f"the name {spec['name']!r} occurs twice")
+        seen.add(spec["name"])
+
+
+def _strangers(document: Document, config: ServeConfig) -> Iterator[Fault]:
+    """Destinations that whoever reaches the port could post to."""
+    host = config.listen.host
+    if is_loopback(host):
+        return
+    for index, spec in enumerate(document.data["destinations"]):
+        if not spec.get("receiver"):
+            message = (
+                f"lacks keys or signatureSecrets in receiver: others than this machine reach {host}"
+            )
+            yield document.fault(pointer("destinations", index), message)

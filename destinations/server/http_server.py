@@ -1,0 +1,107 @@
+"""The HTTP server in a thread of its own: uvicorn."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import threading
+from collections.abc import Coroutine
+from typing import Any, Final, TypeVar
+
+import uvicorn
+
+from destinations.errors import UsageError
+from destinations.server.app import Receiver
+from destinations.server.wire import Protocol
+
+__all__ = ["HttpServer", "is_loopback"]
+
+T = TypeVar("T")
+
+_KEEP_ALIVE_SECONDS: Final = 75
+_BACKLOG: Final = 1024
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach ``host``."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class _Server(uvicorn.Server):
+    """Says when it accepts connections, and in which loop it runs."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = threading.Event()
+        self.loop: asyncio.AbstractEventLoop | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self.loop = asyncio.get_running_loop()
+        await super().startup(sockets)
+        self.ready.set()
+
+
+class HttpServer:
+    """Serves a receiver at ``host`` and ``port`` (0 takes a free one) until it is closed.
+
+    Raises `UsageError` if it cannot listen there.
+    """
+
+    def __init__(self, receiver: Receiver, host: str, port: int) -> None:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            self._socket = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        except OSError as error:
+            msg = f"cannot listen on {host} port {port}: {error.strerror or error}"
+            raise UsageError(msg) from None
+        self.host = host
+        self.port: int = self._socket.getsockname()[1]
+        config = uvicorn.Config(
+            receiver,
+            http=Protocol,
+            ws="none",
+            lifespan="off",
+            loop="asyncio",
+            interface="asgi3",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            proxy_headers=False,
+            backlog=_BACKLOG,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=5,
+        )
+        self._server = _Server(config)
+        self._thread = threading.Thread(
+            target=self._server.run, args=([self._socket],), name="receiver"
+        )
+
+    @property
+    def url(self) -> str:
+        """Where it listens, without a path."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    def start(self) -> None:
+        """Returns when connections are accepted."""
+        self._thread.start()
+        while not self._server.ready.wait(0.1):
+            if not self._thread.is_alive():
+                msg = f"the server on {self.url} ended before it began"
+                raise UsageError(msg)
+
+    def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """The result of a coroutine that runs where the receiver does."""
+        assert self._server.loop is not None  # noqa: S101 - it was started
+        return asyncio.run_coroutine_threadsafe(coroutine, self._server.loop).result()
+
+    def close(self) -> None:
+        """Stops: open requests have five seconds. Safe to repeat."""
+        self._server.should_exit = True
+        if self._thread.is_alive():
+            self._thread.join()
+        self._socket.close()

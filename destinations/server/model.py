@@ -1,0 +1,107 @@
+"""The configuration of ``destinations serve``, checked and typed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from destinations.definition.document import Document
+from destinations.engine import EngineOptions
+from destinations.operations import DEDUPE_DAYS, KEEP_DAYS
+from destinations.queue import QueueOptions
+from destinations.secrets import Secret
+from destinations.server.app import Limits
+from destinations.telemetry import Form, Level
+
+__all__ = [
+    "DeliveryConfig",
+    "DestinationConfig",
+    "ListenConfig",
+    "LogConfig",
+    "ReceiverConfig",
+    "ServeConfig",
+    "StoreConfig",
+]
+
+_ENGINE: Final = EngineOptions()
+_QUEUE: Final = QueueOptions()
+_LIMITS: Final = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class ListenConfig:
+    """Where events are received; port 0 takes a free one."""
+
+    host: str = "127.0.0.1"
+    port: int = 8787
+    max_body_bytes: int = _LIMITS.body_bytes
+    body_seconds: float = _LIMITS.body_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class StoreConfig:
+    """The SQLite file; ``max_bytes`` of None is as much as the disk has."""
+
+    path: Path
+    max_bytes: int | None = None
+    keep_days: float = KEEP_DAYS
+    dedupe_days: float = DEDUPE_DAYS
+
+
+@dataclass(frozen=True, slots=True)
+class LogConfig:
+    """Which lines are logged, and how they are written."""
+
+    level: Level = "info"
+    form: Form = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiverConfig:
+    """Who may post events to one destination."""
+
+    keys: tuple[Secret, ...] = ()
+    signature_secrets: tuple[Secret, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryConfig:
+    """How one destination delivers; ``concurrency`` of None is that of the definition."""
+
+    deadline_seconds: float = _ENGINE.deadline
+    settle_after_seconds: float = _ENGINE.settle_after
+    concurrency: int | None = None
+    allow_private: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationConfig:
+    """One destination: its name here, what it is (an installed name or a folder), its settings.
+
+    ``settings`` are expanded, with the places where they stand, and not checked yet;
+    ``in_text`` are the names of those whose whole value stands in the file. ``exposed`` are the
+    files that every user of this machine can read, by the place of what they hold, as in
+    ``/settings/apiKey``.
+    """
+
+    name: str
+    destination: str
+    settings: Document = field(repr=False)
+    in_text: frozenset[str] = frozenset()
+    receiver: ReceiverConfig = ReceiverConfig()
+    delivery: DeliveryConfig = DeliveryConfig()
+    exposed: Mapping[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ServeConfig:
+    """All of it."""
+
+    store: StoreConfig
+    destinations: tuple[DestinationConfig, ...]
+    listen: ListenConfig = ListenConfig()
+    log: LogConfig = LogConfig()
+    max_events: int = _QUEUE.max_open
+    drain_seconds: float = 30.0

@@ -1,0 +1,147 @@
+"""Log lines of the whole process: as JSON or for a terminal, and never with a secret."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from datetime import UTC, datetime
+from typing import Any, Final, Literal, Self, TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from destinations.telemetry.masks import Masks
+
+__all__ = ["Form", "Level", "LogLines"]
+
+Form = Literal["json", "text", "auto"]
+Level = Literal["debug", "info", "warning", "error"]
+
+_NAME: Final = "destinations.serve"
+_FIRST: Final = ("timestamp", "level", "logger", "message")
+_QUIET: Final = ("uvicorn", "opentelemetry", "urllib3", "asyncio", "filelock")
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Counts lines that could not be written; that of the library would print their content."""
+
+    lost = 0
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - as it is there
+        self.lost += 1
+
+
+class LogLines:
+    """While it is open, all that this process logs goes to ``stream``, one line each.
+
+    ``form`` of ``auto`` is text on a terminal and JSON elsewhere. What is logged through the
+    standard library, and errors that end a thread, take the same way.
+    """
+
+    def __init__(
+        self,
+        masks: Masks,
+        *,
+        stream: TextIO | None = None,
+        level: Level = "info",
+        form: Form = "auto",
+    ) -> None:
+        self._masks = masks
+        self._stream = sys.stderr if stream is None else stream
+        self._handler = _Handler(self._stream)
+        self._open = False
+        self._former_hook = threading.excepthook
+        self._former_levels: dict[str, int] = {}
+        self.use(level, form)
+        self.logger: structlog.stdlib.BoundLogger = structlog.wrap_logger(
+            logging.getLogger(_NAME),
+            processors=[
+                structlog.stdlib.filter_by_level,
+                structlog.stdlib.add_log_level,
+                structlog.stdlib.add_logger_name,
+                structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+            ],
+            wrapper_class=structlog.stdlib.BoundLogger,
+        )
+
+    @property
+    def lost(self) -> int:
+        """How many lines could not be written."""
+        return self._handler.lost
+
+    def use(self, level: Level, form: Form) -> None:
+        """Another level and form, from now on."""
+        as_text = form == "text" or (form == "auto" and self._stream.isatty())
+        self._handler.setFormatter(self._formatter(as_text=as_text))
+        number = getattr(logging, level.upper())
+        self._levels = {"": number, **dict.fromkeys(_QUIET, max(number, logging.WARNING))}
+        if self._open:
+            self._set_levels()
+
+    def _set_levels(self) -> None:
+        for name, level in self._levels.items():
+            logging.getLogger(name).setLevel(level)
+
+    def __enter__(self) -> Self:
+        self._former_levels = {name: logging.getLogger(name).level for name in self._levels}
+        self._set_levels()
+        self._open = True
+        logging.getLogger().addHandler(self._handler)
+        self._former_hook = threading.excepthook
+        threading.excepthook = self._thread_ended
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open = False
+        threading.excepthook = self._former_hook
+        logging.getLogger().removeHandler(self._handler)
+        for name, level in self._former_levels.items():
+            logging.getLogger(name).setLevel(level)
+
+    def _formatter(self, *, as_text: bool) -> logging.Formatter:
+        colors = self._stream.isatty()
+        render: list[Processor] = (
+            [_one_line, structlog.dev.ConsoleRenderer(colors=colors, event_key="message")]
+            if as_text
+            else [structlog.processors.JSONRenderer(ensure_ascii=False)]
+        )
+        return structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_log_level, structlog.stdlib.add_logger_name],
+            processors=[
+                _timestamp,
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                structlog.processors.EventRenamer("message"),
+                self._plain,
+                *render,
+            ],
+        )
+
+    def _plain(self, _logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+        """Without secrets, and the same keys first in every line."""
+        plain: dict[str, Any] = self._masks.plain(line)
+        return {key: plain.pop(key) for key in _FIRST if key in plain} | plain
+
+    def _thread_ended(self, ended: threading.ExceptHookArgs) -> None:
+        if ended.exc_value is None or issubclass(ended.exc_type, SystemExit):
+            return
+        name = ended.thread.name if ended.thread is not None else None
+        self.logger.error("a thread ended with a fault", thread=name, exc_info=ended.exc_value)
+
+
+def _timestamp(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+    """When it was logged, in UTC."""
+    at = datetime.fromtimestamp(line["_record"].created, UTC)
+    line["timestamp"] = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return line
+
+
+def _one_line(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+    """Texts of others as they would stand in a program: a terminal obeys control characters."""
+    return {
+        key: value
+        if not isinstance(value, str) or value.isprintable() or key == "exception"
+        else ascii(value)
+        for key, value in line.items()
+    }

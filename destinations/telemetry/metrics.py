@@ -1,0 +1,295 @@
+"""Metrics in Prometheus' text format, from what a watcher is told and what queues hold."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections import Counter as Count
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Final
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from destinations.engine.watcher import Point, Watcher
+from destinations.outcome import Outcome
+from destinations.queue import Claimed, Planned, Stage, State, Step
+from destinations.runtime.destination import slug_of
+from destinations.telemetry.queue_figures import QueueFigures
+
+__all__ = ["CONTENT_TYPE", "Metrics"]
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+_LATENCY: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14_400)
+_REQUEST: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_BREAKER: Final = ("closed", "open", "half-open")
+_UNSENT: Final = (Outcome.FILTERED, Outcome.UNMAPPED, Outcome.INVALID)
+_ENDS: Final[Mapping[Stage, Sequence[Outcome]]] = {
+    "accept": _UNSENT,
+    "map": (*_UNSENT, Outcome.DEAD),
+    "send": (*_UNSENT, Outcome.DELIVERED, Outcome.REJECTED, Outcome.DEAD),
+    "settle": (Outcome.DELIVERED, Outcome.DEAD),
+}
+"""Where a delivery may end, and how."""
+
+_REFUSALS: Final = (400, 401, 403, 408, 413, 415, 500, 501, 503)
+
+Read = Callable[[], QueueFigures]
+
+
+class Metrics:
+    """A `destinations.engine.Watcher` that counts, in a registry of its own.
+
+    ``now`` gives seconds since 1970, ``monotonic`` a time that never goes back. The names and
+    labels are those of docs/observability.md.
+    """
+
+    def __init__(
+        self,
+        *,
+        now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._now = now
+        self._monotonic = monotonic
+        self._sent = threading.local()
+        self._registry = CollectorRegistry()
+        self._queues = _Queues(now)
+        self._registry.register(self._queues)
+        ProcessCollector(registry=self._registry)
+        self._count(self._registry)
+        self._measure(self._registry)
+
+    def _count(self, registry: CollectorRegistry) -> None:
+        """Makes the counters."""
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(
+                f"destinations_{name}", text, ("destination", *labels), registry=registry
+            )
+
+        self._accepted = counter("events_accepted", "Events that were made durable.")
+        self._duplicates = counter(
+            "events_duplicate", "Events that had been accepted before, by their messageId."
+        )
+        self._refused = counter("refused", "Requests and events that were turned away.", "status")
+        self._deliveries = counter(
+            "deliveries", "Deliveries that have their outcome.", "action", "outcome", "stage"
+        )
+        self._retries = counter(
+            "delivery_retries", "Attempts that failed and are made again.", "action"
+        )
+        self._lost = counter("answers_lost", "Deliveries whose answer was lost.", "action")
+        self._held = counter("deliveries_held", "Deliveries left to a person.", "action")
+        self._drifts = counter(
+            "amount_drifts", "Amounts that the partner holds otherwise than was counted."
+        )
+        self._faults = counter("faults", "Faults of the program itself.")
+        self._changes = counter("breaker_changes", "Changes of the circuit breaker.", "state")
+        self._broken = Counter(
+            "destinations_observer_errors",
+            "Faults in metrics, logs and traces; deliveries went on.",
+            ("observer",),
+            registry=registry,
+        )
+
+    def _measure(self, registry: CollectorRegistry) -> None:
+        """Makes what is no counter: the state of the breaker, and times."""
+        self._breaker = Gauge(
+            "destinations_breaker_state",
+            "1 for the state that the circuit breaker is in.",
+            ("destination", "state"),
+            registry=registry,
+        )
+        self._latency = Histogram(
+            "destinations_delivery_latency_seconds",
+            "From accepted to delivered.",
+            ("destination",),
+            buckets=_LATENCY,
+            registry=registry,
+        )
+        self._requests = Histogram(
+            "destinations_batch_send_seconds",
+            "From the sending of a batch to its answer, its own retries included.",
+            ("destination",),
+            buckets=_REQUEST,
+            registry=registry,
+        )
+
+    def exposition(self) -> bytes:
+        """All of it, as `CONTENT_TYPE` says."""
+        text: bytes = generate_latest(self._registry)
+        return text
+
+    def follow(self, destination: str, read: Read, actions: Collection[str] = ()) -> None:
+        """Shows the figures of a queue, which are read whenever somebody asks for the metrics.
+
+        ``actions`` are the slugs of those that deliver from it.
+        """
+        self.watch(destination, read)
+        self._begin(destination, actions)
+        # Whoever opens a queue delivers from it with a new circuit breaker.
+        self._show_breaker(destination, "closed")
+
+    def watch(self, destination: str, read: Read) -> None:
+        """Shows the figures of a queue from which nobody delivers."""
+        self._queues.reads = {**self._queues.reads, destination: read}
+
+    def keep(self, destinations: Collection[str]) -> None:
+        """Shows no queue and no breaker but those; what was counted of the others stays."""
+        reads = self._queues.reads
+        self._queues.reads = {name: read for name, read in reads.items() if name in destinations}
+        for name in reads.keys() - set(destinations):
+            for state in _BREAKER:
+                with contextlib.suppress(KeyError):  # there is none where nobody delivers
+                    self._breaker.remove(name, state)
+
+    def broken(self, watcher: Watcher) -> None:
+        """A watcher raised something."""
+        self._broken.labels(type(watcher).__name__.lower()).inc()
+
+    def accepted(self, destination: str, events: int, duplicates: int) -> None:
+        """See `destinations.engine.Watcher.accepted`; ``events`` counts the duplicates too."""
+        self._accepted.labels(destination).inc(events - duplicates)
+        self._duplicates.labels(destination).inc(duplicates)
+
+    def ended(self, destination: str, deliveries: Sequence[Planned]) -> None:
+        """See `destinations.engine.Watcher.ended`."""
+        counts = Count(
+            (slug_of(delivery.action), delivery.result.outcome.value)
+            for delivery in deliveries
+            if delivery.result is not None
+        )
+        for labels, number in counts.items():
+            self._deliveries.labels(destination, *labels, "accept").inc(number)
+
+    def refused(self, destination: str, status: int) -> None:
+        """See `destinations.engine.Watcher.refused`."""
+        self._refused.labels(destination, str(status)).inc()
+
+    def reached(
+        self,
+        destination: str,
+        point: Point,
+        batch: Sequence[Claimed],  # noqa: ARG002 - part of what it implements
+    ) -> None:
+        """See `destinations.engine.Watcher.reached`; a batch has one thread all its way."""
+        if point == "sending":
+            self._sent.at = self._monotonic()
+        elif point == "answered":
+            began = getattr(self._sent, "at", None)
+            if began is not None:
+                self._requests.labels(destination).observe(self._monotonic() - began)
+                self._sent.at = None
+
+    def stepped(self, destination: str, steps: Sequence[Step]) -> None:
+        """See `destinations.engine.Watcher.stepped`."""
+        now = self._now()
+        latency = self._latency.labels(destination)
+        counts: Count[tuple[Counter, tuple[str, ...]]] = Count()
+        for step in steps:
+            action = slug_of(step.claimed.action)
+            outcome = step.result.outcome
+            match step.state:
+                case State.DONE:
+                    counts[self._deliveries, (action, outcome.value, step.stage)] += 1
+                    if outcome is Outcome.DELIVERED:
+                        latency.observe(max(0.0, now - step.claimed.accepted_at))
+                case State.READY:
+                    counts[self._retries, (action,)] += 1
+                case State.HELD:
+                    counts[self._held, (action,)] += 1
+                case State.UNKNOWN if step.stage == "send":
+                    counts[self._lost, (action,)] += 1
+        for (counter, labels), number in counts.items():
+            counter.labels(destination, *labels).inc(number)
+
+    def breaker(self, destination: str, state: str, reason: str) -> None:  # noqa: ARG002 - as above
+        """See `destinations.engine.Watcher.breaker`."""
+        self._changes.labels(destination, state).inc()
+        self._show_breaker(destination, state)
+
+    def drifted(
+        self,
+        destination: str,
+        key: str,  # noqa: ARG002 - as above
+        expected: int,  # noqa: ARG002 - as above
+        found: int,  # noqa: ARG002 - as above
+    ) -> None:
+        """See `destinations.engine.Watcher.drifted`."""
+        self._drifts.labels(destination).inc()
+
+    def failed(self, destination: str, error: BaseException) -> None:  # noqa: ARG002 - as above
+        """See `destinations.engine.Watcher.failed`."""
+        self._faults.labels(destination).inc()
+
+    def _begin(self, destination: str, actions: Collection[str]) -> None:
+        """Shows counters at 0: an increase from nothing at all is none to Prometheus."""
+        for counter in (self._accepted, self._duplicates, self._drifts, self._faults):
+            counter.labels(destination)
+        for status in _REFUSALS:
+            self._refused.labels(destination, str(status))
+        for state in _BREAKER:
+            self._changes.labels(destination, state)
+        # What no subscription takes has no action.
+        self._deliveries.labels(destination, "", Outcome.FILTERED.value, "accept")
+        for action in actions:
+            for counter in (self._retries, self._lost, self._held):
+                counter.labels(destination, action)
+            for stage, outcomes in _ENDS.items():
+                for outcome in outcomes:
+                    self._deliveries.labels(destination, action, outcome.value, stage)
+
+    def _show_breaker(self, destination: str, state: str) -> None:
+        for name in _BREAKER:
+            self._breaker.labels(destination, name).set(name == state)
+
+
+class _Queues(Collector):
+    """The gauges of the queues that are open."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self.reads: dict[str, Read] = {}
+        self._now = now
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        label = ("destination",)
+        up = GaugeMetricFamily(
+            "destinations_queue_up", "Whether the queue's figures could be read.", labels=label
+        )
+        length = GaugeMetricFamily(
+            "destinations_queue_deliveries", "Deliveries without an outcome yet.", labels=label
+        )
+        age = GaugeMetricFamily(
+            "destinations_queue_oldest_age_seconds",
+            "Time since the oldest of what waits was accepted; held deliveries do not count.",
+            labels=label,
+        )
+        unsettled = GaugeMetricFamily(
+            "destinations_queue_unsettled_deliveries",
+            "Deliveries that the partner is asked about (unknown), or a person (held).",
+            labels=("destination", "state"),
+        )
+        for destination, read in self.reads.items():
+            try:
+                figures = read()
+            except Exception:  # noqa: BLE001 - the other metrics are needed most just then
+                up.add_metric((destination,), 0)
+                continue
+            up.add_metric((destination,), 1)
+            length.add_metric((destination,), figures.length)
+            waits = 0.0 if figures.oldest is None else max(0.0, self._now() - figures.oldest)
+            age.add_metric((destination,), waits)
+            unsettled.add_metric((destination, State.UNKNOWN.value), figures.unknown)
+            unsettled.add_metric((destination, State.HELD.value), figures.held)
+        yield from (up, length, age, unsettled)

@@ -1,6 +1,0 @@
-"""Checking payloads against their fields: empty values, coercion, JSON Schema."""
-
-from destinations.validation.compiled import CompiledSchema, compile_schema
-from destinations.validation.results import Change, Checked, FieldError
-
-__all__ = ["Change", "Checked", "CompiledSchema", "FieldError", "compile_schema"]

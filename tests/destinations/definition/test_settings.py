@@ -1,0 +1,142 @@
+"""Settings are read from files and the environment, checked, and their secrets are secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from destinations.definition import DestinationDefinition
+from destinations.definition.document import Document
+from destinations.definition.settings import check_settings, read_settings
+from destinations.errors import DestinationsError, SettingsError, UsageError
+from destinations.secrets import Secret
+
+Load = Callable[..., DestinationDefinition]
+
+
+@pytest.fixture
+def settings_file(tmp_path: Path) -> Callable[[str], Path]:
+    """Writes a settings file."""
+
+    def write(text: str) -> Path:
+        path = tmp_path / "settings.yaml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("text", "data"),
+    [
+        ("apiKey: plain", {"apiKey": "plain"}),
+        ("apiKey: ${KEY}", {"apiKey": "secret"}),
+        ("apiKey: a-${KEY}-${HOST}", {"apiKey": "a-secret-example.com"}),
+        ("apiKey: ${EMPTY}", {"apiKey": ""}),
+        ("apiKey: $KEY", {"apiKey": "$KEY"}),
+        ("apiKey: ${not a name}", {"apiKey": "${not a name}"}),
+        ("apiKey: ${INDIRECT}", {"apiKey": "${KEY}"}),
+        ("limit: 5\non: true", {"limit": 5, "on": True}),
+        ('{"apiKey": "${KEY}"}', {"apiKey": "secret"}),
+    ],
+)
+def test_settings_are_read(
+    settings_file: Callable[[str], Path], text: str, data: dict[str, Any]
+) -> None:
+    """``${NAME}`` in a text is replaced once, from the environment; everything else stays."""
+    environment = {
+        "KEY": "secret",
+        "HOST": "example.com",
+        "EMPTY": "",
+        "INDIRECT": "${KEY}",
+    }
+    assert read_settings(settings_file(text), environment).data == data
+
+
+def test_missing_variables_are_all_named(settings_file: Callable[[str], Path]) -> None:
+    """Each variable that is not set is named, with its line."""
+    with pytest.raises(SettingsError) as caught:
+        read_settings(settings_file("apiKey: ${ONE}\nendpoint: ${TWO}${THREE}"), {})
+    assert [(fault.path, fault.line) for fault in caught.value.faults] == [
+        ("/apiKey", 1),
+        ("/endpoint", 2),
+        ("/endpoint", 2),
+    ]
+    assert "the environment variable THREE is not set" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- a", "must be a mapping of settings"),
+        ("text", "must be a mapping of settings"),
+        ("", "the file is empty"),
+        ("a: [", "not YAML"),
+    ],
+)
+def test_what_is_no_settings_file(
+    settings_file: Callable[[str], Path], text: str, message: str
+) -> None:
+    """A file of another form is refused, by name."""
+    with pytest.raises(DestinationsError, match=message) as caught:
+        read_settings(settings_file(text), {})
+    assert "settings.yaml" in str(caught.value)
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    """A missing file, and one that is not text, are the caller's mistakes."""
+    with pytest.raises(UsageError, match="No such file"):
+        read_settings(tmp_path / "nowhere.yaml", {})
+    (tmp_path / "latin.yaml").write_bytes(b"apiKey: \xe4")
+    with pytest.raises(UsageError, match="not UTF-8"):
+        read_settings(tmp_path / "latin.yaml", {})
+
+
+def _document(**data: Any) -> Document:
+    return Document("settings.yaml", data, {"": 1, "/apiKey": 2})
+
+
+def test_settings_have_their_defaults_and_secrets(load: Load, api_key: str) -> None:
+    """Defaults are filled in, values are coerced, and what is a password is a `Secret`."""
+    settings = check_settings(load(), _document(apiKey=api_key, limit="5"))
+    assert settings == {"apiKey": api_key, "endpoint": "http://127.0.0.1:9/graphql", "limit": 5}
+    assert isinstance(settings["apiKey"], Secret)
+    assert api_key not in f"{settings} {settings!r} {settings['apiKey']}"
+    assert settings.masker.text(f"the key {api_key}!") == "the key ***!"
+
+
+@pytest.mark.parametrize(
+    ("data", "path", "message"),
+    [
+        ({}, "/apiKey", "is required but missing"),
+        ({"apiKey": "sk_test_1", "endpiont": "x"}, "/endpiont", "no such setting; it has: apiKey"),
+        ({"apiKey": "sk_test_1", "limit": "many"}, "/limit", "integer"),
+        ({"apiKey": "sk_1"}, "/apiKey", "8 characters"),
+        ({"apiKey": {"sk_test_1": 1}}, "/apiKey", "must be a string, got an object"),
+    ],
+)
+def test_wrong_settings_are_refused(
+    load: Load, data: dict[str, Any], path: str, message: str
+) -> None:
+    """Every fault is reported with its place, and no message shows a secret."""
+    with pytest.raises(SettingsError, match=message) as caught:
+        check_settings(load(), _document(**data))
+    assert path in [fault.path for fault in caught.value.faults]
+    assert "sk_" not in str(caught.value)
+
+
+def test_a_setting_may_be_refused_with_advice(load: Load) -> None:
+    """A value that is known to be a mistake is refused with words that say what is right."""
+
+    def change(documents: Any) -> None:
+        documents["destination"]["settings"]["properties"]["apiKey"]["x-refuse"] = [
+            {"pattern": "^pub_", "message": "this is a public key; use the secret one"}
+        ]
+
+    definition = load(change)
+    with pytest.raises(SettingsError, match=r"settings\.yaml:2: /apiKey: this is a public key"):
+        check_settings(definition, _document(apiKey="pub_12345678"))
+    assert check_settings(definition, _document(apiKey="prv_12345678"))["apiKey"] == "prv_12345678"

@@ -1,0 +1,196 @@
+"""GraphQL requests: what is sent for a batch, and what an answer means for each of its events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from destinations.errors import ResolveError
+from destinations.http import Answer, CompiledRequest, Failure, HttpResponse
+
+Compiled = Callable[..., CompiledRequest]
+DONE = {"done": True}
+
+
+def _error(code: str, *path: object, message: str = "no") -> dict[str, Any]:
+    return {"message": message, "path": list(path), "extensions": {"code": code}}
+
+
+def test_a_request_carries_a_batch(compiled: Compiled, context: dict[str, Any]) -> None:
+    """One document with an alias and variables for each event, in order."""
+    request = compiled("count").prepare([{"by": 2}, {"by": 3}], context)
+    assert (request.method, request.url) == ("POST", "https://example.com/graphql")
+    assert request.headers["Content-Type"] == "application/json"
+    assert request.headers["Authorization"] == "Bearer sk_test_0123456789"
+    body = json.loads(request.body or b"")
+    assert body["variables"] == {"by_0": 2, "by_1": 3}
+    assert "e0: count(by: $by_0)" in body["query"]
+    assert "e1: count(by: $by_1)" in body["query"]
+
+
+def test_variables_are_mapped(compiled: Compiled, context: dict[str, Any]) -> None:
+    """A variable that is undefined is left out, one that is null is sent."""
+    request = compiled("count")
+    assert request.parts(context) == {"by": 2}
+    parts = [{"by": None}, {}, {"by": 1}]
+    body = json.loads(request.prepare(parts, context).body or b"")
+    assert body["variables"] == {"by_0": None, "by_2": 1}
+    del context["payload"]["by"]
+    assert request.parts(context) == {}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kinds"),
+    [
+        # Each event by its own alias.
+        (200, {"data": {"e0": DONE, "e1": DONE}}, ["ok", "ok"]),
+        (200, {"data": {"e0": DONE}}, ["ok", "internal?"]),
+        (200, {"data": {"e0": DONE, "e1": None}}, ["ok", "internal?"]),
+        (200, {"data": {"e0": DONE, "e1": {"done": "yes"}}}, ["ok", "internal?"]),
+        (200, {"data": {"e0": DONE, "e1": {"done": False, "why": "x"}}}, ["ok", "invalid!"]),
+        (200, {"data": {"e0": DONE, "e1": {"done": 1}}}, ["ok", "internal?"]),
+        (200, {"data": {"e1": DONE, "e0": DONE, "e2": DONE}}, ["ok", "ok"]),
+        # Errors whose path begins with the alias.
+        (
+            200,
+            {"data": {"e0": DONE, "e1": None}, "errors": [_error("BAD", "e1")]},
+            ["ok", "invalid!"],
+        ),
+        (
+            200,
+            {"data": {"e0": DONE, "e1": None}, "errors": [_error("BUSY", "e1")]},
+            ["ok", "unavailable+"],
+        ),
+        (
+            200,
+            {"data": {"e0": DONE, "e1": None}, "errors": [_error("OTHER", "e1")]},
+            ["ok", "internal?"],
+        ),
+        (
+            200,
+            {"data": {"e0": DONE, "e1": {"done": True}}, "errors": [_error("BAD", "e1", "why")]},
+            ["ok", "invalid!"],
+        ),
+        (
+            200,
+            {"errors": [_error("BAD", "e1"), _error("BUSY", "e1"), _error("BUSY", "e0")]},
+            ["unavailable+", "invalid!"],
+        ),
+        # Errors of the whole: only what has no data was refused before anything ran.
+        (200, {"errors": [{"message": "x", "extensions": {"code": "BAD"}}]}, ["INVALID!"] * 2),
+        (
+            200,
+            {"data": None, "errors": [{"message": "x", "extensions": {"code": "BAD"}}]},
+            ["INVALID?"] * 2,
+        ),
+        (
+            200,
+            {"data": {"e0": DONE}, "errors": [{"message": "x", "extensions": {"code": "BAD"}}]},
+            ["ok", "INVALID?"],
+        ),
+        (200, {"data": None, "errors": [_error("BAD", "e0")]}, ["invalid!", "INTERNAL?"]),
+        (200, {"errors": [_error("BAD", "other")]}, ["INVALID!"] * 2),
+        (200, {"errors": [_error("BAD", 0)]}, ["INVALID!"] * 2),
+        (200, {"errors": [{"message": "Who are you?"}]}, ["AUTHENTICATION!"] * 2),
+        (200, {"data": None, "errors": [{"message": "Who are you?"}]}, ["AUTHENTICATION!"] * 2),
+        (200, {"errors": [{}]}, ["INTERNAL?"] * 2),
+        (200, {"errors": [{"message": 7, "extensions": [], "path": "e0"}]}, ["INTERNAL?"] * 2),
+        # Answers that prove nothing.
+        (200, {"data": None}, ["INTERNAL?"] * 2),
+        (200, {"data": []}, ["INTERNAL?"] * 2),
+        (200, {}, ["INTERNAL?"] * 2),
+        (200, {"errors": []}, ["INTERNAL?"] * 2),
+        (200, {"errors": ["BAD"]}, ["INTERNAL?"] * 2),
+        (200, [], ["INTERNAL?"] * 2),
+        (200, None, ["INTERNAL?"] * 2),
+        (200, b"<html>", ["INTERNAL?"] * 2),
+        (200, b"", ["INTERNAL?"] * 2),
+        (200, b'{"data": {"e0": {"done"', ["INTERNAL?"] * 2),
+        # Other statuses are of the whole request.
+        (400, {"errors": [{"message": "x", "extensions": {"code": "BUSY"}}]}, ["UNAVAILABLE+"] * 2),
+        (400, {"errors": [{"message": "Who are you?"}]}, ["AUTHENTICATION!"] * 2),
+        (400, {"data": {"e0": DONE, "e1": DONE}}, ["INVALID?"] * 2),
+        (401, b"", ["AUTHENTICATION!"] * 2),
+        (302, b"", ["INVALID?"] * 2),
+        (429, b"slow down", ["RATE_LIMIT+"] * 2),
+        (500, {"data": {"e0": DONE, "e1": DONE}}, ["UNAVAILABLE?"] * 2),
+        (502, b"<html>", ["UNAVAILABLE?"] * 2),
+    ],
+)
+def test_answers(
+    compiled: Compiled, replies: Any, status: int, body: object, kinds: list[str]
+) -> None:
+    """What an answer means for each of two events.
+
+    In ``kinds`` a failure is its class: in capitals if it is of the whole request, ``!`` if nothing
+    was applied, ``+`` if it may be tried again besides, ``?`` if nothing is certain.
+    """
+
+    def kind(verdict: Answer | Failure) -> str:
+        if isinstance(verdict, Answer):
+            return verdict.name
+        name = verdict.error_class.upper() if verdict.whole_request else verdict.error_class
+        mark = "?"
+        if verdict.nothing_applied:
+            mark = "+" if verdict.retryable else "!"
+        return name + mark
+
+    verdicts = compiled("count").read(replies.http(status, body), 2)
+    found = [kind(verdict).replace("INTERNAL?", "internal?") for verdict in verdicts]
+    assert found == [text.replace("INTERNAL?", "internal?") for text in kinds]
+
+
+def test_the_value_of_an_answer(compiled: Compiled, replies: Any) -> None:
+    """A success brings the root field's value; an error that is an answer brings its name."""
+    request = compiled("find")
+    person = {"id": "u1", "name": "Ada"}
+    assert request.read(replies.data(person), 1) == [Answer("ok", person)]
+    assert request.read(replies.errors(_error("MISSING", "e0"), data=None), 1) == [
+        Answer("missing")
+    ]
+    (failure,) = request.read(replies.errors(_error("MISSED", "e0"), data=None), 1)
+    assert isinstance(failure, Failure)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "message"),
+    [
+        (200, {"errors": [{"message": "two\n  lines"}]}, "two lines"),
+        (200, {"errors": [{"message": "x" * 5000}]}, "x" * 500),
+        (200, {"errors": [{}]}, "an error without a message"),
+        (200, {"errors": [{"extensions": {"exception": {"message": "deep"}}}]}, "deep"),
+        (200, {"data": {"e0": {"done": False, "why": "full"}}}, "not counted: full"),
+        (200, {"data": {"e0": {"done": 1}}}, "the answer is not that of a success"),
+        (200, {"data": {}}, "the answer says nothing of this event"),
+        (200, b"<html>", "the answer is not one of GraphQL"),
+        (503, b"down", "HTTP 503: down"),
+        (400, {"errors": [{"message": "bad input"}]}, "HTTP 400: bad input"),
+        (400, b"", "HTTP 400"),
+    ],
+)
+def test_messages(
+    compiled: Compiled, replies: Any, status: int, body: object, message: str
+) -> None:
+    """One line that says what the partner said, of bounded length."""
+    (failure,) = compiled("count").read(replies.http(status, body), 1)
+    assert isinstance(failure, Failure)
+    assert failure.message == message
+
+
+def test_a_rate_limit_says_when_to_come_back(compiled: Compiled) -> None:
+    """``Retry-After`` is kept with the failure."""
+    (failure,) = compiled("count").read(HttpResponse(429, {"retry-after": "7"}, b""), 1)
+    assert isinstance(failure, Failure)
+    assert failure.retry_after == 7.0
+
+
+@pytest.mark.parametrize("value", ["\ud800", float("inf"), float("nan"), {"deep": ["\udfff"]}])
+def test_what_json_cannot_hold_is_not_sent(
+    compiled: Compiled, context: dict[str, Any], value: object
+) -> None:
+    """A mapping can make such values; the request is refused instead of failing the run."""
+    with pytest.raises(ResolveError, match="body"):
+        compiled("count").prepare([{"by": value}], context)

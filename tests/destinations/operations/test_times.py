@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import pytest
+
+from destinations.errors import UsageError
+from destinations.operations import parse_time, shown_duration, shown_time
+
+NOW = 1_000_000.0
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("90s", NOW - 90),
+        ("30m", NOW - 1_800),
+        ("2h", NOW - 7_200),
+        (" 3d ", NOW - 259_200),
+        ("1w", NOW - 604_800),
+        ("0s", NOW),
+        ("1970-01-02", 86_400.0),
+        ("1970-01-01T00:01", 60.0),
+        ("1970-01-01T00:01:00Z", 60.0),
+        ("1970-01-01T01:01:00+01:00", 60.0),
+        ("1970-01-01 00:00:00.5", 0.5),
+    ],
+)
+def test_times(text: str, seconds: float):
+    """ISO 8601 is read as UTC unless it names a zone; a number with a unit is so long ago."""
+    assert parse_time(text, NOW) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "2x", "-2h", "h", "2026-13-01", "1e5", "2 h"])
+def test_no_times(text: str):
+    """Anything else is refused, and what would be right is said."""
+    with pytest.raises(UsageError, match="is no time; write it as 2026-05-04T10:00:00Z"):
+        parse_time(text, NOW)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, ""),
+        (-5, "0s"),
+        (0.4, "0s"),
+        (59.6, "1m"),
+        (61, "1m 1s"),
+        (3_600, "1h"),
+        (3_661, "1h 1m"),
+        (90_000, "1d 1h"),
+        (864_000, "10d"),
+    ],
+)
+def test_durations(seconds: float | None, text: str):
+    """The two largest units; what is over already is nothing."""
+    assert shown_duration(seconds) == text
+
+
+def test_a_shown_time_is_read_again():
+    """What is shown may be given to an option."""
+    assert shown_time(None) == ""
+    assert shown_time(60.7) == "1970-01-01T00:01:00Z"
+    assert parse_time(shown_time(60.0), NOW) == 60.0

@@ -1,0 +1,145 @@
+"""From an event that matched to a payload, or to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from destinations.outcome import Outcome, Result
+from destinations.runtime.action import Subscription
+from destinations.runtime.destination import Destination
+
+Bind = Callable[..., Destination]
+
+
+def _subscription(destination: Destination, name: str) -> Subscription:
+    (found,) = (one for one in destination.subscriptions if one.name == name)
+    return found
+
+
+def _track(**properties: Any) -> dict[str, Any]:
+    return {"type": "track", "event": "Used", "userId": "u", "properties": properties}
+
+
+@pytest.mark.parametrize(
+    ("properties", "payload"),
+    [
+        ({"by": 1, "thing": "t"}, {"by": 1, "thing": "t"}),
+        ({"by": "2", "thing": "t"}, {"by": 2, "thing": "t"}),
+        ({"by": 1.0, "thing": 5}, {"by": 1, "thing": "5"}),
+        ({"by": 1, "thing": "t", "more": True}, {"by": 1, "thing": "t"}),
+    ],
+    ids=str,
+)
+def test_payloads(bind: Bind, properties: dict[str, Any], payload: dict[str, Any]) -> None:
+    """The mapping's values in the types of the fields, and nothing else."""
+    assert _subscription(bind(), "Counts").payload(_track(**properties)) == payload
+
+
+@pytest.mark.parametrize(
+    ("properties", "outcome", "errors"),
+    [
+        ({}, Outcome.UNMAPPED, ()),
+        ({"by": 1}, Outcome.UNMAPPED, ()),
+        ({"by": 1, "thing": ""}, Outcome.UNMAPPED, ()),
+        ({"by": "no number", "thing": None}, Outcome.UNMAPPED, ()),
+        ({"thing": "t"}, Outcome.INVALID, ("/by",)),
+        ({"by": 1.5, "thing": "t"}, Outcome.INVALID, ("/by",)),
+        ({"by": {}, "thing": ["a", "b"]}, Outcome.INVALID, ("/by", "/thing")),
+    ],
+    ids=str,
+)
+def test_ends(
+    bind: Bind, properties: dict[str, Any], outcome: Outcome, errors: tuple[str, ...]
+) -> None:
+    """An event that names nothing is unmapped, whatever else is wrong; else all errors are told."""
+    result = _subscription(bind(), "Counts").payload(_track(**properties))
+    assert isinstance(result, Result)
+    assert result.outcome is outcome
+    if outcome is Outcome.UNMAPPED:
+        assert result.reason == "The event names no thing."
+        return
+    assert (result.code, result.status) == ("PAYLOAD_VALIDATION_FAILED", 400)
+    assert [error.split()[0] for error in result.errors] == list(errors)
+    assert result.reason == "; ".join(result.errors)
+
+
+@pytest.mark.parametrize("value", [None, "thing", 5, ["thing"], [], True], ids=repr)
+def test_a_mapping_that_gives_no_object(bind: Bind, value: object) -> None:
+    """A mapping that is one directive may give anything: what is no object ends the event."""
+
+    def change(documents: dict[str, Any]) -> None:
+        documents["destination"]["presets"][0]["mapping"] = {"@path": "$.properties.whole"}
+
+    result = _subscription(bind(change), "Counts").payload(_track(whole=value))
+    assert isinstance(result, Result)
+    assert result.outcome in {Outcome.INVALID, Outcome.UNMAPPED}
+    whole = {"by": 1, "thing": "t"}
+    assert _subscription(bind(change), "Counts").payload(_track(whole=whole)) == whole
+
+
+def test_a_directive_that_fails(bind: Bind) -> None:
+    """What a directive cannot take makes the event invalid, with the directive's place."""
+
+    def change(documents: dict[str, Any]) -> None:
+        fields = documents["count"]["fields"]["properties"]
+        fields["thing"]["default"] = {"@path": {"@path": "$.properties.by"}}
+
+    result = _subscription(bind(change), "Counts").payload(_track(thing="t", by=1))
+    assert isinstance(result, Result)
+    assert (result.outcome, result.code) == (Outcome.INVALID, "PAYLOAD_VALIDATION_FAILED")
+    assert result.reason.startswith("the mapping failed: /thing")
+
+
+def test_the_batch_size(bind: Bind) -> None:
+    """A request's own; one where plugin code decides on the requests, or where none is given."""
+    sizes = {one.name: one.action.batch_size for one in bind().subscriptions}
+    assert sizes == {"Counts": 4, "Pages": 1, "People": 1}
+
+
+def _with_mapper(documents: dict[str, Any]) -> None:
+    documents["count"]["unmapped"]["mapper"] = "things"
+
+
+def _rules(event: Mapping[str, Any], payload: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A customer's rules by the event's name."""
+    by_name = {"Shouted": {"thing": "voice"}, "Sent": {"thing": "mail", "by": "x"}}
+    found: dict[str, Any] | None = by_name.get(event["event"])
+    if found is not None and payload.get("by") == 99:
+        return {**found, "by": 100}
+    return found
+
+
+@pytest.mark.parametrize(
+    ("event", "properties", "expected"),
+    [
+        ("Shouted", {"by": 3}, {"by": 3, "thing": "voice"}),
+        ("Shouted", {"by": 3, "thing": "own"}, {"by": 3, "thing": "own"}),
+        ("Shouted", {"by": 99}, {"by": 100, "thing": "voice"}),
+        ("Whispered", {"by": 3}, Outcome.UNMAPPED),
+        ("Shouted", {}, Outcome.INVALID),
+        ("Sent", {"by": 1}, Outcome.INVALID),
+    ],
+)
+def test_a_mapper_finds_what_is_missing(
+    bind: Bind, event: str, properties: dict[str, Any], expected: object
+) -> None:
+    """Asked only for what the event does not name itself; what it adds is checked like the rest."""
+    destination = bind(_with_mapper, mappers={"things": _rules})
+    result = _subscription(destination, "Counts").payload(_track(**properties) | {"event": event})
+    assert (result.outcome if isinstance(result, Result) else result) == expected
+
+
+def test_a_mapper_that_fails(bind: Bind) -> None:
+    """A fault of a plugin ends its event alone: nothing was applied, and it can be fed back."""
+
+    def broken(event: Mapping[str, Any], _: Mapping[str, Any]) -> None:
+        raise ZeroDivisionError(f"for {event['event']}")
+
+    destination = bind(_with_mapper, mappers={"things": broken})
+    result = _subscription(destination, "Counts").payload(_track(by=1))
+    assert isinstance(result, Result)
+    assert (result.outcome, result.code, result.status) == (Outcome.DEAD, "UNKNOWN_ERROR", 500)
+    assert result.reason == "the mapper 'things' failed: ZeroDivisionError: for Used"

@@ -1,0 +1,136 @@
+"""Every step of one event, by the code that delivers, with nothing sent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from destinations.outcome import Outcome
+from destinations.runtime.destination import Destination
+from destinations.runtime.explain import Explanation, SubscriptionExplanation, explain
+
+Bind = Callable[..., Destination]
+
+
+def _explain(destination: Destination, event: object) -> Explanation:
+    data = event if isinstance(event, bytes) else json.dumps(event).encode()
+    return explain(destination, data)
+
+
+def _matched(explanation: Explanation) -> SubscriptionExplanation:
+    (found,) = (one for one in explanation.subscriptions if one.matches)
+    return found
+
+
+TRACK = {"type": "track", "event": "Used", "userId": "u", "properties": {"by": 1, "thing": "t"}}
+
+
+@pytest.mark.parametrize(
+    ("event", "outcome", "reason"),
+    [
+        (b"{", Outcome.INVALID, "is not JSON"),
+        ({"type": "track"}, Outcome.INVALID, "has neither a userId"),
+        ({**TRACK, "integrations": {"All": False}}, Outcome.FILTERED, "the event's integrations"),
+        ({**TRACK, "userId": None, "anonymousId": "a"}, Outcome.INVALID, "400 Bad Request"),
+        ({**TRACK, "type": "screen"}, Outcome.FILTERED, "no subscription takes screen events"),
+    ],
+)
+def test_what_ends_before_any_subscription(
+    bind: Bind, event: object, outcome: Outcome, reason: str
+) -> None:
+    """The result is that of a run; subscriptions are shown as far as they were asked."""
+    explanation = _explain(bind(), event)
+    assert explanation.result is not None
+    assert explanation.result.outcome is outcome
+    assert explanation.result.reason.startswith(reason)
+    assert not any(one.matches for one in explanation.subscriptions)
+
+
+def test_every_step_has_its_values(bind: Bind) -> None:
+    """Clauses, directives, changes, payload and request, and those that do not match as well."""
+    properties = {"by": "2", "thing": "t", "more": 1}
+    explanation = _explain(bind(), {**TRACK, "properties": properties})
+    assert [one.name for one in explanation.subscriptions] == ["Counts", "Pages", "People"]
+    followed = _matched(explanation)
+    assert followed.clauses == [{"text": 'type = "track"', "value": "track", "held": True}]
+    assert {step["path"]: step["value"] for step in followed.mapping} == {"/by": "2", "/thing": "t"}
+    assert followed.changes == [{"path": "/by", "kind": "coerced", "before": "2", "after": 2}]
+    assert followed.payload == {"by": 2, "thing": "t"}
+    (planned,) = followed.requests
+    assert planned.request is not None
+    assert planned.request["method"] == "POST"
+    assert planned.request["body"]["variables"] == {"by_0": 2}
+
+
+@pytest.mark.parametrize(
+    ("properties", "outcome"),
+    [({"by": 1}, Outcome.UNMAPPED), ({"by": 1.5, "thing": "t"}, Outcome.INVALID)],
+    ids=str,
+)
+def test_a_payload_that_is_none(bind: Bind, properties: Any, outcome: Outcome) -> None:
+    """The steps up to there are shown, then the result that a run would record; no request."""
+    followed = _matched(_explain(bind(), {**TRACK, "properties": properties}))
+    assert followed.mapped == properties
+    assert followed.result is not None
+    assert followed.result.outcome is outcome
+    assert (followed.payload, followed.requests) == (None, [])
+
+
+def test_a_rest_request(bind: Bind) -> None:
+    """Method, address and body as they would go out, and what each answer would mean."""
+    followed = _matched(_explain(bind(), {"type": "page", "userId": "u", "name": "home"}))
+    (planned,) = followed.requests
+    assert planned.request is not None
+    assert planned.request["method"] == "PUT"
+    assert planned.request["url"] == "http://127.0.0.1:9/pages/home"
+    assert planned.request["body"] == {"by": "u"}
+    outcomes = dict(planned.outcomes)
+    assert outcomes["a success"] == "delivered"
+    assert outcomes["code BUSY"] == "tried again, then dead"
+    assert outcomes["no answer after it was sent"] == "tried again, then dead"
+
+
+def test_what_may_not_be_repeated_ends_as_unknown(bind: Bind) -> None:
+    """The table of answers is that of delivery: it depends on whether a repeat does harm."""
+    (planned,) = _matched(_explain(bind(), TRACK)).requests
+    outcomes = dict(planned.outcomes)
+    assert outcomes["an answer that a refusal fits"] == "rejected"
+    assert outcomes["code BUSY"] == "tried again, then dead"
+    assert outcomes["code BROKEN"] == "unknown"
+    assert outcomes["no answer after it was sent"] == "unknown"
+    assert outcomes["no connection"] == "tried again, then dead"
+    assert outcomes["message like ^Who are you"] == "stops the run"
+
+
+def test_a_request_that_cannot_be_made(bind: Bind) -> None:
+    """What would keep it from being sent is shown in its place."""
+
+    def change(documents: Any) -> None:
+        documents["destination"]["requests"]["save"]["rest"]["url"] = {"@path": "$.payload.page"}
+
+    (planned,) = _matched(
+        _explain(bind(change), {"type": "page", "userId": "u", "name": "home"})
+    ).requests
+    assert planned.request is None
+    assert planned.note.startswith("cannot be made: /url: must be an absolute")
+
+
+def test_plugin_code_is_played_through(bind: Bind) -> None:
+    """Each answer that the definition declares leads on, with the example for a success."""
+    followed = _matched(_explain(bind(), {"type": "identify", "userId": "u1"}))
+    shown = [(planned.after, planned.name, planned.note) for planned in followed.requests]
+    assert shown == [
+        ((), "find", ""),
+        (("missing",), "create", ""),
+        (("ok",), None, "found Ada"),
+        (("missing", "ok"), None, "created"),
+    ]
+
+
+def test_it_can_be_written_as_json(bind: Bind) -> None:
+    """Every step is made of JSON values, also where a directive gave nothing."""
+    explanation = _explain(bind(), {**TRACK, "properties": {"thing": "t", "more": ""}})
+    assert json.loads(json.dumps(explanation.to_json()))["destination"] == "sample"

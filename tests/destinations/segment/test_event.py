@@ -1,0 +1,242 @@
+"""Events are read strictly, and checked like the ingest API checks them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from destinations.segment.event import (
+    MAX_EVENT_BYTES,
+    EventError,
+    check_event,
+    integrations_allow,
+    missing_fields,
+    read_json,
+)
+
+
+@pytest.mark.parametrize(
+    ("data", "value"),
+    [
+        (b'{"a": [1, -2.5, "x", null, true, {}]}', {"a": [1, -2.5, "x", None, True, {}]}),
+        (b' \t\r\n"text" ', "text"),
+        (b"1e308", 1e308),
+        (b'"1e999"', "1e999"),
+        (b'{"a": "1e999", "b": 1e22}', {"a": "1e999", "b": 1e22}),
+        (b"1" * 310, int("1" * 310)),
+        (b'"\\ud83d\\ude00"', "😀"),
+        ('"žluť"'.encode(), "žluť"),
+        (b"[" * 150 + b"]" * 150, None),
+    ],
+)
+def test_json_is_read(data: bytes, value: object) -> None:
+    """What is exactly one JSON value is that value."""
+    found = read_json(data)
+    assert value is None or found == value
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b" ",
+        b"{",
+        b"{}{}",
+        b"{'a': 1}",
+        b'{"a": 1,}',
+        b"[1 2]",
+        b"NaN",
+        b"Infinity",
+        b"-Infinity",
+        b"1e999",
+        b"-1E+400",
+        b'{"a": [{"b": 1e400}]}',
+        b"1" * 330 + b".5",
+        b'{"a": 1, "a": 2}',
+        b'{"x": {"a": 1, "\\u0061": 2}}',
+        b'"\\ud800"',
+        b'"\\udc00\\ud800"',
+        b'"\xff"',
+        b'"\xed\xa0\x80"',
+        b'"a\nb"',
+        b"\xef\xbb\xbf{}",
+        b"[" * 250 + b"]" * 250,
+        b"1" * 5000,
+    ],
+)
+def test_what_is_not_exactly_one_json_value_is_refused(data: bytes) -> None:
+    """Nothing is read that a strict reader elsewhere would refuse, or read differently."""
+    with pytest.raises(EventError, match="is not JSON") as caught:
+        read_json(data)
+    assert caught.value.code == "not_json"
+
+
+@pytest.mark.parametrize(
+    ("length", "fits"), [(MAX_EVENT_BYTES, True), (MAX_EVENT_BYTES + 1, False)]
+)
+def test_the_size_of_an_event_is_limited(length: int, fits: bool) -> None:
+    """32 KB are an event, one byte more is none."""
+    data = b'"' + b"x" * (length - 2) + b'"'
+    if fits:
+        assert len(read_json(data)) == length - 2
+    else:
+        with pytest.raises(EventError, match="32,769 bytes, more than 32,768") as caught:
+            read_json(data)
+        assert caught.value.code == "too_large"
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    # Lone surrogates are the one thing that Python's JSON can write and no event may hold.
+    | st.text(st.characters(codec="utf-8"), max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=5)
+        | st.dictionaries(st.text(st.characters(codec="utf-8"), max_size=5), inner, max_size=5)
+    ),
+)
+
+
+@given(value=JSON, ascii_only=st.booleans())
+def test_json_is_read_as_it_was_written(value: Any, ascii_only: bool) -> None:
+    """Any JSON value comes back, however its texts are escaped."""
+    data = json.dumps(value, ensure_ascii=ascii_only).encode()
+    assert read_json(data, limit=len(data)) == value
+
+
+@given(data=st.binary(max_size=60))
+def test_any_bytes_are_read_or_refused(data: bytes) -> None:
+    """Whatever comes in, the reader answers with a value or with its own error."""
+    try:
+        value = read_json(data)
+    except EventError:
+        return
+    assert value == json.loads(data)
+
+
+TRACK = {"type": "track", "event": "Used", "userId": "u1"}
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        TRACK,
+        {"type": "track", "event": "Used", "anonymousId": "a1"},
+        {"type": "identify", "userId": "u1", "traits": {}},
+        {"type": "page", "anonymousId": "a1"},
+        {"type": "screen", "anonymousId": "a1", "name": None},
+        {"type": "group", "userId": "u1", "groupId": "g1"},
+        {"type": "alias", "userId": "u1", "previousId": "p1"},
+        {**TRACK, "messageId": "m" * 100},
+        {**TRACK, "traits": None, "properties": None, "context": None, "anonymousId": None},
+        {**TRACK, "version": 2, "anything": [1]},
+    ],
+)
+def test_events_are_accepted(event: dict[str, Any]) -> None:
+    """An event comes back as it was."""
+    assert check_event(event) is event
+
+
+@pytest.mark.parametrize(
+    ("value", "code", "message"),
+    [
+        ([TRACK], "not_object", "not an array"),
+        ("track", "not_object", "not text"),
+        (None, "not_object", "not null"),
+        (True, "not_object", "not true or false"),
+        (1.5, "not_object", "not a number"),
+        ({}, "type_invalid", "type must be one of alias, group"),
+        ({**TRACK, "type": "Track"}, "type_invalid", "not 'Track'"),
+        ({**TRACK, "type": ["track"]}, "type_invalid", "not "),
+        ({**TRACK, "type": "t" * 1000}, "type_invalid", "not "),
+        ({**TRACK, "userId": 7}, "id_not_string", "userId must be text, not a number"),
+        ({**TRACK, "anonymousId": {}}, "id_not_string", "anonymousId must be text, not an object"),
+        ({**TRACK, "messageId": False}, "id_not_string", "messageId must be text"),
+        ({**TRACK, "groupId": []}, "id_not_string", "groupId must be text, not an array"),
+        ({**TRACK, "previousId": 1}, "id_not_string", "previousId must be text"),
+        ({**TRACK, "properties": []}, "properties_not_object", "not an array"),
+        ({**TRACK, "traits": "x"}, "traits_not_object", "traits must be an object, not text"),
+        ({**TRACK, "context": 1}, "context_not_object", "context must be an object"),
+        ({**TRACK, "integrations": True}, "integrations_not_object", "not true or false"),
+        ({"type": "track", "event": "Used"}, "no_user_anon_id", "neither"),
+        ({**TRACK, "userId": ""}, "no_user_anon_id", "neither"),
+        ({**TRACK, "messageId": "m" * 101}, "message_id_too_long", "longer than 100"),
+        ({"type": "track", "userId": "u1"}, "event_not_defined", "needs an event name"),
+        ({**TRACK, "event": ""}, "event_not_defined", "needs an event name"),
+        ({**TRACK, "event": 0}, "event_not_string", "event must be text, not a number"),
+        ({"type": "group", "userId": "u1"}, "group_id_not_defined", "needs a groupId"),
+        ({"type": "alias", "userId": "u1"}, "alias_ids_not_defined", "a previousId"),
+        (
+            {"type": "alias", "anonymousId": "a1", "previousId": "p1"},
+            "alias_ids_not_defined",
+            "a userId",
+        ),
+    ],
+)
+def test_what_is_no_event_is_refused(value: object, code: str, message: str) -> None:
+    """The first rule that is broken is named, by its reject code and in words."""
+    with pytest.raises(EventError, match=message) as caught:
+        check_event(value)
+    assert caught.value.code == code
+    assert len(str(caught.value)) < 200
+
+
+@given(value=JSON)
+def test_any_value_is_an_event_or_is_refused(value: Any) -> None:
+    """No JSON value makes the check fail in any other way."""
+    try:
+        event = check_event(value)
+    except EventError:
+        return
+    assert event is value
+
+
+@pytest.mark.parametrize(
+    ("event", "missing"),
+    [
+        ({"userId": "u"}, ["anonymousId"]),
+        ({"userId": "", "anonymousId": "a"}, ["userId"]),
+        ({"userId": None}, ["userId", "anonymousId"]),
+        ({"userId": "u", "anonymousId": "a"}, []),
+    ],
+)
+def test_missing_fields(event: dict[str, Any], missing: list[str]) -> None:
+    """Null and empty text count as absent; the order is that of what is required."""
+    assert missing_fields(event, ["userId", "anonymousId"]) == missing
+
+
+@pytest.mark.parametrize(
+    ("integrations", "allowed"),
+    [
+        (None, True),
+        ({}, True),
+        ({"All": True}, True),
+        ({"All": False}, False),
+        ({"All": {}}, True),
+        ({"Sample": False}, False),
+        ({"Sample": True}, True),
+        ({"Sample": {"option": 1}}, True),
+        ({"Sample": {}}, True),
+        ({"All": False, "Sample": True}, True),
+        ({"All": False, "Sample": {"option": 1}}, True),
+        ({"All": True, "Sample": False}, False),
+        ({"All": False, "Sample": None}, False),
+        ({"sample": False}, True),
+        ({"all": False}, True),
+        ({"Other": False}, True),
+    ],
+)
+def test_integrations(integrations: object, allowed: bool) -> None:
+    """The destination's own key, in its own case, beats ``All``; options count as true."""
+    assert integrations_allow({"integrations": integrations}, "Sample") is allowed
+
+
+def test_no_integrations_allow_everything() -> None:
+    """An event without the object goes everywhere."""
+    assert integrations_allow({}, "Sample")

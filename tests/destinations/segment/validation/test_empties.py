@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from destinations.segment.javascript.values import UNDEFINED
+from destinations.segment.validation.empties import compile_cleaner, compile_root_cleaner
+
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "text": {"type": "string"},
+        "null_text": {"type": ["string", "null"]},
+        "number": {"type": "number"},
+        "null_number": {"type": ["number", "null"]},
+        "choice": {"enum": ["a"]},
+        "free": {},
+        "list": {"type": "array", "items": {"type": "string"}},
+        "numbers": {"type": "array", "items": {"type": "number"}},
+        "loose": {"type": "array"},
+        "object": {
+            "type": "object",
+            "properties": {"text": {"type": "string"}, "number": {"type": "number"}},
+        },
+        "objects": {
+            "type": "array",
+            "items": {"type": "object", "properties": {"number": {"type": "number"}}},
+        },
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "kept"),
+    [
+        ("text", "", UNDEFINED),
+        ("text", None, UNDEFINED),
+        ("text", " ", " "),
+        ("null_text", None, None),
+        ("null_text", "", UNDEFINED),
+        ("number", None, UNDEFINED),
+        ("number", 0, 0),
+        ("null_number", None, None),
+        ("null_number", "", UNDEFINED),
+        ("choice", None, UNDEFINED),
+        ("free", None, None),
+        ("free", "", UNDEFINED),
+        ("unknown", None, None),
+        ("unknown", "", UNDEFINED),
+        ("unknown", {"a": None}, {"a": None}),
+        ("list", ["a", None, ""], ["a", ""]),
+        ("numbers", [1, None, ""], [1]),
+        ("loose", [None, ""], [None, ""]),
+        ("list", "a", ["a"]),
+        ("list", "", UNDEFINED),
+        ("list", None, UNDEFINED),
+        ("list", {"a": 1}, [{"a": 1}]),
+        ("list", 0, [0]),
+        ("object", {"text": "", "number": "", "x": None}, {"text": "", "x": None}),
+        ("object", {"number": None}, {}),
+        ("object", "", UNDEFINED),
+        ("objects", [{"number": None}, None, ""], [{"number": None}]),
+    ],
+)
+def test_empty_values_go(key: str, value: Any, kept: Any):
+    """Empty values of typed fields go; those inside the items of arrays and of no type stay."""
+    payload = {key: value}
+    before = copy.deepcopy(payload)
+    cleaned = compile_root_cleaner(SCHEMA)(payload)
+    assert cleaned == ({} if kept is UNDEFINED else {key: kept})
+    assert payload == before
+    assert cleaned is not payload
+
+
+def test_what_is_never_removed_needs_no_cleaner():
+    """A value of no type has nothing to remove."""
+    assert compile_cleaner({}) is None
+    assert compile_cleaner(schema=True) is None
+
+
+def test_untouched_containers_are_shared():
+    """Nothing is copied where nothing is removed."""
+    payload = {"object": {"text": "x"}, "list": ["a"]}
+    cleaned = compile_root_cleaner(SCHEMA)(payload)
+    assert cleaned["object"] is payload["object"]
+    assert cleaned["list"] is payload["list"]

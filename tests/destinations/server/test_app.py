@@ -1,0 +1,456 @@
+"""What the receiver answers, over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+import re
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+import requests
+
+from destinations.outcome import Outcome
+from destinations.queue import QueueFullError, Receipt
+from destinations.server import Limits
+
+Serve = Callable[..., Any]
+
+TRACK = {"type": "track", "event": "E", "userId": "u1", "messageId": "m1"}
+ANONYMOUS = {"type": "track", "event": "E"}
+PAGE = {"type": "page", "userId": "u1"}
+CALLS = frozenset({"track", "identify"})
+
+
+def _events(count: int) -> list[dict[str, str]]:
+    return [{**TRACK, "messageId": f"m{number}"} for number in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "answer"),
+    [
+        (TRACK, 200, {"accepted": 1}),
+        ([TRACK], 200, {"accepted": 1}),
+        ({"batch": [TRACK, {**TRACK, "messageId": "m2"}]}, 200, {"accepted": 2}),
+        ([], 200, {"accepted": 0}),
+        (_events(150), 200, {"accepted": 150}),
+        (ANONYMOUS, 400, {"message": "no_user_anon_id: has neither a userId nor an anonymousId"}),
+        (PAGE, 501, {"message": "page calls are not supported; supported are: identify, track"}),
+        (
+            [TRACK, ANONYMOUS, PAGE],
+            200,
+            {
+                "accepted": 1,
+                "rejected": [
+                    {
+                        "index": 1,
+                        "status": 400,
+                        "message": "no_user_anon_id: has neither a userId nor an anonymousId",
+                    },
+                    {
+                        "index": 2,
+                        "status": 501,
+                        "message": "page calls are not supported; supported are: identify, track",
+                    },
+                ],
+            },
+        ),
+    ],
+)
+def test_events(serve: Serve, body: Any, status: int, answer: Any) -> None:
+    """Good ones are accepted, each of the others is told why it was not."""
+    running = serve(types=CALLS)
+    response = running.post(body)
+    assert (response.status_code, response.json()) == (status, answer)
+    assert response.headers["content-type"] == "application/json"
+    assert len(running.inboxes["one"].taken) == answer.get("accepted", 0)
+    assert running.inboxes["two"].taken == []
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "shown"),
+    [
+        (b"", 400, "the body is empty"),
+        (b"{", 400, "not_json: is not JSON"),
+        (b'{"type": "track", "userId": "\xff"}', 400, "not_json"),
+        (b"[1", 400, "ends before it is complete"),
+        (b"7", 400, "not_object: must be a JSON object, not a number"),
+        (json.dumps({**TRACK, "x": "y" * 33_000}).encode(), 400, "too_large: is "),
+        (b'{"type":"track","type":"track"}', 400, "not_json"),
+        (json.dumps([ANONYMOUS, 3]).encode(), 400, "none of 2 events was accepted; the first: no_"),
+        (json.dumps([PAGE, PAGE]).encode(), 501, "page calls are not supported"),
+        (json.dumps([PAGE, ANONYMOUS]).encode(), 400, "none of 2 events"),
+    ],
+)
+def test_bodies_of_which_nothing_is_taken(
+    serve: Serve, body: bytes, status: int, shown: str
+) -> None:
+    """The answer has a message that says why, and nothing is accepted."""
+    running = serve(types=CALLS)
+    response = running.post(body)
+    assert response.status_code == status
+    assert shown in response.json()["message"]
+    assert running.inboxes["one"].taken == []
+    assert running.watcher.notes == [("refused", "one", status)]
+
+
+def test_what_is_accepted_is_what_was_sent(serve: Serve) -> None:
+    """The raw bytes of an event reach the queue unchanged, also out of a batch."""
+    running = serve()
+    raw = '{ "type":"track", "event":"É", "userId":"u1","messageId":"m1", "n": 1.0 }'.encode()
+    assert running.post(b"[" + raw + b" ,\n" + raw.replace(b"m1", b"m2") + b"]").ok
+    assert [event.raw for event in running.inboxes["one"].taken] == [raw, raw.replace(b"m1", b"m2")]
+
+
+def test_duplicates_are_accepted(serve: Serve) -> None:
+    """A sender that repeats itself is told that all is well."""
+    running = serve()
+    assert [running.post(TRACK).status_code for _ in range(3)] == [200, 200, 200]
+    assert len(running.inboxes["one"].taken) == 1
+    told = [note for note in running.watcher.notes if note[0] == "accepted"]
+    assert told == [("accepted", "one", 1, n) for n in (0, 1, 1)]
+
+
+def test_what_ends_when_it_is_accepted_is_told_once(serve: Serve) -> None:
+    """What needs no delivering is told with its end; nothing is, of what is known already."""
+    running = serve()
+    events = [{**TRACK, "messageId": "t1"}, {**TRACK, "messageId": "t2"}]
+    assert running.post(events).ok
+    assert running.post([*events, {**TRACK, "messageId": "t3"}]).ok
+    ended = [note[1:] for note in running.watcher.notes if note[0] == "ended"]
+    assert [(name, len(planned)) for name, planned in ended] == [("one", 2), ("one", 1)]
+    outcomes = {one.result.outcome for _, planned in ended for one in planned}
+    assert outcomes == {Outcome.UNMAPPED}
+
+
+def test_without_types_every_call_is_taken(serve: Serve) -> None:
+    """A definition that does not say what it supports refuses nothing."""
+    assert serve().post(PAGE).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "allow"),
+    [
+        ("GET", "/v1/one", 405, "POST"),
+        ("PUT", "/v1/one", 405, "POST"),
+        ("POST", "/v1/three", 404, None),
+        ("POST", "/v1/", 404, None),
+        ("POST", "/v1/one/", 404, None),
+        ("POST", "/", 404, None),
+        ("GET", "/v1", 404, None),
+        ("POST", "/metrics", 405, "GET, HEAD"),
+        ("DELETE", "/healthz", 405, "GET, HEAD"),
+    ],
+)
+def test_paths_and_methods(
+    serve: Serve, method: str, path: str, status: int, allow: str | None
+) -> None:
+    """What is not there is 404, what is asked in the wrong way 405 with the right one."""
+    running = serve()
+    response = requests.request(method, running.url + path, json=TRACK, timeout=30)
+    assert (response.status_code, response.headers.get("allow")) == (status, allow)
+    assert response.json()["message"]
+
+
+KEYS = {"keys": ["one-key", "one-key-new"], "other_keys": ["two-key"]}
+
+
+@pytest.mark.parametrize(
+    ("authorization", "status"),
+    [
+        ("one-key", 200),
+        ("Bearer one-key-new", 200),
+        ("Basic b25lLWtleTo=", 200),
+        ("two-key", 403),
+        ("Bearer two-key", 403),
+        ("other", 401),
+        ("Basic other", 401),
+        (None, 401),
+    ],
+)
+def test_keys(serve: Serve, authorization: str | None, status: int) -> None:
+    """Both keys are good while one is changed; one of another destination is 403, others 401."""
+    running = serve(**KEYS)
+    headers = {} if authorization is None else {"Authorization": authorization}
+    response = running.post(TRACK, **headers)
+    assert response.status_code == status
+    assert ("www-authenticate" in response.headers) is (status == 401)
+    assert len(running.inboxes["one"].taken) == (status == 200)
+    assert "key-new" not in response.text
+
+
+def test_two_authorization_headers(serve: Serve) -> None:
+    """Nobody can say which one counts, so neither does."""
+    running = serve(**KEYS)
+    head = b"POST /v1/one HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n"
+    keys = b"authorization: one-key\r\nauthorization: one-key\r\n\r\n{}"
+    assert running.raw(head + keys).startswith(b"HTTP/1.1 401 ")
+
+
+def _hex(secret: str, data: bytes) -> str:
+    return hmac.new(secret.encode(), data, hashlib.sha1).hexdigest()
+
+
+RAW = '{"type":"track", "event":"Ü","userId":"u1","messageId":"m1"}'.encode()
+ARRAY = b"[ " + RAW + b" , " + RAW.replace(b"m1", b"m2") + b"]"
+
+
+@pytest.mark.parametrize(
+    ("body", "signature", "status"),
+    [
+        (RAW, _hex("s1", RAW), 200),
+        (RAW, _hex("s2", RAW), 200),
+        (ARRAY, _hex("s1", RAW), 200),
+        (ARRAY, _hex("s1", ARRAY), 200),
+        (b'{"batch":' + ARRAY + b"}", _hex("s1", RAW), 200),
+        (RAW, _hex("s3", RAW), 401),
+        (RAW, _hex("s1", json.dumps(json.loads(RAW)).encode()), 401),
+        (ARRAY, _hex("s1", RAW.replace(b"m1", b"m2")), 401),
+        (b"[]", _hex("s1", b"[]"), 200),
+        (RAW, None, 401),
+    ],
+)
+def test_signatures(serve: Serve, body: bytes, signature: str | None, status: int) -> None:
+    """Checked over the bytes that came, whatever JSON would make of them."""
+    running = serve(signatures=["s1", "s2"])
+    headers = {} if signature is None else {"X_Signature": signature}
+    assert running.post(body, **headers).status_code == status
+    assert bool(running.inboxes["one"].taken) is (status == 200 and body != b"[]")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Authorization": "k-one", "X_Signature": _hex("s1", RAW)}, 200),
+        ({"Authorization": "k-one"}, 401),
+        ({"X_Signature": _hex("s1", RAW)}, 401),
+    ],
+)
+def test_both_have_to_hold(serve: Serve, headers: dict[str, str], status: int) -> None:
+    """Where keys and signature secrets are configured, neither is enough alone."""
+    running = serve(keys=["k-one"], signatures=["s1"])
+    assert running.post(RAW, **headers).status_code == status
+
+
+SMALL = Limits(body_bytes=300, body_seconds=0.2, requests=2)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"content-length: 301\r\n\r\n",
+        b"content-length: 999999999999999999\r\n\r\n",
+        b"transfer-encoding: chunked\r\n\r\n12d\r\n" + b" " * 301 + b"\r\n",
+    ],
+)
+def test_long_bodies(serve: Serve, request_: bytes) -> None:
+    """413 before the body has come, and the connection ends: it is not read."""
+    running = serve(limits=SMALL)
+    answer = running.raw(b"POST /v1/one HTTP/1.1\r\nhost: x\r\n" + request_)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"the body is longer than 300 bytes" in answer
+
+
+def test_chunked_bodies(serve: Serve) -> None:
+    """A body whose length is not announced is taken."""
+    running = serve()
+    chunk = f"{len(RAW):x}\r\n".encode() + RAW + b"\r\n0\r\n\r\n"
+    head = b"POST /v1/one HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked"
+    assert running.raw(head + b"\r\n\r\n" + chunk).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_body_that_does_not_come(serve: Serve) -> None:
+    """Who is too slow gets 408, and the connection ends."""
+    running = serve(limits=SMALL)
+    answer = running.raw(b"POST /v1/one HTTP/1.1\r\nhost: x\r\ncontent-length: 99\r\n\r\n{")
+    assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+def test_compressed_bodies(serve: Serve) -> None:
+    """They are refused with what is taken instead."""
+    response = serve().post(RAW, Content_Encoding="gzip")
+    assert (response.status_code, response.headers["accept-encoding"]) == (415, "identity")
+
+
+def test_no_body_is_read_of_strangers(serve: Serve) -> None:
+    """A wrong key is answered before the body has come."""
+    running = serve(**KEYS)
+    answer = running.raw(b"POST /v1/one HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 401 ")
+
+
+def test_a_sender_that_hangs_up(serve: Serve) -> None:
+    """Half a body is no event, and the next sender is served."""
+    running = serve()
+    head = b"POST /v1/one HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % (len(RAW) + 1)
+    assert running.raw(head + RAW, shut=True) == b""
+    assert running.inboxes["one"].taken == []
+    assert running.post(TRACK).status_code == 200
+
+
+def test_requests_one_after_another_without_waiting(serve: Serve) -> None:
+    """Each of several requests that come at once has its answer, in order."""
+    running = serve(types=CALLS)
+    page = json.dumps(PAGE).encode()
+    head = "POST /v1/one HTTP/1.1\r\nhost: x\r\n{}content-length: {}\r\n\r\n"
+    first = head.format("", len(RAW)).encode() + RAW
+    last = head.format("connection: close\r\n", len(page)).encode() + page
+    answer = running.raw(first + first + last)
+    assert re.findall(rb"HTTP/1.1 (\d+) ", answer) == [b"200", b"200", b"501"]
+
+
+def test_settings_of_the_sender_are_not_read(serve: Serve) -> None:
+    """Whatever ``X-Segment-Settings`` holds, an event is not lost for it."""
+    running = serve()
+    assert running.post(TRACK, X_Segment_Settings="not base64!").status_code == 200
+
+
+@pytest.mark.parametrize(("seconds", "header"), [(0.2, "1"), (7, "7"), (29.1, "30")])
+def test_a_full_queue(serve: Serve, seconds: float, header: str) -> None:
+    """503 says when to come again; what comes then is taken."""
+    running = serve()
+    running.inboxes["one"].full = QueueFullError("the queue is full", seconds)
+    response = running.post(TRACK)
+    assert (response.status_code, response.headers["retry-after"]) == (503, header)
+    assert response.json() == {"message": "the queue is full"}
+    assert running.post(TRACK, "/v1/two").status_code == 200
+    running.inboxes["one"].full = None
+    assert running.post(TRACK).status_code == 200
+
+
+def test_a_full_queue_that_shows_later(serve: Serve) -> None:
+    """It is the same when the disk turns out to be full as the events are written."""
+    running = serve()
+    running.inboxes["one"].broken = QueueFullError("the disk is full", 30)
+    response = running.post([TRACK])
+    assert (response.status_code, response.headers["retry-after"]) == (503, "30")
+
+
+def test_a_fault_of_ours(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    """500 without a word on what it is; the log has that."""
+    running = serve()
+    running.inboxes["one"].broken = RuntimeError("with a detail")
+    response = running.post(TRACK)
+    assert (response.status_code, "detail" in response.text) == (500, False)
+    assert "with a detail" in caplog.text
+
+
+def test_nothing_is_acknowledged_before_it_is_durable(serve: Serve) -> None:
+    """The answer waits for the queue's word."""
+    running = serve()
+    inbox = running.inboxes["one"]
+    inbox.held = []
+    arrived = threading.Event()
+    inbox.on_accept = arrived.set
+    answers: list[int] = []
+    sender = threading.Thread(target=lambda: answers.append(running.post(TRACK).status_code))
+    sender.start()
+    assert arrived.wait(30)
+    assert requests.get(running.url + "/healthz", timeout=30).ok
+    assert answers == []
+    held: list[Future[Any]] = inbox.held
+    held[0].set_result([Receipt(1)])
+    sender.join(30)
+    assert answers == [200]
+
+
+def test_too_many_requests_at_once(serve: Serve) -> None:
+    """Who comes beyond the limit is sent away for a second; the others are served."""
+    running = serve(limits=Limits(requests=1))
+    inbox = running.inboxes["one"]
+    inbox.held = []
+    arrived = threading.Event()
+    inbox.on_accept = arrived.set
+    sender = threading.Thread(target=lambda: running.post(TRACK))
+    sender.start()
+    assert arrived.wait(30)
+    response = running.post(TRACK)
+    assert (response.status_code, response.headers["retry-after"]) == (503, "1")
+    inbox.held[0].set_result([Receipt(1)])
+    sender.join(30)
+
+
+def test_what_is_behind_an_entrance_is_exchanged(serve: Serve) -> None:
+    """Who comes meanwhile waits, and goes to the new one; who is inside is waited for."""
+    running = serve()
+    entrance = running.receiver.entrances["one"]
+    inbox = running.inboxes["one"]
+    inbox.held = []
+    arrived = threading.Event()
+    inbox.on_accept = arrived.set
+    answers: list[int] = []
+
+    def send() -> None:
+        answers.append(running.post(TRACK).status_code)
+
+    first = threading.Thread(target=send)
+    first.start()
+    assert arrived.wait(30)
+
+    async def close_with_one_inside() -> bool:
+        closing = asyncio.ensure_future(entrance.close())
+        await asyncio.sleep(0)
+        waits = not closing.done()
+        inbox.held[0].set_result([Receipt(1)])
+        await closing
+        return waits
+
+    assert running.server.call(close_with_one_inside())
+    first.join(30)
+    second = threading.Thread(target=send)
+    second.start()
+    other = running.receiver.entrances["two"].route
+
+    async def reopen() -> None:
+        entrance.reopen(other)
+
+    running.server.call(reopen())
+    second.join(30)
+    assert answers == [200, 200]
+    assert [len(running.inboxes[name].taken) for name in ("one", "two")] == [1, 1]
+
+
+def test_an_exchange_that_takes_too_long(serve: Serve) -> None:
+    """Who has waited for long enough gets 503."""
+    running = serve(patience=0.01)
+    running.server.call(running.receiver.entrances["one"].close())
+    assert running.post(TRACK).status_code == 503
+
+
+def test_draining(serve: Serve) -> None:
+    """No events are taken any more, and whoever asks is told so."""
+    running = serve()
+    running.receiver.draining = True
+    response = running.post(TRACK)
+    assert (response.status_code, response.headers["retry-after"]) == (503, "5")
+    assert requests.get(running.url + "/healthz", timeout=30).status_code == 200
+    ready = requests.get(running.url + "/readyz", timeout=30)
+    assert (ready.status_code, ready.text) == (503, "draining\n")
+
+
+def test_readiness(serve: Serve) -> None:
+    """Ready, or every reason for which not."""
+    running = serve()
+    ready = requests.get(running.url + "/readyz", timeout=30)
+    assert (ready.status_code, ready.text) == (200, "ready\n")
+    running.reasons[:] = ["the store cannot be written", "another"]
+    ready = requests.get(running.url + "/readyz", timeout=30)
+    assert (ready.status_code, ready.text) == (503, "the store cannot be written\nanother\n")
+
+
+def test_metrics(serve: Serve) -> None:
+    """The text of whoever counts, in Prometheus' format."""
+    response = requests.get(serve().url + "/metrics", timeout=30)
+    assert response.text == "events_total 1\n"
+    assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
+
+
+def test_head_of_the_pages(serve: Serve) -> None:
+    """HEAD has no body."""
+    response = requests.head(serve().url + "/healthz", timeout=30)
+    assert (response.status_code, response.content) == (200, b"")

@@ -1,0 +1,77 @@
+"""Destinations of a configuration, bound to their definitions and settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from destinations.errors import DefinitionError
+from destinations.server import bind, read_config
+
+Write = Callable[[str, Any], Path]
+KEY = "a-secret-api-key"
+
+
+def _config(*destinations: str) -> str:
+    return "store: {path: s}\ndestinations:\n" + "".join(
+        f"  - {{{each}}}\n" for each in destinations
+    )
+
+
+GOOD = "name: one, destination: ./sample, settings: {apiKey: {env: KEY}}"
+
+
+def test_a_destination(write: Write, sample: Path) -> None:
+    """It has its settings, what the configuration says on delivery, and its guard."""
+    assert sample.name == "sample"
+    extra = ", delivery: {concurrency: 7}, receiver: {keys: [{env: KEY}]}"
+    config = read_config(write("c.yaml", _config(GOOD + extra)), {"KEY": KEY})
+    (bound,) = bind(config, None)
+    assert bound.name == "one"
+    assert bound.destination.definition.transport.concurrency == 7
+    assert "".join(bound.destination.settings["apiKey"]) == KEY
+    assert bound.guard.has_key(KEY.encode())
+    assert bound.types is None
+    assert KEY not in repr(bound)
+
+
+def test_the_calls_that_are_supported(write: Write) -> None:
+    """Those of all actions, where each says its own."""
+    text = _config("name: k, destination: kana, settings: {apiKey: {env: KEY}}")
+    (bound,) = bind(read_config(write("c.yaml", text), {"KEY": "prv_test_" + "x" * 32}), None)
+    assert bound.types == {"identify", "track"}
+
+
+@pytest.mark.parametrize(
+    ("destinations", "fault"),
+    [
+        (["name: a, destination: nothing"], "there is no destination 'nothing'"),
+        (["name: a, destination: ./none"], "c.yaml:3: /destinations/0"),
+        (["name: a, destination: ./sample"], "c.yaml:3: /destinations/0/settings/apiKey: is req"),
+        (
+            ["name: a, destination: ./sample, settings: {apiKey: a-secret-api-key}"],
+            "c.yaml:3: /destinations/0/settings/apiKey: must be {env: NAME}, {file: PATH}",
+        ),
+        (
+            [GOOD, GOOD.replace("one", "two").removesuffix("}") + ", other: 1}"],
+            "c.yaml:4: /destinations/1/settings/other: Sample has no such setting",
+        ),
+        ([GOOD, GOOD.replace("one", "two")], "two and one deliver to the same account"),
+    ],
+)
+def test_faults(
+    write: Write,
+    sample: Path,
+    destinations: list[str],
+    fault: str,
+) -> None:
+    """All of them are found before anything starts, with the place in the configuration."""
+    assert sample.name == "sample"
+    config = read_config(write("c.yaml", _config(*destinations)), {"KEY": KEY})
+    with pytest.raises(DefinitionError) as caught:
+        bind(config, None)
+    assert fault in str(caught.value)
+    assert KEY not in str(caught.value)

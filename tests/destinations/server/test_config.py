@@ -1,0 +1,339 @@
+"""The configuration: typed, with the place of every fault, and no secret in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, get_args
+
+import jsonschema
+import pytest
+
+from destinations.errors import DefinitionError
+from destinations.secrets import Secret
+from destinations.server import (
+    DeliveryConfig,
+    ListenConfig,
+    LogConfig,
+    ReceiverConfig,
+    StoreConfig,
+    read_config,
+)
+from destinations.telemetry import Form, Level
+
+Write = Callable[[str, Any], Path]
+
+SMALL = """\
+store: {path: store.sqlite3}
+destinations:
+  - name: one
+    destination: kana
+"""
+WHOLE = """\
+listen: {host: 0.0.0.0, port: 0, maxBodyBytes: 2048, bodySeconds: 2}
+store: {path: /data/s.sqlite3, maxBytes: 2000000, keepDays: 3, dedupeDays: 0.5}
+queue: {maxEvents: 7}
+drainSeconds: 1.5
+log: {level: debug, form: text}
+destinations:
+  - name: one
+    destination: ./folder
+    settings: {apiKey: {env: KEY}, region: 'x-${REGION}', text: plain, other: {file: key.txt}}
+    receiver: {keys: [{env: KEY}, '${KEY2}'], signatureSecrets: [{file: key.txt}]}
+    delivery: {deadlineSeconds: 60, settleAfterSeconds: 5, concurrency: 2, allowPrivate: true}
+"""
+TOML = """\
+drainSeconds = 1.5
+[listen]
+host = "0.0.0.0"
+port = 0
+maxBodyBytes = 2048
+bodySeconds = 2
+[store]
+path = "/data/s.sqlite3"
+maxBytes = 2000000
+keepDays = 3
+dedupeDays = 0.5
+[queue]
+maxEvents = 7
+[log]
+level = "debug"
+form = "text"
+[[destinations]]
+name = "one"
+destination = "./folder"
+receiver = {keys = [{env = "KEY"}, "${KEY2}"], signatureSecrets = [{file = "key.txt"}]}
+delivery = {deadlineSeconds = 60, settleAfterSeconds = 5, concurrency = 2, allowPrivate = true}
+[destinations.settings]
+apiKey = {env = "KEY"}
+region = "x-${REGION}"
+text = "plain"
+other = {file = "key.txt"}
+"""
+FROM_FILE = "a-secret-from-a-file"
+KEY, KEY2 = "the-first-key-there-is", "the-second-key-there-is"
+ENVIRONMENT = {"KEY": KEY, "KEY2": KEY2, "REGION": "eu", "EMPTY": ""}
+
+
+def test_the_schema_is_one() -> None:
+    """It is valid, and every key in it is described."""
+    text = (files("destinations") / "schemas" / "serve.schema.json").read_text("utf-8")
+    schema = json.loads(text)
+    jsonschema.Draft202012Validator.check_schema(schema)
+
+    def undescribed(part: Any, place: str) -> list[str]:
+        found = []
+        for key, spec in part.get("properties", {}).items():
+            found += [] if "description" in spec else [f"{place}/{key}"]
+            found += undescribed(spec, f"{place}/{key}")
+        return found
+
+    assert undescribed(schema, "") == []
+    assert undescribed(schema["$defs"]["destination"], "") == []
+
+
+def test_defaults(write: Write, tmp_path: Path) -> None:
+    """What is not said is bound to this machine, with the defaults that the schema tells."""
+    config = read_config(write("c.yaml", SMALL), {})
+    assert config.listen == ListenConfig("127.0.0.1", 8787, 512_000, 10)
+    assert config.store == StoreConfig(tmp_path / "store.sqlite3", None, 30, 7)
+    assert (config.max_events, config.drain_seconds) == (1_000_000, 30)
+    assert config.log == LogConfig("info", "auto")
+    (one,) = config.destinations
+    assert (one.name, one.destination, one.settings.data) == ("one", "kana", {})
+    assert (one.receiver, one.delivery) == (ReceiverConfig(), DeliveryConfig(14_400, 30))
+
+
+def test_defaults_are_those_of_the_schema() -> None:
+    """The schema tells editors what the program does."""
+    text = (files("destinations") / "schemas" / "serve.schema.json").read_text("utf-8")
+    schema = json.loads(text)
+    listen = schema["properties"]["listen"]["properties"]
+    assert [spec["default"] for spec in listen.values()] == ["127.0.0.1", 8787, 512_000, 10]
+    log = schema["properties"]["log"]["properties"]
+    assert [(spec["default"], spec["enum"]) for spec in log.values()] == [
+        ("info", list(get_args(Level))),
+        ("auto", ["auto", "json", "text"]),
+    ]
+    assert set(log["form"]["enum"]) == set(get_args(Form))
+    store = schema["properties"]["store"]["properties"]
+    assert [store[key]["default"] for key in ("keepDays", "dedupeDays")] == [30, 7]
+    delivery = schema["$defs"]["destination"]["properties"]["delivery"]["properties"]
+    assert [spec.get("default") for spec in delivery.values()] == [14_400, 30, None, False]
+
+
+@pytest.mark.parametrize(("name", "text"), [("c.yaml", WHOLE), ("c.toml", TOML)])
+def test_all_of_it(write: Write, tmp_path: Path, name: str, text: str) -> None:
+    """YAML and TOML mean the same; secrets come from where they are named."""
+    write("key.txt", FROM_FILE + "\n")
+    config = read_config(write(name, text), ENVIRONMENT)
+    assert config.listen == ListenConfig("0.0.0.0", 0, 2_048, 2)  # noqa: S104 - read, not bound
+    assert config.store == StoreConfig(Path("/data/s.sqlite3"), 2_000_000, 3, 0.5)
+    assert (config.max_events, config.drain_seconds) == (7, 1.5)
+    assert config.log == LogConfig("debug", "text")
+    (one,) = config.destinations
+    assert one.destination == str(tmp_path / "folder")
+    assert one.settings.data == {
+        "apiKey": KEY,
+        "region": "x-eu",
+        "text": "plain",
+        "other": FROM_FILE,
+    }
+    assert one.in_text == {"region", "text"}
+    assert one.receiver == ReceiverConfig((Secret(KEY), Secret(KEY2)), (Secret(FROM_FILE),))
+    assert one.delivery == DeliveryConfig(60, 5, 2, allow_private=True)
+    assert KEY not in repr(config)
+    assert FROM_FILE not in repr(config)
+
+
+def _faulty(line: str) -> str:
+    return SMALL + line
+
+
+WAYS = "must be {env: NAME}, {file: PATH} or ${NAME}: a secret does not stand in this file"
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("{}", "1: lacks 'store', 'destinations'"),
+        (_faulty("other: 1\n"), "5: /other: is not a key here; known are: $schema, listen"),
+        (_faulty("drainSeconds: soon\n"), "5: /drainSeconds: must be number"),
+        (_faulty("drainSeconds: -1\n"), "5: /drainSeconds: -1 is less than the minimum of 0"),
+        (_faulty("listen: {port: 70000}\n"), "5: /listen/port: 70000 is greater than"),
+        (
+            _faulty("    receiver: {keys: [plain-key]}\n"),
+            f"/receiver/keys/0: {WAYS}",
+        ),
+        (
+            _faulty("    receiver: {keys: [{env: A, file: b}]}\n"),
+            "/receiver/keys/0: must have exactly one of env and file",
+        ),
+        (
+            _faulty("    settings: {apiKey: {env: A, file: b}}\n"),
+            "/settings/apiKey: must have exactly one of env and file",
+        ),
+        (
+            _faulty("    settings: {apiKey: {env: EMPTY}}\n"),
+            "/settings/apiKey: the environment variable EMPTY is empty",
+        ),
+        (
+            _faulty("    settings: {apiKey: '${EMPTY}'}\n"),
+            "/settings/apiKey: the environment variable EMPTY is empty",
+        ),
+        (_faulty("    receiver: {keys: [7]}\n"), f"/receiver/keys/0: {WAYS}"),
+        (_faulty("    receiver: {signatureSecrets: [a-secret]}\n"), f"/signatureSecrets/0: {WAYS}"),
+        (_faulty("    receiver: {keys: []}\n"), "/receiver/keys: must not be empty"),
+        (
+            _faulty("    receiver: {keys: [{env: NOT_SET}]}\n"),
+            "/receiver/keys/0: the environment variable NOT_SET is not set",
+        ),
+        (
+            _faulty("    receiver: {keys: [{env: EMPTY}]}\n"),
+            "/keys/0: the environment variable EMPTY is empty",
+        ),
+        (_faulty("    receiver: {keys: [{file: none}]}\n"), "none: No such file or directory"),
+        (
+            _faulty("    settings:\n      a: 1\n      apiKey: ${NOT_SET}\n"),
+            "7: /destinations/0/settings/apiKey: the environment variable NOT_SET is not set",
+        ),
+        (
+            _faulty("  - {name: one, destination: kana}\n"),
+            "5: /destinations/1/name: the name",
+        ),
+        (SMALL.replace("one", "a/b"), "3: /destinations/0/name: 'a/b' is no name: it has letters"),
+        (
+            _faulty("listen: {host: 0.0.0.0}\n"),
+            "3: /destinations/0: lacks keys or signatureSecrets in receiver: others than this mach",
+        ),
+        (_faulty("log: {level: loud}\n"), "5: /log/level: must be one of debug, info, warning"),
+        ("destinations: [", "not YAML"),
+    ],
+)
+def test_faults(write: Write, text: str, fault: str) -> None:
+    """Each has its file, line and path, says what would be right, and shows no secret."""
+    path = write("c.yaml", text)
+    with pytest.raises(DefinitionError) as caught:
+        read_config(path, ENVIRONMENT)
+    shown = str(caught.value)
+    assert fault in shown
+    assert str(path) in shown
+    assert "plain-key" not in shown
+    assert "a-secret" not in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("a = ", "not TOML: Invalid value (at "),
+        ("drainSeconds = inf", "/drainSeconds: must be a finite number"),
+        ("drainSeconds = 2020-01-01", "/drainSeconds: must be a text, a number, true or false"),
+        ("[store]\npath = 1", "/store/path: must be string"),
+    ],
+)
+def test_faults_of_toml(write: Write, text: str, fault: str) -> None:
+    """What TOML has and JSON has not is refused, and what is wrong is told with its path."""
+    with pytest.raises(DefinitionError) as caught:
+        read_config(write("c.toml", text), {})
+    assert fault in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [(None, r"c\.yaml: cannot be read: No such file"), (b"\xff", r"c\.yaml: is not UTF-8")],
+)
+def test_files_that_cannot_be_read(
+    write: Write, tmp_path: Path, content: bytes | None, fault: str
+) -> None:
+    """The error names the file."""
+    path = tmp_path / "c.yaml" if content is None else write("c.yaml", content)
+    with pytest.raises(DefinitionError, match=fault):
+        read_config(path, {})
+
+
+GOOD_KEY = "a-key-of-16-char"
+OF_FILE = "receiver: {keys: [{file: key.txt}], signatureSecrets: [{file: key.txt}]}"
+
+
+@pytest.mark.parametrize(
+    "content", [GOOD_KEY, f"{GOOD_KEY}\n", f"{GOOD_KEY}\r\n", "a key: with ~ and !"]
+)
+def test_keys_that_can_be_used(write: Write, content: str) -> None:
+    """From 16 characters on; one line break at the end of a file is none of the key."""
+    path = write("c.yaml", _faulty(f"    {OF_FILE}\n"))
+    write("key.txt", content)
+    (one,) = read_config(path, {}).destinations
+    for secret in (*one.receiver.keys, *one.receiver.signature_secrets):
+        assert "".join(secret) == content.rstrip("\r\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        ("", "is empty"),
+        ("\n", "is empty"),
+        ("  ", "holds nothing but white space"),
+        (" " * 20 + "\n", "holds nothing but white space"),
+        (f"{GOOD_KEY}\n{GOOD_KEY}\n", "has several lines; it must hold one key"),
+        (f"{GOOD_KEY}\n\n", "begins or ends with white space"),
+        (f" {GOOD_KEY} \n", "begins or ends with white space"),
+        (f"\t{GOOD_KEY}", "begins or ends with white space"),
+        (f"{GOOD_KEY}\x00x", "has characters that a header does not carry; use printable ASCII"),
+        (f"{GOOD_KEY}ä", "has characters that a header does not carry; use printable ASCII"),
+        ("k", "has 1 characters; a key needs at least 16"),
+        (GOOD_KEY[1:], "has 15 characters; a key needs at least 16"),
+    ],
+)
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])  # noqa: S104 - read, not bound
+def test_keys_that_nobody_should_use(write: Write, content: str, fault: str, host: str) -> None:
+    """What no header carries, or can be guessed, is refused wherever it listens, and not shown."""
+    path = write("c.yaml", _faulty(f"    {OF_FILE}\nlisten: {{host: {host}}}\n"))
+    file = write("key.txt", content)
+    with pytest.raises(DefinitionError) as caught:
+        read_config(path, {})
+    shown = str(caught.value)
+    for key in ("keys", "signatureSecrets"):
+        assert f"/destinations/0/receiver/{key}/0: the file {file} {fault}" in shown
+    assert GOOD_KEY not in shown
+
+
+def test_files_that_everybody_can_read(write: Write) -> None:
+    """Files that others than their owner's group can read are noted, by what they hold."""
+    path = write(
+        "c.yaml", _faulty(f"    {OF_FILE}\n    settings: {{apiKey: {{file: open.txt}}}}\n")
+    )
+    write("key.txt", GOOD_KEY).chmod(0o640)
+    file = write("open.txt", GOOD_KEY)
+    file.chmod(0o604)
+    (one,) = read_config(path, {}).destinations
+    assert one.exposed == {"/settings/apiKey": file}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "fault"),
+    [
+        ("c.json", '{"store": {"path": "s"},}', "c.json:1: not JSON: "),
+        ("c.json", "store: {path: s}", "c.json:1: not JSON: Expecting value at column 1"),
+        ("c.json", "[" * 100_000, "c.json: not JSON: nested too deeply"),
+        ("c.conf", TOML, "c.conf: holds TOML; give it a name that ends in .toml"),
+        ("c.yaml", "drainSeconds = 3", "c.yaml: holds TOML; give it a name that ends in .toml"),
+    ],
+)
+def test_the_name_says_the_form(write: Write, name: str, text: str, fault: str) -> None:
+    """A broken file is told in words of what it is meant to be."""
+    with pytest.raises(DefinitionError) as caught:
+        read_config(write(name, text), ENVIRONMENT)
+    assert fault in str(caught.value)
+
+
+def test_the_example(write: Write, tmp_path: Path) -> None:
+    """It can be used as it stands, with secrets where it names them."""
+    example = Path(__file__).parents[3] / "examples" / "serving" / "serve.yaml"
+    (tmp_path / "secrets").mkdir()
+    write("secrets/kana-api-key", "prv_test_x\n")
+    write("secrets/receiver-key", "the-key-of-receivers\n")
+    config = read_config(write("serve.yaml", example.read_text("utf-8")), {})
+    assert [each.name for each in config.destinations] == ["kana"]
+    assert config.store.max_bytes == 20_000_000_000

@@ -1,0 +1,134 @@
+"""Connections: heads that are too long or slow, offers of other protocols, what is no HTTP."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from destinations.queue import Receipt
+from destinations.server import http_server, wire
+
+Serve = Callable[..., Any]
+
+
+def test_heads_without_end(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are cut off."""
+    monkeypatch.setattr(wire, "_HEAD_BYTES", 1_000)
+    running = serve()
+    pieces = [b"POST /v1/one HTTP/1.1\r\nx: ", *[b"y" * 400] * 4]
+    assert running.raw_pieces(pieces) == b""
+
+
+def test_long_heads(serve: Serve) -> None:
+    """A head that is whole and too long is answered."""
+    answer = serve().raw(b"POST /v1/one HTTP/1.1\r\nx: " + b"y" * 70_000 + b"\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 431 ")
+
+
+@pytest.mark.parametrize("data", [b"", b"POST /v1/one HT", b"POST /v1/one HTTP/1.1\r\nhost: x"])
+def test_slow_heads(serve: Serve, monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
+    """Who does not get a head through in time is cut off."""
+    monkeypatch.setattr(wire, "_HEAD_SECONDS", 0.05)
+    assert serve().raw(data) == b""
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"nonsense\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc",
+        b"POST /v1/one HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
+        b"POST /v1/one HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+    ],
+)
+def test_what_is_no_http(serve: Serve, data: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """It is answered in JSON, the connection ends, and nobody can fill the log with it."""
+    answer = serve().raw(data)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert "no HTTP" in json.loads(answer.partition(b"\r\n\r\n")[2])["message"]
+    assert caplog.records == []
+
+
+_OFFER = b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n"
+_EVENT = b'{"type":"track","event":"E","userId":"u","messageId":"%d","properties":{"by":1}}'
+
+
+def _offering(number: int, head: bytes = _OFFER) -> bytes:
+    body = _EVENT % number
+    first = b"POST /v1/one HTTP/1.1\r\nhost: x\r\n" + head
+    return first + b"content-length: %d\r\n\r\n" % len(body) + body
+
+
+@pytest.mark.parametrize("size", [1, 7, 90, 10_000])
+def test_offers_of_another_protocol(serve: Serve, size: int) -> None:
+    """A request that offers to go on with HTTP/2 is a request, wherever its pieces are cut."""
+    running = serve()
+    last = _offering(3, b"connection: close, upgrade\r\nupgrade: websocket\r\n")
+    data = _offering(1) + _offering(2) + last
+    answers = running.raw_pieces([data[at : at + size] for at in range(0, len(data), size)])
+    assert answers.count(b"HTTP/1.1 200 ") == answers.count(b'"accepted": 1') == 3
+    assert [event.message_id for event in running.inboxes["one"].taken] == ["1", "2", "3"]
+
+
+def test_tunnels(serve: Serve) -> None:
+    """Nobody is led through here to somewhere else."""
+    answer = serve().raw(b"CONNECT example.com:443 HTTP/1.1\r\nhost: example.com:443\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 405 ")
+
+
+def test_a_long_body_before_the_next_head(serve: Serve) -> None:
+    """What belongs to a body does not count for the head that begins behind it."""
+    running = serve()
+    body = (_EVENT % 1) + b" " * 100_000
+    first = b"POST /v1/one HTTP/1.1\r\ncontent-length: %d\r\n\r\n" % len(body) + body
+    second = _offering(2, b"connection: close\r\n")
+    answers = running.raw_pieces([first + second[:40], second[40:]])
+    assert answers.count(b"HTTP/1.1 200 ") == 2
+
+
+def test_many_offers_in_one_packet(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    """Each is a request, however many there are."""
+    running = serve()
+    data = b"".join(_offering(number) for number in range(400))
+    answers = running.raw(data + _offering(400, b"connection: close\r\n"))
+    assert answers.count(b"HTTP/1.1 200 ") == 401
+    assert caplog.records == []
+
+
+def test_what_follows_the_end(serve: Serve) -> None:
+    """What comes behind a request that ends the connection is nobody's, offer or not."""
+    for head in (b"connection: close\r\n", b"connection: close, upgrade\r\nupgrade: h2c\r\n"):
+        running = serve()
+        answers = running.raw(_offering(1, head) + _offering(2))
+        assert answers.count(b"HTTP/1.1 200 ") == answers.count(b"HTTP/1.1 ") == 1
+
+
+@pytest.mark.parametrize("nonsense", [b"CONNECT x:1 HTTP/1.1\r\n\r\n", b"nonsense\r\n\r\n"])
+def test_nonsense_behind_a_request(serve: Serve, nonsense: bytes) -> None:
+    """The request has its own answer, and then the connection ends."""
+    running = serve()
+    inbox = running.inboxes["one"]
+    inbox.held = held = []
+    inbox.on_accept = lambda: threading.Timer(
+        0.05, lambda: held[0].set_result([Receipt(1)])
+    ).start()
+    answers = running.raw(_offering(1, b"") + nonsense)
+    assert answers.startswith(b"HTTP/1.1 200 ")
+    assert answers.count(b"HTTP/1.1 ") == 1
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [_offering(1, b"") + b"\r\n", b"GET /healthz HTTP/1.1\r\ncontent-length: 1000\r\n\r\nx"],
+)
+def test_connections_that_go_on_with_nothing(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, request_: bytes
+) -> None:
+    """They end in time, like those that are silent."""
+    monkeypatch.setattr(http_server, "_KEEP_ALIVE_SECONDS", 0.2)
+    running = serve()
+    assert running.raw_pieces([request_[:-1], request_[-1:]]).startswith(b"HTTP/1.1 200 ")

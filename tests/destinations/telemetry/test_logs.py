@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from destinations.engine import NullWatcher
+from destinations.outcome import Outcome, Result
+from destinations.queue import Claimed, Planned, State, Step
+from destinations.telemetry import LogLines, Logs, Masks, subject_of
+
+Lines = Callable[[], list[dict[str, Any]]]
+
+
+class Time:
+    """A time that is set by hand."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def time() -> Time:
+    """At 0."""
+    return Time()
+
+
+@pytest.fixture
+def stream() -> io.StringIO:
+    """Where the lines go."""
+    return io.StringIO()
+
+
+@pytest.fixture
+def logs(stream: io.StringIO, time: Time) -> Iterator[Logs]:
+    """Logs as a server has them."""
+    with LogLines(Masks(), stream=stream, form="json") as lines:
+        yield Logs(lines.logger, monotonic=time)
+
+
+@pytest.fixture
+def lines(stream: io.StringIO) -> Lines:
+    """The lines so far, without what is the same in each."""
+
+    def read() -> list[dict[str, Any]]:
+        found = [json.loads(line) for line in stream.getvalue().splitlines()]
+        return [
+            {key: value for key, value in line.items() if key not in {"timestamp", "logger"}}
+            for line in found
+        ]
+
+    return read
+
+
+def test_a_batch_is_one_line(logs: Logs, lines: Lines, step: Callable[..., Step]) -> None:
+    """However many deliveries a batch has, what became of them is one line with counts and ids."""
+    logs.stepped("kana", [step(number) for number in (*range(5, 100), 3)])
+    assert lines() == [
+        {
+            "level": "info",
+            "message": "deliveries settled",
+            "destination": "kana",
+            "action": "count: Counts",
+            "deliveries": 96,
+            "outcomes": {"delivered": 96},
+            "first_delivery": 3,
+            "last_delivery": 99,
+        }
+    ]
+
+
+def test_no_steps_no_line(logs: Logs, lines: Lines) -> None:
+    """Nothing happened, so nothing is said."""
+    logs.stepped("kana", [])
+    assert lines() == []
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"state": State.HELD, "outcome": Outcome.UNKNOWN}, "a delivery is held for a person"),
+        ({"outcome": Outcome.DEAD}, "a delivery is dead"),
+        ({"outcome": Outcome.REJECTED}, "a delivery is rejected"),
+        (
+            {"state": State.UNKNOWN, "outcome": Outcome.UNKNOWN},
+            "the answer for a delivery was lost",
+        ),
+        ({"state": State.UNKNOWN, "outcome": Outcome.UNKNOWN, "stage": "settle"}, None),
+        ({"state": State.READY, "outcome": Outcome.DEAD}, None),
+        ({"outcome": Outcome.FILTERED}, None),
+    ],
+)
+def test_trouble_has_a_line_of_its_own(
+    logs: Logs, lines: Lines, step: Callable[..., Step], more: dict[str, Any], message: str | None
+) -> None:
+    """What somebody may have to look at is a warning with both ids; the rest is only counted."""
+    logs.stepped("kana", [step(7, code="NOT_FOUND", status=404, attempts=2, **more)])
+    warnings = [line for line in lines() if "delivery" in line]
+    expected = {
+        "level": "warning",
+        "message": message,
+        "destination": "kana",
+        "delivery": 7,
+        "event_id": 70,
+        "action": "count: Counts",
+        "code": "NOT_FOUND",
+        "status": 404,
+        "stage": more.get("stage", "send"),
+        "attempts": 2,
+    }
+    assert warnings == ([] if message is None else [expected])
+
+
+def test_what_is_tried_again(logs: Logs, lines: Lines, step: Callable[..., Step]) -> None:
+    """A line a batch with the causes; the first in a row is a warning, until one is answered."""
+    fails = {"state": State.READY, "outcome": Outcome.DEAD, "reason": "user-1 is not known"}
+    refused = [step(n, code="INVALID_AUTHENTICATION", status=401, **fails) for n in (4, 5)]
+    late = step(6, code="SELF_TIMEOUT", status=408, attempts=3, **fails)
+    logs.stepped("kana", [*refused, late])
+    (line,) = lines()
+    assert line == {
+        "level": "warning",
+        "message": "deliveries failed and are tried again",
+        "destination": "kana",
+        "action": "count: Counts",
+        "deliveries": 3,
+        "causes": {"INVALID_AUTHENTICATION 401": 2, "SELF_TIMEOUT 408": 1},
+        "attempts": 3,
+        "first_delivery": 4,
+        "last_delivery": 6,
+    }
+    logs.stepped("kana", [late])
+    logs.stepped("other", [late])
+    logs.stepped("kana", [step(7, outcome=Outcome.INVALID, stage="map")])  # nobody was asked
+    logs.stepped("kana", [late])
+    logs.stepped("kana", [step(8)])
+    logs.stepped("kana", [late])
+    assert [line["level"] for line in lines() if "causes" in line] == [
+        *("warning", "info"),
+        *("warning", "info", "warning"),
+    ]
+
+
+def test_what_is_partly_tried_again(logs: Logs, lines: Lines, step: Callable[..., Step]) -> None:
+    """What of a batch has its outcome is in one line, and what has not in another."""
+    logs.stepped("kana", [step(1), step(2, State.READY, Outcome.DEAD, code="X", status=503)])
+    settled, again = lines()
+    assert (settled["outcomes"], settled["deliveries"]) == ({"delivered": 1}, 1)
+    assert (again["causes"], again["deliveries"]) == ({"X 503": 1}, 1)
+
+
+def test_asking_that_failed(logs: Logs, lines: Lines, step: Callable[..., Step]) -> None:
+    """Lost answers that are asked about again are told, a line a batch."""
+    steps = [step(n, State.UNKNOWN, Outcome.UNKNOWN, stage="settle") for n in (1, 2)]
+    logs.stepped("kana", steps)
+    (line,) = lines()
+    assert (line["level"], line["deliveries"]) == ("warning", 2)
+    assert line["message"] == "asking about lost answers failed and is tried again"
+
+
+def test_no_customer_is_in_the_lines(
+    logs: Logs, stream: io.StringIO, step: Callable[..., Step], claimed: Callable[..., Claimed]
+) -> None:
+    """No user, no key of an amount, and nothing of what the partner said of a user."""
+    logs.stepped("kana", [step(1, outcome=Outcome.DEAD, reason="user-1 has no such thing")])
+    logs.reached("kana", "claimed", [claimed(1)])
+    logs.drifted("kana", '["user-1","seats"]', 4, 6)
+    assert "user-1" not in stream.getvalue()
+
+
+def test_drift(logs: Logs, lines: Lines) -> None:
+    """Both numbers, and a name for the amount by which it is found again."""
+    logs.drifted("kana", '["user-1","seats"]', 4, 6)
+    (line,) = lines()
+    assert (line["level"], line["expected"], line["found"]) == ("warning", 4, 6)
+    assert line["subject"] == subject_of('["user-1","seats"]')
+    assert line["subject"] != subject_of('["user-2","seats"]')
+
+
+@pytest.mark.parametrize(
+    ("state", "level"), [("open", "warning"), ("half-open", "info"), ("closed", "info")]
+)
+def test_the_breaker(logs: Logs, lines: Lines, state: str, level: str) -> None:
+    """A change is one line; a partner that is down is a warning; its words are cut."""
+    logs.breaker("kana", state, "x" * 1000)
+    (line,) = lines()
+    assert (line["level"], line["state"], line["reason"]) == (level, state, "x" * 300)
+
+
+def test_refusals_do_not_flood(logs: Logs, lines: Lines, time: Time) -> None:
+    """A line a second for each status says how many there were since the last."""
+    for _ in range(1_000):
+        logs.refused("kana", 401)
+    logs.refused("kana", 400)
+    time.now = 1.5
+    logs.refused("kana", 401)
+    assert [(line["status"], line["refused"]) for line in lines()] == [
+        (401, 1),
+        (400, 1),
+        (401, 1_000),
+    ]
+
+
+def test_faults(logs: Logs, lines: Lines) -> None:
+    """Faults of ours are errors with the way to them; those of other watchers too."""
+    try:
+        {}["here"]
+    except LookupError as error:
+        logs.failed("kana", error)
+        logs.broken(NullWatcher(), error)
+    first, second = lines()
+    assert first["level"] == second["level"] == "error"
+    assert "KeyError: 'here'" in first["exception"]
+    assert "test_faults" in first["exception"]
+    assert second["observer"] == "nullwatcher"
+
+
+def test_debugging(stream: io.StringIO, lines: Lines, claimed: Callable[..., Claimed]) -> None:
+    """The level debug has each point with the ids, and what was accepted."""
+    with LogLines(Masks(), stream=stream, form="json", level="debug") as opened:
+        logs = Logs(opened.logger)
+        logs.accepted("kana", 3, 1)
+        logs.ended("kana", [Planned("", Result(Outcome.FILTERED, "user-1"))] * 2)
+        logs.reached("kana", "sending", [claimed(4), claimed(5)])
+    accepted, ended, reached = lines()
+    assert ended["outcomes"] == {"filtered": 2}
+    assert (accepted["events"], accepted["duplicates"]) == (3, 1)
+    assert (reached["point"], reached["deliveries"]) == ("sending", [4, 5])

@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from destinations.outcome import Outcome, Result
+from destinations.queue import Claimed, Planned, State, Step
+from destinations.telemetry import Metrics, QueueFigures
+from destinations.telemetry.watchers import Watchers
+
+
+class Time:
+    """A time that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 130.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def time() -> Time:
+    """30 seconds after the deliveries were accepted."""
+    return Time()
+
+
+@pytest.fixture
+def metrics(time: Time) -> Metrics:
+    """Metrics that look at that time."""
+    return Metrics(now=time, monotonic=time)
+
+
+Read = Callable[..., dict[str, float]]
+
+
+@pytest.fixture
+def read(metrics: Metrics) -> Read:
+    """The samples of one name: their labels but the destination's, joined, and their values."""
+
+    def samples(name: str) -> Iterator[tuple[str, float]]:
+        for family in text_string_to_metric_families(metrics.exposition().decode()):
+            for sample in family.samples:
+                if sample.name == name:
+                    labels = sorted(item for item in sample.labels.items())
+                    words = [value for label, value in labels if label != "destination"]
+                    yield " ".join(words), sample.value
+
+    return lambda name: dict(samples(name))
+
+
+def test_accepted_and_refused(metrics: Metrics, read: Read) -> None:
+    """Duplicates do not count as accepted; refusals count by their status."""
+    metrics.accepted("kana", 5, 2)
+    metrics.accepted("kana", 1, 0)
+    for status in (401, 401, 503):
+        metrics.refused("kana", status)
+    assert read("destinations_events_accepted_total") == {"": 4}
+    assert read("destinations_events_duplicate_total") == {"": 2}
+    assert read("destinations_refused_total") == {"401": 2, "503": 1}
+
+
+def test_what_became_of_deliveries(metrics: Metrics, read: Read, step: Callable[..., Step]) -> None:
+    """Each step counts once, where it belongs; final outcomes by action and outcome."""
+    metrics.stepped(
+        "kana",
+        [
+            step(1),
+            step(2),
+            step(3, outcome=Outcome.DEAD),
+            step(4, State.READY, Outcome.DEAD),
+            step(5, State.READY, Outcome.RETRYING, stage="settle"),
+            step(6, State.UNKNOWN, Outcome.UNKNOWN),
+            step(7, State.UNKNOWN, Outcome.UNKNOWN, stage="settle"),
+            step(8, State.HELD, Outcome.UNKNOWN),
+        ],
+    )
+    assert read("destinations_deliveries_total") == {
+        "count delivered send": 2,
+        "count dead send": 1,
+    }
+    assert read("destinations_delivery_retries_total") == {"count": 2}
+    # One that is asked about again was counted when its answer was lost.
+    assert read("destinations_answers_lost_total") == {"count": 1}
+    assert read("destinations_deliveries_held_total") == {"count": 1}
+
+
+def test_what_ends_when_it_is_accepted(
+    metrics: Metrics, read: Read, step: Callable[..., Step]
+) -> None:
+    """It counts with the others, at its own stage; what is still to do is not there yet."""
+    invalid, filtered = Result.invalid("no", "X"), Result(Outcome.FILTERED, "no")
+    planned = [
+        Planned("count: Counts", invalid),
+        Planned("count: Others", invalid),
+        Planned("", filtered),
+        Planned("count: Counts"),
+    ]
+    metrics.ended("kana", planned)
+    metrics.stepped("kana", [step(4)])
+    assert read("destinations_deliveries_total") == {
+        "count invalid accept": 2,
+        " filtered accept": 1,
+        "count delivered send": 1,
+    }
+
+
+def test_counters_begin_at_zero(metrics: Metrics, read: Read, step: Callable[..., Step]) -> None:
+    """An increase from 0 is seen; nothing is reset when a queue is opened again."""
+    figures = QueueFigures(0, None, 0, 0)
+    metrics.follow("kana", lambda: figures, ["count", "save"])
+    deliveries = read("destinations_deliveries_total")
+    assert set(deliveries.values()) == {0}
+    expected = {
+        "count dead send",
+        "save rejected send",
+        "count delivered settle",
+        " filtered accept",
+    }
+    assert expected <= deliveries.keys()
+    for name in ("delivery_retries", "answers_lost", "deliveries_held"):
+        assert read(f"destinations_{name}_total") == {"count": 0, "save": 0}
+    for name in ("events_accepted", "events_duplicate", "amount_drifts", "faults"):
+        assert read(f"destinations_{name}_total") == {"": 0}
+    assert read("destinations_refused_total")["401"] == 0
+    assert read("destinations_breaker_changes_total")["open"] == 0
+    metrics.stepped("kana", [step(1, outcome=Outcome.DEAD)])
+    metrics.follow("kana", lambda: figures, ["count", "save"])
+    assert read("destinations_deliveries_total") == {**deliveries, "count dead send": 1}
+
+
+def test_latency(metrics: Metrics, read: Read, step: Callable[..., Step], time: Time) -> None:
+    """From accepted to delivered, of what was delivered alone; never below 0 when a clock jumps."""
+    metrics.stepped("kana", [step(1), step(2, outcome=Outcome.DEAD)])
+    time.now = 40.0
+    metrics.stepped("kana", [step(3)])
+    assert read("destinations_delivery_latency_seconds_sum") == {"": 30}
+    assert read("destinations_delivery_latency_seconds_count") == {"": 2}
+
+
+def test_sending(metrics: Metrics, read: Read, claimed: Callable[..., Claimed], time: Time) -> None:
+    """From sending to the answer; an answer without a sending before it counts nothing."""
+    batch = [claimed()]
+    for point, at in (("answered", 1.0), ("sending", 2.0), ("answered", 2.5), ("answered", 9.0)):
+        time.now = at
+        metrics.reached("kana", point, batch)  # type: ignore[arg-type]
+    assert read("destinations_batch_send_seconds_sum") == {"": 0.5}
+    assert read("destinations_batch_send_seconds_count") == {"": 1}
+
+
+def test_breaker_drift_and_faults(metrics: Metrics, read: Read) -> None:
+    """Exactly one state of the breaker is 1; a queue that is opened begins with a closed one."""
+    metrics.follow("kana", lambda: QueueFigures(0, None, 0, 0))
+    assert read("destinations_breaker_state") == {"closed": 1, "open": 0, "half-open": 0}
+    metrics.breaker("kana", "open", "down")
+    metrics.breaker("kana", "half-open", "a probe")
+    assert read("destinations_breaker_state") == {"closed": 0, "open": 0, "half-open": 1}
+    assert read("destinations_breaker_changes_total") == {"closed": 0, "open": 1, "half-open": 1}
+    metrics.follow("kana", lambda: QueueFigures(0, None, 0, 0))
+    assert read("destinations_breaker_state")["closed"] == 1
+    metrics.drifted("kana", "key", 1, 2)
+    metrics.failed("kana", ValueError())
+    assert read("destinations_amount_drifts_total") == {"": 1}
+    assert read("destinations_faults_total") == {"": 1}
+
+
+def test_queues(metrics: Metrics, read: Read) -> None:
+    """Gauges show what a queue says at that moment, and nothing of one that is not followed."""
+    figures = QueueFigures(7, 100.0, 2, 1)
+    metrics.follow("kana", lambda: figures)
+    assert read("destinations_queue_deliveries") == {"": 7}
+    assert read("destinations_queue_oldest_age_seconds") == {"": 30}
+    assert read("destinations_queue_unsettled_deliveries") == {"unknown": 2, "held": 1}
+    figures = QueueFigures(0, None, 0, 0)
+    assert read("destinations_queue_oldest_age_seconds") == {"": 0}
+    metrics.keep(["another"])
+    assert read("destinations_queue_deliveries") == {}
+    assert read("destinations_breaker_state") == {}
+    metrics.watch("stray", lambda: QueueFigures(1, None, 0, 0))
+    assert read("destinations_queue_deliveries") == {"": 1}
+    metrics.keep([])
+    assert read("destinations_queue_deliveries") == {}
+
+
+def test_a_queue_that_cannot_be_read(metrics: Metrics, read: Read) -> None:
+    """Its gauges are missing and one says so; the others, and all counters, are still there."""
+
+    def broken() -> QueueFigures:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    metrics.follow("broken", broken)
+    metrics.follow("fine", lambda: QueueFigures(3, None, 0, 0))
+    metrics.accepted("broken", 1, 0)
+    text = metrics.exposition().decode()
+    assert 'destinations_queue_up{destination="broken"} 0.0' in text
+    assert 'destinations_queue_up{destination="fine"} 1.0' in text
+    assert 'destinations_queue_deliveries{destination="broken"}' not in text
+    assert read("destinations_queue_deliveries") == {"": 3}
+    assert 'destinations_events_accepted_total{destination="broken"} 1.0' in text
+
+
+def test_observers_that_fail(metrics: Metrics, read: Read) -> None:
+    """A fault of an observer counts under its name."""
+    metrics.broken(Watchers([]))
+    assert read("destinations_observer_errors_total") == {"watchers": 1}
+
+
+def test_no_customer_is_in_the_metrics(metrics: Metrics, step: Callable[..., Step]) -> None:
+    """Labels hold nothing of users, keys or reasons, which would also make them countless."""
+    metrics.stepped("kana", [step(1, reason="canary-1", outcome=Outcome.DEAD)])
+    metrics.drifted("kana", "canary-2", 1, 2)
+    metrics.breaker("kana", "open", "canary-3")
+    text = metrics.exposition().decode()
+    assert "canary" not in text
+    assert "user-1" not in text
+
+
+def test_names(metrics: Metrics) -> None:
+    """Names follow Prometheus' conventions: one prefix, base units, and help for each."""
+    for family in text_string_to_metric_families(metrics.exposition().decode()):
+        assert family.name.startswith(("destinations_", "process_"))
+        assert family.documentation
+        assert not family.name.endswith(("_ms", "_milliseconds", "_count", "_sum"))
