@@ -114,7 +114,7 @@ def _damage(data: st.DataObject, value: Any, junk: st.SearchStrategy[Any]) -> An
         if how == "delete":
             del container[key]
         elif how == "replace":
-            container[key] = data.draw(junk)
+            container[key] = copy.deepcopy(data.draw(junk))
         elif how == "wrap":
             container[key] = data.draw(st.sampled_from([[container[key]], {"@x": container[key]}]))
         elif how == "rename" and isinstance(container, dict):
