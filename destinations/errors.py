@@ -4,6 +4,7 @@
 
     DestinationsError
     ├── UsageError                    the call is wrong: name, file, option (exit code 2)
+    │   └── TemporaryError            may pass by itself: disk full, store in use (exit code 75)
     ├── DefinitionError               a file is wrong; holds every Fault that was found
     │   ├── MappingError              a mapping is refused when it is loaded
     │   └── SettingsError             the settings do not fit the definition
@@ -39,6 +40,7 @@ __all__ = [
     "RetryableError",
     "SelfTimeoutError",
     "SettingsError",
+    "TemporaryError",
     "UsageError",
     "error_code",
 ]
@@ -60,6 +62,10 @@ class DestinationsError(Exception):
 
 class UsageError(DestinationsError):
     """The caller asked for something that does not exist or does not fit together."""
+
+
+class TemporaryError(UsageError):
+    """Nothing is wrong with what the caller asked for, and it may work later."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from destinations.definition import (
     RequestDefinition,
     TransportDefinition,
 )
-from destinations.http.answer import Answer, Context, Failure, HttpRequest, HttpResponse
+from destinations.http.answer import Answer, Context, Failure, HttpRequest, HttpResponse, Part
 from destinations.http.graphql import GraphQLRequest
 from destinations.http.pending import PendingRequest
 from destinations.http.rest import RestRequest
@@ -22,6 +22,7 @@ __all__ = [
     "GraphQLRequest",
     "HttpRequest",
     "HttpResponse",
+    "Part",
     "PendingRequest",
     "RestRequest",
     "compile_request",

@@ -15,10 +15,13 @@ from destinations.errors import (
     SelfTimeoutError,
 )
 
-__all__ = ["Answer", "Context", "Failure", "HttpRequest", "HttpResponse"]
+__all__ = ["Answer", "Context", "Failure", "HttpRequest", "HttpResponse", "Part"]
 
 Context = Mapping[str, Any]
 """The root that request templates see: ``event``, ``payload`` and ``settings``."""
+
+Part = Mapping[str, bytes]
+"""What one event adds to a request, as JSON by name."""
 
 
 @dataclass(frozen=True, slots=True)

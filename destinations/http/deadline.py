@@ -1,58 +1,83 @@
-"""Ends an HTTP exchange that takes too long as a whole, whatever the server keeps it busy with.
+"""Connections of `requests` that can be cut off, and that tell whether anything was sent on them.
 
 Time-outs of sockets begin anew with each byte that arrives, so a server that sends one now and then
-could hold a request for ever, also within its headers.
+could hold a request for ever, also within its headers. One thread cuts off all exchanges of a
+transport that take too long as a whole.
 """
 
 from __future__ import annotations
 
 import contextlib
+import heapq
+import itertools
 import socket
 import threading
+import time
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import urllib3
 from requests.adapters import HTTPAdapter
 
 __all__ = [
-    "Deadline",
+    "Exchange",
     "WatchedAdapter",
     "WatchedHTTPConnection",
     "WatchedHTTPSConnection",
+    "Watchdog",
     "pool_classes",
 ]
 
 _current = threading.local()
 
 
-class Deadline:
-    """While entered, connections that this thread uses are cut off after ``seconds``."""
+class Exchange:
+    """One request and its answer; while entered, the connections that this thread uses are its own.
 
-    def __init__(self, seconds: float) -> None:
-        self._timer = threading.Timer(seconds, self._expire)
-        self._timer.daemon = True
+    ``sent`` tells whether a byte of the request may have left: not before a connection was there,
+    its TLS handshake done, and a proxy had agreed to it. ``connected`` tells that a connection of
+    these was used at all, ``expired`` that it was cut off.
+    """
+
+    __slots__ = ("_connection", "_lock", "connected", "done", "expired", "sent")
+
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._connection: urllib3.connection.HTTPConnection | None = None
+        self.connected = False
+        self.sent = False
         self.expired = False
+        self.done = False
 
-    def watch(self, connection: urllib3.connection.HTTPConnection) -> None:
-        """Names the connection that is in use now."""
+    def use(self, connection: urllib3.connection.HTTPConnection) -> None:
+        """Name the connection that is in use now."""
         with self._lock:
             self._connection = connection
+            self.connected = True
+            expired = self.expired
+        if expired:  # cut off while it was connecting
+            self._shut_down(connection)
 
-    def _expire(self) -> None:
+    def expire(self) -> None:
+        """Cut the connection off, unless the exchange is over."""
         with self._lock:
+            if self.done:
+                return
             self.expired = True
-            found = getattr(self._connection, "sock", None)
+            connection = self._connection
+        self._shut_down(connection)
+
+    @staticmethod
+    def _shut_down(connection: urllib3.connection.HTTPConnection | None) -> None:
+        found = getattr(connection, "sock", None)
         if found is not None:
             # Closing alone would leave a read that is under way waiting.
             with contextlib.suppress(OSError):
                 found.shutdown(socket.SHUT_RDWR)
 
     def __enter__(self) -> Self:
-        _current.deadline = self
-        self._timer.start()
+        _current.exchange = self
         return self
 
     def __exit__(
@@ -61,49 +86,131 @@ class Deadline:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._timer.cancel()
-        _current.deadline = None
+        with self._lock:
+            self.done = True
+            self._connection = None
+        _current.exchange = None
 
 
-def _watch(connection: urllib3.connection.HTTPConnection) -> None:
-    deadline: Deadline | None = getattr(_current, "deadline", None)
-    if deadline is not None:
-        deadline.watch(connection)
+class Watchdog:
+    """The thread that ends exchanges whose time is over; it begins with the first of them."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._changed = threading.Condition()
+        self._due: list[tuple[float, int, Exchange]] = []
+        self._numbers = itertools.count()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    def watch(self, exchange: Exchange, seconds: float) -> None:
+        """Cut ``exchange`` off after so many seconds, unless it is over by then."""
+        due = self._monotonic() + seconds
+        with self._changed:
+            heapq.heappush(self._due, (due, next(self._numbers), exchange))
+            if self._thread is None and not self._closed:
+                self._thread = threading.Thread(target=self._run, name="deadlines", daemon=True)
+                self._thread.start()
+            elif self._due[0][2] is exchange:
+                self._changed.notify()
+
+    def close(self) -> None:
+        """End the thread."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+            thread = self._thread
+        if thread is not None:
+            thread.join()
+
+    def _run(self) -> None:
+        while (expired := self._next()) is not None:
+            expired.expire()
+
+    def _next(self) -> Exchange | None:
+        """Wait for the next exchange whose time is over; None once the watchdog is closed."""
+        with self._changed:
+            while not self._closed:
+                # The first that is not over decides how long there is nothing to do.
+                while self._due and self._due[0][2].done:
+                    heapq.heappop(self._due)
+                wait = self._due[0][0] - self._monotonic() if self._due else None
+                if wait is not None and wait <= 0:
+                    return heapq.heappop(self._due)[2]
+                self._changed.wait(wait)
+        return None
 
 
-class WatchedHTTPConnection(urllib3.connection.HTTPConnection):
-    """A connection that a `Deadline` can cut off."""
+class _Watched(urllib3.connection.HTTPConnection):
+    """A connection that its exchange can cut off."""
+
+    _connecting = False
+
+    def connect(self) -> None:
+        """Connect; see `http.client.HTTPConnection.connect`."""
+        self._connecting = True
+        try:
+            exchange = _exchange()
+            if exchange is not None:
+                exchange.use(self)
+            super().connect()
+        finally:
+            self._connecting = False
 
     def request(self, *args: Any, **kwargs: Any) -> None:
-        """See `http.client.HTTPConnection.request`."""
-        _watch(self)
+        """Send a request; see `http.client.HTTPConnection.request`."""
+        exchange = _exchange()
+        if exchange is not None:
+            exchange.use(self)
         super().request(*args, **kwargs)
 
+    def send(self, data: Any) -> None:
+        """Send data; see `http.client.HTTPConnection.send`."""
+        if not self._connecting:  # else it is what a proxy is asked for
+            if self.sock is None:
+                self.connect()
+            exchange = _exchange()
+            if exchange is not None:
+                exchange.sent = True
+        super().send(data)
 
-class WatchedHTTPSConnection(urllib3.connection.HTTPSConnection):
-    """A connection with TLS that a `Deadline` can cut off."""
 
-    def request(self, *args: Any, **kwargs: Any) -> None:
-        """See `http.client.HTTPConnection.request`."""
-        _watch(self)
-        super().request(*args, **kwargs)
+class WatchedHTTPConnection(_Watched):
+    """A connection that its exchange can cut off."""
+
+
+class WatchedHTTPSConnection(_Watched, urllib3.connection.HTTPSConnection):
+    """A connection with TLS that its exchange can cut off."""
+
+
+def _exchange() -> Exchange | None:
+    found: Exchange | None = getattr(_current, "exchange", None)
+    return found
 
 
 def pool_classes(
     http: type[WatchedHTTPConnection], https: type[WatchedHTTPSConnection]
 ) -> dict[str, type[urllib3.HTTPConnectionPool]]:
-    """For each scheme, pools of such connections, as pool managers take them."""
+    """Return, for each scheme, pools of such connections, as pool managers take them."""
     return {
         "http": type("HTTPPool", (urllib3.HTTPConnectionPool,), {"ConnectionCls": http}),
         "https": type("HTTPSPool", (urllib3.HTTPSConnectionPool,), {"ConnectionCls": https}),
     }
 
 
+_CLASSES: Final = pool_classes(WatchedHTTPConnection, WatchedHTTPSConnection)
+
+
 class WatchedAdapter(HTTPAdapter):
-    """An adapter of `requests` whose connections a `Deadline` can cut off."""
+    """An adapter of `requests` whose connections an `Exchange` can cut off."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Makes the pools of watched connections."""
+        """Make the pools of watched connections."""
         super().init_poolmanager(*args, **kwargs)
-        classes = pool_classes(WatchedHTTPConnection, WatchedHTTPSConnection)
-        self.poolmanager.pool_classes_by_scheme = classes
+        self.poolmanager.pool_classes_by_scheme = _CLASSES
+
+    def proxy_manager_for(self, proxy: str, **proxy_kwargs: Any) -> Any:
+        """Return the pools behind a proxy, of watched connections as well."""
+        manager = super().proxy_manager_for(proxy, **proxy_kwargs)
+        manager.pool_classes_by_scheme = self.poolmanager.pool_classes_by_scheme
+        return manager

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import jiter
@@ -18,7 +18,25 @@ from destinations.http.answer import Context, HttpResponse
 from destinations.segment.javascript import UNDEFINED, to_string
 from destinations.segment.mapping import compile_value
 
-__all__ = ["Envelope", "encode", "error_text", "parse_body", "retry_after"]
+__all__ = ["Envelope", "Target", "error_text", "parse_body", "reads", "retry_after"]
+
+Target = tuple[str, Mapping[str, str], bool]
+"""Where a request goes: its URL, its headers, and whether an event chose the host."""
+
+
+def reads(source: object, *roots: str) -> bool:
+    """Tell whether a mapping may read one of these roots of its context.
+
+    Any text that has the word counts, so the answer may be True without a need, never False
+    against one.
+    """
+    if isinstance(source, str):
+        return any(re.search(rf"\b{root}\b", source) for root in roots)
+    if isinstance(source, Mapping):
+        return any(reads(item, *roots) for pair in source.items() for item in pair)
+    if isinstance(source, list | tuple):
+        return any(reads(item, *roots) for item in source)
+    return False
 
 
 class Envelope:
@@ -27,14 +45,31 @@ class Envelope:
     def __init__(
         self, transport: TransportDefinition, url: object, headers: Mapping[str, object]
     ) -> None:
-        self._url = compile_value(transport.url if url is None else url)
+        source = transport.url if url is None else url
+        self._url = compile_value(source)
         # HTTP's header names are case-insensitive: a request's own header replaces the common one.
         merged = {name.lower(): (name, value) for name, value in transport.headers.items()}
         merged |= {name.lower(): (name, value) for name, value in headers.items()}
         self._headers = [(name, compile_value(value)) for name, value in merged.values()]
+        self.is_fixed = not reads([source, [value for _, value in merged.values()]], *_ITEM)
+        """Whether it is the same for every event, as only settings are read."""
+        self._fixed: tuple[Mapping[str, Any], Target] | None = None
+
+    def target(self, context: Context) -> Target:
+        """Return where the request of ``context`` goes; raises `ResolveError`."""
+        if not self.is_fixed:
+            return self._target(context)
+        known, settings = self._fixed, context["settings"]
+        if known is None or known[0] is not settings:
+            known = self._fixed = (settings, self._target(context))
+        return known[1]
+
+    def _target(self, context: Context) -> Target:
+        url = self.url(context)
+        return url, self.headers(context), self.has_host_of_event(url, context)
 
     def url(self, context: Context) -> str:
-        """The URL; raises `ResolveError` if it is not an absolute one of HTTP."""
+        """Return the URL; raises `ResolveError` unless it is an absolute one of HTTP."""
         url = self._url.resolve(context)
         if isinstance(url, str):
             url = "".join(url)
@@ -47,7 +82,7 @@ class Envelope:
         raise ResolveError("/url", "must be an absolute http or https URL")
 
     def has_host_of_event(self, url: str, context: Context) -> bool:
-        """Whether another event might have led elsewhere: host and port are not those without."""
+        """Tell whether another event might lead to another host or port."""
         try:
             own = self.url({"event": {}, "payload": {}, "settings": context["settings"]})
         except ResolveError:
@@ -55,7 +90,7 @@ class Envelope:
         return urlsplit(own).netloc != urlsplit(url).netloc
 
     def headers(self, context: Context) -> dict[str, str]:
-        """The headers; one whose value is null or undefined is left out."""
+        """Return the headers without those whose value is null or undefined."""
         result: dict[str, str] = {}
         for name, template in self._headers:
             value = template.resolve(context)
@@ -73,30 +108,16 @@ class Envelope:
         return result
 
 
-def encode(value: Any) -> bytes:
-    """``value`` as compact JSON in UTF-8.
-
-    Raises `ResolveError` for what JSON cannot hold: a mapping can make infinite numbers and lone
-    surrogates, by ``@json`` for instance.
-    """
-    try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        return text.encode()
-    except UnicodeEncodeError:
-        raise ResolveError("", "the body holds one half of a surrogate pair") from None
-    except RecursionError:
-        raise ResolveError("", "the body is nested too deeply to be written as JSON") from None
-    except ValueError:  # infinite, or more digits than Python prints
-        raise ResolveError("", "the body holds a number that JSON cannot carry") from None
+_ITEM: Final = ("event", "payload")
 
 
 def parse_body(response: HttpResponse) -> Any:
-    """The body as JSON; raises ValueError if it is anything else."""
+    """Return the body as JSON; raises ValueError if it is anything else."""
     return jiter.from_json(response.body, allow_inf_nan=False)
 
 
 def _own_words(body: Any) -> Iterator[str]:
-    """What an error's body says, in the places where partners put it, the most telling first."""
+    """Yield what an error's body says, from where partners put it, the most telling first."""
     if isinstance(body, Mapping):
         for key in ("error", "errors"):
             yield from _own_words(body.get(key))
@@ -110,7 +131,7 @@ def _own_words(body: Any) -> Iterator[str]:
 
 
 def error_text(response: HttpResponse, body: Any) -> str:
-    """One line on why the partner said no: its own message, else how the body begins."""
+    """Return one line on why the partner refused: its own message, else how the body begins."""
     found = next((text for text in _own_words(body) if text.strip()), None)
     if found is not None:
         return " ".join(found.split())[:300]
@@ -118,7 +139,7 @@ def error_text(response: HttpResponse, body: Any) -> str:
 
 
 def retry_after(response: HttpResponse, now: datetime | None = None) -> float | None:
-    """Seconds that ``Retry-After`` asks for (RFC 9110, 10.2.3), a number or a date; else None."""
+    """Return the seconds of ``Retry-After`` (RFC 9110, 10.2.3), a number or a date; else None."""
     value = response.headers.get("retry-after", "").strip()
     if not value:
         return None

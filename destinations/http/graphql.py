@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from destinations.definition import (
@@ -16,14 +17,22 @@ from destinations.definition import (
     RequestDefinition,
     TransportDefinition,
 )
-from destinations.definition.graphql_document import alias, parse_operation, variable_name
-from destinations.http.answer import Answer, Context, Failure, HttpRequest, HttpResponse
-from destinations.http.envelope import Envelope, encode, error_text, parse_body, retry_after
+from destinations.definition.graphql_document import (
+    Operation,
+    alias,
+    parse_operation,
+    variable_name,
+)
+from destinations.http.answer import Answer, Context, Failure, HttpRequest, HttpResponse, Part
+from destinations.http.envelope import Envelope, error_text, parse_body, reads, retry_after
 from destinations.http.error_rules import ErrorReader, Signal
-from destinations.http.success import Expectation
+from destinations.http.json_bytes import encode_json
+from destinations.http.success import SuccessCheck
 from destinations.segment.mapping import compile_value
 
 __all__ = ["GraphQLRequest"]
+
+_PAYLOAD = ({"@path": "$.payload"}, {"@path": "payload"})
 
 
 class GraphQLRequest:
@@ -38,32 +47,44 @@ class GraphQLRequest:
     ) -> None:
         self.definition = definition
         self._operation = parse_operation(call.document)
+        self._names = [name for name, _ in self._operation.variables]
         self._variables = compile_value(dict(call.variables))
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         self._envelope = Envelope(transport, None, headers)
         self._errors = ErrorReader(definition.answers, (*definition.error_rules, *error_rules))
-        self._expectation = Expectation(definition)
+        self._success = SuccessCheck(definition)
+        self.reads_event = reads([dict(call.variables), transport.url, transport.headers], "event")
+        self.takes_payload_bytes = (
+            self._envelope.is_fixed
+            and len(self._names) == 1
+            and dict(call.variables) in [{self._names[0]: path} for path in _PAYLOAD]
+        )
+        """Whether the one variable is the payload, so that its bytes can be used as they are."""
 
-    def parts(self, context: Context) -> Mapping[str, Any]:
-        """The variables for one event; raises `ResolveError`."""
+    def part(self, context: Context) -> Part:
+        """Return the variables for one event; raises `ResolveError`."""
         resolved: Mapping[str, Any] = self._variables.resolve(context)
-        return resolved
+        return {name: encode_json(value) for name, value in resolved.items()}
 
-    def prepare(self, parts: Sequence[Mapping[str, Any]], context: Context) -> HttpRequest:
-        """The HTTP request that carries the events with these variables, in this order."""
-        variables = {
-            variable_name(name, index): part[name]
-            for index, part in enumerate(parts)
-            for name, _ in self._operation.variables
-            if name in part
-        }
-        body = {"query": self._operation.document(len(parts)), "variables": variables}
-        url = self._envelope.url(context)
-        of_event = self._envelope.has_host_of_event(url, context)
-        return HttpRequest("POST", url, self._envelope.headers(context), encode(body), of_event)
+    def prepare(self, parts: Sequence[Part | bytes], context: Context) -> HttpRequest:
+        """Return the HTTP request that carries the events with these parts, in this order."""
+        pieces = []
+        for index, part in enumerate(parts):
+            if isinstance(part, bytes):
+                pieces.append(b'"%s":%s' % (_variable(self._names[0], index), part))
+            else:
+                pieces += [
+                    b'"%s":%s' % (_variable(name, index), part[name])
+                    for name in self._names
+                    if name in part
+                ]
+        head = _head(self._operation, len(parts))
+        body = b"".join((head, b",".join(pieces), b"}}"))
+        url, headers, of_event = self._envelope.target(context)
+        return HttpRequest("POST", url, headers, body, of_event)
 
     def read(self, response: HttpResponse, count: int) -> list[Answer | Failure]:
-        """One answer or failure for each of the ``count`` events of the request."""
+        """Return one answer or failure for each of the ``count`` events of the request."""
         try:
             body = parse_body(response)
         except ValueError:
@@ -73,16 +94,27 @@ class GraphQLRequest:
             return [self._whole(response, body, errors)] * count
         if not isinstance(body, dict) or (not errors and not isinstance(body.get("data"), dict)):
             return [_malformed(response, "the answer is not one of GraphQL")] * count
+        if not errors and self._all_succeeded(body["data"], count):
+            return [Answer("ok", body["data"][name]) for name in _aliases(count)]
         own: dict[str, Mapping[str, Any]] = {}
         whole: Mapping[str, Any] | None = None
-        names = [alias(index) for index in range(count)]
+        names = _aliases(count)
+        known = frozenset(names)
         for error in errors:
             path = error.get("path")
-            if isinstance(path, list) and path and path[0] in names:
+            if isinstance(path, list) and path and path[0] in known:
                 own.setdefault(path[0], error)
             elif whole is None:
                 whole = error
         return [self._event(response, body, name, own.get(name), whole) for name in names]
+
+    def _all_succeeded(self, data: Mapping[str, Any], count: int) -> bool:
+        fits = self._success.fits
+        for name in _aliases(count):
+            value = data.get(name)
+            if value is None or not fits(value):
+                return False
+        return True
 
     def _event(
         self,
@@ -92,13 +124,16 @@ class GraphQLRequest:
         own: Mapping[str, Any] | None,
         whole: Mapping[str, Any] | None,
     ) -> Answer | Failure:
-        """The answer for the event under the alias ``name``, given its own and a common error."""
+        """Return the answer for the event under the alias ``name``.
+
+        ``own`` is the error of that event, ``whole`` one of the request.
+        """
         if own is not None:
             return self._errors.read(_signal(own, response.status), whole_request=False)
         data = body.get("data")
         value = data.get(name) if isinstance(data, dict) else None
         if value is not None:
-            return self._expectation.judge(value, response.status)
+            return self._success.judge(value, response.status)
         if whole is None:
             return _malformed(response, "the answer says nothing of this event")
         verdict = self._errors.read(_signal(whole, response.status), whole_request=True)
@@ -112,7 +147,7 @@ class GraphQLRequest:
     def _whole(
         self, response: HttpResponse, body: Any, errors: Sequence[Mapping[str, Any]]
     ) -> Answer | Failure:
-        """The failure that an HTTP error status means for every event of the request."""
+        """Return the failure that an HTTP error status means for every event of the request."""
         signal = replace(
             _signal(errors[0] if errors else {}, response.status),
             message=error_text(response, body),
@@ -124,6 +159,22 @@ class GraphQLRequest:
         if ran and isinstance(verdict, Failure):
             return replace(verdict, nothing_applied=False)
         return verdict
+
+
+@lru_cache(maxsize=4096)
+def _head(operation: Operation, count: int) -> bytes:
+    """Return the body up to the first variable."""
+    return b'{"query":%s,"variables":{' % encode_json(operation.document(count))
+
+
+@lru_cache(maxsize=16_384)
+def _variable(name: str, index: int) -> bytes:
+    return variable_name(name, index).encode()
+
+
+@lru_cache(maxsize=4096)
+def _aliases(count: int) -> tuple[str, ...]:
+    return tuple(alias(index) for index in range(count))
 
 
 def _errors(body: Any) -> list[Mapping[str, Any]]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from collections.abc import Sequence
+from typing import NoReturn
 
 from destinations.definition import PendingDefinition, RequestDefinition
 from destinations.errors import ResolveError
-from destinations.http.answer import Context, HttpRequest, HttpResponse
+from destinations.http.answer import Context, HttpRequest, HttpResponse, Part
 
 __all__ = ["PendingRequest"]
 
@@ -15,20 +15,23 @@ __all__ = ["PendingRequest"]
 class PendingRequest:
     """What stands in for a call that a definition leaves open."""
 
+    reads_event = False
+    takes_payload_bytes = False
+
     def __init__(self, definition: RequestDefinition, call: PendingDefinition) -> None:
         self.definition = definition
         self._missing = call.missing
 
-    def parts(self, context: Context) -> Mapping[str, Any]:  # noqa: ARG002 - as every request
-        """Raises `ResolveError`: no event can be part of it."""
+    def part(self, context: Context) -> Part:  # noqa: ARG002 - as every request
+        """Raise `ResolveError`: no event can be part of it."""
         self._refuse()
 
-    def prepare(self, parts: Sequence[Mapping[str, Any]], context: Context) -> HttpRequest:  # noqa: ARG002
-        """Raises `ResolveError`: there is nothing to send."""
+    def prepare(self, parts: Sequence[Part | bytes], context: Context) -> HttpRequest:  # noqa: ARG002
+        """Raise `ResolveError`: there is nothing to send."""
         self._refuse()
 
     def read(self, response: HttpResponse, count: int) -> NoReturn:  # noqa: ARG002
-        """Raises `ResolveError`: nothing was sent that could be answered."""
+        """Raise `ResolveError`: nothing was sent that could be answered."""
         self._refuse()
 
     def _refuse(self) -> NoReturn:

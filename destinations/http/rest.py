@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from destinations.definition import (
@@ -14,15 +14,18 @@ from destinations.definition import (
     TransportDefinition,
 )
 from destinations.errors import ResolveError
-from destinations.http.answer import Answer, Context, Failure, HttpRequest, HttpResponse
-from destinations.http.envelope import Envelope, encode, error_text, parse_body, retry_after
+from destinations.http.answer import Answer, Context, Failure, HttpRequest, HttpResponse, Part
+from destinations.http.envelope import Envelope, error_text, parse_body, reads, retry_after
 from destinations.http.error_rules import ErrorReader, Signal
 from destinations.http.failed_items import FailedItemReader
-from destinations.http.success import Expectation
+from destinations.http.json_bytes import decode_json, encode_json
+from destinations.http.success import SuccessCheck
 from destinations.segment.javascript import UNDEFINED, to_string
 from destinations.segment.mapping import compile_value
 
 __all__ = ["RestRequest"]
+
+_PAYLOAD: Final = ({"@path": "$.payload"}, {"@path": "payload"})
 
 
 class RestRequest:
@@ -43,8 +46,9 @@ class RestRequest:
         elif call.form is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
         self._envelope = Envelope(transport, call.url, headers | dict(call.headers))
-        form = None if call.form is None else dict(call.form)
-        self._parts = compile_value({"query": dict(call.query), "json": call.json, "form": form})
+        self._query = compile_value(dict(call.query))
+        self._json = None if call.json is None else compile_value(call.json)
+        self._form = None if call.form is None else compile_value(dict(call.form))
         self._batch_json = None if call.batch_json is None else compile_value(call.batch_json)
         self._sign = call.sign
         self._secret = None if call.sign is None else compile_value(call.sign.secret)
@@ -52,36 +56,62 @@ class RestRequest:
             None if call.failed_items is None else FailedItemReader(call.failed_items)
         )
         self._errors = ErrorReader(definition.answers, (*definition.error_rules, *error_rules))
-        self._expectation = Expectation(definition)
+        self._success = SuccessCheck(definition)
+        sources = [call.url, dict(call.headers), dict(call.query), call.json, call.form]
+        self.reads_event = reads([*sources, transport.url, transport.headers], "event")
+        self.takes_payload_bytes = (
+            self._envelope.is_fixed
+            and call.json in _PAYLOAD
+            and not call.query
+            and self._batch_json is None
+        )
+        """Whether the body is the payload, so that its bytes can be used as they are."""
 
-    def parts(self, context: Context) -> Mapping[str, Any]:
-        """Query and body for one event; raises `ResolveError`."""
-        resolved: Mapping[str, Any] = self._parts.resolve(context)
-        return resolved
+    def part(self, context: Context) -> Part:
+        """Return what one event adds: ``query`` and ``form`` as text, ``json``.
 
-    def prepare(self, parts: Sequence[Mapping[str, Any]], context: Context) -> HttpRequest:
-        """The HTTP request for the events with these parts, in this order."""
-        first = parts[0]
-        url = self._envelope.url(context)
-        query = _urlencoded(first.get("query"))
+        Raises `ResolveError`.
+        """
+        part = {}
+        query = _urlencoded(self._query.resolve(context))
         if query:
-            url += ("&" if "?" in url else "?") + query
+            part["query"] = query.encode()
+        if self._json is not None:
+            value = self._json.resolve(context)
+            if value is not None and value is not UNDEFINED:
+                part["json"] = encode_json(value)
+        elif self._form is not None:
+            part["form"] = _urlencoded(self._form.resolve(context)).encode()
+        return part
+
+    def prepare(self, parts: Sequence[Part | bytes], context: Context) -> HttpRequest:
+        """Return the HTTP request for the events with these parts, in this order."""
+        first = parts[0]
+        url, headers, of_event = self._envelope.target(context)
         body = None
-        if first.get("json") is not None:
-            body = encode(self._json(parts, context))
-        elif first.get("form") is not None:
-            body = _urlencoded(first["form"]).encode()
-        headers = {**self._envelope.headers(context), **self._signature(body or b"", context)}
-        of_event = self._envelope.has_host_of_event(url, context)
+        if isinstance(first, bytes):
+            body = self._body(parts, context)
+        else:
+            if "query" in first:
+                url += ("&" if "?" in url else "?") + first["query"].decode()
+            if "json" in first:
+                body = self._body(parts, context)
+            elif "form" in first:
+                body = first["form"]
+        if self._sign is not None:
+            headers = {**headers, **self._signature(body or b"", context)}
         return HttpRequest(self._method, url, headers, body, of_event)
 
-    def _json(self, parts: Sequence[Mapping[str, Any]], context: Context) -> Any:
+    def _body(self, parts: Sequence[Part | bytes], context: Context) -> bytes:
+        items = [part if isinstance(part, bytes) else part.get("json", b"null") for part in parts]
         if self.definition.batch_size == 1:
-            return parts[0]["json"]
-        items = [part.get("json") for part in parts]
+            return items[0]
+        joined = b"[" + b",".join(items) + b"]"
         if self._batch_json is None:
-            return items
-        return self._batch_json.resolve({"items": items, "settings": context["settings"]})
+            return joined
+        values = decode_json(joined)
+        settings = context["settings"]
+        return encode_json(self._batch_json.resolve({"items": values, "settings": settings}))
 
     def _signature(self, body: bytes, context: Context) -> Mapping[str, str]:
         if self._sign is None or self._secret is None:
@@ -93,7 +123,7 @@ class RestRequest:
         return {self._sign.header: hmac.new(key, body, self._sign.algorithm).hexdigest()}
 
     def read(self, response: HttpResponse, count: int) -> list[Answer | Failure]:
-        """One answer or failure for each of the ``count`` events of the request."""
+        """Return one answer or failure for each of the ``count`` events of the request."""
         try:
             body = parse_body(response) if response.body.strip() else None
         except ValueError:
@@ -104,14 +134,14 @@ class RestRequest:
             if told_apart is not None:
                 return told_apart
         if 200 <= response.status < 300:
-            return [self._expectation.judge(body, response.status)] * count
+            return [self._success.judge(body, response.status)] * count
         signal = Signal(response.status, error_text(response, body), body=body)
         wait = retry_after(response)
         return [self._errors.read(signal, whole_request=True, retry_after=wait)] * count
 
 
-def _urlencoded(values: object) -> str:
-    """A query or form as text; what is null or undefined is left out. Raises `ResolveError`."""
+def _urlencoded(values: Any) -> str:
+    """Return a query or form as text, without what is null or undefined; raises `ResolveError`."""
     if not isinstance(values, dict):
         return ""
     pairs = [

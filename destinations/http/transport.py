@@ -9,9 +9,8 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 import requests
@@ -20,8 +19,8 @@ import urllib3
 from destinations._version import __version__
 from destinations.definition import Timeouts
 from destinations.errors import DestinationsError
-from destinations.http import HttpRequest, HttpResponse
-from destinations.http.deadline import Deadline, WatchedAdapter
+from destinations.http.answer import HttpRequest, HttpResponse
+from destinations.http.deadline import Exchange, Watchdog, WatchedAdapter
 from destinations.http.ssrf import GuardedAdapter, PrivateAddressError, public_addresses
 
 __all__ = ["HttpTransport", "Transport", "TransportError", "UnsendableError"]
@@ -34,6 +33,14 @@ _MAX_BODY: Final = 16 * 1024 * 1024
 _MAX_IDLE: Final = 4.0
 """Seconds. Servers close idle connections (Node's do after 5 s): a request that is sent just then
 is lost without an answer, so a connection idle for longer is not used again."""
+
+
+_MOST_PREPARED: Final = 256
+"""Heads of requests that are kept; those of requests whose URL comes from events are many."""
+
+_ENVIRONMENT: Final = ("verify", "cert", "proxies")
+
+_Head = tuple[str, str, tuple[tuple[str, str], ...]]
 
 
 class TransportError(DestinationsError):
@@ -66,16 +73,46 @@ class Transport(Protocol):
 
 
 class _Session(requests.Session):
-    """A session for which no answer is a redirect: else it would read that answer's body itself."""
+    """Holds what requests to one host have in common, and the connections of one thread."""
 
-    def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002 - its signature
-        return None
+    def __init__(self, adapter: WatchedAdapter) -> None:
+        super().__init__()
+        self.headers["User-Agent"] = _USER_AGENT
+        # The credentials are the definition's to set; those of a ~/.netrc must not replace them.
+        self.auth = _no_auth
+        self.mount("http://", adapter)
+        self.mount("https://", adapter)
+        self.last_used = 0.0
+        self._prepared: dict[_Head, requests.PreparedRequest] = {}
+        self._environments: dict[str, Mapping[str, Any]] = {}
 
+    def prepared(self, request: HttpRequest) -> requests.PreparedRequest:
+        """Return the request as the library sends it; all but its body is made once."""
+        head = (request.method, request.url, tuple(request.headers.items()))
+        known = self._prepared.get(head)
+        if known is None:
+            made = requests.Request(request.method, request.url, headers=dict(request.headers))
+            known = self.prepare_request(made)
+            if len(self._prepared) >= _MOST_PREPARED:
+                self._prepared.clear()
+            self._prepared[head] = known
+        if request.body is None:
+            return known
+        whole = known.copy()
+        whole.body = request.body
+        whole.headers["Content-Length"] = str(len(request.body))
+        return whole
 
-@dataclass(slots=True)
-class _Connections:
-    session: requests.Session
-    last_used: float
+    def environment(self, url: str) -> Mapping[str, Any]:
+        """Return proxies and certificates for a URL, which are looked up once for each host."""
+        host = "/".join(url.split("/", 3)[:3])
+        known = self._environments.get(host)
+        if known is None:
+            known = self.merge_environment_settings(url, {}, True, None, None)  # noqa: FBT003
+            if len(self._environments) >= _MOST_PREPARED:
+                self._environments.clear()
+            self._environments[host] = known
+        return known
 
 
 class HttpTransport:
@@ -96,43 +133,43 @@ class HttpTransport:
         self._timeouts = timeouts
         self._allow_private = allow_private
         self._monotonic = monotonic
+        self._watchdog = Watchdog(monotonic)
         self._local = threading.local()
-        self._sessions: list[requests.Session] = []
+        self._sessions: list[_Session] = []
         self._lock = threading.Lock()
 
     def send(self, request: HttpRequest) -> HttpResponse:
-        """Sends one request and reads the whole answer within the total time-out."""
-        with Deadline(self._timeouts.total) as deadline:
+        """Send one request and read the whole answer within the total time-out."""
+        with Exchange() as exchange:
+            self._watchdog.watch(exchange, self._timeouts.total)
             try:
-                response = self._exchange(request)
-            except TransportError:
-                if deadline.expired:
-                    raise self._too_long() from None
+                response = self._exchange(request, exchange)
+            except TransportError as error:
+                if exchange.expired:
+                    raise self._too_long(sent=error.sent) from None
                 raise
         # A connection that is cut off looks like the end of an answer without a length.
-        if deadline.expired:
+        if exchange.expired:
             raise self._too_long()
         return response
 
-    def _too_long(self) -> TransportError:
+    def _too_long(self, *, sent: bool = True) -> TransportError:
         message = f"the answer took longer than {self._timeouts.total:g} s"
-        return TransportError(message, sent=True, timeout=True)
+        return TransportError(message, sent=sent, timeout=True)
 
-    def _exchange(self, request: HttpRequest) -> HttpResponse:
+    def _exchange(self, request: HttpRequest, exchange: Exchange) -> HttpResponse:
         deadline = self._monotonic() + self._timeouts.total
         guarded = request.host_of_event and not self._allow_private
         session = self._session(guarded=guarded)
         try:
             if guarded:
                 _check_host(request.url)
-            response = session.request(
-                request.method,
-                request.url,
-                headers=dict(request.headers),
-                data=request.body,
-                timeout=(self._timeouts.connect, self._timeouts.read),
+            prepared = session.prepared(request)
+            response = session.get_adapter(prepared.url or "").send(
+                prepared,
                 stream=True,
-                allow_redirects=False,
+                timeout=(self._timeouts.connect, self._timeouts.read),
+                **{key: session.environment(request.url)[key] for key in _ENVIRONMENT},
             )
             with response:
                 body = self._read(response, deadline)
@@ -141,10 +178,12 @@ class HttpTransport:
         except PrivateAddressError as error:
             raise UnsendableError(str(error)) from None
         except requests.RequestException as error:
-            raise _transport_error(error) from None
+            raise _transport_error(error, exchange) from None
         except (urllib3.exceptions.LocationValueError, UnicodeError) as error:
             # An address or header that cannot be written: found before anything is sent.
             raise UnsendableError(_unsendable(error)) from None
+        except OSError as error:  # such as certificates that are not where they should be
+            raise TransportError(f"no connection: {_cause(error)}", sent=exchange.sent) from None
         except urllib3.exceptions.HTTPError as error:
             if isinstance(error, urllib3.exceptions.TimeoutError):
                 message = "the answer stopped coming: timed out"
@@ -152,40 +191,31 @@ class HttpTransport:
             raise TransportError(_lost(error), sent=True) from None
 
     def close(self) -> None:
-        """Closes the connections of all threads."""
+        """Close the connections of all threads."""
+        self._watchdog.close()
         with self._lock:
             for session in self._sessions:
                 session.close()
             self._sessions.clear()
 
-    def _session(self, *, guarded: bool) -> requests.Session:
+    def _session(self, *, guarded: bool) -> _Session:
         now = self._monotonic()
         # Kept apart: a connection to the operator's own host must not serve an event's request.
         name = "guarded" if guarded else "plain"
-        connections: _Connections | None = getattr(self._local, name, None)
-        if connections is None:
-            connections = _Connections(self._new_session(guarded=guarded), now)
-            setattr(self._local, name, connections)
-        elif now - connections.last_used > _MAX_IDLE:
-            connections.session.close()  # drops the pooled connections; the session stays usable
-        connections.last_used = now
-        return connections.session
-
-    def _new_session(self, *, guarded: bool) -> requests.Session:
-        session = _Session()
-        session.headers["User-Agent"] = _USER_AGENT
-        # The credentials are the definition's to set; those of a ~/.netrc must not replace them.
-        session.auth = _no_auth
-        kind = GuardedAdapter if guarded else WatchedAdapter
-        adapter = kind(pool_connections=4, pool_maxsize=4, max_retries=0)
-        session.mount("http://", adapter)
-        session.mount("https://", adapter)
-        with self._lock:
-            self._sessions.append(session)
+        session: _Session | None = getattr(self._local, name, None)
+        if session is None:
+            kind = GuardedAdapter if guarded else WatchedAdapter
+            session = _Session(kind(pool_connections=4, pool_maxsize=4, max_retries=0))
+            setattr(self._local, name, session)
+            with self._lock:
+                self._sessions.append(session)
+        elif now - session.last_used > _MAX_IDLE:
+            session.close()  # drops the pooled connections; the session stays usable
+        session.last_used = now
         return session
 
     def _read(self, response: requests.Response, deadline: float) -> bytes:
-        """The body, read in whatever pieces arrive, so that a slow drip meets the deadline.
+        """Read the body in whatever pieces arrive, so that a slow drip meets the deadline.
 
         One that is shorter than it was announced raises urllib3's error.
         """
@@ -225,25 +255,31 @@ def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
-def _transport_error(error: requests.RequestException) -> TransportError:
-    if isinstance(error, requests.ConnectTimeout):
-        return TransportError("no connection: timed out", sent=False, timeout=True)
-    if isinstance(error, requests.Timeout):
-        return TransportError("no answer: timed out", sent=True, timeout=True)
-    if isinstance(error, requests.exceptions.ProxyError):
+def _transport_error(error: requests.RequestException, exchange: Exchange) -> TransportError:
+    """Return what an error of the library means; ``exchange`` knows whether anything was sent."""
+    if isinstance(error, requests.exceptions.InvalidProxyURL):
         return TransportError(f"no connection through the proxy: {_cause(error)}", sent=False)
-    if isinstance(error, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(
-        error
-    ):
-        return TransportError(f"no connection: {_cause(error)}", sent=False)
-    if isinstance(error, requests.ConnectionError):
-        reason = getattr(error.args[0] if error.args else None, "reason", None)
-        if isinstance(reason, urllib3.exceptions.NewConnectionError):
-            return TransportError(f"no connection: {_cause(reason)}", sent=False)
-        return TransportError(_lost(error), sent=True)
     if isinstance(error, ValueError):  # an address or header that requests refuses to send
         return UnsendableError(_unsendable(error))
-    return TransportError(_lost(error), sent=True)
+    timeout = isinstance(error, requests.Timeout)
+    sent = exchange.sent if exchange.connected else _sounds_sent(error)
+    if sent:
+        message = "no answer: timed out" if timeout else _lost(error)
+    elif timeout:
+        message = "no connection: timed out"
+    elif isinstance(error, requests.exceptions.ProxyError):
+        message = f"no connection through the proxy: {_cause(error)}"
+    else:
+        message = f"no connection: {_cause(error)}"
+    return TransportError(message, sent=sent, timeout=timeout)
+
+
+def _sounds_sent(error: requests.RequestException) -> bool:
+    """Tell by its kind whether an error came after sending, where no connection was seen."""
+    if isinstance(error, requests.ConnectTimeout | requests.exceptions.ProxyError):
+        return False
+    reason = getattr(error.args[0] if error.args else None, "reason", None)
+    return not isinstance(reason, urllib3.exceptions.NewConnectionError)
 
 
 def _unsendable(error: Exception) -> str:
