@@ -12,7 +12,7 @@ from destinations.definition.model import (
     Perform,
     Preset,
     RateLimit,
-    RetryPolicy,
+    RetryDefinition,
     Timeouts,
     TransportDefinition,
     Unmapped,
@@ -24,10 +24,10 @@ from destinations.definition.request_model import (
     FailedItems,
     GraphQLDefinition,
     PendingDefinition,
+    ReconcileDefinition,
     Refusal,
     RequestDefinition,
     RestDefinition,
-    Settling,
     Signature,
 )
 
@@ -87,17 +87,16 @@ def build_action(data: Mapping[str, Any]) -> ActionDefinition:
 
 
 def _transport(data: Mapping[str, Any]) -> TransportDefinition:
-    timeout, retry = data["timeout"], data["retry"]
+    timeout, retry = data["timeout"], data.get("retry", {})
+    backoff = retry.get("backoff", {})
     return TransportDefinition(
         url=data.get("url"),
         headers=data.get("headers", {}),
         timeouts=Timeouts(timeout["connect"], timeout["read"], timeout["total"]),
-        retry=RetryPolicy(
-            attempts=retry["attempts"],
-            base=retry["backoff"]["base"],
-            cap=retry["backoff"]["cap"],
-            max_retry_after=retry.get("maxRetryAfter", 60),
-            deadline=retry["deadline"],
+        retry=RetryDefinition(
+            base=backoff.get("base", 0.5),
+            cap=backoff.get("cap", 120),
+            max_retry_after=retry.get("maxRetryAfter", 3600),
         ),
         concurrency=data.get("concurrency", 4),
         rate_limit=RateLimit(**data["rateLimit"]) if "rateLimit" in data else None,
@@ -129,13 +128,16 @@ def _request(name: str, data: Mapping[str, Any]) -> RequestDefinition:
             for answer in data.get("answers", ())
         ),
         error_rules=_error_rules(data),
-        settle=_settling(data["settle"]) if "settle" in data else None,
+        reconcile=_reconcile(data),
         example=data.get("example"),
     )
 
 
-def _settling(data: Mapping[str, Any]) -> Settling:
-    return Settling(**{**data, "nothing": tuple(data.get("nothing", ()))})
+def _reconcile(request: Mapping[str, Any]) -> ReconcileDefinition | None:
+    data = request.get("reconcile", request.get("settle"))
+    if data is None:
+        return None
+    return ReconcileDefinition(**{**data, "nothing": tuple(data.get("nothing", ()))})
 
 
 def _rest(data: Mapping[str, Any], batch: Mapping[str, Any]) -> RestDefinition:

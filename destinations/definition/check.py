@@ -40,7 +40,7 @@ def check_destination(document: Document, actions: Mapping[str, Document]) -> It
             yield from _schema(document, place, refusal["when"])
         yield from _conditions(document, pointer("requests", name), request)
         yield from _batch(document, name, request)
-        yield from _settle(document, name, request)
+        yield from _reconcile(document, name, request)
     yield from _conditions(document, "", data)
     yield from _authentication(document)
     yield from preset_faults(document, "/presets", data.get("presets", ()), actions)
@@ -128,9 +128,10 @@ def _mappings(data: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
         batch = request.get("batch", {})
         for key in ("json", "failures"):
             yield pointer("requests", name, "batch", key), batch.get(key)
-        for key, value in request.get("settle", {}).items():
+        named = _reconcile_key(request)
+        for key, value in request.get(named, {}).items():
             if key not in {"ask", "nothing"}:
-                yield pointer("requests", name, "settle", key), value
+                yield pointer("requests", name, named, key), value
 
 
 _OF_SETTINGS = re.compile(r"(?:^(?:\$\.)?|\{\{\{?\s*(?:\$\.)?)settings\.([A-Za-z0-9_-]+)")
@@ -169,26 +170,36 @@ def _batch(document: Document, name: str, request: Mapping[str, Any]) -> Iterato
             yield document.fault(place, message)
 
 
-def _settle(document: Document, name: str, request: Mapping[str, Any]) -> Iterator[Fault]:
-    """The request that settles must exist and be safe to repeat, and its answers be known."""
-    if "settle" not in request:
+def _reconcile(document: Document, name: str, request: Mapping[str, Any]) -> Iterator[Fault]:
+    """Yield what is wrong with the request that asks for balances: it must exist and only ask."""
+    key = _reconcile_key(request)
+    if key not in request:
         return
-    settle, requests = request["settle"], document.data["requests"]
-    asking = requests.get(settle["ask"])
-    place = pointer("requests", name, "settle")
+    if key == "reconcile" and "settle" in request:
+        place = pointer("requests", name, "settle")
+        yield document.fault(place, "is the old name of reconcile: keep reconcile alone")
+    reconcile, requests = request[key], document.data["requests"]
+    asking = requests.get(reconcile["ask"])
+    place = pointer("requests", name, key)
     if asking is None:
         known = ", ".join(requests)
-        message = f"there is no request {settle['ask']!r}; there are: {known}"
+        message = f"there is no request {reconcile['ask']!r}; there are: {known}"
         yield document.fault(place + "/ask", message)
         return
     if not asking["idempotent"]:
-        yield document.fault(place + "/ask", f"{settle['ask']} must be idempotent: it only asks")
+        message = f"{reconcile['ask']} must be idempotent: it only asks"
+        yield document.fault(place + "/ask", message)
     known_answers = [answer["name"] for answer in asking.get("answers", ())]
-    for index, answer in enumerate(settle.get("nothing", ())):
+    for index, answer in enumerate(reconcile.get("nothing", ())):
         if answer not in known_answers:
             listed = ", ".join(known_answers) or "none"
-            message = f"{settle['ask']} has no answer {answer!r}; it has: {listed}"
+            message = f"{reconcile['ask']} has no answer {answer!r}; it has: {listed}"
             yield document.fault(f"{place}/nothing/{index}", message)
+
+
+def _reconcile_key(request: Mapping[str, Any]) -> str:
+    """Return the key that a request uses: ``settle`` is the name that it had before."""
+    return "settle" if "settle" in request and "reconcile" not in request else "reconcile"
 
 
 def _texts(value: object) -> Iterator[str]:

@@ -20,7 +20,7 @@ __all__ = [
     "Perform",
     "Preset",
     "RateLimit",
-    "RetryPolicy",
+    "RetryDefinition",
     "Timeouts",
     "TransportDefinition",
     "Unmapped",
@@ -37,18 +37,16 @@ class Timeouts:
 
 
 @dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """When and how often a request is sent again; all times in seconds.
+class RetryDefinition:
+    """How long to wait before a request is sent again; all times in seconds.
 
-    ``attempts`` counts the first one. No attempt starts later than ``deadline`` after the first,
-    or after the start of an outage of the partner.
+    The wait before the next attempt is bounded by ``base``, doubled with each attempt up to
+    ``cap``. A ``Retry-After`` counts as ``max_retry_after`` at most.
     """
 
-    attempts: int
     base: float
     cap: float
     max_retry_after: float
-    deadline: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +64,7 @@ class TransportDefinition:
     url: object
     headers: Mapping[str, object]
     timeouts: Timeouts
-    retry: RetryPolicy
+    retry: RetryDefinition
     concurrency: int
     rate_limit: RateLimit | None = None
 

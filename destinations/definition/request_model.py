@@ -18,7 +18,7 @@ __all__ = [
     "Refusal",
     "RequestDefinition",
     "RestDefinition",
-    "Settling",
+    "ReconcileDefinition",
     "Signature",
 ]
 
@@ -149,8 +149,8 @@ class PendingDefinition:
 
 
 @dataclass(frozen=True, slots=True)
-class Settling:
-    """How a lost answer is settled: by the request ``ask``.
+class ReconcileDefinition:
+    """How a lost answer is settled: the request ``ask`` asks the partner for the balance.
 
     ``key`` and ``amount`` are mappings on ``payload``; ``shown``, ``period`` and ``until`` on
     ``answer``. ``nothing`` are the names of answers that mean an amount of 0.
@@ -179,5 +179,5 @@ class RequestDefinition:
     refusals: tuple[Refusal, ...] = ()
     answers: tuple[AnswerRule, ...] = ()
     error_rules: tuple[ErrorRule, ...] = ()
-    settle: Settling | None = None
+    reconcile: ReconcileDefinition | None = None
     example: Any = None

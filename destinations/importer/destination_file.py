@@ -43,7 +43,7 @@ _ASIDE: Final = "Presets that are no subscriptions here as they are."
 _TIMES: Final[Mapping[str, Any]] = {
     "timeout": {"connect": 5, "read": 10, "total": 30},
     "concurrency": 4,
-    "retry": {"attempts": 5, "backoff": {"base": 0.5, "cap": 10}, "deadline": 60},
+    "retry": {"backoff": {"base": 0.5, "cap": 120}, "maxRetryAfter": 3600},
 }
 
 
