@@ -1,4 +1,4 @@
-"""What became of an event: exactly one outcome for every event and subscription."""
+"""What became of an event in one subscription, and what is still to come of it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from enum import StrEnum
 
 from destinations.errors import IntegrationError
 
-__all__ = ["Again", "ManualChange", "Outcome", "Result"]
+__all__ = ["Effect", "ManualChange", "Outcome", "Result", "Retry", "State", "Status"]
 
 
 class Outcome(StrEnum):
-    """The outcomes of an event, in the order in which tables show them."""
+    """How an event ends in a subscription, in the order in which tables show the outcomes."""
 
     DELIVERED = "delivered"
     """The partner has it; its answer fits the rules of a success."""
@@ -23,22 +23,50 @@ class Outcome(StrEnum):
     INVALID = "invalid"
     """Not an event, or its payload does not fit the fields; nothing was sent."""
     REJECTED = "rejected"
-    """The partner said no, for good."""
-    RETRYING = "retrying"
-    """Not delivered yet: the run stopped first; safe to send again."""
-    UNKNOWN = "unknown"
-    """Sent, and the answer was lost: it may have been applied. Never sent again by itself."""
+    """The partner refused it for good."""
     DEAD = "dead"
-    """Given up after the last attempt; nothing was applied."""
+    """Given up after the last attempt."""
+    DROPPED = "dropped"
+    """Given up by an operator; never sent again."""
+
+
+class State(StrEnum):
+    """Where a delivery is in the queue."""
+
+    READY = "ready"
+    """Waits for its turn, or for its next attempt."""
+    SENDING = "sending"
+    """Its request is under way, or was when the process ended."""
+    UNKNOWN = "unknown"
+    """Sent, and the answer was lost: the partner is asked whether it was applied."""
+    HELD = "held"
+    """The partner's answer does not tell; an operator decides."""
+    DONE = "done"
+    """Has its outcome."""
+
+
+Status = Outcome | State
+"""An outcome, or the state of what has none yet: ``ready``, ``unknown`` or ``held``."""
+
+
+class Effect(StrEnum):
+    """What a delivery has changed at the partner so far."""
+
+    NONE = "none"
+    """Certainly nothing."""
+    MAYBE = "maybe"
+    """Perhaps: an answer was lost, or one of several requests was carried out."""
+    APPLIED = "applied"
+    """All of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ManualChange:
-    """What the partner's API does not take, so that a person has to make the change.
+    """A change that the partner's API does not take, so that an operator has to make it.
 
-    ``fields`` are those of the partner's user ``subject``. ``settled`` names fields that are as
-    they should be by now, so that what was left to be done of them before is not any longer; what
-    was left of other fields stays.
+    ``fields`` are those of the partner's user ``subject``. ``settled`` names fields that have
+    their value by now: earlier changes that wait for them are obsolete, those of other fields
+    stay.
     """
 
     subject: str
@@ -47,11 +75,11 @@ class ManualChange:
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
-    """What the partner's answer says on trying again.
+class Retry:
+    """What the partner's answer says about the next attempt.
 
-    ``after`` is its ``Retry-After`` in seconds; ``attempts`` bounds those that meet this failure;
-    ``whole_request`` tells that it says nothing of this event, but of the partner.
+    ``after`` is its ``Retry-After`` in seconds; ``attempts`` bounds the attempts that meet this
+    failure; ``whole_request`` tells that the request failed as a whole, whatever its events are.
     """
 
     after: float | None = None
@@ -61,29 +89,32 @@ class Again:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """An outcome with its reasons.
+    """What one attempt came to, with its reasons.
 
-    ``reason`` is one line for people. ``errors`` lists every fault of an invalid payload.
-    ``code`` and ``status`` are Segment's (`destinations.errors`). ``attempts`` counts the requests
-    that carried the event. ``manual`` is what remains for a person to do. ``again`` is there where
-    the event may be sent again.
+    ``outcome`` is final, or a state: ``ready`` if nothing was applied and the event may be sent
+    again as ``retry`` says, ``unknown`` if the answer was lost. ``reason`` is one line for people.
+    ``errors`` lists every fault of an invalid payload. ``code`` and ``status`` are Segment's (see
+    `destinations.errors`). ``attempts`` counts the requests that carried the event. ``manual`` is
+    what remains for an operator to do. ``maybe_applied`` tells that the request, or an earlier one
+    for the same event, may have changed something.
     """
 
-    outcome: Outcome
+    outcome: Status
     reason: str = ""
     code: str | None = None
     status: int | None = None
     errors: tuple[str, ...] = ()
     attempts: int = 0
     manual: ManualChange | None = None
-    again: Again | None = None
+    retry: Retry | None = None
+    maybe_applied: bool = False
 
     @classmethod
-    def of_error(cls, outcome: Outcome, error: IntegrationError, *, attempts: int = 0) -> Result:
-        """The result that an error ends in."""
+    def of_error(cls, outcome: Status, error: IntegrationError, *, attempts: int = 0) -> Result:
+        """Return the result that an error ends in."""
         return cls(outcome, error.message, error.code, error.status, attempts=attempts)
 
     @classmethod
     def invalid(cls, reason: str, code: str, errors: tuple[str, ...] = ()) -> Result:
-        """A result for what must not be sent: 400 with all its errors."""
+        """Return the result of what must not be sent: 400 with all its errors."""
         return cls(Outcome.INVALID, reason, code, 400, errors)

@@ -6,7 +6,7 @@ import collections.abc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from destinations.definition import ActionDefinition, Preset
 from destinations.errors import ResolveError
@@ -18,7 +18,18 @@ from destinations.segment.fql import compile_fql
 from destinations.segment.mapping import compile_mapping
 from destinations.segment.validation import compile_schema
 
-__all__ = ["Action", "Call", "Done", "Generated", "Generator", "Mapper", "Payload", "Subscription"]
+__all__ = [
+    "Action",
+    "Call",
+    "Done",
+    "Generated",
+    "Generator",
+    "Mapper",
+    "Payload",
+    "Subscription",
+    "SubscriptionKey",
+    "VersionedMapper",
+]
 
 Payload = dict[str, Any]
 
@@ -33,7 +44,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """How a generator ends: one line on what was done, and what remains for a person to do."""
+    """How a generator ends: one line on what was done, and what remains for an operator to do."""
 
     note: str
     manual: ManualChange | None = None
@@ -47,7 +58,7 @@ class Generator(Protocol):
     """Plugin code that decides which requests a payload needs."""
 
     def __call__(self, payload: Payload) -> Generated:
-        """Starts on one payload."""
+        """Start on one payload."""
         ...
 
 
@@ -55,8 +66,25 @@ class Mapper(Protocol):
     """Plugin code that finds what a payload lacks, such as rules that a customer made."""
 
     def __call__(self, event: Event, payload: Payload) -> Mapping[str, Any] | None:
-        """The fields to add to the payload; None if the event stays unmapped."""
+        """Return the fields to add to the payload; None if the event stays unmapped."""
         ...
+
+
+@runtime_checkable
+class VersionedMapper(Protocol):
+    """What a mapper has beside `Mapper` if it can come to map otherwise while it is used."""
+
+    @property
+    def version(self) -> str:
+        """The version of its rules: another one whenever it may map an event otherwise."""
+        ...
+
+
+class SubscriptionKey(NamedTuple):
+    """What a subscription is known by, whatever others there are: its name and its action's slug."""
+
+    name: str
+    action: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +95,11 @@ class Action:
     requests: Mapping[str, CompiledRequest]
     generator: Generator | None = None
     mapper: Mapper | None = None
+
+    @property
+    def slug(self) -> str:
+        """Its name in the definition."""
+        return self.definition.slug
 
     @cached_property
     def batch_size(self) -> int:
@@ -83,7 +116,25 @@ class Action:
         Amounts come to the same sum in any order. Of other events an earlier one that is refused
         for now must not be sent again when a later one has been carried out.
         """
-        return any(request.definition.settle is not None for request in self.requests.values())
+        return any(request.definition.reconcile is not None for request in self.requests.values())
+
+    @cached_property
+    def is_idempotent(self) -> bool:
+        """Whether all its requests can be sent again without harm."""
+        return all(request.definition.idempotent for request in self.requests.values())
+
+    @cached_property
+    def reads_event(self) -> bool:
+        """Whether a request may need the raw event, beside the payload."""
+        return any(request.reads_event for request in self.requests.values())
+
+    @cached_property
+    def takes_payload_bytes(self) -> bool:
+        """Whether its request is made of the payload's bytes, without reading them."""
+        if self.generator is not None:
+            return False
+        (request,) = self.requests.values()
+        return request.takes_payload_bytes
 
 
 class Subscription:
@@ -92,6 +143,7 @@ class Subscription:
     def __init__(self, preset: Preset, action: Action) -> None:
         self.name = preset.name
         self.action = action
+        self.key = SubscriptionKey(preset.name, action.definition.slug)
         self.fql = compile_fql(preset.subscribe)
         self.mapping = compile_mapping(dict(preset.mapping))
         self.schema = compile_schema(dict(action.definition.fields))
@@ -105,19 +157,19 @@ class Subscription:
         return compile_fast_path(self.mapping.source, self.schema.schema, needed=needed)
 
     def payload(self, event: Event) -> Payload | Result:
-        """What the mapping makes of an event that matched, or why it ends here."""
+        """Return what the mapping makes of an event that matched, or why it ends here."""
         try:
             return self._usual_payload(event)
         except (Miss, ResolveError, RecursionError):
             return self.payload_by_rules(event)
 
     def _first_payload(self, event: Event) -> Payload:
-        """Makes the code: not when a definition is loaded, because few runs need all of it."""
+        """Make the code: not when a definition is loaded, because few runs need all of it."""
         self._usual_payload = _never if self.fast_path is None else self.fast_path.payload
         return self._usual_payload(event)
 
     def payload_by_rules(self, event: Event) -> Payload | Result:
-        """As `payload`, but never by the fast path, which gives the same for all that it takes."""
+        """Return the same as `payload`, but never by the fast path."""
         try:
             mapped = self.mapping.resolve(event)
         except ResolveError as error:

@@ -2,34 +2,75 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, TypeVar
 
+from destinations._version import __version__
 from destinations.definition import ActionDefinition, DestinationDefinition
 from destinations.definition.settings import Settings
 from destinations.errors import DefinitionError, Fault
 from destinations.http import CompiledRequest, compile_request
+from destinations.http.json_bytes import decode_json
 from destinations.outcome import Outcome, Result
-from destinations.runtime.action import Action, Generator, Mapper, Payload, Subscription
+from destinations.runtime.action import (
+    Action,
+    Generator,
+    Mapper,
+    Payload,
+    Subscription,
+    SubscriptionKey,
+    VersionedMapper,
+)
 from destinations.segment.event import Event, integrations_allow, missing_fields
 from destinations.segment.mapping import compile_value
 from destinations.segment.patterns import compile_pattern
 
-__all__ = ["Code", "Delivery", "Destination", "slug_of"]
+__all__ = ["Code", "Delivery", "Destination"]
 
 T = TypeVar("T")
 
 
-@dataclass(slots=True)
 class Delivery:
-    """One event through one subscription, ready to be sent."""
+    """One event for one subscription, ready to be sent.
 
-    subscription: Subscription
-    event: Event
-    payload: Payload
+    Made of the payload or of its JSON, and of the raw event where that may be needed; either is
+    read when it is asked for.
+    """
+
+    __slots__ = ("_event", "_payload", "payload_json", "raw", "subscription")
+
+    def __init__(
+        self,
+        subscription: Subscription,
+        event: Event | None = None,
+        payload: Payload | None = None,
+        *,
+        payload_json: bytes = b"",
+        raw: bytes | None = None,
+    ) -> None:
+        self.subscription = subscription
+        self._event = event
+        self._payload = payload
+        self.payload_json = payload_json
+        self.raw = raw
+
+    @property
+    def event(self) -> Event:
+        """The event; empty where it is not at hand, as no request reads it."""
+        if self._event is None:
+            self._event = {} if self.raw is None else decode_json(self.raw)
+        return self._event
+
+    @property
+    def payload(self) -> Payload:
+        """What the mapping made of the event."""
+        if self._payload is None:
+            self._payload = decode_json(self.payload_json)
+        return self._payload
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +89,9 @@ class Destination:
         definition: DestinationDefinition,
         settings: Settings,
         code: Code | None = None,
-        *,
-        account: str | None = None,
     ) -> None:
         self.definition = definition
         self.settings = settings
-        self._account = account
         self.requests: Mapping[str, CompiledRequest] = {
             name: compile_request(request, definition.transport, definition.error_rules)
             for name, request in definition.requests.items()
@@ -82,44 +120,67 @@ class Destination:
                 return Result.invalid(reason, "BAD_REQUEST")
         return None
 
-    def deliveries(
-        self, event: Event, *, only: str | None = None
-    ) -> list[tuple[str | None, Delivery | Result]]:
-        """For each subscription that matches: its key, and a delivery or its end.
+    def payloads(
+        self, event: Event, *, only: SubscriptionKey | None = None
+    ) -> list[tuple[Subscription | None, Payload | Result]]:
+        """Return, for each subscription that matches, the payload or why the event ends there.
 
-        The key is the action's slug, with the subscription's name (``slug: name``) where several
-        subscriptions use that action. ``only`` restricts this to one key. Exactly one pair without
-        a key, ``filtered``, comes if no subscription matches.
+        ``only`` restricts this to one subscription. If none matches there is exactly one pair
+        without a subscription, ``filtered``.
         """
-        found: list[tuple[str | None, Delivery | Result]] = []
-        for key, matches, subscription in self._routes.of(event.get("type")):
-            if (only is None or only == key) and (matches is None or matches(event)):
-                payload = subscription.payload(event)
-                if isinstance(payload, dict):
-                    found.append((key, Delivery(subscription, event, payload)))
-                else:
-                    found.append((key, payload))
+        found: list[tuple[Subscription | None, Payload | Result]] = []
+        for matches, subscription in self._routes.of(event.get("type")):
+            if (only is None or only == subscription.key) and (matches is None or matches(event)):
+                found.append((subscription, subscription.payload(event)))
         return found or [(None, _filtered(event["type"]))]
 
-    @property
-    def keys(self) -> Collection[str]:
-        """The keys that `deliveries` gives, but for None."""
-        return self._routes.keys
+    @cached_property
+    def by_key(self) -> Mapping[SubscriptionKey, Subscription]:
+        """The subscriptions by their keys."""
+        return {subscription.key: subscription for subscription in self.subscriptions}
 
-    def keys_beside(self, key: str) -> list[str]:
-        """The keys of the action that a key is of, whether that is one of today's or was once."""
-        return [one for one in self._routes.keys if slug_of(one) == slug_of(key)]
+    def heirs(self, key: SubscriptionKey) -> Sequence[Subscription]:
+        """Return the subscriptions that a delivery for ``key`` may be for today.
 
-    @property
-    def account(self) -> str:
-        """Whose data this is: destination, endpoint, and environment where the settings tell.
-
-        What is kept for one account is never used for another: test events must not reach live
-        customers. A sandbox that lives as long as a run is given a name of its own instead.
+        That is the one of this key; where it is gone, as it was renamed, those of its action.
         """
-        if self._account is not None:
-            return self._account
-        return " ".join([self.definition.slug, self.endpoint, *self.environments])
+        own = self.by_key.get(key)
+        if own is not None:
+            return (own,)
+        return [one for one in self.subscriptions if one.key.action == key.action]
+
+    @cached_property
+    def actions(self) -> Mapping[str, Action]:
+        """The actions that have a subscription, by their slugs."""
+        return {one.action.slug: one.action for one in self.subscriptions}
+
+    @property
+    def plan_digest(self) -> str:
+        """What a payload that was kept was made by: definition, settings, rules, this package.
+
+        Another digest tells that the event has to be planned again.
+        """
+        mappers = self._versioned_mappers
+        if not mappers:
+            return self._static_digest
+        versions = [mapper.version for mapper in mappers]
+        text = "\0".join([self._static_digest, *versions])
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+    @cached_property
+    def _versioned_mappers(self) -> Sequence[VersionedMapper]:
+        mappers: list[object] = [one.action.mapper for one in self.subscriptions]
+        return [mapper for mapper in mappers if isinstance(mapper, VersionedMapper)]
+
+    @cached_property
+    def _static_digest(self) -> str:
+        settings = {
+            key: "".join(value) if isinstance(value, str) else value
+            for key, value in self.settings.items()
+        }
+        parts = [__version__, repr(self.definition), json.dumps(settings, sort_keys=True)]
+        data = "\0".join(parts).encode("utf-8", "surrogatepass")
+        return hashlib.blake2b(data, digest_size=8).hexdigest()
 
     @property
     def endpoint(self) -> str:
@@ -153,46 +214,32 @@ class Destination:
         return Action(definition, requests, generator, mapper)
 
 
-def slug_of(key: str) -> str:
-    """The slug of the action in a key of `Destination.deliveries`."""
-    return key.partition(": ")[0]
-
-
 @lru_cache(maxsize=16)
 def _filtered(kind: str) -> Result:
     return Result(Outcome.FILTERED, f"no subscription takes {kind} events")
 
 
-_Route = tuple[str, Callable[[Event], bool] | None, Subscription]
-"""What rows are told apart by, whether an event matches (None: the type says so), where to."""
+_Route = tuple[Callable[[Event], bool] | None, Subscription]
+"""Whether an event matches (None: its type says so), and where to."""
 
 
 class _Routes:
     """The subscriptions by the event types that they ask for, in their order."""
 
     def __init__(self, subscriptions: Sequence[Subscription]) -> None:
-        slugs = [subscription.action.definition.slug for subscription in subscriptions]
-        times = Counter(slugs)
         routes: list[_Route] = [
-            (
-                # The action, and where several subscriptions use it, which.
-                slug if times[slug] == 1 else f"{slug}: {one.name}",
-                None if one.fql.asks_type_only else one.fql.matches,
-                one,
-            )
-            for slug, one in zip(slugs, subscriptions, strict=True)
+            (None if one.fql.asks_type_only else one.fql.matches, one) for one in subscriptions
         ]
-        self.keys = frozenset(key for key, _, _ in routes)
         self._by_type = {
             kind: tuple(
-                route for route in routes if (types := route[2].fql.types) is None or kind in types
+                route for route in routes if (types := route[1].fql.types) is None or kind in types
             )
             for kind in {kind for one in subscriptions for kind in one.fql.types or ()}
         }
-        self._others = tuple(route for route in routes if route[2].fql.types is None)
+        self._others = tuple(route for route in routes if route[1].fql.types is None)
 
     def of(self, kind: object) -> tuple[_Route, ...]:
-        """Those that may match an event of that type; all others do not."""
+        """Return those that may match an event of that type; all others do not."""
         return self._by_type.get(kind, self._others) if isinstance(kind, str) else self._others
 
 

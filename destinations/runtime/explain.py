@@ -12,11 +12,12 @@ from typing import Any
 
 from destinations.errors import DestinationsError, ResolveError
 from destinations.http import Answer, CompiledRequest, HttpRequest
-from destinations.outcome import Result
+from destinations.outcome import Result, State, Status
 from destinations.runtime.action import Action, Done, Generated, Payload, Subscription
-from destinations.runtime.delivery import outcome_of
 from destinations.runtime.destination import Delivery, Destination
-from destinations.segment.event import Event, EventError, check_event, read_json
+from destinations.runtime.plan import PlannedDelivery, plan
+from destinations.runtime.sender import status_of
+from destinations.segment.event import Event, EventError, read_json
 from destinations.segment.javascript import UNDEFINED
 
 __all__ = ["Explanation", "PlannedRequest", "SubscriptionExplanation", "explain"]
@@ -79,36 +80,37 @@ def _defined(value: Any) -> Any:
 
 
 def explain(destination: Destination, data: bytes) -> Explanation:
-    """Follows the event in ``data`` as far as it goes without sending anything."""
+    """Follow the event in ``data`` as far as it goes without sending anything."""
     explanation = Explanation(destination.definition.slug)
-    try:
-        event = check_event(read_json(data))
-    except EventError as error:
-        explanation.result = Result.invalid(error.message, error.code)
-        return explanation
-    explanation.result = destination.admit(event)
-    if explanation.result is None:
+    planned = plan(destination, data)
+    by_subscription = {one.subscription: one for one in planned.deliveries if one.subscription}
+    unmatched = [one.result for one in planned.deliveries if one.subscription is None]
+    explanation.result = next(iter(unmatched), None)
+    event = planned.event
+    # What ends before any subscription has not asked them; what none of them takes has.
+    if event is not None and destination.admit(event) is None:
         explanation.subscriptions = [
-            _follow(destination, subscription, event) for subscription in destination.subscriptions
+            _follow(destination, subscription, event, by_subscription.get(subscription))
+            for subscription in destination.subscriptions
         ]
-        if not any(followed.matches for followed in explanation.subscriptions):
-            ((_, end),) = destination.deliveries(event)
-            assert isinstance(end, Result)  # noqa: S101 - nothing matched
-            explanation.result = end
     return explanation
 
 
 def _follow(
-    destination: Destination, subscription: Subscription, event: Event
+    destination: Destination,
+    subscription: Subscription,
+    event: Event,
+    planned: PlannedDelivery | None,
 ) -> SubscriptionExplanation:
+    """Show how the plan for a subscription was made; None if it does not take the event."""
     followed = SubscriptionExplanation(
         name=subscription.name,
         action=subscription.action.definition.slug,
         subscribe=subscription.fql.text,
-        matches=subscription.fql.matches(event),
+        matches=planned is not None,
         clauses=[asdict(clause) for clause in subscription.fql.explain(event)],
     )
-    if not followed.matches:
+    if planned is None:
         return followed
     try:
         followed.mapped, steps = subscription.mapping.trace(event)
@@ -118,13 +120,11 @@ def _follow(
         checked = subscription.schema.check(followed.mapped, changes=True)
         followed.changes = [asdict(change) for change in checked.changes]
     followed.mapping = [asdict(step) for step in steps]
-    payload = subscription.payload(event)
-    if isinstance(payload, Result):
-        followed.result = payload
-        return followed
-    followed.payload = payload
-    delivery = Delivery(subscription, event, payload)
-    followed.requests = list(_requests(destination, subscription.action, delivery))
+    followed.result = planned.result
+    if planned.payload is not None:
+        followed.payload = planned.payload
+        delivery = Delivery(subscription, event, planned.payload)
+        followed.requests = list(_requests(destination, subscription.action, delivery))
     return followed
 
 
@@ -184,7 +184,7 @@ def _planned(
     request = action.requests[name]
     context = {"event": delivery.event, "payload": payload, "settings": destination.settings}
     try:
-        message = request.prepare([request.parts(context)], context)
+        message = request.prepare([request.part(context)], context)
     except ResolveError as error:
         return PlannedRequest(name, after, note=f"cannot be made: {error}")
     return PlannedRequest(name, after, _shown(message), outcomes=_outcomes(destination, request))
@@ -215,17 +215,19 @@ def _outcomes(destination: Destination, request: CompiledRequest) -> tuple[tuple
     for rule in (*definition.error_rules, *destination.definition.error_rules):
         if rule.when.body is None and rule.when in read:
             continue
-        outcome = outcome_of(
+        status = status_of(
             request,
             error_class=rule.error_class,
             retryable=rule.retryable,
             nothing_applied=rule.nothing_applied,
         )
-        again = "tried again, then " if rule.retryable and outcome != "unknown" else ""
-        ends = "stops the run" if rule.error_class == "authentication" else outcome.value
-        found.append((str(rule.when), again + ends))
-    lost = outcome_of(request, error_class="timeout", retryable=True, nothing_applied=False)
-    again = "tried again, then " if lost != "unknown" else ""
-    found.append(("no answer after it was sent", f"{again}{lost}"))
+        is_refused = rule.error_class == "authentication"
+        found.append((str(rule.when), "stops the run" if is_refused else _end(status)))
+    lost = status_of(request, error_class="timeout", retryable=True, nothing_applied=False)
+    found.append(("no answer after it was sent", _end(lost)))
     found.append(("no connection", "tried again, then dead"))
     return tuple(found)
+
+
+def _end(status: Status) -> str:
+    return "tried again, then dead" if status is State.READY else status.value

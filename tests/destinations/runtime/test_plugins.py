@@ -12,7 +12,7 @@ import pytest
 
 from destinations.definition import load_definition
 from destinations.errors import UsageError
-from destinations.plugins import find_folder, find_plugin, installed
+from destinations.runtime.plugins import find_folder, find_plugin, installed
 from destinations.runtime.entry_points import DEFINITIONS, PLUGINS, plugin_slugs
 
 Install = Callable[..., None]

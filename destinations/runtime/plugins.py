@@ -20,7 +20,7 @@ from destinations.definition import is_definition
 from destinations.errors import UsageError
 from destinations.runtime.destination import Code
 from destinations.runtime.entry_points import DEFINITIONS, PLUGINS
-from destinations.store import Store
+from destinations.runtime.store import Store
 
 __all__ = ["Plugin", "RunningSandbox", "TellsItsPage", "find_folder", "find_plugin", "installed"]
 
@@ -39,15 +39,15 @@ class RunningSandbox(Protocol):
         ...
 
     def holdings(self) -> Sequence[tuple[str, Sequence[str], Sequence[Sequence[object]]]]:
-        """What the partner holds now, asked through its API: tables of title, columns, rows."""
+        """Return what the partner holds now, asked through its API: tables of title, columns, rows."""
         ...
 
     def is_running(self) -> bool:
-        """Whether it still serves."""
+        """Tell whether it still serves."""
         ...
 
     def close(self) -> None:
-        """Stops it."""
+        """Stop it."""
         ...
 
 
@@ -55,17 +55,17 @@ class Plugin(Protocol):
     """What a destination adds to its data."""
 
     def code(self, store: Store | None) -> Code:
-        """Generators and mappers; what a customer made, such as rules, comes from ``store``."""
+        """Return generators and mappers; rules that a customer made come from ``store``."""
         ...
 
     def commands(self) -> Sequence[click.Command]:
-        """Sub-commands of its own, for ``destinations SLUG ...``."""
+        """Return sub-commands of its own, for ``destinations SLUG ...``."""
         ...
 
     def start_sandbox(
         self, *, seed: Path | None, port: int = 0, db: Path | None = None, api: str = "current"
     ) -> RunningSandbox:
-        """Starts the sandbox in a process of its own; raises `DefinitionError` for a bad seed."""
+        """Start the sandbox in a process of its own; raises `DefinitionError` for a bad seed."""
         ...
 
 
@@ -74,12 +74,12 @@ class TellsItsPage(Protocol):
     """What a plugin may have beside `Plugin`: tables for the destination's documentation page."""
 
     def page_data(self) -> Mapping[str, object]:
-        """The tables that the code runs by, as ``data`` in the templates of the page."""
+        """Return the tables that the code runs by, as ``data`` in the templates of the page."""
         ...
 
 
 def installed() -> Iterator[tuple[str, Traversable]]:
-    """Slug and folder of every definition that an installed package brings, sorted."""
+    """Yield slug and folder of every definition that an installed package brings, sorted."""
     found: dict[str, Traversable] = {}
     for entry_point in importlib.metadata.entry_points(group=DEFINITIONS):
         try:
@@ -97,7 +97,7 @@ def installed() -> Iterator[tuple[str, Traversable]]:
 
 
 def find_folder(destination: str) -> Traversable:
-    """The folder of DESTINATION: the slug of an installed definition, or a path to a folder.
+    """Return the folder of DESTINATION: the slug of an installed definition, or a path to a folder.
 
     Raises `UsageError` if it is neither.
     """
@@ -116,7 +116,7 @@ def find_folder(destination: str) -> Traversable:
 
 
 def find_plugin(slug: str) -> Plugin | None:
-    """The installed plugin for a destination; None if it is pure data."""
+    """Return the installed plugin for a destination; None if it is pure data."""
     for entry_point in importlib.metadata.entry_points(group=PLUGINS, name=slug):
         plugin: Plugin = entry_point.load()()
         return plugin

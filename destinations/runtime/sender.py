@@ -1,0 +1,388 @@
+"""Sends: makes the requests of an action, and reads what each attempt came to for each event.
+
+One attempt each time: when the next one is made is decided where deliveries wait. A request that is
+not idempotent and whose answer was lost leaves its events ``unknown``.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeVar
+
+from destinations.clock import Clock, SystemClock
+from destinations.definition import ErrorClass
+from destinations.errors import IntegrationError, ResolveError, RetryableError, UsageError
+from destinations.http import Answer, CompiledRequest, Context, Failure, HttpRequest, Part
+from destinations.http.transport import Transport, TransportError, UnsendableError
+from destinations.outcome import Outcome, Result, Retry, State, Status
+from destinations.runtime.action import Action, Call, Done, Payload
+from destinations.runtime.destination import Delivery, Destination
+
+__all__ = ["Sender", "status_of"]
+
+T = TypeVar("T")
+
+_DELIVERED: Final = Result(Outcome.DELIVERED, attempts=1)
+_NOT_SENT: Final = Result(State.READY, "not sent: stopped first")
+_NOT_ASKED: Final = Failure("not asked", "unavailable", 0, retryable=True, nothing_applied=True)
+
+_PERFORM_ATTEMPTS: Final = 4
+_PERFORM_SECONDS: Final = 0.5
+
+
+@dataclass(slots=True)
+class _Item:
+    """One event's part of a request, and what came of it.
+
+    ``attempts`` counts the requests that carried it. ``verdict`` is None as long as nothing is
+    known of this event.
+    """
+
+    context: Context
+    part: Part | bytes
+    attempts: int = 0
+    verdict: Answer | Failure | None = None
+
+
+class _EndedError(Exception):
+    """A request of a generator did not come to an answer."""
+
+    def __init__(self, result: Result, failure: Failure | None = None) -> None:
+        self.result = result
+        self.failure = failure
+        super().__init__(result.reason)
+
+
+class Sender:
+    """Sends for one destination; used by several threads at once.
+
+    When ``stop`` is set, no more requests are made. ``answers`` keeps those of requests that are
+    remembered, by name.
+    """
+
+    def __init__(
+        self,
+        destination: Destination,
+        transport: Transport,
+        *,
+        stop: threading.Event | None = None,
+        answers: MutableMapping[str, Any] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._destination = destination
+        self._transport = transport
+        self._stop = stop or threading.Event()
+        self._answers: MutableMapping[str, Any] = {} if answers is None else answers
+        self._clock = clock or SystemClock()
+        self._mask = destination.settings.masker.text
+        self._lock = threading.Lock()
+        self.requests_sent = 0
+
+    def deliver(self, deliveries: Sequence[Delivery]) -> list[Result]:
+        """Return one result for each delivery, in order.
+
+        All are of one action, at most a batch. When the partner refuses the credentials the code
+        is ``INVALID_AUTHENTICATION`` and the outcome ``ready``: that is not the event's fault.
+        """
+        action = deliveries[0].subscription.action
+        if action.generator is not None:
+            return [self._generate(action, delivery) for delivery in deliveries]
+        (request,) = action.requests.values()
+        results: list[Result | None] = [None] * len(deliveries)
+        items: list[_Item] = []
+        places: list[int] = []
+        for place, delivery in enumerate(deliveries):
+            try:
+                items.append(self._item_of(request, delivery))
+            except _EndedError as ended:
+                results[place] = ended.result
+            else:
+                places.append(place)
+        if items:
+            self._send(request, items)
+        for place, item in zip(places, items, strict=True):
+            is_plain = type(item.verdict) is Answer and item.attempts == 1
+            results[place] = _DELIVERED if is_plain else self._result(request, item)
+        return [result for result in results if result is not None]
+
+    def ask(self, name: str, payloads: Sequence[Payload]) -> list[Answer | Failure]:
+        """Return what the partner answers to an idempotent request, for each payload.
+
+        They travel in batches; one whose answer another's failure hid is asked for alone.
+        """
+        request = self._destination.requests[name]
+        items = []
+        for payload in payloads:
+            try:
+                items.append(self._item(request, {}, payload))
+            except _EndedError as ended:
+                failure = Failure(
+                    *(ended.result.reason, "invalid", 400),
+                    retryable=False,
+                    nothing_applied=True,
+                    whole_request=False,
+                )
+                items.append(_Item({}, {}, verdict=failure))
+        made = [item for item in items if item.verdict is None]
+        for batch in _batches(made, request.definition.batch_size):
+            self._send(request, batch)
+            # Where the partner spoke of some, the failure of one may have hidden the others; where
+            # it spoke of none, asking again would be asked of a partner that does not answer.
+            if any(_is_clear(item.verdict) for item in batch):
+                for item in batch:
+                    if not _is_clear(item.verdict):
+                        self._send(request, [item])
+        return [self._masked(item.verdict or _NOT_ASKED) for item in items]
+
+    def test_credentials(self) -> Failure | None:
+        """Make the request of the definition that only valid credentials may make.
+
+        Returns why it failed, None if it did not. Raises `UsageError` if there is no such request.
+        """
+        authentication = self._destination.definition.authentication
+        if authentication is None:
+            raise UsageError(f"{self._destination.definition.name} has no authentication test")
+        (verdict,) = self.ask(authentication.test, [{}])
+        return verdict if isinstance(verdict, Failure) else None
+
+    def perform(self, steps: Generator[Call, Answer, T]) -> T:
+        """Run a plugin's code outside of any event and return what it comes to.
+
+        A request that may succeed later is made a few times. Raises `IntegrationError` for one
+        that fails all the same.
+        """
+        try:
+            return self._drive(steps, {}, [], tries=_PERFORM_ATTEMPTS)
+        except _EndedError as ended:
+            if ended.failure is not None:
+                error = ended.failure.error()
+                error.message = self._mask(error.message)
+                error.args = (error.message,)
+                raise error from None
+            raise UsageError(ended.result.reason) from None
+
+    def _masked(self, verdict: T) -> T:
+        """Return a failure without the secrets that the partner may have repeated in it."""
+        if isinstance(verdict, Failure):
+            return replace(verdict, message=self._mask(verdict.message))
+        return verdict
+
+    def _generate(self, action: Action, delivery: Delivery) -> Result:
+        """Deliver through plugin code."""
+        assert action.generator is not None  # noqa: S101 - checked by the caller
+        made: list[tuple[CompiledRequest, _Item]] = []
+        try:
+            done: Done = self._drive(action.generator(delivery.payload), delivery.event, made)
+            result = Result(Outcome.DELIVERED, done.note, manual=done.manual)
+        except _EndedError as ended:
+            result = ended.result
+        except RetryableError as error:
+            result = replace(Result.of_error(State.READY, error), retry=Retry(whole_request=False))
+        except IntegrationError as error:
+            result = Result.of_error(Outcome.REJECTED, error)
+        except Exception as error:  # noqa: BLE001 - a fault of one plugin must fail its event only
+            repeatable = all(request.definition.idempotent for request, _ in made)
+            name = action.definition.perform.generator
+            reason = self._mask(f"the generator {name!r} failed: {type(error).__name__}: {error}")
+            outcome: Status = Outcome.DEAD if repeatable else State.UNKNOWN
+            result = Result(outcome, reason, "UNKNOWN_ERROR", 500)
+        if result.outcome is not Outcome.DELIVERED and any(map(_was_applied_once, made)):
+            # Sent again, the event would make that request a second time.
+            result = replace(result, outcome=State.UNKNOWN, retry=None)
+        attempts = sum(item.attempts for _, item in made)
+        changed = any(not _changed_nothing(item) for _, item in made)
+        return replace(result, attempts=attempts, maybe_applied=changed)
+
+    def _drive(
+        self,
+        steps: Generator[Call, Answer, T],
+        event: Mapping[str, Any],
+        made: list[tuple[CompiledRequest, _Item]],
+        *,
+        tries: int = 1,
+    ) -> T:
+        """Make a generator's calls and feed it the answers until it is done."""
+        try:
+            call = next(steps)
+            while True:
+                request = self._destination.requests[call.request]
+                item = self._item(request, event, call.payload)
+                made.append((request, item))
+                self._try(request, item, tries)
+                if not isinstance(item.verdict, Answer):
+                    raise _EndedError(self._result(request, item), item.verdict)
+                call = steps.send(item.verdict)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        finally:
+            steps.close()
+
+    def _try(self, request: CompiledRequest, item: _Item, tries: int) -> None:
+        for number in range(tries):
+            self._send(request, [item])
+            verdict = item.verdict
+            if not (isinstance(verdict, Failure) and verdict.retryable) or number == tries - 1:
+                return
+            if not (request.definition.idempotent or verdict.nothing_applied):
+                return
+            wait = verdict.retry_after or _PERFORM_SECONDS * 2**number
+            if self._clock.wait(wait, self._stop):
+                return
+
+    def _item_of(self, request: CompiledRequest, delivery: Delivery) -> _Item:
+        if request.takes_payload_bytes and delivery.payload_json:
+            context = {"settings": self._destination.settings}
+            return _Item(context, delivery.payload_json)
+        return self._item(request, delivery.event, delivery.payload)
+
+    def _item(self, request: CompiledRequest, event: Mapping[str, Any], payload: Any) -> _Item:
+        context = {"event": event, "payload": payload, "settings": self._destination.settings}
+        try:
+            return _Item(context, request.part(context))
+        except ResolveError as error:
+            name = request.definition.name
+            reason = self._mask(f"the request {name} cannot be made: {error}")
+            raise _EndedError(Result.invalid(reason, "BAD_REQUEST")) from None
+
+    def _send(self, request: CompiledRequest, items: list[_Item]) -> None:
+        """Leave every item with the verdict of this attempt; with none after a stop."""
+        name = request.definition.name
+        if request.definition.remember:
+            with self._lock:
+                if name in self._answers:
+                    for item in items:
+                        item.verdict = Answer("ok", self._answers[name])
+                    return
+        self._attempt(request, items)
+        if len(items) > 1 and _is_refused_as_a_whole(items):
+            # One event that the partner cannot read must not take the others with it.
+            for item in items:
+                item.verdict = None  # that of the others may not be its own
+            middle = len(items) // 2
+            self._send(request, items[:middle])
+            self._send(request, items[middle:])
+        elif request.definition.remember:
+            for item in items:
+                if isinstance(item.verdict, Answer) and item.verdict.name == "ok":
+                    with self._lock:
+                        self._answers[name] = item.verdict.data
+
+    def _attempt(self, request: CompiledRequest, items: Sequence[_Item]) -> None:
+        """Make one HTTP request."""
+        if self._stop.is_set():
+            return
+        try:
+            message = request.prepare([item.part for item in items], items[0].context)
+            verdicts = self._exchange(request, message, len(items))
+        except (ResolveError, UnsendableError) as error:
+            for item in items:
+                item.verdict = _unsendable(request, error)
+            return
+        for item, verdict in zip(items, verdicts, strict=True):
+            item.attempts += 1
+            item.verdict = verdict
+
+    def _exchange(
+        self, request: CompiledRequest, message: HttpRequest, count: int
+    ) -> list[Answer | Failure]:
+        try:
+            response = self._transport.send(message)
+        except UnsendableError:
+            raise
+        except TransportError as error:
+            verdicts: list[Answer | Failure] = [_lost(error)] * count
+        else:
+            verdicts = request.read(response, count)
+        with self._lock:
+            self.requests_sent += 1
+        return verdicts
+
+    def _result(self, request: CompiledRequest, item: _Item) -> Result:
+        """Return what an item's verdict means."""
+        verdict = item.verdict
+        if verdict is None:
+            return replace(_NOT_SENT, attempts=item.attempts)
+        if isinstance(verdict, Answer):
+            return Result(Outcome.DELIVERED, attempts=item.attempts)
+        verdict = self._masked(verdict)
+        if not item.attempts:
+            return Result.invalid(verdict.message, "BAD_REQUEST")
+        outcome = status_of(
+            request,
+            error_class=verdict.error_class,
+            retryable=verdict.retryable,
+            nothing_applied=verdict.nothing_applied,
+        )
+        result = Result.of_error(outcome, verdict.error(), attempts=item.attempts)
+        result = replace(result, maybe_applied=not verdict.nothing_applied)
+        if outcome is not State.READY:
+            return result
+        retry = Retry(verdict.retry_after, verdict.attempts, verdict.whole_request)
+        return replace(result, retry=retry)
+
+
+def status_of(
+    request: CompiledRequest, *, error_class: ErrorClass, retryable: bool, nothing_applied: bool
+) -> Status:
+    """Return what a failure of ``request`` means for an event.
+
+    Unless the request is idempotent or certainly changed nothing, sending it again could apply it
+    twice, and so could anybody who is told that it failed: that is ``unknown``. The rest may be
+    sent again (``ready``) if the failure may pass, as a refusal of the credentials does, and is
+    ``rejected`` if not.
+    """
+    if not (request.definition.idempotent or nothing_applied):
+        return State.UNKNOWN
+    if retryable or error_class == "authentication":
+        return State.READY
+    return Outcome.REJECTED
+
+
+def _batches(items: list[_Item], size: int) -> Iterator[list[_Item]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def _is_clear(verdict: Answer | Failure | None) -> bool:
+    """Tell whether this is the partner's word on this very item."""
+    return isinstance(verdict, Answer) or (verdict is not None and not verdict.whole_request)
+
+
+def _was_applied_once(made: tuple[CompiledRequest, _Item]) -> bool:
+    """Tell whether a request that must not be repeated has been carried out."""
+    request, item = made
+    return isinstance(item.verdict, Answer) and not request.definition.idempotent
+
+
+def _changed_nothing(item: _Item) -> bool:
+    """Tell whether a request certainly changed nothing: it was not made, or its failure says so."""
+    return not item.attempts or (isinstance(item.verdict, Failure) and item.verdict.nothing_applied)
+
+
+def _is_refused_as_a_whole(items: Sequence[_Item]) -> bool:
+    """Tell whether the partner refused the request without looking at its single events."""
+    return all(
+        isinstance(verdict := item.verdict, Failure)
+        and verdict.whole_request
+        and verdict.nothing_applied
+        and not verdict.retryable
+        and verdict.error_class == "invalid"
+        for item in items
+    )
+
+
+def _lost(error: TransportError) -> Failure:
+    return Failure(
+        error.message,
+        "timeout" if error.timeout else "unavailable",
+        0,
+        retryable=True,
+        nothing_applied=not error.sent,
+    )
+
+
+def _unsendable(request: CompiledRequest, error: ResolveError | UnsendableError) -> Failure:
+    message = f"the request {request.definition.name} cannot be made: {error}"
+    return Failure(message, "invalid", 400, retryable=False, nothing_applied=True)
