@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterator
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Protocol, runtime_checkable
 
-__all__ = ["MAX_ENTRY_BYTES", "Entry", "read_json_entries", "read_lines"]
+__all__ = [
+    "MAX_ENTRY_BYTES",
+    "Entries",
+    "Entry",
+    "IteratedEntries",
+    "ThreadedEntries",
+    "read_json_entries",
+    "read_lines",
+]
 
 MAX_ENTRY_BYTES: Final = 1024 * 1024
 """Bytes kept of one entry. Far more than an event may have, so that a longer one, which is invalid
@@ -32,6 +43,128 @@ class Entry:
     line: int
     data: bytes
     truncated: bool = False
+
+
+@runtime_checkable
+class Entries(Protocol):
+    """Gives entries as they are asked for. One thread at a time."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there are no more."""
+        ...
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there are some now, or reading has failed."""
+        ...
+
+    def take(self, limit: int) -> list[Entry]:
+        """Return the next entries, as many as there are now; raises what reading raises."""
+        ...
+
+    def wait(self, seconds: float) -> None:
+        """Wait until there are some, or no more."""
+        ...
+
+
+class IteratedEntries:
+    """Those of an iterable that does not make anybody wait, such as a file."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self._entries = iter(entries)
+        self.is_over = False
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there are some now; see `Entries.has_more`."""
+        return not self.is_over
+
+    def take(self, limit: int) -> list[Entry]:
+        """Return the next entries; see `Entries.take`."""
+        found = list(itertools.islice(self._entries, limit))
+        self.is_over = len(found) < limit
+        return found
+
+    def wait(self, seconds: float) -> None:
+        """Nobody has to wait."""
+
+
+class ThreadedEntries:
+    """Those of an iterable that may make its reader wait, such as a pipe: read by a thread."""
+
+    def __init__(self, entries: Iterable[Entry], *, room: int = 2_000) -> None:
+        self._wake: Callable[[], None] = lambda: None
+        self._room = room
+        self._changed = threading.Condition()
+        self._buffer: deque[Entry] = deque()
+        self._ended = False
+        self._closed = False
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(
+            target=self._read, args=(iter(entries),), name="reader", daemon=True
+        )
+
+    def start(self, wake: Callable[[], None]) -> None:
+        """Begin to read; ``wake`` is called when there is something new."""
+        self._wake = wake
+        self._thread.start()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there are no more."""
+        with self._changed:
+            return self._ended and not self._buffer and self._error is None
+
+    def take(self, limit: int) -> list[Entry]:
+        """Return the next entries; see `Entries.take`."""
+        with self._changed:
+            found = [self._buffer.popleft() for _ in range(min(limit, len(self._buffer)))]
+            self._changed.notify()
+            if not found and self._error is not None:
+                error, self._error = self._error, None
+                raise error
+        return found
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there are some now; see `Entries.has_more`."""
+        with self._changed:
+            return bool(self._buffer) or self._error is not None
+
+    def wait(self, seconds: float) -> None:
+        """Wait until there are some, or no more; see `Entries.wait`."""
+        with self._changed:
+            if not self._buffer and not self._ended:
+                self._changed.wait(seconds)
+
+    def close(self) -> None:
+        """Read no more; what was read can still be taken."""
+        with self._changed:
+            self._closed = self._ended = True
+            self._changed.notify()
+
+    def _read(self, entries: Iterator[Entry]) -> None:
+        error: BaseException | None = None
+        try:
+            for entry in entries:
+                with self._changed:
+                    while len(self._buffer) >= self._room and not self._closed:
+                        self._changed.wait()
+                    if self._closed:
+                        return
+                    self._buffer.append(entry)
+                    is_first = len(self._buffer) == 1
+                    self._changed.notify()
+                if is_first:
+                    self._wake()
+        except BaseException as raised:  # noqa: BLE001 - raised again where entries are taken
+            error = raised
+        with self._changed:
+            self._ended = True
+            self._error = error
+            self._changed.notify()
+        self._wake()
 
 
 def read_lines(stream: BinaryIO) -> Iterator[Entry]:

@@ -1,0 +1,105 @@
+"""The circuit breaker: whether a destination may be sent to at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Literal
+
+__all__ = ["LONGEST_WAIT", "BreakerState", "CircuitBreaker", "describe"]
+
+BreakerState = Literal["closed", "open", "half-open"]
+
+_FAILURES: Final = 5
+"""So many requests in a row that say that the partner is down open the breaker."""
+
+_FIRST_PAUSE: Final = 1.0
+_LONGEST_PAUSE: Final = 60.0
+LONGEST_WAIT: Final = 3600.0
+"""Seconds; a partner that asks for more than an hour is asked again after one."""
+
+
+def describe(what: str | None, status: int | None) -> str:
+    """Return why the partner is not sent to, for logs: a class or code, and an HTTP status.
+
+    Never the partner's own words, which may tell of a person.
+    """
+    return " ".join(str(part) for part in (what, status) if part) or "no answer"
+
+
+class CircuitBreaker:
+    """Of one destination. ``draw`` gives numbers from 0 to 1 for the jitter.
+
+    While the partner is down one request at a time is sent as a probe, at growing intervals of up
+    to a minute; the first that is answered closes the breaker. All times are those of a monotonic
+    clock, in seconds.
+    """
+
+    def __init__(
+        self, draw: Callable[[], float], told: Callable[[BreakerState, str], None]
+    ) -> None:
+        self._draw = draw
+        self._told = told
+        self._failures = 0
+        self._until = 0.0
+        self._probing = False
+        self.state: BreakerState = "closed"
+        self.probes = 0
+        self.failing_since: float | None = None
+        """Since when the partner has answered nothing; None if its last answer was one."""
+
+    def wait(self, now: float) -> float:
+        """Return the seconds until something may be sent, 0 if it may now."""
+        if now < self._until:
+            return self._until - now
+        return _FIRST_PAUSE if self.state != "closed" and self._probing else 0.0
+
+    @property
+    def limit(self) -> int | None:
+        """How many requests may be under way; None if the destination decides."""
+        return None if self.state == "closed" else 1
+
+    def used(self) -> None:
+        """Note that something is being sent."""
+        if self.state == "open":
+            self._probing = True
+            self.probes += 1
+            self._become("half-open", "a probe is sent")
+
+    def unused(self) -> None:
+        """Note that nothing was sent after all: another request may be the probe."""
+        self._probing = False
+        if self.state == "half-open":
+            self.probes -= 1
+            self._become("open", "nothing was sent")
+
+    def answered(self) -> None:
+        """Note that the partner answered."""
+        self._failures = 0
+        self._probing = False
+        self.failing_since = None
+        if self.state != "closed":
+            self._until = 0.0
+            self._become("closed", "the partner answers")
+
+    def failed(self, now: float, reason: str, retry_after: float | None = None) -> None:
+        """Note that a whole request failed in a way that may pass.
+
+        ``retry_after`` is what the partner asked for.
+        """
+        self._failures += 1
+        if self.failing_since is None:
+            self.failing_since = now
+        was_probe, self._probing = self._probing, False
+        if retry_after is not None:
+            self._until = max(self._until, now + min(retry_after, LONGEST_WAIT))
+        if self._failures >= _FAILURES or was_probe:
+            exponent = min(max(self._failures - _FAILURES, 0), 10)
+            bound = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0**exponent)
+            # Never less than half, so that probes are bounded; the jitter spreads several.
+            self._until = max(self._until, now + bound * (0.5 + 0.5 * self._draw()))
+            self._become("open", reason)
+
+    def _become(self, state: BreakerState, reason: str) -> None:
+        if state != self.state:
+            self.state = state
+            self._told(state, reason)

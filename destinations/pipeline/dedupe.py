@@ -1,0 +1,83 @@
+"""Recognises an event that comes again, and tells it from another one with the same messageId.
+
+What a message is recognised by is its messageId, within one account. Its fingerprint is a digest of
+its content, but for what a sender adds anew each time it sends.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, Final
+
+import msgspec
+
+from destinations.outcome import Effect, Outcome, Result, State
+from destinations.pipeline.queue import History
+
+__all__ = ["Verdict", "conflict", "conflict_with_line", "fingerprint", "recognise"]
+
+_OF_THE_SENDING: Final = ("sentAt", "receivedAt", "writeKey")
+_encode: Final = msgspec.json.Encoder(order="sorted").encode
+
+
+class Verdict(Enum):
+    """What an event is, given those that had its messageId before."""
+
+    NEW = "new"
+    """Nobody had it."""
+    SAME = "same"
+    """The latest event that had it, again."""
+    REPLACED = "replaced"
+    """An event that a later one has replaced, again."""
+    CORRECTION = "correction"
+    """Another content, and all that became of the one before is that nothing was applied."""
+    CONFLICT = "conflict"
+    """Another content, while the one before has, or may yet have, an effect."""
+    REFUSED = "refused"
+    """What was refused as a conflict before, again."""
+
+
+def fingerprint(event: Mapping[str, Any]) -> int:
+    """Return a digest (48 bits, never 0) of an event's content.
+
+    The order of keys makes no difference, nor do ``sentAt``, ``receivedAt`` and ``writeKey``.
+    """
+    content = event
+    for key in _OF_THE_SENDING:
+        if key in event:
+            content = {name: event[name] for name in event if name not in _OF_THE_SENDING}
+            break
+    digest = hashlib.blake2b(_encode(content), digest_size=6).digest()
+    return int.from_bytes(digest) or 1
+
+
+def recognise(history: History | None, found: int) -> Verdict:
+    """Tell what an event with the fingerprint ``found`` is; a fingerprint of 0 equals any."""
+    if history is None:
+        return Verdict.NEW
+    if found == history.fingerprint or not history.fingerprint or not found:
+        return Verdict.SAME
+    if found in history.others:
+        return Verdict.REFUSED if history.others[found] else Verdict.REPLACED
+    for past in history.deliveries.values():
+        if past.state is not State.DONE or past.effect is not Effect.NONE:
+            return Verdict.CONFLICT
+    # Without a delivery, all that is known is that there was such an event.
+    return Verdict.CORRECTION if history.deliveries else Verdict.CONFLICT
+
+
+def conflict(history: History) -> Result:
+    """Return the result of an event that comes under another's messageId."""
+    return _conflict(f"event {history.event_id} has")
+
+
+def conflict_with_line(line: int) -> Result:
+    """Return the result of an event whose messageId was read before, at a line of the same input."""
+    return _conflict(f"the event of line {line} has")
+
+
+def _conflict(other: str) -> Result:
+    reason = f"{other} the same messageId and another content, and may have an effect"
+    return Result(Outcome.REJECTED, reason, "CONFLICT", 409)

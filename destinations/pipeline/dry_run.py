@@ -1,0 +1,63 @@
+"""Tells what a run would do, without asking or telling the partner anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from destinations.outcome import Effect, Outcome, Result
+from destinations.pipeline.memory_queue import MemoryQueue
+from destinations.pipeline.pipeline import Job, Pipeline
+from destinations.pipeline.queue import (
+    History,
+    Queue,
+    QueuedDelivery,
+    Round,
+    Scope,
+    Transition,
+)
+from destinations.runtime.action import SubscriptionKey
+
+__all__ = ["WOULD_BE_SENT", "DryPipeline", "DryQueue"]
+
+WOULD_BE_SENT: Final = Result(Outcome.DELIVERED, "would be sent")
+
+
+class DryQueue(MemoryQueue):
+    """What earlier runs did, and what this one would do; nothing of it is written.
+
+    ``known`` is the queue of earlier runs with its scope; None if there were none.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        keys: Sequence[SubscriptionKey],
+        known: tuple[Queue, Scope] | None,
+    ) -> None:
+        super().__init__(name, keys)
+        self._known = known
+
+    def history(self, scope: Scope, message_ids: Sequence[str]) -> Mapping[str, History]:
+        """Return what is known of messages; see `Queue.history`."""
+        found = dict(super().history(scope, message_ids))
+        if self._known is not None:
+            queue, of_runs = self._known
+            others = [one for one in message_ids if one not in found]
+            found |= queue.history(of_runs, others)
+        return found
+
+
+class DryPipeline(Pipeline):
+    """A pipeline in which everything that is claimed ends as `WOULD_BE_SENT`."""
+
+    def _prepare(
+        self,
+        deliveries: Sequence[QueuedDelivery],
+        now: float,  # noqa: ARG002 - as its base has it
+        round_: Round,
+    ) -> Job | None:
+        for delivery in self._planned(deliveries, round_):
+            transition = Transition(delivery, WOULD_BE_SENT, "plan", effect=Effect.APPLIED)
+            round_.transitions.append((self.scope, transition))
+        return None

@@ -1,0 +1,502 @@
+"""Delivers what queues hold, in rounds: nothing lost, nothing sent twice by mistake.
+
+One thread does everything but waiting for the partner. In a round it takes what came back from the
+partner and what arrived, decides what becomes of it and what is sent next, makes all of that durable
+with one commit, and only then answers, sends, and tells. See `Engine.run_round`.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol, TypeVar
+
+from destinations.clock import SystemClock, WallClock
+from destinations.errors import DestinationsError, UsageError
+from destinations.pipeline.observer import Observer
+from destinations.pipeline.pipeline import Job, Pipeline
+from destinations.pipeline.queue import (
+    Arrival,
+    Committed,
+    Queue,
+    QueuedDelivery,
+    QueueFullError,
+    Receipt,
+    Round,
+    Scope,
+    StoreFullError,
+    Transition,
+)
+
+__all__ = ["Engine", "InlineWorkers", "ThreadWorkers", "Workers"]
+
+T = TypeVar("T")
+
+_POLL_SECONDS: Final = 1.0
+"""So often it is looked whether an operator has changed something."""
+
+_FAULT_SECONDS: Final = 1.0
+_FULL_SECONDS: Final = 30.0
+_LONG_SECONDS: Final = 10.0
+
+
+class Workers(Protocol):
+    """Runs jobs and brings them back."""
+
+    def submit(self, job: Job) -> None:
+        """Begin a job."""
+        ...
+
+    def close(self, *, wait: bool = True) -> None:
+        """Begin nothing more, and return when what began has ended, or do not ``wait`` for it."""
+        ...
+
+
+class ThreadWorkers:
+    """A thread for each job that can be under way."""
+
+    def __init__(self, name: str, count: int, done: Callable[[Job], None]) -> None:
+        self._name = name
+        self._count = count
+        self._done = done
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._busy = 0
+
+    def submit(self, job: Job) -> None:
+        """Begin a job; threads are made as they are needed."""
+        self._jobs.put(job)
+        if len(self._threads) < self._count and self._jobs.qsize() > 0:
+            name = f"{self._name}-{len(self._threads)}"
+            thread = threading.Thread(target=self._work, name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def close(self, *, wait: bool = True) -> None:
+        """End the threads: see `Workers.close`."""
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads if wait else ():
+            thread.join()
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            job.run()
+            self._done(job)
+
+
+class InlineWorkers:
+    """Does each job at once, in the thread that submits it: the order is always the same."""
+
+    def __init__(self, done: Callable[[Job], None]) -> None:
+        self._done = done
+
+    def submit(self, job: Job) -> None:
+        """Do a job."""
+        job.run()
+        self._done(job)
+
+    def close(self, *, wait: bool = True) -> None:
+        """Nothing is open."""
+
+
+@dataclass(slots=True, eq=False)
+class _Offer:
+    """What one caller brought: events of one scope."""
+
+    scope: Scope
+    arrivals: Sequence[Arrival]
+    receipts: Future[Sequence[Receipt]] = field(default_factory=Future)
+
+
+@dataclass(slots=True, eq=False)
+class _Call:
+    """Something to be done in the engine's thread."""
+
+    function: Callable[[], Any]
+    result: Future[Any] = field(default_factory=Future)
+
+
+class Engine:
+    """All deliveries of one store. Its pipelines are opened and closed while it runs.
+
+    ``max_open`` deliveries of a scope may wait. Without `start`, whoever has it calls
+    `run_round` again and again. With ``inline`` there are no threads at all: jobs are done within
+    the round, and the clock is waited for, so that a still clock makes all of it repeatable.
+    """
+
+    def __init__(
+        self,
+        store: Queue,
+        *,
+        clock: WallClock | None = None,
+        observer: Observer | None = None,
+        max_open: int = 1_000_000,
+        inline: bool = False,
+    ) -> None:
+        self._queue = store
+        self._inline = inline
+        self._clock = clock or SystemClock()
+        self._observer = observer or Observer()
+        self._max_open = max_open
+        self._inbox: queue.SimpleQueue[Job | _Offer | _Call | None] = queue.SimpleQueue()
+        self._pipelines: dict[Scope, Pipeline] = {}
+        self._workers: dict[Scope, Workers] = {}
+        self._open: dict[Scope, int] = {}
+        self._offers: list[_Offer] = []
+        self._jobs: list[Job] = []
+        self._unwritten: Round | None = None
+        self._write_again_at = 0.0
+        self.last_error: Exception | None = None
+        """Why the last round could not be made durable; None if it could."""
+        self._polled_at = self._clock.monotonic()
+        self._thread: threading.Thread | None = None
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._closed = False
+
+    @property
+    def is_unwritten(self) -> bool:
+        """Whether something waits to be made durable, after an attempt that failed."""
+        return self._unwritten is not None
+
+    # -- what others call ----------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to work, in a thread of its own."""
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the thread; what was accepted until now is durable. Safe to repeat.
+
+        Requests that are still under way are left alone: what they come to is found out later.
+        """
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        self._stopping.set()
+        self._inbox.put(None)
+        if self._thread is not None:
+            self._thread.join()
+        else:
+            self.run_round(0.0)
+        for workers in self._workers.values():
+            workers.close(wait=False)
+        for offer in self._offers:
+            offer.receipts.set_exception(UsageError("the store is closed"))
+
+    def accept(self, scope: Scope, arrivals: Sequence[Arrival]) -> Future[Sequence[Receipt]]:
+        """Take events in, from any thread; see `destinations.pipeline.queue.Inbox.accept`."""
+        waiting = self._open.get(scope, 0)
+        if waiting >= self._max_open:
+            message = f"the queue has {waiting:,} deliveries, as many as it may have"
+            raise QueueFullError(message, _LONG_SECONDS)
+        offer = _Offer(scope, arrivals)
+        with self._lock:
+            if self._closed:
+                raise UsageError("the store is closed")
+            self._inbox.put(offer)
+        return offer.receipts
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Return what a function returns in the engine's thread, between two rounds."""
+        if self._thread is None or threading.current_thread() is self._thread:
+            return function()
+        return self.submit(function).result()
+
+    def submit(self, function: Callable[[], T]) -> Future[T]:
+        """Call a function in the engine's thread, between two rounds."""
+        call = _Call(function)
+        with self._lock:
+            if self._closed:
+                raise UsageError("the store is closed")
+            self._inbox.put(call)
+        return call.result
+
+    def wake(self) -> None:
+        """Make the engine look around now; also from a signal handler."""
+        self._inbox.put(None)
+
+    def open(self, make: Callable[[], Pipeline]) -> Pipeline:
+        """Deliver with the pipeline that ``make`` makes in the engine's thread."""
+
+        def opened() -> Pipeline:
+            pipeline = make()
+            scope, done = pipeline.scope, self._inbox.put
+            self._workers[scope] = (
+                InlineWorkers(done)
+                if self._inline
+                else ThreadWorkers(pipeline.name, pipeline.options.concurrency, done)
+            )
+            self._pipelines[scope] = pipeline
+            self._open[scope] = self._queue.waiting(scope)
+            return pipeline
+
+        return self.call(opened)
+
+    def drain(self, scopes: Collection[Scope], seconds: float) -> None:
+        """Claim nothing more of these scopes, and wait for what is under way."""
+        give_up = self._clock.monotonic() + seconds
+
+        def stop() -> None:
+            for scope in scopes:
+                if scope in self._pipelines:
+                    self._pipelines[scope].closing = True
+
+        self.call(stop)
+        waiter = threading.Event()
+        while self.call(lambda: self._is_under_way(scopes)):
+            if self._thread is None:
+                self.run_round(0.05)
+            left = give_up - self._clock.monotonic()
+            if left <= 0 or (self._thread is not None and waiter.wait(min(0.02, left))):
+                return
+
+    def remove(self, scopes: Collection[Scope]) -> None:
+        """Forget the pipelines of these scopes, once nothing of theirs is under way."""
+        while self.call(lambda: self._is_under_way(scopes)):
+            if self._thread is None:
+                self.run_round(0.05)
+            else:
+                self._stopping.wait(0.02)
+
+        def forget() -> list[Workers]:
+            for scope in scopes:
+                self._pipelines.pop(scope, None)
+            return [
+                self._workers.pop(scope) for scope in scopes if scope in self._workers
+            ]
+
+        for workers in self.call(forget):
+            workers.close()
+
+    def abandon(self) -> Round:
+        """Return what could not be made durable; without a thread, once all jobs are over.
+
+        Whatever comes back from the partner meanwhile belongs to it.
+        """
+        for workers in self._workers.values():
+            workers.close()
+        self._workers.clear()
+        self._collect(0.0)
+        round_, self._unwritten = self._unwritten or Round(), None
+        self._take_returned(round_)
+        return round_
+
+    def length(self, scope: Scope) -> int:
+        """Return how many deliveries of a scope wait; any thread may ask."""
+        return self._open.get(scope, 0)
+
+    def _is_under_way(self, scopes: Collection[Scope]) -> bool:
+        return self._unwritten is not None or any(
+            self._pipelines[one].under_way for one in scopes if one in self._pipelines
+        )
+
+    # -- rounds --------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._closed:
+            self._try_round(_POLL_SECONDS)
+        self._try_round(0.0)
+
+    def _try_round(self, wait: float) -> None:
+        try:
+            self.run_round(wait)
+        except Exception as error:  # noqa: BLE001 - the engine has to go on
+            self._observer.failed("", error)
+            self._stopping.wait(_FAULT_SECONDS)
+
+    def run_round(self, wait: float) -> None:
+        """Do one round, after up to ``wait`` seconds in which there is nothing to do."""
+        self._collect(self._patience(wait))
+        now, monotonic = self._clock.time(), self._clock.monotonic()
+        if monotonic < self._write_again_at:
+            return
+        round_, self._unwritten = self._unwritten or Round(), None
+        jobs = self._take_returned(round_)
+        for pipeline in self._pipelines.values():
+            try:
+                pipeline.refill(now, monotonic, round_)
+                jobs += pipeline.claim(now, monotonic, round_)
+            except DestinationsError as error:  # such as a disk that cannot be read now
+                self._observer.failed(pipeline.name, error)
+                self._write_again_at = monotonic + _FAULT_SECONDS
+        offers, self._offers = self._offers, []
+        round_.arrivals += [
+            (offer.scope, arrival) for offer in offers for arrival in offer.arrivals
+        ]
+        committed = self._commit(round_, offers, jobs)
+        if committed is None:
+            return
+        self.last_error = None
+        self._settle(round_, committed.gone)
+        self._receive(offers)
+        if committed.changed or monotonic - self._polled_at >= _POLL_SECONDS:
+            self._polled_at = monotonic
+            if self._queue.poll() or committed.changed:
+                self._look_at_changes()
+        for job in jobs:
+            if job.pipeline.begin(job, committed.gone):
+                self._workers[job.pipeline.scope].submit(job)
+
+    def _take_returned(self, round_: Round) -> list[Job]:
+        """Take what came back from the partner; returns the jobs that follow."""
+        now, monotonic = self._clock.time(), self._clock.monotonic()
+        returned, self._jobs = self._jobs, []
+        following = [job.pipeline.returned(job, now, monotonic, round_) for job in returned]
+        return [job for job in following if job is not None]
+
+    def _patience(self, wait: float) -> float:
+        """Return how long there is nothing to do, unless something comes in."""
+        monotonic = self._clock.monotonic()
+        if monotonic < self._write_again_at:
+            return min(wait, self._write_again_at - monotonic)
+        if self._unwritten is not None or self._jobs or self._offers:
+            return 0.0
+        turns = [pipeline.next_turn(monotonic) for pipeline in self._pipelines.values()]
+        return min([wait, *(turn for turn in turns if turn is not None)])
+
+    def _collect(self, wait: float) -> None:
+        """Wait for the first thing that comes in, and take all that is there."""
+        inbox = self._inbox
+        if self._inline and wait > 0 and inbox.empty():
+            self._clock.wait(wait, self._stopping)  # nothing comes meanwhile
+            wait = 0.0
+        try:
+            item = inbox.get(timeout=wait) if wait > 0 else inbox.get_nowait()
+            while True:
+                if isinstance(item, Job):
+                    self._jobs.append(item)
+                elif isinstance(item, _Offer):
+                    self._offers.append(item)
+                elif item is not None:
+                    _answer(item)
+                item = inbox.get_nowait()
+        except queue.Empty:
+            return
+
+    def _commit(
+        self, round_: Round, offers: list[_Offer], jobs: list[Job]
+    ) -> Committed | None:
+        """Make the round durable; None if it has to wait, and nothing of it is.
+
+        Offers that cannot be accepted are told so, and taken out.
+        """
+        if round_.is_empty:
+            return Committed()
+        for scope, transitions in _by_scope(round_).items():
+            deliveries = [one.delivery for one in transitions]
+            self._observer.reached(scope.name, "settling", deliveries)
+        try:
+            return self._queue.commit(round_)
+        except StoreFullError as error:
+            self.last_error = error
+            if offers:
+                full = QueueFullError(f"the store is full: {error}", _FULL_SECONDS)
+                _refuse(round_, offers, full)
+                return self._commit(round_, offers, jobs)
+            self._put_off(round_, jobs)
+        except Exception as error:  # noqa: BLE001 - told, and tried again
+            self.last_error = error
+            if not offers:
+                self._observer.failed("", error)
+                self._put_off(round_, jobs)
+            elif len(offers) == 1:
+                _refuse(round_, offers, error)
+                return self._commit(round_, offers, jobs)
+            else:
+                # One of them may be to blame: the others, and all else, must not suffer.
+                round_.arrivals = []
+                self._accept_singly(offers)
+                return self._commit(round_, offers, jobs)
+        return None
+
+    def _put_off(self, round_: Round, jobs: Sequence[Job]) -> None:
+        """Keep what became of deliveries for a later round; nothing is sent meanwhile."""
+        for job in jobs:
+            job.pipeline.undo(job.batch)
+        round_.batches = []
+        self._unwritten = None if round_.is_empty else round_
+        self._write_again_at = self._clock.monotonic() + _FAULT_SECONDS
+
+    def _accept_singly(self, offers: list[_Offer]) -> None:
+        singles, offers[:] = list(offers), []
+        for offer in singles:
+            arrivals = [(offer.scope, arrival) for arrival in offer.arrivals]
+            try:
+                self._queue.commit(Round(arrivals=arrivals))
+            except Exception as error:  # noqa: BLE001 - whoever brought it is told
+                offer.receipts.set_exception(error)
+            else:
+                self._receive([offer])
+
+    def _settle(self, round_: Round, gone: Collection[QueuedDelivery]) -> None:
+        """Tell pipelines and observers what is durable now.
+
+        ``gone`` are deliveries that somebody else had settled, so that nothing became of ours.
+        """
+        if gone:
+            for scope, one in round_.transitions:
+                if one.delivery in gone:
+                    self._pipelines[scope].lost(one.delivery)
+            round_.transitions = [one for one in round_.transitions if one[1].delivery not in gone]
+        by_scope = _by_scope(round_)
+        batches: dict[Scope, list[Any]] = {}
+        for batch in round_.returned:
+            batches.setdefault(batch.scope, []).append(batch)
+        for scope in by_scope.keys() | batches.keys():
+            transitions = by_scope.get(scope, [])
+            ended = sum(1 for one in transitions if one.ends_waiting)
+            self._open[scope] = self._open.get(scope, 0) - ended
+            self._pipelines[scope].settle(transitions, batches.get(scope, []))
+
+    def _receive(self, offers: Sequence[_Offer]) -> None:
+        """Schedule what arrived, and let whoever brought it know that it is durable."""
+        for offer in offers:
+            pipeline = self._pipelines.get(offer.scope)
+            opened = 0
+            receipts: list[Receipt] = []
+            for arrival in offer.arrivals:
+                assert arrival.receipt is not None  # noqa: S101 - it is durable
+                receipts.append(arrival.receipt)
+                if arrival.receipt.duplicate or arrival.receipt.conflict:
+                    continue
+                opened += len(arrival.deliveries)
+                if pipeline is not None:
+                    for delivery in arrival.deliveries:
+                        pipeline.arrived(delivery)
+            self._open[offer.scope] = self._open.get(offer.scope, 0) + opened
+            offer.receipts.set_result(receipts)
+
+    def _look_at_changes(self) -> None:
+        """Take in what an operator has changed."""
+        for scope, pipeline in self._pipelines.items():
+            pipeline.look_at_changes()
+            self._open[scope] = self._queue.waiting(scope)
+
+
+def _refuse(round_: Round, offers: list[_Offer], error: Exception) -> None:
+    """Take the arrivals out of a round, and tell whoever brought them why."""
+    round_.arrivals = []
+    for offer in offers:
+        offer.receipts.set_exception(error)
+    offers.clear()
+
+
+def _answer(call: _Call) -> None:
+    try:
+        call.result.set_result(call.function())
+    except BaseException as error:  # noqa: BLE001 - whoever called is told, whatever it is
+        call.result.set_exception(error)
+
+
+def _by_scope(round_: Round) -> Mapping[Scope, list[Transition]]:
+    found: dict[Scope, list[Transition]] = {}
+    for scope, transition in round_.transitions:
+        found.setdefault(scope, []).append(transition)
+    return found

@@ -1,0 +1,75 @@
+"""From the plan of an event to what is queued: the payload as JSON, and what it adds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from destinations.errors import ResolveError
+from destinations.http.json_bytes import encode_json
+from destinations.outcome import Result
+from destinations.pipeline.dedupe import fingerprint
+from destinations.pipeline.queue import Arrival, QueuedDelivery, QueuedEvent, Transition
+from destinations.pipeline.reconcile import ReconcileRules
+from destinations.runtime.action import Subscription
+from destinations.runtime.destination import Destination
+from destinations.runtime.plan import Plan
+
+__all__ = ["Intake"]
+
+
+class Intake:
+    """Of one destination; any thread may use it."""
+
+    def __init__(self, destination: Destination) -> None:
+        self._destination = destination
+        self._rules = ReconcileRules(destination)
+
+    @property
+    def digest(self) -> str:
+        """Names what payloads are made by now; see `Destination.plan_digest`."""
+        return self._destination.plan_digest
+
+    def arrival(
+        self,
+        plan: Plan,
+        digest: str,
+        *,
+        message_id: str,
+        accepted_at: float,
+        line: int = 0,
+    ) -> Arrival:
+        """Return what a plan queues; ``digest`` was read before it was made."""
+        found = 0 if plan.event is None else fingerprint(plan.event)
+        event = QueuedEvent(message_id, plan.type, plan.user, accepted_at, plan.raw, found)
+        event.count = len(plan.deliveries)
+        deliveries: list[QueuedDelivery] = []
+        ended: list[Transition] = []
+        for nth, planned in enumerate(plan.deliveries):
+            delivery = QueuedDelivery(event, planned.key, nth, line=line)
+            result = planned.result
+            if result is None:
+                assert planned.subscription is not None  # noqa: S101 - it has a payload
+                assert planned.payload is not None  # noqa: S101 - it has no result
+                result = self.fill(delivery, planned.subscription, planned.payload, digest)
+                if result is None:
+                    deliveries.append(delivery)
+                    continue
+            ended.append(Transition(delivery, result, "plan"))
+        return Arrival(event, deliveries, ended)
+
+    def fill(
+        self,
+        delivery: QueuedDelivery,
+        subscription: Subscription,
+        payload: dict[str, Any],
+        digest: str,
+    ) -> Result | None:
+        """Give a delivery its payload; returns its end if the payload cannot be written."""
+        try:
+            delivery.payload = encode_json(payload)
+        except ResolveError as error:
+            return Result.invalid(error.message, "PAYLOAD_VALIDATION_FAILED")
+        delivery.key = subscription.key
+        delivery.plan = digest
+        delivery.increment = self._rules.increment(subscription.key.action, payload)
+        return None

@@ -1,0 +1,195 @@
+"""What an operator needs of a ledger: every delivery with what became of it, and what can be changed.
+
+A change says what the delivery was like when the operator looked, and is left out if it is not any
+more: so all of it can be used while a server delivers from the same store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from destinations.outcome import Effect, Outcome, Result, State, Status
+from destinations.pipeline.queue import Increment, QueuedDelivery
+from destinations.runtime.action import SubscriptionKey
+
+__all__ = [
+    "NEEDS_OPERATOR",
+    "DeliveryClass",
+    "Ledger",
+    "LedgerEntry",
+    "Replan",
+    "ScopeTotals",
+    "Selection",
+]
+
+NEEDS_OPERATOR: Final[frozenset[Status]] = frozenset(
+    {State.HELD, Outcome.DEAD, Outcome.REJECTED, Outcome.INVALID}
+)
+"""What does not go on by itself, and may be worth something."""
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """One event in one subscription; all times are in seconds since 1970, UTC.
+
+    ``destination`` is the name in a server's configuration, or for a run the slug; ``account`` says
+    which account at the partner it is. ``key`` is None where no subscription took the event.
+    ``increment`` and ``evidence`` are what a lost answer is judged by. ``plan`` names what made the
+    payload, see `Destination.plan_digest`.
+    """
+
+    id: int
+    event_id: int
+    scope: int
+    destination: str
+    account: str
+    key: SubscriptionKey | None
+    status: Status
+    effect: Effect
+    attempts: int
+    user: str
+    type: str
+    message_id: str
+    accepted_at: float
+    first_attempt_at: float | None
+    next_at: float | None
+    settled_at: float | None
+    code: str | None
+    http_status: int | None
+    stage: str
+    reason: str
+    plan: str
+    increment: Increment | None = None
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def state(self) -> State:
+        """Where it is in the queue."""
+        return self.status if isinstance(self.status, State) else State.DONE
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How it ended; None if it did not yet."""
+        return self.status if isinstance(self.status, Outcome) else None
+
+    @property
+    def action(self) -> str:
+        """The slug of its action; empty where it has none."""
+        return "" if self.key is None else self.key.action
+
+    @property
+    def subscription(self) -> str:
+        """The name of its subscription; empty where it has none."""
+        return "" if self.key is None else self.key.name
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which deliveries: all conditions that are given must hold.
+
+    ``statuses`` are outcomes and states. ``since`` (inclusive) and ``until`` are times of
+    acceptance. ``slug`` restricts it to the scopes of a destination, whatever a server calls it.
+    """
+
+    destination: str | None = None
+    account: str | None = None
+    slug: str | None = None
+    statuses: frozenset[Status] | None = None
+    code: str | None = None
+    user: str | None = None
+    since: float | None = None
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryClass:
+    """So many deliveries of a destination have the same status and code."""
+
+    destination: str
+    status: Status
+    code: str | None
+    deliveries: int
+
+
+@dataclass(slots=True)
+class ScopeTotals:
+    """The deliveries of one scope: by status, of all times and of today (UTC).
+
+    ``served`` tells that it is that of a server's destination, ``partner_account`` is its account. ``oldest`` is when the first of what
+    waits was accepted, ``next_at`` when the next of what sleeps is due.
+    """
+
+    id: int
+    destination: str
+    account: str
+    partner_account: int | None
+    served: bool
+    counts: dict[Status, int] = field(default_factory=dict)
+    today: dict[Status, int] = field(default_factory=dict)
+    oldest: float | None = None
+    next_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Replan:
+    """What is done with an entry: it waits anew as ``delivery``, or has ``result`` at once.
+
+    ``added`` are deliveries of its event that it did not have, each with its end if it has one.
+    """
+
+    entry: LedgerEntry
+    delivery: QueuedDelivery
+    result: Result | None = None
+    added: Sequence[tuple[QueuedDelivery, Result | None]] = ()
+
+
+class Ledger(Protocol):
+    """See the module. Methods raise `UsageError` if the store cannot be read or written."""
+
+    def find(self, selection: Selection, *, limit: int | None = None) -> Iterator[LedgerEntry]:
+        """Yield the deliveries of a selection in the order of their ids, at most ``limit``."""
+        ...
+
+    def get(self, delivery_id: int) -> LedgerEntry:
+        """Return one delivery; raises `UsageError` if there is none of that id."""
+        ...
+
+    def of_event(self, entry: LedgerEntry) -> Sequence[LedgerEntry]:
+        """Return all deliveries of the event of an entry."""
+        ...
+
+    def raw_event(self, event_id: int) -> bytes | None:
+        """Return an event as it was read; None if nothing needs it any more."""
+        ...
+
+    def payload(self, entry: LedgerEntry) -> bytes:
+        """Return the payload of a delivery as JSON; empty if it is not kept."""
+        ...
+
+    def classes(self, selection: Selection) -> Sequence[DeliveryClass]:
+        """Count a selection by destination, status and code, the most frequent first."""
+        ...
+
+    def totals(self, now: float) -> Sequence[ScopeTotals]:
+        """Return how all scopes stand, without counting their deliveries one by one."""
+        ...
+
+    def drop(self, entries: Sequence[LedgerEntry], reason: str, now: float) -> int:
+        """End deliveries as ``dropped``: they are never sent. Returns how many still were as said.
+
+        All in one commit, or none. A delivery that is being sent is left alone.
+        """
+        ...
+
+    def resolve(self, entries: Sequence[LedgerEntry], *, applied: bool, now: float) -> int:
+        """Decide on held and unknown deliveries; returns how many still were as said.
+
+        What was applied is delivered; what was not waits for its turn again.
+        """
+        ...
+
+    def replan(self, replans: Sequence[Replan], now: float) -> Sequence[int]:
+        """Do what was planned; returns the indexes of those that still were as said."""
+        ...

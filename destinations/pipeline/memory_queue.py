@@ -1,0 +1,304 @@
+"""A queue for as long as a process lives: what is finished is counted, and not kept.
+
+It satisfies `destinations.pipeline.queue.Queue` and recognises messages. What a message is recognised
+by is kept for all of them: a few in memory, many in a temporary file, which vanishes with the process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from destinations.outcome import Effect, ManualChange, Outcome, State
+from destinations.pipeline.dedupe import Verdict, conflict, recognise
+from destinations.pipeline.queue import (
+    Arrival,
+    Balance,
+    Committed,
+    History,
+    Past,
+    QueuedDelivery,
+    QueuedEvent,
+    Receipt,
+    Round,
+    Scope,
+    Transition,
+)
+from destinations.runtime.action import SubscriptionKey
+
+__all__ = ["MemoryQueue", "SeenMessages"]
+
+_IN_MEMORY: Final = 50_000
+"""So many messages are recognised in memory (about 10 MB); looking on disk costs as much as mapping
+an event."""
+
+_CORRECTABLE: Final = 1
+
+_CORRECTABLE_PAST: Final = Past(0, 0, State.DONE, Outcome.FILTERED, Effect.NONE)
+_LASTING_PAST: Final = Past(0, 0, State.DONE, Outcome.FILTERED, Effect.APPLIED)
+
+
+class SeenMessages:
+    """What messages held, by id: a fingerprint, and whether another content may take its place.
+
+    Exact, and bounded in memory: a large one is a temporary SQLite file.
+    """
+
+    def __init__(self, in_memory: int = _IN_MEMORY) -> None:
+        self._recent: dict[bytes, tuple[int, bool]] = {}
+        self._in_memory = in_memory
+        self._older: sqlite3.Connection | None = None
+
+    def get(self, message_id: str) -> tuple[int, bool] | None:
+        """Return what is known of a message."""
+        key = _key(message_id)
+        found = self._recent.get(key)
+        if found is None and self._older is not None:
+            row = self._older.execute("SELECT seen FROM seen WHERE id = ?", (key,)).fetchone()
+            found = None if row is None else (row[0] >> 1, bool(row[0] & _CORRECTABLE))
+        return found
+
+    def __setitem__(self, message_id: str, value: tuple[int, bool]) -> None:
+        self._recent[_key(message_id)] = value
+        if len(self._recent) > self._in_memory:
+            self._spill()
+
+    def close(self) -> None:
+        """Forget all of them."""
+        self._recent.clear()
+        if self._older is not None:
+            self._older.close()
+            self._older = None
+
+    def _spill(self) -> None:
+        if self._older is None:
+            # The empty name makes a file that is deleted when it is closed (sqlite.org/c3ref/open).
+            self._older = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+            self._older.execute("PRAGMA journal_mode = OFF")
+            self._older.execute("PRAGMA synchronous = OFF")
+            self._older.execute(
+                "CREATE TABLE seen (id BLOB PRIMARY KEY, seen INTEGER NOT NULL) WITHOUT ROWID"
+            )
+        self._older.execute("BEGIN")
+        self._older.executemany(
+            "INSERT OR REPLACE INTO seen VALUES (?, ?)",
+            [(key, found << 1 | may) for key, (found, may) in sorted(self._recent.items())],
+        )
+        self._older.execute("COMMIT")
+        self._recent.clear()
+
+
+def _key(message_id: str) -> bytes:
+    return hashlib.blake2b(message_id.encode("utf-8", "surrogatepass"), digest_size=12).digest()
+
+
+class _Open:
+    """An event of which something is not finished, and what is known of its deliveries."""
+
+    __slots__ = ("correctable", "deliveries", "event", "left")
+
+    def __init__(self, event: QueuedEvent) -> None:
+        self.event = event
+        self.deliveries: dict[SubscriptionKey | None, Past] = {}
+        self.left = 0
+        self.correctable = True
+
+
+class MemoryQueue:
+    """See the module. All of its deliveries are of one scope.
+
+    ``keys`` are those of all subscriptions: of a finished event they are known as one.
+    """
+
+    def __init__(
+        self,
+        name: str = "",
+        keys: Iterable[SubscriptionKey] = (),
+        *,
+        in_memory: int = _IN_MEMORY,
+    ) -> None:
+        self.scope = Scope(0, name)
+        self._keys: Sequence[SubscriptionKey | None] = (None, *keys)
+        self._seen = SeenMessages(in_memory)
+        self._open: dict[str, _Open] = {}
+        self._balances: dict[str, Balance] = {}
+        self._others: dict[str, dict[int, bool]] = {}
+        # Subscriptions for which events came alone, beside others of the same events.
+        self._parts: set[SubscriptionKey] = set()
+        self._ids = 0
+        self._waiting = 0
+        self.manual_changes: list[ManualChange] = []
+
+    def commit(self, round_: Round) -> Committed:
+        """See `destinations.pipeline.queue.Queue.commit`; nothing here can fail."""
+        for _, transition in round_.transitions:
+            self._transition(transition)
+        for (_, key), balance in round_.balances.items():
+            if balance is None:
+                self._balances.pop(key, None)
+            else:
+                self._balances[key] = balance
+        for batch in round_.batches:
+            for delivery in batch.deliveries:
+                if not delivery.id:
+                    self._take_in(delivery)
+        for _, delivery in round_.waiting:
+            if not delivery.id:
+                self._take_in(delivery)
+        for _, arrival in round_.arrivals:
+            self._arrive(arrival)
+        return Committed()
+
+    def history(self, scope: Scope, message_ids: Sequence[str]) -> Mapping[str, History]:  # noqa: ARG002 - there is one
+        """Return what is known of messages."""
+        found: dict[str, History] = {}
+        for message_id in message_ids:
+            history = self._history(message_id)
+            if history is not None:
+                found[message_id] = history
+        return found
+
+    def raw_events(self, deliveries: Sequence[QueuedDelivery]) -> None:
+        """Look nothing up: each has its own."""
+
+    def balances(self, scope: Scope, keys: Sequence[str]) -> Mapping[str, Balance]:  # noqa: ARG002 - there is one
+        """Return what is known to be with the partner, by key."""
+        return {key: self._balances[key] for key in keys if key in self._balances}
+
+    def waiting(self, scope: Scope) -> int:  # noqa: ARG002 - there is one
+        """Return how many deliveries wait."""
+        return self._waiting
+
+    def poll(self) -> bool:
+        """Return False: nobody else can write here."""
+        return False
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._seen.close()
+
+    # -- messages ------------------------------------------------------------------------------
+
+    def _history(self, message_id: str) -> History | None:
+        deliveries: dict[SubscriptionKey | None, Past] = {}
+        fingerprint = 0
+        whole = self._seen.get(message_id)
+        if whole is not None:
+            fingerprint = whole[0]
+            deliveries = dict.fromkeys(self._keys, _past(correctable=whole[1]))
+        for key in self._parts:
+            part = self._seen.get(_part(message_id, key))
+            if part is not None:
+                fingerprint = part[0]
+                deliveries[key] = _past(correctable=part[1])
+        opened = self._open.get(message_id)
+        if opened is not None:
+            fingerprint = opened.event.fingerprint
+            deliveries |= opened.deliveries
+        if not deliveries:
+            return None
+        return History(0, fingerprint, deliveries, self._others.get(message_id, {}))
+
+    def _arrive(self, arrival: Arrival) -> None:
+        """Take in an event that came from outside, unless it was there before."""
+        event = arrival.event
+        history = self._history(event.message_id)
+        verdict = recognise(history, event.fingerprint)
+        if verdict is Verdict.CONFLICT:
+            assert history is not None  # noqa: S101 - there is no conflict with nothing
+            event.conflicts_with = history
+            self._transition(Transition(QueuedDelivery(event, None), conflict(history), "plan"))
+        elif verdict is Verdict.NEW or verdict is Verdict.CORRECTION:
+            event.replaces = history
+            for delivery in arrival.deliveries:
+                self._take_in(delivery)
+            for transition in arrival.ended:
+                self._transition(transition)
+        is_refused = verdict is Verdict.CONFLICT or verdict is Verdict.REFUSED
+        is_known = verdict in {Verdict.SAME, Verdict.REPLACED, Verdict.REFUSED}
+        arrival.receipt = Receipt(event.id, duplicate=is_known, conflict=is_refused)
+
+    def _take_in(self, delivery: QueuedDelivery) -> None:
+        self._ids += 1
+        self._waiting += 1
+        delivery.id = self._ids
+        opened = self._opened(delivery.event)
+        opened.left += 1
+        opened.deliveries[delivery.key] = Past(
+            delivery.id, delivery.nth, State.READY, None, Effect.MAYBE
+        )
+
+    def _opened(self, event: QueuedEvent) -> _Open:
+        event.id = event.id or self._ids
+        opened = self._open.get(event.message_id)
+        if opened is None or not event.message_id:
+            if event.replaces is not None:
+                replaced = self._others.setdefault(event.message_id, {})
+                replaced[event.replaces.fingerprint] = False
+                event.replaces = None
+            opened = self._open[event.message_id] = _Open(event)
+        return opened
+
+    def _transition(self, transition: Transition) -> None:
+        delivery = transition.delivery
+        self._change_balances(transition)
+        if transition.result.manual is not None:
+            self.manual_changes.append(transition.result.manual)
+        if not transition.ends_waiting:
+            return
+        event = delivery.event
+        self._waiting -= bool(delivery.id)
+        if event.conflicts_with is not None:
+            self._ids += 1
+            event.id = self._ids
+            self._others.setdefault(event.message_id, {})[event.fingerprint] = True
+            return
+        if not delivery.id:
+            self._ids += 1
+        opened = self._opened(event)
+        opened.left -= bool(delivery.id)
+        correctable = transition.effect is Effect.NONE and transition.state is State.DONE
+        opened.correctable = opened.correctable and correctable
+        opened.deliveries[delivery.key] = _past(correctable=correctable)
+        if opened.left <= 0:
+            del self._open[event.message_id]
+            if event.message_id:
+                self._finish(opened)
+
+    def _finish(self, opened: _Open) -> None:
+        """Remember what the event was recognised by."""
+        event, correctable = opened.event, opened.correctable
+        if event.is_part:
+            for key in opened.deliveries:
+                if key is not None:
+                    self._parts.add(key)
+                    self._seen[_part(event.message_id, key)] = (event.fingerprint, correctable)
+            return
+        before = self._seen.get(event.message_id)
+        if before is not None and before[0] == event.fingerprint:  # another of its deliveries was
+            correctable = correctable and before[1]
+        self._seen[event.message_id] = (event.fingerprint, correctable)
+
+    # -- what the partner holds ----------------------------------------------------------------
+
+    def _change_balances(self, transition: Transition) -> None:
+        user, increment = transition.delivery.user, transition.delivery.increment
+        balances = self._balances
+        if transition.forget:
+            for key in [key for key, one in balances.items() if one.user == user]:
+                del balances[key]
+        if transition.applied and increment is not None and increment.key in balances:
+            before = balances[increment.key]
+            balances[increment.key] = replace(before, amount=before.amount + increment.amount)
+
+
+def _past(*, correctable: bool) -> Past:
+    return _CORRECTABLE_PAST if correctable else _LASTING_PAST
+
+
+def _part(message_id: str, key: SubscriptionKey) -> str:
+    """Return what an event that came for one subscription alone is remembered by."""
+    return "\0".join((message_id, *key))

@@ -1,0 +1,108 @@
+"""Who is told of what happens: metrics, logs, traces. Nothing here may change what happens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from destinations.pipeline.queue import QueuedDelivery, Transition
+
+__all__ = ["Observer", "Observers", "Point"]
+
+Point = Literal["claimed", "sending", "answered", "settling"]
+"""Where deliveries are: claimed; about to be sent (those that must not be repeated are durably noted
+as under way); answered, or no longer waited for; about to get their transitions made durable. That
+they are, `Observer.transitioned` tells."""
+
+
+class Observer:
+    """Is told of everything, and by itself does nothing. Override what you want to know.
+
+    ``destination`` is the configured name. Everything but `accepted`, `ended` and `refused` is
+    called by the engine's thread.
+    """
+
+    def accepted(self, destination: str, events: int, duplicates: int) -> None:
+        """Events are durable; duplicates, which ``events`` counts too, were so before."""
+
+    def ended(self, destination: str, ended: Sequence[Transition]) -> None:
+        """Deliveries had their result when their event was accepted; of no duplicates."""
+
+    def refused(self, destination: str, status: int) -> None:
+        """A receiver turned an event or a request away."""
+
+    def reached(
+        self, destination: str, point: Point, deliveries: Sequence[QueuedDelivery]
+    ) -> None:
+        """Deliveries came to a point of their way."""
+
+    def transitioned(self, destination: str, transitions: Sequence[Transition]) -> None:
+        """What became of deliveries is durable."""
+
+    def breaker(self, destination: str, state: str, reason: str) -> None:
+        """The circuit breaker is ``closed``, ``open`` or ``half-open`` now."""
+
+    def drifted(self, destination: str, key: str, expected: int, found: int) -> None:
+        """The partner holds another amount than we counted: somebody else writes there."""
+
+    def failed(self, destination: str, error: BaseException) -> None:
+        """An internal error. What was claimed goes on as after an attempt that failed.
+
+        Or as after a lost answer, where it may have been sent; `transitioned` tells of each.
+        """
+
+
+class Observers(Observer):
+    """Tells each of several observers in turn.
+
+    What one of them raises is told to ``broken``, with the observer, and the rest goes on.
+    """
+
+    def __init__(
+        self,
+        observers: Sequence[Observer],
+        broken: Callable[[Observer, Exception], None] = lambda _observer, _error: None,
+    ) -> None:
+        self._observers = tuple(observers)
+        self._broken = broken
+
+    def accepted(self, destination: str, events: int, duplicates: int) -> None:
+        """See `Observer.accepted`."""
+        self._tell("accepted", destination, events, duplicates)
+
+    def ended(self, destination: str, ended: Sequence[Transition]) -> None:
+        """See `Observer.ended`."""
+        self._tell("ended", destination, ended)
+
+    def refused(self, destination: str, status: int) -> None:
+        """See `Observer.refused`."""
+        self._tell("refused", destination, status)
+
+    def reached(
+        self, destination: str, point: Point, deliveries: Sequence[QueuedDelivery]
+    ) -> None:
+        """See `Observer.reached`."""
+        self._tell("reached", destination, point, deliveries)
+
+    def transitioned(self, destination: str, transitions: Sequence[Transition]) -> None:
+        """See `Observer.transitioned`."""
+        self._tell("transitioned", destination, transitions)
+
+    def breaker(self, destination: str, state: str, reason: str) -> None:
+        """See `Observer.breaker`."""
+        self._tell("breaker", destination, state, reason)
+
+    def drifted(self, destination: str, key: str, expected: int, found: int) -> None:
+        """See `Observer.drifted`."""
+        self._tell("drifted", destination, key, expected, found)
+
+    def failed(self, destination: str, error: BaseException) -> None:
+        """See `Observer.failed`."""
+        self._tell("failed", destination, error)
+
+    def _tell(self, name: str, *values: object) -> None:
+        for observer in self._observers:
+            try:
+                getattr(observer, name)(*values)
+            except Exception as error:  # noqa: BLE001 - an observer must not stop a delivery
+                self._broken(observer, error)

@@ -1,0 +1,680 @@
+"""The delivery of one destination: from what waits to an outcome, batch by batch.
+
+Read it from `Pipeline.claim` down: a batch is claimed, its intent is made durable, it is sent, and
+what came of it is its outcome, or an answer that was lost, which the partner is asked about. All of
+it happens in the engine's thread, between two commits; only a `Job` runs in another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal, Protocol
+
+from destinations.clock import WallClock
+from destinations.http import Answer, Failure
+from destinations.http.json_bytes import decode_json
+from destinations.outcome import Outcome, Result, Retry, State
+from destinations.pipeline.breaker import CircuitBreaker, describe
+from destinations.pipeline.intake import Intake
+from destinations.pipeline.observer import Observer
+from destinations.pipeline.prefetch import Prefetch
+from destinations.pipeline.queue import (
+    Balance,
+    ClaimedBatch,
+    Queue,
+    QueuedDelivery,
+    Round,
+    Scope,
+    Source,
+    Transition,
+)
+from destinations.pipeline.reconcile import SEVERAL, Answered, Question, Reconciler, may_pass
+from destinations.pipeline.retry import RetryPolicy
+from destinations.runtime.action import Action
+from destinations.runtime.destination import Delivery, Destination
+from destinations.runtime.plan import plan
+from destinations.runtime.sender import Sender
+
+__all__ = ["Feed", "Job", "Pipeline", "PipelineOptions"]
+
+_LASTING: Final = 3
+"""So often a question is asked again that the partner does not take; then it is done without."""
+
+_EVENT_GONE: Final = Result(
+    Outcome.DEAD, "its raw event is not kept any more, so there is nothing to send", "EVENT_GONE"
+)
+_NOT_SUBSCRIBED: Final = Result(
+    Outcome.FILTERED, "today's definition does not send this event to this action"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineOptions:
+    """``concurrency`` requests may be under way at once.
+
+    A batch that is not full waits up to ``linger`` seconds for more, while nothing else is to be
+    done. A balance that was asked for is counted on for ``fresh`` seconds. Without ``reconcile``
+    the partner is never asked what it holds, and a lost answer is held.
+    """
+
+    concurrency: int
+    linger: float = 0.02
+    fresh: float = 900.0
+    reconcile: bool = True
+
+
+class Feed(Protocol):
+    """Brings deliveries from outside the queue, such as a file. In the engine's thread."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more comes."""
+        ...
+
+    @property
+    def has_more(self) -> bool:
+        """Whether something can be added now."""
+        ...
+
+    def fill(self, pipeline: Pipeline, round_: Round) -> None:
+        """Add what there is while `Pipeline.has_room`; what ended at once goes to the round."""
+        ...
+
+    def keeps(self, delivery: QueuedDelivery) -> bool:
+        """Tell whether what may be tried again is to be tried by this process."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """What a thread does for a pipeline: sends a batch, or asks the partner for balances.
+
+    ``questions`` are by key; ``before`` tells that they are asked before sending.
+    """
+
+    kind: Literal["send", "ask"]
+    pipeline: Pipeline
+    batch: ClaimedBatch
+    questions: Mapping[str, Question] = field(default_factory=dict)
+    before: bool = False
+    result: Any = None
+    error: Exception | None = None
+
+    def run(self) -> None:
+        """Do it; in any thread."""
+        try:
+            self.result = self.pipeline.perform(self)
+        except Exception as error:  # noqa: BLE001 - one batch must not end the thread
+            self.error = error
+
+
+class Pipeline:
+    """See the module. ``source`` is what waits in the queue, ``feed`` what comes from elsewhere."""
+
+    def __init__(  # noqa: PLR0913 - what it is made of
+        self,
+        scope: Scope,
+        destination: Destination,
+        sender: Sender,
+        queue: Queue,
+        *,
+        policy: RetryPolicy,
+        options: PipelineOptions,
+        clock: WallClock,
+        observer: Observer,
+        source: Source | None = None,
+        feed: Feed | None = None,
+    ) -> None:
+        self.scope = scope
+        self.name = scope.name
+        self.destination = destination
+        self.policy = policy
+        self.options = options
+        self.feed = feed
+        self._sender = sender
+        self._queue = queue
+        self._clock = clock
+        self._observer = observer
+        self._actions: dict[str, Action] = {
+            one.action.slug: one.action for one in destination.subscriptions
+        }
+        self.reconciler = Reconciler(destination, policy, options.fresh, enabled=options.reconcile)
+        self.intake = Intake(destination)
+        self.breaker = CircuitBreaker(
+            policy.draw, lambda state, why: observer.breaker(self.name, state, why)
+        )
+        self.prefetch = Prefetch(source, self._actions)
+        self.prefetch.begin(clock.time(), clock.monotonic())
+        self._balances: dict[str, Balance] = {}
+        self._lingering_since: float | None = None
+        self.under_way = 0
+        self.closing = False
+
+    # -- what waits ----------------------------------------------------------------------------
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more may come in from a feed."""
+        return self.prefetch.has_room
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is under way, and nothing may go now or later."""
+        return not self.under_way and not self.prefetch.scheduler.waiting
+
+    @property
+    def is_only_unknown(self) -> bool:
+        """Whether all that waits are lost answers, and none of them is asked about just now."""
+        return not self.under_way and self.prefetch.is_only_unknown
+
+    def refill(self, now: float, monotonic: float, round_: Round) -> None:
+        """Free the users whose time has come, and read on."""
+        self.prefetch.scheduler.wake(monotonic)
+        if not self.closing:
+            self.prefetch.fill(now, monotonic)
+            if self.feed is not None:
+                self.feed.fill(self, round_)
+
+    def arrived(self, delivery: QueuedDelivery) -> None:
+        """Add a delivery that is new in the queue."""
+        if not self._actions[delivery.action].reads_event:
+            delivery.event.raw = None  # it is in the queue, should it be needed
+        self.prefetch.arrived(delivery)
+
+    def look_at_changes(self) -> None:
+        """Take in what an operator has changed."""
+        self._balances.clear()
+        self.prefetch.look_at_changes()
+
+    def next_turn(self, monotonic: float) -> float | None:
+        """Return in how many seconds there may be something to do, None if nothing waits for it."""
+        scheduler = self.prefetch.scheduler
+        if self.feed is not None and not self.closing and self.feed.has_more and self.has_room:
+            return 0.0
+        times = []
+        if scheduler.next_wake is not None:
+            times.append(scheduler.next_wake - monotonic)
+        if scheduler.available and self.under_way < self._most():
+            pause = self.breaker.wait(monotonic)
+            if pause <= 0 and self._lingering_since is not None:
+                pause = self._lingering_since + self.options.linger - monotonic
+            times.append(pause)
+        return max(0.0, min(times)) if times else None
+
+    # -- claim, intent, send -------------------------------------------------------------------
+
+    def claim(self, now: float, monotonic: float, round_: Round) -> Iterator[Job]:
+        """Claim batches while they may go; their jobs start when the round is durable."""
+        while not self.closing and self._may_claim(monotonic):
+            found = self.prefetch.claim()
+            if found is None:
+                return
+            kind, deliveries = found
+            self._lingering_since = None
+            self.under_way += 1
+            self._observer.reached(self.name, "claimed", deliveries)
+            try:
+                if kind.state is State.UNKNOWN:
+                    job = self._ask_about(deliveries, now, round_)
+                else:
+                    job = self._prepare(deliveries, now, round_)
+            except Exception as error:  # noqa: BLE001 - one batch must not end the engine
+                self._internal_error(error, deliveries, now, round_, was_sent=False)
+                job = None
+            if job is None:
+                self.under_way -= 1
+            else:
+                yield job
+
+    def _most(self) -> int:
+        limit = self.breaker.limit
+        return self.options.concurrency if limit is None else limit
+
+    def _may_claim(self, monotonic: float) -> bool:
+        scheduler = self.prefetch.scheduler
+        available = scheduler.available
+        if not available or self.under_way >= self._most() or self.breaker.wait(monotonic) > 0:
+            return False
+        if available >= scheduler.wanted or (self.feed is not None and self.feed.is_over):
+            return True
+        if self._lingering_since is None:
+            self._lingering_since = monotonic
+        return monotonic - self._lingering_since >= self.options.linger
+
+    def _prepare(
+        self, deliveries: Sequence[QueuedDelivery], now: float, round_: Round
+    ) -> Job | None:
+        """Make the intent of a batch that is ready, or ask for the balances that it adds to."""
+        ready = self._planned(deliveries, round_)
+        if not ready:
+            return None
+        action = self._actions[ready[0].action]
+        if not action.is_idempotent:
+            questions = self._unsure(action, ready, now)
+            if questions:
+                batch = ClaimedBatch(self.scope, ready, durable=False, at=now)
+                self.breaker.used()
+                return Job("ask", self, batch, questions, before=True)
+        return self._intend(action, ready, now, round_)
+
+    def _intend(
+        self, action: Action, ready: list[QueuedDelivery], now: float, round_: Round
+    ) -> Job:
+        batch = ClaimedBatch(self.scope, ready, durable=not action.is_idempotent, at=now)
+        round_.batches.append(batch)
+        self.breaker.used()
+        return Job("send", self, batch)
+
+    def begin(self, job: Job, gone: set[QueuedDelivery]) -> bool:
+        """Note that the round is durable and a job starts; False if nothing is left of it.
+
+        ``gone`` are deliveries that an operator has dropped before they were sent.
+        """
+        batch = job.batch
+        lost = [one for one in batch.deliveries if one in gone]
+        if lost:
+            self.prefetch.done(lost)
+            batch.deliveries = [one for one in batch.deliveries if one not in gone]
+            if not batch.deliveries:
+                self.under_way -= 1
+                self.breaker.unused()
+                return False
+        if job.kind == "send":
+            self.prefetch.has_rows(batch.deliveries)
+            for delivery in batch.deliveries:
+                delivery.state = State.SENDING
+            self._observer.reached(self.name, "sending", batch.deliveries)
+        return True
+
+    def perform(self, job: Job) -> list[Result] | list[Answer | Failure]:
+        """Do what a job is for; in any thread."""
+        deliveries = job.batch.deliveries
+        action = self._actions[deliveries[0].action]
+        if job.kind == "ask":
+            name = self.reconciler.request(action.slug)
+            assert name is not None  # noqa: S101 - else there would be no question
+            return self._sender.ask(name, [one.payload for one in job.questions.values()])
+        by_key = self.destination.by_key
+        return self._sender.deliver(
+            [
+                Delivery(by_key[one.key], payload_json=one.payload, raw=one.event.raw)
+                for one in deliveries
+                if one.key is not None
+            ]
+        )
+
+    # -- outcome -------------------------------------------------------------------------------
+
+    def returned(self, job: Job, now: float, monotonic: float, round_: Round) -> Job | None:
+        """Take a job's result: its transitions go to the round. Returns the job that follows."""
+        self.under_way -= 1
+        batch = job.batch
+        if job.kind == "send":
+            round_.returned.append(batch)
+        try:
+            if job.error is not None:
+                raise job.error
+            if job.kind == "send":
+                self._observer.reached(self.name, "answered", batch.deliveries)
+                self._sent(batch, job.result, now, monotonic, round_)
+                return None
+            answered = self._heard(job, now, monotonic, round_)
+            if job.before:
+                return self._asked_before(batch, answered, now, round_)
+            self._asked_about(batch, answered, now, round_)
+        except Exception as error:  # noqa: BLE001 - one batch must not end the engine
+            was_sent = job.kind == "send" and batch.durable
+            self._internal_error(error, batch.deliveries, now, round_, was_sent=was_sent)
+        return None
+
+    def _sent(
+        self,
+        batch: ClaimedBatch,
+        results: Sequence[Result],
+        now: float,
+        monotonic: float,
+        round_: Round,
+    ) -> None:
+        retries = [result.retry for result in results]
+        if not any(result.attempts for result in results):
+            self.breaker.unused()
+        elif all(retry is not None and retry.whole_request for retry in retries):
+            waits = [one.after for one in retries if one is not None and one.after is not None]
+            why = describe(results[0].code, results[0].status)
+            self.breaker.failed(monotonic, why, max(waits, default=None))
+        else:
+            self.breaker.answered()
+        action = batch.deliveries[0].action
+        can_ask = self.reconciler.can_ask(action)
+        # Plugin code may have changed balances in its own way, as merging users does.
+        forgets = self._actions[action].generator is not None
+        is_down = self.breaker.failing_since is not None
+        scope = self.scope
+        for delivery, result in zip(batch.deliveries, results, strict=True):
+            if result.outcome is State.READY and result.retry is None:
+                continue  # the engine was stopped before it was sent
+            transition = self.policy.after(
+                delivery,
+                result,
+                now,
+                can_ask=can_ask and delivery.increment is not None,
+                is_down=is_down,
+                sent_at=batch.at,
+            )
+            transition.forget = forgets
+            round_.transitions.append((scope, transition))
+
+    def _internal_error(
+        self,
+        error: Exception,
+        deliveries: Sequence[QueuedDelivery],
+        now: float,
+        round_: Round,
+        *,
+        was_sent: bool,
+    ) -> None:
+        """What was claimed goes on as after an attempt that failed, or was lost if it was sent."""
+        self.breaker.unused()
+        self._observer.failed(self.name, error)
+        reason = f"internal error: {type(error).__name__}"
+        done = {transition.delivery for _, transition in round_.transitions}
+        for delivery in deliveries:
+            if delivery not in done:
+                can_ask = delivery.increment is not None
+                round_.transitions.append(
+                    (
+                        self.scope,
+                        self.policy.after_error(
+                            delivery, reason, now, was_sent=was_sent, can_ask=can_ask
+                        ),
+                    )
+                )
+
+    def settle(self, transitions: Sequence[Transition], batches: Sequence[ClaimedBatch]) -> None:
+        """Note that transitions are durable, and that batches are over: users are free.
+
+        What of a batch has no transition is ready as before.
+        """
+        now, monotonic = self._clock.time(), self._clock.monotonic()
+        done: list[QueuedDelivery] = []
+        again: list[tuple[QueuedDelivery, float | None]] = []
+        for transition in transitions:
+            delivery = transition.delivery
+            done.append(delivery)
+            outcome = transition.result.outcome
+            if transition.applied:
+                self._count_on(delivery)
+            if transition.forget:
+                self._forget_user(delivery.user)
+            if outcome is State.READY or outcome is State.UNKNOWN:
+                delivery.state = outcome
+                delivery.effect = transition.effect
+                delivery.attempts = transition.attempts
+                delivery.rule_failures = transition.rule_failures
+                delivery.batch_failures = transition.batch_failures
+                delivery.first_attempt_at = delivery.first_attempt_at or now
+                delivery.next_at = transition.next_at
+                if self.feed is None or outcome is State.UNKNOWN or self.feed.keeps(delivery):
+                    again.append((delivery, monotonic + max(0.0, transition.next_at - now)))
+        if batches:
+            settled = set(done)
+            for batch in batches:
+                for delivery in batch.deliveries:
+                    if delivery not in settled:
+                        delivery.state = State.READY
+                        done.append(delivery)
+                        again.append((delivery, None))
+        self.prefetch.done(done, again)
+        if transitions:
+            self._observer.transitioned(self.name, transitions)
+
+    def lost(self, delivery: QueuedDelivery) -> None:
+        """Note that somebody else has settled a delivery; if it waits again, it comes anew."""
+        self.prefetch.done([delivery])
+
+    def undo(self, batch: ClaimedBatch) -> None:
+        """Return the deliveries of a batch whose intent could not be made durable."""
+        self.under_way -= 1
+        self.breaker.unused()
+        self.prefetch.done(batch.deliveries, [(one, None) for one in batch.deliveries])
+
+    # -- lost answers and balances -------------------------------------------------------------
+
+    def _ask_about(
+        self, deliveries: Sequence[QueuedDelivery], now: float, round_: Round
+    ) -> Job | None:
+        """Ask the partner about deliveries whose answers were lost."""
+        action = deliveries[0].action
+        asked: list[QueuedDelivery] = []
+        for delivery in deliveries:
+            if delivery.increment is None or not delivery.payload:
+                transition = self.policy.lost(
+                    delivery,
+                    Result(State.UNKNOWN, "its answer was lost"),
+                    now,
+                    can_ask=False,
+                    attempts=delivery.attempts,
+                    stage="reconcile",
+                )
+                round_.transitions.append((self.scope, transition))
+            else:
+                asked.append(delivery)
+        if not asked:
+            return None
+        batch = ClaimedBatch(self.scope, asked, durable=False, at=now)
+        if not self.reconciler.can_ask(action):
+            failure = Failure(
+                "today's definition does not say how",
+                "invalid",
+                400,
+                retryable=False,
+                nothing_applied=True,
+            )
+            keys = {one.increment.key for one in asked if one.increment is not None}
+            self._asked_about(batch, Answered({}, dict.fromkeys(keys, failure)), now, round_)
+            return None
+        questions: dict[str, Question] = {}
+        for delivery in asked:
+            assert delivery.increment is not None  # noqa: S101 - seen above
+            # About what was sent: a mapping or a rule may make something else of the event by now.
+            payload = decode_json(delivery.payload)
+            questions.setdefault(delivery.increment.key, Question(delivery.user, payload))
+        self.breaker.used()
+        return Job("ask", self, batch, questions)
+
+    def _asked_about(
+        self, batch: ClaimedBatch, answered: Answered, now: float, round_: Round
+    ) -> None:
+        by_key: dict[str, list[QueuedDelivery]] = {}
+        for delivery in batch.deliveries:
+            assert delivery.increment is not None  # noqa: S101 - else it was not asked about
+            by_key.setdefault(delivery.increment.key, []).append(delivery)
+        known = self._known(list(by_key))
+        is_down = self.breaker.failing_since is not None
+        for key, deliveries in by_key.items():
+            failure = answered.failures.get(key)
+            if failure is not None:
+                found = [
+                    self.policy.ask_later(one, failure, now, is_down=is_down) for one in deliveries
+                ]
+            else:
+                shown = answered.balances[key]
+                found = self.reconciler.transitions(key, deliveries, known.get(key), shown, now)
+                held = any(one.result.outcome is State.HELD for one in found)
+                self._note(key, None if held else shown, round_)
+            round_.transitions += [(self.scope, transition) for transition in found]
+
+    def _unsure(
+        self, action: Action, deliveries: Sequence[QueuedDelivery], now: float
+    ) -> dict[str, Question]:
+        """Return what has to be asked before these are sent: balances that are not known."""
+        if not self.reconciler.can_ask(action.slug):
+            return {}
+        users: dict[str, str] = {}
+        first: dict[str, QueuedDelivery] = {}
+        for delivery in deliveries:
+            if delivery.increment is not None:
+                key = delivery.increment.key
+                first.setdefault(key, delivery)
+                user = delivery.event.user
+                if users.setdefault(key, user) != user:
+                    users[key] = SEVERAL
+        known = self._known(list(users))
+        unsure: dict[str, Question] = {}
+        for key, user in users.items():
+            before = known.get(key)
+            of_one = before is None or before.user == user
+            # That it is shared must be written down before more is sent.
+            unwritten = before is not None and before.user and not of_one
+            if unwritten or self.reconciler.needs_asking(before, now):
+                unsure[key] = Question(user if of_one else SEVERAL, decode_json(first[key].payload))
+        return unsure
+
+    def _asked_before(
+        self, batch: ClaimedBatch, answered: Answered, now: float, round_: Round
+    ) -> Job | None:
+        """Send, now that the balances are known; those of users of whom they are not wait."""
+        known = self._known(list(answered.balances))
+        for key, found in answered.balances.items():
+            before = known.get(key)
+            if found is not None and before is not None and before.period == found.period:
+                if before.amount != found.amount:
+                    self._observer.drifted(self.name, key, before.amount, found.amount)
+            self._note(key, found, round_)
+        failures: dict[str, Failure] = {}
+        for delivery in batch.deliveries:
+            failure = None
+            if delivery.increment is not None:
+                failure = answered.failures.get(delivery.increment.key)
+            if failure is None or delivery.increment is None:
+                continue
+            if delivery.increment.key not in answered.lasting or delivery.attempts < _LASTING:
+                failures[delivery.user] = failure
+        is_down = self.breaker.failing_since is not None
+        ready: list[QueuedDelivery] = []
+        for delivery in batch.deliveries:
+            failure = failures.get(delivery.user)
+            if failure is None:
+                ready.append(delivery)
+            else:
+                transition = self.policy.after(
+                    delivery, _not_sent(failure), now, can_ask=False, is_down=is_down
+                )
+                round_.transitions.append((self.scope, transition))
+        if not ready or self.closing:
+            if ready:
+                round_.returned.append(ClaimedBatch(self.scope, ready))
+            return None
+        self.under_way += 1
+        return self._intend(self._actions[ready[0].action], ready, now, round_)
+
+    def _heard(self, job: Job, now: float, monotonic: float, round_: Round) -> Answered:
+        """Read the answers to questions, and tell the breaker how the partner is."""
+        verdicts: Sequence[Answer | Failure] = job.result
+        failures = [
+            one
+            for one in verdicts
+            if isinstance(one, Failure) and one.whole_request and may_pass(one)
+        ]
+        # What the partner says of one user is an answer: the others must not wait for it.
+        if len(failures) < len(verdicts):
+            self.breaker.answered()
+        else:
+            waits = [one.retry_after for one in failures if one.retry_after is not None]
+            why = describe(failures[0].error_class, failures[0].status)
+            self.breaker.failed(monotonic, why, max(waits, default=None))
+        action = job.batch.deliveries[0].action
+        return self.reconciler.answered(action, job.questions, verdicts, now)
+
+    def _known(self, keys: Sequence[str]) -> Mapping[str, Balance]:
+        balances = self._balances
+        missing = [key for key in keys if key not in balances]
+        if missing:
+            balances.update(self._queue.balances(self.scope, missing))
+        return balances
+
+    def _note(self, key: str, balance: Balance | None, round_: Round) -> None:
+        round_.balances[self.scope, key] = balance
+        if balance is None:
+            self._balances.pop(key, None)
+        else:
+            self._balances[key] = balance
+
+    def _count_on(self, delivery: QueuedDelivery) -> None:
+        increment = delivery.increment
+        if increment is not None:
+            known = self._balances.get(increment.key)
+            if known is not None:
+                self._balances[increment.key] = replace(
+                    known, amount=known.amount + increment.amount
+                )
+
+    def _forget_user(self, user: str) -> None:
+        for key in [key for key, one in self._balances.items() if one.user == user]:
+            del self._balances[key]
+
+    # -- plans that were made before -----------------------------------------------------------
+
+    def _planned(
+        self, deliveries: Sequence[QueuedDelivery], round_: Round
+    ) -> list[QueuedDelivery]:
+        """Return what is to be sent, planned anew where something else than today's rules did it.
+
+        What is not sent any more ends in the round.
+        """
+        digest = self.destination.plan_digest
+        stale = [one for one in deliveries if one.plan != digest or not one.payload]
+        reads_event = self._actions.get(deliveries[0].action)
+        needs_raw = reads_event is not None and reads_event.reads_event
+        missing = [one for one in (deliveries if needs_raw else stale) if one.event.raw is None]
+        if missing:
+            self._queue.raw_events(missing)
+        if not stale:
+            return list(deliveries)
+        ready: list[QueuedDelivery] = []
+        for delivery in deliveries:
+            ended = None
+            if delivery.plan != digest or not delivery.payload:
+                ended = self.plan_again(delivery, digest)
+            if ended is None:
+                ready.append(delivery)
+            else:
+                transition = Transition(
+                    delivery, ended, "plan", delivery.attempts, effect=delivery.effect
+                )
+                round_.transitions.append((self.scope, transition))
+        return ready
+
+    def plan_again(self, delivery: QueuedDelivery, digest: str) -> Result | None:
+        """Plan a delivery with today's definition; returns its end if it is not sent any more."""
+        raw = delivery.event.raw
+        if raw is None:
+            return _EVENT_GONE
+        assert delivery.key is not None  # noqa: S101 - it waits to be sent
+        heirs = self.destination.heirs(delivery.key)
+        # Where the subscription was renamed and one alone can be meant, it is; else an operator
+        # has to say what is, as the event must neither get lost nor go twice.
+        if len(heirs) != 1:
+            known = ", ".join(repr(one.name) for one in self.destination.subscriptions)
+            reason = f"there is no subscription {delivery.key.name!r} any more; there are: {known}"
+            return Result(Outcome.DEAD, reason, "SUBSCRIPTION_GONE")
+        try:
+            (planned,) = plan(self.destination, raw, only=heirs[0].key).deliveries
+        except Exception as error:  # noqa: BLE001 - an internal error must fail its event only
+            self._observer.failed(self.name, error)
+            reason = f"internal error while it was planned: {type(error).__name__}"
+            return Result(Outcome.DEAD, reason, "UNKNOWN_ERROR", 500)
+        if planned.result is not None:
+            is_filtered = planned.result.outcome is Outcome.FILTERED
+            return _NOT_SUBSCRIBED if is_filtered else planned.result
+        assert planned.subscription is not None  # noqa: S101 - it has a payload
+        assert planned.payload is not None  # noqa: S101 - it has no result
+        delivery.replanned = True
+        return self.intake.fill(delivery, planned.subscription, planned.payload, digest)
+
+
+def _not_sent(failure: Failure) -> Result:
+    """Return the result of what could not be sent, as asking for what it adds to failed before."""
+    retry = Retry(failure.retry_after, failure.attempts, failure.whole_request)
+    return replace(Result.of_error(State.READY, failure.error()), retry=retry)

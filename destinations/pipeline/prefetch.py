@@ -1,0 +1,239 @@
+"""The part of a queue that is in memory: bounded, in user order, filled from a source."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from destinations.outcome import State
+from destinations.pipeline.queue import QueuedDelivery, Source
+from destinations.pipeline.scheduler import BatchKind, Scheduler
+from destinations.runtime.action import Action
+
+__all__ = ["Prefetch"]
+
+_AVAILABLE: Final = 4_000
+_MOST: Final = 20_000
+"""Those of users who have to wait included: such must not keep all others out."""
+
+_ROOMY: Final = 8_000
+"""From so many on, users who have to wait keep here only what is being tried again."""
+
+_PAGE: Final = 1_000
+_OF_A_USER: Final = 200
+"""So that one user with a long queue does not keep all others out."""
+
+_LONGEST_SLEEP: Final = 900.0
+"""Seconds. After a restart, times of the store are times of a clock that may have jumped."""
+
+
+class Prefetch:
+    """Deliveries of one destination that wait or are claimed, with the order in which they may go.
+
+    ``source`` is where more wait; None if all that there is comes by `add`. Times are those of a
+    monotonic clock, but for `QueuedDelivery.next_at`.
+    """
+
+    def __init__(self, source: Source | None, actions: dict[str, Action]) -> None:
+        self._source = source
+        self.scheduler = Scheduler(actions)
+        self._more = source is not None
+        # Users of whom more waits in the source than is here: the ids, in their order.
+        self._longer: dict[str, array[int]] = {}
+        self._to_read: set[str] = set()
+        # All that is here or claimed: nothing gets in twice, whichever way it was found.
+        self._known: dict[int, QueuedDelivery] = {}
+        # Of the users whose deliveries are claimed: how many are, what waits again, until when.
+        self._claimed: Counter[str] = Counter()
+        self._again: dict[str, list[QueuedDelivery]] = {}
+        self._asleep: dict[str, float] = {}
+
+    def begin(self, now: float, monotonic: float) -> None:
+        """Read what is unknown, before anything else: nothing may be sent past it.
+
+        What is unknown of a user waits until the last of it is due.
+        """
+        if self._source is None:
+            return
+        found = self._source.unknown()
+        due: dict[str, float] = {}
+        for delivery in found:
+            due[delivery.user] = max(delivery.next_at, due.get(delivery.user, 0.0))
+        for delivery in found:
+            self._add(delivery, due[delivery.user] - now, monotonic)
+
+    def leave_the_rest(self) -> None:
+        """Read nothing more that is ready: what waits there is not for now."""
+        self._more = False
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more may come in."""
+        scheduler = self.scheduler
+        return scheduler.available < _AVAILABLE and scheduler.waiting < _MOST
+
+    @property
+    def is_only_unknown(self) -> bool:
+        """Whether something waits, and the first delivery of each user has lost its answer."""
+        return self.scheduler.waiting > 0 and self.scheduler.is_only(State.UNKNOWN)
+
+    @property
+    def is_caught_up(self) -> bool:
+        """Whether all that waits is here, as far as it is known."""
+        return not self._more
+
+    def fill(self, now: float, monotonic: float) -> None:
+        """Read on where there is room."""
+        if self._source is None:
+            return
+        for user in list(self._to_read):
+            self._read_on(user)
+        while self._more and self.has_room:
+            found = self._source.ready(_PAGE)
+            self._more = len(found) == _PAGE
+            for delivery in found:
+                self._take_in(delivery, now, monotonic)
+
+    def arrived(self, delivery: QueuedDelivery) -> None:
+        """Add a delivery that is new in the source, if all before it is here."""
+        if self._more or not self.has_room:
+            self._more = True
+            return
+        assert self._source is not None  # noqa: S101 - where there is none, `add` is called
+        self._source.passed(delivery)
+        user = delivery.event.user
+        if user in self._longer or self.scheduler.count(user) >= _OF_A_USER:
+            self._longer.setdefault(user, array("q")).append(delivery.id)
+        else:
+            self.add(delivery)
+
+    def add(self, delivery: QueuedDelivery) -> None:
+        """Put a delivery behind all others of its user."""
+        if delivery.id:
+            self._known[delivery.id] = delivery
+        self.scheduler.add(delivery)
+
+    def find(self, delivery_id: int) -> QueuedDelivery | None:
+        """Return the delivery of this id if it is here or claimed."""
+        return self._known.get(delivery_id)
+
+    def look_at_changes(self) -> None:
+        """Take in what an operator has changed."""
+        if self._source is None:
+            return
+        opened, ended = self._source.changes()
+        for delivery_id in ended:
+            delivery = self._known.get(delivery_id)
+            if delivery is not None and self.scheduler.remove(delivery):
+                del self._known[delivery_id]
+        for delivery in opened:
+            known = self._known.get(delivery.id)
+            if known is not None and known.state is not delivery.state:
+                if not self.scheduler.remove(known):
+                    continue  # it is under way: what comes of it finds the change
+                del self._known[delivery.id]
+            self._add(delivery, 0.0, 0.0)
+
+    def claim(self) -> tuple[BatchKind, list[QueuedDelivery]] | None:
+        """Return the next batch, which is claimed until `done`."""
+        found = self.scheduler.take()
+        if found is not None:
+            self._claimed.update([delivery.event.user for delivery in found[1]])
+        return found
+
+    def has_rows(self, deliveries: Iterable[QueuedDelivery]) -> None:
+        """Note that claimed deliveries have their ids by now."""
+        for delivery in deliveries:
+            self._known[delivery.id] = delivery
+
+    def done(
+        self,
+        deliveries: Iterable[QueuedDelivery],
+        again: Sequence[tuple[QueuedDelivery, float | None]] = (),
+    ) -> None:
+        """Take back what was claimed, and of it what is to be tried ``again``, when.
+
+        A user is free, or sleeps, when nothing of theirs is claimed any more.
+        """
+        users: Counter[str] = Counter()
+        for delivery in deliveries:
+            users[delivery.event.user] += 1
+            self._known.pop(delivery.id, None)
+        for delivery, until in again:
+            user = delivery.event.user
+            if delivery.id:
+                self._known[delivery.id] = delivery
+            self._again.setdefault(user, []).append(delivery)
+            if until is not None:
+                self._asleep[user] = max(until, self._asleep.get(user, until))
+        claimed = self._claimed
+        for user, count in users.items():
+            left = claimed[user] - count
+            if left:
+                claimed[user] = left
+            else:
+                del claimed[user]
+                self._free(user)
+
+    def _take_in(self, delivery: QueuedDelivery, now: float, monotonic: float) -> None:
+        user = delivery.event.user
+        if user in self._longer or self.scheduler.count(user) >= _OF_A_USER:
+            self._longer.setdefault(user, array("q")).append(delivery.id)
+        else:
+            self._add(delivery, delivery.next_at - now, monotonic)
+
+    def _free(self, user: str) -> None:
+        again = self._again.pop(user, None)
+        if again:
+            # The order of the user, but that what is unknown is settled before more is sent.
+            back = sorted([*again, *self.scheduler.withdraw(user)], key=_urgency)
+            self.scheduler.put_back(user, back)
+        until = self._asleep.pop(user, None)
+        if until is not None and self._source is not None and self.scheduler.waiting > _ROOMY:
+            self._evict(user)
+        waits = self.scheduler.free(user, until)
+        if not waits and user in self._longer:
+            self._to_read.add(user)
+
+    def _evict(self, user: str) -> None:
+        """Leave what a user who has to wait has behind what is tried again to the source."""
+        kept: list[QueuedDelivery] = []
+        evicted = array("q")
+        for delivery in self.scheduler.withdraw(user):
+            if delivery.attempts or delivery.state is State.UNKNOWN or not delivery.id:
+                kept.append(delivery)
+            else:
+                del self._known[delivery.id]
+                evicted.append(delivery.id)
+        if evicted:
+            self._longer[user] = evicted + self._longer.get(user, array("q"))
+        self.scheduler.put_back(user, kept)
+
+    def _read_on(self, user: str) -> None:
+        assert self._source is not None  # noqa: S101 - else nobody is longer than what is here
+        ids = self._longer[user]
+        found = self._source.get(ids[:_OF_A_USER])
+        # Not before they are here: reading may fail.
+        self._to_read.discard(user)
+        del self._longer[user]
+        for delivery in found:
+            self._add(delivery, 0.0, 0.0)
+        if len(ids) > _OF_A_USER:
+            self._longer[user] = ids[_OF_A_USER:]
+            if not self.scheduler.is_known(user):
+                self._to_read.add(user)
+
+    def _add(self, delivery: QueuedDelivery, wait: float, monotonic: float) -> None:
+        if delivery.id in self._known:
+            return
+        self._known[delivery.id] = delivery
+        if wait > 0 and not self.scheduler.is_known(delivery.user):
+            self.scheduler.add_asleep(delivery, monotonic + min(wait, _LONGEST_SLEEP))
+        else:
+            self.scheduler.add(delivery)
+
+
+def _urgency(delivery: QueuedDelivery) -> tuple[bool, int]:
+    return (delivery.state is not State.UNKNOWN, delivery.line or delivery.id)

@@ -1,0 +1,411 @@
+"""What the engine needs of a queue, whatever keeps it: in memory, SQLite, or a database.
+
+The engine works in rounds, and a round is one `Queue.commit`: what became of deliveries
+(`Transition`), events that arrived (`Arrival`), and what is sent next (`ClaimedBatch`). Only then is
+anything sent, and anybody told. Deliveries that wait come in through a `Source`. All times are in
+seconds since 1970, UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from destinations.errors import DestinationsError, TemporaryError
+from destinations.outcome import Effect, Outcome, Result, State
+from destinations.runtime.action import SubscriptionKey
+
+__all__ = [
+    "Arrival",
+    "Balance",
+    "ClaimedBatch",
+    "Committed",
+    "DurableQueue",
+    "History",
+    "Inbox",
+    "Increment",
+    "LeaseLostError",
+    "Past",
+    "Queue",
+    "QueueFullError",
+    "QueuedDelivery",
+    "QueuedEvent",
+    "Receipt",
+    "Round",
+    "Scope",
+    "Source",
+    "Stage",
+    "StoreFullError",
+    "Transition",
+]
+
+Stage = Literal["plan", "send", "reconcile", "operator"]
+"""Where a delivery got its outcome or state."""
+
+
+class QueueFullError(DestinationsError):
+    """Nothing was accepted: the queue is too long or its disk is full.
+
+    ``retry_after`` is in seconds.
+    """
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        self.message = message
+        self.retry_after = retry_after
+        super().__init__(message)
+
+
+class StoreFullError(TemporaryError):
+    """Nothing was written: the disk is full, or the store has the size that it may have."""
+
+
+class LeaseLostError(DestinationsError):
+    """Nothing was written: another process has taken these deliveries over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which deliveries belong together: the ``id`` of one queue in a store, and its ``name``.
+
+    For `serve` that is a destination of the configuration, for `run` an account at the partner.
+    Events are recognised by their messageId within a scope, and users are in order within it.
+    """
+
+    id: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Increment:
+    """What a delivery adds: ``amount`` to the balance that the partner keeps under ``key``."""
+
+    key: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """The amount that the partner keeps under a key: counted in ``period``, until ``ends_at``.
+
+    ``user`` is whose events add to it; empty if several users' do.
+    """
+
+    user: str
+    amount: int
+    period: str | None = None
+    ends_at: float | None = None
+    asked_at: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class QueuedEvent:
+    """One event as it was read, with what it is recognised by.
+
+    ``fingerprint`` is a digest of its content. ``id`` is 0 until it has a row, ``count`` how many
+    deliveries it has. ``raw`` is None where it has to be looked up. ``replaces`` is the event that
+    it corrects, ``conflicts_with`` the one whose messageId it must not have. ``is_part`` tells
+    that it came for one of its subscriptions alone.
+    """
+
+    message_id: str
+    type: str
+    user: str
+    accepted_at: float
+    raw: bytes | None = None
+    fingerprint: int = 0
+    id: int = 0
+    count: int = 0
+    replaces: History | None = None
+    conflicts_with: History | None = None
+    is_part: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class QueuedDelivery:
+    """One event for one subscription, on its way through the pipeline.
+
+    ``key`` is None for what reaches no subscription. ``nth`` counts the deliveries of the event;
+    ``id`` is 0 as long as it has no row; ``again`` tells that its row has an outcome, which the
+    next one takes the place of. ``plan`` names what ``payload`` (JSON) was made by; an
+    empty payload has to be made first, and ``replanned`` tells that its row has another one.
+    ``rule_failures`` counts the failures that have a bound of
+    their own, ``batch_failures`` those of whole requests, for which one of its events may be to
+    blame: such travels with fewer others, in the end alone. ``line`` is that of the file that it
+    was read from, 0 for none.
+    """
+
+    event: QueuedEvent
+    key: SubscriptionKey | None
+    nth: int = 0
+    payload: bytes = b""
+    plan: str = ""
+    increment: Increment | None = None
+    replanned: bool = False
+    again: bool = False
+    id: int = 0
+    state: State = State.READY
+    effect: Effect = Effect.NONE
+    attempts: int = 0
+    first_attempt_at: float | None = None
+    next_at: float = 0.0
+    rule_failures: int = 0
+    batch_failures: int = 0
+    line: int = 0
+
+    @property
+    def user(self) -> str:
+        """Whose order is kept."""
+        return self.event.user
+
+    @property
+    def action(self) -> str:
+        """The slug of the action; empty where it reaches none."""
+        return "" if self.key is None else self.key.action
+
+
+@dataclass(slots=True, eq=False)
+class Arrival:
+    """An event that came from outside, with what it comes to.
+
+    ``deliveries`` are to be sent, ``ended`` are those that are not. ``receipt`` is set by the
+    commit.
+    """
+
+    event: QueuedEvent
+    deliveries: Sequence[QueuedDelivery] = ()
+    ended: Sequence[Transition] = ()
+    receipt: Receipt | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Says that an event is durable.
+
+    ``duplicate``: it was accepted before, under this id. ``conflict``: another event with its
+    messageId was, so that it is kept as rejected.
+    """
+
+    event_id: int
+    duplicate: bool = False
+    conflict: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class ClaimedBatch:
+    """Deliveries of one action that share a request: an intent, from the commit until an outcome.
+
+    ``durable`` tells that a crash must leave them ``unknown``: their request must not be repeated.
+    ``intent`` is the queue's own name for it, 0 where it keeps none.
+    """
+
+    scope: Scope
+    deliveries: list[QueuedDelivery]
+    durable: bool = True
+    at: float = 0.0
+    intent: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Transition:
+    """What becomes of a delivery: ``result.outcome`` if that is final, else a state.
+
+    ``attempts`` are all so far. ``next_at`` is for what is ready or unknown: not before this.
+    ``evidence`` is for an operator who has to decide. ``applied`` says that its increment is with
+    the partner now; ``forget`` that balances of its user may have changed otherwise.
+    """
+
+    delivery: QueuedDelivery
+    result: Result
+    stage: Stage = "send"
+    attempts: int = 0
+    rule_failures: int = 0
+    batch_failures: int = 0
+    next_at: float = 0.0
+    effect: Effect = Effect.NONE
+    applied: bool = False
+    forget: bool = False
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def state(self) -> State:
+        """The state that it leaves the delivery in."""
+        outcome = self.result.outcome
+        return State.DONE if isinstance(outcome, Outcome) else outcome
+
+    @property
+    def ends_waiting(self) -> bool:
+        """Whether the engine has nothing more to do for the delivery."""
+        outcome = self.result.outcome
+        return outcome is not State.READY and outcome is not State.UNKNOWN
+
+
+@dataclass(slots=True)
+class Round:
+    """What one commit makes durable, of one scope or of several.
+
+    ``returned`` are batches whose request is over: what of them has no transition is ready as
+    before. ``waiting`` are deliveries that get a row without being sent now. ``balances`` are those that were asked for, by scope and key;
+    None forgets one.
+    """
+
+    arrivals: list[tuple[Scope, Arrival]] = field(default_factory=list)
+    transitions: list[tuple[Scope, Transition]] = field(default_factory=list)
+    returned: list[ClaimedBatch] = field(default_factory=list)
+    batches: list[ClaimedBatch] = field(default_factory=list)
+    waiting: list[tuple[Scope, QueuedDelivery]] = field(default_factory=list)
+    balances: dict[tuple[Scope, str], Balance | None] = field(default_factory=dict)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to commit."""
+        return not (
+            self.arrivals
+            or self.transitions
+            or self.returned
+            or self.batches
+            or self.waiting
+            or self.balances
+        )
+
+
+@dataclass(slots=True)
+class Committed:
+    """What a commit found out.
+
+    ``gone`` are deliveries of batches that an operator has dropped meanwhile, and of transitions
+    that an operator was faster than. ``changed`` tells that somebody else wrote, so that sources
+    have something new.
+    """
+
+    gone: set[QueuedDelivery] = field(default_factory=set)
+    changed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What became of a delivery of an event that comes again.
+
+    ``nth`` is its number among the event's. ``settled_at`` is None as long as it has no outcome,
+    and where a queue does not keep that.
+    """
+
+    id: int
+    nth: int
+    state: State
+    outcome: Outcome | None
+    effect: Effect
+    reason: str = ""
+    code: str | None = None
+    settled_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What is known of a messageId: the latest event that had it, and its deliveries.
+
+    ``others`` are the fingerprints of other contents: True for those that were refused as they came
+    under its messageId, False for those that it replaced. ``fingerprint`` of 0 is that of an event
+    whose content is not known any more. ``next_nth`` is free for another delivery.
+    """
+
+    event_id: int
+    fingerprint: int
+    deliveries: Mapping[SubscriptionKey | None, Past]
+    others: Mapping[int, bool] = field(default_factory=dict)
+    next_nth: int = 0
+
+
+class Source(Protocol):
+    """The deliveries of one scope that wait in a queue, in the order in which they were accepted.
+
+    One thread uses it at a time.
+    """
+
+    def unknown(self) -> Sequence[QueuedDelivery]:
+        """Return those whose answers were lost."""
+        ...
+
+    def ready(self, limit: int) -> Sequence[QueuedDelivery]:
+        """Return the next ready ones, of all users; fewer than ``limit`` if there are no more."""
+        ...
+
+    def get(self, ids: Iterable[int]) -> Sequence[QueuedDelivery]:
+        """Return those of these ids that are ready, in order."""
+        ...
+
+    def passed(self, delivery: QueuedDelivery) -> None:
+        """Note that a new delivery is at hand already, so that `ready` goes on behind it."""
+        ...
+
+    def changes(self) -> tuple[Sequence[QueuedDelivery], Sequence[int]]:
+        """Return what an operator has changed since this was last asked.
+
+        That are deliveries that wait again, and the ids of those that waited and do not any more.
+        """
+        ...
+
+
+class Queue(Protocol):
+    """Keeps deliveries and what the partner holds. One thread uses it at a time."""
+
+    def commit(self, round_: Round) -> Committed:
+        """Make a round durable, all of it or nothing, and give what is new in it an id.
+
+        Raises `StoreFullError` or `LeaseLostError`.
+        """
+        ...
+
+    def history(
+        self, scope: Scope, message_ids: Sequence[str]
+    ) -> Mapping[str, History]:
+        """Return what is known of messages, by id; nothing for those that are new."""
+        ...
+
+    def raw_events(self, deliveries: Sequence[QueuedDelivery]) -> None:
+        """Look up the raw events of deliveries that lack them."""
+        ...
+
+    def balances(self, scope: Scope, keys: Sequence[str]) -> Mapping[str, Balance]:
+        """Return what is known to be with the partner, by key."""
+        ...
+
+    def waiting(self, scope: Scope) -> int:
+        """Return how many deliveries of a scope wait, the unknown ones included."""
+        ...
+
+    def poll(self) -> bool:
+        """Tell whether somebody else has written since the last commit or poll."""
+        ...
+
+    def close(self) -> None:
+        """Close what is open."""
+        ...
+
+
+class DurableQueue(Queue, Protocol):
+    """A queue that outlives the process."""
+
+    def recover(self, scopes: Iterable[Scope], reconcile_after: float) -> None:
+        """Make `unknown` what was being sent when the process before ended.
+
+        For whoever alone delivers for these scopes from now on. The partner is asked
+        ``reconcile_after`` seconds after the request was sent.
+        """
+        ...
+
+    def source(self, scope: Scope) -> Source:
+        """Return what waits for a scope, from the beginning."""
+        ...
+
+
+class Inbox(Protocol):
+    """Where a receiver brings events; any thread may use it."""
+
+    def accept(self, scope: Scope, arrivals: Sequence[Arrival]) -> Future[Sequence[Receipt]]:
+        """Return the receipts, in order, once all the events are durable: all of them or none.
+
+        The future raises `QueueFullError`. Raised at once it means that the queue is too long.
+        """
+        ...

@@ -1,0 +1,42 @@
+"""A transport that keeps to the rate that the partner allows."""
+
+from __future__ import annotations
+
+import threading
+
+from destinations.clock import Clock
+from destinations.definition import RateLimit
+from destinations.http import HttpRequest, HttpResponse
+from destinations.http.transport import Transport, TransportError
+
+__all__ = ["RateLimitedTransport"]
+
+
+class RateLimitedTransport:
+    """Sends no more than the rate limit allows, whichever thread sends."""
+
+    def __init__(
+        self, transport: Transport, limit: RateLimit, clock: Clock, stop: threading.Event
+    ) -> None:
+        self._transport = transport
+        self._interval = limit.per / limit.requests
+        self._clock = clock
+        self._stop = stop
+        self._lock = threading.Lock()
+        # Requests keep their distance: a burst after a pause could exceed what a window may hold.
+        self._used_until = clock.monotonic()
+
+    def send(self, request: HttpRequest) -> HttpResponse:
+        """Wait for the turn of this request; see `destinations.http.transport.Transport`."""
+        with self._lock:
+            now = self._clock.monotonic()
+            self._used_until = max(self._used_until + self._interval, now)
+            wait = self._used_until - now
+        if wait > 0 and self._clock.wait(wait, self._stop):
+            # All that wait here would be sent at once.
+            raise TransportError("stopped before its turn", sent=False)
+        return self._transport.send(request)
+
+    def close(self) -> None:
+        """Close what is open."""
+        self._transport.close()

@@ -1,0 +1,321 @@
+"""What a lost answer means: the balance that the partner shows against the one that was expected.
+
+Source of the rule: the partner executes what a request adds one after another and shows the sum. So
+the difference between what it shows and what it held before tells which of the amounts were added,
+where one selection of them makes it and nobody else has written there. Of several selections, any
+leaves the partner with the same amount in the end. All of it is pure; the engine asks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from destinations.definition import ReconcileDefinition
+from destinations.errors import ResolveError
+from destinations.http import Answer, Failure
+from destinations.outcome import Effect, Outcome, Result, State
+from destinations.pipeline.queue import Balance, Increment, QueuedDelivery, Transition
+from destinations.pipeline.retry import RetryPolicy
+from destinations.runtime.action import Action, Payload
+from destinations.runtime.destination import Destination
+from destinations.segment.javascript.values import UNDEFINED
+from destinations.segment.mapping import compile_value
+
+__all__ = ["Answered", "Judgement", "Question", "ReconcileRules", "Reconciler", "judge"]
+
+_MOST_SELECTIONS: Final = 20_000
+
+_LARGEST: Final = 2**53
+"""What JSON can hold exactly; the ledger holds sums of such."""
+
+SEVERAL: Final = ""
+"""Instead of a user: the events of several add to this balance, so it can tell of none."""
+
+_APPLIED: Final = Result(
+    Outcome.DELIVERED, "its answer was lost; the partner shows that it was applied"
+)
+
+# Made once: `json.dumps` with options makes one for every call.
+_KEYS: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """``applied`` tells for each amount whether it was added; None if that cannot be told.
+
+    ``why`` is for an operator, who then has to decide.
+    """
+
+    applied: tuple[bool, ...] | None
+    why: str = ""
+
+
+def judge(before: Balance | None, now: Balance | None, amounts: Sequence[int]) -> Judgement:
+    """Tell which of ``amounts`` were added between ``before`` and ``now``, in order of sending."""
+    if now is None:
+        return Judgement(None, "the partner shows no amount")
+    if before is None:
+        return Judgement(None, "what the partner held before is not known")
+    if not before.user:
+        return Judgement(None, "the events of several users add to it, which are not in one order")
+    if None not in (before.period, now.period) and before.period != now.period:
+        return Judgement(None, "a new period has begun, in which the amount counts anew")
+    difference = now.amount - before.amount
+    if difference == sum(amounts):
+        return Judgement((True,) * len(amounts))
+    if difference == 0:
+        return Judgement((False,) * len(amounts))
+    selections = _selections(amounts, difference)
+    if selections == []:
+        return Judgement(None, "no selection of the amounts makes the difference: another writer")
+    if selections is None or len(selections) > 1:
+        # Whichever it was, the partner ends with the same amount when the others are sent again.
+        # But the more selections there are, the easier another writer's amount is taken for one:
+        # so only the likely ones count, a request that was carried out up to a point, or from one.
+        selections = [run for run in _runs(amounts) if sum(run) == difference]
+    if not selections:
+        return Judgement(None, "it cannot be told which of the amounts make the difference")
+    return Judgement(_members(amounts, selections[0]))
+
+
+def _runs(amounts: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """Yield the first few and the last few of the amounts."""
+    for end in range(1, len(amounts)):
+        yield tuple(amounts[:end])
+        yield tuple(amounts[end:])
+
+
+def _members(amounts: Sequence[int], selection: Sequence[int]) -> tuple[bool, ...]:
+    """Tell which are selected; equal amounts have the same effect, so the first ones are."""
+    left = Counter(selection)
+    applied = []
+    for amount in amounts:
+        applied.append(left[amount] > 0)
+        left[amount] -= 1
+    return tuple(applied)
+
+
+def _selections(amounts: Sequence[int], difference: int) -> list[tuple[int, ...]] | None:
+    """Return the different selections (as sorted amounts) with that sum; None for too many."""
+    found: set[tuple[int, ...]] = {()}
+    for amount in amounts:
+        found |= {tuple(sorted((*selection, amount))) for selection in found}
+        if len(found) > _MOST_SELECTIONS:
+            return None
+    return [selection for selection in found if sum(selection) == difference]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Whose balance is asked for, and a payload that adds to it."""
+
+    user: str
+    payload: Payload
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What the partner showed, by key (None: it shows no amount), and why not for the others.
+
+    ``lasting`` are those of the others for whom asking again promises nothing.
+    """
+
+    balances: Mapping[str, Balance | None]
+    failures: Mapping[str, Failure]
+    lasting: frozenset[str] = frozenset()
+
+
+class _Rule:
+    """The ``reconcile`` of one request, compiled."""
+
+    def __init__(self, definition: ReconcileDefinition) -> None:
+        self.ask = definition.ask
+        self._nothing = frozenset(definition.nothing)
+        self._key = compile_value(definition.key)
+        self._amount = compile_value(definition.amount)
+        self._shown = compile_value(definition.shown)
+        self._period = compile_value(definition.period)
+        self._until = compile_value(definition.until)
+
+    def increment(self, payload: Mapping[str, Any]) -> Increment | None:
+        """Return what a payload adds, and to what; None if its mappings do not say."""
+        context = {"payload": payload}
+        try:
+            key, amount = self._key.resolve(context), self._amount.resolve(context)
+        except ResolveError:
+            return None
+        if key is UNDEFINED or type(amount) is not int or abs(amount) > _LARGEST:
+            return None
+        return Increment(_text(key), amount)
+
+    def balance(self, answer: Answer, user: str, asked_at: float) -> Balance | None:
+        """Return the balance that an answer shows; None if it shows none."""
+        if answer.name in self._nothing:
+            return Balance(user, 0, asked_at=asked_at)
+        context = {"answer": answer.data}
+        try:
+            shown = self._shown.resolve(context)
+            period, until = self._period.resolve(context), self._until.resolve(context)
+        except ResolveError:
+            return None
+        if type(shown) is not int or abs(shown) > _LARGEST:
+            return None
+        named = None if period in (None, UNDEFINED) else str(period)
+        return Balance(user, shown, named, _time(until), asked_at)
+
+
+class ReconcileRules:
+    """What the requests of a destination say of lost answers, by action; any thread may use it."""
+
+    def __init__(self, destination: Destination, *, enabled: bool = True) -> None:
+        compiled = {
+            name: _Rule(request.reconcile)
+            for name, request in destination.definition.requests.items()
+            if enabled and request.reconcile is not None
+        }
+        self._rules = {
+            slug: _rule_of(action, compiled) for slug, action in destination.actions.items()
+        }
+
+    def can_ask(self, action: str) -> bool:
+        """Tell whether lost answers of an action, by its slug, can be asked about."""
+        return self._rules.get(action) is not None
+
+    def request(self, action: str) -> str | None:
+        """Return the name of the request that asks for balances of an action."""
+        rule = self._rules.get(action)
+        return None if rule is None else rule.ask
+
+    def increment(self, action: str, payload: Payload) -> Increment | None:
+        """Return what a payload of an action adds; None if it adds nothing that can be told."""
+        rule = self._rules.get(action)
+        return None if rule is None else rule.increment(payload)
+
+
+class Reconciler(ReconcileRules):
+    """Judges lost answers of one destination.
+
+    A balance that was asked for is counted on for ``fresh`` seconds before it is asked for again.
+    """
+
+    def __init__(
+        self,
+        destination: Destination,
+        policy: RetryPolicy,
+        fresh: float,
+        *,
+        enabled: bool = True,
+    ) -> None:
+        super().__init__(destination, enabled=enabled)
+        self._policy = policy
+        self._fresh = fresh
+
+    def needs_asking(self, known: Balance | None, now: float) -> bool:
+        """Tell whether a balance must be asked for before something is added to it."""
+        if known is None or now - known.asked_at > self._fresh or now < known.asked_at:
+            return True
+        return known.ends_at is not None and known.ends_at <= now
+
+    def answered(
+        self,
+        action: str,
+        questions: Mapping[str, Question],
+        verdicts: Sequence[Answer | Failure],
+        now: float,
+    ) -> Answered:
+        """Return what the partner's answers to questions, by key, say."""
+        rule = self._rules[action]
+        assert rule is not None  # noqa: S101 - it was asked
+        balances: dict[str, Balance | None] = {}
+        failures: dict[str, Failure] = {}
+        lasting: set[str] = set()
+        for (key, question), verdict in zip(questions.items(), verdicts, strict=True):
+            if isinstance(verdict, Answer):
+                balances[key] = rule.balance(verdict, question.user, now)
+            elif may_pass(verdict):
+                failures[key] = verdict
+            elif verdict.whole_request:  # it says nothing of this balance
+                failures[key] = verdict
+                lasting.add(key)
+            else:
+                balances[key] = None
+        return Answered(balances, failures, frozenset(lasting))
+
+    def transitions(
+        self,
+        key: str,
+        deliveries: Sequence[QueuedDelivery],
+        before: Balance | None,
+        found: Balance | None,
+        now: float,
+    ) -> list[Transition]:
+        """Return what becomes of deliveries whose answers were lost: all that share the key."""
+        amounts = [one.increment.amount for one in deliveries if one.increment is not None]
+        judgement = judge(before, found, amounts)
+        if judgement.applied is None:
+            evidence = {
+                "why": judgement.why,
+                "key": key,
+                "before": None if before is None else before.amount,
+                "added": amounts,
+                "expected": None if before is None else before.amount + sum(amounts),
+                "found": None if found is None else found.amount,
+                "periodBefore": None if before is None else before.period,
+                "periodNow": None if found is None else found.period,
+            }
+            reason = f"its answer was lost, and asking did not tell: {judgement.why}"
+            return [_held(one, reason, evidence) for one in deliveries]
+        # `found` replaces what is known of the balance, so nothing is added to that.
+        return [
+            Transition(one, _APPLIED, "reconcile", one.attempts, effect=Effect.APPLIED)
+            if applied
+            else self._policy.not_applied(one, now)
+            for one, applied in zip(deliveries, judgement.applied, strict=True)
+        ]
+
+
+def may_pass(failure: Failure) -> bool:
+    """Tell whether asking again may help."""
+    return failure.retryable or failure.error_class == "authentication"
+
+
+def _held(
+    delivery: QueuedDelivery, reason: str, evidence: Mapping[str, Any]
+) -> Transition:
+    return Transition(
+        delivery,
+        Result(State.HELD, reason),
+        "reconcile",
+        delivery.attempts,
+        effect=Effect.MAYBE,
+        evidence=evidence,
+    )
+
+
+def _rule_of(action: Action, compiled: Mapping[str, _Rule]) -> _Rule | None:
+    """Return how a lost answer of an action is settled; None if its definition does not say."""
+    for name, request in action.requests.items():
+        if not request.definition.idempotent:
+            return compiled.get(name)
+    return None
+
+
+def _text(key: object) -> str:
+    """Return a key as JSON; of texts alone that is made several times faster than of a list."""
+    if isinstance(key, list):
+        return f"[{','.join(map(_KEYS.encode, key))}]"
+    return _KEYS.encode(key)
+
+
+def _time(value: object) -> float | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        return datetime.fromisoformat(value).timestamp()
+    except ValueError:
+        return None

@@ -1,0 +1,127 @@
+"""What a run did: one row for each event and subscription, and totals that must add up."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from destinations.outcome import Outcome, Result, State, Status
+from destinations.runtime.action import SubscriptionKey
+
+__all__ = ["SHOWN", "Reason", "Report", "Row", "Stopped", "Totals"]
+
+_MAX_REASONS: Final = 200
+
+SHOWN: Final[Sequence[Status]] = (*Outcome, State.READY, State.UNKNOWN, State.HELD)
+"""The outcomes, and the states of what is not finished, in the order in which tables show them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What became of one event in one subscription.
+
+    ``key`` is None for what reached none: not an event, filtered, refused before. ``line`` counts
+    from 1; 0 is for what an earlier run left.
+    """
+
+    line: int
+    key: SubscriptionKey | None
+    result: Result
+
+
+@dataclass(slots=True)
+class Reason:
+    """How often one reason occurred, and the first line where it did, with its words there."""
+
+    outcome: Status
+    code: str
+    count: int
+    first_line: int
+    example: str
+
+
+class Totals:
+    """Counts of rows; its size does not depend on their number. One thread at a time."""
+
+    def __init__(self) -> None:
+        self.outcomes: Counter[Status] = Counter()
+        self.by_action: dict[str, Counter[Status]] = {}
+        self.by_subscription: dict[SubscriptionKey, Counter[Status]] = {}
+        self._reasons: dict[tuple[Status, str], Reason] = {}
+
+    @property
+    def rows(self) -> int:
+        """How many rows were added: the sum of all outcomes."""
+        return sum(self.outcomes.values())
+
+    @property
+    def reasons(self) -> list[Reason]:
+        """Why rows were not delivered, by outcome, the most frequent first."""
+        order = list(SHOWN)
+        return sorted(
+            self._reasons.values(), key=lambda reason: (order.index(reason.outcome), -reason.count)
+        )
+
+    def add(self, row: Row) -> None:
+        """Count one row."""
+        result, key = row.result, row.key
+        outcome = result.outcome
+        self.outcomes[outcome] += 1
+        action = "-" if key is None else key.action
+        counts = self.by_action.get(action)
+        if counts is None:
+            counts = self.by_action[action] = Counter()
+        counts[outcome] += 1
+        if key is not None:
+            counts = self.by_subscription.get(key)
+            if counts is None:
+                counts = self.by_subscription[key] = Counter()
+            counts[outcome] += 1
+        if outcome is not Outcome.DELIVERED:
+            self._add_reason(row)
+
+    def _add_reason(self, row: Row) -> None:
+        result = row.result
+        key = (result.outcome, result.code or result.reason)
+        reason = self._reasons.get(key)
+        if reason is not None:
+            reason.count += 1
+            if row.line < reason.first_line:
+                reason.first_line, reason.example = row.line, result.reason
+        elif len(self._reasons) < _MAX_REASONS:
+            self._reasons[key] = Reason(result.outcome, key[1], 1, row.line, result.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """Why a run ended before its input did, and at which line.
+
+    ``unavailable``: the partner, or the store, stayed away for longer than the run waits.
+    """
+
+    why: Literal["authentication", "interrupted", "unavailable"]
+    line: int
+    message: str
+
+
+@dataclass(slots=True)
+class Report:
+    """What a run did. ``lines`` counts all that were read, ``empty`` those without an entry.
+
+    ``earlier`` counts what became of deliveries that earlier runs had left. ``derived`` counts the
+    duplicates that were recognised by their content, as they have no messageId.
+    ``internal_errors`` are what this package did wrong; what it was doing went on as after an
+    attempt that failed.
+    """
+
+    lines: int = 0
+    empty: int = 0
+    requests: int = 0
+    seconds: float = 0.0
+    stopped: Stopped | None = None
+    totals: Totals = field(default_factory=Totals)
+    earlier: Counter[Status] = field(default_factory=Counter)
+    derived: int = 0
+    internal_errors: list[BaseException] = field(default_factory=list)

@@ -1,0 +1,125 @@
+"""Makes the rows of a run: of what becomes of its deliveries, and of what needed no delivery."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from destinations.outcome import Outcome, Result, State
+from destinations.pipeline.dry_run import WOULD_BE_SENT
+from destinations.pipeline.observer import Observer
+from destinations.pipeline.queue import Queue, QueuedDelivery, Transition
+from destinations.pipeline.report import Report, Row
+
+__all__ = ["Recorder", "Rows"]
+
+_STOPPED: Final = Result(State.READY, "not sent: the run was stopped first")
+_DRY: Final = Result(State.READY, WOULD_BE_SENT.reason)
+_DONE_WITH: Final = frozenset({Outcome.DELIVERED, Outcome.FILTERED})
+_NOT_ASKED: Final = Result(State.UNKNOWN, "its answer was lost; the next run asks the partner")
+
+Recorder = Callable[[Sequence[tuple[Row, bytes]]], None]
+"""Told of rows as they come, each with what was read for it; calls do not overlap."""
+
+
+class Rows(Observer):
+    """Counts rows in a report and tells recorders of them.
+
+    What an earlier run left has a row only if ``all_of_them``. ``refused`` is told that the partner
+    refuses the credentials, and at which line; ``broken`` what a recorder raised.
+    """
+
+    def __init__(
+        self,
+        report: Report,
+        queue: Queue,
+        recorders: Iterable[Recorder],
+        *,
+        all_of_them: bool,
+        refused: Callable[[str, int], None],
+        broken: Callable[[BaseException], None],
+    ) -> None:
+        self._report = report
+        self._queue = queue
+        self._recorders = tuple(recorders)
+        self._all = all_of_them
+        self._refused = refused
+        self._broken = broken
+        # Of what is to be tried again: why it failed.
+        self._failures: dict[QueuedDelivery, Result] = {}
+
+    def add(self, *rows: tuple[Row, bytes]) -> None:
+        """Count rows, each with what was read for it."""
+        count = self._report.totals.add
+        for row, _ in rows:
+            count(row)
+        for recorder in self._recorders:
+            try:
+                recorder(rows)
+            except BaseException as error:  # noqa: BLE001 - the run stops, and raises it
+                self._broken(error)
+
+    def add_one(self, delivery: QueuedDelivery, result: Result) -> None:
+        """Count a delivery of this run's input of which nothing has to be written."""
+        self.add((Row(delivery.line, delivery.key, result), delivery.event.raw or b""))
+
+    def add_unfinished(self, deliveries: Iterable[QueuedDelivery]) -> None:
+        """Count deliveries that the run leaves as they are."""
+        rows = []
+        deliveries = list(deliveries)
+        self._look_up(deliveries)
+        for delivery in deliveries:
+            is_unknown = delivery.state in {State.UNKNOWN, State.SENDING}
+            if not delivery.line:
+                self._report.earlier[State.UNKNOWN if is_unknown else State.READY] += 1
+            if delivery.line or self._all:
+                usual = _NOT_ASKED if is_unknown else _STOPPED
+                result = self._failures.pop(delivery, usual)
+                if result.outcome is not usual.outcome:
+                    result = usual
+                result = _with_attempts(result, delivery.attempts)
+                rows.append((Row(delivery.line, delivery.key, result), delivery.event.raw or b""))
+        if rows:
+            self.add(*rows)
+
+    def transitioned(self, destination: str, transitions: Sequence[Transition]) -> None:  # noqa: ARG002 - there is one
+        """See `Observer.transitioned`."""
+        rows = []
+        self._look_up([one.delivery for one in transitions if one.result.outcome not in _DONE_WITH])
+        for transition in transitions:
+            delivery, result = transition.delivery, transition.result
+            if result.code == "INVALID_AUTHENTICATION":
+                self._refused(result.reason, delivery.line)
+            if not transition.ends_waiting:
+                if delivery.line or self._all or result.outcome is State.UNKNOWN:
+                    self._failures[delivery] = result
+                else:  # an earlier run left it, and so does this one
+                    self._report.earlier[State.READY] += 1
+                continue
+            if self._failures:
+                self._failures.pop(delivery, None)
+            if not delivery.line:
+                self._report.earlier[result.outcome] += 1
+            if result is WOULD_BE_SENT:
+                result = _DRY
+            if delivery.line or self._all:
+                result = _with_attempts(result, transition.attempts)
+                rows.append((Row(delivery.line, delivery.key, result), delivery.event.raw or b""))
+        if rows:
+            self.add(*rows)
+
+    def _look_up(self, deliveries: Sequence[QueuedDelivery]) -> None:
+        """Get the raw events, for recorders, of what waited in the queue."""
+        if self._recorders:
+            missing = [one for one in deliveries if one.event.raw is None]
+            if missing:
+                self._queue.raw_events(missing)
+
+    def failed(self, destination: str, error: BaseException) -> None:  # noqa: ARG002 - there is one
+        """See `Observer.failed`."""
+        self._report.internal_errors.append(error)
+
+
+def _with_attempts(result: Result, attempts: int) -> Result:
+    return result if result.attempts == attempts else replace(result, attempts=attempts)

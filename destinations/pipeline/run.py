@@ -1,0 +1,261 @@
+"""Delivers a file or stream of events, goes on where an earlier run stopped, and accounts for all."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Iterable, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from destinations.clock import SystemClock, WallClock
+from destinations.http.transport import Transport
+from destinations.outcome import State
+from destinations.pipeline.dry_run import DryPipeline, DryQueue
+from destinations.pipeline.engine import Engine
+from destinations.pipeline.interrupt import Interrupt
+from destinations.pipeline.memory_queue import MemoryQueue
+from destinations.pipeline.observer import Observer, Observers
+from destinations.pipeline.pipeline import Pipeline, PipelineOptions
+from destinations.pipeline.queue import Queue, Round, Scope, Source
+from destinations.pipeline.rate_limit import RateLimitedTransport
+from destinations.pipeline.reading import Entries, Entry, IteratedEntries
+from destinations.pipeline.report import Report, Stopped
+from destinations.pipeline.retry import RetryPolicy
+from destinations.pipeline.rows import Recorder, Rows
+from destinations.pipeline.run_input import RunInput, RunOptions
+from destinations.runtime.destination import Destination
+from destinations.runtime.sender import Sender
+
+__all__ = ["Recorder", "Run", "RunOptions", "RunStore"]
+
+_ROUND_SECONDS: Final = 0.2
+_LINGER_SECONDS: Final = 0.05
+_UNWRITTEN_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunStore:
+    """What outlives a run: the queue of one account with what waits in it, and known answers."""
+
+    queue: Queue
+    scope: Scope
+    source: Source | None = None
+    answers: MutableMapping[str, Any] = field(default_factory=dict)
+
+
+class Run:
+    """Delivers entries to one destination; use it once.
+
+    Without a ``store`` nothing outlives it. ``observer`` is told of everything, ``recorders`` of
+    rows. ``waits`` is told, again and again, when all that is left are so many lost answers that
+    the partner is asked about. ``draw`` gives numbers from 0 to 1 for the jitter. With ``inline``
+    there are no threads. With ``dry_run`` nothing is sent, and nothing is written. Whoever sets
+    ``stop`` ends it, as an interrupt does.
+    """
+
+    def __init__(  # noqa: PLR0913 - what it is made of, all but two with a default
+        self,
+        destination: Destination,
+        transport: Transport,
+        *,
+        store: RunStore | None = None,
+        options: RunOptions | None = None,
+        clock: WallClock | None = None,
+        recorders: Iterable[Recorder] = (),
+        observer: Observer | None = None,
+        waits: Callable[[int], None] = lambda _answers: None,
+        draw: Callable[[], float] = random.random,
+        inline: bool = False,
+        dry_run: bool = False,
+        stop: threading.Event | None = None,
+    ) -> None:
+        self.report = Report()
+        self._options = options = options or RunOptions()
+        self._clock = clock = clock or SystemClock()
+        self._stop = stop or threading.Event()
+        self._interrupts = 0
+        self._is_kept = store is not None
+        slug, keys = destination.definition.slug, tuple(destination.by_key)
+        if dry_run:
+            known = None if store is None else (store.queue, store.scope)
+            memory: MemoryQueue = DryQueue(slug, keys, known)
+            store = RunStore(memory, memory.scope)
+        elif store is None:
+            memory = MemoryQueue(slug, keys)
+            store = RunStore(memory, memory.scope)
+        self._store = store
+        self._make = DryPipeline if dry_run else Pipeline
+        self._waits = waits
+        definition = destination.definition.transport
+        if definition.rate_limit is not None:
+            transport = RateLimitedTransport(transport, definition.rate_limit, clock, self._stop)
+        self._sender = Sender(
+            destination, transport, stop=self._stop, answers=store.answers, clock=clock
+        )
+        self._policy = RetryPolicy(
+            deadline=options.outage,
+            reconcile_after=options.reconcile_after,
+            base=definition.retry.base,
+            cap=definition.retry.cap,
+            max_retry_after=definition.retry.max_retry_after,
+            outage="wait",
+            draw=draw,
+        )
+        self._rows = Rows(
+            self.report,
+            store.queue,
+            recorders,
+            all_of_them=options.deliver_waiting,
+            refused=lambda why, line: self._halt("authentication", why, line),
+            broken=self._break,
+        )
+        self._observer = self._rows if observer is None else Observers([self._rows, observer])
+        # Without threads nothing comes meanwhile: it is waited as long as nothing is to be done.
+        self._patience = options.outage if inline else _ROUND_SECONDS
+        self._engine = Engine(store.queue, clock=clock, observer=self._observer, inline=inline)
+        self._destination = destination
+        self._broken: BaseException | None = None
+        self._unwritten_since: float | None = None
+
+    @property
+    def wake(self) -> Callable[[], None]:
+        """What makes the run look for entries at once; from any thread."""
+        return self._engine.wake
+
+    def execute(self, entries: Iterable[Entry] | Entries) -> Report:
+        """Deliver everything; returns when all that was read has its rows.
+
+        An interrupt stops reading and sending, as do a refusal of the credentials and an outage;
+        what was not sent is ``ready``. An error in reading or in a recorder does the same, and is
+        raised when all that was under way has its rows.
+        """
+        began = self._clock.monotonic()
+        feed = RunInput(
+            entries if isinstance(entries, Entries) else IteratedEntries(entries),
+            self._store.queue,
+            self.report,
+            self._rows,
+            self._options,
+            is_kept=self._is_kept,
+            now=self._clock.time,
+            stop=self._stop,
+        )
+        pipeline = self._engine.open(lambda: self._pipeline(feed))
+        with Interrupt(self._interrupted):
+            try:
+                self._deliver(pipeline, feed)
+            except BaseException as error:  # noqa: BLE001 - raised again when all has its row
+                self._break(error)
+            self._end(pipeline, feed)
+        if self._broken is not None:
+            raise self._broken
+        self.report.requests = self._sender.requests_sent
+        self.report.seconds = self._clock.monotonic() - began
+        return self.report
+
+    def _pipeline(self, feed: RunInput) -> Pipeline:
+        pipeline = self._make(
+            self._store.scope,
+            self._destination,
+            self._sender,
+            self._store.queue,
+            policy=self._policy,
+            options=PipelineOptions(
+                self._destination.definition.transport.concurrency,
+                _LINGER_SECONDS,
+                reconcile=self._options.reconcile,
+            ),
+            clock=self._clock,
+            observer=self._observer,
+            source=self._store.source,
+            feed=feed,
+        )
+        if not self._options.deliver_waiting:
+            pipeline.prefetch.leave_the_rest()
+        return pipeline
+
+    def _deliver(self, pipeline: Pipeline, feed: RunInput) -> None:
+        """Do rounds until everything is delivered, or the run is stopped."""
+        while not self._stop.is_set() and not (feed.is_over and pipeline.is_idle):
+            self._engine.run_round(self._patience)
+            if feed.is_over and pipeline.is_only_unknown:
+                self._waits(pipeline.prefetch.scheduler.waiting)
+            since = pipeline.breaker.failing_since
+            outage = self._options.outage
+            if since is not None and self._clock.monotonic() - since >= outage:
+                self._halt("unavailable", f"the partner has not answered for {outage:g} s")
+            if self._is_unwritable():
+                error = self._engine.last_error
+                self._halt("unavailable", f"the store cannot be written: {error}")
+
+    def _is_unwritable(self) -> bool:
+        """Tell whether what became of deliveries could not be written for some time."""
+        now = self._clock.monotonic()
+        if not self._engine.is_unwritten:
+            self._unwritten_since = None
+        elif self._unwritten_since is None:
+            self._unwritten_since = now
+        return self._unwritten_since is not None and now - self._unwritten_since >= (
+            _UNWRITTEN_SECONDS
+        )
+
+    def _end(self, pipeline: Pipeline, feed: RunInput) -> None:
+        """Let what is under way come to its end, and account for what was read and is not finished."""
+        self._stop.set()
+        pipeline.closing = True
+        unwritten = Round()
+        while pipeline.under_way or self._engine.is_unwritten:
+            self._engine.run_round(self._patience)
+            if self._is_unwritable():
+                unwritten = self._engine.abandon()
+                break
+        # Their intents are durable: the next run asks the partner, or sends them again.
+        lost = [one.delivery for _, one in unwritten.transitions]
+        self._rows.add_unfinished(one for one in lost if one.state is not State.DONE)
+        left = pipeline.prefetch.scheduler.drain()
+        try:
+            if self._options.keep_unsent and not unwritten.transitions:
+                fresh = [(pipeline.scope, one) for one in left if not one.id]
+                self._store.queue.commit(Round(waiting=fresh))
+                self._rows.add_unfinished(left)
+                left = []
+                for round_, waiting in feed.keep_the_rest(pipeline, self._reads_no_more):
+                    self._store.queue.commit(round_)
+                    self._rows.transitioned("", [one for _, one in round_.transitions])
+                    self._rows.add_unfinished(waiting)
+        except BaseException as error:  # noqa: BLE001 - raised again when all has its row
+            self._break(error)
+        self._rows.add_unfinished(left)
+        feed.close()
+        self._engine.close()
+
+    def _reads_no_more(self) -> bool:
+        """Tell whether an input that cannot be read again is left where it is.
+
+        While the partner is away all of it is kept; whoever interrupts does not want to wait.
+        """
+        stopped = self.report.stopped
+        is_away = stopped is not None and stopped.why == "unavailable"
+        return not is_away or self._interrupts > 0
+
+    def _interrupted(self) -> None:
+        # No lock here: a signal handler runs in the middle of whatever the main thread does.
+        self._interrupts += 1
+        self._halt("interrupted", "interrupted")
+        self._engine.wake()
+
+    def _halt(
+        self,
+        why: Literal["authentication", "interrupted", "unavailable"],
+        message: str,
+        line: int | None = None,
+    ) -> None:
+        """Read and send no more."""
+        if self.report.stopped is None:
+            self.report.stopped = Stopped(why, self.report.lines if line is None else line, message)
+        self._stop.set()
+
+    def _break(self, error: BaseException) -> None:
+        self._broken = self._broken or error
+        self._stop.set()

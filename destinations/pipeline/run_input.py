@@ -1,0 +1,463 @@
+"""The input of a run, judged by what is known of its events from before.
+
+It is the backlog: an event gets its row when it is about to be sent, or has its outcome at once.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+
+from destinations.outcome import Effect, Outcome, Result, State
+from destinations.pipeline.dedupe import Verdict, conflict, conflict_with_line, recognise
+from destinations.pipeline.derived_ids import DerivedIds
+from destinations.pipeline.pipeline import Pipeline
+from destinations.pipeline.queue import (
+    Arrival,
+    History,
+    Past,
+    Queue,
+    QueuedDelivery,
+    QueuedEvent,
+    Round,
+    Transition,
+)
+from destinations.pipeline.reading import Entries, Entry
+from destinations.pipeline.report import Report
+from destinations.pipeline.rows import Rows
+from destinations.pipeline.undelivered import Wrapped, unwrap
+from destinations.runtime.action import SubscriptionKey
+from destinations.runtime.destination import Destination
+from destinations.runtime.plan import plan
+
+__all__ = ["RunInput", "RunOptions"]
+
+_CHUNK: Final = 500
+_PENDING: Final = 8_000
+"""So many more events than at the last look are remembered before it is looked who has a row."""
+
+_IN_THIS_RUN: Final = Result(
+    Outcome.FILTERED, "a duplicate: its messageId was read before in this run", "DUPLICATE"
+)
+_REPLACED: Final = Result(
+    Outcome.FILTERED, "a later event with its messageId has replaced it", "REPLACED"
+)
+_MAY_BE_APPLIED: Final = Result(
+    State.HELD, "may have been applied before; not sent again before that is decided"
+)
+_UNCERTAIN: Final = Result.invalid(
+    "has neither a messageId nor a time of its own, so that two equal lines cannot be told apart: "
+    "give it either, or name the input with --input-id NAME",
+    "MESSAGE_ID_MISSING",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How a run goes.
+
+    It waits ``outage`` seconds for a partner that does not answer. A lost answer is asked about
+    ``reconcile_after`` seconds after its request. ``again_since`` sends what was delivered before
+    that time once more. ``input_id`` names the input, so that its events without a messageId and
+    without a time are recognised by their line. With ``deliver_waiting`` what earlier runs left is
+    delivered as well. ``keep_unsent`` gives what was read and not sent a row: of an input that
+    cannot be read again. Without ``reconcile`` the partner is never asked what it holds, and a lost
+    answer is held.
+    """
+
+    outage: float = 60.0
+    reconcile_after: float = 30.0
+    again_since: float | None = None
+    input_id: str | None = None
+    deliver_waiting: bool = False
+    keep_unsent: bool = False
+    reconcile: bool = True
+
+
+@dataclass(slots=True)
+class _Pending:
+    """An event of this input of which something has no row yet; it was read at ``line``.
+
+    ``keys`` are the subscriptions that it came for: None for all of them. ``waiting`` are to be
+    sent; the others have ended.
+    """
+
+    event: QueuedEvent
+    line: int
+    keys: set[SubscriptionKey | None] | None
+    waiting: list[QueuedDelivery]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all of it has its row."""
+        return bool(self.event.id) and all(one.id for one in self.waiting)
+
+
+class _Read(NamedTuple):
+    """An entry with what it comes to; ``wrapped`` if an earlier run had written it out."""
+
+    arrival: Arrival
+    line: int
+    wrapped: Wrapped | None
+    is_derived: bool
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it is meant for one subscription alone."""
+        return self.wrapped is not None and self.wrapped.key is not None
+
+
+class RunInput:
+    """The entries of a run, as what feeds its pipeline.
+
+    An event that nobody knows is planned and delivered. One that comes again, with the same
+    content: what was delivered or filtered is filtered; what failed is planned anew in its row if
+    certainly nothing was applied; what waits is delivered in its row; what is held is reported, and
+    so is what may have been applied. A corrected content takes the place of one that had no effect;
+    any other content under a known messageId is rejected.
+
+    ``is_kept`` tells that the queue outlives the run, which ``began_at`` that time; nothing more is
+    read once ``stop`` is set.
+    """
+
+    def __init__(
+        self,
+        entries: Entries,
+        queue: Queue,
+        report: Report,
+        rows: Rows,
+        options: RunOptions,
+        *,
+        is_kept: bool,
+        now: Callable[[], float],
+        stop: threading.Event,
+    ) -> None:
+        self._entries = entries
+        self._queue = queue
+        self._report = report
+        self._rows = rows
+        self._options = options
+        self._is_kept = is_kept
+        self._now = now
+        self._began_at = now()
+        self._stop = stop
+        # What was read, and depends on what the next commit makes durable.
+        self._left: list[_Read] = []
+        # By messageId, events of this input of which something has no row yet.
+        self._pending: dict[str, _Pending] = {}
+        self._sweep_at = _PENDING
+        self._derived = DerivedIds(options.input_id)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more comes."""
+        return self._stop.is_set() or (self._entries.is_over and not self._left)
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there is something to read now."""
+        return not self._stop.is_set() and (bool(self._left) or self._entries.has_more)
+
+    def keeps(self, delivery: QueuedDelivery) -> bool:
+        """Tell whether a delivery that may be tried again is for this run to try."""
+        return delivery.line > 0 or self._options.deliver_waiting
+
+    def fill(self, pipeline: Pipeline, round_: Round) -> None:
+        """Read on; see `destinations.pipeline.pipeline.Feed`."""
+        if not self._stop.is_set() and pipeline.has_room:
+            self._take(pipeline, round_)
+
+    def keep_the_rest(
+        self, pipeline: Pipeline, give_up: Callable[[], bool]
+    ) -> Iterator[tuple[Round, Sequence[QueuedDelivery]]]:
+        """Yield rounds in which what was read and not sent is kept, and what waits in each.
+
+        Where ``give_up`` says so, nothing more is read.
+        """
+        while not self._entries.is_over or self._left:
+            if not self.has_something:
+                if give_up():
+                    return
+                self._entries.wait(0.1)
+                continue
+            round_ = Round()
+            self._take(pipeline, round_)
+            waiting = pipeline.prefetch.scheduler.drain()
+            round_.waiting = [(pipeline.scope, one) for one in waiting if not one.id]
+            yield round_, waiting
+
+    @property
+    def has_something(self) -> bool:
+        """Whether something was read, or can be now."""
+        return bool(self._left) or self._entries.has_more
+
+    def close(self) -> None:
+        """Forget what events were recognised by."""
+        self._derived.close()
+
+    # -- from an entry to an arrival -----------------------------------------------------------
+
+    def _take(self, pipeline: Pipeline, round_: Round) -> None:
+        read, self._left = self._left, []
+        if not read:
+            digest = pipeline.intake.digest
+            for entry in self._entries.take(_CHUNK):
+                if entry.data:
+                    read.append(self._read(pipeline, entry, digest))
+                else:
+                    self._report.lines += 1
+                    self._report.empty += 1
+        if read:
+            self._left = self._judge(pipeline, read, round_)
+
+    def _read(self, pipeline: Pipeline, entry: Entry, digest: str) -> _Read:
+        """Plan an entry."""
+        line = entry.line
+        wrapped = unwrap(entry)
+        data = entry.data if wrapped is None else wrapped.data
+        only = None if wrapped is None else _meant(pipeline.destination, wrapped.key)
+        planned = plan(pipeline.destination, data, only=only)
+        event, message_id = planned.event, planned.message_id
+        is_derived = not message_id
+        if is_derived:
+            message_id = self._derived.id_of(data if event is None else event, line)
+        arrival = pipeline.intake.arrival(
+            planned, digest, message_id=message_id, accepted_at=self._now(), line=line
+        )
+        if event is None:
+            for transition in arrival.ended:
+                reason = f"line {line}: {transition.result.reason}"
+                transition.result = replace(transition.result, reason=reason)
+        elif is_derived and self._is_kept and not self._derived.is_certain(event):
+            _refuse_uncertain(pipeline, arrival)
+        read = _Read(arrival, line, wrapped, is_derived)
+        arrival.event.is_part = read.is_part
+        return read
+
+    # -- what is done with an event that may have come before ----------------------------------
+
+    def _judge(self, pipeline: Pipeline, read: Sequence[_Read], round_: Round) -> list[_Read]:
+        """Decide what is done with each; returns those that have to wait for this round."""
+        ids = [one.arrival.event.message_id for one in read]
+        known = self._queue.history(pipeline.scope, [one for one in ids if one])
+        for index, one in enumerate(read):
+            message_id = one.arrival.event.message_id
+            pending = self._pending.get(message_id) if message_id else None
+            if pending is None or pending.is_over:
+                self._report.lines += 1
+                self._judge_one(pipeline, one, known.get(message_id), round_)
+                continue
+            is_same = pending.event.fingerprint == one.arrival.event.fingerprint
+            if not is_same and not pending.waiting:
+                return list(read[index:])  # it may take the place of what has a row then
+            self._report.lines += 1
+            if is_same:
+                self._add_to(pending, pipeline, one, round_)
+            else:
+                history = History(0, pending.event.fingerprint, {})
+                self._refuse(pipeline, one, history, conflict_with_line(pending.line), round_)
+        return []
+
+    def _judge_one(
+        self, pipeline: Pipeline, read: _Read, history: History | None, round_: Round
+    ) -> None:
+        arrival, event = read.arrival, read.arrival.event
+        verdict = recognise(history, event.fingerprint)
+        if verdict is Verdict.NEW or history is None:
+            if read.wrapped is not None and read.wrapped.may_be_applied:
+                self._note(arrival, _MAY_BE_APPLIED)
+            else:
+                self._deliver(pipeline, read, round_)
+        elif verdict is Verdict.SAME:
+            self._come_again(pipeline, read, history, round_)
+        elif verdict is Verdict.CORRECTION:
+            event.replaces = history
+            self._deliver(pipeline, read, round_)
+        elif verdict is Verdict.REPLACED:
+            self._note(arrival, _REPLACED)
+        elif verdict is Verdict.REFUSED:
+            self._note(arrival, conflict(history))
+        else:
+            self._refuse(pipeline, read, history, conflict(history), round_)
+
+    def _add_to(
+        self, pending: _Pending, pipeline: Pipeline, read: _Read, round_: Round
+    ) -> None:
+        """Add what an event that was read before did not come for, to be sent or ended with it."""
+        for delivery, transition in _each(read.arrival):
+            if pending.keys is None or delivery.key in pending.keys:
+                self._rows.add_one(delivery, _IN_THIS_RUN)
+                continue
+            _join(delivery, pending.event)
+            pending.keys.add(delivery.key)
+            if transition is None:
+                pending.waiting.append(delivery)
+                pipeline.prefetch.add(delivery)
+            else:
+                round_.transitions.append((pipeline.scope, transition))
+        if not read.is_part:
+            pending.keys = None
+            pending.event.is_part = False
+
+    def _deliver(self, pipeline: Pipeline, read: _Read, round_: Round) -> None:
+        arrival, event = read.arrival, read.arrival.event
+        scope = pipeline.scope
+        round_.transitions += [(scope, one) for one in arrival.ended]
+        self._remember(read, list(arrival.deliveries))
+        for delivery in arrival.deliveries:
+            pipeline.prefetch.add(delivery)
+
+    def _remember(self, read: _Read, waiting: list[QueuedDelivery]) -> None:
+        """Recognise an event until all of it has its row."""
+        event = read.arrival.event
+        if not event.message_id:
+            return
+        keys = {one.key for one, _ in _each(read.arrival)} if read.is_part else None
+        self._pending[event.message_id] = _Pending(event, read.line, keys, waiting)
+        if len(self._pending) >= self._sweep_at:
+            self._pending = {key: one for key, one in self._pending.items() if not one.is_over}
+            self._sweep_at = len(self._pending) + _PENDING
+
+    def _refuse(
+        self, pipeline: Pipeline, read: _Read, history: History, why: Result, round_: Round
+    ) -> None:
+        event = read.arrival.event
+        event.conflicts_with = history
+        refused = Transition(QueuedDelivery(event, None, line=read.line), why, "plan")
+        round_.transitions.append((pipeline.scope, refused))
+
+    def _come_again(
+        self, pipeline: Pipeline, read: _Read, history: History, round_: Round
+    ) -> None:
+        """Decide, subscription by subscription, what is done with an event that is known."""
+        arrival, event = read.arrival, read.arrival.event
+        event.id, event.count = history.event_id, max(event.count, history.next_nth)
+        past_of = _Matcher(pipeline.destination, history)
+        waiting: list[QueuedDelivery] = []
+        for delivery, transition in _each(arrival):
+            past = past_of(delivery.key)
+            if past is None:
+                _join(delivery, event)
+            elif not self._goes_on(pipeline, delivery, past, is_derived=read.is_derived):
+                continue
+            if transition is None:
+                waiting.append(delivery)
+                pipeline.prefetch.add(delivery)
+            else:
+                round_.transitions.append((pipeline.scope, transition))
+        if waiting:
+            self._remember(read, waiting)
+
+    def _goes_on(
+        self, pipeline: Pipeline, delivery: QueuedDelivery, past: Past, *, is_derived: bool
+    ) -> bool:
+        """Tell whether a delivery that is known goes on in its row; if not, it is reported."""
+        decided = None
+        if past.state is State.DONE:
+            decided = self._decided(pipeline, delivery, past, is_derived=is_derived)
+        elif past.state is State.HELD:
+            decided = Result(State.HELD, past.reason, past.code)
+        else:
+            waiting = pipeline.prefetch.find(past.id)
+            if waiting is not None and not waiting.line:
+                # Being asked about, or waiting, since an earlier run: this run's from now on.
+                waiting.line = delivery.line
+                waiting.event.raw = delivery.event.raw
+                return False
+            if waiting is not None:
+                decided = _IN_THIS_RUN
+            elif past.state is State.UNKNOWN:
+                decided = Result(State.UNKNOWN, past.reason, past.code)
+            else:
+                delivery.id, delivery.nth = past.id, past.nth
+                delivery.effect, delivery.replanned = past.effect, True
+        if decided is not None:
+            self._rows.add_one(delivery, decided)
+        return decided is None
+
+    def _decided(
+        self, pipeline: Pipeline, delivery: QueuedDelivery, past: Past, *, is_derived: bool
+    ) -> Result | None:
+        """Return what is reported of a delivery that has its outcome; None if it goes on."""
+        settled_at = past.settled_at
+        # A queue that keeps nothing knows of this run alone, and of no times.
+        if settled_at is None or settled_at >= self._began_at:
+            return _IN_THIS_RUN
+        if past.outcome in {Outcome.DELIVERED, Outcome.FILTERED, Outcome.DROPPED}:
+            since = self._options.again_since
+            if past.outcome is not Outcome.DELIVERED or since is None or settled_at >= since:
+                self._report.derived += is_derived
+                return _known(past, settled_at, is_derived=is_derived)
+        elif past.effect is not Effect.NONE:
+            action = pipeline.destination.actions.get(delivery.action)
+            if action is None or not action.is_idempotent:
+                return Result(State.HELD, f"may have been applied: {past.reason}", past.code)
+        delivery.nth, delivery.again, delivery.effect = past.nth, True, past.effect
+        return None
+
+    def _note(self, arrival: Arrival, result: Result) -> None:
+        """Report what needs nothing to be written."""
+        for delivery, _ in _each(arrival):
+            self._rows.add_one(delivery, result)
+
+
+class _Matcher:
+    """Finds what became of an event for a subscription, also if that has another name now."""
+
+    def __init__(self, destination: Destination, history: History) -> None:
+        self._destination = destination
+        self._deliveries = history.deliveries
+
+    def __call__(self, key: SubscriptionKey | None) -> Past | None:
+        found = self._deliveries.get(key)
+        if found is not None or key is None:
+            return found
+        known = self._destination.by_key
+        gone = [
+            past
+            for other, past in self._deliveries.items()
+            if other is not None and other.action == key.action and other not in known
+        ]
+        of_action = self._destination.heirs(SubscriptionKey("", key.action))
+        return gone[0] if len(gone) == 1 and len(of_action) == 1 else None
+
+
+def _each(arrival: Arrival) -> Iterator[tuple[QueuedDelivery, Transition | None]]:
+    """Yield the deliveries of an arrival, each with its end if it has one."""
+    for delivery in arrival.deliveries:
+        yield delivery, None
+    for transition in arrival.ended:
+        yield transition.delivery, transition
+
+
+def _join(delivery: QueuedDelivery, event: QueuedEvent) -> None:
+    """Make a delivery another one of an event that has some."""
+    delivery.event = event
+    delivery.nth = event.count
+    event.count += 1
+
+
+def _meant(destination: Destination, key: SubscriptionKey | None) -> SubscriptionKey | None:
+    """Return today's subscription for the one that an entry is for."""
+    if key is None:
+        return None
+    heirs = destination.heirs(key)
+    return heirs[0].key if len(heirs) == 1 else key
+
+
+def _refuse_uncertain(pipeline: Pipeline, arrival: Arrival) -> None:
+    """End what would be counted twice, or not at all, as its event cannot be recognised."""
+    refused = [one for one in arrival.deliveries if pipeline.reconciler.can_ask(one.action)]
+    arrival.deliveries = [one for one in arrival.deliveries if one not in refused]
+    arrival.ended = [*arrival.ended, *(Transition(one, _UNCERTAIN, "plan") for one in refused)]
+
+
+def _known(past: Past, settled_at: float, *, is_derived: bool) -> Result:
+    at = datetime.fromtimestamp(settled_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    if is_derived:
+        reason = f"an event without a messageId and with this content was {past.outcome} at {at}"
+        return Result(Outcome.FILTERED, reason, "DUPLICATE_CONTENT")
+    return Result(Outcome.FILTERED, f"{past.outcome} by an earlier run at {at}", "DUPLICATE")

@@ -1,0 +1,261 @@
+"""Which deliveries may be sent next: each user's in their order, those of many users side by side.
+
+A user with a delivery under way is busy: the later ones wait until that is done, while other users
+go on. One whose delivery waits for its next attempt sleeps until then. Nothing here waits or knows
+of threads.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Iterable
+from typing import Final
+
+from destinations.outcome import State
+from destinations.pipeline.queue import QueuedDelivery
+from destinations.runtime.action import Action
+
+__all__ = ["BatchKind", "Scheduler"]
+
+_MOST_SUSPECTED: Final = 3
+"""A delivery whose requests failed so often as a whole is sent alone."""
+
+_ALL: Final = 1_000_000
+
+
+class BatchKind:
+    """What deliveries that may share a batch have in common.
+
+    ``repeats_users`` tells that a batch may hold several deliveries of one user. Where the first
+    may have to be sent again after the second was carried out, it must not.
+    """
+
+    __slots__ = ("action", "batch_size", "repeats_users", "state")
+
+    def __init__(self, action: str, state: State, batch_size: int, *, repeats_users: bool) -> None:
+        self.action = action
+        self.state = state
+        self.batch_size = batch_size
+        self.repeats_users = repeats_users
+
+
+class _User:
+    """The deliveries of one user that wait, each with its number in the order of arrival."""
+
+    __slots__ = ("busy", "waiting")
+
+    def __init__(self) -> None:
+        self.busy = False
+        self.waiting: deque[tuple[int, BatchKind, QueuedDelivery]] = deque()
+
+
+class Scheduler:
+    """Deliveries of one destination that wait to be sent. One thread at a time.
+
+    ``actions`` are those that the destination has, by slug.
+    """
+
+    def __init__(self, actions: dict[str, Action]) -> None:
+        self._actions = actions
+        self._kinds: dict[tuple[str, State, int], BatchKind] = {}
+        self._users: dict[str, _User] = {}
+        # For each kind, the free users whose next delivery is of it, by that delivery's number.
+        self._ready: dict[BatchKind, list[tuple[int, str]]] = {}
+        self._number = 0
+        self._earlier = -1
+        # Busy users that are free again at a time, by that time.
+        self._asleep: list[tuple[float, str]] = []
+        self.waiting = 0
+        """How many deliveries wait."""
+        self.available = 0
+        """How many of them are of users that are not busy."""
+
+    def add(self, delivery: QueuedDelivery) -> None:
+        """Put a delivery behind all others of its user."""
+        self.waiting += 1
+        name = delivery.event.user
+        user = self._users.get(name)
+        if user is None:
+            user = self._users[name] = _User()
+        number = self._number
+        self._number = number + 1
+        kind = self._kind(delivery)
+        user.waiting.append((number, kind, delivery))
+        if not user.busy:
+            self.available += 1
+            if len(user.waiting) == 1:
+                heapq.heappush(self._ready.setdefault(kind, []), (number, name))
+
+    def add_asleep(self, delivery: QueuedDelivery, until: float) -> None:
+        """Add the first delivery of a user, who sleeps until then."""
+        name = delivery.user
+        user = self._users[name] = _User()
+        user.busy = True
+        self.add(delivery)
+        heapq.heappush(self._asleep, (until, name))
+
+    @property
+    def wanted(self) -> int:
+        """How many deliveries the next batch would hold if there were enough; 0 if none may go."""
+        kind = self._oldest_kind()
+        return 0 if kind is None else kind.batch_size
+
+    def take(self) -> tuple[BatchKind, list[QueuedDelivery]] | None:
+        """Return the next batch, in the order of arrival; its users are busy until `free`.
+
+        It begins with the oldest delivery that may go, and takes that user's following ones of the
+        same kind, if it may, before those of other users: so few users are busy, and more batches
+        can be under way at a time.
+        """
+        kind = self._oldest_kind()
+        if kind is None:
+            return None
+        ready, room = self._ready[kind], kind.batch_size
+        repeats = kind.repeats_users
+        batch: list[tuple[int, BatchKind, QueuedDelivery]] = []
+        while ready and len(batch) < room:
+            user = self._users[heapq.heappop(ready)[1]]
+            waiting = user.waiting
+            self.available -= len(waiting)
+            user.busy = True
+            batch.append(waiting.popleft())
+            while repeats and waiting and len(batch) < room and waiting[0][1] is kind:
+                batch.append(waiting.popleft())
+        if not ready:
+            del self._ready[kind]
+        self.waiting -= len(batch)
+        batch.sort(key=_number)
+        return kind, [delivery for _, _, delivery in batch]
+
+    def free(self, name: str, until: float | None = None) -> bool:
+        """Note that nothing of a user is under way: the next may go, not before ``until``.
+
+        Returns whether something of the user waits here.
+        """
+        if until is None:
+            return self._free(name)
+        heapq.heappush(self._asleep, (until, name))
+        return True
+
+    def withdraw(self, name: str) -> list[QueuedDelivery]:
+        """Take away all that waits of a user who is busy."""
+        user = self._users[name]
+        deliveries = [delivery for _, _, delivery in user.waiting]
+        user.waiting.clear()
+        self.waiting -= len(deliveries)
+        return deliveries
+
+    def put_back(self, name: str, deliveries: Iterable[QueuedDelivery]) -> None:
+        """Put deliveries before all others of their user, who is busy."""
+        waiting = self._users[name].waiting
+        for delivery in reversed(list(deliveries)):
+            self.waiting += 1
+            waiting.appendleft((self._earlier, self._kind(delivery), delivery))
+            self._earlier -= 1
+
+    def remove(self, delivery: QueuedDelivery) -> bool:
+        """Take a delivery away that waits; False if it does not, as it is under way."""
+        user = self._users.get(delivery.user)
+        found = None
+        for entry in user.waiting if user is not None else ():
+            if entry[2] is delivery:
+                found = entry
+                break
+        if user is None or found is None:
+            return False
+        if user.busy:
+            user.waiting.remove(found)
+            self.waiting -= 1
+            return True
+        # The first of a free user stands in the heap of its kind: all are put back behind it.
+        self.available -= len(user.waiting)
+        ready = self._ready[user.waiting[0][1]]
+        ready.remove((user.waiting[0][0], delivery.user))
+        heapq.heapify(ready)
+        if not ready:
+            del self._ready[user.waiting[0][1]]
+        user.waiting.remove(found)
+        self.waiting -= 1
+        user.busy = True
+        self._free(delivery.user)
+        return True
+
+    def wake(self, now: float) -> None:
+        """Free the users whose time has come."""
+        while self._asleep and self._asleep[0][0] <= now:
+            self._free(heapq.heappop(self._asleep)[1])
+
+    @property
+    def next_wake(self) -> float | None:
+        """When the next user wakes."""
+        return self._asleep[0][0] if self._asleep else None
+
+    def count(self, user: str) -> int:
+        """Return how many deliveries of a user wait here."""
+        found = self._users.get(user)
+        return 0 if found is None else len(found.waiting)
+
+    def is_known(self, user: str) -> bool:
+        """Tell whether a user has deliveries here, waiting or under way."""
+        return user in self._users
+
+    def is_only(self, state: State) -> bool:
+        """Tell whether the first delivery of each user is in this state."""
+        return all(
+            user.waiting[0][1].state is state for user in self._users.values() if user.waiting
+        )
+
+    def drain(self) -> list[QueuedDelivery]:
+        """Take away all that waits, in the order of arrival."""
+        entries = sorted((e for user in self._users.values() for e in user.waiting), key=_number)
+        for name in [name for name, user in self._users.items() if not user.busy]:
+            del self._users[name]
+        for user in self._users.values():
+            user.waiting.clear()
+        self._ready.clear()
+        self.waiting = self.available = 0
+        return [delivery for _, _, delivery in entries]
+
+    def _free(self, name: str) -> bool:
+        """Tell whether something of the user waits."""
+        user = self._users[name]
+        user.busy = False
+        if not user.waiting:
+            del self._users[name]
+            return False
+        self.available += len(user.waiting)
+        number, kind, _ = user.waiting[0]
+        heapq.heappush(self._ready.setdefault(kind, []), (number, name))
+        return True
+
+    def _oldest_kind(self) -> BatchKind | None:
+        ready = self._ready
+        if len(ready) < 2:
+            return next(iter(ready), None)
+        return min(ready, key=lambda kind: ready[kind][0])
+
+    def _kind(self, delivery: QueuedDelivery) -> BatchKind:
+        suspected = delivery.batch_failures
+        suspected = min(suspected, _MOST_SUSPECTED)
+        # Two subscriptions of one action share its batches.
+        key = (delivery.action, delivery.state, suspected)
+        kind = self._kinds.get(key)
+        if kind is None:
+            kind = self._kinds[key] = self._new_kind(*key)
+        return kind
+
+    def _new_kind(self, slug: str, state: State, suspected: int) -> BatchKind:
+        action = self._actions.get(slug)
+        size = 1 if action is None else action.batch_size
+        repeats = action is not None and action.repeats_users
+        if state is State.UNKNOWN:
+            # What is unknown of one user is judged together, so such a batch is never cut.
+            return BatchKind(slug, state, _ALL, repeats_users=True)
+        if suspected > 1:  # once may have been the network's fault
+            size = 1 if suspected == _MOST_SUSPECTED else max(1, size // 10)
+        return BatchKind(slug, state, size, repeats_users=repeats)
+
+
+def _number(entry: tuple[int, BatchKind, QueuedDelivery]) -> int:
+    return entry[0]

@@ -1,0 +1,146 @@
+"""What was not delivered, as NDJSON that can be fed back to a run.
+
+Each line wraps what was read: ``{"undelivered": {"outcome": ..., "line": ..., "subscription": ...,
+"action": ..., "reason": ...}, "rawEvent": {...}}``. What is not JSON stands as text in ``rawText``
+or, if it is not UTF-8 either, in ``rawBase64``. An event that is ``unknown`` or ``held`` may have
+been applied: fed back, it is not sent before that is decided.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Final, Literal
+
+from destinations.outcome import Outcome, Result, State
+from destinations.pipeline.reading import MAX_ENTRY_BYTES, Entry
+from destinations.pipeline.report import Row
+from destinations.runtime.action import SubscriptionKey
+from destinations.secrets import Masker
+from destinations.segment.event import EventError, read_json
+
+__all__ = ["Undelivered", "Wrapped", "unwrap", "wrapped"]
+
+_PREFIX: Final = b'{"undelivered":'
+
+_MAX_RAW: Final = 128 * 1024
+"""Bytes of an entry that are written out; with every escape they stay within an entry."""
+
+_NOT_UNDELIVERED: Final = frozenset({Outcome.DELIVERED, Outcome.FILTERED})
+
+
+@dataclass(frozen=True, slots=True)
+class Wrapped:
+    """An entry that was fed back: only the subscription ``key`` is meant, where it is given.
+
+    Files of earlier versions name the action, and the subscription only where there are several:
+    then the name is empty.
+    """
+
+    data: bytes
+    key: SubscriptionKey | None
+    outcome: str
+
+    @property
+    def may_be_applied(self) -> bool:
+        """Whether it was not known what had become of it."""
+        return self.outcome in {State.UNKNOWN, State.HELD}
+
+
+class Undelivered:
+    """Writes the file; lines are flushed as they come, so that a crash loses none of them."""
+
+    def __init__(self, stream: BinaryIO, masker: Masker) -> None:
+        self._stream = stream
+        self._masker = masker
+        self.count = 0
+
+    def record(self, rows: Sequence[tuple[Row, bytes]]) -> None:
+        """Write what was read for the rows that were neither delivered nor filtered."""
+        for row, data in rows:
+            if row.result.outcome not in _NOT_UNDELIVERED:
+                self._stream.write(wrapped(row.key, row.result, data, self._masker, row.line))
+                self._stream.write(b"\n")
+                self._stream.flush()
+                self.count += 1
+
+
+def wrapped(
+    key: SubscriptionKey | None, result: Result, data: bytes, masker: Masker, line: int = 0
+) -> bytes:
+    """Return the line of one delivery, without its end."""
+    note: dict[str, Any] = {"outcome": result.outcome.value}
+    if line:
+        note["line"] = line
+    note["subscription"] = None if key is None else key.name
+    note["action"] = None if key is None else key.action
+    note["reason"] = masker.text(result.reason)
+    if result.errors:
+        note["errors"] = [masker.text(error) for error in result.errors]
+    if result.code is not None:
+        note |= {"code": result.code, "status": result.status}
+    if result.attempts:
+        note["attempts"] = result.attempts
+    head = json.dumps(note, ensure_ascii=False, separators=(",", ":")).encode()
+    return _PREFIX + head + b"," + _raw(data) + b"}"
+
+
+def _raw(data: bytes) -> bytes:
+    try:
+        read_json(data)
+    except EventError:
+        pass
+    else:
+        return b'"rawEvent":' + data.replace(b"\n", b" ").replace(b"\r", b" ")
+    kept = data[:_MAX_RAW]
+    mark = b',"truncated":true' if len(data) > _MAX_RAW else b""
+    try:
+        text = kept.decode("utf-8")
+    except UnicodeDecodeError:
+        return b'"rawBase64":"' + base64.b64encode(kept) + b'"' + mark
+    return b'"rawText":' + json.dumps(text, ensure_ascii=False).encode() + mark
+
+
+def unwrap(entry: Entry) -> Wrapped | None:
+    """Return the entry inside a line of an undelivered file; None if it is not such a line."""
+    if not entry.data.startswith(_PREFIX):
+        return None
+    try:
+        value = read_json(entry.data, limit=MAX_ENTRY_BYTES)
+    except EventError:
+        return None
+    note = value["undelivered"]
+    if not isinstance(note, dict):
+        return None
+    data, key = _data(value), _key(note)
+    if data is None or key is False:
+        return None
+    return Wrapped(data, key or None, str(note.get("outcome")))
+
+
+def _key(note: Mapping[str, Any]) -> SubscriptionKey | Literal[False] | None:
+    """Return the subscription that a note names, None if it names none; False for anything else."""
+    action, name = note.get("action"), note.get("subscription")
+    if not (isinstance(action, str | None) and isinstance(name, str | None)):
+        return False
+    if action is None:
+        return None
+    if name is None:  # as an earlier version wrote it
+        action, _, name = action.partition(": ")
+    return SubscriptionKey(name, action)
+
+
+def _data(value: Mapping[str, Any]) -> bytes | None:
+    if "rawEvent" in value:
+        return json.dumps(value["rawEvent"], ensure_ascii=False, separators=(",", ":")).encode()
+    text, encoded = value.get("rawText"), value.get("rawBase64")
+    if isinstance(text, str):
+        return text.encode()
+    if isinstance(encoded, str):
+        try:
+            return base64.b64decode(encoded, validate=True)
+        except ValueError:  # no Base64, or not even ASCII
+            return None
+    return None
