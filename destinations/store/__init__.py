@@ -1,37 +1,39 @@
-"""What outlives a run: a SQLite file for all destinations of one machine."""
+"""What outlives a process: a SQLite file with queue, ledger, and what plugins keep."""
 
-from destinations.store.bulk import with_rows
-from destinations.store.capabilities import Capabilities
-from destinations.store.database import Store, default_path
-from destinations.store.documents import Document, Documents
+from destinations.store.accounts import Accounts, KnownAccount
+from destinations.store.check import broken_rules, count_deliveries
+from destinations.store.database import Database, check_store_path, default_path
 from destinations.store.files import FILE_MODE, is_missing, make_folder
-from destinations.store.kept import Kept, KeptEvents
-from destinations.store.manual_changes import ManualChanges, note_change
-from destinations.store.read_only import ReadOnlyStore
-from destinations.store.reader import Reader, stored_version
-from destinations.store.settling import Unsettled, settle, unsettled
-from destinations.store.writer import GroupWriter, StoreFullError
+from destinations.store.ledger import SqliteLedger
+from destinations.store.queue import SqliteQueue
+from destinations.store.reader import copy_of, is_newer, stored_version
+from destinations.store.retention import (
+    compact,
+    delete_messages,
+    delete_settled,
+    delete_spent_events,
+)
+from destinations.store.sqlite_store import SqliteStore
 
 __all__ = [
     "FILE_MODE",
-    "Capabilities",
-    "Document",
-    "Documents",
-    "GroupWriter",
-    "Kept",
-    "KeptEvents",
-    "ManualChanges",
-    "ReadOnlyStore",
-    "Reader",
-    "Store",
-    "StoreFullError",
-    "Unsettled",
+    "Accounts",
+    "Database",
+    "KnownAccount",
+    "SqliteLedger",
+    "SqliteQueue",
+    "SqliteStore",
+    "broken_rules",
+    "check_store_path",
+    "compact",
+    "copy_of",
+    "count_deliveries",
     "default_path",
+    "delete_messages",
+    "delete_settled",
+    "delete_spent_events",
     "is_missing",
+    "is_newer",
     "make_folder",
-    "note_change",
-    "settle",
     "stored_version",
-    "unsettled",
-    "with_rows",
 ]

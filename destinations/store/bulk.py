@@ -16,16 +16,16 @@ from typing import Any, Final
 __all__ = ["with_rows"]
 
 # Few sizes, so that the connection can keep the prepared statements.
-_SIZES: Final = (64, 16, 4, 1)
+_SIZES: Final = (128, 32, 8, 1)
 
 
 def with_rows(
     connection: sqlite3.Connection, statement: str, rows: Sequence[tuple[object, ...]]
 ) -> list[tuple[Any, ...]]:
-    """Runs a statement whose ``{rows}`` stands for ``(?, ...), ...``, with all rows of one width.
+    """Run a statement whose ``{rows}`` stands for ``(?, ...), ...``, with all rows of one width.
 
-    It runs once for up to 64 rows, within the transaction of the connection. What it gives, if it
-    is a query.
+    It runs once for up to 128 rows, within the transaction of the connection. Returns what it
+    gives, if it is a query.
     """
     start = 0
     found: list[tuple[Any, ...]] = []

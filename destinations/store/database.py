@@ -3,35 +3,53 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeVar
 
 import platformdirs
 
-from destinations.errors import UsageError
+from destinations.errors import TemporaryError, UsageError
+from destinations.pipeline.queue import StoreFullError
 from destinations.store.files import is_missing, make_file, make_folder
-from destinations.store.reader import stored_version
-from destinations.store.schema import MIGRATIONS
+from destinations.store.migrations import COPIED_BEFORE, MIGRATIONS
+from destinations.store.reader import copy_of, stored_version
 from destinations.store.write_lock import write_lock
 
-__all__ = ["Store", "default_path"]
+__all__ = ["Database", "check_store_path", "default_path"]
+
+T = TypeVar("T")
 
 # STRICT tables came with 3.37 (November 2021).
-_OLDEST_SQLITE = (3, 37, 0)
-_BUSY_SECONDS = 30.0
-_TAKEN = 0.75
-_NEWER = "it was written by a newer version of this package; update the package"
+_OLDEST_SQLITE: Final = (3, 37, 0)
+_BUSY_SECONDS: Final = 30.0
+_TAKEN: Final = 0.75
+_PAGE_BYTES: Final = 8192
+_NEWER: Final = "it was written by a newer version of this package; update the package"
+_FULL: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
+_HELD: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 
 def default_path() -> Path:
-    """The store of this user, in the place that the operating system has for such data."""
+    """Return the store of this user, in the place that the operating system has for such data."""
     return Path(platformdirs.user_data_dir("destinations", appauthor=False)) / "store.sqlite3"
 
 
-class Store:
+def check_store_path(path: Path) -> None:
+    """Raise `UsageError` for what SQLite would not take for the name of a file."""
+    if path.name == ":memory:" or str(path).startswith("file:"):
+        msg = (
+            f"cannot use {path} as a store: expected the path of a file; "
+            "to keep nothing, use --no-store"
+        )
+        raise UsageError(msg)
+
+
+class Database:
     """A SQLite file (WAL, ``synchronous=FULL``) with one connection that writes and one that reads.
 
     Several threads may use it, and several processes. Up to 3.51.2, SQLite can corrupt a file in
@@ -44,14 +62,17 @@ class Store:
     another process for too long.
     """
 
+    is_read_only = False
+
     def __init__(self, path: Path) -> None:
         if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
             msg = f"SQLite {sqlite3.sqlite_version} is too old for the store; 3.37 is the oldest"
             raise UsageError(msg)
+        check_store_path(path)
         self.path = path
         self._most_pages: int | None = None
         self._lock = threading.RLock()
-        self._reading = threading.Lock()
+        self._reading = threading.RLock()
         self._closed = False
         with contextlib.ExitStack() as opened:
             try:
@@ -60,40 +81,53 @@ class Store:
                 opened.callback(self._write_lock.close)
                 self._connection = opened.enter_context(contextlib.closing(self._connect()))
             except (OSError, sqlite3.Error) as error:
-                raise UsageError(f"cannot open the store {path}: {error}") from None
+                raise _failure("open", path, error) from None
             try:
                 self._prepare()
                 self._reader = self._connect()
                 self._reader.execute("PRAGMA query_only = ON")
             except (sqlite3.Error, UsageError) as error:
-                raise UsageError(f"cannot use the store {path}: {error}") from None
+                raise _failure("use", path, error) from None
             opened.pop_all()
 
     def _make(self) -> None:
-        """Leaves a file that is something else as it is, without so much as a lock beside it."""
+        """Leave a file that is something else as it is, without so much as a lock beside it."""
         if is_missing(self.path):
             make_folder(self.path.parent)
             make_file(self.path)
-        elif not self.path.is_dir() and stored_version(self.path) > len(MIGRATIONS):
-            raise UsageError(f"cannot use the store {self.path}: {_NEWER}")
+        elif not self.path.is_dir():
+            if stored_version(self.path) > len(MIGRATIONS):
+                raise UsageError(f"cannot use the store {self.path}: {_NEWER}")
+            if not os.access(self.path, os.W_OK):
+                msg = (
+                    f"cannot write to the store {self.path}: permission denied; give its owner the "
+                    "right to write, or name another store"
+                )
+                raise UsageError(msg)
 
     def _prepare(self) -> None:
         with self._writing():
+            # Of a file that has a table already, this changes nothing.
+            self._connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
             self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = FULL")
-        self._connection.execute("PRAGMA foreign_keys = ON")
         self._migrate()
 
     def _connect(self) -> sqlite3.Connection:
         return sqlite3.connect(
-            self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            self.path,
+            timeout=_BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
         )
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
-        """Within it, no other process writes."""
+        """Keep all other processes from writing."""
         if not self._write_lock.acquire(_BUSY_SECONDS):
-            raise sqlite3.OperationalError("another process has been writing for too long")
+            message = f"another process has been writing for more than {_BUSY_SECONDS:g} s"
+            raise TemporaryError(f"cannot write to the store {self.path}: {message}")
         try:
             yield
         finally:
@@ -101,16 +135,16 @@ class Store:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """The connection, within a transaction that is durable when the block ends.
+        """Give the connection, within a transaction that is durable when the block ends.
 
-        Raises `UsageError` if the file cannot be written now: held for too long, or a full disk.
+        Raises `StoreFullError` if there is no room on the disk or for this store, and `UsageError`
+        if the file cannot be written for another reason, such as being held for too long.
         """
         try:
             with self._transaction() as connection:
                 yield connection
         except sqlite3.OperationalError as error:
-            msg = f"cannot write to the store {self.path}: {error}"
-            raise UsageError(msg) from None
+            raise _failure("write to", self.path, error) from None
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -125,18 +159,40 @@ class Store:
                 raise
 
     def all(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """The rows that a query finds, of what was committed."""
+        """Return the rows that a query finds, of what was committed."""
         with self._reading:
             rows: list[tuple[Any, ...]] = self._reader.execute(query, values).fetchall()
         return rows
 
     def one(self, query: str, values: Sequence[object] = ()) -> tuple[Any, ...] | None:
-        """The first row that a query finds."""
+        """Return the first row that a query finds."""
         rows = self.all(query, values)
         return rows[0] if rows else None
 
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Give the connection that reads what was committed."""
+        with self._reading:
+            yield self._reader
+
+    def at_once(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Return what ``work`` finds, which only reads, of one moment."""
+        with self.reading() as connection:
+            connection.execute("BEGIN")
+            try:
+                return work(connection)
+            finally:
+                connection.execute("ROLLBACK")
+
+    @property
+    def data_version(self) -> int:
+        """A number that changes when another connection than that of `transaction` has written."""
+        with self._lock:
+            (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+        return int(version)
+
     def close(self) -> None:
-        """Closes the file; safe to repeat."""
+        """Close the file; safe to repeat."""
         with self._lock, self._reading:
             if self._closed:
                 return
@@ -147,8 +203,13 @@ class Store:
                 self._connection.close()
             self._write_lock.close()
 
+    def probe(self) -> None:
+        """Write something that changes nothing; raises as `transaction` does."""
+        with self.transaction() as connection:
+            connection.execute(f"PRAGMA user_version = {self._version()}")
+
     def limit_size(self, size: int) -> None:
-        """Lets the file grow to so many bytes; what would need more fails as on a full disk."""
+        """Let the file grow to so many bytes; what would need more fails as on a full disk."""
         with self._lock:
             (page,) = self._connection.execute("PRAGMA page_size").fetchone()
             pages = max(1, size // page)  # 0 would be no limit
@@ -156,7 +217,7 @@ class Store:
             self._most_pages = pages
 
     def has_room(self, connection: sqlite3.Connection) -> bool:
-        """Whether more may be taken in: a quarter of the limit is for what that will need later.
+        """Tell whether more may be taken in: a quarter of the limit is for what that needs later.
 
         Otherwise a store that is full could not be worked off: rows grow as they are delivered.
         """
@@ -169,14 +230,47 @@ class Store:
     def _migrate(self) -> None:
         if self._version() > len(MIGRATIONS):
             raise UsageError(_NEWER)
+        first = self._version()
         while self._version() < len(MIGRATIONS):
+            version = self._version()
+            # A store that is made just now has nothing to be kept.
+            if first and version + 1 in COPIED_BEFORE:
+                self._copy_before(version)
             with self._transaction() as connection:
                 version = self._version()  # again: another process may have been faster
                 if version < len(MIGRATIONS):
-                    for statement in MIGRATIONS[version]:
-                        connection.execute(statement)
+                    for step in MIGRATIONS[version]:
+                        if isinstance(step, str):
+                            connection.execute(step)
+                        else:
+                            step(connection)
                     connection.execute(f"PRAGMA user_version = {version + 1}")
+
+    def _copy_before(self, version: int) -> None:
+        """Keep a copy of the store as it was, unless there is one."""
+        copy = self.path.with_name(f"{self.path.name}.version-{version}")
+        if not is_missing(copy):
+            return
+        try:
+            copy_of(self.path, copy)
+        except (OSError, sqlite3.Error) as error:
+            msg = (
+                f"it is of an older version, and no copy can be made before it is brought forward: "
+                f"{error}; make room for {copy}"
+            )
+            raise UsageError(msg) from None
 
     def _version(self) -> int:
         (version,) = self._connection.execute("PRAGMA user_version").fetchone()
         return int(version)
+
+
+def _failure(what: str, path: Path, error: Exception) -> UsageError:
+    """Return what went wrong with a store as the error that says what can be done about it."""
+    if isinstance(error, TemporaryError):
+        return error
+    message = f"cannot {what} the store {path}: {error}"
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in _FULL or getattr(error, "errno", None) == errno.ENOSPC:
+        return StoreFullError(message)
+    return TemporaryError(message) if code in _HELD else UsageError(message)

@@ -4,42 +4,48 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from destinations.errors import UsageError
-from destinations.store.database import Store
+from destinations.runtime.store import Document
+from destinations.store.database import Database
 
-__all__ = ["Document", "Documents"]
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """One document; ``created_at`` is in seconds since 1970, UTC."""
-
-    name: str
-    content: Any
-    created_at: float
+__all__ = ["SqliteDocuments"]
 
 
-class Documents:
-    """The documents of one kind of one destination."""
+class SqliteDocuments:
+    """The documents of one kind of one destination; see `destinations.runtime.store.Documents`."""
 
     def __init__(
-        self, store: Store, destination: str, kind: str, *, now: Callable[[], float] = time.time
+        self,
+        database: Database,
+        destination: str,
+        kind: str,
+        *,
+        now: Callable[[], float] = time.time,
     ) -> None:
-        self._store = store
+        self._database = database
         self._scope = (destination, kind)
         self._kind = kind
         self._now = now
 
+    @property
+    def version(self) -> str:
+        """Another text whenever documents were added or removed."""
+        # Ids are never given again: one more or less shows in the number or in the latest.
+        row = self._database.one(
+            "SELECT count(*), max(id) FROM documents WHERE destination = ? AND kind = ?",
+            self._scope,
+        )
+        return json.dumps(row)
+
     def add(self, *documents: tuple[str, Any]) -> None:
-        """Keeps documents (name, content), all or none of them.
+        """Keep documents (name, content), all or none of them.
 
         Raises `UsageError` if there is one of such a name already.
         """
-        with self._store.transaction() as connection:
+        with self._database.transaction() as connection:
             for name, content in documents:
                 done = connection.execute(
                     """
@@ -52,8 +58,8 @@ class Documents:
                     raise UsageError(f"there is a {self._kind} {name!r} already; remove it first")
 
     def remove(self, name: str) -> None:
-        """Removes a document; raises `UsageError` if there is none of that name."""
-        with self._store.transaction() as connection:
+        """Remove a document; raises `UsageError` if there is none of that name."""
+        with self._database.transaction() as connection:
             done = connection.execute(
                 "DELETE FROM documents WHERE destination = ? AND kind = ? AND name = ?",
                 (*self._scope, name),
@@ -62,9 +68,9 @@ class Documents:
             known = ", ".join(document.name for document in self.entries()) or "none"
             raise UsageError(f"there is no {self._kind} {name!r}; there are: {known}")
 
-    def entries(self) -> list[Document]:
-        """All of them, the oldest first."""
-        rows = self._store.all(
+    def entries(self) -> Sequence[Document]:
+        """Return all of them, the oldest first."""
+        rows = self._database.all(
             "SELECT name, document, created_at FROM documents WHERE destination = ? AND kind = ?"
             " ORDER BY id",
             self._scope,

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-__all__ = ["FILE_MODE", "is_missing", "make_file", "make_folder"]
+__all__ = ["FILE_MODE", "is_missing", "make_file", "make_folder", "sync"]
 
 FILE_MODE: Final = 0o600
 _FOLDER_MODE: Final = 0o700
@@ -40,3 +40,14 @@ def is_missing(path: Path) -> bool:
     except OSError:
         return False
     return False
+
+
+def sync(path: Path) -> None:
+    """Make a file, or the names in a folder, durable where the system can. Raises OSError."""
+    if path.is_dir() and os.name == "nt":
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,4 +1,4 @@
-"""Changes that a partner's API does not take and that wait for a person to make them."""
+"""Changes that a partner's API does not take and that wait for an operator to make them."""
 
 from __future__ import annotations
 
@@ -8,59 +8,75 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from destinations.outcome import ManualChange
-from destinations.runner import Row
-from destinations.store.database import Store
+from destinations.store.database import Database
 
-__all__ = ["ManualChanges", "note_change"]
+__all__ = ["SqliteManualChanges", "note_change"]
 
 
-class ManualChanges:
-    """The waiting changes of one account: of each of the partner's users, the latest by field."""
+class SqliteManualChanges:
+    """The waiting changes of accounts at a partner: of each user, the latest by field.
 
-    def __init__(self, store: Store, account: str, *, now: Callable[[], float] = time.time) -> None:
-        self._store = store
-        self._account = account
+    ``accounts`` are ids (see `destinations.store.accounts`); changes are noted for the first.
+    """
+
+    def __init__(
+        self, database: Database, accounts: Sequence[int], *, now: Callable[[], float] = time.time
+    ) -> None:
+        self._database = database
+        self._accounts = tuple(accounts)
         self._now = now
-        self._any = bool(self.entries())
-
-    def record(self, rows: Sequence[tuple[Row, bytes]]) -> None:
-        """Notes what rows leave to be done, and forgets what has been done since; durable."""
-        self.note(*[row.result.manual for row, _ in rows if row.result.manual is not None])
 
     def note(self, *changes: ManualChange) -> None:
-        """Notes changes; see `record`."""
-        # Nearly every change is empty: as long as nothing waits, there is nothing to forget.
-        if not any(change.fields for change in changes) and not (changes and self._any):
-            return
-        self._any = True
-        with self._store.transaction() as connection:
-            for change in changes:
-                note_change(connection, self._account, change, self._now())
+        """Note what is left to be done, and forget what has been done since; durable."""
+        with self._database.transaction() as connection:
+            for account in self._accounts:
+                for change in changes:
+                    is_first = account == self._accounts[0]
+                    fields = change.fields if is_first else {}
+                    settled = change.settled | change.fields.keys()
+                    _note(
+                        connection,
+                        account,
+                        ManualChange(change.subject, fields, settled),
+                        self._now(),
+                    )
 
     def entries(self) -> Mapping[str, Mapping[str, str]]:
-        """The fields to set by user, in the order in which they were noted."""
-        rows = self._store.all(
-            "SELECT subject, fields FROM manual_changes WHERE account = ?"
+        """Return the fields to set by user, in the order in which they were noted."""
+        found: dict[str, dict[str, str]] = {}
+        rows = self._database.all(
+            "SELECT subject, fields FROM manual_changes"
+            " WHERE partner_account IN (SELECT value FROM json_each(?))"
             " ORDER BY noted_at, subject",
-            (self._account,),
+            (json.dumps(self._accounts),),
         )
-        return {subject: json.loads(fields) for subject, fields in rows}
+        for subject, fields in rows:
+            found.setdefault(subject, {}).update(json.loads(fields))
+        return found
 
 
 def note_change(
-    connection: sqlite3.Connection, account: str, change: ManualChange, now: float
+    connection: sqlite3.Connection, scope: int, change: ManualChange, now: float
 ) -> None:
-    """Notes one change, as part of a transaction."""
+    """Note one change for the account of a scope, as part of a transaction."""
+    row = connection.execute("SELECT partner_account FROM scopes WHERE id = ?", (scope,)).fetchone()
+    if row is not None and row[0] is not None:
+        _note(connection, row[0], change, now)
+
+
+def _note(connection: sqlite3.Connection, account: int, change: ManualChange, now: float) -> None:
     key = (account, change.subject)
     row = connection.execute(
-        "SELECT fields FROM manual_changes WHERE account = ? AND subject = ?", key
+        "SELECT fields FROM manual_changes WHERE partner_account = ? AND subject = ?", key
     ).fetchone()
     before = json.loads(row[0]) if row else {}
     kept = {name: before[name] for name in before if name not in change.settled}
     waiting = {**kept, **change.fields}
     if waiting == before:
         return
-    connection.execute("DELETE FROM manual_changes WHERE account = ? AND subject = ?", key)
+    connection.execute(
+        "DELETE FROM manual_changes WHERE partner_account = ? AND subject = ?", key
+    )
     if waiting:
         values = (*key, json.dumps(waiting), now)
         connection.execute("INSERT INTO manual_changes VALUES (?, ?, ?, ?)", values)

@@ -4,30 +4,35 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from destinations.errors import UsageError
-from destinations.store.database import Store
+from destinations.store.database import Database, check_store_path
 from destinations.store.files import is_missing
+from destinations.store.migrations import MIGRATIONS
 from destinations.store.reader import Reader, stored_version
-from destinations.store.schema import MIGRATIONS
 
-__all__ = ["ReadOnlyStore"]
+__all__ = ["ReadOnlyDatabase"]
 
-_OLDEST: Final = 2
-"""The version that brought the ledger: what came later can be read as if it were not there."""
+T = TypeVar("T")
+
+_OLDEST: Final = 4
+"""The version that brought the tables that are read."""
 
 
-class ReadOnlyStore(Store):
+class ReadOnlyDatabase(Database):
     """A store as it is: it is not made, not brought forward, and no lock is taken.
 
     Raises `UsageError` if there is none, if it is of another version than can be read, and for
     every `transaction`.
     """
 
+    is_read_only = True
+
     def __init__(self, path: Path) -> None:
+        check_store_path(path)
         self.path = path
         if is_missing(path):
             raise UsageError(f"there is no store {path}")
@@ -41,29 +46,49 @@ class ReadOnlyStore(Store):
         if version < _OLDEST:
             msg = (
                 f"cannot read the store {path}: it is empty, or of an older version; "
-                f"destinations store compact --store {path} brings it forward"
+                f"destinations store compact --store {path} migrates it"
             )
             raise UsageError(msg)
         self._read = Reader(path)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Raises `UsageError`."""
+        """Raise `UsageError`."""
         yield self._refused()
 
     def _refused(self) -> sqlite3.Connection:
         raise UsageError(f"cannot write to the store {self.path}: it was opened to be read only")
 
     def all(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """The rows that a query finds, of what was committed.
+        """Return the rows that a query finds, of what was committed.
 
         Raises `UsageError` if the file is gone or cannot be read any more.
         """
+        return self._run(lambda connection: connection.execute(query, values).fetchall())
+
+    def at_once(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Return what ``work`` finds, of one moment; it may be called again. Raises as `all`."""
+
+        def look(connection: sqlite3.Connection) -> T:
+            connection.execute("BEGIN")
+            try:
+                return work(connection)
+            finally:
+                connection.execute("ROLLBACK")
+
+        return self._run(look)
+
+    def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:
-            return self._read.all(query, values)
+            return self._read.run(work)
         except (OSError, sqlite3.Error) as error:
             raise UsageError(f"cannot read the store {self.path}: {error}") from None
 
+    @property
+    def data_version(self) -> int:
+        """Always the same: whoever only reads reads it anew each time."""
+        return 0
+
     def close(self) -> None:
-        """Closes the file; safe to repeat."""
+        """Close the file; safe to repeat."""
         self._read.close()

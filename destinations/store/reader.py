@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
+import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,9 +13,10 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from destinations.errors import UsageError
-from destinations.store.schema import APPLICATION_ID, FIRST_TABLES, FIRST_WITH_ID
+from destinations.store.files import sync
+from destinations.store.migrations import APPLICATION_ID, FIRST_TABLES, FIRST_WITH_ID, MIGRATIONS
 
-__all__ = ["Reader", "stored_version"]
+__all__ = ["Reader", "copy_of", "is_newer", "stored_version"]
 
 T = TypeVar("T")
 
@@ -103,6 +106,35 @@ class Reader:
         return _Mark(log, found.st_ino, found.st_mtime_ns, found.st_size)
 
 
+def copy_of(store: Path, target: Path) -> None:
+    """Copy a store into the file ``target``, which only its owner can read.
+
+    The copy is of one moment, checked, and takes the place of an earlier one at once or not at all.
+    Raises OSError or sqlite3.Error.
+    """
+    # mkstemp makes it readable for its owner alone.
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        with (
+            contextlib.closing(Reader(store)) as reader,
+            contextlib.closing(sqlite3.connect(temporary, isolation_level=None)) as copy,
+        ):
+            # In one step: with several, every write of somebody else would begin the copy anew.
+            reader.run(lambda source: source.backup(copy))
+            # One file by itself: the store turns the journal on again when it opens it.
+            copy.execute("PRAGMA journal_mode = DELETE")
+            faults = [fault for (fault,) in copy.execute("PRAGMA integrity_check")]
+        if faults != ["ok"]:
+            raise sqlite3.DatabaseError(f"the copy is damaged: {'; '.join(faults[:3])}")
+        sync(temporary)
+        temporary.replace(target)
+        sync(target.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def stored_version(path: Path) -> int:
     """How many steps of the schema a file has; 0 for one that is empty.
 
@@ -116,6 +148,11 @@ def stored_version(path: Path) -> int:
         raise UsageError(f"cannot use the store {path}: {why or error}") from None
     except UsageError as error:
         raise UsageError(f"cannot use the store {path}: {error}") from None
+
+
+def is_newer(version: int) -> bool:
+    """Tell whether a file of this version was written by a newer version of this package."""
+    return version > len(MIGRATIONS)
 
 
 def _version(reader: Reader) -> int:

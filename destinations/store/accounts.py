@@ -1,0 +1,208 @@
+"""Whose data it is: accounts at partners, and the scopes that deliveries belong to."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from destinations.errors import UsageError
+from destinations.pipeline.queue import Scope
+from destinations.runtime.identity import AccountIdentity
+from destinations.store.database import Database
+
+__all__ = ["Accounts", "KnownAccount"]
+
+_SALT_BYTES: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class KnownAccount:
+    """An account at a partner that a store knows; ``name`` is what an operator called it."""
+
+    id: int
+    slug: str
+    name: str | None
+    endpoint: str
+    environment: str
+
+    @property
+    def shown(self) -> str:
+        """What an operator knows it by."""
+        return self.name or " ".join(part for part in (self.endpoint, self.environment) if part)
+
+
+class Accounts:
+    """The accounts and scopes of a store."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def find(self, identity: AccountIdentity) -> KnownAccount | None:
+        """Return the account that ``identity`` is of, if the store knows it.
+
+        That is the one of its name, else the one of its endpoint, environment and credentials. One
+        of an earlier version, which noted no credentials, is anybody's if it is alone there. Raises
+        `UsageError` for a name whose credentials are those of an account with another name.
+        """
+        if identity.name is not None:
+            named = self._where("slug = ? AND name = ?", identity.slug, identity.name)
+            if named:
+                return named[0]
+        found = self._of_credentials(identity)
+        if identity.name is not None and found is not None and found.name is not None:
+            msg = (
+                f"these credentials are those of the account {found.name!r}, not of "
+                f"{identity.name!r}: use that name, or other credentials"
+            )
+            raise UsageError(msg)
+        return found
+
+    def _of_credentials(self, identity: AccountIdentity) -> KnownAccount | None:
+        owners = {
+            owner
+            for (owner,) in self._database.all(
+                "SELECT partner_account FROM credentials WHERE digest = ?",
+                (self._digest(identity),),
+            )
+        }
+        known = self.at(identity)
+        found = next((one for one in known if one.id in owners), None)
+        if found is None and len(known) == 1 and known[0].name is None:
+            return None if self._has_credentials(known[0]) else known[0]
+        return found
+
+    def at(self, identity: AccountIdentity) -> Sequence[KnownAccount]:
+        """Return the accounts of the same destination at the same endpoint and environment."""
+        return self._where(
+            "slug = ? AND endpoint = ? AND environment = ?",
+            *(identity.slug, identity.endpoint, identity.environment),
+        )
+
+    def add(self, identity: AccountIdentity) -> int:
+        """Note a new account with its credentials; returns its id."""
+        digest = self._digest(identity)
+        with self._database.transaction() as connection:
+            done = connection.execute(
+                "INSERT INTO partner_accounts (slug, name, endpoint, environment, noted_at)"
+                " VALUES (?, ?, ?, ?, ?)",
+                (
+                    *(identity.slug, identity.name, identity.endpoint, identity.environment),
+                    time.time(),
+                ),
+            )
+            account = int(done.lastrowid or 0)
+            connection.execute("INSERT INTO credentials VALUES (?, ?)", (digest, account))
+        return account
+
+    def use(self, account: int, identity: AccountIdentity) -> None:
+        """Note that an account has these credentials, too, and the name if it had none."""
+        digest = self._digest(identity)
+        known = self._database.one(
+            "SELECT name FROM partner_accounts JOIN credentials ON partner_account = id"
+            " WHERE digest = ? AND id = ?",
+            (digest, account),
+        )
+        if known is None or known[0] != identity.name:
+            with self._database.transaction() as connection:
+                connection.execute(
+                    "INSERT OR IGNORE INTO credentials VALUES (?, ?)", (digest, account)
+                )
+                connection.execute(
+                    "UPDATE partner_accounts SET name = coalesce(name, ?) WHERE id = ?",
+                    (identity.name, account),
+                )
+
+    def served(self, destination: str, identity: AccountIdentity) -> Scope:
+        """Return the scope of a server's destination, by its name in the configuration.
+
+        With other credentials at the same endpoint it is the account that it was before.
+        """
+        found = self.find(identity)
+        before = self._database.one(
+            "SELECT partner_account FROM scopes WHERE destination = ? AND served", (destination,)
+        )
+        same = [one for one in self.at(identity) if before is not None and one.id == before[0]]
+        if found is None and same and same[0].name in {None, identity.name}:
+            found = same[0]
+        if found is None:
+            account = self.add(identity)
+        else:
+            account = found.id
+            self.use(account, identity)
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO scopes (destination, served, partner_account) VALUES (?, 1, ?)"
+                " ON CONFLICT (destination) WHERE served DO UPDATE SET"
+                " partner_account = excluded.partner_account",
+                (destination, account),
+            )
+            (scope,) = connection.execute(
+                "SELECT id FROM scopes WHERE destination = ? AND served", (destination,)
+            ).fetchone()
+        return Scope(scope, destination)
+
+    def get(self, account: int) -> KnownAccount:
+        """Return an account by its id."""
+        return self._where("id = ?", account)[0]
+
+    def of_slug(self, slug: str) -> Sequence[KnownAccount]:
+        """Return all accounts of a destination."""
+        return self._where("slug = ?", slug)
+
+    def run(self, slug: str, account: int) -> Scope:
+        """Return the scope of the runs of an account."""
+        with self._database.transaction() as connection:
+            row = connection.execute(
+                "SELECT id FROM scopes WHERE NOT served AND partner_account = ?", (account,)
+            ).fetchone()
+            if row is None:
+                done = connection.execute(
+                    "INSERT INTO scopes (destination, served, partner_account) VALUES (?, 0, ?)",
+                    (slug, account),
+                )
+                return Scope(int(done.lastrowid or 0), slug)
+        return Scope(row[0], slug)
+
+    def scope_of_runs(self, account: int) -> Scope | None:
+        """Return the scope of the runs of an account; None if there were none."""
+        row = self._database.one(
+            "SELECT id, destination FROM scopes WHERE NOT served AND partner_account = ?",
+            (account,),
+        )
+        return None if row is None else Scope(*row)
+
+    def _where(self, condition: str, *values: str | int) -> Sequence[KnownAccount]:
+        rows = self._database.all(
+            "SELECT id, slug, name, endpoint, environment FROM partner_accounts"  # noqa: S608 - constants
+            f" WHERE {condition} ORDER BY id",
+            values,
+        )
+        return [KnownAccount(*row) for row in rows]
+
+    def _has_credentials(self, account: KnownAccount) -> bool:
+        query = "SELECT 1 FROM credentials WHERE partner_account = ? LIMIT 1"
+        return self._database.one(query, (account.id,)) is not None
+
+    def _digest(self, identity: AccountIdentity) -> bytes:
+        """Return a digest of the credentials that reveals nothing: its salt is the store's."""
+        return hashlib.blake2b(
+            identity.credentials.encode("utf-8", "surrogatepass"), digest_size=16, key=self._salt()
+        ).digest()
+
+    def _salt(self) -> bytes:
+        row = self._database.one("SELECT value FROM server WHERE name = 'salt'")
+        if row is None and self._database.is_read_only:
+            return b"none yet"  # nothing was noted with it
+        if row is None:
+            with self._database.transaction() as connection:
+                connection.execute(
+                    "INSERT OR IGNORE INTO server VALUES ('salt', ?)",
+                    (secrets.token_hex(_SALT_BYTES),),
+                )
+            row = self._database.one("SELECT value FROM server WHERE name = 'salt'")
+        assert row is not None  # noqa: S101 - it was written
+        return bytes.fromhex(row[0])

@@ -1,0 +1,151 @@
+"""What must hold in a store, whatever happened to the processes that wrote to it."""
+
+# ruff: noqa: S608 - the statements are made of the constants of this module
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+from destinations.outcome import Effect, Outcome, State
+from destinations.store.codes import EFFECT_CODES, STATUS_CODES
+from destinations.store.database import Database
+from destinations.store.rows import DAY_MS, PER_EVENT
+
+__all__ = ["broken_rules", "count_deliveries"]
+
+_EXAMPLES: Final = 5
+
+
+def _codes(*statuses: Outcome | State) -> str:
+    return ", ".join(str(STATUS_CODES[one]) for one in statuses)
+
+
+_NONE, _MAYBE, _APPLIED = (EFFECT_CODES[one] for one in Effect)
+_WAITS: Final = _codes(State.READY, State.UNKNOWN)
+_ENDED: Final = _codes(*Outcome)
+_KEPT: Final = _codes(
+    State.HELD, Outcome.UNMAPPED, Outcome.INVALID, Outcome.REJECTED, Outcome.DEAD
+)
+_ALL: Final = (
+    "SELECT id, scope, subscription FROM open UNION ALL SELECT id, scope, subscription FROM kept"
+    " UNION ALL SELECT id, scope, subscription FROM ledger"
+)
+_COUNTED: Final = f"""
+    SELECT scope, subscription, status, 0 AS day, count(*) AS count FROM open GROUP BY 1, 2, 3
+    UNION ALL SELECT scope, coalesce(subscription, 0), status, settled_at / {DAY_MS}, count(*)
+        FROM kept GROUP BY 1, 2, 3, 4
+    UNION ALL SELECT scope, coalesce(subscription, 0), status, (accepted_at + took) / {DAY_MS},
+        count(*) FROM ledger GROUP BY 1, 2, 3, 4
+"""
+
+_RULES: Final[tuple[tuple[str, str], ...]] = (
+    (
+        "a delivery has one row",
+        f"SELECT id FROM ({_ALL}) GROUP BY id HAVING count(*) > 1",
+    ),
+    (
+        "what is open is ready or unknown",
+        f"SELECT id FROM open WHERE status NOT IN ({_WAITS})",
+    ),
+    (
+        "what is kept is held or has failed",
+        f"SELECT id FROM kept WHERE status NOT IN ({_KEPT})",
+    ),
+    (
+        "what is finished has an outcome",
+        f"SELECT id FROM ledger WHERE status NOT IN ({_ENDED})",
+    ),
+    (
+        "what is unknown or held may have been applied",
+        f"SELECT id FROM open WHERE status = {_codes(State.UNKNOWN)} AND effect <> {_MAYBE}"
+        f" UNION ALL SELECT id FROM kept WHERE status = {_codes(State.HELD)}"
+        f" AND effect <> {_MAYBE}",
+    ),
+    (
+        "what is not delivered was not applied",
+        f"SELECT id FROM open WHERE effect = {_APPLIED}"
+        f" UNION ALL SELECT id FROM kept WHERE effect = {_APPLIED}"
+        f" UNION ALL SELECT id FROM ledger WHERE effect = {_APPLIED}"
+        f" AND status <> {_codes(Outcome.DELIVERED)}",
+    ),
+    (
+        "what is filtered, unmapped or invalid changed nothing",
+        f"SELECT id FROM kept WHERE effect <> {_NONE}"
+        f" AND status IN ({_codes(Outcome.UNMAPPED, Outcome.INVALID)})"
+        f" UNION ALL SELECT id FROM ledger WHERE coalesce(effect, {_NONE}) <> {_NONE}"
+        f" AND status = {_codes(Outcome.FILTERED)}",
+    ),
+    (
+        "what waits or may be replayed has its raw event",
+        f"SELECT id FROM open WHERE id / {PER_EVENT} NOT IN (SELECT id FROM events)"
+        f" UNION ALL SELECT id FROM kept WHERE id / {PER_EVENT} NOT IN (SELECT id FROM events)",
+    ),
+    (
+        "what adds to an amount says to which",
+        "SELECT id FROM open WHERE (amount IS NULL) <> (key IS NULL)"
+        " UNION ALL SELECT id FROM kept WHERE (amount IS NULL) <> (key IS NULL)",
+    ),
+    (
+        "a delivery is under way once at most",
+        "SELECT value FROM intents, json_each(intents.deliveries) GROUP BY value"
+        " HAVING count(*) > 1",
+    ),
+    (
+        "what is under way is ready",
+        "SELECT value FROM intents, json_each(intents.deliveries) WHERE value NOT IN"
+        f" (SELECT id FROM open WHERE status = {_codes(State.READY)})",
+    ),
+    (
+        "a delivery belongs to a scope and a subscription that are known",
+        f"SELECT id FROM ({_ALL}) WHERE scope NOT IN (SELECT id FROM scopes)"
+        " OR (subscription IS NOT NULL AND subscription NOT IN (SELECT id FROM subscriptions))",
+    ),
+    (
+        "an event has a number that was given",
+        f"SELECT id FROM ({_ALL}) WHERE id / {PER_EVENT} >"
+        " coalesce((SELECT value FROM counters WHERE name = 'event'), 0)",
+    ),
+    (
+        "a messageId leads to an event that was accepted",
+        "SELECT event_id FROM messages WHERE event_id >"
+        " coalesce((SELECT value FROM counters WHERE name = 'event'), 0)",
+    ),
+)
+
+_TALLIES: Final = f"""
+    SELECT scope, status, day, sum(count) FROM (
+        SELECT scope, subscription, status, day, count FROM tallies
+        UNION ALL SELECT scope, subscription, status, day, -count FROM ({_COUNTED})
+    ) GROUP BY scope, subscription, status, day HAVING sum(count) <> 0
+"""
+
+
+def broken_rules(database: Database) -> list[tuple[str, str]]:
+    """Return each rule that does not hold, with examples; all of it is read at one moment."""
+    return database.at_once(_look)
+
+
+def _look(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+    found = [
+        ("the file is whole", fault)
+        for (fault,) in connection.execute(f"PRAGMA integrity_check({_EXAMPLES})")
+        if fault != "ok"
+    ]
+    for rule, query in _RULES:
+        rows = connection.execute(f"{query} LIMIT {_EXAMPLES + 1}").fetchall()
+        if rows:
+            ids = ", ".join(str(row[0]) for row in rows[:_EXAMPLES])
+            more = " and more" if len(rows) > _EXAMPLES else ""
+            found.append((rule, f"not so for {ids}{more}"))
+    rows = connection.execute(_TALLIES).fetchall()
+    if rows:
+        total = sum(abs(row[3]) for row in rows)
+        found.append(("totals are what was counted", f"off by {total:,} in {len(rows):,} of them"))
+    return found
+
+
+def count_deliveries(database: Database) -> int:
+    """Return how many deliveries there are."""
+    row = database.one(f"SELECT count(*) FROM ({_ALL})")
+    return 0 if row is None else int(row[0])

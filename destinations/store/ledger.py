@@ -1,0 +1,513 @@
+"""The ledger that SQLite keeps: see `destinations.pipeline.ledger.Ledger`."""
+
+# ruff: noqa: S608 - statements are made of the constants of this module
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from destinations.errors import UsageError
+from destinations.outcome import Effect, Outcome, Result, State, Status
+from destinations.pipeline.ledger import (
+    DeliveryClass,
+    LedgerEntry,
+    Replan,
+    ScopeTotals,
+    Selection,
+)
+from destinations.pipeline.queue import Increment, QueuedDelivery, Stage
+from destinations.runtime.action import SubscriptionKey
+from destinations.store.codes import EFFECT_CODES, EFFECTS, STATUS_CODES, STATUSES, TYPES
+from destinations.store.database import Database
+from destinations.store.digests import packed_id, unpacked_id
+from destinations.store.names import Names
+from destinations.store.rows import (
+    DAY_MS,
+    PER_EVENT,
+    OpenRow,
+    add_kept,
+    add_ledger,
+    add_open,
+    add_tallies,
+)
+
+__all__ = ["SqliteLedger"]
+
+_PAGE: Final = 500
+_READY: Final = STATUS_CODES[State.READY]
+_DROPPED: Final = STATUS_CODES[Outcome.DROPPED]
+_DELIVERED: Final = STATUS_CODES[Outcome.DELIVERED]
+_IN_LEDGER: Final = frozenset({Outcome.DELIVERED, Outcome.FILTERED, Outcome.DROPPED})
+_APPLIED: Final = "resolved by an operator: applied"
+
+_SENDING: Final = "SELECT value FROM intents, json_each(intents.deliveries)"
+
+_OPEN: Final = (
+    "SELECT one.id, scope, subscription, status, effect, attempts, user, message_id, type,"
+    " accepted_at, plan, first_attempt_at, next_at, NULL AS settled_at, failures.code,"
+    " failures.http_status, failures.stage, failures.reason, amount, key, NULL AS evidence,"
+    f" NULL AS note, one.id IN ({_SENDING}) AS sending"
+    " FROM open AS one LEFT JOIN failures ON failures.id = one.id"
+)
+_KEPT: Final = (
+    "SELECT one.id, scope, subscription, status, effect, attempts, user, message_id, type,"
+    " accepted_at, plan, first_attempt_at, NULL, settled_at, code, http_status, stage, reason,"
+    " amount, key, evidence, NULL, 0 FROM kept AS one"
+)
+_LEDGER: Final = (
+    "SELECT one.id, scope, subscription, status, effect, attempts, user, message_id, type,"
+    " accepted_at, plan, NULL, NULL, accepted_at + took, NULL, NULL, NULL, NULL,"
+    " NULL, NULL, NULL, note, 0 FROM ledger AS one LEFT JOIN texts ON texts.id = one.note"
+)
+_CODES: Final = {
+    _OPEN: "failures.code",
+    _KEPT: "code",
+    _LEDGER: "json_extract(texts.text, '$[0]')",
+}
+
+
+class SqliteLedger:
+    """See the module; any thread may use it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._names = Names(database)
+
+    # -- reading -------------------------------------------------------------------------------
+
+    def find(self, selection: Selection, *, limit: int | None = None) -> Iterator[LedgerEntry]:
+        """Yield the deliveries of a selection; see `Ledger.find`."""
+        last, left = 0, limit
+        scopes = self._scopes()
+        while left is None or left > 0:
+            size = _PAGE if left is None else min(_PAGE, left)
+            found = self._page(selection, scopes, last, size)
+            yield from found
+            if len(found) < size:
+                return
+            last = found[-1].id
+            left = None if left is None else left - len(found)
+
+    def _page(
+        self, selection: Selection, scopes: Mapping[int, tuple[str, str]], last: int, size: int
+    ) -> list[LedgerEntry]:
+        parts, values = [], []
+        for part in _parts(selection):
+            where, given = self._where(selection, part)
+            parts.append(f"{part} WHERE one.id > ? AND {where}")
+            values += [last, *given]
+        if not parts:
+            return []
+        query = f"{' UNION ALL '.join(parts)} ORDER BY 1 LIMIT ?"
+        rows = self._database.all(query, (*values, size))
+        return [self._entry(row, scopes) for row in rows]
+
+    def _where(self, selection: Selection, part: str) -> tuple[str, list[object]]:
+        terms: list[str] = []
+        values: list[object] = []
+        for condition, value in {
+            "scope IN (SELECT id FROM scopes WHERE destination = ?)": selection.destination,
+            "scope IN (SELECT scopes.id FROM scopes JOIN partner_accounts AS account"
+            " ON account.id = scopes.partner_account WHERE account.name = ?)": selection.account,
+            "scope IN (SELECT scopes.id FROM scopes JOIN partner_accounts AS account"
+            " ON account.id = scopes.partner_account WHERE account.slug = ?)": selection.slug,
+            "accepted_at >= ?": None if selection.since is None else selection.since * 1000,
+            "accepted_at < ?": None if selection.until is None else selection.until * 1000,
+            f"{_CODES[part]} = ?": selection.code,
+        }.items():
+            if value is not None:
+                terms.append(condition)
+                values.append(value)
+        if selection.user is not None:
+            terms.append("user = ?")
+            values.append(selection.user if part is _OPEN else packed_id(selection.user))
+        if selection.statuses is not None:
+            terms.append(_statuses(selection.statuses, part))
+        return " AND ".join(terms) or "1", values
+
+    def get(self, delivery_id: int) -> LedgerEntry:
+        """Return one delivery; raises `UsageError` if there is none of that id."""
+        found = self._between(delivery_id, delivery_id)
+        if not found:
+            msg = f"there is no delivery {delivery_id} in {self._database.path}"
+            raise UsageError(msg)
+        return found[0]
+
+    def of_event(self, entry: LedgerEntry) -> Sequence[LedgerEntry]:
+        """Return all deliveries of the event of an entry."""
+        first = entry.event_id * PER_EVENT
+        return self._between(first, first + PER_EVENT - 1)
+
+    def _between(self, first: int, last: int) -> list[LedgerEntry]:
+        query = " UNION ALL ".join(
+            f"{part} WHERE one.id BETWEEN ? AND ?" for part in (_OPEN, _KEPT, _LEDGER)
+        )
+        rows = self._database.all(f"{query} ORDER BY 1", (first, last) * 3)
+        scopes = self._scopes()
+        return [self._entry(row, scopes) for row in rows]
+
+    def raw_event(self, event_id: int) -> bytes | None:
+        """Return an event as it was read; None if nothing needs it any more."""
+        row = self._database.one("SELECT raw FROM events WHERE id = ?", (event_id,))
+        return None if row is None else row[0]
+
+    def payload(self, entry: LedgerEntry) -> bytes:
+        """Return the payload of a delivery as JSON; empty if it is not kept."""
+        row = self._database.one(
+            "SELECT payload FROM open WHERE id = ?1 UNION ALL SELECT payload FROM kept"
+            " WHERE id = ?1",
+            (entry.id,),
+        )
+        return b"" if row is None else bytes(row[0])
+
+    def classes(self, selection: Selection) -> Sequence[DeliveryClass]:
+        """Count a selection by destination, status and code, the most frequent first."""
+        counts: Counter[tuple[str, Status, str | None]] = Counter()
+        scopes = self._scopes()
+        for part in _parts(selection):
+            where, values = self._where(selection, part)
+            code, source = _CODES[part], part.partition(" FROM open ")
+            sending = f"one.id IN ({_SENDING})" if part is _OPEN else "0"
+            table = part.rpartition(" FROM ")[2] if not source[1] else f"open {source[2]}"
+            query = (
+                f"SELECT scope, status, {sending}, {code}, count(*) FROM {table} WHERE {where}"
+                " GROUP BY 1, 2, 3, 4"
+            )
+            for scope, status, is_sent, fault, number in self._database.all(query, values):
+                shown = State.SENDING if is_sent else STATUSES[status]
+                has_code = part is not _OPEN
+                counts[scopes[scope][0], shown, fault if has_code else None] += number
+        return sorted(
+            (DeliveryClass(*key, number) for key, number in counts.items()),
+            key=lambda one: (one.destination, -one.deliveries, one.status, one.code or ""),
+        )
+
+    def totals(self, now: float) -> Sequence[ScopeTotals]:
+        """Return how all scopes stand, without counting their deliveries one by one."""
+        today = round(now * 1000) // DAY_MS
+        found = {
+            scope: ScopeTotals(scope, destination, account, partner, served=bool(served))
+            for scope, destination, account, served, partner in self._database.all(_SCOPES)
+        }
+        for scope, status, day, count in self._database.all(
+            "SELECT scope, status, day, sum(count) FROM tallies GROUP BY scope, status, day"
+        ):
+            one, name = found[scope], STATUSES[status]
+            if count:
+                one.counts[name] = one.counts.get(name, 0) + count
+                if day == today:
+                    one.today[name] = one.today.get(name, 0) + count
+        for scope, sending in self._database.all(
+            "SELECT scope, sum(json_array_length(deliveries)) FROM intents GROUP BY scope"
+        ):
+            counts = found[scope].counts
+            counts[State.SENDING] = sending
+            counts[State.READY] = counts.get(State.READY, 0) - sending
+        for one in found.values():
+            if any(one.counts.get(state) for state in (State.READY, State.SENDING, State.UNKNOWN)):
+                one.oldest, one.next_at = self._waits(one.id, now)
+        return sorted(found.values(), key=lambda one: (one.destination, one.account, one.id))
+
+    def _waits(self, scope: int, now: float) -> tuple[float | None, float | None]:
+        """Return when the first of what waits was accepted, and when what sleeps is due."""
+        oldest = self._database.one(
+            "SELECT accepted_at FROM open WHERE scope = ? ORDER BY id LIMIT 1", (scope,)
+        )
+        # What was tried before stands among the first: what follows it waits behind it.
+        due = self._database.one(
+            "SELECT min(next_at) FROM (SELECT next_at FROM open WHERE scope = ? ORDER BY id"
+            " LIMIT 20000) WHERE next_at > ?",
+            (scope, round(now * 1000)),
+        )
+        return _seconds(oldest), _seconds(due)
+
+    def _scopes(self) -> Mapping[int, tuple[str, str]]:
+        """Return the name of each scope and what its account is called."""
+        rows = self._database.all(_SCOPES)
+        return {scope: (destination, account) for scope, destination, account, *_ in rows}
+
+    def _entry(self, row: Sequence[Any], scopes: Mapping[int, tuple[str, str]]) -> LedgerEntry:
+        (
+            identity, scope, subscription, status, effect, attempts, user, message_id, kind,
+            accepted_at, plan, first_attempt_at, next_at, settled_at, code, http_status, stage,
+            reason, amount, key, evidence, note, sending,
+        ) = row  # fmt: skip
+        if note is not None:
+            code, http_status, stage, reason = self._names.note_of(note)
+        if effect is None:
+            effect = EFFECT_CODES[Effect.APPLIED if status == _DELIVERED else Effect.NONE]
+        destination, account = scopes[scope]
+        return LedgerEntry(
+            id=identity,
+            event_id=identity // PER_EVENT,
+            scope=scope,
+            destination=destination,
+            account=account,
+            key=self._names.key(subscription) if subscription else None,
+            status=State.SENDING if sending else STATUSES[status],
+            effect=EFFECTS[effect],
+            attempts=attempts,
+            user=unpacked_id(user),
+            type=TYPES.get(kind, ""),
+            message_id=unpacked_id(message_id),
+            accepted_at=accepted_at / 1000,
+            first_attempt_at=None if first_attempt_at is None else first_attempt_at / 1000,
+            next_at=next_at / 1000 if next_at else None,
+            settled_at=None if settled_at is None else settled_at / 1000,
+            code=code,
+            http_status=http_status,
+            stage=stage or "",
+            reason=reason or "",
+            plan=self._names.text_of(plan),
+            increment=None if key is None else Increment(key, amount),
+            evidence=json.loads(evidence) if evidence else {},
+        )
+
+    # -- changing ------------------------------------------------------------------------------
+
+    def drop(self, entries: Sequence[LedgerEntry], reason: str, now: float) -> int:
+        """End deliveries as ``dropped``; see `Ledger.drop`."""
+        return self._end(entries, Outcome.DROPPED, f"dropped: {reason}", "DROPPED", now)
+
+    def resolve(self, entries: Sequence[LedgerEntry], *, applied: bool, now: float) -> int:
+        """Decide on held and unknown deliveries; see `Ledger.resolve`."""
+        if applied:
+            return self._end(entries, Outcome.DELIVERED, _APPLIED, None, now)
+        with self._database.transaction() as connection:
+            change = _Change(connection, self._names, now)
+            done = [entry for entry in entries if change.is_as_said(entry)]
+            for entry in done:
+                change.reopen(entry)
+            change.finish()
+        self._names.keep()
+        return len(done)
+
+    def _end(
+        self,
+        entries: Sequence[LedgerEntry],
+        outcome: Outcome,
+        reason: str,
+        code: str | None,
+        now: float,
+    ) -> int:
+        result = Result(outcome, reason, code)
+        with self._database.transaction() as connection:
+            change = _Change(connection, self._names, now)
+            done = [entry for entry in entries if change.is_as_said(entry)]
+            for entry in done:
+                change.end(entry, result)
+            change.finish()
+        self._names.keep()
+        return len(done)
+
+    def replan(self, replans: Sequence[Replan], now: float) -> Sequence[int]:
+        """Do what was planned; see `Ledger.replan`."""
+        done: list[int] = []
+        with self._database.transaction() as connection:
+            change = _Change(connection, self._names, now)
+            for index, one in enumerate(replans):
+                # Its event may have been corrected, or deleted, since it was planned.
+                if not change.is_as_said(one.entry) or not change.has_event(one.entry):
+                    continue
+                done.append(index)
+                if one.result is None:
+                    change.reopen(one.entry, one.delivery)
+                else:
+                    change.end_again(one.entry, one.delivery, one.result)
+                for delivery, result in one.added:
+                    change.add(one.entry, delivery, result)
+            change.finish()
+        self._names.keep()
+        return done
+
+
+_SCOPES: Final = (
+    "SELECT scopes.id, scopes.destination, coalesce(account.name, account.endpoint || CASE"
+    " account.environment WHEN '' THEN '' ELSE ' ' || account.environment END, ''), scopes.served, scopes.partner_account"
+    " FROM scopes LEFT JOIN partner_accounts AS account ON account.id = scopes.partner_account"
+)
+
+
+class _Change:
+    """What an operator changes in one transaction."""
+
+    def __init__(self, connection: sqlite3.Connection, names: Names, now: float) -> None:
+        self._to = connection
+        self._names = names
+        names.forget()  # another process may have changed what they stand for
+        self._now_ms = round(now * 1000)
+        self._day = self._now_ms // DAY_MS
+        self._tallies: Counter[tuple[int, int, int, int]] = Counter()
+        self._noticed: list[int] = []
+        self._events: set[int] = set()
+        self._sending = {identity for (identity,) in connection.execute(_SENDING)}
+
+    def is_as_said(self, entry: LedgerEntry) -> bool:
+        """Tell whether a delivery is still as the operator saw it, and is not being sent."""
+        if entry.status in {State.READY, State.UNKNOWN}:
+            row = self._to.execute("SELECT status FROM open WHERE id = ?", (entry.id,)).fetchone()
+            expected: tuple[int, ...] = (STATUS_CODES[entry.status],)
+            return row == expected and entry.id not in self._sending
+        row = self._to.execute(
+            "SELECT status, settled_at FROM kept WHERE id = ?", (entry.id,)
+        ).fetchone()
+        return bool(row == (STATUS_CODES[entry.status], round((entry.settled_at or 0) * 1000)))
+
+    def has_event(self, entry: LedgerEntry) -> bool:
+        """Tell whether the raw event is still there."""
+        query = "SELECT 1 FROM events WHERE id = ?"
+        return self._to.execute(query, (entry.event_id,)).fetchone() is not None
+
+    def end(self, entry: LedgerEntry, result: Result, stage: Stage = "operator") -> None:
+        """Write the outcome of a delivery into the ledger."""
+        row = self._take(entry)
+        effect = entry.effect
+        if result.outcome is Outcome.DELIVERED:
+            effect = Effect.APPLIED
+        subscription = self._subscription(entry.key)
+        add_ledger(
+            self._to, self._names, row, subscription, result, effect, self._now_ms, stage
+        )
+        self._count(entry.scope, subscription, result.outcome, self._day, 1)
+        self._events.add(entry.event_id)
+
+    def end_again(self, entry: LedgerEntry, delivery: QueuedDelivery, result: Result) -> None:
+        """Give a delivery that was planned again its new outcome."""
+        if result.outcome in _IN_LEDGER:
+            self.end(entry, result, "plan")
+            return
+        subscription = self._subscription(delivery.key)
+        self._to.execute(
+            "UPDATE kept SET subscription = ?, status = ?, effect = ?, plan = ?, settled_at = ?,"
+            " code = ?, http_status = ?, stage = 'plan', reason = ?, amount = NULL, key = NULL,"
+            " payload = x'', evidence = NULL WHERE id = ?",
+            (
+                *(subscription or None, STATUS_CODES[result.outcome], EFFECT_CODES[Effect.NONE]),
+                *(self._names.text(self._to, delivery.plan), self._now_ms, result.code),
+                *(result.status, result.reason, entry.id),
+            ),
+        )
+        self._uncount(entry)
+        self._count(entry.scope, subscription, result.outcome, self._day, 1)
+
+    def reopen(self, entry: LedgerEntry, delivery: QueuedDelivery | None = None) -> None:
+        """Let a delivery wait for its turn, as if it had never been tried."""
+        row = self._take(entry)
+        key = entry.key if delivery is None else delivery.key
+        row.status, row.effect, row.attempts, row.first_attempt_at = _READY, 0, 0, None
+        if delivery is not None:
+            row.plan = self._names.text(self._to, delivery.plan)
+            row.payload, row.increment = delivery.payload, delivery.increment
+        row.subscription = self._subscription(key)
+        add_open(self._to, [row])
+        self._count(entry.scope, row.subscription, State.READY, 0, 1)
+        self._noticed.append(entry.id)
+
+    def add(self, entry: LedgerEntry, delivery: QueuedDelivery, result: Result | None) -> None:
+        """Add a delivery that the event did not have."""
+        first = entry.event_id * PER_EVENT
+        taken = self._to.execute(
+            "SELECT max(id) FROM (SELECT id FROM open WHERE id BETWEEN ?1 AND ?2 UNION ALL"
+            " SELECT id FROM kept WHERE id BETWEEN ?1 AND ?2 UNION ALL SELECT id FROM ledger"
+            " WHERE id BETWEEN ?1 AND ?2)",
+            (first, first + PER_EVENT - 1),
+        ).fetchone()
+        subscription = self._subscription(delivery.key)
+        row = OpenRow.of(
+            delivery,
+            taken[0] + 1,
+            entry.scope,
+            subscription,
+            self._names.text(self._to, delivery.plan),
+            _READY,
+        )
+        if result is None:
+            add_open(self._to, [row])
+            self._count(entry.scope, subscription, State.READY, 0, 1)
+            self._noticed.append(row.id)
+            return
+        if result.outcome in _IN_LEDGER:
+            add_ledger(
+                *(self._to, self._names, row, subscription, result, Effect.NONE, self._now_ms),
+                "plan",
+            )
+        else:
+            add_kept(self._to, row, subscription, result, self._now_ms)
+        self._count(entry.scope, subscription, result.outcome, self._day, 1)
+
+    def finish(self) -> None:
+        """Write what was counted, and tell whoever delivers."""
+        add_tallies(self._to, self._tallies)
+        self._to.executemany(
+            "INSERT INTO changes (delivery) VALUES (?)", [(one,) for one in self._noticed]
+        )
+        for event_id in self._events:
+            first = event_id * PER_EVENT
+            self._to.execute(
+                "DELETE FROM events WHERE id = ?1"
+                " AND NOT EXISTS (SELECT 1 FROM open WHERE id BETWEEN ?2 AND ?3)"
+                " AND NOT EXISTS (SELECT 1 FROM kept WHERE id BETWEEN ?2 AND ?3)",
+                (event_id, first, first + PER_EVENT - 1),
+            )
+
+    def _take(self, entry: LedgerEntry) -> OpenRow:
+        """Remove the row of a delivery, and return what it held."""
+        self._uncount(entry)
+        if entry.increment is not None and entry.effect is not Effect.NONE:
+            # Nobody knows what the partner holds: it is asked before more is added.
+            self._to.execute(
+                "DELETE FROM balances WHERE scope = ? AND key = ?",
+                (entry.scope, entry.increment.key),
+            )
+        waits = entry.status in {State.READY, State.UNKNOWN}
+        row = OpenRow.take(self._to, entry.id, "open" if waits else "kept")
+        if waits:
+            self._to.execute("DELETE FROM failures WHERE id = ?", (entry.id,))
+            self._noticed.append(entry.id)
+        return row
+
+    def _uncount(self, entry: LedgerEntry) -> None:
+        day = 0 if entry.settled_at is None else round(entry.settled_at * 1000) // DAY_MS
+        self._count(entry.scope, self._subscription(entry.key), entry.status, day, -1)
+
+    def _count(
+        self, scope: int, subscription: int, status: Status, day: int, change: int
+    ) -> None:
+        self._tallies[scope, subscription, STATUS_CODES[status], day] += change
+
+    def _subscription(self, key: SubscriptionKey | None) -> int:
+        return self._names.subscription(self._to, key)
+
+
+def _parts(selection: Selection) -> Iterable[str]:
+    """Return the tables in which deliveries of a selection can be."""
+    statuses = selection.statuses
+    if statuses is None or statuses & {State.READY, State.SENDING, State.UNKNOWN}:
+        yield _OPEN
+    if statuses is None or any(
+        status is State.HELD or (isinstance(status, Outcome) and status not in _IN_LEDGER)
+        for status in statuses
+    ):
+        yield _KEPT
+    # What a correction has replaced is there too, with the outcome that it had.
+    if statuses is None or any(isinstance(status, Outcome) for status in statuses):
+        yield _LEDGER
+
+
+def _statuses(statuses: frozenset[Status], part: str) -> str:
+    codes = [STATUS_CODES[status] for status in statuses if status is not State.SENDING]
+    term = f"status IN ({', '.join(map(str, sorted(codes)))})"
+    if part is _OPEN:
+        sending = f"one.id IN ({_SENDING})"
+        term = f"({term} AND NOT {sending})"
+        if State.SENDING in statuses:
+            term = f"({term} OR {sending})"
+    return term
+
+
+def _seconds(row: tuple[Any, ...] | None) -> float | None:
+    return None if row is None or row[0] is None else row[0] / 1000

@@ -1,0 +1,421 @@
+"""The store's schema as a list of steps forward; a step is never changed once it was released.
+
+The number of steps done stands in SQLite's ``user_version``. Each step runs in a transaction with
+that number, so a process that is killed in between leaves the file as it was before the step. A step
+is made of statements, and of functions that move rows.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from typing import Final
+
+from destinations.store.move_to_4 import move_rows
+
+__all__ = ["APPLICATION_ID", "COPIED_BEFORE", "FIRST_TABLES", "FIRST_WITH_ID", "MIGRATIONS", "Move"]
+
+Move = Callable[[sqlite3.Connection], None]
+
+APPLICATION_ID: Final = 0x64737473
+"""``dsts``: by this in its head, a SQLite file is known to be a store and no other program's."""
+
+FIRST_WITH_ID: Final = 3
+"""The version from which on a store has it."""
+
+FIRST_TABLES: Final = frozenset({"kept_events", "capabilities", "manual_changes", "documents"})
+"""What every store of an earlier version has."""
+
+COPIED_BEFORE: Final = frozenset({4})
+"""The steps before which a store is copied, so that there is a way back to the version before."""
+
+MIGRATIONS: Final[tuple[tuple[str | Move, ...], ...]] = (
+    (
+        # Raw events that were not delivered and are kept: until a rule maps them (unmapped), until
+        # somebody settles them (unknown), or until they are sent again (dead, retrying). One that
+        # was delivered since stays as delivered, so that it is never sent a second time.
+        """
+        CREATE TABLE kept_events (
+            id INTEGER PRIMARY KEY,
+            -- Destination, endpoint and environment: test events must never reach a live account.
+            account TEXT NOT NULL,
+            definition_version TEXT NOT NULL,
+            -- The messageId, or a digest of the raw event where it has none.
+            event_key TEXT NOT NULL,
+            -- Empty for an event that reached no action.
+            action TEXT NOT NULL,
+            outcome TEXT NOT NULL,
+            code TEXT,
+            reason TEXT NOT NULL,
+            attempts INTEGER NOT NULL,
+            raw_event BLOB NOT NULL,
+            -- Seconds since 1970, UTC.
+            kept_at REAL NOT NULL,
+            UNIQUE (account, event_key, action)
+        ) STRICT
+        """,
+        "CREATE INDEX kept_events_by_outcome ON kept_events (account, outcome, id)",
+        # What was found out about an endpoint, as JSON; asked once.
+        """
+        CREATE TABLE capabilities (
+            account TEXT NOT NULL,
+            request TEXT NOT NULL,
+            answer TEXT NOT NULL,
+            PRIMARY KEY (account, request)
+        ) STRICT
+        """,
+        # Changes that the partner's API does not take: a person makes them. JSON objects.
+        """
+        CREATE TABLE manual_changes (
+            account TEXT NOT NULL,
+            subject TEXT NOT NULL,
+            fields TEXT NOT NULL,
+            noted_at REAL NOT NULL,
+            PRIMARY KEY (account, subject)
+        ) STRICT
+        """,
+        # What plugins keep of their own, such as Kana's mapping rules, in order of creation.
+        """
+        CREATE TABLE documents (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            destination TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            name TEXT NOT NULL,
+            document TEXT NOT NULL,
+            created_at REAL NOT NULL,
+            UNIQUE (destination, kind, name)
+        ) STRICT
+        """,
+    ),
+    (
+        # The queue. Every event that a receiver acknowledged; `raw` goes when all its deliveries
+        # are settled and not dead, the rest stays as long as messages are recognised again.
+        """
+        CREATE TABLE events (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            -- The name under which the configuration knows the destination.
+            destination TEXT NOT NULL,
+            message_id TEXT NOT NULL,
+            type TEXT NOT NULL,
+            -- Whose order is kept: the userId, or the anonymousId.
+            user TEXT NOT NULL,
+            -- Seconds since 1970, UTC, here as everywhere.
+            accepted_at REAL NOT NULL,
+            raw BLOB,
+            UNIQUE (destination, message_id)
+        ) STRICT
+        """,
+        # The ledger: one row for each event and subscription, or one without an action where no
+        # subscription takes the event.
+        """
+        CREATE TABLE deliveries (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            event_id INTEGER NOT NULL REFERENCES events (id),
+            destination TEXT NOT NULL,
+            user TEXT NOT NULL,
+            action TEXT NOT NULL,
+            -- ready: waits for its turn. sending: on its way, or lost there by a crash.
+            -- unknown: sent, answer lost; the partner is asked. held: a person has to decide.
+            -- done: has its outcome.
+            state TEXT NOT NULL CHECK (state IN ('ready', 'sending', 'unknown', 'held', 'done')),
+            attempts INTEGER NOT NULL DEFAULT 0,
+            first_attempt_at REAL,
+            -- Not before this.
+            next_at REAL NOT NULL DEFAULT 0,
+            -- Which process has it, while it is sending.
+            lease TEXT,
+            outcome TEXT,
+            code TEXT,
+            status INTEGER,
+            reason TEXT NOT NULL DEFAULT '',
+            -- Where it ended: accept, map, send or settle.
+            stage TEXT NOT NULL DEFAULT '',
+            definition_version TEXT NOT NULL,
+            -- What a lost answer is judged by: JSON [key, amount, payload]; see `amounts`.
+            expectation TEXT,
+            -- What a person has to know to decide: JSON {"expected", "found", ...}.
+            evidence TEXT,
+            settled_at REAL,
+            UNIQUE (event_id, action)
+        ) STRICT
+        """,
+        # Deliveries that were done or held and wait again since a person said so: the process that
+        # delivers looks here, as it goes through the others by their ids, once.
+        """
+        CREATE TABLE reopened (
+            delivery_id INTEGER PRIMARY KEY REFERENCES deliveries (id)
+        ) STRICT
+        """,
+        "CREATE INDEX deliveries_open ON deliveries (destination, id) WHERE state <> 'done'",
+        """
+        CREATE INDEX deliveries_of_user ON deliveries (destination, user, id)
+        WHERE state <> 'done'
+        """,
+        """
+        CREATE INDEX deliveries_failed ON deliveries (destination, outcome, id)
+        WHERE outcome NOT IN ('delivered', 'filtered')
+        """,
+        "CREATE INDEX events_by_time ON events (accepted_at)",
+        # What the partner holds as far as we know: asked once, then counted on with what was
+        # delivered. A lost answer is judged against it.
+        """
+        CREATE TABLE amounts (
+            account TEXT NOT NULL,
+            key TEXT NOT NULL,
+            -- Whose events add to it: what else is done for them may change it.
+            user TEXT NOT NULL,
+            amount INTEGER NOT NULL,
+            -- The partner's name for the period that the amount counts in, and when that ends.
+            period TEXT,
+            ends_at REAL,
+            asked_at REAL NOT NULL,
+            PRIMARY KEY (account, key)
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX amounts_of_user ON amounts (account, user)",
+    ),
+    (
+        f"PRAGMA application_id = {APPLICATION_ID}",
+        # What the process that delivers says of itself, as JSON: others go by it while it runs, and
+        # for how long things are kept also afterwards.
+        """
+        CREATE TABLE server (
+            name TEXT PRIMARY KEY,
+            value TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+    ),    (
+        # From here on `run` and `serve` keep their deliveries in the same tables. What waits is in
+        # `open`, what waits for an operator in `kept`, and what is finished in `ledger`, whose rows
+        # have no raw event and are small. An id of a delivery is 1000 times that of its event, plus
+        # its number among the deliveries of that event. Small numbers stand for words that
+        # repeat: see `destinations.store.codes`.
+        "ALTER TABLE events RENAME TO old_events",
+        "ALTER TABLE deliveries RENAME TO old_deliveries",
+        "ALTER TABLE amounts RENAME TO old_amounts",
+        "ALTER TABLE capabilities RENAME TO old_capabilities",
+        "ALTER TABLE manual_changes RENAME TO old_manual_changes",
+        # Whose data it is at the partner: destination, endpoint, environment and credentials, or a
+        # name that somebody gave.
+        """
+        CREATE TABLE partner_accounts (
+            id INTEGER PRIMARY KEY,
+            slug TEXT NOT NULL,
+            name TEXT,
+            endpoint TEXT NOT NULL,
+            environment TEXT NOT NULL,
+            noted_at REAL NOT NULL
+        ) STRICT
+        """,
+        # Salted digests of the credentials that an account had. Without one: an earlier version did
+        # not note it, and the first credentials that are used there are the account's.
+        """
+        CREATE TABLE credentials (
+            digest BLOB NOT NULL,
+            partner_account INTEGER NOT NULL REFERENCES partner_accounts (id),
+            PRIMARY KEY (digest, partner_account)
+        ) STRICT, WITHOUT ROWID
+        """,
+        # The queues: for a server each destination of its configuration, else each account.
+        """
+        CREATE TABLE scopes (
+            id INTEGER PRIMARY KEY,
+            destination TEXT NOT NULL,
+            served INTEGER NOT NULL,
+            partner_account INTEGER REFERENCES partner_accounts (id)
+        ) STRICT
+        """,
+        """
+        CREATE UNIQUE INDEX scopes_of_servers ON scopes (destination) WHERE served
+        """,
+        # Texts that repeat: digests of plans, and reasons as JSON [code, status, stage, reason].
+        "CREATE TABLE texts (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE) STRICT",
+        """
+        CREATE TABLE subscriptions (
+            id INTEGER PRIMARY KEY,
+            name TEXT NOT NULL,
+            action TEXT NOT NULL,
+            UNIQUE (name, action)
+        ) STRICT
+        """,
+        "CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+        # The first event of each day, by which what is old is found.
+        "CREATE TABLE days (day INTEGER PRIMARY KEY, event_id INTEGER NOT NULL) STRICT",
+        # By a digest of scope and messageId, the latest event that had it.
+        """
+        CREATE TABLE messages (
+            digest BLOB PRIMARY KEY,
+            event_id INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+        # Other contents that came under a messageId: those that were replaced by a correction, and
+        # those that were refused.
+        """
+        CREATE TABLE other_contents (
+            digest BLOB NOT NULL,
+            fingerprint INTEGER NOT NULL,
+            event_id INTEGER NOT NULL,
+            refused INTEGER NOT NULL,
+            PRIMARY KEY (digest, fingerprint)
+        ) STRICT, WITHOUT ROWID
+        """,
+        # The raw events that may be needed again.
+        "CREATE TABLE events (id INTEGER PRIMARY KEY, raw BLOB NOT NULL) STRICT",
+        """
+        CREATE TABLE open (
+            id INTEGER PRIMARY KEY,
+            scope INTEGER NOT NULL,
+            subscription INTEGER NOT NULL,
+            status INTEGER NOT NULL,
+            effect INTEGER NOT NULL,
+            attempts INTEGER NOT NULL,
+            user TEXT NOT NULL,
+            message_id TEXT NOT NULL,
+            type INTEGER NOT NULL,
+            -- Milliseconds since 1970, UTC, here as everywhere.
+            accepted_at INTEGER NOT NULL,
+            fingerprint INTEGER NOT NULL,
+            -- A text; 0 where the payload has to be made.
+            plan INTEGER NOT NULL,
+            -- Null for what was not tried yet.
+            first_attempt_at INTEGER,
+            next_at INTEGER,
+            -- What it adds, and to what.
+            amount INTEGER,
+            key TEXT,
+            payload BLOB NOT NULL
+        ) STRICT
+        """,
+        "CREATE INDEX open_of_scope ON open (scope)",
+        # Why an open delivery is not delivered yet.
+        """
+        CREATE TABLE failures (
+            id INTEGER PRIMARY KEY,
+            code TEXT,
+            http_status INTEGER,
+            stage TEXT NOT NULL,
+            reason TEXT NOT NULL
+        ) STRICT
+        """,
+        # Batches whose requests are under way: deliveries is a JSON array of ids. Unless it is
+        # durable, the request does no harm when it is sent again.
+        """
+        CREATE TABLE intents (
+            id INTEGER PRIMARY KEY,
+            scope INTEGER NOT NULL,
+            at INTEGER NOT NULL,
+            durable INTEGER NOT NULL,
+            process TEXT NOT NULL,
+            deliveries TEXT NOT NULL
+        ) STRICT
+        """,
+        """
+        CREATE TABLE kept (
+            id INTEGER PRIMARY KEY,
+            scope INTEGER NOT NULL,
+            subscription INTEGER,
+            status INTEGER NOT NULL,
+            effect INTEGER NOT NULL,
+            attempts INTEGER NOT NULL,
+            user ANY NOT NULL,
+            message_id ANY NOT NULL,
+            type INTEGER NOT NULL,
+            accepted_at INTEGER NOT NULL,
+            fingerprint INTEGER NOT NULL,
+            plan INTEGER NOT NULL,
+            first_attempt_at INTEGER,
+            settled_at INTEGER NOT NULL,
+            code TEXT,
+            http_status INTEGER,
+            stage TEXT NOT NULL,
+            reason TEXT NOT NULL,
+            amount INTEGER,
+            key TEXT,
+            payload BLOB NOT NULL,
+            -- What an operator has to know to decide: JSON {"expected", "found", ...}.
+            evidence TEXT
+        ) STRICT
+        """,
+        """
+        CREATE TABLE ledger (
+            id INTEGER PRIMARY KEY,
+            scope INTEGER NOT NULL,
+            subscription INTEGER,
+            status INTEGER NOT NULL,
+            -- Null where the status says it: delivered is applied, all others changed nothing.
+            effect INTEGER,
+            attempts INTEGER NOT NULL,
+            user ANY NOT NULL,
+            message_id ANY NOT NULL,
+            type INTEGER NOT NULL,
+            accepted_at INTEGER NOT NULL,
+            -- Milliseconds from being accepted to this outcome.
+            took INTEGER NOT NULL,
+            fingerprint INTEGER NOT NULL,
+            plan INTEGER NOT NULL,
+            -- A text with the reason.
+            note INTEGER
+        ) STRICT
+        """,
+        # How many deliveries there are, by the day (of 1970) they were settled; 0: they are not.
+        """
+        CREATE TABLE tallies (
+            scope INTEGER NOT NULL,
+            subscription INTEGER NOT NULL,
+            status INTEGER NOT NULL,
+            day INTEGER NOT NULL,
+            count INTEGER NOT NULL,
+            PRIMARY KEY (scope, subscription, status, day)
+        ) STRICT, WITHOUT ROWID
+        """,
+        # What a process that delivers has to look at again: an operator has changed it.
+        """
+        CREATE TABLE changes (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            delivery INTEGER NOT NULL
+        ) STRICT
+        """,
+        """
+        CREATE TABLE balances (
+            scope INTEGER NOT NULL,
+            key TEXT NOT NULL,
+            -- Whose events add to it: what else is done for them may change it. Empty: of several.
+            user TEXT NOT NULL,
+            amount INTEGER NOT NULL,
+            -- The partner's name for the period that it counts in, and when that ends.
+            period TEXT,
+            ends_at REAL,
+            asked_at REAL NOT NULL,
+            PRIMARY KEY (scope, key)
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX balances_of_user ON balances (scope, user)",
+        # The partner's answers that are asked for once, as JSON, by slug and endpoint.
+        """
+        CREATE TABLE answers (
+            endpoint TEXT NOT NULL,
+            request TEXT NOT NULL,
+            answer TEXT NOT NULL,
+            PRIMARY KEY (endpoint, request)
+        ) STRICT, WITHOUT ROWID
+        """,
+        # Changes that the partner's API does not take: an operator makes them. JSON objects.
+        """
+        CREATE TABLE manual_changes (
+            partner_account INTEGER NOT NULL REFERENCES partner_accounts (id),
+            subject TEXT NOT NULL,
+            fields TEXT NOT NULL,
+            noted_at REAL NOT NULL,
+            PRIMARY KEY (partner_account, subject)
+        ) STRICT, WITHOUT ROWID
+        """,
+        move_rows,
+        "DROP TABLE reopened",
+        "DROP TABLE old_deliveries",
+        "DROP TABLE old_events",
+        "DROP TABLE old_amounts",
+        "DROP TABLE old_capabilities",
+        "DROP TABLE old_manual_changes",
+        "DROP TABLE kept_events",
+    ),
+)

@@ -1,0 +1,107 @@
+"""Small numbers for texts that repeat: subscriptions, digests of plans, reasons."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from typing import Any, Final
+
+from destinations.outcome import Result
+from destinations.runtime.action import SubscriptionKey
+from destinations.store.database import Database
+
+__all__ = ["Names"]
+
+_MOST: Final = 10_000
+"""Texts that are remembered; looking one up again costs a query."""
+
+
+class Names:
+    """Of one store. One thread at a time.
+
+    A number that was given within a transaction counts from `keep` on; `forget` says that there
+    was none.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._texts: dict[str, int] = {}
+        self._keys: dict[SubscriptionKey, int] = {}
+        self._text_of: dict[int, str] = {}
+        self._key_of: dict[int, SubscriptionKey] = {}
+
+    def keep(self) -> None:
+        """Note that what was given is durable."""
+        if len(self._texts) > _MOST:
+            self._texts.clear()
+        if len(self._text_of) > _MOST:
+            self._text_of.clear()
+
+    def forget(self) -> None:
+        """Forget what was given: it may not be there."""
+        for known in (self._texts, self._keys, self._text_of, self._key_of):
+            known.clear()
+
+    def text(self, connection: sqlite3.Connection, text: str) -> int:
+        """Return the number of a text, within a transaction; 0 for an empty one."""
+        if not text:
+            return 0
+        found = self._texts.get(text)
+        if found is None:
+            connection.execute("INSERT OR IGNORE INTO texts (text) VALUES (?)", (text,))
+            (found,) = connection.execute(
+                "SELECT id FROM texts WHERE text = ?", (text,)
+            ).fetchone()
+            self._texts[text] = found
+            self._text_of[found] = text
+        return found
+
+    def note(self, connection: sqlite3.Connection, result: Result, stage: str) -> int:
+        """Return the number of the reasons of a result."""
+        values = [result.code, result.status, stage, result.reason]
+        return self.text(connection, json.dumps(values, ensure_ascii=False))
+
+    def subscription(self, connection: sqlite3.Connection, key: SubscriptionKey | None) -> int:
+        """Return the number of a subscription, within a transaction; 0 for none."""
+        if key is None:
+            return 0
+        found = self._keys.get(key)
+        if found is None:
+            connection.execute(
+                "INSERT OR IGNORE INTO subscriptions (name, action) VALUES (?, ?)", tuple(key)
+            )
+            (found,) = connection.execute(
+                "SELECT id FROM subscriptions WHERE name = ? AND action = ?", tuple(key)
+            ).fetchone()
+            self._keys[key] = found
+            self._key_of[found] = key
+        return found
+
+    def text_of(self, number: int) -> str:
+        """Return the text of a number, empty for 0."""
+        if not number:
+            return ""
+        found = self._text_of.get(number)
+        if found is None:
+            row = self._database.one("SELECT text FROM texts WHERE id = ?", (number,))
+            if row is None:
+                return ""
+            found = self._text_of[number] = str(row[0])
+        return found
+
+    def note_of(self, number: int) -> tuple[str | None, int | None, str, str]:
+        """Return code, HTTP status, stage and reason of a number."""
+        values: Any = json.loads(self.text_of(number) or '[null, null, "", ""]')
+        return tuple(values)
+
+    def key(self, number: int) -> SubscriptionKey:
+        """Return the subscription of a number."""
+        found = self._key_of.get(number)
+        if found is None:
+            row = self._database.one(
+                "SELECT name, action FROM subscriptions WHERE id = ?", (number,)
+            )
+            if row is None:
+                return SubscriptionKey("", "")
+            found = self._key_of[number] = SubscriptionKey(*row)
+        return found

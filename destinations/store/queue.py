@@ -1,0 +1,860 @@
+"""The queue that SQLite keeps: see `destinations.pipeline.queue.Queue`.
+
+Everything here runs in the engine's thread. Rows are written many at a time: Python's module for
+SQLite lets go of the interpreter at every step of a statement, and other threads run meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from destinations.clock import SystemClock, WallClock
+from destinations.outcome import Effect, Outcome, State, Status
+from destinations.pipeline.dedupe import Verdict, conflict, recognise
+from destinations.pipeline.queue import (
+    Arrival,
+    Balance,
+    ClaimedBatch,
+    Committed,
+    History,
+    Increment,
+    Past,
+    QueuedDelivery,
+    QueuedEvent,
+    Receipt,
+    Round,
+    Scope,
+    StoreFullError,
+    Transition,
+)
+from destinations.runtime.action import SubscriptionKey
+from destinations.store.bulk import with_rows
+from destinations.store.codes import (
+    EFFECT_CODES,
+    EFFECTS,
+    STATUS_CODES,
+    STATUSES,
+    TYPE_CODES,
+    TYPES,
+)
+from destinations.store.database import Database
+from destinations.store.digests import message_digest, packed_id
+from destinations.store.manual_changes import note_change
+from destinations.store.names import Names
+from destinations.store.rows import (
+    ADD_EVENTS,
+    ADD_KEPT,
+    ADD_LEDGER,
+    ADD_OPEN,
+    DAY_MS,
+    PER_EVENT,
+    add_tallies,
+    array_of,
+    put_away,
+)
+
+__all__ = ["SqliteQueue", "SqliteSource"]
+
+_INTERRUPTED: Final = "under way when the process ended; it may have been applied"
+
+_READY: Final = STATUS_CODES[State.READY]
+_UNKNOWN: Final = STATUS_CODES[State.UNKNOWN]
+_DELIVERED: Final = STATUS_CODES[Outcome.DELIVERED]
+_REJECTED: Final = STATUS_CODES[Outcome.REJECTED]
+_IN_LEDGER: Final = frozenset({Outcome.DELIVERED, Outcome.FILTERED, Outcome.DROPPED})
+
+_ADD_MESSAGES: Final = "INSERT OR REPLACE INTO messages (digest, event_id) VALUES {rows}"
+_KNOWN: Final = """
+    WITH one (digest) AS (VALUES {rows})
+    SELECT messages.digest, messages.event_id FROM one CROSS JOIN messages
+    ON messages.digest = one.digest
+"""
+_UPDATE_OPEN: Final = """
+    WITH one (id, status, effect, attempts, first_attempt_at, next_at) AS (VALUES {rows})
+    UPDATE open SET status = one.status, effect = one.effect, attempts = one.attempts,
+        first_attempt_at = one.first_attempt_at, next_at = one.next_at
+    FROM one WHERE open.id = one.id
+"""
+_PLAN_AGAIN: Final = """
+    WITH one (id, subscription, plan, amount, key, payload) AS (VALUES {rows})
+    UPDATE open SET subscription = one.subscription, plan = one.plan, amount = one.amount,
+        key = one.key, payload = one.payload
+    FROM one WHERE open.id = one.id
+"""
+_ADD_FAILURES: Final = """
+    INSERT OR REPLACE INTO failures (id, code, http_status, stage, reason) VALUES {rows}
+"""
+_DROP_OPEN: Final = "DELETE FROM open WHERE id IN (SELECT value FROM json_each(?))"
+_DROP_FAILURES: Final = "DELETE FROM failures WHERE id IN (SELECT value FROM json_each(?))"
+# Of events whose last delivery has just got its outcome.
+_DROP_EVENTS: Final = f"""
+    DELETE FROM events WHERE id IN (SELECT value FROM json_each(?))
+    AND NOT EXISTS (SELECT 1 FROM open WHERE open.id
+        BETWEEN events.id * {PER_EVENT} AND events.id * {PER_EVENT} + {PER_EVENT - 1})
+    AND NOT EXISTS (SELECT 1 FROM kept WHERE kept.id
+        BETWEEN events.id * {PER_EVENT} AND events.id * {PER_EVENT} + {PER_EVENT - 1})
+"""
+_ADD_BALANCES: Final = """
+    WITH one (scope, key, added) AS (VALUES {rows})
+    UPDATE balances SET amount = amount + one.added
+    FROM one WHERE balances.scope = one.scope AND balances.key = one.key
+"""
+_SET_BALANCES: Final = """
+    INSERT INTO balances (scope, key, user, amount, period, ends_at, asked_at) VALUES {rows}
+    ON CONFLICT (scope, key) DO UPDATE SET user = excluded.user, amount = excluded.amount,
+        period = excluded.period, ends_at = excluded.ends_at, asked_at = excluded.asked_at
+"""
+_OPEN_COLUMNS: Final = (
+    "id, subscription, status, effect, attempts, user, message_id, type, accepted_at,"
+    " fingerprint, plan, first_attempt_at, next_at, amount, key, payload"
+)
+
+
+class SqliteQueue:
+    """The deliveries of a store, and what its partners hold."""
+
+    def __init__(self, database: Database, *, clock: WallClock | None = None) -> None:
+        self._database = database
+        self._now = (clock or SystemClock()).time
+        self._names = Names(database)
+        self._version = database.data_version
+        since = datetime.fromtimestamp(self._now(), UTC).isoformat(timespec="seconds")
+        self._process = f"process {os.getpid()} since {since}"
+
+    def recover(self, scopes: Iterable[Scope], reconcile_after: float) -> None:
+        """Make `unknown` what may have been applied when the process before ended.
+
+        See `destinations.pipeline.queue.DurableQueue.recover`.
+        """
+        with self._database.transaction() as connection:
+            for scope in scopes:
+                self._recover(connection, scope, reconcile_after)
+
+    def _recover(
+        self, connection: sqlite3.Connection, scope: Scope, reconcile_after: float
+    ) -> None:
+        rows = connection.execute(
+            "SELECT id, at, durable, deliveries FROM intents WHERE scope = ?", (scope.id,)
+        ).fetchall()
+        tallies: Counter[tuple[int, int, int, int]] = Counter()
+        for intent, at, durable, ids in rows:
+            if durable:
+                next_at = at + round(reconcile_after * 1000)
+                for (subscription,) in connection.execute(
+                    "UPDATE open SET status = ?, effect = ?, next_at = ? WHERE status = ?"
+                    " AND id IN (SELECT value FROM json_each(?)) RETURNING subscription",
+                    (_UNKNOWN, EFFECT_CODES[Effect.MAYBE], next_at, _READY, ids),
+                ).fetchall():
+                    tallies[scope.id, subscription, _READY, 0] -= 1
+                    tallies[scope.id, subscription, _UNKNOWN, 0] += 1
+                connection.execute(
+                    "INSERT OR REPLACE INTO failures (id, code, http_status, stage, reason)"
+                    " SELECT value, NULL, NULL, 'send', ? FROM json_each(?)",
+                    (_INTERRUPTED, ids),
+                )
+            connection.execute("DELETE FROM intents WHERE id = ?", (intent,))
+        add_tallies(connection, tallies)
+
+    def waiting(self, scope: Scope) -> int:
+        """Return how many deliveries of a scope wait, the unknown ones included."""
+        row = self._database.one(
+            "SELECT coalesce(sum(count), 0) FROM tallies WHERE scope = ? AND status IN (?, ?)",
+            (scope.id, _READY, _UNKNOWN),
+        )
+        return 0 if row is None else int(row[0])
+
+    # -- the commit of a round -----------------------------------------------------------------
+
+    def commit(self, round_: Round) -> Committed:
+        """Make a round durable; see `destinations.pipeline.queue.Queue.commit`."""
+        assigned: list[QueuedEvent] = []
+        given: list[QueuedDelivery] = []
+        changed = False
+        try:
+            with self._database.transaction() as connection:
+                if self.poll():  # also what names stand for may have been changed
+                    self._names.forget()
+                    changed = True
+                if round_.arrivals and not self._database.has_room(connection):
+                    raise StoreFullError("it has nearly the size that it may have")
+                work = _Commit(connection, self._names, self._now(), assigned, given)
+                work.transitions(round_.transitions)
+                work.returned(round_.returned)
+                work.balances(round_.balances)
+                work.batches(round_.batches, self._process)
+                work.waiting(round_.waiting)
+                work.arrivals(round_.arrivals)
+                work.finish()
+        except BaseException:
+            self._names.forget()
+            for event in assigned:
+                event.id = 0
+            for delivery in given:
+                delivery.id = 0
+            for _, arrival in round_.arrivals:
+                arrival.receipt = None
+            raise
+        self._names.keep()
+        return Committed(work.gone, changed=changed)
+
+    def poll(self) -> bool:
+        """Tell whether another connection has written since this was last asked."""
+        version = self._database.data_version
+        changed, self._version = version != self._version, version
+        return changed
+
+    # -- what is known -------------------------------------------------------------------------
+
+    def source(self, scope: Scope) -> SqliteSource:
+        """Return what waits for a scope, from the beginning."""
+        return SqliteSource(self._database, self._names, scope)
+
+    def history(self, scope: Scope, message_ids: Sequence[str]) -> Mapping[str, History]:
+        """Return what is known of messages; see `destinations.pipeline.queue.Queue.history`."""
+        digests = {message_digest(scope.id, one): one for one in message_ids}
+
+        def look(connection: sqlite3.Connection) -> Mapping[str, History]:
+            known = dict(with_rows(connection, _KNOWN, [(digest,) for digest in digests]))
+            return {
+                digests[digest]: _history(connection, self._names, digest, event_id)
+                for digest, event_id in known.items()
+            }
+
+        return self._database.at_once(look)
+
+    def raw_events(self, deliveries: Sequence[QueuedDelivery]) -> None:
+        """Look up the raw events of deliveries that lack them."""
+        events = {one.event.id: one.event for one in deliveries if one.event.raw is None}
+        rows = self._database.all(
+            "SELECT id, raw FROM events WHERE id IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(events)),),
+        )
+        found = dict(rows)
+        for one in deliveries:
+            if one.event.raw is None:
+                one.event.raw = found.get(one.event.id)
+
+    def balances(self, scope: Scope, keys: Sequence[str]) -> Mapping[str, Balance]:
+        """Return what is known to be with the partner, by key."""
+        rows = self._database.all(
+            "SELECT key, user, amount, period, ends_at, asked_at FROM balances"
+            " WHERE scope = ? AND key IN (SELECT value FROM json_each(?))",
+            (scope.id, json.dumps(list(keys))),
+        )
+        return {key: Balance(*rest) for key, *rest in rows}
+
+    def close(self) -> None:
+        """The store is its owner's to close."""
+
+
+class _Commit:
+    """What one commit writes, within its transaction; ``gone`` is what was not as expected.
+
+    ``assigned`` and ``given`` get the events and deliveries that have an id from now on.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        names: Names,
+        now: float,
+        assigned: list[QueuedEvent],
+        given: list[QueuedDelivery],
+    ) -> None:
+        self._to = connection
+        self._names = names
+        self._now_ms = round(now * 1000)
+        self._day = self._now_ms // DAY_MS
+        self._assigned = assigned
+        self._given = given
+        self._tallies: Counter[tuple[int, int, int, int]] = Counter()
+        self._last_event: int | None = None
+        self._noticed: list[tuple[int]] = []
+        self._raws: set[int] = set()
+        self._messages: list[tuple[object, ...]] = []
+        self.gone: set[QueuedDelivery] = set()
+
+    # -- what became of deliveries -------------------------------------------------------------
+
+    def transitions(self, transitions: Sequence[tuple[Scope, Transition]]) -> None:
+        """Write what became of deliveries."""
+        if not transitions:
+            return
+        self._find_gone(transitions)
+        gone = self.gone
+        ledger: list[tuple[object, ...]] = []
+        kept: list[tuple[object, ...]] = []
+        events: list[tuple[object, ...]] = []
+        updates: list[tuple[object, ...]] = []
+        failures: list[tuple[object, ...]] = []
+        finished: list[int] = []
+        added: Counter[tuple[int, str]] = Counter()
+        for scope, transition in transitions:
+            delivery = transition.delivery
+            if delivery in gone:
+                continue
+            self._side_effects(scope, transition, added)
+            if not transition.ends_waiting:
+                if delivery.id:  # else it waits in memory alone, as if it had not been read
+                    updates.append(self._updated(scope, transition))
+                    failures.append(_failure(delivery.id, transition))
+                continue
+            if delivery.id:
+                finished.append(delivery.id)
+                self._count(scope, delivery, delivery.state, 0, -1)
+            else:
+                self._give_id(scope, delivery)
+                if transition.result.outcome not in _IN_LEDGER:
+                    self._keep_raw(delivery.event, events)
+            if transition.result.outcome in _IN_LEDGER:
+                ledger.append(self._ledger_row(scope, transition))
+            else:
+                kept.append(self._kept_row(scope, transition))
+        if finished:
+            ids = array_of(finished)
+            self._to.execute(_DROP_OPEN, (ids,))
+            self._to.execute(_DROP_FAILURES, (ids,))
+        with_rows(self._to, ADD_LEDGER, ledger)
+        with_rows(self._to, ADD_KEPT, kept)
+        with_rows(self._to, ADD_EVENTS, events)
+        with_rows(self._to, _UPDATE_OPEN, updates)
+        with_rows(self._to, _ADD_FAILURES, failures)
+        if finished:
+            self._to.execute(_DROP_EVENTS, (array_of({one // PER_EVENT for one in finished}),))
+        rows = [(scope_id, key, amount) for (scope_id, key), amount in added.items()]
+        with_rows(self._to, _ADD_BALANCES, rows)
+
+    def _find_gone(self, transitions: Sequence[tuple[Scope, Transition]]) -> None:
+        """Find what an operator was faster with: what waits can be dropped or decided on.
+
+        What has an intent cannot, so there is no need to look.
+        """
+        waiting = {
+            one.delivery.id: one.delivery
+            for _, one in transitions
+            if one.delivery.id and one.delivery.state is not State.SENDING
+        }
+        if not waiting:
+            return
+        found = dict(
+            self._to.execute(
+                "SELECT id, status FROM open WHERE id IN (SELECT value FROM json_each(?))",
+                (array_of(waiting),),
+            )
+        )
+        for delivery_id, delivery in waiting.items():
+            status = found.get(delivery_id)
+            if status != STATUS_CODES[delivery.state]:
+                self.gone.add(delivery)
+                if status is not None:  # it waits, but as something else: to be read again
+                    self._noticed.append((delivery_id,))
+
+    def _side_effects(
+        self, scope: Scope, transition: Transition, added: Counter[tuple[int, str]]
+    ) -> None:
+        delivery = transition.delivery
+        if transition.forget:
+            self._to.execute(
+                "DELETE FROM balances WHERE scope = ? AND user = ?", (scope.id, delivery.user)
+            )
+        if transition.result.manual is not None:
+            note_change(self._to, scope.id, transition.result.manual, self._now_ms / 1000)
+        if transition.applied and delivery.increment is not None:
+            added[scope.id, delivery.increment.key] += delivery.increment.amount
+
+    def _updated(self, scope: Scope, transition: Transition) -> tuple[object, ...]:
+        delivery = transition.delivery
+        status = STATUS_CODES[transition.state]
+        before = STATUS_CODES[_waiting_as(delivery)]
+        if status != before:
+            subscription = self._names.subscription(self._to, delivery.key)
+            self._tallies[scope.id, subscription, before, 0] -= 1
+            self._tallies[scope.id, subscription, status, 0] += 1
+        first = delivery.first_attempt_at
+        return (
+            delivery.id,
+            status,
+            EFFECT_CODES[transition.effect],
+            transition.attempts,
+            self._now_ms if first is None else round(first * 1000),
+            round(transition.next_at * 1000),
+        )
+
+    def _ledger_row(self, scope: Scope, transition: Transition) -> tuple[object, ...]:
+        delivery, result = transition.delivery, transition.result
+        event, outcome = delivery.event, result.outcome
+        effect = None
+        if outcome is Outcome.DROPPED and transition.effect is not Effect.NONE:
+            effect = EFFECT_CODES[transition.effect]
+        note = None
+        if result.reason or result.code:
+            note = self._names.note(self._to, result, transition.stage)
+        accepted = round(event.accepted_at * 1000)
+        subscription = self._count(scope, delivery, outcome, self._day, 1)
+        return (
+            delivery.id,
+            scope.id,
+            subscription,
+            STATUS_CODES[outcome],
+            effect,
+            transition.attempts,
+            packed_id(event.user),
+            packed_id(event.message_id),
+            TYPE_CODES.get(event.type, 0),
+            accepted,
+            max(0, self._now_ms - accepted),
+            event.fingerprint,
+            self._names.text(self._to, delivery.plan),
+            note,
+        )
+
+    def _kept_row(self, scope: Scope, transition: Transition) -> tuple[object, ...]:
+        delivery, result = transition.delivery, transition.result
+        event, increment = delivery.event, delivery.increment
+        subscription = self._count(scope, delivery, result.outcome, self._day, 1)
+        first = delivery.first_attempt_at
+        if first is None and transition.attempts:
+            first = self._now_ms / 1000
+        evidence = dict(transition.evidence)
+        return (
+            delivery.id,
+            scope.id,
+            subscription,
+            STATUS_CODES[result.outcome],
+            EFFECT_CODES[transition.effect],
+            transition.attempts,
+            packed_id(event.user),
+            packed_id(event.message_id),
+            TYPE_CODES.get(event.type, 0),
+            round(event.accepted_at * 1000),
+            event.fingerprint,
+            self._names.text(self._to, delivery.plan),
+            None if first is None else round(first * 1000),
+            self._now_ms,
+            result.code,
+            result.status,
+            transition.stage,
+            result.reason,
+            None if increment is None else increment.amount,
+            None if increment is None else increment.key,
+            delivery.payload,
+            json.dumps(evidence, ensure_ascii=False) if evidence else None,
+        )
+
+    def _count(
+        self, scope: Scope, delivery: QueuedDelivery, status: Status, day: int, change: int
+    ) -> int | None:
+        """Count a delivery; returns the number of its subscription, None if it has none."""
+        key = delivery.key
+        subscription = None if key is None else self._names.subscription(self._to, key)
+        if status is State.SENDING:
+            status = State.READY
+        self._tallies[scope.id, subscription or 0, STATUS_CODES[status], day] += change
+        return subscription
+
+    # -- what is sent next ---------------------------------------------------------------------
+
+    def returned(self, batches: Sequence[ClaimedBatch]) -> None:
+        """End the intents of batches whose requests are over."""
+        intents = [batch.intent for batch in batches if batch.intent]
+        if intents:
+            self._to.execute(
+                "DELETE FROM intents WHERE id IN (SELECT value FROM json_each(?))",
+                (array_of(intents),),
+            )
+
+    def batches(self, batches: Sequence[ClaimedBatch], process: str) -> None:
+        """Write the intents of batches, and what of them has no row yet."""
+        if not batches:
+            return
+        stored = {one.id: one for batch in batches for one in batch.deliveries if one.id}
+        if stored:
+            found = {
+                identity
+                for (identity,) in self._to.execute(
+                    "SELECT id FROM open WHERE status = ?"
+                    " AND id IN (SELECT value FROM json_each(?))",
+                    (_READY, array_of(stored)),
+                )
+            }
+            self.gone.update(one for identity, one in stored.items() if identity not in found)
+            again = [
+                self._planned_again(one)
+                for identity, one in stored.items()
+                if one.replanned and identity in found
+            ]
+            with_rows(self._to, _PLAN_AGAIN, again)
+        fresh: list[tuple[Scope, QueuedDelivery]] = [
+            (batch.scope, one) for batch in batches for one in batch.deliveries if not one.id
+        ]
+        self._add_open(fresh)
+        for batch in batches:
+            ids = [one.id for one in batch.deliveries if one not in self.gone]
+            if ids:
+                done = self._to.execute(
+                    "INSERT INTO intents (scope, at, durable, process, deliveries)"
+                    " VALUES (?, ?, ?, ?, ?)",
+                    (batch.scope.id, round(batch.at * 1000), batch.durable, process, array_of(ids)),
+                )
+                batch.intent = done.lastrowid or 0
+
+    def waiting(self, deliveries: Sequence[tuple[Scope, QueuedDelivery]]) -> None:
+        """Write deliveries that wait without being sent now."""
+        self._add_open([(scope, one) for scope, one in deliveries if not one.id])
+
+    def _planned_again(self, delivery: QueuedDelivery) -> tuple[object, ...]:
+        increment = delivery.increment
+        return (
+            delivery.id,
+            self._names.subscription(self._to, delivery.key),
+            self._names.text(self._to, delivery.plan),
+            None if increment is None else increment.amount,
+            None if increment is None else increment.key,
+            delivery.payload,
+        )
+
+    def _add_open(self, deliveries: Sequence[tuple[Scope, QueuedDelivery]]) -> None:
+        events: list[tuple[object, ...]] = []
+        rows: list[tuple[object, ...]] = []
+        for scope, delivery in deliveries:
+            event, increment = delivery.event, delivery.increment
+            self._give_id(scope, delivery)
+            self._keep_raw(event, events)
+            subscription = self._names.subscription(self._to, delivery.key)
+            self._tallies[scope.id, subscription, _READY, 0] += 1
+            first = delivery.first_attempt_at
+            rows.append(
+                (
+                    delivery.id,
+                    scope.id,
+                    subscription,
+                    _READY,
+                    EFFECT_CODES[delivery.effect],
+                    delivery.attempts,
+                    event.user,
+                    event.message_id,
+                    TYPE_CODES.get(event.type, 0),
+                    round(event.accepted_at * 1000),
+                    event.fingerprint,
+                    self._names.text(self._to, delivery.plan),
+                    None if first is None else round(first * 1000),
+                    None,
+                    None if increment is None else increment.amount,
+                    None if increment is None else increment.key,
+                    delivery.payload,
+                )
+            )
+        with_rows(self._to, ADD_OPEN, rows)
+        with_rows(self._to, ADD_EVENTS, events)
+
+    # -- events that arrived -------------------------------------------------------------------
+
+    def arrivals(self, arrivals: Sequence[tuple[Scope, Arrival]]) -> None:
+        """Write events that arrived, unless they were accepted before."""
+        if not arrivals:
+            return
+        self._write_messages()
+        digests = [message_digest(scope.id, one.event.message_id) for scope, one in arrivals]
+        known: dict[bytes, int] = dict(
+            with_rows(self._to, _KNOWN, [(digest,) for digest in digests])
+        )
+        fresh: dict[bytes, tuple[Scope, Arrival]] = {}
+        for digest, (scope, arrival) in zip(digests, arrivals, strict=True):
+            first = fresh.get(digest)
+            if first is not None and first[1].event.fingerprint == arrival.event.fingerprint:
+                arrival.receipt = Receipt(first[1].event.id, duplicate=True)
+                continue
+            if first is not None:  # another content: judged by what became of the first
+                self._write_fresh(fresh)
+                self._write_messages()
+                known[digest] = first[1].event.id
+                fresh = {}
+            if digest not in known or self._replaces(scope, arrival, digest, known[digest]):
+                self._new_event(arrival.event)
+                arrival.receipt = Receipt(arrival.event.id)
+                fresh[digest] = (scope, arrival)
+                known.pop(digest, None)
+        self._write_fresh(fresh)
+
+    def _write_fresh(self, fresh: Mapping[bytes, tuple[Scope, Arrival]]) -> None:
+        self._messages += [(digest, arrival.event.id) for digest, (_, arrival) in fresh.items()]
+        arrivals = fresh.values()
+        self._add_open([(scope, one) for scope, each in arrivals for one in each.deliveries])
+        self.transitions([(scope, one) for scope, each in arrivals for one in each.ended])
+
+    def _replaces(self, scope: Scope, arrival: Arrival, digest: bytes, event_id: int) -> bool:
+        """Judge an event whose messageId is known; True if it takes the place of the one before."""
+        event = arrival.event
+        history = _history(self._to, self._names, digest, event_id)
+        verdict = recognise(history, event.fingerprint)
+        if verdict is Verdict.CORRECTION:
+            self._replace(digest, history)
+            return True
+        if verdict is Verdict.CONFLICT:
+            event.conflicts_with = history
+            refused = Transition(QueuedDelivery(event, None), conflict(history), "plan")
+            self.transitions([(scope, refused)])
+            arrival.receipt = Receipt(event.id, conflict=True)
+        else:
+            refused_before = verdict is Verdict.REFUSED
+            arrival.receipt = Receipt(event_id, duplicate=True, conflict=refused_before)
+        return False
+
+    def _replace(self, digest: bytes, history: History) -> None:
+        """Note that another content takes the place of an event that changed nothing.
+
+        What was kept of it needs nobody any more.
+        """
+        self._note_other(digest, history.fingerprint, history.event_id, refused=False)
+        put_away(self._to, history.event_id, "replaced by a corrected event", self._names)
+
+    def _note_other(
+        self, digest: bytes, fingerprint: int, event_id: int, *, refused: bool
+    ) -> None:
+        self._to.execute(
+            "INSERT OR IGNORE INTO other_contents VALUES (?, ?, ?, ?)",
+            (digest, fingerprint, event_id, refused),
+        )
+
+    # -- ids -----------------------------------------------------------------------------------
+
+    def _give_id(self, scope: Scope, delivery: QueuedDelivery) -> None:
+        """Give a delivery its id, and its event, if that is new."""
+        event = delivery.event
+        if not event.id:
+            self._new_event(event)
+            digest = message_digest(scope.id, event.message_id)
+            if event.conflicts_with is not None:
+                self._note_other(digest, event.fingerprint, event.id, refused=True)
+            else:
+                if event.replaces is not None:
+                    self._replace(digest, event.replaces)
+                self._messages.append((digest, event.id))
+        delivery.id = event.id * PER_EVENT + delivery.nth
+        self._given.append(delivery)
+        if delivery.again:
+            self._take_over(delivery.id)
+
+    def _write_messages(self) -> None:
+        with_rows(self._to, _ADD_MESSAGES, self._messages)
+        self._messages = []
+
+    def _take_over(self, delivery_id: int) -> None:
+        """Remove the row that a delivery has from before, with its outcome."""
+        for row in self._to.execute(
+            "DELETE FROM kept WHERE id = ? RETURNING scope, subscription, status, settled_at",
+            (delivery_id,),
+        ).fetchall():
+            self._uncount(*row)
+        for row in self._to.execute(
+            "DELETE FROM ledger WHERE id = ?"
+            " RETURNING scope, subscription, status, accepted_at + took",
+            (delivery_id,),
+        ).fetchall():
+            self._uncount(*row)
+
+    def _uncount(self, scope: int, subscription: int | None, status: int, settled_at: int) -> None:
+        self._tallies[scope, subscription or 0, status, settled_at // DAY_MS] -= 1
+
+    def _new_event(self, event: QueuedEvent) -> None:
+        if self._last_event is None:
+            row = self._to.execute(
+                "SELECT value FROM counters WHERE name = 'event'"
+            ).fetchone()
+            self._last_event = 0 if row is None else int(row[0])
+            self._to.execute(
+                "INSERT OR IGNORE INTO days VALUES (?, ?)", (self._day, self._last_event + 1)
+            )
+        self._last_event += 1
+        event.id = self._last_event
+        self._assigned.append(event)
+
+    def _keep_raw(self, event: QueuedEvent, rows: list[tuple[object, ...]]) -> None:
+        if event.raw is not None and event.id not in self._raws:
+            self._raws.add(event.id)
+            rows.append((event.id, event.raw))
+
+    # -- the end -------------------------------------------------------------------------------
+
+    def balances(self, balances: Mapping[tuple[Scope, str], Balance | None]) -> None:
+        """Write balances that were asked for; None forgets one."""
+        if not balances:
+            return
+        with_rows(
+            self._to,
+            _SET_BALANCES,
+            [
+                (scope.id, key, one.user, one.amount, one.period, one.ends_at, one.asked_at)
+                for (scope, key), one in balances.items()
+                if one is not None
+            ],
+        )
+        self._to.executemany(
+            "DELETE FROM balances WHERE scope = ? AND key = ?",
+            [(scope.id, key) for (scope, key), one in balances.items() if one is None],
+        )
+
+    def finish(self) -> None:
+        """Write what was counted, and what messages are found by."""
+        self._write_messages()
+        if self._last_event is not None:
+            self._to.execute(
+                "INSERT OR REPLACE INTO counters VALUES ('event', ?)", (self._last_event,)
+            )
+        add_tallies(self._to, self._tallies)
+        if self._noticed:
+            self._to.executemany("INSERT INTO changes (delivery) VALUES (?)", self._noticed)
+
+
+class SqliteSource:
+    """What waits in a store for one scope; see `destinations.pipeline.queue.Source`."""
+
+    def __init__(self, database: Database, names: Names, scope: Scope) -> None:
+        self._database = database
+        self._names = names
+        self._scope = scope
+        self._cursor = 0
+        row = database.one("SELECT coalesce(max(id), 0) FROM changes")
+        self._seen = 0 if row is None else int(row[0])
+
+    def unknown(self) -> Sequence[QueuedDelivery]:
+        """Return those whose answers were lost."""
+        return self._found("status = ? ORDER BY id", (_UNKNOWN,))
+
+    def ready(self, limit: int) -> Sequence[QueuedDelivery]:
+        """Return the next ready ones, of all users."""
+        found = self._found(
+            "status = ? AND id > ? ORDER BY id LIMIT ?", (_READY, self._cursor, limit)
+        )
+        if found:
+            self._cursor = found[-1].id
+        return found
+
+    def get(self, ids: Iterable[int]) -> Sequence[QueuedDelivery]:
+        """Return those of these ids that are ready, in order."""
+        return self._found(
+            "status = ? AND id IN (SELECT value FROM json_each(?)) ORDER BY id",
+            (_READY, array_of(ids)),
+        )
+
+    def passed(self, delivery: QueuedDelivery) -> None:
+        """Note that a new delivery is at hand already."""
+        self._cursor = max(self._cursor, delivery.id)
+
+    def changes(self) -> tuple[Sequence[QueuedDelivery], Sequence[int]]:
+        """Return what an operator has changed since this was last asked."""
+        rows = self._database.all(
+            "SELECT id, delivery FROM changes WHERE id > ? ORDER BY id", (self._seen,)
+        )
+        if not rows:
+            return (), ()
+        self._seen = rows[-1][0]
+        ids = {delivery for _, delivery in rows}
+        opened = self._found(
+            "id IN (SELECT value FROM json_each(?)) ORDER BY id", (array_of(ids),)
+        )
+        # What is ahead of the cursor comes by itself.
+        here = [one for one in opened if one.id <= self._cursor or one.state is State.UNKNOWN]
+        return here, sorted(ids - {one.id for one in opened})
+
+    def _found(self, condition: str, values: Sequence[object]) -> list[QueuedDelivery]:
+        rows = self._database.all(
+            f"SELECT {_OPEN_COLUMNS} FROM open WHERE scope = ? AND {condition}",  # noqa: S608 - constants
+            (self._scope.id, *values),
+        )
+        return [_queued(self._names, row) for row in rows]
+
+
+def _queued(names: Names, row: Sequence[Any]) -> QueuedDelivery:
+    (
+        delivery_id, subscription, status, effect, attempts, user, message_id, kind, accepted_at,
+        fingerprint, plan, first_attempt_at, next_at, amount, key, payload,
+    ) = row  # fmt: skip
+    event_id, nth = divmod(delivery_id, PER_EVENT)
+    event = QueuedEvent(
+        message_id,
+        TYPES.get(kind, ""),
+        user,
+        accepted_at / 1000,
+        None,
+        fingerprint,
+        event_id,
+    )
+    status_now = STATUSES[status]
+    assert isinstance(status_now, State)  # noqa: S101 - it waits
+    return QueuedDelivery(
+        event,
+        names.key(subscription),
+        nth,
+        payload,
+        names.text_of(plan),
+        None if key is None else Increment(key, amount),
+        id=delivery_id,
+        state=status_now,
+        effect=EFFECTS[effect],
+        attempts=attempts,
+        first_attempt_at=None if first_attempt_at is None else first_attempt_at / 1000,
+        next_at=(next_at or 0) / 1000,
+    )
+
+
+def _history(
+    connection: sqlite3.Connection, names: Names, digest: bytes, event_id: int
+) -> History:
+    first, last = event_id * PER_EVENT, event_id * PER_EVENT + PER_EVENT - 1
+    deliveries: dict[SubscriptionKey | None, Past] = {}
+    found = 0
+    highest = -1
+    for row in connection.execute(
+        "SELECT id, subscription, status, effect, fingerprint, NULL, NULL, NULL, NULL FROM open"
+        " WHERE id BETWEEN ?1 AND ?2"
+        " UNION ALL SELECT id, subscription, status, effect, fingerprint, reason, code, settled_at,"
+        " NULL FROM kept WHERE id BETWEEN ?1 AND ?2"
+        " UNION ALL SELECT id, subscription, status, effect, fingerprint, NULL, NULL,"
+        " accepted_at + took, note FROM ledger WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
+        (first, last),
+    ).fetchall():
+        identity, subscription, code, effect, fingerprint, reason, fault, settled_at, note = row
+        status = STATUSES[code]
+        if note is not None:
+            fault, _, _, reason = names.note_of(note)
+        if effect is None:
+            effect = EFFECT_CODES[Effect.APPLIED if code == _DELIVERED else Effect.NONE]
+        key = None if subscription is None else names.key(subscription)
+        before = deliveries.get(key)
+        # An earlier version may have noted two for one subscription: what changed most is told.
+        if before is None or EFFECT_CODES[before.effect] < effect:
+            deliveries[key] = Past(
+                identity,
+                identity - first,
+                status if isinstance(status, State) else State.DONE,
+                None if isinstance(status, State) else status,
+                EFFECTS[effect],
+                reason or "",
+                fault,
+                None if settled_at is None else settled_at / 1000,
+            )
+        found = fingerprint or found
+        highest = max(highest, identity - first)
+    others = {
+        fingerprint: bool(refused)
+        for fingerprint, refused in connection.execute(
+            "SELECT fingerprint, refused FROM other_contents WHERE digest = ?", (digest,)
+        )
+    }
+    return History(event_id, found, deliveries, others, highest + 1)
+
+
+def _failure(delivery_id: int, transition: Transition) -> tuple[object, ...]:
+    result = transition.result
+    return (delivery_id, result.code, result.status, transition.stage, result.reason)
+
+
+def _waiting_as(delivery: QueuedDelivery) -> State:
+    return State.UNKNOWN if delivery.state is State.UNKNOWN else State.READY

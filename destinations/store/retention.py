@@ -1,0 +1,139 @@
+"""Deletes what nothing needs any more, a little at a time, so that others write in between."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from typing import Final
+
+from destinations.store.database import Database
+from destinations.store.rows import DAY_MS, PER_EVENT, add_tallies, array_of
+
+__all__ = ["compact", "delete_messages", "delete_settled", "delete_spent_events"]
+
+_CHUNK: Final = 1_000
+_NOTICES: Final = 100_000
+"""So many of the latest changes stay for whoever delivers to look at."""
+
+_HAS_DELIVERY: Final = f"""
+    EXISTS (SELECT 1 FROM open WHERE id BETWEEN event_id * {PER_EVENT}
+        AND event_id * {PER_EVENT} + {PER_EVENT - 1})
+    OR EXISTS (SELECT 1 FROM kept WHERE id BETWEEN event_id * {PER_EVENT}
+        AND event_id * {PER_EVENT} + {PER_EVENT - 1})
+    OR EXISTS (SELECT 1 FROM ledger WHERE id BETWEEN event_id * {PER_EVENT}
+        AND event_id * {PER_EVENT} + {PER_EVENT - 1})
+"""  # noqa: S608 - a number
+_NEEDED: Final = f"""
+    EXISTS (SELECT 1 FROM open WHERE open.id BETWEEN events.id * {PER_EVENT}
+        AND events.id * {PER_EVENT} + {PER_EVENT - 1})
+    OR EXISTS (SELECT 1 FROM kept WHERE kept.id BETWEEN events.id * {PER_EVENT}
+        AND events.id * {PER_EVENT} + {PER_EVENT - 1})
+"""  # noqa: S608 - a number
+
+
+def delete_settled(database: Database, before: float) -> int:
+    """Delete rows of the ledger that were settled before a time; returns how many."""
+    # An id tells when an event was accepted; it may have been settled much later.
+    limit = _first_event_of(database, _day(before) + 1)
+    deleted, last = 0, 0
+    while True:
+        rows = database.all(
+            "SELECT id, scope, subscription, status, accepted_at + took FROM ledger"
+            " WHERE id > ? AND id < ? ORDER BY id LIMIT ?",
+            (last, limit * PER_EVENT, _CHUNK),
+        )
+        if not rows:
+            return deleted
+        last = rows[-1][0]
+        old = [row for row in rows if row[4] < before * 1000]
+        if old:
+            with database.transaction() as connection:
+                deleted += _delete(connection, [row[0] for row in old], before)
+
+
+def _delete(connection: sqlite3.Connection, ids: list[int], before: float) -> int:
+    """Delete rows of the ledger, unless they were settled anew meanwhile."""
+    tallies: Counter[tuple[int, int, int, int]] = Counter()
+    rows = connection.execute(
+        "DELETE FROM ledger WHERE id IN (SELECT value FROM json_each(?)) AND accepted_at + took < ?"
+        " RETURNING scope, subscription, status, accepted_at + took",
+        (array_of(ids), before * 1000),
+    ).fetchall()
+    for scope, subscription, status, settled_at in rows:
+        tallies[scope, subscription or 0, status, settled_at // DAY_MS] -= 1
+    add_tallies(connection, tallies)
+    connection.execute("DELETE FROM tallies WHERE count = 0")
+    return len(rows)
+
+
+def delete_messages(database: Database, before: float, now: float) -> int:
+    """Delete what events are recognised by that were accepted before the day of a time.
+
+    Of those that have deliveries it stays. Returns how many.
+    """
+    limit = _first_event_of(database, _day(before) + (before >= now))
+    rows = database.all("SELECT digest FROM messages WHERE event_id < ?", (limit,))
+    deleted = 0
+    for start in range(0, len(rows), _CHUNK):
+        with database.transaction() as connection:
+            for (digest,) in rows[start : start + _CHUNK]:
+                done = connection.execute(
+                    f"DELETE FROM messages WHERE digest = ? AND NOT ({_HAS_DELIVERY})",  # noqa: S608
+                    (digest,),
+                )
+                if done.rowcount:
+                    deleted += 1
+                    connection.execute("DELETE FROM other_contents WHERE digest = ?", (digest,))
+    with database.transaction() as connection:
+        connection.execute(
+            "DELETE FROM days WHERE event_id < ? AND day < (SELECT max(day) FROM days)", (limit,)
+        )
+        connection.execute(
+            "DELETE FROM changes WHERE id <= (SELECT max(id) FROM changes) - ?", (_NOTICES,)
+        )
+    return deleted
+
+
+def delete_spent_events(database: Database) -> int:
+    """Delete raw events that no delivery needs; returns how many."""
+    rows = database.all(f"SELECT id FROM events WHERE NOT ({_NEEDED})")  # noqa: S608 - a constant
+    deleted = 0
+    for start in range(0, len(rows), _CHUNK):
+        ids = array_of(identity for (identity,) in rows[start : start + _CHUNK])
+        with database.transaction() as connection:
+            done = connection.execute(
+                "DELETE FROM events WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608
+                f" AND NOT ({_NEEDED})",
+                (ids,),
+            )
+        deleted += done.rowcount
+    return deleted
+
+
+def compact(database: Database) -> None:
+    """Give the space that is free in the file back to the disk.
+
+    Nobody else can write meanwhile, and it takes as much free disk as the file has content.
+    """
+    with database.transaction() as connection:
+        connection.execute(
+            "DELETE FROM texts WHERE id NOT IN (SELECT plan FROM open UNION SELECT plan FROM kept"
+            " UNION SELECT plan FROM ledger UNION SELECT note FROM ledger WHERE note IS NOT NULL)"
+        )
+        # It cannot run within a transaction; the block still keeps all others from writing.
+        connection.execute("COMMIT")
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _day(time: float) -> int:
+    return round(max(time, 0.0) * 1000) // DAY_MS
+
+
+def _first_event_of(database: Database, day: int) -> int:
+    """Return the first event of a day or a later one; the next one that there will be if none."""
+    row = database.one("SELECT min(event_id) FROM days WHERE day >= ?", (day,))
+    if row is not None and row[0] is not None:
+        return int(row[0])
+    row = database.one("SELECT value FROM counters WHERE name = 'event'")
+    return 1 if row is None else int(row[0]) + 1

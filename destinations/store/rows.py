@@ -1,0 +1,215 @@
+"""The rows of deliveries: the tables ``open``, ``kept`` and ``ledger``, and how they are written."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass
+from typing import Any, Final, Self
+
+from destinations.outcome import Effect, Outcome, Result
+from destinations.pipeline.queue import Increment, QueuedDelivery, Stage
+from destinations.store.bulk import with_rows
+from destinations.store.codes import EFFECT_CODES, STATUS_CODES, TYPE_CODES
+from destinations.store.digests import packed_id, unpacked_id
+from destinations.store.names import Names
+
+__all__ = [
+    "ADD_EVENTS",
+    "ADD_KEPT",
+    "ADD_LEDGER",
+    "ADD_OPEN",
+    "DAY_MS",
+    "PER_EVENT",
+    "OpenRow",
+    "add_kept",
+    "add_ledger",
+    "add_open",
+    "add_tallies",
+    "array_of",
+    "put_away",
+]
+
+PER_EVENT: Final = 1000
+"""An id of a delivery is so many times that of its event, plus its number among its deliveries."""
+
+DAY_MS: Final = 86_400_000
+
+ADD_OPEN: Final = """
+    INSERT INTO open (id, scope, subscription, status, effect, attempts, user, message_id, type,
+        accepted_at, fingerprint, plan, first_attempt_at, next_at, amount, key, payload)
+    VALUES {rows}
+"""
+ADD_KEPT: Final = """
+    INSERT OR REPLACE INTO kept (id, scope, subscription, status, effect, attempts, user,
+        message_id, type, accepted_at, fingerprint, plan, first_attempt_at, settled_at, code,
+        http_status, stage, reason, amount, key, payload, evidence)
+    VALUES {rows}
+"""
+ADD_LEDGER: Final = """
+    INSERT OR REPLACE INTO ledger (id, scope, subscription, status, effect, attempts, user,
+        message_id, type, accepted_at, took, fingerprint, plan, note)
+    VALUES {rows}
+"""
+ADD_EVENTS: Final = "INSERT OR REPLACE INTO events (id, raw) VALUES {rows}"
+
+_ADD_TALLIES: Final = """
+    INSERT INTO tallies (scope, subscription, status, day, count) VALUES {rows}
+    ON CONFLICT (scope, subscription, status, day) DO UPDATE SET count = count + excluded.count
+"""
+
+
+@dataclass(slots=True)
+class OpenRow:
+    """A row of ``open``, column by column; times are in milliseconds."""
+
+    id: int
+    scope: int
+    subscription: int
+    status: int
+    effect: int
+    attempts: int
+    user: str
+    message_id: str
+    type: int
+    accepted_at: int
+    fingerprint: int
+    plan: int
+    first_attempt_at: int | None
+    next_at: int | None
+    amount: int | None
+    key: str | None
+    payload: bytes
+
+    @classmethod
+    def take(cls, connection: sqlite3.Connection, delivery_id: int, table: str) -> Self:
+        """Remove the row of a delivery from ``open`` or ``kept``, and return what it held."""
+        next_at = "next_at" if table == "open" else "NULL"
+        row = connection.execute(
+            "SELECT id, scope, subscription, status, effect, attempts, user, message_id, type,"  # noqa: S608 - constants
+            f" accepted_at, fingerprint, plan, first_attempt_at, {next_at}, amount, key, payload"
+            f" FROM {table} WHERE id = ?",
+            (delivery_id,),
+        ).fetchone()
+        connection.execute(f"DELETE FROM {table} WHERE id = ?", (delivery_id,))  # noqa: S608 - as above
+        found = cls(*row)
+        found.subscription = found.subscription or 0
+        found.user, found.message_id = unpacked_id(found.user), unpacked_id(found.message_id)
+        return found
+
+    @classmethod
+    def of(  # noqa: PLR0913, PLR0917 - what a delivery does not know of itself
+        cls,
+        delivery: QueuedDelivery,
+        delivery_id: int,
+        scope: int,
+        subscription: int,
+        plan: int,
+        status: int,
+    ) -> Self:
+        """Return the row of a delivery that was not tried yet."""
+        event = delivery.event
+        found = cls(
+            id=delivery_id,
+            scope=scope,
+            subscription=subscription,
+            status=status,
+            effect=EFFECT_CODES[Effect.NONE],
+            attempts=0,
+            user=event.user,
+            message_id=event.message_id,
+            type=TYPE_CODES.get(event.type, 0),
+            accepted_at=round(event.accepted_at * 1000),
+            fingerprint=event.fingerprint,
+            plan=plan,
+            first_attempt_at=None,
+            next_at=None,
+            amount=None,
+            key=None,
+            payload=delivery.payload,
+        )
+        found.increment = delivery.increment
+        return found
+
+    @property
+    def increment(self) -> Increment | None:
+        """What the delivery adds."""
+        return None if self.key is None or self.amount is None else Increment(self.key, self.amount)
+
+    @increment.setter
+    def increment(self, value: Increment | None) -> None:
+        self.amount = None if value is None else value.amount
+        self.key = None if value is None else value.key
+
+
+def add_open(connection: sqlite3.Connection, rows: Sequence[OpenRow]) -> None:
+    """Write rows of ``open``."""
+    with_rows(connection, ADD_OPEN, [astuple(row) for row in rows])
+
+
+def add_ledger(  # noqa: PLR0913, PLR0917 - the columns of a row
+    connection: sqlite3.Connection,
+    names: Names,
+    row: OpenRow,
+    subscription: int,
+    result: Result,
+    effect: Effect,
+    now_ms: int,
+    stage: Stage = "operator",
+) -> None:
+    """Write the outcome of a delivery whose row was ``row``."""
+    usual = Effect.APPLIED if result.outcome is Outcome.DELIVERED else Effect.NONE
+    values = (
+        *(row.id, row.scope, subscription or None, STATUS_CODES[result.outcome]),
+        *(None if effect is usual else EFFECT_CODES[effect], row.attempts, packed_id(row.user)),
+        *(packed_id(row.message_id), row.type, row.accepted_at, max(0, now_ms - row.accepted_at)),
+        *(row.fingerprint, row.plan, names.note(connection, result, stage)),
+    )
+    with_rows(connection, ADD_LEDGER, [values])
+
+
+def add_kept(
+    connection: sqlite3.Connection, row: OpenRow, subscription: int, result: Result, now_ms: int
+) -> None:
+    """Write a delivery that ended without being sent, and that an operator may want to replay."""
+    values = (
+        *(row.id, row.scope, subscription or None, STATUS_CODES[result.outcome], row.effect),
+        *(row.attempts, packed_id(row.user), packed_id(row.message_id), row.type, row.accepted_at),
+        *(row.fingerprint, row.plan, row.first_attempt_at, now_ms, result.code, result.status),
+        *("plan", result.reason, row.amount, row.key, row.payload, None),
+    )
+    with_rows(connection, ADD_KEPT, [values])
+
+
+def add_tallies(
+    connection: sqlite3.Connection, tallies: Mapping[tuple[int, int, int, int], int]
+) -> None:
+    """Add to the tallies, by scope, subscription, status and day."""
+    with_rows(
+        connection, _ADD_TALLIES, [(*key, change) for key, change in tallies.items() if change]
+    )
+
+
+def put_away(connection: sqlite3.Connection, event_id: int, why: str, names: Names) -> None:
+    """Move what is kept of an event to the ledger, with the reason; its raw event goes."""
+    first, last = event_id * PER_EVENT, event_id * PER_EVENT + PER_EVENT - 1
+    rows = connection.execute(
+        "SELECT id, code, http_status, stage, reason FROM kept WHERE id BETWEEN ? AND ?",
+        (first, last),
+    ).fetchall()
+    for identity, code, http_status, stage, reason in rows:
+        text = json.dumps([code, http_status, stage, f"{why}; was: {reason}"], ensure_ascii=False)
+        connection.execute(
+            "INSERT INTO ledger SELECT id, scope, subscription, status, effect, attempts, user,"
+            " message_id, type, accepted_at, max(0, settled_at - accepted_at), fingerprint, plan,"
+            " ? FROM kept WHERE id = ?",
+            (names.text(connection, text), identity),
+        )
+    connection.execute("DELETE FROM kept WHERE id BETWEEN ? AND ?", (first, last))
+    connection.execute("DELETE FROM events WHERE id = ?", (event_id,))
+
+
+def array_of(ids: Iterable[int]) -> str:
+    """Return ids as a JSON array."""
+    return f"[{','.join(map(str, ids))}]"

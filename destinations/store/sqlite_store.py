@@ -1,0 +1,88 @@
+"""Everything that a store keeps, in one SQLite file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from destinations.clock import WallClock
+from destinations.store.accounts import Accounts
+from destinations.store.answers import SqliteAnswers
+from destinations.store.database import Database
+from destinations.store.documents import SqliteDocuments
+from destinations.store.ledger import SqliteLedger
+from destinations.store.manual_changes import SqliteManualChanges
+from destinations.store.queue import SqliteQueue
+from destinations.store.read_only import ReadOnlyDatabase
+
+__all__ = ["SqliteStore"]
+
+
+class SqliteStore:
+    """A store in the file ``path``, which is made if it is missing.
+
+    With ``read_only`` it is left as it is: not made, not brought forward, not locked. Raises
+    `UsageError` if the file is no store, or cannot be used.
+    """
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        self.database = ReadOnlyDatabase(path) if read_only else Database(path)
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.database.path
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; safe to repeat."""
+        self.database.close()
+
+    def queue(self, clock: WallClock | None = None) -> SqliteQueue:
+        """Return the queue, for whoever delivers."""
+        return SqliteQueue(self.database, clock=clock)
+
+    def ledger(self) -> SqliteLedger:
+        """Return all deliveries, for operators."""
+        return SqliteLedger(self.database)
+
+    def accounts(self) -> Accounts:
+        """Return the accounts at partners."""
+        return Accounts(self.database)
+
+    def documents(self, destination: str, kind: str) -> SqliteDocuments:
+        """Return the documents of one kind of a destination, by its slug."""
+        return SqliteDocuments(self.database, destination, kind)
+
+    def answers(self, partner: str) -> SqliteAnswers:
+        """Return the answers of a partner's endpoint, by request."""
+        return SqliteAnswers(self.database, partner)
+
+    def manual_changes(self, accounts: Sequence[int]) -> SqliteManualChanges:
+        """Return what waits for these accounts; what is noted is noted for the first."""
+        return SqliteManualChanges(self.database, accounts)
+
+    def note(self, notes: Mapping[str, Any]) -> None:
+        """Keep JSON values by name: what a process says of itself."""
+        with self.database.transaction() as connection:
+            connection.executemany(
+                "INSERT OR REPLACE INTO server VALUES (?, ?)",
+                [(name, json.dumps(value)) for name, value in notes.items()],
+            )
+
+    def noted(self, name: str) -> Any:
+        """Return what was kept under a name; None if nothing was."""
+        row = self.database.one("SELECT value FROM server WHERE name = ?", (name,))
+        return None if row is None else json.loads(row[0])
+
+    def forget(self, name: str) -> None:
+        """Remove what was kept under a name, if anything."""
+        with self.database.transaction() as connection:
+            connection.execute("DELETE FROM server WHERE name = ?", (name,))
