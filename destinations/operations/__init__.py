@@ -1,80 +1,69 @@
-"""What a person sees and does in the ledger of deliveries: dead letters, replay, retention."""
+"""What operators see and do: every delivery with its reasons, replay, retention, backup."""
 
 from destinations.operations.backup import back_up
-from destinations.operations.changes import drop, resolve, why_not_dropped, why_not_resolved
-from destinations.operations.ledger import (
-    DROPPED,
-    LedgerEntry,
-    Selection,
-    count_classes,
-    find_deliveries,
-    get_delivery,
-    raw_event,
+from destinations.operations.changes import (
+    drop,
+    resolve,
+    why_not_dropped,
+    why_not_resolved,
 )
-from destinations.operations.overview import (
-    DestinationStatus,
-    StoreStatus,
-    count_waiting,
-    store_status,
+from destinations.operations.export import export_line
+from destinations.operations.locks import (
+    Serving,
+    is_in_use,
+    is_served,
+    lock_run,
+    lock_server,
+    note_server,
+    noted_periods,
+    who_serves,
 )
-from destinations.operations.replaying import (
-    Replay,
+from destinations.operations.replay import (
+    PlannedReplay,
     Replayed,
-    Today,
     plan_replay,
     replay,
     waiting_for_nobody,
     why_not_replayed,
 )
-from destinations.operations.retention import (
-    DEDUPE_DAYS,
-    KEEP_DAYS,
-    Periods,
-    Pruned,
-    compact,
-    prune,
-)
-from destinations.operations.serving import (
-    Serving,
-    is_served,
-    note_server,
-    noted_periods,
-    serving_lock,
-    who_serves,
+from destinations.operations.retention import DEDUPE_DAYS, KEEP_DAYS, Periods, Pruned, prune
+from destinations.operations.runs import again_since, end_again, open_run_store
+from destinations.operations.status import (
+    StoreStatus,
+    count_waiting,
+    queue_length,
+    store_status,
 )
 from destinations.operations.times import parse_time, shown_duration, shown_time
 
 __all__ = [
     "DEDUPE_DAYS",
-    "DROPPED",
     "KEEP_DAYS",
-    "DestinationStatus",
-    "LedgerEntry",
     "Periods",
+    "PlannedReplay",
     "Pruned",
-    "Replay",
     "Replayed",
-    "Selection",
     "Serving",
     "StoreStatus",
-    "Today",
+    "again_since",
     "back_up",
-    "compact",
-    "count_classes",
     "count_waiting",
     "drop",
-    "find_deliveries",
-    "get_delivery",
+    "end_again",
+    "export_line",
+    "is_in_use",
     "is_served",
+    "lock_run",
+    "lock_server",
     "note_server",
     "noted_periods",
+    "open_run_store",
     "parse_time",
     "plan_replay",
     "prune",
-    "raw_event",
+    "queue_length",
     "replay",
     "resolve",
-    "serving_lock",
     "shown_duration",
     "shown_time",
     "store_status",

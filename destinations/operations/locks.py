@@ -1,0 +1,198 @@
+"""Which process delivers from a store: one server, or runs of different accounts.
+
+A server holds the lock of a file beside the store, and runs share it; each run holds that of its
+own account, too. The system frees locks when a process ends, however it ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from destinations.errors import TemporaryError
+from destinations.operations.retention import Periods
+from destinations.store import FILE_MODE, SqliteStore, make_folder
+
+if sys.platform != "win32":
+    import fcntl
+
+__all__ = [
+    "Serving",
+    "is_in_use",
+    "is_served",
+    "lock_run",
+    "lock_server",
+    "note_server",
+    "noted_periods",
+    "who_serves",
+]
+
+_PATIENCE: Final = 1.0
+"""Seconds: whoever asks if a server is there holds the lock for a moment."""
+
+_POLL_SECONDS: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """Who delivers from a store now.
+
+    ``running`` is whether a server does, None if that cannot be told. ``names`` are the
+    destinations that it has, None if it does not say so.
+    """
+
+    running: bool | None
+    names: frozenset[str] | None = None
+
+    def has(self, name: str) -> bool | None:
+        """Tell whether somebody delivers for the destination of this name; None if nobody knows."""
+        if self.running is False:
+            return False
+        return None if self.running is None or self.names is None else name in self.names
+
+
+@contextlib.contextmanager
+def lock_server(store: Path) -> Iterator[None]:
+    """Let no other process deliver from the store; raises `TemporaryError` if one does."""
+    message = (
+        f"another process delivers from the store {store} already; stop it, or use another store"
+    )
+    with _locked(_lock_path(store), message, shared=False):
+        yield
+
+
+@contextlib.contextmanager
+def lock_run(store: Path, scope: int, account: str) -> Iterator[None]:
+    """Let no server deliver from the store, and no other run for the account.
+
+    ``scope`` is that of the account. Raises `TemporaryError` if one does.
+    """
+    served = (
+        f"a server delivers from the store {store}; stop it, or use another store with --store FILE"
+    )
+    running = (
+        f"another run delivers to {account} from the store {store}; wait for it to end, or use "
+        "another store with --store FILE"
+    )
+    of_run = store.with_name(f"{store.name}.run-{scope}")
+    with (
+        _locked(_lock_path(store), served, shared=True),
+        _locked(of_run, running, shared=False),
+    ):
+        yield
+
+
+def is_served(store: Path) -> bool:
+    """Tell whether a server delivers from this store now; nothing is made to find that out.
+
+    Raises OSError if the lock of the server is of another user and cannot be read.
+    """
+    return _is_held(store, shared=True)
+
+
+def is_in_use(store: Path) -> bool:
+    """Tell whether a server or a run delivers from this store now; raises as `is_served`."""
+    return _is_held(store, shared=False)
+
+
+def _is_held(store: Path, *, shared: bool) -> bool:
+    path = _lock_path(store)
+    if not path.exists():
+        return False
+    if sys.platform == "win32":  # pragma: no cover
+        try:
+            with _locked(path, "", shared=shared, patience=0.0):
+                return False
+        except TemporaryError:
+            return True
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        # Shared, so that two who ask at the same time do not take each other for a server.
+        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def who_serves(store: SqliteStore) -> Serving:
+    """Return who delivers from a store now."""
+    try:
+        running = is_served(store.path)
+    except OSError:
+        return Serving(None)
+    names = store.noted("destinations") if running else []
+    return Serving(running, None if names is None else frozenset(names))
+
+
+def note_server(store: SqliteStore, names: Iterable[str], periods: Periods) -> None:
+    """Write down for which destinations a server delivers, and for how long things are kept.
+
+    Raises `UsageError` if the store cannot be written.
+    """
+    store.note(
+        {
+            "destinations": sorted(names),
+            "keepDays": periods.keep_days,
+            "dedupeDays": periods.dedupe_days,
+        }
+    )
+
+
+def noted_periods(store: SqliteStore) -> Periods | None:
+    """Return how long the server that delivered last keeps things; None if there was none."""
+    keep, dedupe = store.noted("keepDays"), store.noted("dedupeDays")
+    return None if keep is None or dedupe is None else Periods(keep, dedupe)
+
+
+@contextlib.contextmanager
+def _locked(
+    path: Path, message: str, *, shared: bool, patience: float = _PATIENCE
+) -> Iterator[None]:
+    """Hold a lock; raises `TemporaryError` with ``message`` if somebody else keeps it."""
+    try:
+        make_folder(path.parent)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, FILE_MODE)
+    except OSError as error:
+        raise TemporaryError(f"cannot lock {path}: {error.strerror or error}") from None
+    try:
+        give_up = time.monotonic() + patience
+        while not _try_to_lock(handle, shared=shared):
+            if time.monotonic() >= give_up:
+                raise TemporaryError(message)
+            time.sleep(_POLL_SECONDS)
+        yield
+    finally:
+        os.close(handle)
+
+
+if sys.platform != "win32":
+
+    def _try_to_lock(handle: int, *, shared: bool) -> bool:
+        try:
+            fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+else:  # pragma: no cover
+    import msvcrt
+
+    def _try_to_lock(handle: int, *, shared: bool) -> bool:  # noqa: ARG001 - there is one kind
+        try:
+            os.lseek(handle, 0, os.SEEK_SET)
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+
+def _lock_path(store: Path) -> Path:
+    return store.with_name(f"{store.name}.serving")

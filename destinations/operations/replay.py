@@ -1,0 +1,229 @@
+"""Replays deliveries: the raw event goes through today's definition, as if it had just come.
+
+Never what was or may have been applied: that is decided by `destinations.operations.resolve`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from destinations.errors import UsageError
+from destinations.operations.locks import who_serves
+from destinations.outcome import Effect, Outcome, Result, State
+from destinations.pipeline.dedupe import fingerprint
+from destinations.pipeline.intake import Intake
+from destinations.pipeline.ledger import Ledger, LedgerEntry, Replan
+from destinations.pipeline.queue import QueuedDelivery, QueuedEvent
+from destinations.runtime.action import SubscriptionKey
+from destinations.runtime.destination import Destination
+from destinations.runtime.plan import Plan, PlannedDelivery, plan
+from destinations.store import SqliteStore
+
+__all__ = [
+    "PlannedReplay",
+    "Replayed",
+    "plan_replay",
+    "replay",
+    "waiting_for_nobody",
+    "why_not_replayed",
+]
+
+_CHUNK: Final = 500
+_NOT_TAKEN: Final = Result(Outcome.FILTERED, "no subscription takes this event today")
+_WHY_NOT: Final = {
+    State.READY: "it waits for its turn already",
+    State.SENDING: "it is being sent",
+    State.UNKNOWN: "it may have been applied, and the partner is asked",
+    State.HELD: "it may have been applied: decide with destinations deliveries resolve",
+    Outcome.DELIVERED: "it was delivered",
+    Outcome.DROPPED: "it was dropped",
+    Outcome.FILTERED: "its raw event is not kept any more",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedReplay:
+    """What a replay of one delivery does.
+
+    ``refused`` says why it is not done; then ``replan`` is None.
+    """
+
+    entry: LedgerEntry
+    replan: Replan | None = None
+    refused: str = ""
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything would be different afterwards."""
+        if self.replan is None:
+            return False
+        result = self.replan.result
+        same = result is not None and (result.outcome, result.reason) == (
+            self.entry.status,
+            self.entry.reason,
+        )
+        return bool(self.replan.added) or not same
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """How many deliveries wait again, ended at once, were added, and changed in between."""
+
+    reopened: int = 0
+    ended: int = 0
+    added: int = 0
+    changed_meanwhile: int = 0
+
+
+def why_not_replayed(entry: LedgerEntry) -> str:
+    """Return why a delivery must not be replayed; empty if it may."""
+    why = _WHY_NOT.get(entry.status, "")
+    if not why and entry.reason.startswith("replaced by"):
+        return "a corrected event has replaced its event"
+    return why
+
+
+def plan_replay(
+    ledger: Ledger, destination: Destination, entry: LedgerEntry
+) -> PlannedReplay:
+    """Return what a replay would do with today's ``destination``; nothing is written."""
+    refused = why_not_replayed(entry)
+    if refused:
+        return PlannedReplay(entry, refused=refused)
+    raw = ledger.raw_event(entry.event_id)
+    if raw is None:
+        return PlannedReplay(entry, refused="its raw event is not kept any more")
+    intake = Intake(destination)
+    digest = intake.digest
+    planned = plan(destination, raw)
+    todays = {one.key: one for one in planned.deliveries}
+    known = {one.key for one in ledger.of_event(entry)}
+    # Subscriptions that have another name now: which of today's stands for them cannot be told, so
+    # no delivery is added for their actions, lest the event go twice.
+    gone = {key for key in known if key is not None and key not in destination.by_key}
+    unclear = {key.action for key in gone}
+    added = [
+        one
+        for key, one in todays.items()
+        if key is not None and key not in known and key.action not in unclear
+    ]
+    key = entry.key
+    if key in gone:
+        heir = _heir(destination, key, known)
+        if heir is None:
+            there = ", ".join(sorted(repr(one.name) for one in destination.by_key))
+            why = f"there is no subscription {key.name!r} any more; there are: {there}"
+            return PlannedReplay(entry, refused=why)
+        key = heir
+    today = todays.get(key)
+    if today is None and key is None and added:
+        # It stood for an event that nothing took: now it is the first delivery of those there are.
+        today = added.pop(0)
+    if today is None:
+        today = PlannedDelivery(None, result=_end_of(planned, entry))
+    event = _event(planned, entry)
+    delivery, result = _filled(intake, event, today, digest)
+    if delivery.key is None:
+        delivery.key = key
+    if result is None and entry.effect is not Effect.NONE:
+        action = destination.actions.get(delivery.action)
+        if action is None or not action.is_idempotent:
+            why = f"it may have been applied: {entry.reason}; drop it, or send its event anew"
+            return PlannedReplay(entry, refused=why)
+    more = tuple(_filled(intake, event, one, digest) for one in added)
+    return PlannedReplay(entry, Replan(entry, delivery, result, more))
+
+
+def replay(ledger: Ledger, replays: Iterable[PlannedReplay], *, now: float) -> Replayed:
+    """Do what was planned, a few hundred to a transaction, so that others write in between.
+
+    What would be sent waits for its turn; what ends without being sent has its new outcome at once.
+    A delivery that changed since it was planned is left alone and counted. Raises `UsageError` if
+    the store cannot be written; what was done by then is done, and safe to repeat.
+    """
+    planned = [one.replan for one in replays if one.changes and one.replan is not None]
+    done = reopened = ended = added = 0
+    for start in range(0, len(planned), _CHUNK):
+        chunk = planned[start : start + _CHUNK]
+        try:
+            indexes = ledger.replan(chunk, now)
+        except UsageError as error:
+            if not start:
+                raise
+            msg = f"{error}; {start:,} of {len(planned):,} were replayed: replay again for the rest"
+            raise UsageError(msg) from None
+        for one in (chunk[index] for index in indexes):
+            done += 1
+            reopened += one.result is None
+            ended += one.result is not None
+            added += len(one.added)
+    return Replayed(reopened, ended, added, len(planned) - done)
+
+
+def waiting_for_nobody(store: SqliteStore, replays: Iterable[PlannedReplay]) -> list[str]:
+    """Return the destinations for which replays make deliveries wait, and no server has them.
+
+    None of them while no server runs.
+    """
+    waits = {
+        one.entry.destination
+        for one in replays
+        if one.replan is not None
+        and (one.replan.result is None or any(end is None for _, end in one.replan.added))
+    }
+    serving = who_serves(store)
+    return sorted(name for name in waits if serving.running and serving.has(name) is False)
+
+
+def _heir(
+    destination: Destination,
+    key: SubscriptionKey | None,
+    known: Collection[SubscriptionKey | None],
+) -> SubscriptionKey | None:
+    """Return the one subscription of today that a key without one can mean."""
+    if key is None:
+        return None
+    heirs: Sequence[SubscriptionKey] = [one.key for one in destination.heirs(key)]
+    had = [one for one in known if one is not None and one.action == key.action]
+    return heirs[0] if (len(heirs), len(had)) == (1, 1) else None
+
+
+def _end_of(planned: Plan, entry: LedgerEntry) -> Result:
+    """Return why the event does not reach the subscription of an entry today."""
+    alone: Mapping[SubscriptionKey | None, PlannedDelivery] = {
+        one.key: one for one in planned.deliveries
+    }
+    nobody = alone.get(None)
+    if nobody is not None and nobody.result is not None:
+        return nobody.result
+    if entry.key is None:
+        return _NOT_TAKEN
+    reason = f"no subscription {entry.key.name!r} takes this event today"
+    return Result(Outcome.FILTERED, reason)
+
+
+def _event(planned: Plan, entry: LedgerEntry) -> QueuedEvent:
+    found = 0 if planned.event is None else fingerprint(planned.event)
+    return QueuedEvent(
+        entry.message_id,
+        entry.type,
+        entry.user,
+        entry.accepted_at,
+        planned.raw,
+        found,
+        entry.event_id,
+    )
+
+
+def _filled(
+    intake: Intake, event: QueuedEvent, today: PlannedDelivery, digest: str
+) -> tuple[QueuedDelivery, Result | None]:
+    """Return a delivery with its payload, or with its end."""
+    delivery = QueuedDelivery(event, today.key, plan=digest)
+    if today.result is not None:
+        return delivery, today.result
+    assert today.subscription is not None  # noqa: S101 - it has a payload
+    assert today.payload is not None  # noqa: S101 - it has no result
+    return delivery, intake.fill(delivery, today.subscription, today.payload, digest)

@@ -1,0 +1,92 @@
+"""How a store stands: figures for `destinations status`."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from destinations.operations.locks import Serving
+from destinations.outcome import State
+from destinations.pipeline.ledger import ScopeTotals
+from destinations.store import SqliteStore
+
+__all__ = ["StoreStatus", "count_waiting", "queue_length", "store_status"]
+
+_WAITING = (State.READY, State.SENDING, State.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStatus:
+    """A store; ``size`` is in bytes, with its journal.
+
+    ``served`` is whether a server delivers from it now, None if that cannot be told; ``names`` are
+    its destinations that it delivers for.
+    """
+
+    path: str
+    size: int
+    sqlite: str
+    served: bool | None
+    names: frozenset[str]
+    scopes: tuple[ScopeTotals, ...]
+
+    def to_json(self, now: float) -> dict[str, Any]:
+        """Return it as JSON values; durations are in seconds."""
+        return {
+            "path": self.path,
+            "size": self.size,
+            "sqlite": self.sqlite,
+            "served": self.served,
+            "destinations": [
+                {
+                    "name": one.destination,
+                    "account": one.account,
+                    "source": "serve" if one.served else "run",
+                    "served": one.served and one.destination in self.names,
+                    "queue": queue_length(one),
+                    "counts": dict(one.counts),
+                    "today": dict(one.today),
+                    "oldest": None if one.oldest is None else max(0.0, now - one.oldest),
+                    "next_retry": None if one.next_at is None else max(0.0, one.next_at - now),
+                }
+                for one in self.scopes
+            ],
+        }
+
+
+def store_status(store: SqliteStore, now: float, serving: Serving) -> StoreStatus:
+    """Return what is in the store at ``now`` (seconds since 1970, UTC)."""
+    scopes = [one for one in store.ledger().totals(now) if one.counts or one.served]
+    return StoreStatus(
+        str(store.path.resolve()),
+        _size(store),
+        sqlite3.sqlite_version,
+        serving.running,
+        serving.names or frozenset(),
+        tuple(scopes),
+    )
+
+
+def queue_length(totals: ScopeTotals) -> int:
+    """Return how many deliveries of a scope wait for a process to deliver them."""
+    return sum(totals.counts.get(state, 0) for state in _WAITING)
+
+
+def count_waiting(store: SqliteStore, now: float) -> Mapping[str, int]:
+    """Return how many deliveries of a server's destinations have no outcome yet, by name.
+
+    Held ones are among them.
+    """
+    found: dict[str, int] = {}
+    for one in store.ledger().totals(now):
+        waiting = queue_length(one) + one.counts.get(State.HELD, 0)
+        if one.served and waiting:
+            found[one.destination] = found.get(one.destination, 0) + waiting
+    return found
+
+
+def _size(store: SqliteStore) -> int:
+    paths = (store.path, store.path.with_name(f"{store.path.name}-wal"))
+    return sum(path.stat().st_size for path in paths if path.exists())
