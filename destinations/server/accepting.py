@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import time
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from destinations.engine.watcher import Watcher
-from destinations.queue import Incoming, Planned, Receipt
-from destinations.segment.event import EventError
+from destinations.pipeline.observer import Observer
+from destinations.pipeline.queue import Arrival, Receipt, Transition
+from destinations.runtime.plan import plan
 from destinations.server.body import Body
-from destinations.server.future_bridge import Landing
-from destinations.server.ingest import Route
+from destinations.server.future_bridge import FutureBridge
+from destinations.server.ingest import IngestRoute
 from destinations.server.replies import Reply, error
 
 __all__ = ["accept"]
@@ -20,6 +22,8 @@ __all__ = ["accept"]
 _IN_PLACE: Final = 100
 """Up to so many events are planned where they are: at about 20 microseconds each that is less than
 handing them to a thread and back would delay the others."""
+
+_CONFLICT: Final = "the messageId is that of an event with another content, and may have an effect"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +33,10 @@ class _Refused:
     message: str
 
 
-async def accept(route: Route, body: Body, watcher: Watcher, landing: Landing) -> Reply:
-    """The answer, once everything that it says is accepted is durable.
+async def accept(
+    route: IngestRoute, body: Body, observer: Observer, bridge: FutureBridge
+) -> Reply:
+    """Return the answer, once everything that it says is accepted is durable.
 
     Raises `QueueFullError` if nothing was accepted and may be later.
     """
@@ -38,54 +44,74 @@ async def accept(route: Route, body: Body, watcher: Watcher, landing: Landing) -
         planned, refused = await asyncio.to_thread(_plan, route, body.events)
     else:
         planned, refused = _plan(route, body.events)
+    accepted = 0
     if planned:
-        receipts = await landing.result(route.inbox.accept(planned))
-        duplicates = sum(receipt.duplicate for receipt in receipts)
-        watcher.accepted(route.name, len(receipts), duplicates)
-        ended = _ended(planned, receipts)
+        arrivals = [arrival for _, arrival in planned]
+        receipts = await bridge.result(route.inbox.accept(route.scope, arrivals))
+        for (index, _), receipt in zip(planned, receipts, strict=True):
+            if receipt.conflict:
+                refused.append(_Refused(index, 409, _CONFLICT))
+        accepted = sum(not receipt.conflict for receipt in receipts)
+        duplicates = sum(receipt.duplicate and not receipt.conflict for receipt in receipts)
+        observer.accepted(route.name, accepted, duplicates)
+        ended = _ended(arrivals, receipts)
         if ended:
-            watcher.ended(route.name, ended)
+            observer.ended(route.name, ended)
+    return _reply(route, body, accepted, refused, observer)
+
+
+def _reply(
+    route: IngestRoute, body: Body, accepted: int, refused: list[_Refused], observer: Observer
+) -> Reply:
     if not body.is_batch and refused:
         return error(refused[0].status, refused[0].message)
-    if planned:
-        for item in refused:  # where nothing was accepted, the whole request counts as refused
-            watcher.refused(route.name, item.status)
     if not refused:
-        return Reply(200, {"accepted": len(planned)})
+        return Reply(200, {"accepted": accepted})
+    refused.sort(key=lambda item: item.index)
     rejected = [
         {"index": item.index, "status": item.status, "message": item.message} for item in refused
     ]
-    if planned:
-        return Reply(200, {"accepted": len(planned), "rejected": rejected})
-    status = 501 if all(item.status == 501 for item in refused) else 400
+    if accepted:
+        for item in refused:  # where nothing was accepted, the whole request counts as refused
+            observer.refused(route.name, item.status)
+        return Reply(200, {"accepted": accepted, "rejected": rejected})
+    statuses = {item.status for item in refused}
+    status = statuses.pop() if len(statuses) == 1 else 400
     message = f"none of {len(refused):,} events was accepted; the first: {refused[0].message}"
     return Reply(status, {"message": message, "accepted": 0, "rejected": rejected})
 
 
-def _ended(planned: Sequence[Incoming], receipts: Sequence[Receipt]) -> list[Planned]:
-    """What needs no delivering, of events that are new."""
+def _ended(arrivals: Sequence[Arrival], receipts: Sequence[Receipt]) -> list[Transition]:
+    """Return what needs no delivering, of events that are new."""
     return [
-        delivery
-        for incoming, receipt in zip(planned, receipts, strict=True)
-        if not receipt.duplicate
-        for delivery in incoming.deliveries
-        if delivery.result is not None
+        transition
+        for arrival, receipt in zip(arrivals, receipts, strict=True)
+        if not receipt.duplicate and not receipt.conflict
+        for transition in arrival.ended
     ]
 
 
-def _plan(route: Route, events: Sequence[bytes]) -> tuple[list[Incoming], list[_Refused]]:
-    planned: list[Incoming] = []
+def _plan(
+    route: IngestRoute, events: Sequence[bytes]
+) -> tuple[list[tuple[int, Arrival]], list[_Refused]]:
+    """Return what can be accepted, by its index in the body, and what cannot."""
+    found: list[tuple[int, Arrival]] = []
     refused: list[_Refused] = []
+    # Before anything is planned: if the rules change meanwhile, it is planned again.
+    digest = route.intake.digest
+    now = time.time()
     for index, raw in enumerate(events):
-        try:
-            incoming = route.plan(raw)
-        except EventError as fault:
-            refused.append(_Refused(index, 400, f"{fault.code}: {fault.message}"))
-            continue
-        if route.types is not None and incoming.type not in route.types:
+        planned = plan(route.destination, raw)
+        if planned.refusal is not None:
+            reason = planned.refusal.reason.removeprefix("400 Bad Request: ")
+            refused.append(_Refused(index, 400, f"{planned.refusal.code}: {reason}"))
+        elif route.types is not None and planned.type not in route.types:
             supported = ", ".join(sorted(route.types))
-            message = f"{incoming.type} calls are not supported; supported are: {supported}"
+            message = f"{planned.type} calls are not supported; supported are: {supported}"
             refused.append(_Refused(index, 501, message))
         else:
-            planned.append(incoming)
-    return planned, refused
+            # Without a messageId an event is not recognised when it comes again.
+            message_id = planned.message_id or f"none:{uuid.uuid4()}"
+            arrival = route.intake.arrival(planned, digest, message_id=message_id, accepted_at=now)
+            found.append((index, arrival))
+    return found, refused

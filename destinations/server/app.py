@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from destinations.engine.watcher import NullWatcher, Watcher
-from destinations.queue import QueueFullError
+from destinations.pipeline.observer import Observer
+from destinations.pipeline.queue import QueueFullError
 from destinations.server.accepting import accept
 from destinations.server.body import BodyError, read_body
-from destinations.server.future_bridge import Landing
-from destinations.server.ingest import Entrance
+from destinations.server.future_bridge import FutureBridge
+from destinations.server.ingest import IngestRoute
 from destinations.server.replies import Receive, Reply, Scope, Send, error, unavailable
 from destinations.telemetry import CONTENT_TYPE
 
@@ -49,7 +49,7 @@ class _RefusedError(Exception):
 
 
 class Receiver:
-    """``POST /v1/NAME`` for each entrance, and ``/healthz``, ``/readyz``, ``/metrics``.
+    """``POST /v1/NAME`` for each of its routes, and ``/healthz``, ``/readyz``, ``/metrics``.
 
     ``unready`` gives the reasons for which no events should be sent here now; it may block.
     """
@@ -60,16 +60,16 @@ class Receiver:
         metrics: Callable[[], bytes],
         unready: Callable[[], Sequence[str]],
         limits: Limits | None = None,
-        watcher: Watcher | None = None,
+        observer: Observer | None = None,
     ) -> None:
-        self.entrances: Mapping[str, Entrance] = {}
+        self.routes: Mapping[str, IngestRoute] = {}
         self.draining = False
         self._metrics = metrics
         self._unready = unready
         self._limits = limits or Limits()
-        self._watcher = watcher or NullWatcher()
+        self._observer = observer or Observer()
         self._requests = 0
-        self._landing: Landing | None = None
+        self._bridge: FutureBridge | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, as ASGI has it."""
@@ -83,13 +83,13 @@ class Receiver:
 
     async def _reply(self, scope: Scope, receive: Receive) -> Reply:
         path, method = scope["path"], scope["method"]
-        if path.startswith(_PREFIX) and path.removeprefix(_PREFIX) in self.entrances:
+        if path.startswith(_PREFIX) and path.removeprefix(_PREFIX) in self.routes:
             if method != "POST":
                 return error(405, "send events with POST", (b"allow", b"POST"), close=True)
-            entrance = self.entrances[path.removeprefix(_PREFIX)]
-            reply = await self._post(entrance, scope, receive)
+            route = self.routes[path.removeprefix(_PREFIX)]
+            reply = await self._post(route, scope, receive)
             if reply.status >= 400:
-                self._watcher.refused(entrance.route.name, reply.status)
+                self._observer.refused(route.name, reply.status)
             return reply
         if path not in {"/healthz", "/readyz", "/metrics"}:
             return error(404, f"there is nothing here; events go to {_PREFIX}NAME", close=True)
@@ -103,14 +103,14 @@ class Receiver:
         text = "".join(f"{reason}\n" for reason in reasons or ["ready"])
         return Reply(503 if reasons else 200, text.encode(), content_type=_TEXT)
 
-    async def _post(self, entrance: Entrance, scope: Scope, receive: Receive) -> Reply:
+    async def _post(self, route: IngestRoute, scope: Scope, receive: Receive) -> Reply:
         if self.draining:
             return unavailable("is shutting down", 5.0, close=True)
         if self._requests >= self._limits.requests:
             return unavailable("too many requests are under way", 1.0, close=True)
         self._requests += 1
         try:
-            return await self._take(entrance, _single_headers(scope), receive)
+            return await self._take(route, _single_headers(scope), receive)
         except _RefusedError as refused:
             return refused.reply
         except BodyError as fault:
@@ -121,37 +121,33 @@ class Receiver:
             raise
         except Exception:  # noqa: BLE001 - answered with 500, so that the sender tries again
             # The log alone has it: its message could say too much.
-            _LOG.exception("a request to %s failed", entrance.route.name)
+            _LOG.exception("a request to %s failed", route.name)
             return error(500, "internal error; nothing was accepted")
         finally:
             self._requests -= 1
 
     async def _take(
-        self, entrance: Entrance, headers: Mapping[bytes, bytes], receive: Receive
+        self, route: IngestRoute, headers: Mapping[bytes, bytes], receive: Receive
     ) -> Reply:
-        guard = entrance.route.guard
+        authenticator = route.authenticator
         authorization = headers.get(b"authorization")
         # Before the body is read: who has no key cannot make us hold one.
-        if guard.wants_key and not guard.has_key(authorization):
+        if authenticator.wants_key and not authenticator.has_key(authorization):
             raise _RefusedError(self._stranger(authorization))
         data = await self._read(headers, receive)
         body = read_body(data)
         first = body.events[0] if body.events else data
-        if guard.wants_signature and not guard.is_signed(headers.get(b"x-signature"), data, first):
+        if authenticator.wants_signature and not authenticator.is_signed(headers.get(b"x-signature"), data, first):
             what = "wrong" if b"x-signature" in headers else "missing"
             raise _RefusedError(error(401, f"{what} X-Signature", _CHALLENGE))
-        route = await entrance.enter()
-        try:
-            if self._landing is None:
-                self._landing = Landing(asyncio.get_running_loop())
-            return await accept(route, body, self._watcher, self._landing)
-        finally:
-            entrance.leave()
+        if self._bridge is None:
+            self._bridge = FutureBridge(asyncio.get_running_loop())
+        return await accept(route, body, self._observer, self._bridge)
 
     def _stranger(self, authorization: bytes | None) -> Reply:
         known = False
-        for other in self.entrances.values():
-            known |= other.route.guard.has_key(authorization)
+        for other in self.routes.values():
+            known |= other.authenticator.has_key(authorization)
         if known:
             return error(403, "this key is for another destination", close=True)
         what = "wrong key" if authorization else "missing key"

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 
 from destinations.secrets import Secret
 
-__all__ = ["Guard"]
+__all__ = ["Authenticator"]
 
 
 def _bytes(secret: Secret) -> bytes:
     return "".join(secret).encode()
 
 
-class Guard:
+class Authenticator:
     """The keys and signature secrets of one destination. Where it has both, both must hold.
 
     All comparisons take as long for a wrong value as for a right one, whatever its length: digests

@@ -9,13 +9,14 @@ from destinations.definition import DestinationDefinition, load_definition
 from destinations.definition.document import pointer
 from destinations.definition.settings import check_settings
 from destinations.errors import DefinitionError, Fault, UsageError
-from destinations.plugins import find_folder, find_plugin
+from destinations.runtime.plugins import find_folder, find_plugin
+from destinations.runtime.store import Store
 from destinations.runtime.destination import Destination
+from destinations.runtime.identity import AccountIdentity, identity_of
 from destinations.secrets import Secret
-from destinations.server.auth import Guard
+from destinations.server.auth import Authenticator
 from destinations.server.model import DestinationConfig, ServeConfig
 from destinations.server.secret_sources import NAME_IT
-from destinations.store import Store
 
 __all__ = ["Bound", "bind"]
 
@@ -26,12 +27,17 @@ class Bound:
 
     config: DestinationConfig
     destination: Destination
-    guard: Guard
+    authenticator: Authenticator
 
     @property
     def name(self) -> str:
         """Its name in the configuration."""
         return self.config.name
+
+    @property
+    def identity(self) -> AccountIdentity:
+        """Which account at the partner it delivers to."""
+        return identity_of(self.destination, self.config.account)
 
     @property
     def secrets(self) -> Sequence[Secret]:
@@ -94,8 +100,8 @@ def _bind(config: DestinationConfig, store: Store | None) -> Bound:
     settings = check_settings(definition, config.settings)
     plugin = find_plugin(definition.slug)
     code = plugin.code(store) if plugin is not None else None
-    guard = Guard(config.receiver.keys, config.receiver.signature_secrets)
-    return Bound(config, Destination(definition, settings, code), guard)
+    authenticator = Authenticator(config.receiver.keys, config.receiver.signature_secrets)
+    return Bound(config, Destination(definition, settings, code), authenticator)
 
 
 def _plain_secrets(definition: DestinationDefinition, config: DestinationConfig) -> Iterator[Fault]:
@@ -117,7 +123,7 @@ def _same_account(bound: Sequence[Bound]) -> Iterator[Fault]:
     for each in bound:
         for other in seen:
             own, others = each.destination, other.destination
-            if own.account == others.account and own.settings == others.settings:
+            if each.identity == other.identity and own.settings == others.settings:
                 message = (
                     f"{each.name} and {other.name} deliver to the same account with the same "
                     "settings; let one of them do it, with two keys"

@@ -10,8 +10,7 @@ from pathlib import Path
 from destinations.errors import UsageError
 from destinations.server.binding import Bound, bind
 from destinations.server.model import ServeConfig
-from destinations.store import stored_version
-from destinations.store.schema import MIGRATIONS
+from destinations.store import check_store_path, is_newer, stored_version
 from destinations.telemetry import check_tracing
 
 __all__ = ["check_start"]
@@ -46,10 +45,11 @@ def _check_store(path: Path) -> None:
         _check_folder(path)
         return
     try:
+        check_store_path(path)
         version = stored_version(path)
     except UsageError as error:
         raise UsageError(f"/store/path: {error}") from None
-    if version > len(MIGRATIONS):
+    if is_newer(version):
         msg = (
             f"/store/path: cannot use the store {path}: it was written by a newer version of this "
             "package; update the package"

@@ -184,9 +184,21 @@ class _Reader:
                 self._secrets(receiver, "keys", place + "/receiver"),
                 self._secrets(receiver, "signatureSecrets", place + "/receiver"),
             ),
-            delivery=DeliveryConfig(**_fields(spec.get("delivery", {}))),
+            delivery=self._delivery(spec.get("delivery", {}), place + "/delivery"),
+            account=spec.get("account"),
             exposed=dict(self._exposed(spec)),
         )
+
+    def _delivery(self, given: Mapping[str, Any], place: str) -> DeliveryConfig:
+        fields = _fields(given)
+        former = fields.pop("settle_after_seconds", None)
+        if former is not None and "reconcile_after_seconds" in fields:
+            message = "is the former name of reconcileAfterSeconds: give one of them"
+            fault = self._document.fault(place + pointer("settleAfterSeconds"), message)
+            self.faults.append(fault)
+        elif former is not None:
+            fields["reconcile_after_seconds"] = former
+        return DeliveryConfig(**fields)
 
     def _exposed(self, spec: Mapping[str, Any]) -> Iterator[tuple[str, Path]]:
         """The files of secrets that everybody can read, by their place in the destination."""

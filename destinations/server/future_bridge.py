@@ -8,33 +8,33 @@ import threading
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-__all__ = ["Landing"]
+__all__ = ["FutureBridge"]
 
 T = TypeVar("T")
 
 
-class Landing:
+class FutureBridge:
     """For one event loop.
 
-    A commit finishes the work of many requests: waking the loop for each of
-    them, as asyncio itself would, costs more than what is written.
+    A commit finishes the work of many requests: waking the loop for each of them, as asyncio itself
+    would, costs more than what is written.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._lock = threading.Lock()
-        self._finished: list[tuple[Future[Any], asyncio.Future[Any]]] = []
+        self._done: list[tuple[Future[Any], asyncio.Future[Any]]] = []
 
     async def result(self, work: Future[T]) -> T:
-        """What the work returns or raises. It goes on if nobody waits for it any more."""
+        """Return what the work returns, or raise what it raises. It goes on if nobody waits for it any more."""
         waiter: asyncio.Future[T] = self._loop.create_future()
-        work.add_done_callback(lambda done: self._landed(done, waiter))
+        work.add_done_callback(lambda done: self._finish(done, waiter))
         return await waiter
 
-    def _landed(self, work: Future[Any], waiter: asyncio.Future[Any]) -> None:
+    def _finish(self, work: Future[Any], waiter: asyncio.Future[Any]) -> None:
         with self._lock:
-            self._finished.append((work, waiter))
-            if len(self._finished) > 1:
+            self._done.append((work, waiter))
+            if len(self._done) > 1:
                 return
         # A loop that is closed has nobody left who waits.
         with contextlib.suppress(RuntimeError):
@@ -42,7 +42,7 @@ class Landing:
 
     def _bring(self) -> None:
         with self._lock:
-            finished, self._finished = self._finished, []
+            finished, self._done = self._done, []
         for work, waiter in finished:
             if waiter.done():
                 continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
 import socket
 import threading
@@ -11,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 import uvicorn
 
-from destinations.errors import UsageError
+from destinations.errors import TemporaryError, UsageError
 from destinations.server.app import Receiver
 from destinations.server.wire import Protocol
 
@@ -57,7 +58,8 @@ class HttpServer:
             self._socket = socket.create_server((host, port), family=family, backlog=_BACKLOG)
         except OSError as error:
             msg = f"cannot listen on {host} port {port}: {error.strerror or error}"
-            raise UsageError(msg) from None
+            kind = TemporaryError if error.errno == errno.EADDRINUSE else UsageError
+            raise kind(msg) from None
         self.host = host
         self.port: int = self._socket.getsockname()[1]
         config = uvicorn.Config(

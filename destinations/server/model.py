@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from destinations.definition.document import Document
-from destinations.engine import EngineOptions
 from destinations.operations import DEDUPE_DAYS, KEEP_DAYS
-from destinations.queue import QueueOptions
 from destinations.secrets import Secret
 from destinations.server.app import Limits
 from destinations.telemetry import Form, Level
@@ -25,8 +23,6 @@ __all__ = [
     "StoreConfig",
 ]
 
-_ENGINE: Final = EngineOptions()
-_QUEUE: Final = QueueOptions()
 _LIMITS: Final = Limits()
 
 
@@ -68,10 +64,15 @@ class ReceiverConfig:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryConfig:
-    """How one destination delivers; ``concurrency`` of None is that of the definition."""
+    """How one destination delivers.
 
-    deadline_seconds: float = _ENGINE.deadline
-    settle_after_seconds: float = _ENGINE.settle_after
+    A delivery that fails ``deadline_seconds`` after its first attempt is dead. The partner is asked
+    about a lost answer ``reconcile_after_seconds`` after the request. ``concurrency`` of None is
+    that of the definition.
+    """
+
+    deadline_seconds: float = 4 * 3600.0
+    reconcile_after_seconds: float = 30.0
     concurrency: int | None = None
     allow_private: bool = False
 
@@ -83,7 +84,7 @@ class DestinationConfig:
     ``settings`` are expanded, with the places where they stand, and not checked yet;
     ``in_text`` are the names of those whose whole value stands in the file. ``exposed`` are the
     files that every user of this machine can read, by the place of what they hold, as in
-    ``/settings/apiKey``.
+    ``/settings/apiKey``. ``account`` is a name for the account at the partner.
     """
 
     name: str
@@ -93,6 +94,7 @@ class DestinationConfig:
     receiver: ReceiverConfig = ReceiverConfig()
     delivery: DeliveryConfig = DeliveryConfig()
     exposed: Mapping[str, Path] = field(default_factory=dict)
+    account: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,5 +105,5 @@ class ServeConfig:
     destinations: tuple[DestinationConfig, ...]
     listen: ListenConfig = ListenConfig()
     log: LogConfig = LogConfig()
-    max_events: int = _QUEUE.max_open
+    max_events: int = 1_000_000
     drain_seconds: float = 30.0

@@ -1,15 +1,4 @@
-"""What can be seen of a running server: metrics, logs without secrets, and traces.
-
-`observe` puts all of it together::
-
-    observation = observe(secrets)
-    service = Service(..., metrics=observation.metrics, watcher=observation.watcher)
-    # for each queue that is opened, also after a reload:
-    observation.follow(name, store.path, lambda: queue.length, actions)
-    # afterwards: what is followed, and what waits for nobody
-    observation.keep(names, store.path, strays)
-    observation.close()
-"""
+"""What can be seen of a running server: metrics, logs without secrets, and traces."""
 
 from destinations.telemetry.log_lines import Form, Level, LogLines
 from destinations.telemetry.logs import Logs, subject_of
@@ -18,7 +7,6 @@ from destinations.telemetry.metrics import CONTENT_TYPE, Metrics
 from destinations.telemetry.observation import Observation, check_tracing, observe
 from destinations.telemetry.queue_figures import QueueFigures, QueueProbe
 from destinations.telemetry.tracing import Tracing, open_tracing
-from destinations.telemetry.watchers import Watchers
 
 __all__ = [
     "CONTENT_TYPE",
@@ -32,7 +20,6 @@ __all__ = [
     "QueueFigures",
     "QueueProbe",
     "Tracing",
-    "Watchers",
     "check_tracing",
     "observe",
     "open_tracing",

@@ -12,10 +12,10 @@ from typing import Final
 
 from structlog.stdlib import BoundLogger
 
-from destinations.engine.gate import describe
-from destinations.engine.watcher import Point, Watcher
-from destinations.outcome import Outcome
-from destinations.queue import Claimed, Planned, State, Step
+from destinations.outcome import Outcome, State
+from destinations.pipeline.breaker import describe
+from destinations.pipeline.observer import Observer, Point
+from destinations.pipeline.queue import QueuedDelivery, Transition
 
 __all__ = ["Logs", "subject_of"]
 
@@ -23,11 +23,11 @@ _LONGEST: Final = 300
 """Characters of what a partner or a sender says."""
 
 _QUIET_SECONDS: Final = 1.0
-_NEEDS_A_LOOK: Final = frozenset({Outcome.DEAD, Outcome.REJECTED, Outcome.UNKNOWN})
+_NEEDS_A_LOOK: Final = frozenset({Outcome.DEAD, Outcome.REJECTED})
 
 
-class Logs:
-    """A `destinations.engine.Watcher` that logs; see docs/observability.md for the lines.
+class Logs(Observer):
+    """Logs what it is told; see docs/observability.md for the lines.
 
     Who a delivery is of, and what a partner said of it, is data of customers: the lines have ids,
     codes and counts, and the store has the rest.
@@ -46,34 +46,32 @@ class Logs:
         self._failing: set[str] = set()
 
     def refresh(self) -> None:
-        """Learns the logger's level: asked once, as thousands of lines a second are not said."""
+        """Learn the logger's level: asked once, as thousands of lines a second are not written."""
         self._debugs = self._logger.isEnabledFor(logging.DEBUG)
 
-    def broken(self, watcher: Watcher, error: Exception) -> None:
-        """Another watcher raised something."""
-        name = type(watcher).__name__.lower()
+    def broken(self, observer: Observer, error: Exception) -> None:
+        """Log what another observer raised."""
+        name = type(observer).__name__.lower()
         self._logger.error("observing failed", observer=name, exc_info=error)
 
     def accepted(self, destination: str, events: int, duplicates: int) -> None:
-        """See `destinations.engine.Watcher.accepted`."""
+        """See `Observer.accepted`."""
         if self._debugs:
             self._logger.debug(
                 "events accepted", destination=destination, events=events, duplicates=duplicates
             )
 
-    def ended(self, destination: str, deliveries: Sequence[Planned]) -> None:
-        """See `destinations.engine.Watcher.ended`."""
+    def ended(self, destination: str, ended: Sequence[Transition]) -> None:
+        """See `Observer.ended`."""
         if self._debugs:
             self._logger.debug(
                 "deliveries ended when they were accepted",
                 destination=destination,
-                outcomes=dict(
-                    Counter(one.result.outcome.value for one in deliveries if one.result)
-                ),
+                outcomes=dict(Counter(one.result.outcome.value for one in ended)),
             )
 
     def refused(self, destination: str, status: int) -> None:
-        """See `destinations.engine.Watcher.refused`: one line a second for each status."""
+        """See `Observer.refused`: one line a second for each status."""
         key, now = (destination, status), self._monotonic()
         with self._lock:
             since, count = self._refusals.get(key, (float("-inf"), 0))
@@ -82,46 +80,58 @@ class Logs:
         if tells:
             self._logger.info("refused", destination=destination, status=status, refused=count + 1)
 
-    def reached(self, destination: str, point: Point, batch: Sequence[Claimed]) -> None:
-        """See `destinations.engine.Watcher.reached`."""
+    def reached(
+        self, destination: str, point: Point, deliveries: Sequence[QueuedDelivery]
+    ) -> None:
+        """See `Observer.reached`."""
         if self._debugs:
             self._logger.debug(
                 "deliveries reached a point",
                 destination=destination,
                 point=point,
-                deliveries=[claimed.id for claimed in batch],
+                deliveries=[one.id for one in deliveries],
             )
 
-    def stepped(self, destination: str, steps: Sequence[Step]) -> None:
-        """See `destinations.engine.Watcher.stepped`.
+    def transitioned(self, destination: str, transitions: Sequence[Transition]) -> None:
+        """See `Observer.transitioned`.
 
-        One line a batch for what has its outcome, one for what is tried again, one for what is
+        One line for each action that has outcomes, one for what is tried again, one for what is
         asked about again, and one for each delivery in trouble.
         """
-        settled = [step for step in steps if step.state is State.DONE]
-        again = [step for step in steps if step.state is State.READY]
-        asked = [step for step in steps if step.state is State.UNKNOWN and step.stage == "settle"]
-        if settled:
-            outcomes = dict(Counter(step.result.outcome.value for step in settled))
-            self._batch(logging.INFO, "deliveries settled", destination, settled, outcomes=outcomes)
+        ended: dict[str, list[Transition]] = {}
+        again: dict[str, list[Transition]] = {}
+        asked: dict[str, list[Transition]] = {}
+        was_sent = False
+        for one in transitions:
+            state, action = one.state, one.delivery.action
+            if state is State.DONE:
+                ended.setdefault(action, []).append(one)
+                was_sent = was_sent or one.stage == "send"
+                if one.result.outcome in _NEEDS_A_LOOK:
+                    self._trouble(f"a delivery is {one.result.outcome}", destination, one)
+            elif state is State.READY:
+                again.setdefault(action, []).append(one)
+            elif state is State.HELD:
+                self._trouble("a delivery is held for an operator", destination, one)
+            elif one.stage == "send":
+                self._trouble("the answer for a delivery was lost", destination, one)
+            else:
+                asked.setdefault(action, []).append(one)
+        for these in ended.values():
+            outcomes = dict(Counter(one.result.outcome.value for one in these))
+            self._group(logging.INFO, "deliveries settled", destination, these, outcomes=outcomes)
         if again:
             level = logging.WARNING if self._begins_to_fail(destination) else logging.INFO
-            self._retry(level, "deliveries failed and are tried again", destination, again)
-        elif any(step.stage == "send" for step in settled):
+            for these in again.values():
+                self._retry(level, "deliveries failed and are tried again", destination, these)
+        elif was_sent:
             self._succeeded(destination)
-        if asked:
+        for these in asked.values():
             message = "asking about lost answers failed and is tried again"
-            self._retry(logging.WARNING, message, destination, asked)
-        for step in steps:
-            if step.state is State.HELD:
-                self._trouble("a delivery is held for a person", destination, step)
-            elif step.state is State.UNKNOWN and step.stage == "send":
-                self._trouble("the answer for a delivery was lost", destination, step)
-            elif step.state is State.DONE and step.result.outcome in _NEEDS_A_LOOK:
-                self._trouble(f"a delivery is {step.result.outcome.value}", destination, step)
+            self._retry(logging.WARNING, message, destination, these)
 
     def breaker(self, destination: str, state: str, reason: str) -> None:
-        """See `destinations.engine.Watcher.breaker`."""
+        """See `Observer.breaker`."""
         write = self._logger.warning if state == "open" else self._logger.info
         write(
             "the circuit breaker changed",
@@ -131,9 +141,9 @@ class Logs:
         )
 
     def drifted(self, destination: str, key: str, expected: int, found: int) -> None:
-        """See `destinations.engine.Watcher.drifted`."""
+        """See `Observer.drifted`."""
         self._logger.warning(
-            "the partner holds another amount than was counted",
+            "the partner holds another amount than expected",
             destination=destination,
             subject=subject_of(key),
             expected=expected,
@@ -141,8 +151,8 @@ class Logs:
         )
 
     def failed(self, destination: str, error: BaseException) -> None:
-        """See `destinations.engine.Watcher.failed`."""
-        self._logger.error("a fault while delivering", destination=destination, exc_info=error)
+        """See `Observer.failed`."""
+        self._logger.error("an internal error while delivering", destination=destination, exc_info=error)
 
     def _begins_to_fail(self, destination: str) -> bool:
         with self._lock:
@@ -154,41 +164,48 @@ class Logs:
         with self._lock:
             self._failing.discard(destination)
 
-    def _retry(self, level: int, message: str, destination: str, steps: Sequence[Step]) -> None:
+    def _retry(
+        self, level: int, message: str, destination: str, transitions: Sequence[Transition]
+    ) -> None:
         # Codes and statuses alone: the reason may have the partner's words, which tell of a person.
-        causes = dict(Counter(describe(one.result.code, one.result.status) for one in steps))
-        attempts = max(step.attempts for step in steps)
-        self._batch(level, message, destination, steps, causes=causes, attempts=attempts)
+        causes = dict(Counter(describe(one.result.code, one.result.status) for one in transitions))
+        attempts = max(one.attempts for one in transitions)
+        self._group(level, message, destination, transitions, causes=causes, attempts=attempts)
 
-    def _batch(
-        self, level: int, message: str, destination: str, steps: Sequence[Step], **more: object
+    def _group(
+        self,
+        level: int,
+        message: str,
+        destination: str,
+        transitions: Sequence[Transition],
+        **more: object,
     ) -> None:
         self._logger.log(
             level,
             message,
             destination=destination,
-            action=steps[0].claimed.action,
-            deliveries=len(steps),
+            action=transitions[0].delivery.action,
+            deliveries=len(transitions),
             **more,
-            first_delivery=min(step.claimed.id for step in steps),
-            last_delivery=max(step.claimed.id for step in steps),
+            first_delivery=min(one.delivery.id for one in transitions),
+            last_delivery=max(one.delivery.id for one in transitions),
         )
 
-    def _trouble(self, message: str, destination: str, step: Step) -> None:
-        result = step.result
+    def _trouble(self, message: str, destination: str, transition: Transition) -> None:
+        delivery, result = transition.delivery, transition.result
         self._logger.warning(
             message,
             destination=destination,
-            delivery=step.claimed.id,
-            event_id=step.claimed.event_id,
-            action=step.claimed.action,
+            delivery=delivery.id,
+            event_id=delivery.event.id,
+            action=delivery.action,
             code=result.code,
             status=result.status,
-            stage=step.stage,
-            attempts=step.attempts,
+            stage=transition.stage,
+            attempts=transition.attempts,
         )
 
 
 def subject_of(key: str) -> str:
-    """Names what an amount belongs to without saying whose it is: half of the key's SHA-256."""
+    """Return a name for a balance that does not say whose it is: half of its key's SHA-256."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -1,9 +1,8 @@
-"""Metrics in Prometheus' text format, from what a watcher is told and what queues hold."""
+"""Metrics in Prometheus' text format, from what an observer is told and what queues hold."""
 
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 from collections import Counter as Count
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -20,10 +19,9 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from destinations.engine.watcher import Point, Watcher
-from destinations.outcome import Outcome
-from destinations.queue import Claimed, Planned, Stage, State, Step
-from destinations.runtime.destination import slug_of
+from destinations.outcome import Outcome, State
+from destinations.pipeline.observer import Observer, Point
+from destinations.pipeline.queue import QueuedDelivery, Stage, Transition
 from destinations.telemetry.queue_figures import QueueFigures
 
 __all__ = ["CONTENT_TYPE", "Metrics"]
@@ -35,10 +33,9 @@ _REQUEST: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _BREAKER: Final = ("closed", "open", "half-open")
 _UNSENT: Final = (Outcome.FILTERED, Outcome.UNMAPPED, Outcome.INVALID)
 _ENDS: Final[Mapping[Stage, Sequence[Outcome]]] = {
-    "accept": _UNSENT,
-    "map": (*_UNSENT, Outcome.DEAD),
+    "plan": (*_UNSENT, Outcome.DEAD),
     "send": (*_UNSENT, Outcome.DELIVERED, Outcome.REJECTED, Outcome.DEAD),
-    "settle": (Outcome.DELIVERED, Outcome.DEAD),
+    "reconcile": (Outcome.DELIVERED, Outcome.DEAD),
 }
 """Where a delivery may end, and how."""
 
@@ -47,8 +44,8 @@ _REFUSALS: Final = (400, 401, 403, 408, 413, 415, 500, 501, 503)
 Read = Callable[[], QueueFigures]
 
 
-class Metrics:
-    """A `destinations.engine.Watcher` that counts, in a registry of its own.
+class Metrics(Observer):
+    """Counts what it is told, in a registry of its own.
 
     ``now`` gives seconds since 1970, ``monotonic`` a time that never goes back. The names and
     labels are those of docs/observability.md.
@@ -62,7 +59,8 @@ class Metrics:
     ) -> None:
         self._now = now
         self._monotonic = monotonic
-        self._sent = threading.local()
+        # By its first delivery, when a batch that is under way was sent.
+        self._sent: dict[QueuedDelivery, float] = {}
         self._registry = CollectorRegistry()
         self._queues = _Queues(now)
         self._registry.register(self._queues)
@@ -90,15 +88,15 @@ class Metrics:
             "delivery_retries", "Attempts that failed and are made again.", "action"
         )
         self._lost = counter("answers_lost", "Deliveries whose answer was lost.", "action")
-        self._held = counter("deliveries_held", "Deliveries left to a person.", "action")
+        self._held = counter("deliveries_held", "Deliveries left to an operator.", "action")
         self._drifts = counter(
-            "amount_drifts", "Amounts that the partner holds otherwise than was counted."
+            "balance_drifts", "Balances that differ from what was expected: another writer."
         )
-        self._faults = counter("faults", "Faults of the program itself.")
+        self._errors = counter("internal_errors", "Internal errors of this program.")
         self._changes = counter("breaker_changes", "Changes of the circuit breaker.", "state")
         self._broken = Counter(
             "destinations_observer_errors",
-            "Faults in metrics, logs and traces; deliveries went on.",
+            "Errors in metrics, logs and traces; deliveries went on.",
             ("observer",),
             registry=registry,
         )
@@ -154,68 +152,63 @@ class Metrics:
                 with contextlib.suppress(KeyError):  # there is none where nobody delivers
                     self._breaker.remove(name, state)
 
-    def broken(self, watcher: Watcher) -> None:
-        """A watcher raised something."""
-        self._broken.labels(type(watcher).__name__.lower()).inc()
+    def broken(self, observer: Observer) -> None:
+        """Count what another observer raised."""
+        self._broken.labels(type(observer).__name__.lower()).inc()
 
     def accepted(self, destination: str, events: int, duplicates: int) -> None:
-        """See `destinations.engine.Watcher.accepted`; ``events`` counts the duplicates too."""
+        """See `Observer.accepted`; ``events`` counts the duplicates too."""
         self._accepted.labels(destination).inc(events - duplicates)
         self._duplicates.labels(destination).inc(duplicates)
 
-    def ended(self, destination: str, deliveries: Sequence[Planned]) -> None:
-        """See `destinations.engine.Watcher.ended`."""
-        counts = Count(
-            (slug_of(delivery.action), delivery.result.outcome.value)
-            for delivery in deliveries
-            if delivery.result is not None
-        )
-        for labels, number in counts.items():
-            self._deliveries.labels(destination, *labels, "accept").inc(number)
+    def ended(self, destination: str, ended: Sequence[Transition]) -> None:
+        """See `Observer.ended`."""
+        self._count_outcomes(destination, ended)
 
     def refused(self, destination: str, status: int) -> None:
-        """See `destinations.engine.Watcher.refused`."""
+        """See `Observer.refused`."""
         self._refused.labels(destination, str(status)).inc()
 
     def reached(
-        self,
-        destination: str,
-        point: Point,
-        batch: Sequence[Claimed],  # noqa: ARG002 - part of what it implements
+        self, destination: str, point: Point, deliveries: Sequence[QueuedDelivery]
     ) -> None:
-        """See `destinations.engine.Watcher.reached`; a batch has one thread all its way."""
+        """See `Observer.reached`."""
         if point == "sending":
-            self._sent.at = self._monotonic()
+            self._sent[deliveries[0]] = self._monotonic()
         elif point == "answered":
-            began = getattr(self._sent, "at", None)
+            began = self._sent.pop(deliveries[0], None)
             if began is not None:
                 self._requests.labels(destination).observe(self._monotonic() - began)
-                self._sent.at = None
 
-    def stepped(self, destination: str, steps: Sequence[Step]) -> None:
-        """See `destinations.engine.Watcher.stepped`."""
+    def transitioned(self, destination: str, transitions: Sequence[Transition]) -> None:
+        """See `Observer.transitioned`."""
         now = self._now()
-        latency = self._latency.labels(destination)
-        counts: Count[tuple[Counter, tuple[str, ...]]] = Count()
-        for step in steps:
-            action = slug_of(step.claimed.action)
-            outcome = step.result.outcome
-            match step.state:
-                case State.DONE:
-                    counts[self._deliveries, (action, outcome.value, step.stage)] += 1
-                    if outcome is Outcome.DELIVERED:
-                        latency.observe(max(0.0, now - step.claimed.accepted_at))
-                case State.READY:
-                    counts[self._retries, (action,)] += 1
-                case State.HELD:
-                    counts[self._held, (action,)] += 1
-                case State.UNKNOWN if step.stage == "send":
-                    counts[self._lost, (action,)] += 1
-        for (counter, labels), number in counts.items():
-            counter.labels(destination, *labels).inc(number)
+        observe = self._latency.labels(destination).observe
+        counts: Count[tuple[Counter, str]] = Count()
+        ended = []
+        for one in transitions:
+            state = one.state
+            if state is State.DONE:
+                ended.append(one)
+                if one.result.outcome is Outcome.DELIVERED:
+                    observe(max(0.0, now - one.delivery.event.accepted_at))
+            elif state is State.READY:
+                counts[self._retries, one.delivery.action] += 1
+            elif state is State.HELD:
+                counts[self._held, one.delivery.action] += 1
+            elif one.stage == "send":
+                counts[self._lost, one.delivery.action] += 1
+        self._count_outcomes(destination, ended)
+        for (counter, action), number in counts.items():
+            counter.labels(destination, action).inc(number)
+
+    def _count_outcomes(self, destination: str, ended: Sequence[Transition]) -> None:
+        counts = Count((one.delivery.action, one.result.outcome, one.stage) for one in ended)
+        for (action, outcome, stage), number in counts.items():
+            self._deliveries.labels(destination, action, outcome.value, stage).inc(number)
 
     def breaker(self, destination: str, state: str, reason: str) -> None:  # noqa: ARG002 - as above
-        """See `destinations.engine.Watcher.breaker`."""
+        """See `Observer.breaker`."""
         self._changes.labels(destination, state).inc()
         self._show_breaker(destination, state)
 
@@ -226,23 +219,23 @@ class Metrics:
         expected: int,  # noqa: ARG002 - as above
         found: int,  # noqa: ARG002 - as above
     ) -> None:
-        """See `destinations.engine.Watcher.drifted`."""
+        """See `Observer.drifted`."""
         self._drifts.labels(destination).inc()
 
     def failed(self, destination: str, error: BaseException) -> None:  # noqa: ARG002 - as above
-        """See `destinations.engine.Watcher.failed`."""
-        self._faults.labels(destination).inc()
+        """See `Observer.failed`."""
+        self._errors.labels(destination).inc()
 
     def _begin(self, destination: str, actions: Collection[str]) -> None:
         """Shows counters at 0: an increase from nothing at all is none to Prometheus."""
-        for counter in (self._accepted, self._duplicates, self._drifts, self._faults):
+        for counter in (self._accepted, self._duplicates, self._drifts, self._errors):
             counter.labels(destination)
         for status in _REFUSALS:
             self._refused.labels(destination, str(status))
         for state in _BREAKER:
             self._changes.labels(destination, state)
         # What no subscription takes has no action.
-        self._deliveries.labels(destination, "", Outcome.FILTERED.value, "accept")
+        self._deliveries.labels(destination, "", Outcome.FILTERED.value, "plan")
         for action in actions:
             for counter in (self._retries, self._lost, self._held):
                 counter.labels(destination, action)
@@ -277,7 +270,7 @@ class _Queues(Collector):
         )
         unsettled = GaugeMetricFamily(
             "destinations_queue_unsettled_deliveries",
-            "Deliveries that the partner is asked about (unknown), or a person (held).",
+            "Deliveries that the partner is asked about (unknown), or an operator (held).",
             labels=("destination", "state"),
         )
         for destination, read in self.reads.items():

@@ -1,34 +1,20 @@
-"""What a queue holds, for gauges: counted without getting in the way of those who deliver."""
+"""What queues hold, for gauges: read from the totals that a store keeps."""
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 import time
-from collections.abc import Callable
-from contextlib import closing
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
-from destinations.queue import State
+from destinations.outcome import State
+from destinations.pipeline.ledger import Ledger, ScopeTotals
 
 __all__ = ["QueueFigures", "QueueProbe"]
 
-_SHARE: Final = 20
-"""Counting may take one part in so many of the time, however often somebody asks."""
-
-_OLDEST: Final = """
-    SELECT e.accepted_at FROM deliveries d JOIN events e ON e.id = d.event_id
-    WHERE d.destination = ? AND d.state IN ('ready', 'sending', 'unknown') AND d.state <> 'done'
-    ORDER BY d.id LIMIT 1
-"""
-_UNSETTLED: Final = """
-    SELECT state, count(*) FROM deliveries
-    WHERE destination = ? AND state IN ('unknown', 'held') AND state <> 'done'
-    GROUP BY state
-"""
-_LENGTH: Final = "SELECT count(*) FROM deliveries WHERE destination = ? AND state <> 'done'"
+_FRESH: Final = 1.0
+"""Seconds: one look is for the gauges of all destinations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +22,7 @@ class QueueFigures:
     """``length`` counts what is not done; ``oldest`` is when the first of what waits was accepted.
 
     ``oldest`` is in seconds since 1970 (None: nothing waits) and leaves out what is held, since
-    that waits for a person.
+    that waits for an operator.
     """
 
     length: int
@@ -46,47 +32,36 @@ class QueueFigures:
 
 
 class QueueProbe:
-    """Looks at the queue of one destination through a connection of its own, which only reads.
-
-    The one of the store has a lock that workers need. ``length`` is that of the open queue; None
-    if nobody has it open, so that this is counted too.
-    """
+    """Looks at the queues of a server's destinations; any thread may use it."""
 
     def __init__(
         self,
-        store: Path,
-        destination: str,
-        length: Callable[[], int] | None,
+        ledger: Ledger,
         *,
+        now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._uri = f"{store.resolve().as_uri()}?mode=ro"
-        self._destination = destination
-        self._length = length
+        self._ledger = ledger
+        self._now = now
         self._monotonic = monotonic
         self._lock = threading.Lock()
-        self._counted = QueueFigures(0, None, 0, 0)
+        self._totals: Mapping[str, ScopeTotals] = {}
         self._again_at = float("-inf")
 
-    def read(self) -> QueueFigures:
-        """The length of this moment; the rest may be a little older. Raises `sqlite3.Error`."""
+    def read(self, destination: str) -> QueueFigures:
+        """Return the figures of a destination; raises `UsageError` if the store cannot be read."""
         with self._lock:
-            began = self._monotonic()
-            if began >= self._again_at:
-                self._counted = self._count()
-                ended = self._monotonic()
-                self._again_at = ended + _SHARE * (ended - began)
-            if self._length is None:
-                return self._counted
-            return replace(self._counted, length=self._length())
-
-    def _count(self) -> QueueFigures:
-        with closing(sqlite3.connect(self._uri, uri=True, isolation_level=None)) as connection:
-            oldest = connection.execute(_OLDEST, (self._destination,)).fetchone()
-            states = dict(connection.execute(_UNSETTLED, (self._destination,)).fetchall())
-            length = 0
-            if self._length is None:
-                (length,) = connection.execute(_LENGTH, (self._destination,)).fetchone()
-        first = None if oldest is None else float(oldest[0])
-        unknown, held = states.get(State.UNKNOWN.value, 0), states.get(State.HELD.value, 0)
-        return QueueFigures(length, first, unknown, held)
+            if self._monotonic() >= self._again_at:
+                totals = self._ledger.totals(self._now())
+                self._totals = {one.destination: one for one in totals if one.served}
+                self._again_at = self._monotonic() + _FRESH
+            found = self._totals.get(destination)
+        if found is None:
+            return QueueFigures(0, None, 0, 0)
+        states = [found.counts.get(state, 0) for state in State if state is not State.DONE]
+        return QueueFigures(
+            sum(states),
+            found.oldest,
+            found.counts.get(State.UNKNOWN, 0),
+            found.counts.get(State.HELD, 0),
+        )

@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from destinations._version import __version__
-from destinations.engine.watcher import Point
 from destinations.errors import UsageError
-from destinations.outcome import Outcome
-from destinations.queue import Claimed, Planned, State, Step
+from destinations.pipeline.observer import Observer, Point
+from destinations.pipeline.queue import QueuedDelivery, Transition
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["Tracing", "check_installed", "is_wanted", "open_tracing"]
 
 _WANTED: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-_WORDS: Final = {State.READY: Outcome.RETRYING.value}
 _MOST_IDS: Final = 100
 """Of a batch; OpenTelemetry bounds attributes, and so do those who keep them."""
 
@@ -68,21 +66,22 @@ def _is_installed() -> bool:
     return False
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Open:
-    """The span of the batch that a thread has in hand."""
+    """The span of a batch that is under way."""
 
     span: Span
-    left: set[int]
+    left: set[QueuedDelivery]
     counts: dict[str, int] = field(default_factory=dict)
     sending: Span | None = None
 
 
-class Tracing:
-    """A `destinations.engine.Watcher` that traces; ``close`` sends what is left.
+class Tracing(Observer):
+    """Traces what it is told; ``close`` sends what is left.
 
-    A span begins when a batch is claimed and ends when all of it is settled, or when its thread
-    claims another: what was given back. It has ids, counts and codes; no users, and no texts.
+    A span begins when a batch is claimed and ends when all of it has its transitions, or when one
+    of its deliveries is claimed again: what was returned. It has ids, counts and codes; no users,
+    and no texts.
     """
 
     def __init__(self, tracer: Tracer, close: Callable[[], None] = lambda: None) -> None:
@@ -91,101 +90,90 @@ class Tracing:
 
         self._trace = trace
         self._tracer = tracer
-        self._local = threading.local()
+        self._open: dict[QueuedDelivery, _Open] = {}
+        # What the engine is at: events that name no delivery belong to it.
+        self._latest: _Open | None = None
         self.close = close
 
-    def accepted(self, destination: str, events: int, duplicates: int) -> None:
-        """Nothing: no batch is in hand. See `destinations.engine.Watcher`."""
-
-    def ended(self, destination: str, deliveries: Sequence[Planned]) -> None:
-        """Nothing: no batch is in hand. See `destinations.engine.Watcher`."""
-
-    def refused(self, destination: str, status: int) -> None:
-        """Nothing: no batch is in hand. See `destinations.engine.Watcher`."""
-
-    def reached(self, destination: str, point: Point, batch: Sequence[Claimed]) -> None:
-        """See `destinations.engine.Watcher.reached`; a batch has one thread all its way."""
+    def reached(
+        self, destination: str, point: Point, deliveries: Sequence[QueuedDelivery]
+    ) -> None:
+        """See `Observer.reached`."""
         if point == "claimed":
-            self._begin(destination, batch)
+            self._begin(destination, deliveries)
             return
-        current = self._current
-        if current is None:
-            return
-        if point == "sending":
-            current.sending = self._tracer.start_span(
-                f"send {destination}",
-                context=self._trace.set_span_in_context(current.span),
-                kind=self._trace.SpanKind.CLIENT,
-                attributes={"messaging.batch.message_count": len(batch)},
-            )
-        elif point == "answered" and current.sending is not None:
-            current.sending.end()
-            current.sending = None
-        else:
-            current.span.add_event(point)
+        for current in {self._open[one] for one in deliveries if one in self._open}:
+            self._latest = current
+            if point == "sending":
+                current.sending = self._tracer.start_span(
+                    f"send {destination}",
+                    context=self._trace.set_span_in_context(current.span),
+                    kind=self._trace.SpanKind.CLIENT,
+                    attributes={"messaging.batch.message_count": len(deliveries)},
+                )
+            elif point == "answered" and current.sending is not None:
+                current.sending.end()
+                current.sending = None
+            else:
+                current.span.add_event(point)
 
-    def stepped(self, destination: str, steps: Sequence[Step]) -> None:  # noqa: ARG002 - its signature
-        """See `destinations.engine.Watcher.stepped`."""
-        current = self._current
-        if current is None:
-            return
-        for step in steps:
-            done = step.state is State.DONE
-            what = step.result.outcome.value if done else _WORDS.get(step.state, step.state.value)
+    def transitioned(self, destination: str, transitions: Sequence[Transition]) -> None:  # noqa: ARG002 - its signature
+        """See `Observer.transitioned`."""
+        for one in transitions:
+            current = self._open.pop(one.delivery, None)
+            if current is None:
+                continue
+            what = one.result.outcome.value
             current.counts[what] = current.counts.get(what, 0) + 1
-            current.left.discard(step.claimed.id)
-        if not current.left:
-            self._end(current)
+            current.left.discard(one.delivery)
+            if not current.left:
+                self._end(current)
 
     def breaker(self, destination: str, state: str, reason: str) -> None:  # noqa: ARG002 - its signature
-        """See `destinations.engine.Watcher.breaker`; noted on the batch that brought it about."""
-        current = self._current
-        if current is not None:
-            current.span.add_event("breaker", {"destinations.breaker.state": state})
+        """See `Observer.breaker`; noted on the batch that brought it about."""
+        if self._latest is not None:
+            self._latest.span.add_event("breaker", {"destinations.breaker.state": state})
 
     def drifted(self, destination: str, key: str, expected: int, found: int) -> None:  # noqa: ARG002 - its signature
-        """See `destinations.engine.Watcher.drifted`."""
-        current = self._current
-        if current is not None:
-            current.span.add_event("drift", {"expected": expected, "found": found})
+        """See `Observer.drifted`."""
+        if self._latest is not None:
+            self._latest.span.add_event("drift", {"expected": expected, "found": found})
 
     def failed(self, destination: str, error: BaseException) -> None:  # noqa: ARG002 - its signature
-        """See `destinations.engine.Watcher.failed`: the kind alone, since its text may say more."""
-        current = self._current
-        if current is not None:
-            kind = type(error).__qualname__
-            current.span.set_status(self._trace.Status(self._trace.StatusCode.ERROR, kind))
-            current.span.add_event("exception", {"exception.type": kind})
+        """See `Observer.failed`: the kind alone, since its text may say more."""
+        if self._latest is not None:
+            span, kind = self._latest.span, type(error).__qualname__
+            span.set_status(self._trace.Status(self._trace.StatusCode.ERROR, kind))
+            span.add_event("exception", {"exception.type": kind})
 
-    @property
-    def _current(self) -> _Open | None:
-        current: _Open | None = getattr(self._local, "current", None)
-        return current
-
-    def _begin(self, destination: str, batch: Sequence[Claimed]) -> None:
-        if self._current is not None:
-            self._end(self._current)
-        ids = [claimed.id for claimed in batch]
+    def _begin(self, destination: str, deliveries: Sequence[QueuedDelivery]) -> None:
+        for former in {self._open[one] for one in deliveries if one in self._open}:
+            self._end(former)
+        ids = [one.id for one in deliveries]
         attributes: dict[str, Any] = {
             "messaging.operation.type": "process",
             "messaging.destination.name": destination,
-            "messaging.batch.message_count": len(batch),
-            "destinations.action": batch[0].action,
-            "destinations.state": batch[0].state.value,
+            "messaging.batch.message_count": len(deliveries),
+            "destinations.action": deliveries[0].action,
+            "destinations.state": deliveries[0].state.value,
             "destinations.delivery.ids": ids[:_MOST_IDS],
-            "destinations.event.ids": [claimed.event_id for claimed in batch[:_MOST_IDS]],
+            "destinations.event.ids": [one.event.id for one in deliveries[:_MOST_IDS]],
         }
         span = self._tracer.start_span(
             f"deliver {destination}", kind=self._trace.SpanKind.CONSUMER, attributes=attributes
         )
-        self._local.current = _Open(span, set(ids))
+        self._latest = _Open(span, set(deliveries))
+        self._open.update(dict.fromkeys(deliveries, self._latest))
 
     def _end(self, current: _Open) -> None:
-        self._local.current = None
+        for one in current.left:
+            self._open.pop(one, None)
+        if self._latest is current:
+            self._latest = None
         if current.sending is not None:
             current.sending.end()
         for what, count in current.counts.items():
             current.span.set_attribute(f"destinations.outcome.{what}", count)
         if current.left:
-            current.span.set_attribute("destinations.given_back", len(current.left))
+            current.span.set_attribute("destinations.returned", len(current.left))
         current.span.end()
