@@ -14,16 +14,21 @@ from .errors import (
     RetryableError,
     SelfTimeoutError,
     SettingsError,
+    TemporaryError,
     UsageError,
 )
 from .http import Answer, Failure, HttpRequest, HttpResponse
 from .http.transport import HttpTransport, Transport, TransportError
-from .outcome import ManualChange, Outcome, Result
-from .plugins import Plugin, RunningSandbox
-from .runner import Entry, Report, Row, Run
-from .runtime.action import Call, Done, Generated, Generator, Payload
-from .runtime.delivery import Courier
+from .outcome import Effect, ManualChange, Outcome, Result, Retry, State
+from .pipeline.reading import Entry
+from .pipeline.report import Report, Row
+from .pipeline.run import Run, RunOptions, RunStore
+from .runtime.action import Call, Done, Generated, Generator, Payload, SubscriptionKey
 from .runtime.destination import Code, Delivery, Destination
+from .runtime.plan import Plan, PlannedDelivery, plan
+from .runtime.plugins import Plugin, RunningSandbox
+from .runtime.sender import Sender
+from .runtime.store import Documents, Store
 from .secrets import Secret
 from .segment.event import EventError, check_event, read_json
 from .segment.fql import compile_fql
@@ -35,13 +40,14 @@ __all__ = [
     "Answer",
     "Call",
     "Code",
-    "Courier",
     "DefinitionError",
     "Delivery",
     "Destination",
     "DestinationDefinition",
     "DestinationsError",
+    "Documents",
     "Done",
+    "Effect",
     "Entry",
     "EventError",
     "Failure",
@@ -58,18 +64,28 @@ __all__ = [
     "Outcome",
     "Payload",
     "PayloadValidationError",
+    "Plan",
+    "PlannedDelivery",
     "Plugin",
     "Report",
     "ResolveError",
     "Result",
+    "Retry",
     "RetryableError",
     "Row",
     "Run",
+    "RunOptions",
+    "RunStore",
     "RunningSandbox",
     "Secret",
     "SelfTimeoutError",
+    "Sender",
     "Settings",
     "SettingsError",
+    "State",
+    "Store",
+    "SubscriptionKey",
+    "TemporaryError",
     "Transport",
     "TransportError",
     "UsageError",
@@ -81,6 +97,7 @@ __all__ = [
     "compile_mapping",
     "compile_schema",
     "load_definition",
+    "plan",
     "read_json",
     "read_settings",
 ]

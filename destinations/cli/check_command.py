@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Generator
-from dataclasses import replace
-from http import HTTPStatus
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -17,20 +14,10 @@ from destinations.cli.opening import (
     open_destination,
     settings_option,
 )
-from destinations.clock import SystemClock
-from destinations.definition import DestinationDefinition
-from destinations.errors import (
-    IntegrationError,
-    InvalidAuthenticationError,
-    RetryableError,
-    SelfTimeoutError,
-    UsageError,
-)
-from destinations.http import Answer
+from destinations.errors import UsageError
 from destinations.http.transport import HttpTransport
-from destinations.runtime.action import Call
-from destinations.runtime.delivery import Courier
 from destinations.runtime.destination import Destination
+from destinations.runtime.sender import Sender
 
 __all__ = ["command"]
 
@@ -52,8 +39,8 @@ def command(destination: str, settings: Path | None, *, live: bool, as_json: boo
     if definition.authentication is None:
         msg = f"{definition.name} has no credentials to test"
         raise UsageError(msg)
-    bound = open_destination(_impatient(definition), plugin, settings)
-    status, message = _test(bound, definition.authentication.test)
+    bound = open_destination(definition, plugin, settings).destination
+    status, message = _test(bound)
     environments = bound.environments
     if status == "valid" and live and "live" not in environments:
         status = "wrong environment"
@@ -71,26 +58,13 @@ def command(destination: str, settings: Path | None, *, live: bool, as_json: boo
     return 0 if status == "valid" else 2
 
 
-def _impatient(definition: DestinationDefinition) -> DestinationDefinition:
-    """The definition without retries: who waits for this answer wants to know now."""
-    retry = replace(definition.transport.retry, attempts=1)
-    return replace(definition, transport=replace(definition.transport, retry=retry))
-
-
-def _test(bound: Destination, request: str) -> tuple[str, str]:
-    def steps() -> Generator[Call, Answer, Any]:
-        return (yield Call(request, {}))
-
-    transport = HttpTransport(bound.definition.transport.timeouts)
-    try:
-        Courier(bound, transport, SystemClock()).perform(steps())
-    except InvalidAuthenticationError as error:
-        return "refused", f"The partner refuses these credentials: {error.message}"
-    except IntegrationError as error:
-        lost = isinstance(error, RetryableError) and error.status == HTTPStatus.SERVICE_UNAVAILABLE
-        unreachable = lost or isinstance(error, SelfTimeoutError)
-        message = f"{bound.endpoint}: {error.message}"
-        return ("unreachable" if unreachable else "failed"), message
-    finally:
-        transport.close()
-    return "valid", ""
+def _test(bound: Destination) -> tuple[str, str]:
+    with contextlib.closing(HttpTransport(bound.definition.transport.timeouts)) as transport:
+        failure = Sender(bound, transport).test_credentials()
+    if failure is None:
+        return "valid", ""
+    message = bound.settings.masker.text(failure.message)
+    if failure.error_class == "authentication":
+        return "refused", f"The partner refuses these credentials: {message}"
+    is_unreachable = failure.error_class in {"timeout", "unavailable"}
+    return ("unreachable" if is_unreachable else "failed"), f"{bound.endpoint}: {message}"

@@ -1,4 +1,4 @@
-"""``destinations deliveries``: what became of the events that a server accepted."""
+"""``destinations deliveries``: what became of events."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ __all__ = ["command"]
 
 @click.group("deliveries", epilog="Example: destinations deliveries list --config serve.yaml")
 def command() -> None:
-    """What became of the events that a server accepted, and what a person does about them.
+    """Show what became of events, of runs and servers alike, and decide where that is needed.
 
-    All of it may be used while the server runs: --config names its configuration, --store its file.
-    What a run of a file left behind is not here: that is in its --undelivered file and in the
-    commands of the destination.
+    All of it may be used while a server runs: --config names its configuration, --store a file;
+    without them it is this user's own store, that of runs.
     """
 
 

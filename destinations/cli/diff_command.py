@@ -9,7 +9,7 @@ import click
 from destinations.cli.tables import print_table
 from destinations.definition import load_definition
 from destinations.definition.comparison import Step, compare, step_between
-from destinations.plugins import find_folder
+from destinations.runtime.plugins import find_folder
 
 __all__ = ["command"]
 

@@ -12,7 +12,7 @@ import click
 
 from destinations.cli.opening import destination_argument, open_definition
 from destinations.errors import UsageError
-from destinations.plugins import find_folder, installed
+from destinations.runtime.plugins import find_folder, installed
 
 __all__ = ["command"]
 

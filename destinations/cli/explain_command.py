@@ -63,7 +63,7 @@ def command(
             code = plugin.code(opened) if plugin is not None else None
             bound = Destination(definition, named_settings(definition), code)
         else:
-            bound = open_destination(definition, plugin, settings, store=opened)
+            bound = open_destination(definition, plugin, settings, store=opened).destination
         explanation = explain(bound, data)
     finally:
         if opened is not None:

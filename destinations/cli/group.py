@@ -67,7 +67,7 @@ def _of_plugin(slug: str) -> click.Command | None:
     if slug not in plugin_slugs():
         return None
     # What plugins need is only loaded when one is called: --help must not wait for it.
-    plugins = importlib.import_module("destinations.plugins")
+    plugins = importlib.import_module("destinations.runtime.plugins")
     plugin = plugins.find_plugin(slug)
     if plugin is None or not plugin.commands():
         return None

@@ -8,7 +8,7 @@ import click
 
 from destinations.definition import load_definition
 from destinations.errors import DefinitionError
-from destinations.plugins import installed
+from destinations.runtime.plugins import installed
 
 __all__ = ["command"]
 

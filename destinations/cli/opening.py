@@ -1,9 +1,10 @@
-"""What several commands do first: find a destination, read its settings, compile it."""
+"""What several commands do first: find a destination, read its settings, open the store."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -12,11 +13,13 @@ from destinations.definition import DestinationDefinition, load_definition
 from destinations.definition.document import Document
 from destinations.definition.settings import check_settings, read_settings
 from destinations.errors import UsageError
-from destinations.plugins import Plugin, find_folder, find_plugin
 from destinations.runtime.destination import Destination
-from destinations.store import Store, default_path, is_missing
+from destinations.runtime.plugins import Plugin, find_folder, find_plugin
+from destinations.runtime.store import Store
+from destinations.store import SqliteStore, default_path, is_missing
 
 __all__ = [
+    "OpenedDestination",
     "destination_argument",
     "open_definition",
     "open_destination",
@@ -42,9 +45,19 @@ store_option = click.option(
     help="The SQLite file for what outlives a run; by default one for this user.",
 )
 
+_ACCOUNT = "account"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedDestination:
+    """A destination bound to settings; ``account`` is the name that the settings give it."""
+
+    destination: Destination
+    account: str | None
+
 
 def open_definition(name: str) -> tuple[DestinationDefinition, Plugin | None]:
-    """The checked definition of DESTINATION, and its plugin if it has one."""
+    """Return the checked definition of DESTINATION, and its plugin if it has one."""
     definition = load_definition(find_folder(name))
     return definition, find_plugin(definition.slug)
 
@@ -56,25 +69,32 @@ def open_destination(
     *,
     overrides: Mapping[str, str] | None = None,
     store: Store | None = None,
-    account: str | None = None,
-) -> Destination:
-    """The destination, bound to the settings of a file; ``overrides`` win over the file."""
+) -> OpenedDestination:
+    """Return the destination, bound to the settings of a file; ``overrides`` win over the file.
+
+    The key ``account`` of the file names the account, unless the destination has such a setting.
+    """
     if settings is None:
         document = Document("settings (--settings FILE)", {}, {})
     else:
         document = read_settings(settings, os.environ, replaced=overrides or {})
-    merged = Document(document.name, {**document.data, **(overrides or {})}, document.lines)
-    checked = check_settings(definition, merged)
+    values = {**document.data, **(overrides or {})}
+    account = None
+    if _ACCOUNT not in definition.settings["properties"]:
+        account = values.pop(_ACCOUNT, None)
+        if not isinstance(account, str | None) or account == "":
+            raise UsageError(f"{document.name}: account must be a name")
+    checked = check_settings(definition, Document(document.name, values, document.lines))
     code = plugin.code(store) if plugin is not None else None
-    return Destination(definition, checked, code, account=account)
+    return OpenedDestination(Destination(definition, checked, code), account)
 
 
-def open_store(path: Path | None, *, existing: bool = False) -> Store:
-    """The store in a file, or this user's own.
+def open_store(path: Path | None, *, existing: bool = False) -> SqliteStore:
+    """Return the store in a file, or this user's own.
 
     With ``existing``, for what has nothing to put there, a file that somebody names is not made:
     raises `UsageError` if it is missing.
     """
     if existing and path is not None and is_missing(path):
-        raise UsageError(f"there is no store {path}: look for a slip in the path")
-    return Store(path if path is not None else default_path())
+        raise UsageError(f"there is no store {path}: check the path")
+    return SqliteStore(path if path is not None else default_path())

@@ -10,7 +10,7 @@ from typing import BinaryIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from destinations.runner import Entry
+from destinations.pipeline.reading import Entry
 
 __all__ = ["watch"]
 
@@ -18,7 +18,7 @@ _EVERY_SECONDS = 0.2
 
 
 def watch(entries: Iterator[Entry], stream: BinaryIO) -> Iterator[Entry]:
-    """Passes the entries on and shows how many were read."""
+    """Pass the entries on and show how many were read."""
     total = _size(stream)
     columns = [TextColumn("{task.fields[lines]:,} lines")]
     bar = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn()) if total else ()
@@ -35,7 +35,7 @@ def watch(entries: Iterator[Entry], stream: BinaryIO) -> Iterator[Entry]:
 
 
 def _size(stream: BinaryIO) -> int | None:
-    """Bytes of a regular file; None for pipes and terminals."""
+    """Return the bytes of a regular file; None for pipes and terminals."""
     try:
         return os.fstat(stream.fileno()).st_size or None
     except OSError:

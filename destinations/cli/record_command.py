@@ -18,7 +18,7 @@ from destinations.cli.opening import destination_argument, settings_option
 from destinations.cli.tables import count, print_table
 from destinations.definition.settings import Settings, check_settings, read_settings
 from destinations.errors import UsageError
-from destinations.runner import Entry, read_json_entries, read_lines
+from destinations.pipeline.reading import Entry, read_json_entries, read_lines
 from destinations.testing.case import Case
 from destinations.testing.case_reading import CASES_FOLDER
 from destinations.testing.recording import Draft, record

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Final, Literal
 
 import click
 
-from destinations.account import Account
+from destinations.cli.accounts import account_options, choose_account
+from destinations.cli.confirming import confirmed, yes_option
 from destinations.cli.opening import (
     destination_argument,
     open_definition,
@@ -22,48 +26,87 @@ from destinations.cli.opening import (
     settings_option,
     store_option,
 )
-from destinations.cli.run_tables import as_json_object, exit_code, print_kept, print_report
+from destinations.cli.run_notices import Notices, with_progress
+from destinations.cli.run_tables import (
+    as_json_object,
+    exit_code,
+    print_kept,
+    print_report,
+    summary,
+)
 from destinations.cli.tables import print_table
 from destinations.definition import DestinationDefinition
 from destinations.errors import UsageError
+from destinations.http import Failure
 from destinations.http.transport import HttpTransport
-from destinations.outcome import Outcome
-from destinations.plugins import Plugin, RunningSandbox
-from destinations.runner import (
-    Entry,
-    Recorder,
-    Report,
-    Run,
-    Undelivered,
+from destinations.operations import again_since, end_again, open_run_store
+from destinations.outcome import State
+from destinations.pipeline.reading import (
+    Entries,
+    IteratedEntries,
+    ThreadedEntries,
     read_json_entries,
     read_lines,
 )
+from destinations.pipeline.report import Report
+from destinations.pipeline.run import Recorder, Run, RunOptions, RunStore
+from destinations.pipeline.undelivered import Undelivered
+from destinations.runtime.destination import Destination
+from destinations.runtime.identity import AccountIdentity, identity_of
+from destinations.runtime.plugins import Plugin, RunningSandbox
+from destinations.runtime.sender import Sender
 from destinations.secrets import Masker
-from destinations.store import Store
+from destinations.store import SqliteStore, default_path, is_missing
 
 __all__ = ["command"]
+
+_SANDBOX_ACCOUNT: Final = "sandbox"
+_PATIENCE: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Options:
     destination: str
-    events: str
+    events: str | None
     form: Literal["ndjson", "json"] | None
     settings: Path | None
+    use_sandbox: bool
     seed: Path | None
     undelivered: Path | None
     store: Path | None
-    use_sandbox: bool
+    no_store: bool
+    account: str | None
+    same: bool | None
+    resume: bool
+    again: bool
+    yes: bool
+    input_id: str | None
+    outage: float
+    check: bool
+    dry_run: bool
     as_json: bool
+
+    @property
+    def keeps(self) -> bool:
+        """Whether anything outlives the run: for a sandbox that ends with it only if told so."""
+        return not self.no_store and (self.store is not None or not self.use_sandbox)
+
+    @property
+    def store_option(self) -> str:
+        """Where the store is, as text to be used again with another command."""
+        return "" if self.store is None else f" --store {shlex.quote(str(self.store))}"
 
 
 @click.command(
     "run",
-    epilog="Example: destinations run kana --events events.ndjson --settings kana.yaml "
-    "--undelivered undelivered.ndjson",
+    epilog="Example: destinations run kana --events events.ndjson --settings kana.yaml",
 )
 @destination_argument
-@click.option("--events", required=True, metavar="FILE|-", help="The events; - is standard input.")
+@click.option(
+    "--events",
+    metavar="FILE|-",
+    help="The events; - is standard input. Without it, deliver what earlier runs left.",
+)
 @click.option(
     "--format",
     "form",
@@ -90,24 +133,71 @@ class _Options:
     help="Write what was not delivered here, in a form that can be fed back.",
 )
 @store_option
+@click.option(
+    "--no-store", is_flag=True, help="Remember nothing: the same events would be sent again."
+)
+@account_options
+@click.option("--resume", is_flag=True, help="First deliver what earlier runs left.")
+@click.option(
+    "--again", is_flag=True, help="Send what was delivered before once more, after a question."
+)
+@yes_option
+@click.option(
+    "--input-id",
+    metavar="NAME",
+    help="Recognise events that have neither a messageId nor a time by NAME and their line.",
+)
+@click.option(
+    "--outage",
+    type=click.FloatRange(min=0, max=86_400),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Wait so long for a partner that does not answer.",
+)
+@click.option(
+    "--check/--no-check",
+    default=True,
+    help="Test the credentials before the first event; on by default.",
+)
+@click.option("--dry-run", is_flag=True, help="Send nothing, write nothing: only show what would.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
 def command(**given: Any) -> int:
     """Deliver a file or stream of events to DESTINATION and account for every one of them.
 
-    DESTINATION is the name of an installed destination or a folder. Exit codes: 0 every row
-    delivered, filtered or kept as unmapped; 1 some row was not; 2 wrong usage, definition,
-    settings or credentials; 130 interrupted.
+    DESTINATION is the name of an installed destination or a folder. A run goes on where an earlier
+    one stopped and never sends the same event twice. Exit codes: 0 every row delivered, filtered or
+    kept as unmapped; 1 some row was not; 2 wrong usage, definition, settings or credentials; 75 the
+    partner or the store was away: the same command goes on; 130 interrupted.
     """
     options = _Options(**given)
-    if options.seed is not None and not options.use_sandbox:
-        raise click.UsageError("--seed is what a sandbox holds at first: give --sandbox as well")
+    _check_options(options)
     report = _run(options)
     _say_how_it_ended(report, options)
-    return exit_code(report)
+    return exit_code(report, dry_run=options.dry_run)
+
+
+def _check_options(options: _Options) -> None:
+    if options.seed is not None and not options.use_sandbox:
+        raise click.UsageError("--seed is what a sandbox holds at first: use --sandbox as well")
+    if options.no_store and options.store is not None:
+        raise click.UsageError("--store and --no-store exclude each other")
+    for name, given in {
+        "--resume": options.resume,
+        "--again": options.again,
+        "run without --events": options.events is None,
+    }.items():
+        if given and not options.keeps:
+            reason = "--no-store" if options.no_store else "--sandbox without --store"
+            raise click.UsageError(f"{name} needs a store: {reason} keeps nothing")
+    if options.events is None and (options.again or options.dry_run or options.input_id):
+        raise click.UsageError("--again, --dry-run and --input-id need --events")
+    if options.dry_run and (options.again or options.resume):
+        raise click.UsageError("--dry-run excludes --again and --resume")
 
 
 def _open_written(name: str) -> tuple[DestinationDefinition, Plugin | None]:
-    """DESTINATION, unless its definition leaves requests open: no event could be delivered."""
+    """Return DESTINATION; raises if its definition leaves requests open."""
     definition, plugin = open_definition(name)
     if definition.pending_requests:
         pending = ", ".join(definition.pending_requests)
@@ -116,77 +206,266 @@ def _open_written(name: str) -> tuple[DestinationDefinition, Plugin | None]:
 
 
 def _run(options: _Options) -> Report:
-    """Opens everything, runs, and prints the account."""
+    """Open everything, run, and print what became of it."""
     definition, plugin = _open_written(options.destination)
     with ExitStack() as stack:
-        source = stack.enter_context(_open_events(options.events))
+        source = None
+        if options.events is not None:
+            source = stack.enter_context(_open_events(options.events))
         sandbox = None
         if options.use_sandbox:
             sandbox = stack.enter_context(_started(plugin, definition.name, options.seed))
-        overrides = sandbox.settings if sandbox is not None else None
         store = _open_store(options)
         if store is not None:
             stack.callback(store.close)
-        bound = open_destination(
+        opened = open_destination(
             definition,
             plugin,
             options.settings,
-            overrides=overrides,
+            overrides=sandbox.settings if sandbox is not None else None,
             store=store,
-            account=f"{definition.slug} sandbox" if options.use_sandbox else None,
         )
-        masker = bound.settings.masker
-        recorders: list[Recorder] = []
-        if options.undelivered is not None:
-            opened = _open_undelivered(options.undelivered, options.events, masker)
-            recorders.append(stack.enter_context(opened).record)
-        transport = HttpTransport(definition.transport.timeouts)
-        stack.callback(transport.close)
-        entries = _entries(source, options.form or _form_of(options.events))
-        account = Account(bound, transport, store) if store is not None else None
-        if account is not None:
-            _process_unmapped(account)
-            recorders += account.recorders
-        entries = _with_progress(entries, source)
-        if account is not None:
-            report = account.run(recorders, entries)
-        else:
-            report = Run(bound, transport, recorders=recorders).execute(entries)
+        name = options.account or opened.account
+        if options.use_sandbox and name is None:
+            name = _SANDBOX_ACCOUNT
+        runner = _Runner(
+            options, opened.destination, store, identity_of(opened.destination, name), stack
+        )
+        report = runner.run(source)
         if options.as_json:
-            click.echo(json.dumps(as_json_object(report, masker)))
-        print_report(report, masker, to_stderr=options.as_json)
-        if account is not None:
-            print_kept(account, plugin, to_stderr=options.as_json)
-        if sandbox is not None:
+            click.echo(json.dumps(as_json_object(report, runner.masker)))
+        print_report(report, runner.masker, to_stderr=options.as_json)
+        runner.print_kept()
+        if sandbox is not None and not options.dry_run:
             for title, columns, rows in sandbox.holdings():
                 print_table(title, columns, rows, to_stderr=options.as_json)
     return report
 
 
-def _process_unmapped(account: Account) -> None:
-    """First of all what was kept and is mapped by now, so that it stays before what comes after."""
-    report = account.process_unmapped()
-    if report is None:
-        return
-    if report.ledger.rows:
-        click.echo(f"Kept events that rules map by now: {account.summary(report)}.", err=True)
-    if report.stopped is not None and report.stopped.why == "authentication":
-        msg = f"the credentials were refused: {report.stopped.message}; no event was read"
-        raise UsageError(msg)
-    if report.stopped is not None:
-        click.echo("Stopped among the kept events: none of --events was read.", err=True)
-        raise click.Abort
+class _Runner:
+    """One run with what it needs; ``stack`` closes what it opens."""
+
+    def __init__(
+        self,
+        options: _Options,
+        destination: Destination,
+        store: SqliteStore | None,
+        identity: AccountIdentity,
+        stack: ExitStack,
+    ) -> None:
+        self.masker = destination.settings.masker
+        self._options = options
+        self._destination = destination
+        self._definition = destination.definition
+        self._store = store
+        self._identity = identity
+        self._stack = stack
+        self._recorders: list[Recorder] = []
+        self._account: int | None = None
+        self._kept: RunStore | None = None
+        self._notices = Notices(self._definition.name, options.outage, self.masker)
+        self._transport = HttpTransport(self._definition.transport.timeouts)
+        stack.callback(self._transport.close)
+
+    def run(self, source: BinaryIO | None) -> Report:
+        """Deliver what earlier runs left, if that is wanted, and then the events of ``source``."""
+        options = self._options
+        if options.undelivered is not None:
+            opened = _open_undelivered(options.undelivered, options.events, self.masker)
+            self._recorders.append(self._stack.enter_context(opened).record)
+        if options.dry_run:
+            self._kept = self._known()
+        elif self._store is not None:
+            self._kept = self._open_account(self._store)
+        self._test_credentials()
+        if source is None or options.resume:
+            report = self._deliver(IteratedEntries(()), deliver_waiting=True)
+            if source is None or report.stopped is not None:
+                return report
+            print_report(report, self.masker, to_stderr=True)
+            self._kept = self._renewed()
+        elif self._kept is not None and not options.dry_run:
+            self._tell_of_earlier()
+        assert source is not None  # noqa: S101 - seen above
+        assert options.events is not None  # noqa: S101 - it is what the source was opened from
+        since = self._ask_for_again() if options.again else None
+        report = self._deliver(self._entries(source), again_since=since)
+        if since is not None and report.stopped is None and self._store and self._kept:
+            end_again(self._store, self._kept.scope.id, _input_name(options.events))
+        return report
+
+    def _open_account(self, store: SqliteStore) -> RunStore:
+        self._account = choose_account(
+            store.accounts(), self._identity, same=self._options.same
+        )
+        return self._stack.enter_context(
+            open_run_store(
+                store,
+                self._account,
+                self._identity,
+                reconcile_after=RunOptions().reconcile_after,
+            )
+        )
+
+    def _known(self) -> RunStore | None:
+        """Return what earlier runs did, to be read."""
+        if self._store is None:
+            return None
+        found = self._store.accounts().find(self._identity)
+        scope = None if found is None else self._store.accounts().scope_of_runs(found.id)
+        return None if scope is None else RunStore(self._store.queue(), scope)
+
+    def _renewed(self) -> RunStore | None:
+        """Return the same store, from the beginning of what waits in it."""
+        kept = self._kept
+        if kept is None or self._store is None:
+            return None
+        queue = self._store.queue()
+        return RunStore(queue, kept.scope, queue.source(kept.scope), kept.answers)
+
+    def _entries(self, source: BinaryIO) -> Entries:
+        options = self._options
+        form = options.form or _form_of(options.events or "")
+        read = read_json_entries(source) if form == "json" else read_lines(source)
+        entries = with_progress(read, source)
+        if options.events == "-" or not _is_regular(source):
+            return ThreadedEntries(entries)
+        return IteratedEntries(entries)
+
+    def _deliver(
+        self,
+        entries: Entries,
+        *,
+        deliver_waiting: bool = False,
+        again_since: float | None = None,
+    ) -> Report:
+        options = self._options
+        run = Run(
+            self._destination,
+            self._transport,
+            store=self._kept,
+            options=RunOptions(
+                outage=options.outage,
+                again_since=again_since,
+                input_id=options.input_id,
+                deliver_waiting=deliver_waiting,
+                keep_unsent=isinstance(entries, ThreadedEntries) and options.keeps,
+            ),
+            recorders=self._recorders,
+            observer=self._notices,
+            waits=self._notices.waits,
+            dry_run=options.dry_run,
+        )
+        if isinstance(entries, ThreadedEntries):
+            entries.start(run.wake)
+        report = run.execute(entries)
+        for error in report.internal_errors[:3]:
+            text = self.masker.text(f"{type(error).__name__}: {error}")
+            click.echo(f"Internal error, please report it: {text}", err=True)
+        return report
+
+    # -- before the first event ----------------------------------------------------------------
+
+    def _test_credentials(self) -> None:
+        """Raise `UsageError` if the partner refuses the credentials; tell if it does not answer."""
+        definition = self._definition
+        if not self._options.check or self._options.dry_run or definition.authentication is None:
+            return
+        sender = Sender(self._destination, self._transport)
+        found: list[Failure | BaseException | None] = []
+
+        def test() -> None:
+            try:
+                found.append(sender.test_credentials())
+            except BaseException as error:  # noqa: BLE001 - raised below
+                found.append(error)
+
+        thread = threading.Thread(target=test, name="credentials", daemon=True)
+        thread.start()
+        thread.join(_PATIENCE)
+        if thread.is_alive():
+            self._notices.is_away("no answer so far")
+            thread.join()
+        (failure,) = found
+        if isinstance(failure, BaseException):
+            raise failure
+        if failure is not None and failure.error_class == "authentication":
+            message = self.masker.text(failure.message)
+            msg = f"the credentials were refused, so no event was read: {message}"
+            raise UsageError(msg)
+        if failure is not None:
+            self._notices.is_away(failure.message)
+
+    def _tell_of_earlier(self) -> None:
+        """Say what earlier runs left: it may be of another input."""
+        counts = self._counts()
+        text = summary({one: counts.get(one, 0) for one in (State.READY, State.UNKNOWN)})
+        if text:
+            click.echo(
+                f"Earlier runs left: {text}. What of it is not in this input stays; --resume "
+                "delivers it first.",
+                err=True,
+            )
+
+    def _ask_for_again(self) -> float:
+        """Ask whether to send again; returns since when that is done."""
+        options, kept = self._options, self._kept
+        assert options.events is not None  # noqa: S101 - it is needed
+        assert self._store is not None  # noqa: S101 - as is a store
+        assert kept is not None  # noqa: S101 - which is open
+        name = self._definition.name
+        question = (
+            f"Send the events of {options.events} again, also those that {name} has? It will count "
+            "them once more."
+        )
+        if not options.yes and not confirmed(question):
+            raise click.Abort
+        return again_since(self._store, kept.scope.id, _input_name(options.events), time.time())
+
+    # -- afterwards ----------------------------------------------------------------------------
+
+    def print_kept(self) -> None:
+        """Print what the store holds of this account that somebody has to know of."""
+        if self._store is None or self._account is None:
+            return
+        users = len(self._store.manual_changes([self._account]).entries())
+        print_kept(
+            self._counts(),
+            users,
+            self._options.store_option,
+            to_stderr=self._options.as_json,
+        )
+
+    def _counts(self) -> dict[Any, int]:
+        assert self._store is not None  # noqa: S101 - its callers have looked
+        assert self._kept is not None  # noqa: S101 - as above
+        totals = self._store.ledger().totals(time.time())
+        mine = [one.counts for one in totals if one.id == self._kept.scope.id]
+        return mine[0] if mine else {}
 
 
-def _open_store(options: _Options) -> Store | None:
-    """None for a run against a sandbox that ends with it: what it keeps is of no use later."""
-    if options.use_sandbox and options.store is None:
+def _open_store(options: _Options) -> SqliteStore | None:
+    """Return the store of a run; for a dry run as it is, None if there is none."""
+    if not options.keeps:
         return None
+    if options.dry_run:
+        path = options.store or default_path()
+        return None if is_missing(path) else SqliteStore(path, read_only=True)
     return open_store(options.store)
+
+
+def _input_name(events: str) -> str:
+    """Return what an input is known by when it is given again."""
+    return events if events == "-" else str(Path(events).resolve())
 
 
 def _form_of(events: str) -> Literal["ndjson", "json"]:
     return "json" if events.lower().endswith(".json") else "ndjson"
+
+
+def _is_regular(stream: BinaryIO) -> bool:
+    """Tell whether reading never waits for somebody, as a pipe or a terminal does."""
+    return stream.seekable()
 
 
 @contextlib.contextmanager
@@ -216,12 +495,12 @@ def _started(plugin: Plugin | None, name: str, seed: Path | None) -> Iterator[Ru
 
 
 @contextlib.contextmanager
-def _open_undelivered(path: Path, events: str, masker: Masker) -> Iterator[Undelivered]:
-    """A new file: one that holds events already is what somebody still has to feed back."""
+def _open_undelivered(path: Path, events: str | None, masker: Masker) -> Iterator[Undelivered]:
+    """Make a new file: one that holds events already is what somebody still has to feed back."""
     if path.exists() and path.stat().st_size > 0:
         msg = f"{path} exists and is not empty; feed it back or move it away first"
-        if events != "-" and path.samefile(events):
-            msg = f"--undelivered {path} is the file that --events reads; give it another name"
+        if events not in {None, "-"} and path.samefile(str(events)):
+            msg = f"--undelivered {path} is the file that --events reads; use another name"
         raise UsageError(msg)
     try:
         stream = path.open("wb")
@@ -232,48 +511,41 @@ def _open_undelivered(path: Path, events: str, masker: Masker) -> Iterator[Undel
         yield Undelivered(stream, masker)
 
 
-def _entries(stream: BinaryIO, form: Literal["ndjson", "json"]) -> Iterator[Entry]:
-    return read_json_entries(stream) if form == "json" else read_lines(stream)
-
-
-def _with_progress(entries: Iterator[Entry], stream: BinaryIO) -> Iterator[Entry]:
-    """Shows how far the reading is, where a person is watching."""
-    if not sys.stderr.isatty():
-        yield from entries
-        return
-    from destinations.cli.progress import watch  # noqa: PLC0415 - rich is slow to import
-
-    yield from watch(entries, stream)
-
-
 def _say_how_it_ended(report: Report, options: _Options) -> None:
-    if report.stopped is None:
+    stopped = report.stopped
+    if stopped is None:
         return
-    if report.stopped.why == "authentication":
+    if stopped.why == "authentication":
         click.echo(
-            f"Error: stopped at line {report.stopped.line}: the credentials were refused: "
-            f"{report.stopped.message}",
+            f"Error: stopped at line {stopped.line}: the credentials were refused: "
+            f"{stopped.message}",
             err=True,
         )
+    elif stopped.why == "unavailable":
+        click.echo(f"Stopped after line {report.lines}: {stopped.message}.", err=True)
     else:
         click.echo(f"Interrupted after line {report.lines}.", err=True)
-    waiting = report.ledger.outcomes[Outcome.RETRYING]
+    if options.keeps:
+        _say_how_to_go_on(report, options)
+        return
+    waiting = report.totals.outcomes[State.READY]
     if waiting and options.undelivered is not None:
         click.echo(
             f"{waiting:,} that were read but not sent are in {options.undelivered}: feed them back "
             "before anything else.",
             err=True,
         )
-    if options.events != "-":
-        _say_where_to_go_on(report, options)
+    if options.events not in {None, "-"}:
+        click.echo(f"What comes after line {report.lines} was not read.", err=True)
 
 
-def _say_where_to_go_on(report: Report, options: _Options) -> None:
-    if (options.form or _form_of(options.events)) == "json":
-        click.echo(f"Items of the array after number {report.lines} were not read.", err=True)
-        return
-    click.echo(
-        f"What comes after line {report.lines} was not read; then go on with: "
-        f"tail -n +{report.lines + 1} {options.events} | destinations run ... --events -",
-        err=True,
-    )
+def _say_how_to_go_on(report: Report, options: _Options) -> None:
+    if options.events == "-":
+        kept = report.totals.outcomes[State.READY]
+        click.echo(
+            f"{kept:,} that were read and not sent are in the store; go on with: destinations run "
+            f"{options.destination} ..., without --events.",
+            err=True,
+        )
+    else:
+        click.echo("The same command goes on where it stopped.", err=True)

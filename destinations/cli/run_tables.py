@@ -1,47 +1,55 @@
-"""How a run is reported: the ledger as tables for people, and as an object for machines."""
+"""How a run is reported: its rows as tables for people, and as an object for machines."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from destinations.account import Account
 from destinations.cli.tables import print_table
-from destinations.outcome import Outcome
-from destinations.plugins import Plugin
-from destinations.runner import Report
+from destinations.outcome import Outcome, State, Status
+from destinations.pipeline.ledger import NEEDS_OPERATOR
+from destinations.pipeline.report import SHOWN, Report
 from destinations.secrets import Masker
 
-__all__ = ["as_json_object", "exit_code", "print_kept", "print_report"]
+__all__ = ["as_json_object", "exit_code", "print_kept", "print_report", "summary"]
 
 _FINE: Final = frozenset({Outcome.DELIVERED, Outcome.FILTERED, Outcome.UNMAPPED})
+_STOPPED: Final = {"authentication": 2, "interrupted": 130, "unavailable": 75}
 
 
-def exit_code(report: Report) -> int:
-    """What a command exits with after a run; see `destinations.cli.group`."""
+def exit_code(report: Report, *, dry_run: bool = False) -> int:
+    """Return what a command exits with after a run; see `destinations.cli.group`."""
     if report.stopped is not None:
-        return 2 if report.stopped.why == "authentication" else 130
-    return 0 if _FINE.issuperset(+report.ledger.outcomes) else 1
+        return _STOPPED[report.stopped.why]
+    fine = _FINE | {State.READY} if dry_run else _FINE
+    return 0 if fine.issuperset(+report.totals.outcomes) else 1
 
 
 def as_json_object(report: Report, masker: Masker) -> dict[str, Any]:
-    """The report as JSON: every outcome has its key, also those that did not occur."""
-    ledger = report.ledger
+    """Return the report as JSON: every outcome has its key, also those that did not occur."""
+    totals = report.totals
     found: dict[str, Any] = {
         "lines": report.lines,
         "empty": report.empty,
-        "rows": ledger.rows,
-        "outcomes": {outcome.value: ledger.outcomes[outcome] for outcome in Outcome},
+        "rows": totals.rows,
+        "outcomes": {status.value: totals.outcomes[status] for status in SHOWN},
         "by_action": {
-            action: {outcome.value: count for outcome in Outcome if (count := counts[outcome])}
-            for action, counts in sorted(ledger.by_action.items())
+            action: {status.value: count for status in SHOWN if (count := counts[status])}
+            for action, counts in sorted(totals.by_action.items())
         },
         "requests": report.requests,
         "seconds": round(report.seconds, 3),
     }
+    if report.derived:
+        found["duplicates_by_content"] = report.derived
+    if report.earlier:
+        found["earlier"] = {
+            status.value: count for status in SHOWN if (count := report.earlier[status])
+        }
     if report.stopped is not None:
         found["stopped"] = report.stopped.why
         found["line"] = report.stopped.line
@@ -50,53 +58,69 @@ def as_json_object(report: Report, masker: Masker) -> dict[str, Any]:
 
 
 def print_report(report: Report, masker: Masker, *, to_stderr: bool) -> None:
-    """The ledger by action and outcome, with totals, and why rows were not delivered."""
+    """Print the rows by action and outcome, with totals, and why rows were not delivered."""
     console = Console(stderr=to_stderr, highlight=False)
-    ledger = report.ledger
-    shown = [outcome for outcome in Outcome if ledger.outcomes[outcome]]
-    table = Table(title="Ledger", title_justify="left", title_style="bold", show_footer=True)
+    totals = report.totals
+    shown = [status for status in SHOWN if totals.outcomes[status]]
+    table = Table(title="Outcomes", title_justify="left", title_style="bold", show_footer=True)
     table.add_column("action", footer="total")
-    for outcome in shown:
-        total = f"{ledger.outcomes[outcome]:,}"
-        table.add_column(outcome.value, footer=total, justify="right")
-    table.add_column("rows", footer=f"{ledger.rows:,}", justify="right")
-    for action, counts in sorted(ledger.by_action.items()):
-        cells = [f"{counts[outcome]:,}" if counts[outcome] else "" for outcome in shown]
+    for status in shown:
+        table.add_column(status.value, footer=f"{totals.outcomes[status]:,}", justify="right")
+    table.add_column("rows", footer=f"{totals.rows:,}", justify="right")
+    for action, counts in sorted(totals.by_action.items()):
+        cells = [f"{counts[status]:,}" if counts[status] else "" for status in shown]
         table.add_row(action, *cells, f"{sum(counts.values()):,}")
     console.print(table)
     console.print(_sum(report))
     rate = f"{report.lines / report.seconds:,.0f} lines a second" if report.seconds else ""
     console.print(f"{report.requests:,} requests in {report.seconds:.2f} s, {rate}\n")
-    if ledger.reasons:
+    if totals.reasons:
         rows = [
             (reason.outcome.value, reason.count, reason.first_line, masker.text(reason.example))
-            for reason in ledger.reasons
+            for reason in totals.reasons
         ]
         columns = ("outcome", "rows", "first line", "reason there")
         print_table("Why not delivered", columns, rows, to_stderr=to_stderr)
+    if report.derived:
+        what = "1 event" if report.derived == 1 else f"{report.derived:,} events"
+        console.print(
+            f"{what} without a messageId had the same content as one of an earlier run. If they "
+            "are not the same events, name each input with --input-id.\n"
+        )
 
 
-def print_kept(account: Account, plugin: Plugin | None, *, to_stderr: bool) -> None:
-    """What the store holds of this account after a run, if anything, and what tells more of it."""
-    counts = [
-        f"{count:,} {outcome.value}"
-        for outcome in Outcome
-        if outcome is not Outcome.DELIVERED and (count := account.kept.count(outcome))
-    ]
-    users = len(account.manual_changes.entries())
-    held = [f"events: {', '.join(counts)}"] if counts else []
-    held += [f"changes to make by hand: {users:,}"] if users else []
-    if not held:
-        return
-    text = f"The store {account.store.path} keeps {'; '.join(held)}."
-    if plugin is not None and any(command.name == "status" for command in plugin.commands()):
-        text += f" More: destinations {account.destination.definition.slug} status"
-    click.echo(text, err=to_stderr)
+def summary(counts: Mapping[Status, int]) -> str:
+    """Return counts by outcome in words, such as ``2 dead, 1 held``."""
+    return ", ".join(f"{count:,} {status}" for status in SHOWN if (count := counts.get(status, 0)))
+
+
+def print_kept(
+    counts: Mapping[Status, int], users: int, options: str, *, to_stderr: bool
+) -> None:
+    """Print what waits for an operator, or for another run, in the store of a run.
+
+    ``users`` is how many have changes to make by hand; ``options`` say where the store is.
+    """
+    needs: dict[Status, int] = {status: counts.get(status, 0) for status in (*NEEDS_OPERATOR, Outcome.UNMAPPED)}
+    waits: dict[Status, int] = {
+        State.READY: counts.get(State.READY, 0),
+        State.UNKNOWN: counts.get(State.UNKNOWN, 0),
+    }
+    if text := summary(needs):
+        click.echo(
+            f"Kept for you to decide: {text}. See: destinations deliveries list --all{options}",
+            err=to_stderr,
+        )
+    if text := summary(waits):
+        click.echo(f"Waiting for the next run: {text}.", err=to_stderr)
+    if users:
+        what = "1 user has" if users == 1 else f"{users:,} users have"
+        click.echo(f"{what} changes to make by hand.", err=to_stderr)
 
 
 def _sum(report: Report) -> str:
-    """The sentence that shows that nothing is missing from the account."""
-    rows, entries = report.ledger.rows, report.lines - report.empty
+    """Return the sentence that shows that nothing is missing."""
+    rows, entries = report.totals.rows, report.lines - report.empty
     text = f"{report.lines:,} lines read"
     if report.empty:
         text += f", {report.empty:,} of them empty"

@@ -14,16 +14,7 @@ import click
 
 from destinations._version import __version__
 from destinations.errors import DestinationsError
-from destinations.server import (
-    Bound,
-    Resources,
-    ServeConfig,
-    Service,
-    Worker,
-    check_start,
-    open_engine,
-    read_config,
-)
+from destinations.server import ServeConfig, Service, check_start, read_config
 from destinations.server.signals import Signals
 from destinations.telemetry import Observation, observe
 
@@ -63,14 +54,7 @@ def command(path: Path, *, check: bool) -> int:
 
 
 def _run(config: ServeConfig, path: Path, observation: Observation) -> int:
-    def open_worker(bound: Bound, resources: Resources) -> Worker:
-        observation.mask(bound.secrets)
-        worker = open_engine(bound, resources)
-        store, actions = resources.store.path, bound.destination.definition.actions
-        observation.follow(bound.name, store, lambda: worker.inbox.length, actions)
-        return worker
-
-    service = Service(config, open_worker, metrics=observation.metrics, watcher=observation.watcher)
+    service = Service(config, observation)
     logger = observation.logger
     logger.info(
         "Starts",
@@ -81,7 +65,7 @@ def _run(config: ServeConfig, path: Path, observation: Observation) -> int:
     )
     with Signals() as signals:
         service.start()
-        _keep(service, observation)
+        service.watch_queues()
         for name, url in service.urls.items():
             logger.info(f"Receives events at {url}", destination=name)
         try:
@@ -99,12 +83,12 @@ def _run(config: ServeConfig, path: Path, observation: Observation) -> int:
 
 
 def _serve(service: Service, path: Path, signals: Signals, observation: Observation) -> None:
-    """Returns when it is told to stop."""
+    """Return when told to stop."""
     upkeep_at = time.monotonic()
     while True:
         if time.monotonic() >= upkeep_at:
             upkeep_at = time.monotonic() + _UPKEEP_SECONDS
-            threading.Thread(target=_tidy, args=(service,), name="upkeep", daemon=True).start()
+            threading.Thread(target=_prune, args=(service,), name="upkeep", daemon=True).start()
         wait = upkeep_at - time.monotonic()
         wish = signals.wait(min(wait, _MEND_SECONDS) if service.needs_mending else wait)
         if wish == "stop":
@@ -117,30 +101,25 @@ def _serve(service: Service, path: Path, signals: Signals, observation: Observat
 
 
 def _reload(service: Service, path: Path, observation: Observation) -> None:
-    """Whatever is wrong is logged: what runs goes on."""
+    """Log whatever is wrong: what runs goes on."""
     logger = observation.logger
     failed = "the configuration was not reloaded; the one before stays"
     try:
         config = read_config(path, os.environ)
         service.reload(config)
     except DestinationsError as error:
-        logger.error(f"{failed}: {error}")  # noqa: TRY400 - no fault of ours
-    except Exception:  # a fault of ours must not end what runs
+        logger.error(f"{failed}: {error}")  # noqa: TRY400 - told in a line
+    except Exception:  # an internal error must not end what runs
         logger.exception(failed)
     else:
         observation.log(config.log.level, config.log.form)
         logger.info(f"Reloaded {path}", destinations=list(service.urls))
-    _keep(service, observation)
+    service.watch_queues()
 
 
-def _keep(service: Service, observation: Observation) -> None:
-    """Shows the queues of the destinations that there are now, and those that wait for others."""
-    observation.keep(service.urls.keys(), service.config.store.path, service.strays.keys())
-
-
-def _tidy(service: Service) -> None:
-    """Lets go what nothing needs any more."""
+def _prune(service: Service) -> None:
+    """Delete what nothing needs any more."""
     try:
         service.prune()
     except DestinationsError as error:
-        _LOG.warning("the store could not be tidied: %s", error)
+        _LOG.warning("the store could not be pruned: %s", error)

@@ -12,18 +12,18 @@ import click
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 
-from destinations.cli.server_store import Place, place_options
+from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import printable, table
 from destinations.operations import (
-    DestinationStatus,
     StoreStatus,
+    queue_length,
     shown_duration,
     store_status,
     who_serves,
 )
-from destinations.outcome import Outcome
-from destinations.queue import State
-from destinations.store import Store
+from destinations.outcome import Outcome, State
+from destinations.pipeline.ledger import ScopeTotals
+from destinations.store import SqliteStore
 
 __all__ = ["command"]
 
@@ -36,7 +36,6 @@ _STRAY: Final = (
     "[bold]the server has no destination of this name[/bold]: what waits stays until it has one "
     "again, or until it is dropped"
 )
-_CLASSES: Final = (*(outcome.value for outcome in Outcome), "dropped")
 
 
 @click.command("status", epilog="Example: destinations status --config serve.yaml --live 2")
@@ -45,74 +44,86 @@ _CLASSES: Final = (*(outcome.value for outcome in Outcome), "dropped")
     "--live",
     type=click.FloatRange(min=0.2),
     metavar="SECONDS",
-    help="Stay, and count again so often; Ctrl-C ends it.",
+    help="Refresh every SECONDS until interrupted.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(place: Place, live: float | None, *, as_json: bool) -> int:
-    """Show how the queue of a server stands: outcomes, what waits, and what needs a person."""
+def command(place: StorePlace, live: float | None, *, as_json: bool) -> int:
+    """Show how a store stands: outcomes, what waits, and what needs an operator."""
     if live is not None and as_json:
         raise click.UsageError("--live and --json exclude each other")
-    with contextlib.closing(place.read()) as opened:
+    with place.read() as opened:
         if as_json:
-            click.echo(json.dumps(_read(opened).to_json(), ensure_ascii=False))
+            now = time.time()
+            status = store_status(opened, now, who_serves(opened))
+            click.echo(json.dumps(status.to_json(now), ensure_ascii=False))
         elif live is None:
-            Console(highlight=False).print(_shown(_read(opened), place), soft_wrap=True)
+            Console(highlight=False).print(_read(opened, place), soft_wrap=True)
         else:
             _watch(opened, place, live)
     return 0
 
 
-def _read(store: Store) -> StoreStatus:
-    return store_status(store, time.time(), who_serves(store))
+def _read(store: SqliteStore, place: StorePlace) -> RenderableType:
+    now = time.time()
+    return _shown(store_status(store, now, who_serves(store)), place, now)
 
 
-def _watch(store: Store, place: Place, seconds: float) -> None:
-    """Until the user has seen enough: that is no interruption of any work."""
+def _watch(store: SqliteStore, place: StorePlace, seconds: float) -> None:
+    """Refresh until the user has seen enough: that is no interruption of any work."""
     with (
         contextlib.suppress(KeyboardInterrupt),
-        Live(_shown(_read(store), place), auto_refresh=False, screen=False) as shown,
+        Live(_read(store, place), auto_refresh=False, screen=False) as shown,
     ):
         while True:
             time.sleep(seconds)
-            shown.update(_shown(_read(store), place), refresh=True)
+            shown.update(_read(store, place), refresh=True)
 
 
-def _shown(status: StoreStatus, place: Place) -> RenderableType:
+def _shown(status: StoreStatus, place: StorePlace, now: float) -> RenderableType:
     parts: list[RenderableType] = [
         f"[bold]Store[/bold] {printable(status.path)}",
         f"{status.size / 1_000_000:,.1f} MB, SQLite {status.sqlite}; {_SERVED[status.served]}",
         "",
     ]
-    if not status.destinations:
-        parts += ["No server has accepted anything for it.", ""]
-    for one in status.destinations:
-        parts += [f"[bold]{printable(one.name)}[/bold]", *_queue(one, place)]
-        if status.served and one.served is False and one.states.total():
+    if not status.scopes:
+        parts += ["It holds no deliveries yet.", ""]
+    for one in status.scopes:
+        source = "server" if one.served else "runs"
+        at = f" at {one.account}" if one.account else ""
+        parts.append(f"[bold]{printable(one.destination)}[/bold]{printable(at)} ({source})")
+        parts += _queue(one, place, now)
+        is_stray = one.served and status.served and one.destination not in status.names
+        if is_stray and _waits(one):
             parts.append(_STRAY)
-        if one.outcomes:
-            parts.append(table(("outcome", "today", "all"), _outcomes(one)))
+        if outcomes := _outcomes(one):
+            parts.append(table(("outcome", "today", "all"), outcomes))
         parts.append("")
-    if status.kept:
-        kept = ", ".join(f"{number:,} {outcome}" for outcome, number in status.kept.items())
-        parts += [f"Kept by runs of files: {printable(kept)}"]
     return Group(*parts)
 
 
-def _queue(one: DestinationStatus, place: Place) -> Iterator[str]:
+def _waits(one: ScopeTotals) -> int:
+    return queue_length(one) + one.counts.get(State.HELD, 0)
+
+
+def _queue(one: ScopeTotals, place: StorePlace, now: float) -> Iterator[str]:
     states = ", ".join(
-        f"{one.states[state]:,} {state.value}" for state in State if one.states[state]
+        f"{count:,} {state.value}" for state in State if (count := one.counts.get(state, 0))
     )
-    yield f"queue {one.queue:,}" + (f" ({states})" if states else "")
+    yield f"queue {queue_length(one):,}" + (f" ({states})" if states else "")
     if one.oldest is not None:
-        yield f"oldest waits for {shown_duration(one.oldest)}"
-    if one.next_retry is not None:
-        yield f"next retry in {shown_duration(one.next_retry)}"
-    if one.states[State.HELD]:
+        yield f"oldest waits for {shown_duration(now - one.oldest)}"
+    if one.next_at is not None:
+        yield f"next retry in {shown_duration(one.next_at - now)}"
+    if held := one.counts.get(State.HELD, 0):
         yield (
-            f"[bold]{one.states[State.HELD]:,} held[/bold]: a person has to decide; "
+            f"[bold]{held:,} held[/bold]: an operator has to decide; "
             f"destinations deliveries list --state held{printable(place.options)}"
         )
 
 
-def _outcomes(one: DestinationStatus) -> Sequence[Sequence[object]]:
-    return [(name, one.today[name], one.outcomes[name]) for name in _CLASSES if one.outcomes[name]]
+def _outcomes(one: ScopeTotals) -> Sequence[Sequence[object]]:
+    return [
+        (outcome.value, one.today.get(outcome, 0), count)
+        for outcome in Outcome
+        if (count := one.counts.get(outcome, 0))
+    ]

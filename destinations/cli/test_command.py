@@ -12,7 +12,7 @@ import click
 
 from destinations.cli.tables import count, print_table
 from destinations.outcome import Outcome
-from destinations.plugins import installed
+from destinations.runtime.plugins import installed
 from destinations.testing.fault_cases import FaultReport, fault_cases, play_fault
 from destinations.testing.replay import CaseReport, replay
 from destinations.testing.subject import Subject, open_subject, subject_in

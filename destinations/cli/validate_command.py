@@ -11,7 +11,7 @@ from destinations.cli.opening import destination_argument
 from destinations.cli.tables import count
 from destinations.definition import check_folder, load_definition
 from destinations.errors import Fault
-from destinations.plugins import find_folder, find_plugin
+from destinations.runtime.plugins import find_folder, find_plugin
 from destinations.runtime.destination import Code
 
 __all__ = ["command"]

@@ -2,48 +2,42 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import click
 
-from destinations.cli.deliveries.choosing import check_scope, scope_options
+from destinations.cli.deliveries.selection import (
+    read_selection,
+    selected,
+    selection_options,
+)
 from destinations.cli.opening import open_definition
-from destinations.cli.server_store import Place, place_options
+from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import plain
 from destinations.definition.settings import named_settings
 from destinations.errors import UsageError
 from destinations.operations import (
-    LedgerEntry,
-    Replay,
+    PlannedReplay,
     Replayed,
-    Selection,
-    Today,
-    find_deliveries,
-    get_delivery,
     plan_replay,
     replay,
     waiting_for_nobody,
 )
-from destinations.outcome import Outcome
-from destinations.queue import State
+from destinations.outcome import Outcome, Result
+from destinations.pipeline.ledger import LedgerEntry
+from destinations.pipeline.queue import QueuedDelivery
 from destinations.runtime.destination import Destination
 from destinations.server import ServeConfig
-from destinations.store import Store
+from destinations.store import SqliteStore
 
 __all__ = ["replay_command"]
 
-_CLASSES: Final = (
-    Outcome.DEAD,
-    Outcome.REJECTED,
-    Outcome.INVALID,
-    Outcome.UNMAPPED,
-    Outcome.FILTERED,
-)
+_REPLAYED: Final = frozenset({Outcome.DEAD, Outcome.REJECTED, Outcome.INVALID, Outcome.UNMAPPED})
 _SHOWN: Final = 20
 
 
@@ -53,12 +47,7 @@ _SHOWN: Final = 20
     "--config serve.yaml",
 )
 @click.argument("ids", metavar="[ID]...", type=int, nargs=-1)
-@click.option(
-    "--outcome",
-    type=click.Choice([outcome.value for outcome in _CLASSES]),
-    help="Instead of ids: all of this outcome.",
-)
-@scope_options
+@selection_options
 @click.option(
     "--definition",
     metavar="DESTINATION",
@@ -69,12 +58,12 @@ _SHOWN: Final = 20
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def replay_command(
     ids: tuple[int, ...],
-    place: Place,
+    place: StorePlace,
     *,
     definition: str | None,
     dry_run: bool,
     as_json: bool,
-    **scope: Any,
+    **given: Any,
 ) -> int:
     """Take deliveries through today's definition again, as if their events had just come.
 
@@ -83,19 +72,16 @@ def replay_command(
     is never replayed. --config also says what maps each destination. Exits 1 if one that was named
     by its id cannot be replayed.
     """
-    outcome: str | None = scope.pop("outcome")
-    chosen = bool(outcome or any(value is not None for value in scope.values()))
-    if ids and chosen:
-        raise click.UsageError("name deliveries by their ids or choose them by --outcome, not both")
-    if not ids and outcome is None:
-        raise click.UsageError("name deliveries by their ids, or choose them by --outcome")
-    check_scope(scope)
-    with contextlib.closing(place.read() if dry_run else place.change()) as opened:
-        entries = _entries(opened, ids, outcome, scope)
-        find = _destinations(opened, definition, place.config)
-        planned = [plan_replay(opened, find(entry), entry, payloads=dry_run) for entry in entries]
-        done = None if dry_run else replay(opened, planned, now=time.time())
-        strays = [] if dry_run else waiting_for_nobody(opened, planned)
+    selection, is_given = read_selection(given)
+    if is_given and selection.statuses is None:
+        selection = replace(selection, statuses=_REPLAYED)
+    with place.read() if dry_run else place.change() as store:
+        ledger = store.ledger()
+        entries = selected(ledger, ids, selection, is_given=is_given)
+        find = _destinations(store, definition, place.config)
+        planned = [plan_replay(ledger, find(entry), entry) for entry in entries]
+        done = None if dry_run else replay(ledger, planned, now=time.time())
+        strays = [] if dry_run else waiting_for_nobody(store, planned)
     if as_json:
         click.echo(json.dumps(_json(planned, done), ensure_ascii=False))
     else:
@@ -108,19 +94,10 @@ def replay_command(
     return 1 if ids and any(one.refused for one in planned) else 0
 
 
-def _entries(
-    store: Store, ids: tuple[int, ...], outcome: str | None, scope: dict[str, Any]
-) -> Iterable[LedgerEntry]:
-    if ids:
-        return [get_delivery(store, one) for one in dict.fromkeys(ids)]
-    assert outcome is not None  # noqa: S101 - one of both
-    return find_deliveries(store, Selection(state=State.DONE, outcome=Outcome(outcome), **scope))
-
-
 def _destinations(
-    store: Store, definition: str | None, served: ServeConfig | None
+    store: SqliteStore, definition: str | None, served: ServeConfig | None
 ) -> Callable[[LedgerEntry], Destination]:
-    """What maps a delivery; nothing is sent, so settings are not needed."""
+    """Return what maps a delivery; nothing is sent, so settings are not needed."""
     found: dict[str, Destination] = {}
     configured = {one.name: one.destination for one in served.destinations} if served else {}
 
@@ -142,18 +119,18 @@ def _destinations(
 
 
 def _nameless(entry: LedgerEntry, configured: Mapping[str, str], error: UsageError) -> str:
-    """Nothing says what maps a delivery: its destination was removed, or has another name."""
+    """Return that nothing says what maps a delivery: its destination was removed, or renamed."""
     name = entry.destination
     hint = f"say what maps it with --definition DESTINATION, or choose others than {name!r}"
     if configured:
         names = ", ".join(map(repr, configured))
         where = f"the configuration has no destination {name!r}, only {names}"
     else:
-        where, hint = str(error), f"give the server's configuration with --config FILE, or {hint}"
+        where, hint = str(error), f"use the server's configuration with --config FILE, or {hint}"
     return f"delivery {entry.id} is of {name!r}: {where}; {hint}"
 
 
-def _print(planned: list[Replay], done: Replayed | None) -> None:
+def _print(planned: Sequence[PlannedReplay], done: Replayed | None) -> None:
     refused = [one for one in planned if one.refused]
     if done is None:
         for one in planned[:_SHOWN]:
@@ -163,7 +140,7 @@ def _print(planned: list[Replay], done: Replayed | None) -> None:
             click.echo(f"... and {len(planned) - _SHOWN:,} more; --json shows all of them")
         for (before, after), number in _changes(planned).items():
             click.echo(f"{number:,} {before} -> {after}")
-        click.echo("Nothing was changed: this was a dry run.")
+        click.echo("Nothing changed: this was a dry run.")
         return
     for one in refused[:_SHOWN]:
         click.echo(f"delivery {one.entry.id} is not replayed: {one.refused}", err=True)
@@ -188,53 +165,58 @@ def _print(planned: list[Replay], done: Replayed | None) -> None:
             what = f"delivery {of_one}" if number == 1 else f"deliveries {of_several}"
             click.echo(f"{number:,} {what}")
     if not planned:
-        click.echo("No delivery is like that.")
+        click.echo("No delivery matches.")
 
 
-def _described(one: Replay) -> Iterator[str]:
+def _parts(one: PlannedReplay) -> Iterator[tuple[QueuedDelivery, Result | None, bool]]:
+    """Yield what a delivery becomes, and what is added: True for the latter."""
+    if one.replan is not None:
+        yield one.replan.delivery, one.replan.result, False
+        for delivery, result in one.replan.added:
+            yield delivery, result, True
+
+
+def _described(one: PlannedReplay) -> Iterator[str]:
     entry = one.entry
     head = f"{entry.id} {plain(entry.type)}/{plain(entry.message_id)}, user {plain(entry.user)}"
-    if one.today is None:
+    if one.replan is None:
         yield f"{head}: not replayed: {one.refused}"
         return
-    yield f"{head}: {entry.label} -> {_what(one.today)}"
-    yield f"  was: {plain(entry.reason)} (definition {entry.definition_version}, now {one.version})"
-    for today in (one.today, *one.added):
-        new = "" if today is one.today else "new "
-        if today.result is None:
-            yield f"  {new}{today.action}: {json.dumps(today.payload)}"
-        elif today.result.reason != entry.reason:
-            yield f"  {new}{today.action or 'no action'}: {plain(today.result.reason)}"
+    yield f"{head}: {entry.status} -> {_what(one.replan.result)}"
+    yield f"  was: {plain(entry.reason)}"
+    for delivery, result, is_new in _parts(one):
+        new = "new " if is_new else ""
+        if result is None:
+            yield f"  {new}{delivery.action}: {delivery.payload.decode()}"
+        elif result.reason != entry.reason:
+            yield f"  {new}{delivery.action or 'no action'}: {plain(result.reason)}"
 
 
-def _what(today: Today) -> str:
-    return "sent" if today.result is None else today.result.outcome.value
+def _what(result: Result | None) -> str:
+    return "sent" if result is None else result.outcome.value
 
 
-def _changes(planned: list[Replay]) -> Counter[tuple[str, str]]:
+def _changes(planned: Sequence[PlannedReplay]) -> Counter[tuple[str, str]]:
     found: Counter[tuple[str, str]] = Counter()
     for one in planned:
-        if one.today is None:
-            found[one.entry.label, "not replayed"] += 1
-            continue
-        found[one.entry.label, _what(one.today)] += 1
-        for today in one.added:
-            found["no delivery", _what(today)] += 1
+        if one.replan is None:
+            found[one.entry.status.value, "not replayed"] += 1
+        for _, result, is_new in _parts(one):
+            found["no delivery" if is_new else one.entry.status.value, _what(result)] += 1
     return found
 
 
-def _json(planned: list[Replay], done: Replayed | None) -> dict[str, Any]:
+def _json(planned: Sequence[PlannedReplay], done: Replayed | None) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "dry_run": done is None,
         "deliveries": [
             {
                 "id": one.entry.id,
-                "before": {"outcome": one.entry.label, "reason": one.entry.reason},
-                "definition_version": {"before": one.entry.definition_version, "now": one.version},
+                "before": {"outcome": one.entry.status.value, "reason": one.entry.reason},
                 "refused": one.refused or None,
                 "changes": one.changes,
-                "today": None if one.today is None else _today(one.today),
-                "added": [_today(today) for today in one.added],
+                "today": next((_today(*part) for part in _parts(one) if not part[2]), None),
+                "added": [_today(*part) for part in _parts(one) if part[2]],
             }
             for one in planned
         ],
@@ -249,10 +231,14 @@ def _json(planned: list[Replay], done: Replayed | None) -> dict[str, Any]:
     return shown
 
 
-def _today(today: Today) -> dict[str, Any]:
-    found: dict[str, Any] = {"action": today.action, "becomes": _what(today)}
-    if today.result is not None:
-        found["reason"] = today.result.reason
-    elif today.payload is not None:
-        found["payload"] = today.payload
+def _today(delivery: QueuedDelivery, result: Result | None, _is_new: bool) -> dict[str, Any]:  # noqa: FBT001 - a part, as it is
+    found: dict[str, Any] = {
+        "subscription": None if delivery.key is None else delivery.key.name,
+        "action": delivery.action,
+        "becomes": _what(result),
+    }
+    if result is not None:
+        found["reason"] = result.reason
+    else:
+        found["payload"] = json.loads(delivery.payload)
     return found

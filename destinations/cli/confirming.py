@@ -1,0 +1,25 @@
+"""Questions before something that cannot be undone."""
+
+from __future__ import annotations
+
+import click
+
+from destinations.errors import UsageError
+
+__all__ = ["confirmed", "yes_option"]
+
+yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+def confirmed(question: str) -> bool:
+    """Tell whether the user says yes; raises `UsageError` if there is nobody to ask."""
+    try:
+        if click.confirm(question, err=True):
+            return True
+    except click.Abort as error:
+        if isinstance(error.__context__, EOFError):
+            msg = "no answer on stdin; nothing changed. Use --yes to skip the prompt"
+            raise UsageError(msg) from None
+        raise
+    click.echo("Nothing changed.", err=True)
+    return False

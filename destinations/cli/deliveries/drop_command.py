@@ -1,0 +1,59 @@
+"""``destinations deliveries drop``."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from destinations.cli.confirming import confirmed, yes_option
+from destinations.cli.deliveries.changing import left_alone, split
+from destinations.cli.deliveries.selection import (
+    describe,
+    read_selection,
+    selected,
+    selection_options,
+)
+from destinations.cli.store_place import StorePlace, place_options
+from destinations.operations import drop, why_not_dropped
+
+__all__ = ["drop_command"]
+
+
+@click.command(
+    "drop",
+    epilog="Example: destinations deliveries drop 17000 18000 --reason 'test data' "
+    "--config serve.yaml",
+)
+@click.argument("ids", metavar="[ID]...", type=int, nargs=-1)
+@selection_options
+@click.option("--reason", required=True, metavar="TEXT", help="Why; it stays in the ledger.")
+@place_options
+@click.option("--dry-run", is_flag=True, help="Only show what would be dropped.")
+@yes_option
+def drop_command(
+    ids: tuple[int, ...], reason: str, place: StorePlace, *, dry_run: bool, yes: bool, **given: Any
+) -> int:
+    """Drop deliveries: they are never sent.
+
+    For dead, rejected, invalid, unmapped, held and ready ones, also while a server delivers. Of
+    those that are named by their ids, all or none.
+    """
+    if not reason.strip():
+        raise click.UsageError("--reason must say why")
+    selection, is_given = read_selection(given)
+    with place.read() if dry_run else place.change() as store:
+        ledger = store.ledger()
+        entries = selected(ledger, ids, selection, is_given=is_given)
+        entries, others = split(entries, why_not_dropped, "dropped", strict=bool(ids))
+        if dry_run or not entries:
+            click.echo(f"{describe(entries)} would be dropped." if dry_run else "Nothing to drop.")
+            left_alone(others)
+            return 0
+        if not yes and not confirmed(f"Drop {describe(entries)} for good?"):
+            return 1
+        done = drop(ledger, entries, reason=reason.strip(), now=time.time())
+    click.echo(f"Dropped: {done:,}.")
+    left_alone(others, changed=len(entries) - done)
+    return 0 if done == len(entries) else 1

@@ -1,0 +1,100 @@
+"""``destinations deliveries export``."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import click
+
+from destinations.cli.deliveries.selection import (
+    read_selection,
+    selected,
+    selection_options,
+)
+from destinations.cli.store_place import StorePlace, place_options
+from destinations.errors import UsageError
+from destinations.operations import export_line
+from destinations.outcome import Outcome, State
+from destinations.pipeline.ledger import LedgerEntry
+from destinations.secrets import Masker
+
+__all__ = ["export_command"]
+
+_WITH_EVENT = frozenset(
+    {
+        *(state for state in State if state is not State.DONE),
+        Outcome.UNMAPPED,
+        Outcome.INVALID,
+        Outcome.REJECTED,
+        Outcome.DEAD,
+    }
+)
+
+
+@click.command(
+    "export",
+    epilog="Example: destinations deliveries export --outcome invalid > invalid.ndjson",
+)
+@click.argument("ids", metavar="[ID]...", type=int, nargs=-1)
+@selection_options
+@place_options
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write to FILE, which must not exist; by default to standard output.",
+)
+@click.option("--dry-run", is_flag=True, help="Only say how many would be exported.")
+def export_command(
+    ids: tuple[int, ...], place: StorePlace, *, output: Path | None, dry_run: bool, **given: Any
+) -> int:
+    """Write raw events as NDJSON, each with the reason, to be fed back to a run.
+
+    Of deliveries without an outcome, and of unmapped, invalid, rejected and dead ones; the events
+    of others are not kept. What is exported stays in the store, and a run with that store goes on
+    with it there.
+    """
+    selection, is_given = read_selection(given)
+    if not is_given and not ids:
+        selection, is_given = replace(selection, statuses=_WITH_EVENT), True
+    with place.read() as store:
+        ledger = store.ledger()
+        entries: Iterator[LedgerEntry] | list[LedgerEntry]
+        if ids:
+            entries = selected(ledger, ids, selection, is_given=is_given)
+        else:
+            entries = ledger.find(selection)
+        written = missing = 0
+        masker = Masker(())  # the store keeps reasons masked
+        with _opened(output, dry_run=dry_run) as stream:
+            for entry in entries:
+                line = export_line(ledger, entry, masker)
+                if line is None:
+                    missing += 1
+                    continue
+                written += 1
+                if not dry_run:
+                    stream.write(line + b"\n")
+    click.echo(f"{'Would export' if dry_run else 'Exported'}: {written:,}.", err=True)
+    if missing:
+        click.echo(f"Left out, as their events are not kept any more: {missing:,}.", err=True)
+    return 1 if ids and missing else 0
+
+
+@contextlib.contextmanager
+def _opened(path: Path | None, *, dry_run: bool) -> Iterator[BinaryIO]:
+    if path is None or dry_run:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    try:
+        stream = path.open("xb")  # noqa: SIM115 - closed by the block below
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from None
+    with stream:
+        yield stream

@@ -1,0 +1,123 @@
+"""``destinations deliveries list``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import click
+
+from destinations.cli.deliveries.selection import read_selection, record, selection_options
+from destinations.cli.store_place import StorePlace, place_options
+from destinations.cli.tables import print_table
+from destinations.operations import shown_time
+from destinations.pipeline.ledger import NEEDS_OPERATOR, DeliveryClass, LedgerEntry
+
+__all__ = ["list_command"]
+
+_COLUMNS: Final = (
+    "id",
+    "accepted",
+    "destination",
+    "subscription",
+    "user",
+    "event",
+    "status",
+    "tries",
+    "reason",
+)
+
+
+@click.command(
+    "list",
+    epilog="Example: destinations deliveries list --outcome dead --since 3d --config serve.yaml",
+)
+@place_options
+@selection_options
+@click.option("--all", "everything", is_flag=True, help="Not only what needs an operator.")
+@click.option(
+    "--limit", type=click.IntRange(1), default=100, metavar="N", help="At most N; 100 by default."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def list_command(
+    place: StorePlace,
+    *,
+    everything: bool,
+    limit: int,
+    as_json: bool,
+    **given: Any,
+) -> int:
+    """List deliveries, the oldest first, and count them by class.
+
+    Without --state, --outcome, --code or --all, those that need an operator: held, dead, rejected
+    and invalid ones.
+    """
+    has_class = any(given[name] is not None for name in ("state", "outcome", "code"))
+    selection, _ = read_selection(given)
+    if everything and has_class:
+        raise click.UsageError("--all excludes --state, --outcome and --code")
+    needs_operator = not everything and not has_class
+    if needs_operator:
+        selection = replace(selection, statuses=NEEDS_OPERATOR)
+    with place.read() as store:
+        ledger = store.ledger()
+        found = list(ledger.find(selection, limit=limit))
+        classes = ledger.classes(selection)
+    if as_json:
+        shown = {
+            "store": str(place.path),
+            "total": sum(one.deliveries for one in classes),
+            "classes": [
+                {
+                    "destination": one.destination,
+                    "class": one.status.value,
+                    "code": one.code,
+                    "deliveries": one.deliveries,
+                }
+                for one in classes
+            ],
+            "deliveries": [record(entry) for entry in found],
+        }
+        click.echo(json.dumps(shown, ensure_ascii=False))
+    else:
+        _print(place, found, classes, needs_operator=needs_operator)
+    return 0
+
+
+def _print(
+    place: StorePlace,
+    found: Sequence[LedgerEntry],
+    classes: Sequence[DeliveryClass],
+    *,
+    needs_operator: bool,
+) -> None:
+    total = sum(one.deliveries for one in classes)
+    what = f"{total:,} {'delivery' if total == 1 else 'deliveries'}"
+    if needs_operator:
+        what += " that needs an operator" if total == 1 else " that need an operator"
+    print_table(f"{what}, in {place.path}", _COLUMNS, [_row(entry) for entry in found])
+    if len(found) < total:
+        click.echo(f"These are the first {len(found):,}; --limit shows more.\n")
+    if found:
+        print_table(
+            "By class",
+            ("destination", "class", "code", "deliveries"),
+            [(one.destination, one.status, one.code or "", one.deliveries) for one in classes],
+        )
+        click.echo(f"One of them: destinations deliveries show ID{place.options}")
+
+
+def _row(entry: LedgerEntry) -> tuple[object, ...]:
+    return (
+        str(entry.id),
+        shown_time(entry.accepted_at),
+        entry.destination,
+        entry.subscription or entry.action,
+        entry.user,
+        f"{entry.type}/{entry.message_id}",
+        entry.status.value,
+        entry.attempts,
+        f"{entry.code}: {entry.reason}" if entry.code else entry.reason,
+    )

@@ -1,0 +1,157 @@
+"""How commands choose deliveries: by their ids, or by conditions that all must hold."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
+
+import click
+
+from destinations.cli.tables import plain
+from destinations.errors import UsageError
+from destinations.operations import parse_time, shown_time
+from destinations.outcome import Outcome, State, Status
+from destinations.pipeline.ledger import Ledger, LedgerEntry, Selection
+
+__all__ = ["describe", "read_selection", "record", "selected", "selection_options"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_MOST: Final = 100_000
+"""So many are changed by one command at most: all of them in one commit."""
+
+_STATES: Final = tuple(state for state in State if state is not State.DONE)
+
+
+class _Time(click.ParamType[float]):
+    """A time of an option, in seconds since 1970, UTC."""
+
+    name = "time"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        if isinstance(value, float):
+            return value
+        try:
+            return parse_time(value, time.time())
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
+
+
+_OPTIONS: Final = (
+    click.option(
+        "--state",
+        type=click.Choice([state.value for state in _STATES]),
+        help="Only in this state: without an outcome yet.",
+    ),
+    click.option(
+        "--outcome",
+        type=click.Choice([outcome.value for outcome in Outcome]),
+        help="Only with this outcome.",
+    ),
+    click.option("--destination", metavar="NAME", help="Only of this destination."),
+    click.option("--account", metavar="NAME", help="Only of the account of this name."),
+    click.option("--code", metavar="CODE", help="Only with this error code, as in list."),
+    click.option("--user", metavar="ID", help="Only of this user."),
+    click.option(
+        "--since", type=_Time(), metavar="TIME", help="Accepted since: ISO 8601, or 2h or 3d ago."
+    ),
+    click.option("--until", type=_Time(), metavar="TIME", help="Accepted before: as for --since."),
+)
+
+
+def selection_options(command: F) -> F:
+    """Add the options that `read_selection` reads."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def read_selection(given: dict[str, Any]) -> tuple[Selection, bool]:
+    """Take the options of a selection out of ``given``; also whether any of them was there.
+
+    Raises for those that contradict each other.
+    """
+    names = ("state", "outcome", "destination", "account", "code", "user", "since", "until")
+    chosen = {name: given.pop(name) for name in names}
+    state, outcome = chosen.pop("state"), chosen.pop("outcome")
+    if state is not None and outcome is not None:
+        msg = f"--state {state} and --outcome {outcome}: what has an outcome is in no other state"
+        raise click.UsageError(msg)
+    since, until = chosen["since"], chosen["until"]
+    if since is not None and until is not None and since >= until:
+        msg = (
+            f"--since {shown_time(since)} is not before --until {shown_time(until)}: "
+            "no delivery is between them"
+        )
+        raise click.UsageError(msg)
+    statuses: frozenset[Status] | None = None
+    if state is not None:
+        statuses = frozenset({State(state)})
+    elif outcome is not None:
+        statuses = frozenset({Outcome(outcome)})
+    is_given = statuses is not None or any(value is not None for value in chosen.values())
+    return Selection(statuses=statuses, **chosen), is_given
+
+
+def selected(
+    ledger: Ledger, ids: Sequence[int], selection: Selection, *, is_given: bool
+) -> list[LedgerEntry]:
+    """Return the deliveries of these ids, or of a selection; raises if it is not just one of both.
+
+    Raises `UsageError` for an id that is not there.
+    """
+    if ids and is_given:
+        raise click.UsageError("choose deliveries by their ids or by options, not by both")
+    if not ids and not is_given:
+        raise click.UsageError("choose deliveries by their ids, or by options such as --outcome")
+    if ids:
+        return [ledger.get(one) for one in dict.fromkeys(ids)]
+    found = list(ledger.find(selection, limit=_MOST + 1))
+    if len(found) > _MOST:
+        msg = f"more than {_MOST:,} deliveries are chosen: narrow it down, with --since for example"
+        raise UsageError(msg)
+    return found
+
+
+def describe(entries: Sequence[LedgerEntry]) -> str:
+    """Return what a question is about."""
+    if len(entries) != 1:
+        return f"{len(entries):,} deliveries"
+    (entry,) = entries
+    event = f"{plain(entry.type)}/{plain(entry.message_id)}"
+    return f"delivery {entry.id} ({entry.status}; {event}, user {plain(entry.user)})"
+
+
+def record(entry: LedgerEntry) -> dict[str, Any]:
+    """Return a delivery as JSON; times are in seconds since 1970, UTC."""
+    increment = entry.increment
+    return {
+        "id": entry.id,
+        "event_id": entry.event_id,
+        "destination": entry.destination,
+        "account": entry.account,
+        "user": entry.user,
+        "subscription": entry.subscription,
+        "action": entry.action,
+        "type": entry.type,
+        "message_id": entry.message_id,
+        "state": entry.state.value,
+        "outcome": None if entry.outcome is None else entry.outcome.value,
+        "effect": entry.effect.value,
+        "attempts": entry.attempts,
+        "accepted_at": entry.accepted_at,
+        "first_attempt_at": entry.first_attempt_at,
+        "next_at": entry.next_at,
+        "settled_at": entry.settled_at,
+        "code": entry.code,
+        "status": entry.http_status,
+        "reason": entry.reason,
+        "stage": entry.stage,
+        "increment": None
+        if increment is None
+        else {"key": increment.key, "amount": increment.amount},
+        "evidence": dict(entry.evidence),
+    }

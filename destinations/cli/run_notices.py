@@ -1,0 +1,82 @@
+"""What a run says on standard error while it goes on."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import BinaryIO
+
+import click
+
+from destinations.pipeline.observer import Observer
+from destinations.pipeline.queue import Transition
+from destinations.pipeline.reading import Entry
+from destinations.secrets import Masker
+
+__all__ = ["Notices", "with_progress"]
+
+_EVERY_SECONDS = 10.0
+
+
+class Notices(Observer):
+    """Tells of a partner that does not answer, and of answers that are waited for.
+
+    ``name`` is that of the partner. A run waits ``outage`` seconds for it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        outage: float,
+        masker: Masker,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._name = name
+        self._outage = outage
+        self._masker = masker
+        self._monotonic = monotonic
+        self._is_away = False
+        self._told_at = float("-inf")
+
+    def is_away(self, reason: str) -> None:
+        """Tell that the partner does not answer, once until it does."""
+        if not self._is_away:
+            self._is_away = True
+            why = self._masker.text(reason)
+            text = f"{self._name} does not answer ({why}); waiting up to {self._outage:g} s."
+            click.echo(text, err=True)
+
+    def transitioned(self, destination: str, transitions: Sequence[Transition]) -> None:  # noqa: ARG002 - there is one
+        """See `Observer.transitioned`."""
+        failed = [
+            one
+            for one in transitions
+            if one.result.retry is not None and one.result.retry.whole_request
+        ]
+        if failed and len(failed) == len(transitions):
+            self.is_away(failed[0].result.reason)
+        elif self._is_away and any(one.ends_waiting for one in transitions):
+            self._is_away = False
+            click.echo(f"{self._name} answers again.", err=True)
+
+    def waits(self, answers: int) -> None:
+        """Tell, now and then, that lost answers are all that is waited for."""
+        now = self._monotonic()
+        if now - self._told_at >= _EVERY_SECONDS:
+            self._told_at = now
+            what = "1 lost answer" if answers == 1 else f"{answers:,} lost answers"
+            click.echo(
+                f"Waiting to ask {self._name} about {what}; Ctrl-C leaves that to the next run.",
+                err=True,
+            )
+
+
+def with_progress(entries: Iterator[Entry], stream: BinaryIO) -> Iterator[Entry]:
+    """Show how far the reading is, where somebody is watching."""
+    if not sys.stderr.isatty():
+        yield from entries
+        return
+    from destinations.cli.progress import watch  # noqa: PLC0415 - rich is slow to import
+
+    yield from watch(entries, stream)
