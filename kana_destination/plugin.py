@@ -8,9 +8,8 @@ from typing import Any
 
 import click
 
-from destinations import Code, UsageError
+from destinations import Code, Documents, Store, UsageError
 from destinations.segment.event import Event
-from destinations.store import Documents, Store
 from kana_destination.cases import cases
 from kana_destination.identify import identify
 from kana_destination.rules import Rule, RuleMapper
@@ -20,8 +19,8 @@ __all__ = ["KanaPlugin", "StoredRules", "stored_rules"]
 
 
 def stored_rules(store: Store) -> Documents:
-    """Where the mapping rules are kept."""
-    return Documents(store, "kana", "rule")
+    """Return where the mapping rules are kept."""
+    return store.documents("kana", "rule")
 
 
 class StoredRules:
@@ -32,19 +31,21 @@ class StoredRules:
     """
 
     def __init__(self, store: Store) -> None:
-        self._store = store
-        self._read: tuple[object, RuleMapper] = (None, RuleMapper(()))
+        self._documents = stored_rules(store)
+        self._read: tuple[str, RuleMapper] = ("", RuleMapper(()))
+
+    @property
+    def version(self) -> str:
+        """The version of the rules; see `destinations.runtime.action.VersionedMapper`."""
+        return self._documents.version
 
     def __call__(self, event: Event, payload: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """See `RuleMapper`."""
-        # Ids are never given again: one more or less shows in the number or in the latest.
-        version = self._store.one(
-            "SELECT count(*), max(id) FROM documents WHERE destination = 'kana' AND kind = 'rule'"
-        )
+        version = self.version
         known, mapper = self._read
         if version != known:
-            documents = stored_rules(self._store).entries()
-            mapper = RuleMapper([Rule(**document.content) for document in documents])
+            entries = self._documents.entries()
+            mapper = RuleMapper([Rule(**document.content) for document in entries])
             self._read = (version, mapper)
         return mapper(event, payload)
 
@@ -72,7 +73,7 @@ class KanaPlugin:
     def start_sandbox(
         self, *, seed: Path | None, port: int = 0, db: Path | None = None, api: str = "current"
     ) -> SandboxProcess:
-        """Starts the sandbox in a process of its own, so that it has a core of its own."""
+        """Start the sandbox in a process of its own, so that it has a core of its own."""
         if api not in {"current", "documented"}:
             msg = f"the Kana sandbox has the APIs current and documented, not {api!r}"
             raise UsageError(msg)

@@ -4,9 +4,8 @@ from kana_destination.cli.flags import flags
 from kana_destination.cli.merge import merge
 from kana_destination.cli.rules import rules
 from kana_destination.cli.status import status
-from kana_destination.cli.unknown import unknown
 from kana_destination.cli.unmapped import unmapped
 
 __all__ = ["COMMANDS"]
 
-COMMANDS = (status, rules, unmapped, unknown, flags, merge)
+COMMANDS = (status, rules, unmapped, flags, merge)

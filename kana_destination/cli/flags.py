@@ -1,4 +1,4 @@
-"""``destinations kana flags``: users that need a person's decision."""
+"""``destinations kana flags``: users that need an operator's decision."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def flags(
     if as_csv and as_json:
         raise click.UsageError("--csv and --json exclude each other")
     with open_account(settings, store) as account:
-        users = account.courier().perform(_users())
+        users = account.sender.perform(_users())
         found = find_flags(users, account.manual_changes.entries())
     shown = {name: found[name] for name in BOXES if box in {None, name}}
     if as_csv:

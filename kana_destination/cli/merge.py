@@ -39,7 +39,7 @@ def merge(gone: str, kept: str, settings: Path | None, store: Path | None) -> in
         raise click.UsageError(msg)
     with open_account(settings, store) as account:
         waiting = account.manual_changes.entries()
-        pair, refused = account.courier().perform(_steps(gone, kept))
+        pair, refused = account.sender.perform(_steps(gone, kept))
         left = {**_inherited(pair, waiting.get(gone, {}), waiting.get(kept, {})), **refused}
         account.manual_changes.note(
             ManualChange(kept, left), ManualChange(gone, {}, frozenset(FIELDS))

@@ -3,71 +3,58 @@
 from __future__ import annotations
 
 import contextlib
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-import click
-
-from destinations.account import Account
+from destinations import HttpTransport, IntegrationError, Sender, UsageError
+from destinations.cli.accounts import choose_account
 from destinations.cli.opening import open_definition, open_destination, open_store
-from destinations.errors import IntegrationError, UsageError
-from destinations.http.transport import HttpTransport
-from destinations.operations import Selection, count_classes
-from destinations.outcome import Outcome
-from destinations.store import Store
+from destinations.runtime.destination import Destination
+from destinations.runtime.identity import AccountIdentity, identity_of
+from destinations.runtime.store import ManualChanges
+from destinations.store import SqliteStore
 
-__all__ = ["kept_unmapped", "open_account", "served_option", "tell_of_others"]
+__all__ = ["SLUG", "KanaAccount", "open_account"]
+
+SLUG = "kana"
 
 
-served_option = click.option(
-    "--destination",
-    "served",
-    multiple=True,
-    default=("kana",),
-    metavar="NAME",
-    help="What the server's configuration calls Kana; kana by default, may be repeated.",
-)
+@dataclass(frozen=True, slots=True)
+class KanaAccount:
+    """An account of Kana, with what sends to it and what a store keeps of it."""
+
+    destination: Destination
+    transport: HttpTransport
+    sender: Sender
+    store: SqliteStore
+    identity: AccountIdentity
+    id: int
+
+    @property
+    def manual_changes(self) -> ManualChanges:
+        """What waits for an operator to change."""
+        return self.store.manual_changes([self.id])
 
 
 @contextlib.contextmanager
-def open_account(settings: Path | None, store: Path | None) -> Iterator[Account]:
-    """Kana with the settings of a file and its part of the store.
+def open_account(settings: Path | None, store: Path | None) -> Iterator[KanaAccount]:
+    """Open Kana with the settings of a file, and its part of the store.
 
     Raises `UsageError` that names the endpoint for a request that fails within.
     """
-    definition, plugin = open_definition("kana")
-    opened = open_store(store)
-    transport = HttpTransport(definition.transport.timeouts)
-    try:
-        destination = open_destination(definition, plugin, settings, store=opened)
+    definition, plugin = open_definition(SLUG)
+    with (
+        open_store(store) as opened,
+        contextlib.closing(HttpTransport(definition.transport.timeouts)) as transport,
+    ):
+        bound = open_destination(definition, plugin, settings, store=opened)
+        destination = bound.destination
+        identity = identity_of(destination, bound.account)
+        account = choose_account(opened.accounts(), identity, same=None)
+        answers = opened.answers(identity.partner)
+        sender = Sender(destination, transport, answers=answers)
         try:
-            yield Account(destination, transport, opened)
+            yield KanaAccount(destination, transport, sender, opened, identity, account)
         except IntegrationError as error:
             raise UsageError(f"{destination.endpoint}: {error.message}") from None
-    finally:
-        transport.close()
-        opened.close()
-
-
-def kept_unmapped(store: Store) -> int:
-    """How many events that runs have kept no rule has mapped yet."""
-    rows = store.all(
-        "SELECT count(*) FROM kept_events WHERE account LIKE 'kana %' AND outcome = 'unmapped'"
-    )
-    return int(rows[0][0])
-
-
-def tell_of_others(store: Store, served: Sequence[str]) -> None:
-    """Hints at unmapped events that a server has accepted under a name that nobody has given."""
-    found: Counter[str] = Counter()
-    for name, _, _, number in count_classes(store, Selection(outcome=Outcome.UNMAPPED)):
-        found[name] += number
-    for name, number in found.items():
-        if name not in served:
-            what = "1 unmapped event waits" if number == 1 else f"{number:,} unmapped events wait"
-            click.echo(
-                f"{what} in the server's destination {name!r}; if that is Kana, say so with "
-                f"--destination {name}.",
-                err=True,
-            )

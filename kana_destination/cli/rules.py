@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
 from collections.abc import Generator, Sequence
@@ -11,31 +10,30 @@ from typing import Any
 
 import click
 
-from destinations import Answer, Call
-from destinations.account import Account
+from destinations import Answer, Call, Documents, Run, RunOptions
 from destinations.cli.opening import (
     open_definition,
     open_store,
     settings_option,
     store_option,
 )
-from destinations.cli.run_tables import exit_code
+from destinations.cli.run_tables import exit_code, summary
 from destinations.cli.tables import print_table
 from destinations.definition.document import Document, read_document
 from destinations.definition.settings import named_settings
 from destinations.errors import DefinitionError, UsageError
 from destinations.operations import (
-    Selection,
-    find_deliveries,
+    open_run_store,
     plan_replay,
     replay,
     waiting_for_nobody,
 )
 from destinations.outcome import Outcome
+from destinations.pipeline.ledger import Selection
 from destinations.runtime.destination import Destination
 from destinations.segment.event import Event, EventError, check_event, read_json
-from destinations.store import Documents, Store
-from kana_destination.cli.opening import kept_unmapped, open_account, served_option, tell_of_others
+from destinations.store import SqliteStore
+from kana_destination.cli.opening import SLUG, KanaAccount, open_account
 from kana_destination.plugin import stored_rules
 from kana_destination.rules import Rule, RuleMapper, overlap, read_rules
 
@@ -78,29 +76,25 @@ def rules() -> None:
 )
 @settings_option
 @store_option
-@served_option
-def add(settings: Path | None, store: Path | None, served: tuple[str, ...], **given: Any) -> int:
-    """Add a rule, or those of a file, and process the unmapped events that it maps.
+def add(settings: Path | None, store: Path | None, **given: Any) -> int:
+    """Add a rule, or those of a file, and let the unmapped events that it maps wait for their turn.
 
-    With --settings the features are looked up and events that runs have kept are delivered at once;
-    without, both are left to the next run. Events that a server accepted are handed back to it.
+    With --settings the features are looked up, and what waits for the account is delivered at once;
+    without, both are left to the next run. A server delivers what it accepted by itself.
     """
     new = _given(given)
     if settings is None:
-        with contextlib.closing(open_store(store)) as opened:
+        with open_store(store) as opened:
             _keep(stored_rules(opened), new)
-            _hand_back(opened, served)
-            kept = kept_unmapped(opened)
+            waiting = _map_unmapped(opened)
         click.echo("Without --settings the features were not looked up.", err=True)
-        if kept:
-            what = "event that a run has kept waits" if kept == 1 else "events that runs kept wait"
-            click.echo(f"{kept:,} unmapped {what} for the next run.", err=True)
+        if waiting:
+            click.echo("Deliver what waits: destinations run kana --settings FILE", err=True)
         return 0
     with open_account(settings, store) as account:
         _check_features(account, new)
         _keep(stored_rules(account.store), new)
-        _hand_back(account.store, served)
-        return _process(account)
+        return _deliver(account) if _map_unmapped(account.store) else 0
 
 
 @rules.command("list")
@@ -126,7 +120,7 @@ def show(store: Path | None, *, as_json: bool) -> int:
 @store_option
 def remove(name: str, store: Path | None) -> int:
     """Remove a rule. What it has mapped stays as it is."""
-    with contextlib.closing(open_store(store, existing=True)) as opened:
+    with open_store(store, existing=True) as opened:
         stored_rules(opened).remove(name)
     click.echo(f"Removed the rule {name!r}.")
     return 0
@@ -210,12 +204,12 @@ def _conditions(where: Sequence[str]) -> dict[str, str]:
     return conditions
 
 
-def _check_features(account: Account, new: Sequence[Rule]) -> None:
+def _check_features(account: KanaAccount, new: Sequence[Rule]) -> None:
     def features() -> Generator[Call, Answer, dict[str, str]]:
         answer = yield Call("listFeatures", {})
         return {feature["id"]: feature["type"] for feature in answer.data}
 
-    known = account.courier().perform(features())
+    known = account.sender.perform(features())
     for rule in new:
         if rule.feature not in known:
             names = ", ".join(sorted(known)) or "none"
@@ -250,24 +244,21 @@ def _keep(documents: Documents, new: Sequence[Rule]) -> None:
         old.append(rule)
 
 
-def _hand_back(store: Store, served: Sequence[str]) -> None:
-    """Lets what a server accepted and rules map by now wait for its turn again."""
-    definition, plugin = open_definition("kana")
+def _map_unmapped(store: SqliteStore) -> int:
+    """Let what rules map by now wait for its turn; returns how many of runs there are."""
+    definition, plugin = open_definition(SLUG)
     code = plugin.code(store) if plugin is not None else None
     destination = Destination(definition, named_settings(definition), code)
-    planned = [
-        plan_replay(store, destination, entry)
-        for name in dict.fromkeys(served)
-        for entry in find_deliveries(store, Selection(destination=name, outcome=Outcome.UNMAPPED))
-    ]
-    done = replay(store, planned, now=time.time())
+    ledger = store.ledger()
+    unmapped = Selection(slug=SLUG, statuses=frozenset({Outcome.UNMAPPED}))
+    planned = [plan_replay(ledger, destination, entry) for entry in ledger.find(unmapped)]
+    done = replay(ledger, planned, now=time.time())
     if done.reopened:
         what = "event waits" if done.reopened == 1 else "events wait"
-        click.echo(f"Accepted by the server: {done.reopened:,} {what} for delivery again.")
+        click.echo(f"{done.reopened:,} unmapped {what} for delivery now.")
     if done.ended:
         click.echo(
-            f"Accepted by the server: {done.ended:,} mapped, but cannot be sent; "
-            "see destinations deliveries list.",
+            f"{done.ended:,} are mapped, but cannot be sent; see destinations deliveries list.",
             err=True,
         )
     for name in waiting_for_nobody(store, planned):
@@ -275,23 +266,31 @@ def _hand_back(store: Store, served: Sequence[str]) -> None:
             f"The server has no destination {name!r}: what waits for it stays until it has one.",
             err=True,
         )
-    tell_of_others(store, served)
+    served = {one.id for one in ledger.totals(time.time()) if one.served}
+    return sum(
+        one.replan is not None and one.replan.result is None and one.entry.scope not in served
+        for one in planned
+    )
 
 
-def _process(account: Account) -> int:
-    """Delivers the kept events that rules map by now, says what became of them, and exits so."""
-    report = account.process_unmapped()
-    if report is None:
-        return 0
-    done = account.summary(report) or "none of them is mapped"
-    click.echo(f"Unmapped events processed again: {done}.")
-    for reason in report.ledger.reasons:
-        click.echo(f"{reason.outcome.value}, {reason.count:,}: {reason.example}", err=True)
+def _deliver(account: KanaAccount) -> int:
+    """Deliver what waits for the account, say what became of it, and return the exit code."""
+    options = RunOptions(deliver_waiting=True)
+    with open_run_store(
+        account.store, account.id, account.identity, reconcile_after=options.reconcile_after
+    ) as kept:
+        run = Run(account.destination, account.transport, store=kept, options=options)
+        report = run.execute(())
+    masker = account.destination.settings.masker
+    click.echo(f"Delivered what waited: {summary(report.totals.outcomes) or 'nothing'}.")
+    for reason in report.totals.reasons:
+        text = masker.text(reason.example)
+        click.echo(f"{reason.outcome.value}, {reason.count:,}: {text}", err=True)
     if report.stopped is not None and report.stopped.why == "interrupted":
         raise click.Abort
     return exit_code(report)
 
 
 def _stored(store: Path | None) -> list[Rule]:
-    with contextlib.closing(open_store(store, existing=True)) as opened:
+    with open_store(store, existing=True) as opened:
         return [Rule(**document.content) for document in stored_rules(opened).entries()]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Iterable
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,89 +11,86 @@ import click
 
 from destinations.cli.opening import open_store, store_option
 from destinations.cli.tables import print_table
-from destinations.outcome import Outcome
-from destinations.store import Store
+from destinations.outcome import Outcome, State, Status
+from destinations.store import SqliteStore
+from kana_destination.cli.opening import SLUG
 from kana_destination.plugin import stored_rules
 
 __all__ = ["status"]
 
-_MEANING: Final = {
-    Outcome.DELIVERED: "had been kept; noted, so that they are not sent twice",
-    Outcome.INVALID: "a rule maps them, but they do not fit the fields",
-    Outcome.REJECTED: "a rule maps them, but Kana refused them",
+_MEANING: Final[dict[Status, str]] = {
     Outcome.UNMAPPED: "no rule maps them: destinations kana unmapped",
-    Outcome.RETRYING: "not sent yet: feed them back",
-    Outcome.UNKNOWN: "may have been applied: destinations kana unknown",
-    Outcome.DEAD: "given up, nothing was applied: feed them back",
+    Outcome.INVALID: "they do not fit the fields: destinations deliveries list",
+    Outcome.REJECTED: "Kana refused them: destinations deliveries list",
+    Outcome.DEAD: "given up: destinations deliveries list",
+    State.READY: "not sent yet: destinations run kana, or the server in its turn",
+    State.SENDING: "being sent",
+    State.UNKNOWN: "their answers were lost; Kana is asked",
+    State.HELD: "may have been applied: destinations deliveries list --state held",
 }
-_KANA: Final = "WHERE account LIKE 'kana %'"
 
 
 @click.command(epilog="Example: destinations kana status")
 @store_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(store: Path | None, *, as_json: bool) -> int:
-    """Show where the store is and what it holds: rules, kept events, changes to make by hand."""
-    with contextlib.closing(open_store(store, existing=True)) as opened:
+    """Show where the store is and what it holds: rules, deliveries, changes to make by hand."""
+    with open_store(store, existing=True) as opened:
         found = _holdings(opened)
     if as_json:
         click.echo(json.dumps(found, ensure_ascii=False))
         return 0
     click.echo(f"Store: {found['store']}")
     click.echo(f"Mapping rules: {found['rules']:,}")
-    accounts = sorted({item["account"] for key in _TABLES for item in found[key]})
-    if not accounts:
+    if not found["accounts"]:
         click.echo("No account of Kana has left anything in it.")
-    for account in accounts:
+    for account in found["accounts"]:
+        rows: list[tuple[object, ...]] = [
+            (count, f"events {name}", _MEANING.get(_status(name), ""))
+            for name, count in account["deliveries"].items()
+        ]
+        if account["users_to_change"]:
+            meaning = "by hand: destinations kana flags --csv"
+            rows.append((account["users_to_change"], "users to change", meaning))
+        rows += [
+            (1, f"answer to {name}", "asked once for this endpoint") for name in account["answers"]
+        ]
         click.echo()
-        print_table(account, ("count", "what", "meaning"), list(_rows(found, account)))
+        print_table(account["account"], ("count", "what", "meaning"), rows)
     return 0
 
 
-_TABLES: Final = ("kept", "waiting", "capabilities")
-
-
-def _holdings(store: Store) -> dict[str, Any]:
-    kept = store.all(
-        f"SELECT account, outcome, count(*) FROM kept_events {_KANA}"  # noqa: S608 - a constant
-        " GROUP BY account, outcome"
-    )
-    waiting = store.all(
-        f"SELECT account, count(*) FROM manual_changes {_KANA} GROUP BY account"  # noqa: S608
-    )
-    known = store.all(
-        f"SELECT account, request, answer FROM capabilities {_KANA}"  # noqa: S608
-        " ORDER BY account, request"
-    )
+def _holdings(store: SqliteStore) -> dict[str, Any]:
+    accounts = store.accounts()
+    totals = store.ledger().totals(time.time())
+    found = []
+    for account in accounts.of_slug(SLUG):
+        counts: dict[Status, int] = {}
+        for one in totals:
+            if one.partner_account == account.id:
+                for name, count in one.counts.items():
+                    counts[name] = counts.get(name, 0) + count
+        users = len(store.manual_changes([account.id]).entries())
+        answers = dict(store.answers(f"{SLUG} {account.endpoint}"))
+        if any(counts.values()) or users or answers:
+            found.append(
+                {
+                    "account": account.shown,
+                    "deliveries": {
+                        name.value: count
+                        for name in (*Outcome, *State)
+                        if (count := counts.get(name, 0))
+                    },
+                    "users_to_change": users,
+                    "answers": answers,
+                }
+            )
     return {
         "store": str(store.path.resolve()),
         "rules": len(stored_rules(store).entries()),
-        "kept": [
-            {"account": account, "outcome": outcome, "events": count}
-            for account, outcome, count in sorted(kept, key=_in_order)
-        ],
-        "waiting": [{"account": account, "users": count} for account, count in waiting],
-        "capabilities": [
-            {"account": account, "request": request, "answer": json.loads(answer)}
-            for account, request, answer in known
-        ],
+        "accounts": found,
     }
 
 
-def _in_order(row: tuple[str, str, int]) -> tuple[str, int]:
-    return row[0], list(Outcome).index(Outcome(row[1]))
-
-
-def _rows(found: dict[str, Any], account: str) -> Iterable[tuple[object, ...]]:
-    """What one account has, as rows of a table."""
-
-    def of(key: str) -> Iterable[dict[str, Any]]:
-        return (item for item in found[key] if item["account"] == account)
-
-    for item in of("kept"):
-        outcome = Outcome(item["outcome"])
-        yield item["events"], f"events {outcome.value}", _MEANING.get(outcome, "")
-    for item in of("waiting"):
-        yield item["users"], "users to change", "by hand: destinations kana flags --csv"
-    for item in of("capabilities"):
-        yield 1, f"answer to {item['request']}", "asked once for this endpoint"
+def _status(name: str) -> Status:
+    return Outcome(name) if name in set(Outcome) else State(name)

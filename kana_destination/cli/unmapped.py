@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +12,20 @@ import click
 
 from destinations.cli.opening import open_store, store_option
 from destinations.cli.tables import print_table
-from destinations.operations import Selection, find_deliveries, raw_event
 from destinations.outcome import Outcome
+from destinations.pipeline.ledger import Ledger, Selection
 from destinations.segment.event import read_json
-from destinations.store import Store
-from kana_destination.cli.opening import served_option, tell_of_others
+from kana_destination.cli.opening import SLUG
 from kana_destination.rules import property_values
 
 __all__ = ["unmapped"]
 
-_PAGE = 500
 _MOST = 100_000
 """Different values that are counted; of more, those that come first."""
 
 
 @click.command(epilog="Example: destinations kana unmapped --top 10")
 @store_option
-@served_option
 @click.option(
     "--top",
     type=click.IntRange(1),
@@ -38,14 +34,13 @@ _MOST = 100_000
     help="Lines of each table; 20 by default.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def unmapped(store: Path | None, served: tuple[str, ...], top: int, *, as_json: bool) -> int:
-    """Count the kept events that no rule maps, by event name and by property path and value.
+def unmapped(store: Path | None, top: int, *, as_json: bool) -> int:
+    """Count the events that no rule maps, by event name and by property path and value.
 
-    Those that runs have kept, and those that a server has accepted.
+    Those of runs and servers alike.
     """
-    with contextlib.closing(open_store(store, existing=True)) as opened:
-        events, values, total = _count(_raw_events(opened, served))
-        tell_of_others(opened, served)
+    with open_store(store, existing=True) as opened:
+        events, values, total = _count(_raw_events(opened.ledger()))
     if as_json:
         found = {
             "events": total,
@@ -67,21 +62,12 @@ def unmapped(store: Path | None, served: tuple[str, ...], top: int, *, as_json: 
     return 0
 
 
-def _raw_events(store: Store, served: Sequence[str]) -> Iterator[bytes]:
-    last = 0
-    while rows := store.all(
-        "SELECT id, raw_event FROM kept_events"
-        " WHERE account LIKE 'kana %' AND outcome = 'unmapped' AND id > ? ORDER BY id LIMIT ?",
-        (last, _PAGE),
-    ):
-        last = rows[-1][0]
-        yield from (raw for _, raw in rows)
-    for name in dict.fromkeys(served):
-        selection = Selection(destination=name, outcome=Outcome.UNMAPPED)
-        for entry in find_deliveries(store, selection):
-            raw = raw_event(store, entry.event_id)
-            if raw is not None:
-                yield raw
+def _raw_events(ledger: Ledger) -> Iterator[bytes]:
+    selection = Selection(slug=SLUG, statuses=frozenset({Outcome.UNMAPPED}))
+    for entry in ledger.find(selection):
+        raw = ledger.raw_event(entry.event_id)
+        if raw is not None:
+            yield raw
 
 
 def _count(
