@@ -17,7 +17,7 @@ from destinations.partner_page.facts import page_facts
 from destinations.partner_page.fields import in_one_line
 from destinations.partner_page.flavour import FLAVOURS, Flavour
 from destinations.partner_page.html import preview_html
-from destinations.plugins import Plugin, TellsItsPage
+from destinations.runtime.plugins import Plugin, TellsItsPage
 
 __all__ = ["page_files", "render_page", "stale_files", "write_files"]
 

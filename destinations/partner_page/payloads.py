@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from destinations.definition import DestinationDefinition
 from destinations.definition.settings import named_settings
-from destinations.outcome import Outcome
+from destinations.outcome import Status
 from destinations.partner_page.browser import Browser
 from destinations.partner_page.calls import Call
 from destinations.runtime.destination import Code, Destination
@@ -33,7 +33,7 @@ class SampleResult:
     event: Event
     action: str | None
     payload: Any = None
-    outcome: Outcome | None = None
+    outcome: Status | None = None
     reason: str = ""
 
 

@@ -16,7 +16,7 @@ from destinations.errors import DestinationsError
 from destinations.partner_page.build import render_page
 from destinations.partner_page.flavour import PUBLISHED, SUBMISSION
 from destinations.partner_page.html import error_html, preview_html
-from destinations.plugins import find_plugin
+from destinations.runtime.plugins import find_plugin
 
 __all__ = ["Preview", "fingerprint"]
 

@@ -1,4 +1,4 @@
-from .case import Case, Expectation, Interaction, RecordedRequest, RecordedResponse
+from .case import Case, ExpectedOutcome, Interaction, RecordedRequest, RecordedResponse
 from .case_reading import case_files, read_case, read_cases
 from .case_writing import case_text
 from .conformance import DestinationConformance
@@ -17,7 +17,7 @@ __all__ = [
     "DestinationConformance",
     "Difference",
     "Draft",
-    "Expectation",
+    "ExpectedOutcome",
     "FaultCase",
     "FaultReport",
     "Interaction",

@@ -8,12 +8,12 @@ from typing import Any, Final, Literal
 
 from destinations.definition import Preset
 from destinations.definition.settings import Settings
-from destinations.outcome import Outcome
+from destinations.outcome import Status
 
 __all__ = [
     "ABSENT",
     "Case",
-    "Expectation",
+    "ExpectedOutcome",
     "FailureKind",
     "Interaction",
     "RecordedRequest",
@@ -68,7 +68,7 @@ class Interaction:
 
 
 @dataclass(frozen=True, slots=True)
-class Expectation:
+class ExpectedOutcome:
     """What becomes of event number ``event`` (from 1) in one subscription that takes it.
 
     ``action`` is None for an event that reaches none. ``reason``, ``code`` and ``payload`` are
@@ -77,7 +77,7 @@ class Expectation:
 
     event: int
     action: str | None
-    outcome: Outcome
+    outcome: Status
     reason: str | None = None
     code: str | None = None
     payload: Any = ABSENT
@@ -96,5 +96,5 @@ class Case:
     clock: str
     events: tuple[Mapping[str, Any] | str, ...]
     interactions: tuple[Interaction, ...]
-    expected: tuple[Expectation, ...]
+    expected: tuple[ExpectedOutcome, ...]
     subscriptions: tuple[Preset, ...] | None = None

@@ -14,11 +14,11 @@ from destinations.definition.document import Document, pointer, read_document
 from destinations.definition.schema_faults import schema_faults
 from destinations.definition.settings import Settings, check_settings
 from destinations.errors import DefinitionError, Fault, SettingsError, UsageError
-from destinations.outcome import Outcome
+from destinations.outcome import Outcome, State, Status
 from destinations.testing.case import (
     ABSENT,
     Case,
-    Expectation,
+    ExpectedOutcome,
     FailureKind,
     Interaction,
     RecordedRequest,
@@ -156,12 +156,19 @@ def _interaction(data: Mapping[str, Any]) -> Interaction:
     )
 
 
-def _expectation(data: Mapping[str, Any]) -> Expectation:
-    return Expectation(
+def _expectation(data: Mapping[str, Any]) -> ExpectedOutcome:
+    return ExpectedOutcome(
         event=data["event"],
         action=data.get("action"),
-        outcome=Outcome(data["outcome"]),
+        outcome=_status(data["outcome"]),
         reason=data.get("reason"),
         code=data.get("code"),
         payload=data.get("payload", ABSENT),
     )
+
+
+def _status(text: str) -> Status:
+    """Return an outcome or a state; ``retrying`` is the former name of ``ready``."""
+    if text == "retrying":
+        return State.READY
+    return Outcome(text) if text in set(Outcome) else State(text)

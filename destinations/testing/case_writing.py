@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from destinations.testing.case import ABSENT, Case, Expectation, Interaction
+from destinations.testing.case import ABSENT, Case, ExpectedOutcome, Interaction
 
 __all__ = ["case_text"]
 
@@ -79,7 +79,7 @@ def _message(headers: Mapping[str, str], json: Any, body: str | None) -> dict[st
     return found
 
 
-def _expectation(row: Expectation) -> dict[str, Any]:
+def _expectation(row: ExpectedOutcome) -> dict[str, Any]:
     found: dict[str, Any] = {
         "event": row.event,
         "action": row.action,

@@ -18,7 +18,7 @@ import pytest
 
 from destinations.definition import check_folder
 from destinations.errors import DestinationsError
-from destinations.plugins import find_folder
+from destinations.runtime.plugins import find_folder
 from destinations.testing.case import Case
 from destinations.testing.checks import (
     documentation_gaps,

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 
 from destinations.errors import UsageError
 from destinations.http import Answer, CompiledRequest, Failure
-from destinations.outcome import Outcome
-from destinations.runtime.delivery import outcome_of
-from destinations.runtime.retry import next_delay
+from destinations.outcome import Outcome, State, Status
+from destinations.runtime.sender import status_of
 from destinations.testing.difference import Difference
 from destinations.testing.faults import RETRY_AFTER, PartnerFault, partner_faults
-from destinations.testing.stand_ins import JITTER
 from destinations.testing.subject import Subject
 from destinations.testing.ways import Played, Stage, Way, find_ways
 from destinations.testing.wire import CutResponse, Reply, transport_error
@@ -44,7 +42,7 @@ class FaultReport:
     """What came of a fault case. ``outcomes`` has one for each event of the request."""
 
     case: FaultCase
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[Status, ...]
     sent: int
     differences: tuple[Difference, ...]
 
@@ -132,7 +130,7 @@ def _repeat_differences(
     """Whether the request was sent again where it must be, and only where it may."""
     if not any(_may_repeat(request, failure) for failure in failures) and sent != 1:
         yield Difference(f"{case.name}: times sent", 1, sent)
-    if all(_is_tried_again(case, request, failure) for failure in failures):
+    if all(_is_tried_again(request, failure) for failure in failures):
         if sent < 2:
             yield Difference(f"{case.name}: times sent", "more than once", sent)
         waits = {failure.retry_after for failure in failures}
@@ -170,34 +168,33 @@ def _verdicts(request: CompiledRequest, case: FaultCase) -> list[Answer | Failur
     ] * count
 
 
-def _expected(case: FaultCase, request: CompiledRequest, verdict: Answer | Failure) -> Outcome:
+def _expected(case: FaultCase, request: CompiledRequest, verdict: Answer | Failure) -> Status:
     """What must become of an event whose part of the request ended so."""
     if isinstance(verdict, Answer):
         return Outcome.DELIVERED
-    if case.fault.times is not None and _is_tried_again(case, request, verdict):
+    if case.fault.times is not None and _is_tried_again(request, verdict):
         return Outcome.DELIVERED  # it passed, and the request was sent again
     requests = case.stage.definition.requests
     if any(not requests[name].idempotent for name in case.way.before):
-        return Outcome.UNKNOWN
-    return outcome_of(
+        return State.UNKNOWN
+    status = status_of(
         request,
         error_class=verdict.error_class,
         retryable=verdict.retryable,
         nothing_applied=verdict.nothing_applied,
     )
+    if status is not State.READY or verdict.error_class == "authentication":
+        return status
+    # What is wrong with single events is tried until the time is over; a partner that is away as a
+    # whole ends the run before that.
+    ends = not verdict.whole_request or verdict.attempts is not None
+    return Outcome.DEAD if ends else State.READY
 
 
 def _may_repeat(request: CompiledRequest, failure: Failure) -> bool:
     return request.definition.idempotent or failure.nothing_applied
 
 
-def _is_tried_again(case: FaultCase, request: CompiledRequest, failure: Failure) -> bool:
-    delay = next_delay(
-        case.stage.definition.transport.retry,
-        attempt=1,
-        elapsed=0,
-        retry_after=failure.retry_after,
-        draw=lambda: JITTER,
-    )
+def _is_tried_again(request: CompiledRequest, failure: Failure) -> bool:
     is_once = failure.attempts == 1
-    return failure.retryable and not is_once and _may_repeat(request, failure) and delay is not None
+    return failure.retryable and not is_once and _may_repeat(request, failure)

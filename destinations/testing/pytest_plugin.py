@@ -18,7 +18,7 @@ from destinations import clock, errors, testing
 
 if TYPE_CHECKING:
     # pytest loads this module whenever it starts: these are only loaded where they are used.
-    from destinations.plugins import RunningSandbox
+    from destinations.runtime.plugins import RunningSandbox
     from destinations.runtime.destination import Destination
     from destinations.testing.stand_ins import ScriptedReply, ScriptedTransport
 

@@ -18,14 +18,13 @@ from destinations.definition.settings import Settings
 from destinations.errors import DestinationsError, UsageError
 from destinations.http import HttpRequest, HttpResponse
 from destinations.http.transport import HttpTransport, Transport, TransportError, UnsendableError
-from destinations.outcome import Outcome
-from destinations.runner import Entry
+from destinations.pipeline.reading import Entry
 from destinations.secrets import Masker
 from destinations.segment.event import EventError, read_json
 from destinations.testing.case import (
     ABSENT,
     Case,
-    Expectation,
+    ExpectedOutcome,
     FailureKind,
     Interaction,
     RecordedRequest,
@@ -231,20 +230,24 @@ def _outcome_differences(
 
 
 def _key(row: Delivered) -> tuple[int, str | None, str]:
-    return (row.row.line, row.row.action, row.row.result.outcome.value)
+    return (row.row.line, _action(row), row.row.result.outcome.value)
 
 
-def _expectation(row: Delivered) -> Expectation:
+def _expectation(row: Delivered) -> ExpectedOutcome:
     result = row.row.result
-    return Expectation(
+    return ExpectedOutcome(
         event=row.row.line,
-        action=row.row.action,
-        outcome=Outcome(result.outcome),
+        action=_action(row),
+        outcome=result.outcome,
         # Why text is not JSON is in the words of the library that reads it.
         reason=None if result.code == "not_json" else result.reason or None,
         code=result.code,
         payload=row.payload,
     )
+
+
+def _action(row: Delivered) -> str | None:
+    return None if row.row.key is None else row.row.key.action
 
 
 def _parsed(text: str) -> Any:

@@ -10,7 +10,7 @@ from datetime import datetime
 from destinations.clock import frozen_at
 from destinations.errors import DestinationsError
 from destinations.http.transport import HttpTransport
-from destinations.testing.case import ABSENT, Case, Expectation, Interaction, RecordedRequest
+from destinations.testing.case import ABSENT, Case, ExpectedOutcome, Interaction, RecordedRequest
 from destinations.testing.difference import Difference, differences
 from destinations.testing.sequence import Delivered, deliver_in_sequence, entries_of
 from destinations.testing.stand_ins import StillClock
@@ -126,14 +126,14 @@ def _request_differences(
 
 
 def _outcome_differences(
-    expected: Sequence[Expectation], rows: Sequence[Delivered]
+    expected: Sequence[ExpectedOutcome], rows: Sequence[Delivered]
 ) -> Iterator[Difference]:
     """Rows are paired within each event and action, so that one that is missing shifts no other."""
     left = list(rows)
     for row in expected:
         place = f"event {row.event}, {row.action or 'no action'} "
         found = next(
-            (one for one in left if (one.row.line, one.row.action) == (row.event, row.action)),
+            (one for one in left if (one.row.line, _action(one)) == (row.event, row.action)),
             None,
         )
         if found is None:
@@ -142,11 +142,15 @@ def _outcome_differences(
         left.remove(found)
         yield from _row_differences(place, row, found)
     for extra in left:
-        place = f"event {extra.row.line}, {extra.row.action or 'no action'}"
+        place = f"event {extra.row.line}, {_action(extra) or 'no action'}"
         yield Difference(place, ABSENT, extra.row.result.outcome.value)
 
 
-def _row_differences(place: str, expected: Expectation, got: Delivered) -> Iterator[Difference]:
+def _action(row: Delivered) -> str | None:
+    return None if row.row.key is None else row.row.key.action
+
+
+def _row_differences(place: str, expected: ExpectedOutcome, got: Delivered) -> Iterator[Difference]:
     result = got.row.result
     if expected.outcome is not result.outcome:
         shown = f"{result.outcome.value}: {result.reason}" if result.reason else result.outcome

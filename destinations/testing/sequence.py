@@ -1,7 +1,7 @@
-"""Delivers events one after another in one thread, so that nothing depends on time.
+"""Delivers events by the pipeline, without threads: the same events always make the same requests.
 
-The parts are those of a run: intake, schedule, courier. But all events are in the schedule before
-the first is sent, so that which of them share a request is always the same.
+It is the pipeline of a run, but for what depends on the partner's balances: it is not asked for
+those, so that a case shows what its events make, and a lost answer stays unknown.
 """
 
 from __future__ import annotations
@@ -9,18 +9,18 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from destinations.clock import Clock
+from destinations.clock import WallClock
 from destinations.http.transport import Transport
-from destinations.outcome import Result
-from destinations.runner import Entry, Row
-from destinations.runner.intake import Intake
-from destinations.runtime.action import Action
-from destinations.runtime.delivery import Courier
-from destinations.runtime.destination import Delivery, Destination
-from destinations.schedule import Schedule
+from destinations.outcome import State
+from destinations.pipeline.reading import Entry
+from destinations.pipeline.report import Row
+from destinations.pipeline.run import Run, RunOptions
+from destinations.runtime.action import SubscriptionKey
+from destinations.runtime.destination import Destination
+from destinations.runtime.plan import plan
 from destinations.testing.case import ABSENT
 from destinations.testing.stand_ins import JITTER
 
@@ -35,26 +35,9 @@ class Delivered:
     payload: Any = ABSENT
 
 
-@dataclass(frozen=True, slots=True)
-class _Parcel:
-    place: int
-    line: int
-    action: str | None
-    delivery: Delivery
-
-    @property
-    def user(self) -> str:
-        event = self.delivery.event
-        user: str = event.get("userId") or event.get("anonymousId") or ""
-        return user
-
-    @property
-    def kind(self) -> Action:
-        return self.delivery.subscription.action
-
 
 def entries_of(events: Iterable[Mapping[str, Any] | str]) -> list[Entry]:
-    """What a run would read of the events of a case, one in each line."""
+    """Return what a run would read of the events of a case, one in each line."""
     lines = [
         event if isinstance(event, str) else json.dumps(event, ensure_ascii=False)
         for event in events
@@ -65,47 +48,61 @@ def entries_of(events: Iterable[Mapping[str, Any] | str]) -> list[Entry]:
 def deliver_in_sequence(
     destination: Destination,
     transport: Transport,
-    clock: Clock,
+    clock: WallClock,
     entries: Iterable[Entry],
     *,
     stop: threading.Event | None = None,
 ) -> list[Delivered]:
-    """What became of each event in each subscription that takes it, in order of the events.
+    """Return what became of each event in each subscription that takes it, in order of the events.
 
     As in a run, nothing more is sent after credentials were refused, nor when ``stop`` is set.
+    Raises what went wrong within this package, or within the transport.
     """
-    stop = stop or threading.Event()
-    courier = Courier(destination, transport, clock, stop=stop, draw=lambda: JITTER)
-    rows: dict[int, Delivered] = {}
-    schedule = _filled_schedule(destination, entries, rows)
-    while batch := schedule.take():
-        results = courier.deliver([parcel.delivery for parcel in batch])
-        for parcel, result in zip(batch, results, strict=True):
-            row = Row(parcel.line, parcel.action, result)
-            rows[parcel.place] = Delivered(row, parcel.delivery.payload)
-        schedule.free(batch)
-        if _are_credentials_refused(results):
-            stop.set()
-    return [rows[place] for place in sorted(rows)]
+    entries = list(entries)
+    order, payloads = _planned(destination, entries)
+    rows: list[Row] = []
+
+    def keep(found: Sequence[tuple[Row, bytes]]) -> None:
+        rows.extend(row for row, _ in found)
+
+    run = Run(
+        destination,
+        transport,
+        options=RunOptions(reconcile=False),
+        clock=clock,
+        recorders=[keep],
+        draw=lambda: JITTER,
+        inline=True,
+        stop=stop,
+    )
+    for error in run.execute(entries).internal_errors:
+        raise error
+    place = {one: number for number, one in enumerate(order)}
+    rows.sort(key=lambda row: (row.line, place.get((row.line, row.key), -1)))
+    return [
+        Delivered(_as_unknown(row), payloads.get((row.line, row.key), ABSENT)) for row in rows
+    ]
 
 
-def _filled_schedule(
-    destination: Destination, entries: Iterable[Entry], rows: dict[int, Delivered]
-) -> Schedule[_Parcel]:
-    """Everything that is to be delivered; the ends of the rest go to ``rows``."""
-    schedule: Schedule[_Parcel] = Schedule()
-    intake = Intake(destination)
-    try:
-        taken = (found for entry in entries if entry.data for found in intake.take(entry))
-        for place, found in enumerate(taken):
-            if isinstance(found.what, Result):
-                rows[place] = Delivered(Row(found.line, found.action, found.what))
-            else:
-                schedule.add(_Parcel(place, found.line, found.action, found.what))
-    finally:
-        intake.close()
-    return schedule
+_Place = tuple[int, SubscriptionKey | None]
 
 
-def _are_credentials_refused(results: Sequence[Result]) -> bool:
-    return any(result.code == "INVALID_AUTHENTICATION" for result in results)
+def _planned(
+    destination: Destination, entries: Iterable[Entry]
+) -> tuple[Sequence[_Place], Mapping[_Place, Any]]:
+    """Return the deliveries of entries in their order, and the payloads of those that have one."""
+    order: list[_Place] = []
+    payloads: dict[_Place, Any] = {}
+    for entry in entries:
+        for planned in plan(destination, entry.data).deliveries:
+            order.append((entry.line, planned.key))
+            if planned.payload is not None:
+                payloads[entry.line, planned.key] = planned.payload
+    return order, payloads
+
+
+def _as_unknown(row: Row) -> Row:
+    """Return a row as it would be before the partner was asked."""
+    if row.result.outcome is not State.HELD:
+        return row
+    return replace(row, result=replace(row.result, outcome=State.UNKNOWN))

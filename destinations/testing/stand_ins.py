@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from destinations.clock import unix_time
 from destinations.errors import UsageError
 from destinations.http import HttpRequest, HttpResponse
 from destinations.http.transport import TransportError
@@ -22,6 +23,11 @@ class StillClock:
     def __init__(self) -> None:
         self.now = 0.0
         self.waits: list[float] = []
+        self._began_at = unix_time()
+
+    def time(self) -> float:
+        """See `destinations.clock.WallClock.time`."""
+        return self._began_at + self.now
 
     def monotonic(self) -> float:
         """See `destinations.clock.Clock.monotonic`."""

@@ -6,22 +6,23 @@ playing it: with successes first, then with each answer that the definition decl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 from destinations.definition import ActionDefinition, Preset, RequestDefinition
 from destinations.errors import UsageError
 from destinations.http import Answer
 from destinations.http.transport import HttpTransport
 from destinations.outcome import Result
-from destinations.runtime.action import Generated, Generator, Payload
-from destinations.runtime.delivery import Courier
-from destinations.runtime.destination import Code, Delivery, Destination
+from destinations.pipeline.reading import Entry
+from destinations.runtime.action import Action, Generated, Generator, Payload, Subscription
+from destinations.runtime.destination import Code, Destination
 from destinations.testing.answers import error_answer, success
 from destinations.testing.case import RecordedRequest
 from destinations.testing.samples import sample
-from destinations.testing.stand_ins import JITTER, StillClock
+from destinations.testing.sequence import deliver_in_sequence, entries_of
+from destinations.testing.stand_ins import StillClock
 from destinations.testing.subject import Subject, placeholder_settings
 from destinations.testing.wire import Reply, Wire
 
@@ -29,19 +30,6 @@ __all__ = ["Played", "Stage", "Way", "find_ways"]
 
 _MAX_STEPS: Final = 5
 _OK: Final = "ok"
-
-# Nothing of it is delivered as it is: what requests are made of is the payload.
-_EVENT: Final[Mapping[str, Any]] = {
-    "type": "track",
-    "event": "Sample",
-    "userId": "sample-user",
-    "messageId": "sample-message",
-    "timestamp": "2024-01-15T12:00:00.000Z",
-    "properties": {},
-    "traits": {},
-    "context": {},
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Way:
@@ -54,7 +42,7 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What happened: the requests that were asked for, how often each was sent, the results.
+    """What happened: the requests of the last attempt, how often each was sent, the results.
 
     ``waits`` are in seconds.
     """
@@ -78,16 +66,17 @@ class Stage:
         self._settings = placeholder_settings(
             subject.definition, dict.fromkeys(subject.definition.secret_settings)
         )
-        self._preset = Preset(
-            action.slug, action.slug, 'type = "track"', dict(action.default_mapping)
-        )
         self._calls: list[str] = []
+        payload = self._sample()
+        # Its mapping is the payload itself, so that any event comes to it.
+        self._preset = Preset(
+            action.slug, action.slug, 'type = "track"', {"@literal": payload}
+        )
         self.destination = self._bind()
         self.count = 2 if self.destination.subscriptions[0].action.batch_size > 1 else 1
-        self._payload = self._sample()
 
     def play(self, reply: Callable[[int, str, int], Reply]) -> Played:
-        """Delivers sample payloads; ``reply`` is given the call (from 0), its name, its attempt."""
+        """Deliver sample payloads; ``reply`` is given the call (from 0), its name, its attempt."""
         self._calls.clear()
         sent: list[int] = []
 
@@ -99,18 +88,27 @@ class Stage:
 
         clock = StillClock()
         transport = HttpTransport(self.definition.transport.timeouts)
-        courier = Courier(self.destination, transport, clock, draw=lambda: JITTER)
-        subscription = self.destination.subscriptions[0]
-        deliveries = [
-            Delivery(subscription, dict(_EVENT), dict(self._payload)) for _ in range(self.count)
-        ]
         try:
             with Wire(on_request):
-                results = courier.deliver(deliveries)
+                rows = deliver_in_sequence(self.destination, transport, clock, self._entries())
         finally:
             transport.close()
         calls = tuple(self._calls) or (self._name(0),)
-        return Played(calls, tuple(sent), tuple(results), tuple(clock.waits))
+        results = tuple(one.row.result for one in rows)
+        return Played(calls, tuple(sent), results, tuple(clock.waits))
+
+    def _entries(self) -> list[Entry]:
+        """Return events of as many users as one request can carry."""
+        return entries_of(
+            {
+                "type": "track",
+                "event": "Sample",
+                "userId": f"sample-user-{number}",
+                "messageId": f"sample-message-{number}",
+                "timestamp": "2024-01-15T12:00:00.000Z",
+            }
+            for number in range(self.count)
+        )
 
     def answer(self, name: str, request: RequestDefinition) -> Reply:
         """A success, or the answer that the definition has under ``name``."""
@@ -144,6 +142,7 @@ class Stage:
     def _watched(self, generator: Generator) -> Generator:
         def watch(payload: Payload) -> Generated:
             steps = generator(payload)
+            self._calls.clear()  # it begins anew when it is tried again
             try:
                 call = next(steps)
                 while True:
@@ -158,7 +157,9 @@ class Stage:
         return watch
 
     def _sample(self) -> Payload:
-        checked = self.destination.subscriptions[0].schema.check(sample(self.action.fields))
+        preset = Preset(self.action.slug, self.action.slug, 'type = "track"', {})
+        schema = Subscription(preset, Action(self.action, {})).schema
+        checked = schema.check(sample(self.action.fields))
         if checked.errors:
             faults = "; ".join(map(str, checked.errors))
             msg = (
