@@ -20,7 +20,8 @@ from benchmarks.figures import Figure
 from benchmarks.reference.install import InstallError, installed
 from benchmarks.reference.peer import Peer, Way
 from benchmarks.subjects import Subject, corpus_subjects, kana_subject
-from destinations.runtime.destination import Delivery, Destination
+from destinations.outcome import Result
+from destinations.runtime.destination import Destination
 from destinations.segment.event import Event, read_json
 from destinations.segment.javascript.equality import equal
 
@@ -97,9 +98,9 @@ def _check_payloads(subject: Subject, peer: Peer, texts: Sequence[bytes]) -> Non
     subscriptions = subject.destination.subscriptions
     ours: list[list[Any]] = [[] for _ in subscriptions]
     for text in texts:
-        for _, what in subject.destination.deliveries(read_json(text)):
-            if isinstance(what, Delivery):
-                ours[subscriptions.index(what.subscription)].append(what.payload)
+        for subscription, what in subject.destination.payloads(read_json(text)):
+            if subscription is not None and not isinstance(what, Result):
+                ours[subscriptions.index(subscription)].append(what)
     if not any(ours):
         raise SystemExit(f"{subject.name}: no event gives a payload")
     for way in _ways():
@@ -147,8 +148,8 @@ def _one_by_one(destination: Destination, events: Sequence[Event]) -> int:
     made = 0
     for event in events:
         if destination.admit(event) is None:
-            for _, what in destination.deliveries(event):
-                made += isinstance(what, Delivery)
+            for _, what in destination.payloads(event):
+                made += not isinstance(what, Result)
     return made
 
 
@@ -158,8 +159,8 @@ def _as_batch(destination: Destination, events: Sequence[Event]) -> int:
         what
         for event in events
         if destination.admit(event) is None
-        for _, what in destination.deliveries(event)
-        if isinstance(what, Delivery)
+        for _, what in destination.payloads(event)
+        if not isinstance(what, Result)
     ]
     return len(batch)
 

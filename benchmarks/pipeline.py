@@ -12,7 +12,8 @@ from benchmarks.figures import Figure
 from benchmarks.subjects import kana_destination
 from benchmarks.workload import example_lines
 from destinations.runtime.destination import Destination
-from destinations.segment.event import EventError, check_event, read_json
+from destinations.runtime.plan import plan
+from destinations.segment.event import EventError, read_json
 
 __all__ = ["measure"]
 
@@ -32,13 +33,7 @@ def measure(scale: int) -> list[Figure]:
 
 
 def _to_payload(destination: Destination, line: bytes) -> None:
-    try:
-        event = check_event(read_json(line))
-    except EventError:
-        return
-    if destination.admit(event) is None:
-        for _ in destination.deliveries(event):
-            pass
+    plan(destination, line)
 
 
 def _read(line: bytes) -> None:

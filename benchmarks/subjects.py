@@ -20,8 +20,9 @@ from destinations.definition import (
 )
 from destinations.definition.settings import Settings
 from destinations.importer import import_segment
-from destinations.plugins import find_folder, find_plugin
-from destinations.runtime.destination import Delivery, Destination
+from destinations.runtime.plugins import find_folder, find_plugin
+from destinations.outcome import Result
+from destinations.runtime.destination import Destination
 from destinations.segment.event import Event, EventError, check_event, read_json
 
 __all__ = [
@@ -178,6 +179,6 @@ def _corpus_subject(folder: Path, source: Mapping[str, Any], events: Sequence[Ev
         [
             json.dumps(event).encode()
             for event in events
-            if any(isinstance(what, Delivery) for _, what in destination.deliveries(event))
+            if any(not isinstance(what, Result) for _, what in destination.payloads(event))
         ],
     )

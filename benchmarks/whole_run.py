@@ -20,7 +20,7 @@ import yaml
 
 from benchmarks.figures import Figure
 from benchmarks.workload import ROOT, sandbox, settings_file, track_file
-from destinations.plugins import RunningSandbox
+from destinations.runtime.plugins import RunningSandbox
 
 __all__ = ["measure", "seeded_account"]
 

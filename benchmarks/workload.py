@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from destinations.plugins import RunningSandbox, find_plugin
+from destinations.runtime.plugins import RunningSandbox, find_plugin
 
 __all__ = ["ROOT", "example_lines", "sandbox", "settings_file", "track_file"]
 

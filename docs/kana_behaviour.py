@@ -9,8 +9,9 @@ import jinja2
 
 from destinations.definition import DestinationDefinition, load_definition
 from destinations.http import compile_request
-from destinations.plugins import find_folder
-from destinations.runtime.delivery import outcome_of
+from destinations.outcome import State
+from destinations.runtime.plugins import find_folder
+from destinations.runtime.sender import status_of
 from kana_destination.boxes import BOXES
 from kana_destination.cases import Case, cases
 
@@ -77,13 +78,13 @@ def _errors(definition: DestinationDefinition) -> Iterator[str]:
         first = next((mine for mine in own if mine.when == rule.when), rule)
         ends = []
         for name, found in (("recordUsage", first), ("findUser", rule)):
-            outcome = outcome_of(
+            status = status_of(
                 compiled[name],
                 error_class=found.error_class,
                 retryable=found.retryable,
                 nothing_applied=found.nothing_applied,
             )
-            again = "tried again, then " if found.retryable and outcome != "unknown" else ""
+            again = "tried again, then `dead`" if status is State.READY else f"`{status}`"
             stops = found.error_class == "authentication"
-            ends.append("stops the run" if stops else f"{again}`{outcome}`")
+            ends.append("stops the run" if stops else again)
         yield f"| {rule.when} | {rule.error_class} | {ends[0]} | {ends[1]} |"

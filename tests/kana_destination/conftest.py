@@ -16,7 +16,7 @@ from destinations.definition.document import Document
 from destinations.definition.settings import check_settings
 from destinations.http.transport import HttpTransport
 from destinations.outcome import Result
-from destinations.plugins import find_folder
+from destinations.runtime.plugins import find_folder
 from destinations.runner import Report, Row, Run, read_lines
 from destinations.runtime.destination import Destination
 from kana_destination.plugin import KanaPlugin

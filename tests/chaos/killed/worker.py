@@ -24,7 +24,7 @@ from destinations.definition.settings import check_settings
 from destinations.engine import Engine, EngineOptions, NullWatcher, Point, plan
 from destinations.http import HttpRequest, HttpResponse
 from destinations.http.transport import HttpTransport
-from destinations.plugins import find_folder
+from destinations.runtime.plugins import find_folder
 from destinations.queue import Claimed, QueueOptions, Scope, SqliteQueue, Step
 from destinations.runtime.destination import Destination
 from destinations.store import GroupWriter, Store, database

@@ -18,7 +18,7 @@ from destinations.definition.document import Document
 from destinations.definition.settings import check_settings
 from destinations.engine import Engine, EngineOptions, NullWatcher, plan
 from destinations.http.transport import HttpTransport, Transport
-from destinations.plugins import find_folder
+from destinations.runtime.plugins import find_folder
 from destinations.queue import QueueOptions, Receipt, Scope, SqliteQueue
 from destinations.runtime.destination import Destination
 from destinations.store import GroupWriter, Store

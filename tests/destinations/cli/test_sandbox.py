@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from destinations.plugins import find_plugin
+from destinations.runtime.plugins import find_plugin
 from kana_destination.plugin import KanaPlugin
 
 

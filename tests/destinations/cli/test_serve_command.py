@@ -20,7 +20,7 @@ import pytest
 import requests
 
 from destinations._version import __version__
-from destinations.plugins import RunningSandbox, find_plugin
+from destinations.runtime.plugins import RunningSandbox, find_plugin
 from destinations.store import Store
 from destinations.store.schema import APPLICATION_ID
 from kana_destination.sandbox import Sandbox

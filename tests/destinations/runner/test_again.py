@@ -19,7 +19,7 @@ from destinations.definition.settings import check_settings
 from destinations.http import HttpRequest, HttpResponse
 from destinations.http.transport import HttpTransport, TransportError
 from destinations.outcome import Outcome
-from destinations.plugins import find_folder
+from destinations.runtime.plugins import find_folder
 from destinations.runner import Entry, Report
 from destinations.runtime.destination import Destination
 from destinations.store import Store

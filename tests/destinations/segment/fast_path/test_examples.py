@@ -13,7 +13,7 @@ from destinations.definition import load_definition
 from destinations.definition.settings import Settings
 from destinations.errors import DefinitionError, ResolveError
 from destinations.outcome import Result
-from destinations.plugins import find_folder, find_plugin
+from destinations.runtime.plugins import find_folder, find_plugin
 from destinations.runtime.destination import Destination
 from destinations.segment.event import EventError, check_event, read_json
 from destinations.segment.fast_path import FastPath, compile_fast_path
