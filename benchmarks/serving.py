@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks import bare_commits
+from benchmarks import bare_commits, filled_store
 from benchmarks.figures import Figure
 from benchmarks.serving_process import canned_partner, post, serving
 from benchmarks.whole_run import seeded_account
@@ -55,10 +55,11 @@ def _accepting(events: Sequence[Event], size: int, due: int) -> list[Figure]:
 
     Nothing is delivered meanwhile: no partner listens.
     """
-    rates, slowest, steady, bare = [], [], [], []
+    rates, cpus, slowest, steady, bare = [], [], [], [], []
     for _ in range(_ROUNDS):
-        rate, slow = _accept(events, size)
+        rate, slow, cpu = _accept(events, size)
         rates.append(rate)
+        cpus.append(cpu)
         slowest.append(slow)
         steady.append(_accept(events, size, due)[1])
         with tempfile.TemporaryDirectory() as name:
@@ -73,6 +74,13 @@ def _accepting(events: Sequence[Event], size: int, due: int) -> list[Figure]:
             statistics.median(bare),
             against,
         ),
+        Figure(
+            f"processor time of an accepted event, {what}",
+            statistics.median(cpus),
+            "µs",
+            200 if size == 1 else 35,
+            "goal",
+        ),
         *(
             Figure(f"99 of 100 POSTs took up to, {what}, {load}", value, "ms", _LIMIT_MS, "limit")
             for load, value in (
@@ -83,19 +91,22 @@ def _accepting(events: Sequence[Event], size: int, due: int) -> list[Figure]:
     ]
 
 
-def _accept(events: Sequence[Event], size: int, due: int = 0) -> tuple[float, float]:
-    """Events a second, and the milliseconds that one POST in a hundred took longer than."""
+def _accept(events: Sequence[Event], size: int, due: int = 0) -> tuple[float, float, float]:
+    """Return events a second, the milliseconds that one POST in a hundred took longer than, and
+    the microseconds of processor time of an event."""
     bodies = [raw for _, _, raw in events]
     if size > 1:
         bodies = _batches(bodies, size)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with serving(folder, _nobody()) as served:
+            before = served.cpu_seconds()
             seconds, took = post(served, bodies, _SENDERS, folder, due / size)
+            cpu = 1e6 * (served.cpu_seconds() - before) / len(events)
             ((kept,),) = served.ask("SELECT count(*) FROM events")
     if kept != len(events):
         raise SystemExit(f"{kept:,} of {len(events):,} events are in the store")
-    return len(events) / seconds, 1000 * took[int(len(took) * 0.99)]
+    return len(events) / seconds, 1000 * took[int(len(took) * 0.99)], cpu
 
 
 def _batches(raw: Sequence[bytes], size: int) -> list[bytes]:
@@ -105,45 +116,64 @@ def _batches(raw: Sequence[bytes], size: int) -> list[bytes]:
 
 def _delivering(events: Sequence[Event]) -> list[Figure]:
     """Of a queue that was full before, and of one that fills meanwhile."""
-    canned, bare, queued, meanwhile = [], [], [], []
+    canned, cpus, both, bare, queued = [], [], [], [], []
     with seeded_account() as seed:
         for _ in range(_ROUNDS):
             with canned_partner() as settings:
-                canned.append(_deliver(settings, events, len(events)))
+                rate, cpu = _deliver(settings, events, len(events))
+                canned.append(rate)
+                cpus.append(cpu)
+            with canned_partner() as settings:
+                both.append(_deliver(settings, events, 0)[0])
             with sandbox(seed) as running:
-                queued.append(_deliver(running.settings, events, len(events)))
-            with sandbox(seed) as running:
-                meanwhile.append(_deliver(running.settings, events, 0))
+                queued.append(_deliver(running.settings, events, len(events))[0])
             bare.append(_settle_bare(events))
     limit = statistics.median(canned)
-    figures = [
+    name = "delivered, the partner costs next to nothing"
+    return [
         Figure(
-            "delivered, the partner costs next to nothing",
+            name,
             limit,
             "events/s",
             statistics.median(bare),
             f"SQLite alone, {_BATCH} deliveries a commit, two commits each",
-        )
+        ),
+        Figure("processor time of a delivered event", statistics.median(cpus), "µs", 70, "goal"),
+        Figure(
+            f"{name}, while as many are accepted",
+            statistics.median(both),
+            "events/s",
+            limit,
+            "of a queue that was full before",
+        ),
+        Figure(
+            "delivered to the sandbox",
+            statistics.median(queued),
+            "events/s",
+            limit,
+            "to a partner that costs next to nothing",
+        ),
     ]
-    for name, rates in (("", queued), (" while as many are accepted", meanwhile)):
-        rate = statistics.median(rates)
-        against = "to a partner that costs next to nothing"
-        figures.append(Figure(f"delivered to the sandbox{name}", rate, "events/s", limit, against))
-    return figures
 
 
-def _deliver(settings: Mapping[str, Any], events: Sequence[Event], queued: int) -> float:
-    """``queued`` of the events wait already, the others are posted in batches."""
+def _deliver(
+    settings: Mapping[str, Any], events: Sequence[Event], queued: int
+) -> tuple[float, float]:
+    """``queued`` of the events wait already, the others are posted in batches.
+
+    Returns deliveries a second, and the microseconds of processor time of one.
+    """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if queued:
-            bare_commits.accepts(folder / "store.sqlite3", events[:queued], 1_000)
+            waiting = [raw for _, _, raw in events[:queued]]
+            filled_store.fill(folder / "store.sqlite3", dict(settings), waiting)
         with serving(folder, settings) as served:
             if queued < len(events):  # they are delivered meanwhile
                 bodies = _batches([raw for _, _, raw in events[queued:]], _BATCH)
                 post(served, bodies, _SENDERS, folder)
             served.wait_until_done(_PATIENCE)
-            return served.delivered_rate()
+            return served.delivered_rate(), 1e6 * served.cpu_seconds() / len(events)
 
 
 def _settle_bare(events: Sequence[Event]) -> float:
@@ -154,15 +184,17 @@ def _settle_bare(events: Sequence[Event]) -> float:
 
 
 def _waiting(events: int) -> list[Figure]:
-    """Peak memory of a server that begins with a long queue, and delivers from it."""
+    """Return the peak memory of a server that begins with a long queue, and delivers from it."""
     raw = (
-        '{"type":"track","messageId":"filled-@","userId":"#","event":"API Called",'
+        '{"type":"track","messageId":"filled-%d","userId":"user_%04d","event":"API Called",'
         '"timestamp":"2022-10-03T00:00:00.000Z","properties":{"featureId":"api-calls","delta":1}}'
     )
     name = f"peak memory of a server with {events:,} waiting"
     with tempfile.TemporaryDirectory() as folder, canned_partner() as settings:
         store = Path(folder) / "store.sqlite3"
-        bare_commits.fill(store, raw, events, _USERS)
+        waiting = [(raw % (number, number % _USERS)).encode() for number in range(events)]
+        filled_store.fill(store, dict(settings), waiting)
+        del waiting
         with serving(Path(folder), settings) as served:
             served.wait_until_settled(min(20_000, events // 2), _PATIENCE)
             peak = served.peak_megabytes()
@@ -172,7 +204,7 @@ def _waiting(events: int) -> list[Figure]:
 
 
 def _nobody() -> Mapping[str, Any]:
-    """Settings that lead to a port on which nobody listens."""
+    """Return settings that lead to a port on which nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     return {"apiKey": "prv_test_benchmark", "endpoint": f"http://127.0.0.1:{port}/"}

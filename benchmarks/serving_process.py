@@ -41,15 +41,22 @@ class Serving:
         found = re.search(r"VmHWM:\s+(\d+) kB", status)
         return None if found is None else int(found.group(1)) / 1024
 
+    def cpu_seconds(self) -> float:
+        """Processor time that it took so far, of the system too; 0 where nothing tells."""
+        try:
+            fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii").split()
+        except OSError:
+            return 0.0
+        return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+
     def wait_until_done(self, seconds: float) -> None:
-        """Returns when every delivery has its outcome."""
-        query = "SELECT 1 FROM deliveries WHERE destination = ? AND state <> 'done' LIMIT 1"
-        self._wait(lambda: not self.ask(query, _NAME), seconds)
+        """Return when every delivery has its outcome."""
+        self._wait(lambda: not self.ask("SELECT 1 FROM open LIMIT 1"), seconds)
 
     def wait_until_settled(self, deliveries: int, seconds: float) -> None:
-        """Returns when the first so many deliveries have their outcome."""
-        query = "SELECT 1 FROM deliveries WHERE id <= ? AND state <> 'done' LIMIT 1"
-        self._wait(lambda: not self.ask(query, deliveries), seconds)
+        """Return when so many deliveries have their outcome."""
+        query = "SELECT count(*) >= ? FROM ledger"
+        self._wait(lambda: self.ask(query, deliveries) == [(1,)], seconds)
 
     def _wait(self, is_so: Callable[[], bool], seconds: float) -> None:
         give_up = time.monotonic() + seconds
@@ -58,17 +65,18 @@ class Serving:
                 raise SystemExit(f"deliveries still wait after {seconds:g} s")
             time.sleep(0.2)
 
-    def delivered_rate(self) -> float:
-        """Deliveries a second, from the first that was settled to the last."""
+    def delivered_rate(self, scope: int = 1) -> float:
+        """Return deliveries a second, from the first that was settled to the last."""
         rows = self.ask(
-            "SELECT outcome, settled_at, count(*) FROM deliveries GROUP BY 1, 2 ORDER BY 2"
+            "SELECT status, accepted_at + took, count(*) FROM ledger WHERE scope = ?"
+            " GROUP BY 1, 2 ORDER BY 2",
+            scope,
         )
-        outcomes = {row[0] for row in rows}
-        if outcomes != {"delivered"}:
-            raise SystemExit(f"not all was delivered: {outcomes}")
+        if {row[0] for row in rows} != {0}:
+            raise SystemExit(f"not all was delivered: {rows[:5]}")
         # What the first batch took is not in the span, so its events are not counted either.
         counted = sum(row[2] for row in rows[1:])
-        return float(counted / (rows[-1][1] - rows[0][1]))
+        return float(1000 * counted / (rows[-1][1] - rows[0][1]))
 
     def ask(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """What the store says."""
@@ -77,8 +85,13 @@ class Serving:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, settings: Mapping[str, Any]) -> Iterator[Serving]:
-    """Serves Kana with these settings from the store in ``folder``; stops it in the end."""
+def serving(
+    folder: Path, settings: Mapping[str, Any], *others: Mapping[str, Any]
+) -> Iterator[Serving]:
+    """Serve Kana with these settings from the store in ``folder``; stop it in the end.
+
+    ``others`` are the settings of further destinations: ``kana-2``, ``kana-3`` and so on.
+    """
     store, log = folder / "store.sqlite3", folder / "serve.log"
     config = {
         "listen": {"port": 0, "maxBodyBytes": 4_000_000},
@@ -87,11 +100,13 @@ def serving(folder: Path, settings: Mapping[str, Any]) -> Iterator[Serving]:
         "drainSeconds": 5,
         "destinations": [
             {
-                "name": _NAME,
+                "name": _NAME if number == 1 else f"{_NAME}-{number}",
                 "destination": "kana",
-                "settings": {**settings, "apiKey": {"env": "BENCHMARK_API_KEY"}},
+                "settings": {**each, "apiKey": {"env": "BENCHMARK_API_KEY"}},
+                "account": f"account {number}",
                 "delivery": {"allowPrivate": True},
             }
+            for number, each in enumerate((settings, *others), start=1)
         ],
     }
     path = folder / "serve.json"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
-import sqlite3
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,19 @@ import pytest
 from hypothesis import settings
 
 from destinations.cli import main
-from destinations.store import Store
+from destinations.outcome import Effect, Outcome, Result, State, Status
+from destinations.pipeline.queue import (
+    ClaimedBatch,
+    Increment,
+    QueuedDelivery,
+    QueuedEvent,
+    Round,
+    Stage,
+    Transition,
+)
+from destinations.runtime.action import SubscriptionKey
+from destinations.runtime.identity import AccountIdentity
+from destinations.store import SqliteStore
 
 _HOMES = itertools.count()
 
@@ -77,37 +89,100 @@ def write(tmp_path: Path) -> Callable[[str, Any], Path]:
     return make
 
 
-def _insert(connection: sqlite3.Connection, table: str, row: dict[str, Any]) -> int:
-    marks = ", ".join("?" * len(row))
-    columns = ", ".join(row)
-    done = connection.execute(
-        f"INSERT INTO {table} ({columns}) VALUES ({marks})",  # noqa: S608 - a test's own words
-        list(row.values()),
-    )
-    return int(done.lastrowid or 0)
+class _At:
+    """A clock that stands at a time."""
+
+    def __init__(self, at: float) -> None:
+        self._at = at
+
+    def time(self) -> float:
+        return self._at
+
+    def monotonic(self) -> float:
+        return self._at
+
+    def wait(self, seconds: float, stop: threading.Event) -> bool:
+        return stop.wait(seconds)
 
 
 @pytest.fixture
 def add_delivery() -> Callable[..., int]:
-    """Puts a delivery and its event into a store's ledger, as a server would; returns its id.
+    """Puts a delivery and its event into a store, as a process that delivers would; returns its id.
 
-    By default it is ready, of the destination ``sample`` and the user ``u1``. ``raw`` is the event,
-    ``event_id`` one that is there already; other names are columns of the ledger.
+    By default it is ready, of a server's destination ``sample``, its subscription ``Count``, and
+    the user ``u1``. ``event_of`` is the id of a delivery whose event it shares. ``status`` is what
+    it comes to, at ``settled_at``; ``batch`` makes its request be under way.
     """
     numbers = itertools.count(1)
 
-    def add(store: Store, raw: Any = None, *, accepted_at: float = 1_000.0, **columns: Any) -> int:
-        message_id = f"m{next(numbers)}"
+    def add(  # noqa: PLR0913 - the columns of a row
+        store: SqliteStore,
+        raw: Any = None,
+        *,
+        destination: str = "sample",
+        account: str | None = None,
+        served: bool = True,
+        user: str = "u1",
+        subscription: str | None = "Count",
+        action: str = "count",
+        message_id: str | None = None,
+        status: Status = State.READY,
+        reason: str = "",
+        code: str | None = None,
+        http_status: int | None = None,
+        stage: Stage = "send",
+        attempts: int = 0,
+        effect: Effect | None = None,
+        increment: Increment | None = None,
+        payload: bytes = b"{}",
+        plan: str = "plan",
+        evidence: Mapping[str, Any] | None = None,
+        accepted_at: float = 1_000.0,
+        settled_at: float = 2_000.0,
+        next_at: float = 0.0,
+        event_of: int | None = None,
+        sending: bool = False,
+    ) -> int:
+        number = next(numbers)
+        identity = AccountIdentity(destination, "http://127.0.0.1/", "", "key", account)
+        accounts = store.accounts()
+        if served:
+            scope = accounts.served(destination, identity)
+        else:
+            known = accounts.find(identity)
+            scope = accounts.run(destination, accounts.add(identity) if known is None else known.id)
         kind = raw["type"] if raw else "track"
-        head = {"destination": "sample", "user": "u1"}
-        row = {**head, "action": "count", "state": "ready", "definition_version": "1.2.3"}
-        row |= columns
-        with store.transaction() as connection:
-            event = {key: row[key] for key in head} | {"message_id": message_id, "type": kind}
-            event |= {"accepted_at": accepted_at}
-            event["raw"] = None if raw is None else json.dumps(raw).encode()
-            if "event_id" not in row:
-                row["event_id"] = _insert(connection, "events", event)
-            return _insert(connection, "deliveries", row)
+        data = json.dumps({"type": "track"} if raw is None else raw).encode()
+        event = QueuedEvent(message_id or f"m{number}", kind, user, accepted_at, data, number)
+        key = None if subscription is None else SubscriptionKey(subscription, action)
+        delivery = QueuedDelivery(event, key, 0, payload, plan, increment)
+        if event_of is not None:
+            ledger = store.ledger()
+            entry = ledger.get(event_of)
+            event.id = entry.event_id
+            delivery.nth = len(ledger.of_event(entry))
+        queue = store.queue(_At(settled_at))
+        queue.commit(Round(waiting=[(scope, delivery)]))
+        batch = ClaimedBatch(scope, [delivery], at=settled_at)
+        if sending or status is not State.READY:
+            queue.commit(Round(batches=[batch]))
+            delivery.state = State.SENDING
+        if sending:
+            return delivery.id
+        if status is not State.READY or reason:
+            usual: dict[Status, Effect] = {Outcome.DELIVERED: Effect.APPLIED}
+            if status in {State.UNKNOWN, State.HELD}:
+                usual[status] = Effect.MAYBE
+            transition = Transition(
+                delivery,
+                Result(status, reason, code, http_status, attempts=attempts),
+                stage,
+                attempts,
+                next_at=next_at,
+                effect=effect or usual.get(status, Effect.NONE),
+                evidence=evidence or {},
+            )
+            queue.commit(Round(transitions=[(scope, transition)], returned=[batch]))
+        return delivery.id
 
     return add
