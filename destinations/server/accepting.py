@@ -33,9 +33,7 @@ class _Refused:
     message: str
 
 
-async def accept(
-    route: IngestRoute, body: Body, observer: Observer, bridge: FutureBridge
-) -> Reply:
+async def accept(route: IngestRoute, body: Body, observer: Observer, bridge: FutureBridge) -> Reply:
     """Return the answer, once everything that it says is accepted is durable.
 
     Raises `QueueFullError` if nothing was accepted and may be later.
@@ -53,7 +51,8 @@ async def accept(
                 refused.append(_Refused(index, 409, _CONFLICT))
         accepted = sum(not receipt.conflict for receipt in receipts)
         duplicates = sum(receipt.duplicate and not receipt.conflict for receipt in receipts)
-        observer.accepted(route.name, accepted, duplicates)
+        if accepted:
+            observer.accepted(route.name, accepted, duplicates)
         ended = _ended(arrivals, receipts)
         if ended:
             observer.ended(route.name, ended)

@@ -137,7 +137,9 @@ class Receiver:
         data = await self._read(headers, receive)
         body = read_body(data)
         first = body.events[0] if body.events else data
-        if authenticator.wants_signature and not authenticator.is_signed(headers.get(b"x-signature"), data, first):
+        if authenticator.wants_signature and not authenticator.is_signed(
+            headers.get(b"x-signature"), data, first
+        ):
             what = "wrong" if b"x-signature" in headers else "missing"
             raise _RefusedError(error(401, f"{what} X-Signature", _CHALLENGE))
         if self._bridge is None:

@@ -9,10 +9,10 @@ from destinations.definition import DestinationDefinition, load_definition
 from destinations.definition.document import pointer
 from destinations.definition.settings import check_settings
 from destinations.errors import DefinitionError, Fault, UsageError
-from destinations.runtime.plugins import find_folder, find_plugin
-from destinations.runtime.store import Store
 from destinations.runtime.destination import Destination
 from destinations.runtime.identity import AccountIdentity, identity_of
+from destinations.runtime.plugins import find_folder, find_plugin
+from destinations.runtime.store import Store
 from destinations.secrets import Secret
 from destinations.server.auth import Authenticator
 from destinations.server.model import DestinationConfig, ServeConfig
@@ -123,7 +123,9 @@ def _same_account(bound: Sequence[Bound]) -> Iterator[Fault]:
     for each in bound:
         for other in seen:
             own, others = each.destination, other.destination
-            if each.identity == other.identity and own.settings == others.settings:
+            # With the same credentials it is one account, whatever it is called.
+            same = replace(each.identity, name=None) == replace(other.identity, name=None)
+            if same and own.settings == others.settings:
                 message = (
                     f"{each.name} and {other.name} deliver to the same account with the same "
                     "settings; let one of them do it, with two keys"

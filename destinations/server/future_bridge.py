@@ -26,7 +26,10 @@ class FutureBridge:
         self._done: list[tuple[Future[Any], asyncio.Future[Any]]] = []
 
     async def result(self, work: Future[T]) -> T:
-        """Return what the work returns, or raise what it raises. It goes on if nobody waits for it any more."""
+        """Return what the work returns, or raise what it raises.
+
+        It goes on if nobody waits for it any more.
+        """
         waiter: asyncio.Future[T] = self._loop.create_future()
         work.add_done_callback(lambda done: self._finish(done, waiter))
         return await waiter

@@ -8,13 +8,13 @@ import math
 import random
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final
 
 from destinations.clock import SystemClock
-from destinations.errors import DestinationsError
+from destinations.errors import DestinationsError, UsageError
 from destinations.http.transport import HttpTransport
 from destinations.operations import Periods, count_waiting, lock_server, note_server, prune
 from destinations.pipeline.engine import Engine
@@ -87,7 +87,7 @@ class Service:
         return {name: waiting[name] for name in sorted(waiting.keys() - self._served.keys())}
 
     def watch_queues(self) -> None:
-        """Show the queues of the destinations that there are now, and those that wait for others."""
+        """Show the queues of the destinations that there are, and those that wait for others."""
         self._observation.keep(self._served.keys(), self._ledger, self.strays.keys())
 
     @property
@@ -108,8 +108,8 @@ class Service:
             self._ledger = self._store.ledger()
             if self.config.store.max_bytes is not None:
                 self._store.database.limit_size(self.config.store.max_bytes)
-            bound = bind(self.config, self._store)
-            self._note(self.config)
+            bound = self._bind(self.config)
+            self._note([each.name for each in bound])
             self._queue = self._store.queue(self._clock)
             self._engine = Engine(
                 self._queue,
@@ -125,7 +125,7 @@ class Service:
             # First of all deliveries stop: what is under way still has to be written.
             stack.callback(self._drain)
             for each in bound:
-                served = self._served[each.name] = self._prepared(each, self.config)
+                served = self._served[each.name] = self._prepared(each)
                 self._open(served)
             self._receive()
             self._server.start()
@@ -139,15 +139,21 @@ class Service:
         Raises `DefinitionError` or `UsageError` before anything was changed. A destination for
         which nothing can be delivered after that is left to `mend`.
         """
-        bound = bind(config, self._store)
+        bound = self._bind(config)
         if config.listen != self.config.listen or config.store != self.config.store:
             _LOG.warning("listen and store of the configuration change with the next start only")
         config = replace(config, listen=self.config.listen, store=self.config.store)
         former = self._served
-        fresh = {each.name: self._prepared(each, config) for each in bound}
+        fresh = {each.name: self._prepared(each) for each in bound}
+        # Before anything ends: where this cannot be written, what runs has to go on.
+        self._note({*former, *fresh})
         self._close(former.values())
-        self._note(config)
         self.config, self._served = config, fresh
+        self._engine.max_open = config.max_events
+        try:
+            self._note(fresh)
+        except UsageError as error:  # then the former ones are left alone, too
+            _LOG.warning("the store does not know that destinations are gone: %s", error)
         for name in former.keys() - fresh.keys():
             _LOG.info("%s is no longer received; what waits for it stays in the store", name)
         self._receive()
@@ -201,7 +207,14 @@ class Service:
 
     # -- what delivers -------------------------------------------------------------------------
 
-    def _prepared(self, bound: Bound, config: ServeConfig) -> _Served:
+    def _bind(self, config: ServeConfig) -> Sequence[Bound]:
+        """Return the destinations of a configuration; nothing is changed if one does not fit."""
+        bound = bind(config, self._store)
+        for each in bound:
+            self._store.accounts().find(each.identity)
+        return bound
+
+    def _prepared(self, bound: Bound) -> _Served:
         """Return what sends for a destination; nothing is delivered yet."""
         destination, delivery = bound.destination, bound.config.delivery
         definition = destination.definition.transport
@@ -264,9 +277,10 @@ class Service:
         try:
             self._open(served)
         except Exception as error:  # noqa: BLE001 - the others have to go on
-            if str(error) != served.fault:
-                _LOG.error("%s cannot be opened: %s", name, error)  # noqa: TRY400 - told in a line
-            self._served[name] = replace(served, fault=str(error) or type(error).__name__)
+            fault = str(error) or type(error).__name__
+            if fault != served.fault:
+                _LOG.error("%s cannot be opened: %s", name, fault)
+            self._served[name] = replace(served, fault=fault)
         else:
             if served.fault:
                 _LOG.info("%s is open", name)
@@ -309,8 +323,7 @@ class Service:
                 f"{count:,}",
             )
 
-    def _note(self, config: ServeConfig) -> None:
+    def _note(self, names: Iterable[str]) -> None:
         """Let others know whose deliveries they must leave alone."""
-        names = [each.name for each in config.destinations]
         store = self.config.store
         note_server(self._store, names, Periods(store.keep_days, store.dedupe_days))

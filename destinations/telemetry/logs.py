@@ -7,12 +7,12 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from structlog.stdlib import BoundLogger
 
-from destinations.outcome import Outcome, State
+from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.breaker import describe
 from destinations.pipeline.observer import Observer, Point
 from destinations.pipeline.queue import QueuedDelivery, Transition
@@ -23,7 +23,11 @@ _LONGEST: Final = 300
 """Characters of what a partner or a sender says."""
 
 _QUIET_SECONDS: Final = 1.0
-_NEEDS_A_LOOK: Final = frozenset({Outcome.DEAD, Outcome.REJECTED})
+_TROUBLE: Final[Mapping[Status, str]] = {
+    Outcome.DEAD: "a delivery is dead",
+    Outcome.REJECTED: "a delivery is rejected",
+    State.HELD: "a delivery is held for an operator",
+}
 
 
 class Logs(Observer):
@@ -80,9 +84,7 @@ class Logs(Observer):
         if tells:
             self._logger.info("refused", destination=destination, status=status, refused=count + 1)
 
-    def reached(
-        self, destination: str, point: Point, deliveries: Sequence[QueuedDelivery]
-    ) -> None:
+    def reached(self, destination: str, point: Point, deliveries: Sequence[QueuedDelivery]) -> None:
         """See `Observer.reached`."""
         if self._debugs:
             self._logger.debug(
@@ -98,35 +100,23 @@ class Logs(Observer):
         One line for each action that has outcomes, one for what is tried again, one for what is
         asked about again, and one for each delivery in trouble.
         """
-        ended: dict[str, list[Transition]] = {}
-        again: dict[str, list[Transition]] = {}
-        asked: dict[str, list[Transition]] = {}
-        was_sent = False
         for one in transitions:
-            state, action = one.state, one.delivery.action
-            if state is State.DONE:
-                ended.setdefault(action, []).append(one)
-                was_sent = was_sent or one.stage == "send"
-                if one.result.outcome in _NEEDS_A_LOOK:
-                    self._trouble(f"a delivery is {one.result.outcome}", destination, one)
-            elif state is State.READY:
-                again.setdefault(action, []).append(one)
-            elif state is State.HELD:
-                self._trouble("a delivery is held for an operator", destination, one)
-            elif one.stage == "send":
-                self._trouble("the answer for a delivery was lost", destination, one)
-            else:
-                asked.setdefault(action, []).append(one)
-        for these in ended.values():
+            trouble = _trouble_of(one)
+            if trouble is not None:
+                self._trouble(trouble, destination, one)
+        ended = [one for one in transitions if one.state is State.DONE]
+        again = [one for one in transitions if one.state is State.READY]
+        asked = [one for one in transitions if one.state is State.UNKNOWN and one.stage != "send"]
+        for these in _by_action(ended):
             outcomes = dict(Counter(one.result.outcome.value for one in these))
             self._group(logging.INFO, "deliveries settled", destination, these, outcomes=outcomes)
         if again:
             level = logging.WARNING if self._begins_to_fail(destination) else logging.INFO
-            for these in again.values():
+            for these in _by_action(again):
                 self._retry(level, "deliveries failed and are tried again", destination, these)
-        elif was_sent:
+        elif any(one.stage == "send" for one in ended):
             self._succeeded(destination)
-        for these in asked.values():
+        for these in _by_action(asked):
             message = "asking about lost answers failed and is tried again"
             self._retry(logging.WARNING, message, destination, these)
 
@@ -152,7 +142,9 @@ class Logs(Observer):
 
     def failed(self, destination: str, error: BaseException) -> None:
         """See `Observer.failed`."""
-        self._logger.error("an internal error while delivering", destination=destination, exc_info=error)
+        self._logger.error(
+            "an internal error while delivering", destination=destination, exc_info=error
+        )
 
     def _begins_to_fail(self, destination: str) -> bool:
         with self._lock:
@@ -204,6 +196,21 @@ class Logs(Observer):
             stage=transition.stage,
             attempts=transition.attempts,
         )
+
+
+def _trouble_of(transition: Transition) -> str | None:
+    """Return what to say of a delivery that somebody may have to look at."""
+    outcome = transition.result.outcome
+    if outcome is State.UNKNOWN and transition.stage == "send":
+        return "the answer for a delivery was lost"
+    return _TROUBLE.get(outcome)
+
+
+def _by_action(transitions: Sequence[Transition]) -> Iterable[Sequence[Transition]]:
+    found: dict[str, list[Transition]] = {}
+    for one in transitions:
+        found.setdefault(one.delivery.action, []).append(one)
+    return found.values()
 
 
 def subject_of(key: str) -> str:

@@ -39,7 +39,7 @@ _ENDS: Final[Mapping[Stage, Sequence[Outcome]]] = {
 }
 """Where a delivery may end, and how."""
 
-_REFUSALS: Final = (400, 401, 403, 408, 413, 415, 500, 501, 503)
+_REFUSALS: Final = (400, 401, 403, 408, 409, 413, 415, 500, 501, 503)
 
 Read = Callable[[], QueueFigures]
 
@@ -169,9 +169,7 @@ class Metrics(Observer):
         """See `Observer.refused`."""
         self._refused.labels(destination, str(status)).inc()
 
-    def reached(
-        self, destination: str, point: Point, deliveries: Sequence[QueuedDelivery]
-    ) -> None:
+    def reached(self, destination: str, point: Point, deliveries: Sequence[QueuedDelivery]) -> None:
         """See `Observer.reached`."""
         if point == "sending":
             self._sent[deliveries[0]] = self._monotonic()

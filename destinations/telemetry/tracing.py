@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -73,15 +72,15 @@ class _Open:
     span: Span
     left: set[QueuedDelivery]
     counts: dict[str, int] = field(default_factory=dict)
+    returned: int = 0
     sending: Span | None = None
 
 
 class Tracing(Observer):
     """Traces what it is told; ``close`` sends what is left.
 
-    A span begins when a batch is claimed and ends when all of it has its transitions, or when one
-    of its deliveries is claimed again: what was returned. It has ids, counts and codes; no users,
-    and no texts.
+    A span begins when a batch is claimed and ends when all of it has its transitions or was
+    returned. It has ids, counts and codes; no users, and no texts.
     """
 
     def __init__(self, tracer: Tracer, close: Callable[[], None] = lambda: None) -> None:
@@ -95,12 +94,14 @@ class Tracing(Observer):
         self._latest: _Open | None = None
         self.close = close
 
-    def reached(
-        self, destination: str, point: Point, deliveries: Sequence[QueuedDelivery]
-    ) -> None:
+    def reached(self, destination: str, point: Point, deliveries: Sequence[QueuedDelivery]) -> None:
         """See `Observer.reached`."""
         if point == "claimed":
             self._begin(destination, deliveries)
+            return
+        if point == "returned":
+            for one in deliveries:
+                self._leave(one, None)
             return
         for current in {self._open[one] for one in deliveries if one in self._open}:
             self._latest = current
@@ -120,14 +121,7 @@ class Tracing(Observer):
     def transitioned(self, destination: str, transitions: Sequence[Transition]) -> None:  # noqa: ARG002 - its signature
         """See `Observer.transitioned`."""
         for one in transitions:
-            current = self._open.pop(one.delivery, None)
-            if current is None:
-                continue
-            what = one.result.outcome.value
-            current.counts[what] = current.counts.get(what, 0) + 1
-            current.left.discard(one.delivery)
-            if not current.left:
-                self._end(current)
+            self._leave(one.delivery, one.result.outcome.value)
 
     def breaker(self, destination: str, state: str, reason: str) -> None:  # noqa: ARG002 - its signature
         """See `Observer.breaker`; noted on the batch that brought it about."""
@@ -147,8 +141,8 @@ class Tracing(Observer):
             span.add_event("exception", {"exception.type": kind})
 
     def _begin(self, destination: str, deliveries: Sequence[QueuedDelivery]) -> None:
-        for former in {self._open[one] for one in deliveries if one in self._open}:
-            self._end(former)
+        for one in deliveries:  # whatever went wrong: it is in this batch now
+            self._leave(one, None)
         ids = [one.id for one in deliveries]
         attributes: dict[str, Any] = {
             "messaging.operation.type": "process",
@@ -165,15 +159,26 @@ class Tracing(Observer):
         self._latest = _Open(span, set(deliveries))
         self._open.update(dict.fromkeys(deliveries, self._latest))
 
+    def _leave(self, delivery: QueuedDelivery, what: str | None) -> None:
+        """Note what a delivery came to; None if it was returned."""
+        current = self._open.pop(delivery, None)
+        if current is None:
+            return
+        if what is None:
+            current.returned += 1
+        else:
+            current.counts[what] = current.counts.get(what, 0) + 1
+        current.left.discard(delivery)
+        if not current.left:
+            self._end(current)
+
     def _end(self, current: _Open) -> None:
-        for one in current.left:
-            self._open.pop(one, None)
         if self._latest is current:
             self._latest = None
         if current.sending is not None:
             current.sending.end()
         for what, count in current.counts.items():
             current.span.set_attribute(f"destinations.outcome.{what}", count)
-        if current.left:
-            current.span.set_attribute("destinations.returned", len(current.left))
+        if current.returned:
+            current.span.set_attribute("destinations.returned", current.returned)
         current.span.end()

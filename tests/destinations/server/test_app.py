@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
 import json
@@ -16,7 +15,7 @@ import pytest
 import requests
 
 from destinations.outcome import Outcome
-from destinations.queue import QueueFullError, Receipt
+from destinations.pipeline.queue import QueueFullError, Receipt
 from destinations.server import Limits
 
 Serve = Callable[..., Any]
@@ -25,6 +24,10 @@ TRACK = {"type": "track", "event": "E", "userId": "u1", "messageId": "m1"}
 ANONYMOUS = {"type": "track", "event": "E"}
 PAGE = {"type": "page", "userId": "u1"}
 CALLS = frozenset({"track", "identify"})
+
+
+OTHER = {**TRACK, "event": "Another"}
+CONFLICT = "the messageId is that of an event with another content, and may have an effect"
 
 
 def _events(count: int) -> list[dict[str, str]]:
@@ -96,7 +99,7 @@ def test_bodies_of_which_nothing_is_taken(
     assert response.status_code == status
     assert shown in response.json()["message"]
     assert running.inboxes["one"].taken == []
-    assert running.watcher.notes == [("refused", "one", status)]
+    assert running.observer.notes == [("refused", "one", status)]
 
 
 def test_what_is_accepted_is_what_was_sent(serve: Serve) -> None:
@@ -112,7 +115,7 @@ def test_duplicates_are_accepted(serve: Serve) -> None:
     running = serve()
     assert [running.post(TRACK).status_code for _ in range(3)] == [200, 200, 200]
     assert len(running.inboxes["one"].taken) == 1
-    told = [note for note in running.watcher.notes if note[0] == "accepted"]
+    told = [note for note in running.observer.notes if note[0] == "accepted"]
     assert told == [("accepted", "one", 1, n) for n in (0, 1, 1)]
 
 
@@ -122,10 +125,118 @@ def test_what_ends_when_it_is_accepted_is_told_once(serve: Serve) -> None:
     events = [{**TRACK, "messageId": "t1"}, {**TRACK, "messageId": "t2"}]
     assert running.post(events).ok
     assert running.post([*events, {**TRACK, "messageId": "t3"}]).ok
-    ended = [note[1:] for note in running.watcher.notes if note[0] == "ended"]
-    assert [(name, len(planned)) for name, planned in ended] == [("one", 2), ("one", 1)]
-    outcomes = {one.result.outcome for _, planned in ended for one in planned}
-    assert outcomes == {Outcome.UNMAPPED}
+    ended = [note[1:] for note in running.observer.notes if note[0] == "ended"]
+    assert [(name, len(transitions)) for name, transitions in ended] == [("one", 2), ("one", 1)]
+    found = {(one.result.outcome, one.stage) for _, transitions in ended for one in transitions}
+    assert found == {(Outcome.UNMAPPED, "plan")}
+
+
+def test_another_event_under_the_same_name(serve: Serve) -> None:
+    """A sender whose event differs from the one before is told 409, each time it comes."""
+    running = serve()
+    assert running.post(TRACK).status_code == 200
+    for _ in range(2):
+        response = running.post(OTHER)
+        assert (response.status_code, response.json()) == (409, {"message": CONFLICT})
+    assert running.post(TRACK).json() == {"accepted": 1}
+    assert [event.message_id for event in running.inboxes["one"].taken] == ["m1"]
+    # Neither what was refused before nor what is refused now counts as accepted.
+    assert [note for note in running.observer.notes if note[0] != "ended"] == [
+        ("accepted", "one", 1, 0),
+        *[("refused", "one", 409)] * 2,
+        ("accepted", "one", 1, 1),
+    ]
+    assert len([note for note in running.observer.notes if note[0] == "ended"]) == 1
+
+
+_REFUSED = {"status": 409, "message": CONFLICT}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "accepted", "rejected", "told"),
+    [
+        (
+            [TRACK, OTHER, {**TRACK, "messageId": "m2"}],
+            200,
+            2,
+            [{"index": 1, **_REFUSED}],
+            [("accepted", "one", 2, 1), ("refused", "one", 409)],
+        ),
+        (
+            [{**TRACK, "messageId": "m2"}, {**OTHER, "messageId": "m2"}],
+            200,
+            1,
+            [{"index": 1, **_REFUSED}],
+            [("accepted", "one", 1, 0), ("refused", "one", 409)],
+        ),
+        (
+            {"batch": [OTHER, {**TRACK, "event": "A third"}]},
+            409,
+            0,
+            [{"index": 0, **_REFUSED}, {"index": 1, **_REFUSED}],
+            [("refused", "one", 409)],
+        ),
+        (
+            [PAGE, OTHER],
+            400,
+            0,
+            [
+                {
+                    "index": 0,
+                    "status": 501,
+                    "message": "page calls are not supported; supported are: identify, track",
+                },
+                {"index": 1, **_REFUSED},
+            ],
+            [("refused", "one", 400)],
+        ),
+    ],
+)
+def test_other_events_in_a_batch(
+    serve: Serve, body: Any, status: int, accepted: int, rejected: Any, told: Any
+) -> None:
+    """Each of them is named by its place; the others of the batch are accepted."""
+    running = serve(types=CALLS)
+    assert running.post(TRACK).ok
+    before = len(running.observer.notes)
+    response = running.post(body)
+    found = response.json()
+    assert response.status_code == status
+    assert (found["accepted"], found["rejected"]) == (accepted, rejected)
+    assert [note for note in running.observer.notes[before:] if note[0] != "ended"] == told
+
+
+def test_what_differs_by_the_sending_alone(serve: Serve) -> None:
+    """A sender that repeats itself with another time of sending is no other event."""
+    running = serve()
+    for sent_at in ("2026-01-01T00:00:00Z", "2026-01-01T00:00:05Z"):
+        assert running.post({**TRACK, "sentAt": sent_at}).json() == {"accepted": 1}
+    assert len(running.inboxes["one"].taken) == 1
+
+
+def test_events_without_a_name(serve: Serve) -> None:
+    """Each is a new one, however often it comes: nobody could recognise it."""
+    running = serve()
+    nameless = {key: value for key, value in TRACK.items() if key != "messageId"}
+    assert running.post([nameless, nameless]).json() == {"accepted": 2}
+    names = [event.message_id for event in running.inboxes["one"].taken]
+    assert len(set(names)) == 2
+
+
+def test_what_is_planned_by_rules_that_change(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An event bears the name of the rules from before its planning, so that it is planned anew."""
+    running = serve()
+    route = running.receiver.routes["one"]
+    digests = iter(["before", "after"])
+    monkeypatch.setattr(type(route.intake), "digest", property(lambda _: next(digests)))
+    events = [
+        {**event, "properties": {"by": 1, "thing": "t"}}
+        for event in (TRACK, {**TRACK, "messageId": "m2"})
+    ]
+    assert running.post(events).ok
+    assert [delivery.plan for delivery in running.inboxes["one"].deliveries] == ["before"] * 2
 
 
 def test_without_types_every_call_is_taken(serve: Serve) -> None:
@@ -375,51 +486,44 @@ def test_too_many_requests_at_once(serve: Serve) -> None:
     sender.join(30)
 
 
-def test_what_is_behind_an_entrance_is_exchanged(serve: Serve) -> None:
-    """Who comes meanwhile waits, and goes to the new one; who is inside is waited for."""
+def test_routes_that_are_exchanged(serve: Serve) -> None:
+    """Who is inside is answered by the former one; who comes then goes to the new one."""
     running = serve()
-    entrance = running.receiver.entrances["one"]
     inbox = running.inboxes["one"]
     inbox.held = []
     arrived = threading.Event()
     inbox.on_accept = arrived.set
     answers: list[int] = []
-
-    def send() -> None:
-        answers.append(running.post(TRACK).status_code)
-
-    first = threading.Thread(target=send)
-    first.start()
+    sender = threading.Thread(target=lambda: answers.append(running.post(TRACK).status_code))
+    sender.start()
     assert arrived.wait(30)
-
-    async def close_with_one_inside() -> bool:
-        closing = asyncio.ensure_future(entrance.close())
-        await asyncio.sleep(0)
-        waits = not closing.done()
-        inbox.held[0].set_result([Receipt(1)])
-        await closing
-        return waits
-
-    assert running.server.call(close_with_one_inside())
-    first.join(30)
-    second = threading.Thread(target=send)
-    second.start()
-    other = running.receiver.entrances["two"].route
-
-    async def reopen() -> None:
-        entrance.reopen(other)
-
-    running.server.call(reopen())
-    second.join(30)
-    assert answers == [200, 200]
-    assert [len(running.inboxes[name].taken) for name in ("one", "two")] == [1, 1]
+    running.receiver.routes = {"one": running.receiver.routes["two"]}
+    assert running.post({**TRACK, "messageId": "m2"}).status_code == 200
+    assert running.post(TRACK, "/v1/two").status_code == 404
+    assert answers == []
+    inbox.held[0].set_result([Receipt(1)])
+    sender.join(30)
+    assert answers == [200]
+    found = {name: [one.message_id for one in each.taken] for name, each in running.inboxes.items()}
+    assert found == {"one": ["m1"], "two": ["m2"]}
 
 
-def test_an_exchange_that_takes_too_long(serve: Serve) -> None:
-    """Who has waited for long enough gets 503."""
-    running = serve(patience=0.01)
-    running.server.call(running.receiver.entrances["one"].close())
-    assert running.post(TRACK).status_code == 503
+def test_a_route_that_is_taken_away(serve: Serve) -> None:
+    """Who is inside is answered; who comes then finds nothing."""
+    running = serve()
+    inbox = running.inboxes["one"]
+    inbox.held = []
+    arrived = threading.Event()
+    inbox.on_accept = arrived.set
+    answers: list[int] = []
+    sender = threading.Thread(target=lambda: answers.append(running.post(TRACK).status_code))
+    sender.start()
+    assert arrived.wait(30)
+    running.receiver.routes = {}
+    assert running.post(TRACK).status_code == 404
+    inbox.held[0].set_result([Receipt(1)])
+    sender.join(30)
+    assert answers == [200]
 
 
 def test_draining(serve: Serve) -> None:

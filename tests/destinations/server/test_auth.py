@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from destinations.secrets import Secret
-from destinations.server import Guard
+from destinations.server import Authenticator
 
 
 def _basic(text: str) -> bytes:
@@ -46,7 +46,7 @@ def _basic(text: str) -> bytes:
 )
 def test_keys(header: bytes | None, fits: bool) -> None:
     """As Segment sends it, as a bearer's, or alone; any of the keys is good."""
-    assert Guard([Secret("key-1"), Secret("key-2")]).has_key(header) is fits
+    assert Authenticator([Secret("key-1"), Secret("key-2")]).has_key(header) is fits
 
 
 @pytest.mark.parametrize("key", ["a:b", "a:", ":", "::b"])
@@ -54,15 +54,15 @@ def test_keys(header: bytes | None, fits: bool) -> None:
 def test_keys_with_colons(key: str, form: str) -> None:
     """Of what Basic carries, the last colon alone is none of the key."""
     header = {"Basic": _basic(f"{key}:"), "Bearer": f"Bearer {key}".encode()}
-    guard = Guard([Secret(key)])
-    assert guard.has_key(header.get(form, key.encode()))
-    assert not guard.has_key(_basic(f"{key}::"))
-    assert not Guard([Secret("a")]).has_key(_basic("a:b:"))
+    authenticator = Authenticator([Secret(key)])
+    assert authenticator.has_key(header.get(form, key.encode()))
+    assert not authenticator.has_key(_basic(f"{key}::"))
+    assert not Authenticator([Secret("a")]).has_key(_basic("a:b:"))
 
 
 def test_keys_that_are_not_ascii() -> None:
     """A key is compared as UTF-8."""
-    assert Guard([Secret("schlüssel")]).has_key("schlüssel".encode())
+    assert Authenticator([Secret("schlüssel")]).has_key("schlüssel".encode())
 
 
 def _signed(secret: str, data: bytes) -> bytes:
@@ -91,8 +91,8 @@ FIRST = '{"a": "ä"}'.encode()
 )
 def test_signatures(signature: bytes | None, fits: bool) -> None:
     """Of the raw body or of the raw first event, by any of the secrets."""
-    guard = Guard(signature_secrets=[Secret("s1"), Secret("s2")])
-    assert guard.is_signed(signature, BODY, FIRST) is fits
+    authenticator = Authenticator(signature_secrets=[Secret("s1"), Secret("s2")])
+    assert authenticator.is_signed(signature, BODY, FIRST) is fits
 
 
 def test_every_comparison_is_constant_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,20 +105,22 @@ def test_every_comparison_is_constant_in_time(monkeypatch: pytest.MonkeyPatch) -
         return compare(left, right)
 
     monkeypatch.setattr("destinations.server.auth.hmac.compare_digest", noted)
-    guard = Guard([Secret("a1"), Secret("a2"), Secret("a3")], [Secret("s1"), Secret("s2")])
+    authenticator = Authenticator(
+        [Secret("a1"), Secret("a2"), Secret("a3")], [Secret("s1"), Secret("s2")]
+    )
     for header in (b"a1", b"a3", b"a much longer key that is wrong"):
         calls.clear()
-        guard.has_key(header)
+        authenticator.has_key(header)
         assert [(len(left), len(right)) for left, right in calls] == [(32, 32)] * 3
     calls.clear()
-    assert guard.is_signed(_signed("s1", BODY), BODY, FIRST)
+    assert authenticator.is_signed(_signed("s1", BODY), BODY, FIRST)
     assert len(calls) == 4
 
 
-def test_a_guard_shows_no_secret() -> None:
+def test_an_authenticator_shows_no_secret() -> None:
     """Neither its text nor what it keeps of keys holds one."""
-    guard = Guard([Secret("a-secret-key")])
-    assert "a-secret-key" not in repr(guard) + repr(guard._digests)
-    assert not Guard().has_key(b"x")
-    assert Guard().is_open
-    assert not guard.is_open
+    authenticator = Authenticator([Secret("a-secret-key")])
+    assert "a-secret-key" not in repr(authenticator) + repr(authenticator._digests)
+    assert not Authenticator().has_key(b"x")
+    assert Authenticator().is_open
+    assert not authenticator.is_open

@@ -25,7 +25,7 @@ GOOD = "name: one, destination: ./sample, settings: {apiKey: {env: KEY}}"
 
 
 def test_a_destination(write: Write, sample: Path) -> None:
-    """It has its settings, what the configuration says on delivery, and its guard."""
+    """It has its settings, what the configuration says on delivery, and who may post."""
     assert sample.name == "sample"
     extra = ", delivery: {concurrency: 7}, receiver: {keys: [{env: KEY}]}"
     config = read_config(write("c.yaml", _config(GOOD + extra)), {"KEY": KEY})
@@ -33,16 +33,37 @@ def test_a_destination(write: Write, sample: Path) -> None:
     assert bound.name == "one"
     assert bound.destination.definition.transport.concurrency == 7
     assert "".join(bound.destination.settings["apiKey"]) == KEY
-    assert bound.guard.has_key(KEY.encode())
+    assert bound.authenticator.has_key(KEY.encode())
     assert bound.types is None
     assert KEY not in repr(bound)
+
+
+@pytest.mark.parametrize(
+    ("extra", "name"), [("", None), (", account: main", "main"), (", account: 'a b'", "a b")]
+)
+def test_its_account(write: Write, sample: Path, extra: str, name: str | None) -> None:
+    """The name that the configuration has for it is part of its identity."""
+    assert sample.name == "sample"
+    config = read_config(write("c.yaml", _config(GOOD + extra)), {"KEY": KEY})
+    (bound,) = bind(config, None)
+    assert (bound.identity.slug, bound.identity.name) == ("sample", name)
+    assert bound.identity.endpoint == "http://127.0.0.1:9/graphql"
+    assert KEY not in repr(bound.identity)
+
+
+def test_two_keys_are_two_accounts(write: Write, sample: Path) -> None:
+    """Destinations with other credentials at the same endpoint may stand side by side."""
+    assert sample.name == "sample"
+    other = GOOD.replace("one", "two").replace("KEY", "KEY2")
+    config = read_config(write("c.yaml", _config(GOOD, other)), {"KEY": KEY, "KEY2": KEY + "2"})
+    assert [bound.name for bound in bind(config, None)] == ["one", "two"]
 
 
 def test_the_calls_that_are_supported(write: Write) -> None:
     """Those of all actions, where each says its own."""
     text = _config("name: k, destination: kana, settings: {apiKey: {env: KEY}}")
     (bound,) = bind(read_config(write("c.yaml", text), {"KEY": "prv_test_" + "x" * 32}), None)
-    assert bound.types == {"identify", "track"}
+    assert bound.types == frozenset({"identify", "track"})
 
 
 @pytest.mark.parametrize(
@@ -60,6 +81,14 @@ def test_the_calls_that_are_supported(write: Write) -> None:
             "c.yaml:4: /destinations/1/settings/other: Sample has no such setting",
         ),
         ([GOOD, GOOD.replace("one", "two")], "two and one deliver to the same account"),
+        (
+            [GOOD + ", account: main", GOOD.replace("one", "two")],
+            "two and one deliver to the same account",
+        ),
+        (
+            [GOOD + ", account: main", GOOD.replace("one", "two") + ", account: other"],
+            "two and one deliver to the same account",
+        ),
     ],
 )
 def test_faults(

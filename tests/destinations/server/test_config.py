@@ -41,8 +41,9 @@ destinations:
   - name: one
     destination: ./folder
     settings: {apiKey: {env: KEY}, region: 'x-${REGION}', text: plain, other: {file: key.txt}}
+    account: main
     receiver: {keys: [{env: KEY}, '${KEY2}'], signatureSecrets: [{file: key.txt}]}
-    delivery: {deadlineSeconds: 60, settleAfterSeconds: 5, concurrency: 2, allowPrivate: true}
+    delivery: {deadlineSeconds: 60, reconcileAfterSeconds: 5, concurrency: 2, allowPrivate: true}
 """
 TOML = """\
 drainSeconds = 1.5
@@ -64,8 +65,9 @@ form = "text"
 [[destinations]]
 name = "one"
 destination = "./folder"
+account = "main"
 receiver = {keys = [{env = "KEY"}, "${KEY2}"], signatureSecrets = [{file = "key.txt"}]}
-delivery = {deadlineSeconds = 60, settleAfterSeconds = 5, concurrency = 2, allowPrivate = true}
+delivery = {deadlineSeconds = 60, reconcileAfterSeconds = 5, concurrency = 2, allowPrivate = true}
 [destinations.settings]
 apiKey = {env = "KEY"}
 region = "x-${REGION}"
@@ -104,6 +106,7 @@ def test_defaults(write: Write, tmp_path: Path) -> None:
     (one,) = config.destinations
     assert (one.name, one.destination, one.settings.data) == ("one", "kana", {})
     assert (one.receiver, one.delivery) == (ReceiverConfig(), DeliveryConfig(14_400, 30))
+    assert one.account is None
 
 
 def test_defaults_are_those_of_the_schema() -> None:
@@ -121,7 +124,11 @@ def test_defaults_are_those_of_the_schema() -> None:
     store = schema["properties"]["store"]["properties"]
     assert [store[key]["default"] for key in ("keepDays", "dedupeDays")] == [30, 7]
     delivery = schema["$defs"]["destination"]["properties"]["delivery"]["properties"]
-    assert [spec.get("default") for spec in delivery.values()] == [14_400, 30, None, False]
+    assert {key: spec["default"] for key, spec in delivery.items() if "default" in spec} == {
+        "deadlineSeconds": 14_400,
+        "reconcileAfterSeconds": 30,
+        "allowPrivate": False,
+    }
 
 
 @pytest.mark.parametrize(("name", "text"), [("c.yaml", WHOLE), ("c.toml", TOML)])
@@ -135,6 +142,7 @@ def test_all_of_it(write: Write, tmp_path: Path, name: str, text: str) -> None:
     assert config.log == LogConfig("debug", "text")
     (one,) = config.destinations
     assert one.destination == str(tmp_path / "folder")
+    assert one.account == "main"
     assert one.settings.data == {
         "apiKey": KEY,
         "region": "x-eu",
@@ -146,6 +154,22 @@ def test_all_of_it(write: Write, tmp_path: Path, name: str, text: str) -> None:
     assert one.delivery == DeliveryConfig(60, 5, 2, allow_private=True)
     assert KEY not in repr(config)
     assert FROM_FILE not in repr(config)
+
+
+@pytest.mark.parametrize(
+    ("delivery", "seconds"),
+    [
+        ("{}", 30),
+        ("{reconcileAfterSeconds: 5}", 5),
+        ("{settleAfterSeconds: 5}", 5),
+        ("{settleAfterSeconds: 0}", 0),
+    ],
+)
+def test_when_lost_answers_are_asked_about(write: Write, delivery: str, seconds: float) -> None:
+    """The former name of the key is understood as the one of today."""
+    config = read_config(write("c.yaml", _faulty(f"    delivery: {delivery}\n")), {})
+    (one,) = config.destinations
+    assert one.delivery == DeliveryConfig(reconcile_after_seconds=seconds)
 
 
 def _faulty(line: str) -> str:
@@ -208,6 +232,17 @@ WAYS = "must be {env: NAME}, {file: PATH} or ${NAME}: a secret does not stand in
             _faulty("listen: {host: 0.0.0.0}\n"),
             "3: /destinations/0: lacks keys or signatureSecrets in receiver: others than this mach",
         ),
+        (
+            _faulty("    delivery:\n      reconcileAfterSeconds: 5\n      settleAfterSeconds: 5\n"),
+            "7: /destinations/0/delivery/settleAfterSeconds: is the former name of reconcileAfter",
+        ),
+        (
+            _faulty("    delivery: {settleAfterSeconds: -1}\n"),
+            "5: /destinations/0/delivery/settleAfterSeconds: -1 is less than the minimum of 0",
+        ),
+        (_faulty("    account: ''\n"), "5: /destinations/0/account: must not be empty"),
+        (_faulty(f"    account: {'a' * 65}\n"), "5: /destinations/0/account: "),
+        (_faulty("    account: 7\n"), "5: /destinations/0/account: must be string"),
         (_faulty("log: {level: loud}\n"), "5: /log/level: must be one of debug, info, warning"),
         ("destinations: [", "not YAML"),
     ],

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import Future
+from typing import Any
 
 import pytest
 
-from destinations.server.future_bridge import Landing
+from destinations.server.future_bridge import FutureBridge
 
 
 def test_many_wake_the_loop_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -15,14 +16,17 @@ def test_many_wake_the_loop_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def wait() -> list[object]:
         loop = asyncio.get_running_loop()
-        woken = []
+        woken: list[object] = []
         usual = loop.call_soon_threadsafe
-        monkeypatch.setattr(
-            loop, "call_soon_threadsafe", lambda *call: (woken.append(1), usual(*call))
-        )
-        landing = Landing(loop)
+
+        def wake(*call: Any) -> None:
+            woken.append(call)
+            usual(*call)
+
+        monkeypatch.setattr(loop, "call_soon_threadsafe", wake)
+        bridge = FutureBridge(loop)
         works: list[Future[int]] = [Future() for _ in range(4)]
-        waiters = [asyncio.ensure_future(landing.result(work)) for work in works]
+        waiters = [asyncio.ensure_future(bridge.result(work)) for work in works]
         await asyncio.sleep(0)
         waiters[1].cancel()
         for number, work in enumerate(works):
@@ -43,8 +47,8 @@ def test_a_loop_that_is_gone() -> None:
     work: Future[int] = Future()
 
     async def leave() -> None:
-        landing = Landing(asyncio.get_running_loop())
-        waiter = asyncio.ensure_future(landing.result(work))
+        bridge = FutureBridge(asyncio.get_running_loop())
+        waiter = asyncio.ensure_future(bridge.result(work))
         await asyncio.sleep(0)
         waiter.cancel()
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from destinations.errors import UsageError
+from destinations.errors import TemporaryError, UsageError
 from destinations.server import HttpServer, Receiver, is_loopback
 
 Serve = Callable[..., Any]
@@ -39,11 +39,18 @@ def _receiver() -> Receiver:
 
 
 def test_a_port_that_is_taken() -> None:
-    """It is said before anything is served."""
+    """It is said before anything is served, as something that may pass."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(UsageError, match=f"cannot listen on 127.0.0.1 port {port}"):
+        with pytest.raises(TemporaryError, match=f"cannot listen on 127.0.0.1 port {port}"):
             HttpServer(_receiver(), "127.0.0.1", port)
+
+
+def test_an_address_of_another_machine() -> None:
+    """It is a fault of whoever configured it: trying again is no use."""
+    with pytest.raises(UsageError, match=r"cannot listen on 192\.0\.2\.1 port 0: ") as caught:
+        HttpServer(_receiver(), "192.0.2.1", 0)
+    assert not isinstance(caught.value, TemporaryError)
 
 
 def test_a_server_that_was_not_started_is_closed() -> None:

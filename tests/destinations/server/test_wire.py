@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from destinations.queue import Receipt
+from destinations.pipeline.queue import Receipt
 from destinations.server import http_server, wire
 
 Serve = Callable[..., Any]
@@ -112,7 +112,8 @@ def test_nonsense_behind_a_request(serve: Serve, nonsense: bytes) -> None:
     """The request has its own answer, and then the connection ends."""
     running = serve()
     inbox = running.inboxes["one"]
-    inbox.held = held = []
+    held: list[Any] = []
+    inbox.held = held
     inbox.on_accept = lambda: threading.Timer(
         0.05, lambda: held[0].set_result([Receipt(1)])
     ).start()

@@ -23,6 +23,7 @@ def _document(name: str = "one") -> dict[str, Any]:
             {
                 "name": name,
                 "destination": "./sample",
+                "account": "main",
                 "settings": {"apiKey": {"env": "NOT_SET"}, "other": "a ${NOT_SET_EITHER}"},
                 "receiver": {"keys": [{"file": "/not/there"}]},
             }
@@ -30,19 +31,20 @@ def _document(name: str = "one") -> dict[str, Any]:
     }
 
 
-def test_nothing_is_looked_up(write: Write):
+def test_nothing_is_looked_up(write: Write) -> None:
     """What is only named may be missing: neither variables nor files are needed."""
     path = write("serve.json", json.dumps(_document()))
     config = read_config(path, {}, secrets=False)
     (one,) = config.destinations
     assert (config.store.path, config.store.keep_days) == (path.parent / "s.sqlite3", 3)
     assert (one.name, one.destination) == ("one", str(path.parent / "sample"))
+    assert one.account == "main"
     assert (one.settings.data, one.receiver.keys, dict(one.exposed)) == ({}, (), {})
     with pytest.raises(DefinitionError, match="NOT_SET"):
         read_config(path, {})
 
 
-def test_the_rest_is_checked(write: Write):
+def test_the_rest_is_checked(write: Write) -> None:
     """Faults of the file itself are told all the same."""
     path = write("serve.json", json.dumps(_document("a b")))
     with pytest.raises(DefinitionError, match="/destinations/0/name"):

@@ -1,4 +1,4 @@
-"""Deliveries and what became of them, for watchers."""
+"""Deliveries and what became of them, for observers."""
 
 from __future__ import annotations
 
@@ -7,34 +7,44 @@ from typing import Any
 
 import pytest
 
-from destinations.outcome import Outcome, Result
-from destinations.queue import Claimed, State, Step
+from destinations.outcome import Outcome, Result, Status
+from destinations.pipeline.queue import QueuedDelivery, QueuedEvent, Transition
+from destinations.runtime.action import SubscriptionKey
 
 
 @pytest.fixture
-def claimed() -> Callable[..., Claimed]:
-    """A delivery by its id; its event has that number times ten, and was accepted at 100."""
+def queued() -> Callable[..., QueuedDelivery]:
+    """A delivery by its id, always the same one; its event has that number times ten.
 
-    def make(number: int = 1, action: str = "count: Counts", **more: Any) -> Claimed:
-        return Claimed(number, 10 * number, f"user-{number}", action, b"{}", 100.0, **more)
+    The event was accepted at 100. ``action`` of None is what no subscription takes.
+    """
+    made: dict[int, QueuedDelivery] = {}
+
+    def make(number: int = 1, action: str | None = "count", **more: Any) -> QueuedDelivery:
+        if number not in made:
+            event = QueuedEvent(f"m{number}", "track", f"user-{number}", 100.0, id=10 * number)
+            key = None if action is None else SubscriptionKey("Counts", action)
+            made[number] = QueuedDelivery(event, key, payload=b"{}", id=number, **more)
+        return made[number]
 
     return make
 
 
 @pytest.fixture
-def step(claimed: Callable[..., Claimed]) -> Callable[..., Step]:
+def became(queued: Callable[..., QueuedDelivery]) -> Callable[..., Transition]:
     """What became of a delivery."""
 
     def make(
         number: int = 1,
-        state: State = State.DONE,
-        outcome: Outcome = Outcome.DELIVERED,
+        status: Status = Outcome.DELIVERED,
         *,
+        action: str | None = "count",
         reason: str = "",
         code: str | None = None,
-        status: int | None = None,
+        http_status: int | None = None,
         **more: Any,
-    ) -> Step:
-        return Step(claimed(number), state, Result(outcome, reason, code, status), **more)
+    ) -> Transition:
+        result = Result(status, reason, code, http_status)
+        return Transition(queued(number, action), result, **more)
 
     return make

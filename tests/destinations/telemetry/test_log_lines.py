@@ -39,8 +39,9 @@ def opened(stream: io.StringIO) -> Iterator[Open]:
 
 def _fault() -> ValueError:
     """A fault with another one behind it, and the way to both."""
+    nothing: dict[str, int] = {}
     try:
-        {}[CANARY]
+        nothing[CANARY]
     except KeyError as error:
         fault = ValueError(f"about {CANARY}")
         fault.__cause__ = error

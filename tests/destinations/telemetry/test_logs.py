@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from destinations.engine import NullWatcher
-from destinations.outcome import Outcome, Result
-from destinations.queue import Claimed, Planned, State, Step
+from destinations.outcome import Outcome, State
+from destinations.pipeline.observer import Observer
+from destinations.pipeline.queue import QueuedDelivery, Transition
 from destinations.telemetry import LogLines, Logs, Masks, subject_of
 
 Lines = Callable[[], list[dict[str, Any]]]
@@ -57,15 +57,15 @@ def lines(stream: io.StringIO) -> Lines:
     return read
 
 
-def test_a_batch_is_one_line(logs: Logs, lines: Lines, step: Callable[..., Step]) -> None:
+def test_a_batch_is_one_line(logs: Logs, lines: Lines, became: Callable[..., Transition]) -> None:
     """However many deliveries a batch has, what became of them is one line with counts and ids."""
-    logs.stepped("kana", [step(number) for number in (*range(5, 100), 3)])
+    logs.transitioned("kana", [became(number) for number in (*range(5, 100), 3)])
     assert lines() == [
         {
             "level": "info",
             "message": "deliveries settled",
             "destination": "kana",
-            "action": "count: Counts",
+            "action": "count",
             "deliveries": 96,
             "outcomes": {"delivered": 96},
             "first_delivery": 3,
@@ -74,32 +74,38 @@ def test_a_batch_is_one_line(logs: Logs, lines: Lines, step: Callable[..., Step]
     ]
 
 
-def test_no_steps_no_line(logs: Logs, lines: Lines) -> None:
+def test_no_transitions_no_line(logs: Logs, lines: Lines) -> None:
     """Nothing happened, so nothing is said."""
-    logs.stepped("kana", [])
+    logs.transitioned("kana", [])
     assert lines() == []
 
 
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"state": State.HELD, "outcome": Outcome.UNKNOWN}, "a delivery is held for a person"),
-        ({"outcome": Outcome.DEAD}, "a delivery is dead"),
-        ({"outcome": Outcome.REJECTED}, "a delivery is rejected"),
-        (
-            {"state": State.UNKNOWN, "outcome": Outcome.UNKNOWN},
-            "the answer for a delivery was lost",
-        ),
-        ({"state": State.UNKNOWN, "outcome": Outcome.UNKNOWN, "stage": "settle"}, None),
-        ({"state": State.READY, "outcome": Outcome.DEAD}, None),
-        ({"outcome": Outcome.FILTERED}, None),
+        ({"status": State.HELD}, "a delivery is held for an operator"),
+        ({"status": State.HELD, "stage": "reconcile"}, "a delivery is held for an operator"),
+        ({"status": Outcome.DEAD}, "a delivery is dead"),
+        ({"status": Outcome.DEAD, "stage": "plan"}, "a delivery is dead"),
+        ({"status": Outcome.REJECTED}, "a delivery is rejected"),
+        ({"status": State.UNKNOWN}, "the answer for a delivery was lost"),
+        ({"status": State.UNKNOWN, "stage": "reconcile"}, None),
+        ({"status": State.READY}, None),
+        ({"status": Outcome.DELIVERED, "stage": "reconcile"}, None),
+        ({"status": Outcome.FILTERED}, None),
+        ({"status": Outcome.UNMAPPED, "stage": "plan"}, None),
+        ({"status": Outcome.INVALID, "stage": "plan"}, None),
     ],
 )
 def test_trouble_has_a_line_of_its_own(
-    logs: Logs, lines: Lines, step: Callable[..., Step], more: dict[str, Any], message: str | None
+    logs: Logs,
+    lines: Lines,
+    became: Callable[..., Transition],
+    more: dict[str, Any],
+    message: str | None,
 ) -> None:
     """What somebody may have to look at is a warning with both ids; the rest is only counted."""
-    logs.stepped("kana", [step(7, code="NOT_FOUND", status=404, attempts=2, **more)])
+    logs.transitioned("kana", [became(7, code="NOT_FOUND", http_status=404, attempts=2, **more)])
     warnings = [line for line in lines() if "delivery" in line]
     expected = {
         "level": "warning",
@@ -107,7 +113,7 @@ def test_trouble_has_a_line_of_its_own(
         "destination": "kana",
         "delivery": 7,
         "event_id": 70,
-        "action": "count: Counts",
+        "action": "count",
         "code": "NOT_FOUND",
         "status": 404,
         "stage": more.get("stage", "send"),
@@ -116,59 +122,93 @@ def test_trouble_has_a_line_of_its_own(
     assert warnings == ([] if message is None else [expected])
 
 
-def test_what_is_tried_again(logs: Logs, lines: Lines, step: Callable[..., Step]) -> None:
+def test_what_is_tried_again(logs: Logs, lines: Lines, became: Callable[..., Transition]) -> None:
     """A line a batch with the causes; the first in a row is a warning, until one is answered."""
-    fails = {"state": State.READY, "outcome": Outcome.DEAD, "reason": "user-1 is not known"}
-    refused = [step(n, code="INVALID_AUTHENTICATION", status=401, **fails) for n in (4, 5)]
-    late = step(6, code="SELF_TIMEOUT", status=408, attempts=3, **fails)
-    logs.stepped("kana", [*refused, late])
+    fails = {"status": State.READY, "reason": "user-1 is not known"}
+    refused = [became(n, code="INVALID_AUTHENTICATION", http_status=401, **fails) for n in (4, 5)]
+    late = became(6, code="SELF_TIMEOUT", http_status=408, attempts=3, **fails)
+    logs.transitioned("kana", [*refused, late])
     (line,) = lines()
     assert line == {
         "level": "warning",
         "message": "deliveries failed and are tried again",
         "destination": "kana",
-        "action": "count: Counts",
+        "action": "count",
         "deliveries": 3,
         "causes": {"INVALID_AUTHENTICATION 401": 2, "SELF_TIMEOUT 408": 1},
         "attempts": 3,
         "first_delivery": 4,
         "last_delivery": 6,
     }
-    logs.stepped("kana", [late])
-    logs.stepped("other", [late])
-    logs.stepped("kana", [step(7, outcome=Outcome.INVALID, stage="map")])  # nobody was asked
-    logs.stepped("kana", [late])
-    logs.stepped("kana", [step(8)])
-    logs.stepped("kana", [late])
+    logs.transitioned("kana", [late])
+    logs.transitioned("other", [late])
+    logs.transitioned("kana", [became(7, Outcome.INVALID, stage="plan")])  # nobody was asked
+    logs.transitioned("kana", [late])
+    logs.transitioned("kana", [became(8)])
+    logs.transitioned("kana", [late])
     assert [line["level"] for line in lines() if "causes" in line] == [
         *("warning", "info"),
         *("warning", "info", "warning"),
     ]
 
 
-def test_what_is_partly_tried_again(logs: Logs, lines: Lines, step: Callable[..., Step]) -> None:
+def test_what_is_partly_tried_again(
+    logs: Logs, lines: Lines, became: Callable[..., Transition]
+) -> None:
     """What of a batch has its outcome is in one line, and what has not in another."""
-    logs.stepped("kana", [step(1), step(2, State.READY, Outcome.DEAD, code="X", status=503)])
+    logs.transitioned("kana", [became(1), became(2, State.READY, code="X", http_status=503)])
     settled, again = lines()
     assert (settled["outcomes"], settled["deliveries"]) == ({"delivered": 1}, 1)
     assert (again["causes"], again["deliveries"]) == ({"X 503": 1}, 1)
 
 
-def test_asking_that_failed(logs: Logs, lines: Lines, step: Callable[..., Step]) -> None:
+def test_several_actions(logs: Logs, lines: Lines, became: Callable[..., Transition]) -> None:
+    """Each has a line of its own, so that counts and causes are those of one request."""
+    logs.transitioned(
+        "kana",
+        [
+            became(1, action="count"),
+            became(2, action="save"),
+            became(3, action="count"),
+            became(4, State.READY, action="save", code="X", http_status=503),
+        ],
+    )
+    assert [(line["message"], line["action"], line["deliveries"]) for line in lines()] == [
+        ("deliveries settled", "count", 2),
+        ("deliveries settled", "save", 1),
+        ("deliveries failed and are tried again", "save", 1),
+    ]
+
+
+def test_batches_side_by_side(logs: Logs, lines: Lines, became: Callable[..., Transition]) -> None:
+    """Whether a failure is the first in a row is a matter of its destination alone."""
+    fails = {"status": State.READY, "code": "X", "http_status": 503}
+    logs.transitioned("kana", [became(1, **fails)])
+    logs.transitioned("other", [became(2)])
+    logs.transitioned("kana", [became(3, **fails)])
+    logs.transitioned("other", [became(4, **fails)])
+    found = [(line["destination"], line["level"]) for line in lines() if "causes" in line]
+    assert found == [("kana", "warning"), ("kana", "info"), ("other", "warning")]
+
+
+def test_asking_that_failed(logs: Logs, lines: Lines, became: Callable[..., Transition]) -> None:
     """Lost answers that are asked about again are told, a line a batch."""
-    steps = [step(n, State.UNKNOWN, Outcome.UNKNOWN, stage="settle") for n in (1, 2)]
-    logs.stepped("kana", steps)
+    transitions = [became(n, State.UNKNOWN, stage="reconcile") for n in (1, 2)]
+    logs.transitioned("kana", transitions)
     (line,) = lines()
     assert (line["level"], line["deliveries"]) == ("warning", 2)
     assert line["message"] == "asking about lost answers failed and is tried again"
 
 
 def test_no_customer_is_in_the_lines(
-    logs: Logs, stream: io.StringIO, step: Callable[..., Step], claimed: Callable[..., Claimed]
+    logs: Logs,
+    stream: io.StringIO,
+    became: Callable[..., Transition],
+    queued: Callable[..., QueuedDelivery],
 ) -> None:
     """No user, no key of an amount, and nothing of what the partner said of a user."""
-    logs.stepped("kana", [step(1, outcome=Outcome.DEAD, reason="user-1 has no such thing")])
-    logs.reached("kana", "claimed", [claimed(1)])
+    logs.transitioned("kana", [became(1, Outcome.DEAD, reason="user-1 has no such thing")])
+    logs.reached("kana", "claimed", [queued(1)])
     logs.drifted("kana", '["user-1","seats"]', 4, 6)
     assert "user-1" not in stream.getvalue()
 
@@ -206,27 +246,37 @@ def test_refusals_do_not_flood(logs: Logs, lines: Lines, time: Time) -> None:
     ]
 
 
-def test_faults(logs: Logs, lines: Lines) -> None:
-    """Faults of ours are errors with the way to them; those of other watchers too."""
+def test_internal_errors(logs: Logs, lines: Lines) -> None:
+    """What is wrong with this program is an error with the way to it; in other observers too."""
+    nothing: dict[str, int] = {}
     try:
-        {}["here"]
+        nothing["here"]
     except LookupError as error:
         logs.failed("kana", error)
-        logs.broken(NullWatcher(), error)
+        logs.broken(Observer(), error)
     first, second = lines()
     assert first["level"] == second["level"] == "error"
     assert "KeyError: 'here'" in first["exception"]
-    assert "test_faults" in first["exception"]
-    assert second["observer"] == "nullwatcher"
+    assert "test_internal_errors" in first["exception"]
+    assert second["observer"] == "observer"
 
 
-def test_debugging(stream: io.StringIO, lines: Lines, claimed: Callable[..., Claimed]) -> None:
+def test_debugging(
+    stream: io.StringIO,
+    lines: Lines,
+    queued: Callable[..., QueuedDelivery],
+    became: Callable[..., Transition],
+) -> None:
     """The level debug has each point with the ids, and what was accepted."""
     with LogLines(Masks(), stream=stream, form="json", level="debug") as opened:
         logs = Logs(opened.logger)
         logs.accepted("kana", 3, 1)
-        logs.ended("kana", [Planned("", Result(Outcome.FILTERED, "user-1"))] * 2)
-        logs.reached("kana", "sending", [claimed(4), claimed(5)])
+        filtered = [
+            became(number, Outcome.FILTERED, action=None, reason="user-1", stage="plan")
+            for number in (1, 2)
+        ]
+        logs.ended("kana", filtered)
+        logs.reached("kana", "sending", [queued(4), queued(5)])
     accepted, ended, reached = lines()
     assert ended["outcomes"] == {"filtered": 2}
     assert (accepted["events"], accepted["duplicates"]) == (3, 1)

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from destinations.outcome import Outcome, Result
-from destinations.queue import Claimed, Planned, State, Step
+from destinations.outcome import Outcome, State
+from destinations.pipeline.observer import Observers, Point
+from destinations.pipeline.queue import QueuedDelivery, Transition
 from destinations.telemetry import Metrics, QueueFigures
-from destinations.telemetry.watchers import Watchers
 
 
 class Time:
@@ -63,24 +63,32 @@ def test_accepted_and_refused(metrics: Metrics, read: Read) -> None:
     assert read("destinations_refused_total") == {"401": 2, "503": 1}
 
 
-def test_what_became_of_deliveries(metrics: Metrics, read: Read, step: Callable[..., Step]) -> None:
-    """Each step counts once, where it belongs; final outcomes by action and outcome."""
-    metrics.stepped(
+def test_what_became_of_deliveries(
+    metrics: Metrics, read: Read, became: Callable[..., Transition]
+) -> None:
+    """Each transition counts once, where it belongs; final outcomes by action and outcome."""
+    metrics.transitioned(
         "kana",
         [
-            step(1),
-            step(2),
-            step(3, outcome=Outcome.DEAD),
-            step(4, State.READY, Outcome.DEAD),
-            step(5, State.READY, Outcome.RETRYING, stage="settle"),
-            step(6, State.UNKNOWN, Outcome.UNKNOWN),
-            step(7, State.UNKNOWN, Outcome.UNKNOWN, stage="settle"),
-            step(8, State.HELD, Outcome.UNKNOWN),
+            became(1),
+            became(2),
+            became(3, Outcome.DEAD),
+            became(4, State.READY),
+            became(5, State.READY, stage="reconcile"),
+            became(6, State.UNKNOWN),
+            became(7, State.UNKNOWN, stage="reconcile"),
+            became(8, State.HELD),
+            became(9, Outcome.DELIVERED, stage="reconcile"),
+            became(10, Outcome.DEAD, stage="plan"),
+            became(11, Outcome.REJECTED, action="save"),
         ],
     )
     assert read("destinations_deliveries_total") == {
         "count delivered send": 2,
         "count dead send": 1,
+        "count delivered reconcile": 1,
+        "count dead plan": 1,
+        "save rejected send": 1,
     }
     assert read("destinations_delivery_retries_total") == {"count": 2}
     # One that is asked about again was counted when its answer was lost.
@@ -89,26 +97,26 @@ def test_what_became_of_deliveries(metrics: Metrics, read: Read, step: Callable[
 
 
 def test_what_ends_when_it_is_accepted(
-    metrics: Metrics, read: Read, step: Callable[..., Step]
+    metrics: Metrics, read: Read, became: Callable[..., Transition]
 ) -> None:
-    """It counts with the others, at its own stage; what is still to do is not there yet."""
-    invalid, filtered = Result.invalid("no", "X"), Result(Outcome.FILTERED, "no")
-    planned = [
-        Planned("count: Counts", invalid),
-        Planned("count: Others", invalid),
-        Planned("", filtered),
-        Planned("count: Counts"),
+    """It counts with the others, at the stage at which it ended."""
+    ended = [
+        became(1, Outcome.INVALID, stage="plan"),
+        became(2, Outcome.INVALID, stage="plan"),
+        became(3, Outcome.FILTERED, action=None, stage="plan"),
     ]
-    metrics.ended("kana", planned)
-    metrics.stepped("kana", [step(4)])
+    metrics.ended("kana", ended)
+    metrics.transitioned("kana", [became(4)])
     assert read("destinations_deliveries_total") == {
-        "count invalid accept": 2,
-        " filtered accept": 1,
+        "count invalid plan": 2,
+        " filtered plan": 1,
         "count delivered send": 1,
     }
 
 
-def test_counters_begin_at_zero(metrics: Metrics, read: Read, step: Callable[..., Step]) -> None:
+def test_counters_begin_at_zero(
+    metrics: Metrics, read: Read, became: Callable[..., Transition]
+) -> None:
     """An increase from 0 is seen; nothing is reset when a queue is opened again."""
     figures = QueueFigures(0, None, 0, 0)
     metrics.follow("kana", lambda: figures, ["count", "save"])
@@ -117,41 +125,93 @@ def test_counters_begin_at_zero(metrics: Metrics, read: Read, step: Callable[...
     expected = {
         "count dead send",
         "save rejected send",
-        "count delivered settle",
-        " filtered accept",
+        "count delivered reconcile",
+        "count dead plan",
+        " filtered plan",
     }
     assert expected <= deliveries.keys()
     for name in ("delivery_retries", "answers_lost", "deliveries_held"):
         assert read(f"destinations_{name}_total") == {"count": 0, "save": 0}
-    for name in ("events_accepted", "events_duplicate", "amount_drifts", "faults"):
+    for name in ("events_accepted", "events_duplicate", "balance_drifts", "internal_errors"):
         assert read(f"destinations_{name}_total") == {"": 0}
-    assert read("destinations_refused_total")["401"] == 0
+    refused = read("destinations_refused_total")
+    assert {"400", "401", "409", "503"} <= refused.keys()
+    assert set(refused.values()) == {0}
     assert read("destinations_breaker_changes_total")["open"] == 0
-    metrics.stepped("kana", [step(1, outcome=Outcome.DEAD)])
+    metrics.transitioned("kana", [became(1, Outcome.DEAD)])
     metrics.follow("kana", lambda: figures, ["count", "save"])
     assert read("destinations_deliveries_total") == {**deliveries, "count dead send": 1}
 
 
-def test_latency(metrics: Metrics, read: Read, step: Callable[..., Step], time: Time) -> None:
+def test_latency(
+    metrics: Metrics, read: Read, became: Callable[..., Transition], time: Time
+) -> None:
     """From accepted to delivered, of what was delivered alone; never below 0 when a clock jumps."""
-    metrics.stepped("kana", [step(1), step(2, outcome=Outcome.DEAD)])
+    metrics.transitioned("kana", [became(1), became(2, Outcome.DEAD)])
     time.now = 40.0
-    metrics.stepped("kana", [step(3)])
+    metrics.transitioned("kana", [became(3)])
     assert read("destinations_delivery_latency_seconds_sum") == {"": 30}
     assert read("destinations_delivery_latency_seconds_count") == {"": 2}
 
 
-def test_sending(metrics: Metrics, read: Read, claimed: Callable[..., Claimed], time: Time) -> None:
+def test_sending(
+    metrics: Metrics, read: Read, queued: Callable[..., QueuedDelivery], time: Time
+) -> None:
     """From sending to the answer; an answer without a sending before it counts nothing."""
-    batch = [claimed()]
-    for point, at in (("answered", 1.0), ("sending", 2.0), ("answered", 2.5), ("answered", 9.0)):
+    batch = [queued()]
+    points: list[tuple[Point, float]] = [
+        ("answered", 1.0),
+        ("claimed", 1.5),
+        ("sending", 2.0),
+        ("answered", 2.5),
+        ("settling", 3.0),
+        ("answered", 9.0),
+    ]
+    for point, at in points:
         time.now = at
-        metrics.reached("kana", point, batch)  # type: ignore[arg-type]
+        metrics.reached("kana", point, batch)
     assert read("destinations_batch_send_seconds_sum") == {"": 0.5}
     assert read("destinations_batch_send_seconds_count") == {"": 1}
 
 
-def test_breaker_drift_and_faults(metrics: Metrics, read: Read) -> None:
+def test_sending_side_by_side(
+    metrics: Metrics, queued: Callable[..., QueuedDelivery], time: Time
+) -> None:
+    """Each batch is measured by itself, in whatever order their answers come."""
+    first, second, other = [queued(1), queued(2)], [queued(3)], [queued(4)]
+    points: list[tuple[str, Point, list[QueuedDelivery], float]] = [
+        ("kana", "sending", first, 1.0),
+        ("kana", "sending", second, 2.0),
+        ("other", "sending", other, 4.0),
+        ("kana", "answered", second, 8.0),  # 6 s
+        ("kana", "sending", second, 16.0),
+        ("kana", "answered", first, 32.0),  # 31 s
+        ("other", "answered", other, 64.0),  # 60 s
+        ("kana", "answered", second, 128.0),  # 112 s
+    ]
+    for destination, point, batch, at in points:
+        time.now = at
+        metrics.reached(destination, point, batch)
+    text = metrics.exposition().decode()
+    for destination, seconds, count in (("kana", 6.0 + 31.0 + 112.0, 3.0), ("other", 60.0, 1.0)):
+        label = f'{{destination="{destination}"}}'
+        assert f"destinations_batch_send_seconds_sum{label} {seconds}" in text
+        assert f"destinations_batch_send_seconds_count{label} {count}" in text
+
+
+def test_a_batch_of_which_some_were_dropped(
+    metrics: Metrics, read: Read, queued: Callable[..., QueuedDelivery], time: Time
+) -> None:
+    """What an operator drops before a batch is sent does not keep it from being measured."""
+    batch = [queued(1), queued(2)]
+    metrics.reached("kana", "claimed", batch)
+    metrics.reached("kana", "sending", batch[1:])
+    time.now += 3
+    metrics.reached("kana", "answered", batch[1:])
+    assert read("destinations_batch_send_seconds_sum") == {"": 3}
+
+
+def test_breaker_drift_and_internal_errors(metrics: Metrics, read: Read) -> None:
     """Exactly one state of the breaker is 1; a queue that is opened begins with a closed one."""
     metrics.follow("kana", lambda: QueueFigures(0, None, 0, 0))
     assert read("destinations_breaker_state") == {"closed": 1, "open": 0, "half-open": 0}
@@ -163,8 +223,8 @@ def test_breaker_drift_and_faults(metrics: Metrics, read: Read) -> None:
     assert read("destinations_breaker_state")["closed"] == 1
     metrics.drifted("kana", "key", 1, 2)
     metrics.failed("kana", ValueError())
-    assert read("destinations_amount_drifts_total") == {"": 1}
-    assert read("destinations_faults_total") == {"": 1}
+    assert read("destinations_balance_drifts_total") == {"": 1}
+    assert read("destinations_internal_errors_total") == {"": 1}
 
 
 def test_queues(metrics: Metrics, read: Read) -> None:
@@ -204,13 +264,13 @@ def test_a_queue_that_cannot_be_read(metrics: Metrics, read: Read) -> None:
 
 def test_observers_that_fail(metrics: Metrics, read: Read) -> None:
     """A fault of an observer counts under its name."""
-    metrics.broken(Watchers([]))
-    assert read("destinations_observer_errors_total") == {"watchers": 1}
+    metrics.broken(Observers([]))
+    assert read("destinations_observer_errors_total") == {"observers": 1}
 
 
-def test_no_customer_is_in_the_metrics(metrics: Metrics, step: Callable[..., Step]) -> None:
+def test_no_customer_is_in_the_metrics(metrics: Metrics, became: Callable[..., Transition]) -> None:
     """Labels hold nothing of users, keys or reasons, which would also make them countless."""
-    metrics.stepped("kana", [step(1, reason="canary-1", outcome=Outcome.DEAD)])
+    metrics.transitioned("kana", [became(1, Outcome.DEAD, reason="canary-1")])
     metrics.drifted("kana", "canary-2", 1, 2)
     metrics.breaker("kana", "open", "canary-3")
     text = metrics.exposition().decode()

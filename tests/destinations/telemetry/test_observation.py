@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from destinations.errors import UsageError
-from destinations.store import Store
+from destinations.outcome import Outcome, State
+from destinations.store import SqliteStore
 from destinations.telemetry import Observation, check_tracing, observe
 
 
@@ -37,15 +38,15 @@ def start(stream: io.StringIO, request: pytest.FixtureRequest) -> Start:
 
 
 def test_all_are_told(start: Start, stream: io.StringIO) -> None:
-    """What the watcher is told is in the metrics and in the log, and no secret in either."""
+    """What the observer is told is in the metrics and in the log, and no secret in either."""
     observation = start(["canary-1"])
     observation.mask(["canary-2"])
-    observation.watcher.breaker("kana", "open", "canary-1 canary-2")
-    observation.watcher.failed("kana", ValueError("canary-2"))
+    observation.observer.breaker("kana", "open", "canary-1 canary-2")
+    observation.observer.failed("kana", ValueError("canary-2"))
     logging.getLogger("other").warning("canary-1")
     metrics = observation.metrics().decode()
     assert 'destinations_breaker_state{destination="kana",state="open"} 1.0' in metrics
-    assert 'destinations_faults_total{destination="kana"} 1.0' in metrics
+    assert 'destinations_internal_errors_total{destination="kana"} 1.0' in metrics
     assert len(stream.getvalue().splitlines()) == 3
     assert "canary" not in metrics + stream.getvalue()
 
@@ -53,12 +54,15 @@ def test_all_are_told(start: Start, stream: io.StringIO) -> None:
 def test_a_queue(start: Start, tmp_path: Path, add_delivery: Callable[..., int]) -> None:
     """Its gauges are those of the store, until it is not followed any more."""
     observation = start([])
-    with contextlib.closing(Store(tmp_path / "store.sqlite3")) as store:
-        add_delivery(store, state="held")
-        observation.follow("sample", store.path, lambda: 1)
+    with SqliteStore(tmp_path / "store.sqlite3") as store:
+        add_delivery(store, status=State.HELD)
+        ledger = store.ledger()
+        observation.follow("sample", ledger)
         held = 'destinations_queue_unsettled_deliveries{destination="sample",state="held"} 1.0'
         assert held in observation.metrics().decode()
-        observation.keep([], store.path, [])
+        observation.keep(["sample"], ledger, [])
+        assert held in observation.metrics().decode()
+        observation.keep([], ledger, [])
         assert held not in observation.metrics().decode()
 
 
@@ -67,14 +71,41 @@ def test_a_queue_that_waits_for_nobody(
 ) -> None:
     """Its gauges stay, so that an alert on its age fires; it has no circuit breaker."""
     observation = start([])
-    with contextlib.closing(Store(tmp_path / "store.sqlite3")) as store:
-        add_delivery(store, state="ready", accepted_at=1.0)
-        observation.follow("sample", store.path, lambda: 1)
-        observation.keep([], store.path, ["sample"])
+    with SqliteStore(tmp_path / "store.sqlite3") as store:
+        add_delivery(store, accepted_at=1.0)
+        ledger = store.ledger()
+        observation.follow("sample", ledger)
+        observation.keep([], ledger, ["sample"])
         metrics = observation.metrics().decode()
     assert 'destinations_queue_deliveries{destination="sample"} 1.0' in metrics
     assert 'destinations_queue_oldest_age_seconds{destination="sample"} ' in metrics
     assert 'destinations_breaker_state{destination="sample"' not in metrics
+
+
+def test_what_is_counted_begins_at_zero(start: Start, tmp_path: Path) -> None:
+    """The actions of a destination that is followed have their counters before anything happens."""
+    observation = start([])
+    with SqliteStore(tmp_path / "store.sqlite3") as store:
+        observation.follow("sample", store.ledger(), ["count"])
+        metrics = observation.metrics().decode()
+    labels = '{action="count",destination="sample",outcome="delivered",stage="send"}'
+    assert f"destinations_deliveries_total{labels} 0.0" in metrics
+    assert 'destinations_queue_up{destination="sample"} 1.0' in metrics
+
+
+def test_a_store_that_is_closed(
+    start: Start, tmp_path: Path, add_delivery: Callable[..., int]
+) -> None:
+    """Its gauges are missing, and all that was counted is still there."""
+    observation = start([])
+    with SqliteStore(tmp_path / "store.sqlite3") as store:
+        add_delivery(store, status=Outcome.DEAD)
+        observation.follow("sample", store.ledger())
+    observation.observer.accepted("sample", 1, 0)
+    metrics = observation.metrics().decode()
+    assert 'destinations_queue_up{destination="sample"} 0.0' in metrics
+    assert 'destinations_queue_deliveries{destination="sample"}' not in metrics
+    assert 'destinations_events_accepted_total{destination="sample"} 1.0' in metrics
 
 
 def test_another_level_and_form(start: Start, stream: io.StringIO) -> None:
@@ -83,7 +114,7 @@ def test_another_level_and_form(start: Start, stream: io.StringIO) -> None:
     other = logging.getLogger("other")
 
     def lines() -> list[str]:
-        observation.watcher.accepted("kana", 1, 0)
+        observation.observer.accepted("kana", 1, 0)
         other.debug("a line")
         found = stream.getvalue().splitlines()
         stream.seek(0)
@@ -120,10 +151,10 @@ def test_whether_traces_can_be_made(
         check_tracing(environment)
 
 
-def test_a_watcher_that_fails(start: Start, stream: io.StringIO) -> None:
+def test_an_observer_that_fails(start: Start, stream: io.StringIO) -> None:
     """It is counted and logged, and the caller does not notice."""
     observation = start([])
-    observation.watcher.stepped("kana", [None])  # type: ignore[list-item]
+    observation.observer.transitioned("kana", [None])  # type: ignore[list-item]
     metrics = observation.metrics().decode()
     for name in ("metrics", "logs"):
         assert f'destinations_observer_errors_total{{observer="{name}"}} 1.0' in metrics
@@ -134,7 +165,7 @@ def test_a_watcher_that_fails(start: Start, stream: io.StringIO) -> None:
 def test_when_it_was_made_is_in_no_metric(start: Start) -> None:
     """The samples that say when a counter began are left out: half of the text, and no use."""
     observation = start([])
-    observation.watcher.accepted("kana", 1, 0)
+    observation.observer.accepted("kana", 1, 0)
     assert "_created" not in observation.metrics().decode()
 
 

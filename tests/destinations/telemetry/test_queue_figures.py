@@ -1,67 +1,155 @@
 from __future__ import annotations
 
-import contextlib
-import sqlite3
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from destinations.store import Store
+from destinations.errors import UsageError
+from destinations.outcome import Outcome, State, Status
+from destinations.pipeline.ledger import ScopeTotals
+from destinations.store import SqliteLedger, SqliteStore
 from destinations.telemetry import QueueFigures, QueueProbe
+
+EMPTY = QueueFigures(0, None, 0, 0)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
     """An empty store."""
-    with contextlib.closing(Store(tmp_path / "a store?.sqlite3")) as opened:
+    with SqliteStore(tmp_path / "a store?.sqlite3") as opened:
         yield opened
 
 
-def test_figures(store: Store, add_delivery: Callable[..., int]) -> None:
-    """The oldest leaves out what is held and done; other destinations do not count."""
-    rows = [
-        ("done", 10.0),
-        ("held", 20.0),
-        ("held", 30.0),
-        ("unknown", 40.0),
-        ("ready", 50.0),
+class Looked(SqliteLedger):
+    """A ledger that counts how often its totals are asked for."""
+
+    times = 0
+    fault: UsageError | None = None
+
+    def totals(self, now: float) -> Sequence[ScopeTotals]:
+        self.times += 1
+        if self.fault is not None:
+            raise self.fault
+        return super().totals(now)
+
+
+class Time:
+    """A time that is set by hand."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_figures(store: SqliteStore, add_delivery: Callable[..., int]) -> None:
+    """The oldest leaves out what is held and done; other destinations and runs do not count."""
+    rows: list[tuple[Status, float]] = [
+        (Outcome.DELIVERED, 5.0),
+        (Outcome.DEAD, 10.0),
+        (State.HELD, 20.0),
+        (State.HELD, 30.0),
+        (State.UNKNOWN, 40.0),
+        (State.READY, 50.0),
     ]
-    for state, at in rows:
-        add_delivery(store, state=state, accepted_at=at)
-    add_delivery(store, state="held", accepted_at=1.0, destination="another")
-    probe = QueueProbe(store.path, "sample", lambda: 4)
-    assert probe.read() == QueueFigures(length=4, oldest=40.0, unknown=1, held=2)
+    for status, at in rows:
+        add_delivery(store, status=status, accepted_at=at)
+    add_delivery(store, sending=True, accepted_at=60.0)
+    add_delivery(store, status=State.HELD, accepted_at=1.0, destination="another")
+    add_delivery(store, accepted_at=2.0, served=False)
+    probe = QueueProbe(store.ledger())
+    assert probe.read("sample") == QueueFigures(length=5, oldest=40.0, unknown=1, held=2)
+    assert probe.read("another") == QueueFigures(length=1, oldest=None, unknown=0, held=1)
 
 
-def test_a_queue_that_nobody_has_open(store: Store, add_delivery: Callable[..., int]) -> None:
-    """Its length is counted in the store."""
-    probe = QueueProbe(store.path, "sample", None, monotonic=lambda: 0.0)
-    for state in ("done", "held", "ready", "ready"):
-        add_delivery(store, state=state, accepted_at=10.0)
-    add_delivery(store, state="ready", destination="another")
-    assert probe.read() == QueueFigures(length=3, oldest=10.0, unknown=0, held=1)
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (State.READY, QueueFigures(1, 7.0, 0, 0)),
+        (State.UNKNOWN, QueueFigures(1, 7.0, 1, 0)),
+        (State.HELD, QueueFigures(1, None, 0, 1)),
+        *((outcome, EMPTY) for outcome in Outcome),
+    ],
+)
+def test_each_status(
+    store: SqliteStore,
+    add_delivery: Callable[..., int],
+    status: Status,
+    expected: QueueFigures,
+) -> None:
+    """What has an outcome is in no queue; what has none is, whoever it waits for."""
+    add_delivery(store, status=status, accepted_at=7.0)
+    assert QueueProbe(store.ledger()).read("sample") == expected
 
 
-def test_an_empty_queue(store: Store) -> None:
-    """Nothing waits."""
-    assert QueueProbe(store.path, "sample", lambda: 0).read() == QueueFigures(0, None, 0, 0)
+def test_an_empty_queue(store: SqliteStore) -> None:
+    """Nothing waits, and the store need not know the destination."""
+    assert QueueProbe(store.ledger()).read("sample") == EMPTY
 
 
-def test_counting_has_its_share_of_the_time(store: Store, add_delivery: Callable[..., int]) -> None:
-    """Counting that takes 2 s is not done again for 40 s; the length is always that of now."""
-    times = iter([0.0, 2.0, 41.9, 42.0, 43.0])
-    lengths = iter([0, 1, 1])
-    probe = QueueProbe(store.path, "sample", lambda: next(lengths), monotonic=lambda: next(times))
-    assert probe.read() == QueueFigures(0, None, 0, 0)
-    add_delivery(store, state="held", accepted_at=1.0)
-    assert probe.read() == QueueFigures(1, None, 0, 0)
-    assert probe.read() == QueueFigures(1, None, 0, 1)
+def test_one_look_is_for_all(store: SqliteStore, add_delivery: Callable[..., int]) -> None:
+    """The totals are asked for once a second, however many destinations and whoever asks."""
+    ledger, time = Looked(store.database), Time()
+    probe = QueueProbe(ledger, now=lambda: 100.0, monotonic=time)
+    assert [probe.read(name) for name in ("sample", "another", "sample")] == [EMPTY] * 3
+    assert ledger.times == 1
+    add_delivery(store, accepted_at=1.0)
+    time.now = 0.9
+    assert probe.read("sample") == EMPTY
+    time.now = 1.0
+    assert probe.read("sample") == QueueFigures(1, 1.0, 0, 0)
+    assert ledger.times == 2
 
 
-def test_no_store(tmp_path: Path) -> None:
-    """A store that is not there is an error, and is not made."""
-    path = tmp_path / "none.sqlite3"
-    with pytest.raises(sqlite3.Error):
-        QueueProbe(path, "sample", lambda: 0).read()
-    assert not path.exists()
+def test_what_is_old_does_not_cost_more(
+    store: SqliteStore, add_delivery: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The figures come from totals that the store keeps: no delivery is counted for them."""
+    for status in (Outcome.DELIVERED, State.READY, State.HELD):
+        add_delivery(store, status=status, accepted_at=3.0)
+    queries: list[str] = []
+    usual = store.database.all
+
+    def noted(query: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
+        queries.append(query)
+        return usual(query, values)
+
+    monkeypatch.setattr(store.database, "all", noted)
+    assert QueueProbe(store.ledger()).read("sample") == QueueFigures(2, 3.0, 0, 1)
+    assert queries
+    assert not any("FROM ledger" in query or "FROM kept" in query for query in queries)
+    assert all("count(" not in query for query in queries)
+
+
+def test_a_store_that_cannot_be_read(store: SqliteStore, add_delivery: Callable[..., int]) -> None:
+    """It is an error each time, and the first look that succeeds is good again."""
+    add_delivery(store, accepted_at=1.0)
+    ledger = Looked(store.database)
+    probe = QueueProbe(ledger, monotonic=lambda: 0.0)
+    ledger.fault = UsageError("cannot read the store")
+    for _ in range(2):
+        with pytest.raises(UsageError):
+            probe.read("sample")
+    ledger.fault = None
+    assert probe.read("sample") == QueueFigures(1, 1.0, 0, 0)
+    ledger.fault = UsageError("cannot read the store")
+    assert probe.read("sample") == QueueFigures(1, 1.0, 0, 0)  # of the look before
+    assert ledger.times == 3
+
+
+def test_several_threads(store: SqliteStore, add_delivery: Callable[..., int]) -> None:
+    """Those that ask at the same time share one look."""
+    add_delivery(store, accepted_at=1.0)
+    ledger = Looked(store.database)
+    probe = QueueProbe(ledger, monotonic=lambda: 0.0)
+    found: list[QueueFigures] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(probe.read("sample"))) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (found, ledger.times) == ([QueueFigures(1, 1.0, 0, 0)] * 4, 1)
