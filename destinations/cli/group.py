@@ -2,7 +2,7 @@
 
 Exit codes: 0 every row delivered, filtered or kept as unmapped; 1 some row invalid, rejected,
 retrying, unknown or dead, or a check that failed; 2 wrong usage, definition, settings or
-credentials; 130 interrupted.
+credentials; 75 what may pass by itself, such as a store in use; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -15,10 +15,13 @@ from typing import Final
 import click
 
 from destinations._version import __version__
-from destinations.errors import DestinationsError
+from destinations.errors import DestinationsError, TemporaryError
 from destinations.runtime.entry_points import plugin_slugs
 
 __all__ = ["main"]
+
+_TEMPORARY: Final = 75
+"""What ``sysexits.h`` calls EX_TEMPFAIL: whoever started the command may start it again."""
 
 # Name, module, and the line that --help shows: the module is only loaded when it is called.
 COMMANDS: Final = {
@@ -98,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except DestinationsError as error:
         click.echo(f"Error: {error}", err=True)
-        return 2
+        return _TEMPORARY if isinstance(error, TemporaryError) else 2
     except BrokenPipeError:
         # Whoever read our output has gone (`| head`): nothing is left to say, and nowhere.
         sys.stderr.close()

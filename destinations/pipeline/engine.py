@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar
 
 from destinations.clock import SystemClock, WallClock
-from destinations.errors import DestinationsError, UsageError
+from destinations.errors import UsageError
 from destinations.pipeline.observer import Observer
 from destinations.pipeline.pipeline import Job, Pipeline
 from destinations.pipeline.queue import (
@@ -84,7 +84,10 @@ class ThreadWorkers:
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
-            job.run()
+            try:
+                job.run()
+            except BaseException as error:  # noqa: BLE001 - such as SystemExit of plugin code
+                job.error = RuntimeError(f"a job ended with {type(error).__name__}")
             self._done(job)
 
 
@@ -123,9 +126,9 @@ class _Call:
 class Engine:
     """All deliveries of one store. Its pipelines are opened and closed while it runs.
 
-    ``max_open`` deliveries of a scope may wait. Without `start`, whoever has it calls
-    `run_round` again and again. With ``inline`` there are no threads at all: jobs are done within
-    the round, and the clock is waited for, so that a still clock makes all of it repeatable.
+    ``max_open`` deliveries of a scope may wait; it can be set anew. Without `start`, whoever has
+    it calls `run_round` again and again. With ``inline`` there are no threads at all: jobs are done
+    within the round, and the clock is waited for, so that a still clock makes all of it repeatable.
     """
 
     def __init__(
@@ -141,7 +144,7 @@ class Engine:
         self._inline = inline
         self._clock = clock or SystemClock()
         self._observer = observer or Observer()
-        self._max_open = max_open
+        self.max_open = max_open
         self._inbox: queue.SimpleQueue[Job | _Offer | _Call | None] = queue.SimpleQueue()
         self._pipelines: dict[Scope, Pipeline] = {}
         self._workers: dict[Scope, Workers] = {}
@@ -193,7 +196,7 @@ class Engine:
     def accept(self, scope: Scope, arrivals: Sequence[Arrival]) -> Future[Sequence[Receipt]]:
         """Take events in, from any thread; see `destinations.pipeline.queue.Inbox.accept`."""
         waiting = self._open.get(scope, 0)
-        if waiting >= self._max_open:
+        if waiting >= self.max_open:
             message = f"the queue has {waiting:,} deliveries, as many as it may have"
             raise QueueFullError(message, _LONG_SECONDS)
         offer = _Offer(scope, arrivals)
@@ -275,15 +278,16 @@ class Engine:
         for workers in self.call(forget):
             workers.close()
 
-    def abandon(self) -> Round:
+    def abandon(self, *, wait: bool = True) -> Round:
         """Return what could not be made durable; without a thread, once all jobs are over.
 
-        Whatever comes back from the partner meanwhile belongs to it.
+        Whatever comes back from the partner meanwhile belongs to it; nobody may ``wait`` for that.
         """
         for workers in self._workers.values():
-            workers.close()
+            workers.close(wait=wait)
         self._workers.clear()
-        self._collect(0.0)
+        if wait:
+            self._collect(0.0)
         round_, self._unwritten = self._unwritten or Round(), None
         self._take_returned(round_)
         return round_
@@ -323,7 +327,8 @@ class Engine:
             try:
                 pipeline.refill(now, monotonic, round_)
                 jobs += pipeline.claim(now, monotonic, round_)
-            except DestinationsError as error:  # such as a disk that cannot be read now
+            except Exception as error:  # noqa: BLE001 - such as a disk that cannot be read now
+                # What came back must not be lost with it, nor the others wait for it.
                 self._observer.failed(pipeline.name, error)
                 self._write_again_at = monotonic + _FAULT_SECONDS
         offers, self._offers = self._offers, []

@@ -238,7 +238,6 @@ class MemoryQueue:
             if event.replaces is not None:
                 replaced = self._others.setdefault(event.message_id, {})
                 replaced[event.replaces.fingerprint] = False
-                event.replaces = None
             opened = self._open[event.message_id] = _Open(event)
         return opened
 

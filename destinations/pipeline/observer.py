@@ -9,10 +9,11 @@ from destinations.pipeline.queue import QueuedDelivery, Transition
 
 __all__ = ["Observer", "Observers", "Point"]
 
-Point = Literal["claimed", "sending", "answered", "settling"]
-"""Where deliveries are: claimed; about to be sent (those that must not be repeated are durably noted
-as under way); answered, or no longer waited for; about to get their transitions made durable. That
-they are, `Observer.transitioned` tells."""
+Point = Literal["claimed", "sending", "answered", "settling", "returned"]
+"""Where deliveries are: claimed; about to be sent (those that must not be repeated are durably
+noted as under way); answered, whether sent or asked about, or no longer waited for; about to get
+their transitions made durable. That they are, `Observer.transitioned` tells. What was claimed and
+gets none is returned: it waits as before, or somebody else has settled it."""
 
 
 class Observer:
@@ -31,13 +32,14 @@ class Observer:
     def refused(self, destination: str, status: int) -> None:
         """A receiver turned an event or a request away."""
 
-    def reached(
-        self, destination: str, point: Point, deliveries: Sequence[QueuedDelivery]
-    ) -> None:
+    def reached(self, destination: str, point: Point, deliveries: Sequence[QueuedDelivery]) -> None:
         """Deliveries came to a point of their way."""
 
     def transitioned(self, destination: str, transitions: Sequence[Transition]) -> None:
         """What became of deliveries is durable."""
+
+    def settled_elsewhere(self, destination: str, deliveries: Sequence[QueuedDelivery]) -> None:
+        """An operator has settled deliveries that waited here."""
 
     def breaker(self, destination: str, state: str, reason: str) -> None:
         """The circuit breaker is ``closed``, ``open`` or ``half-open`` now."""
@@ -78,15 +80,17 @@ class Observers(Observer):
         """See `Observer.refused`."""
         self._tell("refused", destination, status)
 
-    def reached(
-        self, destination: str, point: Point, deliveries: Sequence[QueuedDelivery]
-    ) -> None:
+    def reached(self, destination: str, point: Point, deliveries: Sequence[QueuedDelivery]) -> None:
         """See `Observer.reached`."""
         self._tell("reached", destination, point, deliveries)
 
     def transitioned(self, destination: str, transitions: Sequence[Transition]) -> None:
         """See `Observer.transitioned`."""
         self._tell("transitioned", destination, transitions)
+
+    def settled_elsewhere(self, destination: str, deliveries: Sequence[QueuedDelivery]) -> None:
+        """See `Observer.settled_elsewhere`."""
+        self._tell("settled_elsewhere", destination, deliveries)
 
     def breaker(self, destination: str, state: str, reason: str) -> None:
         """See `Observer.breaker`."""

@@ -132,6 +132,7 @@ class Pipeline:
         self.policy = policy
         self.options = options
         self.feed = feed
+        self.has_source = source is not None
         self._sender = sender
         self._queue = queue
         self._clock = clock
@@ -178,14 +179,16 @@ class Pipeline:
 
     def arrived(self, delivery: QueuedDelivery) -> None:
         """Add a delivery that is new in the queue."""
-        if not self._actions[delivery.action].reads_event:
+        if self.has_source and not self._actions[delivery.action].reads_event:
             delivery.event.raw = None  # it is in the queue, should it be needed
         self.prefetch.arrived(delivery)
 
     def look_at_changes(self) -> None:
         """Take in what an operator has changed."""
         self._balances.clear()
-        self.prefetch.look_at_changes()
+        settled = self.prefetch.look_at_changes()
+        if settled:
+            self._observer.settled_elsewhere(self.name, settled)
 
     def next_turn(self, monotonic: float) -> float | None:
         """Return in how many seconds there may be something to do, None if nothing waits for it."""
@@ -275,6 +278,7 @@ class Pipeline:
         lost = [one for one in batch.deliveries if one in gone]
         if lost:
             self.prefetch.done(lost)
+            self._observer.reached(self.name, "returned", lost)
             batch.deliveries = [one for one in batch.deliveries if one not in gone]
             if not batch.deliveries:
                 self.under_way -= 1
@@ -313,10 +317,10 @@ class Pipeline:
         if job.kind == "send":
             round_.returned.append(batch)
         try:
+            self._observer.reached(self.name, "answered", batch.deliveries)
             if job.error is not None:
                 raise job.error
             if job.kind == "send":
-                self._observer.reached(self.name, "answered", batch.deliveries)
                 self._sent(batch, job.result, now, monotonic, round_)
                 return None
             answered = self._heard(job, now, monotonic, round_)
@@ -342,7 +346,7 @@ class Pipeline:
         elif all(retry is not None and retry.whole_request for retry in retries):
             waits = [one.after for one in retries if one is not None and one.after is not None]
             why = describe(results[0].code, results[0].status)
-            self.breaker.failed(monotonic, why, max(waits, default=None))
+            self.breaker.failed(monotonic, why, self.policy.longest(waits))
         else:
             self.breaker.answered()
         action = batch.deliveries[0].action
@@ -417,27 +421,29 @@ class Pipeline:
                 delivery.next_at = transition.next_at
                 if self.feed is None or outcome is State.UNKNOWN or self.feed.keeps(delivery):
                     again.append((delivery, monotonic + max(0.0, transition.next_at - now)))
-        if batches:
-            settled = set(done)
-            for batch in batches:
-                for delivery in batch.deliveries:
-                    if delivery not in settled:
-                        delivery.state = State.READY
-                        done.append(delivery)
-                        again.append((delivery, None))
+        settled = set(done) if batches else set()
+        returned = [one for each in batches for one in each.deliveries if one not in settled]
+        for delivery in returned:
+            delivery.state = State.READY
+            done.append(delivery)
+            again.append((delivery, None))
         self.prefetch.done(done, again)
         if transitions:
             self._observer.transitioned(self.name, transitions)
+        if returned:
+            self._observer.reached(self.name, "returned", returned)
 
     def lost(self, delivery: QueuedDelivery) -> None:
         """Note that somebody else has settled a delivery; if it waits again, it comes anew."""
-        self.prefetch.done([delivery])
+        self.prefetch.lose(delivery)
+        self._observer.reached(self.name, "returned", [delivery])
 
     def undo(self, batch: ClaimedBatch) -> None:
         """Return the deliveries of a batch whose intent could not be made durable."""
         self.under_way -= 1
         self.breaker.unused()
         self.prefetch.done(batch.deliveries, [(one, None) for one in batch.deliveries])
+        self._observer.reached(self.name, "returned", batch.deliveries)
 
     # -- lost answers and balances -------------------------------------------------------------
 
@@ -583,7 +589,7 @@ class Pipeline:
         else:
             waits = [one.retry_after for one in failures if one.retry_after is not None]
             why = describe(failures[0].error_class, failures[0].status)
-            self.breaker.failed(monotonic, why, max(waits, default=None))
+            self.breaker.failed(monotonic, why, self.policy.longest(waits))
         action = job.batch.deliveries[0].action
         return self.reconciler.answered(action, job.questions, verdicts, now)
 

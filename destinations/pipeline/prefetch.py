@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
 from array import array
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -20,6 +20,9 @@ _MOST: Final = 20_000
 
 _ROOMY: Final = 8_000
 """From so many on, users who have to wait keep here only what is being tried again."""
+
+_BYTES: Final = 16 * 1024 * 1024
+"""Of payloads and raw events; what is claimed, and what users wait with, comes on top."""
 
 _PAGE: Final = 1_000
 _OF_A_USER: Final = 200
@@ -46,9 +49,13 @@ class Prefetch:
         # All that is here or claimed: nothing gets in twice, whichever way it was found.
         self._known: dict[int, QueuedDelivery] = {}
         # Of the users whose deliveries are claimed: how many are, what waits again, until when.
-        self._claimed: Counter[str] = Counter()
+        self._claimed: dict[str, int] = {}
         self._again: dict[str, list[QueuedDelivery]] = {}
         self._asleep: dict[str, float] = {}
+        self._bytes = 0
+        self._leaves = False
+        # What somebody else was faster with, and of which it is not known yet what that was.
+        self._lost: dict[int, QueuedDelivery] = {}
 
     def begin(self, now: float, monotonic: float) -> None:
         """Read what is unknown, before anything else: nothing may be sent past it.
@@ -67,11 +74,14 @@ class Prefetch:
     def leave_the_rest(self) -> None:
         """Read nothing more that is ready: what waits there is not for now."""
         self._more = False
+        self._leaves = True
 
     @property
     def has_room(self) -> bool:
         """Whether more may come in."""
         scheduler = self.scheduler
+        if scheduler.available and self._bytes >= _BYTES:
+            return False
         return scheduler.available < _AVAILABLE and scheduler.waiting < _MOST
 
     @property
@@ -98,10 +108,12 @@ class Prefetch:
 
     def arrived(self, delivery: QueuedDelivery) -> None:
         """Add a delivery that is new in the source, if all before it is here."""
+        if self._source is None:
+            self.add(delivery)
+            return
         if self._more or not self.has_room:
             self._more = True
             return
-        assert self._source is not None  # noqa: S101 - where there is none, `add` is called
         self._source.passed(delivery)
         user = delivery.event.user
         if user in self._longer or self.scheduler.count(user) >= _OF_A_USER:
@@ -113,34 +125,78 @@ class Prefetch:
         """Put a delivery behind all others of its user."""
         if delivery.id:
             self._known[delivery.id] = delivery
+        self._hold(delivery)
         self.scheduler.add(delivery)
 
     def find(self, delivery_id: int) -> QueuedDelivery | None:
         """Return the delivery of this id if it is here or claimed."""
         return self._known.get(delivery_id)
 
-    def look_at_changes(self) -> None:
-        """Take in what an operator has changed."""
+    def lose(self, delivery: QueuedDelivery) -> None:
+        """Take back what was claimed, and what somebody else has settled or opened again."""
+        self.done([delivery])
+        self._lost[delivery.id] = delivery
+
+    def look_at_changes(self) -> list[QueuedDelivery]:
+        """Take in what an operator has changed; returns what waited here and is settled now."""
         if self._source is None:
-            return
+            return []
         opened, ended = self._source.changes()
+        settled = []
         for delivery_id in ended:
-            delivery = self._known.get(delivery_id)
-            if delivery is not None and self.scheduler.remove(delivery):
-                del self._known[delivery_id]
+            delivery = self._lost.pop(delivery_id, None) or self._known.get(delivery_id)
+            if delivery is not None and not delivery.is_claimed:
+                if delivery_id in self._known and self.scheduler.remove(delivery):
+                    self._forget(delivery)
+                settled.append(delivery)
         for delivery in opened:
-            known = self._known.get(delivery.id)
-            if known is not None and known.state is not delivery.state:
-                if not self.scheduler.remove(known):
-                    continue  # it is under way: what comes of it finds the change
-                del self._known[delivery.id]
+            self._reopen(delivery, self._source)
+        return settled
+
+    def take_lost(self) -> list[QueuedDelivery]:
+        """Return what somebody else was faster with and did not come again."""
+        lost = list(self._lost.values())
+        self._lost.clear()
+        return lost
+
+    def _reopen(self, delivery: QueuedDelivery, source: Source) -> None:
+        """Let a delivery wait here that is open again, or in another state."""
+        known = self._known.get(delivery.id)
+        before = self._lost.pop(delivery.id, known)
+        if before is not None:  # what it is here for stays
+            delivery.line, delivery.event.raw = before.line, before.event.raw
+        if known is not None:
+            if known.state is delivery.state or not self.scheduler.remove(known):
+                return  # nothing new; or it is under way, and what comes of it finds the change
+            self._forget(known)
+        elif delivery.state is State.READY and self._more and source.is_ahead(delivery):
+            return  # it comes by itself
+        if self._leaves and not delivery.line:
+            return
+        user = delivery.user
+        longer = self._longer.get(user)
+        if longer is None or delivery.state is not State.READY:
             self._add(delivery, 0.0, 0.0)
+        elif delivery.id not in longer:
+            bisect.insort(longer, delivery.id)  # what is before it is still to be read
+        if user not in self._claimed:
+            self._rouse(user)
+
+    def _rouse(self, user: str) -> None:
+        """Let a user go on whose events waited for what an operator has decided."""
+        waiting = self.scheduler.waiting_of(user)
+        if not any(one.attempts or one.state is State.UNKNOWN for one in waiting):
+            self.scheduler.rouse(user)
 
     def claim(self) -> tuple[BatchKind, list[QueuedDelivery]] | None:
         """Return the next batch, which is claimed until `done`."""
         found = self.scheduler.take()
         if found is not None:
-            self._claimed.update([delivery.event.user for delivery in found[1]])
+            claimed = self._claimed
+            for delivery in found[1]:
+                delivery.is_claimed = True
+                user = delivery.event.user
+                claimed[user] = claimed.get(user, 0) + 1
         return found
 
     def has_rows(self, deliveries: Iterable[QueuedDelivery]) -> None:
@@ -155,14 +211,21 @@ class Prefetch:
     ) -> None:
         """Take back what was claimed, and of it what is to be tried ``again``, when.
 
-        A user is free, or sleeps, when nothing of theirs is claimed any more.
+        A user is free, or sleeps, when nothing of theirs is claimed any more. What ended without
+        being claimed is none of it.
         """
-        users: Counter[str] = Counter()
+        users: dict[str, int] = {}
         for delivery in deliveries:
-            users[delivery.event.user] += 1
+            if not delivery.is_claimed:
+                continue
+            delivery.is_claimed = False
+            user = delivery.event.user
+            users[user] = users.get(user, 0) + 1
             self._known.pop(delivery.id, None)
+            self._bytes -= delivery.size
         for delivery, until in again:
             user = delivery.event.user
+            self._hold(delivery)
             if delivery.id:
                 self._known[delivery.id] = delivery
             self._again.setdefault(user, []).append(delivery)
@@ -176,6 +239,15 @@ class Prefetch:
             else:
                 del claimed[user]
                 self._free(user)
+
+    def _hold(self, delivery: QueuedDelivery) -> None:
+        raw = delivery.event.raw
+        delivery.size = len(delivery.payload) + (0 if raw is None else len(raw))
+        self._bytes += delivery.size
+
+    def _forget(self, delivery: QueuedDelivery) -> None:
+        del self._known[delivery.id]
+        self._bytes -= delivery.size
 
     def _take_in(self, delivery: QueuedDelivery, now: float, monotonic: float) -> None:
         user = delivery.event.user
@@ -206,6 +278,7 @@ class Prefetch:
                 kept.append(delivery)
             else:
                 del self._known[delivery.id]
+                self._bytes -= delivery.size
                 evicted.append(delivery.id)
         if evicted:
             self._longer[user] = evicted + self._longer.get(user, array("q"))
@@ -229,6 +302,7 @@ class Prefetch:
         if delivery.id in self._known:
             return
         self._known[delivery.id] = delivery
+        self._hold(delivery)
         if wait > 0 and not self.scheduler.is_known(delivery.user):
             self.scheduler.add_asleep(delivery, monotonic + min(wait, _LONGEST_SLEEP))
         else:

@@ -133,7 +133,8 @@ class QueuedDelivery:
     ``rule_failures`` counts the failures that have a bound of
     their own, ``batch_failures`` those of whole requests, for which one of its events may be to
     blame: such travels with fewer others, in the end alone. ``line`` is that of the file that it
-    was read from, 0 for none.
+    was read from, 0 for none. ``size`` is how many bytes it holds in memory; ``is_claimed`` tells
+    that it is part of a batch.
     """
 
     event: QueuedEvent
@@ -153,6 +154,8 @@ class QueuedDelivery:
     rule_failures: int = 0
     batch_failures: int = 0
     line: int = 0
+    size: int = 0
+    is_claimed: bool = False
 
     @property
     def user(self) -> str:
@@ -337,6 +340,10 @@ class Source(Protocol):
 
     def passed(self, delivery: QueuedDelivery) -> None:
         """Note that a new delivery is at hand already, so that `ready` goes on behind it."""
+        ...
+
+    def is_ahead(self, delivery: QueuedDelivery) -> bool:
+        """Tell whether `ready` has not come to a delivery yet."""
         ...
 
     def changes(self) -> tuple[Sequence[QueuedDelivery], Sequence[int]]:

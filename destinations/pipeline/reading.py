@@ -26,6 +26,9 @@ anyway, can be reported and written out without holding it whole."""
 
 _CHUNK: Final = 64 * 1024
 
+_TAKEN_BYTES: Final = 4 * 1024 * 1024
+"""So many bytes, and one entry more, are handed out or held at once."""
+
 _SPACE: Final = b" \t\r\n"
 """What JSON calls white space. Anything else is part of a bad entry."""
 
@@ -60,7 +63,10 @@ class Entries(Protocol):
         ...
 
     def take(self, limit: int) -> list[Entry]:
-        """Return the next entries, as many as there are now; raises what reading raises."""
+        """Return the next entries, as many as there are now; raises what reading raises.
+
+        Fewer than ``limit`` where they are long: a few megabytes at a time.
+        """
         ...
 
     def wait(self, seconds: float) -> None:
@@ -73,6 +79,7 @@ class IteratedEntries:
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         self._entries = iter(entries)
+        self._error: BaseException | None = None
         self.is_over = False
 
     @property
@@ -82,7 +89,23 @@ class IteratedEntries:
 
     def take(self, limit: int) -> list[Entry]:
         """Return the next entries; see `Entries.take`."""
-        found = list(itertools.islice(self._entries, limit))
+        if self._error is not None:
+            self.is_over = True
+            raise self._error
+        found: list[Entry] = []
+        room = _TAKEN_BYTES
+        try:
+            for entry in itertools.islice(self._entries, limit):
+                found.append(entry)
+                room -= len(entry.data)
+                if room <= 0:
+                    return found
+        except BaseException as error:
+            if not found:
+                self.is_over = True
+                raise
+            self._error = error  # what was read before it comes first
+            return found
         self.is_over = len(found) < limit
         return found
 
@@ -98,6 +121,7 @@ class ThreadedEntries:
         self._room = room
         self._changed = threading.Condition()
         self._buffer: deque[Entry] = deque()
+        self._bytes = 0
         self._ended = False
         self._closed = False
         self._error: BaseException | None = None
@@ -120,6 +144,7 @@ class ThreadedEntries:
         """Return the next entries; see `Entries.take`."""
         with self._changed:
             found = [self._buffer.popleft() for _ in range(min(limit, len(self._buffer)))]
+            self._bytes -= sum(len(entry.data) for entry in found)
             self._changed.notify()
             if not found and self._error is not None:
                 error, self._error = self._error, None
@@ -138,6 +163,10 @@ class ThreadedEntries:
             if not self._buffer and not self._ended:
                 self._changed.wait(seconds)
 
+    @property
+    def _is_full(self) -> bool:
+        return len(self._buffer) >= self._room or self._bytes >= _TAKEN_BYTES
+
     def close(self) -> None:
         """Read no more; what was read can still be taken."""
         with self._changed:
@@ -149,11 +178,12 @@ class ThreadedEntries:
         try:
             for entry in entries:
                 with self._changed:
-                    while len(self._buffer) >= self._room and not self._closed:
+                    while self._is_full and not self._closed:
                         self._changed.wait()
                     if self._closed:
                         return
                     self._buffer.append(entry)
+                    self._bytes += len(entry.data)
                     is_first = len(self._buffer) == 1
                     self._changed.notify()
                 if is_first:

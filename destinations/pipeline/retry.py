@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -164,6 +164,11 @@ class RetryPolicy:
         # One event of the batch may be to blame, which must not take the others with it for long.
         again = Result(State.READY, reason, "UNKNOWN_ERROR", 500, retry=Retry())
         return self.after(delivery, again, now, can_ask=False)
+
+    def longest(self, waits: Iterable[float]) -> float | None:
+        """Return the longest that the partner asked for, as far as it is heeded; None for none."""
+        longest = max(waits, default=None)
+        return None if longest is None else min(longest, self.max_retry_after, LONGEST_WAIT)
 
     def _wait(self, attempts: int, retry_after: float | None) -> float:
         if retry_after is not None:

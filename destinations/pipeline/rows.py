@@ -9,7 +9,7 @@ from typing import Final
 from destinations.outcome import Outcome, Result, State
 from destinations.pipeline.dry_run import WOULD_BE_SENT
 from destinations.pipeline.observer import Observer
-from destinations.pipeline.queue import Queue, QueuedDelivery, Transition
+from destinations.pipeline.queue import Queue, QueuedDelivery, Scope, Transition
 from destinations.pipeline.report import Report, Row
 
 __all__ = ["Recorder", "Rows"]
@@ -34,6 +34,7 @@ class Rows(Observer):
         self,
         report: Report,
         queue: Queue,
+        scope: Scope,
         recorders: Iterable[Recorder],
         *,
         all_of_them: bool,
@@ -42,6 +43,7 @@ class Rows(Observer):
     ) -> None:
         self._report = report
         self._queue = queue
+        self._scope = scope
         self._recorders = tuple(recorders)
         self._all = all_of_them
         self._refused = refused
@@ -108,6 +110,20 @@ class Rows(Observer):
                 rows.append((Row(delivery.line, delivery.key, result), delivery.event.raw or b""))
         if rows:
             self.add(*rows)
+
+    def settled_elsewhere(self, destination: str, deliveries: Sequence[QueuedDelivery]) -> None:  # noqa: ARG002 - there is one
+        """See `Observer.settled_elsewhere`."""
+        known = self._queue.history(self._scope, [one.event.message_id for one in deliveries])
+        for delivery in deliveries:
+            self._failures.pop(delivery, None)
+            history = known.get(delivery.event.message_id)
+            past = None if history is None else history.deliveries.get(delivery.key)
+            if past is None or past.outcome is None:
+                result = Result(past.state if past is not None else State.READY, "settled elsewhere")
+            else:
+                result = Result(past.outcome, past.reason, past.code)
+            if delivery.line or self._all:
+                self.add_one(delivery, result)
 
     def _look_up(self, deliveries: Sequence[QueuedDelivery]) -> None:
         """Get the raw events, for recorders, of what waited in the queue."""

@@ -105,6 +105,7 @@ class Run:
         self._rows = Rows(
             self.report,
             store.queue,
+            store.scope,
             recorders,
             all_of_them=options.deliver_waiting,
             refused=lambda why, line: self._halt("authentication", why, line),
@@ -140,14 +141,22 @@ class Run:
             is_kept=self._is_kept,
             now=self._clock.time,
             stop=self._stop,
+            broken=self._break,
         )
         pipeline = self._engine.open(lambda: self._pipeline(feed))
-        with Interrupt(self._interrupted):
-            try:
-                self._deliver(pipeline, feed)
-            except BaseException as error:  # noqa: BLE001 - raised again when all has its row
-                self._break(error)
-            self._end(pipeline, feed)
+        try:
+            with Interrupt(self._interrupted):
+                try:
+                    self._deliver(pipeline, feed)
+                except Exception as error:  # noqa: BLE001 - raised again when all has its row
+                    self._break(error)
+                self._end(pipeline, feed)
+        except BaseException:  # whoever interrupts twice wants out at once
+            self._engine.abandon(wait=False)
+            raise
+        finally:
+            feed.close()
+        self._engine.close()
         if self._broken is not None:
             raise self._broken
         self.report.requests = self._sender.requests_sent
@@ -210,6 +219,9 @@ class Run:
             if self._is_unwritable():
                 unwritten = self._engine.abandon()
                 break
+        lost_to_others = pipeline.prefetch.take_lost()
+        if lost_to_others:
+            self._rows.settled_elsewhere(self._store.scope.name, lost_to_others)
         # Their intents are durable: the next run asks the partner, or sends them again.
         lost = [one.delivery for _, one in unwritten.transitions]
         self._rows.add_unfinished(one for one in lost if one.state is not State.DONE)
@@ -224,11 +236,9 @@ class Run:
                     self._store.queue.commit(round_)
                     self._rows.transitioned("", [one for _, one in round_.transitions])
                     self._rows.add_unfinished(waiting)
-        except BaseException as error:  # noqa: BLE001 - raised again when all has its row
+        except Exception as error:  # noqa: BLE001 - as above
             self._break(error)
         self._rows.add_unfinished(left)
-        feed.close()
-        self._engine.close()
 
     def _reads_no_more(self) -> bool:
         """Tell whether an input that cannot be read again is left where it is.

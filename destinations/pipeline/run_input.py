@@ -48,6 +48,17 @@ _REPLACED: Final = Result(
 _MAY_BE_APPLIED: Final = Result(
     State.HELD, "may have been applied before; not sent again before that is decided"
 )
+_FORGOTTEN: Final = Result(
+    Outcome.FILTERED,
+    "its messageId was read by an earlier run; what became of it is not kept any more",
+    "DUPLICATE",
+)
+_FORGOTTEN_CONTENT: Final = Result(
+    Outcome.FILTERED,
+    "an event without a messageId and with this content was read by an earlier run; what became of"
+    " it is not kept any more",
+    "DUPLICATE_CONTENT",
+)
 _UNCERTAIN: Final = Result.invalid(
     "has neither a messageId nor a time of its own, so that two equal lines cannot be told apart: "
     "give it either, or name the input with --input-id NAME",
@@ -120,7 +131,7 @@ class RunInput:
     any other content under a known messageId is rejected.
 
     ``is_kept`` tells that the queue outlives the run, which ``began_at`` that time; nothing more is
-    read once ``stop`` is set.
+    read once ``stop`` is set. ``broken`` is told of what reading raises, and has to set it.
     """
 
     def __init__(
@@ -134,6 +145,7 @@ class RunInput:
         is_kept: bool,
         now: Callable[[], float],
         stop: threading.Event,
+        broken: Callable[[BaseException], None],
     ) -> None:
         self._entries = entries
         self._queue = queue
@@ -144,6 +156,7 @@ class RunInput:
         self._now = now
         self._began_at = now()
         self._stop = stop
+        self._broken = broken
         # What was read, and depends on what the next commit makes durable.
         self._left: list[_Read] = []
         # By messageId, events of this input of which something has no row yet.
@@ -167,8 +180,12 @@ class RunInput:
 
     def fill(self, pipeline: Pipeline, round_: Round) -> None:
         """Read on; see `destinations.pipeline.pipeline.Feed`."""
-        if not self._stop.is_set() and pipeline.has_room:
+        if self._stop.is_set() or not pipeline.has_room:
+            return
+        try:
             self._take(pipeline, round_)
+        except Exception as error:  # noqa: BLE001 - the run stops, and raises it
+            self._broken(error)
 
     def keep_the_rest(
         self, pipeline: Pipeline, give_up: Callable[[], bool]
@@ -256,6 +273,8 @@ class RunInput:
             self._report.lines += 1
             if is_same:
                 self._add_to(pending, pipeline, one, round_)
+            elif _is_replaced_by(pending.event, one.arrival.event.fingerprint):
+                self._note(one.arrival, _REPLACED)
             else:
                 history = History(0, pending.event.fingerprint, {})
                 self._refuse(pipeline, one, history, conflict_with_line(pending.line), round_)
@@ -334,6 +353,10 @@ class RunInput:
     ) -> None:
         """Decide, subscription by subscription, what is done with an event that is known."""
         arrival, event = read.arrival, read.arrival.event
+        if not history.deliveries and self._options.again_since is None:
+            self._report.derived += len(list(_each(arrival))) if read.is_derived else 0
+            self._note(arrival, _FORGOTTEN_CONTENT if read.is_derived else _FORGOTTEN)
+            return
         event.id, event.count = history.event_id, max(event.count, history.next_nth)
         past_of = _Matcher(pipeline.destination, history)
         waiting: list[QueuedDelivery] = []
@@ -423,6 +446,14 @@ class _Matcher:
         ]
         of_action = self._destination.heirs(SubscriptionKey("", key.action))
         return gone[0] if len(gone) == 1 and len(of_action) == 1 else None
+
+
+def _is_replaced_by(event: QueuedEvent, fingerprint: int) -> bool:
+    """Tell whether an event takes the place of another content with this fingerprint."""
+    replaced = event.replaces
+    if replaced is None:
+        return False
+    return fingerprint == replaced.fingerprint or replaced.others.get(fingerprint) is False
 
 
 def _each(arrival: Arrival) -> Iterator[tuple[QueuedDelivery, Transition | None]]:

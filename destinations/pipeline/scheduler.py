@@ -41,12 +41,16 @@ class BatchKind:
 
 
 class _User:
-    """The deliveries of one user that wait, each with its number in the order of arrival."""
+    """The deliveries of one user that wait, each with its number in the order of arrival.
 
-    __slots__ = ("busy", "waiting")
+    Who sleeps is busy, ``until`` then.
+    """
+
+    __slots__ = ("busy", "until", "waiting")
 
     def __init__(self) -> None:
         self.busy = False
+        self.until: float | None = None
         self.waiting: deque[tuple[int, BatchKind, QueuedDelivery]] = deque()
 
 
@@ -93,7 +97,7 @@ class Scheduler:
         user = self._users[name] = _User()
         user.busy = True
         self.add(delivery)
-        heapq.heappush(self._asleep, (until, name))
+        self._sleep(user, name, until)
 
     @property
     def wanted(self) -> int:
@@ -135,8 +139,19 @@ class Scheduler:
         """
         if until is None:
             return self._free(name)
-        heapq.heappush(self._asleep, (until, name))
+        self._sleep(self._users[name], name, until)
         return True
+
+    def rouse(self, name: str) -> None:
+        """Free a user who sleeps, before the time."""
+        user = self._users.get(name)
+        if user is not None and user.until is not None:
+            self._free(name)
+
+    def waiting_of(self, name: str) -> list[QueuedDelivery]:
+        """Return what waits of a user."""
+        user = self._users.get(name)
+        return [] if user is None else [delivery for _, _, delivery in user.waiting]
 
     def withdraw(self, name: str) -> list[QueuedDelivery]:
         """Take away all that waits of a user who is busy."""
@@ -183,13 +198,20 @@ class Scheduler:
 
     def wake(self, now: float) -> None:
         """Free the users whose time has come."""
-        while self._asleep and self._asleep[0][0] <= now:
+        while (until := self.next_wake) is not None and until <= now:
             self._free(heapq.heappop(self._asleep)[1])
 
     @property
     def next_wake(self) -> float | None:
         """When the next user wakes."""
-        return self._asleep[0][0] if self._asleep else None
+        asleep = self._asleep
+        while asleep:
+            until, name = asleep[0]
+            user = self._users.get(name)
+            if user is not None and user.until == until:
+                return until
+            heapq.heappop(asleep)  # somebody who was roused before
+        return None
 
     def count(self, user: str) -> int:
         """Return how many deliveries of a user wait here."""
@@ -217,10 +239,15 @@ class Scheduler:
         self.waiting = self.available = 0
         return [delivery for _, _, delivery in entries]
 
+    def _sleep(self, user: _User, name: str, until: float) -> None:
+        user.until = until
+        heapq.heappush(self._asleep, (until, name))
+
     def _free(self, name: str) -> bool:
         """Tell whether something of the user waits."""
         user = self._users[name]
         user.busy = False
+        user.until = None
         if not user.waiting:
             del self._users[name]
             return False

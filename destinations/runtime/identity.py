@@ -59,14 +59,14 @@ def normalised(url: str) -> str:
     Scheme and host are in lower case, a default port and a last slash are left out, and every name
     of this machine is ``127.0.0.1``.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:  # no request can be made to it, as each will say
+        return url
     host = (parts.hostname or "").rstrip(".")
     if host == "localhost" or host.endswith(".localhost") or _is_loopback(host):
         host = "127.0.0.1"
-    try:
-        port = parts.port
-    except ValueError:
-        return url
     if ":" in host:
         host = f"[{host}]"
     if port is not None and port != _DEFAULT_PORTS.get(parts.scheme):

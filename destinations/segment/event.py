@@ -69,8 +69,8 @@ def read_json(data: bytes, *, limit: int = MAX_EVENT_BYTES) -> Any:
         raise EventError("too_large", f"is {len(data):,} bytes, more than {limit:,}")
     try:
         value = _decode(data)
-    except msgspec.DecodeError:
-        return _read_strictly(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _read_strictly(data)  # which says what is wrong
     # msgspec lets a repeated key overwrite the first. What it writes again byte by byte had none,
     # and that comparison costs less than half of reading strictly.
     if _encode(value) != data or _may_be_too_deep(data):

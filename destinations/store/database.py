@@ -160,8 +160,8 @@ class Database:
 
     def all(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Return the rows that a query finds, of what was committed."""
-        with self._reading:
-            rows: list[tuple[Any, ...]] = self._reader.execute(query, values).fetchall()
+        with self.reading() as connection:
+            rows: list[tuple[Any, ...]] = connection.execute(query, values).fetchall()
         return rows
 
     def one(self, query: str, values: Sequence[object] = ()) -> tuple[Any, ...] | None:
@@ -171,9 +171,12 @@ class Database:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """Give the connection that reads what was committed."""
+        """Give the connection that reads what was committed; raises `UsageError` if it fails."""
         with self._reading:
-            yield self._reader
+            try:
+                yield self._reader
+            except sqlite3.DatabaseError as error:
+                raise _failure("read", self.path, error) from None
 
     def at_once(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Return what ``work`` finds, which only reads, of one moment."""
@@ -207,6 +210,15 @@ class Database:
         """Write something that changes nothing; raises as `transaction` does."""
         with self.transaction() as connection:
             connection.execute(f"PRAGMA user_version = {self._version()}")
+
+    def vacuum(self) -> None:
+        """Write the file anew without what is free in it; raises as `transaction` does."""
+        try:
+            with self._lock, self._writing():
+                self._connection.execute("VACUUM")
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.OperationalError as error:
+            raise _failure("write to", self.path, error) from None
 
     def limit_size(self, size: int) -> None:
         """Let the file grow to so many bytes; what would need more fails as on a full disk."""

@@ -188,42 +188,7 @@ class SqliteLedger:
 
     def totals(self, now: float) -> Sequence[ScopeTotals]:
         """Return how all scopes stand, without counting their deliveries one by one."""
-        today = round(now * 1000) // DAY_MS
-        found = {
-            scope: ScopeTotals(scope, destination, account, partner, served=bool(served))
-            for scope, destination, account, served, partner in self._database.all(_SCOPES)
-        }
-        for scope, status, day, count in self._database.all(
-            "SELECT scope, status, day, sum(count) FROM tallies GROUP BY scope, status, day"
-        ):
-            one, name = found[scope], STATUSES[status]
-            if count:
-                one.counts[name] = one.counts.get(name, 0) + count
-                if day == today:
-                    one.today[name] = one.today.get(name, 0) + count
-        for scope, sending in self._database.all(
-            "SELECT scope, sum(json_array_length(deliveries)) FROM intents GROUP BY scope"
-        ):
-            counts = found[scope].counts
-            counts[State.SENDING] = sending
-            counts[State.READY] = counts.get(State.READY, 0) - sending
-        for one in found.values():
-            if any(one.counts.get(state) for state in (State.READY, State.SENDING, State.UNKNOWN)):
-                one.oldest, one.next_at = self._waits(one.id, now)
-        return sorted(found.values(), key=lambda one: (one.destination, one.account, one.id))
-
-    def _waits(self, scope: int, now: float) -> tuple[float | None, float | None]:
-        """Return when the first of what waits was accepted, and when what sleeps is due."""
-        oldest = self._database.one(
-            "SELECT accepted_at FROM open WHERE scope = ? ORDER BY id LIMIT 1", (scope,)
-        )
-        # What was tried before stands among the first: what follows it waits behind it.
-        due = self._database.one(
-            "SELECT min(next_at) FROM (SELECT next_at FROM open WHERE scope = ? ORDER BY id"
-            " LIMIT 20000) WHERE next_at > ?",
-            (scope, round(now * 1000)),
-        )
-        return _seconds(oldest), _seconds(due)
+        return self._database.at_once(lambda connection: _totals(connection, now))
 
     def _scopes(self) -> Mapping[int, tuple[str, str]]:
         """Return the name of each scope and what its account is called."""
@@ -277,14 +242,16 @@ class SqliteLedger:
         """Decide on held and unknown deliveries; see `Ledger.resolve`."""
         if applied:
             return self._end(entries, Outcome.DELIVERED, _APPLIED, None, now)
+        done = 0
         with self._database.transaction() as connection:
             change = _Change(connection, self._names, now)
-            done = [entry for entry in entries if change.is_as_said(entry)]
-            for entry in done:
-                change.reopen(entry)
+            for entry in entries:
+                if change.is_as_said(entry):
+                    change.reopen(entry)
+                    done += 1
             change.finish()
         self._names.keep()
-        return len(done)
+        return done
 
     def _end(
         self,
@@ -295,14 +262,16 @@ class SqliteLedger:
         now: float,
     ) -> int:
         result = Result(outcome, reason, code)
+        done = 0
         with self._database.transaction() as connection:
             change = _Change(connection, self._names, now)
-            done = [entry for entry in entries if change.is_as_said(entry)]
-            for entry in done:
-                change.end(entry, result)
+            for entry in entries:
+                if change.is_as_said(entry):
+                    change.end(entry, result)
+                    done += 1
             change.finish()
         self._names.keep()
-        return len(done)
+        return done
 
     def replan(self, replans: Sequence[Replan], now: float) -> Sequence[int]:
         """Do what was planned; see `Ledger.replan`."""
@@ -310,8 +279,11 @@ class SqliteLedger:
         with self._database.transaction() as connection:
             change = _Change(connection, self._names, now)
             for index, one in enumerate(replans):
-                # Its event may have been corrected, or deleted, since it was planned.
+                # Its event may have been corrected, or deleted, since it was planned, or another
+                # of its deliveries replayed, which has added the same.
                 if not change.is_as_said(one.entry) or not change.has_event(one.entry):
+                    continue
+                if change.has_any(one.entry, [one.delivery, *(new for new, _ in one.added)]):
                     continue
                 done.append(index)
                 if one.result is None:
@@ -340,7 +312,6 @@ class _Change:
         self._names = names
         names.forget()  # another process may have changed what they stand for
         self._now_ms = round(now * 1000)
-        self._day = self._now_ms // DAY_MS
         self._tallies: Counter[tuple[int, int, int, int]] = Counter()
         self._noticed: list[int] = []
         self._events: set[int] = set()
@@ -352,6 +323,8 @@ class _Change:
             row = self._to.execute("SELECT status FROM open WHERE id = ?", (entry.id,)).fetchone()
             expected: tuple[int, ...] = (STATUS_CODES[entry.status],)
             return row == expected and entry.id not in self._sending
+        if entry.status is State.SENDING:
+            return False
         row = self._to.execute(
             "SELECT status, settled_at FROM kept WHERE id = ?", (entry.id,)
         ).fetchone()
@@ -362,6 +335,19 @@ class _Change:
         query = "SELECT 1 FROM events WHERE id = ?"
         return self._to.execute(query, (entry.event_id,)).fetchone() is not None
 
+    def has_any(self, entry: LedgerEntry, planned: Iterable[QueuedDelivery]) -> bool:
+        """Tell whether another delivery of the event is for a subscription of these."""
+        first = entry.event_id * PER_EVENT
+        query = " UNION ALL ".join(
+            f"SELECT subscription FROM {table} WHERE id BETWEEN ?1 AND ?2 AND id <> ?3"
+            for table in ("open", "kept", "ledger")
+        )
+        others = {
+            subscription or 0
+            for (subscription,) in self._to.execute(query, (first, first + PER_EVENT - 1, entry.id))
+        }
+        return not others.isdisjoint(self._subscription(one.key) for one in planned)
+
     def end(self, entry: LedgerEntry, result: Result, stage: Stage = "operator") -> None:
         """Write the outcome of a delivery into the ledger."""
         row = self._take(entry)
@@ -369,10 +355,9 @@ class _Change:
         if result.outcome is Outcome.DELIVERED:
             effect = Effect.APPLIED
         subscription = self._subscription(entry.key)
-        add_ledger(
-            self._to, self._names, row, subscription, result, effect, self._now_ms, stage
-        )
-        self._count(entry.scope, subscription, result.outcome, self._day, 1)
+        add_ledger(self._to, self._names, row, subscription, result, effect, self._now_ms, stage)
+        day = max(self._now_ms, row.accepted_at) // DAY_MS  # the clock may have been set back
+        self._count(entry.scope, subscription, result.outcome, day, 1)
         self._events.add(entry.event_id)
 
     def end_again(self, entry: LedgerEntry, delivery: QueuedDelivery, result: Result) -> None:
@@ -381,25 +366,31 @@ class _Change:
             self.end(entry, result, "plan")
             return
         subscription = self._subscription(delivery.key)
+        settled = max(self._now_ms, round(entry.accepted_at * 1000))
         self._to.execute(
             "UPDATE kept SET subscription = ?, status = ?, effect = ?, plan = ?, settled_at = ?,"
             " code = ?, http_status = ?, stage = 'plan', reason = ?, amount = NULL, key = NULL,"
             " payload = x'', evidence = NULL WHERE id = ?",
             (
                 *(subscription or None, STATUS_CODES[result.outcome], EFFECT_CODES[Effect.NONE]),
-                *(self._names.text(self._to, delivery.plan), self._now_ms, result.code),
+                *(self._names.text(self._to, delivery.plan), settled, result.code),
                 *(result.status, result.reason, entry.id),
             ),
         )
         self._uncount(entry)
-        self._count(entry.scope, subscription, result.outcome, self._day, 1)
+        self._count(entry.scope, subscription, result.outcome, settled // DAY_MS, 1)
 
     def reopen(self, entry: LedgerEntry, delivery: QueuedDelivery | None = None) -> None:
-        """Let a delivery wait for its turn, as if it had never been tried."""
+        """Let a delivery wait for its turn, as if it had never been tried.
+
+        What is planned again has the effect that it had; else an operator says that it has none.
+        """
         row = self._take(entry)
         key = entry.key if delivery is None else delivery.key
-        row.status, row.effect, row.attempts, row.first_attempt_at = _READY, 0, 0, None
-        if delivery is not None:
+        row.status, row.attempts, row.first_attempt_at, row.next_at = _READY, 0, None, None
+        if delivery is None:
+            row.effect = EFFECT_CODES[Effect.NONE]
+        else:
             row.plan = self._names.text(self._to, delivery.plan)
             row.payload, row.increment = delivery.payload, delivery.increment
         row.subscription = self._subscription(key)
@@ -430,14 +421,15 @@ class _Change:
             self._count(entry.scope, subscription, State.READY, 0, 1)
             self._noticed.append(row.id)
             return
+        settled = max(self._now_ms, row.accepted_at)
         if result.outcome in _IN_LEDGER:
             add_ledger(
                 *(self._to, self._names, row, subscription, result, Effect.NONE, self._now_ms),
                 "plan",
             )
         else:
-            add_kept(self._to, row, subscription, result, self._now_ms)
-        self._count(entry.scope, subscription, result.outcome, self._day, 1)
+            add_kept(self._to, row, subscription, result, settled)
+        self._count(entry.scope, subscription, result.outcome, settled // DAY_MS, 1)
 
     def finish(self) -> None:
         """Write what was counted, and tell whoever delivers."""
@@ -474,13 +466,56 @@ class _Change:
         day = 0 if entry.settled_at is None else round(entry.settled_at * 1000) // DAY_MS
         self._count(entry.scope, self._subscription(entry.key), entry.status, day, -1)
 
-    def _count(
-        self, scope: int, subscription: int, status: Status, day: int, change: int
-    ) -> None:
+    def _count(self, scope: int, subscription: int, status: Status, day: int, change: int) -> None:
         self._tallies[scope, subscription, STATUS_CODES[status], day] += change
 
     def _subscription(self, key: SubscriptionKey | None) -> int:
         return self._names.subscription(self._to, key)
+
+
+def _totals(connection: sqlite3.Connection, now: float) -> Sequence[ScopeTotals]:
+    today = round(now * 1000) // DAY_MS
+    found = {
+        scope: ScopeTotals(scope, destination, account, partner, served=bool(served))
+        for scope, destination, account, served, partner in connection.execute(_SCOPES)
+    }
+    for scope, status, day, count in connection.execute(
+        "SELECT scope, status, day, sum(count) FROM tallies GROUP BY scope, status, day"
+    ):
+        one, name = found[scope], STATUSES[status]
+        if count:
+            one.counts[name] = one.counts.get(name, 0) + count
+            if day == today:
+                one.today[name] = one.today.get(name, 0) + count
+    for scope, sending in connection.execute(
+        "SELECT scope, sum(json_array_length(deliveries)) FROM intents GROUP BY scope"
+    ):
+        counts = found[scope].counts
+        counts[State.SENDING] = sending
+        # It is counted as ready, too.
+        counts[State.READY] = counts.get(State.READY, 0) - sending
+        if not counts[State.READY]:
+            del counts[State.READY]
+    for one in found.values():
+        if any(one.counts.get(state) for state in (State.READY, State.SENDING, State.UNKNOWN)):
+            one.oldest, one.next_at = _waits(connection, one.id, now)
+    return sorted(found.values(), key=lambda one: (one.destination, one.account, one.id))
+
+
+def _waits(
+    connection: sqlite3.Connection, scope: int, now: float
+) -> tuple[float | None, float | None]:
+    """Return when the first of what waits was accepted, and when what sleeps is due."""
+    oldest = connection.execute(
+        "SELECT accepted_at FROM open WHERE scope = ? ORDER BY id LIMIT 1", (scope,)
+    ).fetchone()
+    # What was tried before stands among the first: what follows it waits behind it.
+    due = connection.execute(
+        "SELECT min(next_at) FROM (SELECT next_at FROM open WHERE scope = ? ORDER BY id"
+        " LIMIT 20000) WHERE next_at > ?",
+        (scope, round(now * 1000)),
+    ).fetchone()
+    return _seconds(oldest), _seconds(due)
 
 
 def _parts(selection: Selection) -> Iterable[str]:

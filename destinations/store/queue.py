@@ -396,7 +396,8 @@ class _Commit:
         if result.reason or result.code:
             note = self._names.note(self._to, result, transition.stage)
         accepted = round(event.accepted_at * 1000)
-        subscription = self._count(scope, delivery, outcome, self._day, 1)
+        took = max(0, self._now_ms - accepted)  # the clock may have been set back
+        subscription = self._count(scope, delivery, outcome, (accepted + took) // DAY_MS, 1)
         return (
             delivery.id,
             scope.id,
@@ -408,7 +409,7 @@ class _Commit:
             packed_id(event.message_id),
             TYPE_CODES.get(event.type, 0),
             accepted,
-            max(0, self._now_ms - accepted),
+            took,
             event.fingerprint,
             self._names.text(self._to, delivery.plan),
             note,
@@ -417,7 +418,9 @@ class _Commit:
     def _kept_row(self, scope: Scope, transition: Transition) -> tuple[object, ...]:
         delivery, result = transition.delivery, transition.result
         event, increment = delivery.event, delivery.increment
-        subscription = self._count(scope, delivery, result.outcome, self._day, 1)
+        accepted = round(event.accepted_at * 1000)
+        settled = max(self._now_ms, accepted)  # the clock may have been set back
+        subscription = self._count(scope, delivery, result.outcome, settled // DAY_MS, 1)
         first = delivery.first_attempt_at
         if first is None and transition.attempts:
             first = self._now_ms / 1000
@@ -432,11 +435,11 @@ class _Commit:
             packed_id(event.user),
             packed_id(event.message_id),
             TYPE_CODES.get(event.type, 0),
-            round(event.accepted_at * 1000),
+            accepted,
             event.fingerprint,
             self._names.text(self._to, delivery.plan),
             None if first is None else round(first * 1000),
-            self._now_ms,
+            settled,
             result.code,
             result.status,
             transition.stage,
@@ -573,7 +576,7 @@ class _Commit:
             if first is not None:  # another content: judged by what became of the first
                 self._write_fresh(fresh)
                 self._write_messages()
-                known[digest] = first[1].event.id
+                known |= {one: found.event.id for one, (_, found) in fresh.items()}
                 fresh = {}
             if digest not in known or self._replaces(scope, arrival, digest, known[digest]):
                 self._new_event(arrival.event)
@@ -747,6 +750,10 @@ class SqliteSource:
         """Note that a new delivery is at hand already."""
         self._cursor = max(self._cursor, delivery.id)
 
+    def is_ahead(self, delivery: QueuedDelivery) -> bool:
+        """Tell whether `ready` has not come to a delivery yet."""
+        return delivery.id > self._cursor
+
     def changes(self) -> tuple[Sequence[QueuedDelivery], Sequence[int]]:
         """Return what an operator has changed since this was last asked."""
         rows = self._database.all(
@@ -759,9 +766,7 @@ class SqliteSource:
         opened = self._found(
             "id IN (SELECT value FROM json_each(?)) ORDER BY id", (array_of(ids),)
         )
-        # What is ahead of the cursor comes by itself.
-        here = [one for one in opened if one.id <= self._cursor or one.state is State.UNKNOWN]
-        return here, sorted(ids - {one.id for one in opened})
+        return opened, sorted(ids - {one.id for one in opened})
 
     def _found(self, condition: str, values: Sequence[object]) -> list[QueuedDelivery]:
         rows = self._database.all(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
+from collections.abc import Iterable
 from typing import Final
 
 from destinations.store.database import Database
@@ -29,41 +30,50 @@ _NEEDED: Final = f"""
     OR EXISTS (SELECT 1 FROM kept WHERE kept.id BETWEEN events.id * {PER_EVENT}
         AND events.id * {PER_EVENT} + {PER_EVENT - 1})
 """  # noqa: S608 - a number
+_FINISHED: Final = f"""
+    SELECT ledger.id, scope, subscription, status, accepted_at + took
+    FROM json_each(?) AS events JOIN ledger ON ledger.id
+        BETWEEN events.value * {PER_EVENT} AND events.value * {PER_EVENT} + {PER_EVENT - 1}
+    WHERE NOT ({_NEEDED.replace("events.id", "events.value")})
+"""  # noqa: S608 - a number
 
 
 def delete_settled(database: Database, before: float) -> int:
-    """Delete rows of the ledger that were settled before a time; returns how many."""
+    """Delete rows of the ledger of events that were settled before a time; returns how many.
+
+    An event goes as a whole: one that comes again must not be taken for one that a subscription
+    did not have.
+    """
     # An id tells when an event was accepted; it may have been settled much later.
     limit = _first_event_of(database, _day(before) + 1)
     deleted, last = 0, 0
     while True:
         rows = database.all(
-            "SELECT id, scope, subscription, status, accepted_at + took FROM ledger"
-            " WHERE id > ? AND id < ? ORDER BY id LIMIT ?",
+            "SELECT id, accepted_at + took FROM ledger WHERE id > ? AND id < ? ORDER BY id LIMIT ?",
             (last, limit * PER_EVENT, _CHUNK),
         )
         if not rows:
             return deleted
         last = rows[-1][0]
-        old = [row for row in rows if row[4] < before * 1000]
-        if old:
+        events = {identity // PER_EVENT for identity, settled in rows if settled < before * 1000}
+        if events:
             with database.transaction() as connection:
-                deleted += _delete(connection, [row[0] for row in old], before)
+                deleted += _delete(connection, events, before)
 
 
-def _delete(connection: sqlite3.Connection, ids: list[int], before: float) -> int:
-    """Delete rows of the ledger, unless they were settled anew meanwhile."""
+def _delete(connection: sqlite3.Connection, events: Iterable[int], before: float) -> int:
+    """Delete the rows of events of which nothing is needed, and nothing was settled since."""
+    rows = connection.execute(_FINISHED, (array_of(events),)).fetchall()
+    since = {row[0] // PER_EVENT for row in rows if row[4] >= before * 1000}
+    old = [row for row in rows if row[0] // PER_EVENT not in since]
+    ids = array_of(row[0] for row in old)
+    connection.execute("DELETE FROM ledger WHERE id IN (SELECT value FROM json_each(?))", (ids,))
     tallies: Counter[tuple[int, int, int, int]] = Counter()
-    rows = connection.execute(
-        "DELETE FROM ledger WHERE id IN (SELECT value FROM json_each(?)) AND accepted_at + took < ?"
-        " RETURNING scope, subscription, status, accepted_at + took",
-        (array_of(ids), before * 1000),
-    ).fetchall()
-    for scope, subscription, status, settled_at in rows:
+    for _, scope, subscription, status, settled_at in old:
         tallies[scope, subscription or 0, status, settled_at // DAY_MS] -= 1
     add_tallies(connection, tallies)
     connection.execute("DELETE FROM tallies WHERE count = 0")
-    return len(rows)
+    return len(old)
 
 
 def delete_messages(database: Database, before: float, now: float) -> int:
@@ -120,10 +130,7 @@ def compact(database: Database) -> None:
             "DELETE FROM texts WHERE id NOT IN (SELECT plan FROM open UNION SELECT plan FROM kept"
             " UNION SELECT plan FROM ledger UNION SELECT note FROM ledger WHERE note IS NOT NULL)"
         )
-        # It cannot run within a transaction; the block still keeps all others from writing.
-        connection.execute("COMMIT")
-        connection.execute("VACUUM")
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    database.vacuum()
 
 
 def _day(time: float) -> int:
