@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from destinations.outcome import Outcome, Result
-from destinations.runtime.action import Subscription
+from destinations.runtime.action import Subscription, SubscriptionKey
 from destinations.runtime.destination import Destination
 
 Bind = Callable[..., Destination]
@@ -97,6 +97,77 @@ def test_the_batch_size(bind: Bind) -> None:
     """A request's own; one where plugin code decides on the requests, or where none is given."""
     sizes = {one.name: one.action.batch_size for one in bind().subscriptions}
     assert sizes == {"Counts": 4, "Pages": 1, "People": 1}
+
+
+def test_what_a_subscription_is_known_by(bind: Bind) -> None:
+    """Its name and its action's slug."""
+    keys = [one.key for one in bind().subscriptions]
+    assert keys == [("Counts", "count"), ("Pages", "save"), ("People", "sync")]
+    assert all(isinstance(key, SubscriptionKey) for key in keys)
+
+
+def _payload_alone(documents: dict[str, Any]) -> None:
+    requests = documents["destination"]["requests"]
+    requests["save"]["rest"] = {
+        "method": "PUT",
+        "url": "http://127.0.0.1:9/pages",
+        "json": {"@path": "$.payload"},
+    }
+
+
+def _address_of_event(documents: dict[str, Any]) -> None:
+    _payload_alone(documents)
+    documents["destination"]["requests"]["save"]["rest"]["url"] = {
+        "@template": "http://127.0.0.1:9/{{payload.page}}"
+    }
+
+
+def _header_of_event(documents: dict[str, Any]) -> None:
+    _payload_alone(documents)
+    rest = documents["destination"]["requests"]["save"]["rest"]
+    rest["headers"] = {"X-Type": {"@path": "$.event.type"}}
+
+
+def _reconciled(documents: dict[str, Any]) -> None:
+    documents["destination"]["requests"]["count"]["reconcile"] = {
+        "ask": "find",
+        "key": {"@path": "$.payload.thing"},
+        "amount": {"@path": "$.payload.by"},
+        "shown": {"@path": "$.answer.id"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "slug", "idempotent", "reads_event", "takes_bytes"),
+    [
+        (None, "count", False, False, False),
+        (None, "save", True, True, False),
+        (None, "sync", False, False, False),
+        (_payload_alone, "save", True, False, True),
+        (_address_of_event, "save", True, False, False),
+        (_header_of_event, "save", True, True, False),
+    ],
+)
+def test_what_an_action_needs(
+    bind: Bind, *, change: Any, slug: str, idempotent: bool, reads_event: bool, takes_bytes: bool
+) -> None:
+    """Its requests tell whether it may be repeated, and whether event or values are needed."""
+    action = bind(change).actions[slug]
+    assert action.slug == slug
+    assert action.is_idempotent is idempotent
+    assert action.reads_event is reads_event
+    assert action.takes_payload_bytes is takes_bytes
+
+
+@pytest.mark.parametrize(
+    ("change", "slug", "repeats_users"),
+    [(None, "count", False), (_reconciled, "count", True), (_reconciled, "save", False)],
+)
+def test_who_may_be_twice_in_a_request(
+    bind: Bind, change: Any, slug: str, repeats_users: bool
+) -> None:
+    """Several events of a user may share a request that only adds, as its balance is known."""
+    assert bind(change).actions[slug].repeats_users is repeats_users
 
 
 def _with_mapper(documents: dict[str, Any]) -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from destinations.definition import load_definition
 from destinations.errors import UsageError
-from destinations.runtime.plugins import find_folder, find_plugin, installed
 from destinations.runtime.entry_points import DEFINITIONS, PLUGINS, plugin_slugs
+from destinations.runtime.plugins import find_folder, find_plugin, installed
 
 Install = Callable[..., None]
 

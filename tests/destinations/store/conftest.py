@@ -7,12 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from destinations.store import Store
+from destinations.store import Database, SqliteStore
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
     """An empty store."""
-    opened = Store(tmp_path / "store.sqlite3")
-    yield opened
-    opened.close()
+    with SqliteStore(tmp_path / "store.sqlite3") as opened:
+        yield opened
+
+
+@pytest.fixture
+def database(store: SqliteStore) -> Database:
+    """The file of the store."""
+    return store.database

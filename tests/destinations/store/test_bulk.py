@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 
-from destinations.store import with_rows
+from destinations.store.bulk import with_rows
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 4, 63, 64, 65, 300])

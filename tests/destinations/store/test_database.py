@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+import contextlib
+import os
 import sqlite3
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from destinations.errors import UsageError
-from destinations.store import Store, default_path, schema
+from destinations.errors import TemporaryError, UsageError
+from destinations.pipeline.queue import StoreFullError
+from destinations.store import Database, check_store_path, default_path
 from destinations.store import database as database_module
+from destinations.store.migrations import APPLICATION_ID, MIGRATIONS
+from destinations.store.write_lock import write_lock
 
 
 def _version(path: Path) -> int:
@@ -28,137 +34,118 @@ def _tables(path: Path) -> set[str]:
         connection.close()
 
 
-def test_a_new_store_is_made_with_its_folders(tmp_path: Path):
+def _opened(path: Path) -> contextlib.closing[Database]:
+    """The same file, as another process has it open."""
+    return contextlib.closing(Database(path))
+
+
+def _add(database: Database, text: str) -> None:
+    with database.transaction() as connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS notes (text TEXT)")
+        connection.execute("INSERT INTO notes VALUES (?)", (text,))
+
+
+def _notes(database: Database) -> list[str]:
+    return [text for (text,) in database.all("SELECT text FROM notes ORDER BY rowid")]
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for another process."""
+    monkeypatch.setattr(database_module, "_BUSY_SECONDS", 0.01)
+
+
+# -- opening ---------------------------------------------------------------------------------------
+
+
+def test_a_new_store_is_made_with_its_folders(tmp_path: Path) -> None:
     """A file that is not there is made, at the newest version; closing twice is fine."""
     path = tmp_path / "some" / "folder" / "store.sqlite3"
-    store = Store(path)
-    store.close()
-    store.close()
-    assert _version(path) == len(schema.MIGRATIONS)
-    assert "kept_events" in _tables(path)
+    database = Database(path)
+    database.close()
+    database.close()
+    assert _version(path) == len(MIGRATIONS)
+    assert {"open", "kept", "ledger", "events", "messages", "tallies"} <= _tables(path)
 
 
-def test_a_store_is_opened_again(tmp_path: Path):
+def test_a_store_is_opened_again(tmp_path: Path) -> None:
     """What was written is there, and nothing is migrated twice."""
     path = tmp_path / "store.sqlite3"
     for _ in range(2):
-        store = Store(path)
-        with store.transaction() as connection:
-            connection.execute("CREATE TABLE IF NOT EXISTS notes (text TEXT)")
-            connection.execute("INSERT INTO notes VALUES ('x')")
-        store.close()
-    store = Store(path)
-    with store.transaction() as connection:
-        assert connection.execute("SELECT count(*) FROM notes").fetchone() == (2,)
-    store.close()
+        database = Database(path)
+        _add(database, "x")
+        database.close()
+    database = Database(path)
+    assert _notes(database) == ["x", "x"]
+    database.close()
 
 
-def test_every_write_is_durable(tmp_path: Path):
+def test_every_write_is_durable(database: Database) -> None:
     """A transaction that ended survives a power cut: write-ahead log, synchronised fully."""
-    store = Store(tmp_path / "store.sqlite3")
-    with store.transaction() as connection:
+    with database.transaction() as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
-    store.close()
 
 
-def test_a_transaction_that_fails_leaves_nothing(tmp_path: Path):
-    """An error undoes all of its transaction and none of the one before; the store goes on."""
-    store = Store(tmp_path / "store.sqlite3")
-    with store.transaction() as connection:
-        connection.execute("CREATE TABLE notes (text TEXT)")
-        connection.execute("INSERT INTO notes VALUES ('kept')")
-
-    def fail() -> None:
-        with store.transaction() as inner:
-            inner.execute("INSERT INTO notes VALUES ('gone')")
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        fail()
-    with store.transaction() as connection:
-        assert connection.execute("SELECT text FROM notes").fetchall() == [("kept",)]
-    store.close()
-
-
-def test_threads_write_one_after_another(tmp_path: Path):
-    """Several threads use one store, and none of their writes is lost."""
-    store = Store(tmp_path / "store.sqlite3")
-    with store.transaction() as connection:
-        connection.execute("CREATE TABLE counter (value INTEGER)")
-        connection.execute("INSERT INTO counter VALUES (0)")
-
-    def count() -> None:
-        for _ in range(10):
-            with store.transaction() as inner:
-                (value,) = inner.execute("SELECT value FROM counter").fetchone()
-                inner.execute("UPDATE counter SET value = ?", (value + 1,))
-
-    threads = [threading.Thread(target=count) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    with store.transaction() as connection:
-        assert connection.execute("SELECT value FROM counter").fetchone() == (40,)
-    store.close()
-
-
-def test_an_older_store_is_brought_forward(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_an_older_store_is_brought_forward(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the steps that are missing are done, in order, and what was there stays."""
     path = tmp_path / "store.sqlite3"
-    Store(path).close()
+    database = Database(path)
+    _add(database, "there before")
+    database.close()
     steps = (
-        *schema.MIGRATIONS,
+        *MIGRATIONS,
         ("CREATE TABLE one (text TEXT)", "INSERT INTO one VALUES ('first')"),
-        ("UPDATE one SET text = text || ' and second'",),
+        (
+            "UPDATE one SET text = text || ' and second'",
+            lambda connection: connection.execute("UPDATE one SET text = text || ' and third'"),
+        ),
     )
     monkeypatch.setattr(database_module, "MIGRATIONS", steps)
-    store = Store(path)
-    with store.transaction() as connection:
-        assert connection.execute("SELECT text FROM one").fetchall() == [("first and second",)]
-    store.close()
+    database = Database(path)
+    assert database.all("SELECT text FROM one") == [("first and second and third",)]
+    assert _notes(database) == ["there before"]
+    database.close()
     assert _version(path) == len(steps)
 
 
 def test_a_step_that_fails_leaves_the_store_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     """A step is done as a whole or not at all, and the file stays usable."""
     path = tmp_path / "store.sqlite3"
-    Store(path).close()
-    broken = (
-        *schema.MIGRATIONS,
-        ("CREATE TABLE one (text TEXT)", "INSERT INTO nowhere VALUES (1)"),
-    )
+    Database(path).close()
+    broken = (*MIGRATIONS, ("CREATE TABLE one (text TEXT)", "INSERT INTO nowhere VALUES (1)"))
     with monkeypatch.context() as patched:
         patched.setattr(database_module, "MIGRATIONS", broken)
         with pytest.raises(UsageError, match=r"cannot use the store .*store\.sqlite3: .*nowhere"):
-            Store(path)
+            Database(path)
     assert "one" not in _tables(path)
-    Store(path).close()
-    assert _version(path) == len(schema.MIGRATIONS)
+    Database(path).close()
+    assert _version(path) == len(MIGRATIONS)
 
 
-def test_a_newer_store_is_left_alone(tmp_path: Path):
-    """A file of a newer version is refused, with what to do, and is not changed."""
+def test_a_newer_store_is_left_alone(tmp_path: Path) -> None:
+    """A file of a newer version is refused, with what to do, and nothing is made beside it."""
     path = tmp_path / "store.sqlite3"
     connection = sqlite3.connect(path)
-    connection.execute(f"PRAGMA user_version = {len(schema.MIGRATIONS) + 1}")
-    connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.commit()
     connection.close()
+    before = path.read_bytes()
     with pytest.raises(UsageError, match="newer version of this package; update the package"):
-        Store(path)
-    assert _tables(path) == set()
+        Database(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_file_that_is_no_store_is_left_alone(tmp_path: Path):
+def test_a_file_that_is_no_store_is_left_alone(tmp_path: Path) -> None:
     """Any other file is refused by name, its content stays, and nothing is made beside it."""
     path = tmp_path / "events.ndjson"
     path.write_bytes(b'{"type": "track"}\n' * 100)
     with pytest.raises(UsageError, match=r"cannot use the store .*events\.ndjson"):
-        Store(path)
+        Database(path)
     assert path.read_bytes() == b'{"type": "track"}\n' * 100
     assert list(tmp_path.iterdir()) == [path]
 
@@ -175,8 +162,8 @@ def test_a_file_that_is_no_store_is_left_alone(tmp_path: Path):
     ],
 )
 def test_the_database_of_another_program(
-    tmp_path: Path, statements: tuple[str, ...], is_store: bool
-):
+    tmp_path: Path, *, statements: tuple[str, ...], is_store: bool
+) -> None:
     """It gets no tables of ours; a file without anything in it becomes a store."""
     path = tmp_path / "other.db"
     path.touch()
@@ -186,107 +173,300 @@ def test_the_database_of_another_program(
     connection.close()
     before = path.read_bytes()
     if is_store:
-        Store(path).close()
-        assert _version(path) == len(schema.MIGRATIONS)
+        Database(path).close()
+        assert _version(path) == len(MIGRATIONS)
         return
     with pytest.raises(UsageError, match=r"other\.db: it is the database of another program"):
-        Store(path)
+        Database(path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("version", range(1, len(schema.MIGRATIONS)))
-def test_a_store_from_before_it_said_what_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int
-):
-    """It is known by its tables, and says what it is from then on."""
-    path = tmp_path / "store.sqlite3"
-    with monkeypatch.context() as patched:
-        patched.setattr(database_module, "MIGRATIONS", schema.MIGRATIONS[:version])
-        Store(path).close()
-    store = Store(path)
-    assert store.one("PRAGMA application_id") == (schema.APPLICATION_ID,)
-    assert _version(path) == len(schema.MIGRATIONS)
-    store.close()
+@pytest.mark.parametrize("name", [":memory:", "file:x.sqlite3", "file:x?mode=memory"])
+def test_what_sqlite_would_not_take_for_a_file(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is refused with the option that is meant, and no file of such a name is made."""
+    monkeypatch.chdir(tmp_path)
+    for use in (check_store_path, Database):
+        with pytest.raises(UsageError, match="expected the path of a file; to keep nothing, use"):
+            use(Path(name))
+    assert list(tmp_path.iterdir()) == []
+    check_store_path(Path("memory"))
 
 
-@pytest.mark.parametrize("page", [512, 4096, 16_384])
-def test_the_size_is_limited_in_bytes(tmp_path: Path, page: int):
-    """Whatever size the pages of the file have."""
-    path = tmp_path / "store.sqlite3"
-    connection = sqlite3.connect(path)
-    connection.execute(f"PRAGMA page_size = {page}")
-    connection.execute("VACUUM")
-    connection.close()
-    store = Store(path)
-    limit = 1_000_000
-    store.limit_size(limit)
-
-    def fill() -> None:
-        for _ in range(400):
-            with store.transaction() as inner:
-                inner.execute("CREATE TABLE IF NOT EXISTS notes (text TEXT)")
-                inner.execute("INSERT INTO notes VALUES (?)", ("x" * 10_000,))
-
-    with pytest.raises(UsageError, match="full"):
-        fill()
-    store.all("PRAGMA wal_checkpoint")
-    store.close()
-    assert limit - 20_000 - page <= path.stat().st_size <= limit
-
-
-def test_a_place_where_nothing_can_be_written(tmp_path: Path):
+def test_a_place_where_nothing_can_be_written(tmp_path: Path) -> None:
     """A folder in the place of the file, or a file in the place of its folder, is a clear error."""
     (tmp_path / "file").write_text("x", encoding="utf-8")
     for path in (tmp_path, tmp_path / "file" / "store.sqlite3"):
         with pytest.raises(UsageError, match="cannot open the store"):
-            Store(path)
+            Database(path)
 
 
-def test_a_store_that_another_process_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Whoever waits too long for another writer is told so by the name of the file."""
+@pytest.fixture
+def as_somebody_else(tmp_path: Path) -> Iterator[Callable[[], None]]:
+    """Makes a test of root go on as a user who may read its files."""
+    folders = [one for one in (tmp_path, *tmp_path.parents) if one.stat().st_mode & 0o055 != 0o055]
+    modes = {one: one.stat().st_mode for one in folders}
+    is_root = os.geteuid() == 0
+
+    def become() -> None:
+        if is_root:
+            for one in folders:
+                one.chmod(modes[one] | 0o055)
+            os.setresuid(65_534, 65_534, 0)
+
+    yield become
+    if is_root:
+        os.setresuid(0, 0, 0)
+    for one, mode in modes.items():
+        one.chmod(mode)
+
+
+@pytest.mark.skipif(not hasattr(os, "setresuid"), reason="has other rights")
+def test_a_file_that_may_only_be_read(tmp_path: Path, as_somebody_else: Callable[[], None]) -> None:
+    """The message says what is missing, and no log or lock is made beside it."""
     path = tmp_path / "store.sqlite3"
-    other = sqlite3.connect(path, isolation_level=None)
-    other.execute("PRAGMA journal_mode = WAL")
-    other.execute("BEGIN IMMEDIATE")
-    monkeypatch.setattr(database_module, "_BUSY_SECONDS", 0.01)
-    with pytest.raises(UsageError, match=r"store\.sqlite3: database is locked"):
-        Store(path)
-    other.execute("ROLLBACK")
-    other.close()
-    Store(path).close()
+    Database(path).close()
+    path.with_name("store.sqlite3.lock").unlink()
+    path.chmod(0o444)
+    as_somebody_else()
+    with pytest.raises(
+        UsageError,
+        match=r"cannot write to the store .*store\.sqlite3: permission denied; give its owner",
+    ):
+        Database(path)
+    assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_write_that_must_wait_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """While another process writes for longer than is waited, a write fails by the file's name."""
-    path = tmp_path / "store.sqlite3"
-    monkeypatch.setattr(database_module, "_BUSY_SECONDS", 0.01)
-    store = Store(path)
-    other = sqlite3.connect(path, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-
-    def write() -> None:
-        with store.transaction() as connection:
-            connection.execute("CREATE TABLE notes (text TEXT)")
-
-    with pytest.raises(UsageError, match=r"cannot write to the store .*database is locked"):
-        write()
-    other.execute("ROLLBACK")
-    other.close()
-    write()
-    store.close()
-
-
-def test_an_old_sqlite_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_an_old_sqlite_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A SQLite that does not know strict tables is named, with the oldest that does."""
     monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 36, 9))
     with pytest.raises(UsageError, match=r"too old for the store; 3\.37 is the oldest"):
-        Store(tmp_path / "store.sqlite3")
+        Database(tmp_path / "store.sqlite3")
 
 
-def test_the_default_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_the_default_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The store of a user is in the folder that their system has for data of programs."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     path = default_path()
     assert path.name == "store.sqlite3"
     assert path.parent.name == "destinations"
+
+
+# -- writing and reading ---------------------------------------------------------------------------
+
+
+def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:
+    """An error undoes all of its transaction and none of the one before; the store goes on."""
+    _add(database, "kept")
+
+    def fail() -> None:
+        with database.transaction() as inner:
+            inner.execute("INSERT INTO notes VALUES ('gone')")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert _notes(database) == ["kept"]
+    _add(database, "after it")
+    assert _notes(database) == ["kept", "after it"]
+
+
+def test_threads_write_one_after_another(database: Database) -> None:
+    """Several threads use one store, and none of their writes is lost."""
+    with database.transaction() as connection:
+        connection.execute("CREATE TABLE counter (value INTEGER)")
+        connection.execute("INSERT INTO counter VALUES (0)")
+
+    def count() -> None:
+        for _ in range(10):
+            with database.transaction() as inner:
+                (value,) = inner.execute("SELECT value FROM counter").fetchone()
+                inner.execute("UPDATE counter SET value = ?", (value + 1,))
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert database.one("SELECT value FROM counter") == (40,)
+
+
+def test_what_is_not_committed_is_not_read(database: Database) -> None:
+    """Whoever reads meanwhile, in the same process too, sees what was there before."""
+    _add(database, "before")
+    with database.transaction() as connection:
+        connection.execute("INSERT INTO notes VALUES ('later')")
+        assert _notes(database) == ["before"]
+    assert _notes(database) == ["before", "later"]
+    assert database.one("SELECT text FROM notes WHERE text = 'none'") is None
+
+
+def test_what_reads_cannot_write(database: Database) -> None:
+    """A query that would change something is refused: it would go around all locks."""
+    _add(database, "x")
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        database.all("DELETE FROM notes")
+    assert _notes(database) == ["x"]
+
+
+def test_what_is_read_at_once_is_of_one_moment(database: Database) -> None:
+    """What others commit in between is not seen before it is over, however it ends."""
+    _add(database, "before")
+    with _opened(database.path) as other:
+
+        def look(connection: sqlite3.Connection) -> tuple[int, int]:
+            query = "SELECT count(*) FROM notes"
+            (first,) = connection.execute(query).fetchone()
+            _add(other, "meanwhile")
+            (second,) = connection.execute(query).fetchone()
+            return first, second
+
+        assert database.at_once(look) == (1, 1)
+
+        def fail(_: sqlite3.Connection) -> None:
+            raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            database.at_once(fail)
+        assert _notes(database) == ["before", "meanwhile"]
+
+
+def test_whether_somebody_else_has_written(database: Database) -> None:
+    """The number changes with what another connection commits, and not with one's own."""
+    before = database.data_version
+    _add(database, "own")
+    assert database.data_version == before
+    with _opened(database.path) as other:
+        _add(other, "other")
+    assert database.data_version != before
+
+
+# -- locks -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_store_that_another_program_holds(tmp_path: Path) -> None:
+    """Whoever waits too long for it is told so by the name of the file; it may pass by itself."""
+    path = tmp_path / "store.sqlite3"
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("PRAGMA journal_mode = WAL")
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(TemporaryError, match=r"store\.sqlite3: database is locked"):
+        Database(path)
+    other.execute("ROLLBACK")
+    other.close()
+    Database(path).close()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_write_that_must_wait_too_long(tmp_path: Path) -> None:
+    """While another program writes for longer than is waited, a write fails, and the next works."""
+    path = tmp_path / "store.sqlite3"
+    database = Database(path)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(TemporaryError, match=r"cannot write to the store .*database is locked"):
+        _add(database, "x")
+    other.execute("ROLLBACK")
+    other.close()
+    _add(database, "y")
+    assert _notes(database) == ["y"]
+    database.close()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_only_one_process_writes(database: Database) -> None:
+    """Whoever holds the lock beside the store keeps the others out, also from a checkpoint."""
+    _add(database, "x")
+    lock = write_lock(database.path)
+    assert lock.acquire(0.0)
+    message = r"cannot write to the store .*another process has been writing for more than 0\.01 s"
+    writes: list[Callable[[], None]] = [
+        lambda: _add(database, "y"),
+        database.vacuum,
+        database.probe,
+    ]
+    for write in writes:
+        with pytest.raises(TemporaryError, match=message):
+            write()
+    assert _notes(database) == ["x"]  # to read needs no lock
+    lock.release()
+    lock.close()
+    _add(database, "y")
+    assert _notes(database) == ["x", "y"]
+
+
+# -- size ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", [512, 4096, 16_384])
+def test_the_size_is_limited_in_bytes(tmp_path: Path, page: int) -> None:
+    """Whatever size the pages of the file have."""
+    path = tmp_path / "store.sqlite3"
+    connection = sqlite3.connect(path)
+    connection.execute(f"PRAGMA page_size = {page}")
+    connection.execute("CREATE TABLE first (text)")
+    connection.execute("DROP TABLE first")
+    connection.execute("VACUUM")
+    connection.close()
+    database = Database(path)
+    limit = 1_000_000
+    database.limit_size(limit)
+
+    def fill() -> None:
+        for _ in range(400):
+            _add(database, "x" * 10_000)
+
+    with pytest.raises(StoreFullError, match="full"):
+        fill()
+    database.all("PRAGMA wal_checkpoint")
+    database.close()
+    assert limit - 20_000 - page <= path.stat().st_size <= limit
+
+
+def test_room_is_left_for_what_was_taken_in(database: Database) -> None:
+    """Nothing more is taken in when three quarters are used: rows grow as they are delivered."""
+    rooms = []
+    with database.transaction() as connection:
+        assert database.has_room(connection)  # there is no limit
+    (pages,), (page,) = (database.all(f"PRAGMA page_{what}")[0] for what in ("count", "size"))
+    database.limit_size(pages * page * 2)
+    for _ in range(100):
+        with database.transaction() as connection:
+            rooms.append(database.has_room(connection))
+        if not rooms[-1]:
+            break
+        _add(database, "x" * page)
+    assert rooms[0]
+    assert not rooms[-1]
+    (used,) = database.one("PRAGMA page_count") or (0,)
+    assert pages < used <= pages * 2 * 0.8
+    with database.transaction() as connection:
+        connection.execute("DELETE FROM notes")
+    with database.transaction() as connection:
+        assert database.has_room(connection)  # what is free in the file counts as room
+
+
+def test_what_is_free_is_given_back(database: Database) -> None:
+    """The file is smaller afterwards, what is in it stays, and the store works on."""
+    for _ in range(50):
+        _add(database, "x" * 100_000)
+    with database.transaction() as connection:
+        connection.execute("DELETE FROM notes WHERE rowid > 1")
+    database.all("PRAGMA wal_checkpoint")
+    before = database.path.stat().st_size
+    database.vacuum()
+    assert database.path.stat().st_size < before - 4_000_000
+    assert database.one("PRAGMA freelist_count") == (0,)
+    _add(database, "y")
+    assert [text[0] for text in _notes(database)] == ["x", "y"]
+
+
+def test_a_probe_changes_nothing(database: Database) -> None:
+    """It only finds out whether the store can be written."""
+    before = database.all("SELECT name, sql FROM sqlite_schema")
+    database.probe()
+    assert database.all("SELECT name, sql FROM sqlite_schema") == before
+    assert database.one("PRAGMA user_version") == (len(MIGRATIONS),)

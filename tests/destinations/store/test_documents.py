@@ -6,21 +6,25 @@ from typing import Any
 import pytest
 
 from destinations.errors import UsageError
-from destinations.store import Document, Documents, Store
+from destinations.runtime.store import Document
+from destinations.store import SqliteStore
+from destinations.store.documents import SqliteDocuments
 
 
 @pytest.fixture
-def documents(store: Store) -> Callable[..., Documents]:
+def documents(store: SqliteStore) -> Callable[..., SqliteDocuments]:
     """Documents of a destination and kind, at a time that goes on by a second with each."""
     time = iter(range(1000, 2000))
 
-    def make(destination: str = "sample", kind: str = "rule") -> Documents:
-        return Documents(store, destination, kind, now=lambda: float(next(time)))
+    def make(destination: str = "sample", kind: str = "rule") -> SqliteDocuments:
+        return SqliteDocuments(store.database, destination, kind, now=lambda: float(next(time)))
 
     return make
 
 
-def test_documents_come_in_the_order_of_their_creation(documents: Callable[..., Documents]):
+def test_documents_come_in_the_order_of_their_creation(
+    documents: Callable[..., SqliteDocuments],
+) -> None:
     """Not in that of their names; removed and added again, a document is the youngest."""
     rules = documents()
     rules.add(("b", 1), ("c", 2))
@@ -41,7 +45,9 @@ def test_documents_come_in_the_order_of_their_creation(documents: Callable[..., 
 @pytest.mark.parametrize(
     "content", [None, 0, 1.5, "ü\n", [], {}, {"a": [{"b": None}], "ü": True}], ids=str
 )
-def test_content_comes_back_as_it_was(documents: Callable[..., Documents], content: Any):
+def test_content_comes_back_as_it_was(
+    documents: Callable[..., SqliteDocuments], content: Any
+) -> None:
     """Any JSON value."""
     documents().add(("name", content))
     (document,) = documents().entries()
@@ -51,7 +57,7 @@ def test_content_comes_back_as_it_was(documents: Callable[..., Documents], conte
 @pytest.mark.parametrize(
     "added", [[("new", 1), ("old", 2)], [("new", 1), ("new", 2)]], ids=["taken", "twice"]
 )
-def test_all_are_added_or_none(documents: Callable[..., Documents], added: Any):
+def test_all_are_added_or_none(documents: Callable[..., SqliteDocuments], added: Any) -> None:
     """A name that is taken, or given twice, is an error that names it; nothing is added then."""
     rules = documents()
     rules.add(("old", 0))
@@ -60,7 +66,7 @@ def test_all_are_added_or_none(documents: Callable[..., Documents], added: Any):
     assert [(document.name, document.content) for document in rules.entries()] == [("old", 0)]
 
 
-def test_nothing_to_add(documents: Callable[..., Documents]):
+def test_nothing_to_add(documents: Callable[..., SqliteDocuments]) -> None:
     """No document is no error."""
     documents().add()
     assert documents().entries() == []
@@ -68,8 +74,8 @@ def test_nothing_to_add(documents: Callable[..., Documents]):
 
 @pytest.mark.parametrize(("names", "known"), [([], "none"), (["b", "a"], "b, a")], ids=str)
 def test_removing_what_is_not_there(
-    documents: Callable[..., Documents], names: list[str], known: str
-):
+    documents: Callable[..., SqliteDocuments], names: list[str], known: str
+) -> None:
     """An error that tells which there are."""
     rules = documents()
     rules.add(*((name, 0) for name in names))
@@ -78,7 +84,7 @@ def test_removing_what_is_not_there(
     assert len(rules.entries()) == len(names)
 
 
-def test_destinations_and_kinds_are_apart(documents: Callable[..., Documents]):
+def test_destinations_and_kinds_are_apart(documents: Callable[..., SqliteDocuments]) -> None:
     """The same name may stand for another document of another kind or destination."""
     scopes = [("one", "rule"), ("one", "note"), ("two", "rule")]
     for number, scope in enumerate(scopes):
@@ -86,3 +92,34 @@ def test_destinations_and_kinds_are_apart(documents: Callable[..., Documents]):
     assert [documents(*scope).entries()[0].content for scope in scopes] == [0, 1, 2]
     documents("one", "rule").remove("name")
     assert [len(documents(*scope).entries()) for scope in scopes] == [0, 1, 1]
+
+
+def test_the_version_tells_of_every_change(documents: Callable[..., SqliteDocuments]) -> None:
+    """It is another after each, never one that was before, and says nothing of other kinds."""
+    rules, notes = documents(kind="rule"), documents(kind="note")
+    seen = [rules.version]
+    changes: list[Callable[[], None]] = [
+        lambda: rules.add(("a", 1)),
+        lambda: rules.add(("b", 2), ("c", 3)),
+        lambda: rules.remove("c"),
+        lambda: rules.add(("c", 4)),
+        lambda: rules.remove("a"),
+    ]
+    for change in changes:
+        change()
+        seen.append(rules.version)
+    assert len(set(seen)) == len(seen)
+    notes.add(("a", 1))
+    assert rules.version == seen[-1] == documents(kind="rule").version
+
+
+def test_another_process_adds_one(
+    store: SqliteStore, documents: Callable[..., SqliteDocuments]
+) -> None:
+    """Whoever looks at the version finds out."""
+    rules = documents("kana", "rule")
+    before = rules.version
+    with SqliteStore(store.path) as other:
+        other.documents("kana", "rule").add(("a", {"event": "E"}))
+    assert rules.version != before
+    assert [one.name for one in rules.entries()] == ["a"]

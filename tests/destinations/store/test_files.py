@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from destinations.store import Store, is_missing, make_folder
+from destinations.store import Database, is_missing, make_folder
 
 
 def _mode(path: Path) -> int:
@@ -22,35 +22,35 @@ def usual_umask() -> Iterator[None]:
     os.umask(before)
 
 
-def test_a_new_store_is_for_its_owner_alone(tmp_path: Path):
+def test_a_new_store_is_for_its_owner_alone(tmp_path: Path) -> None:
     """The file, its log, its lock and the folders that are made for it; others stay as they are."""
     path = tmp_path / "some" / "folder" / "store.sqlite3"
     before = _mode(tmp_path)
-    store = Store(path)
-    with store.transaction() as connection:
+    database = Database(path)
+    with database.transaction() as connection:
         connection.execute("CREATE TABLE notes (text TEXT)")
     files = {one.name: _mode(one) for one in path.parent.iterdir()}
-    store.close()
+    database.close()
     ends = ("", "-wal", "-shm", ".lock")
     assert files == {f"store.sqlite3{end}": 0o600 for end in ends}
     assert (_mode(path.parent), _mode(path.parent.parent)) == (0o700, 0o700)
     assert _mode(tmp_path) == before
 
 
-def test_what_is_there_keeps_its_mode(tmp_path: Path):
+def test_what_is_there_keeps_its_mode(tmp_path: Path) -> None:
     """Whoever lets a group read a store has done so on purpose."""
     path = tmp_path / "store.sqlite3"
-    Store(path).close()
+    Database(path).close()
     path.chmod(0o640)
-    store = Store(path)
-    with store.transaction() as connection:
+    database = Database(path)
+    with database.transaction() as connection:
         connection.execute("CREATE TABLE notes (text TEXT)")
     assert _mode(path) == 0o640
     assert _mode(tmp_path / "store.sqlite3-wal") == 0o640
-    store.close()
+    database.close()
 
 
-def test_a_file_in_the_place_of_a_folder(tmp_path: Path):
+def test_a_file_in_the_place_of_a_folder(tmp_path: Path) -> None:
     """It is left alone, and nothing is made."""
     (tmp_path / "file").write_text("x", encoding="utf-8")
     with pytest.raises(OSError, match="file"):
@@ -58,7 +58,7 @@ def test_a_file_in_the_place_of_a_folder(tmp_path: Path):
     assert (tmp_path / "file").read_text(encoding="utf-8") == "x"
 
 
-def test_what_is_missing(tmp_path: Path):
+def test_what_is_missing(tmp_path: Path) -> None:
     """A folder is there; what is in a file is not."""
     (tmp_path / "file").touch()
     paths = (tmp_path / "file", tmp_path, tmp_path / "no", tmp_path / "file" / "no")

@@ -4,18 +4,34 @@ from collections.abc import Callable
 
 import pytest
 
-from destinations.outcome import ManualChange, Outcome, Result
-from destinations.runner import Row
-from destinations.store import ManualChanges, Store
+from destinations.outcome import Effect, ManualChange, Outcome, Result
+from destinations.pipeline.queue import QueuedDelivery, QueuedEvent, Round, Scope, Transition
+from destinations.runtime.action import SubscriptionKey
+from destinations.runtime.identity import AccountIdentity
+from destinations.store import SqliteStore
+from destinations.store.manual_changes import SqliteManualChanges
 
-Open = Callable[..., ManualChanges]
+Open = Callable[..., SqliteManualChanges]
+
+
+def _account(store: SqliteStore, name: str) -> int:
+    """The id of the account of a name, which is made if there is none."""
+    accounts = store.accounts()
+    identity = AccountIdentity("sample", "http://127.0.0.1/", "", f"key of {name}", name)
+    known = accounts.find(identity)
+    return accounts.add(identity) if known is None else known.id
 
 
 @pytest.fixture
-def changes(store: Store) -> Open:
-    """The waiting changes of an account, at a time that goes on by a second with each."""
+def changes(store: SqliteStore) -> Open:
+    """The waiting changes of accounts, at a time that goes on by a second with each."""
     time = iter(range(1000, 2000))
-    return lambda account="account": ManualChanges(store, account, now=lambda: float(next(time)))
+
+    def make(*names: str) -> SqliteManualChanges:
+        ids = [_account(store, name) for name in names or ("account",)]
+        return SqliteManualChanges(store.database, ids, now=lambda: float(next(time)))
+
+    return make
 
 
 def _change(subject: str, settled: str = "", **fields: str) -> ManualChange:
@@ -48,7 +64,7 @@ SEQUENCES: dict[str, tuple[list[ManualChange], dict[str, str]]] = {
 @pytest.mark.parametrize("at_once", [True, False], ids=["at once", "opened again for each"])
 def test_what_waits(
     changes: Open, sequence: list[ManualChange], waits: dict[str, str], at_once: bool
-):
+) -> None:
     """Of each field the latest change, until the field is settled."""
     changes().note(_change("other", email="x"))
     if at_once:
@@ -59,7 +75,7 @@ def test_what_waits(
     assert changes().entries() == {"other": {"email": "x"}} | ({"u": waits} if waits else {})
 
 
-def test_users_come_in_the_order_in_which_they_were_noted(changes: Open):
+def test_users_come_in_the_order_in_which_they_were_noted(changes: Open) -> None:
     """A change that is noted again as it was keeps its place; a new one goes to the end."""
     waiting = changes()
     waiting.note(_change("b", email="1"), _change("c", email="1"), _change("a", email="1"))
@@ -67,23 +83,61 @@ def test_users_come_in_the_order_in_which_they_were_noted(changes: Open):
     assert list(waiting.entries()) == ["b", "a", "c"]
 
 
-def test_rows_are_recorded(changes: Open):
-    """A run's rows bring their changes; rows without one leave all as it is."""
-    rows = [
-        (Row(1, "identify", Result(Outcome.DELIVERED, manual=_change("u", email="a"))), b"{}"),
-        (Row(2, "identify", Result(Outcome.REJECTED, "no")), b"{}"),
-        (Row(3, None, Result(Outcome.FILTERED)), b"{}"),
-    ]
-    waiting = changes()
-    waiting.record(rows)
-    waiting.record(rows[1:])
-    assert changes().entries() == {"u": {"email": "a"}}
-
-
-def test_accounts_are_apart(changes: Open):
+def test_accounts_are_apart(changes: Open) -> None:
     """What one account settles still waits in another."""
     one, two = changes("one"), changes("two")
     one.note(_change("u", email="a"))
     two.note(_change("u", email="b"))
     one.note(_change("u", "email"))
     assert (one.entries(), two.entries()) == ({}, {"u": {"email": "b"}})
+
+
+def test_several_accounts_at_once(changes: Open) -> None:
+    """What waits for any of them is shown; what is noted waits for the first alone."""
+    changes("two").note(_change("u", email="a", name="n"))
+    both = changes("one", "two")
+    assert both.entries() == {"u": {"email": "a", "name": "n"}}
+    both.note(_change("u", email="b"))
+    assert changes("one").entries() == {"u": {"email": "b"}}
+    assert changes("two").entries() == {"u": {"name": "n"}}
+    assert both.entries() == {"u": {"name": "n", "email": "b"}}
+    both.note(_change("u", "email name"))
+    assert both.entries() == {}
+
+
+def test_no_account(changes: Open, store: SqliteStore) -> None:
+    """Where none is known, nothing waits."""
+    changes().note(_change("u", email="a"))
+    assert SqliteManualChanges(store.database, []).entries() == {}
+
+
+def _transition(user: str, change: ManualChange | None) -> Transition:
+    event = QueuedEvent(f"m {user}", "identify", user, 1_000.0, b"{}", 1)
+    delivery = QueuedDelivery(event, SubscriptionKey("People", "sync"), 0, b"{}", "plan")
+    return Transition(
+        delivery, Result(Outcome.DELIVERED, manual=change), "send", 1, effect=Effect.APPLIED
+    )
+
+
+@pytest.mark.parametrize("served", [True, False])
+def test_what_a_delivery_leaves_to_do(
+    store: SqliteStore, changes: Open, add_delivery: Callable[..., int], *, served: bool
+) -> None:
+    """It is noted for its account in the commit that makes its outcome durable, or not at all."""
+    entry = store.ledger().get(add_delivery(store, served=served))
+    scope = Scope(entry.scope, entry.destination)
+    queue = store.queue()
+    queue.commit(
+        Round(
+            transitions=[
+                (scope, _transition("u1", _change("u1", email="a"))),
+                (scope, _transition("u2", None)),
+            ]
+        )
+    )
+    (account,) = store.accounts().of_slug("sample")
+    waiting = store.manual_changes([account.id])
+    assert waiting.entries() == {"u1": {"email": "a"}}
+    queue.commit(Round(transitions=[(scope, _transition("u3", _change("u1", "email")))]))
+    assert waiting.entries() == {}
+    assert changes("another").entries() == {}

@@ -9,28 +9,33 @@ from pathlib import Path
 import pytest
 
 from destinations.errors import UsageError
-from destinations.store import ReadOnlyStore, Store, schema
+from destinations.store import Database, SqliteStore, broken_rules
 from destinations.store import database as database_module
-from destinations.store.reader import Reader
+from destinations.store.migrations import MIGRATIONS
+from destinations.store.read_only import ReadOnlyDatabase
+from destinations.store.reader import Reader, copy_of, is_newer, stored_version
 
 
-def _add(store: Store, text: str) -> None:
-    with store.transaction() as connection:
+Open = Callable[[Path], ReadOnlyDatabase]
+
+
+def _add(database: Database, text: str) -> None:
+    with database.transaction() as connection:
         connection.execute("CREATE TABLE IF NOT EXISTS notes (text TEXT)")
         connection.execute("INSERT INTO notes VALUES (?)", (text,))
 
 
-def _notes(store: Store) -> list[str]:
-    return [text for (text,) in store.all("SELECT text FROM notes ORDER BY rowid")]
+def _notes(database: Database) -> list[str]:
+    return [text for (text,) in database.all("SELECT text FROM notes ORDER BY rowid")]
 
 
 @pytest.fixture
-def reader() -> Iterator[Callable[[Path], ReadOnlyStore]]:
+def reader() -> Iterator[Open]:
     """Opens a store to be read."""
-    opened: list[ReadOnlyStore] = []
+    opened: list[ReadOnlyDatabase] = []
 
-    def make(path: Path) -> ReadOnlyStore:
-        opened.append(ReadOnlyStore(path))
+    def make(path: Path) -> ReadOnlyDatabase:
+        opened.append(ReadOnlyDatabase(path))
         return opened[-1]
 
     yield make
@@ -38,46 +43,46 @@ def reader() -> Iterator[Callable[[Path], ReadOnlyStore]]:
         one.close()
 
 
-def test_a_store_that_is_closed(store: Store, reader: Callable[[Path], ReadOnlyStore]):
+def test_a_store_that_is_closed(database: Database, reader: Open) -> None:
     """What is in it is found, and nothing is made beside it, nor changed."""
-    _add(store, "a")
-    store.close()
-    store.path.with_name("store.sqlite3.lock").unlink()
-    before = store.path.stat()
-    found = reader(store.path)
+    _add(database, "a")
+    database.close()
+    database.path.with_name("store.sqlite3.lock").unlink()
+    before = database.path.stat()
+    found = reader(database.path)
     assert (_notes(found), found.one("SELECT 1")) == (["a"], (1,))
     found.close()
-    assert [path.name for path in store.path.parent.iterdir()] == ["store.sqlite3"]
-    assert store.path.stat() == before
+    assert [path.name for path in database.path.parent.iterdir()] == ["store.sqlite3"]
+    assert database.path.stat() == before
 
 
-def test_a_store_that_is_written_to(store: Store, reader: Callable[[Path], ReadOnlyStore]):
+def test_a_store_that_is_written_to(database: Database, reader: Open) -> None:
     """Every query sees what was committed by then, through the log."""
-    _add(store, "a")
-    found = reader(store.path)
+    _add(database, "a")
+    found = reader(database.path)
     assert _notes(found) == ["a"]
-    _add(store, "b")
+    _add(database, "b")
     assert _notes(found) == ["a", "b"]
 
 
-def test_a_store_that_is_opened_later(store: Store, reader: Callable[[Path], ReadOnlyStore]):
+def test_a_store_that_is_opened_later(database: Database, reader: Open) -> None:
     """A server that starts while somebody looks on is seen, and so is one that stops."""
-    _add(store, "a")
-    store.close()
-    found = reader(store.path)
+    _add(database, "a")
+    database.close()
+    found = reader(database.path)
     assert _notes(found) == ["a"]
     for text in ("b", "c"):
-        again = Store(store.path)
+        again = Database(database.path)
         _add(again, text)
         assert _notes(found)[-1] == text
         again.close()
         assert _notes(found)[-1] == text
 
 
-def test_a_file_that_changes_in_the_middle(store: Store):
+def test_a_file_that_changes_in_the_middle(database: Database) -> None:
     """What was read of a file that was exchanged meanwhile is thrown away, and read again."""
-    _add(store, "a")
-    store.close()
+    _add(database, "a")
+    database.close()
     times = 0
 
     def look(connection: sqlite3.Connection) -> list[tuple[str]]:
@@ -85,31 +90,29 @@ def test_a_file_that_changes_in_the_middle(store: Store):
         times += 1
         rows = connection.execute("SELECT text FROM notes").fetchall()
         if times == 1:
-            again = Store(store.path)
+            again = Database(database.path)
             _add(again, "b")
             again.close()
         return rows
 
-    reader = Reader(store.path)
+    reader = Reader(database.path)
     assert reader.run(look) == [("a",), ("b",)]
     assert times == 2
     reader.close()
 
 
-def test_another_file_in_its_place(
-    store: Store, tmp_path: Path, reader: Callable[[Path], ReadOnlyStore]
-):
+def test_another_file_in_its_place(database: Database, tmp_path: Path, reader: Open) -> None:
     """A backup that is put back while somebody looks on is read from then on."""
-    _add(store, "a")
-    other = Store(tmp_path / "other.sqlite3")
+    _add(database, "a")
+    other = Database(tmp_path / "other.sqlite3")
     _add(other, "of the backup")
     other.close()
-    store.close()
-    found = reader(store.path)
+    database.close()
+    found = reader(database.path)
     assert _notes(found) == ["a"]
-    other.path.replace(store.path)
+    other.path.replace(database.path)
     assert _notes(found) == ["of the backup"]
-    store.path.unlink()
+    database.path.unlink()
     with pytest.raises(UsageError, match=r"cannot read the store .*store\.sqlite3"):
         _notes(found)
 
@@ -139,31 +142,33 @@ def may_only_read(tmp_path: Path) -> Iterator[Callable[[], None]]:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has other rights")
 @pytest.mark.parametrize("served", [False, True])
-def test_who_may_only_read(store: Store, may_only_read: Callable[[], None], served: bool):
+def test_who_may_only_read(
+    database: Database, may_only_read: Callable[[], None], *, served: bool
+) -> None:
     """The right to read the file is enough, whether somebody has it open or not."""
-    _add(store, "a")
+    _add(database, "a")
     if not served:
-        store.close()
+        database.close()
     may_only_read()
-    found = ReadOnlyStore(store.path)
+    found = ReadOnlyDatabase(database.path)
     assert _notes(found) == ["a"]
     found.close()
     with pytest.raises(UsageError, match="Permission denied"):
-        Store(store.path)
+        Database(database.path)
 
 
-def test_nothing_is_written(store: Store, reader: Callable[[Path], ReadOnlyStore]):
+def test_nothing_is_written(database: Database, reader: Open) -> None:
     """To change it is refused, in words and by SQLite itself."""
-    _add(store, "a")
-    found = reader(store.path)
+    _add(database, "a")
+    found = reader(database.path)
     with pytest.raises(UsageError, match="it was opened to be read only"):
         _add(found, "b")
     with pytest.raises(UsageError, match="readonly"):
         found.all("INSERT INTO notes VALUES ('b')")
-    assert _notes(store) == ["a"]
+    assert _notes(database) == ["a"]
 
 
-def test_what_cannot_be_read(tmp_path: Path):
+def test_what_cannot_be_read(tmp_path: Path) -> None:
     """No store, another file, another program's database: each by its name, nothing is made."""
     text = tmp_path / "seed.yaml"
     text.write_text("features: []\n" * 100, encoding="utf-8")
@@ -182,31 +187,90 @@ def test_what_cannot_be_read(tmp_path: Path):
         (tmp_path, "cannot use the store"),
     ):
         with pytest.raises(UsageError, match=why):
-            ReadOnlyStore(path)
+            ReadOnlyDatabase(path)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-@pytest.mark.parametrize("version", [1, 2, len(schema.MIGRATIONS)])
-def test_other_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int):
-    """An older one with a ledger is read as it is, and not brought forward."""
+@pytest.mark.parametrize("version", range(1, len(MIGRATIONS)))
+def test_an_older_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int) -> None:
+    """It has other tables: it is not brought forward, and the command that does so is named."""
     path = tmp_path / "store.sqlite3"
     with monkeypatch.context() as patched:
-        patched.setattr(database_module, "MIGRATIONS", schema.MIGRATIONS[:version])
-        Store(path).close()
+        patched.setattr(database_module, "MIGRATIONS", MIGRATIONS[:version])
+        Database(path).close()
     before = path.read_bytes()
-    if version == 1:
-        with pytest.raises(UsageError, match="older version; destinations store compact --store"):
-            ReadOnlyStore(path)
-    else:
-        found = ReadOnlyStore(path)
-        assert found.all("SELECT * FROM deliveries") == []
-        found.close()
+    with pytest.raises(UsageError, match="older version; destinations store compact --store"):
+        ReadOnlyDatabase(path)
     assert path.read_bytes() == before
+    assert (stored_version(path), is_newer(version)) == (version, False)
 
 
-def test_a_newer_version(store: Store):
+def test_a_newer_version(database: Database) -> None:
     """It is refused, with what to do."""
-    with store.transaction() as connection:
+    with database.transaction() as connection:
         connection.execute("PRAGMA user_version = 1000")
     with pytest.raises(UsageError, match="newer version of this package; update the package"):
-        ReadOnlyStore(store.path)
+        ReadOnlyDatabase(database.path)
+    assert is_newer(stored_version(database.path))
+
+
+@pytest.mark.parametrize("name", [":memory:", "file:x"])
+def test_what_sqlite_would_not_take_for_a_file(name: str) -> None:
+    """It is refused as a name, not as a file that is missing."""
+    with pytest.raises(UsageError, match="expected the path of a file"):
+        ReadOnlyDatabase(Path(name))
+
+
+def test_what_is_read_at_once(database: Database, reader: Open) -> None:
+    """It is of one moment, whatever is committed in between."""
+    _add(database, "a")
+    found = reader(database.path)
+    query = "SELECT count(*) FROM notes"
+
+    def look(connection: sqlite3.Connection) -> list[int]:
+        counts = [connection.execute(query).fetchone()[0]]
+        _add(database, "b")
+        return [*counts, connection.execute(query).fetchone()[0]]
+
+    assert found.at_once(look) == [1, 1]
+    assert found.one(query) == (2,)
+    assert (found.is_read_only, database.is_read_only) == (True, False)
+    assert found.data_version == found.data_version
+
+
+def test_everything_of_a_store_can_be_read(
+    store: SqliteStore, add_delivery: Callable[..., int]
+) -> None:
+    """Ledger, accounts, documents, answers and notes are found without the right to write."""
+    delivery = add_delivery(store, {"type": "track"})
+    store.documents("sample", "rule").add(("a", 1))
+    store.answers("sample http://127.0.0.1/")["request"] = 2
+    store.note({"name": [3]})
+    store.close()
+    with SqliteStore(store.path, read_only=True) as read:
+        assert read.ledger().get(delivery).user == "u1"
+        assert [one.name for one in read.documents("sample", "rule").entries()] == ["a"]
+        assert dict(read.answers("sample http://127.0.0.1/")) == {"request": 2}
+        (account,) = read.accounts().of_slug("sample")
+        assert dict(read.manual_changes([account.id]).entries()) == {}
+        assert (read.noted("name"), read.noted("other")) == ([3], None)
+        assert len(read.ledger().totals(0.0)) == 1
+        assert broken_rules(read.database) == []
+        changes: list[Callable[[], object]] = [
+            lambda: read.note({"a": 1}),
+            lambda: read.forget("name"),
+            lambda: read.documents("sample", "rule").remove("a"),
+            lambda: read.answers("x").update(a=1),
+        ]
+        for change in changes:
+            with pytest.raises(UsageError, match="opened to be read only"):
+                change()
+
+
+def test_a_copy_is_a_store(database: Database, tmp_path: Path, reader: Open) -> None:
+    """It can be read at once, and has all that was committed when it was made."""
+    _add(database, "a")
+    target = tmp_path / "copy.sqlite3"
+    copy_of(database.path, target)
+    _add(database, "b")
+    assert _notes(reader(target)) == ["a"]

@@ -9,14 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from destinations.definition import Settling
-from destinations.engine.settlement import Compiled, judge
+from destinations.definition import ReconcileDefinition
 from destinations.http import Answer
-from destinations.queue import Amount, Expectation
+from destinations.pipeline.queue import Balance, Increment
+from destinations.pipeline.reconcile import judge
+from destinations.pipeline.reconcile import _Rule as Rule
 
 
-def _at(amount: int, period: str | None = "may") -> Amount:
-    return Amount("u", amount, period)
+def _at(amount: int, period: str | None = "may") -> Balance:
+    return Balance("u", amount, period)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +43,7 @@ def _at(amount: int, period: str | None = "may") -> Amount:
     ],
 )
 def test_it_can_be_told(
-    before: Amount, now: Amount, amounts: Sequence[int], applied: tuple[bool, ...]
+    before: Balance, now: Balance, amounts: Sequence[int], applied: tuple[bool, ...]
 ) -> None:
     """One selection of the amounts makes the difference."""
     assert judge(before, now, amounts).applied == applied
@@ -63,9 +64,9 @@ def test_it_can_be_told(
     ],
 )
 def test_it_cannot_be_told(
-    before: Amount | None, now: Amount | None, amounts: Sequence[int], why: str
+    before: Balance | None, now: Balance | None, amounts: Sequence[int], why: str
 ) -> None:
-    """Then nothing is decided, and a person is told why."""
+    """Then nothing is decided, and an operator is told why."""
     verdict = judge(before, now, amounts)
     assert verdict.applied is None
     assert why in verdict.why
@@ -97,7 +98,7 @@ def test_what_is_decided_is_what_is_seen(amounts: list[int], difference: int) ->
         assert len(ways) == 1 or sorted(added) in runs
 
 
-RULE = Settling(
+RULE = ReconcileDefinition(
     ask="shown",
     key=[{"@path": "$.payload.user"}, {"@path": "$.payload.thing"}],
     amount={"@path": "$.payload.by"},
@@ -111,20 +112,17 @@ RULE = Settling(
 @pytest.mark.parametrize(
     ("payload", "expected"),
     [
-        (
-            {"user": "u", "thing": "ü", "by": 3},
-            Expectation('["u","ü"]', 3, '{"user": "u", "thing": "\\u00fc", "by": 3}'),
-        ),
-        ({"user": "u", "by": -3}, Expectation('["u",null]', -3, '{"user": "u", "by": -3}')),
+        ({"user": "u", "thing": "ü", "by": 3}, Increment('["u","ü"]', 3)),
+        ({"user": "u", "by": -3}, Increment('["u",null]', -3)),
         ({"user": "u", "thing": "t"}, None),
         ({"user": "u", "thing": "t", "by": True}, None),
         ({"user": "u", "thing": "t", "by": 1.5}, None),
         ({"user": "u", "thing": "t", "by": "3"}, None),
     ],
 )
-def test_what_is_expected(payload: dict[str, object], expected: Expectation | None) -> None:
+def test_what_a_payload_adds(payload: dict[str, object], expected: Increment | None) -> None:
     """A key and an integer, or nothing that could be judged by."""
-    assert Compiled(RULE).expectation(payload) == expected
+    assert Rule(RULE).increment(payload) == expected
 
 
 @pytest.mark.parametrize(
@@ -132,11 +130,11 @@ def test_what_is_expected(payload: dict[str, object], expected: Expectation | No
     [
         (
             Answer("ok", {"used": 7, "from": "2026-01-01", "until": "2026-02-01T00:00:00Z"}),
-            Amount("u", 7, "2026-01-01", 1_769_904_000.0, 5.0),
+            Balance("u", 7, "2026-01-01", 1_769_904_000.0, 5.0),
         ),
-        (Answer("ok", {"used": 7}), Amount("u", 7, None, None, 5.0)),
-        (Answer("ok", {"used": 7, "until": "soon"}), Amount("u", 7, None, None, 5.0)),
-        (Answer("missing"), Amount("u", 0, None, None, 5.0)),
+        (Answer("ok", {"used": 7}), Balance("u", 7, None, None, 5.0)),
+        (Answer("ok", {"used": 7, "until": "soon"}), Balance("u", 7, None, None, 5.0)),
+        (Answer("missing"), Balance("u", 0, None, None, 5.0)),
         (Answer("other"), None),
         (Answer("ok", {"used": None}), None),
         (Answer("ok", {"used": "7"}), None),
@@ -144,6 +142,6 @@ def test_what_is_expected(payload: dict[str, object], expected: Expectation | No
         (Answer("ok", None), None),
     ],
 )
-def test_what_is_shown(answer: Answer, amount: Amount | None) -> None:
+def test_what_is_shown(answer: Answer, amount: Balance | None) -> None:
     """An integer with its period, nothing where the partner knows of none, else no amount."""
-    assert Compiled(RULE).amount(answer, "u", 5.0) == amount
+    assert Rule(RULE).balance(answer, "u", 5.0) == amount

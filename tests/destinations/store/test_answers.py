@@ -4,40 +4,41 @@ from typing import Any
 
 import pytest
 
-from destinations.store import Capabilities, Store
+from destinations.store import SqliteStore
 
 
 @pytest.mark.parametrize(
     "answer", [None, False, "", [], {"inputFields": [{"name": "id"}]}], ids=str
 )
-def test_an_answer_outlives_a_run(store: Store, answer: Any):
+def test_an_answer_outlives_a_run(store: SqliteStore, answer: Any) -> None:
     """It is there, as it was, for whoever opens the store next; also an empty one."""
-    Capabilities(store, "account")["request"] = answer
-    again = Capabilities(store, "account")
-    assert "request" in again
-    assert again["request"] == answer
+    store.answers("kana https://a")["request"] = answer
+    with SqliteStore(store.path) as later:
+        again = later.answers("kana https://a")
+        assert "request" in again
+        assert again["request"] == answer
 
 
-def test_the_latest_answer_counts(store: Store):
+def test_the_latest_answer_counts(store: SqliteStore) -> None:
     """Asked again, an answer replaces the one before."""
-    known = Capabilities(store, "account")
+    known = store.answers("kana https://a")
     known["b"], known["a"], known["b"] = 1, 2, 3
     assert dict(known) == {"a": 2, "b": 3}
     assert list(known) == ["a", "b"]
     assert len(known) == 2
 
 
-def test_accounts_are_apart(store: Store):
+def test_endpoints_are_apart(store: SqliteStore) -> None:
     """What one endpoint answered says nothing of another."""
-    one, two = Capabilities(store, "one"), Capabilities(store, "two")
+    one, two = store.answers("kana https://a"), store.answers("kana https://b")
     one["request"] = 1
     assert "request" not in two
     assert dict(two) == {}
 
 
-def test_what_is_not_known(store: Store):
+def test_what_is_not_known(store: SqliteStore) -> None:
     """As with any mapping: KeyError, and a default where it is asked for."""
-    known = Capabilities(store, "account")
+    known = store.answers("kana https://a")
     with pytest.raises(KeyError, match="request"):
         known["request"]
     with pytest.raises(KeyError, match="request"):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Iterator
 from io import BytesIO
 from typing import Any
 
@@ -10,9 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from destinations.runner import Entry, read_json_entries, read_lines
-from destinations.runner import source as module
-from destinations.runner.source import MAX_ENTRY_BYTES
+from destinations.pipeline import reading as module
+from destinations.pipeline.reading import (
+    MAX_ENTRY_BYTES,
+    Entry,
+    IteratedEntries,
+    ThreadedEntries,
+    read_json_entries,
+    read_lines,
+)
 
 
 @pytest.mark.parametrize(
@@ -169,3 +177,69 @@ def test_a_byte_order_mark_is_no_part_of_the_first_entry(data: bytes) -> None:
 def test_white_space_before_it_may_be_long(data: bytes, entries: list[Entry]) -> None:
     """What a file holds does not depend on how far its beginning is read at once."""
     assert list(read_json_entries(BytesIO(b" " * 100_000 + b"\n" * 100_000 + data))) == entries
+
+
+def test_entries_of_a_file_come_in_pieces() -> None:
+    """As many as are asked for, fewer where they are long, and then it is over."""
+    short = IteratedEntries(Entry(number, b"x") for number in range(5))
+    assert [len(short.take(2)) for _ in range(3)] == [2, 2, 1]
+    assert short.is_over
+    long = IteratedEntries(Entry(number, b"x" * MAX_ENTRY_BYTES) for number in range(9))
+    assert [len(long.take(500)) for _ in range(3)] == [4, 4, 1]
+    assert long.is_over
+
+
+def _waited_for(entries: ThreadedEntries) -> list[Entry]:
+    found: list[Entry] = []
+    while not entries.is_over:
+        entries.wait(10)
+        found += entries.take(3)
+    return found
+
+
+def test_entries_of_a_pipe_come_by_a_thread() -> None:
+    """All of them in order, and whoever waits for the first is woken."""
+    woken = threading.Event()
+    entries = ThreadedEntries((Entry(number, b"x") for number in range(10)), room=4)
+    assert not entries.is_over
+    entries.start(woken.set)
+    assert woken.wait(10)
+    assert [entry.line for entry in _waited_for(entries)] == list(range(10))
+
+
+def test_a_pipe_that_breaks() -> None:
+    """What was read before comes first, then the error, once."""
+
+    def source() -> Iterator[Entry]:
+        yield Entry(1, b"x")
+        raise OSError("gone")
+
+    entries = ThreadedEntries(source())
+    entries.start(lambda: None)
+    found: list[Entry] = []
+    with pytest.raises(OSError, match="gone"):
+        while True:
+            entries.wait(10)
+            found += entries.take(5)
+    assert [entry.line for entry in found] == [1]
+    assert entries.is_over
+
+
+def test_a_pipe_is_read_no_further_than_there_is_room() -> None:
+    """Nothing is read ahead without bound, neither many entries nor long ones."""
+    for size, room in ((1, 4), (MAX_ENTRY_BYTES, 4)):
+        read: list[int] = []
+        full = threading.Event()
+
+        def source(size: int = size, room: int = room, read: list[int] = read) -> Iterator[Entry]:
+            for number in range(100):
+                read.append(number)
+                if len(read) > room:
+                    full.set()
+                yield Entry(number, b"x" * size)
+
+        entries = ThreadedEntries(source(), room=4)
+        entries.start(lambda: None)
+        assert full.wait(10)
+        assert len(read) == room + 1
+        entries.close()

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from destinations.outcome import Outcome, Result
-from destinations.runner import Entry, Row, Undelivered, read_lines
-from destinations.runner.source import MAX_ENTRY_BYTES
-from destinations.runner.undelivered import unwrap
+from destinations.outcome import Outcome, Result, State, Status
+from destinations.pipeline.reading import MAX_ENTRY_BYTES, Entry, read_lines
+from destinations.pipeline.report import SHOWN, Row
+from destinations.pipeline.undelivered import Undelivered, unwrap
+from destinations.runtime.action import SubscriptionKey
 from destinations.secrets import Masker
 from destinations.segment.event import EventError, read_json
 
@@ -24,8 +25,11 @@ def _written(*rows: tuple[Row, bytes], secret: str = "") -> bytes:
     return stream.getvalue()
 
 
-def _dead(line: int = 1, action: str | None = "count", **more: Any) -> Row:
-    return Row(line, action, Result(Outcome.DEAD, "given up", **more))
+KEY = SubscriptionKey("Counts", "count")
+
+
+def _dead(line: int = 1, key: SubscriptionKey | None = KEY, **more: Any) -> Row:
+    return Row(line, key, Result(Outcome.DEAD, "given up", **more))
 
 
 @pytest.mark.parametrize(
@@ -33,13 +37,14 @@ def _dead(line: int = 1, action: str | None = "count", **more: Any) -> Row:
     [
         (
             Result(Outcome.UNMAPPED, "no thing"),
-            {"outcome": "unmapped", "line": 3, "action": "count", "reason": "no thing"},
+            {"outcome": "unmapped", "line": 3, "subscription": "Counts", "action": "count", "reason": "no thing"},
         ),
         (
             Result.invalid("a; b", "BAD_REQUEST", ("a", "b")),
             {
                 "outcome": "invalid",
                 "line": 3,
+                "subscription": "Counts",
                 "action": "count",
                 "reason": "a; b",
                 "errors": ["a", "b"],
@@ -52,6 +57,7 @@ def _dead(line: int = 1, action: str | None = "count", **more: Any) -> Row:
             {
                 "outcome": "dead",
                 "line": 3,
+                "subscription": "Counts",
                 "action": "count",
                 "reason": "key ***",
                 "code": "SELF_TIMEOUT",
@@ -64,6 +70,7 @@ def _dead(line: int = 1, action: str | None = "count", **more: Any) -> Row:
             {
                 "outcome": "invalid",
                 "line": 3,
+                "subscription": "Counts",
                 "action": "count",
                 "reason": "x",
                 "errors": ["holds ***"],
@@ -74,14 +81,14 @@ def _dead(line: int = 1, action: str | None = "count", **more: Any) -> Row:
     ],
 )
 def test_a_line_says_why(result: Result, note: dict[str, Any]) -> None:
-    """Outcome, line, action and reasons stand before what was read; secrets are masked."""
-    line = _written((Row(3, "count", result), b'{"a": 1}'), secret="12345678")
+    """Outcome, line, subscription and reasons stand before what was read; secrets are masked."""
+    line = _written((Row(3, KEY, result), b'{"a": 1}'), secret="12345678")
     assert json.loads(line) == {"undelivered": note, "rawEvent": {"a": 1}}
     assert line.endswith(b"\n")
 
 
-@pytest.mark.parametrize("outcome", list(Outcome))
-def test_what_is_written(outcome: Outcome) -> None:
+@pytest.mark.parametrize("outcome", SHOWN)
+def test_what_is_written(outcome: Status) -> None:
     """Everything but what was delivered or is not meant to be."""
     lines = _written((Row(1, None, Result(outcome)), b"{}"))
     assert bool(lines) is (outcome not in {Outcome.DELIVERED, Outcome.FILTERED})
@@ -148,16 +155,17 @@ EVENTS = st.dictionaries(
 
 @given(
     data=st.binary(max_size=60) | EVENTS.map(lambda event: json.dumps(event, indent=1).encode()),
-    action=st.none() | st.sampled_from(["count", "save"]),
-    outcome=st.sampled_from([Outcome.DEAD, Outcome.UNKNOWN, Outcome.INVALID, Outcome.RETRYING]),
+    key=st.none() | st.sampled_from([KEY, SubscriptionKey("a: b", "save")]),
+    outcome=st.sampled_from([Outcome.DEAD, State.UNKNOWN, Outcome.INVALID, State.READY]),
 )
-def test_round_trip(data: bytes, action: str | None, outcome: Outcome) -> None:
-    """Whatever was read comes back from its line, with its action and outcome."""
-    lines = _written((Row(1, action, Result(outcome)), data))
+def test_round_trip(data: bytes, key: SubscriptionKey | None, outcome: Status) -> None:
+    """Whatever was read comes back from its line, with its subscription and outcome."""
+    lines = _written((Row(1, key, Result(outcome)), data))
     (entry,) = read_lines(BytesIO(lines))
     wrapped = unwrap(entry)
     assert wrapped is not None
-    assert (wrapped.action, wrapped.outcome) == (action, outcome.value)
+    assert (wrapped.key, wrapped.outcome) == (key, outcome.value)
+    assert wrapped.may_be_applied is (outcome is State.UNKNOWN)
     try:
         event = read_json(data)
     except EventError:
@@ -185,3 +193,20 @@ def test_round_trip(data: bytes, action: str | None, outcome: Outcome) -> None:
 def test_what_is_no_line_of_such_a_file(line: bytes) -> None:
     """It is an entry like any other: what is wrong with it will be said."""
     assert unwrap(Entry(1, line)) is None
+
+
+@pytest.mark.parametrize(
+    ("action", "key"),
+    [
+        ("count", SubscriptionKey("", "count")),
+        ("count: Counts", SubscriptionKey("Counts", "count")),
+        ("count: a: b", SubscriptionKey("a: b", "count")),
+        (None, None),
+    ],
+)
+def test_a_file_of_an_earlier_version(action: str | None, key: SubscriptionKey | None) -> None:
+    """It names the action, and the subscription only where there were several."""
+    note = json.dumps({"outcome": "dead", "line": 1, "action": action, "reason": "x"})
+    wrapped = unwrap(Entry(1, b'{"undelivered":' + note.encode() + b',"rawEvent":{}}'))
+    assert wrapped is not None
+    assert wrapped.key == key

@@ -1,0 +1,83 @@
+"""An event that comes again is recognised by its content, and told from another one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from destinations.outcome import Effect, Outcome, State
+from destinations.pipeline.dedupe import Verdict, conflict, fingerprint, recognise
+from destinations.pipeline.queue import History, Past
+
+EVENT = {"type": "track", "userId": "u", "properties": {"a": 1, "b": [1, 2]}}
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        {"properties": {"b": [1, 2], "a": 1}, "userId": "u", "type": "track"},
+        {**EVENT, "sentAt": "2026-01-01T00:00:00Z"},
+        {**EVENT, "receivedAt": "2026-01-01T00:00:00Z", "writeKey": "x"},
+    ],
+)
+def test_the_same_content(same: dict[str, Any]) -> None:
+    """The order of keys makes no difference, nor what a sender adds anew each time."""
+    assert fingerprint(same) == fingerprint(EVENT)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {**EVENT, "userId": "v"},
+        {**EVENT, "properties": {"a": 1, "b": [2, 1]}},
+        {**EVENT, "properties": {"a": "1", "b": [1, 2]}},
+        {**EVENT, "properties": {"a": True, "b": [1, 2]}},
+        {**EVENT, "properties": {"a": 1, "b": [1, 2], "sentAt": 1}},
+        {**EVENT, "timestamp": "2026-01-01T00:00:00Z"},
+        {},
+    ],
+)
+def test_another_content(other: dict[str, Any]) -> None:
+    """Anything else makes another content; none of them is 0, which stands for not known."""
+    assert fingerprint(other) != fingerprint(EVENT)
+    assert 0 < fingerprint(other) < 2**48
+
+
+def _history(*pasts: tuple[State, Effect], fingerprint: int = 7) -> History:
+    deliveries: Any = {
+        index: Past(index, index, state, Outcome.DEAD if state is State.DONE else None, effect)
+        for index, (state, effect) in enumerate(pasts)
+    }
+    return History(1, fingerprint, deliveries, {8: True, 9: False}, len(pasts))
+
+
+@pytest.mark.parametrize(
+    ("history", "found", "verdict"),
+    [
+        (None, 7, Verdict.NEW),
+        (_history((State.DONE, Effect.APPLIED)), 7, Verdict.SAME),
+        (_history((State.READY, Effect.NONE)), 7, Verdict.SAME),
+        # Of an earlier version, or what could not be read: not known, so the same.
+        (_history((State.DONE, Effect.APPLIED), fingerprint=0), 5, Verdict.SAME),
+        (_history((State.DONE, Effect.APPLIED)), 0, Verdict.SAME),
+        (_history((State.DONE, Effect.NONE)), 8, Verdict.REFUSED),
+        (_history((State.DONE, Effect.APPLIED)), 9, Verdict.REPLACED),
+        (_history((State.DONE, Effect.NONE)), 5, Verdict.CORRECTION),
+        (_history((State.DONE, Effect.NONE), (State.DONE, Effect.NONE)), 5, Verdict.CORRECTION),
+        (_history((State.DONE, Effect.NONE), (State.DONE, Effect.MAYBE)), 5, Verdict.CONFLICT),
+        (_history((State.DONE, Effect.NONE), (State.READY, Effect.NONE)), 5, Verdict.CONFLICT),
+        (_history((State.HELD, Effect.MAYBE)), 5, Verdict.CONFLICT),
+        (_history(), 5, Verdict.CONFLICT),
+    ],
+)
+def test_what_an_event_is(history: History | None, found: int, verdict: Verdict) -> None:
+    """It follows from what became of the events that had its messageId before."""
+    assert recognise(history, found) is verdict
+
+
+def test_a_conflict_says_with_what() -> None:
+    """The result names the event that has the messageId, and is Segment's 409."""
+    result = conflict(_history((State.HELD, Effect.MAYBE)))
+    assert (result.outcome, result.code, result.status) == (Outcome.REJECTED, "CONFLICT", 409)
+    assert "event 1" in result.reason

@@ -1,0 +1,80 @@
+"""The account of a run adds up, and names the reasons."""
+
+from __future__ import annotations
+
+import pytest
+
+from destinations.outcome import Outcome, Result, State, Status
+from destinations.pipeline.report import SHOWN, Reason, Row, Totals
+from destinations.runtime.action import SubscriptionKey
+
+COUNT = SubscriptionKey("Counts", "count")
+SAVE = SubscriptionKey("Pages", "save")
+
+
+def test_totals_add_up() -> None:
+    """Each row counts once in the total, once for its action."""
+    totals = Totals()
+    for line, (key, outcome) in enumerate(
+        [
+            (COUNT, Outcome.DELIVERED),
+            (COUNT, Outcome.DEAD),
+            (SAVE, Outcome.DELIVERED),
+            (None, Outcome.FILTERED),
+            (COUNT, Outcome.DELIVERED),
+        ]
+    ):
+        totals.add(Row(line, key, Result(outcome)))
+    assert totals.rows == 5
+    assert totals.outcomes == {Outcome.DELIVERED: 3, Outcome.DEAD: 1, Outcome.FILTERED: 1}
+    assert totals.by_action == {
+        "count": {Outcome.DELIVERED: 2, Outcome.DEAD: 1},
+        "save": {Outcome.DELIVERED: 1},
+        "-": {Outcome.FILTERED: 1},
+    }
+    assert totals.by_subscription == {
+        COUNT: {Outcome.DELIVERED: 2, Outcome.DEAD: 1},
+        SAVE: {Outcome.DELIVERED: 1},
+    }
+    assert sum(sum(counts.values()) for counts in totals.by_action.values()) == totals.rows
+
+
+def test_what_is_shown() -> None:
+    """All outcomes, and the states of what has none: they add up to the rows."""
+    statuses: list[Status] = [*Outcome, State.READY, State.UNKNOWN, State.HELD]
+    assert list(SHOWN) == statuses
+    totals = Totals()
+    for line, status in enumerate(statuses):
+        totals.add(Row(line, None, Result(status)))
+    assert sum(totals.outcomes[status] for status in SHOWN) == totals.rows == len(statuses)
+
+
+def test_reasons() -> None:
+    """By outcome, the most frequent first; the example is of the first line, in whatever order."""
+    totals = Totals()
+    rows = [
+        (9, Outcome.DEAD, "line 9", "SELF_TIMEOUT"),
+        (5, Outcome.DEAD, "line 5", "BAD_GATEWAY"),
+        (7, Outcome.DEAD, "line 7", "BAD_GATEWAY"),
+        (3, Outcome.DEAD, "line 3", "BAD_GATEWAY"),
+        (1, Outcome.INVALID, "no code", None),
+        (2, Outcome.INVALID, "no code", None),
+        (8, Outcome.DELIVERED, "created", None),
+    ]
+    for line, outcome, reason, code in rows:
+        totals.add(Row(line, COUNT, Result(outcome, reason, code)))
+    assert totals.reasons == [
+        Reason(Outcome.INVALID, "no code", 2, 1, "no code"),
+        Reason(Outcome.DEAD, "BAD_GATEWAY", 3, 3, "line 3"),
+        Reason(Outcome.DEAD, "SELF_TIMEOUT", 1, 9, "line 9"),
+    ]
+
+
+@pytest.mark.parametrize("rows", [200, 5000])
+def test_the_account_stays_small(rows: int) -> None:
+    """However many different reasons there are, few are kept, and all rows are counted."""
+    totals = Totals()
+    for line in range(rows):
+        totals.add(Row(line, None, Result(Outcome.REJECTED, f"reason {line}")))
+    assert len(totals.reasons) == 200
+    assert totals.rows == rows

@@ -1,0 +1,196 @@
+"""What follows an attempt: an outcome, another attempt at a time, a question, or an operator."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from destinations.http import Failure
+from destinations.outcome import Effect, Outcome, Result, Retry, State, Status
+from destinations.pipeline.queue import QueuedDelivery, QueuedEvent
+from destinations.pipeline.retry import RetryPolicy
+from destinations.runtime.action import SubscriptionKey
+
+POLICY = RetryPolicy(
+    deadline=100.0,
+    reconcile_after=30.0,
+    base=1.0,
+    cap=8.0,
+    max_retry_after=50.0,
+    outage="dead",
+    draw=lambda: 1.0,
+)
+
+
+def _delivery(**values: Any) -> QueuedDelivery:
+    event = QueuedEvent("m", "track", "u", 0.0)
+    return QueuedDelivery(event, SubscriptionKey("Counts", "count"), id=1000, **values)
+
+
+def _result(status: Status, retry: Retry | None = None) -> Result:
+    return Result(status, "why", retry=retry)
+
+
+@pytest.mark.parametrize("outcome", sorted(set(Outcome)))
+def test_final_outcomes(outcome: Outcome) -> None:
+    """They end a delivery, whatever the partner says of trying again; one was applied."""
+    found = POLICY.after(_delivery(), _result(outcome, Retry()), 50.0, can_ask=True)
+    assert (found.state, found.result.outcome, found.attempts) == (State.DONE, outcome, 1)
+    assert found.applied is (outcome is Outcome.DELIVERED)
+    assert found.effect is (Effect.APPLIED if outcome is Outcome.DELIVERED else Effect.NONE)
+
+
+@pytest.mark.parametrize(
+    ("attempts", "retry", "wait"),
+    [
+        (0, Retry(), 1.0),
+        (1, Retry(), 2.0),
+        (2, Retry(), 4.0),
+        (3, Retry(), 8.0),
+        (500, Retry(), 8.0),
+        (0, Retry(after=40.0), 40.0),
+        (0, Retry(after=0.0), 0.0),
+        (0, Retry(after=1_000.0), 50.0),
+    ],
+)
+def test_when_it_is_tried_again(attempts: int, retry: Retry, wait: float) -> None:
+    """The bound grows from the base to the cap; what the partner asks for counts instead."""
+    delivery = _delivery(attempts=attempts, first_attempt_at=45.0)
+    found = POLICY.after(delivery, _result(State.READY, retry), 50.0, can_ask=True)
+    assert (found.state, found.attempts, found.next_at) == (State.READY, attempts + 1, 50.0 + wait)
+
+
+@pytest.mark.parametrize(("draw", "wait"), [(0.0, 0.0), (0.25, 1.0), (1.0, 4.0)])
+def test_the_jitter_is_full(draw: float, wait: float) -> None:
+    """A wait is drawn from nothing up to its bound."""
+    policy = replace(POLICY, draw=lambda: draw)
+    found = policy.after(
+        _delivery(attempts=2), _result(State.READY, Retry()), 10.0, can_ask=True
+    )
+    assert found.next_at == 10.0 + wait
+
+
+def test_the_last_attempt_is_made_at_the_deadline() -> None:
+    """A wait does not go beyond it: what fails then is dead."""
+    delivery = _delivery(attempts=6, first_attempt_at=0.0)
+    found = POLICY.after(delivery, _result(State.READY, Retry()), 97.0, can_ask=True)
+    assert found.next_at == 100.0
+
+
+@pytest.mark.parametrize(
+    ("first_attempt_at", "now", "dead"),
+    [(None, 1_000.0, False), (0.0, 99.9, False), (0.0, 100.0, True), (0.0, -50.0, False)],
+)
+def test_it_is_given_up_after_the_deadline(
+    first_attempt_at: float | None, now: float, dead: bool
+) -> None:
+    """What fails that long after its first attempt is dead; the attempts are in the result."""
+    delivery = _delivery(attempts=6, first_attempt_at=first_attempt_at)
+    found = POLICY.after(delivery, _result(State.READY, Retry()), now, can_ask=True)
+    assert (found.state is State.DONE) is dead
+    if dead:
+        assert (found.result.outcome, found.result.attempts) == (Outcome.DEAD, 7)
+
+
+@pytest.mark.parametrize(
+    ("outage", "is_down", "whole_request", "dead"),
+    [
+        ("dead", True, True, True),
+        ("wait", True, True, False),
+        ("wait", True, False, True),
+        ("wait", False, True, True),
+    ],
+)
+def test_an_outage(outage: Any, is_down: bool, whole_request: bool, dead: bool) -> None:
+    """Nothing becomes dead by it where the source stops reading instead."""
+    policy = replace(POLICY, outage=outage)
+    delivery = _delivery(attempts=6, first_attempt_at=0.0)
+    result = _result(State.READY, Retry(whole_request=whole_request))
+    found = policy.after(delivery, result, 200.0, can_ask=True, is_down=is_down)
+    assert (found.result.outcome is Outcome.DEAD) is dead
+
+
+def test_a_failure_with_a_bound_of_its_own() -> None:
+    """Only attempts that met such a failure count against its bound."""
+    bound = _result(State.READY, Retry(attempts=2, whole_request=False))
+    many = {"attempts": 50, "first_attempt_at": 0.0}
+    found = POLICY.after(_delivery(**many), _result(State.READY, Retry()), 1.0, can_ask=True)
+    assert (found.state, found.rule_failures) == (State.READY, 0)
+    found = POLICY.after(_delivery(**many), bound, 1.0, can_ask=True)
+    assert (found.state, found.rule_failures) == (State.READY, 1)
+    found = POLICY.after(_delivery(**many, rule_failures=1), bound, 1.0, can_ask=True)
+    assert (found.state, found.result.outcome) == (State.DONE, Outcome.DEAD)
+
+
+@pytest.mark.parametrize(
+    ("retry", "status", "suspicious"),
+    [
+        (Retry(), 500, True),
+        (Retry(), 429, False),
+        (Retry(), 401, False),
+        (Retry(whole_request=False), 500, False),
+    ],
+)
+def test_what_may_be_one_events_fault(retry: Retry, status: int, suspicious: bool) -> None:
+    """The failure of a whole request is counted, unless the partner says why it failed."""
+    result = Result(State.READY, "why", None, status, retry=retry)
+    found = POLICY.after(_delivery(), result, 0.0, can_ask=True)
+    assert found.batch_failures == suspicious
+
+
+@pytest.mark.parametrize("can_ask", [True, False])
+def test_a_lost_answer(can_ask: bool) -> None:
+    """It is asked later what became of it, or an operator has to decide; it is never sent again."""
+    found = POLICY.after(
+        _delivery(), _result(State.UNKNOWN, Retry()), 50.0, can_ask=can_ask, sent_at=45.0
+    )
+    assert not found.applied
+    assert found.effect is Effect.MAYBE
+    if can_ask:
+        assert (found.state, found.next_at) == (State.UNKNOWN, 75.0)
+    else:
+        assert found.state is State.HELD
+        assert "cannot be asked" in found.evidence["why"]
+
+
+def test_what_may_have_been_applied_stays_so() -> None:
+    """An attempt that certainly changed nothing does not undo what an earlier one may have done."""
+    delivery = _delivery(attempts=1, effect=Effect.MAYBE)
+    found = POLICY.after(delivery, _result(State.READY, Retry()), 50.0, can_ask=False)
+    assert found.effect is Effect.MAYBE
+    partly = replace(_result(State.READY, Retry()), maybe_applied=True)
+    assert POLICY.after(_delivery(), partly, 50.0, can_ask=False).effect is Effect.MAYBE
+
+
+@pytest.mark.parametrize(("now", "outcome"), [(99.0, State.READY), (100.0, Outcome.DEAD)])
+def test_what_was_not_applied(now: float, outcome: Status) -> None:
+    """When the partner shows that it did not get something, that is sent again until the end."""
+    delivery = _delivery(attempts=1, first_attempt_at=0.0, effect=Effect.MAYBE)
+    found = POLICY.not_applied(delivery, now)
+    assert (found.result.outcome, found.stage) == (outcome, "reconcile")
+    assert found.effect is Effect.NONE
+
+
+@pytest.mark.parametrize(
+    ("now", "retry_after", "outcome", "wait"),
+    [
+        (50.0, None, State.UNKNOWN, 30.0),
+        (50.0, 45.0, State.UNKNOWN, 45.0),
+        (100.0, None, State.HELD, 0.0),
+    ],
+)
+def test_a_question_that_failed(
+    now: float, retry_after: float | None, outcome: Status, wait: float
+) -> None:
+    """It is asked again until the deadline; then an operator decides."""
+    delivery = _delivery(attempts=1, first_attempt_at=0.0)
+    failure = Failure(
+        "busy", "unavailable", 503, retryable=True, nothing_applied=True, retry_after=retry_after
+    )
+    found = POLICY.ask_later(delivery, failure, now)
+    assert found.result.outcome is outcome
+    assert found.effect is Effect.MAYBE
+    if outcome is State.UNKNOWN:
+        assert found.next_at == now + wait

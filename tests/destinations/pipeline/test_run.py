@@ -1,0 +1,928 @@
+"""A run accounts for every entry, goes on where an earlier one stopped, and loses nothing."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from destinations.clock import SystemClock
+from destinations.http import HttpRequest, HttpResponse
+from destinations.http.transport import TransportError
+from destinations.outcome import Outcome, State
+from destinations.pipeline.ledger import LedgerEntry, Selection
+from destinations.pipeline.reading import Entry, ThreadedEntries, read_lines
+from destinations.pipeline.report import Report, Row
+from destinations.pipeline.run import Run, RunOptions, RunStore
+from destinations.pipeline.undelivered import Undelivered
+from destinations.runtime.destination import Destination
+from destinations.runtime.identity import identity_of
+from destinations.secrets import Masker
+from destinations.store import SqliteStore, broken_rules
+from destinations.testing.stand_ins import StillClock
+
+Bind = Callable[..., Destination]
+LOST = TransportError("no answer: timed out", sent=True, timeout=True)
+
+
+def _track(by: object = 1, user: str = "u1", **more: Any) -> dict[str, Any]:
+    event = {"type": "track", "userId": user, "event": "Used", "timestamp": "2026-01-01T00:00:00Z"}
+    return {**event, "properties": {"by": by, "thing": "t"}, **more}
+
+
+def _tracks(count: int) -> list[dict[str, Any]]:
+    """As many events, each of another user, recognised by their messageIds."""
+    return [_track(number, f"u{number}", messageId=f"m{number}") for number in range(count)]
+
+
+def _lines(*events: dict[str, Any] | bytes) -> bytes:
+    return b"\n".join(one if isinstance(one, bytes) else json.dumps(one).encode() for one in events)
+
+
+def _entries(*events: dict[str, Any] | bytes) -> Iterator[Entry]:
+    return read_lines(BytesIO(_lines(*events)))
+
+
+class Runner:
+    """Runs entries against a transport, and keeps rows and what was not delivered.
+
+    With a ``path`` all runs have the same store, as runs of one account do.
+    """
+
+    def __init__(self, destination: Destination, path: Path | None = None) -> None:
+        self.destination = destination
+        self.clock: Any = StillClock()
+        self.inline = True
+        self.path = path
+        self.rows: list[Row] = []
+        self.undelivered = BytesIO()
+
+    def __call__(
+        self, transport: Any, entries: Iterable[Entry] | ThreadedEntries, **options: Any
+    ) -> Report:
+        self.rows.clear()
+        self.clock.now += 1  # a run begins after the one before
+        if self.path is None:
+            return self._run(transport, entries, None, options)
+        with SqliteStore(self.path) as store:
+            accounts = store.accounts()
+            identity = identity_of(self.destination)
+            known = accounts.find(identity)
+            account = accounts.add(identity) if known is None else known.id
+            scope = accounts.run("sample", account)
+            queue = store.queue(self.clock)
+            queue.recover([scope], 30.0)
+            kept = RunStore(queue, scope, queue.source(scope), store.answers(identity.partner))
+            try:
+                return self._run(transport, entries, kept, options)
+            finally:
+                assert broken_rules(store.database) == []
+
+    def _run(
+        self, transport: Any, entries: Any, store: RunStore | None, options: dict[str, Any]
+    ) -> Report:
+        dry_run = options.pop("dry_run", False)
+        run = Run(
+            self.destination,
+            transport,
+            store=store,
+            options=RunOptions(**options),
+            clock=self.clock if self.inline else SystemClock(),
+            recorders=[self._record, Undelivered(self.undelivered, Masker()).record],
+            draw=lambda: 1.0,
+            inline=self.inline,
+            dry_run=dry_run,
+        )
+        if isinstance(entries, ThreadedEntries):
+            entries.start(run.wake)
+        return run.execute(entries)
+
+    def _record(self, rows: Any) -> None:
+        self.rows.extend(row for row, _ in rows)
+
+    @property
+    def outcomes(self) -> dict[int, list[str]]:
+        """The outcomes of each line."""
+        found: dict[int, list[str]] = {}
+        for row in self.rows:
+            found.setdefault(row.line, []).append(row.result.outcome.value)
+        return dict(sorted(found.items()))
+
+    @property
+    def reasons(self) -> dict[int, str]:
+        """The reason of each line."""
+        return {row.line: row.result.reason for row in self.rows}
+
+    @property
+    def ledger(self) -> list[LedgerEntry]:
+        """What the store has of all runs."""
+        assert self.path is not None
+        with SqliteStore(self.path, read_only=True) as store:
+            return list(store.ledger().find(Selection()))
+
+
+@pytest.fixture
+def runner(bind: Bind) -> Runner:
+    """A runner of the small destination, without a store."""
+    return Runner(bind())
+
+
+@pytest.fixture
+def kept(bind: Bind, tmp_path: Path) -> Runner:
+    """A runner with a store."""
+    return Runner(bind(), tmp_path / "store.sqlite3")
+
+
+@pytest.fixture(params=["without a store", "with a store"])
+def either(request: pytest.FixtureRequest, bind: Bind, tmp_path: Path) -> Runner:
+    """A runner with and without a store."""
+    path = tmp_path / "store.sqlite3" if request.param == "with a store" else None
+    return Runner(bind(), path)
+
+
+def _partner(replies: Any) -> Callable[[HttpRequest], HttpResponse]:
+    """Counts everything, saves every page, and finds everybody."""
+
+    def answer(request: HttpRequest) -> HttpResponse:
+        if request.method == "PUT":
+            return replies.http(200)
+        if "person" in json.loads(request.body or b"")["query"]:
+            return replies.data({"id": "u1", "name": "Ada"})
+        return replies.success(request)
+
+    return answer
+
+
+# -- rows ------------------------------------------------------------------------------------------
+
+
+def test_every_line_has_its_row(either: Runner, scripted: Any, replies: Any) -> None:
+    """Whatever is in a file: one outcome for each line, and totals that add up to the lines."""
+    events: list[tuple[dict[str, Any] | bytes, str | None]] = [
+        (_track(messageId="m1"), "delivered"),
+        (b"not json", "invalid"),
+        (b"", None),
+        (b"[]", "invalid"),
+        ({"type": "page", "userId": "u1", "name": "home"}, "delivered"),
+        ({"type": "group", "userId": "u1", "groupId": "g"}, "filtered"),
+        ({"type": "identify", "userId": "u1"}, "delivered"),
+        ({"type": "identify", "anonymousId": "a"}, "invalid"),
+        (_track(messageId="m1"), "filtered"),
+        (_track(integrations={"Sample": False}), "filtered"),
+        ({**_track(), "properties": {"by": 1}}, "unmapped"),
+        ({**_track(), "properties": {"thing": "t"}}, "invalid"),
+        (_track("many"), "invalid"),
+        (b'{"type": "track", "type": "page"}', "invalid"),
+        (b"x" * 40_000, "invalid"),
+        (b"", None),
+    ]
+    report = either(scripted([_partner(replies)]), _entries(*[event for event, _ in events]))
+    assert either.outcomes == {
+        line: [outcome] for line, (_, outcome) in enumerate(events, start=1) if outcome is not None
+    }
+    assert (report.lines, report.empty) == (15, 1)  # the last line is empty: it is the file's end
+    assert report.totals.rows == len(either.rows) == report.lines - report.empty
+    assert report.totals.outcomes == {
+        Outcome.DELIVERED: 3,
+        Outcome.FILTERED: 3,
+        Outcome.UNMAPPED: 1,
+        Outcome.INVALID: 7,
+    }
+    assert report.stopped is None
+    assert report.requests == 3
+    assert report.internal_errors == []
+    actions = {row.line: row.key and row.key.action for row in either.rows}
+    assert [actions[line] for line in (1, 2, 5, 6, 7, 11, 13)] == [
+        "count",
+        None,
+        "save",
+        None,
+        "sync",
+        "count",
+        "count",
+    ]
+
+
+def test_a_line_may_be_for_several_subscriptions(
+    bind: Bind, scripted: Any, replies: Any
+) -> None:
+    """One row for each subscription that takes it."""
+    runner = Runner(bind(_pages_take_tracks))
+    report = runner(scripted([_partner(replies)]), _entries(_track(), _track()))
+    assert report.lines == 2
+    assert report.totals.rows == 4
+    keys = sorted(row.key.name if row.key else "" for row in runner.rows)
+    assert keys == ["Counts", "Counts", "Pages", "Pages"]
+
+
+def _pages_take_tracks(documents: Any) -> None:
+    documents["destination"]["presets"][1]["subscribe"] = 'type = "track"'
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_order_of_each_user_is_kept(
+    bind: Bind, scripted: Any, replies: Any, seed: int
+) -> None:
+    """Whatever mix of actions and users with several requests under way: each in their order."""
+    draw = random.Random(seed)
+    events = [(draw.choice("abc"), draw.choice(["track", "page"])) for _ in range(300)]
+    seen: list[int] = []
+    lock = threading.Lock()
+
+    def partner(request: HttpRequest) -> HttpResponse:
+        with lock:
+            if request.method == "PUT":
+                seen.append(int(request.url.rpartition("/")[2]))
+            else:
+                variables = json.loads(request.body or b"")["variables"]
+                seen.extend(value for _, value in sorted(variables.items()))
+        return _partner(replies)(request)
+
+    made = [
+        _track(number, user)
+        if kind == "track"
+        else {"type": "page", "userId": user, "name": str(number)}
+        for number, (user, kind) in enumerate(events)
+    ]
+    runner = Runner(bind())
+    runner.inline = False
+    report = runner(scripted([partner]), _entries(*made))
+    assert report.totals.outcomes[Outcome.DELIVERED] == len(events)
+    assert sorted(seen) == list(range(len(events)))
+    for user in "abc":
+        own = [number for number in seen if events[number][0] == user]
+        assert own == sorted(own)
+
+
+def test_tracks_share_requests(either: Runner, scripted: Any, replies: Any) -> None:
+    """Events of one action go in batches of the definition's size."""
+    transport = scripted([_partner(replies)])
+    report = either(transport, _entries(*_tracks(9)))
+    assert report.totals.outcomes == {Outcome.DELIVERED: 9}
+    assert [len(variables) for variables in transport.variables] == [4, 4, 1]
+    assert report.requests == 3
+
+
+def test_tracks_of_one_user(either: Runner, scripted: Any, replies: Any) -> None:
+    """They do not share a request: one that is tried again must not come after a later one."""
+    transport = scripted([_partner(replies)])
+    report = either(transport, _entries(*[_track(number) for number in range(5)]))
+    assert (report.totals.outcomes, report.requests) == ({Outcome.DELIVERED: 5}, 5)
+
+
+# -- stopping --------------------------------------------------------------------------------------
+
+
+def test_wrong_credentials_stop_the_run(either: Runner, scripted: Any, replies: Any) -> None:
+    """Nothing more is read or sent; what was read can be fed back, and nothing is called dead."""
+    read = []
+
+    def entries() -> Iterator[Entry]:
+        for entry in _entries(*_tracks(20_000)):
+            read.append(entry.line)
+            yield entry
+
+    report = either(scripted([replies.errors({"message": "Who are you?"})]), entries())
+    assert report.stopped is not None
+    assert report.stopped.why == "authentication"
+    assert report.stopped.message == "Who are you?"
+    assert report.lines == len(read) < 20_000
+    assert report.totals.outcomes == {State.READY: len(read)}
+    assert len(either.undelivered.getvalue().splitlines()) == len(read)
+    assert report.requests <= either.destination.definition.transport.concurrency
+
+
+def test_a_partner_that_stays_away(kept: Runner, scripted: Any, replies: Any) -> None:
+    """The run stops, nothing is dead by it, and the same file delivers the rest later."""
+    events = _tracks(30)
+    report = kept(scripted([replies.refused]), _entries(*events), outage=20.0)
+    assert report.stopped is not None
+    assert report.stopped.why == "unavailable"
+    assert report.totals.outcomes == {State.READY: 30}
+    assert kept.clock.now < 60
+    report = kept(scripted([_partner(replies)]), _entries(*events))
+    assert report.stopped is None
+    assert report.totals.outcomes == {Outcome.DELIVERED: 30}
+
+
+def test_a_partner_that_comes_back(either: Runner, scripted: Any, replies: Any) -> None:
+    """A shorter outage is waited for."""
+    away = [replies.refused] * 6
+    report = either(
+        scripted([*away, _partner(replies)]), _entries(*_tracks(30)), outage=600.0
+    )
+    assert report.stopped is None
+    assert report.totals.outcomes == {Outcome.DELIVERED: 30}
+
+
+def test_one_event_that_fails(either: Runner, scripted: Any, replies: Any) -> None:
+    """It is dead when the time is over; that is no outage, and the others are delivered."""
+
+    def partner(request: HttpRequest) -> HttpResponse:
+        if request.method == "PUT":
+            return replies.http(503)
+        return _partner(replies)(request)
+
+    page = {"type": "page", "userId": "p", "name": "home", "messageId": "p"}
+    events = [page, *_tracks(60)]
+    report = either(scripted([partner]), _entries(*events), outage=20.0)
+    assert report.totals.outcomes[Outcome.DELIVERED] == 60
+    assert either.outcomes[1] in (["dead"], ["ready"])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupt_loses_nothing(
+    either: Runner, scripted: Any, replies: Any, number: signal.Signals
+) -> None:
+    """A signal ends the reading, what was read has its row, and the same file goes on."""
+    events = _tracks(50)
+
+    def entries() -> Iterator[Entry]:
+        yield from _entries(*events)
+        signal.raise_signal(number)
+
+    report = either(scripted([_partner(replies)]), entries())
+    assert report.stopped is not None
+    assert report.stopped.why == "interrupted"
+    assert report.totals.rows == 50
+    assert set(report.totals.outcomes) <= {Outcome.DELIVERED, State.READY}
+    if either.path is not None:
+        delivered = report.totals.outcomes[Outcome.DELIVERED]
+        report = either(scripted([_partner(replies)]), _entries(*events))
+        assert report.totals.outcomes[Outcome.DELIVERED] == 50 - delivered
+
+
+def test_a_source_that_breaks_loses_nothing(either: Runner, scripted: Any, replies: Any) -> None:
+    """What was read before has its rows when the error comes out."""
+
+    def entries() -> Iterator[Entry]:
+        yield from _entries(*_tracks(600))
+        raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="the disk is gone"):
+        either(scripted([_partner(replies)]), entries())
+    assert len(either.rows) == 600
+    assert {row.result.outcome for row in either.rows} <= {Outcome.DELIVERED, State.READY}
+
+
+def test_a_recorder_that_breaks_ends_the_run(either: Runner, scripted: Any, replies: Any) -> None:
+    """A full disk ends the run, and nothing more is sent."""
+
+    def full(_: object) -> None:
+        raise OSError("no space left")
+
+    transport = scripted([_partner(replies)])
+    either._record = full  # type: ignore[method-assign]
+    with pytest.raises(OSError, match="no space left"):
+        either(transport, _entries(*_tracks(5000)))
+    assert len(transport.requests) <= 2 * either.destination.definition.transport.concurrency
+
+
+def test_an_error_of_this_package(either: Runner, scripted: Any) -> None:
+    """It is told, and what was sent when it came is held: nobody knows what became of it."""
+
+    def broken(_: HttpRequest) -> HttpResponse:
+        raise ZeroDivisionError
+
+    report = either(scripted([broken]), _entries(*_tracks(6)))
+    assert {type(error) for error in report.internal_errors} == {ZeroDivisionError}
+    assert report.totals.outcomes == {State.HELD: 6}
+
+
+def test_texts_that_cannot_be_written_are_reported_all_the_same(
+    bind: Bind, scripted: Any, replies: Any
+) -> None:
+    """A mapping can make half a surrogate pair; its event alone is invalid, and can be fed back."""
+
+    def change(documents: Any) -> None:
+        fields = documents["count"]["fields"]["properties"]
+        fields["by"]["default"] = {
+            "@json": {"mode": "decode", "value": {"@path": "$.properties.by"}}
+        }
+
+    runner = Runner(bind(change))
+    events = [_track("1"), _track('"\\ud800"'), _track('["\\udfff"]'), _track("2")]
+    report = runner(scripted([_partner(replies)]), _entries(*events))
+    assert report.totals.outcomes == {Outcome.DELIVERED: 2, Outcome.INVALID: 2}
+    again = runner(
+        scripted([_partner(replies)]), read_lines(BytesIO(runner.undelivered.getvalue()))
+    )
+    assert again.totals.outcomes == {Outcome.INVALID: 2}
+    assert [row.line for row in runner.rows] == [1, 2]
+    assert {row.result.code for row in runner.rows} == {"PAYLOAD_VALIDATION_FAILED"}
+
+
+# -- what is fed back ------------------------------------------------------------------------------
+
+
+def test_what_was_not_delivered_can_be_fed_back(
+    runner: Runner, scripted: Any, replies: Any
+) -> None:
+    """A second run over the file delivers the rest, but not what may have been applied."""
+
+    def partner(request: HttpRequest) -> Any:
+        return replies.refused if request.method == "PUT" else replies.lost
+
+    page = {"type": "page", "userId": "u2", "name": "home", "messageId": "p1"}
+    first = runner(
+        scripted([partner]), _entries(_track(messageId="m1"), page, b"not json"), outage=5.0
+    )
+    assert first.totals.outcomes == {State.HELD: 1, State.READY: 1, Outcome.INVALID: 1}
+    fed = BytesIO(runner.undelivered.getvalue())
+    transport = scripted([_partner(replies)])
+    second = runner(transport, read_lines(fed))
+    assert second.totals.outcomes == {Outcome.DELIVERED: 1, State.HELD: 1, Outcome.INVALID: 1}
+    assert [request.method for request in transport.requests] == ["PUT"]
+
+
+def test_what_is_fed_back_is_for_its_subscription_only(
+    bind: Bind, scripted: Any, replies: Any
+) -> None:
+    """An event that two subscriptions took, and only one delivered, goes to the other one alone."""
+
+    def only(method: str) -> Callable[[HttpRequest], Any]:
+        refused = replies.errors("BAD") if method == "PUT" else replies.http(403)
+        return lambda request: (
+            _partner(replies)(request) if request.method == method else refused
+        )
+
+    for delivered, missing in (("PUT", "POST"), ("POST", "PUT")):
+        runner = Runner(bind(_pages_take_tracks))
+        runner(scripted([only(delivered)]), _entries(_track(messageId="m1")))
+        fed = runner.undelivered.getvalue()
+        assert len(fed.splitlines()) == 1
+        transport = scripted([_partner(replies)])
+        report = runner(transport, read_lines(BytesIO(fed)))
+        assert report.totals.outcomes == {Outcome.DELIVERED: 1}
+        assert [request.method for request in transport.requests] == [missing]
+
+
+@pytest.mark.parametrize("with_store", [False, True])
+@pytest.mark.parametrize(
+    "order", ["fed", "fed fed", "event fed", "fed event", "event event fed event"]
+)
+def test_duplicates_in_what_is_fed_back(
+    bind: Bind, tmp_path: Path, scripted: Any, replies: Any, order: str, with_store: bool
+) -> None:
+    """Both subscriptions of a message are delivered, each once, whatever else is read."""
+    first = Runner(bind(_pages_take_tracks))
+    event = _track(messageId="m1")
+    first(scripted([replies.refused]), _entries(event), outage=5.0)
+    parts = {"fed": first.undelivered.getvalue(), "event": json.dumps(event).encode() + b"\n"}
+    data = b"".join(parts[name] for name in order.split())
+    runner = Runner(first.destination, tmp_path / "store.sqlite3" if with_store else None)
+    transport = scripted([_partner(replies)])
+    runner(transport, read_lines(BytesIO(data)))
+    assert sorted(request.method for request in transport.requests) == ["POST", "PUT"]
+    outcomes = [outcome for found in runner.outcomes.values() for outcome in found]
+    assert outcomes.count("delivered") == 2
+    assert set(outcomes) <= {"delivered", "filtered"}
+
+
+# -- going on --------------------------------------------------------------------------------------
+
+
+def test_a_file_that_is_run_again(kept: Runner, scripted: Any, replies: Any) -> None:
+    """Nothing is sent twice, and each row says since when it is delivered."""
+    events = _tracks(12)
+    kept(scripted([_partner(replies)]), _entries(*events))
+    transport = scripted([_partner(replies)])
+    report = kept(transport, _entries(*events))
+    assert report.totals.outcomes == {Outcome.FILTERED: 12}
+    assert transport.requests == []
+    assert all("delivered by an earlier run at 20" in reason for reason in kept.reasons.values())
+    assert len(kept.ledger) == 12
+
+
+def test_a_file_that_grew(kept: Runner, scripted: Any, replies: Any) -> None:
+    """What is new in it is delivered."""
+    kept(scripted([_partner(replies)]), _entries(*_tracks(5)))
+    report = kept(scripted([_partner(replies)]), _entries(*_tracks(8)))
+    assert report.totals.outcomes == {Outcome.FILTERED: 5, Outcome.DELIVERED: 3}
+
+
+@pytest.mark.parametrize(
+    ("answer", "first"),
+    [("refused", Outcome.REJECTED), ("unmapped", Outcome.UNMAPPED), ("invalid", Outcome.INVALID)],
+)
+def test_what_failed_is_tried_anew(
+    kept: Runner, scripted: Any, replies: Any, answer: str, first: Outcome
+) -> None:
+    """If certainly nothing was applied, today's definition decides, in the same row."""
+    event = _track(messageId="m1")
+    usual = kept.destination.subscriptions[0].payload
+    if answer == "refused":
+        partner: Any = replies.errors("BAD")
+    else:
+        partner = _partner(replies)
+        properties = {"by": 1} if answer == "unmapped" else {"by": "x", "thing": "t"}
+        kept.destination.subscriptions[0].payload = lambda event: usual(  # type: ignore[method-assign]
+            {**event, "properties": properties}
+        )
+    report = kept(scripted([partner]), _entries(event))
+    assert report.totals.outcomes == {first: 1}
+    kept.destination.subscriptions[0].payload = usual  # type: ignore[method-assign]
+    report = kept(scripted([_partner(replies)]), _entries(event))
+    assert report.totals.outcomes == {Outcome.DELIVERED: 1}
+    (entry,) = kept.ledger
+    assert entry.status is Outcome.DELIVERED
+
+
+def test_what_fails_again_stays_in_its_row(kept: Runner, scripted: Any, replies: Any) -> None:
+    """However often a file is given, there is one row for each event and subscription."""
+    events = [_track(messageId="m1"), b"not json", b"not json", {"type": "group", "userId": "u"}]
+    for _ in range(3):
+        report = kept(scripted([replies.errors("BAD")]), _entries(*events))
+        assert report.totals.rows == 4
+    assert [entry.status for entry in kept.ledger] == [
+        Outcome.INVALID,
+        Outcome.INVALID,
+        Outcome.INVALID,
+        Outcome.REJECTED,
+    ]
+
+
+def test_what_may_have_been_applied_is_not_sent(kept: Runner, scripted: Any, replies: Any) -> None:
+    """It is held when the partner cannot be asked, and reported as such as often as it comes."""
+    event = _track(messageId="m1")
+    report = kept(scripted([replies.lost]), _entries(event))
+    assert report.totals.outcomes == {State.HELD: 1}
+    transport = scripted([_partner(replies)])
+    report = kept(transport, _entries(event))
+    assert report.totals.outcomes == {State.HELD: 1}
+    assert transport.requests == []
+
+
+def test_a_request_that_may_be_repeated(kept: Runner, scripted: Any, replies: Any) -> None:
+    """What failed although it may have been applied is sent again where that does no harm."""
+    page = {"type": "page", "userId": "u", "name": "home", "messageId": "p1"}
+
+    def partner(request: HttpRequest) -> HttpResponse:
+        return replies.http(403)
+
+    report = kept(scripted([replies.lost, partner]), _entries(page))
+    assert report.totals.outcomes == {Outcome.REJECTED: 1}
+    report = kept(scripted([_partner(replies)]), _entries(page))
+    assert report.totals.outcomes == {Outcome.DELIVERED: 1}
+
+
+@pytest.mark.parametrize("is_dropped", [True, False])
+def test_what_an_operator_decided(
+    kept: Runner, scripted: Any, replies: Any, is_dropped: bool
+) -> None:
+    """What was dropped is filtered; what was resolved as not applied is delivered."""
+    event = _track(messageId="m1")
+    kept(scripted([replies.lost]), _entries(event))
+    assert kept.path is not None
+    with SqliteStore(kept.path) as store:
+        ledger = store.ledger()
+        entries = list(ledger.find(Selection()))
+        if is_dropped:
+            ledger.drop(entries, "test", kept.clock.time())
+        else:
+            ledger.resolve(entries, applied=False, now=kept.clock.time())
+    report = kept(scripted([_partner(replies)]), _entries(event))
+    expected = Outcome.FILTERED if is_dropped else Outcome.DELIVERED
+    assert report.totals.outcomes == {expected: 1}
+
+
+def test_a_corrected_event(kept: Runner, scripted: Any, replies: Any) -> None:
+    """It takes the place of one that changed nothing; the old content is filtered from then on."""
+    wrong, right = _track("many", messageId="m1"), _track(3, messageId="m1")
+    assert kept(scripted([_partner(replies)]), _entries(wrong)).totals.outcomes == {
+        Outcome.INVALID: 1
+    }
+    report = kept(scripted([_partner(replies)]), _entries(right))
+    assert report.totals.outcomes == {Outcome.DELIVERED: 1}
+    report = kept(scripted([_partner(replies)]), _entries(wrong, right))
+    assert kept.outcomes == {1: ["filtered"], 2: ["filtered"]}
+    assert "replaced" in kept.reasons[1]
+
+
+def test_a_correction_in_the_same_file(either: Runner, scripted: Any, replies: Any) -> None:
+    """The later line takes the place of the earlier one, if that changed nothing."""
+    events = [
+        _track("many", messageId="m1"),
+        _track(3, messageId="m1"),
+        _track("many", messageId="m1"),
+    ]
+    report = either(scripted([_partner(replies)]), _entries(*events))
+    assert either.outcomes == {1: ["invalid"], 2: ["delivered"], 3: ["filtered"]}
+    assert report.totals.rows == 3
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_another_event_under_the_same_message_id(
+    kept: Runner, scripted: Any, replies: Any, apart: bool
+) -> None:
+    """Where the first has an effect, the other is rejected as a conflict, as often as it comes."""
+    one, other = _track(1, messageId="m1"), _track(2, messageId="m1")
+    partner = _partner(replies)
+    if apart:
+        kept(scripted([partner]), _entries(one))
+        kept(scripted([partner]), _entries(other))
+        assert kept.outcomes == {1: ["rejected"]}
+    else:
+        kept(scripted([partner]), _entries(one, other))
+        assert kept.outcomes == {1: ["delivered"], 2: ["rejected"]}
+    report = kept(scripted([partner]), _entries(one, other))
+    assert kept.outcomes == {1: ["filtered"], 2: ["rejected"]}
+    assert {row.result.code for row in kept.rows} == {"DUPLICATE", "CONFLICT"}
+    assert report.requests == 0
+
+
+def test_a_subscription_that_was_added(kept: Runner, scripted: Any, replies: Any, bind: Bind) -> None:
+    """Events that it takes go to it; what the others delivered stays delivered."""
+    kept(scripted([_partner(replies)]), _entries(_track(messageId="m1")))
+    kept.destination = bind(_pages_take_tracks)
+    transport = scripted([_partner(replies)])
+    kept(transport, _entries(_track(messageId="m1")))
+    assert [request.method for request in transport.requests] == ["PUT"]
+    assert sorted(kept.outcomes[1]) == ["delivered", "filtered"]
+
+
+def test_a_subscription_that_was_renamed(
+    kept: Runner, scripted: Any, replies: Any, bind: Bind
+) -> None:
+    """What it delivered under its former name is not sent again."""
+    kept(scripted([_partner(replies)]), _entries(_track(messageId="m1")))
+
+    def rename(documents: Any) -> None:
+        documents["destination"]["presets"][0]["name"] = "Renamed"
+
+    kept.destination = bind(rename)
+    report = kept(scripted([_partner(replies)]), _entries(_track(messageId="m1")))
+    assert report.totals.outcomes == {Outcome.FILTERED: 1}
+
+
+# -- events without a messageId --------------------------------------------------------------------
+
+
+def test_equal_lines_count_as_many_as_they_are(
+    either: Runner, scripted: Any, replies: Any
+) -> None:
+    """Without a messageId equal events of one input are different events."""
+    report = either(scripted([_partner(replies)]), _entries(*[_track(user="a")] * 3))
+    assert report.totals.outcomes == {Outcome.DELIVERED: 3}
+    assert report.derived == 0
+
+
+def test_equal_lines_of_another_run(kept: Runner, scripted: Any, replies: Any) -> None:
+    """They are recognised by their content, which is said and counted apart."""
+    kept(scripted([_partner(replies)]), _entries(*[_track(user="a")] * 3))
+    report = kept(scripted([_partner(replies)]), _entries(*[_track(user="a")] * 4))
+    assert report.totals.outcomes == {Outcome.FILTERED: 3, Outcome.DELIVERED: 1}
+    assert report.derived == 3
+    assert {row.result.code for row in kept.rows} == {"DUPLICATE_CONTENT", None}
+
+
+def _timeless(**more: Any) -> dict[str, Any]:
+    event = _track(**more)
+    del event["timestamp"]
+    return event
+
+
+def _adding(documents: Any) -> None:
+    """Its counts are amounts, so that the same line of another day must not get lost."""
+    requests = documents["destination"]["requests"]
+    requests["count"]["reconcile"] = {
+        "ask": "find",
+        "key": [{"@path": "$.payload.thing"}],
+        "amount": {"@path": "$.payload.by"},
+        "shown": {"@path": "$.answer.used"},
+    }
+
+
+def test_lines_without_an_id_and_without_a_time(
+    bind: Bind, tmp_path: Path, scripted: Any, replies: Any
+) -> None:
+    """Where they add to an amount they are invalid, with what to do; the other lines go on."""
+    runner = Runner(bind(_adding), tmp_path / "store.sqlite3")
+    page = {"type": "page", "userId": "u", "name": "home"}
+    report = runner(
+        scripted([_partner(replies)]), _entries(_timeless(), page, _timeless(messageId="m"))
+    )
+    assert runner.outcomes[1] == ["invalid"]
+    assert "--input-id" in runner.reasons[1]
+    assert (runner.outcomes[2], runner.outcomes[3]) == (["delivered"], ["delivered"])
+    assert report.totals.rows == 3
+
+
+def test_a_named_input(bind: Bind, tmp_path: Path, scripted: Any, replies: Any) -> None:
+    """Its lines are recognised by their number: again nothing is sent, another name is another."""
+    runner = Runner(bind(_adding), tmp_path / "store.sqlite3")
+    for input_id, expected in (
+        ("monday", Outcome.DELIVERED),
+        ("monday", Outcome.FILTERED),
+        ("tuesday", Outcome.DELIVERED),
+    ):
+        report = runner(
+            scripted([_partner(replies)]), _entries(*[_timeless()] * 3), input_id=input_id
+        )
+        assert report.totals.outcomes == {expected: 3}
+
+
+def test_without_a_store_they_are_sent(
+    bind: Bind, scripted: Any, replies: Any
+) -> None:
+    """Nothing is remembered, so nothing can be mistaken."""
+    runner = Runner(bind(_adding))
+    report = runner(scripted([_partner(replies)]), _entries(*[_timeless()] * 3))
+    assert report.totals.outcomes == {Outcome.DELIVERED: 3}
+
+
+# -- what earlier runs left ------------------------------------------------------------------------
+
+
+def test_what_another_input_left_is_not_mixed_in(
+    kept: Runner, scripted: Any, replies: Any
+) -> None:
+    """It stays as it is, until it is asked for."""
+    left = [_track(1, f"l{number}", messageId=f"l{number}") for number in range(5)]
+
+    def entries() -> Iterator[Entry]:
+        yield from _entries(*left)
+        signal.raise_signal(signal.SIGINT)
+
+    refused = scripted([replies.errors({"message": "Who are you?"})])
+    kept(refused, entries(), keep_unsent=True)
+    assert [entry.status for entry in kept.ledger] == [State.READY] * 5
+    transport = scripted([_partner(replies)])
+    report = kept(transport, _entries(*_tracks(3)))
+    assert report.totals.outcomes == {Outcome.DELIVERED: 3}
+    assert [entry.status for entry in kept.ledger].count(State.READY) == 5
+    report = kept(scripted([_partner(replies)]), (), deliver_waiting=True)
+    assert report.totals.outcomes == {Outcome.DELIVERED: 5}
+    assert report.earlier == {Outcome.DELIVERED: 5}
+    assert [entry.status for entry in kept.ledger] == [Outcome.DELIVERED] * 8
+
+
+def test_a_lost_answer_of_an_earlier_run(
+    bind: Bind, tmp_path: Path, scripted: Any, replies: Any
+) -> None:
+    """The partner is asked about it first; what it got is delivered, and nothing is sent twice."""
+    from tests.destinations.pipeline.conftest import Partner, with_reconcile  # noqa: PLC0415
+
+    runner = Runner(bind(with_reconcile), tmp_path / "store.sqlite3")
+    partner = Partner()
+
+    class KilledError(BaseException):
+        pass
+
+    def die() -> None:
+        partner.on_count = lambda: None
+        partner.counts["t"] = 3
+        raise KilledError
+
+    partner.on_count = die
+    events = [_track(3, "u", messageId="m1"), _track(4, "u", messageId="m2")]
+    with pytest.raises(KilledError):
+        runner(partner, _entries(events[0]))
+    report = runner(partner, _entries(*events))
+    assert runner.outcomes == {1: ["delivered"], 2: ["delivered"]}
+    assert partner.counts == {"t": 7}
+    assert report.earlier == {}
+
+
+def test_it_waits_for_lost_answers(bind: Bind, tmp_path: Path) -> None:
+    """A run that lost an answer asks before it ends, and says that it waits."""
+    from tests.destinations.pipeline.conftest import Partner, with_reconcile  # noqa: PLC0415
+
+    runner = Runner(bind(with_reconcile), tmp_path / "store.sqlite3")
+    partner = Partner()
+
+    def lose() -> None:
+        partner.on_count = lambda: None
+        raise LOST
+
+    partner.on_count = lose
+    report = runner(partner, _entries(_track(3, "u", messageId="m1")))
+    assert report.totals.outcomes == {Outcome.DELIVERED: 1}
+    assert partner.counts == {"t": 3}
+    assert runner.clock.now >= 30
+
+
+def test_sending_again(kept: Runner, scripted: Any, replies: Any) -> None:
+    """What was delivered before a time is sent once more; what was so since then is not."""
+    events = _tracks(5)
+    kept(scripted([_partner(replies)]), _entries(*events))
+    kept.clock.now += 100
+    since = kept.clock.time()
+    report = kept(scripted([_partner(replies)]), _entries(*events[:2]), again_since=since)
+    assert report.totals.outcomes == {Outcome.DELIVERED: 2}
+    report = kept(scripted([_partner(replies)]), _entries(*events), again_since=since)
+    assert report.totals.outcomes == {Outcome.FILTERED: 2, Outcome.DELIVERED: 3}
+    assert len(kept.ledger) == 5
+
+
+# -- standard input --------------------------------------------------------------------------------
+
+
+def test_standard_input_that_was_not_sent_is_kept(
+    kept: Runner, scripted: Any, replies: Any
+) -> None:
+    """All of it while the partner is away, since it cannot be read again."""
+    kept.inline = False
+    data = _lines(*_tracks(1_500))
+    report = kept(
+        scripted([replies.refused]),
+        ThreadedEntries(read_lines(BytesIO(data))),
+        keep_unsent=True,
+        outage=0.2,
+    )
+    assert report.stopped is not None
+    assert report.stopped.why == "unavailable"
+    assert report.totals.outcomes == {State.READY: 1_500}
+    assert len(kept.ledger) == 1_500
+    report = kept(scripted([_partner(replies)]), (), deliver_waiting=True)
+    assert report.totals.outcomes == {Outcome.DELIVERED: 1_500}
+
+
+def test_a_pipe_that_brings_nothing_for_now(runner: Runner, scripted: Any, replies: Any) -> None:
+    """What has come is delivered meanwhile; nobody waits for more."""
+    runner.inline = False
+    go = threading.Event()
+
+    def source() -> Iterator[Entry]:
+        yield from _entries(*_tracks(3))
+        assert go.wait(10)
+        yield from _entries(_track(messageId="last"))
+
+    def partner(request: HttpRequest) -> HttpResponse:
+        go.set()
+        return _partner(replies)(request)
+
+    report = runner(scripted([partner]), ThreadedEntries(source()))
+    assert report.totals.outcomes == {Outcome.DELIVERED: 4}
+
+
+# -- dry runs --------------------------------------------------------------------------------------
+
+
+def test_a_dry_run(kept: Runner, scripted: Any, replies: Any) -> None:
+    """Nothing is sent or written, and every line says what would become of it."""
+    transport = scripted([_partner(replies)])
+    kept(transport, _entries(*_tracks(2)))
+    before = kept.ledger
+    transport.requests.clear()
+    events = [*_tracks(4), b"not json", _track(3, "u3", messageId="m3")]
+    report = kept(transport, _entries(*events), dry_run=True)
+    assert kept.outcomes == {
+        1: ["filtered"],
+        2: ["filtered"],
+        3: ["ready"],
+        4: ["ready"],
+        5: ["invalid"],
+        6: ["filtered"],
+    }
+    assert kept.reasons[3] == "would be sent"
+    assert transport.requests == []
+    assert kept.ledger == before
+    assert report.requests == 0
+
+
+# -- beside an operator ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("decision", "expected"),
+    [("applied", Outcome.DELIVERED), ("not applied", Outcome.DELIVERED), ("drop", None)],
+)
+def test_an_operator_decides_meanwhile(
+    bind: Bind, tmp_path: Path, decision: str, expected: Outcome | None
+) -> None:
+    """What a run waits for and somebody else settles has its row all the same, and counts once."""
+    from tests.destinations.pipeline.conftest import Partner, with_reconcile  # noqa: PLC0415
+
+    path = tmp_path / "store.sqlite3"
+    runner = Runner(bind(with_reconcile), path)
+    partner = Partner()
+    asked = []
+
+    def lose() -> None:
+        partner.on_count = lambda: None
+        raise LOST
+
+    def decide(_: str) -> HttpResponse | None:
+        asked.append(1)
+        if len(asked) == 2:  # the question about the lost answer is under way
+            with SqliteStore(path) as store:
+                ledger = store.ledger()
+                (entry,) = ledger.find(Selection())
+                assert ledger.resolve([entry], applied=decision == "applied", now=5.0) == 1
+                if decision == "drop":
+                    (entry,) = ledger.find(Selection())
+                    assert ledger.drop([entry], "test", 5.0) == 1
+        return None
+
+    partner.on_count, partner.on_ask = lose, decide
+    report = runner(partner, _entries(_track(3, "u", messageId="m1")))
+    assert report.totals.outcomes == {expected or Outcome.DROPPED: 1}
+    assert partner.counts.get("t", 0) == (3 if decision == "not applied" else 0)

@@ -1,0 +1,248 @@
+"""What raw bytes come to: payloads to send, or ends, whatever they are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from destinations.definition import load_definition
+from destinations.definition.document import Document
+from destinations.definition.settings import check_settings
+from destinations.outcome import Outcome, Result
+from destinations.runtime.action import SubscriptionKey
+from destinations.runtime.destination import Destination
+from destinations.runtime.plan import Plan, plan
+from destinations.runtime.plugins import find_folder, find_plugin
+
+Bind = Callable[..., Destination]
+Documents = dict[str, Any]
+
+TRACK: dict[str, Any] = {
+    "type": "track",
+    "event": "Used",
+    "userId": "u",
+    "messageId": "m",
+    "properties": {"by": 1, "thing": "t"},
+}
+COUNTS = SubscriptionKey("Counts", "count")
+TWICE = SubscriptionKey("Counts too", "count")
+
+
+def _json(event: object) -> bytes:
+    return json.dumps(event).encode()
+
+
+def _found(made: Plan) -> list[tuple[SubscriptionKey | None, object]]:
+    """Each delivery's key, and its payload or outcome."""
+    for one in made.deliveries:
+        assert (one.payload is None) is (one.result is not None)
+    return [
+        (one.key, one.payload if one.result is None else one.result.outcome)
+        for one in made.deliveries
+    ]
+
+
+def _twice(documents: Documents) -> None:
+    second = {
+        "name": "Counts too",
+        "partnerAction": "count",
+        "subscribe": 'type = "track" and properties.more = true',
+        "mapping": {"by": 5, "thing": {"@path": "$.properties.other"}},
+    }
+    documents["destination"]["presets"].append(second)
+
+
+@pytest.mark.parametrize(
+    ("properties", "only", "found"),
+    [
+        ({"by": 1, "thing": "t"}, None, [(COUNTS, {"by": 1, "thing": "t"})]),
+        ({"by": 1}, None, [(COUNTS, Outcome.UNMAPPED)]),
+        ({"by": "x", "thing": "t"}, None, [(COUNTS, Outcome.INVALID)]),
+        (
+            {"by": 1, "thing": "t", "more": True, "other": "o"},
+            None,
+            [(COUNTS, {"by": 1, "thing": "t"}), (TWICE, {"by": 5, "thing": "o"})],
+        ),
+        (
+            {"by": 1, "thing": "t", "more": True},
+            None,
+            [(COUNTS, {"by": 1, "thing": "t"}), (TWICE, Outcome.UNMAPPED)],
+        ),
+        (
+            {"by": 1.5, "thing": "t", "more": True, "other": "o"},
+            TWICE,
+            [(TWICE, {"by": 5, "thing": "o"})],
+        ),
+        ({"by": 1, "thing": "t"}, TWICE, [(None, Outcome.FILTERED)]),
+        ({"by": 1, "thing": "t"}, SubscriptionKey("Gone", "count"), [(None, Outcome.FILTERED)]),
+    ],
+)
+def test_an_event_has_a_delivery_for_each_subscription(
+    bind: Bind,
+    properties: dict[str, Any],
+    only: SubscriptionKey | None,
+    found: list[tuple[SubscriptionKey | None, object]],
+) -> None:
+    """A payload or an end of its own, in their order, or that of the one that was asked for."""
+    raw = _json({**TRACK, "properties": properties})
+    made = plan(bind(_twice), raw, only=only)
+    assert _found(made) == found
+    assert (made.raw, made.refusal) == (raw, None)
+    assert (made.message_id, made.type, made.user) == ("m", "track", "u")
+
+
+@pytest.mark.parametrize(
+    ("raw", "code", "reason"),
+    [
+        (b"", "not_json", "is not JSON: "),
+        (b"{", "not_json", "is not JSON: "),
+        (b"\xff", "not_json", "is not JSON: "),
+        (b"[]", "not_object", "must be a JSON object, not an array"),
+        (b'{"a":1,"a":1}', "not_json", "is not JSON: Detected duplicate key"),
+        (_json({**TRACK, "type": "push"}), "type_invalid", "type must be one of "),
+        (_json({**TRACK, "event": ""}), "event_not_defined", "a track call needs an event name"),
+        (_json({**TRACK, "userId": 5}), "id_not_string", "userId must be text, not a number"),
+        (_json({**TRACK, "userId": ""}), "no_user_anon_id", "has neither a userId nor"),
+        (b" " * (32 * 1024 + 1), "too_large", "is 32,769 bytes, more than 32,768"),
+    ],
+)
+def test_what_is_no_event(bind: Bind, raw: bytes, code: str, reason: str) -> None:
+    """It is refused as a whole, has nothing that it could be recognised by, and one invalid end."""
+    made = plan(bind(), raw)
+    assert _found(made) == [(None, Outcome.INVALID)]
+    assert made.refusal is made.deliveries[0].result
+    assert made.refusal is not None
+    assert (made.refusal.code, made.refusal.status) == (code, 400)
+    assert made.refusal.reason.startswith(reason)
+    assert (made.raw, made.event) == (raw, None)
+    assert (made.message_id, made.type, made.user) == ("", "", "")
+
+
+@pytest.mark.parametrize(
+    ("changes", "outcome", "user"),
+    [
+        ({"userId": None, "anonymousId": "a"}, Outcome.INVALID, "a"),
+        ({"integrations": {"All": False}}, Outcome.FILTERED, "u"),
+    ],
+)
+@pytest.mark.parametrize("only", [None, COUNTS])
+def test_an_event_that_may_not_come_in(
+    bind: Bind, *, changes: dict[str, Any], outcome: Outcome, user: str, only: Any
+) -> None:
+    """Its one end is of no subscription; what the destination asks of every event refuses it."""
+    made = plan(bind(), _json({**TRACK, **changes}), only=only)
+    assert _found(made) == [(None, outcome)]
+    assert made.event == {**TRACK, **changes}
+    assert (made.message_id, made.type, made.user) == ("m", "track", user)
+    refused = outcome is Outcome.INVALID
+    assert made.refusal == (made.deliveries[0].result if refused else None)
+
+
+def test_an_event_that_nothing_takes(bind: Bind) -> None:
+    """It is filtered, not refused."""
+    made = plan(bind(), _json({"type": "screen", "userId": "u", "name": "s"}))
+    assert _found(made) == [(None, Outcome.FILTERED)]
+    assert (made.refusal, made.message_id) == (None, "")
+
+
+def test_ids_that_are_not_there(bind: Bind) -> None:
+    """An event is known by its anonymousId where it has no userId; no messageId is an empty one."""
+
+    def change(documents: Documents) -> None:
+        del documents["destination"]["events"]
+
+    event = {"type": "page", "anonymousId": "a", "userId": None, "messageId": None}
+    made = plan(bind(change), _json(event))
+    assert (made.message_id, made.type, made.user) == ("", "page", "a")
+
+
+def _with_mapper(documents: Documents) -> None:
+    documents["count"]["unmapped"]["mapper"] = "rules"
+
+
+def test_a_fault_of_a_mapper_is_an_end(bind: Bind) -> None:
+    """Code of a plugin that fails ends its delivery as dead, and no other."""
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("broken")
+
+    raw = _json({**TRACK, "properties": {"by": 1}})
+    made = plan(bind(_with_mapper, mappers={"rules": broken}), raw)
+    assert _found(made) == [(COUNTS, Outcome.DEAD)]
+
+
+def test_a_mapping_that_cannot_be_resolved_is_an_end(bind: Bind) -> None:
+    """What a directive refuses makes the delivery invalid."""
+
+    def change(documents: Documents) -> None:
+        fields = documents["count"]["fields"]["properties"]
+        fields["thing"]["default"] = {"@path": {"@path": "$.properties.by"}}
+
+    assert _found(plan(bind(change), _json(TRACK))) == [(COUNTS, Outcome.INVALID)]
+
+
+@pytest.fixture(scope="module")
+def kana() -> Destination:
+    """A destination with mappings of all kinds."""
+    definition = load_definition(find_folder("kana"))
+    plugin = find_plugin("kana")
+    assert plugin is not None
+    document = Document("settings", {"apiKey": "kana_test_0123456789abcdef"}, {})
+    return Destination(definition, check_settings(definition, document), plugin.code(None))
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+NAMES = st.sampled_from(
+    [
+        *("type", "event", "userId", "anonymousId", "messageId", "groupId", "previousId"),
+        *("properties", "traits", "context", "integrations", "timestamp", "name"),
+    ]
+)
+OBJECTS = st.dictionaries(
+    st.sampled_from(["featureId", "delta", "email", "name", "planId", "All", "Kana"]) | st.text(),
+    VALUES,
+    max_size=5,
+)
+EVENTS = st.builds(
+    lambda kind, more: {"type": kind, "event": "Used", "userId": "u", **more},
+    st.sampled_from(["identify", "track", "page", "screen", "group", "alias"]),
+    st.dictionaries(NAMES, VALUES | OBJECTS, max_size=6),
+)
+
+
+def _is_whole(made: Plan) -> bool:
+    return bool(made.deliveries) and all(
+        isinstance(one.payload, dict) if one.result is None else isinstance(one.result, Result)
+        for one in made.deliveries
+    )
+
+
+@given(raw=st.binary() | st.text().map(str.encode) | VALUES.map(_json))
+def test_no_bytes_make_it_raise(kana: Destination, raw: bytes) -> None:
+    """Whatever a line holds, there is at least one delivery, with a payload or a result."""
+    assert _is_whole(plan(kana, raw))
+
+
+@given(event=EVENTS)
+def test_no_event_makes_it_raise(kana: Destination, event: dict[str, Any]) -> None:
+    """Whatever the values of an event are, each of its deliveries has a payload or a result."""
+    assert _is_whole(plan(kana, _json(event)))
+
+
+@pytest.mark.parametrize("opening", [b'{"a":', b"["])
+@pytest.mark.parametrize("depth", [150, 190, 200, 250, 5000])
+def test_no_depth_makes_it_raise(kana: Destination, opening: bytes, depth: int) -> None:
+    """An event that is nested as deeply as can be read, or deeper, is planned as any other."""
+    closing = {b"[": b"]", b'{"a":': b"}"}[opening]
+    deep = opening * depth + b"1" + closing * depth
+    raw = _json({**TRACK, "properties": {"x": 0}}).replace(b'"x": 0', b'"featureId": %s' % deep)
+    assert _is_whole(plan(kana, raw))

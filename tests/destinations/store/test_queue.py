@@ -1,0 +1,250 @@
+"""What is special to the queue that SQLite keeps; the rest is in the contract of all queues."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from destinations.outcome import Effect, Outcome, Result, State
+from destinations.pipeline.queue import (
+    Arrival,
+    Balance,
+    ClaimedBatch,
+    Increment,
+    QueuedDelivery,
+    QueuedEvent,
+    Round,
+    Scope,
+    StoreFullError,
+    Transition,
+)
+from destinations.runtime.action import SubscriptionKey
+from destinations.runtime.identity import AccountIdentity
+from destinations.store import SqliteQueue, SqliteStore, broken_rules, compact
+from destinations.testing.stand_ins import StillClock
+
+KEY = SubscriptionKey("Counts", "count")
+
+
+class Bench:
+    """A store with a queue."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.clock = StillClock()
+        self.store = SqliteStore(path)
+        self.queue: SqliteQueue = self.store.queue(self.clock)
+        self.scope = self.scope_of("sample")
+
+    def scope_of(self, name: str) -> Scope:
+        identity = AccountIdentity(name, "http://127.0.0.1/", "", "key")
+        return self.store.accounts().served(name, identity)
+
+    def arrival(self, message_id: str, user: str = "u", raw: bytes = b"{}") -> Arrival:
+        event = QueuedEvent(message_id, "track", user, self.clock.time(), raw, 1)
+        delivery = QueuedDelivery(event, KEY, 0, b'{"by":1}', "p", Increment(user, 1))
+        return Arrival(event, [delivery])
+
+    def accept(self, *message_ids: str) -> list[QueuedDelivery]:
+        arrivals = [self.arrival(one) for one in message_ids]
+        self.queue.commit(Round(arrivals=[(self.scope, one) for one in arrivals]))
+        return [one.deliveries[0] for one in arrivals]
+
+    def send(self, *deliveries: QueuedDelivery) -> ClaimedBatch:
+        batch = ClaimedBatch(self.scope, list(deliveries), at=self.clock.time())
+        self.queue.commit(Round(batches=[batch]))
+        for one in deliveries:
+            one.state = State.SENDING
+        return batch
+
+    def end(self, batch: ClaimedBatch, outcome: Outcome = Outcome.DELIVERED) -> None:
+        effect = Effect.APPLIED if outcome is Outcome.DELIVERED else Effect.NONE
+        transitions = [
+            (self.scope, Transition(one, Result(outcome, "x"), attempts=1, effect=effect))
+            for one in batch.deliveries
+        ]
+        self.queue.commit(Round(transitions=transitions, returned=[batch]))
+
+    def count(self, table: str) -> int:
+        (number,) = self.store.database.one(f"SELECT count(*) FROM {table}") or (0,)  # noqa: S608
+        return int(number)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    """A store with a queue; afterwards what must hold in it holds."""
+    one = Bench(tmp_path / "store.sqlite3")
+    yield one
+    assert broken_rules(one.store.database) == []
+    one.store.close()
+
+
+@pytest.mark.parametrize(
+    "message_id", ["a\0b", "", "é😀", "'\"%_\\", "x" * 5_000, str(uuid.UUID(int=7)), "\ud800"]
+)
+def test_any_message_id(bench: Bench, message_id: str) -> None:
+    """It is recognised again, whatever is in it, and the ledger shows it as it was."""
+    if message_id == "\ud800":
+        pytest.skip("an event cannot have half a character: reading it fails")
+    (delivery,) = bench.accept(message_id)
+    again = bench.arrival(message_id)
+    bench.queue.commit(Round(arrivals=[(bench.scope, again)]))
+    assert again.receipt is not None
+    assert again.receipt.duplicate
+    bench.end(bench.send(delivery))
+    assert bench.store.ledger().get(delivery.id).message_id == message_id
+
+
+def test_scopes_do_not_share_messages(bench: Bench) -> None:
+    """The same messageId for another destination is another event."""
+    other = bench.scope_of("other")
+    arrivals = [(bench.scope, bench.arrival("m")), (other, bench.arrival("m"))]
+    bench.queue.commit(Round(arrivals=arrivals))
+    receipts = [arrival.receipt for _, arrival in arrivals]
+    assert [receipt and receipt.duplicate for receipt in receipts] == [False, False]
+    assert [bench.queue.waiting(one) for one in (bench.scope, other)] == [1, 1]
+    found = bench.queue.source(other).ready(10)
+    assert [one.id for one in found] == [arrivals[1][1].deliveries[0].id]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "is_kept"),
+    [
+        (Outcome.DELIVERED, False),
+        (Outcome.FILTERED, False),
+        (Outcome.DEAD, True),
+        (Outcome.REJECTED, True),
+        (Outcome.INVALID, True),
+        (Outcome.UNMAPPED, True),
+    ],
+)
+def test_how_long_a_raw_event_stays(bench: Bench, outcome: Outcome, is_kept: bool) -> None:
+    """Until nothing waits any more, or may be replayed."""
+    (delivery,) = bench.accept("m")
+    assert bench.count("events") == 1
+    bench.end(bench.send(delivery), outcome)
+    assert bench.count("events") == is_kept
+    assert bench.count("open") == 0
+
+
+def test_a_commit_is_all_or_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If it fails nothing of it is there, nothing has an id, and it can be tried again."""
+    bad = bench.arrival("bad")
+    bad.event.user = None  # type: ignore[assignment] # so that it cannot be written
+    good = bench.arrival("good")
+    round_ = Round(
+        arrivals=[(bench.scope, good), (bench.scope, bad)],
+        balances={(bench.scope, "u"): Balance("u", 3)},
+    )
+    with pytest.raises(Exception, match="NOT NULL"):
+        bench.queue.commit(round_)
+    assert (good.event.id, good.deliveries[0].id, good.receipt) == (0, 0, None)
+    assert (bench.count("open"), bench.count("events"), bench.count("balances")) == (0, 0, 0)
+    bench.queue.commit(Round(arrivals=[(bench.scope, good)]))
+    assert good.event.id == 1
+    del monkeypatch
+
+
+def test_what_another_process_writes(bench: Bench) -> None:
+    """It is noticed at the next look, once; what is written by this one is not."""
+    bench.accept("a")
+    assert not bench.queue.poll()
+    with contextlib.closing(SqliteStore(bench.path)) as other:
+        other.note({"x": 1})
+    assert bench.queue.poll()
+    assert not bench.queue.poll()
+
+
+def test_texts_that_another_process_deleted(bench: Bench) -> None:
+    """A compacted store does not leave rows that name texts which are gone."""
+    (delivery,) = bench.accept("a")
+    bench.end(bench.send(delivery))
+    with contextlib.closing(SqliteStore(bench.path)) as other:
+        with other.database.transaction() as connection:
+            connection.execute("DELETE FROM ledger")
+            connection.execute("DELETE FROM tallies")
+        compact(other.database)
+        assert other.database.one("SELECT count(*) FROM texts") == (0,)
+    (delivery,) = bench.accept("b")
+    assert bench.store.ledger().get(delivery.id).plan == "p"
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_recovery(bench: Bench, durable: bool) -> None:
+    """What may have been applied is asked about after a time; what may be repeated is ready."""
+    (delivery,) = bench.accept("m")
+    batch = ClaimedBatch(bench.scope, [delivery], durable=durable, at=bench.clock.time())
+    bench.queue.commit(Round(batches=[batch]))
+    bench.queue.recover([bench.scope], 30.0)
+    source = bench.queue.source(bench.scope)
+    if durable:
+        (found,) = source.unknown()
+        assert found.next_at == pytest.approx(bench.clock.time() + 30, abs=0.01)
+        assert found.effect is Effect.MAYBE
+        assert "when the process ended" in bench.store.ledger().get(found.id).reason
+    else:
+        assert [one.state for one in source.ready(10)] == [State.READY]
+    assert bench.count("intents") == 0
+
+
+def test_recovery_of_one_scope(bench: Bench) -> None:
+    """What another process sends for another scope is its own."""
+    other = bench.scope_of("other")
+    arrival = bench.arrival("m")
+    bench.queue.commit(Round(arrivals=[(other, arrival)]))
+    batch = ClaimedBatch(other, list(arrival.deliveries), at=bench.clock.time())
+    bench.queue.commit(Round(batches=[batch]))
+    bench.queue.recover([bench.scope], 30.0)
+    assert bench.count("intents") == 1
+    bench.queue.recover([other], 30.0)
+
+
+def test_a_full_store_takes_nothing_in(bench: Bench) -> None:
+    """What has come is still worked off: a quarter of the room is for that."""
+    database = bench.store.database
+    (page,) = database.one("PRAGMA page_size") or (0,)
+    (pages,) = database.one("PRAGMA page_count") or (0,)
+    database.limit_size((pages + 40) * page)
+    accepted = []
+
+    def fill() -> None:
+        for number in range(10_000):
+            accepted.extend(bench.accept(f"m{number}"))
+
+    with pytest.raises(StoreFullError, match="nearly the size"):
+        fill()
+    assert len(accepted) > 10
+    for delivery in accepted:
+        bench.end(bench.send(delivery), Outcome.DEAD)
+
+
+def test_a_finished_event_is_small(bench: Bench) -> None:
+    """It takes at most 100 bytes, with all that is needed to recognise and to find it."""
+    number = 4_000
+    for start in range(0, number, 500):
+        found = bench.accept(*(str(uuid.uuid4()) for _ in range(start, start + 500)))
+        bench.end(bench.send(*found))
+    compact(bench.store.database)
+    assert bench.path.stat().st_size / number <= 100
+
+
+def _ready(bench: Bench) -> list[Any]:
+    return [one.id for one in bench.queue.source(bench.scope).ready(100)]
+
+
+def test_what_waits_without_being_sent(bench: Bench) -> None:
+    """It gets its row with all that it has, and comes again in its order."""
+    event = QueuedEvent("m", "track", "u", bench.clock.time(), b'{"a":1}', 5)
+    first = QueuedDelivery(event, KEY, 0, b"{}", "p", Increment("k", 2), attempts=3)
+    second = QueuedDelivery(event, SubscriptionKey("B", "save"), 1, b"[]", "p")
+    bench.queue.commit(Round(waiting=[(bench.scope, first), (bench.scope, second)]))
+    assert _ready(bench) == [first.id, second.id]
+    found, _ = bench.queue.source(bench.scope).ready(100)
+    assert (found.key, found.payload, found.increment) == (KEY, b"{}", Increment("k", 2))
+    bench.queue.raw_events([found])
+    assert found.event.raw == b'{"a":1}'
