@@ -194,22 +194,21 @@ class Builder(EventWriter):
         self._write(pad(encode(event, PLAIN_LIBRARY)), TRACKED)
         self._charge(event, 1)
 
-    def repeat(self, reason: str | None, accepted: bool) -> None:  # noqa: FBT001 - a table's column
-        """The messageId of an earlier event that ended with ``reason`` (None: delivered) again.
+    def repeat(self, first: str | None, second: str | None) -> None:
+        """The messageId of an earlier event that ended with the reason ``first`` once more.
 
-        An accepted event makes this one a duplicate, were it changed or not.
+        ``second`` is the reason for this one; None stands for a delivered event.
         """
-        earlier = self._sent[reason]
-        chosen = self._rng.randrange(len(earlier))
-        if not accepted:
-            event, _ = earlier.pop(chosen)
+        earlier = self._sent[first]
+        event, library, action = earlier.pop(self._rng.randrange(len(earlier)))
+        if second is None:
             self.track(message_id=event["messageId"])
-            return
-        event, library = earlier[chosen]
-        if self._rng.random() < 0.5:
+        elif second == "duplicate":
+            self._emit(event, library, Expectation(second, action))
+        else:
             fresh = self._track_event(library, self._rng.choice(self._users), 5)
-            event = {**fresh, "messageId": event["messageId"]}
-        self._emit(event, library, Expectation("duplicate"))
+            changed = {**fresh, "messageId": event["messageId"]}
+            self._emit(changed, library, Expectation(second))
 
     def blank(self, line: bytes) -> None:
         """A line that is no row: ``line`` holds nothing or only white space."""

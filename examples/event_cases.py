@@ -184,17 +184,23 @@ EVENT_FAULTS: Final[tuple[tuple[str, Mapping[str, object], str], ...]] = (
 )
 
 # A messageId is used again, and how often: the reason that befell its first event (None: it was
-# delivered), and whether it had been accepted, so that the second event is a duplicate.
-REPEATS: Final[tuple[tuple[str | None, bool, int], ...]] = (
-    (None, True, 14),
-    ("not_subscribed", True, 4),
-    ("unknown_feature", True, 2),
-    ("no_feature", True, 2),
-    ("payload", True, 2),
-    ("event_not_defined", False, 1),
-    ("properties_not_object", False, 1),
-    ("integrations", False, 2),
-    ("user_id_missing", False, 2),
+# delivered), and the reason for the second. That is the same event if it is a duplicate, else
+# another one, which is delivered (None) if it corrects one that certainly had no effect.
+REPEATS: Final[tuple[tuple[str | None, str | None, int], ...]] = (
+    (None, "duplicate", 7),
+    (None, "conflict", 7),
+    ("not_subscribed", "duplicate", 2),
+    ("not_subscribed", None, 2),
+    # another one would be a correction or a conflict, as the partner has refused the first by then
+    ("unknown_feature", "duplicate", 2),
+    ("no_feature", "duplicate", 1),
+    ("no_feature", None, 1),
+    ("payload", "duplicate", 1),
+    ("payload", None, 1),
+    ("event_not_defined", None, 1),
+    ("properties_not_object", None, 1),
+    ("integrations", None, 2),
+    ("user_id_missing", None, 2),
 )
 
 BLANK_LINES: Final = (b"", b"", b"", b"", b" ", b"    ", b"\t", b"\r", b" \t \r", b"", b"", b"")

@@ -37,6 +37,7 @@ OUTCOMES_OF_REASONS: Final[Mapping[str, str]] = {
     "integrations": "filtered",
     "user_id_missing": "invalid",
     "duplicate": "filtered",
+    "conflict": "rejected",
     "not_subscribed": "filtered",
     # an action was reached
     "payload": "invalid",
@@ -49,6 +50,8 @@ OUTCOMES_OF_REASONS: Final[Mapping[str, str]] = {
 @dataclass(frozen=True, slots=True)
 class Expectation:
     """What must become of one row; ``action`` is ``-`` for a row that reaches no action.
+
+    A duplicate has the action that its first event reached.
 
     ``reason`` is a key of :data:`OUTCOMES_OF_REASONS`, None for a delivered row.
     """

@@ -32,7 +32,7 @@ class EventWriter:
         self._users = list(ACCOUNT_USERS)
         self._created: list[str] = []
         self._clock = 0
-        self._sent: dict[str | None, list[tuple[Event, Library]]] = {}
+        self._sent: dict[str | None, list[tuple[Event, Library, str]]] = {}
 
     def _event(self, library: Library, call: str, user: object) -> Event:
         """A good call of any type; ``user`` may be ABSENT or None."""
@@ -89,7 +89,8 @@ class EventWriter:
     def _emit(self, event: Event, library: Library, expected: Expectation) -> None:
         sent = _present(event)
         if isinstance(sent.get("messageId"), str):
-            self._sent.setdefault(expected.reason, []).append((sent, library))
+            known = self._sent.setdefault(expected.reason, [])
+            known.append((sent, library, expected.action))
         self._write(encode(sent, library), expected)
 
     def _write(self, line: bytes, expected: Expectation) -> None:

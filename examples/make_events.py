@@ -80,8 +80,8 @@ def special_rows(builder: Builder) -> list[Row]:
 def following_rows(builder: Builder) -> list[Row]:
     """The cases that are about an earlier event: repeated ids, and usage of special users."""
     rows: list[Row] = [
-        partial(builder.repeat, reason, accepted)
-        for reason, accepted, times in REPEATS
+        partial(builder.repeat, first, second)
+        for first, second, times in REPEATS
         for _ in range(times)
     ]
     rows += [partial(builder.track, name) for name in ODD_USERS]

@@ -110,16 +110,18 @@ def add_delivery() -> Callable[..., int]:
     """Puts a delivery and its event into a store, as a process that delivers would; returns its id.
 
     By default it is ready, of a server's destination ``sample``, its subscription ``Count``, and
-    the user ``u1``. ``event_of`` is the id of a delivery whose event it shares. ``status`` is what
-    it comes to, at ``settled_at``; ``batch`` makes its request be under way.
+    the user ``u1``. ``slug`` is that of the definition, if the server calls it otherwise.
+    ``event_of`` is the id of a delivery whose event it shares. ``status`` is what it comes to, at
+    ``settled_at``; ``sending`` makes its request be under way.
     """
     numbers = itertools.count(1)
 
-    def add(  # noqa: PLR0913 - the columns of a row
+    def add(
         store: SqliteStore,
         raw: Any = None,
         *,
         destination: str = "sample",
+        slug: str | None = None,
         account: str | None = None,
         served: bool = True,
         user: str = "u1",
@@ -144,7 +146,7 @@ def add_delivery() -> Callable[..., int]:
         sending: bool = False,
     ) -> int:
         number = next(numbers)
-        identity = AccountIdentity(destination, "http://127.0.0.1/", "", "key", account)
+        identity = AccountIdentity(slug or destination, "http://127.0.0.1/", "", "key", account)
         accounts = store.accounts()
         if served:
             scope = accounts.served(destination, identity)

@@ -50,13 +50,19 @@ def choose_account(accounts: Accounts, identity: AccountIdentity, *, same: bool 
         accounts.use(found.id, identity)
         return found.id
     known = accounts.at(identity)
-    if not known or identity.name is not None or same is False:
+    if not known or same is False or (same is None and identity.name is not None):
         return accounts.add(identity)
     names = ", ".join(one.name or "without a name" for one in known)
     if len(known) > 1:
         msg = (
             f"the credentials are new at {identity.endpoint}, where {len(known)} accounts are "
             f"known ({names}): say which it is with --account NAME, or use --new-account"
+        )
+        raise UsageError(msg)
+    if identity.name is not None and known[0].name is not None:
+        msg = (
+            f"the account that is known at {identity.endpoint} is {known[0].name!r}, not "
+            f"{identity.name!r}: use that name, or --new-account"
         )
         raise UsageError(msg)
     question = (

@@ -52,7 +52,9 @@ class Notices(Observer):
         failed = [
             one
             for one in transitions
-            if one.result.retry is not None and one.result.retry.whole_request
+            if one.result.retry is not None
+            and one.result.retry.whole_request
+            and one.result.code != "INVALID_AUTHENTICATION"  # which ends the run
         ]
         if failed and len(failed) == len(transitions):
             self.is_away(failed[0].result.reason)

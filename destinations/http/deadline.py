@@ -171,6 +171,9 @@ class _Watched(urllib3.connection.HTTPConnection):
                 self.connect()
             exchange = _exchange()
             if exchange is not None:
+                if exchange.expired and not exchange.sent:
+                    # Its time ended while it was connecting, when there was nothing to cut off.
+                    raise urllib3.exceptions.ConnectTimeoutError(self, "connected too late")
                 exchange.sent = True
         super().send(data)
 

@@ -77,7 +77,8 @@ def _closure(schema: Any) -> Test | None:
     for name, spec in schema.get("properties", {}).items():
         if not isinstance(spec, Mapping) or spec.keys() - {"description", "title"} != {"const"}:
             return None
-        if not isinstance(spec["const"], bool | str):  # numbers: 1 and 1.0 are equal, and so is True
+        # Not numbers: 1 and 1.0 are equal, and so is True.
+        if not isinstance(spec["const"], bool | str):
             return None
         constants[name] = spec["const"]
     required = tuple(schema.get("required", ()))

@@ -6,10 +6,11 @@ Never what was or may have been applied: that is decided by `destinations.operat
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from destinations.errors import UsageError
+from destinations.operations.changes import is_replaced
 from destinations.operations.locks import who_serves
 from destinations.outcome import Effect, Outcome, Result, State
 from destinations.pipeline.dedupe import fingerprint
@@ -80,7 +81,7 @@ class Replayed:
 def why_not_replayed(entry: LedgerEntry) -> str:
     """Return why a delivery must not be replayed; empty if it may."""
     why = _WHY_NOT.get(entry.status, "")
-    if not why and entry.reason.startswith("replaced by"):
+    if not why and is_replaced(entry):
         return "a corrected event has replaced its event"
     return why
 
@@ -127,9 +128,10 @@ def plan_replay(
     delivery, result = _filled(intake, event, today, digest)
     if delivery.key is None:
         delivery.key = key
-    if result is None and entry.effect is not Effect.NONE:
+    if entry.effect is not Effect.NONE:
         action = destination.actions.get(delivery.action)
-        if action is None or not action.is_idempotent:
+        # Nor may it end as what was never sent: then nobody would know of it any more.
+        if result is not None or action is None or not action.is_idempotent:
             why = f"it may have been applied: {entry.reason}; drop it, or send its event anew"
             return PlannedReplay(entry, refused=why)
     more = tuple(_filled(intake, event, one, digest) for one in added)
@@ -143,7 +145,7 @@ def replay(ledger: Ledger, replays: Iterable[PlannedReplay], *, now: float) -> R
     A delivery that changed since it was planned is left alone and counted. Raises `UsageError` if
     the store cannot be written; what was done by then is done, and safe to repeat.
     """
-    planned = [one.replan for one in replays if one.changes and one.replan is not None]
+    planned = _once([one.replan for one in replays if one.changes and one.replan is not None])
     done = reopened = ended = added = 0
     for start in range(0, len(planned), _CHUNK):
         chunk = planned[start : start + _CHUNK]
@@ -175,6 +177,18 @@ def waiting_for_nobody(store: SqliteStore, replays: Iterable[PlannedReplay]) -> 
     }
     serving = who_serves(store)
     return sorted(name for name in waits if serving.running and serving.has(name) is False)
+
+
+def _once(replans: Iterable[Replan]) -> list[Replan]:
+    """Let only the first of several deliveries of an event add what the event did not have."""
+    seen: set[tuple[int, SubscriptionKey | None]] = set()
+    found = []
+    for one in replans:
+        event = one.entry.event_id
+        added = [new for new in one.added if (event, new[0].key) not in seen]
+        seen.update((event, delivery.key) for delivery, _ in added)
+        found.append(one if len(added) == len(one.added) else replace(one, added=added))
+    return found
 
 
 def _heir(

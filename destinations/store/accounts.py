@@ -48,32 +48,31 @@ class Accounts:
         of an earlier version, which noted no credentials, is anybody's if it is alone there. Raises
         `UsageError` for a name whose credentials are those of an account with another name.
         """
-        if identity.name is not None:
-            named = self._where("slug = ? AND name = ?", identity.slug, identity.name)
-            if named:
-                return named[0]
         found = self._of_credentials(identity)
-        if identity.name is not None and found is not None and found.name is not None:
+        if identity.name is None:
+            return found
+        named = self._where("slug = ? AND name = ?", identity.slug, identity.name)
+        is_named = named and named[0].id in self._owners(identity)
+        if found is not None and found.name not in {None, identity.name} and not is_named:
             msg = (
                 f"these credentials are those of the account {found.name!r}, not of "
                 f"{identity.name!r}: use that name, or other credentials"
             )
             raise UsageError(msg)
-        return found
+        return named[0] if named else found
 
     def _of_credentials(self, identity: AccountIdentity) -> KnownAccount | None:
-        owners = {
-            owner
-            for (owner,) in self._database.all(
-                "SELECT partner_account FROM credentials WHERE digest = ?",
-                (self._digest(identity),),
-            )
-        }
+        owners = self._owners(identity)
         known = self.at(identity)
         found = next((one for one in known if one.id in owners), None)
         if found is None and len(known) == 1 and known[0].name is None:
             return None if self._has_credentials(known[0]) else known[0]
         return found
+
+    def _owners(self, identity: AccountIdentity) -> set[int]:
+        """Return the accounts that have these credentials, wherever they are."""
+        query = "SELECT partner_account FROM credentials WHERE digest = ?"
+        return {owner for (owner,) in self._database.all(query, (self._digest(identity),))}
 
     def at(self, identity: AccountIdentity) -> Sequence[KnownAccount]:
         """Return the accounts of the same destination at the same endpoint and environment."""

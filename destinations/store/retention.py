@@ -95,9 +95,11 @@ def delete_messages(database: Database, before: float, now: float) -> int:
                     deleted += 1
                     connection.execute("DELETE FROM other_contents WHERE digest = ?", (digest,))
     with database.transaction() as connection:
-        connection.execute(
-            "DELETE FROM days WHERE event_id < ? AND day < (SELECT max(day) FROM days)", (limit,)
-        )
+        if deleted == len(rows):  # else it is still to be told when the others came
+            connection.execute(
+                "DELETE FROM days WHERE event_id < ? AND day < (SELECT max(day) FROM days)",
+                (limit,),
+            )
         connection.execute(
             "DELETE FROM changes WHERE id <= (SELECT max(id) FROM changes) - ?", (_NOTICES,)
         )

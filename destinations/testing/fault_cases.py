@@ -128,9 +128,9 @@ def _repeat_differences(
     sent: int,
 ) -> Iterator[Difference]:
     """Whether the request was sent again where it must be, and only where it may."""
-    if not any(_may_repeat(request, failure) for failure in failures) and sent != 1:
+    if not any(_may_repeat(case, request, failure) for failure in failures) and sent != 1:
         yield Difference(f"{case.name}: times sent", 1, sent)
-    if all(_is_tried_again(request, failure) for failure in failures):
+    if all(_is_tried_again(case, request, failure) for failure in failures):
         if sent < 2:
             yield Difference(f"{case.name}: times sent", "more than once", sent)
         waits = {failure.retry_after for failure in failures}
@@ -172,11 +172,10 @@ def _expected(case: FaultCase, request: CompiledRequest, verdict: Answer | Failu
     """What must become of an event whose part of the request ended so."""
     if isinstance(verdict, Answer):
         return Outcome.DELIVERED
-    if case.fault.times is not None and _is_tried_again(request, verdict):
-        return Outcome.DELIVERED  # it passed, and the request was sent again
-    requests = case.stage.definition.requests
-    if any(not requests[name].idempotent for name in case.way.before):
+    if _is_halfway(case):
         return State.UNKNOWN
+    if case.fault.times is not None and _is_tried_again(case, request, verdict):
+        return Outcome.DELIVERED  # it passed, and the request was sent again
     status = status_of(
         request,
         error_class=verdict.error_class,
@@ -191,10 +190,20 @@ def _expected(case: FaultCase, request: CompiledRequest, verdict: Answer | Failu
     return Outcome.DEAD if ends else State.READY
 
 
-def _may_repeat(request: CompiledRequest, failure: Failure) -> bool:
-    return request.definition.idempotent or failure.nothing_applied
+def _is_halfway(case: FaultCase) -> bool:
+    """Tell whether a request that must not be repeated has been carried out before this one.
+
+    An event is tried again from its first request on.
+    """
+    requests = case.stage.definition.requests
+    return any(not requests[name].idempotent for name in case.way.before)
 
 
-def _is_tried_again(request: CompiledRequest, failure: Failure) -> bool:
+def _may_repeat(case: FaultCase, request: CompiledRequest, failure: Failure) -> bool:
+    may = request.definition.idempotent or failure.nothing_applied
+    return may and not _is_halfway(case)
+
+
+def _is_tried_again(case: FaultCase, request: CompiledRequest, failure: Failure) -> bool:
     is_once = failure.attempts == 1
-    return failure.retryable and not is_once and _may_repeat(request, failure)
+    return failure.retryable and not is_once and _may_repeat(case, request, failure)

@@ -7,7 +7,7 @@ the test's class, else pytest's setting ``destination``, else what a conftest.py
 
 from __future__ import annotations
 
-import threading
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,8 +18,8 @@ from destinations import clock, errors, testing
 
 if TYPE_CHECKING:
     # pytest loads this module whenever it starts: these are only loaded where they are used.
-    from destinations.runtime.plugins import RunningSandbox
     from destinations.runtime.destination import Destination
+    from destinations.runtime.plugins import RunningSandbox
     from destinations.testing.stand_ins import ScriptedReply, ScriptedTransport
 
 __all__ = [
@@ -132,12 +132,16 @@ def scripted_transport() -> Callable[..., ScriptedTransport]:
 
 @pytest.fixture
 def no_backoff(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Nothing waits before it tries again; the waits that there would be, in seconds."""
-    waits: list[float] = []
+    """Nothing waits before it tries again; the waits that there would be, in seconds.
 
-    def wait(_clock: clock.SystemClock, seconds: float, stop: threading.Event) -> bool:
-        waits.append(seconds)
-        return stop.is_set()
+    Time stands still but for them, and a run does all of its work in the thread that calls it: with
+    threads it would wait for whichever of them comes back first.
+    """
+    from destinations.pipeline.run import Run  # noqa: PLC0415 - loaded only where it is used
 
-    monkeypatch.setattr(clock.SystemClock, "wait", wait)
-    return waits
+    still = testing.StillClock()
+    for name in ("time", "monotonic", "wait"):
+        monkeypatch.setattr(clock.SystemClock, name, getattr(still, name))
+    made_inline = functools.partialmethod(Run.__init__, inline=True)
+    monkeypatch.setattr(Run, "__init__", made_inline)
+    return still.waits

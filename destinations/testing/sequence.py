@@ -15,6 +15,7 @@ from typing import Any
 from destinations.clock import WallClock
 from destinations.http.transport import Transport
 from destinations.outcome import State
+from destinations.pipeline.observer import Observer
 from destinations.pipeline.reading import Entry
 from destinations.pipeline.report import Row
 from destinations.pipeline.run import Run, RunOptions
@@ -34,6 +35,16 @@ class Delivered:
     row: Row
     payload: Any = ABSENT
 
+
+class _Stopping(Observer):
+    """Ends a run at the first thing that goes wrong: tried again, it would go wrong again."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop = stop
+
+    def failed(self, destination: str, error: BaseException) -> None:  # noqa: ARG002 - as all
+        """See `Observer.failed`."""
+        self._stop.set()
 
 
 def entries_of(events: Iterable[Mapping[str, Any] | str]) -> list[Entry]:
@@ -58,7 +69,7 @@ def deliver_in_sequence(
     As in a run, nothing more is sent after credentials were refused, nor when ``stop`` is set.
     Raises what went wrong within this package, or within the transport.
     """
-    entries = list(entries)
+    entries, stop = list(entries), stop or threading.Event()
     order, payloads = _planned(destination, entries)
     rows: list[Row] = []
 
@@ -71,6 +82,7 @@ def deliver_in_sequence(
         options=RunOptions(reconcile=False),
         clock=clock,
         recorders=[keep],
+        observer=_Stopping(stop),
         draw=lambda: JITTER,
         inline=True,
         stop=stop,
@@ -79,9 +91,7 @@ def deliver_in_sequence(
         raise error
     place = {one: number for number, one in enumerate(order)}
     rows.sort(key=lambda row: (row.line, place.get((row.line, row.key), -1)))
-    return [
-        Delivered(_as_unknown(row), payloads.get((row.line, row.key), ABSENT)) for row in rows
-    ]
+    return [Delivered(_as_unknown(row), payloads.get((row.line, row.key), ABSENT)) for row in rows]
 
 
 _Place = tuple[int, SubscriptionKey | None]

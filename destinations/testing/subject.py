@@ -12,8 +12,8 @@ from destinations.definition import DestinationDefinition, Preset, load_definiti
 from destinations.definition.document import Document
 from destinations.definition.settings import Settings, check_settings
 from destinations.errors import SettingsError, UsageError
-from destinations.runtime.plugins import Plugin, RunningSandbox, find_folder, find_plugin
 from destinations.runtime.destination import Code, Destination
+from destinations.runtime.plugins import Plugin, RunningSandbox, find_folder, find_plugin
 from destinations.testing.case import Case
 from destinations.testing.case_reading import CASES_FOLDER, read_cases
 

@@ -31,6 +31,7 @@ __all__ = ["Played", "Stage", "Way", "find_ways"]
 _MAX_STEPS: Final = 5
 _OK: Final = "ok"
 
+
 @dataclass(frozen=True, slots=True)
 class Way:
     """An action makes ``request`` ``after`` these answers to the requests named in ``before``."""
@@ -69,9 +70,7 @@ class Stage:
         self._calls: list[str] = []
         payload = self._sample()
         # Its mapping is the payload itself, so that any event comes to it.
-        self._preset = Preset(
-            action.slug, action.slug, 'type = "track"', {"@literal": payload}
-        )
+        self._preset = Preset(action.slug, action.slug, 'type = "track"', {"@literal": payload})
         self.destination = self._bind()
         self.count = 2 if self.destination.subscriptions[0].action.batch_size > 1 else 1
 

@@ -31,6 +31,16 @@ def test_a_stop_ends_a_wait_at_once() -> None:
     timer.join()
 
 
+def test_the_time_of_day() -> None:
+    """It is in seconds since 1970, and stands still where that of events does."""
+    clock = SystemClock()
+    assert clock.time() > 1_700_000_000
+    with frozen_at(1000.5):
+        assert clock.time() == 1000.5
+        before = clock.monotonic()
+        assert clock.monotonic() >= before > 0  # waits go on
+
+
 def test_the_time_stands_still() -> None:
     """Within `frozen_at` it is always the same, in other threads too; blocks can be nested."""
     with frozen_at(1000.5):

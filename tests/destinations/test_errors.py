@@ -20,6 +20,8 @@ from destinations.errors import (
     RetryableError,
     SelfTimeoutError,
     SettingsError,
+    TemporaryError,
+    UsageError,
     error_code,
 )
 
@@ -90,6 +92,14 @@ def test_a_failed_directive_names_its_place(path: str, text: str) -> None:
     """The place of a directive stands before the message, a slash for the whole mapping."""
     error = ResolveError(path, "no")
     assert (str(error), error.path, error.message) == (text, path, "no")
+
+
+def test_what_may_pass_by_itself_is_the_callers_to_try_again() -> None:
+    """Whoever catches wrong calls catches it as well; it is told apart by its class alone."""
+    error = TemporaryError("the store is in use")
+    assert isinstance(error, UsageError)
+    assert not isinstance(UsageError("no"), TemporaryError)
+    assert str(error) == "the store is in use"
 
 
 def test_every_error_has_one_root() -> None:

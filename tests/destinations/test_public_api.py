@@ -19,7 +19,7 @@ STUB = Path(destinations.__file__ or "").with_suffix(".pyi")
 
 def _imported() -> dict[str, str]:
     """The names that the stub imports, and the module that each comes from."""
-    found = {}
+    found: dict[str, str] = {}
     for node in ast.parse(STUB.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.ImportFrom):
             found |= {
@@ -72,6 +72,11 @@ def _packages() -> list[str]:
     )
 
 
+def _by_kind(name: str) -> tuple[bool, bool, str]:
+    """Constants, then classes, then functions, each kind by name."""
+    return not name.isupper(), not name[:1].isupper(), name
+
+
 @pytest.mark.parametrize("package", _packages())
 def test_a_package_lists_what_it_offers(package: str) -> None:
     """``__all__`` of each package is sorted and true, and the package says what it is for."""
@@ -79,6 +84,7 @@ def test_a_package_lists_what_it_offers(package: str) -> None:
     assert module.__doc__
     names = module.__all__
     assert len(set(names)) == len(names)
+    assert list(names) == sorted(names, key=_by_kind)
     assert [name for name in names if not hasattr(module, name)] == []
 
 

@@ -7,7 +7,7 @@ from destinations.conformance import run_conformance
 FOUND = Path(__file__).parents[1] / "conformance" / "found"
 
 
-def test_what_was_found_stays_mended():
+def test_what_was_found_stays_mended() -> None:
     """Each difference that was found became a vector, and comes out as the reference has it."""
     reports = list(run_conformance(FOUND))
     assert {report.file: (report.passed, report.differences) for report in reports} == {

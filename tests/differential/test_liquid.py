@@ -12,7 +12,7 @@ from hypothesis import given, settings
 
 @settings(settings.get_profile("differential"))
 @given(template=liquid_texts(), event=liquid_events())
-def test_liquid(judge: Judge, template: str, event: dict[str, Any]):
+def test_liquid(judge: Judge, template: str, event: dict[str, Any]) -> None:
     """A Liquid template gives the same text, but for the kinds of differences that are listed."""
     inputs = {"mapping": {"text": {"@liquid": template}}, "event": event}
     vector, _ = judge.vector("mapping", inputs)
@@ -25,6 +25,6 @@ def test_liquid(judge: Judge, template: str, event: dict[str, Any]):
 
 
 @pytest.mark.parametrize("one", ACCEPTED, ids=lambda one: one.kind)
-def test_accepted_differences_have_reasons(one: Any):
+def test_accepted_differences_have_reasons(one: Any) -> None:
     """Each kind of difference that is accepted says why it stays, in a sentence."""
     assert len(one.reason.split()) > 5

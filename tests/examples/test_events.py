@@ -12,7 +12,7 @@ ACCOUNT_USERS = {f"user_{number:04d}" for number in range(1, 13)}
 Json = dict[str, Any]
 
 
-def test_the_ledger_adds_up(ledger: Json, lines: list[bytes]):
+def test_the_ledger_adds_up(ledger: Json, lines: list[bytes]) -> None:
     """Every line is empty or a row, and each total of the ledger equals the sum over its rows."""
     rows = ledger["by_line"]
     assert ledger["lines"] == len(lines) == ledger["empty"] + ledger["rows"]
@@ -24,7 +24,7 @@ def test_the_ledger_adds_up(ledger: Json, lines: list[bytes]):
     assert all((row["outcome"] == "delivered") == (row["reason"] is None) for row in rows)
 
 
-def test_empty_lines_are_no_rows(ledger: Json, lines: list[bytes]):
+def test_empty_lines_are_no_rows(ledger: Json, lines: list[bytes]) -> None:
     """The lines without a row are exactly those that hold nothing but white space."""
     numbers = {row["line"] for row in ledger["by_line"]}
     blank = {number for number, line in enumerate(lines, 1) if not line.strip()}
@@ -32,7 +32,7 @@ def test_empty_lines_are_no_rows(ledger: Json, lines: list[bytes]):
     assert len(blank) == ledger["empty"] > 0
 
 
-def test_every_kind_of_outcome_occurs(ledger: Json):
+def test_every_kind_of_outcome_occurs(ledger: Json) -> None:
     """The file shows each outcome that an event's own content can bring about, and each reason."""
     assert ledger["outcomes"].keys() == {
         "delivered",
@@ -82,7 +82,7 @@ def _read(line: bytes) -> str | None:
     return None if isinstance(value, dict) else "not_object"
 
 
-def test_lines_that_yield_no_event(rows: list[tuple[Json, bytes]]):
+def test_lines_that_yield_no_event(rows: list[tuple[Json, bytes]]) -> None:
     """A strict reader finds at exactly those lines, which the ledger names, the fault it names."""
     broken = {
         "too_large",
@@ -103,7 +103,9 @@ def _events(rows: list[tuple[Json, bytes]], **wanted: str) -> list[Json]:
     return [json.loads(line) for row, line in rows if wanted.items() <= row.items()]
 
 
-def test_usage_is_what_the_delivered_tracks_say(ledger: Json, rows: list[tuple[Json, bytes]]):
+def test_usage_is_what_the_delivered_tracks_say(
+    ledger: Json, rows: list[tuple[Json, bytes]]
+) -> None:
     """The usage of the ledger is the sum of the deltas in the lines that are to be delivered."""
     usage: dict[str, Counter[str]] = {}
     for event in _events(rows, outcome="delivered", action="track"):
@@ -115,7 +117,9 @@ def test_usage_is_what_the_delivered_tracks_say(ledger: Json, rows: list[tuple[J
     assert {feature for used in usage.values() for feature in used} == FEATURES
 
 
-def test_users_are_what_the_delivered_identifies_say(ledger: Json, rows: list[tuple[Json, bytes]]):
+def test_users_are_what_the_delivered_identifies_say(
+    ledger: Json, rows: list[tuple[Json, bytes]]
+) -> None:
     """The fields of the ledger's users are the last ones in the lines that are to be delivered."""
     users: dict[str, Json] = {}
     for event in _events(rows, outcome="delivered", action="identify"):
@@ -139,7 +143,7 @@ def test_users_are_what_the_delivered_identifies_say(ledger: Json, rows: list[tu
     assert all(None not in ledger["users"][user].values() for user in ACCOUNT_USERS)
 
 
-def test_users_exist_before_their_events(rows: list[tuple[Json, bytes]]):
+def test_users_exist_before_their_events(rows: list[tuple[Json, bytes]]) -> None:
     """A user that the account does not have is created by an identify before anything else."""
     known = set(ACCOUNT_USERS)
     for row, line in rows:
@@ -152,26 +156,38 @@ def test_users_exist_before_their_events(rows: list[tuple[Json, bytes]]):
     assert len(known) > 200
 
 
-def test_duplicates_repeat_a_message_that_was_accepted(rows: list[tuple[Json, bytes]]):
-    """A ``messageId`` is used again only by the rows marked as duplicates, once it was accepted."""
-    accepted: set[str] = set()
-    used_before: set[str] = set()
-    reused = 0
+# What of an event has certainly no effect, so that another one may take its place.
+WITHOUT_EFFECT = {"not_subscribed", "no_feature", "payload", "integrations"}
+
+
+def test_message_ids_that_are_used_again(rows: list[tuple[Json, bytes]]) -> None:
+    """The same event is a duplicate; another one is a conflict, or corrects what had no effect."""
+    latest: dict[str, tuple[Json, Json]] = {}
+    found: Counter[tuple[str | None, str | None]] = Counter()
     for row, line in rows:
         if _read(line) or not isinstance(message := json.loads(line).get("messageId"), str):
             continue
-        if row["reason"] == "duplicate":
-            assert message in accepted
-            continue
-        assert message not in accepted
-        reused += message in used_before
-        used_before.add(message)
-        if row["action"] != "-" or row["reason"] == "not_subscribed":
-            accepted.add(message)
-    assert reused > 0
+        event, reason = json.loads(line), row["reason"]
+        if message in latest:
+            first, before = latest[message]
+            found[before["reason"], reason] += 1
+            assert (event == first) is (reason == "duplicate")
+            if reason == "duplicate":
+                assert row["action"] == before["action"]
+                continue
+            if reason == "conflict":
+                assert before["outcome"] == "delivered"
+                continue
+            assert row["outcome"] == "delivered"
+            assert before["reason"] in WITHOUT_EFFECT
+        if row["action"] != "-" or reason in WITHOUT_EFFECT:
+            latest[message] = event, row
+    assert found[None, "duplicate"] > 0
+    assert found[None, "conflict"] > 0
+    assert {first for first, second in found if second is None} == WITHOUT_EFFECT
 
 
-def test_the_largest_line_is_exactly_as_large_as_allowed(rows: list[tuple[Json, bytes]]):
+def test_the_largest_line_is_exactly_as_large_as_allowed(rows: list[tuple[Json, bytes]]) -> None:
     """The limit of 32 KB is shown from both sides, and counted in bytes, not in characters."""
     delivered = max(len(line) for row, line in rows if row["outcome"] == "delivered")
     too_large = [line for row, line in rows if row["reason"] == "too_large"]
@@ -191,7 +207,9 @@ def test_the_largest_line_is_exactly_as_large_as_allowed(rows: list[tuple[Json, 
         "http",
     ],
 )
-def test_each_library_sends_every_supported_call(rows: list[tuple[Json, bytes]], library: str):
+def test_each_library_sends_every_supported_call(
+    rows: list[tuple[Json, bytes]], library: str
+) -> None:
     """Identifies and tracks that are delivered come from each of the six libraries."""
     calls = Counter(
         event["type"]
@@ -212,12 +230,12 @@ def test_each_library_sends_every_supported_call(rows: list[tuple[Json, bytes]],
         pytest.param("مستخدم".encode(), id="right to left"),
     ],
 )
-def test_text_that_careless_readers_break(rows: list[tuple[Json, bytes]], text: bytes):
+def test_text_that_careless_readers_break(rows: list[tuple[Json, bytes]], text: bytes) -> None:
     """Text beyond ASCII occurs raw and escaped in events that are to be delivered."""
     assert any(text in line for row, line in rows if row["outcome"] == "delivered")
 
 
-def test_no_address_beyond_example_com(lines: list[bytes]):
+def test_no_address_beyond_example_com(lines: list[bytes]) -> None:
     """Every e-mail address of the examples is of the domain that is kept for documentation."""
     words = b" ".join(lines).replace(b'"', b" ").split()
     domains = {word.rsplit(b"@", 1)[1] for word in words if b"@" in word}

@@ -30,7 +30,7 @@ def run(tmp_path: Path) -> Run:
 
 def test_the_kept_files_are_what_the_script_makes(
     run: Run, tmp_path: Path, events_file: Path, ledger_file: Path
-):
+) -> None:
     """The events and the ledger in the repository are the script's own, byte for byte."""
     done = run("--out", "events.ndjson", "--ledger", "ledger.json")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -40,7 +40,7 @@ def test_the_kept_files_are_what_the_script_makes(
 
 def test_another_seed_makes_other_events_with_the_same_cases(
     run: Run, tmp_path: Path, events_file: Path, ledger: Json
-):
+) -> None:
     """The seed decides about the order and the values, never about which cases there are."""
     assert run("--out", "e.ndjson", "--ledger", "l.json", "--seed", "7").returncode == 0
     other = json.loads((tmp_path / "l.json").read_text())
@@ -49,7 +49,7 @@ def test_another_seed_makes_other_events_with_the_same_cases(
     assert other["reasons"] == ledger["reasons"]
 
 
-def test_the_number_of_events_can_be_chosen(run: Run, tmp_path: Path, ledger: Json):
+def test_the_number_of_events_can_be_chosen(run: Run, tmp_path: Path, ledger: Json) -> None:
     """``--events`` is the number of rows; more of them only add everyday ones."""
     assert run("--out", "e.ndjson", "--ledger", "l.json", "--events", "1500").returncode == 0
     other = json.loads((tmp_path / "l.json").read_text())
@@ -70,7 +70,7 @@ def test_the_number_of_events_can_be_chosen(run: Run, tmp_path: Path, ledger: Js
 )
 def test_wrong_numbers_are_refused(
     run: Run, tmp_path: Path, arguments: tuple[str, ...], message: str
-):
+) -> None:
     """Wrong usage says what is wrong, ends with 2, and leaves no file behind."""
     done = run("--out", "e.ndjson", *arguments)
     assert done.returncode == 2
@@ -78,14 +78,14 @@ def test_wrong_numbers_are_refused(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_least_number_of_events_that_is_named_is_enough(run: Run):
+def test_the_least_number_of_events_that_is_named_is_enough(run: Run) -> None:
     """The number in the message about too few events works when it is used."""
     message = run("--out", "e.ndjson", "--events", "20").stderr
     least = message.rsplit("cases, ", 1)[1].split(" ", 1)[0]
     assert run("--out", "e.ndjson", "--events", least).returncode == 0
 
 
-def test_plain_tracks(run: Run, tmp_path: Path):
+def test_plain_tracks(run: Run, tmp_path: Path) -> None:
     """Plain tracks are all to be delivered, and the ledger has the sums of each user."""
     arguments = ("--plain-track", "500", "--users", "40", "--ledger", "l.json")
     assert run("--out", "p.ndjson", *arguments).returncode == 0

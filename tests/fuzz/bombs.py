@@ -17,7 +17,9 @@ from destinations.definition.document import read_document
 from destinations.definition.graphql_document import check_operation
 from destinations.errors import DestinationsError
 from destinations.http import HttpResponse
-from destinations.http.envelope import encode, retry_after
+from destinations.http.envelope import reads, retry_after
+from destinations.http.json_bytes import decode_json, encode_json
+from destinations.runtime.identity import normalised
 from destinations.segment.event import read_json
 from destinations.segment.fql import check_fql, compile_fql
 from destinations.segment.mapping import compile_mapping
@@ -144,10 +146,17 @@ CASES: dict[str, Callable[[], Any]] = {
     "yaml of 10 MB": lambda: read_document("a: 1\n" * 2_000_000, "f"),
     "yaml number": lambda: read_document("a: 1" + ":1" * 30_000, "f"),
     "event of 100,000 arrays": lambda: read_json(b"[" * 100_000, limit=1_000_000),
+    "event of 16,000 arrays in arrays": lambda: read_json(b"[" * 16_000 + b"]" * 16_000),
+    "event of 6,000 equal keys": lambda: read_json(b"{" + b'"":1,' * 6_000 + b'"":1}'),
     "event with a long number": lambda: read_json(b"9" * 30_000),
     "graphql of 100,000 levels": lambda: list(check_operation("{" + "a{" * 100_000, {})),
-    "body of 5,000 levels": lambda: encode(nested(5000)),
-    "body with a long number": lambda: encode({"a": 10**5000}),
+    "body of 5,000 levels": lambda: encode_json(nested(5000)),
+    "body with a long number": lambda: encode_json({"a": 10**5000}),
+    "payload of 900 levels as bytes": lambda: len(
+        encode_json(decode_json(encode_json(nested(900))))
+    ),
+    "mapping of 90 levels that reads": lambda: reads(nested(90, {"@path": "$.event"}), "event"),
+    "address of 30,000 dots": lambda: len(normalised("http://" + "a." * 15_000 + "/")),
     "year of Retry-After": lambda: retry_after(
         HttpResponse(429, {"retry-after": f"Mon, 01 Jan {'9' * 20} 00:00:00 GMT"}, b"")
     ),

@@ -199,7 +199,7 @@ def test_random_documents(data: st.DataObject, strategies: Any) -> None:
             st.text(alphabet="ab:-?[]{}&*!|>'\"%@#, \n\t01.~<=", max_size=30),
         )
     )
-    faults = check_folder(Folder("a", [File("destination.yaml", text)]))
+    faults = check_folder(Folder("a", [File("destination.yaml", text)]))  # type: ignore[arg-type]
     assert faults
     _sound(faults)
 
@@ -271,7 +271,7 @@ def test_faults_name_the_place(
     files = {**texts["webhook"]}
     files[file] = files[file].replace(old, new, 1)
     assert files != texts["webhook"]
-    found = check_folder(Folder("webhook", [File(*item) for item in files.items()]))
+    found = check_folder(Folder("webhook", [File(*item) for item in files.items()]))  # type: ignore[arg-type]
     assert all(isinstance(one.line, int) for one in found)
     assert any(fault in str(one) and str(one).startswith(f"{file}:") for one in found), found
 

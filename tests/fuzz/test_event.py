@@ -7,6 +7,7 @@ import json
 import math
 from typing import Any
 
+import jiter
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -52,6 +53,25 @@ def test_random_bytes(raw: bytes) -> None:
     else:
         assert _is_clean(value)
         assert value == json.loads(raw)
+
+
+@settings(settings.get_profile("fuzz"))
+@given(data=st.data(), compact=st.booleans())
+def test_random_values(data: st.DataObject, strategies: Any, compact: bool) -> None:
+    """A value is read as the strict reader of JSON reads it, or refused as by that."""
+    value = data.draw(strategies.json)
+    separators = (",", ":") if compact else (", ", ": ")
+    raw = json.dumps(value, ensure_ascii=not compact, separators=separators)
+    written = raw.encode("utf-8", "surrogatepass")
+    try:
+        expected = repr(jiter.from_json(written, allow_inf_nan=False, catch_duplicate_keys=True))
+    except ValueError as error:
+        expected = f"is not JSON: {error}"
+    try:
+        found = repr(read_json(written))
+    except EventError as error:
+        found = error.message
+    assert found == expected
 
 
 @settings(settings.get_profile("fuzz"))

@@ -11,45 +11,39 @@ from typing import Any
 
 import pytest
 
+from destinations.clock import SystemClock
 from destinations.definition import DestinationDefinition, load_definition
 from destinations.definition.document import Document
 from destinations.definition.settings import check_settings
 from destinations.http.transport import HttpTransport
 from destinations.outcome import Result
-from destinations.runtime.plugins import find_folder
-from destinations.runner import Report, Row, Run, read_lines
+from destinations.pipeline.reading import read_lines
+from destinations.pipeline.report import Report, Row
+from destinations.pipeline.run import Run, RunOptions
 from destinations.runtime.destination import Destination
+from destinations.runtime.plugins import find_folder
+from destinations.testing.stand_ins import StillClock
 from kana_destination.plugin import KanaPlugin
 from kana_destination.sandbox import Sandbox
 
 
-class NoWait:
-    """A clock that moves only when somebody waits."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.waits: list[float] = []
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def wait(self, seconds: float, stop: Any) -> bool:
-        self.waits.append(seconds)
-        self.now += seconds
-        return bool(stop.is_set())
-
-
 class Kana:
-    """Runs events against one sandbox and keeps every row."""
+    """Runs events against one sandbox and keeps every row.
+
+    Nothing waits, and all is sent by one thread, unless ``side_by_side``. With ``reconcile`` a lost
+    answer is settled by asking Kana, which a run does.
+    """
 
     def __init__(self, sandbox: Sandbox, definition: DestinationDefinition) -> None:
         self.sandbox = sandbox
         self.definition = definition
-        self.clock = NoWait()
+        self.clock = StillClock()
+        self.side_by_side = False
+        self.reconcile = True
         self.rows: dict[int, list[Row]] = {}
 
     def limit_time(self, seconds: float) -> None:
-        """Gives up an answer after this time instead of the definition's."""
+        """Give up an answer after this time instead of the definition's."""
         transport = self.definition.transport
         timeouts = replace(transport.timeouts, total=seconds)
         self.definition = replace(self.definition, transport=replace(transport, timeouts=timeouts))
@@ -69,8 +63,17 @@ class Kana:
         self.rows = {}
         transport = HttpTransport(self.definition.transport.timeouts)
         try:
-            run = Run(self.bind(**settings), transport, clock=self.clock, recorders=[self._record])
-            return run.execute(read_lines(BytesIO(data)))
+            run = Run(
+                self.bind(**settings),
+                transport,
+                options=RunOptions(reconcile=self.reconcile),
+                clock=SystemClock() if self.side_by_side else self.clock,
+                recorders=[self._record],
+                inline=not self.side_by_side,
+            )
+            report = run.execute(read_lines(BytesIO(data)))
+            assert report.internal_errors == []
+            return report
         finally:
             transport.close()
 

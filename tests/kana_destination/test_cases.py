@@ -90,7 +90,7 @@ def _name(case: Case) -> str:
 
 @pytest.mark.parametrize("api", ["current", "documented"])
 @pytest.mark.parametrize("case", cases().values(), ids=_name)
-def test_a_row_of_the_table(make_kana: Callable[..., Any], case: Case, api: str):
+def test_a_row_of_the_table(make_kana: Callable[..., Any], case: Case, api: str) -> None:
     """What Kana holds after the event, with which requests, through both kinds of API."""
     kana = make_kana(_seed(case), api=api)
     kana.run(_event())
@@ -104,7 +104,9 @@ def test_a_row_of_the_table(make_kana: Callable[..., Any], case: Case, api: str)
 
 @pytest.mark.parametrize("api", ["current", "documented"])
 @pytest.mark.parametrize("case", cases().values(), ids=_name)
-def test_repeating_a_row_changes_nothing(make_kana: Callable[..., Any], case: Case, api: str):
+def test_repeating_a_row_changes_nothing(
+    make_kana: Callable[..., Any], case: Case, api: str
+) -> None:
     """The same event again leaves users and usage as they are, without a write."""
     kana = make_kana(_seed(case), api=api)
     kana.run(_event())
@@ -116,7 +118,7 @@ def test_repeating_a_row_changes_nothing(make_kana: Callable[..., Any], case: Ca
 
 
 @pytest.mark.parametrize("case", cases().values(), ids=_name)
-def test_usage_is_kept(make_kana: Callable[..., Any], case: Case):
+def test_usage_is_kept(make_kana: Callable[..., Any], case: Case) -> None:
     """Whatever becomes of users, the usage of all of them together stays what it was."""
     kana = make_kana(_seed(case))
     before = sum(amounts.get("calls", 0) for amounts in kana.usage.values())
@@ -127,7 +129,7 @@ def test_usage_is_kept(make_kana: Callable[..., Any], case: Case):
         assert active["1"]["calls"] == 12
 
 
-def test_nothing_to_change_is_one_look_up(make_kana: Callable[..., Any]):
+def test_nothing_to_change_is_one_look_up(make_kana: Callable[..., Any]) -> None:
     """User 1 with this email and these fields: one request, no listing, no write."""
     seed = {"users": [{"id": "1", **NEW}, {"id": X, "email": X, "billingId": "cus_1"}]}
     kana = make_kana(seed)
@@ -135,7 +137,7 @@ def test_nothing_to_change_is_one_look_up(make_kana: Callable[..., Any]):
     assert kana.requested == ["user"]
 
 
-def test_what_the_api_takes_is_asked_once(make_kana: Callable[..., Any]):
+def test_what_the_api_takes_is_asked_once(make_kana: Callable[..., Any]) -> None:
     """Three users whose email changes: the input type is described once."""
     kana = make_kana({"users": [{"id": str(number)} for number in range(3)]}, api="documented")
     kana.run(
@@ -154,7 +156,7 @@ def test_what_the_api_takes_is_asked_once(make_kana: Callable[..., Any]):
     assert {user["name"] for user in kana.users.values()} == {"N"}
 
 
-def test_an_api_that_does_not_describe_itself(make_kana: Callable[..., Any]):
+def test_an_api_that_does_not_describe_itself(make_kana: Callable[..., Any]) -> None:
     """If introspection is off, the fields are tried, and left for a person if they are refused."""
     kana = make_kana({"users": [{"id": "1"}]}, api="documented")
     kana.sandbox.faults.add(
@@ -172,7 +174,7 @@ def test_an_api_that_does_not_describe_itself(make_kana: Callable[..., Any]):
     assert kana.result(1).manual.fields == {"email": X}
 
 
-def test_emails_as_ids(make_kana: Callable[..., Any]):
+def test_emails_as_ids(make_kana: Callable[..., Any]) -> None:
     """A company that uses emails as ids: its users are no Stripe imports of themselves."""
     kana = make_kana({"users": [{"id": X, "email": X, "billingId": "cus_1"}]})
     kana.run({**_event(), "userId": X})
@@ -180,7 +182,7 @@ def test_emails_as_ids(make_kana: Callable[..., Any]):
     assert kana.users[X]["name"] == "New"
 
 
-def test_the_table_has_the_ten_cases_of_the_guide():
+def test_the_table_has_the_ten_cases_of_the_guide() -> None:
     """Each number of the guide is there once, in all sixteen combinations."""
     numbers = sorted(case.number for case in cases().values() if case.number is not None)
     assert numbers == list(range(1, 11))

@@ -74,7 +74,7 @@ CASES = {
 )
 def test_what_kana_holds_after_an_identify(
     kana: Any, user: str, traits: Any, held: Any, requests: list[str], reason: str
-):
+) -> None:
     """Each case leaves the user as it says, with just these requests, and says what was done."""
     kana.run(_identify(user, **traits))
     assert kana.result(1).outcome == "delivered"
@@ -86,7 +86,7 @@ def test_what_kana_holds_after_an_identify(
 @pytest.mark.parametrize(
     ("user", "traits"), [(case[0], case[1]) for case in CASES.values()], ids=CASES
 )
-def test_a_repeat_changes_nothing(kana: Any, user: str, traits: Any):
+def test_a_repeat_changes_nothing(kana: Any, user: str, traits: Any) -> None:
     """The same identify again is one look-up and no write."""
     kana.run(_identify(user, **traits))
     users, count = kana.users, kana.sandbox.requests.count
@@ -95,7 +95,7 @@ def test_a_repeat_changes_nothing(kana: Any, user: str, traits: Any):
     assert kana.sandbox.requests.count == count + 1
 
 
-def test_a_user_created_by_somebody_else_is_updated(kana: Any):
+def test_a_user_created_by_somebody_else_is_updated(kana: Any) -> None:
     """If createUser finds that the id exists by now, the user is looked up again and updated."""
     kana.sandbox.faults.add(
         {
@@ -116,7 +116,7 @@ def test_a_user_created_by_somebody_else_is_updated(kana: Any):
     assert roots == ["user", "createUser", "user", "updateUser"]
 
 
-def test_a_partner_that_contradicts_itself_is_an_error():
+def test_a_partner_that_contradicts_itself_is_an_error() -> None:
     """A user who neither is found nor can be created ends in a clear error, not in a loop."""
     steps = identify({"id": "ghost"})
     assert next(steps) == Call("findUser", {"id": "ghost"})

@@ -18,19 +18,22 @@ def ledger() -> dict[str, Any]:
     return found
 
 
-@pytest.fixture
-def example(make_kana: Callable[..., Any]) -> Any:
+@pytest.fixture(params=[False, True], ids=["one by one", "side by side"])
+def example(make_kana: Callable[..., Any], request: pytest.FixtureRequest) -> Any:
     """The example, delivered to the sandbox's own account."""
     kana = make_kana()
+    kana.side_by_side = request.param
     kana.before = kana.usage
     kana.report = kana.run_stream((ROOT / "examples" / "events.ndjson").read_bytes())
     return kana
 
 
-def test_every_line_ends_as_it_must(example: Any, ledger: Any):
+def test_every_line_ends_as_it_must(example: Any, ledger: Any) -> None:
     """Outcome and action of each line are those known beforehand, and the totals add up."""
     found = {
-        line: sorted((row.result.outcome.value, row.action or "-") for row in rows)
+        line: sorted(
+            (row.result.outcome.value, "-" if row.key is None else row.key.action) for row in rows
+        )
         for line, rows in example.rows.items()
     }
     expected = {
@@ -38,10 +41,10 @@ def test_every_line_ends_as_it_must(example: Any, ledger: Any):
     }
     assert found == expected
     assert example.report.lines == ledger["lines"]
-    assert example.report.ledger.rows == ledger["rows"] == ledger["lines"] - ledger["empty"]
+    assert example.report.totals.rows == ledger["rows"] == ledger["lines"] - ledger["empty"]
 
 
-def test_usage_is_the_sum_of_the_delivered_deltas(example: Any, ledger: Any):
+def test_usage_is_the_sum_of_the_delivered_deltas(example: Any, ledger: Any) -> None:
     """Per user and feature, exactly: nothing is lost and nothing is counted twice."""
     grown: dict[str, dict[str, int]] = {}
     for user, amounts in example.usage.items():
@@ -52,7 +55,7 @@ def test_usage_is_the_sum_of_the_delivered_deltas(example: Any, ledger: Any):
     assert grown == ledger["usage"]
 
 
-def test_users_are_as_their_last_identify_left_them(example: Any, ledger: Any):
+def test_users_are_as_their_last_identify_left_them(example: Any, ledger: Any) -> None:
     """Every identified user holds the fields that the file gives it."""
     users = example.users
     found = {
@@ -61,7 +64,7 @@ def test_users_are_as_their_last_identify_left_them(example: Any, ledger: Any):
     assert found == ledger["users"]
 
 
-def test_a_second_run_changes_no_user(example: Any, ledger: Any):
+def test_a_second_run_changes_no_user(example: Any, ledger: Any) -> None:
     """Identifies may be repeated: after a second run the users of one identify are the same."""
     before = example.users
     example.run_stream((ROOT / "examples" / "events.ndjson").read_bytes())

@@ -8,7 +8,8 @@ import pytest
 
 from destinations import HttpRequest, HttpResponse
 from destinations.http.transport import HttpTransport
-from destinations.runner import Entry, Run
+from destinations.pipeline.reading import Entry
+from destinations.pipeline.run import Run
 
 X = "x@example.com"
 SEED = {
@@ -62,7 +63,7 @@ def _run(kana: Any, dies_at: int, *, reached: bool) -> bool:
     inner = HttpTransport(kana.definition.transport.timeouts)
     mortal = Mortal(inner, dies_at, reached=reached)
     try:
-        Run(kana.bind(), mortal, clock=kana.clock).execute([Entry(1, EVENT)])
+        Run(kana.bind(), mortal, clock=kana.clock, inline=True).execute([Entry(1, EVENT)])
     except KilledError:
         return False
     finally:
@@ -81,7 +82,9 @@ def _check(kana: Any) -> None:
 
 @pytest.mark.parametrize("reached", [False, True], ids=["not sent", "answer lost"])
 @pytest.mark.parametrize("dies_at", range(STEPS))
-def test_a_merge_that_was_cut_off(make_kana: Callable[..., Any], dies_at: int, reached: bool):
+def test_a_merge_that_was_cut_off(
+    make_kana: Callable[..., Any], dies_at: int, reached: bool
+) -> None:
     """Cut off at any request, and run again: both usages are kept, nothing is counted twice."""
     kana = make_kana(SEED)
     survived = _run(kana, dies_at, reached=reached)
@@ -90,7 +93,7 @@ def test_a_merge_that_was_cut_off(make_kana: Callable[..., Any], dies_at: int, r
     _check(kana)
 
 
-def test_the_number_of_steps(make_kana: Callable[..., Any]):
+def test_the_number_of_steps(make_kana: Callable[..., Any]) -> None:
     """The test above stops after every step: the merge has just as many requests."""
     kana = make_kana(SEED)
     assert _run(kana, STEPS, reached=False)
@@ -100,7 +103,9 @@ def test_the_number_of_steps(make_kana: Callable[..., Any]):
 
 @pytest.mark.parametrize("first", range(0, STEPS, 3))
 @pytest.mark.parametrize("second", range(0, STEPS, 4))
-def test_a_merge_that_was_cut_off_twice(make_kana: Callable[..., Any], first: int, second: int):
+def test_a_merge_that_was_cut_off_twice(
+    make_kana: Callable[..., Any], first: int, second: int
+) -> None:
     """Also a second cut in the repeat does no harm."""
     kana = make_kana(SEED)
     _run(kana, first, reached=True)
@@ -109,7 +114,7 @@ def test_a_merge_that_was_cut_off_twice(make_kana: Callable[..., Any], first: in
     _check(kana)
 
 
-def test_usage_recorded_after_the_sums_were_set_is_kept(make_kana: Callable[..., Any]):
+def test_usage_recorded_after_the_sums_were_set_is_kept(make_kana: Callable[..., Any]) -> None:
     """A repeat of the last steps leaves usage alone that was recorded since."""
     kana = make_kana(SEED)
     _run(kana, STEPS - 1, reached=False)
@@ -126,7 +131,9 @@ def test_usage_recorded_after_the_sums_were_set_is_kept(make_kana: Callable[...,
     assert kana.usage["1"]["calls"] == 112
 
 
-def test_another_stripe_user_is_not_mistaken_for_the_one_of_the_plan(make_kana: Callable[..., Any]):
+def test_another_stripe_user_is_not_mistaken_for_the_one_of_the_plan(
+    make_kana: Callable[..., Any],
+) -> None:
     """A left-over of a finished merge is not merged into a user that came later."""
     kana = make_kana(SEED)
     assert _run(kana, 1_000, reached=False)
@@ -135,7 +142,7 @@ def test_another_stripe_user_is_not_mistaken_for_the_one_of_the_plan(make_kana: 
     assert kana.usage["1"] == {"calls": 12, "seats": 2, "gb": 1}
 
 
-def test_usage_that_kana_cannot_count_together(make_kana: Callable[..., Any]):
+def test_usage_that_kana_cannot_count_together(make_kana: Callable[..., Any]) -> None:
     """Two users whose sum has more than 32 bits stay as they are, with a message that says why."""
     most = 2**31 - 1
     usage = [

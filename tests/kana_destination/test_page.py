@@ -14,6 +14,7 @@ from destinations.cli import main
 from destinations.definition import DestinationDefinition
 from destinations.lint import lint_page
 from destinations.partner_page import Browser, Page, read_calls, read_page
+from destinations.partner_page.markdown import Table
 from destinations.runtime.explain import explain
 from kana_destination.cases import cases
 from kana_destination.rules import Rule, RuleMapper
@@ -42,31 +43,30 @@ def _events(page: Page) -> list[dict[str, Any]]:
     ]
 
 
+def _tables(page: Page) -> list[Table]:
+    return [block.content for block in page.blocks if isinstance(block.content, Table)]
+
+
 def _table(page: Page, *head: str) -> list[dict[str, str]]:
     """The rows of the one table with these first columns."""
-    tables = [block.content for block in page.blocks if block.kind == "table"]
-    (found,) = [
-        table.rows
-        for table in tables
-        if table and table.rows[0][: len(head)] == head  # type: ignore[union-attr]
-    ]
+    (found,) = [table.rows for table in _tables(page) if table.rows[0][: len(head)] == head]
     return [dict(zip(found[0], row, strict=True)) for row in found[1:]]
 
 
-def test_the_committed_pages_are_up_to_date():
+def test_the_committed_pages_are_up_to_date() -> None:
     """What is in docs/ is what the definition, the templates and the tables make."""
     assert main(["docs", "build", "kana", "--check", "--out", str(ROOT / "docs")]) == 0
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_the_linter_finds_nothing(name: str):
+def test_the_linter_finds_nothing(name: str) -> None:
     """No error and no warning in either flavour."""
     path = ROOT / "docs" / "kana" / name
     findings = lint_page(path.read_text(encoding="utf-8"), path)
     assert [str(one) for one in findings if one.level != "suggestion"] == []
 
 
-def test_the_samples_of_the_page():
+def test_the_samples_of_the_page() -> None:
     """Both flavours show the same calls: one for each method, and one that a rule maps."""
     texts = [(ROOT / "docs" / "kana" / name).read_text(encoding="utf-8") for name in PAGES]
     published, submission = (_events(read_page(text)) for text in texts)
@@ -74,7 +74,7 @@ def test_the_samples_of_the_page():
     assert [event["type"] for event in published] == ["identify", "track", "track"]
 
 
-def test_samples_give_the_payloads_that_the_text_names(page: Page, kana: Any):
+def test_samples_give_the_payloads_that_the_text_names(page: Page, kana: Any) -> None:
     """Each value of a payload stands in the section of its sample; nothing sent is dropped."""
     identify, track, unmapped = _events(page)
     destination = kana.bind()
@@ -99,7 +99,7 @@ def _renamed(traits: dict[str, Any]) -> dict[str, Any]:
     return {{"billingUserId": "billingId"}.get(key, key): value for key, value in traits.items()}
 
 
-def test_samples_do_at_kana_what_the_text_says(page: Page, make_kana: Callable[..., Any]):
+def test_samples_do_at_kana_what_the_text_says(page: Page, make_kana: Callable[..., Any]) -> None:
     """Run against the sandbox, the user, the usage and the kept event are those of the text."""
     identify, track, unmapped = _events(page)
     feature = track["properties"]["featureId"]
@@ -125,7 +125,7 @@ def test_samples_do_at_kana_what_the_text_says(page: Page, make_kana: Callable[.
     assert kana.usage == {user_said: {feature_said: int(amount)}}
 
 
-def test_the_rule_of_the_text_maps_its_sample(page: Page):
+def test_the_rule_of_the_text_maps_its_sample(page: Page) -> None:
     """Both conditions hold, each is needed, and without an amount the event counts 1."""
     event = _events(page)[2]
     said = re.search(r"event name `(.*?)` and the value `(.*?)` at the path `(.*?)`", page.text)
@@ -140,7 +140,7 @@ def test_the_rule_of_the_text_maps_its_sample(page: Page):
 
 
 @pytest.mark.parametrize("case", NUMBERED, ids=lambda case: str(case.number))
-def test_the_ten_cases_are_those_that_the_code_runs(case: Any, page: Page):
+def test_the_ten_cases_are_those_that_the_code_runs(case: Any, page: Page) -> None:
     """Each row says of its case what the table of the decision says."""
     row = _table(page, "Case")[(case.number or 0) - 1]
     assert row["Case"] == str(case.number)
@@ -167,18 +167,18 @@ def test_the_ten_cases_are_those_that_the_code_runs(case: Any, page: Page):
         assert ("the email" in row["Outcome"]) is (case.user != "same email")
 
 
-def test_all_cases_are_there(page: Page):
+def test_all_cases_are_there(page: Page) -> None:
     """Ten rows, in order."""
     assert [row["Case"] for row in _table(page, "Case")] == [str(case.number) for case in NUMBERED]
     assert len(NUMBERED) == 10
 
 
-def test_the_tables_of_fields(page: Page, kana_definition: DestinationDefinition):
+def test_the_tables_of_fields(page: Page, kana_definition: DestinationDefinition) -> None:
     """Every field of both actions with its mark; what the table names is what is read."""
     identify, track = [
         [dict(zip(table.rows[0], row, strict=True)) for row in table.rows[1:]]
-        for table in (block.content for block in page.blocks if block.kind == "table")
-        if table is not None and table.rows[0][0] == "Field"  # type: ignore[union-attr]
+        for table in _tables(page)
+        if table.rows[0][0] == "Field"
     ]
     assert {row["Field"]: row["Required?"] for row in identify} == {
         "`userId`": "Required",
@@ -196,7 +196,7 @@ def test_the_tables_of_fields(page: Page, kana_definition: DestinationDefinition
     )
 
 
-def test_an_event_without_a_user_is_answered_as_the_text_says(page: Page, kana: Any):
+def test_an_event_without_a_user_is_answered_as_the_text_says(page: Page, kana: Any) -> None:
     """Both calls are invalid without a userId, with the status on the page."""
     said = re.search(r"drops events without a `userId`, and answers with `(.*?)`", page.text)
     assert said is not None
@@ -209,7 +209,7 @@ def test_an_event_without_a_user_is_answered_as_the_text_says(page: Page, kana: 
         assert result.status == int(said[1].split()[0])
 
 
-def test_what_the_page_must_say(page: Page, kana_definition: DestinationDefinition):
+def test_what_the_page_must_say(page: Page, kana_definition: DestinationDefinition) -> None:
     """Link to the partner, maintainer, six steps, setting, methods, modes, warnings, filters."""
     catalog = kana_definition.catalog
     text = page.text
@@ -232,7 +232,7 @@ def test_what_the_page_must_say(page: Page, kana_definition: DestinationDefiniti
         assert part in text, part
 
 
-def test_the_outlines():
+def test_the_outlines() -> None:
     """The shapes that partners submit and that the catalog publishes."""
     published, submission = (
         [

@@ -56,14 +56,14 @@ CONDITIONS: list[tuple[dict[str, Any], bool]] = [
 
 @pytest.mark.parametrize(("where", "holds"), CONDITIONS, ids=str)
 @pytest.mark.parametrize(("name", "named"), [(None, True), ("E", True), ("e", False), ("", False)])
-def test_when_a_rule_matches(where: Any, holds: bool, name: str | None, named: bool):
+def test_when_a_rule_matches(where: Any, holds: bool, name: str | None, named: bool) -> None:
     """All conditions hold: the exact event name, and property values compared as text."""
     event = {"type": "track", "event": "E", "properties": PROPERTIES}
     assert Rule("R", "f", name, where).matches(event) is (holds and named)
 
 
 @pytest.mark.parametrize("properties", [None, {}, ...], ids=["null", "empty", "absent"])
-def test_an_event_without_properties(properties: Any):
+def test_an_event_without_properties(properties: Any) -> None:
     """It has no values, so that only its name can match."""
     event = {"event": "E", "properties": properties}
     if properties is ...:
@@ -94,7 +94,7 @@ RULES = [
     ],
     ids=["the oldest", "its own delta", "none"],
 )
-def test_the_mapper(event: Any, found: Mapping[str, Any] | None):
+def test_the_mapper(event: Any, found: Mapping[str, Any] | None) -> None:
     """The first rule that matches adds its feature, and its amount where it has one."""
     payload = {"userId": "u", "delta": 3}
     assert RuleMapper(RULES)(event, payload) == found
@@ -120,13 +120,13 @@ def _rule(name: str | None, **where: Any) -> Rule:
     ],
     ids=str,
 )
-def test_what_overlaps(one: Rule, other: Rule, both: bool):
+def test_what_overlaps(one: Rule, other: Rule, both: bool) -> None:
     """Two rules overlap unless their names, or their values of one property, exclude each other."""
     assert overlap(one, other) is both
     assert overlap(other, one) is both
 
 
-def test_the_values_that_a_rule_could_name():
+def test_the_values_that_a_rule_could_name() -> None:
     """Every path with its value as text; no lists, no objects; each of them would match."""
     found = dict(property_values(PROPERTIES))
     assert found == {
@@ -144,7 +144,7 @@ def test_the_values_that_a_rule_could_name():
 
 
 @pytest.mark.parametrize("properties", [None, {}, [], "text"], ids=str)
-def test_no_properties_have_no_values(properties: object):
+def test_no_properties_have_no_values(properties: object) -> None:
     """Whatever stands where an event's properties should be."""
     assert list(property_values(properties)) == []
 
@@ -158,14 +158,14 @@ def test_no_properties_have_no_values(properties: object):
     ],
     ids=str,
 )
-def test_a_rule_as_json(rule: dict[str, Any]):
+def test_a_rule_as_json(rule: dict[str, Any]) -> None:
     """What is read from a file can be written as it was."""
     (read,) = read_rules(read_document(str({"rules": [rule]}).replace("None", "null"), "r.yaml"))
     assert read.to_json() == rule
     assert Rule(**read.to_json()) == read
 
 
-def test_all_faults_of_a_file_are_told():
+def test_all_faults_of_a_file_are_told() -> None:
     """Each with its line; see the tests of the command for every kind."""
     text = "rules:\n- {name: 1, event: E, feature: f}\n- {name: A, event: E}\n"
     with pytest.raises(DefinitionError) as caught:
@@ -185,6 +185,6 @@ def test_all_faults_of_a_file_are_told():
     ],
     ids=str,
 )
-def test_conditions_in_words(rule: Rule, words: str):
+def test_conditions_in_words(rule: Rule, words: str) -> None:
     """Values stand as they are compared."""
     assert rule.conditions == words

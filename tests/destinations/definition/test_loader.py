@@ -14,8 +14,9 @@ import yaml
 from destinations.definition import (
     DestinationDefinition,
     GraphQLDefinition,
+    ReconcileDefinition,
     RestDefinition,
-    RetryPolicy,
+    RetryDefinition,
     Timeouts,
     check_folder,
     is_definition,
@@ -34,7 +35,7 @@ def test_a_definition_is_loaded(load: Callable[..., DestinationDefinition]) -> N
     assert definition.required_event_fields == ("userId",)
     assert definition.secret_settings == ("apiKey",)
     assert definition.transport.timeouts == Timeouts(connect=1, read=2, total=3)
-    assert definition.transport.retry == RetryPolicy(3, 1, 8, 20, 30)
+    assert definition.transport.retry == RetryDefinition(base=1, cap=8, max_retry_after=20)
     assert definition.transport.concurrency == 2
     assert list(definition.actions) == ["count", "save", "sync"]
     assert [rule.when.code for rule in definition.error_rules[1:]] == ["BUSY", "BROKEN", "BAD"]
@@ -54,16 +55,106 @@ def test_defaults(load: Callable[..., DestinationDefinition]) -> None:
 
     def change(documents: Any) -> None:
         transport = documents["destination"]["transport"]
-        del transport["concurrency"], transport["retry"]["maxRetryAfter"]
+        del transport["concurrency"], transport["retry"]
         del documents["destination"]["authentication"], documents["destination"]["events"]
         documents["destination"]["presets"] = []
 
     definition = load(change)
     assert definition.transport.concurrency == 4
-    assert definition.transport.retry.max_retry_after == 60
+    retry = RetryDefinition(base=0.5, cap=120, max_retry_after=3600)
+    assert definition.transport.retry == retry
+    assert definition.requests["count"].reconcile is None
     assert definition.authentication is None
     assert definition.required_event_fields == ()
     assert definition.presets == ()
+
+
+@pytest.mark.parametrize(
+    ("retry", "expected"),
+    [
+        ({}, RetryDefinition(0.5, 120, 3600)),
+        ({"backoff": {}}, RetryDefinition(0.5, 120, 3600)),
+        ({"backoff": {"cap": 10}}, RetryDefinition(0.5, 10, 3600)),
+        ({"backoff": {"base": 2}, "maxRetryAfter": 7}, RetryDefinition(2, 120, 7)),
+        # What had an effect once may stay, and has none.
+        ({"attempts": 3, "deadline": 30}, RetryDefinition(0.5, 120, 3600)),
+    ],
+)
+def test_how_long_is_waited(
+    load: Callable[..., DestinationDefinition], retry: dict[str, Any], expected: RetryDefinition
+) -> None:
+    """Each time that is not given has its own default."""
+
+    def change(documents: Any) -> None:
+        documents["destination"]["transport"]["retry"] = retry
+
+    assert load(change).transport.retry == expected
+
+
+RECONCILE: dict[str, Any] = {
+    "ask": "find",
+    "key": [{"@path": "$.payload.thing"}],
+    "amount": {"@path": "$.payload.by"},
+    "shown": {"@path": "$.answer.name"},
+    "period": {"@path": "$.answer.from"},
+    "until": {"@path": "$.answer.to"},
+    "nothing": ["missing"],
+}
+
+
+@pytest.mark.parametrize("name", ["reconcile", "settle"])
+def test_how_a_lost_answer_is_settled(
+    load: Callable[..., DestinationDefinition], name: str
+) -> None:
+    """What the partner is asked is read, under the former name of it as well."""
+
+    def change(documents: Any) -> None:
+        documents["destination"]["requests"]["count"][name] = RECONCILE
+
+    expected = ReconcileDefinition(**{**RECONCILE, "nothing": ("missing",)})
+    assert load(change).requests["count"].reconcile == expected
+
+
+@pytest.mark.parametrize("name", ["reconcile", "settle"])
+@pytest.mark.parametrize(
+    ("changes", "place", "message"),
+    [
+        ({"ask": "look"}, "/ask", "there is no request 'look'; there are: find, create, count"),
+        ({"ask": "create"}, "/ask", "create must be idempotent: it only asks"),
+        ({"nothing": ["missing", "none"]}, "/nothing/1", "find has no answer 'none'; it has: "),
+        ({"ask": "save"}, "/nothing/0", "save has no answer 'missing'; it has: none"),
+        ({"amount": {"@path": 1}}, "/amount", ""),
+        ({"shown": {"@nope": 1}}, "/shown", "@nope"),
+        ({"until": {"@path": "$.settings.nope"}}, "/until", "there is no setting 'nope'"),
+        ({"moer": 1}, "/moer", "is not a key here"),
+    ],
+)
+def test_what_cannot_settle_a_lost_answer(
+    write_definition: Write, *, name: str, changes: dict[str, Any], place: str, message: str
+) -> None:
+    """The request must exist and only ask, and each mapping is checked, under either name."""
+
+    def change(documents: Any) -> None:
+        documents["destination"]["requests"]["count"][name] = {**RECONCILE, **changes}
+
+    faults = check_folder(write_definition(change))
+    place = f"/requests/count/{name}{place}"
+    found = [fault for fault in faults if fault.path.startswith(place) and message in fault.message]
+    assert found, list(map(str, faults))
+    assert found[0].line is not None
+
+
+def test_a_lost_answer_is_settled_in_one_way(write_definition: Write) -> None:
+    """The former name beside the new one is a fault: it would be read in silence, or not."""
+
+    def change(documents: Any) -> None:
+        documents["destination"]["requests"]["count"].update(
+            reconcile=RECONCILE, settle={**RECONCILE, "ask": "save"}
+        )
+
+    (fault,) = check_folder(write_definition(change))
+    assert fault.path == "/requests/count/settle"
+    assert fault.message == "is the old name of reconcile: keep reconcile alone"
 
 
 def test_a_preset_may_have_a_mapping_of_its_own(

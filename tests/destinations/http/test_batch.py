@@ -1,3 +1,5 @@
+"""Batches over REST: one body for many events, and answers that tell them apart."""
+
 from __future__ import annotations
 
 import hashlib
@@ -32,10 +34,10 @@ def _braze(count: int) -> tuple[RestRequest, list[Any], dict[str, Any]]:
     request = _compiled("braze", "trackEvents")
     payloads = [{"external_id": f"u{n}", "name": "e", "time": "2026-01-01"} for n in range(count)]
     contexts = [_context(BRAZE, payload) for payload in payloads]
-    return request, [request.parts(context) for context in contexts], contexts[0]
+    return request, [request.part(context) for context in contexts], contexts[0]
 
 
-def test_the_body_of_a_batch_holds_every_event_in_order():
+def test_the_body_of_a_batch_holds_every_event_in_order() -> None:
     """Of many events one body is made, and of one event the same with one item."""
     for count in (1, 3):
         request, parts, context = _braze(count)
@@ -82,7 +84,7 @@ CASES: dict[str, tuple[HttpResponse, list[str]]] = {
 
 
 @pytest.mark.parametrize(("response", "expected"), CASES.values(), ids=CASES)
-def test_an_answer_tells_the_events_apart(response: HttpResponse, expected: list[str]):
+def test_an_answer_tells_the_events_apart(response: HttpResponse, expected: list[str]) -> None:
     """Each event has the verdict that the answer names for it, never one that is guessed."""
     request, _, _ = _braze(3)
     verdicts = request.read(response, 3)
@@ -98,12 +100,12 @@ def test_an_answer_tells_the_events_apart(response: HttpResponse, expected: list
 
 
 @pytest.mark.parametrize("secret", ["correct horse", None])
-def test_a_request_is_signed_with_its_body(secret: str | None):
+def test_a_request_is_signed_with_its_body(secret: str | None) -> None:
     """The header holds the hex HMAC-SHA1 of the bytes that are sent; it needs a secret."""
     request = _compiled("webhook", "send")
     settings = {"url": "http://127.0.0.1:1/hook"} | ({"sharedSecret": secret} if secret else {})
     context = _context(settings, {"event": {"type": "track", "name": "ünï"}})
-    message = request.prepare([request.parts(context)], context)
+    message = request.prepare([request.part(context)], context)
     assert message.body is not None
     if secret is None:
         assert "X-Signature" not in message.headers

@@ -9,17 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from destinations.definition import RetryPolicy, Timeouts, TransportDefinition
-from destinations.errors import ResolveError
+from destinations.definition import RetryDefinition, Timeouts, TransportDefinition
+from destinations.errors import MappingError, ResolveError
 from destinations.http import HttpResponse
-from destinations.http.envelope import Envelope, encode, error_text, parse_body, retry_after
+from destinations.http.envelope import Envelope, error_text, parse_body, reads, retry_after
+from destinations.segment.mapping import compile_value
 
 NOW = datetime(2022, 10, 20, 12, 0, 0, tzinfo=UTC)
 
 
 def _envelope(url: object = None, own: Any = None, **headers: object) -> Envelope:
     transport = TransportDefinition(
-        {"@path": "$.settings.url"}, headers, Timeouts(1, 1, 1), RetryPolicy(1, 1, 1, 1, 1), 1
+        {"@path": "$.settings.url"}, headers, Timeouts(1, 1, 1), RetryDefinition(1, 1, 1), 1
     )
     return Envelope(transport, url, own or {})
 
@@ -80,22 +81,138 @@ def test_what_no_header_can_hold(value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "data"),
-    [({"a": [1, None]}, b'{"a":[1,null]}'), ("ž😀", '"ž😀"'.encode()), (1.5, b"1.5")],
+    ("source", "found"),
+    [
+        ({"@path": "$.event.userId"}, True),
+        ({"@path": "event"}, True),
+        ({"@path": "['event'].userId"}, True),
+        ({"@template": "x{{event.userId}}"}, True),
+        ({"@liquid": "{{ event.userId }}"}, True),
+        ([1, {"deep": ({"@path": "$.event"},)}], True),
+        ({"@if": {"exists": {"@path": "$.event"}, "then": 1}}, True),
+        # Other spellings of the same path.
+        ({"@path": "$.ev'ent'.userId"}, True),
+        ({"@path": "ev$.ent.userId"}, True),
+        ({"@template": '{{ev"ent.userId}}'}, True),
+        # The whole context, whatever is taken of it.
+        ({"@path": ""}, True),
+        ({"@path": "$."}, True),
+        ({"@json": {"mode": "encode", "value": {"@path": "."}}}, True),
+        ({"@arrayPath": ["", {"a": {"@path": "$.payload"}}]}, True),
+        # Paths and templates that are values themselves.
+        ({"@path": {"@path": "$.settings.which"}}, True),
+        ({"@template": {"@path": "$.settings.which"}}, True),
+        ({"@template": "{{{settings.which}}}"}, True),
+        ({"@path": "$.payload.eventual"}, False),
+        ({"@path": "$.settings.events"}, False),
+        ({"@template": "{{payload.id}} and {{settings.id}}"}, False),
+        ({"@arrayPath": ["$.payload.items", {"a": {"@path": "$.a"}}]}, False),
+        ({"a": "", "b": None, "c": 5}, False),
+        ("", False),
+        (None, False),
+    ],
+    ids=str,
 )
-def test_bodies_are_compact_utf8(value: object, data: bytes) -> None:
-    """JSON without spaces, and text as it is."""
-    assert encode(value) == data
+def test_which_mappings_may_read_the_event(source: object, found: bool) -> None:
+    """Where it may be needed it is looked up: a mapping that reads it never finds it empty."""
+    assert reads(source, "event") is found
+
+
+def _depends_on_the_event(source: object) -> bool:
+    mapping = compile_value(source)
+    made = []
+    for user in ("a", "b"):
+        event = {"userId": user}
+        settings = {"which": "{{event.userId}}", "path": "event.userId"}
+        context = {"event": event, "payload": {"text": "x"}, "settings": settings}
+        try:
+            made.append(repr(mapping.resolve(context)))
+        except ResolveError as error:
+            made.append(str(error))
+    return made[0] != made[1]
+
+
+_PIECES = st.sampled_from(
+    [
+        *("event", "userId", "ev", "ent", "payload", "text", "settings", "which", "path"),
+        *("$.", "$", ".", "'", '"', "[", "]", "0", " ", "{{", "}}", "{{{", "}}}"),
+    ]
+)
+_TEXTS = st.lists(_PIECES, max_size=8).map("".join)
+_MAPPINGS = st.recursive(
+    _TEXTS,
+    lambda inner: st.one_of(
+        st.builds(lambda text: {"@path": text}, inner),
+        st.builds(lambda text: {"@template": text}, inner),
+        st.builds(lambda path, shape: {"@arrayPath": [path, {"a": shape}]}, inner, inner),
+        st.builds(lambda value: {"@json": {"mode": "encode", "value": value}}, inner),
+        st.builds(lambda one, two: [one, {"b": two}], inner, inner),
+    ),
+    max_leaves=4,
+)
+
+
+@given(source=_MAPPINGS)
+def test_no_mapping_reads_the_event_in_secret(source: object) -> None:
+    """However a path is written or made, a mapping that depends on the event is known to."""
+    try:
+        depends = _depends_on_the_event(source)
+    except MappingError:
+        return
+    assert reads(source, "event") or not depends
 
 
 @pytest.mark.parametrize(
-    "value",
-    [float("inf"), float("nan"), "\ud800", {"\udc00": 1}, pytest.param(10**5000, id="huge")],
+    "source",
+    [
+        {"@path": "ev$.ent.userId"},
+        {"@path": "$.ev'ent'.userId"},
+        {"@json": {"mode": "encode", "value": {"@path": "."}}},
+        {"@path": {"@path": "$.settings.path"}},
+        {"@template": {"@path": "$.settings.which"}},
+        {"@template": "{{{settings.which}}}"},
+    ],
+    ids=str,
 )
-def test_what_json_cannot_hold(value: object) -> None:
-    """Such values are an error of the event."""
-    with pytest.raises(ResolveError, match="the body"):
-        encode(value)
+def test_mappings_that_read_the_event_all_the_same(source: object) -> None:
+    """These are what the rule is for: they have no word of the event, and depend on it."""
+    assert _depends_on_the_event(source)
+
+
+def test_an_address_of_settings_alone_is_made_once() -> None:
+    """What no event has a part in is the same for all; other settings make it anew."""
+    envelope = _envelope(None, {"X-Key": {"@path": "$.settings.key"}})
+    settings = {"url": "http://a/", "key": "k"}
+    assert envelope.is_fixed
+    first = envelope.target({"event": {}, "payload": {}, "settings": settings})
+    assert first == ("http://a/", {"X-Key": "k"}, False)
+    assert envelope.target({"event": {"a": 1}, "payload": {}, "settings": settings}) is first
+    others = {"url": "http://b/", "key": "l"}
+    second = envelope.target({"event": {}, "payload": {}, "settings": others})
+    assert second == ("http://b/", {"X-Key": "l"}, False)
+
+
+@pytest.mark.parametrize(
+    ("url", "headers"),
+    [
+        ({"@template": "http://a/{{payload.id}}"}, {}),
+        ({"@template": "http://a/{{event.id}}"}, {}),
+        ("http://a/", {"X-Id": {"@path": "$.event.id"}}),
+        ("http://a/", {"X-Id": {"@path": {"@path": "$.settings.which"}}}),
+    ],
+)
+def test_an_address_of_an_event_is_made_for_each(url: object, headers: dict[str, Any]) -> None:
+    """One event's address or headers never serve another."""
+    envelope = _envelope(url, headers)
+    settings = {"url": "http://a/", "which": "event.id"}
+    made = [
+        envelope.target({"event": {"id": one}, "payload": {"id": one}, "settings": settings})
+        for one in ("1", "2")
+    ]
+    assert [one[:2] for one in made] == [
+        ("http://a/1", {}) if not headers else ("http://a/", {"X-Id": "1"}),
+        ("http://a/2", {}) if not headers else ("http://a/", {"X-Id": "2"}),
+    ]
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"NaN", b"\xff", b"{} {}"])

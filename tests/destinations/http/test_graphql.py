@@ -7,9 +7,19 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from destinations.definition import (
+    GraphQLDefinition,
+    RequestDefinition,
+    RetryDefinition,
+    Timeouts,
+    TransportDefinition,
+)
 from destinations.errors import ResolveError
-from destinations.http import Answer, CompiledRequest, Failure, HttpResponse
+from destinations.http import Answer, CompiledRequest, Failure, HttpResponse, Part, compile_request
+from destinations.http.json_bytes import encode_json
 
 Compiled = Callable[..., CompiledRequest]
 DONE = {"done": True}
@@ -21,7 +31,7 @@ def _error(code: str, *path: object, message: str = "no") -> dict[str, Any]:
 
 def test_a_request_carries_a_batch(compiled: Compiled, context: dict[str, Any]) -> None:
     """One document with an alias and variables for each event, in order."""
-    request = compiled("count").prepare([{"by": 2}, {"by": 3}], context)
+    request = compiled("count").prepare([{"by": b"2"}, {"by": b"3"}], context)
     assert (request.method, request.url) == ("POST", "https://example.com/graphql")
     assert request.headers["Content-Type"] == "application/json"
     assert request.headers["Authorization"] == "Bearer sk_test_0123456789"
@@ -34,12 +44,12 @@ def test_a_request_carries_a_batch(compiled: Compiled, context: dict[str, Any]) 
 def test_variables_are_mapped(compiled: Compiled, context: dict[str, Any]) -> None:
     """A variable that is undefined is left out, one that is null is sent."""
     request = compiled("count")
-    assert request.parts(context) == {"by": 2}
-    parts = [{"by": None}, {}, {"by": 1}]
+    assert request.part(context) == {"by": b"2"}
+    parts: list[Part | bytes] = [{"by": b"null"}, {}, {"by": b"1"}]
     body = json.loads(request.prepare(parts, context).body or b"")
     assert body["variables"] == {"by_0": None, "by_2": 1}
     del context["payload"]["by"]
-    assert request.parts(context) == {}
+    assert request.part(context) == {}
 
 
 @pytest.mark.parametrize(
@@ -192,5 +202,80 @@ def test_what_json_cannot_hold_is_not_sent(
     compiled: Compiled, context: dict[str, Any], value: object
 ) -> None:
     """A mapping can make such values; the request is refused instead of failing the run."""
+    context["payload"]["by"] = value
     with pytest.raises(ResolveError, match="body"):
-        compiled("count").prepare([{"by": value}], context)
+        compiled("count").part(context)
+
+
+WHOLE_PAYLOAD: dict[str, Any] = {
+    "document": "mutation ($all: Input!) { count(all: $all) { done why } }",
+    "variables": {"all": {"@path": "$.payload"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("graphql", "takes"),
+    [
+        (WHOLE_PAYLOAD, True),
+        ({**WHOLE_PAYLOAD, "variables": {"all": {"@path": "payload"}}}, True),
+        ({**WHOLE_PAYLOAD, "variables": {"all": {"@path": "$.payload.id"}}}, False),
+        ({**WHOLE_PAYLOAD, "variables": {"all": {"by": {"@path": "$.payload"}}}}, False),
+        ({**WHOLE_PAYLOAD, "variables": {"all": {"@path": "$.event"}}}, False),
+        (
+            {
+                "document": "mutation ($all: Input!, $by: Int) { count(all: $all, by: $by) { a } }",
+                "variables": {"all": {"@path": "$.payload"}, "by": 1},
+            },
+            False,
+        ),
+    ],
+)
+def test_which_requests_take_a_payload_as_bytes(
+    compiled: Compiled, graphql: dict[str, Any], takes: bool
+) -> None:
+    """Those whose one variable is the payload, and nothing else of an event is in them."""
+    assert compiled("count", graphql=graphql).takes_payload_bytes is takes
+
+
+COUNT = compile_request(
+    RequestDefinition(
+        "count",
+        "Counts.",
+        idempotent=False,
+        call=GraphQLDefinition(WHOLE_PAYLOAD["document"], WHOLE_PAYLOAD["variables"]),
+        batch_size=4,
+    ),
+    TransportDefinition(
+        {"@path": "$.settings.endpoint"},
+        {"Authorization": {"@template": "Bearer {{settings.apiKey}}"}},
+        Timeouts(1, 1, 1),
+        RetryDefinition(1, 1, 1),
+        1,
+    ),
+    (),
+)
+PAYLOADS = st.dictionaries(
+    st.text(max_size=5),
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | st.text(),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+        max_leaves=5,
+    ),
+    max_size=4,
+)
+
+
+@given(payloads=st.lists(PAYLOADS, min_size=1, max_size=4))
+def test_spliced_payloads_make_the_same_body(payloads: list[dict[str, Any]]) -> None:
+    """The bytes of payloads give, in their places, what the payloads themselves give."""
+    settings = {"apiKey": "key", "endpoint": "https://example.com/graphql"}
+    contexts = [{"event": {}, "payload": one, "settings": settings} for one in payloads]
+    whole = COUNT.prepare([COUNT.part(context) for context in contexts], contexts[0])
+    spliced = COUNT.prepare([encode_json(one) for one in payloads], {"settings": settings})
+    assert spliced == whole
+    variables = json.loads(spliced.body or b"")["variables"]
+    assert list(variables.values()) == payloads

@@ -1,3 +1,5 @@
+"""A request that is not written yet."""
+
 from __future__ import annotations
 
 import pytest
@@ -5,7 +7,7 @@ import pytest
 from destinations.definition import (
     PendingDefinition,
     RequestDefinition,
-    RetryPolicy,
+    RetryDefinition,
     Timeouts,
     TransportDefinition,
 )
@@ -14,7 +16,7 @@ from destinations.http import HttpResponse, PendingRequest, compile_request
 
 DEFINITION = RequestDefinition("send", "Sends.", idempotent=False, call=PendingDefinition("all."))
 TRANSPORT = TransportDefinition(
-    "https://example.com", {}, Timeouts(1, 1, 1), RetryPolicy(1, 1, 1, 1, 1), 1
+    "https://example.com", {}, Timeouts(1, 1, 1), RetryDefinition(1, 1, 1), 1
 )
 
 
@@ -23,8 +25,9 @@ def test_a_pending_request_is_never_made() -> None:
     request = compile_request(DEFINITION, TRANSPORT, ())
     assert isinstance(request, PendingRequest)
     assert request.definition is DEFINITION
+    assert (request.reads_event, request.takes_payload_bytes) == (False, False)
     for step in (
-        lambda: request.parts({}),
+        lambda: request.part({}),
         lambda: request.prepare([{}], {}),
         lambda: request.read(HttpResponse(200, {}, b""), 1),
     ):

@@ -10,6 +10,7 @@ import pytest
 
 from destinations.errors import ResolveError
 from destinations.http import Answer, CompiledRequest, Failure
+from destinations.http.json_bytes import encode_json
 from destinations.secrets import Secret
 
 Compiled = Callable[..., CompiledRequest]
@@ -17,7 +18,7 @@ URL = "https://example.com/pages"
 
 
 def _send(request: CompiledRequest, context: dict[str, Any]) -> Any:
-    return request.prepare([request.parts(context)], context)
+    return request.prepare([request.part(context)], context)
 
 
 @pytest.mark.parametrize(
@@ -219,3 +220,93 @@ def test_an_error_may_be_an_answer(compiled: Compiled, replies: Any) -> None:
     request = compiled("save", answers=answers)
     assert request.read(replies.http(404, b""), 1) == [Answer("missing")]
     assert request.read(replies.http(400, {"dup": 1}), 1) == [Answer("exists")]
+
+
+WHOLE_PAYLOAD = {"method": "POST", "url": URL, "json": {"@path": "$.payload"}}
+BATCH = {"size": 3}
+
+
+@pytest.mark.parametrize(
+    ("rest", "batch", "takes"),
+    [
+        (WHOLE_PAYLOAD, None, True),
+        ({**WHOLE_PAYLOAD, "json": {"@path": "payload"}}, None, True),
+        (WHOLE_PAYLOAD, BATCH, True),
+        (WHOLE_PAYLOAD, {**BATCH, "json": {"all": {"@path": "$.items"}}}, False),
+        ({**WHOLE_PAYLOAD, "query": {"a": 1}}, None, False),
+        ({**WHOLE_PAYLOAD, "url": {"@template": URL + "/{{payload.id}}"}}, None, False),
+        ({**WHOLE_PAYLOAD, "headers": {"X-Id": {"@path": "$.payload.id"}}}, None, False),
+        ({**WHOLE_PAYLOAD, "headers": {"X-Id": {"@path": "$.settings.limit"}}}, None, True),
+        ({**WHOLE_PAYLOAD, "json": {"@path": "$.payload.id"}}, None, False),
+        ({**WHOLE_PAYLOAD, "json": {"@path": "$.event"}}, None, False),
+        ({"method": "POST", "url": URL, "form": {"@path": "$.payload"}}, None, False),
+        ({"method": "GET", "url": URL}, None, False),
+    ],
+)
+def test_which_requests_take_a_payload_as_bytes(
+    compiled: Compiled, rest: dict[str, Any], batch: dict[str, Any] | None, takes: bool
+) -> None:
+    """Those whose body is the payload, and nothing else of an event is in them."""
+    changes = {} if batch is None else {"batch": batch}
+    assert compiled("save", rest=rest, **changes).takes_payload_bytes is takes
+
+
+PAYLOADS: list[dict[str, Any]] = [
+    {},
+    {"page": 'ž\u2028\U0001f600"\\'},
+    {"n": [1, 1.0, -0.0, 1e300, 12345678901234567890123, None, True], "deep": {"a": {}}},
+]
+
+
+@pytest.mark.parametrize("sign", [None, {"header": "X-Sign", "algorithm": "sha256"}])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_spliced_payloads_make_the_same_body(
+    compiled: Compiled, context: dict[str, Any], sign: dict[str, Any] | None, count: int
+) -> None:
+    """The bytes of payloads give what the payloads themselves give, with the same signature."""
+    rest: dict[str, Any] = WHOLE_PAYLOAD
+    if sign is not None:
+        rest = {**rest, "sign": {**sign, "secret": {"@path": "$.settings.apiKey"}}}
+    request = compiled("save", rest=rest, batch={"size": count})
+    for first in range(len(PAYLOADS)):
+        payloads = [PAYLOADS[(first + place) % len(PAYLOADS)] for place in range(count)]
+        parts = [request.part({**context, "payload": one}) for one in payloads]
+        whole = request.prepare(parts, context)
+        settings = {"settings": context["settings"]}
+        spliced = request.prepare([encode_json(one) for one in payloads], settings)
+        assert spliced == whole
+        assert json.loads(spliced.body or b"") == (payloads[0] if count == 1 else payloads)
+
+
+def test_a_batch_is_made_of_the_values_of_its_parts(
+    compiled: Compiled, context: dict[str, Any]
+) -> None:
+    """A body that is mapped from the events reads them back as they were."""
+    batch = {
+        "size": 3,
+        "json": {"all": {"@path": "$.items"}, "key": {"@path": "$.settings.apiKey"}},
+    }
+    request = compiled("save", rest=WHOLE_PAYLOAD, batch=batch)
+    parts = [request.part({**context, "payload": one}) for one in PAYLOADS]
+    body = json.loads(request.prepare(parts, context).body or b"")
+    assert body == {"all": PAYLOADS, "key": "sk_test_0123456789"}
+
+
+@pytest.mark.parametrize(
+    ("rest", "reads"),
+    [
+        ({"method": "GET", "url": URL}, False),
+        (WHOLE_PAYLOAD, False),
+        ({"method": "GET", "url": {"@template": URL + "/{{event.userId}}"}}, True),
+        ({"method": "GET", "url": URL, "query": {"a": {"@path": "$.event.userId"}}}, True),
+        ({"method": "GET", "url": URL, "headers": {"A": {"@path": "$.event.userId"}}}, True),
+        ({"method": "POST", "url": URL, "json": {"@path": "$.event"}}, True),
+        ({"method": "POST", "url": URL, "json": {"@path": ""}}, True),
+        ({"method": "POST", "url": URL, "form": {"a": {"@path": "$.event.userId"}}}, True),
+    ],
+)
+def test_which_requests_read_the_event(
+    compiled: Compiled, rest: dict[str, Any], reads: bool
+) -> None:
+    """Those of which any part does, so that it is at hand when they are made later."""
+    assert compiled("save", rest=rest).reads_event is reads

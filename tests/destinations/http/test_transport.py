@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -87,9 +88,9 @@ class Server:
             thread.join(10)
 
 
-def _head(stream: object) -> bytes:
+def _head(stream: BinaryIO) -> bytes:
     lines = b""
-    while line := stream.readline():  # type: ignore[attr-defined]
+    while line := stream.readline():
         lines += line
         if line == b"\r\n":
             return lines
@@ -116,7 +117,7 @@ def transport() -> Iterator[Callable[..., HttpTransport]]:
     made: list[HttpTransport] = []
 
     def make(
-        connect: float = 10, read: float = 10, total: float = 20, **options: Callable[[], float]
+        connect: float = 10, read: float = 10, total: float = 20, **options: Any
     ) -> HttpTransport:
         made.append(HttpTransport(Timeouts(connect, read, total), **options))
         return made[-1]
@@ -126,8 +127,8 @@ def transport() -> Iterator[Callable[..., HttpTransport]]:
         one.close()
 
 
-def _post(url: str, body: bytes = b"{}", **headers: str) -> HttpRequest:
-    return HttpRequest("POST", url, headers, body)
+def _post(url: str, **headers: str) -> HttpRequest:
+    return HttpRequest("POST", url, headers, b"{}")
 
 
 def _answer(text: bytes) -> Serve:
@@ -343,7 +344,7 @@ def test_a_slow_drip_meets_the_deadline(
 
     def drip(connection: socket.socket, _: bytes) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
-        for _ in range(1000):
+        for _number in range(1000):
             if step.acquire(timeout=10):
                 connection.sendall(b"x")
 
@@ -460,3 +461,78 @@ def test_the_proxy_of_the_environment_is_used(
         transport().send(_post("http://api.example.com/v1"))
     assert not caught.value.sent
     assert caught.value.message == "no connection through the proxy: Connection refused"
+
+
+def test_a_failed_handshake(transport: Callable[..., HttpTransport]) -> None:
+    """A partner that does not speak TLS got no byte of the request."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}/"
+        with pytest.raises(TransportError) as caught:
+            transport().send(_post(url))
+        thread.join(10)
+    assert not caught.value.sent
+    assert caught.value.message.startswith("no connection: ")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\nno TLS from here on",
+        b"",
+    ],
+    ids=["refuses", "speaks no TLS", "closes"],
+)
+def test_a_proxy_that_does_not_lead_to_the_partner(
+    server: Callable[[Serve], Server],
+    transport: Callable[..., HttpTransport],
+    monkeypatch: pytest.MonkeyPatch,
+    answer: bytes,
+) -> None:
+    """What the proxy is asked for is no part of the request, of which nothing was sent."""
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    running = server(_then_closes(answer))
+    monkeypatch.setenv("https_proxy", running.url)
+    with pytest.raises(TransportError) as caught:
+        transport().send(_post("https://api.example.com/v1"))
+    assert not caught.value.sent
+    assert running.heads[0].startswith(b"CONNECT api.example.com:443 HTTP/1.")
+
+
+def test_requests_with_the_same_head_have_their_own_bodies(
+    server: Callable[[Serve], Server], transport: Callable[..., HttpTransport]
+) -> None:
+    """What is made once for all of them says nothing of a body."""
+    running = server(_answer(OK))
+    sender = transport()
+    bodies = [b"{}", b'{"a":1}', None, b"", b"{}"]
+    for body in bodies:
+        sender.send(HttpRequest("POST", running.url, {"A": "b"}, body))
+    assert running.bodies == [body or b"" for body in bodies]
+    assert running.connections == 1
+
+
+def test_requests_with_other_heads_are_apart(
+    server: Callable[[Serve], Server], transport: Callable[..., HttpTransport]
+) -> None:
+    """Method, path and every header are those of the request itself, however many there are."""
+    running = server(_answer(OK))
+    sender = transport()
+    for number in range(300):
+        method = ("PUT", "POST")[number % 2]
+        headers = {"X-Number": str(number)}
+        sender.send(HttpRequest(method, f"{running.url}{number // 2}", headers, b"{}"))
+    for number, head in enumerate(running.heads):
+        method = ("PUT", "POST")[number % 2]
+        assert head.startswith(f"{method} /{number // 2} HTTP/1.1\r\n".encode())
+        assert f"\r\nX-Number: {number}\r\n".encode() in head

@@ -24,8 +24,9 @@ def fixtures() -> Path:
 @pytest.fixture(scope="session")
 def metadata() -> dict[str, Any]:
     """The destination metadata of the sample, as it is in the file: not to be changed."""
-    value: dict[str, Any] = json.loads((FIXTURES / "metadata.json").read_text("utf-8"))
-    return value["data"]["destinationMetadata"]
+    whole = json.loads((FIXTURES / "metadata.json").read_text("utf-8"))
+    value: dict[str, Any] = whole["data"]["destinationMetadata"]
+    return value
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ _VALUES = st.recursive(
     | st.booleans()
     | st.integers(-(10**9), 10**9)
     | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(st.characters(exclude_categories=("Cs",)), max_size=120),
+    | st.text(st.characters(codec="utf-8"), max_size=120),
     lambda inner: (
         st.lists(inner, max_size=4) | st.dictionaries(st.text("ab@$:- .#'", max_size=9), inner)
     ),

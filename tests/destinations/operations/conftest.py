@@ -2,79 +2,108 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
-from destinations.store import Store
+from destinations.outcome import Outcome, State, Status
+from destinations.pipeline.ledger import LedgerEntry
+from destinations.pipeline.queue import Balance, Increment, Round, Scope
+from destinations.store import SqliteLedger, SqliteStore, broken_rules
 
-CLASSES: dict[str, dict[str, Any]] = {
-    "ready": {"state": "ready"},
-    "sending": {"state": "sending", "lease": "1.2.3"},
-    "unknown": {"state": "unknown", "expectation": '["u1 calls", 5]'},
-    "held": {
-        "state": "held",
-        "expectation": '["u1 calls", 5]',
-        "evidence": '{"expected": 12, "found": 9}',
+CLASSES: Final[Mapping[Status, Mapping[str, Any]]] = {
+    State.READY: {},
+    State.SENDING: {"sending": True},
+    State.UNKNOWN: {
+        "attempts": 1,
+        "reason": "no answer",
+        "increment": Increment("u1 calls", 5),
+        "next_at": 2_030.0,
     },
-    "delivered": {"state": "done", "outcome": "delivered", "settled_at": 2_000.0},
-    "filtered": {"state": "done", "outcome": "filtered", "settled_at": 2_000.0},
-    "unmapped": {"state": "done", "outcome": "unmapped", "settled_at": 2_000.0},
-    "invalid": {
-        "state": "done",
-        "outcome": "invalid",
-        "code": "PAYLOAD_VALIDATION_FAILED",
-        "settled_at": 2_000.0,
+    State.HELD: {
+        "attempts": 1,
+        "reason": "another writer",
+        "increment": Increment("u1 calls", 5),
+        "evidence": {"expected": 12, "found": 9},
     },
-    "rejected": {
-        "state": "done",
-        "outcome": "rejected",
-        "code": "BAD_REQUEST",
-        "settled_at": 2_000.0,
-    },
-    "dead": {
-        "state": "done",
-        "outcome": "dead",
-        "code": "SERVICE_UNAVAILABLE",
-        "status": 503,
-        "reason": "the partner is down",
+    Outcome.DELIVERED: {"attempts": 1},
+    Outcome.FILTERED: {"stage": "plan"},
+    Outcome.UNMAPPED: {"stage": "plan", "reason": "no rule takes it"},
+    Outcome.INVALID: {"stage": "plan", "code": "PAYLOAD_VALIDATION_FAILED", "http_status": 400},
+    Outcome.REJECTED: {"attempts": 1, "code": "BAD_REQUEST", "http_status": 400},
+    Outcome.DEAD: {
         "attempts": 3,
-        "first_attempt_at": 1_500.0,
-        "settled_at": 2_000.0,
+        "code": "SERVICE_UNAVAILABLE",
+        "http_status": 503,
+        "reason": "the partner is down",
     },
-    "dropped": {
-        "state": "done",
-        "outcome": "dead",
-        "code": "DROPPED",
-        "reason": "dropped: test data",
-        "settled_at": 2_000.0,
-    },
+    Outcome.DROPPED: {"stage": "operator", "code": "DROPPED", "reason": "dropped: test data"},
 }
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    """An empty store."""
-    opened = Store(tmp_path / "store.sqlite3")
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    """An empty store, in which every rule must hold when the test is over."""
+    opened = SqliteStore(tmp_path / "store.sqlite3")
     yield opened
     opened.close()
+    with SqliteStore(opened.path, read_only=True) as again:
+        assert broken_rules(again.database) == []
 
 
 @pytest.fixture
-def classes() -> dict[str, dict[str, Any]]:
-    """The columns of a delivery of each class."""
-    return CLASSES
+def ledger(store: SqliteStore) -> SqliteLedger:
+    """All deliveries of the store."""
+    return store.ledger()
 
 
 @pytest.fixture
-def fill(store: Store, add_delivery: Callable[..., int]) -> Callable[..., dict[str, int]]:
-    """Puts one delivery of each class into the store; their ids by class."""
+def put(store: SqliteStore, add_delivery: Callable[..., int]) -> Callable[..., LedgerEntry]:
+    """Puts a delivery of a class into the store, with columns of its own; returns its entry."""
 
-    def make(raw: Any = None, **columns: Any) -> dict[str, int]:
-        return {
-            name: add_delivery(store, raw, **{**one, **columns}) for name, one in CLASSES.items()
-        }
+    def make(status: Status = State.READY, raw: Any = None, **columns: Any) -> LedgerEntry:
+        given = {**CLASSES[status], **columns}
+        if status is not State.SENDING:
+            given["status"] = status
+        return store.ledger().get(add_delivery(store, raw, **given))
 
     return make
+
+
+@pytest.fixture
+def fill(put: Callable[..., LedgerEntry]) -> Callable[..., dict[Status, LedgerEntry]]:
+    """Puts one delivery of each class into the store; their entries by status."""
+
+    def make(raw: Any = None, **columns: Any) -> dict[Status, LedgerEntry]:
+        return {status: put(status, raw, **columns) for status in CLASSES}
+
+    return make
+
+
+@pytest.fixture
+def know(store: SqliteStore) -> Callable[..., None]:
+    """Notes in a scope that the partner holds 7 under these keys, all of the user ``u1``."""
+
+    def note(entry: LedgerEntry, *keys: str) -> None:
+        scope = Scope(entry.scope, entry.destination)
+        balances: dict[tuple[Scope, str], Balance | None]
+        balances = {(scope, key): Balance("u1", 7) for key in keys}
+        store.queue().commit(Round(balances=balances))
+
+    return note
+
+
+@pytest.fixture
+def known(store: SqliteStore) -> Callable[[], set[str]]:
+    """The keys under which it is noted what the partner holds."""
+    return lambda: {key for (key,) in store.database.all("SELECT key FROM balances")}
+
+
+@pytest.fixture
+def noticed(store: SqliteStore) -> Callable[[], list[int]]:
+    """The deliveries that whoever delivers has to look at again, in order."""
+    return lambda: [
+        one for (one,) in store.database.all("SELECT delivery FROM changes ORDER BY id")
+    ]

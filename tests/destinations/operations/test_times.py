@@ -24,13 +24,13 @@ NOW = 1_000_000.0
         ("1970-01-01 00:00:00.5", 0.5),
     ],
 )
-def test_times(text: str, seconds: float):
+def test_times(text: str, seconds: float) -> None:
     """ISO 8601 is read as UTC unless it names a zone; a number with a unit is so long ago."""
     assert parse_time(text, NOW) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2x", "-2h", "h", "2026-13-01", "1e5", "2 h"])
-def test_no_times(text: str):
+def test_no_times(text: str) -> None:
     """Anything else is refused, and what would be right is said."""
     with pytest.raises(UsageError, match="is no time; write it as 2026-05-04T10:00:00Z"):
         parse_time(text, NOW)
@@ -50,12 +50,12 @@ def test_no_times(text: str):
         (864_000, "10d"),
     ],
 )
-def test_durations(seconds: float | None, text: str):
+def test_durations(seconds: float | None, text: str) -> None:
     """The two largest units; what is over already is nothing."""
     assert shown_duration(seconds) == text
 
 
-def test_a_shown_time_is_read_again():
+def test_a_shown_time_is_read_again() -> None:
     """What is shown may be given to an option."""
     assert shown_time(None) == ""
     assert shown_time(60.7) == "1970-01-01T00:01:00Z"

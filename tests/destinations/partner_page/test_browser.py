@@ -42,7 +42,7 @@ def _events(text: str) -> list[dict[str, Any]]:
         ("analytics.alias('u', 'v')", {"userId": "u", "previousId": "v"}),
     ],
 )
-def test_a_call_becomes_an_event(text: str, fields: dict[str, Any]):
+def test_a_call_becomes_an_event(text: str, fields: dict[str, Any]) -> None:
     """The event has what the call says, and what every event of a browser has."""
     (event,) = _events(text)
     assert {key: event.get(key) for key in fields} == fields
@@ -52,7 +52,7 @@ def test_a_call_becomes_an_event(text: str, fields: dict[str, Any]):
     assert None not in event.values()
 
 
-def test_options_reach_the_context():
+def test_options_reach_the_context() -> None:
     """Options other than the known ones are context, beside what the browser says."""
     (event,) = _events("analytics.track('A', {}, {context: {ip: '0.0.0.0'}, traits: {b: 1}})")
     assert event["context"]["ip"] == "0.0.0.0"  # noqa: S104 - an address in data
@@ -60,7 +60,7 @@ def test_options_reach_the_context():
     assert event["context"]["library"]
 
 
-def test_a_user_is_remembered():
+def test_a_user_is_remembered() -> None:
     """Calls after an Identify call carry its id, and traits of the same user add up."""
     events = _events(
         "analytics.track('A'); analytics.identify('u', {a: 1}); analytics.identify('u', {b: 2});"
@@ -83,7 +83,7 @@ def test_a_user_is_remembered():
         ("analytics.alias()", "needs the new id"),
     ],
 )
-def test_a_call_that_is_none(text: str, message: str):
+def test_a_call_that_is_none(text: str, message: str) -> None:
     """What analytics.js would not take is an error that says what it takes."""
     with pytest.raises(SampleError, match=message):
         _events(text)

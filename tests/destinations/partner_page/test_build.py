@@ -27,7 +27,7 @@ def _outline(text: str) -> list[tuple[int, str]]:
     return [(heading.level, heading.text) for heading in read_page(text).headings]
 
 
-def test_the_published_outline(render: Render):
+def test_the_published_outline(render: Render) -> None:
     """Front matter instead of a title, set-up steps first, methods below the supported ones."""
     text = render(PUBLISHED)
     assert text.startswith("---\ntitle: Sample Destination\nid: 0123456789abcdef01234567\n---\n\n")
@@ -40,7 +40,7 @@ def test_the_published_outline(render: Render):
     ]
 
 
-def test_the_outline_of_a_submission(render: Render):
+def test_the_outline_of_a_submission(render: Render) -> None:
     """A title, methods and set-up below Getting Started, and a section for each method."""
     text = render(SUBMISSION)
     assert _outline(text) == [
@@ -56,20 +56,20 @@ def test_the_outline_of_a_submission(render: Render):
     assert "(https://segment.com/docs/connections/spec/track/)" in text
 
 
-def test_beta_stands_there_only_while_it_lasts(render: Render):
+def test_beta_stands_there_only_while_it_lasts(render: Render) -> None:
     """Front matter has the key in beta alone."""
     assert "beta: true" in render(PUBLISHED, beta=True)
     assert "beta" not in render(PUBLISHED, beta=False)
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS, ids=lambda flavour: flavour.name)
-def test_a_page_of_pure_data_has_no_error_and_no_warning(flavour: Flavour, render: Render):
+def test_a_page_of_pure_data_has_no_error_and_no_warning(flavour: Flavour, render: Render) -> None:
     """What the framework writes by itself passes the linter in both flavours."""
     findings = lint_page(render(flavour), Path("sample.md"))
     assert [str(one) for one in findings if one.level != "suggestion"] == []
 
 
-def test_everything_comes_from_the_definition(render: Render):
+def test_everything_comes_from_the_definition(render: Render) -> None:
     """Settings, modes, methods, fields with marks and defaults, the refusal, the maintainer."""
     text = render(PUBLISHED)
     for part in (
@@ -87,7 +87,7 @@ def test_everything_comes_from_the_definition(render: Render):
     assert "**Limit**" not in text  # a setting that nobody needs
 
 
-def test_templates_of_the_definition_come_first(render: Render):
+def test_templates_of_the_definition_come_first(render: Render) -> None:
     """They see the plugin's tables, the samples' payloads and the helpers of the flavour."""
     page = {
         "track.md.j2": (
@@ -108,7 +108,7 @@ def test_templates_of_the_definition_come_first(render: Render):
     assert "[A](https://a.example.com/?b=c) [B](https://segment.com/docs/b/) " in submission
 
 
-def test_steps_of_the_definition_are_templates(render: Render):
+def test_steps_of_the_definition_are_templates(render: Render) -> None:
     """They name settings, and replace the generic steps behind the choice of the source."""
     text = render(
         PUBLISHED, setup=["Copy the key.", "Enter it as **{{ settings.apiKey.title }}**."]
@@ -135,13 +135,13 @@ def test_steps_of_the_definition_are_templates(render: Render):
 )
 def test_what_keeps_a_page_from_being_built(
     page: dict[str, str], documentation: dict[str, Any], message: str, render: Render
-):
+) -> None:
     """A wrong template or a sample that does not do what it shows ends with its place."""
     with pytest.raises(UsageError, match=message):
         render(PUBLISHED, page, **documentation)
 
 
-def test_a_destination_of_unknown_calls(page_folder: Callable[..., Path], plugin: Any):
+def test_a_destination_of_unknown_calls(page_folder: Callable[..., Path], plugin: Any) -> None:
     """Without a method and a subscription there is nothing to say, and the message says so."""
     folder = page_folder()
     for action in ("count", "save", "sync"):
@@ -157,7 +157,7 @@ def test_a_destination_of_unknown_calls(page_folder: Callable[..., Path], plugin
 
 def test_files_are_written_and_compared(
     page_folder: Callable[..., Path], plugin: Any, tmp_path: Path
-):
+) -> None:
     """Three files, stale when missing or changed by a byte, and the same each time."""
     folder = page_folder()
     files = page_files(folder, load_definition(folder), plugin())

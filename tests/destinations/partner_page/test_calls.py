@@ -25,7 +25,7 @@ from destinations.partner_page.calls import Call, SampleError, read_calls
         ("analytics.ready(function() {}); analytics.reset()", []),
     ],
 )
-def test_calls_are_read(text: str, calls: list[Call]):
+def test_calls_are_read(text: str, calls: list[Call]) -> None:
     """Method, arguments as JSON values and line of every call; comments and strings hide none."""
     assert list(read_calls(text)) == calls
 
@@ -39,7 +39,7 @@ def test_calls_are_read(text: str, calls: list[Call]):
         ("analytics.identify('u', {", 1, "no closing parenthesis"),
     ],
 )
-def test_what_cannot_be_executed(text: str, line: int, message: str):
+def test_what_cannot_be_executed(text: str, line: int, message: str) -> None:
     """The error names the line in the sample and what would be right."""
     with pytest.raises(SampleError, match=message) as caught:
         list(read_calls(text))

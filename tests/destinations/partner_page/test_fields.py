@@ -36,12 +36,12 @@ Load = Callable[..., DestinationDefinition]
         ({"@case": {"operator": "lower", "value": {"@path": "$.traits.email"}}}, ["traits.email"]),
     ],
 )  # fmt: skip
-def test_first_sources(mapping: object, sources: list[str]):
+def test_first_sources(mapping: object, sources: list[str]) -> None:
     """Of alternatives the first; paths within items and literals are no parts of the event."""
     assert list(first_sources(mapping)) == sources
 
 
-def test_rows_say_what_the_definition_says(load: Load):
+def test_rows_say_what_the_definition_says(load: Load) -> None:
     """A field that is required, one that only keeps the event, and one with a default."""
 
     def change(documents: Any) -> None:
@@ -71,6 +71,6 @@ def test_rows_say_what_the_definition_says(load: Load):
         ("See `https://a.example.com`.", "See `https://a.example.com`."),
     ],
 )
-def test_texts_fit_a_cell(text: str, line: str):
+def test_texts_fit_a_cell(text: str, line: str) -> None:
     """Line breaks go, and a URL is code."""
     assert in_one_line(text) == line

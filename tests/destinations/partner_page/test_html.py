@@ -76,7 +76,7 @@ class Outline(HTMLParser):
         return [attributes for name, attributes in self.found if name == tag]
 
 
-def test_a_published_page():
+def test_a_published_page() -> None:
     """Title, headings with anchors, hints, tables, code and links, all tags closed."""
     outline = Outline(preview_html(PUBLISHED))
     text = "".join(outline.text)
@@ -100,7 +100,7 @@ def test_a_published_page():
     assert "analytics.track('A <b>', { by: 1 });" in text
 
 
-def test_every_anchor_is_there():
+def test_every_anchor_is_there() -> None:
     """The contents and the page's own links lead to headings."""
     outline = Outline(preview_html(PUBLISHED))
     ids = {one.get("id") for _, one in outline.found}
@@ -109,7 +109,7 @@ def test_every_anchor_is_there():
     assert {anchor[1:] for anchor in anchors} <= ids
 
 
-def test_a_submission():
+def test_a_submission() -> None:
     """HackMD's hints look like those of the site, and its title is not shown twice."""
     outline = Outline(preview_html(SUBMISSION))
     text = "".join(outline.text)
@@ -119,7 +119,7 @@ def test_a_submission():
     assert ":::" not in text
 
 
-def test_it_needs_no_other_file():
+def test_it_needs_no_other_file() -> None:
     """The committed preview has its style within, runs nothing and loads nothing."""
     outline = Outline(preview_html(PUBLISHED))
     assert outline.all("script") == []
@@ -127,7 +127,7 @@ def test_it_needs_no_other_file():
     assert len(outline.all("style")) == 1
 
 
-def test_the_served_preview_loads_itself_again():
+def test_the_served_preview_loads_itself_again() -> None:
     """It listens for changes, and leads to the other flavour."""
     text = preview_html(PUBLISHED, reload_from="/changes")
     assert 'new EventSource("/changes")' in text
@@ -136,7 +136,7 @@ def test_the_served_preview_loads_itself_again():
     assert {"href": "/submission"} in outline.all("a")
 
 
-def test_an_error_is_shown_as_text():
+def test_an_error_is_shown_as_text() -> None:
     """What is wrong with a definition is shown, and nothing of it is taken for HTML."""
     text = error_html("destination.yaml:3: <script> is not a key", reload_from="/changes")
     assert "destination.yaml:3: &lt;script&gt; is not a key" in text
@@ -144,7 +144,7 @@ def test_an_error_is_shown_as_text():
 
 
 @pytest.mark.parametrize("width", [1280, 500])
-def test_it_fits_a_browser_window(tmp_path: Path, width: int):
+def test_it_fits_a_browser_window(tmp_path: Path, width: int) -> None:
     """In Chromium nothing is wider than the window, and the structure is that of the page."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:

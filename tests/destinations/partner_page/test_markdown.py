@@ -39,12 +39,12 @@ Text.
         ("123", "section"),
     ],
 )
-def test_anchors_are_those_of_the_site(text: str, anchor: str):
+def test_anchors_are_those_of_the_site(text: str, anchor: str) -> None:
     """As kramdown makes them: letters, digits and dashes, from the first letter on."""
     assert anchor_of(text) == anchor
 
 
-def test_the_parts_of_a_page():
+def test_the_parts_of_a_page() -> None:
     """Headings with anchors that are there once, code, tables; lines are those of the file."""
     page = read_page(PAGE)
     assert page.flavour == "published"
@@ -59,7 +59,7 @@ def test_the_parts_of_a_page():
     assert tables == [Table((("A", "B"), ("`x`", "y")), 16)]
 
 
-def test_sections():
+def test_sections() -> None:
     """A section ends at the next heading; as a whole, at the next one that is not below it."""
     page = read_page(PAGE)
     track, more, again = page.headings
@@ -79,7 +79,7 @@ def test_sections():
         ("---\na: 1\n---", {"a": 1}, ""),
     ],
 )
-def test_front_matter(text: str, values: object, fault: str):
+def test_front_matter(text: str, values: object, fault: str) -> None:
     """It makes a page one of the published flavour, also where it cannot be read."""
     page = read_page(text)
     assert (page.front_matter, page.front_matter_fault) == (values, fault)

@@ -29,7 +29,7 @@ Load = Callable[..., DestinationDefinition]
         ({"type": "array"}, "x: []"),
     ],
 )
-def test_values_fit_their_fields(spec: dict[str, Any], shown: str, load: Load):
+def test_values_fit_their_fields(spec: dict[str, Any], shown: str, load: Load) -> None:
     """A sample that is made shows a value of each field's type, and can be executed."""
 
     def change(documents: Any) -> None:
@@ -46,7 +46,7 @@ def test_values_fit_their_fields(spec: dict[str, Any], shown: str, load: Load):
     assert set(call.arguments[1]) == {"by", "thing", "deep"}
 
 
-def test_the_name_of_an_event_is_that_of_the_subscription(load: Load):
+def test_the_name_of_an_event_is_that_of_the_subscription(load: Load) -> None:
     """An action for one event is shown with this event."""
 
     def change(documents: Any) -> None:
@@ -56,7 +56,7 @@ def test_the_name_of_an_event_is_that_of_the_subscription(load: Load):
     assert text.startswith("analytics.track('Order Completed', {")
 
 
-def test_an_action_that_takes_all_properties_is_shown_with_one(load: Load):
+def test_an_action_that_takes_all_properties_is_shown_with_one(load: Load) -> None:
     """Where no property is named, the call has one all the same."""
 
     def change(documents: Any) -> None:
@@ -76,7 +76,7 @@ def test_an_action_that_takes_all_properties_is_shown_with_one(load: Load):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_every_method_has_a_call(method: str, load: Load, plugin: Any):
+def test_every_method_has_a_call(method: str, load: Load, plugin: Any) -> None:
     """A sample that is made for any method is a call of it that a browser can send."""
     definition = load()
     (call,) = read_calls(make_sample(method, definition.actions.values()))
@@ -85,7 +85,7 @@ def test_every_method_has_a_call(method: str, load: Load, plugin: Any):
     assert result.event["type"] == method
 
 
-def test_samples_run_as_one_visit(load: Load, plugin: Any):
+def test_samples_run_as_one_visit(load: Load, plugin: Any) -> None:
     """A track after an identify has its user; what the runtime makes of each is kept."""
     samples = run_samples(
         {
@@ -102,7 +102,7 @@ def test_samples_run_as_one_visit(load: Load, plugin: Any):
     assert not samples["track"].code.endswith("\n")
 
 
-def test_values_of_one_sample_are_not_shared(load: Load):
+def test_values_of_one_sample_are_not_shared(load: Load) -> None:
     """What one path puts into an object is neither in another one nor in the next sample."""
 
     def change(documents: Any) -> None:

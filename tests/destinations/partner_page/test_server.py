@@ -52,7 +52,7 @@ def preview(page_folder: Callable[..., Path], looks: Looks) -> Iterator[Preview]
 
 
 @pytest.mark.parametrize(("path", "flavour"), [("", "published"), ("submission", "submission")])
-def test_both_flavours_are_served(preview: Preview, path: str, flavour: str):
+def test_both_flavours_are_served(preview: Preview, path: str, flavour: str) -> None:
     """Each at its address, never from a cache."""
     answer = requests.get(preview.url + path, timeout=30)
     assert answer.status_code == 200
@@ -61,20 +61,20 @@ def test_both_flavours_are_served(preview: Preview, path: str, flavour: str):
     assert f'<span class="flavour">{flavour}</span>' in answer.text
 
 
-def test_it_listens_on_loopback_alone(preview: Preview):
+def test_it_listens_on_loopback_alone(preview: Preview) -> None:
     """The address is that of this machine, and other host names are refused."""
     assert preview.url.startswith("http://127.0.0.1:")
     answer = requests.get(preview.url, headers={"Host": "docs.example.com"}, timeout=30)
     assert answer.status_code == 403
 
 
-def test_what_is_not_there(preview: Preview):
+def test_what_is_not_there(preview: Preview) -> None:
     """Any other address is answered with those that are there."""
     answer = requests.get(preview.url + "nothing", timeout=30)
     assert (answer.status_code, answer.text) == (404, "There are / and /submission.")
 
 
-def test_a_change_of_the_definition_is_told_and_shown(preview: Preview, looks: Looks):
+def test_a_change_of_the_definition_is_told_and_shown(preview: Preview, looks: Looks) -> None:
     """A stream has one event for each change, and none without; the page is then the new one."""
     with requests.get(preview.url + "changes", stream=True, timeout=30) as stream:
         lines = stream.iter_lines(chunk_size=1, decode_unicode=True)
@@ -90,7 +90,7 @@ def test_a_change_of_the_definition_is_told_and_shown(preview: Preview, looks: L
     assert "Counts one thing." in requests.get(preview.url, timeout=30).text
 
 
-def test_a_fault_is_shown_in_place_of_the_page(preview: Preview):
+def test_a_fault_is_shown_in_place_of_the_page(preview: Preview) -> None:
     """A definition that is broken while it is edited says where; mended, the page is back."""
     path = Path(str(preview.folder)) / "count.yaml"
     text = path.read_text(encoding="utf-8")
@@ -103,7 +103,7 @@ def test_a_fault_is_shown_in_place_of_the_page(preview: Preview):
     assert "titel" not in requests.get(preview.url, timeout=30).text
 
 
-def test_fingerprints(tmp_path: Path):
+def test_fingerprints(tmp_path: Path) -> None:
     """Changed contents, new files, new names and files in folders are told apart."""
     seen = {fingerprint(tmp_path)}
     (tmp_path / "a").write_text("1", encoding="utf-8")

@@ -19,7 +19,7 @@ def reports() -> dict[str, FileReport]:
 
 
 @pytest.mark.parametrize("file", EXPECTED_LINES)
-def test_vectors_pass(reports: dict[str, FileReport], file: str):
+def test_vectors_pass(reports: dict[str, FileReport], file: str) -> None:
     """Every recorded line of the reference runtime comes out the same, @liquid lines included."""
     report = reports[file]
     differing = "\n".join(
@@ -31,7 +31,7 @@ def test_vectors_pass(reports: dict[str, FileReport], file: str):
     assert report.ok
 
 
-def test_liquid_lines_are_counted_apart(reports: dict[str, FileReport]):
+def test_liquid_lines_are_counted_apart(reports: dict[str, FileReport]) -> None:
     """The lines with @liquid have totals of their own, because some of them may differ."""
     assert reports["mapping.jsonl.gz"].liquid_total == 312
     assert reports["fql.jsonl.gz"].liquid_total == 0
@@ -45,7 +45,7 @@ def write(directory: Path, name: str, *records: object) -> None:
         (directory / name).write_text(text, encoding="utf-8")
 
 
-def test_differences_are_found(tmp_path: Path):
+def test_differences_are_found(tmp_path: Path) -> None:
     """A line that comes out differently is counted as failed and shown, up to the number asked."""
     vector = {"mapping": {"a": {"@path": "$.a"}}, "event": {"a": 1}}
     write(
@@ -64,7 +64,7 @@ def test_differences_are_found(tmp_path: Path):
     ]
 
 
-def test_liquid_lines_have_a_tolerance(tmp_path: Path):
+def test_liquid_lines_have_a_tolerance(tmp_path: Path) -> None:
     """Two in a hundred lines with @liquid may differ, other lines may not."""
     right = {"mapping": {"a": {"@liquid": "x"}}, "event": {}, "output": {"a": "x"}}
     wrong = {**right, "output": {"a": "y"}}
@@ -76,7 +76,7 @@ def test_liquid_lines_have_a_tolerance(tmp_path: Path):
     assert not report.ok
 
 
-def test_records_have_the_names_of_the_vectors(tmp_path: Path):
+def test_records_have_the_names_of_the_vectors(tmp_path: Path) -> None:
     """Each line is told of as a record with its file, its number and what came out."""
     definitions = {
         "d": {"actions": {"a": {"fields": {"n": {"type": "integer", "required": True}}}}}
@@ -116,7 +116,7 @@ def test_records_have_the_names_of_the_vectors(tmp_path: Path):
         ),
     ],
 )
-def test_what_cannot_be_run_is_named(tmp_path: Path, name: str, text: str, message: str):
+def test_what_cannot_be_run_is_named(tmp_path: Path, name: str, text: str, message: str) -> None:
     """A directory without vectors, a broken line and an unknown action are refused by name."""
     (tmp_path / name).write_text(text + "\n", encoding="utf-8")
     with pytest.raises(UsageError, match=message.replace("(", r"\(")):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
+import jiter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -118,6 +120,149 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     except EventError:
         return
     assert value == json.loads(data)
+
+
+def _has_infinity(value: object) -> bool:
+    if isinstance(value, dict):
+        return any(map(_has_infinity, value.values()))
+    if isinstance(value, list):
+        return any(map(_has_infinity, value))
+    return isinstance(value, float) and math.isinf(value)
+
+
+def _strictly(data: bytes) -> tuple[str, str]:
+    """What a reader that knows no shortcut says: a value with its types, or an error."""
+    try:
+        value = jiter.from_json(data, allow_inf_nan=False, catch_duplicate_keys=True)
+    except ValueError as error:
+        return "error", f"is not JSON: {error}"
+    if _has_infinity(value):
+        return "error", "is not JSON: a number is too large to be represented"
+    return "value", repr(value)
+
+
+def _read(data: bytes) -> tuple[str, str]:
+    try:
+        return "value", repr(read_json(data, limit=len(data)))
+    except EventError as error:
+        return "error", error.message
+
+
+NUMBERS = [
+    *("0", "-0", "-0.0", "0.0", "1", "1.0", "1.50", "1e5", "1E5", "1e+5", "1e-400", "1e400"),
+    *("-1e400", "1e308", "1.7976931348623157e308", "1.7976931348623159e308", "5e-324", "1e-324"),
+    *("9007199254740993", "9223372036854775807", "9223372036854775808", "18446744073709551615"),
+    *("18446744073709551616", "-9223372036854775808", "-9223372036854775809", "1" * 40, "1" * 5000),
+    *("1" * 309 + ".0", "1" * 330 + ".5", "0.1", "0.30000000000000004", "100000000000000000000.0"),
+    *("123456789012345680.0", "1e16", "1e22", "1e23", "01", "-", "+1", ".5", "1.", "1e", "0x1"),
+    *("NaN", "Infinity", "-Infinity", "nan", "inf", "1_0", "1e1000000"),
+]
+TEXTS = [
+    *('""', '"a"', '"\\u0061"', '"\\n"', '"\n"', '"\\/"', '"/"', '"\\u2028"', '"\u2028"', '"\x7f"'),
+    *(
+        '"\\ud83d\\ude00"',
+        '"\U0001f600"',
+        '"\\ud800"',
+        '"\\udc00"',
+        '"\\ud800\\ud800"',
+        '"\\ud800a"',
+    ),
+    *('"\\udc00\\ud800"', '"\\ud800', '"\\u12"', '"\\x41"', '"null"', '"inf"', "'a'", '"\\u0000"'),
+    '"ž"',
+]
+SCALARS = st.sampled_from(["null", "true", "false", "nul", "True", *NUMBERS, *TEXTS]) | st.builds(
+    json.dumps, st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)
+)
+SPACES = st.sampled_from(["", "", "", "", " ", "\n", "\t", "\r", "\x0b", "\ufeff"])
+
+
+def _list(items: list[str], space: str, end: str) -> str:
+    return "[" + f",{space}".join(items) + end + "]"
+
+
+def _object(items: list[tuple[str, str]], space: str, end: str) -> str:
+    return "{" + f",{space}".join(f"{key}:{space}{value}" for key, value in items) + end + "}"
+
+
+ENDS = st.sampled_from(["", "", "", "", "", ",", "}", "]"])
+# Few keys, so that many are there twice; one of them is written in two ways.
+KEYS = st.sampled_from(['"a"', '"b"', '"\\u0061"', '""', '"\\ud800"', "a", "1"])
+NEARLY_JSON = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.builds(_list, st.lists(inner, max_size=4), SPACES, ENDS)
+        | st.builds(_object, st.lists(st.tuples(KEYS, inner), max_size=4), SPACES, ENDS)
+    ),
+    max_leaves=10,
+)
+
+
+def _compact(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+@st.composite
+def _cut_up(draw: st.DrawFn) -> bytes:
+    """JSON in which a byte or two were changed."""
+    data = bytearray(json.dumps(draw(JSON), ensure_ascii=draw(st.booleans())).encode())
+    for _ in range(draw(st.integers(1, 2))):
+        place = draw(st.integers(0, len(data)))
+        data[place : place + draw(st.integers(0, 1))] = draw(st.binary(max_size=2))
+    return bytes(data)
+
+
+@given(
+    data=st.one_of(
+        st.binary(max_size=60),
+        st.builds(str.encode, NEARLY_JSON),
+        st.builds(lambda text, space: (space + text + space).encode(), NEARLY_JSON, SPACES),
+        st.builds(_compact, JSON),
+        _cut_up(),
+    )
+)
+def test_the_quick_reader_is_the_strict_one(data: bytes) -> None:
+    """Whichever is taken, a value has the same types and order, and an error the same words."""
+    assert _read(data) == _strictly(data)
+
+
+@pytest.mark.parametrize("text", [*NUMBERS, *TEXTS])
+@pytest.mark.parametrize("around", ["%s", "[%s]", '{"a":%s}', '{"a": %s}', '[[],%s,null,"inf"]'])
+def test_numbers_and_texts_are_read_strictly(text: str, around: str) -> None:
+    """Each of those that readers differ on is read as the strict one reads it."""
+    data = (around % text).encode("utf-8", "surrogatepass")
+    assert _read(data) == _strictly(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(b'{"a":1,"a":1}', b'{"a":1,"a":2}', b'[{"b":{"a":1,"a":1}}]', b'{"a":1,"\\u0061":1}'),
+        *(b'{"":1,"":1}', b'{"a":[],"b":1,"a":[]}', b'{"a":{"a":1},"a":{"a":1}}'),
+    ],
+)
+def test_a_repeated_key_is_refused(data: bytes) -> None:
+    """Of two equal keys one would win in silence, also where their values are equal."""
+    kind, message = _read(data)
+    assert kind == "error"
+    assert "uplicate key" in message
+
+
+@pytest.mark.parametrize("opening", [b"[", b'{"a":', b'[{"":'])
+@pytest.mark.parametrize("closed", [True, False], ids=["closed", "open"])
+@pytest.mark.parametrize(
+    "levels", [1, 99, 100, 101, 150, 198, 199, 200, 201, 202, 400, 999, 20_000]
+)
+def test_nesting(opening: bytes, levels: int, closed: bool) -> None:
+    """It is read as deeply as the strict reader does, and refused with the same words."""
+    closing = {b"[": b"]", b'{"a":': b"}", b'[{"":': b"}]"}[opening]
+    data = opening * levels + b"1" + closing * (levels if closed else 0)
+    assert _read(data) == _strictly(data)
+
+
+def test_many_that_are_not_deep() -> None:
+    """More than 200 objects side by side are read."""
+    data = b"[" + b",".join([b'{"a":[]}'] * 500) + b"]"
+    assert read_json(data) == [{"a": []}] * 500
 
 
 TRACK = {"type": "track", "event": "Used", "userId": "u1"}

@@ -51,7 +51,7 @@ def test_every_id_comes_back(text: str) -> None:
 
 
 def test_a_message_is_found_by_scope_and_id() -> None:
-    """Another scope, or another id, has another digest; ids are told apart to the last character."""
+    """Another scope, or another id, has another digest, down to the last character."""
     ids = ["m1", "m1 ", "M1", "m", "", "m1\0", "\ud800", str(uuid.UUID(int=0))]
     digests = {message_digest(scope, one) for scope in (1, 2, 11) for one in ids}
     assert len(digests) == 3 * len(ids)

@@ -15,7 +15,6 @@ from destinations.store.migrations import MIGRATIONS
 from destinations.store.read_only import ReadOnlyDatabase
 from destinations.store.reader import Reader, copy_of, is_newer, stored_version
 
-
 Open = Callable[[Path], ReadOnlyDatabase]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from destinations.errors import DefinitionError, UsageError
-from destinations.outcome import Outcome
+from destinations.outcome import Outcome, State, Status
 from destinations.testing.case import ABSENT, Case
 from destinations.testing.case_reading import case_files, read_case, read_cases
 from destinations.testing.subject import Subject
@@ -26,6 +26,23 @@ def test_what_a_file_says(partner: Subject, template: Path) -> None:
     ]
     assert case.expected[1].payload is ABSENT
     assert case.subscriptions is None
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        *[(outcome.value, outcome) for outcome in Outcome if outcome is not Outcome.DROPPED],
+        ("ready", State.READY),
+        ("retrying", State.READY),
+        ("unknown", State.UNKNOWN),
+    ],
+)
+def test_what_may_become_of_an_event(
+    make_case: Callable[..., Case], text: str, status: Status
+) -> None:
+    """An outcome, or the state of what has none; ``ready`` is known by its former name as well."""
+    case = make_case(_set("expected", 0, "outcome", to=text))
+    assert case.expected[0].outcome is status
 
 
 def _set(*path: Any, to: Any) -> Callable[[dict[str, Any]], object]:

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from destinations.definition.document import read_document
+from destinations.outcome import State
 from destinations.testing.case import (
     Case,
-    Expectation,
+    ExpectedOutcome,
     Interaction,
     RecordedRequest,
     RecordedResponse,
@@ -54,7 +55,7 @@ def test_a_value_survives_the_file(
             Interaction(request, RecordedResponse(200, json={"value": value})),
             Interaction(replace(request, json=value), "timeout"),
         ),
-        expected=(Expectation(1, None, make_case().expected[0].outcome, payload={"v": value}),),
+        expected=(ExpectedOutcome(1, None, make_case().expected[0].outcome, payload={"v": value}),),
     )
     text = case_text(case, schema="schemas/case.schema.json")
     again = build_case(read_document(text, "case.yaml"), case.name, partner.definition)
@@ -84,6 +85,10 @@ def test_own_subscriptions_and_bodies_that_are_text(
         interactions=(
             Interaction(request, RecordedResponse(503, {"retry-after": "1"}, body="no")),
         ),
-        expected=(Expectation(1, "trackEvent", make_case().expected[0].outcome, "why", "CODE"),),
+        expected=(
+            ExpectedOutcome(1, "trackEvent", make_case().expected[0].outcome, "why", "CODE"),
+            ExpectedOutcome(1, "trackEvent", State.READY),
+            ExpectedOutcome(1, "trackEvent", State.UNKNOWN),
+        ),
     )
     assert build_case(read_document(case_text(case), "c"), case.name, partner.definition) == case

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from destinations.runtime import delivery
+from destinations.runtime.sender import Sender
 from destinations.testing.case import Case
 from destinations.testing.checks import (
     documentation_gaps,
@@ -116,7 +116,7 @@ def test_a_runtime_that_does_not_mask(
     make_subject: MakeSubject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A secret that the partner repeats is found in the result."""
-    monkeypatch.setattr(delivery, "replace", lambda verdict, **_: verdict)
+    monkeypatch.setattr(Sender, "_masked", lambda _, verdict: verdict)
     found = list(secret_leaks(make_subject()))
     assert "save: a secret that the partner echoes with 400 is shown" in found
 

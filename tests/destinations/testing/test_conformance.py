@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from destinations.runtime import sending
+from destinations.outcome import Outcome
+from destinations.runtime import sender
 from destinations.testing import DestinationConformance
 from destinations.testing.fault_cases import fault_cases
 from destinations.testing.subject import Subject
@@ -130,7 +131,7 @@ def test_cases_and_faults_that_fail(
     fault = next(fault for fault in fault_cases(partner) if fault.fault.name == "500, once")
     conformance.test_a_case_replays(case)
     conformance.test_a_fault_ends_as_the_rules_say(fault)
-    monkeypatch.setattr(sending, "_is_worth_retrying", lambda *_: False)
+    monkeypatch.setattr(sender, "status_of", lambda *_, **__: Outcome.REJECTED)
     with pytest.raises(pytest.fail.Exception, match="sendEvent, 500, once: outcome: expected"):
         conformance.test_a_fault_ends_as_the_rules_say(fault)
     with pytest.raises(pytest.fail.Exception, match="request 1: expected"):

@@ -9,7 +9,8 @@ import pytest
 
 from destinations.errors import UsageError
 from destinations.http import Answer, RestRequest
-from destinations.runtime import sending
+from destinations.outcome import Outcome, Retry, State
+from destinations.runtime import sender
 from destinations.testing.fault_cases import FaultReport, fault_cases, play_fault
 from destinations.testing.subject import Subject
 
@@ -39,24 +40,27 @@ def test_the_runtime_does_as_the_rules_say(make_subject: MakeSubject) -> None:
 @pytest.mark.parametrize(
     ("request_name", "fault", "outcomes", "sent"),
     [
-        ("count", "401", ["retrying", "retrying"], 1),
+        ("count", "401", ["ready", "ready"], 1),
         ("count", "429 with Retry-After, once", ["delivered", "delivered"], 2),
         ("count", "500", ["unknown", "unknown"], 1),
-        ("count", "no connection", ["dead", "dead"], 3),
+        ("count", "no connection", ["ready", "ready"], 12),
         ("count", "time-out after sending, once", ["unknown", "unknown"], 1),
         ("count", "200 with an error for one event", ["delivered", "unknown"], 1),
-        ("save", "500", ["dead"], 3),
+        ("save", "500", ["ready"], 11),
         ("save", "time-out after sending, once", ["delivered"], 2),
-        ("save", "answer cut off", ["dead"], 3),
-        ("find", "200 that is not JSON", ["dead"], 3),
+        ("save", "answer cut off", ["ready"], 11),
+        ("find", "200 that is not JSON", ["ready"], 11),
         ("create", "200 that is not JSON", ["unknown"], 1),
-        ("create", "error: code BUSY", ["dead"], 3),
+        ("create", "error: code BUSY", ["ready"], 11),
     ],
 )
 def test_what_must_hold_for_a_fault(
     make_subject: MakeSubject, request_name: str, fault: str, outcomes: list[str], sent: int
 ) -> None:
-    """Repeatable requests are tried again; the others are sent once and end as unknown."""
+    """Repeatable requests are tried again, as long as an outage may last; the others end unknown.
+
+    What was not sent in that time is ready: the partner is to blame, not the event.
+    """
     (report,) = [
         play_fault(case)
         for case in fault_cases(make_subject())
@@ -71,9 +75,9 @@ def test_a_runtime_that_repeats_what_it_must_not(
     make_subject: MakeSubject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The worst fault there is: everything that fails is sent again."""
-    monkeypatch.setattr(sending, "_is_worth_retrying", lambda *_: True)
+    monkeypatch.setattr(sender, "status_of", lambda *_, **__: State.READY)
     wrong = _wrong(_play(make_subject()))
-    assert "count, count, time-out after sending: times sent: expected 1, got 3" in wrong
+    assert "count, count, time-out after sending: times sent: expected 1, got 12" in wrong
     assert any(found.startswith("count, count, 500, once, event 1: outcome") for found in wrong)
 
 
@@ -81,7 +85,7 @@ def test_a_runtime_that_gives_up_at_once(
     make_subject: MakeSubject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What would have passed is lost."""
-    monkeypatch.setattr(sending, "_is_worth_retrying", lambda *_: False)
+    monkeypatch.setattr(sender, "status_of", lambda *_, **__: Outcome.REJECTED)
     wrong = _wrong(_play(make_subject()))
     assert 'save, save, 500: times sent: expected "more than once", got 1' in wrong
     assert any(found.startswith("save, save, 500, once: outcome: expected") for found in wrong)
@@ -91,9 +95,10 @@ def test_a_runtime_that_does_not_wait(
     make_subject: MakeSubject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Retry-After is the partner's to say."""
-    monkeypatch.setattr(sending, "_retry_after", lambda *_: None)
+    monkeypatch.setattr(sender, "Retry", lambda _, *rest: Retry(None, *rest))
     wrong = _wrong(_play(make_subject()))
-    assert "save, save, 429 with Retry-After: first wait: expected 1, got [0.5, 1.0]" in wrong
+    shown = "save, save, 429 with Retry-After: first wait: expected 1, got [0.5, 1.0, 2.0, 4.0"
+    assert any(found.startswith(shown) for found in wrong)
 
 
 def test_a_runtime_that_takes_everything_for_a_success(
@@ -110,7 +115,10 @@ def test_a_runtime_that_takes_everything_for_a_success(
 
 
 def test_an_event_that_is_applied_halfway(make_subject: MakeSubject) -> None:
-    """After a request that must not be repeated was carried out, the end is unknown."""
+    """After a request that must not be repeated was carried out, the end is unknown.
+
+    So is that of an event whose next request could be sent again: all of its requests would be.
+    """
 
     def change(documents: dict[str, Any]) -> None:
         documents["destination"]["requests"]["find"]["idempotent"] = False
@@ -123,6 +131,26 @@ def test_an_event_that_is_applied_halfway(make_subject: MakeSubject) -> None:
     }
     assert outcomes == {"unknown"}
     assert _wrong(_play(make_subject(change))) == set()
+
+
+def test_an_error_that_is_not_tried_for_ever(make_subject: MakeSubject) -> None:
+    """A rule bounds the attempts that meet it: then the event is dead, however the partner is."""
+
+    def change(documents: dict[str, Any]) -> None:
+        (busy,) = (
+            rule
+            for rule in documents["destination"]["errorRules"]
+            if rule["when"].get("code") == "BUSY"
+        )
+        busy["attempts"] = 2
+
+    reports = [
+        play_fault(case)
+        for case in fault_cases(make_subject(change))
+        if case.fault.name == "error: code BUSY"
+    ]
+    assert _wrong(reports) == set()
+    assert {(report.outcomes[0].value, report.sent) for report in reports} == {("dead", 2)}
 
 
 def test_a_definition_whose_successes_are_none(make_subject: MakeSubject) -> None:

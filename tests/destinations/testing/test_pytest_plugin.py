@@ -65,7 +65,7 @@ def test_a_case_that_fails(
 
 FIXTURES = """
 import pytest
-from destinations import Entry, HttpResponse, HttpTransport, Run, TransportError
+from destinations import Entry, HttpResponse, HttpTransport, Run, RunOptions, TransportError
 
 IDENTIFY = b'{"type": "identify", "userId": "user_0001", "messageId": "1"}'
 TRACK = (b'{"type": "track", "event": "E", "userId": "u", "messageId": "1",'
@@ -76,7 +76,7 @@ def test_a_sandbox(destination, destination_sandbox):
     transport = HttpTransport(destination.definition.transport.timeouts)
     report = Run(destination, transport).execute([Entry(1, IDENTIFY)])
     transport.close()
-    assert report.ledger.outcomes == {"delivered": 1}
+    assert report.totals.outcomes == {"delivered": 1}
 
 def test_a_script(destination, scripted_transport, no_backoff):
     assert "".join(destination.settings["apiKey"]) == "placeholder-apiKey"
@@ -84,10 +84,19 @@ def test_a_script(destination, scripted_transport, no_backoff):
     done = HttpResponse(200, {}, b'{"data": {"e0": {"recorded": true}}}')
     lost = TransportError("no connection", sent=False)
     transport = scripted_transport(busy, lost, done)
-    report = Run(destination, transport).execute([Entry(1, TRACK)])
-    assert report.ledger.outcomes == {"delivered": 1}
+    alone = RunOptions(reconcile=False)  # the partner is not asked what it holds
+    report = Run(destination, transport, options=alone).execute([Entry(1, TRACK)])
+    assert report.totals.outcomes == {"delivered": 1}
     assert len(transport.requests) == 3
     assert no_backoff[0] == 50 and len(no_backoff) == 2
+
+def test_a_partner_who_is_away(destination, scripted_transport, no_backoff):
+    lost = TransportError("no connection", sent=False)
+    transport = scripted_transport(*[lost] * 100)
+    report = Run(destination, transport).execute([Entry(1, TRACK)])
+    assert report.totals.outcomes == {"ready": 1}
+    assert report.stopped.why == "unavailable"
+    assert 60 <= sum(no_backoff) < 120
 
 class TestItsOwn:
     destination = FOLDER
@@ -101,7 +110,7 @@ def test_fixtures(pytester: pytest.Pytester, template: Path) -> None:
     """A sandbox, a destination bound to it or to placeholders, a script, and no waiting."""
     pytester.makepyfile(FIXTURES.replace("FOLDER", repr(str(template))))
     pytester.makeini("[pytest]\ndestination = kana")
-    assert _run(pytester).parseoutcomes() == {"passed": 3}
+    assert _run(pytester).parseoutcomes() == {"passed": 4}
 
 
 def test_no_destination_is_named(pytester: pytest.Pytester) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from destinations.errors import UsageError
-from destinations.runner import Entry
+from destinations.pipeline.reading import Entry
 from destinations.testing.case import ABSENT, Case
 from destinations.testing.case_writing import case_text
 from destinations.testing.recording import Draft, record
@@ -195,7 +195,7 @@ def test_a_lost_answer_is_recorded(
     make: Callable[..., Case], partner: Subject, api: Partner
 ) -> None:
     """A failure of the network is part of a case."""
-    answers = iter([None, (200, {}, b'{"status": "ok"}')])
+    answers: Iterator[Any] = iter([None, (200, {}, b'{"status": "ok"}')])
     api.answer = lambda _: next(answers)
     case = make(EVENT)
     assert [isinstance(one.result, str) and one.result for one in case.interactions] == [

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import pytest
+
+from destinations.errors import UsageError
+from destinations.http import HttpRequest, HttpResponse
 from destinations.runtime.destination import Destination
 from destinations.testing.case import ABSENT
 from destinations.testing.sequence import deliver_in_sequence, entries_of
@@ -42,7 +46,7 @@ def test_rows_of_what_is_not_sent(
     bind: Callable[..., Destination], scripted: Any, replies: Any
 ) -> None:
     """Every event has its row, with the payload where there was one."""
-    events = [
+    events: list[Mapping[str, Any] | str] = [
         "not json",
         {"type": "screen", "userId": "u"},
         {"type": "track", "event": "E", "userId": "u", "properties": {"by": 1}},
@@ -50,7 +54,7 @@ def test_rows_of_what_is_not_sent(
     ]
     transport = scripted([replies.success])
     rows = deliver_in_sequence(bind(), transport, StillClock(), entries_of(events))
-    assert [(row.row.action, row.row.result.outcome.value) for row in rows] == [
+    assert [(row.row.key and row.row.key.action, row.row.result.outcome.value) for row in rows] == [
         (None, "invalid"),
         (None, "filtered"),
         ("count", "unmapped"),
@@ -66,5 +70,77 @@ def test_nothing_is_sent_after_credentials_were_refused(
     page = {"type": "page", "name": "P", "userId": "u"}
     transport = scripted([replies.http(401, {}), replies.http(200, {})])
     rows = deliver_in_sequence(bind(), transport, StillClock(), entries_of([page] * 3))
-    assert [row.row.result.outcome.value for row in rows] == ["retrying"] * 3
+    assert [row.row.result.outcome.value for row in rows] == ["ready"] * 3
     assert len(transport.requests) == 1
+
+
+PAGE = {"type": "page", "name": "P", "userId": "u"}
+LONG = [0.5, 1.0, 2.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("event", "script", "outcome", "waits"),
+    [
+        (_count("u", 1), ["ok"], "delivered", []),
+        (_count("u", 1), ["refused", "ok"], "delivered", [0.5]),
+        (_count("u", 1), ["429", "ok"], "delivered", [7.0]),
+        (_count("u", 1), ["429 for an hour", "ok"], "delivered", [20.0]),
+        (_count("u", 1), ["busy", "refused", "ok"], "delivered", [0.5, 1.0]),
+        (_count("u", 1), ["busy", "429", "refused", "ok"], "delivered", [0.5, 7.0, 2.0]),
+        (_count("u", 1), ["refused"] * 4 + ["ok"], "delivered", LONG),
+        (_count("u", 1), ["lost"], "unknown", []),
+        (_count("u", 1), ["refused", "lost"], "unknown", [0.5]),
+        (_count("u", 1), ["refused", "500"], "unknown", [0.5]),
+        (_count("u", 1), ["refused", "bad"], "rejected", [0.5]),
+        (_count("u", 1), ["refused", "401"], "ready", [0.5]),
+        (PAGE, ["200"], "delivered", []),
+        (PAGE, ["lost", "200"], "delivered", [0.5]),
+        (PAGE, ["refused", "503", "200"], "delivered", [0.5, 1.0]),
+        (PAGE, ["503", "423", "408", "500", "200"], "delivered", LONG),
+        (PAGE, ["429", "200"], "delivered", [7.0]),
+        (PAGE, ["lost", "400"], "rejected", [0.5]),
+        (PAGE, ["503", "401"], "ready", [0.5]),
+    ],
+)
+def test_attempts(
+    bind: Callable[..., Destination],
+    *,
+    scripted: Any,
+    replies: Any,
+    event: dict[str, Any],
+    script: list[str],
+    outcome: str,
+    waits: list[float],
+) -> None:
+    """An event is tried again as its last answer allows, with the waits of the definition."""
+    own = {"message": "no", "path": ["e0"], "extensions": {"code": "BUSY"}}
+    answers = {
+        "ok": replies.data({"done": True}),
+        "refused": replies.refused,
+        "lost": replies.lost,
+        "429": replies.http(429, retry_after="7"),
+        "429 for an hour": replies.http(429, retry_after="3600"),
+        "busy": replies.errors(own, data={"e0": None}),
+        "bad": replies.errors("BAD"),
+    }
+    transport = scripted([answers.get(name) or replies.http(int(name), {}) for name in script])
+    clock = StillClock()
+    (row,) = deliver_in_sequence(bind(), transport, clock, entries_of([event]))
+    assert row.row.result.outcome.value == outcome
+    assert clock.waits == pytest.approx(waits)
+    assert len(transport.requests) == len(script)
+    assert len({request.body for request in transport.requests}) == 1
+
+
+def test_what_goes_wrong_ends_it(bind: Callable[..., Destination], scripted: Any) -> None:
+    """An error that is none of the partner is raised at once, not met again and again."""
+
+    def broken(_request: HttpRequest) -> HttpResponse:
+        raise UsageError("not in the script")
+
+    for event in (PAGE, _count("u", 1)):
+        transport, clock = scripted([broken]), StillClock()
+        with pytest.raises(UsageError, match="not in the script"):
+            deliver_in_sequence(bind(), transport, clock, entries_of([event] * 3))
+        assert len(transport.requests) == 1
+        assert clock.waits == []

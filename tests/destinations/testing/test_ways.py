@@ -35,7 +35,10 @@ def test_the_ways_of_a_generator(make_subject: MakeSubject) -> None:
 
 
 def test_an_answer_can_be_replaced(make_subject: MakeSubject) -> None:
-    """Place, name and attempt of each request are told; waits are counted, not waited."""
+    """Place, name and attempt of each request are told; waits are counted, not waited.
+
+    An event that is tried again goes its whole way again.
+    """
     seen: list[tuple[int, str, int]] = []
 
     def reply(place: int, request: str, attempt: int) -> Any:
@@ -46,9 +49,12 @@ def test_an_answer_can_be_replaced(make_subject: MakeSubject) -> None:
 
     stage = _stage(make_subject(), "sync")
     played = stage.play(reply)
-    assert seen == [(0, "find", 1), (0, "find", 2), (1, "create", 1), (1, "create", 2)]
-    assert (played.calls, played.sent) == (("find", "create"), (2, 2))
-    assert played.waits == (4, 4)
+    assert seen == [
+        *[(0, "find", 1), (0, "find", 2), (1, "create", 1)],
+        *[(0, "find", 3), (1, "create", 2)],
+    ]
+    assert (played.calls, played.sent) == (("find", "create"), (3, 2))
+    assert list(played.waits) == [4.0, 4.0]
     assert played.results[0].outcome.value == "delivered"
 
 

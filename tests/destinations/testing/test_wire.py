@@ -100,7 +100,7 @@ def test_a_failure_is_read_by_the_transport(reply: Any, sent: bool, timeout: boo
     assert (caught.value.sent, caught.value.timeout) == (sent, timeout)
     if isinstance(reply, str):
         assert failure_kind(caught.value) == reply
-        assert failure_kind(transport_error(reply)) == reply  # type: ignore[arg-type]
+        assert failure_kind(transport_error(reply)) == reply
 
 
 def test_errors_of_the_answering_function_come_out() -> None:

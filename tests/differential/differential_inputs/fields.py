@@ -163,7 +163,7 @@ def _near(draw: st.DrawFn, field: dict[str, Any]) -> Any:
         choice["value"] if isinstance(choice, dict) else choice
         for choice in field.get("choices", [])
     ]
-    if choices and draw(st.booleans()):
+    if choices != [] and draw(st.booleans()):
         return draw(st.sampled_from(choices))
     if field.get("properties") and draw(st.integers(0, 4)):
         return _payload_of(draw, field["properties"])

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from destinations.store import Store
+from destinations.store import SqliteStore
 from kana_destination.sandbox import Sandbox
 
 SEED: dict[str, Any] = {
@@ -43,7 +43,7 @@ class Cli:
 
     def local(self, *arguments: str | Path) -> Any:
         """``destinations kana`` with the store alone, which is made if there is none."""
-        Store(self.store).close()
+        SqliteStore(self.store).close()
         return self.command("kana", *arguments, "--store", self.store)
 
     def run(self, *events: dict[str, Any]) -> Any:

@@ -34,7 +34,7 @@ def _ids(boxes: Any) -> dict[str, list[str]]:
     return {name: [user["id"] for user in box["users"]] for name, box in boxes.items()}
 
 
-def test_the_boxes(flagged: Any):
+def test_the_boxes(flagged: Any) -> None:
     """Kana's two boxes, what merges left, and what waits; left-overs are in no other box."""
     found = flagged("flags", "--json").json
     assert _ids(found) == {
@@ -58,7 +58,7 @@ def test_the_boxes(flagged: Any):
 
 
 @pytest.mark.parametrize("box", ["no-billing-id", "same-email", "left-over", "waiting"])
-def test_one_box(flagged: Any, box: str):
+def test_one_box(flagged: Any, box: str) -> None:
     """--box shows that one alone, in every form."""
     everything = flagged("flags", "--json").json
     assert flagged("flags", "--box", box, "--json").json == {box: everything[box]}
@@ -69,7 +69,7 @@ def test_one_box(flagged: Any, box: str):
     assert all(user_id in text for user_id in _ids(everything)[box])
 
 
-def test_the_table(flagged: Any):
+def test_the_table(flagged: Any) -> None:
     """Each box with its title and count; ids are whole, however narrow the place."""
     text = flagged("flags").out
     for title in (
@@ -82,7 +82,7 @@ def test_the_table(flagged: Any):
     assert "e~left-over" in text
 
 
-def test_the_csv_of_the_import(flagged: Any):
+def test_the_csv_of_the_import(flagged: Any) -> None:
     """RFC 4180 with Kana's columns, each user once, and waiting changes filled in."""
     assert flagged("flags", "--csv").out.splitlines() == [
         "id,billingId,name,email",
@@ -95,13 +95,13 @@ def test_the_csv_of_the_import(flagged: Any):
     assert flagged("flags", "--csv").out.count("\r\n") == 6
 
 
-def test_the_identify_itself_is_delivered(open_cli: Callable[..., Any], identify: Make):
+def test_the_identify_itself_is_delivered(open_cli: Callable[..., Any], identify: Make) -> None:
     """What the API takes is set at once; only the rest waits, and the run says so."""
     cli = open_cli(api="documented")
     done = cli.run(identify("ann", name="Anna", email="new@example.com", billingId="cus_2"))
     assert done.code == 0
     assert done.json["outcomes"]["delivered"] == 1
-    assert "changes to make by hand: 1" in done.err
+    assert "1 user has changes to make by hand." in done.err
     ann = cli.users["ann"]
     assert (ann["name"], ann["email"], ann["billingId"]) == ("Anna", "ann@example.com", "cus_ann")
     (waiting,) = cli("flags", "--box", "waiting", "--json").json["waiting"]["users"]
@@ -135,7 +135,7 @@ SEQUENCES: dict[str, tuple[list[dict[str, str]], dict[str, str]]] = {
 @pytest.mark.parametrize("runs", [1, 2], ids=["in one run", "in several"])
 def test_what_waits_after_several_identifies(
     open_cli: Callable[..., Any], identify: Make, traits: Any, waits: Any, runs: int
-):
+) -> None:
     """Of each field the latest change waits, until an identify agrees with what Kana has."""
     cli = open_cli({"users": [{"id": "u", "email": "old@example.com"}]}, api="documented")
     events = [identify("u", **given) for given in traits]
@@ -164,7 +164,7 @@ LATER: dict[str, tuple[list[dict[str, str]], list[dict[str, str]], str]] = {
 @pytest.mark.parametrize(("users", "changes", "note"), LATER.values(), ids=LATER)
 def test_what_has_changed_since(
     open_cli: Callable[..., Any], identify: Make, users: Any, changes: Any, note: str
-):
+) -> None:
     """What Kana has by now waits no longer; of a user who is gone it is told, not imported."""
     cli = open_cli(api="documented")
     cli.run(identify("ann", email="new@example.com", billingId="cus_2"))
@@ -178,7 +178,7 @@ def test_what_has_changed_since(
     assert len(rows) == len([change for change in changes if change])
 
 
-def test_what_a_partner_echoes_cannot_drive_the_terminal(open_cli: Callable[..., Any]):
+def test_what_a_partner_echoes_cannot_drive_the_terminal(open_cli: Callable[..., Any]) -> None:
     """Control characters and markup in a name are shown as characters."""
     cli = open_cli({"users": [{"id": "u", "name": "[red]\x1b[2Jx[/red]"}]})
     text = cli("flags").out
@@ -195,7 +195,7 @@ def test_what_a_partner_echoes_cannot_drive_the_terminal(open_cli: Callable[...,
     ],
     ids=["wrong key", "unreachable", "client key"],
 )
-def test_what_fails(cli: Any, monkeypatch: pytest.MonkeyPatch, settings: Any, message: str):
+def test_what_fails(cli: Any, monkeypatch: pytest.MonkeyPatch, settings: Any, message: str) -> None:
     """One message that names what is wrong, and exit code 2."""
     monkeypatch.setattr("destinations.clock.SystemClock.wait", lambda *_: False)
     values = {"apiKey": cli.sandbox.api_key, "endpoint": cli.sandbox.url, **settings}
@@ -205,7 +205,7 @@ def test_what_fails(cli: Any, monkeypatch: pytest.MonkeyPatch, settings: Any, me
     assert len(done.err.splitlines()) == 1
 
 
-def test_csv_and_json_exclude_each_other(cli: Any):
+def test_csv_and_json_exclude_each_other(cli: Any) -> None:
     """One form at a time."""
     done = cli("flags", "--csv", "--json")
     assert done.code == 2

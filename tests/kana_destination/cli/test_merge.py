@@ -56,7 +56,7 @@ def _check(cli: Any, fields: Mapping[str, str], left_over: str) -> None:
 @pytest.mark.parametrize(("source", "target", "fields", "left_over"), PAIRS.values(), ids=PAIRS)
 def test_two_users_become_one(
     open_cli: Callable[..., Any], source: Any, target: Any, fields: Any, left_over: str
-):
+) -> None:
     """The id is that of INTO, the usage that of both, also when the command is repeated."""
     cli = open_cli(_seed(source, target))
     for _ in range(2):
@@ -86,7 +86,7 @@ def _requests(cli: Any) -> int:
 )
 def test_a_merge_that_is_cut_off_anywhere(
     open_cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, pair: str, reached: bool
-):
+) -> None:
     """Killed at any request and called again, it ends as if nothing had happened."""
     source, target, fields, left_over = PAIRS[pair]
     send = HttpTransport.send
@@ -129,7 +129,7 @@ REFUSED: dict[str, tuple[bool, tuple[str, str], str]] = {
 @pytest.mark.parametrize(("merged", "arguments", "message"), REFUSED.values(), ids=REFUSED)
 def test_what_is_refused(
     open_cli: Callable[..., Any], merged: bool, arguments: tuple[str, str], message: str
-):
+) -> None:
     """Exit code 2 with the reason, and nothing is changed."""
     cli = open_cli(_seed({}, {}))
     if merged:
@@ -141,7 +141,7 @@ def test_what_is_refused(
     assert (cli.users, cli.usage) == (users, usage)
 
 
-def test_what_the_api_does_not_take(open_cli: Callable[..., Any]):
+def test_what_the_api_does_not_take(open_cli: Callable[..., Any]) -> None:
     """Fields of a merge that wait for an import are told, and are in flags --csv under INTO."""
     seed = _seed({"email": "f@example.com"}, {"name": "I", "billingId": "cus_i"})
     cli = open_cli(seed, api="documented")
@@ -169,7 +169,7 @@ def test_what_waited_for_the_one_that_goes(
     source: Any,
     target: Any,
     waits: Any,
-):
+) -> None:
     """A change that waited for FROM waits for the merged user, unless INTO has its own value."""
     cli = open_cli(_seed(source, target), api="documented")
     cli.run(identify("from", email="new@example.com"))

@@ -14,7 +14,7 @@ def _names(cli: Any) -> list[str]:
     return [rule["name"] for rule in cli.local("rules", "list", "--json").json]
 
 
-def test_a_rule_maps_events(cli: Any, track: Make):
+def test_a_rule_maps_events(cli: Any, track: Make) -> None:
     """Conditions are joined by AND; an event that names its feature needs no rule."""
     arguments = ("--where", "plan.name=pro", "--where", "trial=false", *CALLS)
     assert cli("rules", "add", "Calls", *arguments).code == 0
@@ -34,7 +34,9 @@ AMOUNTS = [(None, None, 1), (None, 5, 5), (10, None, 10), (10, 5, 10), (-3, 5, -
 
 
 @pytest.mark.parametrize(("amount", "delta", "counted"), AMOUNTS)
-def test_the_amount(cli: Any, track: Make, amount: int | None, delta: int | None, counted: int):
+def test_the_amount(
+    cli: Any, track: Make, amount: int | None, delta: int | None, counted: int
+) -> None:
     """A rule's own amount, else the event's delta, else 1."""
     fixed = () if amount is None else ("--amount", str(amount))
     cli("rules", "add", "R", *CALLS, *fixed)
@@ -42,13 +44,14 @@ def test_the_amount(cli: Any, track: Make, amount: int | None, delta: int | None
     assert cli.usage == {"ann": {"calls": counted}}
 
 
-def test_a_rule_that_is_added_later(cli: Any, track: Make):
-    """It processes what was kept, once; the rest stays unmapped, and a file may be run again."""
+def test_a_rule_that_is_added_later(cli: Any, track: Make) -> None:
+    """It delivers what was kept, once; the rest stays unmapped, and a file may be run again."""
     events = [track(delta=3), track("Seat Added"), track(delta=4)]
     assert cli.outcomes(*events) == {"unmapped": 3}
     done = cli("rules", "add", "Calls", *CALLS)
     assert done.code == 0
-    assert "Unmapped events processed again: 2 delivered." in done.out
+    assert "2 unmapped events wait for delivery now." in done.out
+    assert "Delivered what waited: 2 delivered." in done.out
     assert cli.usage == {"ann": {"calls": 7}}
     for _ in range(2):
         assert cli.outcomes(*events) == {"filtered": 2, "unmapped": 1}
@@ -58,33 +61,72 @@ def test_a_rule_that_is_added_later(cli: Any, track: Make):
     assert cli.local("unmapped", "--json").json["events"] == 0
 
 
-def test_without_settings_the_next_run_processes(cli: Any, track: Make):
-    """Before the run's own events; of those that come again none is sent twice."""
+def test_without_settings_a_run_delivers_what_waits(cli: Any, track: Make) -> None:
+    """What a rule maps waits until a run is asked for it; it is sent once, whoever brings it."""
     old, new = track(delta=3), track(delta=4)
     cli.run(old)
     done = cli.local("rules", "add", "Calls", *CALLS)
     assert done.code == 0
-    assert "1 unmapped event that a run has kept waits for the next run." in done.err
+    assert "1 unmapped event waits for delivery now." in done.out
+    assert "Deliver what waits: destinations run kana --settings FILE" in done.err
     assert cli.usage == {}
-    ran = cli.run(old, new)
-    assert "Kept events that rules map by now: 1 delivered." in ran.err
+    assert "Earlier runs left: 1 ready." in cli.run(new).err
+    assert cli.usage == {"ann": {"calls": 4}}
+    ran = cli.command("run", "kana", "--settings", cli.settings, "--store", cli.store, "--json")
+    assert ran.json["outcomes"]["delivered"] == 1
     assert cli.usage == {"ann": {"calls": 7}}
-    assert ran.json["outcomes"]["filtered"] == 1
+    assert cli.outcomes(old, new) == {"filtered": 2}
 
 
-def test_events_that_kana_refuses(cli: Any, track: Make):
+def test_a_run_delivers_what_waits_of_its_own_events(cli: Any, track: Make) -> None:
+    """An event that waits and comes again has its row as any other, and is sent once."""
+    old, new = track(delta=3), track(delta=4)
+    cli.run(old)
+    cli.local("rules", "add", "Calls", *CALLS)
+    assert cli.outcomes(old, new) == {"delivered": 2}
+    assert cli.usage == {"ann": {"calls": 7}}
+    assert cli.outcomes(old, new) == {"filtered": 2}
+
+
+def test_a_rule_delivers_for_its_account_alone(open_cli: Callable[..., Any], track: Make) -> None:
+    """Of another account what the rule maps waits until a run of that one."""
+    one, two = open_cli(), open_cli()
+    one.run(track())
+    two.run(track(), track())
+    done = two("rules", "add", "R", *CALLS)
+    assert "3 unmapped events wait for delivery now." in done.out
+    assert "Delivered what waited: 2 delivered." in done.out
+    assert (one.usage, two.usage) == ({}, {"ann": {"calls": 2}})
+    one.command("run", "kana", "--settings", one.settings, "--store", one.store)
+    assert (one.usage, two.usage) == ({"ann": {"calls": 1}}, {"ann": {"calls": 2}})
+
+
+def test_a_rule_that_maps_nothing_delivers_nothing(cli: Any, track: Make) -> None:
+    """What waits for another reason is left to a run, and no request is made for it."""
+    cli.run(track("Seat Added"))
+    asked = cli.sandbox.requests.count
+    done = cli("rules", "add", "Calls", *CALLS)
+    assert done.code == 0
+    assert "wait" not in done.out + done.err
+    assert cli.sandbox.requests.count == asked + 1  # the features were looked up
+    assert cli.local("unmapped", "--json").json["events"] == 1
+
+
+def test_events_that_kana_refuses(cli: Any, track: Make) -> None:
     """What is refused is told with its reason and exit code 1; it is not hidden as unmapped."""
     cli.run(track(), track(user="bob", delta=1.5))
     done = cli("rules", "add", "S", "--event", "API Called", "--feature", "sso")
     assert done.code == 1
-    assert "Unmapped events processed again: 1 invalid, 1 rejected." in done.out
+    assert "1 unmapped event waits for delivery now." in done.out
+    assert "Delivered what waited: 1 rejected." in done.out
     assert "no access to the feature 'sso'" in done.err
     assert "Warning: the feature 'sso' is BINARY" in done.err
-    kept = {item["outcome"] for item in cli.local("status", "--json").json["kept"]}
-    assert kept == {"invalid", "rejected"}
+    assert "1 are mapped, but cannot be sent; see destinations deliveries list." in done.err
+    (account,) = cli.local("status", "--json").json["accounts"]
+    assert account["deliveries"] == {"invalid": 1, "rejected": 1}
 
 
-def test_the_oldest_rule_wins(cli: Any, track: Make):
+def test_the_oldest_rule_wins(cli: Any, track: Make) -> None:
     """A warning when rules overlap; one event is never counted for two features."""
     first = cli.local("rules", "add", "Old", *CALLS)
     second = cli.local("rules", "add", "Young", "--where", "kind=seat", "--feature", "seats")
@@ -113,7 +155,7 @@ rules:
 """
 
 
-def test_a_file_of_rules(cli: Any, track: Make, write: Callable[[str, Any], Any]):
+def test_a_file_of_rules(cli: Any, track: Make, write: Callable[[str, Any], Any]) -> None:
     """Rules in the order of the file; the same file may be added again."""
     file = write("rules.yaml", RULES)
     assert cli("rules", "add", "--file", file).code == 0
@@ -185,7 +227,7 @@ FILES: dict[str, tuple[str, list[str]]] = {
 @pytest.mark.parametrize(("text", "messages"), FILES.values(), ids=FILES)
 def test_a_file_that_is_refused(
     cli: Any, write: Callable[[str, Any], Any], text: str, messages: list[str]
-):
+) -> None:
     """Exit code 2, the place and what is wrong; none of its rules is added."""
     cli("rules", "add", "Old", *CALLS)
     done = cli("rules", "add", "--file", write("rules.yaml", text))
@@ -214,7 +256,7 @@ WRONG_USAGE = {
 
 
 @pytest.mark.parametrize(("arguments", "message"), WRONG_USAGE.values(), ids=WRONG_USAGE)
-def test_wrong_usage(cli: Any, arguments: tuple[str, ...], message: str):
+def test_wrong_usage(cli: Any, arguments: tuple[str, ...], message: str) -> None:
     """Exit code 2, one message in the words of the command line, and no rule."""
     done = cli("rules", "add", *arguments)
     assert (done.code, done.out) == (2, "")
@@ -223,7 +265,7 @@ def test_wrong_usage(cli: Any, arguments: tuple[str, ...], message: str):
     assert _names(cli) == []
 
 
-def test_a_rule_is_changed_only_by_hand(cli: Any):
+def test_a_rule_is_changed_only_by_hand(cli: Any) -> None:
     """The same name with other conditions is refused; the same rule again is no error."""
     cli.local("rules", "add", "A", *CALLS)
     assert cli.local("rules", "add", "A", *CALLS).code == 0
@@ -232,7 +274,7 @@ def test_a_rule_is_changed_only_by_hand(cli: Any):
     assert "there is a rule 'A' already; remove it first" in done.err
 
 
-def test_list_and_remove(cli: Any):
+def test_list_and_remove(cli: Any) -> None:
     """The oldest first, with the conditions in words; what was removed is gone."""
     assert cli.local("rules", "list").out == "0 mapping rules\n\n"
     cli.local("rules", "add", "B", *CALLS, "--where", "plan.name=pro", "--amount", "0")
@@ -285,7 +327,7 @@ TESTED: dict[str, tuple[Any, int, str]] = {
 @pytest.mark.parametrize(("event", "code", "message"), TESTED.values(), ids=TESTED)
 def test_testing_an_event(
     cli: Any, write: Callable[[str, Any], Any], event: Any, code: int, message: str
-):
+) -> None:
     """It says which rule would map an event, and counts nothing."""
     cli.local("rules", "add", "Old", *CALLS)
     cli.local("rules", "add", "Young", "--where", "kind=seat", "--feature", "seats", "--amount=2")
@@ -295,7 +337,7 @@ def test_testing_an_event(
     assert cli.usage == {}
 
 
-def test_a_refused_key_leaves_everything_kept(cli: Any, track: Make):
+def test_a_refused_key_leaves_everything_kept(cli: Any, track: Make) -> None:
     """The rule is not added, and the events wait as before; also for a run."""
     cli.run(track())
     values = {"apiKey": "prv_live_x", "endpoint": cli.sandbox.url}
@@ -306,16 +348,24 @@ def test_a_refused_key_leaves_everything_kept(cli: Any, track: Make):
     assert _names(cli) == []
 
 
-def test_a_key_refused_among_the_kept_events(cli: Any, track: Make):
-    """A run stops before it reads its own events, and says so; the next one goes on."""
-    old, new = track(delta=3), track(delta=4)
-    cli.run(old)
+@pytest.mark.parametrize("by", ["a rule", "a run"])
+def test_a_key_refused_while_what_waits_is_delivered(cli: Any, track: Make, by: str) -> None:
+    """That is said, and is no outage; everything waits on, and the next run delivers it."""
+    cli.run(track(delta=3), track("Seat Added"))
     cli.local("rules", "add", "Calls", *CALLS)
     refused = {"errors": {"*": {"message": "Unauthenticated: revoked"}}}
     cli.sandbox.faults.add({"match": {"rootField": "recordUsage"}, **refused})
-    done = cli.run(new)
+    run = ("run", "kana", "--settings", cli.settings, "--store", cli.store)
+    if by == "a run":
+        done = cli.command(*run)
+        assert "the credentials were refused: Unauthenticated: revoked" in done.err
+    else:
+        done = cli("rules", "add", "Seats", "--event", "Seat Added", "--feature", "seats")
+        assert "Delivered what waited: 2 ready." in done.out
+        assert "Unauthenticated: revoked" in done.err
     assert done.code == 2
-    assert "credentials were refused: Unauthenticated: revoked; no event was read" in done.err
+    assert "does not answer" not in done.err
     assert cli.usage == {}
-    assert cli.outcomes(new) == {"delivered": 1}
-    assert cli.usage == {"ann": {"calls": 7}}
+    assert cli.command(*run).code == 0
+    seats = {} if by == "a run" else {"seats": 1}
+    assert cli.usage == {"ann": {"calls": 3, **seats}}

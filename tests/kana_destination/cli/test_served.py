@@ -7,18 +7,19 @@ from typing import Any
 
 import pytest
 
-from destinations.operations import Periods, note_server, serving_lock
-from destinations.store import Store
+from destinations.operations import Periods, lock_server, note_server
+from destinations.outcome import Outcome, State
+from destinations.store import SqliteStore
 
 Make = Callable[..., dict[str, Any]]
 
-UNMAPPED = {
+UNMAPPED: dict[str, Any] = {
     "destination": "kana",
+    "slug": "kana",
+    "subscription": "Record usage",
     "action": "track",
-    "state": "done",
-    "outcome": "unmapped",
+    "status": Outcome.UNMAPPED,
     "reason": "The event names no feature.",
-    "settled_at": 2_000.0,
 }
 
 
@@ -27,12 +28,9 @@ def accepted(cli: Any, add_delivery: Callable[..., int]) -> Callable[..., None]:
     """Puts events into the ledger, unmapped unless told otherwise."""
 
     def put(*events: dict[str, Any], **columns: Any) -> None:
-        store = Store(cli.store)
-        try:
+        with SqliteStore(cli.store) as store:
             for event in events:
-                add_delivery(store, event, **{**UNMAPPED, **columns})
-        finally:
-            store.close()
+                add_delivery(store, event, user=event["userId"], **{**UNMAPPED, **columns})
 
     return put
 
@@ -48,77 +46,119 @@ def outcomes(cli: Any, command: Callable[..., Any]) -> Callable[[], list[str]]:
     return read
 
 
-def test_unmapped_counts_both(cli: Any, track: Make, accepted: Callable[..., None]):
-    """What a run has kept and what a server has accepted are one number."""
+SEATS = ("Seats", "--event", "Seat Added", "--feature", "seats")
+
+
+def test_unmapped_counts_both(cli: Any, track: Make, accepted: Callable[..., None]) -> None:
+    """What a run has kept and what servers have accepted are one number, whatever they call Kana.
+
+    Events of other destinations, and those with another outcome, are none of it.
+    """
     cli.run(track("Seat Added", plan="pro"))
     accepted(track("Seat Added", plan="pro"), track("API Called"))
-    accepted(track("Seat Added"), outcome="dead")
-    accepted(track("Other"), destination="kana-eu")
+    accepted(track("Seat Added"), destination="kana-eu")
+    accepted(track("Seat Added"), status=Outcome.DEAD)
+    accepted(track("Other"), destination="other", slug="other")
     found = cli.local("unmapped", "--json").json
-    assert found["events"] == 3
-    assert found["by_event"][0] == {"event": "Seat Added", "events": 2}
+    assert found["events"] == 4
+    assert found["by_event"][0] == {"event": "Seat Added", "events": 3}
     assert found["by_property"] == [{"path": "plan", "value": "pro", "events": 2}]
-    names = ("--destination", "kana", "--destination", "kana-eu", "--destination", "kana")
-    assert cli.local("unmapped", *names, "--json").json["events"] == 4
 
 
-@pytest.mark.parametrize("online", [True, False])
-def test_a_rule_hands_them_back(
+@pytest.mark.parametrize("online", [True, False], ids=["with settings", "without"])
+def test_a_rule_lets_events_wait(
     cli: Any,
+    *,
     track: Make,
     accepted: Callable[..., None],
     outcomes: Callable[[], list[str]],
     online: bool,
-):
-    """What the rule maps waits for its turn, with settings or without; the others stay."""
+) -> None:
+    """What the rule maps waits for the server's turn, with settings or without; the others stay."""
     accepted(track("Seat Added"), track("API Called"))
     accepted(track("Seat Added"), destination="kana-eu")
     call = cli if online else cli.local
-    done = call("rules", "add", "Seats", "--event", "Seat Added", "--feature", "seats")
+    done = call("rules", "add", *SEATS)
     assert done.code == 0
-    assert "Accepted by the server: 1 event waits for delivery again." in done.out
-    hint = (
-        "1 unmapped event waits in the server's destination 'kana-eu'; if that is Kana, say so "
-        "with --destination kana-eu.\n"
-    )
-    assert hint in done.err
-    assert "for the next run" not in done.err  # a run has kept nothing
-    assert cli.local("unmapped").err == hint
-    assert outcomes() == ["ready", "unmapped", "unmapped"]
+    assert "2 unmapped events wait for delivery now." in done.out
+    # No run has kept anything, so there is nothing to deliver here.
+    assert "destinations run kana" not in done.err
+    assert "Delivered" not in done.out
+    assert sorted(outcomes()) == ["ready", "ready", "unmapped"]
     assert cli.usage.get("ann", {}).get("seats", 0) == 0
-    name = ("--destination", "kana-eu")
-    done = call("rules", "add", "Seats", "--event", "Seat Added", "--feature", "seats", *name)
-    assert "is there already" in done.out
-    assert "kana-eu" not in done.err
-    assert outcomes() == ["ready", "unmapped", "ready"]
+    again = call("rules", "add", *SEATS)
+    assert again.code == 0
+    assert "is there already" in again.out
+    assert "wait" not in again.out
+    assert sorted(outcomes()) == ["ready", "ready", "unmapped"]
+
+
+def test_a_rule_delivers_what_runs_have_kept_and_leaves_the_rest(
+    cli: Any, track: Make, accepted: Callable[..., None], outcomes: Callable[[], list[str]]
+) -> None:
+    """Of one rule both are mapped; what a server accepted is delivered by the server."""
+    cli.run(track("Seat Added"))
+    accepted(track("Seat Added"))
+    done = cli("rules", "add", *SEATS)
+    assert "2 unmapped events wait for delivery now." in done.out
+    assert "Delivered what waited: 1 delivered." in done.out
+    assert sorted(outcomes()) == ["delivered", "ready"]
+    assert cli.usage == {"ann": {"seats": 1}}
 
 
 def test_what_is_mapped_and_does_not_fit(
     cli: Any, track: Make, accepted: Callable[..., None], outcomes: Callable[[], list[str]]
-):
+) -> None:
     """It is invalid at once, and the command says so."""
     accepted(track("Seat Added", delta="many"))
-    done = cli.local("rules", "add", "Seats", "--event", "Seat Added", "--feature", "seats")
-    assert "Accepted by the server: 1 mapped, but cannot be sent" in done.err
+    done = cli.local("rules", "add", *SEATS)
+    assert "1 are mapped, but cannot be sent; see destinations deliveries list." in done.err
+    assert "wait" not in done.out
     assert outcomes() == ["invalid"]
 
 
-def test_unknown_points_to_what_is_held(cli: Any, track: Make, accepted: Callable[..., None]):
-    """What a server holds is decided on elsewhere, and this says where."""
-    assert cli.local("unknown", "list").err == ""
-    accepted(track(), state="held", outcome=None, settled_at=None)
-    done = cli.local("unknown", "list")
-    assert "A server holds 1 more: destinations deliveries list --state held" in done.err
-    assert cli.local("unknown", "list", "--json").json == []
+@pytest.mark.parametrize("state", [State.HELD, State.UNKNOWN, State.READY])
+def test_what_has_no_outcome_is_left_alone(
+    cli: Any,
+    *,
+    track: Make,
+    accepted: Callable[..., None],
+    outcomes: Callable[[], list[str]],
+    state: State,
+) -> None:
+    """A rule is for what nothing mapped; what waits, or may have been applied, is no such."""
+    accepted(track("Seat Added"), status=state, reason="why")
+    done = cli.local("rules", "add", *SEATS)
+    assert (done.code, "wait" in done.out) == (0, False)
+    assert outcomes() == [state.value]
 
 
-def test_a_rule_for_a_name_that_nobody_serves(cli: Any, track: Make, accepted: Callable[..., None]):
+def test_a_rule_for_a_name_that_nobody_serves(
+    cli: Any, track: Make, accepted: Callable[..., None]
+) -> None:
     """What it maps waits in vain until the server has a destination of that name again."""
     accepted(track("Seat Added"))
-    with serving_lock(cli.store):
-        store = Store(cli.store)
-        note_server(store, ["kana-eu"], Periods())
-        store.close()
-        done = cli.local("rules", "add", "Seats", "--event", "Seat Added", "--feature", "seats")
-    assert "Accepted by the server: 1 event waits for delivery again." in done.out
+    accepted(track("Seat Added"), destination="kana-eu")
+    with lock_server(cli.store):
+        with SqliteStore(cli.store) as store:
+            note_server(store, ["kana-eu"], Periods())
+        done = cli.local("rules", "add", *SEATS)
+    assert "2 unmapped events wait for delivery now." in done.out
     assert "The server has no destination 'kana': what waits for it stays" in done.err
+    assert "'kana-eu'" not in done.err
+
+
+def test_what_runs_have_kept_is_not_delivered_beside_a_server(
+    cli: Any, track: Make, outcomes: Callable[[], list[str]]
+) -> None:
+    """One process delivers from a store: the rule is kept, and the next run delivers."""
+    cli.run(track("Seat Added"))
+    with lock_server(cli.store):
+        done = cli("rules", "add", *SEATS)
+    assert done.code == 75
+    assert "a server delivers from the store" in done.err
+    assert outcomes() == ["ready"]
+    assert [rule["name"] for rule in cli.local("rules", "list", "--json").json] == ["Seats"]
+    done = cli.command("run", "kana", "--settings", cli.settings, "--store", cli.store)
+    assert done.code == 0
+    assert cli.usage == {"ann": {"seats": 1}}

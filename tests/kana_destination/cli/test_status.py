@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 
+from destinations.outcome import Outcome, State, Status
+from destinations.store import SqliteStore
+
 Make = Callable[..., dict[str, Any]]
 
 
-def test_an_empty_store(cli: Any):
+def test_an_empty_store(cli: Any) -> None:
     """It says where the store is, also when it has just been made, and that it holds nothing."""
     done = cli.local("status")
     assert done.code == 0
@@ -21,57 +24,88 @@ def test_an_empty_store(cli: Any):
     assert cli.local("status", "--json").json == {
         "store": str(cli.store),
         "rules": 0,
-        "kept": [],
-        "waiting": [],
-        "capabilities": [],
+        "accounts": [],
     }
 
 
-def test_what_a_run_leaves(open_cli: Callable[..., Any], track: Make, identify: Make):
-    """Kept events by outcome, waiting changes, rules and what was found out, of each account."""
+def test_what_a_run_leaves(open_cli: Callable[..., Any], track: Make, identify: Make) -> None:
+    """Deliveries by outcome, users to change, rules and what was found out, of each account."""
     cli = open_cli(api="documented")
     cli.local("rules", "add", "R", "--event", "Seat Added", "--feature", "seats")
-    cli.sandbox.faults.add({"match": {"rootField": "recordUsage"}, "drop": "after"})
     cli.run(track(), track(), track("Seat Added"), identify("ann", email="new@example.com"))
-    account = f"kana {cli.sandbox.url} test"
+    shown = f"{cli.sandbox.url} test"
     found = cli.local("status", "--json").json
     assert found["rules"] == 1
-    assert found["kept"] == [
-        {"account": account, "outcome": "unmapped", "events": 2},
-        {"account": account, "outcome": "unknown", "events": 1},
-    ]
-    assert found["waiting"] == [{"account": account, "users": 1}]
-    (known,) = found["capabilities"]
-    assert (known["account"], known["request"]) == (account, "describeUpdateUser")
-    assert {"name": "email"} not in known["answer"]["inputFields"]
+    (account,) = found["accounts"]
+    assert account["account"] == shown
+    assert account["deliveries"] == {"delivered": 2, "unmapped": 2}
+    assert account["users_to_change"] == 1
+    assert list(account["answers"]) == ["describeUpdateUser"]
+    assert {"name": "email"} not in account["answers"]["describeUpdateUser"]["inputFields"]
     text = cli.local("status").out
-    assert account in text
-    for line in ("2  events unmapped", "1  events unknown", "1  users to change"):
+    assert shown in text
+    for line in ("2  events delivered", "2  events unmapped", "1  users to change"):
         assert line in text
+    assert "1  answer to describeUpdateUser" in text
 
 
-def test_accounts_are_apart(open_cli: Callable[..., Any], track: Make):
-    """What was kept for one endpoint is shown as its own, and delivered to no other."""
+# What may have become of an event, and what the operator is told to do about it.
+MEANINGS: dict[Status, str] = {
+    Outcome.UNMAPPED: "no rule maps them: destinations kana unmapped",
+    Outcome.INVALID: "they do not fit the fields: destinations deliveries list",
+    Outcome.REJECTED: "Kana refused them: destinations deliveries list",
+    Outcome.DEAD: "given up: destinations deliveries list",
+    State.READY: "not sent yet: destinations run kana, or the server in its turn",
+    State.UNKNOWN: "their answers were lost; Kana is asked",
+    State.HELD: "may have been applied: destinations deliveries list --state held",
+}
+
+
+@pytest.mark.parametrize("served", [True, False], ids=["server", "run"])
+def test_what_every_status_means(cli: Any, add_delivery: Callable[..., int], served: bool) -> None:
+    """Each is counted under its account, whether a server or a run left it, with what to do."""
+    with SqliteStore(cli.store) as store:
+        for number, status in enumerate(MEANINGS, start=1):
+            for _ in range(number):
+                add_delivery(store, destination="kana", served=served, status=status)
+        add_delivery(store, destination="kana", served=served, sending=True)
+        add_delivery(store, destination="other", served=served)
+    (account,) = cli.local("status", "--json").json["accounts"]
+    expected = {status.value: number for number, status in enumerate(MEANINGS, start=1)}
+    assert account["deliveries"] == {**expected, "sending": 1}
+    text = cli.local("status").out
+    for number, (status, meaning) in enumerate(MEANINGS.items(), start=1):
+        assert f"{number}  events {status.value} " in text
+        assert meaning in text
+
+
+def test_accounts_are_apart(open_cli: Callable[..., Any], track: Make) -> None:
+    """What was kept for one endpoint is shown as its own."""
     one, two = open_cli(), open_cli()
     one.run(track())
     two.run(track(), track())
-    kept = one.local("status", "--json").json["kept"]
-    assert {item["account"]: item["events"] for item in kept} == {
-        f"kana {one.sandbox.url} test": 1,
-        f"kana {two.sandbox.url} test": 2,
+    found = one.local("status", "--json").json["accounts"]
+    assert {item["account"]: item["deliveries"] for item in found} == {
+        f"{one.sandbox.url} test": {"unmapped": 1},
+        f"{two.sandbox.url} test": {"unmapped": 2},
     }
-    two("rules", "add", "R", "--event", "API Called", "--feature", "calls")
-    assert (one.usage, two.usage) == ({}, {"ann": {"calls": 2}})
 
 
-def test_a_run_says_what_the_store_keeps(cli: Any, track: Make):
+def test_an_account_is_shown_by_its_name(cli: Any, track: Make) -> None:
+    """The name that the settings give it is what an operator knows it by."""
+    values = {"apiKey": cli.sandbox.api_key, "endpoint": cli.sandbox.url, "account": "main"}
+    cli.settings = cli.write("named.json", values)
+    cli.run(track())
+    (account,) = cli.local("status", "--json").json["accounts"]
+    assert account["account"] == "main"
+
+
+def test_a_run_says_what_the_store_keeps(cli: Any, track: Make) -> None:
     """After a run the operator knows where the events that were not delivered are."""
     done = cli.run(track(), track(featureId="calls"))
-    assert (
-        f"The store {cli.store} keeps events: 1 unmapped. More: destinations kana status"
-        in done.err
-    )
-    assert "keeps" not in cli.run(track(featureId="calls")).out
+    assert "Kept for you to decide: 1 unmapped. See: destinations deliveries list" in done.err
+    assert f"--store {cli.store}" in done.err
+    assert "Kept" not in cli.run(track(featureId="calls")).out
 
 
 @pytest.mark.parametrize(
@@ -85,7 +119,7 @@ def test_a_run_says_what_the_store_keeps(cli: Any, track: Make):
 )
 def test_the_store_of_a_run(
     cli: Any, home: Path, tmp_path: Path, track: Make, arguments: tuple[str, ...], made: list[str]
-):
+) -> None:
     """By default a file in the user's data directory, but not for a sandbox that ends as well."""
     events = cli.write("e.ndjson", [track()])
     given = [part.format(settings=cli.settings, folder=tmp_path) for part in arguments]
@@ -94,17 +128,17 @@ def test_the_store_of_a_run(
     assert found + [f"home/{path.name}" for path in home.rglob("*.sqlite3")] == made
 
 
-def test_the_default_store(cli: Any, home: Path, track: Make):
+def test_the_default_store(cli: Any, home: Path, track: Make) -> None:
     """Every command finds what a run has left there."""
     events = cli.write("e.ndjson", [track()])
     cli.command("run", "kana", "--events", events, "--settings", cli.settings)
     found = cli.command("kana", "status", "--json").json
     assert Path(found["store"]).is_relative_to(home)
-    assert found["kept"][0]["events"] == 1
+    assert found["accounts"][0]["deliveries"] == {"unmapped": 1}
     assert cli.command("kana", "unmapped", "--json").json["events"] == 1
 
 
-def test_a_file_that_is_no_store(cli: Any, write: Callable[[str, Any], Path]):
+def test_a_file_that_is_no_store(cli: Any, write: Callable[[str, Any], Path]) -> None:
     """Any other file is refused by name, and stays as it is."""
     other = write("notes.txt", "these are notes, not a database " * 100)
     done = cli.command("kana", "status", "--store", other)
@@ -118,16 +152,16 @@ def test_a_file_that_is_no_store(cli: Any, write: Callable[[str, Any], Path]):
     [
         ("status",),
         ("unmapped",),
-        ("unknown", "list"),
-        ("unknown", "settle", "1", "--applied"),
         ("rules", "list"),
         ("rules", "remove", "Calls"),
     ],
     ids=" ".join,
 )
-def test_no_store_is_made_for_a_slip(command: Any, tmp_path: Path, arguments: tuple[str, ...]):
+def test_no_store_is_made_for_a_slip(
+    command: Any, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
     """Commands that have nothing to put there name the file that they do not find."""
     done = command("kana", *arguments, "--store", tmp_path / "nosuch.sqlite3")
     assert done.code == 2
-    assert "nosuch.sqlite3: look for a slip in the path" in done.err
+    assert "nosuch.sqlite3: check the path" in done.err
     assert list(tmp_path.iterdir()) == []

@@ -11,14 +11,14 @@ from kana_destination.sandbox import Sandbox
 Make = Callable[..., dict[str, Any]]
 
 
-def test_nothing_is_unmapped(cli: Any):
+def test_nothing_is_unmapped(cli: Any) -> None:
     """An empty store is no error."""
     done = cli.local("unmapped")
     assert (done.code, done.out) == (0, "0 unmapped events\n")
     assert cli.local("unmapped", "--json").json == {"events": 0, "by_event": [], "by_property": []}
 
 
-def test_the_counts(cli: Any, track: Make):
+def test_the_counts(cli: Any, track: Make) -> None:
     """By event name, and by property path and value, dots for nesting; the most frequent first."""
     cli.run(
         track("Seat Added", plan={"name": "pro", "years": 2.0}, first=True),
@@ -48,7 +48,7 @@ def test_the_counts(cli: Any, track: Make):
 
 
 @pytest.mark.parametrize(("top", "names"), [(1, 1), (3, 3), (20, 5)])
-def test_the_tables(cli: Any, track: Make, top: int, names: int):
+def test_the_tables(cli: Any, track: Make, top: int, names: int) -> None:
     """--top limits the lines; the total counts them all."""
     cli.run(*[track(f"Event {number}") for number in range(5)])
     text = cli.local("unmapped", "--top", str(top)).out
@@ -57,7 +57,7 @@ def test_the_tables(cli: Any, track: Make, top: int, names: int):
     assert "destinations kana rules add" in text
 
 
-def test_a_name_that_would_drive_the_terminal(cli: Any, track: Make):
+def test_a_name_that_would_drive_the_terminal(cli: Any, track: Make) -> None:
     """Event names come from anywhere: no control character reaches the terminal."""
     cli.run(track("\x1b[2J[bold]gone[/bold]"))
     done = cli.local("unmapped")
@@ -66,7 +66,7 @@ def test_a_name_that_would_drive_the_terminal(cli: Any, track: Make):
     assert "[bold]gone[/bold]" in done.out
 
 
-def test_an_event_is_counted_once(cli: Any, track: Make):
+def test_an_event_is_counted_once(cli: Any, track: Make) -> None:
     """A file that is run again adds nothing."""
     events = [track(), track()]
     for _ in range(3):
@@ -74,7 +74,7 @@ def test_an_event_is_counted_once(cli: Any, track: Make):
     assert cli.local("unmapped", "--json").json["events"] == 2
 
 
-def test_many_events(cli: Any, track: Make):
+def test_many_events(cli: Any, track: Make) -> None:
     """Page after page, none is left out."""
     cli.run(*[track(number=number % 7) for number in range(1_100)])
     found = cli.local("unmapped", "--json").json
@@ -84,7 +84,7 @@ def test_many_events(cli: Any, track: Make):
 
 def test_equal_events_without_a_message_id(
     command: Callable[..., Any], write: Callable[[str, Any], Path], tmp_path: Path
-):
+) -> None:
     """Each of them counts once when a rule comes, and never again when the file is run again."""
     event = {"type": "track", "event": "Used", "userId": "user_0001", "properties": {"n": 1}}
     events, store = write("equal.ndjson", [event] * 3), tmp_path / "equal.sqlite3"

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from destinations.operations import Periods, note_server, serving_lock
-from destinations.store import Store
+from destinations.operations import Periods, lock_server, note_server
+from destinations.outcome import Outcome, State
+from destinations.pipeline.ledger import Selection
+from destinations.pipeline.queue import Increment
+from destinations.runtime.identity import AccountIdentity
+from destinations.store import SqliteStore, broken_rules
 
 GOOD: dict[str, Any] = {
     "type": "track",
@@ -23,11 +26,13 @@ GOOD: dict[str, Any] = {
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Where the store is, at first an empty one."""
-    store = Store(tmp_path / "store.sqlite3")
-    store.close()
-    return store.path
+def path(tmp_path: Path) -> Iterator[Path]:
+    """Where the store is, at first an empty one; afterwards every rule must hold in it."""
+    found = tmp_path / "store.sqlite3"
+    SqliteStore(found).close()
+    yield found
+    with SqliteStore(found, read_only=True) as store:
+        assert broken_rules(store.database) == []
 
 
 @pytest.fixture
@@ -36,10 +41,9 @@ def served(path: Path) -> Callable[..., contextlib.AbstractContextManager[None]]
 
     @contextlib.contextmanager
     def serve(*names: str) -> Iterator[None]:
-        with serving_lock(path):
-            store = Store(path)
-            note_server(store, names, Periods())
-            store.close()
+        with lock_server(path):
+            with SqliteStore(path) as store:
+                note_server(store, names, Periods())
             yield
 
     return serve
@@ -50,11 +54,8 @@ def put(path: Path, add_delivery: Callable[..., int]) -> Callable[..., int]:
     """Puts a delivery into the store, of a good event unless told otherwise; returns its id."""
 
     def make(raw: Any = GOOD, **columns: Any) -> int:
-        store = Store(path)
-        try:
-            return add_delivery(store, raw, **columns)
-        finally:
-            store.close()
+        with SqliteStore(path) as store:
+            return add_delivery(store, raw, **{"subscription": "Counts", **columns})
 
     return make
 
@@ -65,14 +66,11 @@ def dead(put: Callable[..., int]) -> Callable[..., int]:
 
     def make(**columns: Any) -> int:
         given = {
-            "state": "done",
-            "outcome": "dead",
+            "status": Outcome.DEAD,
             "code": "SERVICE_UNAVAILABLE",
-            "status": 503,
+            "http_status": 503,
             "reason": "the partner is down",
-            "stage": "send",
             "attempts": 3,
-            "settled_at": 2_000.0,
         }
         return put(**{**given, **columns})
 
@@ -81,11 +79,15 @@ def dead(put: Callable[..., int]) -> Callable[..., int]:
 
 @pytest.fixture
 def held(put: Callable[..., int]) -> Callable[..., int]:
-    """Puts a delivery that a person has to decide on."""
+    """Puts a delivery that an operator has to decide on."""
 
     def make(**columns: Any) -> int:
-        evidence = json.dumps({"expected": 12_000, "found": 9, "note": "another writer"})
-        given = {"state": "held", "expectation": '["u1 calls", 5]', "evidence": evidence}
+        given = {
+            "status": State.HELD,
+            "attempts": 1,
+            "increment": Increment("u1 calls", 5),
+            "evidence": {"expected": 12_000, "found": 9, "note": "another writer"},
+        }
         return put(**{**given, **columns})
 
     return make
@@ -101,11 +103,46 @@ def deliveries(command: Callable[..., Any], path: Path) -> Callable[..., Any]:
     return run
 
 
-@pytest.fixture
-def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """What a person types when asked."""
+class _Typed(io.StringIO):
+    """What a user types; something happens while they think."""
 
-    def typed(text: str) -> None:
-        monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    def __init__(self, text: str, meanwhile: Callable[[], object]) -> None:
+        super().__init__(text)
+        self._meanwhile = meanwhile
+
+    def readline(self, size: int | None = -1, /) -> str:
+        self._meanwhile()
+        return super().readline(size)
+
+
+@pytest.fixture
+def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """What a user types when asked, and what happens ``meanwhile``."""
+
+    def typed(text: str, meanwhile: Callable[[], object] = lambda: None) -> None:
+        monkeypatch.setattr("sys.stdin", _Typed(text, meanwhile))
 
     return typed
+
+
+@pytest.fixture
+def statuses(path: Path) -> Callable[[], dict[int, str]]:
+    """The outcome or state of each delivery, by its id."""
+
+    def look() -> dict[int, str]:
+        with SqliteStore(path, read_only=True) as store:
+            return {one.id: one.status.value for one in store.ledger().find(Selection())}
+
+    return look
+
+
+@pytest.fixture
+def named_account(path: Path) -> Callable[[], None]:
+    """Notes an account of ``sample`` with the name ``main``."""
+
+    def note() -> None:
+        identity = AccountIdentity("sample", "http://127.0.0.1/", "", "a key", "main")
+        with SqliteStore(path) as store:
+            store.accounts().add(identity)
+
+    return note

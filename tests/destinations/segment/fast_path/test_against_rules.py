@@ -125,7 +125,7 @@ MEMBERS = st.dictionaries(st.sampled_from(KEYS), _mappings(), min_size=1, max_si
 )
 def test_gives_what_the_rules_give(
     mapping: dict[str, Any], schema: dict[str, Any], events: list[dict[str, Any]]
-):
+) -> None:
     """An event that the code takes has the payload that the rules give, in the same order."""
     try:
         resolver, checker = compile_mapping(mapping), compile_schema(schema)
@@ -144,7 +144,7 @@ def test_gives_what_the_rules_give(
         assert repr(event) == before
 
 
-def test_random_events_are_taken():
+def test_random_events_are_taken() -> None:
     """The strategies make mappings and events that the code takes, so the test above has work."""
     taken = 0
 

@@ -120,7 +120,7 @@ FIELDS: dict[str, tuple[Any, Any]] = {
 
 
 @pytest.mark.parametrize(("mapping", "schema"), FIELDS.values(), ids=FIELDS)
-def test_fields(mapping: Any, schema: Any):
+def test_fields(mapping: Any, schema: Any) -> None:
     """Each field comes out as the rules give it, in the same order, and no event is missed."""
     whole = {"type": "object", "properties": {"a": schema, "b": {}}, "additionalProperties": False}
     mapped = {"b": path("$.type"), "unknown": path("$.type"), "a": mapping}
@@ -195,7 +195,7 @@ MISSES: dict[str, tuple[dict[str, Any], dict[str, Any], Any]] = {
 
 
 @pytest.mark.parametrize(("mapping", "schema", "event"), MISSES.values(), ids=MISSES)
-def test_misses(mapping: dict[str, Any], schema: dict[str, Any], event: Any):
+def test_misses(mapping: dict[str, Any], schema: dict[str, Any], event: Any) -> None:
     """What needs the rules to say what is wrong with it is left to them."""
     fast_path = compile_fast_path(mapping, schema)
     assert fast_path is not None
@@ -233,12 +233,12 @@ NONE: dict[str, tuple[Any, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize(("mapping", "schema"), NONE.values(), ids=NONE)
-def test_no_code(mapping: Any, schema: dict[str, Any]):
+def test_no_code(mapping: Any, schema: dict[str, Any]) -> None:
     """Where no code can give what the rules give, none is made."""
     assert compile_fast_path(mapping, schema) is None
 
 
-def test_needed_keys():
+def test_needed_keys() -> None:
     """An event whose payload lacks a key that is needed for other reasons is missed."""
     schema = {"type": "object", "properties": {"a": TEXT}}
     fast_path = compile_fast_path({"a": path("$.userId")}, schema, needed=("a",))
@@ -247,7 +247,7 @@ def test_needed_keys():
     assert not fast_path.takes({})
 
 
-def test_unmentioned_fields_are_coerced():
+def test_unmentioned_fields_are_coerced() -> None:
     """A condition keeps only the fields that it looks at from being coerced by the code."""
     schema = {
         "type": "object",
@@ -262,7 +262,7 @@ def test_unmentioned_fields_are_coerced():
     assert not fast_path.takes({**EVENT, "digits": 12})
 
 
-def test_deep_mapping():
+def test_deep_mapping() -> None:
     """A mapping as deep as mappings may be is no problem for the code."""
     node: Any = path("$.userId")
     for at in range(45):
@@ -273,7 +273,7 @@ def test_deep_mapping():
     assert fast_path.payload(EVENT) == {"a": "u"}
 
 
-def test_traceback_shows_the_code():
+def test_traceback_shows_the_code() -> None:
     """The lines of the code are in a traceback, as those of a file are."""
     schema = {"type": "object", "properties": {"a": TEXT}}
     fast_path = compile_fast_path({"a": path("$.traits")}, schema)

@@ -13,8 +13,8 @@ from destinations.definition import load_definition
 from destinations.definition.settings import Settings
 from destinations.errors import DefinitionError, ResolveError
 from destinations.outcome import Result
-from destinations.runtime.plugins import find_folder, find_plugin
 from destinations.runtime.destination import Destination
+from destinations.runtime.plugins import find_folder, find_plugin
 from destinations.segment.event import EventError, check_event, read_json
 from destinations.segment.fast_path import FastPath, compile_fast_path
 from destinations.segment.fields import fields_to_schema
@@ -30,7 +30,7 @@ def _vectors() -> list[dict[str, Any]]:
         return [json.loads(line) for line in file]
 
 
-def test_vectors():
+def test_vectors() -> None:
     """The vectors of actions come out by the code as by the rules, and nearly all that fit take it.
 
     The code is made for each action with its mapping, as a subscription of it would be.
@@ -74,7 +74,7 @@ def kana() -> Destination:
     return Destination(load_definition(find_folder("kana")), settings, code)
 
 
-def test_kana_examples(kana: Destination):
+def test_kana_examples(kana: Destination) -> None:
     """Every event of the example that gives a payload takes the code, which gives the same."""
     payloads = 0
     for line in (ROOT / "examples" / "events.ndjson").read_bytes().splitlines():

@@ -26,7 +26,7 @@ from destinations.segment.fast_path.source import Source
         (("a" * 100,), "part_1"),
     ],
 )
-def test_names_of_parts(keys: tuple[str, ...], name: str):
+def test_names_of_parts(keys: tuple[str, ...], name: str) -> None:
     """Keys give names only where these are plain and free; nothing of a key gets into the code."""
     source = Source(Miss=ValueError, EMPTY={})
     function = source.function("payload", "event")
@@ -42,13 +42,13 @@ def test_names_of_parts(keys: tuple[str, ...], name: str):
     assert not keyword.iskeyword(name)
 
 
-def test_two_parts_of_one_name():
+def test_two_parts_of_one_name() -> None:
     """Different keys that would have the same name have different ones."""
     function = Source(Miss=ValueError, EMPTY={}).function("payload", "event")
     assert len({function.part(("a", "b")), function.part(("a_b",)), function.part(("a",))}) == 3
 
 
-def test_bound_objects_have_names_of_their_own():
+def test_bound_objects_have_names_of_their_own() -> None:
     """Each object that the code names has another name."""
     source = Source()
     names = {source.bind("check", value) for value in (1, 2, 3)}

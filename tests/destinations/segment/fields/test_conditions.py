@@ -51,7 +51,7 @@ def one(key: str, operator: str, *value: Any) -> dict[str, Any]:
         (one("o.x", "is_not"), {"o": {"x": "z"}}, False),
     ],
 )
-def test_one_condition(condition: dict[str, Any], payload: dict[str, Any], required: bool):
+def test_one_condition(condition: dict[str, Any], payload: dict[str, Any], required: bool) -> None:
     """A condition compares a field or a property; without a value it asks for its presence."""
     assert missing({"conditions": [condition]}, payload) is required
 
@@ -69,12 +69,12 @@ A, B = one("a", "is", "x"), one("b", "is_not")
         ("all", {"a": "x", "b": "y"}, True),
     ],
 )
-def test_several_conditions(match: str, payload: dict[str, Any], required: bool):
+def test_several_conditions(match: str, payload: dict[str, Any], required: bool) -> None:
     """Any or all of several conditions must hold."""
     assert missing({"match": match, "conditions": [A, B]}, payload) is required
 
 
-def test_conditions_see_values_before_coercion():
+def test_conditions_see_values_before_coercion() -> None:
     """A condition is looked at before the field it names is turned into its type."""
     rule = {"conditions": [one("a", "is", 5)]}
     assert not missing(rule, {"a": "5"}, kind="integer")
@@ -85,7 +85,7 @@ def test_conditions_see_values_before_coercion():
     ("kind", "value", "result"),
     [("string", 0, ""), ("string", False, ""), ("number", False, 0), ("boolean", 0, False)],
 )
-def test_asking_for_null_makes_null_of_zero(kind: str, value: Any, result: Any):
+def test_asking_for_null_makes_null_of_zero(kind: str, value: Any, result: Any) -> None:
     """The reference's question for null turns 0 and false into null, and the type takes that."""
     fields = {
         "a": {"type": kind},

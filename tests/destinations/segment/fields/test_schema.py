@@ -81,12 +81,12 @@ from destinations.segment.validation import compile_schema
         ),
     ],
 )
-def test_fields_become_schemas(field: Any, schema: Any):
+def test_fields_become_schemas(field: Any, schema: Any) -> None:
     """Each kind of field has the schema that the reference enforces, no more."""
     assert fields_to_schema({"f": field})["properties"] == {"f": schema}
 
 
-def test_the_whole_is_a_closed_object():
+def test_the_whole_is_a_closed_object() -> None:
     """Unknown keys are not allowed, and required fields are listed."""
     schema = fields_to_schema(
         {"a": {"type": "string", "required": True}, "b": {"type": "number", "required": False}}
@@ -97,7 +97,7 @@ def test_the_whole_is_a_closed_object():
     assert compile_schema(schema).check({"a": "x", "c": 1}).payload == {"a": "x"}
 
 
-def test_conditional_children_are_asked_about_outside():
+def test_conditional_children_are_asked_about_outside() -> None:
     """With a conditional property, what an object requires is left out, as in the reference."""
     condition = {"conditions": [{"fieldKey": "kind", "operator": "is", "value": "x"}]}
     schema = fields_to_schema(
@@ -143,7 +143,7 @@ def test_conditional_children_are_asked_about_outside():
         ),
     ],
 )
-def test_broken_fields_are_refused(fields: Any, path: str, message: str):
+def test_broken_fields_are_refused(fields: Any, path: str, message: str) -> None:
     """A definition that cannot be understood is refused with its place and what is right."""
     with pytest.raises(DefinitionError) as caught:
         fields_to_schema(fields)

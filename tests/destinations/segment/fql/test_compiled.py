@@ -47,7 +47,7 @@ TYPES: dict[str, tuple[set[str] | None, bool]] = {
 
 
 @pytest.mark.parametrize(("text", "expected"), TYPES.items(), ids=TYPES)
-def test_event_types_that_can_match(text: str, expected: tuple[set[str] | None, bool]):
+def test_event_types_that_can_match(text: str, expected: tuple[set[str] | None, bool]) -> None:
     """A subscription tells which types it can match, and whether the type decides alone."""
     fql = compile_fql(text)
     types, asks_type_only = expected
@@ -71,7 +71,7 @@ def test_event_types_that_can_match(text: str, expected: tuple[set[str] | None, 
         ({"type": "page", "event": "A"}, False),
     ],
 )
-def test_one_of_several_names(event: dict[str, Any], match: bool):
+def test_one_of_several_names(event: dict[str, Any], match: bool) -> None:
     """Names joined by ``or`` hold for each of them, and for text only."""
     assert compile_fql('type = "track" and (event = "A" or event = "B")').matches(event) is match
 
@@ -151,7 +151,7 @@ def test_one_of_several_names(event: dict[str, Any], match: bool):
         ("properties.list.length = 1", True),
     ],
 )
-def test_fql_matches(text: str, match: bool):
+def test_fql_matches(text: str, match: bool) -> None:
     """Each comparison holds for the types that the reference compares, and for no others."""
     assert compile_fql(text).matches(EVENT) is match
 
@@ -170,7 +170,7 @@ def test_fql_matches(text: str, match: bool):
         ("constructor = 5 type = track", True),
     ],
 )
-def test_text_that_is_not_fql_has_a_meaning_and_a_warning(text: str, match: bool):
+def test_text_that_is_not_fql_has_a_meaning_and_a_warning(text: str, match: bool) -> None:
     """What the reference reads beyond FQL means the same here, and a warning says so."""
     fql = compile_fql(text)
     assert fql.matches(EVENT) is match
@@ -197,7 +197,7 @@ def test_text_that_is_not_fql_has_a_meaning_and_a_warning(text: str, match: bool
         "!",
     ],
 )
-def test_what_cannot_be_evaluated_never_matches(text: str):
+def test_what_cannot_be_evaluated_never_matches(text: str) -> None:
     """Text that the reference fails on matches nothing, without an error but with a warning."""
     fql = compile_fql(text)
     assert fql.matches(EVENT) is False
@@ -205,20 +205,20 @@ def test_what_cannot_be_evaluated_never_matches(text: str):
     assert fql.warnings
 
 
-def test_what_fails_decides_only_when_it_is_reached():
+def test_what_fails_decides_only_when_it_is_reached() -> None:
     """A part that cannot be evaluated makes all false, unless the parts before it decided."""
     assert compile_fql('type = "track" or ()').matches(EVENT) is True
     assert compile_fql('type = "page" or () or type = "track"').matches(EVENT) is False
 
 
-def test_mixed_operators_are_warned_about():
+def test_mixed_operators_are_warned_about() -> None:
     """Mixing and with or at one level is FQL, but the last one deciding for all is a surprise."""
     fql = compile_fql('type = "track" and event = "x" or userId = 5')
     assert [warning.position for warning in fql.warnings] == [31]
     assert not compile_fql('type = "track" and (event = "x" or userId = 5)').warnings
 
 
-def test_functions_in_parentheses_are_warned_about():
+def test_functions_in_parentheses_are_warned_about() -> None:
     """The reference ends parentheses at a function's own ), and with them the level."""
     fql = compile_fql('type = "page" and (contains(event, "Order") or properties.nope = 1)')
     assert fql.matches(EVENT) is True
@@ -226,14 +226,14 @@ def test_functions_in_parentheses_are_warned_about():
     assert not compile_fql('contains(event, "x") and (type = "a" or type = "b")').warnings
 
 
-def test_events_of_odd_shape_match_nothing():
+def test_events_of_odd_shape_match_nothing() -> None:
     """An event whose properties are no object is compared without failing."""
     fql = compile_fql("properties.price > 9")
     for properties in (None, 0, "text", [1], True):
         assert fql.matches({"properties": properties}) is False
 
 
-def test_explain_lists_every_clause():
+def test_explain_lists_every_clause() -> None:
     """Each condition is listed with its source, the value found, and whether it held."""
     fql = compile_fql('type = "track" and (!contains(event, "Order") or properties.nope > 5)')
     assert fql.explain(EVENT) == [
@@ -245,7 +245,7 @@ def test_explain_lists_every_clause():
 
 
 @pytest.mark.parametrize("text", [None, 5, ["type"]])
-def test_only_text_is_compiled(text: Any):
+def test_only_text_is_compiled(text: Any) -> None:
     """Anything but text is a mistake of the caller."""
     with pytest.raises(TypeError, match="a subscription is text"):
         compile_fql(text)
@@ -262,7 +262,7 @@ VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | s
     st.lists(st.sampled_from(WORDS.split()), max_size=12).map(" ".join) | st.text(max_size=40),
     st.dictionaries(st.sampled_from(["type", "event", "properties", "traits", "context"]), VALUES),
 )
-def test_any_text_gives_an_answer(text: str, event: dict[str, Any]):
+def test_any_text_gives_an_answer(text: str, event: dict[str, Any]) -> None:
     """No text and no event makes compiling, matching or explaining fail."""
     fql = compile_fql(text)
     assert isinstance(fql.matches(event), bool)

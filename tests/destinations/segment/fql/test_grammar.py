@@ -23,7 +23,7 @@ from destinations.segment.fql import check_fql
         'type = "track" and event = "x" or event = "y"',
     ],
 )
-def test_fql_is_accepted(text: str):
+def test_fql_is_accepted(text: str) -> None:
     """What is documented is accepted."""
     assert check_fql(text) == []
 
@@ -67,7 +67,7 @@ def test_fql_is_accepted(text: str):
         ("type\\", 5, "after a backslash"),
     ],
 )
-def test_other_text_is_refused_with_its_place(text: str, position: int, message: str):
+def test_other_text_is_refused_with_its_place(text: str, position: int, message: str) -> None:
     """What is no FQL is refused: where, and what would be right."""
     (fault,) = check_fql(text)
     assert message in fault.message
@@ -76,7 +76,7 @@ def test_other_text_is_refused_with_its_place(text: str, position: int, message:
 
 
 @pytest.mark.parametrize("text", [None, 5])
-def test_only_text_is_checked(text: Any):
+def test_only_text_is_checked(text: Any) -> None:
     """Anything but text is a mistake of the caller."""
     with pytest.raises(TypeError, match="a subscription is text"):
         check_fql(text)

@@ -24,12 +24,12 @@ from destinations.segment.fql.tokens import Kind, LexError, lex
         ("a [b]", ["a", "[", "b", "]", "eos"]),
     ],
 )
-def test_text_is_cut_as_in_the_reference(text: str, tokens: list[str]):
+def test_text_is_cut_as_in_the_reference(text: str, tokens: list[str]) -> None:
     """Words end where fql-ts ends them, its oddities included: a quote only ends before a space."""
     assert [token.text for token in lex(text)] == tokens
 
 
-def test_tokens_know_their_place():
+def test_tokens_know_their_place() -> None:
     """A token says where it starts and ends; joined names span all their parts."""
     name, operator, text, end = lex('  properties.a = "é"')
     assert (name.kind, name.start, name.end) == (Kind.IDENT, 2, 14)
@@ -52,7 +52,7 @@ def test_tokens_know_their_place():
         ("a[0]", 1),
     ],
 )
-def test_what_cannot_be_cut_is_refused_with_its_place(text: str, position: int):
+def test_what_cannot_be_cut_is_refused_with_its_place(text: str, position: int) -> None:
     """The error says where the text stops making sense."""
     with pytest.raises(LexError) as caught:
         lex(text)

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from destinations.segment.javascript.dates import MAX_DATE, parse_date
 
 
-def at(*parts: int) -> int:
-    return round(datetime(*parts, tzinfo=UTC).timestamp() * 1000)  # type: ignore[arg-type]
+def at(year: int, month: int, day: int, *time: int) -> int:
+    hour, minute, second, micro = (*time, 0, 0, 0, 0)[:4]
+    made = datetime(year, month, day, hour, minute, second, micro, UTC)
+    return round(made.timestamp() * 1000)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +46,7 @@ def at(*parts: int) -> int:
         ("(a (nested) remark) 3 Jan 2020", at(2020, 1, 3)),
     ],
 )
-def test_dates_are_read(text: str, moment: int):
+def test_dates_are_read(text: str, moment: int) -> None:
     """ISO dates and what V8 reads beyond them name the moment that Node says they do."""
     assert parse_date(text) == moment
 
@@ -75,20 +77,20 @@ def test_dates_are_read(text: str, moment: int):
         "2020-01-01)",
     ],
 )
-def test_other_text_is_no_date(text: str):
+def test_other_text_is_no_date(text: str) -> None:
     """What Node takes for an invalid date is none here."""
     assert parse_date(text) is None
 
 
 @given(st.text(alphabet="0123456789:-+./ TZtzJanMarPMam()GMT,x", max_size=30))
-def test_any_text_gives_a_moment_or_nothing(text: str):
+def test_any_text_gives_a_moment_or_nothing(text: str) -> None:
     """No text makes the parser fail, and no moment lies beyond what JavaScript knows."""
     moment = parse_date(text)
     assert moment is None or abs(moment) <= MAX_DATE
 
 
 @given(st.datetimes(min_value=datetime(1, 1, 1), max_value=datetime(9999, 12, 31)))  # noqa: DTZ001
-def test_iso_dates_are_read_back(moment: datetime):
+def test_iso_dates_are_read_back(moment: datetime) -> None:
     """Every date that Python writes in ISO form is read to the millisecond."""
     text = moment.strftime("%Y-%m-%dT%H:%M:%S.").zfill(20) + f"{moment.microsecond // 1000:03}Z"
     exact = moment.replace(microsecond=moment.microsecond // 1000 * 1000, tzinfo=UTC)

@@ -25,7 +25,7 @@ PAIRS = [
 
 
 @pytest.mark.parametrize(("left", "right", "same"), PAIRS)
-def test_values_are_equal_by_value(left: Any, right: Any, same: bool):
+def test_values_are_equal_by_value(left: Any, right: Any, same: bool) -> None:
     """Numbers are equal by value, booleans equal only booleans, containers by what they hold."""
     assert equal(left, right) is same
     assert equal(right, left) is same

@@ -20,12 +20,12 @@ TRIM = NativeFunction("trim")
         ({"a": [{"b": TRIM}, [UNDEFINED]], "c": {"d": 1}}, {"a": [{}, [None]], "c": {"d": 1}}),
     ],
 )
-def test_what_json_has_no_word_for_is_left_out(value: Any, plain: Any):
+def test_what_json_has_no_word_for_is_left_out(value: Any, plain: Any) -> None:
     """Functions and undefined vanish from objects and are null in arrays, at any depth."""
     assert as_json_form(value) == plain
 
 
-def test_what_is_json_is_not_copied():
+def test_what_is_json_is_not_copied() -> None:
     """A value without them comes back as the very same object."""
     value = {"a": [1, {"b": "x"}], "c": None}
     assert as_json_form(value) is value

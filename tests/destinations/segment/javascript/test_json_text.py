@@ -34,13 +34,13 @@ JSON = st.recursive(
         ("\ud83d", '"\\ud83d"'),
     ],
 )
-def test_values_are_written_as_javascript_writes_them(value: Any, text: str):
+def test_values_are_written_as_javascript_writes_them(value: Any, text: str) -> None:
     """The text is that of JSON.stringify, down to the order of keys."""
     assert stringify(value) == text
 
 
 @pytest.mark.parametrize("value", [UNDEFINED, NativeFunction("at")])
-def test_what_is_no_json_has_no_text(value: Any):
+def test_what_is_no_json_has_no_text(value: Any) -> None:
     """Undefined and functions give undefined, not text."""
     assert stringify(value) is UNDEFINED
 
@@ -48,20 +48,20 @@ def test_what_is_no_json_has_no_text(value: Any):
 @pytest.mark.parametrize(
     "text", ["", "{x", "NaN", "[Infinity]", "'a'", '"\n"', "\ufeff1", "01", "[" * 5000]
 )
-def test_other_text_is_refused(text: str):
+def test_other_text_is_refused(text: str) -> None:
     """Python's extensions to JSON are refused, and so is nesting too deep to read."""
     with pytest.raises(ValueError, match=r"."):
         parse(text)
 
 
-def test_large_integers_are_read():
+def test_large_integers_are_read() -> None:
     """Integers of any length are read; Python's own limit does not apply."""
     assert parse("9" * 5000) == math.inf
     assert parse("12345678901234567890") == 12345678901234567890
 
 
 @given(JSON)
-def test_what_is_written_reads_back(value: Any):
+def test_what_is_written_reads_back(value: Any) -> None:
     """The text is JSON, and writing what was read gives the same text."""
     text = stringify(value)
     assert isinstance(text, str)

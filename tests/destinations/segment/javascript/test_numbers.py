@@ -37,7 +37,7 @@ from destinations.segment.javascript.numbers import (
         (math.nan, "NaN"),
     ],
 )
-def test_numbers_print_as_in_javascript(number: float, text: str):
+def test_numbers_print_as_in_javascript(number: float, text: str) -> None:
     """Numbers are doubles and print in the layout of ECMA-262."""
     assert number_to_string(number) == text
 
@@ -60,7 +60,7 @@ def test_numbers_print_as_in_javascript(number: float, text: str):
         ("1e400", math.inf),
     ],
 )
-def test_text_is_read_as_a_number(text: str, number: float):
+def test_text_is_read_as_a_number(text: str, number: float) -> None:
     """Text that is one number gives that number, with white space around it."""
     assert to_number(text) == number
 
@@ -68,13 +68,13 @@ def test_text_is_read_as_a_number(text: str, number: float):
 @pytest.mark.parametrize(
     "text", [".", "-", "1e", "0x", "-0x1", "1_0", "1,5", "infinity", "NaN", "١", "1 2", "0b2"]
 )
-def test_other_text_is_not_a_number(text: str):
+def test_other_text_is_not_a_number(text: str) -> None:
     """Anything else is NaN, also what Python itself would read."""
     assert math.isnan(to_number(text))
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
-def test_printed_numbers_read_back(number: float):
+def test_printed_numbers_read_back(number: float) -> None:
     """What is printed reads back as the same double."""
     assert to_number(number_to_string(number)) == number
 
@@ -82,12 +82,12 @@ def test_printed_numbers_read_back(number: float):
 @pytest.mark.parametrize(
     ("number", "plain"), [(2.0, 2), (2.5, 2.5), (1e300, 1e300), (math.inf, math.inf), (3, 3)]
 )
-def test_whole_doubles_become_integers(number: float, plain: float):
+def test_whole_doubles_become_integers(number: float, plain: float) -> None:
     """A double that is a safe integer becomes one, others stay what they are."""
     assert plain_number(number) == plain
     assert type(plain_number(number)) is type(plain)
 
 
-def test_integers_beyond_doubles_are_infinite():
+def test_integers_beyond_doubles_are_infinite() -> None:
     """An integer that no double can hold is infinite, as JSON.parse makes it."""
     assert as_double(10**400) == math.inf

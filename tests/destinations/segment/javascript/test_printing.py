@@ -23,6 +23,6 @@ from destinations.segment.javascript.values import UNDEFINED, NativeFunction
         (NativeFunction("trim"), "function trim() { [native code] }"),
     ],
 )
-def test_values_print_as_in_javascript(value: Any, text: str):
+def test_values_print_as_in_javascript(value: Any, text: str) -> None:
     """Each kind of value has the text that String() gives it."""
     assert to_string(value) == text

@@ -28,7 +28,7 @@ from destinations.segment.javascript.replacing import replace_text
 )
 def test_text_is_replaced(
     text: str, pattern: str, replacement: str, everywhere: bool, ignore_case: bool, result: str
-):
+) -> None:
     """Patterns stand for themselves, $ forms work, case is folded as regular expressions do."""
     got = replace_text(text, pattern, replacement, everywhere=everywhere, ignore_case=ignore_case)
     assert got == result

@@ -17,7 +17,7 @@ from destinations.segment.javascript.values import (
 )
 
 
-def test_undefined_is_one_falsy_value():
+def test_undefined_is_one_falsy_value() -> None:
     """There is one undefined value; copies of it are itself, and it equals nothing else."""
     assert Undefined() is UNDEFINED
     assert copy.deepcopy({"a": UNDEFINED})["a"] is UNDEFINED
@@ -29,13 +29,13 @@ def test_undefined_is_one_falsy_value():
 
 
 @pytest.mark.parametrize("value", [{}, [], "x", " ", 1, -1, True, math.inf, NativeFunction("at")])
-def test_truthy_values(value: Any):
+def test_truthy_values(value: Any) -> None:
     """Containers are truthy even when empty."""
     assert is_truthy(value)
 
 
 @pytest.mark.parametrize("value", [None, UNDEFINED, "", 0, 0.0, False, math.nan])
-def test_falsy_values(value: Any):
+def test_falsy_values(value: Any) -> None:
     """Only these are falsy."""
     assert not is_truthy(value)
 
@@ -55,11 +55,11 @@ def test_falsy_values(value: Any):
         (b"", "bytes"),
     ],
 )
-def test_types_have_their_javascript_names(value: Any, name: str):
+def test_types_have_their_javascript_names(value: Any, name: str) -> None:
     """Values are named by their JavaScript type, others by their Python type."""
     assert type_name(value) == name
 
 
-def test_articles_fit_their_noun():
+def test_articles_fit_their_noun() -> None:
     """Nouns that begin with a vowel get "an"."""
     assert (article("array"), article("string")) == ("an array", "a string")

@@ -73,7 +73,7 @@ from destinations.segment.mapping import compile_mapping, compile_value
         ),
     ],
 )
-def test_mappings_are_refused_with_their_place(mapping: Any, path: str, message: str):
+def test_mappings_are_refused_with_their_place(mapping: Any, path: str, message: str) -> None:
     """Each fault that the reference refuses is refused, with its JSON pointer and what is right."""
     with pytest.raises(MappingError) as caught:
         compile_mapping(mapping)
@@ -82,7 +82,7 @@ def test_mappings_are_refused_with_their_place(mapping: Any, path: str, message:
     assert message in fault.message
 
 
-def test_all_faults_are_reported():
+def test_all_faults_are_reported() -> None:
     """One refusal names every fault, each once, in the order of the mapping."""
     mapping = {
         "a": {"@path": 5},
@@ -125,7 +125,7 @@ def test_all_faults_are_reported():
         ),
     ],
 )
-def test_other_faults_are_warnings(value: Any, path: str | None, message: str | None):
+def test_other_faults_are_warnings(value: Any, path: str | None, message: str | None) -> None:
     """What the reference does not look for when loading is a warning here."""
     warnings = compile_mapping(value).warnings
     assert [fault.path for fault in warnings] == ([] if path is None else [path])
@@ -133,6 +133,6 @@ def test_other_faults_are_warnings(value: Any, path: str | None, message: str | 
 
 
 @pytest.mark.parametrize("value", ["x", 5, None, True, [], [{"@path": "a"}], {"@path": "a"}])
-def test_any_value_can_be_compiled(value: Any):
+def test_any_value_can_be_compiled(value: Any) -> None:
     """Values of any kind may stand in templates of requests, not only objects."""
     assert compile_value(value).warnings == ()

@@ -18,14 +18,14 @@ from destinations.segment.mapping.cleaning import without_undefined
         ("text", "text"),
     ],
 )
-def test_undefined_members_vanish(value: Any, cleaned: Any):
+def test_undefined_members_vanish(value: Any, cleaned: Any) -> None:
     """Undefined members of objects go at any depth; items of arrays keep their places."""
     before = repr(value)
     assert without_undefined(value) == cleaned
     assert repr(value) == before
 
 
-def test_what_holds_none_is_not_copied():
+def test_what_holds_none_is_not_copied() -> None:
     """A value without undefined members comes back as the very same object."""
     value = {"a": [1, {"b": [UNDEFINED]}], "c": None}
     assert without_undefined(value) is value

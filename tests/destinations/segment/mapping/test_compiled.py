@@ -19,7 +19,7 @@ EVENT: dict[str, Any] = {
 }
 
 
-def test_undefined_values_vanish_and_null_stays():
+def test_undefined_values_vanish_and_null_stays() -> None:
     """Missing values vanish from objects at any depth; null is kept; in arrays both are null."""
     mapping = {
         "a": {"@path": "nope"},
@@ -36,13 +36,13 @@ def test_undefined_values_vanish_and_null_stays():
     }
 
 
-def test_metadata_may_stand_beside_a_directive():
+def test_metadata_may_stand_beside_a_directive() -> None:
     """A directive may carry _metadata, which means nothing."""
     mapping = {"a": {"@path": "userId", "_metadata": {"label": "x"}}}
     assert compile_mapping(mapping).resolve(EVENT) == {"a": "u1"}
 
 
-def test_the_root_directive_takes_the_mapping():
+def test_the_root_directive_takes_the_mapping() -> None:
     """The root directive gets all other keys as its mapping."""
     mapping = {
         "__segment_internal_directive": {"@transform": {"apply": {"id": {"@path": "userId"}}}},
@@ -51,13 +51,13 @@ def test_the_root_directive_takes_the_mapping():
     assert compile_mapping(mapping).resolve(EVENT) == {"user": "u1"}
 
 
-def test_a_mapping_may_be_one_directive():
+def test_a_mapping_may_be_one_directive() -> None:
     """A mapping that is a directive resolves to whatever that gives."""
     assert compile_mapping({"@path": "properties.items"}).resolve(EVENT) == [{"n": "A"}, {"n": "B"}]
 
 
 @pytest.mark.parametrize("data", [None, [], "text", 5])
-def test_events_are_objects(data: Any):
+def test_events_are_objects(data: Any) -> None:
     """A mapping cannot be resolved on anything but an object."""
     with pytest.raises(ResolveError, match="the event should be an object"):
         compile_mapping({}).resolve(data)
@@ -74,19 +74,19 @@ def test_events_are_objects(data: Any):
         ({"a": 1, "b": {"@template": "{{x}}"}}, UNDEFINED),
     ],
 )
-def test_constants_are_known(value: Any, constant: Any):
+def test_constants_are_known(value: Any, constant: Any) -> None:
     """What does not depend on the data is known without any."""
     assert compile_value(value).constant == constant
 
 
-def test_constants_cannot_be_changed_from_outside():
+def test_constants_cannot_be_changed_from_outside() -> None:
     """Objects of the mapping are copied into each result."""
     compiled = compile_mapping({"a": {"b": [1]}})
     compiled.resolve(EVENT)["a"]["b"].append(2)
     assert compiled.resolve(EVENT) == {"a": {"b": [1]}}
 
 
-def test_failures_name_the_directive():
+def test_failures_name_the_directive() -> None:
     """An error at run time has the JSON pointer of the directive that failed."""
     compiled = compile_mapping({"a": {"b": {"@path": {"@path": "properties"}}}}, root="/root")
     with pytest.raises(ResolveError, match="should be a string but is object") as caught:
@@ -94,7 +94,7 @@ def test_failures_name_the_directive():
     assert caught.value.path == "/root/a/b/@path"
 
 
-def test_nesting_too_deep_is_an_error_of_the_event():
+def test_nesting_too_deep_is_an_error_of_the_event() -> None:
     """Data nested deeper than Python can walk fails this event, not the program."""
     deep: Any = 1
     for _ in range(100_000):
@@ -107,7 +107,7 @@ def test_nesting_too_deep_is_an_error_of_the_event():
         deep = deep.pop()
 
 
-def test_trace_tells_what_each_directive_gave():
+def test_trace_tells_what_each_directive_gave() -> None:
     """The steps list every directive that ran, inner ones first, with the same result."""
     mapping = {
         "a": {"@if": {"exists": {"@path": "userId"}, "then": {"@template": "<{{userId}}>"}}},
@@ -158,15 +158,12 @@ def directives(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.one_of(
         st.lists(values, max_size=3),
         st.dictionaries(st.sampled_from(["a", "n", "0"]), values, max_size=3),
-        *[
-            argument.map(lambda value, name=name: {name: value})
-            for name, argument in arguments.items()
-        ],
+        *[st.fixed_dictionaries({name: argument}) for name, argument in arguments.items()],
     )
 
 
 @given(st.recursive(PLAIN, directives, max_leaves=12))
-def test_any_mapping_resolves_or_fails_as_documented(value: Any):
+def test_any_mapping_resolves_or_fails_as_documented(value: Any) -> None:
     """Nothing but MappingError and ResolveError is raised, and the event is never changed."""
     event = copy.deepcopy(EVENT)
     source = copy.deepcopy(value)

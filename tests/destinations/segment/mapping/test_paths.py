@@ -35,7 +35,7 @@ DATA: dict[str, Any] = {
         (" a", (" a",)),
     ],
 )
-def test_paths_are_cut(path: str, keys: tuple[str, ...]):
+def test_paths_are_cut(path: str, keys: tuple[str, ...]) -> None:
     """Dots cut everywhere, brackets beside digits and quotes; quotes vanish."""
     assert split_path(path) == keys
 
@@ -43,7 +43,7 @@ def test_paths_are_cut(path: str, keys: tuple[str, ...]):
 @pytest.mark.parametrize(
     ("path", "rest"), [("$.a", "a"), ("a", "a"), ("$.", ""), ("a$.b", "ab"), ("$.$.a", "$.a")]
 )
-def test_the_root_is_stripped(path: str, rest: str):
+def test_the_root_is_stripped(path: str, rest: str) -> None:
     """The first $. goes, wherever it stands."""
     assert strip_root(path) == rest
 
@@ -65,6 +65,6 @@ def test_the_root_is_stripped(path: str, rest: str):
         ("$", UNDEFINED),
     ],
 )
-def test_paths_find_values(path: str, found: Any):
+def test_paths_find_values(path: str, found: Any) -> None:
     """A path finds what is there; falsy values on the way are found, too."""
     assert compile_path(path)(DATA) == found

@@ -38,12 +38,12 @@ DATA: dict[str, Any] = {
         ("{{ name | upcase }}", ""),
     ],
 )
-def test_templates_are_filled_in(template: str, text: str):
+def test_templates_are_filled_in(template: str, text: str) -> None:
     """Placeholders print as in JavaScript; what a triple one gave is expanded once more."""
     compiled = compile_template(template)
     assert (compiled if isinstance(compiled, str) else compiled(DATA)) == text
 
 
-def test_templates_without_placeholders_are_constant():
+def test_templates_without_placeholders_are_constant() -> None:
     """Text with nothing to fill in needs no function."""
     assert compile_template("plain { text }") == "plain { text }"

@@ -47,7 +47,7 @@ def check(schema: Any, value: Any) -> tuple[Any, list[str]]:
         (True, {"x": None}, {"x": None}),
     ],
 )
-def test_values_fit(schema: Any, value: Any, result: Any):
+def test_values_fit(schema: Any, value: Any, result: Any) -> None:
     """A value that fits, after coercion where there is a type, comes out without errors."""
     fitted, errors = check(schema, value)
     assert errors == []
@@ -117,12 +117,12 @@ def test_values_fit(schema: Any, value: Any, result: Any):
         ),
     ],
 )
-def test_errors_say_where_and_what_is_right(schema: Any, value: Any, error: str):
+def test_errors_say_where_and_what_is_right(schema: Any, value: Any, error: str) -> None:
     """Each error has the JSON pointer of the field, what it must be, and what it is."""
     assert check(schema, value)[1] == [error]
 
 
-def test_all_errors_are_reported():
+def test_all_errors_are_reported() -> None:
     """One check finds every error, in nested objects and arrays, too."""
     schema = {
         "type": "object",
@@ -144,13 +144,13 @@ def test_all_errors_are_reported():
 
 
 @pytest.mark.parametrize("payload", [[], "x", None, 5])
-def test_payloads_are_objects(payload: Any):
+def test_payloads_are_objects(payload: Any) -> None:
     """A mapping that made anything but an object did not make a payload."""
     (error,) = compile_schema({"type": "object"}).check(payload).errors
     assert str(error).startswith("the payload must be an object, got")
 
 
-def test_payloads_are_not_changed():
+def test_payloads_are_not_changed() -> None:
     """Coercion and cleaning work on copies, at any depth."""
     schema = {
         "type": "object",
@@ -170,7 +170,7 @@ def test_payloads_are_not_changed():
     assert payload == before
 
 
-def test_changes_are_listed_when_asked_for():
+def test_changes_are_listed_when_asked_for() -> None:
     """With changes, everything taken out or coerced is listed with its place and both values."""
     schema = {
         "type": "object",
@@ -217,20 +217,20 @@ def test_changes_are_listed_when_asked_for():
     ("value", "valid"),
     [({"a": 1}, True), ({"a": "1"}, False), ({"a": 1, "b": ""}, False), ([], False), ({}, True)],
 )
-def test_values_can_be_checked_as_they_are(value: Any, valid: bool):
+def test_values_can_be_checked_as_they_are(value: Any, valid: bool) -> None:
     """``is_valid`` coerces nothing and takes nothing out."""
     schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "maxProperties": 1}
     assert compile_schema(schema).is_valid(value) is valid
 
 
-def test_formats_count_when_checked_as_they_are():
+def test_formats_count_when_checked_as_they_are() -> None:
     """``is_valid`` knows the same formats."""
     compiled = compile_schema({"type": "string", "format": "date-like"})
     assert compiled.is_valid("Mon Jan 5")
     assert not compiled.is_valid("not a date")
 
 
-def test_references_are_followed():
+def test_references_are_followed() -> None:
     """``$ref`` is left to jsonschema-rs, which looks in the definitions of the whole schema."""
     schema = {
         "$defs": {"id": {"type": "string", "minLength": 2}},
@@ -253,7 +253,7 @@ def test_references_are_followed():
         ([], "", "[]"),
     ],
 )
-def test_broken_schemas_are_refused(schema: Any, path: str, message: str):
+def test_broken_schemas_are_refused(schema: Any, path: str, message: str) -> None:
     """A schema is checked when it is compiled: keywords, formats, patterns."""
     with pytest.raises(DefinitionError) as caught:
         compile_schema(schema)
@@ -262,13 +262,13 @@ def test_broken_schemas_are_refused(schema: Any, path: str, message: str):
     assert message in fault.message
 
 
-def test_own_keywords_start_with_x():
+def test_own_keywords_start_with_x() -> None:
     """Keywords of one's own are let pass when they say so."""
     assert compile_schema({"x-secret": True}).check({}).ok
 
 
 TYPES = ["string", "number", "integer", "boolean", "null", "array", "object"]
-SCHEMAS = st.recursive(
+SCHEMAS: st.SearchStrategy[dict[str, Any]] = st.recursive(
     st.builds(
         dict,
         st.fixed_dictionaries(
@@ -303,7 +303,7 @@ VALUES = st.recursive(
 
 
 @given(SCHEMAS, st.dictionaries(st.sampled_from("abcd"), VALUES))
-def test_any_payload_is_answered(schema: Any, payload: Any):
+def test_any_payload_is_answered(schema: Any, payload: Any) -> None:
     """No payload makes checking fail, and none is ever changed."""
     compiled = compile_schema({"type": "object", "properties": {"a": schema, "b": schema}})
     before = copy.deepcopy(payload)

@@ -64,7 +64,7 @@ SCHEMA: dict[str, Any] = {
         ("objects", [{"number": None}, None, ""], [{"number": None}]),
     ],
 )
-def test_empty_values_go(key: str, value: Any, kept: Any):
+def test_empty_values_go(key: str, value: Any, kept: Any) -> None:
     """Empty values of typed fields go; those inside the items of arrays and of no type stay."""
     payload = {key: value}
     before = copy.deepcopy(payload)
@@ -74,13 +74,13 @@ def test_empty_values_go(key: str, value: Any, kept: Any):
     assert cleaned is not payload
 
 
-def test_what_is_never_removed_needs_no_cleaner():
+def test_what_is_never_removed_needs_no_cleaner() -> None:
     """A value of no type has nothing to remove."""
     assert compile_cleaner({}) is None
     assert compile_cleaner(schema=True) is None
 
 
-def test_untouched_containers_are_shared():
+def test_untouched_containers_are_shared() -> None:
     """Nothing is copied where nothing is removed."""
     payload = {"object": {"text": "x"}, "list": ["a"]}
     cleaned = compile_root_cleaner(SCHEMA)(payload)

@@ -103,7 +103,7 @@ BAD = {
 @pytest.mark.parametrize(
     ("name", "text"), [(n, text) for n, texts in GOOD.items() for text in texts]
 )
-def test_text_has_the_format(name: str, text: str):
+def test_text_has_the_format(name: str, text: str) -> None:
     """What ajv-formats takes for a format is one."""
     assert FORMATS[name].holds(text)
 
@@ -111,7 +111,7 @@ def test_text_has_the_format(name: str, text: str):
 @pytest.mark.parametrize(
     ("name", "text"), [(n, text) for n, texts in BAD.items() for text in texts]
 )
-def test_text_lacks_the_format(name: str, text: str):
+def test_text_lacks_the_format(name: str, text: str) -> None:
     """What ajv-formats refuses is refused."""
     assert not FORMATS[name].holds(text)
 
@@ -128,13 +128,13 @@ def test_text_lacks_the_format(name: str, text: str):
         ("double", 0.5, True),
     ],
 )
-def test_formats_of_numbers(name: str, number: float, holds: bool):
+def test_formats_of_numbers(name: str, number: float, holds: bool) -> None:
     """Some formats say something about numbers, none of them about text."""
     assert FORMATS[name].of_numbers
     assert FORMATS[name].holds(number) is holds
 
 
-def test_every_format_is_tested():
+def test_every_format_is_tested() -> None:
     """The tables above know every format."""
     of_text = {name for name, known in FORMATS.items() if not known.of_numbers}
     assert of_text == set(GOOD)
@@ -157,7 +157,7 @@ def test_every_format_is_tested():
     ],
 )
 @pytest.mark.parametrize("time", ["T23:59:59Z", "T00:00:00.1Z", "T10:20:30.123Z"])
-def test_last_days_of_months(date: str, holds: bool, time: str):
+def test_last_days_of_months(date: str, holds: bool, time: str) -> None:
     """The usual form of a time knows the days of each month, as the format does in every form."""
     assert FORMATS["date-time"].holds(date + time) is holds
     assert FORMATS["date-time"].holds(date + time.replace("Z", "+00:00")) is holds

@@ -45,7 +45,7 @@ CASES: dict[tuple[str, ...], list[tuple[Any, Any]]] = {
     ("types", "value", "result"),
     [(types, value, result) for types, cases in CASES.items() for value, result in cases],
 )
-def test_values_are_coerced_as_in_ajv(types: tuple[str, ...], value: Any, result: Any):
+def test_values_are_coerced_as_in_ajv(types: tuple[str, ...], value: Any, result: Any) -> None:
     """Each value comes out as ajv coerces it, in the very type, or is refused."""
     converted = converter(types)(value)
     assert converted == result
@@ -63,12 +63,12 @@ def test_values_are_coerced_as_in_ajv(types: tuple[str, ...], value: Any, result
         ("y" * 100, '"' + "y" * 56 + "..."),
     ],
 )
-def test_values_are_described_shortly(value: Any, text: str):
+def test_values_are_described_shortly(value: Any, text: str) -> None:
     """Messages show scalars, cut when long, and never the insides of containers."""
     assert describe(value) == text
 
 
-def test_booleans_are_no_numbers():
+def test_booleans_are_no_numbers() -> None:
     """True is not 1 for a schema, and infinities are no numbers."""
     assert not any(map(is_number, [True, False]))
     assert not is_number(math.nan)

@@ -32,7 +32,7 @@ from destinations.segment.validation import compile_schema
 )
 def test_what_json_has_no_word_for_has_no_type(
     schema: Any, value: Any, result: Any, errors: list[str]
-):
+) -> None:
     """A method, or undefined in an array, is of the wrong type; what has no type is as in JSON."""
     mapped = compile_mapping({"v": value}).resolve({"name": "x"})
     checked = compile_schema({"type": "object", "properties": {"v": schema}}).check(mapped)

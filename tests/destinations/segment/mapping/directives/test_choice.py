@@ -35,7 +35,7 @@ DATA: dict[str, Any] = {
         ("nope", False, False),
     ],
 )
-def test_if_takes_a_branch(path: str, exists: bool, not_blank: bool):
+def test_if_takes_a_branch(path: str, exists: bool, not_blank: bool) -> None:
     """``exists`` holds for all but null and undefined, ``blank`` for what is not blank."""
     for name, holds in (("exists", exists), ("blank", not_blank)):
         value = {"@if": {name: {"@path": path}, "then": "yes", "else": "no"}}
@@ -55,19 +55,19 @@ def test_if_takes_a_branch(path: str, exists: bool, not_blank: bool):
         ({"exists": {"@path": "text"}, "then": {"@path": "zero"}}, 0),
     ],
 )
-def test_if_gives_nothing_without_a_branch(argument: Any, result: Any):
+def test_if_gives_nothing_without_a_branch(argument: Any, result: Any) -> None:
     """A missing branch and a falsy ``else`` give nothing; ``exists`` counts before ``blank``."""
     assert compile_value({"@if": argument}).resolve(DATA) == result
 
 
 @pytest.mark.parametrize("argument", [{}, {"exists": 0}, {"exists": ""}, {"then": 1}])
-def test_if_needs_a_condition(argument: Any):
+def test_if_needs_a_condition(argument: Any) -> None:
     """Without a condition the directive fails when it is reached."""
     with pytest.raises(ResolveError, match='"exists" or "blank"'):
         compile_value({"@if": argument}).resolve(DATA)
 
 
-def test_literals_are_resolved():
+def test_literals_are_resolved() -> None:
     """Directives within a literal are resolved, as in the reference."""
     value = {"@literal": {"a": {"@path": "text"}, "b": 1}}
     assert compile_value(value).resolve(DATA) == {"a": "x", "b": 1}
@@ -83,7 +83,7 @@ def test_literals_are_resolved():
         (None, UNDEFINED),
     ],
 )
-def test_nulls_are_left_out(argument: Any, result: Any):
+def test_nulls_are_left_out(argument: Any, result: Any) -> None:
     """Null members vanish at any depth, but not within arrays."""
     assert compile_value({"@excludeWhenNull": argument}).resolve(DATA) == result
     assert DATA["some"]["a"] is None

@@ -33,19 +33,19 @@ DATA: dict[str, Any] = {
         ({"mode": "ENCODE", "value": "x"}, UNDEFINED),
     ],
 )
-def test_json_is_written_and_read(argument: Any, result: Any):
+def test_json_is_written_and_read(argument: Any, result: Any) -> None:
     """Values become JSON text and back; what cannot be decoded stays as it is."""
     assert compile_value({"@json": argument}).resolve(DATA) == result
 
 
 @pytest.mark.parametrize("value", [0, "", None, False])
-def test_a_falsy_value_fails_when_reached(value: Any):
+def test_a_falsy_value_fails_when_reached(value: Any) -> None:
     """The reference wants a value that JavaScript takes as true."""
     with pytest.raises(ResolveError, match='"value"'):
         compile_value({"@json": {"mode": "encode", "value": value}}).resolve(DATA)
 
 
-def test_failures_within_count_in_any_mode():
+def test_failures_within_count_in_any_mode() -> None:
     """What fails in the value fails, even where the mode gives nothing."""
     with pytest.raises(ResolveError):
         compile_value({"@json": {"mode": "ENCODE", "value": {"@path": {"@path": "n"}}}}).resolve(

@@ -8,13 +8,13 @@ from destinations.errors import MappingError, ResolveError
 from destinations.segment.mapping import compile_mapping, compile_value
 
 
-def test_templates_are_rendered():
+def test_templates_are_rendered() -> None:
     """The result is text, empty for an empty template."""
     assert compile_value({"@liquid": "{{ n | plus: 1 }}"}).resolve({"n": 1}) == "2"
     assert compile_value({"@liquid": ""}).constant == ""
 
 
-def test_failures_wait_until_reached():
+def test_failures_wait_until_reached() -> None:
     """A broken template is a warning of the mapping, and an error where it is reached."""
     value = {"@if": {"exists": {"@path": "x"}, "then": {"@liquid": "{% case x %}{% endcase %}"}}}
     compiled = compile_mapping({"a": value})
@@ -24,7 +24,7 @@ def test_failures_wait_until_reached():
         compiled.resolve({"x": 1})
 
 
-def test_data_may_make_a_template_fail():
+def test_data_may_make_a_template_fail() -> None:
     """A filter that is disabled fails only where it runs, with the place of the directive."""
     compiled = compile_value({"@liquid": "{% if x %}{{ x | map: 'a' }}{% endif %}"}, root="/r")
     assert compiled.warnings == ()
@@ -34,7 +34,7 @@ def test_data_may_make_a_template_fail():
     assert caught.value.path == "/r/@liquid"
 
 
-def test_a_missing_library_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch):
+def test_a_missing_library_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without python-liquid a mapping that needs it is refused with the command that helps."""
     for name in [
         name for name in sys.modules if name.startswith("destinations.segment.mapping.liquid")

@@ -41,7 +41,7 @@ SHAPE = {"name": {"@path": "$.n"}, "price": {"@path": "p"}, "of": "shop"}
         ([{"@literal": [{"n": 1}]}, {"x": {"@path": "n"}}], [{"x": 1}]),
     ],
 )
-def test_array_paths_shape_items(argument: Any, result: Any):
+def test_array_paths_shape_items(argument: Any, result: Any) -> None:
     """Each item takes the shape; one object is one item; other values stay as they are."""
     assert compile_value({"@arrayPath": argument}).resolve(DATA) == result
 
@@ -63,13 +63,13 @@ def test_array_paths_shape_items(argument: Any, result: Any):
         ({"value": [1, [2]], "separator": "-"}, {"0": 1, "1-0": 2}),
     ],
 )
-def test_objects_are_flattened(argument: Any, result: Any):
+def test_objects_are_flattened(argument: Any, result: Any) -> None:
     """Keys are joined down to scalars; arrays count as objects unless they are omitted."""
     assert compile_value({"@flatten": argument}).resolve(DATA) == result
 
 
 @pytest.mark.parametrize("separator", ["", None, {"@path": "zero"}, {"@path": "nope"}])
-def test_flatten_needs_a_separator(separator: Any):
+def test_flatten_needs_a_separator(separator: Any) -> None:
     """A separator that is missing, empty or no text fails when reached."""
     value = {"@literal": [{"@flatten": {"value": {}, "separator": separator}}]}
     with pytest.raises(ResolveError, match="separator"):
@@ -98,20 +98,20 @@ LEFT, RIGHT = {"@path": "left"}, {"@path": "right"}
         ("right", [], {}),
     ],
 )
-def test_objects_are_merged(direction: str, objects: list[Any], result: Any):
+def test_objects_are_merged(direction: str, objects: list[Any], result: Any) -> None:
     """The last object wins, or the first; an undefined member hides the ones before it."""
     value = {"v": {"@merge": {"direction": direction, "objects": objects}}}
     assert compile_mapping(value).resolve(DATA) == {"v": result}
 
 
-def test_merges_within_merges_keep_undefined_members():
+def test_merges_within_merges_keep_undefined_members() -> None:
     """An undefined member of an inner merge hides a member of the outer one, too."""
     inner = {"@merge": {"direction": "right", "objects": [{"a": {"@path": "nope"}}]}}
     outer = {"@merge": {"direction": "right", "objects": [LEFT, inner]}}
     assert compile_value(outer).resolve(DATA) == {"b": 1}
 
 
-def test_transforms_resolve_on_a_new_event():
+def test_transforms_resolve_on_a_new_event() -> None:
     """The mapping sees what ``apply`` made, without its undefined members."""
     value = {
         "@transform": {
@@ -122,20 +122,20 @@ def test_transforms_resolve_on_a_new_event():
     assert compile_value(value).resolve(DATA) == {"z": "S", "all": {"x": "S"}}
 
 
-def test_undefined_members_hide_earlier_ones_when_flattened():
+def test_undefined_members_hide_earlier_ones_when_flattened() -> None:
     """A joined name that comes twice has the later value, which may be none."""
     value = {"": {"a": 1, "b": 2}, "a": {"@path": "missing"}}
     assert compile_value({"@flatten": {"separator": "_", "value": value}}).resolve({}) == {"b": 2}
 
 
-def test_transforms_of_nothing_start_from_an_empty_event():
+def test_transforms_of_nothing_start_from_an_empty_event() -> None:
     """Where an outer transform gave nothing, an inner one works on an object without members."""
     inner = {"@transform": {"apply": {"b": {"@template": "x{{c}}"}}, "mapping": {"@path": "b"}}}
     outer = {"@transform": {"apply": {"@path": "missing"}, "mapping": inner}}
     assert compile_value(outer).resolve({}) == "x"
 
 
-def test_transforms_need_an_object():
+def test_transforms_need_an_object() -> None:
     """Within items of arrays, a transform of anything but an object fails."""
     transform = {"@transform": {"apply": {"a": 1}, "mapping": {"b": {"@path": "a"}}}}
     compiled = compile_value({"@arrayPath": ["list", transform]})

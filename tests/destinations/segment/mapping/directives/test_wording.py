@@ -21,7 +21,7 @@ DATA: dict[str, Any] = {"name": "Zoë", "n": 5, "yes": True, "none": None, "path
         ("", DATA),
     ],
 )
-def test_paths_are_followed(argument: Any, result: Any):
+def test_paths_are_followed(argument: Any, result: Any) -> None:
     """The argument is a path, or a directive that gives one."""
     assert compile_value({"@path": argument}).resolve(DATA) == result
 
@@ -31,13 +31,13 @@ def test_paths_are_followed(argument: Any, result: Any):
     ("argument", "kind"),
     [({"@path": "nope"}, "undefined"), ({"@path": "o"}, "object"), ({"@path": "none"}, "null")],
 )
-def test_text_is_needed(name: str, argument: Any, kind: str):
+def test_text_is_needed(name: str, argument: Any, kind: str) -> None:
     """What a directive gives in place of the text has to be text."""
     with pytest.raises(ResolveError, match=f"should be a string but is {kind}"):
         compile_value({name: argument}).resolve(DATA)
 
 
-def test_functions_vanish_from_results():
+def test_functions_vanish_from_results() -> None:
     """A path to a method finds a function: it exists, but is no value of the result."""
     mapping = {
         "a": {"@path": "o.toString"},
@@ -47,7 +47,7 @@ def test_functions_vanish_from_results():
     assert compile_mapping(mapping).resolve(DATA) == {"b": "yes", "c": [None]}
 
 
-def test_templates_may_come_from_data():
+def test_templates_may_come_from_data() -> None:
     """A template that a directive gives is filled in as well."""
     value = {"@template": {"@literal": "{{n}}/{{name}}"}}
     assert compile_value(value).resolve(DATA) == "5/Zoë"
@@ -67,7 +67,7 @@ def test_templates_may_come_from_data():
         ({"operator": "upper"}, UNDEFINED),
     ],
 )
-def test_case_is_changed(argument: Any, result: Any):
+def test_case_is_changed(argument: Any, result: Any) -> None:
     """Text changes its case, other values stay, a falsy argument gives nothing."""
     assert compile_value({"@case": argument}).resolve(DATA) == result
 
@@ -79,7 +79,7 @@ def test_case_is_changed(argument: Any, result: Any):
         ({"operator": "title", "value": {"@path": "name"}}, '"lower" or "upper" but is title'),
     ],
 )
-def test_case_needs_an_operator(argument: Any, message: str):
+def test_case_needs_an_operator(argument: Any, message: str) -> None:
     """A missing operator fails when reached, an unknown one when there is text to change."""
     with pytest.raises(ResolveError, match=message):
         compile_value({"@case": argument}).resolve(DATA)
@@ -106,7 +106,7 @@ def test_case_needs_an_operator(argument: Any, message: str):
         ({"pattern": "a", "value": "ab", "pattern2": 5}, "b"),
     ],
 )  # fmt: skip
-def test_patterns_are_replaced(argument: Any, result: Any):
+def test_patterns_are_replaced(argument: Any, result: Any) -> None:
     """One pattern is replaced, then perhaps a second; what is no text gives empty text."""
     assert compile_value({"@replace": argument}).resolve(DATA) == result
 
@@ -120,13 +120,13 @@ def test_patterns_are_replaced(argument: Any, result: Any):
         ({"pattern": 5}, ""),
     ],
 )
-def test_options_of_the_wrong_type_give_nothing(options: Any, result: str):
+def test_options_of_the_wrong_type_give_nothing(options: Any, result: str) -> None:
     """Where loading does not look, null means the default and any other type gives empty text."""
     value = [{"@replace": {"pattern": "a", "value": "banana", **options}}]
     assert compile_value(value).resolve(DATA) == [result]
 
 
-def test_a_long_second_pattern_fails_when_reached():
+def test_a_long_second_pattern_fails_when_reached() -> None:
     """Loading lets a second pattern of any length pass; replacing with it fails."""
     value = {"@replace": {"pattern": "a", "value": {"@path": "x"}, "pattern2": "y" * 11}}
     compiled = compile_value(value)

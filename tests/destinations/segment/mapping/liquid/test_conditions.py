@@ -63,13 +63,13 @@ DATA: dict[str, Any] = {
         ("''", True),
     ],
 )
-def test_conditions_hold_as_in_javascript(condition: str, holds: bool):
+def test_conditions_hold_as_in_javascript(condition: str, holds: bool) -> None:
     """Values are compared as JavaScript compares them, and no comparison fails."""
     template = f"{{% if {condition} %}}yes{{% else %}}no{{% endif %}}"
     assert compile_liquid_template(template)(DATA) == ("yes" if holds else "no")
 
 
-def test_conditions_of_every_branch_are_adapted():
+def test_conditions_of_every_branch_are_adapted() -> None:
     """Also in elsif, unless and nested tags, and without changing the data."""
     template = (
         "{% if false %}{% elsif text > 9 %}{% unless text < 9 %}{% if 'b' < 1 %}x{% else %}ok"

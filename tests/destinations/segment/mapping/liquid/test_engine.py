@@ -45,7 +45,7 @@ def render(template: str) -> str:
         ("{{ 'x' | append: 'y', 'surplus' | size }}", None),
     ],
 )
-def test_templates_render(template: str, text: str | None):
+def test_templates_render(template: str, text: str | None) -> None:
     """Tags work as in Liquid, values print as in JavaScript, unknown filters change nothing."""
     if text is None:
         with pytest.raises(LiquidError, match="append should have one argument"):
@@ -55,14 +55,14 @@ def test_templates_render(template: str, text: str | None):
 
 
 @pytest.mark.parametrize("tag", DISABLED_TAGS)
-def test_disabled_tags_cannot_be_read(tag: str):
+def test_disabled_tags_cannot_be_read(tag: str) -> None:
     """A disabled tag makes the whole template unreadable, even where it would not run."""
     with pytest.raises(LiquidError, match=f"the tag {tag} is disabled"):
         compile_liquid_template(f"{{% if false %}}{{% {tag} x %}}{{% endif %}}")
 
 
 @pytest.mark.parametrize("name", DISABLED_FILTERS)
-def test_disabled_filters_fail_where_they_run(name: str):
+def test_disabled_filters_fail_where_they_run(name: str) -> None:
     """A disabled filter fails when it runs, and only then."""
     assert render(f"{{% if false %}}{{{{ list | {name}: 'a' }}}}{{% endif %}}") == ""
     with pytest.raises(LiquidError, match=f"the filter {name} is disabled"):
@@ -72,14 +72,14 @@ def test_disabled_filters_fail_where_they_run(name: str):
 @pytest.mark.parametrize(
     "template", ["{{ unclosed", "{% nope %}", "{% if %}x{% endif %}", "{% if a %}"]
 )
-def test_broken_templates_cannot_be_read(template: str):
+def test_broken_templates_cannot_be_read(template: str) -> None:
     """Syntax errors are found when the template is compiled, with a message of one line."""
     with pytest.raises(LiquidError) as caught:
         compile_liquid_template(template)
     assert "\n" not in str(caught.value)
 
 
-def test_values_cannot_grow_without_limit():
+def test_values_cannot_grow_without_limit() -> None:
     """Text that doubles with every filter is stopped long before it fills the memory."""
     doubling = "{% assign a = a | append: a %}" * 30
     with pytest.raises(LiquidError, match="at most 1000000 characters"):
@@ -95,7 +95,7 @@ def test_values_cannot_grow_without_limit():
         "{{ 0 | date: '%999999999N' }}",
     ],
 )
-def test_filters_look_before_they_write(template: str):
+def test_filters_look_before_they_write(template: str) -> None:
     """Filters that multiply text refuse before they make too much of it."""
     with pytest.raises(LiquidError, match="at most 1000000 characters"):
         compile_liquid_template(template)({"a": "x" * 5000})
@@ -109,12 +109,12 @@ def test_filters_look_before_they_write(template: str):
         ("[{%- if true -%} \n{%- endif -%}]", "[]"),
     ],
 )
-def test_white_space_in_blocks_is_kept(template: str, text: str):
+def test_white_space_in_blocks_is_kept(template: str, text: str) -> None:
     """A block of nothing but white space gives it, unless the tag says otherwise."""
     assert compile_liquid_template(template)({}) == text
 
 
-def test_rendering_has_a_deadline(monkeypatch: pytest.MonkeyPatch):
+def test_rendering_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     """A template that takes longer than half a second fails."""
     clock = iter([0.0, 0.4, 0.6])
     template = compile_liquid_template("{{ 1 | plus: 1 | plus: 1 }}")
@@ -124,6 +124,6 @@ def test_rendering_has_a_deadline(monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.parametrize("data", [None, "text", 5, [1]])
-def test_items_of_any_type_can_be_data(data: Any):
+def test_items_of_any_type_can_be_data(data: Any) -> None:
     """Within arrays the data may be anything; then there are no variables."""
     assert compile_liquid_template("a{{ x }}")(data) == "a"

@@ -177,7 +177,7 @@ CASES = {
 @pytest.mark.parametrize(
     ("expression", "text"), [case for cases in CASES.values() for case in cases]
 )
-def test_filters_give_what_liquidjs_gives(expression: str, text: str):
+def test_filters_give_what_liquidjs_gives(expression: str, text: str) -> None:
     """Each filter computes and prints as the reference's does."""
     assert compile_liquid_template(f"{{{{ {expression} }}}}")(DATA) == text
 
@@ -192,7 +192,7 @@ def test_filters_give_what_liquidjs_gives(expression: str, text: str):
         ("'a' | prepend", "one argument"),
     ],
 )
-def test_filters_refuse_what_they_cannot_do(expression: str, message: str):
+def test_filters_refuse_what_they_cannot_do(expression: str, message: str) -> None:
     """What makes the reference fail fails here, with a message."""
     with pytest.raises(LiquidError, match=message):
         compile_liquid_template(f"{{{{ {expression} }}}}")(DATA)

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from destinations.outcome import Outcome, State
+
+Put = Callable[..., int]
+Run = Callable[..., Any]
+
+
+def test_an_empty_store(deliveries: Run, path: Path) -> None:
+    """Nothing needs an operator, and that is no error."""
+    done = deliveries("list")
+    assert (done.code, done.out.strip()) == (0, f"0 deliveries that need an operator, in {path}")
+    assert deliveries("list", "--json").json == {
+        "store": str(path),
+        "total": 0,
+        "classes": [],
+        "deliveries": [],
+    }
+
+
+def test_the_table(deliveries: Run, dead: Put, held: Put, put: Put, path: Path) -> None:
+    """What needs an operator, with what it takes to find it again, and counts by class."""
+    dead()
+    held()
+    put()
+    text = deliveries("list").out
+    assert text.startswith("2 deliveries that need an operator, in ")
+    row = " ".join(text.splitlines()[2].split())
+    assert row == (
+        "1000 1970-01-01T00:16:40Z sample Counts u1 track/m1 dead 3 "
+        "SERVICE_UNAVAILABLE: the partner is down"
+    )
+    assert " held " in text.splitlines()[3]
+    assert f"One of them: destinations deliveries show ID --store {path}\n" in text
+    classes = text.partition("By class\n")[2]
+    assert "SERVICE_UNAVAILABLE" in classes
+    assert "held" in classes
+    assert deliveries("list", "--all").out.startswith("3 deliveries, in ")
+
+
+def test_one_delivery(deliveries: Run, dead: Put, put: Put) -> None:
+    """It is written as one."""
+    dead()
+    assert deliveries("list").out.startswith("1 delivery that needs an operator, in ")
+    put()
+    assert deliveries("list", "--state", "ready").out.startswith("1 delivery, in ")
+
+
+@pytest.mark.parametrize(
+    ("options", "ids"),
+    [
+        ((), {1, 2, 6}),
+        (("--all",), {1, 2, 3, 4, 5, 6}),
+        (("--state", "ready"), {3}),
+        (("--state", "sending"), {5}),
+        (("--state", "held"), {2}),
+        (("--state", "unknown"), set()),
+        (("--outcome", "dead"), {1}),
+        (("--outcome", "delivered"), {4}),
+        (("--since", "1970-01-01", "--until", "2026-05-04"), {1, 2, 6}),
+        (("--code", "SERVICE_UNAVAILABLE"), {1}),
+        (("--user", "u2"), {2}),
+        (("--user", "u2", "--all"), {2, 4}),
+        (("--destination", "sample"), {1, 2, 6}),
+        (("--destination", "other"), set()),
+        (("--account", "main"), {6}),
+        (("--account", "nobody"), set()),
+        (("--since", "1970-01-01T00:16:40Z"), {1, 2, 6}),
+        (("--since", "2h"), set()),
+        (("--until", "1970-01-01T00:16:40Z"), set()),
+        (("--limit", "1"), {1}),
+        (("--limit", "2", "--all"), {1, 2}),
+    ],
+)
+def test_filters(
+    deliveries: Run,
+    dead: Put,
+    held: Put,
+    put: Put,
+    named_account: Callable[[], None],
+    *,
+    options: tuple[str, ...],
+    ids: set[int],
+) -> None:
+    """Each narrows what is shown; the class that is asked for replaces that of the default."""
+    named_account()
+    dead()
+    held(user="u2")
+    put()
+    put(user="u2", status=Outcome.DELIVERED)
+    put(sending=True)
+    put(served=False, account="main", status=Outcome.REJECTED)
+    found = deliveries("list", *options, "--json").json
+    assert {one["id"] for one in found["deliveries"]} == {number * 1000 for number in ids}
+    if "--limit" not in options:
+        assert found["total"] == len(ids) == sum(one["deliveries"] for one in found["classes"])
+
+
+def test_as_json(deliveries: Run, held: Put, dead: Put) -> None:
+    """Everything that is known of each, and the counts by class."""
+    held()
+    dead()
+    found = deliveries("list", "--json").json
+    assert found["classes"] == [
+        {
+            "destination": "sample",
+            "class": "dead",
+            "code": "SERVICE_UNAVAILABLE",
+            "deliveries": 1,
+        },
+        {"destination": "sample", "class": "held", "code": None, "deliveries": 1},
+    ]
+    assert found["deliveries"][0] == {
+        "id": 1000,
+        "event_id": 1,
+        "destination": "sample",
+        "account": "http://127.0.0.1/",
+        "user": "u1",
+        "subscription": "Counts",
+        "action": "count",
+        "type": "track",
+        "message_id": "m1",
+        "state": "held",
+        "outcome": None,
+        "effect": "maybe",
+        "attempts": 1,
+        "accepted_at": 1_000.0,
+        "first_attempt_at": 2_000.0,
+        "next_at": None,
+        "settled_at": 2_000.0,
+        "code": None,
+        "status": None,
+        "reason": "",
+        "stage": "send",
+        "increment": {"key": "u1 calls", "amount": 5},
+        "evidence": {"expected": 12_000, "found": 9, "note": "another writer"},
+    }
+    assert (found["deliveries"][1]["state"], found["deliveries"][1]["outcome"]) == ("done", "dead")
+
+
+def test_the_limit_says_that_there_are_more(deliveries: Run, dead: Put) -> None:
+    """The counts are of all."""
+    for _ in range(3):
+        dead()
+    text = deliveries("list", "--limit", 2).out
+    assert text.startswith("3 deliveries that need an operator, in ")
+    assert "These are the first 2; --limit shows more." in text
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--limit", "0"), "0 is not in the range"),
+        (("--all", "--outcome", "dead"), "--all excludes --state, --outcome and --code"),
+        (("--all", "--state", "held"), "--all excludes --state, --outcome and --code"),
+        (("--all", "--code", "X"), "--all excludes --state, --outcome and --code"),
+    ],
+)
+def test_wrong_options(deliveries: Run, options: tuple[str, ...], message: str) -> None:
+    """Each is refused with what would be right."""
+    done = deliveries("list", *options)
+    assert done.code == 2
+    assert message in done.err
+
+
+def test_an_event_without_a_subscription(deliveries: Run, put: Put) -> None:
+    """It stands there without one."""
+    put(subscription=None, status=Outcome.INVALID, reason="no event")
+    row = deliveries("list").out.splitlines()[2]
+    assert row.split()[2:] == ["sample", "u1", "track/m1", "invalid", "0", "no", "event"]
+
+
+@pytest.mark.parametrize("state", [State.READY, State.UNKNOWN])
+def test_why_it_waits(deliveries: Run, put: Put, state: State) -> None:
+    """What waits after an attempt says why it failed."""
+    put(status=state, reason="busy", code="BUSY", attempts=1, next_at=5_000.0)
+    row = " ".join(deliveries("list", "--state", state).out.splitlines()[2].split())
+    assert row.endswith(f"track/m1 {state} 1 BUSY: busy")
+
+
+def test_nothing_drives_the_terminal(deliveries: Run, dead: Put) -> None:
+    """Users, names and reasons come from anywhere."""
+    dead(user="\x1b[2Ju", reason="[bold]no[/bold]\x07\nnext")
+    text = deliveries("list").out
+    assert "\x1b" not in text
+    assert "\x07" not in text
+    assert "[bold]no[/bold]" in text

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from destinations.outcome import Effect, Outcome, State
+from destinations.pipeline.queue import Increment
+
+Put = Callable[..., int]
+Run = Callable[..., Any]
+
+
+def _lines(text: str) -> list[str]:
+    return [" ".join(line.split()) for line in text.splitlines()]
+
+
+def test_a_dead_one(deliveries: Run, dead: Put, path: Path) -> None:
+    """All that is known, the event, the payload, and the commands that may be used on it."""
+    done = deliveries("show", dead(payload=b'{"by":2}'))
+    assert done.code == 0
+    lines = _lines(done.out)
+    for line in (
+        "delivery: 1000 of event 1",
+        "destination: sample",
+        "account: http://127.0.0.1/",
+        "subscription: Counts",
+        "action: count",
+        "event: track/m1",
+        "user: u1",
+        "status: dead",
+        "effect: none",
+        "reason: the partner is down",
+        "code: SERVICE_UNAVAILABLE 503",
+        "stage: send",
+        "attempts: 3",
+        "planned by: plan",
+        "accepted: 1970-01-01T00:16:40Z",
+        "first attempt: 1970-01-01T00:33:20Z",
+        "settled: 1970-01-01T00:33:20Z",
+        "The event:",
+        '"userId": "u1",',
+        "The payload:",
+        '"by": 2',
+    ):
+        assert line in lines
+    assert f"  destinations deliveries replay 1000 --dry-run --store {path}  # what" in done.out
+    assert f"  destinations deliveries drop 1000 --reason TEXT --store {path}  # n" in done.out
+    assert "resolve" not in done.out
+
+
+def test_a_held_one(deliveries: Run, held: Put) -> None:
+    """Both numbers stand there, and the two ways to decide."""
+    done = deliveries("show", held())
+    lines = _lines(done.out)
+    assert "to be added: 5 under u1 calls" in lines
+    assert "expected: 12,000" in lines
+    assert "found: 9" in lines
+    assert "note: another writer" in lines
+    assert "effect: maybe" in lines
+    assert "destinations deliveries resolve 1000 --applied" in done.out
+    assert "destinations deliveries resolve 1000 --not-applied" in done.out
+    assert "replay" not in done.out
+
+
+def test_one_that_waits_for_its_next_attempt(deliveries: Run, put: Put) -> None:
+    """Why it failed, and when it goes on."""
+    delivery = put(
+        status=State.UNKNOWN,
+        attempts=2,
+        reason="no answer",
+        increment=Increment("u1 calls", 5),
+        next_at=3_000.0,
+    )
+    lines = _lines(deliveries("show", delivery).out)
+    assert "not before: 1970-01-01T00:50:00Z" in lines
+    assert "reason: no answer" in lines
+    assert not any(line.startswith("settled:") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("columns", "commands"),
+    [
+        ({}, ["drop"]),
+        ({"sending": True}, []),
+        ({"status": State.UNKNOWN}, ["resolve", "resolve"]),
+        ({"status": State.HELD}, ["resolve", "resolve", "drop"]),
+        ({"status": Outcome.DELIVERED}, []),
+        ({"status": Outcome.FILTERED}, []),
+        ({"status": Outcome.DROPPED}, []),
+        ({"status": Outcome.UNMAPPED}, ["replay", "replay", "drop"]),
+        ({"status": Outcome.INVALID}, ["replay", "replay", "drop"]),
+        ({"status": Outcome.REJECTED}, ["replay", "replay", "drop"]),
+        ({"status": Outcome.DEAD}, ["replay", "replay", "drop"]),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("is_served", [True, False])
+def test_what_can_be_done(
+    deliveries: Run,
+    put: Put,
+    served: Any,
+    *,
+    columns: dict[str, Any],
+    commands: list[str],
+    is_served: bool,
+) -> None:
+    """Only commands that would be accepted, whether a server delivers meanwhile or not."""
+    delivery = put(**columns)
+    with served("sample" if is_served else "other"):
+        found = deliveries("show", delivery, "--json").json
+        text = deliveries("show", delivery).out
+    assert [one.split()[2] for one in found["commands"]] == commands
+    assert ("Nothing needs to be done." in text) is not bool(commands)
+
+
+def test_as_json(deliveries: Run, dead: Put) -> None:
+    """The same as in the list, with event, payload and commands."""
+    delivery = dead(payload=b'{"by":2}', effect=Effect.MAYBE)
+    found = deliveries("show", delivery, "--json").json
+    (listed,) = deliveries("list", "--json").json["deliveries"]
+    assert {key: found[key] for key in listed} == listed
+    assert set(found) - set(listed) == {"payload", "event", "commands"}
+    assert (found["payload"], found["event"]["userId"]) == ({"by": 2}, "u1")
+    assert found["effect"] == "maybe"
+
+
+def test_an_event_that_is_gone(deliveries: Run, put: Put) -> None:
+    """The row is shown without it, and no replay is offered."""
+    delivery = put(status=Outcome.DELIVERED)
+    done = deliveries("show", delivery)
+    assert "The event itself is not kept any more" in done.out
+    assert "replay" not in done.out
+    found = deliveries("show", delivery, "--json").json
+    assert (found["event"], found["payload"]) == (None, None)
+
+
+def test_nothing_drives_the_terminal(deliveries: Run, put: Put) -> None:
+    """Neither the event nor the reason reaches the terminal as it is."""
+    raw = {"type": "track", "userId": "\x1b[2J", "name": "\x9b2J"}
+    delivery = put(raw, status=Outcome.DEAD, reason="\x1b]0;x\x07")
+    text = deliveries("show", delivery).out
+    assert not {"\x1b", "\x9b", "\x07"} & set(text)
+
+
+def test_no_such_delivery(deliveries: Run) -> None:
+    """The message names it."""
+    done = deliveries("show", 7)
+    assert done.code == 2
+    assert "there is no delivery 7" in done.err

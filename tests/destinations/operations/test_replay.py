@@ -1,0 +1,545 @@
+"""Deliveries that go through today's definition again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from destinations.errors import UsageError
+from destinations.operations import (
+    Periods,
+    PlannedReplay,
+    Replayed,
+    drop,
+    lock_server,
+    note_server,
+    plan_replay,
+    replay,
+    waiting_for_nobody,
+    why_not_replayed,
+)
+from destinations.outcome import Effect, Outcome, State, Status
+from destinations.pipeline.ledger import LedgerEntry, Replan, Selection
+from destinations.pipeline.queue import (
+    Arrival,
+    Increment,
+    QueuedDelivery,
+    QueuedEvent,
+    Receipt,
+    Round,
+    Scope,
+)
+from destinations.runtime.action import SubscriptionKey
+from destinations.runtime.destination import Destination
+from destinations.store import SqliteLedger, SqliteStore, broken_rules
+
+Fill = Callable[..., dict[Status, LedgerEntry]]
+Put = Callable[..., LedgerEntry]
+Bind = Callable[..., Destination]
+Noticed = Callable[[], list[int]]
+Documents = dict[str, dict[str, Any]]
+
+GOOD = {"type": "track", "event": "E", "userId": "u1", "properties": {"by": 2, "thing": "t"}}
+WRONG = {"type": "track", "event": "E", "userId": "u1", "properties": {"by": "x", "thing": "t"}}
+NAMELESS = {"type": "track", "event": "E", "userId": "u1", "properties": {"by": 2}}
+ALONE = {"type": "track", "event": "E", "anonymousId": "a1", "properties": {"by": 2, "thing": "t"}}
+GROUP = {"type": "group", "groupId": "g", "userId": "u1"}
+PAGE = {"type": "page", "userId": "u1", "name": "p"}
+
+REPLAYED: frozenset[Status] = frozenset(
+    {Outcome.UNMAPPED, Outcome.INVALID, Outcome.REJECTED, Outcome.DEAD}
+)
+
+
+def _everything(store: SqliteStore) -> dict[int, LedgerEntry]:
+    return {one.id: one for one in store.ledger().find(Selection())}
+
+
+def _statuses(store: SqliteStore) -> list[tuple[str, Status]]:
+    """Subscriptions and statuses, in the order of the deliveries."""
+    return [(one.subscription, one.status) for one in _everything(store).values()]
+
+
+@pytest.mark.parametrize(
+    ("status", "why"),
+    [
+        (State.READY, "it waits for its turn already"),
+        (State.SENDING, "it is being sent"),
+        (State.UNKNOWN, "it may have been applied, and the partner is asked"),
+        (State.HELD, "it may have been applied: decide with destinations deliveries resolve"),
+        (Outcome.DELIVERED, "it was delivered"),
+        (Outcome.DROPPED, "it was dropped"),
+        (Outcome.FILTERED, "its raw event is not kept any more"),
+        (Outcome.UNMAPPED, ""),
+        (Outcome.INVALID, ""),
+        (Outcome.REJECTED, ""),
+        (Outcome.DEAD, ""),
+    ],
+)
+def test_what_may_be_replayed(
+    store: SqliteStore, ledger: SqliteLedger, fill: Fill, bind: Bind, status: Status, *, why: str
+) -> None:
+    """Only what certainly was not applied, and that nobody dropped."""
+    entry = fill(GOOD, subscription="Counts")[status]
+    others = {one: found for one, found in _everything(store).items() if one != entry.id}
+    assert why_not_replayed(entry) == why
+    planned = plan_replay(ledger, bind(), entry)
+    assert (planned.refused, planned.changes) == (why, not why)
+    assert replay(ledger, [planned], now=5_000.0) == (Replayed() if why else Replayed(reopened=1))
+    after = ledger.get(entry.id)
+    assert after == entry if why else after.status is State.READY
+    assert {**_everything(store), entry.id: after} == {**others, entry.id: after}
+    assert broken_rules(store.database) == []
+
+
+def test_what_waits_again(
+    store: SqliteStore, ledger: SqliteLedger, put: Put, bind: Bind, noticed: Noticed
+) -> None:
+    """It waits as if it had just come, with today's payload and what it adds today."""
+    entry = put(
+        *(Outcome.DEAD, GOOD),
+        subscription="Counts",
+        plan="of yesterday",
+        payload=b'{"by": 1}',
+        increment=Increment("u1 calls", 1),
+    )
+    destination = bind()
+    planned = plan_replay(ledger, destination, entry)
+    assert _everything(store) == {entry.id: entry}  # to plan it has changed nothing
+    assert noticed() == []
+    assert replay(ledger, [planned], now=5_000.0) == Replayed(reopened=1)
+    after = ledger.get(entry.id)
+    assert (after.status, after.effect, after.attempts) == (State.READY, Effect.NONE, 0)
+    assert (after.first_attempt_at, after.next_at, after.settled_at) == (None, None, None)
+    assert (after.reason, after.code, after.http_status, after.stage) == ("", None, None, "")
+    assert (after.accepted_at, after.user) == (entry.accepted_at, entry.user)
+    assert after.plan == destination.plan_digest
+    assert after.increment is None  # today's definition does not say how to ask
+    assert json.loads(ledger.payload(after)) == {"by": 2, "thing": "t"}
+    assert noticed() == [entry.id]
+
+
+@pytest.mark.parametrize(
+    ("raw", "outcome", "reason"),
+    [
+        (WRONG, Outcome.INVALID, "/by must be an integer"),
+        (NAMELESS, Outcome.UNMAPPED, "The event names no thing."),
+        (ALONE, Outcome.INVALID, "400 Bad Request: Sample needs userId"),
+        (GROUP, Outcome.FILTERED, "no subscription takes group events"),
+        ({"type": "track"}, Outcome.INVALID, "has neither a userId nor an anonymousId"),
+        (
+            {**GOOD, "integrations": {"All": False}},
+            Outcome.FILTERED,
+            "the event's integrations object keeps it from Sample",
+        ),
+        (PAGE, Outcome.FILTERED, "no subscription 'Counts' takes this event today"),
+    ],
+)
+def test_what_ends_at_once(
+    store: SqliteStore,
+    ledger: SqliteLedger,
+    put: Put,
+    bind: Bind,
+    noticed: Noticed,
+    *,
+    raw: dict[str, Any],
+    outcome: Outcome,
+    reason: str,
+) -> None:
+    """What today's definition does not send has its new outcome, with the reason of today."""
+    entry = put(Outcome.DEAD, raw, subscription="Counts")
+    destination = bind()
+    done = replay(ledger, [plan_replay(ledger, destination, entry)], now=5_000.0)
+    # The page event has a subscription today that it did not have.
+    added = 1 if raw is PAGE else 0
+    assert done == Replayed(ended=1, added=added)
+    after = ledger.get(entry.id)
+    assert (after.status, after.stage, after.settled_at) == (outcome, "plan", 5_000.0)
+    assert reason in after.reason
+    assert (after.effect, after.subscription) == (Effect.NONE, "Counts")
+    assert noticed() == ([entry.id + 1] if added else [])
+    keeps_event = outcome is not Outcome.FILTERED or bool(added)
+    assert (ledger.raw_event(entry.event_id) is not None) is keeps_event
+    assert broken_rules(store.database) == []
+
+
+def test_a_payload_that_does_not_fit_is_told_with_its_code(
+    ledger: SqliteLedger, put: Put, bind: Bind
+) -> None:
+    """The new outcome has code and status of its own, and none of the old one."""
+    entry = put(Outcome.DEAD, WRONG, subscription="Counts")
+    replay(ledger, [plan_replay(ledger, bind(), entry)], now=5_000.0)
+    after = ledger.get(entry.id)
+    assert (after.code, after.http_status) == ("PAYLOAD_VALIDATION_FAILED", 400)
+    assert (after.increment, after.evidence, ledger.payload(after)) == (None, {}, b"")
+
+
+def test_planning_writes_nothing(store: SqliteStore, fill: Fill, bind: Bind) -> None:
+    """A dry run needs no right to write."""
+    entries = fill(GOOD)
+    before = _everything(store)
+    with SqliteStore(store.path, read_only=True) as read:
+        for entry in entries.values():
+            plan_replay(read.ledger(), bind(), entry)
+    assert _everything(store) == before
+
+
+def test_what_stays_the_same_is_left_alone(
+    ledger: SqliteLedger, put: Put, bind: Bind, noticed: Noticed
+) -> None:
+    """Still unmapped for the same reason: the row keeps its time and its plan."""
+    entry = put(
+        Outcome.UNMAPPED, NAMELESS, subscription="Counts", reason="The event names no thing."
+    )
+    planned = plan_replay(ledger, bind(), entry)
+    assert not planned.changes
+    assert replay(ledger, [planned], now=5_000.0) == Replayed()
+    assert ledger.get(entry.id) == entry
+    assert noticed() == []
+
+
+# -- what may have been applied --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("raw", [GOOD, WRONG, GROUP], ids=["sent", "invalid", "filtered"])
+@pytest.mark.parametrize("status", [Outcome.DEAD, Outcome.REJECTED])
+def test_what_failed_and_may_have_been_applied(
+    store: SqliteStore,
+    ledger: SqliteLedger,
+    put: Put,
+    bind: Bind,
+    *,
+    status: Status,
+    raw: dict[str, Any],
+) -> None:
+    """It is refused, whatever today's definition makes of it: that it may have been is not lost."""
+    entry = put(
+        status, raw, subscription="Counts", effect=Effect.MAYBE, reason="the answer was no answer"
+    )
+    planned = plan_replay(ledger, bind(), entry)
+    assert planned.refused == (
+        "it may have been applied: the answer was no answer; drop it, or send its event anew"
+    )
+    assert replay(ledger, [planned], now=5_000.0) == Replayed()
+    assert ledger.get(entry.id) == entry
+    assert broken_rules(store.database) == []
+
+
+def test_what_does_no_harm_when_it_is_sent_again(
+    store: SqliteStore, ledger: SqliteLedger, put: Put, bind: Bind
+) -> None:
+    """An action whose request may be repeated is replayed, and may have been applied still."""
+    entry = put(Outcome.DEAD, PAGE, subscription="Pages", action="save", effect=Effect.MAYBE)
+    planned = plan_replay(ledger, bind(), entry)
+    assert planned.refused == ""
+    assert replay(ledger, [planned], now=5_000.0) == Replayed(reopened=1)
+    after = ledger.get(entry.id)
+    assert (after.status, after.effect) == (State.READY, Effect.MAYBE)
+    assert broken_rules(store.database) == []
+
+
+# -- subscriptions that are new, gone, or renamed --------------------------------------------------
+
+
+def _second_subscription(documents: Documents) -> None:
+    presets = documents["destination"]["presets"]
+    presets.append({"name": "Also", "partnerAction": "save", "subscribe": 'type = "track"'})
+    presets.append({"name": "Never", "partnerAction": "sync", "subscribe": 'type = "alias"'})
+
+
+def test_subscriptions_that_are_new(
+    store: SqliteStore, ledger: SqliteLedger, put: Put, bind: Bind, noticed: Noticed
+) -> None:
+    """One that takes the event today and had no delivery gets one, once; whoever delivers knows."""
+    first = put(Outcome.DEAD, GOOD, subscription="Counts")
+    other = put(Outcome.DELIVERED, GOOD, subscription="Another", action="x", event_of=first.id)
+    planned = plan_replay(ledger, bind(_second_subscription), first)
+    assert planned.replan is not None
+    assert [one.key for one, _ in planned.replan.added] == [("Also", "save")]
+    assert replay(ledger, [planned, planned], now=5_000.0) == Replayed(
+        reopened=1, added=1, changed_meanwhile=1
+    )
+    assert _statuses(store) == [
+        ("Counts", State.READY),
+        ("Another", Outcome.DELIVERED),
+        ("Also", State.READY),
+    ]
+    new = max(_everything(store))
+    assert new == other.id + 1
+    assert ledger.get(new).accepted_at == first.accepted_at
+    assert set(noticed()) == {first.id, new}
+    assert broken_rules(store.database) == []
+
+
+def test_new_deliveries_that_end_at_once(
+    store: SqliteStore, ledger: SqliteLedger, put: Put, bind: Bind, noticed: Noticed
+) -> None:
+    """A new subscription whose fields the event does not fit: invalid, and nobody is woken."""
+    entry = put(Outcome.DEAD, PAGE, subscription="Pages", action="save")
+
+    def change(documents: Documents) -> None:
+        documents["destination"]["presets"][0]["subscribe"] = 'type = "page"'
+        documents["count"].pop("unmapped")
+
+    planned = plan_replay(ledger, bind(change), entry)
+    assert replay(ledger, [planned], now=5_000.0) == Replayed(reopened=1, added=1)
+    new = ledger.get(entry.id + 1)
+    assert (new.subscription, new.status, new.stage) == ("Counts", Outcome.INVALID, "plan")
+    assert (new.settled_at, new.attempts) == (5_000.0, 0)
+    assert noticed() == [entry.id]
+    assert broken_rules(store.database) == []
+
+
+def _counting(*names: str) -> Callable[[Documents], None]:
+    """A definition whose subscriptions of the action ``count`` have these names."""
+
+    def change(documents: Documents) -> None:
+        usual, *others = documents["destination"]["presets"]
+        documents["destination"]["presets"] = others + [{**usual, "name": name} for name in names]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("had", "names", "replayed", "expected"),
+    [
+        # A was delivered and has another name now: nobody can tell that A2 is not a new one.
+        (["A", "B"], ["A2", "B"], "B", "B"),
+        (["A", "B"], ["A2", "B"], "A", "there is no subscription 'A' any more; there are: 'A2'"),
+        (["A"], ["B", "C"], "A", "there is no subscription 'A' any more; there are: 'B', 'C'"),
+        (["A", "B"], ["C"], "A", "there is no subscription 'A' any more; there are: 'C'"),
+        # Where there was one and is one, it is the same.
+        (["A"], ["B"], "A", "B"),
+        (["A"], ["A"], "A", "A"),
+    ],
+)
+def test_subscriptions_with_another_name(
+    store: SqliteStore,
+    ledger: SqliteLedger,
+    put: Put,
+    bind: Bind,
+    *,
+    had: Sequence[str],
+    names: Sequence[str],
+    replayed: str,
+    expected: str,
+) -> None:
+    """An event never goes twice because its subscription was renamed."""
+    entries: dict[str, LedgerEntry] = {}
+    for name in had:
+        status = Outcome.DEAD if name == replayed else Outcome.DELIVERED
+        first = next(iter(entries.values())).id if entries else None
+        entries[name] = put(status, GOOD, subscription=name, event_of=first)
+    planned = plan_replay(ledger, bind(_counting(*names)), entries[replayed])
+    if len(expected) > 1:
+        assert expected in planned.refused
+        return
+    assert planned.replan is not None
+    assert planned.replan.added == ()
+    assert replay(ledger, [planned], now=5_000.0) == Replayed(reopened=1)
+    waits = [name for name, status in _statuses(store) if status is State.READY]
+    assert waits == [expected]
+
+
+@pytest.mark.parametrize("change", [None, _second_subscription])
+def test_an_event_that_no_subscription_took(
+    store: SqliteStore, ledger: SqliteLedger, put: Put, bind: Bind, change: Any
+) -> None:
+    """Its row becomes that of the first subscription that takes it today; others are added."""
+    entry = put(Outcome.INVALID, GOOD, subscription=None)
+    done = replay(ledger, [plan_replay(ledger, bind(change), entry)], now=5_000.0)
+    assert done == Replayed(reopened=1, added=1 if change else 0)
+    expected = [("Counts", State.READY)] + ([("Also", State.READY)] if change else [])
+    assert _statuses(store) == expected
+    assert broken_rules(store.database) == []
+
+
+def test_an_event_that_nothing_takes_today_either(
+    store: SqliteStore, ledger: SqliteLedger, put: Put, bind: Bind
+) -> None:
+    """It was no event for anybody, and is none today: it ends with the reason of today."""
+    entry = put(Outcome.INVALID, GROUP, subscription=None)
+    done = replay(ledger, [plan_replay(ledger, bind(), entry)], now=5_000.0)
+    assert done == Replayed(ended=1)
+    after = ledger.get(entry.id)
+    assert (after.key, after.status) == (None, Outcome.FILTERED)
+    assert after.reason == "no subscription takes group events"
+    assert broken_rules(store.database) == []
+
+
+# -- beside others ---------------------------------------------------------------------------------
+
+
+def test_what_changed_since_it_was_planned(
+    store: SqliteStore, ledger: SqliteLedger, fill: Fill, bind: Bind
+) -> None:
+    """It is left as it is now, and counted; the others go on."""
+    entries = fill(GOOD, subscription="Counts")
+    destination = bind()
+    chosen = [entries[Outcome.DEAD], entries[Outcome.REJECTED]]
+    planned = [plan_replay(ledger, destination, entry) for entry in chosen]
+    with SqliteStore(store.path) as other:
+        drop(other.ledger(), chosen[:1], reason="x", now=4_000.0)
+    assert replay(ledger, planned, now=5_000.0) == Replayed(reopened=1, changed_meanwhile=1)
+    assert [ledger.get(one.id).status for one in chosen] == [Outcome.DROPPED, State.READY]
+    assert broken_rules(store.database) == []
+
+
+def test_two_replay_the_same(
+    store: SqliteStore, ledger: SqliteLedger, put: Put, bind: Bind, noticed: Noticed
+) -> None:
+    """It waits once, and its new subscriptions have one delivery each."""
+    entry = put(Outcome.DEAD, GOOD, subscription="Counts")
+    with SqliteStore(store.path) as other:
+        destination = bind(_second_subscription)
+        planned = [plan_replay(one.ledger(), destination, entry) for one in (store, other)]
+        assert replay(other.ledger(), planned[1:], now=5_000.0) == Replayed(reopened=1, added=1)
+    assert replay(ledger, planned[:1], now=5_000.0) == Replayed(changed_meanwhile=1)
+    assert _statuses(store) == [("Counts", State.READY), ("Also", State.READY)]
+    assert noticed() == [entry.id, entry.id + 1]
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_two_deliveries_of_one_event(
+    store: SqliteStore, ledger: SqliteLedger, put: Put, bind: Bind, *, together: bool
+) -> None:
+    """Each waits again, and a new subscription has one delivery, whoever was faster to add it."""
+    first = put(Outcome.DEAD, GOOD, subscription="Counts")
+    second = put(Outcome.DEAD, GOOD, subscription="Also", action="save", event_of=first.id)
+
+    def change(documents: Documents) -> None:
+        _second_subscription(documents)
+        documents["destination"]["presets"][-1]["subscribe"] = 'type = "track"'
+
+    destination = bind(change)
+    planned = [plan_replay(ledger, destination, one) for one in (first, second)]
+    if not together:
+        assert replay(ledger, planned[:1], now=5_000.0) == Replayed(reopened=1, added=1)
+        assert replay(ledger, planned[1:], now=5_000.0) == Replayed(changed_meanwhile=1)
+        planned = [plan_replay(ledger, destination, second)]
+        assert replay(ledger, planned, now=5_000.0) == Replayed(reopened=1)
+    else:
+        assert replay(ledger, planned, now=5_000.0) == Replayed(reopened=2, added=1)
+    assert _statuses(store) == [(name, State.READY) for name in ("Counts", "Also", "Never")]
+    assert broken_rules(store.database) == []
+
+
+def test_an_event_that_is_gone(
+    store: SqliteStore, ledger: SqliteLedger, put: Put, bind: Bind
+) -> None:
+    """Without the raw event there is nothing to plan, nor to send once it was planned."""
+    entry, needed = put(Outcome.DEAD, GOOD, subscription="Counts"), put(Outcome.DEAD, GOOD)
+    planned = plan_replay(ledger, bind(), entry)
+    with store.database.transaction() as connection:
+        connection.execute("DELETE FROM events WHERE id = ?", (entry.event_id,))
+    assert replay(ledger, [planned], now=5_000.0) == Replayed(changed_meanwhile=1)
+    assert ledger.get(entry.id) == entry
+    again = plan_replay(ledger, bind(), entry)
+    assert again == PlannedReplay(entry, refused="its raw event is not kept any more")
+    with store.database.transaction() as connection:
+        connection.execute("DELETE FROM kept WHERE id = ?", (entry.id,))
+        connection.execute("DELETE FROM tallies")
+        connection.execute(
+            "INSERT INTO tallies SELECT scope, subscription, status, settled_at / 86400000, 1"
+            " FROM kept WHERE id = ?",
+            (needed.id,),
+        )
+
+
+def test_a_corrected_event(store: SqliteStore, ledger: SqliteLedger, put: Put, bind: Bind) -> None:
+    """What another event has taken the place of is neither sent nor dropped any more."""
+    entry = put(Outcome.INVALID, WRONG, subscription="Counts", message_id="m")
+    _correct(store, entry)
+    replaced = ledger.get(entry.id)
+    assert replaced.status is Outcome.INVALID
+    assert replaced.reason.startswith("replaced by a corrected event")
+    planned = plan_replay(ledger, bind(), replaced)
+    assert planned.refused == "a corrected event has replaced its event"
+    with pytest.raises(UsageError, match="a corrected event has replaced its event"):
+        drop(ledger, [replaced], reason="x", now=5_000.0)
+
+
+def test_an_event_that_is_corrected_since_it_was_planned(
+    store: SqliteStore, ledger: SqliteLedger, put: Put, bind: Bind
+) -> None:
+    """Only the corrected one is sent."""
+    entry = put(Outcome.DEAD, GOOD, subscription="Counts", message_id="m")
+    planned = plan_replay(ledger, bind(), entry)
+    _correct(store, entry)
+    assert replay(ledger, [planned], now=5_000.0) == Replayed(changed_meanwhile=1)
+    assert _statuses(store) == [("Counts", Outcome.DEAD), ("Counts", State.READY)]
+    assert broken_rules(store.database) == []
+
+
+def _correct(store: SqliteStore, entry: LedgerEntry) -> None:
+    """Another content comes under the messageId of an event that had no effect."""
+    scope = Scope(entry.scope, entry.destination)
+    raw = json.dumps(GOOD).encode()
+    event = QueuedEvent(entry.message_id, "track", "u1", 3_000.0, raw, 999_999, count=1)
+    delivery = QueuedDelivery(event, SubscriptionKey("Counts", "count"), 0, b"{}", "plan")
+    arrival = Arrival(event, [delivery])
+    store.queue().commit(Round(arrivals=[(scope, arrival)]))
+    assert arrival.receipt == Receipt(event.id)
+
+
+# -- many ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("failing", [None, 1, 3])
+def test_many_are_replayed_in_chunks(
+    ledger: SqliteLedger,
+    put: Put,
+    bind: Bind,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    failing: int | None,
+) -> None:
+    """Others can write in between; where it fails, what was done is told, and the rest is left."""
+    monkeypatch.setitem(replay.__globals__, "_CHUNK", 2)
+    destination = bind()
+    entries = [put(Outcome.DEAD, GOOD, subscription="Counts") for _ in range(5)]
+    planned = [plan_replay(ledger, destination, one) for one in entries]
+    begun: list[int] = []
+    replan = ledger.replan
+
+    def fail_at(replans: Sequence[Replan], now: float) -> Sequence[int]:
+        begun.append(len(begun) + 1)
+        if begun[-1] == failing:
+            raise UsageError("cannot write to the store: full")
+        return replan(replans, now)
+
+    monkeypatch.setattr(ledger, "replan", fail_at)
+    if failing is None:
+        assert replay(ledger, planned, now=5_000.0) == Replayed(reopened=5)
+        assert begun == [1, 2, 3]
+        return
+    done = (failing - 1) * 2
+    told = "full$" if not done else f"full; {done} of 5 were replayed: replay again for the rest"
+    with pytest.raises(UsageError, match=told):
+        replay(ledger, planned, now=5_000.0)
+    statuses = [ledger.get(one.id).status for one in entries]
+    assert statuses == [State.READY] * done + [Outcome.DEAD] * (5 - done)
+
+
+def test_what_waits_for_nobody(
+    store: SqliteStore, ledger: SqliteLedger, put: Put, bind: Bind
+) -> None:
+    """Only what waits, for a destination that a server which runs does not have."""
+    destination = bind()
+    planned = [
+        plan_replay(ledger, destination, put(Outcome.DEAD, raw, subscription="Counts", **columns))
+        for raw, columns in (
+            (GOOD, {"destination": "former"}),
+            (GOOD, {"destination": "sample"}),
+            (WRONG, {"destination": "invalid"}),
+        )
+    ]
+    assert waiting_for_nobody(store, planned) == []
+    with lock_server(store.path):
+        assert waiting_for_nobody(store, planned) == []  # it does not say what it has
+        note_server(store, ["sample"], Periods())
+        assert waiting_for_nobody(store, planned) == ["former"]
+    assert waiting_for_nobody(store, planned) == []

@@ -1,0 +1,303 @@
+"""Each rule is seen to fail on a store that breaks it, and only then."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from destinations.errors import UsageError
+from destinations.outcome import Effect, Outcome, State, Status
+from destinations.pipeline.queue import Increment
+from destinations.store import SqliteStore, broken_rules, check, count_deliveries
+from destinations.store.codes import EFFECT_CODES, STATUS_CODES
+
+CLASSES: Final[Mapping[Status, Mapping[str, Any]]] = {
+    State.READY: {},
+    State.SENDING: {"sending": True},
+    State.UNKNOWN: {"increment": Increment("u1 calls", 5)},
+    State.HELD: {"increment": Increment("u1 calls", 5)},
+    Outcome.DELIVERED: {},
+    Outcome.FILTERED: {"subscription": None},
+    Outcome.UNMAPPED: {},
+    Outcome.INVALID: {"subscription": None},
+    Outcome.REJECTED: {"effect": Effect.MAYBE},
+    Outcome.DEAD: {},
+    Outcome.DROPPED: {"effect": Effect.MAYBE},
+}
+
+
+@pytest.fixture
+def ids(store: SqliteStore, add_delivery: Callable[..., int]) -> dict[str, int]:
+    """One delivery of each class; their ids by status."""
+    found: dict[str, int] = {}
+    for status, columns in CLASSES.items():
+        given = dict(columns)
+        if status is not State.SENDING:
+            given["status"] = status
+        found[status.value] = add_delivery(store, **given)
+    return found
+
+
+def _codes() -> dict[str, int]:
+    """The numbers of statuses and effects, by names that statements can have."""
+    statuses = {f"status_{one.value}": code for one, code in STATUS_CODES.items()}
+    return statuses | {f"effect_{one.value}": code for one, code in EFFECT_CODES.items()}
+
+
+def _break(store: SqliteStore, ids: Mapping[str, int], *statements: str) -> None:
+    """Write what nobody should; ``{dead}`` is an id, ``{status_dead}`` a number."""
+    with store.database.transaction() as connection:
+        for statement in statements:
+            connection.execute(statement.format(**ids, **_codes()))
+
+
+_ALSO_FINISHED: Final = (
+    "INSERT INTO ledger SELECT id, scope, subscription, {status_delivered}, NULL, 1, user,"
+    " message_id, type, accepted_at, 0, fingerprint, plan, NULL FROM kept"
+    " WHERE id IN ({dead}, {held})"
+)
+_REQUEST: Final = "INSERT INTO intents SELECT 99, scope, at, durable, process, '[ID]' FROM intents"
+
+# A rule, how it is broken, and by which deliveries. Where rows are counted otherwise than they are,
+# totals are off as well.
+BREACHES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
+    "two rows of one delivery": (
+        "a delivery has one row",
+        (_ALSO_FINISHED,),
+        ("held", "dead"),
+    ),
+    "what is finished waits": (
+        "what is open is ready or unknown",
+        ("UPDATE open SET status = {status_delivered} WHERE id = {ready}",),
+        ("ready",),
+    ),
+    "what was delivered is kept": (
+        "what is kept is held or has failed",
+        ("UPDATE kept SET status = {status_delivered} WHERE id = {dead}",),
+        ("dead",),
+    ),
+    "what waits is kept": (
+        "what is kept is held or has failed",
+        ("UPDATE kept SET status = {status_ready} WHERE id = {dead}",),
+        ("dead",),
+    ),
+    "what waits is finished": (
+        "what is finished has an outcome",
+        ("UPDATE ledger SET status = {status_ready} WHERE id = {delivered}",),
+        ("delivered",),
+    ),
+    "an unknown one that changed nothing": (
+        "what is unknown or held may have been applied",
+        ("UPDATE open SET effect = {effect_none} WHERE id = {unknown}",),
+        ("unknown",),
+    ),
+    "a held one that changed nothing": (
+        "what is unknown or held may have been applied",
+        ("UPDATE kept SET effect = {effect_none} WHERE id = {held}",),
+        ("held",),
+    ),
+    "what waits was applied": (
+        "what is not delivered was not applied",
+        ("UPDATE open SET effect = {effect_applied} WHERE id = {ready}",),
+        ("ready",),
+    ),
+    "what is dead was applied": (
+        "what is not delivered was not applied",
+        ("UPDATE kept SET effect = {effect_applied} WHERE id = {dead}",),
+        ("dead",),
+    ),
+    "what was dropped was applied": (
+        "what is not delivered was not applied",
+        ("UPDATE ledger SET effect = {effect_applied} WHERE id = {dropped}",),
+        ("dropped",),
+    ),
+    "what is unmapped changed something": (
+        "what is filtered, unmapped or invalid changed nothing",
+        ("UPDATE kept SET effect = {effect_maybe} WHERE id IN ({unmapped}, {invalid})",),
+        ("unmapped", "invalid"),
+    ),
+    "what was filtered changed something": (
+        "what is filtered, unmapped or invalid changed nothing",
+        ("UPDATE ledger SET effect = {effect_maybe} WHERE id = {filtered}",),
+        ("filtered",),
+    ),
+    "events that are gone": (
+        "what waits or may be replayed has its raw event",
+        ("DELETE FROM events WHERE id IN ({ready} / 1000, {dead} / 1000)",),
+        ("ready", "dead"),
+    ),
+    "an amount of nothing": (
+        "what adds to an amount says to which",
+        (
+            "UPDATE open SET key = NULL WHERE id = {unknown}",
+            "UPDATE kept SET amount = NULL WHERE id = {held}",
+        ),
+        ("unknown", "held"),
+    ),
+    "two requests with one delivery": (
+        "a delivery is under way once at most",
+        ("INSERT INTO intents SELECT 99, scope, at, durable, process, deliveries FROM intents",),
+        ("sending",),
+    ),
+    "a request with what is finished": (
+        "what is under way is ready",
+        (_REQUEST.replace("ID", "{delivered}"),),
+        ("delivered",),
+    ),
+    "a request with what is unknown": (
+        "what is under way is ready",
+        (_REQUEST.replace("ID", "{unknown}"),),
+        ("unknown",),
+    ),
+    "a scope that nobody knows": (
+        "a delivery belongs to a scope and a subscription that are known",
+        (
+            "UPDATE ledger SET scope = 99 WHERE id = {delivered}",
+            "UPDATE tallies SET scope = 99 WHERE status = {status_delivered}",
+        ),
+        ("delivered",),
+    ),
+    "a subscription that nobody knows": (
+        "a delivery belongs to a scope and a subscription that are known",
+        (
+            "UPDATE kept SET subscription = 99 WHERE id = {dead}",
+            "UPDATE tallies SET subscription = 99 WHERE status = {status_dead}",
+        ),
+        ("dead",),
+    ),
+    "an event that has no number yet": (
+        "an event has a number that was given",
+        (
+            "UPDATE counters SET value = {dropped} / 1000 - 1 WHERE name = 'event'",
+            "DELETE FROM messages WHERE event_id = {dropped} / 1000",
+        ),
+        ("dropped",),
+    ),
+}
+
+
+@pytest.mark.parametrize(("rule", "statements", "broken"), BREACHES.values(), ids=BREACHES)
+def test_a_broken_rule(
+    store: SqliteStore,
+    ids: dict[str, int],
+    *,
+    rule: str,
+    statements: tuple[str, ...],
+    broken: tuple[str, ...],
+) -> None:
+    """It is told with the deliveries that break it; beside it totals at most are off."""
+    _break(store, ids, *statements)
+    found = dict(broken_rules(store.database))
+    why = found.pop(rule)
+    assert sorted(why.removeprefix("not so for ").split(", ")) == sorted(
+        str(ids[name]) for name in broken
+    )
+    assert set(found) <= {"totals are what was counted"}
+
+
+def test_a_message_that_leads_nowhere(store: SqliteStore, ids: dict[str, int]) -> None:
+    """Its event is told."""
+    _break(store, ids, "UPDATE messages SET event_id = 99 WHERE event_id = {dead} / 1000")
+    assert broken_rules(store.database) == [
+        ("a messageId leads to an event that was accepted", "not so for 99")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("statement", "why"),
+    [
+        (
+            "UPDATE tallies SET count = count + 3 WHERE status = {status_dead}",
+            "off by 3 in 1 of them",
+        ),
+        (
+            "UPDATE tallies SET count = -5 WHERE count AND status = {status_ready}",
+            # Two are: the one that is being sent is counted as ready, too.
+            "off by 7 in 1 of them",
+        ),
+        ("DELETE FROM tallies WHERE status = {status_filtered}", "off by 1 in 1 of them"),
+        (
+            "UPDATE tallies SET day = 7 WHERE status = {status_delivered}",
+            "off by 2 in 2 of them",
+        ),
+        ("INSERT INTO tallies VALUES (1, 9, 9, 9, 1)", "off by 1 in 1 of them"),
+        ("INSERT INTO tallies VALUES (1, 9, 9, 9, 0)", ""),
+    ],
+)
+def test_totals_that_do_not_add_up(
+    store: SqliteStore, ids: dict[str, int], statement: str, why: str
+) -> None:
+    """By how much they are off is told, whichever way; a nought is as good as nothing."""
+    _break(store, ids, statement)
+    assert broken_rules(store.database) == ([("totals are what was counted", why)] if why else [])
+
+
+def test_every_rule_is_seen_to_fail() -> None:
+    """No rule is there that no store can break."""
+    seen = {rule for rule, _, _ in BREACHES.values()}
+    seen.add("a messageId leads to an event that was accepted")
+    assert {rule for rule, _ in check._RULES} == seen
+
+
+def test_a_store_in_order(store: SqliteStore, ids: dict[str, int]) -> None:
+    """Nothing is told of it, whether it is only read or not, nor of an empty one."""
+    assert broken_rules(store.database) == []
+    assert count_deliveries(store.database) == len(ids)
+    with SqliteStore(store.path, read_only=True) as read:
+        assert broken_rules(read.database) == []
+        assert count_deliveries(read.database) == len(ids)
+    with SqliteStore(store.path.with_name("empty")) as empty:
+        assert broken_rules(empty.database) == []
+        assert count_deliveries(empty.database) == 0
+
+
+def test_only_some_are_told(store: SqliteStore, add_delivery: Callable[..., int]) -> None:
+    """However many break a rule: the first ones, and that there are more."""
+    broken = [add_delivery(store, status=Outcome.DEAD) for _ in range(8)]
+    _break(store, {}, "UPDATE kept SET effect = {effect_applied}")
+    ((_, why),) = broken_rules(store.database)
+    assert why == f"not so for {', '.join(map(str, broken[:5]))} and more"
+
+
+def test_several_rules_at_once(store: SqliteStore, ids: dict[str, int]) -> None:
+    """Each is told, in the order in which they stand."""
+    _break(
+        store,
+        ids,
+        "UPDATE kept SET effect = {effect_none} WHERE id = {held}",
+        "DELETE FROM events WHERE id = {held} / 1000",
+        "DELETE FROM tallies WHERE status = {status_held}",
+    )
+    assert [rule for rule, _ in broken_rules(store.database)] == [
+        "what is unknown or held may have been applied",
+        "what waits or may be replayed has its raw event",
+        "totals are what was counted",
+    ]
+
+
+def test_a_damaged_file(tmp_path: Path, add_delivery: Callable[..., int]) -> None:
+    """What SQLite finds in it is told, or that it cannot be read at all."""
+    path = tmp_path / "damaged.sqlite3"
+    with SqliteStore(path) as store:
+        for _ in range(200):
+            add_delivery(store, {"type": "track", "text": "x" * 500})
+    connection = sqlite3.connect(path)
+    (page,) = connection.execute("PRAGMA page_size").fetchone()
+    (root,) = connection.execute(
+        "SELECT rootpage FROM sqlite_schema WHERE name = 'open_of_scope'"
+    ).fetchone()
+    connection.close()
+    data = bytearray(path.read_bytes())
+    start = (root - 1) * page
+    data[start + page - 200 : start + page] = b"\x55" * 200
+    path.write_bytes(data)
+    with SqliteStore(path, read_only=True) as read:
+        try:
+            found = broken_rules(read.database)
+        except UsageError as error:
+            found = [("the file is whole", str(error))]
+    assert found[0][0] == "the file is whole"

@@ -1,0 +1,294 @@
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+
+import pytest
+
+from destinations.outcome import Effect, Outcome, Result, State, Status
+from destinations.pipeline.ledger import Selection
+from destinations.pipeline.queue import (
+    Arrival,
+    QueuedDelivery,
+    QueuedEvent,
+    Round,
+    Scope,
+    Transition,
+)
+from destinations.runtime.action import SubscriptionKey
+from destinations.runtime.identity import AccountIdentity
+from destinations.store import (
+    SqliteStore,
+    broken_rules,
+    compact,
+    count_deliveries,
+    delete_messages,
+    delete_settled,
+    delete_spent_events,
+    retention,
+)
+
+DAY = 86_400.0
+KEYS = [SubscriptionKey(name, "count") for name in ("A", "B", "C")]
+
+
+class _At:
+    """A clock that stands at a time."""
+
+    def __init__(self, at: float) -> None:
+        self._at = at
+
+    def time(self) -> float:
+        return self._at
+
+    def monotonic(self) -> float:
+        return self._at
+
+    def wait(self, seconds: float, stop: object) -> bool:
+        raise NotImplementedError
+
+
+@pytest.fixture
+def scope(store: SqliteStore) -> Scope:
+    """The scope of a server's destination."""
+    identity = AccountIdentity("sample", "http://127.0.0.1/", "", "key")
+    return store.accounts().served("sample", identity)
+
+
+@pytest.fixture
+def finish(store: SqliteStore, scope: Scope) -> Callable[..., None]:
+    """Accepts so many events at a time, each with deliveries that end at once in these ways."""
+    numbers = iter(range(1_000_000))
+
+    def make(count: int, at: float, *statuses: Status, raw: bytes = b"{}") -> None:
+        arrivals = []
+        for _ in range(count):
+            event = QueuedEvent(f"m{next(numbers)}", "track", "u1", at, raw, 1)
+            event.count = len(statuses)
+            ended = [
+                Transition(
+                    QueuedDelivery(event, KEYS[nth], nth),
+                    Result(status, "why"),
+                    "plan",
+                    effect=Effect.APPLIED if status is Outcome.DELIVERED else Effect.NONE,
+                )
+                for nth, status in enumerate(statuses)
+                if status is not State.READY
+            ]
+            waits = [
+                QueuedDelivery(event, KEYS[nth], nth, b"{}", "plan")
+                for nth, status in enumerate(statuses)
+                if status is State.READY
+            ]
+            arrivals.append((scope, Arrival(event, waits, ended)))
+        store.queue(_At(at)).commit(Round(arrivals=arrivals))
+
+    return make
+
+
+Finish = Callable[..., None]
+
+
+def _left(store: SqliteStore) -> list[int]:
+    return [one.id for one in store.ledger().find(Selection())]
+
+
+def test_what_is_old_goes(store: SqliteStore, finish: Finish) -> None:
+    """Rows of the ledger that were settled before a time, to the moment; totals follow."""
+    for at in (DAY, 2 * DAY, 3 * DAY):
+        finish(2, at, Outcome.DELIVERED)
+    database = store.database
+    assert delete_settled(database, DAY) == 0
+    assert delete_settled(database, DAY + 0.001) == 2
+    assert delete_settled(database, 3 * DAY) == 2
+    assert _left(store) == [5_000, 6_000]
+    (totals,) = store.ledger().totals(3 * DAY)
+    assert (totals.counts, totals.today) == ({Outcome.DELIVERED: 2}, {Outcome.DELIVERED: 2})
+    assert delete_settled(database, 1_000 * DAY) == 2
+    assert broken_rules(database) == []
+    assert database.all("SELECT * FROM tallies WHERE count <> 0") == []
+
+
+@pytest.mark.parametrize(
+    ("beside", "goes"),
+    [
+        (Outcome.DELIVERED, True),
+        (Outcome.FILTERED, True),
+        (Outcome.DROPPED, True),
+        (State.READY, False),
+        (Outcome.UNMAPPED, False),
+        (Outcome.INVALID, False),
+        (Outcome.REJECTED, False),
+        (Outcome.DEAD, False),
+    ],
+)
+def test_an_event_goes_as_a_whole(
+    store: SqliteStore, finish: Finish, beside: Status, *, goes: bool
+) -> None:
+    """While something of it is needed, all of it stays: what was delivered must be known then."""
+    finish(2, DAY, Outcome.DELIVERED, beside, Outcome.FILTERED)
+    assert delete_settled(store.database, 100 * DAY) == (6 if goes else 0)
+    assert len(_left(store)) == (0 if goes else 6)
+    assert broken_rules(store.database) == []
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3, 4, 5, 100])
+def test_chunks_do_not_cut_an_event(
+    store: SqliteStore, finish: Finish, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever a chunk ends, all of an event goes in one transaction, and nothing is left over."""
+    monkeypatch.setattr(retention, "_CHUNK", chunk)
+    finish(3, DAY, Outcome.DELIVERED, Outcome.FILTERED, Outcome.DELIVERED)
+    finish(2, DAY, Outcome.DELIVERED, Outcome.DEAD)
+    finish(3, DAY, Outcome.DELIVERED)
+    sizes: list[set[int]] = []
+
+    def seen(action: int, first: str | None, *_: object) -> int:
+        if action == sqlite3.SQLITE_TRANSACTION and first == "COMMIT":
+            sizes.append({one // 1_000 for one in _left(store)})
+        return sqlite3.SQLITE_OK
+
+    with store.database.transaction() as connection:
+        connection.set_authorizer(seen)
+    assert delete_settled(store.database, 100 * DAY) == 12
+    with store.database.transaction() as connection:
+        connection.set_authorizer(None)
+    assert _left(store) == [4_000, 4_001, 5_000, 5_001]
+    assert broken_rules(store.database) == []
+
+
+def test_many(store: SqliteStore, finish: Finish) -> None:
+    """Chunk after chunk, all of it goes."""
+    finish(2_500, DAY, Outcome.DELIVERED)
+    database = store.database
+    assert delete_settled(database, 3 * DAY) == 2_500
+    assert delete_messages(database, 3 * DAY, 3 * DAY) == 2_500
+    assert database.one("SELECT count(*) FROM messages") == (0,)
+    assert broken_rules(database) == []
+
+
+# -- messages --------------------------------------------------------------------------------------
+
+
+def _known(store: SqliteStore, scope: Scope) -> list[int]:
+    """The numbers of the messages that are recognised."""
+    known = store.queue().history(scope, [f"m{number}" for number in range(10)])
+    return sorted(int(one.removeprefix("m")) for one in known)
+
+
+def test_messages_go_day_by_day(store: SqliteStore, scope: Scope, finish: Finish) -> None:
+    """Those of events that were accepted before the day of a time, and have no row any more."""
+    for day in (1, 2, 3):
+        finish(1, day * DAY + 10, Outcome.DELIVERED)
+    database = store.database
+    assert delete_messages(database, 3 * DAY, 100 * DAY) == 0  # all of them have rows
+    delete_settled(database, 100 * DAY)
+    assert _known(store, scope) == [0, 1, 2]
+    assert delete_messages(database, 1.9 * DAY, 100 * DAY) == 0
+    assert delete_messages(database, 2 * DAY, 100 * DAY) == 1
+    assert _known(store, scope) == [1, 2]
+    assert delete_messages(database, 5 * DAY, 100 * DAY) == 2
+    assert _known(store, scope) == []
+    assert database.one("SELECT count(*) FROM days") == (1,)
+
+
+def test_messages_of_today(store: SqliteStore, scope: Scope, finish: Finish) -> None:
+    """They go only where nothing at all is to be recognised."""
+    finish(1, DAY, Outcome.DELIVERED)
+    delete_settled(store.database, 2 * DAY)
+    assert delete_messages(store.database, DAY + 50, DAY + 100) == 0
+    assert delete_messages(store.database, DAY + 100, DAY + 100) == 1
+    assert _known(store, scope) == []
+
+
+def test_a_message_whose_rows_are_gone(store: SqliteStore, scope: Scope, finish: Finish) -> None:
+    """It is recognised all the same, whatever its content is by then."""
+    finish(1, DAY, Outcome.DELIVERED)
+    delete_settled(store.database, 2 * DAY)
+    for content in (1, 2):
+        event = QueuedEvent("m0", "track", "u1", 3 * DAY, b"{}", content, count=1)
+        arrival = Arrival(event, [QueuedDelivery(event, KEYS[0], 0, b"{}", "plan")])
+        store.queue().commit(Round(arrivals=[(scope, arrival)]))
+        assert arrival.receipt is not None
+        assert arrival.receipt.duplicate
+    assert _left(store) == []
+
+
+def test_other_contents_go_with_their_message(
+    store: SqliteStore, scope: Scope, finish: Finish
+) -> None:
+    """What had come under the same messageId is forgotten with it."""
+    finish(1, DAY, Outcome.DELIVERED)
+    event = QueuedEvent("m0", "track", "u1", DAY, b"{}", 77, count=1)
+    store.queue(_At(DAY)).commit(Round(arrivals=[(scope, Arrival(event, []))]))
+    (conflict,) = [one for one in store.ledger().find(Selection()) if one.code == "CONFLICT"]
+    store.ledger().drop([conflict], "x", DAY)
+    database = store.database
+    assert database.one("SELECT count(*) FROM other_contents") == (1,)
+    delete_settled(database, 3 * DAY)
+    assert delete_messages(database, 3 * DAY, 4 * DAY) == 1
+    assert database.one("SELECT count(*) FROM other_contents") == (0,)
+
+
+def test_what_whoever_delivers_has_seen(
+    store: SqliteStore, add_delivery: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of what operators have changed, the latest stay for whoever did not look yet."""
+    monkeypatch.setattr(retention, "_NOTICES", 3)
+    ledger = store.ledger()
+    entries = [ledger.get(add_delivery(store)) for _ in range(5)]
+    ledger.drop(entries, "x", 3_000.0)
+    delete_messages(store.database, 0.0, 4_000.0)
+    rows = store.database.all("SELECT delivery FROM changes ORDER BY id")
+    assert rows == [(one.id,) for one in entries[2:]]
+
+
+# -- raw events, and space -------------------------------------------------------------------------
+
+
+def test_raw_events_that_nothing_needs(
+    store: SqliteStore, finish: Finish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those alone go, chunk after chunk."""
+    monkeypatch.setattr(retention, "_CHUNK", 2)
+    finish(2, DAY, State.READY)
+    finish(2, DAY, Outcome.DEAD)
+    finish(5, DAY, Outcome.DELIVERED)
+    with store.database.transaction() as connection:
+        connection.executemany(
+            "INSERT INTO events VALUES (?, x'00')", [(number,) for number in range(5, 10)]
+        )
+    assert delete_spent_events(store.database) == 5
+    assert delete_spent_events(store.database) == 0
+    assert store.database.all("SELECT id FROM events ORDER BY id") == [(1,), (2,), (3,), (4,)]
+    assert broken_rules(store.database) == []
+
+
+def test_compact(store: SqliteStore, finish: Finish) -> None:
+    """The file is smaller, what is in it stays with its reasons, and the store works on."""
+    finish(100, DAY, Outcome.DEAD, raw=b"x" * 20_000)
+    finish(1, DAY, Outcome.FILTERED)
+    finish(1, DAY, State.READY)
+    ledger = store.ledger()
+    dead = list(ledger.find(Selection(statuses=frozenset({Outcome.DEAD}))))
+    ledger.drop(dead, "a reason of its own", 2 * DAY)
+    store.database.all("PRAGMA wal_checkpoint")
+    before = store.path.stat().st_size
+    delete_settled(store.database, 2 * DAY + 1)
+    compact(store.database)
+    assert store.path.stat().st_size < before / 5
+    assert store.database.one("PRAGMA freelist_count") == (0,)
+    texts = [text for (text,) in store.database.all("SELECT text FROM texts")]
+    assert texts == ["plan"]  # the reasons of what is gone are gone, too
+    assert count_deliveries(store.database) == 1
+    finish(1, DAY, Outcome.FILTERED)
+    assert [one.reason for one in store.ledger().find(Selection())] == ["", "why"]
+    assert broken_rules(store.database) == []
+
+
+def test_reasons_that_are_needed_stay(store: SqliteStore, finish: Finish) -> None:
+    """Compacting takes none away that a row has."""
+    finish(3, DAY, Outcome.FILTERED, Outcome.DEAD, State.READY)
+    before = list(store.ledger().find(Selection()))
+    compact(store.database)
+    assert list(store.ledger().find(Selection())) == before

@@ -1,0 +1,127 @@
+"""What is kept of events for Kana, beyond what is kept for every destination."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from destinations import Destination, Entry, HttpTransport, Run
+from destinations.operations import open_run_store
+from destinations.runtime.identity import identity_of
+from destinations.store import SqliteStore, broken_rules
+from destinations.testing import StillClock
+
+Deliver = Callable[..., None]
+
+
+class Stored:
+    """A store, and runs of one account that are kept in it."""
+
+    def __init__(self, store: SqliteStore, destination: Destination) -> None:
+        self.store = store
+        self.destination = destination
+        self.clock = StillClock()
+        self.identity = identity_of(destination)
+        accounts = store.accounts()
+        known = accounts.find(self.identity)
+        self.account = accounts.add(self.identity) if known is None else known.id
+
+    def deliver(self, *events: Mapping[str, Any]) -> None:
+        """Runs events, all of which end as delivered."""
+        transport = HttpTransport(self.destination.definition.transport.timeouts)
+        lines = [Entry(line, json.dumps(event).encode()) for line, event in enumerate(events, 1)]
+        with (
+            contextlib.closing(transport),
+            open_run_store(
+                self.store, self.account, self.identity, reconcile_after=30.0, clock=self.clock
+            ) as kept,
+        ):
+            run = Run(self.destination, transport, store=kept, clock=self.clock, inline=True)
+            assert run.execute(lines).totals.outcomes == {"delivered": len(events)}
+
+    @property
+    def waiting(self) -> Mapping[str, Mapping[str, str]]:
+        """The changes that wait for an operator."""
+        return self.store.manual_changes([self.account]).entries()
+
+    @property
+    def balances(self) -> list[tuple[str, int]]:
+        """Whose usage is known, and how much it is."""
+        query = "SELECT user, amount FROM balances ORDER BY user"
+        found: list[tuple[str, int]] = self.store.database.all(query)
+        return found
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Iterator[Callable[[Destination], Stored]]:
+    """A store for the runs of an account; what must hold in it holds in the end."""
+    with SqliteStore(tmp_path / "store.sqlite3") as store:
+        yield lambda destination: Stored(store, destination)
+        assert broken_rules(store.database) == []
+
+
+_NUMBERS = itertools.count()
+
+
+def _identify(user: str, **traits: str) -> dict[str, Any]:
+    return {"type": "identify", "userId": user, "traits": traits}
+
+
+def _track(user: str, delta: int) -> dict[str, Any]:
+    properties = {"featureId": "calls", "delta": delta}
+    event = {"type": "track", "event": "Used", "userId": user, "messageId": f"t{next(_NUMBERS)}"}
+    return {**event, "properties": properties}
+
+
+def test_changes_to_make_by_hand_are_kept(
+    make_kana: Callable[..., Any], stored: Callable[[Destination], Stored]
+) -> None:
+    """Where the API takes no email of an existing user, the change waits in the store."""
+    kana = make_kana({"users": [{"id": "u1", "billingId": "cus_1"}]}, api="documented")
+    kept = stored(kana.bind())
+    kept.deliver(_identify("u1", email="u1@example.com"))
+    assert kept.waiting == {"u1": {"email": "u1@example.com"}}
+
+
+def test_what_the_api_takes_is_asked_once_for_all_runs(
+    make_kana: Callable[..., Any], stored: Callable[[Destination], Stored]
+) -> None:
+    """The answer is kept for the endpoint: a later run does not ask again."""
+    kana = make_kana({"users": [{"id": "u1"}, {"id": "u2"}]}, api="documented")
+    for user in ("u1", "u2"):
+        stored(kana.bind()).deliver(_identify(user, email=f"{user}@example.com"))
+    assert kana.requested.count("__type") == 1
+
+
+def test_usage_is_asked_for_once_and_counted_on(
+    make_kana: Callable[..., Any], stored: Callable[[Destination], Stored]
+) -> None:
+    """What Kana holds of a user is known from then on, in later runs as well."""
+    kana = make_kana({"features": FEATURES, "users": [{"id": "u1"}]})
+    kept = stored(kana.bind())
+    for delta in (2, 3, -1):
+        kept.deliver(_track("u1", delta))
+    assert kana.requested == ["showUsage", "recordUsage", "recordUsage", "recordUsage"]
+    assert kept.balances == [("u1", 4)]
+    assert kana.usage == {"u1": {"calls": 4}}
+
+
+FEATURES = [{"id": "calls", "name": "Calls", "type": "CONSUMABLE"}]
+
+
+def test_an_identify_makes_balances_forgotten(
+    make_kana: Callable[..., Any], stored: Callable[[Destination], Stored]
+) -> None:
+    """Merging users changes their usage, so what was known of it must be asked for again."""
+    kana = make_kana({"features": FEATURES, "users": [{"id": "u1"}, {"id": "u2"}]})
+    kept = stored(kana.bind())
+    kept.deliver(_track("u1", 2), _track("u2", 2))
+    assert kept.balances == [("u1", 2), ("u2", 2)]
+    kept.deliver(_identify("u1", name="U"))
+    assert kept.balances == [("u2", 2)]
