@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import os
 import sqlite3
 import threading
@@ -240,37 +241,42 @@ class Database:
         return bool(pages - unused <= self._most_pages * _TAKEN)
 
     def _migrate(self) -> None:
+        """Do all the steps that are missing, or none of them."""
         if self._version() > len(MIGRATIONS):
             raise UsageError(_NEWER)
-        first = self._version()
-        while self._version() < len(MIGRATIONS):
-            version = self._version()
+        if self._version() == len(MIGRATIONS):
+            return
+        with self._transaction() as connection:
+            version = self._version()  # again: another process may have been faster
+            missing = range(version, len(MIGRATIONS))
             # A store that is made just now has nothing to be kept.
-            if first and version + 1 in COPIED_BEFORE:
+            if version and any(step + 1 in COPIED_BEFORE for step in missing):
                 self._copy_before(version)
-            with self._transaction() as connection:
-                version = self._version()  # again: another process may have been faster
-                if version < len(MIGRATIONS):
-                    for step in MIGRATIONS[version]:
-                        if isinstance(step, str):
-                            connection.execute(step)
-                        else:
-                            step(connection)
-                    connection.execute(f"PRAGMA user_version = {version + 1}")
+            for index in missing:
+                for step in MIGRATIONS[index]:
+                    if isinstance(step, str):
+                        connection.execute(step)
+                    else:
+                        step(connection)
+                connection.execute(f"PRAGMA user_version = {index + 1}")
 
     def _copy_before(self, version: int) -> None:
-        """Keep a copy of the store as it was, unless there is one."""
+        """Keep a copy of the store as it was, while nobody else can write.
+
+        One that is there already is replaced: it is of a migration that was interrupted, or of one
+        that somebody has gone back from and worked on.
+        """
         copy = self.path.with_name(f"{self.path.name}.version-{version}")
-        if not is_missing(copy):
-            return
         try:
+            for left in copy.parent.glob(f".{glob.escape(copy.name)}.*"):
+                left.unlink(missing_ok=True)  # of a process that was killed while it copied
             copy_of(self.path, copy)
         except (OSError, sqlite3.Error) as error:
             msg = (
-                f"it is of an older version, and no copy can be made before it is brought forward: "
+                f"it is of an older version, and no copy can be made before it is migrated: "
                 f"{error}; make room for {copy}"
             )
-            raise UsageError(msg) from None
+            raise UsageError(msg) from error
 
     def _version(self) -> int:
         (version,) = self._connection.execute("PRAGMA user_version").fetchone()
@@ -282,7 +288,8 @@ def _failure(what: str, path: Path, error: Exception) -> UsageError:
     if isinstance(error, TemporaryError):
         return error
     message = f"cannot {what} the store {path}: {error}"
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in _FULL or getattr(error, "errno", None) == errno.ENOSPC:
+    cause = error.__cause__ or error
+    code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+    if code in _FULL or getattr(cause, "errno", None) == errno.ENOSPC:
         return StoreFullError(message)
     return TemporaryError(message) if code in _HELD else UsageError(message)
