@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 import itertools
 import json
+import sqlite3
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -87,6 +90,32 @@ def write(tmp_path: Path) -> Callable[[str, Any], Path]:
         return path
 
     return make
+
+
+_STORES = Path(__file__).parent / "fixtures" / "stores"
+
+
+@pytest.fixture
+def old_store(tmp_path: Path) -> Callable[..., Path]:
+    """Unpacks a store that an earlier version has made, ``run-v3`` or ``serve-v3``.
+
+    Its account is at ``endpoint`` then, if that is given.
+    """
+
+    def unpack(name: str, endpoint: str | None = None) -> Path:
+        path = tmp_path / "store.sqlite3"
+        path.write_bytes(gzip.decompress((_STORES / f"{name}.sqlite3.gz").read_bytes()))
+        path.chmod(0o600)
+        if endpoint is not None:
+            with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+                for table in ("kept_events", "capabilities", "manual_changes", "amounts"):
+                    connection.execute(
+                        f"UPDATE {table} SET account = replace(account, ?, ?)",  # noqa: S608
+                        ("http://127.0.0.1:36567/graphql", endpoint),
+                    )
+        return path
+
+    return unpack
 
 
 class _At:
