@@ -18,6 +18,7 @@ import click
 
 from destinations.cli.accounts import account_options, choose_account
 from destinations.cli.confirming import confirmed, yes_option
+from destinations.cli.garbage import look_less_often
 from destinations.cli.opening import (
     destination_argument,
     open_definition,
@@ -356,6 +357,7 @@ class _Runner:
             waits=self._notices.waits,
             dry_run=options.dry_run,
         )
+        look_less_often()
         if isinstance(entries, ThreadedEntries):
             entries.start(run.wake)
         report = run.execute(entries)

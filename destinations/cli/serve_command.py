@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from destinations._version import __version__
+from destinations.cli.garbage import look_less_often
 from destinations.errors import DestinationsError
 from destinations.server import ServeConfig, Service, check_start, read_config
 from destinations.server.signals import Signals
@@ -65,6 +66,7 @@ def _run(config: ServeConfig, path: Path, observation: Observation) -> int:
     )
     with Signals() as signals:
         service.start()
+        look_less_often()
         service.watch_queues()
         for name, url in service.urls.items():
             logger.info(f"Receives events at {url}", destination=name)

@@ -47,7 +47,9 @@ def fingerprint(event: Mapping[str, Any]) -> int:
     content = event
     for key in _OF_THE_SENDING:
         if key in event:
-            content = {name: event[name] for name in event if name not in _OF_THE_SENDING}
+            content = dict(event)
+            for one in _OF_THE_SENDING:
+                content.pop(one, None)
             break
     digest = hashlib.blake2b(_encode(content), digest_size=6).digest()
     return int.from_bytes(digest) or 1

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Final
 
 from destinations.outcome import Effect, ManualChange, Outcome, State
@@ -38,6 +37,7 @@ an event."""
 _CORRECTABLE: Final = 1
 
 _CORRECTABLE_PAST: Final = Past(0, 0, State.DONE, Outcome.FILTERED, Effect.NONE)
+_WAITING_PAST: Final = Past(0, 0, State.READY, None, Effect.MAYBE)
 _LASTING_PAST: Final = Past(0, 0, State.DONE, Outcome.FILTERED, Effect.APPLIED)
 
 
@@ -48,21 +48,21 @@ class SeenMessages:
     """
 
     def __init__(self, in_memory: int = _IN_MEMORY) -> None:
-        self._recent: dict[bytes, tuple[int, bool]] = {}
+        self._recent: dict[str, tuple[int, bool]] = {}
         self._in_memory = in_memory
         self._older: sqlite3.Connection | None = None
 
     def get(self, message_id: str) -> tuple[int, bool] | None:
         """Return what is known of a message."""
-        key = _key(message_id)
-        found = self._recent.get(key)
+        found = self._recent.get(message_id)
         if found is None and self._older is not None:
+            key = _key(message_id)
             row = self._older.execute("SELECT seen FROM seen WHERE id = ?", (key,)).fetchone()
             found = None if row is None else (row[0] >> 1, bool(row[0] & _CORRECTABLE))
         return found
 
     def __setitem__(self, message_id: str, value: tuple[int, bool]) -> None:
-        self._recent[_key(message_id)] = value
+        self._recent[message_id] = value
         if len(self._recent) > self._in_memory:
             self._spill()
 
@@ -85,7 +85,7 @@ class SeenMessages:
         self._older.execute("BEGIN")
         self._older.executemany(
             "INSERT OR REPLACE INTO seen VALUES (?, ?)",
-            [(key, found << 1 | may) for key, (found, may) in sorted(self._recent.items())],
+            sorted((_key(one), found << 1 | may) for one, (found, may) in self._recent.items()),
         )
         self._older.execute("COMMIT")
         self._recent.clear()
@@ -227,9 +227,7 @@ class MemoryQueue:
         delivery.id = self._ids
         opened = self._opened(delivery.event)
         opened.left += 1
-        opened.deliveries[delivery.key] = Past(
-            delivery.id, delivery.nth, State.READY, None, Effect.MAYBE
-        )
+        opened.deliveries[delivery.key] = _WAITING_PAST
 
     def _opened(self, event: QueuedEvent) -> _Open:
         event.id = event.id or self._ids
@@ -291,7 +289,7 @@ class MemoryQueue:
                 del balances[key]
         if transition.applied and increment is not None and increment.key in balances:
             before = balances[increment.key]
-            balances[increment.key] = replace(before, amount=before.amount + increment.amount)
+            balances[increment.key] = before.plus(increment.amount)
 
 
 def _past(*, correctable: bool) -> Past:

@@ -612,9 +612,7 @@ class Pipeline:
         if increment is not None:
             known = self._balances.get(increment.key)
             if known is not None:
-                self._balances[increment.key] = replace(
-                    known, amount=known.amount + increment.amount
-                )
+                self._balances[increment.key] = known.plus(increment.amount)
 
     def _forget_user(self, user: str) -> None:
         for key in [key for key, one in self._balances.items() if one.user == user]:

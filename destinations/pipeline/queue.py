@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from destinations.errors import DestinationsError, TemporaryError
 from destinations.outcome import Effect, Outcome, Result, State
@@ -77,16 +77,14 @@ class Scope:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Increment:
+class Increment(NamedTuple):
     """What a delivery adds: ``amount`` to the balance that the partner keeps under ``key``."""
 
     key: str
     amount: int
 
 
-@dataclass(frozen=True, slots=True)
-class Balance:
+class Balance(NamedTuple):
     """The amount that the partner keeps under a key: counted in ``period``, until ``ends_at``.
 
     ``user`` is whose events add to it; empty if several users' do.
@@ -97,6 +95,11 @@ class Balance:
     period: str | None = None
     ends_at: float | None = None
     asked_at: float = 0.0
+
+    def plus(self, amount: int) -> Balance:
+        """Return the balance with an amount that was added."""
+        user, before, period, ends_at, asked_at = self
+        return Balance(user, before + amount, period, ends_at, asked_at)
 
 
 @dataclass(slots=True, eq=False)
@@ -182,8 +185,7 @@ class Arrival:
     receipt: Receipt | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """Says that an event is durable.
 
     ``duplicate``: it was accepted before, under this id. ``conflict``: another event with its

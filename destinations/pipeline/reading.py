@@ -7,8 +7,7 @@ import re
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import BinaryIO, Final, Protocol, runtime_checkable
+from typing import BinaryIO, Final, NamedTuple, Protocol, runtime_checkable
 
 __all__ = [
     "MAX_ENTRY_BYTES",
@@ -36,8 +35,7 @@ _MARK: Final = b"\xef\xbb\xbf"
 """A byte order mark, which some programs write first, is no part of JSON (RFC 8259, 8.1)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """What should be one event: ``line`` (from 1) is where it begins.
 
     ``data`` is cut at `MAX_ENTRY_BYTES`. An entry without data is an empty line.

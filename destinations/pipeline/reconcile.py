@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+import msgspec
+
 from destinations.definition import ReconcileDefinition
 from destinations.errors import ResolveError
 from destinations.http import Answer, Failure
@@ -24,7 +26,7 @@ from destinations.pipeline.retry import RetryPolicy
 from destinations.runtime.action import Action, Payload
 from destinations.runtime.destination import Destination
 from destinations.segment.javascript.values import UNDEFINED
-from destinations.segment.mapping import compile_value
+from destinations.segment.mapping import compile_getter, compile_value
 
 __all__ = ["Answered", "Judgement", "Question", "ReconcileRules", "Reconciler", "judge"]
 
@@ -39,6 +41,8 @@ SEVERAL: Final = ""
 _APPLIED: Final = Result(
     Outcome.DELIVERED, "its answer was lost; the partner shows that it was applied"
 )
+
+_encode: Final = msgspec.json.Encoder().encode
 
 # Made once: `json.dumps` with options makes one for every call.
 _KEYS: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
@@ -136,8 +140,11 @@ class _Rule:
     def __init__(self, definition: ReconcileDefinition) -> None:
         self.ask = definition.ask
         self._nothing = frozenset(definition.nothing)
-        self._key = compile_value(definition.key)
-        self._amount = compile_value(definition.amount)
+        # Item by item, and as it is: this is done for every event.
+        is_array = isinstance(definition.key, list)
+        self._key = [compile_getter(one) for one in (definition.key if is_array else [definition.key])]
+        self._is_array = is_array
+        self._amount = compile_getter(definition.amount)
         self._shown = compile_value(definition.shown)
         self._period = compile_value(definition.period)
         self._until = compile_value(definition.until)
@@ -146,12 +153,16 @@ class _Rule:
         """Return what a payload adds, and to what; None if its mappings do not say."""
         context = {"payload": payload}
         try:
-            key, amount = self._key.resolve(context), self._amount.resolve(context)
-        except ResolveError:
+            values = [get(context) for get in self._key]
+            amount = self._amount(context)
+        except (ResolveError, RecursionError):
             return None
-        if key is UNDEFINED or type(amount) is not int or abs(amount) > _LARGEST:
+        if type(amount) is not int or abs(amount) > _LARGEST:
             return None
-        return Increment(_text(key), amount)
+        if self._is_array:
+            key = [None if value is UNDEFINED else value for value in values]
+            return Increment(_text(key), amount)
+        return None if values[0] is UNDEFINED else Increment(_text(values[0]), amount)
 
     def balance(self, answer: Answer, user: str, asked_at: float) -> Balance | None:
         """Return the balance that an answer shows; None if it shows none."""
@@ -306,10 +317,11 @@ def _rule_of(action: Action, compiled: Mapping[str, _Rule]) -> _Rule | None:
 
 
 def _text(key: object) -> str:
-    """Return a key as JSON; of texts alone that is made several times faster than of a list."""
-    if isinstance(key, list):
-        return f"[{','.join(map(_KEYS.encode, key))}]"
-    return _KEYS.encode(key)
+    """Return a key as JSON."""
+    try:
+        return _encode(key).decode()
+    except (TypeError, ValueError, OverflowError):  # such as half a surrogate pair
+        return _KEYS.encode(key)
 
 
 def _time(value: object) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from destinations.outcome import Outcome, Result, State, Status
 from destinations.runtime.action import SubscriptionKey
@@ -18,8 +18,7 @@ SHOWN: Final[Sequence[Status]] = (*Outcome, State.READY, State.UNKNOWN, State.HE
 """The outcomes, and the states of what is not finished, in the order in which tables show them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """What became of one event in one subscription.
 
     ``key`` is None for what reached none: not an event, filtered, refused before. ``line`` counts

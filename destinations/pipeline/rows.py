@@ -88,7 +88,10 @@ class Rows(Observer):
     def transitioned(self, destination: str, transitions: Sequence[Transition]) -> None:  # noqa: ARG002 - there is one
         """See `Observer.transitioned`."""
         rows = []
-        self._look_up([one.delivery for one in transitions if one.result.outcome not in _DONE_WITH])
+        if self._recorders:
+            self._look_up(
+                [one.delivery for one in transitions if one.result.outcome not in _DONE_WITH]
+            )
         for transition in transitions:
             delivery, result = transition.delivery, transition.result
             if result.code == "INVALID_AUTHENTICATION":

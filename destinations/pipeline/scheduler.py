@@ -14,7 +14,7 @@ from typing import Final
 
 from destinations.outcome import State
 from destinations.pipeline.queue import QueuedDelivery
-from destinations.runtime.action import Action
+from destinations.runtime.action import Action, SubscriptionKey
 
 __all__ = ["BatchKind", "Scheduler"]
 
@@ -63,6 +63,8 @@ class Scheduler:
     def __init__(self, actions: dict[str, Action]) -> None:
         self._actions = actions
         self._kinds: dict[tuple[str, State, int], BatchKind] = {}
+        # Of what did not fail as part of a batch, by subscription.
+        self._fresh: dict[SubscriptionKey | None, BatchKind] = {}
         self._users: dict[str, _User] = {}
         # For each kind, the free users whose next delivery is of it, by that delivery's number.
         self._ready: dict[BatchKind, list[tuple[int, str]]] = {}
@@ -264,12 +266,18 @@ class Scheduler:
 
     def _kind(self, delivery: QueuedDelivery) -> BatchKind:
         suspected = delivery.batch_failures
+        if not suspected and delivery.state is State.READY:
+            fresh = self._fresh.get(delivery.key)
+            if fresh is not None:
+                return fresh
         suspected = min(suspected, _MOST_SUSPECTED)
         # Two subscriptions of one action share its batches.
         key = (delivery.action, delivery.state, suspected)
         kind = self._kinds.get(key)
         if kind is None:
             kind = self._kinds[key] = self._new_kind(*key)
+        if not suspected and delivery.state is State.READY:
+            self._fresh[delivery.key] = kind
         return kind
 
     def _new_kind(self, slug: str, state: State, suspected: int) -> BatchKind:

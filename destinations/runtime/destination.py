@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from destinations._version import __version__
 from destinations.definition import ActionDefinition, DestinationDefinition
@@ -104,6 +105,7 @@ class Destination:
             Subscription(preset, actions[preset.partner_action]) for preset in definition.presets
         )
         self._routes = _Routes(self.subscriptions)
+        self._digest = (0.0, "")
 
     def admit(self, event: Event) -> Result | None:
         """Why no action may see this event; None if they may."""
@@ -158,14 +160,20 @@ class Destination:
     def plan_digest(self) -> str:
         """What a payload that was kept was made by: definition, settings, rules, this package.
 
-        Another digest tells that the event has to be planned again.
+        Another digest tells that the event has to be planned again. It may be a moment behind the
+        rules, never before them: what they made is then planned once more, to the same end.
         """
         mappers = self._versioned_mappers
         if not mappers:
             return self._static_digest
-        versions = [mapper.version for mapper in mappers]
-        text = "\0".join([self._static_digest, *versions])
-        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+        now = time.monotonic()
+        until, digest = self._digest
+        if now >= until:
+            versions = [mapper.version for mapper in mappers]
+            text = "\0".join([self._static_digest, *versions])
+            digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+            self._digest = (now + _DIGEST_SECONDS, digest)
+        return digest
 
     @cached_property
     def _versioned_mappers(self) -> Sequence[VersionedMapper]:
@@ -221,6 +229,10 @@ def _filtered(kind: str) -> Result:
 
 _Route = tuple[Callable[[Event], bool] | None, Subscription]
 """Whether an event matches (None: its type says so), and where to."""
+
+
+_DIGEST_SECONDS: Final = 0.05
+"""So long it is not asked again whether the rules of a store have changed."""
 
 
 class _Routes:

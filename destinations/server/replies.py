@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
+
+from destinations.http.json_bytes import encode_json
 
 __all__ = ["Message", "Receive", "Reply", "Scope", "Send", "error", "unavailable"]
 
@@ -28,7 +29,7 @@ class Reply:
 
     async def send(self, send: Send) -> None:
         """Answers."""
-        data = self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
+        data = self.body if isinstance(self.body, bytes) else encode_json(self.body)
         headers = [
             (b"content-type", self.content_type),
             (b"content-length", str(len(data)).encode()),

@@ -4,8 +4,16 @@ from destinations.segment.mapping.compiled import (
     CompiledMapping,
     CompiledValue,
     Step,
+    compile_getter,
     compile_mapping,
     compile_value,
 )
 
-__all__ = ["CompiledMapping", "CompiledValue", "Step", "compile_mapping", "compile_value"]
+__all__ = [
+    "CompiledMapping",
+    "CompiledValue",
+    "Step",
+    "compile_getter",
+    "compile_mapping",
+    "compile_value",
+]

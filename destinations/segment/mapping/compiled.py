@@ -116,6 +116,15 @@ def compile_value(value: object, *, root: str = "") -> CompiledValue:
     return _compile(CompiledValue, value, root, [])
 
 
+def compile_getter(value: object) -> Resolver:
+    """Compile a mapping value that is only looked at: what is undefined within it stays so.
+
+    Raises as :func:`compile_value`.
+    """
+    compiled = compile_value(value)  # which finds its faults
+    return Compiler(adds_up=compiled._adds_up).value(value, Place(""))  # noqa: SLF001 - of this module
+
+
 def _compile(kind: type[_Kind], source: object, root: str, faults: list[Fault]) -> _Kind:
     directives, too_deep = measure(source, root)
     faults = faults or too_deep or list(check(source, root))

@@ -1,0 +1,21 @@
+"""How often Python looks for garbage in a process that delivers for long."""
+
+from __future__ import annotations
+
+import gc
+from typing import Final
+
+__all__ = ["look_less_often"]
+
+_YOUNG: Final = 20_000
+_OLDER: Final = (20, 50)
+
+
+def look_less_often() -> None:
+    """Leave what is loaded alone, and look among the rest after tens of thousands of new objects.
+
+    What becomes of an event has no cycles, so looking after every 700 objects, as Python does by
+    itself, finds nothing and takes a tenth of the time.
+    """
+    gc.freeze()
+    gc.set_threshold(_YOUNG, *_OLDER)
