@@ -307,7 +307,8 @@ class _Commit:
                 continue
             if delivery.id:
                 finished.append(delivery.id)
-                self._count(scope, delivery, delivery.state, 0, -1)
+                status = STATUS_CODES[_waiting_as(delivery)]
+                self._tallies[scope.id, self._row_subscription(delivery), status, 0] -= 1
             else:
                 self._give_id(scope, delivery)
                 if transition.result.outcome not in _IN_LEDGER:
@@ -373,7 +374,7 @@ class _Commit:
         status = STATUS_CODES[transition.state]
         before = STATUS_CODES[_waiting_as(delivery)]
         if status != before:
-            subscription = self._names.subscription(self._to, delivery.key)
+            subscription = self._row_subscription(delivery)
             self._tallies[scope.id, subscription, before, 0] -= 1
             self._tallies[scope.id, subscription, status, 0] += 1
         first = delivery.first_attempt_at
@@ -488,9 +489,10 @@ class _Commit:
             }
             self.gone.update(one for identity, one in stored.items() if identity not in found)
             again = [
-                self._planned_again(one)
-                for identity, one in stored.items()
-                if one.replanned and identity in found
+                self._planned_again(batch.scope, one)
+                for batch in batches
+                for one in batch.deliveries
+                if one.replanned and one.id in found
             ]
             with_rows(self._to, _PLAN_AGAIN, again)
         fresh: list[tuple[Scope, QueuedDelivery]] = [
@@ -511,11 +513,26 @@ class _Commit:
         """Write deliveries that wait without being sent now."""
         self._add_open([(scope, one) for scope, one in deliveries if not one.id])
 
-    def _planned_again(self, delivery: QueuedDelivery) -> tuple[object, ...]:
+    def _row_subscription(self, delivery: QueuedDelivery) -> int:
+        """Return the subscription that the row of an open delivery has, and is counted under."""
+        if delivery.replanned:  # it may have another name by now
+            row = self._to.execute(
+                "SELECT subscription FROM open WHERE id = ?", (delivery.id,)
+            ).fetchone()
+            if row is not None:
+                return int(row[0])
+        return self._names.subscription(self._to, delivery.key)
+
+    def _planned_again(self, scope: Scope, delivery: QueuedDelivery) -> tuple[object, ...]:
         increment = delivery.increment
+        before = self._row_subscription(delivery)
+        subscription = self._names.subscription(self._to, delivery.key)
+        if subscription != before:
+            self._tallies[scope.id, before, _READY, 0] -= 1
+            self._tallies[scope.id, subscription, _READY, 0] += 1
         return (
             delivery.id,
-            self._names.subscription(self._to, delivery.key),
+            subscription,
             self._names.text(self._to, delivery.plan),
             None if increment is None else increment.amount,
             None if increment is None else increment.key,
