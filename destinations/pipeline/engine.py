@@ -38,6 +38,9 @@ T = TypeVar("T")
 _POLL_SECONDS: Final = 1.0
 """So often it is looked whether an operator has changed something."""
 
+_CROWD_STEPS: Final = 4
+_CROWD_SECONDS: Final = 0.0003
+
 _FAULT_SECONDS: Final = 1.0
 _FULL_SECONDS: Final = 30.0
 _LONG_SECONDS: Final = 10.0
@@ -150,6 +153,7 @@ class Engine:
         self._workers: dict[Scope, Workers] = {}
         self._open: dict[Scope, int] = {}
         self._offers: list[_Offer] = []
+        self._crowd = 0
         self._jobs: list[Job] = []
         self._unwritten: Round | None = None
         self._write_again_at = 0.0
@@ -332,6 +336,7 @@ class Engine:
                 self._observer.failed(pipeline.name, error)
                 self._write_again_at = monotonic + _FAULT_SECONDS
         offers, self._offers = self._offers, []
+        self._crowd = len(offers) or self._crowd
         round_.arrivals += [
             (offer.scope, arrival) for offer in offers for arrival in offer.arrivals
         ]
@@ -374,6 +379,8 @@ class Engine:
             wait = 0.0
         try:
             item = inbox.get(timeout=wait) if wait > 0 else inbox.get_nowait()
+            if isinstance(item, _Offer):
+                self._await_crowd()
             while True:
                 if isinstance(item, Job):
                     self._jobs.append(item)
@@ -384,6 +391,16 @@ class Engine:
                 item = inbox.get_nowait()
         except queue.Empty:
             return
+
+    def _await_crowd(self) -> None:
+        """Wait a moment for as many offers as came together last time.
+
+        Writing one costs nearly as much as writing all of them.
+        """
+        steps = 0 if self._inline else _CROWD_STEPS
+        while steps and self._inbox.qsize() + 1 < self._crowd:
+            steps -= 1
+            self._clock.wait(_CROWD_SECONDS, self._stopping)
 
     def _commit(
         self, round_: Round, offers: list[_Offer], jobs: list[Job]

@@ -15,9 +15,42 @@ __all__ = ["Protocol"]
 
 _HEAD_SECONDS: Final = 10.0
 _HEAD_BYTES: Final = 64 * 1024
+_GO_ON: Final = b"HTTP/1.1 100 "
 
 # What belongs to another protocol that a request offers to go on with.
 _OFFER: Final = frozenset({b"upgrade", b"http2-settings"})
+
+
+class _Joined:
+    """Sends the head of an answer together with its body, which uvicorn gives one by one."""
+
+    __slots__ = ("_head", "_transport")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._head = b""
+
+    def write(self, data: bytes) -> None:
+        """Keep the head of an answer; send what follows with it."""
+        if data.startswith(b"HTTP/1.1 ") and not data.startswith(_GO_ON):
+            self._head = data
+        else:
+            self._transport.write(self._head + data)
+            self._head = b""
+
+    def flush(self) -> None:
+        """Send a head that nothing follows, as of an answer to HEAD."""
+        if self._head:
+            self.write(b"")
+
+    def is_closing(self) -> bool:
+        """See `asyncio.BaseTransport`."""
+        return self._transport.is_closing()
+
+    def close(self) -> None:
+        """See `asyncio.BaseTransport`."""
+        self.flush()
+        self._transport.close()
 
 
 class Protocol(HttpToolsProtocol):
@@ -37,6 +70,7 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected."""
         super().connection_made(transport)
+        self._joined = _Joined(transport)
         # asyncio does so for sockets that it makes itself. Without it an answer in two pieces, as
         # uvicorn sends it, waits up to 40 ms for the sender to confirm the first.
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -59,6 +93,13 @@ class Protocol(HttpToolsProtocol):
         self._offers = self.parser.should_upgrade()
         if not self._offers and self._refused is None:
             super().on_headers_complete()
+            cycle: Any = self.cycle
+            cycle.transport = self._joined
+
+    def on_response_complete(self) -> None:
+        """An answer was given."""
+        self._joined.flush()
+        super().on_response_complete()
 
     def on_body(self, body: bytes) -> None:
         """A part of the body of a request."""

@@ -70,7 +70,7 @@ def test_offers_of_another_protocol(serve: Serve, size: int) -> None:
     last = _offering(3, b"connection: close, upgrade\r\nupgrade: websocket\r\n")
     data = _offering(1) + _offering(2) + last
     answers = running.raw_pieces([data[at : at + size] for at in range(0, len(data), size)])
-    assert answers.count(b"HTTP/1.1 200 ") == answers.count(b'"accepted": 1') == 3
+    assert answers.count(b"HTTP/1.1 200 ") == answers.count(b'"accepted":1') == 3
     assert [event.message_id for event in running.inboxes["one"].taken] == ["1", "2", "3"]
 
 
