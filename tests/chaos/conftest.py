@@ -11,7 +11,7 @@ import os
 import random
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,7 +20,9 @@ from typing import Any
 
 import pytest
 
-from destinations.store import Store
+from destinations.outcome import Outcome
+from destinations.pipeline.ledger import LedgerEntry, Selection
+from destinations.store import SqliteStore, broken_rules
 from kana_destination.sandbox import Sandbox
 
 SEEDS = os.environ.get("CHAOS_SEEDS")
@@ -30,6 +32,7 @@ COUNTS = {
     "seed": int(SEEDS or 10),
     # With processes that have to start each time: few, unless it is asked for more.
     "served_seed": int(SEEDS or 2),
+    "run_seed": int(SEEDS or 4),
     # Each with thousands of events.
     "heavy_seed": max(1, int(SEEDS or 1) // 20),
 }
@@ -143,56 +146,57 @@ Amounts = Mapping[tuple[str, str], int]
 
 @dataclass(frozen=True)
 class Ledger:
-    """What a store says of its deliveries."""
+    """What a store says of its deliveries; each event here has one."""
 
     path: Path
 
-    def all(self, query: str) -> list[tuple[Any, ...]]:
-        """The rows of a query."""
-        store = Store(self.path)
-        try:
-            return store.all(query)
-        finally:
-            store.close()
+    @property
+    def entries(self) -> list[LedgerEntry]:
+        """All of them, in the order in which they were accepted; what must hold in a store holds."""
+        if not self.path.exists():
+            return []
+        with SqliteStore(self.path, read_only=True) as store:
+            assert broken_rules(store.database) == []
+            return list(store.ledger().find(Selection()))
 
     @property
     def outcomes(self) -> Counter[str]:
         """How many deliveries there are of each state and outcome."""
-        rows = self.all("SELECT state || ' ' || coalesce(outcome, '') FROM deliveries")
-        return Counter(text.strip() for (text,) in rows)
+        return Counter(str(one.status) for one in self.entries)
 
     def is_done(self) -> bool:
         """Whether nothing waits; looks from outside while another process writes."""
         uri = f"{self.path.as_uri()}?mode=ro"
         with closing(sqlite3.connect(uri, uri=True)) as connection:
-            query = "SELECT 1 FROM deliveries WHERE state <> 'done' LIMIT 1"
-            return connection.execute(query).fetchone() is None
-
-    @property
-    def said(self) -> list[tuple[str, dict[str, str], str]]:
-        """User, traits and outcome of each identify, in the order of acceptance."""
-        rows = self.all(
-            "SELECT e.user, e.raw ->> '$.traits', d.outcome"
-            " FROM deliveries d JOIN events e ON e.id = d.event_id"
-            " WHERE e.type = 'identify' ORDER BY d.id"
-        )
-        return [(user, json.loads(traits), outcome) for user, traits, outcome in rows]
+            return connection.execute("SELECT 1 FROM open LIMIT 1").fetchone() is None
 
     @property
     def accepted(self) -> list[str]:
         """The message ids of all events."""
-        return [message_id for (message_id,) in self.all("SELECT message_id FROM events")]
+        return [one.message_id for one in self.entries]
 
-    @property
-    def deltas(self) -> dict[tuple[str, str], int]:
+    def said(self, messages: Mapping[str, Event]) -> list[tuple[str, dict[str, str], str]]:
+        """User, traits and outcome of each identify, in the order of acceptance."""
+        return [
+            (one.user, messages[one.message_id]["traits"], str(one.status))
+            for one in self.entries
+            if one.type == "identify"
+        ]
+
+    def deltas(self, messages: Mapping[str, Event]) -> Counter[tuple[str, str]]:
         """The sum of the deltas of what was delivered, for each user and feature."""
-        rows = self.all(
-            "SELECT e.user, e.raw ->> '$.properties.featureId',"
-            " sum(coalesce(e.raw ->> '$.properties.delta', 1))"
-            " FROM deliveries d JOIN events e ON e.id = d.event_id"
-            " WHERE e.type = 'track' AND outcome = 'delivered' GROUP BY 1, 2"
-        )
-        return {(user, feature): total for user, feature, total in rows}
+        total: Counter[tuple[str, str]] = Counter()
+        for one in self.entries:
+            if one.type == "track" and one.outcome is Outcome.DELIVERED:
+                properties = messages[one.message_id]["properties"]
+                total[one.user, properties["featureId"]] += properties["delta"]
+        return total
+
+    def raw_events(self, ids: Iterable[int]) -> list[bytes | None]:
+        """What is kept of events as they came."""
+        with SqliteStore(self.path, read_only=True) as store:
+            ledger = store.ledger()
+            return [ledger.raw_event(event_id) for event_id in ids]
 
     @property
     def bytes(self) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
+import random
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -16,125 +16,172 @@ import pytest
 from destinations.definition import DestinationDefinition, Timeouts, load_definition
 from destinations.definition.document import Document
 from destinations.definition.settings import check_settings
-from destinations.engine import Engine, EngineOptions, NullWatcher, plan
 from destinations.http.transport import HttpTransport, Transport
-from destinations.runtime.plugins import find_folder
-from destinations.queue import QueueOptions, Receipt, Scope, SqliteQueue
+from destinations.pipeline import engine as engine_module
+from destinations.pipeline.engine import Engine
+from destinations.pipeline.intake import Intake
+from destinations.pipeline.observer import Observer
+from destinations.pipeline.pipeline import Job, Pipeline, PipelineOptions
+from destinations.pipeline.queue import Receipt
+from destinations.pipeline.rate_limit import RateLimitedTransport
+from destinations.pipeline.retry import RetryPolicy
 from destinations.runtime.destination import Destination
-from destinations.store import GroupWriter, Store
+from destinations.runtime.identity import identity_of
+from destinations.runtime.plan import plan
+from destinations.runtime.plugins import find_folder
+from destinations.runtime.sender import Sender
+from destinations.store import SqliteStore
+from destinations.testing import StillClock
 from kana_destination.plugin import KanaPlugin
 
-NEVER = threading.Event()
+LONG = 1e6
 
 
-class FakeClock:
-    """Time that moves when somebody waits, and a wall clock that may jump; for several threads."""
+class JumpingClock(StillClock):
+    """Time that moves when somebody waits, and a wall clock that may jump."""
 
     def __init__(self) -> None:
-        self.now = 100.0
+        super().__init__()
         self.jumped = 0.0
-        self._lock = threading.Lock()
 
     def time(self) -> float:
         """See `destinations.clock.WallClock`."""
         return 1_800_000_000.0 + self.now + self.jumped
 
-    def monotonic(self) -> float:
-        """See `destinations.clock.Clock`."""
-        return self.now
-
-    def wait(self, seconds: float, stop: threading.Event) -> bool:
-        """See `destinations.clock.Clock`."""
-        with self._lock:
-            self.now += max(0.0, seconds)
-        return stop.is_set()
-
     def wait_until(self, moment: float) -> None:
         """Moves on to a moment."""
-        with self._lock:
-            self.now = max(self.now, moment)
+        self.now = max(self.now, moment)
+
+
+class ShuffledWorkers:
+    """Requests that are under way at the same time: sent, and answered, in any order.
+
+    Always the same one for the same ``chance``, as there are no threads.
+    """
+
+    def __init__(self, done: Callable[[Job], None], chance: random.Random) -> None:
+        self._done = done
+        self._chance = chance
+        self._waiting: list[Job] = []
+        self._sent: list[Job] = []
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request is under way."""
+        return bool(self._waiting or self._sent)
+
+    def submit(self, job: Job) -> None:
+        """See `destinations.pipeline.engine.Workers`."""
+        self._waiting.append(job)
+
+    def go_on(self) -> None:
+        """One request reaches the partner, or one of those that did is answered."""
+        if self._waiting and (not self._sent or self._chance.random() < 0.5):
+            job = self._waiting.pop(self._chance.randrange(len(self._waiting)))
+            job.run()
+            self._sent.append(job)
+        elif self._sent:
+            self._done(self._sent.pop(self._chance.randrange(len(self._sent))))
+
+    def close(self, *, wait: bool = True) -> None:  # noqa: ARG002 - nothing is open
+        """See `destinations.pipeline.engine.Workers`."""
 
 
 class Runner:
-    """A queue and an engine on a fake clock, stepped by the test."""
+    """A queue and an engine with one pipeline on a clock of its own, stepped by the test."""
 
     def __init__(
         self, path: Path, destination: Destination, transport: Transport, **o: Any
     ) -> None:
-        self.clock = FakeClock()
-        self.store = Store(path)
-        self.writer = GroupWriter(self.store)
+        self.clock = JumpingClock()
         self.destination = destination
-        self.watcher = Recorder()
-        self.queue = SqliteQueue(
-            self.store,
-            self.writer,
-            Scope("kana", destination.account, destination.definition.version),
-            o.pop("batch_sizes", {"track": 10}),
-            adding={"track"},
-            options=QueueOptions(linger=0.0),
-            clock=self.clock,
+        self.observer = Recorder()
+        self._store = SqliteStore(path)
+        self._scope = self._store.accounts().served("kana", identity_of(destination))
+        self._queue = self._store.queue(self.clock)
+        self._intake = Intake(destination)
+        self._transport = transport
+        chance = random.Random(o.pop("seed", 0))
+        limit = destination.definition.transport.rate_limit
+        self._engine = Engine(self._queue, clock=self.clock, observer=self.observer, inline=True)
+        if limit is not None:
+            transport = RateLimitedTransport(transport, limit, self.clock, self._engine._stopping)
+        policy = RetryPolicy(
+            deadline=o.pop("deadline", 4 * 3600.0),
+            reconcile_after=30.0,
+            base=o.pop("base", 0.5),
+            cap=120.0,
+            max_retry_after=3600.0,
+            outage="dead",
+            draw=chance.random,
         )
-        self.engine = Engine(
-            "kana",
-            destination,
-            self.queue,
-            transport,
-            options=EngineOptions(**o),
-            watcher=self.watcher,
-            clock=self.clock,
-        )
+        self._most = o.pop("concurrency", 4)
+
+        def make() -> Pipeline:
+            self._queue.recover([self._scope], policy.reconcile_after)
+            return Pipeline(
+                self._scope,
+                destination,
+                Sender(destination, transport, clock=self.clock),
+                self._queue,
+                policy=policy,
+                options=PipelineOptions(self._most, linger=0.0),
+                clock=self.clock,
+                observer=self.observer,
+                source=self._queue.source(self._scope),
+            )
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(
+                engine_module, "InlineWorkers", lambda done: ShuffledWorkers(done, chance)
+            )
+            self._engine.open(make)
+        self._workers: Any = self._engine._workers[self._scope]
+        assert o == {}
 
     def accept(self, events: Sequence[Mapping[str, Any]], page: int = 100) -> None:
         """Makes events durable, so many at a time."""
         for start in range(0, len(events), page):
-            self.accept_soon(events[start : start + page]).result()
+            accepted = self.accept_soon(events[start : start + page])
+            self._engine.run_round(0.0)
+            accepted.result(0)
 
     def accept_soon(self, events: Sequence[Mapping[str, Any]]) -> Future[Sequence[Receipt]]:
-        """Begins to make events durable."""
-        raw = [json.dumps(event).encode() for event in events]
-        return self.queue.accept([plan(self.destination, one) for one in raw])
+        """Begins to make events durable; any thread may."""
+        digest, now = self._intake.digest, self.clock.time()
+        planned = [plan(self.destination, json.dumps(event).encode()) for event in events]
+        arrivals = [
+            self._intake.arrival(one, digest, message_id=one.message_id, accepted_at=now)
+            for one in planned
+        ]
+        return self._engine.accept(self._scope, arrivals)
 
-    def step(self) -> bool:
-        """One turn of a worker; if there is nothing to do, time moves on to when there is."""
-        pause = self.engine.step()
-        if pause is None:
-            wake = self.queue.next_wake()
-            if wake is None:
-                return False
-            self.clock.wait_until(wake)
-        elif pause:
-            self.clock.wait(pause, NEVER)
-        return True
+    def step(self, most: float = LONG) -> None:
+        """One round; if there is nothing to do, time moves on to when there is, so far at most."""
+        if self._workers.is_busy:
+            self._workers.go_on()
+            most = 0.0
+        self._engine.run_round(most)
+        assert self.observer.failures == []
 
-    def run(self, workers: int = 1, until: float = float("inf")) -> None:
-        """Turns until nothing waits that can be delivered, or until a moment of the clock."""
+    def run(self, until: float = float("inf")) -> None:
+        """Steps until nothing waits that can be delivered, or until a moment of the clock."""
+        self.step(0.0)  # what is in the store is not at hand before
+        while self._workers.is_busy or (self.clock.now < until and self._is_waiting):
+            self.step(min(LONG, max(0.0, until - self.clock.now)))
 
-        def work() -> None:
-            while self.clock.now < until and not self.watcher.failures:
-                if not self.step() and not self._waiting():
-                    return
-
-        threads = [threading.Thread(target=work) for _ in range(workers - 1)]
-        for thread in threads:
-            thread.start()
-        work()
-        for thread in threads:
-            thread.join()
-        assert self.watcher.failures == []
-
-    def _waiting(self) -> bool:
-        query = "SELECT 1 FROM deliveries WHERE state NOT IN ('done', 'held') LIMIT 1"
-        return self.store.one(query) is not None
+    @property
+    def _is_waiting(self) -> bool:
+        return self._queue.waiting(self._scope) > 0
 
     def close(self) -> None:
         """Ends everything."""
-        self.engine.stop(0)
-        self.writer.close()
-        self.store.close()
+        self._engine.close()
+        self._transport.close()
+        self._store.close()
 
 
-class Recorder(NullWatcher):
+class Recorder(Observer):
     """Keeps what it is told of."""
 
     def __init__(self) -> None:
@@ -143,15 +190,15 @@ class Recorder(NullWatcher):
         self.drifts: list[tuple[str, int, int]] = []
 
     def failed(self, destination: str, error: BaseException) -> None:  # noqa: ARG002
-        """See `destinations.engine.Watcher`."""
+        """See `Observer.failed`."""
         self.failures += traceback.format_exception(error)
 
     def breaker(self, destination: str, state: str, reason: str) -> None:  # noqa: ARG002
-        """See `destinations.engine.Watcher`."""
+        """See `Observer.breaker`."""
         self.states.append(state)
 
     def drifted(self, destination: str, key: str, expected: int, found: int) -> None:  # noqa: ARG002
-        """See `destinations.engine.Watcher`."""
+        """See `Observer.drifted`."""
         self.drifts.append((key, expected, found))
 
 
@@ -165,16 +212,29 @@ def definition() -> DestinationDefinition:
 
 @pytest.fixture
 def runner(ledger: Any, definition: DestinationDefinition) -> Iterator[Callable[..., Runner]]:
-    """Makes runners on the store of this test; their transport is HTTP unless another is given."""
+    """Makes runners on the store of this test; their transport is HTTP unless another is given.
+
+    ``batch_size`` is that of the request that records usage.
+    """
     made: list[Runner] = []
 
     def make(
-        settings: Mapping[str, str], transport: Transport | None = None, **options: Any
+        settings: Mapping[str, str],
+        transport: Transport | None = None,
+        *,
+        batch_size: int = 10,
+        **options: Any,
     ) -> Runner:
         for former in made:
             former.close()
         limit = options.pop("rate_limit", None)
-        own = replace(definition, transport=replace(definition.transport, rate_limit=limit))
+        requests = dict(definition.requests)
+        requests["recordUsage"] = replace(requests["recordUsage"], batch_size=batch_size)
+        own = replace(
+            definition,
+            requests=requests,
+            transport=replace(definition.transport, rate_limit=limit),
+        )
         checked = check_settings(own, Document("settings", dict(settings), {}))
         destination = Destination(own, checked, KanaPlugin().code(None))
         transport = transport or HttpTransport(own.transport.timeouts)

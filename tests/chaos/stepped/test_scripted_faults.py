@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from destinations.outcome import Outcome
+
 FAULTS = int(os.environ.get("CHAOS_FAULTS", "150"))
 RECORD = {"rootField": "recordUsage"}
 
@@ -76,9 +78,9 @@ def _possible(
     return possible
 
 
-@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("concurrency", [1, 3])
 def test_usage_is_what_was_delivered(  # noqa: PLR0917 - fixtures
-    workers: int,
+    concurrency: int,
     heavy_seed: int,
     traffic: Callable[..., Any],
     partner: Callable[..., Any],
@@ -92,7 +94,7 @@ def test_usage_is_what_was_delivered(  # noqa: PLR0917 - fixtures
     Each trait of a user is as the last identify that was delivered said. Given up are only tracks
     of users that the partner does not have: an identify was rejected, or the partner said so.
     """
-    chance = random.Random(f"{heavy_seed} {FAULTS} {workers}")
+    chance = random.Random(f"{heavy_seed} {FAULTS} {concurrency}")
     events = traffic(chance, users=40, events=FAULTS * 5)
     kana = partner(events.seed)
     # Some are for a request that another one was for as well.
@@ -102,23 +104,20 @@ def test_usage_is_what_was_delivered(  # noqa: PLR0917 - fixtures
     echo = f'{{"errors": [{{"message": "no such key: {canary}"}}]}}'
     rules.append({"nth": FAULTS * 5 // 3 + 1, "status": 400, "body": echo})
     kana.sandbox.faults.add(*rules)
-    running = runner(kana.settings, deadline=1e9)
+    running = runner(kana.settings, deadline=1e9, seed=heavy_seed, concurrency=concurrency)
     running.accept(events.events)
-    running.run(workers)
+    running.run()
     running.close()
     requests, outcomes = kana.sandbox.requests, ledger.outcomes
     faulty = FAULTS * 11 // 10 + 2 - len(kana.sandbox.faults)
     print(f"seed {heavy_seed}: {faulty} faults in {requests.count} requests: {dict(outcomes)}")
     assert faulty >= FAULTS
-    assert set(outcomes) <= {"done delivered", "done rejected", "done dead"}
-    given_up = (
-        "SELECT DISTINCT e.type, d.status FROM deliveries d JOIN events e ON e.id = d.event_id"
-        " WHERE d.outcome = 'dead'"
-    )
-    assert set(ledger.all(given_up)) <= {("track", 404)}
-    assert outcomes["done delivered"] > len(events.messages) * 0.9
-    assert differences(kana.added, ledger.deltas) == {}
-    possible = _possible(ledger.said)
+    assert set(outcomes) <= {"delivered", "rejected", "dead"}
+    given_up = [one for one in ledger.entries if one.outcome is Outcome.DEAD]
+    assert {(one.type, one.http_status) for one in given_up} <= {("track", 404)}
+    assert outcomes["delivered"] > len(events.messages) * 0.9
+    assert differences(kana.added, ledger.deltas(events.messages)) == {}
+    possible = _possible(ledger.said(events.messages))
     found = {key: kana.traits.get(key[0], {}).get(key[1]) for key in possible}
     assert {key: value for key, value in found.items() if value not in possible[key]} == {}
     assert canary.encode() not in ledger.bytes
