@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shlex
 import sys
 import threading
@@ -472,16 +473,27 @@ def _is_regular(stream: BinaryIO) -> bool:
 
 @contextlib.contextmanager
 def _open_events(events: str) -> Iterator[BinaryIO]:
-    if events == "-":
-        yield sys.stdin.buffer
+    stream = _opened(events)
+    if events != "-" and _is_regular(stream):
+        with stream:
+            yield stream
         return
+    # A thread may still wait for it when the run ends. So it is not closed, nor is it one of the
+    # objects that Python itself closes at its end, which would wait as well, or end with SIGABRT.
+    source = os.dup(stream.fileno())
+    if events != "-":
+        stream.close()
+    yield open(source, "rb", closefd=False)  # noqa: PTH123, SIM115 - no path
+
+
+def _opened(events: str) -> BinaryIO:
+    if events == "-":
+        return sys.stdin.buffer
     try:
-        stream = Path(events).open("rb")  # noqa: SIM115 - closed by the block below
+        return Path(events).open("rb")
     except OSError as error:
         msg = f"cannot read the events file {events}: {error.strerror}"
         raise UsageError(msg) from None
-    with stream:
-        yield stream
 
 
 @contextlib.contextmanager

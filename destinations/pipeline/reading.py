@@ -71,6 +71,10 @@ class Entries(Protocol):
         """Wait until there are some, or no more."""
         ...
 
+    def close(self) -> None:
+        """Read no more; what was read can still be taken."""
+        ...
+
 
 class IteratedEntries:
     """Those of an iterable that does not make anybody wait, such as a file."""
@@ -109,6 +113,10 @@ class IteratedEntries:
 
     def wait(self, seconds: float) -> None:
         """Nobody has to wait."""
+
+    def close(self) -> None:
+        """Read no more; see `Entries.close`."""
+        self.is_over = True
 
 
 class ThreadedEntries:
@@ -166,7 +174,7 @@ class ThreadedEntries:
         return len(self._buffer) >= self._room or self._bytes >= _TAKEN_BYTES
 
     def close(self) -> None:
-        """Read no more; what was read can still be taken."""
+        """Read no more; see `Entries.close`."""
         with self._changed:
             self._closed = self._ended = True
             self._changed.notify()

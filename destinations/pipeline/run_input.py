@@ -192,12 +192,12 @@ class RunInput:
     ) -> Iterator[tuple[Round, Sequence[QueuedDelivery]]]:
         """Yield rounds in which what was read and not sent is kept, and what waits in each.
 
-        Where ``give_up`` says so, nothing more is read.
+        Where ``give_up`` says so, nothing more is read: whoever writes may never come to an end.
         """
         while not self._entries.is_over or self._left:
+            if give_up():
+                self._entries.close()
             if not self.has_something:
-                if give_up():
-                    return
                 self._entries.wait(0.1)
                 continue
             round_ = Round()

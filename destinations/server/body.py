@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from destinations.errors import DestinationsError
 
 __all__ = ["MAX_EVENTS", "Body", "BodyError", "read_body"]
@@ -31,17 +33,7 @@ _BRACKET_OR_COMMA = re.compile(
 _KEY = re.compile(rb"[ \t\r\n]*(" + _TEXT + rb")[ \t\r\n]*:", re.DOTALL)
 
 
-def _inside(levels: int) -> bytes:
-    """A pattern for what is between two brackets that holds up to so many levels of others."""
-    more = _TEXT
-    if levels:
-        deeper = _inside(levels - 1)
-        more += rb"|\{" + deeper + rb"\}|\[" + deeper + rb"\]"
-    return rb'[^"\[\]{}]*+(?:(?:' + more + rb')[^"\[\]{}]*+)*+'
-
-
-# An object in an array, whole, with what follows it: most events are not nested any deeper.
-_ITEM = re.compile(rb"[ \t\r\n]*(\{" + _inside(4) + rb"\})[ \t\r\n]*([,\]])", re.DOTALL)
+_items: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _CLOSING: Final = {b"[": b"]", b"{": b"}"}
 
 # What the HTTP API of Segment merges into each event of a batch. Events are taken as they stand,
@@ -85,7 +77,10 @@ def read_body(data: bytes) -> Body:
 
 
 def _array(data: bytes) -> Sequence[bytes]:
-    items = _shallow_items(data) or _parts(data)
+    try:
+        items = [bytes(item) for item in _items(data)]
+    except (msgspec.DecodeError, RecursionError):
+        items = _parts(data)  # one broken event must not cost the others
     if items == [b""]:
         return ()
     if len(items) > MAX_EVENTS:
@@ -117,19 +112,6 @@ def _batch(data: bytes) -> bytes | None:
         if members.get(key, b"null") not in {b"null", b"{}"}:
             raise BodyError(f"{key} beside batch is not read: put it into each event")
     return members["batch"]
-
-
-def _shallow_items(data: bytes) -> list[bytes]:
-    """What `_parts` gives, in a third of its time; empty for other arrays than usual."""
-    items: list[bytes] = []
-    position = 1
-    while (match := _ITEM.match(data, position)) is not None:
-        item, following = match.groups()
-        items.append(item)
-        position = match.end()
-        if following == b"]":
-            return items if position == len(data) else []
-    return []
 
 
 def _parts(data: bytes) -> list[bytes]:

@@ -72,6 +72,8 @@ class Database:
         check_store_path(path)
         self.path = path
         self._most_pages: int | None = None
+        # The day and the id of the latest event, as long as no other connection writes.
+        self.latest_event: tuple[int, int] | None = None
         self._lock = threading.RLock()
         self._reading = threading.RLock()
         self._closed = False

@@ -6,11 +6,12 @@ SQLite lets go of the interpreter at every step of a statement, and other thread
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -70,6 +71,7 @@ _REJECTED: Final = STATUS_CODES[Outcome.REJECTED]
 _IN_LEDGER: Final = frozenset({Outcome.DELIVERED, Outcome.FILTERED, Outcome.DROPPED})
 
 _ADD_MESSAGES: Final = "INSERT OR REPLACE INTO messages (digest, event_id) VALUES {rows}"
+_TRY_MESSAGES: Final = "INSERT OR IGNORE INTO messages (digest, event_id) VALUES {rows}"
 _KNOWN: Final = """
     WITH one (digest) AS (VALUES {rows})
     SELECT messages.digest, messages.event_id FROM one CROSS JOIN messages
@@ -178,12 +180,11 @@ class SqliteQueue:
         changed = False
         try:
             with self._database.transaction() as connection:
-                if self.poll():  # also what names stand for may have been changed
-                    self._names.forget()
-                    changed = True
+                changed = self.poll()
                 if round_.arrivals and not self._database.has_room(connection):
                     raise StoreFullError("it has nearly the size that it may have")
                 work = _Commit(connection, self._names, self._now(), assigned, given)
+                work.begin_after(self._database.latest_event)
                 work.transitions(round_.transitions)
                 work.returned(round_.returned)
                 work.balances(round_.balances)
@@ -199,14 +200,19 @@ class SqliteQueue:
                 delivery.id = 0
             for _, arrival in round_.arrivals:
                 arrival.receipt = None
+            self._database.latest_event = None
             raise
         self._names.keep()
+        self._database.latest_event = work.latest_event
         return Committed(work.gone, changed=changed)
 
     def poll(self) -> bool:
         """Tell whether another connection has written since this was last asked."""
         version = self._database.data_version
         changed, self._version = version != self._version, version
+        if changed:  # also what was remembered of it
+            self._names.forget()
+            self._database.latest_event = None
         return changed
 
     # -- what is known -------------------------------------------------------------------------
@@ -279,6 +285,16 @@ class _Commit:
         self._raws: set[int] = set()
         self._messages: list[tuple[object, ...]] = []
         self.gone: set[QueuedDelivery] = set()
+
+    def begin_after(self, latest: tuple[int, int] | None) -> None:
+        """Give the ids after that of the ``latest`` event, of which the day is known as well."""
+        if latest is not None and latest[0] == self._day:
+            self._last_event = latest[1]
+
+    @property
+    def latest_event(self) -> tuple[int, int] | None:
+        """The day, and the id of the latest event, if it is known."""
+        return None if self._last_event is None else (self._day, self._last_event)
 
     # -- what became of deliveries -------------------------------------------------------------
 
@@ -581,6 +597,8 @@ class _Commit:
             return
         self._write_messages()
         digests = [message_digest(scope.id, one.event.message_id) for scope, one in arrivals]
+        if self._are_new(digests, arrivals):
+            return
         known: dict[bytes, int] = dict(
             with_rows(self._to, _KNOWN, [(digest,) for digest in digests])
         )
@@ -602,9 +620,34 @@ class _Commit:
                 known.pop(digest, None)
         self._write_fresh(fresh)
 
+    def _are_new(
+        self, digests: Sequence[bytes], arrivals: Sequence[tuple[Scope, Arrival]]
+    ) -> bool:
+        """Write events of which none was accepted before, as is usual; False if one was.
+
+        Asking first, and then writing, would look for each of them twice.
+        """
+        connection = self._to
+        first = self._load_last_event() + 1
+        before = connection.total_changes
+        connection.execute("SAVEPOINT arrivals")
+        with_rows(connection, _TRY_MESSAGES, list(zip(digests, itertools.count(first))))
+        are_new = connection.total_changes - before == len(digests)
+        if not are_new:
+            connection.execute("ROLLBACK TO arrivals")
+        connection.execute("RELEASE arrivals")
+        if are_new:
+            for _, arrival in arrivals:
+                self._new_event(arrival.event)
+                arrival.receipt = Receipt(arrival.event.id)
+            self._write_arrivals(arrivals)
+        return are_new
+
     def _write_fresh(self, fresh: Mapping[bytes, tuple[Scope, Arrival]]) -> None:
         self._messages += [(digest, arrival.event.id) for digest, (_, arrival) in fresh.items()]
-        arrivals = fresh.values()
+        self._write_arrivals(fresh.values())
+
+    def _write_arrivals(self, arrivals: Collection[tuple[Scope, Arrival]]) -> None:
         self._add_open([(scope, one) for scope, each in arrivals for one in each.deliveries])
         self.transitions([(scope, one) for scope, each in arrivals for one in each.ended])
 
@@ -683,6 +726,12 @@ class _Commit:
         self._tallies[scope, subscription or 0, status, settled_at // DAY_MS] -= 1
 
     def _new_event(self, event: QueuedEvent) -> None:
+        self._last_event = self._load_last_event() + 1
+        event.id = self._last_event
+        self._assigned.append(event)
+
+    def _load_last_event(self) -> int:
+        """Return the id of the latest event."""
         if self._last_event is None:
             row = self._to.execute(
                 "SELECT value FROM counters WHERE name = 'event'"
@@ -691,9 +740,7 @@ class _Commit:
             self._to.execute(
                 "INSERT OR IGNORE INTO days VALUES (?, ?)", (self._day, self._last_event + 1)
             )
-        self._last_event += 1
-        event.id = self._last_event
-        self._assigned.append(event)
+        return self._last_event
 
     def _keep_raw(self, event: QueuedEvent, rows: list[tuple[object, ...]]) -> None:
         if event.raw is not None and event.id not in self._raws:

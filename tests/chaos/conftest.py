@@ -6,7 +6,6 @@ repeated alone. A test asks for seeds by the name of a parameter; see `COUNTS`.
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import sqlite3
@@ -152,7 +151,7 @@ class Ledger:
 
     @property
     def entries(self) -> list[LedgerEntry]:
-        """All of them, in the order in which they were accepted; what must hold in a store holds."""
+        """All of them, as they were accepted; what must hold in a store holds."""
         if not self.path.exists():
             return []
         with SqliteStore(self.path, read_only=True) as store:

@@ -18,15 +18,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from destinations.engine import Engine, EngineOptions, NullWatcher, Point, plan
+from destinations.queue import Claimed, QueueOptions, Scope, SqliteQueue, Step
+
 from destinations.definition import DestinationDefinition, load_definition
 from destinations.definition.document import Document
 from destinations.definition.settings import check_settings
-from destinations.engine import Engine, EngineOptions, NullWatcher, Point, plan
 from destinations.http import HttpRequest, HttpResponse
 from destinations.http.transport import HttpTransport
-from destinations.runtime.plugins import find_folder
-from destinations.queue import Claimed, QueueOptions, Scope, SqliteQueue, Step
 from destinations.runtime.destination import Destination
+from destinations.runtime.plugins import find_folder
 from destinations.store import GroupWriter, Store, database
 from kana_destination.plugin import KanaPlugin
 

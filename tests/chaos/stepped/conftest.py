@@ -83,7 +83,7 @@ class ShuffledWorkers:
         elif self._sent:
             self._done(self._sent.pop(self._chance.randrange(len(self._sent))))
 
-    def close(self, *, wait: bool = True) -> None:  # noqa: ARG002 - nothing is open
+    def close(self, *, wait: bool = True) -> None:
         """See `destinations.pipeline.engine.Workers`."""
 
 
