@@ -483,7 +483,7 @@ def _open_events(events: str) -> Iterator[BinaryIO]:
     source = os.dup(stream.fileno())
     if events != "-":
         stream.close()
-    yield open(source, "rb", closefd=False)  # noqa: PTH123, SIM115 - no path
+    yield open(source, "rb", closefd=False)  # noqa: SIM115 - left open
 
 
 def _opened(events: str) -> BinaryIO:
