@@ -58,7 +58,7 @@ class Notices(Observer):
         ]
         if failed and len(failed) == len(transitions):
             self.is_away(failed[0].result.reason)
-        elif self._is_away and any(one.ends_waiting for one in transitions):
+        elif self._is_away and any(one.ends_waiting and one.stage != "plan" for one in transitions):
             self._is_away = False
             click.echo(f"{self._name} answers again.", err=True)
 
