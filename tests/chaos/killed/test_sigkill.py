@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 
 POINTS = (
+    "before recover",
+    "after recover",
+    "statement",
     "before commit",
     "after commit",
     "accepted",
@@ -25,13 +28,15 @@ POINTS = (
     "settling",
     "settled",
     "start",
+    "before close",
 )
 MOST_CRASHES = 4
 
 
 def _crash(chance: random.Random) -> dict[str, Any]:
     point = chance.choice(POINTS)
-    crash: dict[str, Any] = {"point": point, "nth": chance.randint(1, 6)}
+    often = {"statement": 400, "before recover": 1, "after recover": 1, "before close": 1}
+    crash: dict[str, Any] = {"point": point, "nth": chance.randint(1, often.get(point, 6))}
     if point == "start":
         return {"point": point, "nth": 1, "seconds": chance.uniform(0.001, 0.15)}
     if point == "during send":
@@ -64,11 +69,12 @@ def test_killed_at_any_point(  # noqa: PLR0917 - fixtures
     path.write_text("\n".join(map(json.dumps, events.events)), encoding="utf-8")
     acknowledged.touch()
     task = {
+        "deliver": True,
         "store": str(ledger.path),
         "settings": kana.settings,
         "events": str(path),
         "acknowledged": str(acknowledged),
-        "settleAfter": 0.0,
+        "reconcileAfter": 0.05,
     }
     crashes = [_crash(chance) for _ in range(chance.randint(1, MOST_CRASHES))]
     ends = [workers.run({**task, "crash": crash}) for crash in crashes]
@@ -79,7 +85,7 @@ def test_killed_at_any_point(  # noqa: PLR0917 - fixtures
     # The sender sends again what was not acknowledged; what had been is recognised.
     assert workers.run({**task, "crash": {}}) == 0
     assert Counter(ledger.accepted) == Counter(list(events.messages))
-    assert ledger.outcomes == {"done delivered": len(events.messages)}
+    assert ledger.outcomes == {"delivered": len(events.messages)}
     assert differences(kana.added, events.deltas) == {}
     assert kana.traits == events.traits
     assert canary.encode() not in ledger.bytes
@@ -103,11 +109,12 @@ def test_each_point_is_on_the_way(
     if point == "during send":
         crash["seconds"] = 0.0001
     task = {
+        "deliver": True,
         "store": str(ledger.path),
         "settings": partner(events.seed).settings,
         "events": str(path),
         "acknowledged": str(tmp_path / "acknowledged"),
-        "settleAfter": 0.0,
+        "reconcileAfter": 0.05,
         "crash": crash,
     }
     assert workers.run(task) == -signal.SIGKILL

@@ -1,34 +1,47 @@
-"""Delivers from a store until nothing waits there, or brings it forward; kills itself on the way.
+"""Does what a process of this project does, and ends itself on the way.
 
 Each line of standard input is a task (JSON). Each is done in a new process, forked from this one so
 that nothing is imported again; how it ended is a line of standard output: its exit code, or minus
-the number of the signal.
+the number of the signal. A task has ``crash`` and either ``deliver`` (accept events and deliver
+until nothing waits), ``command`` (a command line) or ``migrate`` (open a store).
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import signal
 import sqlite3
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from destinations.engine import Engine, EngineOptions, NullWatcher, Point, plan
-from destinations.queue import Claimed, QueueOptions, Scope, SqliteQueue, Step
-
+from destinations.cli import main as run_command_line
+from destinations.cli import run_command
+from destinations.cli.run_notices import Notices
+from destinations.clock import SystemClock
 from destinations.definition import DestinationDefinition, load_definition
 from destinations.definition.document import Document
 from destinations.definition.settings import check_settings
-from destinations.http import HttpRequest, HttpResponse
 from destinations.http.transport import HttpTransport
+from destinations.pipeline.engine import Engine
+from destinations.pipeline.intake import Intake
+from destinations.pipeline.observer import Observer, Point
+from destinations.pipeline.pipeline import Pipeline, PipelineOptions
+from destinations.pipeline.queue import QueuedDelivery, Transition
+from destinations.pipeline.reading import IteratedEntries, ThreadedEntries
+from destinations.pipeline.retry import RetryPolicy
 from destinations.runtime.destination import Destination
+from destinations.runtime.identity import identity_of
+from destinations.runtime.plan import plan
 from destinations.runtime.plugins import find_folder
-from destinations.store import GroupWriter, Store, database
+from destinations.runtime.sender import Sender
+from destinations.store import Database, SqliteQueue, SqliteStore
+from destinations.store import database as database_module
 from kana_destination.plugin import KanaPlugin
 
 NAME = "kana"
@@ -37,12 +50,25 @@ GROUP = 4
 
 
 class Crash:
-    """Kills this process when it comes to ``point`` for the ``nth`` time."""
+    """Ends this process when it comes to ``point`` for the ``nth`` time, or soon after.
 
-    def __init__(self, point: str = "", nth: int = 1, seconds: float = 0.0) -> None:
+    ``seconds`` later, if that is given, and by ``signal``; of those that a process may catch,
+    ``repeat`` are sent.
+    """
+
+    def __init__(
+        self,
+        point: str = "",
+        nth: int = 1,
+        seconds: float = 0.0,
+        signal: str = "SIGKILL",  # noqa: A002 - as it is called in a task
+        repeat: int = 1,
+    ) -> None:
         self._point = point
         self._left = nth
         self._seconds = seconds
+        self._signal = getattr(globals()["signal"], signal)
+        self._repeat = repeat
         self._lock = threading.Lock()
 
     def at(self, point: str) -> None:
@@ -54,50 +80,67 @@ class Crash:
             if self._left:
                 return
         if self._seconds:
-            timer = threading.Timer(self._seconds, os.kill, (os.getpid(), signal.SIGKILL))
+            timer = threading.Timer(self._seconds, self._end)
             timer.daemon = True
             timer.start()
         else:
-            os.kill(os.getpid(), signal.SIGKILL)
+            self._end()
+
+    def _end(self) -> None:
+        for _ in range(self._repeat):
+            os.kill(os.getpid(), self._signal)
 
 
-class CrashingStore(Store):
-    """A store whose process may end around a commit."""
+# -- points of the way -----------------------------------------------------------------------------
 
-    def __init__(self, path: Path, crash: Crash) -> None:
-        self._crash = crash
-        super().__init__(path)
+
+def around(owner: Any, name: str, crash: Crash, before: Sequence[str], after: Sequence[str]) -> None:
+    """Make points around each call of a function; only in this process."""
+    function = getattr(owner, name)
+
+    @functools.wraps(function)
+    def call(*arguments: Any, **named: Any) -> Any:
+        for point in before:
+            crash.at(point)
+        found = function(*arguments, **named)
+        for point in after:
+            crash.at(point)
+        return found
+
+    setattr(owner, name, call)
+
+
+def with_points(crash: Crash) -> None:
+    """Make the points that all processes have: around requests, commits, and every statement."""
+    around(HttpTransport, "send", crash, ["before send", "during send"], ["after send"])
+    around(SqliteQueue, "recover", crash, ["before recover"], ["after recover"])
+    around(Database, "close", crash, ["before close"], ["after close"])
+    in_transaction = Database.transaction
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """See `Store.transaction`."""
-        with super().transaction() as connection:
+    def transaction(self: Database) -> Iterator[sqlite3.Connection]:
+        with in_transaction(self) as connection:
             yield connection
-            self._crash.at("before commit")
-        self._crash.at("after commit")
+            crash.at("before commit")
+        crash.at("after commit")
+
+    Database.transaction = transaction  # type: ignore[method-assign]
+    connect = Database._connect
+
+    def traced(self: Database) -> sqlite3.Connection:
+        connection = connect(self)
+
+        def begins(statement: str) -> None:
+            if connection.in_transaction or statement.startswith("BEGIN"):
+                crash.at("statement")
+
+        connection.set_trace_callback(begins)
+        return connection
+
+    Database._connect = traced  # type: ignore[method-assign]
 
 
-class CrashingTransport:
-    """A transport whose process may end around a request."""
-
-    def __init__(self, transport: HttpTransport, crash: Crash) -> None:
-        self._transport = transport
-        self._crash = crash
-
-    def send(self, request: HttpRequest) -> HttpResponse:
-        """See `destinations.http.transport.Transport`."""
-        self._crash.at("before send")
-        self._crash.at("during send")
-        response = self._transport.send(request)
-        self._crash.at("after send")
-        return response
-
-    def close(self) -> None:
-        """See `destinations.http.transport.Transport`."""
-        self._transport.close()
-
-
-class Watcher(NullWatcher):
+class Watching(Observer):
     """Ends the process at the points that it is told of; knows when something has changed."""
 
     def __init__(self, crash: Crash) -> None:
@@ -105,111 +148,153 @@ class Watcher(NullWatcher):
         self.changed = threading.Event()
         self.faults: list[BaseException] = []
 
-    def reached(self, destination: str, point: Point, batch: Sequence[Claimed]) -> None:  # noqa: ARG002
-        """See `destinations.engine.Watcher`."""
+    def reached(self, destination: str, point: Point, deliveries: Sequence[QueuedDelivery]) -> None:  # noqa: ARG002
+        """See `Observer.reached`."""
         self._crash.at(point)
 
-    def stepped(self, destination: str, steps: Sequence[Step]) -> None:  # noqa: ARG002
-        """See `destinations.engine.Watcher`."""
+    def transitioned(self, destination: str, transitions: Sequence[Transition]) -> None:  # noqa: ARG002
+        """See `Observer.transitioned`."""
         self._crash.at("settled")
         self.changed.set()
 
     def failed(self, destination: str, error: BaseException) -> None:  # noqa: ARG002
-        """See `destinations.engine.Watcher`."""
+        """See `Observer.failed`."""
         self.faults.append(error)
         self.changed.set()
 
 
-def run(definition: DestinationDefinition, task: Mapping[str, Any]) -> int:
-    """Accepts the events of the task and delivers; 0 when nothing waits, 3 after a fault of ours.
+# -- what is done ----------------------------------------------------------------------------------
 
-    The ``messageId`` of each event is written to the file ``acknowledged`` once it is durable.
+
+def deliver(definition: DestinationDefinition, task: Mapping[str, Any], crash: Crash) -> int:
+    """Accept the events of the task and deliver, as a server does; 0 when nothing waits.
+
+    The ``messageId`` of each event is written to the file ``acknowledged`` once it is durable. 3
+    after an internal error.
     """
-    crash = Crash(**task["crash"])
-    store = CrashingStore(Path(task["store"]), crash)
+    store = SqliteStore(Path(task["store"]))
     settings = check_settings(definition, Document("settings", task["settings"], {}))
     destination = Destination(definition, settings, KanaPlugin().code(store))
-    writer = GroupWriter(store)
-    queue = SqliteQueue(
-        store,
-        writer,
-        Scope(NAME, destination.account, definition.version),
-        {"track": 7},
-        adding={"track"},
-        options=QueueOptions(linger=0.001, settle_after=task["settleAfter"]),
-    )
-    transport = CrashingTransport(HttpTransport(definition.transport.timeouts), crash)
-    watcher = Watcher(crash)
-    options = EngineOptions(settle_after=task["settleAfter"], base=0.01, cap=0.05)
-    engine = Engine(NAME, destination, queue, transport, options=options, watcher=watcher)
+    scope = store.accounts().served(NAME, identity_of(destination))
+    queue = store.queue()
+    transport = HttpTransport(definition.transport.timeouts)
+    observer = Watching(crash)
+    clock = SystemClock()
+    engine = Engine(queue, clock=clock, observer=observer)
     engine.start()
+    policy = RetryPolicy(
+        deadline=14_400.0,
+        reconcile_after=task["reconcileAfter"],
+        base=0.01,
+        cap=0.05,
+        max_retry_after=3600.0,
+        outage="dead",
+        draw=lambda: 0.5,
+    )
+
+    def make() -> Pipeline:
+        queue.recover([scope], policy.reconcile_after)
+        return Pipeline(
+            scope,
+            destination,
+            Sender(destination, transport),
+            queue,
+            policy=policy,
+            options=PipelineOptions(4, linger=0.001),
+            clock=clock,
+            observer=observer,
+            source=queue.source(scope),
+        )
+
+    engine.open(make)
     crash.at("start")
+    intake = Intake(destination)
     lines = Path(task["events"]).read_bytes().splitlines()
     with Path(task["acknowledged"]).open("a", encoding="utf-8", buffering=1) as acknowledged:
         for start in range(0, len(lines), GROUP):
-            events = [plan(destination, line) for line in lines[start : start + GROUP]]
-            queue.accept(events).result()
+            digest, now = intake.digest, clock.time()
+            planned = [plan(destination, line) for line in lines[start : start + GROUP]]
+            arrivals = [
+                intake.arrival(one, digest, message_id=one.message_id, accepted_at=now)
+                for one in planned
+            ]
+            engine.accept(scope, arrivals).result()
             crash.at("accepted")
-            acknowledged.writelines(event.message_id + "\n" for event in events)
-    while not watcher.faults and _waiting(store):
-        watcher.changed.wait(0.2)
-        watcher.changed.clear()
-    engine.stop(5)
-    writer.close()
+            acknowledged.writelines(one.message_id + "\n" for one in planned)
+    while not observer.faults and engine.call(lambda: queue.waiting(scope)):
+        observer.changed.wait(0.05)
+        observer.changed.clear()
+    engine.drain([scope], 5)
+    engine.close()
+    transport.close()
     store.close()
-    for fault in watcher.faults:
+    for fault in observer.faults:
         print(f"{type(fault).__name__}: {fault}", file=sys.stderr)
-    return 3 if watcher.faults else 0
+    return 3 if observer.faults else 0
 
 
-class MigratingStore(Store):
-    """A store whose process may end at any statement that brings it forward."""
-
-    def __init__(self, path: Path, crash: Crash) -> None:
-        self._crash = crash
-        super().__init__(path)
-
-    def _connect(self) -> sqlite3.Connection:
-        connection = super()._connect()
-
-        def begins(statement: str) -> None:
-            # But for the second look at the version, which changes nothing.
-            is_of_step = connection.in_transaction and statement != "PRAGMA user_version"
-            if is_of_step or statement.startswith("BEGIN"):
-                self._crash.at("statement")
-
-        connection.set_trace_callback(begins)
-        return connection
-
-
-def migrate(task: Mapping[str, Any]) -> int:
-    """Opens the store of the task, which brings it forward by ``steps`` at most."""
-    database.MIGRATIONS = database.MIGRATIONS[: task["steps"]]
-    crash = Crash(**task["crash"])
+def command(task: Mapping[str, Any], crash: Crash) -> int:
+    """Do a command line; what it prints goes to the file ``out``, its input comes from ``in``."""
+    watching = Watching(crash)
+    Notices.reached = watching.reached  # type: ignore[method-assign]
+    around(Notices, "transitioned", crash, ["settled"], [])
+    for entries in (IteratedEntries, ThreadedEntries):
+        around(entries, "take", crash, [], ["read"])
+    around(run_command, "print_report", crash, ["before report"], ["after report"])
+    run_command.RunOptions = functools.partial(  # type: ignore[misc,assignment]
+        run_command.RunOptions, reconcile_after=task["reconcileAfter"]
+    )
+    out = os.open(task["out"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.dup2(out, sys.stdout.fileno())
+    if "in" in task:
+        # Only when somebody writes to it is a pipe open.
+        os.dup2(os.open(task["in"], os.O_RDONLY), 0)
+        sys.stdin = os.fdopen(0, closefd=False)
     crash.at("start")
-    store = MigratingStore(Path(task["store"]), crash)
+    try:
+        code = run_command_line(task["command"])
+    except KeyboardInterrupt:  # where nothing catches it any more, or does so yet
+        code = 130
+    sys.stdout.flush()
+    return code
+
+
+def migrate(task: Mapping[str, Any], crash: Crash) -> int:
+    """Open the store of the task, which brings it forward to the version ``migrate``."""
+    database_module.MIGRATIONS = database_module.MIGRATIONS[: task["migrate"]]
+    around(database_module, "copy_of", crash, ["before copy"], ["after copy"])
+    around(os, "fsync", crash, ["during copy"], [])
+    crash.at("start")
+    database = Database(Path(task["store"]))
     crash.at("end")
-    store.close()
+    database.close()
     return 0
 
 
-def _waiting(store: Store) -> int:
-    row = store.one("SELECT count(*) FROM deliveries WHERE state NOT IN ('done', 'held')")
-    return int(row[0]) if row else 0
+def do(definition: DestinationDefinition, task: Mapping[str, Any]) -> int:
+    """Do a task, in a process of its own."""
+    crash = Crash(**task["crash"])
+    with_points(crash)
+    tasks: dict[str, Callable[[], int]] = {
+        "deliver": lambda: deliver(definition, task, crash),
+        "command": lambda: command(task, crash),
+        "migrate": lambda: migrate(task, crash),
+    }
+    return next(tasks[name]() for name in tasks if name in task)
 
 
 def main() -> None:
-    """Does the tasks, one after another."""
+    """Do the tasks, one after another."""
     definition = load_definition(find_folder(NAME))
     for line in sys.stdin:
         child = os.fork()
         if child == 0:
             try:
-                task = json.loads(line)
-                code = migrate(task) if "steps" in task else run(definition, task)
+                code = do(definition, json.loads(line))
             except BaseException as error:  # noqa: BLE001 - the parent's loop is not the child's
                 print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
                 code = 4
+            sys.stderr.flush()
             os._exit(code)
         _, status = os.waitpid(child, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)
