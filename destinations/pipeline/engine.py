@@ -326,6 +326,7 @@ class Engine:
         if monotonic < self._write_again_at:
             return
         round_, self._unwritten = self._unwritten or Round(), None
+        returned = len(self._jobs)
         jobs = self._take_returned(round_)
         for pipeline in self._pipelines.values():
             try:
@@ -336,10 +337,10 @@ class Engine:
                 self._observer.failed(pipeline.name, error)
                 self._write_again_at = monotonic + _FAULT_SECONDS
         offers, self._offers = self._offers, []
-        self._crowd = len(offers) or self._crowd
         round_.arrivals += [
             (offer.scope, arrival) for offer in offers for arrival in offer.arrivals
         ]
+        self._crowd = (returned + len(offers)) or self._crowd
         committed = self._commit(round_, offers, jobs)
         if committed is None:
             return
@@ -379,7 +380,7 @@ class Engine:
             wait = 0.0
         try:
             item = inbox.get(timeout=wait) if wait > 0 else inbox.get_nowait()
-            if isinstance(item, _Offer):
+            if isinstance(item, Job | _Offer):
                 self._await_crowd()
             while True:
                 if isinstance(item, Job):
@@ -393,7 +394,7 @@ class Engine:
             return
 
     def _await_crowd(self) -> None:
-        """Wait a moment for as many offers as came together last time.
+        """Wait a moment for as many answers and offers as came together last time.
 
         Writing one costs nearly as much as writing all of them.
         """

@@ -100,13 +100,18 @@ class Logs(Observer):
         One line for each action that has outcomes, one for what is tried again, one for what is
         asked about again, and one for each delivery in trouble.
         """
+        found: dict[Status, list[Transition]] = {}
         for one in transitions:
-            trouble = _trouble_of(one)
-            if trouble is not None:
-                self._trouble(trouble, destination, one)
-        ended = [one for one in transitions if one.state is State.DONE]
-        again = [one for one in transitions if one.state is State.READY]
-        asked = [one for one in transitions if one.state is State.UNKNOWN and one.stage != "send"]
+            found.setdefault(one.result.outcome, []).append(one)
+        for outcome, these in found.items():
+            if outcome is not Outcome.DELIVERED:
+                for one in these:
+                    trouble = _trouble_of(one)
+                    if trouble is not None:
+                        self._trouble(trouble, destination, one)
+        ended = [one for outcome in Outcome for one in found.get(outcome, ())]
+        again = found.get(State.READY, [])
+        asked = [one for one in found.get(State.UNKNOWN, ()) if one.stage != "send"]
         for these in _by_action(ended):
             outcomes = dict(Counter(one.result.outcome.value for one in these))
             self._group(logging.INFO, "deliveries settled", destination, these, outcomes=outcomes)

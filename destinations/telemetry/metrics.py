@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
+from bisect import bisect_left
 from collections import Counter as Count
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import Final
 
 from prometheus_client import (
@@ -16,12 +19,14 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
-from destinations.outcome import Outcome, State
+from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.observer import Observer, Point
 from destinations.pipeline.queue import QueuedDelivery, Stage, Transition
+from destinations.runtime.action import SubscriptionKey
 from destinations.telemetry.queue_figures import QueueFigures
 
 __all__ = ["CONTENT_TYPE", "Metrics"]
@@ -109,13 +114,8 @@ class Metrics(Observer):
             ("destination", "state"),
             registry=registry,
         )
-        self._latency = Histogram(
-            "destinations_delivery_latency_seconds",
-            "From accepted to delivered.",
-            ("destination",),
-            buckets=_LATENCY,
-            registry=registry,
-        )
+        self._latencies = _Latencies()
+        registry.register(self._latencies)
         self._requests = Histogram(
             "destinations_batch_send_seconds",
             "From the sending of a batch to its answer, its own retries included.",
@@ -163,7 +163,9 @@ class Metrics(Observer):
 
     def ended(self, destination: str, ended: Sequence[Transition]) -> None:
         """See `Observer.ended`."""
-        self._count_outcomes(destination, ended)
+        for (key, outcome, stage), number in _counts(ended).items():
+            action = "" if key is None else key.action
+            self._deliveries.labels(destination, action, outcome.value, stage).inc(number)
 
     def refused(self, destination: str, status: int) -> None:
         """See `Observer.refused`."""
@@ -181,29 +183,24 @@ class Metrics(Observer):
     def transitioned(self, destination: str, transitions: Sequence[Transition]) -> None:
         """See `Observer.transitioned`."""
         now = self._now()
-        observe = self._latency.labels(destination).observe
-        counts: Count[tuple[Counter, str]] = Count()
-        ended = []
-        for one in transitions:
-            state = one.state
-            if state is State.DONE:
-                ended.append(one)
-                if one.result.outcome is Outcome.DELIVERED:
-                    observe(max(0.0, now - one.delivery.event.accepted_at))
-            elif state is State.READY:
-                counts[self._retries, one.delivery.action] += 1
-            elif state is State.HELD:
-                counts[self._held, one.delivery.action] += 1
-            elif one.stage == "send":
-                counts[self._lost, one.delivery.action] += 1
-        self._count_outcomes(destination, ended)
-        for (counter, action), number in counts.items():
-            counter.labels(destination, action).inc(number)
-
-    def _count_outcomes(self, destination: str, ended: Sequence[Transition]) -> None:
-        counts = Count((one.delivery.action, one.result.outcome, one.stage) for one in ended)
-        for (action, outcome, stage), number in counts.items():
-            self._deliveries.labels(destination, action, outcome.value, stage).inc(number)
+        self._latencies.observe(
+            destination,
+            [
+                now - one.delivery.event.accepted_at
+                for one in transitions
+                if one.result.outcome is Outcome.DELIVERED
+            ],
+        )
+        for (key, outcome, stage), number in _counts(transitions).items():
+            action = "" if key is None else key.action
+            if isinstance(outcome, Outcome):
+                self._deliveries.labels(destination, action, outcome.value, stage).inc(number)
+            elif outcome is State.READY:
+                self._retries.labels(destination, action).inc(number)
+            elif outcome is State.HELD:
+                self._held.labels(destination, action).inc(number)
+            elif stage == "send":
+                self._lost.labels(destination, action).inc(number)
 
     def breaker(self, destination: str, state: str, reason: str) -> None:  # noqa: ARG002 - as above
         """See `Observer.breaker`."""
@@ -244,6 +241,44 @@ class Metrics(Observer):
     def _show_breaker(self, destination: str, state: str) -> None:
         for name in _BREAKER:
             self._breaker.labels(destination, name).set(name == state)
+
+
+def _counts(
+    transitions: Sequence[Transition],
+) -> Mapping[tuple[SubscriptionKey | None, Status, Stage], int]:
+    return Count((one.delivery.key, one.result.outcome, one.stage) for one in transitions)
+
+
+class _Latencies(Collector):
+    """How long deliveries took: a histogram that takes those of a batch at once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        # By destination, how many fell into each bucket, the last being open, and their sum.
+        self._counts: dict[str, list[int]] = {}
+        self._sums: dict[str, float] = {}
+
+    def observe(self, destination: str, seconds: Sequence[float]) -> None:
+        """Count what took so long each; less than nothing, as the clock was set back, is 0."""
+        with self._lock:
+            counts = self._counts.setdefault(destination, [0] * (len(_LATENCY) + 1))
+            for each in seconds:
+                counts[bisect_left(_LATENCY, each)] += 1
+            added = sum(each for each in seconds if each > 0)
+            self._sums[destination] = self._sums.get(destination, 0.0) + added
+
+    def collect(self) -> Iterator[HistogramMetricFamily]:
+        family = HistogramMetricFamily(
+            "destinations_delivery_latency_seconds",
+            "From accepted to delivered.",
+            labels=("destination",),
+        )
+        with self._lock:
+            for destination, counts in self._counts.items():
+                limits = [*map(floatToGoString, _LATENCY), "+Inf"]
+                buckets = list(zip(limits, accumulate(counts), strict=True))
+                family.add_metric((destination,), buckets, self._sums[destination])
+        yield family
 
 
 class _Queues(Collector):
