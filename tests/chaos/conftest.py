@@ -21,7 +21,7 @@ import pytest
 
 from destinations.outcome import Outcome
 from destinations.pipeline.ledger import LedgerEntry, Selection
-from destinations.store import SqliteStore, broken_rules
+from destinations.store import SqliteStore, broken_rules, stored_version
 from kana_destination.sandbox import Sandbox
 
 SEEDS = os.environ.get("CHAOS_SEEDS")
@@ -152,8 +152,8 @@ class Ledger:
     @property
     def entries(self) -> list[LedgerEntry]:
         """All of them, as they were accepted; what must hold in a store holds."""
-        if not self.path.exists():
-            return []
+        if not self.path.exists() or not stored_version(self.path):
+            return []  # its process was killed before it was made
         with SqliteStore(self.path, read_only=True) as store:
             assert broken_rules(store.database) == []
             return list(store.ledger().find(Selection()))

@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
+import itertools
+import json
+import os
 import random
+import shutil
 import signal
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from destinations.store import Store
-from destinations.store.schema import MIGRATIONS
+from destinations.store import Database, SqliteStore, broken_rules
+from destinations.store import database as database_module
+from destinations.store.migrations import MIGRATIONS
 
+NEWEST = len(MIGRATIONS)
 MOST_CRASHES = 4
-AROUND = ("BEGIN", "PRAGMA user_version", "COMMIT")
-"""The statements of a step beside its own."""
+EVERY = 1 if "CHAOS_SEEDS" in os.environ else 16
+"""Of the statements of a migration, each so many-th is one that the process is killed at."""
 
-STEPS = [(step, len(statements) + len(AROUND)) for step, statements in enumerate(MIGRATIONS)]
-
-
-def _schema(path: Path) -> dict[str, list[str]]:
-    """The words that made each table and index, by its name."""
-    with closing(sqlite3.connect(path)) as connection:
-        rows = connection.execute("SELECT name, sql FROM sqlite_schema").fetchall()
-    return {name: str(text).split() for name, text in rows}
+_SOON = 1_000_000_000_000
+_STATES = ("ready", "sending", "unknown", "held", "done")
+_ENDS = ("delivered", "filtered", "unmapped", "invalid", "rejected", "dead")
 
 
 def _version(path: Path) -> int:
@@ -35,47 +36,69 @@ def _version(path: Path) -> int:
     return int(version)
 
 
-def _value(column: str, kind: str, number: int) -> object:
-    if column == "state":
-        return "done"
-    return {"INTEGER": number, "REAL": number + 0.5, "TEXT": f"{number}"}.get(kind, b"%d" % number)
+def _content(path: Path) -> dict[str, list[tuple[Any, ...]]]:
+    """All rows of all tables, with the words that made these; without times of the migration."""
+    with closing(sqlite3.connect(path)) as connection:
+        made = connection.execute("SELECT name, sql FROM sqlite_schema").fetchall()
+        found = {f"{name}:": [tuple(str(text).split())] for name, text in made}
+        tables = "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY 1"
+        for (table,) in connection.execute(tables).fetchall():
+            rows = connection.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608
+            found[table] = sorted((_timeless(table, row) for row in rows), key=repr)
+    return found
 
 
-def _fill(path: Path, chance: random.Random) -> dict[str, list[tuple[Any, ...]]]:
-    """Puts rows into every table that is there, of any value that fits; what they hold then."""
+def _timeless(table: str, row: tuple[Any, ...]) -> tuple[Any, ...]:
+    if table == "partner_accounts":
+        return row[:-1]
+    if table == "open":
+        return tuple("soon" if isinstance(one, int) and one > _SOON else one for one in row)
+    return row
+
+
+def _fill(path: Path, version: int, chance: random.Random) -> None:
+    """Puts rows into a store as processes of its version left them."""
+    accounts = [f"kana http://127.0.0.1:9{port}/graphql {kind}" for port in "12" for kind in "xy"]
+    raw = json.dumps({"type": "track", "userId": "u1", "event": "E"}).encode()
+    number = itertools.count(1)
     with closing(sqlite3.connect(path)) as connection, connection:
-        tables = connection.execute(
-            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
-        ).fetchall()
-        for (table,) in tables:
-            columns = connection.execute(f"PRAGMA table_info({table})").fetchall()
-            marks = ", ".join("?" * len(columns))
-            for number in range(1, chance.randint(2, 40)):
-                values = [_value(column, kind, number) for _, column, kind, *_ in columns]
-                connection.execute(
-                    f"INSERT INTO {table} VALUES ({marks})",  # noqa: S608 - the schema's own names
-                    values,
-                )
-    return _rows(path, [table for (table,) in tables])
+
+        def add(table: str, *values: Any) -> int:
+            marks = ", ".join("?" * len(values))
+            statement = f"INSERT INTO {table} VALUES ({marks})"  # noqa: S608 - the schema's own names
+            return connection.execute(statement, values).lastrowid or 0
+
+        for _ in range(chance.randint(1, 30)):
+            outcome = chance.choice(["unmapped", "unknown", "dead", "retrying", "delivered"])
+            # Only what reached no subscription has no action.
+            action = chance.choice(["track", "track: Sales", *[""] * (outcome == "unmapped")])
+            key = f"messageId:m{next(number)}"
+            head = (None, chance.choice(accounts), "1.0.0", key, action, outcome)
+            add("kept_events", *head, None, "why", 1, raw, float(next(number)))
+        add("capabilities", accounts[0], "describe", '{"a": 1}')
+        add("manual_changes", accounts[0], "u1", '{"email": "x"}', 1.0)
+        add("documents", None, "kana", "rule", "R", '{"name": "R"}', 1.0)
+        if version < 2:
+            return
+        for _ in range(chance.randint(1, 30)):
+            name = chance.choice(["kana", "other"])
+            at = float(next(number))
+            event = add("events", None, name, f"m{next(number)}", "track", "u1", at, raw)
+            for action in chance.sample(
+                ["track", "identify", "track: Sales"], chance.randint(0, 3)
+            ):
+                state = chance.choice(_STATES)
+                outcome = chance.choice(_ENDS) if state == "done" else None
+                code = chance.choice([None, "DROPPED"]) if outcome == "dead" else None
+                adds = chance.choice([None, json.dumps(["k", 3, "{}"])])
+                delivery = (None, event, name, "u1", action, state, 1, None, at, None, outcome)
+                add("deliveries", *delivery, code, None, "", "send", "1.0.0", adds, None, at)
+        add("amounts", f"kana: {accounts[0]}", "k", "u1", 3, None, None, 1.0)
+        if version > 2:
+            add("server", "keepDays", "30")
 
 
-def _rows(path: Path, tables: list[str]) -> dict[str, list[tuple[Any, ...]]]:
-    with closing(sqlite3.connect(path)) as connection:
-        return {
-            table: connection.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall()  # noqa: S608
-            for table in tables
-        }
-
-
-def _is_whole(path: Path, fresh: Path, before: Mapping[str, list[tuple[Any, ...]]]) -> None:
-    """The store can be used: it is of the newest version, and holds what it held."""
-    Store(path).close()
-    Store(fresh).close()
-    assert _version(path) == len(MIGRATIONS)
-    assert _schema(path) == _schema(fresh)
-    assert _rows(path, list(before)) == before
-    with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+Make = Callable[[int, random.Random], None]
 
 
 @pytest.fixture
@@ -85,66 +108,150 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def old(path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Makes a store as the version with so many steps left it."""
+def old(path: Path) -> Make:
+    """Makes a store as processes of a version left it; one of version 0 is empty."""
 
-    def make(steps: int) -> None:
-        with monkeypatch.context() as patched:
-            patched.setattr("destinations.store.database.MIGRATIONS", MIGRATIONS[:steps])
-            Store(path).close()
+    def make(version: int, chance: random.Random) -> None:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(database_module, "MIGRATIONS", MIGRATIONS[:version])
+            Database(path).close()
+        if version:
+            _fill(path, version, chance)
 
     return make
 
 
-@pytest.mark.parametrize(
-    ("step", "nth"), [(step, nth) for step, count in STEPS for nth in range(1, count + 1)]
+class Store:
+    """A store that is brought forward, beside what it was before and what it has to become."""
+
+    def __init__(self, path: Path, workers: Any) -> None:
+        self.path = path
+        self._workers = workers
+        self.version = _version(path)
+        self.before = _content(path)
+        self._original = path.with_name("original")
+        shutil.copyfile(path, self._original)
+        whole = path.with_name("whole.sqlite3")
+        shutil.copyfile(path, whole)
+        Database(whole).close()
+        self._after = _content(whole)
+
+    @property
+    def copy(self) -> Path:
+        """Where it is copied to before."""
+        return self.path.with_name(f"{self.path.name}.version-{self.version}")
+
+    def reset(self) -> None:
+        """Makes it as it was."""
+        for one in self.path.parent.glob(f"*{self.path.name}*"):
+            if not one.name.startswith("whole"):
+                one.unlink()
+        shutil.copyfile(self._original, self.path)
+
+    def open(self, **crash: Any) -> int:
+        """Opens it in a process that ends on the way; its exit code."""
+        task = {"migrate": NEWEST, "store": str(self.path), "crash": crash}
+        return int(self._workers.run(task))
+
+    def is_old_or_new(self) -> bool:
+        """Whether it is all as it was, else all as it has to be; tells which."""
+        version = _version(self.path)
+        assert version in {self.version, NEWEST}
+        is_new = version == NEWEST
+        assert _content(self.path) == (self._after if is_new else self.before)
+        return is_new
+
+    def comes_forward(self) -> None:
+        """The next process finds it, or makes it, as it has to be; nothing else is left beside."""
+        with SqliteStore(self.path) as store:
+            assert broken_rules(store.database) == []
+        assert self.is_old_or_new()
+        known = {self.path.name, f"{self.path.name}.lock", "original", "worker.log"}
+        if self.version:
+            assert _content(self.copy) == self.before
+            known.add(self.copy.name)
+        assert {
+            one.name for one in self.path.parent.iterdir() if not one.name.startswith("whole")
+        } <= known
+
+
+def _statements(store: Store) -> Iterator[int]:
+    """The numbers of the statements that a process comes to: each so many-th, and the last ones."""
+    for nth in itertools.count(1):
+        store.reset()
+        end = store.open(point="statement", nth=nth) if (nth - 1) % EVERY == 0 else None
+        if end == 0:  # there are fewer
+            break
+        if end is not None:
+            assert end == -signal.SIGKILL
+            yield nth
+    for behind in range(nth - min(EVERY, 4), nth):
+        store.reset()
+        if store.open(point="statement", nth=behind) == -signal.SIGKILL:
+            yield behind
+
+
+@pytest.mark.parametrize("name", ["run-v3", "serve-v3", 0, 1, 2, 3])
+def test_killed_at_any_statement(
+    name: str | int, old: Make, old_store: Callable[..., Path], workers: Any, path: Path
+) -> None:
+    """Killed before any statement of a migration, nothing of it is done, and nothing is lost."""
+    if isinstance(name, int):
+        old(name, random.Random(name))
+    else:
+        assert old_store(name) == path
+    store = Store(path, workers)
+    killed = []
+    for nth in _statements(store):
+        assert not store.is_old_or_new()
+        store.comes_forward()
+        killed.append(nth)
+    print(f"{name}: killed at {len(killed)} statements, up to number {killed[-1]}")
+    assert killed[-1] > 40
+
+
+POINTS: Sequence[tuple[Mapping[str, Any], bool]] = (
+    ({"point": "before copy"}, False),
+    ({"point": "during copy"}, False),
+    ({"point": "during copy", "nth": 2}, False),
+    ({"point": "after copy"}, False),
+    ({"point": "end"}, True),
+    ({"point": "before close"}, True),
+    ({"point": "after close"}, True),
 )
-def test_killed_at_a_statement(
-    old: Any, workers: Any, path: Path, tmp_path: Path, step: int, nth: int
+
+
+@pytest.mark.parametrize(("crash", "is_new"), POINTS)
+def test_killed_around_it(
+    crash: Mapping[str, Any],
+    is_new: bool,
+    old_store: Callable[..., Path],
+    workers: Any,
+    path: Path,
 ) -> None:
-    """Killed before any statement of a step, nothing of it is done, and nothing is lost."""
-    old(step)
-    before = _fill(path, random.Random(step))
-    schema = _schema(path)
-    crash = {"point": "statement", "nth": nth}
-    task = {"store": str(path), "steps": step + 1, "crash": crash}
-    assert workers.run(task) == -signal.SIGKILL
-    assert _version(path) == step
-    assert _schema(path) == schema
-    _is_whole(path, tmp_path / "fresh.sqlite3", before)
+    """Killed while the copy is made, or after the commit, it is all old, or all new."""
+    old_store("serve-v3")
+    store = Store(path, workers)
+    assert store.open(**crash) == -signal.SIGKILL
+    assert store.is_old_or_new() is is_new
+    store.comes_forward()
 
 
-@pytest.mark.parametrize("step", range(len(MIGRATIONS)))
-def test_killed_after_a_step(old: Any, workers: Any, path: Path, tmp_path: Path, step: int) -> None:
-    """Killed after the commit, the whole step is done."""
-    old(step)
-    before = _fill(path, random.Random(step))
-    task = {"store": str(path), "steps": step + 1, "crash": {"point": "end"}}
-    assert workers.run(task) == -signal.SIGKILL
-    assert _version(path) == step + 1
-    _is_whole(path, tmp_path / "fresh.sqlite3", before)
-
-
-def test_killed_again_and_again(
-    seed: int, old: Any, workers: Any, path: Path, tmp_path: Path
-) -> None:
+def test_killed_again_and_again(seed: int, old: Make, workers: Any, path: Path) -> None:
     """Whatever version a store is of, and however often it is killed, it comes forward whole.
 
-    Killed at a statement of any step, or some time after it was opened.
+    Killed at any statement, or some time after it was opened.
     """
     chance = random.Random(f"migration {seed}")
-    first = chance.randrange(len(MIGRATIONS))
-    old(first)
-    before = _fill(path, chance)
+    old(chance.randrange(NEWEST), chance)
+    store = Store(path, workers)
     notes = []
     for _ in range(chance.randint(1, MOST_CRASHES)):
-        crash: dict[str, Any] = {"point": "start", "seconds": chance.uniform(0.0001, 0.006)}
-        left = sum(count for _, count in STEPS[_version(path) :])
-        if left and chance.random() < 0.7:
-            crash = {"point": "statement", "nth": chance.randint(1, left)}
-        end = workers.run({"store": str(path), "steps": len(MIGRATIONS), "crash": crash})
-        assert end == -signal.SIGKILL or (end == 0 and crash["point"] == "start")
-        notes.append((crash, end, _version(path)))
-        assert _version(path) >= first
-    print(f"seed {seed}: from version {first}: {notes}")
-    _is_whole(path, tmp_path / "fresh.sqlite3", before)
+        crash: dict[str, Any] = {"point": "start", "seconds": chance.uniform(0.0001, 0.03)}
+        if chance.random() < 0.6:
+            crash = {"point": "statement", "nth": chance.randint(1, 300)}
+        end = store.open(**crash)
+        assert end in {0, -signal.SIGKILL}
+        notes.append((crash, end, store.is_old_or_new()))
+    print(f"seed {seed}: from version {store.version}: {notes}")
+    store.comes_forward()

@@ -52,8 +52,7 @@ GROUP = 4
 class Crash:
     """Ends this process when it comes to ``point`` for the ``nth`` time, or soon after.
 
-    ``seconds`` later, if that is given, and by ``signal``; of those that a process may catch,
-    ``repeat`` are sent.
+    ``seconds`` later, if that is given. It is sent the signal ``by``, ``repeat`` times.
     """
 
     def __init__(
@@ -61,13 +60,13 @@ class Crash:
         point: str = "",
         nth: int = 1,
         seconds: float = 0.0,
-        signal: str = "SIGKILL",  # noqa: A002 - as it is called in a task
+        by: str = "SIGKILL",
         repeat: int = 1,
     ) -> None:
         self._point = point
         self._left = nth
         self._seconds = seconds
-        self._signal = getattr(globals()["signal"], signal)
+        self._signal = signal.Signals[by]
         self._repeat = repeat
         self._lock = threading.Lock()
 
@@ -94,7 +93,9 @@ class Crash:
 # -- points of the way -----------------------------------------------------------------------------
 
 
-def around(owner: Any, name: str, crash: Crash, before: Sequence[str], after: Sequence[str]) -> None:
+def around(
+    owner: Any, name: str, crash: Crash, before: Sequence[str], after: Sequence[str]
+) -> None:
     """Make points around each call of a function; only in this process."""
     function = getattr(owner, name)
 
