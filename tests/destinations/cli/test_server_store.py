@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from destinations.store import Store, default_path
+from destinations.outcome import State
+from destinations.store import SqliteStore, default_path
 
 Run = Callable[..., Any]
 
@@ -15,7 +16,11 @@ READING = [
     ("status", "--json"),
     ("deliveries", "list"),
     ("deliveries", "show", "1"),
+    ("deliveries", "export"),
     ("deliveries", "replay", "1", "--dry-run"),
+    ("deliveries", "drop", "1", "--reason", "x", "--dry-run"),
+    ("deliveries", "resolve", "1", "--applied", "--dry-run"),
+    ("store", "check"),
 ]
 CHANGING = [
     ("deliveries", "replay", "1"),
@@ -58,9 +63,9 @@ def test_a_store_that_is_not_there(
     config = configure("served.sqlite3")
     before = list(tmp_path.iterdir())
     for where, why in (
-        (("--store", "nosuch.sqlite3"), "there is no store nosuch.sqlite3: look for a slip"),
+        (("--store", "nosuch.sqlite3"), "there is no store nosuch.sqlite3: check the path"),
         (("--config", config), "served.sqlite3: its server makes it when it starts"),
-        ((), f"there is no store {default_path()} yet: it is made by the first run of a file"),
+        ((), f"there is no store {default_path()} yet: the first run makes it"),
     ):
         done = command(*arguments, *where)
         assert (done.code, done.out) == (2, "")
@@ -87,9 +92,9 @@ def test_the_store_of_a_configuration(
 ):
     """--config finds it without a secret; --store goes before it; else it is this user's own."""
     for number, path in enumerate((tmp_path / "a", tmp_path / "b", default_path()), 1):
-        store = Store(path)
+        store = SqliteStore(path)
         for _ in range(number):
-            add_delivery(store, state="held")
+            add_delivery(store, status=State.HELD)
         store.close()
     config = configure("a")
     for where, total in (
@@ -113,14 +118,16 @@ def test_reading_leaves_nothing(
     command: Run, tmp_path: Path, add_delivery: Callable[..., int], arguments: tuple[str, ...]
 ):
     """A backup is one file before and afterwards, byte for byte."""
-    store = Store(tmp_path / "store.sqlite3")
-    add_delivery(store, {"type": "track", "userId": "u1"}, destination="kana", state="held")
+    store = SqliteStore(tmp_path / "store.sqlite3")
+    raw = {"type": "track", "userId": "u1"}
+    identity = add_delivery(store, raw, destination="kana", status=State.HELD)
     store.close()
     backup = tmp_path / "backups" / "copy.sqlite3"
     backup.parent.mkdir()
     command("store", "backup", backup, "--store", store.path)
     before = backup.read_bytes()
-    done = command(*arguments, "--store", backup)
+    named = [str(identity) if one == "1" else one for one in arguments]
+    done = command(*named, "--store", backup)
     assert done.code == (1 if "replay" in arguments else 0)
     assert list(backup.parent.iterdir()) == [backup]
     assert backup.read_bytes() == before

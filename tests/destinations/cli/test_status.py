@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from destinations.cli import status_command
-from destinations.operations import Periods, note_server, serving, serving_lock
-from destinations.store import Store
+from destinations.operations import Periods, lock_server, locks, note_server
+from destinations.outcome import Outcome, State
+from destinations.runtime.identity import AccountIdentity
+from destinations.store import SqliteStore
 
 Run = Callable[..., Any]
 
@@ -16,50 +18,52 @@ Run = Callable[..., Any]
 @pytest.fixture
 def store(tmp_path: Path) -> Any:
     """A store."""
-    opened = Store(tmp_path / "store.sqlite3")
+    opened = SqliteStore(tmp_path / "store.sqlite3")
     yield opened
     opened.close()
 
 
-def test_an_empty_store(command: Run, store: Store):
+def test_an_empty_store(command: Run, store: SqliteStore):
     """It says where it is, and that nothing is in it."""
     done = command("status", "--store", store.path)
     assert done.code == 0
     assert str(store.path) in done.out
     assert "no server delivers from it" in done.out
-    assert "No server has accepted anything for it." in done.out
+    assert "It holds no deliveries yet." in done.out
 
 
-def test_what_is_in_it(command: Run, store: Store, add_delivery: Callable[..., int]):
-    """Counts, what waits, and what needs a person; and whether a server runs."""
+def test_what_is_in_it(command: Run, store: SqliteStore, add_delivery: Callable[..., int]):
+    """Counts, what waits, and what needs an operator; and whether a server runs."""
     add_delivery(store, destination="[b]x[/b]")
-    add_delivery(store, destination="[b]x[/b]", state="held")
-    add_delivery(store, destination="[b]x[/b]", next_at=4e9)
-    add_delivery(
-        store, destination="[b]x[/b]", state="done", outcome="delivered", settled_at=1_000.0
-    )
-    with serving_lock(store.path):
+    add_delivery(store, destination="[b]x[/b]", status=State.HELD)
+    add_delivery(store, destination="[b]x[/b]", reason="busy", next_at=4e9)
+    add_delivery(store, destination="[b]x[/b]", status=Outcome.DELIVERED, settled_at=1_000.0)
+    with lock_server(store.path):
         text = command("status", "--store", store.path).out
         found = command("status", "--store", store.path, "--json").json
     assert "[b]x[/b]" in text
     assert "queue 2 (2 ready, 1 held)" in text
-    assert "1 held: a person has to decide; destinations deliveries list --state held --st" in text
+    assert (
+        "1 held: an operator has to decide; destinations deliveries list --state held --st" in text
+    )
     assert "next retry in " in text
     assert "oldest waits for " in text
     assert "delivered" in text
     assert found["served"] is True
     assert "a server delivers from it" in text
     (one,) = found["destinations"]
-    assert (one["queue"], one["outcomes"], one["today"]) == (2, {"delivered": 1}, {"delivered": 0})
+    assert one["queue"] == 2
+    assert one["counts"] == {"ready": 2, "held": 1, "delivered": 1}
+    assert one["today"] == {}
 
 
 def test_live(
     command: Run,
-    store: Store,
+    store: SqliteStore,
     add_delivery: Callable[..., int],
     monkeypatch: pytest.MonkeyPatch,
 ):
-    """It counts again after each pause, until the user ends it: that is no failure."""
+    """It counts again after each pause, until the user ends it: that is not a failure."""
     pauses: list[float] = []
 
     def pause(seconds: float) -> None:
@@ -74,18 +78,20 @@ def test_live(
     assert "queue 2" in done.out
 
 
-def test_live_json(command: Run, store: Store):
+def test_live_json(command: Run, store: SqliteStore):
     """They exclude each other."""
     assert command("status", "--store", store.path, "--live", "1", "--json").code == 2
 
 
 def test_a_destination_that_nobody_serves(
-    command: Run, store: Store, add_delivery: Callable[..., int]
+    command: Run, store: SqliteStore, add_delivery: Callable[..., int]
 ):
     """It was removed or renamed while deliveries of it wait: the server will never send them."""
     add_delivery(store, destination="former")
     add_delivery(store, destination="sample")
-    with serving_lock(store.path):
+    idle = AccountIdentity("sample", "http://127.0.0.1/", "", "key")
+    store.accounts().served("idle", idle)
+    with lock_server(store.path):
         note_server(store, ["sample", "idle"], Periods())
         text = command("status", "--store", store.path).out
         found = command("status", "--store", store.path, "--json").json
@@ -101,13 +107,15 @@ def test_a_destination_that_nobody_serves(
     assert "of this name" not in command("status", "--store", store.path).out
 
 
-def test_who_may_not_look_at_the_lock(command: Run, store: Store, monkeypatch: pytest.MonkeyPatch):
+def test_who_may_not_look_at_the_lock(
+    command: Run, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+):
     """Somebody else's server: what is in the store is shown, and what cannot be told is said."""
 
     def refuse(path: Path) -> bool:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(serving, "is_served", refuse)
+    monkeypatch.setattr(locks, "is_served", refuse)
     done = command("status", "--store", store.path)
     assert (done.code, "cannot be told: its lock cannot be read" in done.out) == (0, True)
     assert command("status", "--store", store.path, "--json").json["served"] is None

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -7,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from destinations.operations import Periods, note_server, serving_lock
-from destinations.store import Store
+from destinations.operations import Periods, lock_run, lock_server, note_server
+from destinations.outcome import Outcome
+from destinations.store import SqliteStore
 
 Run = Callable[..., Any]
 
@@ -16,10 +18,10 @@ Run = Callable[..., Any]
 @pytest.fixture
 def path(tmp_path: Path, add_delivery: Callable[..., int]) -> Path:
     """A store with a delivery of long ago, and one that is dead."""
-    store = Store(tmp_path / "store.sqlite3")
+    store = SqliteStore(tmp_path / "store.sqlite3")
     raw = {"type": "track", "userId": "u1"}
-    for outcome in ("delivered", "dead"):
-        add_delivery(store, raw, state="done", outcome=outcome, settled_at=2_000.0)
+    for outcome in (Outcome.DELIVERED, Outcome.DEAD):
+        add_delivery(store, raw, status=outcome, settled_at=2_000.0)
     store.close()
     return store.path
 
@@ -43,26 +45,26 @@ def test_backup_of_nothing(command: Run, tmp_path: Path):
 
 
 def test_compact(command: Run, path: Path):
-    """What is settled and old goes, what is dead stays; the sizes are told."""
+    """What is finished and old goes, what is dead stays; the sizes are told."""
     done = command("store", "compact", "--store", path, "--keep-days", "30", "--dedupe-days", "7")
     assert done.code == 0
-    assert "Let go: 1 raw event, 1 settled delivery, 1 messageId.\n" in done.out
+    assert "Deleted: 0 raw events, 1 finished delivery, 1 messageId.\n" in done.out
     assert "bytes before" in done.out
     assert command("deliveries", "list", "--all", "--store", path, "--json").json["total"] == 1
 
 
 def test_compact_keeps_what_it_is_told_to(command: Run, path: Path):
-    """Days of more than the store is old: only the event goes that nothing needs."""
+    """Nothing goes within more days than the store is old."""
     days = ("--keep-days", "100000", "--dedupe-days", "100000")
     done = command("store", "compact", "--store", path, *days)
-    assert "Let go: 1 raw event, 0 settled deliveries, 0 messageIds.\n" in done.out
+    assert "Deleted: 0 raw events, 0 finished deliveries, 0 messageIds.\n" in done.out
 
 
-def test_compact_without_a_word_on_how_long(command: Run, path: Path):
-    """Nothing goes that a server may still need: only the event of which nothing is left to do."""
+def test_compact_without_periods(command: Run, path: Path):
+    """Nothing goes that a server may still need."""
     done = command("store", "compact", "--store", path)
-    assert "Let go: 1 raw event, 0 settled deliveries, 0 messageIds.\n" in done.out
-    assert "Nothing says how long the others are kept, so they stay: give --config FILE" in done.out
+    assert "Deleted: 0 raw events, 0 finished deliveries, 0 messageIds.\n" in done.out
+    assert "Nothing says how long the others are kept, so they stay: use --config FILE" in done.out
 
 
 @pytest.mark.parametrize(
@@ -92,7 +94,7 @@ def test_compact_keeps_what_the_server_keeps(
     """As long as its configuration says, else as it has noted; an option goes before both."""
     where: tuple[object, ...] = ("--store", path)
     if noted is not None:
-        store = Store(path)
+        store = SqliteStore(path)
         note_server(store, ["sample"], noted)
         store.close()
     if configured is not None:
@@ -105,12 +107,12 @@ def test_compact_keeps_what_the_server_keeps(
     done = command("store", "compact", *where, *flags)
     assert done.code == 0
     assert done.out.startswith(
-        f"Let go: 1 raw event, {rows} settled {'delivery' if rows else 'deliveries'}, "
+        f"Deleted: 0 raw events, {rows} finished {'delivery' if rows else 'deliveries'}, "
         f"{messages} messageId{'' if messages else 's'}.\n"
     )
 
 
-def test_nothing_is_made_for_a_slip(command: Run, tmp_path: Path):
+def test_a_wrong_path(command: Run, tmp_path: Path):
     """A store that is not there is not made, and a file of something else is left alone."""
     other = tmp_path / "other.db"
     connection = sqlite3.connect(other)
@@ -118,17 +120,33 @@ def test_nothing_is_made_for_a_slip(command: Run, tmp_path: Path):
     connection.close()
     before = other.read_bytes()
     done = command("store", "compact", "--store", tmp_path / "nosuch.sqlite3")
-    assert (done.code, "look for a slip in the path" in done.err) == (2, True)
-    for arguments in (("compact",), ("backup", tmp_path / "copy.sqlite3")):
+    assert (done.code, "check the path" in done.err) == (2, True)
+    for arguments in (("compact",), ("check",), ("backup", tmp_path / "copy.sqlite3")):
         done = command("store", *arguments, "--store", other)
         assert (done.code, "the database of another program" in done.err) == (2, True)
     assert list(tmp_path.iterdir()) == [other]
     assert other.read_bytes() == before
 
 
-def test_compact_while_a_server_runs(command: Run, path: Path):
-    """It would keep the server from writing, so the file keeps its size."""
-    with serving_lock(path):
-        done = command("store", "compact", "--store", path)
+@pytest.mark.parametrize("by", ["server", "run"])
+def test_compact_while_something_delivers(command: Run, path: Path, by: str):
+    """It would keep that from writing, so the file keeps its size."""
+    lock = lock_server(path) if by == "server" else lock_run(path, 1, "an account")
+    with lock:
+        done = command("store", "compact", "--store", path, "--keep-days", "30")
     assert done.code == 0
-    assert "A server runs: the file keeps its size" in done.out
+    assert "1 finished delivery" in done.out
+    assert "Something delivers from it: the file keeps its size" in done.out
+
+
+def test_check(command: Run, path: Path):
+    """It says how much was looked at; what does not hold is named, with exit code 1."""
+    done = command("store", "check", "--store", path)
+    assert (done.code, done.out) == (0, f"{path}: 2 rows checked, all rules hold\n")
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE tallies SET count = count + 1")
+    before = path.read_bytes()
+    done = command("store", "check", "--store", path)
+    assert done.code == 1
+    assert done.out.startswith(f"{path}: totals are what was counted: ")
+    assert path.read_bytes() == before
