@@ -66,5 +66,5 @@ def _test(bound: Destination) -> tuple[str, str]:
     message = bound.settings.masker.text(failure.message)
     if failure.error_class == "authentication":
         return "refused", f"The partner refuses these credentials: {message}"
-    is_unreachable = failure.error_class in {"timeout", "unavailable"}
-    return ("unreachable" if is_unreachable else "failed"), f"{bound.endpoint}: {message}"
+    status = "failed" if failure.is_answered else "unreachable"
+    return status, f"{bound.endpoint}: {message}"

@@ -65,7 +65,8 @@ class Failure:
 
     ``retryable``: the same request may succeed later. ``nothing_applied``: it is certain that the
     request changed nothing. ``whole_request``: the failure is of the request, not of this event.
-    ``retry_after`` is in seconds; ``attempts`` bounds those that meet this failure.
+    ``status`` is 0 if no answer came. ``retry_after`` is in seconds; ``attempts`` bounds those that
+    meet this failure.
     """
 
     message: str
@@ -76,6 +77,11 @@ class Failure:
     whole_request: bool = True
     retry_after: float | None = None
     attempts: int | None = None
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the partner answered at all."""
+        return self.status > 0
 
     def error(self) -> IntegrationError:
         """The failure as the error class that Segment's framework would raise."""

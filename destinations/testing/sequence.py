@@ -115,4 +115,4 @@ def _as_unknown(row: Row) -> Row:
     """Return a row as it would be before the partner was asked."""
     if row.result.outcome is not State.HELD:
         return row
-    return replace(row, result=replace(row.result, outcome=State.UNKNOWN))
+    return row._replace(result=replace(row.result, outcome=State.UNKNOWN))

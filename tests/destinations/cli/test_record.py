@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from destinations.testing import recording
+from destinations.testing.stand_ins import StillClock
+
 IDENTIFY = {
     "type": "identify",
     "userId": "user_0005",
@@ -122,18 +125,17 @@ def test_any_endpoint(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """With --settings, what they lead to: here a port where nobody listens."""
+    """With --settings, what they lead to: here a port where nobody listens.
+
+    It is tried for as long as a run waits for its partner, and left as a run leaves it.
+    """
+    monkeypatch.setattr(recording, "PacedClock", StillClock)
     command("init", "partner", "--path", tmp_path)
-    definition = tmp_path / "partner" / "destination.yaml"
-    text = definition.read_text(encoding="utf-8").replace(
-        "{base: 0.5, cap: 10}", "{base: 0.01, cap: 1}"
-    )
-    definition.write_text(text, encoding="utf-8")
     settings = tmp_path / "settings.yaml"
     settings.write_text("apiKey: ${KEY}\nendpoint: http://127.0.0.1:9\n", encoding="utf-8")
     monkeypatch.setenv("KEY", "sk_live_0123456789")
     assert record("--settings", settings, destination=tmp_path / "partner").code == 0
     case = (tmp_path / "cases" / "one.yaml").read_text(encoding="utf-8")
-    assert case.count("failure: refused") == 5
-    assert "outcome: dead" in case
+    assert case.count("failure: refused") > 2
+    assert case.count("outcome: ready") == 1
     assert "sk_live" not in case
