@@ -93,18 +93,19 @@ class _Pending:
     """An event of this input of which something has no row yet; it was read at ``line``.
 
     ``keys`` are the subscriptions that it came for: None for all of them. ``waiting`` are to be
-    sent; the others have ended.
+    sent; ``ended`` are not, and take the place of a row from before.
     """
 
     event: QueuedEvent
     line: int
     keys: set[SubscriptionKey | None] | None
     waiting: list[QueuedDelivery]
+    ended: Sequence[QueuedDelivery]
 
     @property
     def is_over(self) -> bool:
         """Whether all of it has its row."""
-        return bool(self.event.id) and all(one.id for one in self.waiting)
+        return bool(self.event.id) and all(one.id for one in (*self.waiting, *self.ended))
 
 
 class _Read(NamedTuple):
@@ -272,7 +273,7 @@ class RunInput:
                 return list(read[index:])  # it may take the place of what has a row then
             self._report.lines += 1
             if is_same:
-                self._add_to(pending, pipeline, one, round_)
+                self._add_to(pending, pipeline, one, known.get(message_id), round_)
             elif _is_replaced_by(pending.event, one.arrival.event.fingerprint):
                 self._note(one.arrival, _REPLACED)
             else:
@@ -303,15 +304,27 @@ class RunInput:
             self._refuse(pipeline, read, history, conflict(history), round_)
 
     def _add_to(
-        self, pending: _Pending, pipeline: Pipeline, read: _Read, round_: Round
+        self,
+        pending: _Pending,
+        pipeline: Pipeline,
+        read: _Read,
+        history: History | None,
+        round_: Round,
     ) -> None:
         """Add what an event that was read before did not come for, to be sent or ended with it."""
+        came_again = history is not None and history.event_id == pending.event.id
+        past_of = _Matcher(pipeline.destination, history) if came_again and history else None
         for delivery, transition in _each(read.arrival):
             if pending.keys is None or delivery.key in pending.keys:
                 self._rows.add_one(delivery, _IN_THIS_RUN)
                 continue
-            _join(delivery, pending.event)
             pending.keys.add(delivery.key)
+            past = None if past_of is None else past_of(delivery.key)
+            delivery.event = pending.event
+            if past is None:
+                _join(delivery, pending.event)
+            elif not self._goes_on(pipeline, delivery, past, is_derived=read.is_derived):
+                continue
             if transition is None:
                 pending.waiting.append(delivery)
                 pipeline.prefetch.add(delivery)
@@ -329,13 +342,15 @@ class RunInput:
         for delivery in arrival.deliveries:
             pipeline.prefetch.add(delivery)
 
-    def _remember(self, read: _Read, waiting: list[QueuedDelivery]) -> None:
+    def _remember(
+        self, read: _Read, waiting: list[QueuedDelivery], ended: Sequence[QueuedDelivery] = ()
+    ) -> None:
         """Recognise an event until all of it has its row."""
         event = read.arrival.event
         if not event.message_id:
             return
         keys = {one.key for one, _ in _each(read.arrival)} if read.is_part else None
-        self._pending[event.message_id] = _Pending(event, read.line, keys, waiting)
+        self._pending[event.message_id] = _Pending(event, read.line, keys, waiting, ended)
         if len(self._pending) >= self._sweep_at:
             self._pending = {key: one for key, one in self._pending.items() if not one.is_over}
             self._sweep_at = len(self._pending) + _PENDING
@@ -360,6 +375,7 @@ class RunInput:
         event.id, event.count = history.event_id, max(event.count, history.next_nth)
         past_of = _Matcher(pipeline.destination, history)
         waiting: list[QueuedDelivery] = []
+        ended: list[QueuedDelivery] = []
         for delivery, transition in _each(arrival):
             past = past_of(delivery.key)
             if past is None:
@@ -370,9 +386,10 @@ class RunInput:
                 waiting.append(delivery)
                 pipeline.prefetch.add(delivery)
             else:
+                ended.append(delivery)
                 round_.transitions.append((pipeline.scope, transition))
-        if waiting:
-            self._remember(read, waiting)
+        if waiting or ended:
+            self._remember(read, waiting, ended)
 
     def _goes_on(
         self, pipeline: Pipeline, delivery: QueuedDelivery, past: Past, *, is_derived: bool

@@ -508,6 +508,38 @@ def test_a_file_that_grew(kept: Runner, scripted: Any, replies: Any) -> None:
     assert report.totals.outcomes == {Outcome.FILTERED: 5, Outcome.DELIVERED: 3}
 
 
+def test_what_failed_comes_twice_in_a_file_that_is_run_again(
+    kept: Runner, scripted: Any, replies: Any
+) -> None:
+    """It ends anew in its row, once; the second is a duplicate, as totals tell."""
+    events = [_track("many", messageId="m1"), _track("many", messageId="m1")]
+    for _ in range(2):
+        kept(scripted([_partner(replies)]), _entries(*events))
+        assert kept.outcomes == {1: ["invalid"], 2: ["filtered"]}
+        assert [entry.status for entry in kept.ledger] == [Outcome.INVALID]
+
+
+@pytest.mark.parametrize("order", ["fed event", "event fed", "fed fed event event"])
+def test_what_was_delivered_is_not_fed_back_with_the_rest(
+    bind: Bind, tmp_path: Path, scripted: Any, replies: Any, order: str
+) -> None:
+    """Of two subscriptions, only the one that failed is sent again, whatever else is read."""
+    runner = Runner(bind(_pages_take_tracks), tmp_path / "store.sqlite3")
+    event = _track(messageId="m1")
+
+    def refuses_posts(request: HttpRequest) -> Any:
+        is_put = request.method == "PUT"
+        return _partner(replies)(request) if is_put else replies.errors("BAD")
+
+    runner(scripted([refuses_posts]), _entries(event))
+    parts = {"fed": runner.undelivered.getvalue(), "event": json.dumps(event).encode() + b"\n"}
+    data = b"".join(parts[name] for name in order.split())
+    transport = scripted([_partner(replies)])
+    runner(transport, read_lines(BytesIO(data)))
+    assert [request.method for request in transport.requests] == ["POST"]
+    assert [entry.status for entry in runner.ledger] == [Outcome.DELIVERED] * 2
+
+
 @pytest.mark.parametrize(
     ("answer", "first"),
     [("refused", Outcome.REJECTED), ("unmapped", Outcome.UNMAPPED), ("invalid", Outcome.INVALID)],
