@@ -224,13 +224,18 @@ def test_a_full_store_takes_nothing_in(bench: Bench) -> None:
 
 
 def test_a_finished_event_is_small(bench: Bench) -> None:
-    """It takes at most 100 bytes, with all that is needed to recognise and to find it."""
+    """It takes at most 100 bytes, with all that is needed to recognise and to find it.
+
+    What an empty store takes, a few pages for each table, does not count.
+    """
     number = 4_000
+    compact(bench.store.database)
+    empty = bench.path.stat().st_size
     for start in range(0, number, 500):
         found = bench.accept(*(str(uuid.uuid4()) for _ in range(start, start + 500)))
         bench.end(bench.send(*found))
     compact(bench.store.database)
-    assert bench.path.stat().st_size / number <= 100
+    assert (bench.path.stat().st_size - empty) / number <= 100
 
 
 def _ready(bench: Bench) -> list[Any]:
