@@ -17,11 +17,12 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from destinations.cli import main as run_command_line
-from destinations.cli import run_command
+from destinations.cli import opening, run_command
 from destinations.cli.run_notices import Notices
 from destinations.clock import SystemClock
 from destinations.definition import DestinationDefinition, load_definition
@@ -45,6 +46,9 @@ from destinations.store import database as database_module
 from kana_destination.plugin import KanaPlugin
 
 NAME = "kana"
+BATCH = 7
+"""So many events are in a request that records usage: small, so that there are several."""
+
 GROUP = 4
 """So many events are accepted at a time."""
 
@@ -234,7 +238,7 @@ def deliver(definition: DestinationDefinition, task: Mapping[str, Any], crash: C
     return 3 if observer.faults else 0
 
 
-def command(task: Mapping[str, Any], crash: Crash) -> int:
+def command(definition: DestinationDefinition, task: Mapping[str, Any], crash: Crash) -> int:
     """Do a command line; what it prints goes to the file ``out``, its input comes from ``in``."""
     watching = Watching(crash)
     Notices.reached = watching.reached  # type: ignore[method-assign]
@@ -242,6 +246,7 @@ def command(task: Mapping[str, Any], crash: Crash) -> int:
     for entries in (IteratedEntries, ThreadedEntries):
         around(entries, "take", crash, [], ["read"])
     around(run_command, "print_report", crash, ["before report"], ["after report"])
+    opening.load_definition = lambda _folder: definition  # type: ignore[assignment]
     run_command.RunOptions = functools.partial(  # type: ignore[misc,assignment]
         run_command.RunOptions, reconcile_after=task["reconcileAfter"]
     )
@@ -278,7 +283,7 @@ def do(definition: DestinationDefinition, task: Mapping[str, Any]) -> int:
     with_points(crash)
     tasks: dict[str, Callable[[], int]] = {
         "deliver": lambda: deliver(definition, task, crash),
-        "command": lambda: command(task, crash),
+        "command": lambda: command(definition, task, crash),
         "migrate": lambda: migrate(task, crash),
     }
     return next(tasks[name]() for name in tasks if name in task)
@@ -287,6 +292,8 @@ def do(definition: DestinationDefinition, task: Mapping[str, Any]) -> int:
 def main() -> None:
     """Do the tasks, one after another."""
     definition = load_definition(find_folder(NAME))
+    record = replace(definition.requests["recordUsage"], batch_size=BATCH)
+    definition = replace(definition, requests={**definition.requests, "recordUsage": record})
     for line in sys.stdin:
         child = os.fork()
         if child == 0:
