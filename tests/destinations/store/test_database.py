@@ -306,7 +306,7 @@ def test_what_is_not_committed_is_not_read(database: Database) -> None:
 def test_what_reads_cannot_write(database: Database) -> None:
     """A query that would change something is refused: it would go around all locks."""
     _add(database, "x")
-    with pytest.raises(UsageError, match="cannot read the store .*: attempt to write a readonly"):
+    with pytest.raises(UsageError, match=r"cannot read the store .*: attempt to write a readonly"):
         database.all("DELETE FROM notes")
     assert _notes(database) == ["x"]
 

@@ -118,7 +118,6 @@ def test_what_is_old_does_not_cost_more(
     store: SqliteStore, add_delivery: Callable[..., int]
 ) -> None:
     """The figures come from totals that the store keeps: no delivery is counted for them."""
-
     old = (Outcome.DELIVERED, Outcome.DEAD, State.HELD)
     for status in (*old, State.READY):
         add_delivery(store, status=status, accepted_at=3.0)
