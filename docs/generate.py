@@ -1,4 +1,4 @@
-"""Writes the pages that are made from data; with ``--check`` only says which are out of date.
+"""Write the pages that are made from data; with ``--check`` only say which are out of date.
 
 ``python docs/generate.py [--check]``
 """
@@ -16,13 +16,31 @@ from kana_behaviour import kana_behaviour
 ROOT = Path(__file__).resolve().parent.parent
 _INTRODUCTION = (
     "A destination is a folder with `destination.yaml` and one file for each action, named after "
-    "its slug. Values marked *mapping* take any JSON value or a mapping directive.\n"
+    "its slug. Values marked *mapping* take any JSON value or a mapping directive. The last section "
+    "says [when a request is sent again](#when-a-request-fails).\n"
 )
+_FAILURES = """## When a request fails
+
+Error rules say what a failure means: whether it may pass (`retryable`), and whether it proves that
+the request changed nothing (`nothingApplied`). `run` and `serve` act on that in the same way.
+
+| the failure | what follows |
+|---|---|
+| May pass, and nothing was applied or the request is idempotent | The event is tried again: after the partner's `Retry-After`, up to `maxRetryAfter`; without one after a random wait of at most `base` x 2^(n-1) seconds, and at most `cap`. |
+| The same for the last of the `attempts` of its error rule | The event is `dead`. |
+| Lasts, and nothing was applied or the request is idempotent | The event is `rejected`. |
+| May have been applied, as when the answer is lost, and the request is not idempotent | The event is `unknown`, and is never sent again by itself. With `reconcile` the partner is asked for the balance; without it, or if asking does not tell, the event is `held` for an operator. |
+| Is of class `authentication` | `run` stops with exit code 2; `serve` tries again. |
+
+The definition says how an event is tried again, the source for how long. `run` gives an event up after
+60 seconds (`--outage`), and waits as long for a partner that answers nobody; then it stops, and the
+next run goes on. `serve` gives an event up after 4 hours (`delivery.deadlineSeconds`).
+"""
 _HEAD = "<!-- Made by docs/generate.py from destinations/schemas; do not edit. -->\n"
 
 
 def definition_reference() -> str:
-    """Every key of a definition's files, from the schemas that check them."""
+    """Return every key of a definition's files, from the schemas that check them."""
     parts = [
         _HEAD,
         "# Definition reference\n",
@@ -35,7 +53,7 @@ def definition_reference() -> str:
         parts.append("| key | required | type | meaning |\n|---|---|---|---|")
         parts.extend(_rows(schema, schema, ""))
         parts.append("")
-    return "\n".join(parts)
+    return "\n".join([*parts, _FAILURES])
 
 
 def _rows(root: Mapping[str, Any], schema: Mapping[str, Any], prefix: str) -> Iterator[str]:
@@ -44,9 +62,20 @@ def _rows(root: Mapping[str, Any], schema: Mapping[str, Any], prefix: str) -> It
             continue
         found = _resolve(root, spec)
         required = "yes" if key in schema.get("required", ()) else ""
-        text = found.get("description", "").replace("|", "\\|")
+        text = _meaning(found).replace("|", "\\|")
         yield f"| `{prefix}{key}` | {required} | {_type(root, found)} | {text} |"
-        yield from _nested(root, found, f"{prefix}{key}")
+        if not found.get("deprecated"):
+            yield from _nested(root, found, f"{prefix}{key}")
+
+
+def _meaning(spec: Mapping[str, Any]) -> str:
+    """Return what a key is for, what it is without being given, and whether it is deprecated."""
+    text = "*Deprecated.* " if spec.get("deprecated") else ""
+    text += spec.get("description", "")
+    default = spec.get("default")
+    if default is not None and not isinstance(default, dict | list):
+        text += f" Default: `{json.dumps(default)}`."
+    return text
 
 
 def _nested(root: Mapping[str, Any], spec: Mapping[str, Any], prefix: str) -> Iterator[str]:
@@ -60,7 +89,7 @@ def _nested(root: Mapping[str, Any], spec: Mapping[str, Any], prefix: str) -> It
 
 
 def _resolve(root: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, Any]:
-    """``spec`` with what it refers to; its own words win."""
+    """Return ``spec`` with what it refers to; its own words win."""
     reference = spec.get("$ref")
     if reference is None:
         return dict(spec)
@@ -91,7 +120,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
 
 
 def main(arguments: list[str]) -> int:
-    """Exit code 1 if ``--check`` finds a page that is out of date."""
+    """Write the pages; with ``--check`` return 1 if one is out of date, and write nothing."""
     stale = []
     for name, make in PAGES.items():
         path = ROOT / name
