@@ -11,70 +11,25 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import jinja2
 from kana_behaviour import kana_behaviour
 
 ROOT = Path(__file__).resolve().parent.parent
-_INTRODUCTION = (
-    "A destination is a folder with `destination.yaml` and one file for each action, named after "
-    "its slug. Values marked *mapping* take any JSON value or a mapping directive. The last "
-    "section says [when a request is sent again](#when-a-request-fails).\n"
-)
-_FAILURES = """## When a request fails
-
-Error rules say what a failure means: whether it may pass (`retryable`), and whether it proves that
-the request changed nothing (`nothingApplied`). `run` and `serve` act on that in the same way.
-"""
-_FOLLOWS = (
-    (
-        "May pass, and nothing was applied or the request is idempotent",
-        "The event is tried again: after the partner's `Retry-After`, up to `maxRetryAfter`; without "
-        "one after a random wait of at most `base` x 2^(n-1) seconds, and at most `cap`.",
-    ),
-    (
-        "The same for the last of the `attempts` of its error rule",
-        "The event is `dead`.",
-    ),
-    (
-        "Lasts, and nothing was applied or the request is idempotent",
-        "The event is `rejected`.",
-    ),
-    (
-        "May have been applied, as when the answer is lost, and the request is not idempotent",
-        "The event is `unknown`, and is never sent again by itself. With `reconcile` the partner is "
-        "asked for the balance; without it, or if asking does not tell, the event is `held` for an "
-        "operator.",
-    ),
-    (
-        "Is of class `authentication`",
-        "`run` stops with exit code 2; `serve` tries again.",
-    ),
-)
-_HOW_LONG = """
-The definition says how an event is tried again, the source for how long. `run` gives an event up
-after 60 seconds (`--outage`), and waits as long for a partner that answers nobody; then it stops, and
-the next run goes on. `serve` gives an event up after 4 hours (`delivery.deadlineSeconds`).
-"""
-_HEAD = "<!-- Made by docs/generate.py from destinations/schemas; do not edit. -->\n"
 
 
 def definition_reference() -> str:
     """Return every key of a definition's files, from the schemas that check them."""
-    parts = [
-        _HEAD,
-        "# Definition reference\n",
-        _INTRODUCTION,
-    ]
+    tables = []
     for name in ("destination", "action"):
         path = ROOT / "destinations" / "schemas" / f"{name}.schema.json"
         schema = json.loads(path.read_text(encoding="utf-8"))
-        parts.append(f"## {schema['title']}\n\n{schema['description']}\n")
-        parts.append("| key | required | type | meaning |\n|---|---|---|---|")
-        parts.extend(_rows(schema, schema, ""))
-        parts.append("")
-    parts += [_FAILURES, "| the failure | what follows |\n|---|---|"]
-    parts += [f"| {failure} | {follows} |" for failure, follows in _FOLLOWS]
-    parts.append(_HOW_LONG)
-    return "\n".join(parts)
+        tables.append(f"## {schema['title']}\n\n{schema['description']}\n")
+        tables.append("| key | required | type | meaning |\n|---|---|---|---|")
+        tables.extend(_rows(schema, schema, ""))
+        tables.append("")
+    template = (ROOT / "docs" / "definition-reference.md.j2").read_text(encoding="utf-8")
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
+    return environment.from_string(template).render(tables="\n".join(tables))
 
 
 def _rows(root: Mapping[str, Any], schema: Mapping[str, Any], prefix: str) -> Iterator[str]:
