@@ -90,7 +90,7 @@ def plan_replay(
     ledger: Ledger, destination: Destination, entry: LedgerEntry
 ) -> PlannedReplay:
     """Return what a replay would do with today's ``destination``; nothing is written."""
-    refused = why_not_replayed(entry)
+    refused = why_not_replayed(entry) or _why_in_conflict(ledger, entry)
     if refused:
         return PlannedReplay(entry, refused=refused)
     raw = ledger.raw_event(entry.event_id)
@@ -177,6 +177,16 @@ def waiting_for_nobody(store: SqliteStore, replays: Iterable[PlannedReplay]) -> 
     }
     serving = who_serves(store)
     return sorted(name for name in waits if serving.running and serving.has(name) is False)
+
+
+def _why_in_conflict(ledger: Ledger, entry: LedgerEntry) -> str:
+    """Return why an event must not be sent beside the one that has its messageId."""
+    if entry.code != "CONFLICT":
+        return ""
+    others = ledger.of_message(entry)
+    if others and all(one.outcome and one.effect is Effect.NONE for one in others):
+        return ""
+    return "another event has its messageId, and may have an effect"
 
 
 def _once(replans: Iterable[Replan]) -> list[Replan]:

@@ -160,6 +160,14 @@ class Ledger(Protocol):
         """Return all deliveries of the event of an entry."""
         ...
 
+    def of_message(self, entry: LedgerEntry) -> Sequence[LedgerEntry]:
+        """Return the deliveries of the event that has the messageId of an entry.
+
+        That is another one than the entry's where it was refused or replaced. Empty if none is kept
+        any more.
+        """
+        ...
+
     def raw_event(self, event_id: int) -> bytes | None:
         """Return an event as it was read; None if nothing needs it any more."""
         ...

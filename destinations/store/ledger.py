@@ -23,7 +23,7 @@ from destinations.pipeline.queue import Increment, QueuedDelivery, Stage
 from destinations.runtime.action import SubscriptionKey
 from destinations.store.codes import EFFECT_CODES, EFFECTS, STATUS_CODES, STATUSES, TYPES
 from destinations.store.database import Database
-from destinations.store.digests import packed_id, unpacked_id
+from destinations.store.digests import message_digest, packed_id, unpacked_id
 from destinations.store.names import Names
 from destinations.store.rows import (
     DAY_MS,
@@ -141,6 +141,13 @@ class SqliteLedger:
         """Return all deliveries of the event of an entry."""
         first = entry.event_id * PER_EVENT
         return self._between(first, first + PER_EVENT - 1)
+
+    def of_message(self, entry: LedgerEntry) -> Sequence[LedgerEntry]:
+        """Return the deliveries of the event that has the messageId of an entry."""
+        digest = message_digest(entry.scope, entry.message_id)
+        row = self._database.one("SELECT event_id FROM messages WHERE digest = ?", (digest,))
+        first = 0 if row is None else row[0] * PER_EVENT
+        return self._between(first, first + PER_EVENT - 1) if first else []
 
     def _between(self, first: int, last: int) -> list[LedgerEntry]:
         query = " UNION ALL ".join(

@@ -95,6 +95,45 @@ def test_what_may_be_replayed(
     assert broken_rules(store.database) == []
 
 
+@pytest.mark.parametrize(
+    ("before", "applied", "dropped", "refused"),
+    [
+        (State.UNKNOWN, None, False, True),
+        (State.UNKNOWN, True, False, True),
+        (State.UNKNOWN, False, False, True),
+        (State.UNKNOWN, False, True, False),
+        (State.HELD, None, True, True),
+        (Outcome.DELIVERED, None, False, True),
+    ],
+)
+def test_what_is_in_conflict(
+    store: SqliteStore,
+    ledger: SqliteLedger,
+    put: Put,
+    bind: Bind,
+    before: Status,
+    *,
+    applied: bool | None,
+    dropped: bool,
+    refused: bool,
+) -> None:
+    """It waits again only when the event that has its messageId ended without an effect."""
+    entry = put(before, GOOD, subscription="Counts", message_id="m")
+    scope = Scope(entry.scope, entry.destination)
+    other = {**GOOD, "properties": {"by": 3, "thing": "t"}}
+    event = QueuedEvent("m", "track", "u1", 3_000.0, json.dumps(other).encode(), 77, count=1)
+    arrival = Arrival(event, [QueuedDelivery(event, SubscriptionKey("Counts", "count"))])
+    store.queue().commit(Round(arrivals=[(scope, arrival)]))
+    (conflict,) = [one for one in _everything(store).values() if one.code == "CONFLICT"]
+    if applied is not None:
+        assert ledger.resolve([ledger.get(entry.id)], applied=applied, now=4_000.0) == 1
+    if dropped:
+        assert ledger.drop([ledger.get(entry.id)], "test", 4_000.0) == 1
+    planned = plan_replay(ledger, bind(), conflict)
+    assert bool(planned.refused) is refused
+    assert replay(ledger, [planned], now=5_000.0) == Replayed(reopened=not refused)
+
+
 def test_what_waits_again(
     store: SqliteStore, ledger: SqliteLedger, put: Put, bind: Bind, noticed: Noticed
 ) -> None:
