@@ -78,6 +78,20 @@ def test_pages_are_well_formed(page: Path) -> None:
     assert len(re.findall(r"^# ", outside, re.MULTILINE)) == 1
 
 
+def test_guarantees_name_tests_that_are_there() -> None:
+    """Each test that the architecture names is in the file that it names."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = text.partition("## Guarantees")[2].splitlines()
+    named = [re.findall(r"`(tests/[\w/]+\.py)?(?:::(\w+))?`", row) for row in rows if "`" in row]
+    assert named
+    for tests in named:
+        path = ""
+        for file, test in tests:
+            path = file or path
+            assert (ROOT / path).is_file(), path
+            assert not test or f"def {test}(" in (ROOT / path).read_text(encoding="utf-8"), test
+
+
 @pytest.mark.parametrize("arguments", [("build", "--check"), ("lint",)], ids=" ".join)
 def test_pages_of_destinations(
     arguments: tuple[str, ...],
