@@ -163,6 +163,8 @@ class RunInput:
         # By messageId, events of this input of which something has no row yet.
         self._pending: dict[str, _Pending] = {}
         self._sweep_at = _PENDING
+        # By messageId and fingerprint, events that are rejected and have no row yet.
+        self._refused: dict[tuple[str, int], QueuedEvent] = {}
         self._derived = DerivedIds(options.input_id)
 
     @property
@@ -358,7 +360,14 @@ class RunInput:
     def _refuse(
         self, pipeline: Pipeline, read: _Read, history: History, why: Result, round_: Round
     ) -> None:
+        """Reject an event once, however often it comes."""
         event = read.arrival.event
+        before = self._refused.get((event.message_id, event.fingerprint))
+        if before is not None and not before.id:  # its row is still to be written
+            self._note(read.arrival, why)
+            return
+        self._refused = {key: one for key, one in self._refused.items() if not one.id}
+        self._refused[event.message_id, event.fingerprint] = event
         event.conflicts_with = history
         refused = Transition(QueuedDelivery(event, None, line=read.line), why, "plan")
         round_.transitions.append((pipeline.scope, refused))

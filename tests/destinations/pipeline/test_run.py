@@ -670,6 +670,22 @@ def test_another_event_under_the_same_message_id(
     assert report.requests == 0
 
 
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_conflict_that_comes_twice(
+    kept: Runner, scripted: Any, replies: Any, apart: bool
+) -> None:
+    """It has one row: replayed, it would be sent once."""
+    one, other = _track(1, messageId="m1"), _track(2, messageId="m1")
+    partner = _partner(replies)
+    if apart:
+        kept(scripted([partner]), _entries(one))
+        kept(scripted([partner]), _entries(other, other))
+        assert kept.outcomes == {1: ["rejected"], 2: ["rejected"]}
+    else:
+        kept(scripted([partner]), _entries(one, other, other))
+    assert [entry.status for entry in kept.ledger] == [Outcome.DELIVERED, Outcome.REJECTED]
+
+
 def test_a_subscription_that_was_added(kept: Runner, scripted: Any, replies: Any, bind: Bind) -> None:
     """Events that it takes go to it; what the others delivered stays delivered."""
     kept(scripted([_partner(replies)]), _entries(_track(messageId="m1")))
