@@ -165,7 +165,7 @@ class MemoryQueue:
         """Look nothing up: each has its own."""
 
     def balances(self, scope: Scope, keys: Sequence[str]) -> Mapping[str, Balance]:  # noqa: ARG002 - there is one
-        """Return what is known to be with the partner, by key."""
+        """Return what the partner held before requests whose answers were lost, by key."""
         return {key: self._balances[key] for key in keys if key in self._balances}
 
     def waiting(self, scope: Scope) -> int:  # noqa: ARG002 - there is one
@@ -241,7 +241,10 @@ class MemoryQueue:
 
     def _transition(self, transition: Transition) -> None:
         delivery = transition.delivery
-        self._change_balances(transition)
+        if transition.forget:
+            user = transition.delivery.user
+            for key in [key for key, one in self._balances.items() if one.user == user]:
+                del self._balances[key]
         if transition.result.manual is not None:
             self.manual_changes.append(transition.result.manual)
         if not transition.ends_waiting:
@@ -278,18 +281,6 @@ class MemoryQueue:
         if before is not None and before[0] == event.fingerprint:  # another of its deliveries was
             correctable = correctable and before[1]
         self._seen[event.message_id] = (event.fingerprint, correctable)
-
-    # -- what the partner holds ----------------------------------------------------------------
-
-    def _change_balances(self, transition: Transition) -> None:
-        user, increment = transition.delivery.user, transition.delivery.increment
-        balances = self._balances
-        if transition.forget:
-            for key in [key for key, one in balances.items() if one.user == user]:
-                del balances[key]
-        if transition.applied and increment is not None and increment.key in balances:
-            before = balances[increment.key]
-            balances[increment.key] = before.plus(increment.amount)
 
 
 def _past(*, correctable: bool) -> Past:

@@ -15,12 +15,12 @@ from destinations.clock import WallClock
 from destinations.http import Answer, Failure
 from destinations.http.json_bytes import decode_json
 from destinations.outcome import Outcome, Result, Retry, State
+from destinations.pipeline.balances import KnownBalances
 from destinations.pipeline.breaker import CircuitBreaker, describe
 from destinations.pipeline.intake import Intake
 from destinations.pipeline.observer import Observer
 from destinations.pipeline.prefetch import Prefetch
 from destinations.pipeline.queue import (
-    Balance,
     ClaimedBatch,
     Queue,
     QueuedDelivery,
@@ -147,7 +147,7 @@ class Pipeline:
         )
         self.prefetch = Prefetch(source, self._actions)
         self.prefetch.begin(clock.time(), clock.monotonic())
-        self._balances: dict[str, Balance] = {}
+        self._balances = KnownBalances()
         self._lingering_since: float | None = None
         self.under_way = 0
         self.closing = False
@@ -185,8 +185,11 @@ class Pipeline:
 
     def look_at_changes(self) -> None:
         """Take in what an operator has changed."""
-        self._balances.clear()
-        settled = self.prefetch.look_at_changes()
+        settled, opened = self.prefetch.look_at_changes()
+        for delivery in (*settled, *opened):  # it may or may not have been applied
+            self._balances.forget_user(delivery.user)
+            if delivery.increment is not None:
+                self._balances.note(delivery.increment.key, None)
         if settled:
             self._observer.settled_elsewhere(self.name, settled)
 
@@ -264,7 +267,13 @@ class Pipeline:
     def _intend(
         self, action: Action, ready: list[QueuedDelivery], now: float, round_: Round
     ) -> Job:
-        batch = ClaimedBatch(self.scope, ready, durable=not action.is_idempotent, at=now)
+        batch = ClaimedBatch(
+            self.scope,
+            ready,
+            durable=not action.is_idempotent,
+            at=now,
+            balances=self._balances.of(ready),
+        )
         round_.batches.append(batch)
         self.breaker.used()
         return Job("send", self, batch)
@@ -330,6 +339,7 @@ class Pipeline:
         except Exception as error:  # noqa: BLE001 - one batch must not end the engine
             was_sent = job.kind == "send" and batch.durable
             self._internal_error(error, batch.deliveries, now, round_, was_sent=was_sent)
+            self._keep_balances(batch, round_)
         return None
 
     def _sent(
@@ -368,6 +378,28 @@ class Pipeline:
             )
             transition.forget = forgets
             round_.transitions.append((scope, transition))
+        if batch.balances:
+            self._keep_balances(batch, round_)
+
+    def _keep_balances(self, batch: ClaimedBatch, round_: Round) -> None:
+        """Make durable what was held before the answers that were lost: they are judged by it."""
+        deliveries = set(batch.deliveries)
+        mine = [one for _, one in round_.transitions if one.delivery in deliveries]
+        lost = {
+            one.delivery.increment.key
+            for one in mine
+            if one.result.outcome is State.UNKNOWN and one.delivery.increment is not None
+        }
+        for key in lost & batch.balances.keys():
+            # The answer may tell of some of those that add to it.
+            applied = sum(
+                one.delivery.increment.amount
+                for one in mine
+                if one.applied
+                and one.delivery.increment is not None
+                and one.delivery.increment.key == key
+            )
+            round_.balances[self.scope, key] = batch.balances[key].plus(applied)
 
     def _internal_error(
         self,
@@ -408,9 +440,9 @@ class Pipeline:
             done.append(delivery)
             outcome = transition.result.outcome
             if transition.applied:
-                self._count_on(delivery)
+                self._balances.add(delivery)
             if transition.forget:
-                self._forget_user(delivery.user)
+                self._balances.forget_user(delivery.user)
             if outcome is State.READY or outcome is State.UNKNOWN:
                 delivery.state = outcome
                 delivery.effect = transition.effect
@@ -496,7 +528,7 @@ class Pipeline:
         for delivery in batch.deliveries:
             assert delivery.increment is not None  # noqa: S101 - else it was not asked about
             by_key.setdefault(delivery.increment.key, []).append(delivery)
-        known = self._known(list(by_key))
+        known = self._queue.balances(self.scope, list(by_key))
         is_down = self.breaker.failing_since is not None
         for key, deliveries in by_key.items():
             failure = answered.failures.get(key)
@@ -508,7 +540,8 @@ class Pipeline:
                 shown = answered.balances[key]
                 found = self.reconciler.transitions(key, deliveries, known.get(key), shown, now)
                 held = any(one.result.outcome is State.HELD for one in found)
-                self._note(key, None if held else shown, round_)
+                self._balances.note(key, None if held else shown)
+                round_.balances[self.scope, key] = None
             round_.transitions += [(self.scope, transition) for transition in found]
 
     def _unsure(
@@ -526,12 +559,11 @@ class Pipeline:
                 user = delivery.event.user
                 if users.setdefault(key, user) != user:
                     users[key] = SEVERAL
-        known = self._known(list(users))
         unsure: dict[str, Question] = {}
         for key, user in users.items():
-            before = known.get(key)
+            before = self._balances.get(key)
             of_one = before is None or before.user == user
-            # That it is shared must be written down before more is sent.
+            # That it is shared must be known before more is sent.
             unwritten = before is not None and before.user and not of_one
             if unwritten or self.reconciler.needs_asking(before, now):
                 unsure[key] = Question(user if of_one else SEVERAL, decode_json(first[key].payload))
@@ -541,13 +573,12 @@ class Pipeline:
         self, batch: ClaimedBatch, answered: Answered, now: float, round_: Round
     ) -> Job | None:
         """Send, now that the balances are known; those of users of whom they are not wait."""
-        known = self._known(list(answered.balances))
         for key, found in answered.balances.items():
-            before = known.get(key)
+            before = self._balances.get(key)
             if found is not None and before is not None and before.period == found.period:
                 if before.amount != found.amount:
                     self._observer.drifted(self.name, key, before.amount, found.amount)
-            self._note(key, found, round_)
+            self._balances.note(key, found)
         failures: dict[str, Failure] = {}
         for delivery in batch.deliveries:
             failure = None
@@ -592,31 +623,6 @@ class Pipeline:
             self.breaker.failed(monotonic, why, self.policy.longest(waits))
         action = job.batch.deliveries[0].action
         return self.reconciler.answered(action, job.questions, verdicts, now)
-
-    def _known(self, keys: Sequence[str]) -> Mapping[str, Balance]:
-        balances = self._balances
-        missing = [key for key in keys if key not in balances]
-        if missing:
-            balances.update(self._queue.balances(self.scope, missing))
-        return balances
-
-    def _note(self, key: str, balance: Balance | None, round_: Round) -> None:
-        round_.balances[self.scope, key] = balance
-        if balance is None:
-            self._balances.pop(key, None)
-        else:
-            self._balances[key] = balance
-
-    def _count_on(self, delivery: QueuedDelivery) -> None:
-        increment = delivery.increment
-        if increment is not None:
-            known = self._balances.get(increment.key)
-            if known is not None:
-                self._balances[increment.key] = known.plus(increment.amount)
-
-    def _forget_user(self, user: str) -> None:
-        for key in [key for key, one in self._balances.items() if one.user == user]:
-            del self._balances[key]
 
     # -- plans that were made before -----------------------------------------------------------
 

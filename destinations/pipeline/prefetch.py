@@ -137,10 +137,13 @@ class Prefetch:
         self.done([delivery])
         self._lost[delivery.id] = delivery
 
-    def look_at_changes(self) -> list[QueuedDelivery]:
-        """Take in what an operator has changed; returns what waited here and is settled now."""
+    def look_at_changes(self) -> tuple[list[QueuedDelivery], Sequence[QueuedDelivery]]:
+        """Take in what an operator has changed.
+
+        Returns what waited here and is settled now, and what waits again.
+        """
         if self._source is None:
-            return []
+            return [], ()
         opened, ended = self._source.changes()
         settled = []
         for delivery_id in ended:
@@ -151,7 +154,7 @@ class Prefetch:
                 settled.append(delivery)
         for delivery in opened:
             self._reopen(delivery, self._source)
-        return settled
+        return settled, opened
 
     def take_lost(self) -> list[QueuedDelivery]:
         """Return what somebody else was faster with and did not come again."""

@@ -202,13 +202,15 @@ class ClaimedBatch:
     """Deliveries of one action that share a request: an intent, from the commit until an outcome.
 
     ``durable`` tells that a crash must leave them ``unknown``: their request must not be repeated.
-    ``intent`` is the queue's own name for it, 0 where it keeps none.
+    ``balances`` are those that it adds to, by key, as they are before. ``intent`` is the queue's
+    own name for it, 0 where it keeps none.
     """
 
     scope: Scope
     deliveries: list[QueuedDelivery]
     durable: bool = True
     at: float = 0.0
+    balances: Mapping[str, Balance] = field(default_factory=dict)
     intent: int = 0
 
 
@@ -251,8 +253,8 @@ class Round:
     """What one commit makes durable, of one scope or of several.
 
     ``returned`` are batches whose request is over: what of them has no transition is ready as
-    before. ``waiting`` are deliveries that get a row without being sent now. ``balances`` are those that were asked for, by scope and key;
-    None forgets one.
+    before. ``waiting`` are deliveries that get a row without being sent now. ``balances``, by scope
+    and key, are what was held before requests whose answers were lost; None forgets one.
     """
 
     arrivals: list[tuple[Scope, Arrival]] = field(default_factory=list)
@@ -377,7 +379,7 @@ class Queue(Protocol):
         ...
 
     def balances(self, scope: Scope, keys: Sequence[str]) -> Mapping[str, Balance]:
-        """Return what is known to be with the partner, by key."""
+        """Return what the partner held before requests whose answers were lost, by key."""
         ...
 
     def waiting(self, scope: Scope) -> int:
@@ -397,7 +399,7 @@ class DurableQueue(Queue, Protocol):
     """A queue that outlives the process."""
 
     def recover(self, scopes: Iterable[Scope], reconcile_after: float) -> None:
-        """Make `unknown` what was being sent when the process before ended.
+        """Make `unknown` what was being sent when the process before ended, with its balances.
 
         For whoever alone delivers for these scopes from now on. The partner is asked
         ``reconcile_after`` seconds after the request was sent.

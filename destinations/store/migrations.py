@@ -298,7 +298,8 @@ MIGRATIONS: Final[tuple[tuple[str | Move, ...], ...]] = (
         ) STRICT
         """,
         # Batches whose requests are under way: deliveries is a JSON array of ids. Unless it is
-        # durable, the request does no harm when it is sent again.
+        # durable, the request does no harm when it is sent again. balances is a JSON object: by
+        # key, the other columns of the table of that name, as they were before.
         """
         CREATE TABLE intents (
             id INTEGER PRIMARY KEY,
@@ -306,7 +307,8 @@ MIGRATIONS: Final[tuple[tuple[str | Move, ...], ...]] = (
             at INTEGER NOT NULL,
             durable INTEGER NOT NULL,
             process TEXT NOT NULL,
-            deliveries TEXT NOT NULL
+            deliveries TEXT NOT NULL,
+            balances TEXT NOT NULL
         ) STRICT
         """,
         """

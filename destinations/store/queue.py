@@ -62,6 +62,7 @@ from destinations.store.rows import (
 
 __all__ = ["SqliteQueue", "SqliteSource"]
 
+_BALANCES: Final = json.JSONEncoder(separators=(",", ":"))
 _INTERRUPTED: Final = "under way when the process ended; it may have been applied"
 
 _READY: Final = STATUS_CODES[State.READY]
@@ -102,11 +103,6 @@ _DROP_EVENTS: Final = f"""
     AND NOT EXISTS (SELECT 1 FROM kept WHERE kept.id
         BETWEEN events.id * {PER_EVENT} AND events.id * {PER_EVENT} + {PER_EVENT - 1})
 """
-_ADD_BALANCES: Final = """
-    WITH one (scope, key, added) AS (VALUES {rows})
-    UPDATE balances SET amount = amount + one.added
-    FROM one WHERE balances.scope = one.scope AND balances.key = one.key
-"""
 _SET_BALANCES: Final = """
     INSERT INTO balances (scope, key, user, amount, period, ends_at, asked_at) VALUES {rows}
     ON CONFLICT (scope, key) DO UPDATE SET user = excluded.user, amount = excluded.amount,
@@ -142,11 +138,13 @@ class SqliteQueue:
         self, connection: sqlite3.Connection, scope: Scope, reconcile_after: float
     ) -> None:
         rows = connection.execute(
-            "SELECT id, at, durable, deliveries FROM intents WHERE scope = ?", (scope.id,)
+            "SELECT id, at, durable, deliveries, balances FROM intents WHERE scope = ?", (scope.id,)
         ).fetchall()
         tallies: Counter[tuple[int, int, int, int]] = Counter()
-        for intent, at, durable, ids in rows:
+        for intent, at, durable, ids, balances in rows:
             if durable:
+                before = [(scope.id, key, *rest) for key, rest in json.loads(balances).items()]
+                with_rows(connection, _SET_BALANCES, before)
                 next_at = at + round(reconcile_after * 1000)
                 for (subscription,) in connection.execute(
                     "UPDATE open SET status = ?, effect = ?, next_at = ? WHERE status = ?"
@@ -247,7 +245,7 @@ class SqliteQueue:
                 one.event.raw = found.get(one.event.id)
 
     def balances(self, scope: Scope, keys: Sequence[str]) -> Mapping[str, Balance]:
-        """Return what is known to be with the partner, by key."""
+        """Return what the partner held before requests whose answers were lost, by key."""
         rows = self._database.all(
             "SELECT key, user, amount, period, ends_at, asked_at FROM balances"
             " WHERE scope = ? AND key IN (SELECT value FROM json_each(?))",
@@ -310,12 +308,11 @@ class _Commit:
         updates: list[tuple[object, ...]] = []
         failures: list[tuple[object, ...]] = []
         finished: list[int] = []
-        added: Counter[tuple[int, str]] = Counter()
         for scope, transition in transitions:
             delivery = transition.delivery
             if delivery in gone:
                 continue
-            self._side_effects(scope, transition, added)
+            self._side_effects(scope, transition)
             if not transition.ends_waiting:
                 if delivery.id:  # else it waits in memory alone, as if it had not been read
                     updates.append(self._updated(scope, transition))
@@ -344,8 +341,6 @@ class _Commit:
         with_rows(self._to, _ADD_FAILURES, failures)
         if finished:
             self._to.execute(_DROP_EVENTS, (array_of({one // PER_EVENT for one in finished}),))
-        rows = [(scope_id, key, amount) for (scope_id, key), amount in added.items()]
-        with_rows(self._to, _ADD_BALANCES, rows)
 
     def _find_gone(self, transitions: Sequence[tuple[Scope, Transition]]) -> None:
         """Find what an operator was faster with: what waits can be dropped or decided on.
@@ -372,9 +367,7 @@ class _Commit:
                 if status is not None:  # it waits, but as something else: to be read again
                     self._noticed.append((delivery_id,))
 
-    def _side_effects(
-        self, scope: Scope, transition: Transition, added: Counter[tuple[int, str]]
-    ) -> None:
+    def _side_effects(self, scope: Scope, transition: Transition) -> None:
         delivery = transition.delivery
         if transition.forget:
             self._to.execute(
@@ -382,8 +375,6 @@ class _Commit:
             )
         if transition.result.manual is not None:
             note_change(self._to, scope.id, transition.result.manual, self._now_ms / 1000)
-        if transition.applied and delivery.increment is not None:
-            added[scope.id, delivery.increment.key] += delivery.increment.amount
 
     def _updated(self, scope: Scope, transition: Transition) -> tuple[object, ...]:
         delivery = transition.delivery
@@ -519,9 +510,16 @@ class _Commit:
             ids = [one.id for one in batch.deliveries if one not in self.gone]
             if ids:
                 done = self._to.execute(
-                    "INSERT INTO intents (scope, at, durable, process, deliveries)"
-                    " VALUES (?, ?, ?, ?, ?)",
-                    (batch.scope.id, round(batch.at * 1000), batch.durable, process, array_of(ids)),
+                    "INSERT INTO intents (scope, at, durable, process, deliveries, balances)"
+                    " VALUES (?, ?, ?, ?, ?, ?)",
+                    (
+                        batch.scope.id,
+                        round(batch.at * 1000),
+                        batch.durable,
+                        process,
+                        array_of(ids),
+                        _BALANCES.encode(batch.balances),
+                    ),
                 )
                 batch.intent = done.lastrowid or 0
 
@@ -750,7 +748,7 @@ class _Commit:
     # -- the end -------------------------------------------------------------------------------
 
     def balances(self, balances: Mapping[tuple[Scope, str], Balance | None]) -> None:
-        """Write balances that were asked for; None forgets one."""
+        """Write what was held before requests whose answers were lost; None forgets one."""
         if not balances:
             return
         with_rows(

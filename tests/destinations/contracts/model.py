@@ -59,6 +59,13 @@ class Model:
             self.latest[row.message] = delivery_id
         self.rows[delivery_id] = row
 
+    def note(self, key: str, amount: int | None) -> None:
+        """Note what was held before a request whose answer was lost; None forgets it."""
+        if amount is None:
+            self.balances.pop(key, None)
+        else:
+            self.balances[key] = amount
+
     def ids(self, *statuses: Status) -> list[int]:
         """Return the rows of these statuses, the oldest first."""
         return sorted(one for one, row in self.rows.items() if row.status in statuses)

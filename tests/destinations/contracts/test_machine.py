@@ -68,6 +68,7 @@ class Machine(RuleBasedStateMachine):
         self.clock = StillClock()
         self.model = Model()
         self.batches: list[ClaimedBatch] = []
+        self.amount = 10
         # What is at hand of each delivery that waits, as an engine has it.
         self.known: dict[int, QueuedDelivery] = {}
 
@@ -123,15 +124,15 @@ class Machine(RuleBasedStateMachine):
             return
         start = pick % len(ready)
         ids = ready[start : start + size]
+        deliveries = [self.known[one] for one in ids]
+        self.amount += 1
         batch = ClaimedBatch(
-            self.scope, [self.known[one] for one in ids], at=self.clock.time()
+            self.scope,
+            deliveries,
+            at=self.clock.time(),
+            balances={one.user: Balance(one.user, self.amount) for one in deliveries},
         )
-        balances = {}
-        for delivery in batch.deliveries:
-            if delivery.user not in self.model.balances:
-                self.model.balances[delivery.user] = 10
-                balances[self.scope, delivery.user] = Balance(delivery.user, 10)
-        committed = self.queue.commit(Round(batches=[batch], balances=balances))
+        committed = self.queue.commit(Round(batches=[batch]))
         assert committed.gone == set()
         for delivery in batch.deliveries:
             delivery.state = State.SENDING
@@ -165,6 +166,13 @@ class Machine(RuleBasedStateMachine):
     ) -> None:
         self.clock.now += 1
         applied = status is Outcome.DELIVERED and stage == "send"
+        balances: dict[tuple[Scope, str], Balance | None] = {}
+        for batch in returned if status is State.UNKNOWN else ():
+            balances |= {(self.scope, key): one for key, one in batch.balances.items()}
+        if stage == "reconcile":
+            balances |= {(self.scope, one.user): None for one in deliveries}
+        for (_, key), balance in balances.items():
+            self.model.note(key, None if balance is None else balance.amount)
         transitions = [
             Transition(
                 one, Result(status, "why"), stage, 1, effect=ENDS[status], applied=applied
@@ -172,13 +180,15 @@ class Machine(RuleBasedStateMachine):
             for one in deliveries
         ]
         committed = self.queue.commit(
-            Round(transitions=[(self.scope, one) for one in transitions], returned=returned)
+            Round(
+                transitions=[(self.scope, one) for one in transitions],
+                returned=returned,
+                balances=balances,
+            )
         )
         assert committed.gone == set()
         for delivery in deliveries:
             self.model.become(delivery.id, status, ENDS[status])
-            if applied:
-                self.model.balances[delivery.user] += 1
             if status is State.READY or status is State.UNKNOWN:
                 delivery.state, delivery.effect = status, ENDS[status]  # type: ignore[assignment]
             else:
@@ -193,7 +203,7 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def balances_are_known(self) -> None:
-        """What was asked for is counted on with what was applied."""
+        """What was held before the requests whose answers were lost is known."""
         found = self.queue.balances(self.scope, USERS)
         assert {key: one.amount for key, one in found.items()} == self.model.balances
 
@@ -256,6 +266,9 @@ class SqliteMachine(Machine):
         self._open()
         self.durable.recover([self.scope], 30.0)
         self.model.restart()
+        for batch in self.batches:
+            for key, balance in batch.balances.items():
+                self.model.note(key, balance.amount)
         self.batches.clear()
         source = self.durable.source(self.scope)
         found = [*source.unknown(), *source.ready(1_000)]

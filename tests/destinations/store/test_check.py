@@ -60,7 +60,9 @@ _ALSO_FINISHED: Final = (
     " message_id, type, accepted_at, 0, fingerprint, plan, NULL FROM kept"
     " WHERE id IN ({dead}, {held})"
 )
-_REQUEST: Final = "INSERT INTO intents SELECT 99, scope, at, durable, process, '[ID]' FROM intents"
+_REQUEST: Final = (
+    "INSERT INTO intents SELECT 99, scope, at, durable, process, '[ID]', balances FROM intents"
+)
 
 # A rule, how it is broken, and by which deliveries. Where rows are counted otherwise than they are,
 # totals are off as well.
@@ -140,7 +142,10 @@ BREACHES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     ),
     "two requests with one delivery": (
         "a delivery is under way once at most",
-        ("INSERT INTO intents SELECT 99, scope, at, durable, process, deliveries FROM intents",),
+        (
+            "INSERT INTO intents"
+            " SELECT 99, scope, at, durable, process, deliveries, balances FROM intents",
+        ),
         ("sending",),
     ),
     "a request with what is finished": (
