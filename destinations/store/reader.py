@@ -44,8 +44,9 @@ class Reader:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
+        self._is_running = False
         self._mark: _Mark | None = None
 
     def all(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
@@ -53,18 +54,30 @@ class Reader:
         return self.run(lambda connection: connection.execute(query, values).fetchall())
 
     def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """What ``work`` finds, which only reads and may be called again; raises as `all`."""
+        """What ``work`` finds, which only reads and may be called again; raises as `all`.
+
+        ``work`` may look up more by another call, which reads the same file.
+        """
         with self._lock:
-            for _ in range(_TRIES):
-                connection = self._open()
-                try:
-                    found = work(connection)
-                except sqlite3.DatabaseError:
-                    if self._is_as_it_was():
-                        raise
-                else:
-                    if self._is_as_it_was():
-                        return found
+            if self._is_running and self._connection is not None:
+                return work(self._connection)
+            self._is_running = True
+            try:
+                return self._run(work)
+            finally:
+                self._is_running = False
+
+    def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        for _ in range(_TRIES):
+            connection = self._open()
+            try:
+                found = work(connection)
+            except sqlite3.DatabaseError:
+                if self._is_as_it_was():
+                    raise
+            else:
+                if self._is_as_it_was():
+                    return found
         raise sqlite3.OperationalError("the file is being exchanged again and again")
 
     def close(self) -> None:

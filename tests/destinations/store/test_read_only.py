@@ -237,6 +237,20 @@ def test_what_is_read_at_once(database: Database, reader: Open) -> None:
     assert found.data_version == found.data_version
 
 
+def test_what_is_looked_up_meanwhile(database: Database, reader: Open) -> None:
+    """Whoever reads at once may look up more on the way, also of the same moment."""
+    _add(database, "a")
+    found = reader(database.path)
+
+    def look(connection: sqlite3.Connection) -> tuple[list[str], list[str]]:
+        connection.execute("SELECT count(*) FROM notes").fetchone()
+        _add(database, "b")
+        return _notes(found), _notes(found)
+
+    assert found.at_once(look) == (["a"], ["a"])
+    assert _notes(found) == ["a", "b"]
+
+
 def test_everything_of_a_store_can_be_read(
     store: SqliteStore, add_delivery: Callable[..., int]
 ) -> None:
