@@ -297,9 +297,7 @@ class _Runner:
         return report
 
     def _open_account(self, store: SqliteStore) -> RunStore:
-        self._account = choose_account(
-            store.accounts(), self._identity, same=self._options.same
-        )
+        self._account = choose_account(store.accounts(), self._identity, same=self._options.same)
         return self._stack.enter_context(
             open_run_store(
                 store,
@@ -422,7 +420,7 @@ class _Runner:
             "them once more."
         )
         if not options.yes and not confirmed(question):
-            raise click.Abort
+            raise click.exceptions.Exit(1)
         return again_since(self._store, kept.scope.id, _input_name(options.events), time.time())
 
     # -- afterwards ----------------------------------------------------------------------------
@@ -545,8 +543,8 @@ def _say_how_it_ended(report: Report, options: _Options) -> None:
     waiting = report.totals.outcomes[State.READY]
     if waiting and options.undelivered is not None:
         click.echo(
-            f"{waiting:,} that were read but not sent are in {options.undelivered}: feed them back "
-            "before anything else.",
+            f"Read and not sent: {waiting:,}, in {options.undelivered}; feed it back before anything "
+            "else.",
             err=True,
         )
     if options.events not in {None, "-"}:
@@ -557,7 +555,7 @@ def _say_how_to_go_on(report: Report, options: _Options) -> None:
     if options.events == "-":
         kept = report.totals.outcomes[State.READY]
         click.echo(
-            f"{kept:,} that were read and not sent are in the store; go on with: destinations run "
+            f"Read and not sent: {kept:,}, in the store; go on with: destinations run "
             f"{options.destination} ..., without --events.",
             err=True,
         )

@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from destinations.cli.tables import print_table
+from destinations.cli.tables import count, print_table
 from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.ledger import NEEDS_OPERATOR
 from destinations.pipeline.report import SHOWN, Report
@@ -38,7 +38,7 @@ def as_json_object(report: Report, masker: Masker) -> dict[str, Any]:
         "rows": totals.rows,
         "outcomes": {status.value: totals.outcomes[status] for status in SHOWN},
         "by_action": {
-            action: {status.value: count for status in SHOWN if (count := counts[status])}
+            action: {status.value: number for status in SHOWN if (number := counts[status])}
             for action, counts in sorted(totals.by_action.items())
         },
         "requests": report.requests,
@@ -48,7 +48,7 @@ def as_json_object(report: Report, masker: Masker) -> dict[str, Any]:
         found["duplicates_by_content"] = report.derived
     if report.earlier:
         found["earlier"] = {
-            status.value: count for status in SHOWN if (count := report.earlier[status])
+            status.value: number for status in SHOWN if (number := report.earlier[status])
         }
     if report.stopped is not None:
         found["stopped"] = report.stopped.why
@@ -73,7 +73,7 @@ def print_report(report: Report, masker: Masker, *, to_stderr: bool) -> None:
     console.print(table)
     console.print(_sum(report))
     rate = f"{report.lines / report.seconds:,.0f} lines a second" if report.seconds else ""
-    console.print(f"{report.requests:,} requests in {report.seconds:.2f} s, {rate}\n")
+    console.print(f"{count(report.requests, 'request')} in {report.seconds:.2f} s, {rate}\n")
     if totals.reasons:
         rows = [
             (reason.outcome.value, reason.count, reason.first_line, masker.text(reason.example))
@@ -82,48 +82,44 @@ def print_report(report: Report, masker: Masker, *, to_stderr: bool) -> None:
         columns = ("outcome", "rows", "first line", "reason there")
         print_table("Why not delivered", columns, rows, to_stderr=to_stderr)
     if report.derived:
-        what = "1 event" if report.derived == 1 else f"{report.derived:,} events"
         console.print(
-            f"{what} without a messageId had the same content as one of an earlier run. If they "
-            "are not the same events, name each input with --input-id.\n"
+            f"{count(report.derived, 'event')} without a messageId had the same content as one of an "
+            "earlier run. If they are not the same events, name each input with --input-id.\n"
         )
 
 
 def summary(counts: Mapping[Status, int]) -> str:
     """Return counts by outcome in words, such as ``2 dead, 1 held``."""
-    return ", ".join(f"{count:,} {status}" for status in SHOWN if (count := counts.get(status, 0)))
+    return ", ".join(f"{counts[status]:,} {status}" for status in SHOWN if counts.get(status))
 
 
-def print_kept(
-    counts: Mapping[Status, int], users: int, options: str, *, to_stderr: bool
-) -> None:
+def print_kept(counts: Mapping[Status, int], users: int, options: str, *, to_stderr: bool) -> None:
     """Print what waits for an operator, or for another run, in the store of a run.
 
     ``users`` is how many have changes to make by hand; ``options`` say where the store is.
     """
-    needs: dict[Status, int] = {status: counts.get(status, 0) for status in (*NEEDS_OPERATOR, Outcome.UNMAPPED)}
-    waits: dict[Status, int] = {
-        State.READY: counts.get(State.READY, 0),
-        State.UNKNOWN: counts.get(State.UNKNOWN, 0),
-    }
-    if text := summary(needs):
+    if text := summary(_only(counts, *NEEDS_OPERATOR, Outcome.UNMAPPED)):
         click.echo(
             f"Kept for you to decide: {text}. See: destinations deliveries list --all{options}",
             err=to_stderr,
         )
-    if text := summary(waits):
+    if text := summary(_only(counts, State.READY, State.UNKNOWN)):
         click.echo(f"Waiting for the next run: {text}.", err=to_stderr)
     if users:
         what = "1 user has" if users == 1 else f"{users:,} users have"
         click.echo(f"{what} changes to make by hand.", err=to_stderr)
 
 
+def _only(counts: Mapping[Status, int], *statuses: Status) -> Mapping[Status, int]:
+    return {status: counts.get(status, 0) for status in statuses}
+
+
 def _sum(report: Report) -> str:
     """Return the sentence that shows that nothing is missing."""
     rows, entries = report.totals.rows, report.lines - report.empty
-    text = f"{report.lines:,} lines read"
+    text = f"{count(report.lines, 'line')} read"
     if report.empty:
         text += f", {report.empty:,} of them empty"
     if rows == entries:
-        return f"{text}: {rows:,} rows, one for each."
-    return f"{text}: {rows:,} rows, one for each event and subscription that took it."
+        return f"{text}: {count(rows, 'row')}, one for each."
+    return f"{text}: {count(rows, 'row')}, one for each event and subscription that took it."

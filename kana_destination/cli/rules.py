@@ -257,8 +257,9 @@ def _map_unmapped(store: SqliteStore) -> int:
         what = "event waits" if done.reopened == 1 else "events wait"
         click.echo(f"{done.reopened:,} unmapped {what} for delivery now.")
     if done.ended:
+        verb = "is" if done.ended == 1 else "are"
         click.echo(
-            f"{done.ended:,} are mapped, but cannot be sent; see destinations deliveries list.",
+            f"{done.ended:,} {verb} mapped, but cannot be sent; see destinations deliveries list.",
             err=True,
         )
     for name in waiting_for_nobody(store, planned):
@@ -282,7 +283,7 @@ def _deliver(account: KanaAccount) -> int:
         run = Run(account.destination, account.transport, store=kept, options=options)
         report = run.execute(())
     masker = account.destination.settings.masker
-    click.echo(f"Delivered what waited: {summary(report.totals.outcomes) or 'nothing'}.")
+    click.echo(f"What waited: {summary(report.totals.outcomes) or 'nothing'}.")
     for reason in report.totals.reasons:
         text = masker.text(reason.example)
         click.echo(f"{reason.outcome.value}, {reason.count:,}: {text}", err=True)

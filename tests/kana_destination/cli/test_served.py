@@ -101,7 +101,7 @@ def test_a_rule_delivers_what_runs_have_kept_and_leaves_the_rest(
     accepted(track("Seat Added"))
     done = cli("rules", "add", *SEATS)
     assert "2 unmapped events wait for delivery now." in done.out
-    assert "Delivered what waited: 1 delivered." in done.out
+    assert "What waited: 1 delivered." in done.out
     assert sorted(outcomes()) == ["delivered", "ready"]
     assert cli.usage == {"ann": {"seats": 1}}
 
@@ -112,7 +112,7 @@ def test_what_is_mapped_and_does_not_fit(
     """It is invalid at once, and the command says so."""
     accepted(track("Seat Added", delta="many"))
     done = cli.local("rules", "add", *SEATS)
-    assert "1 are mapped, but cannot be sent; see destinations deliveries list." in done.err
+    assert "1 is mapped, but cannot be sent; see destinations deliveries list." in done.err
     assert "wait" not in done.out
     assert outcomes() == ["invalid"]
 
