@@ -1,8 +1,8 @@
 """The group of all commands, and the one place where errors become messages and exit codes.
 
-Exit codes: 0 every row delivered, filtered or kept as unmapped; 1 some row invalid, rejected,
-retrying, unknown or dead, or a check that failed; 2 wrong usage, definition, settings or
-credentials; 75 what may pass by itself, such as a store in use; 130 interrupted.
+Exit codes: 0 every row delivered, filtered or kept as unmapped; 1 some row was not, or a check
+failed; 2 wrong usage, definition, settings or credentials; 75 what may pass by itself, such as a
+partner that is away or a store in use; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _TEMPORARY: Final = 75
 COMMANDS: Final = {
     "check": "Test the credentials of a destination.",
     "conformance": "Run test vectors made with Segment's runtime.",
-    "deliveries": "What became of accepted events: list, show, replay, drop, resolve.",
+    "deliveries": "Show what became of events: list, show, replay, drop, resolve, export.",
     "diff": "Say what a new version of a definition means for its users.",
     "docs": "Build, check and preview the documentation page of a destination.",
     "explain": "Show every step of one event, and the request that would be sent.",
@@ -38,8 +38,8 @@ COMMANDS: Final = {
     "run": "Deliver a file or stream of events.",
     "sandbox": "Serve a stand-in for a partner on this machine.",
     "serve": "Receive events over HTTP and deliver them, until stopped.",
-    "status": "Show how the queue of a server stands.",
-    "store": "Back the store up, and let go what nothing needs any more.",
+    "status": "Show how a store stands: outcomes, and what waits.",
+    "store": "Back the store up, check it, and delete what nothing needs any more.",
     "test": "Replay the cases of a destination, and every fault that its partner can make.",
     "validate": "Check a definition and report every fault.",
 }
