@@ -154,7 +154,7 @@ def noted_periods(store: SqliteStore) -> Periods | None:
 
 @contextlib.contextmanager
 def _locked(
-    path: Path, message: str, *, shared: bool, patience: float = _PATIENCE
+    path: Path, message: str, *, shared: bool, patience: float | None = None
 ) -> Iterator[None]:
     """Hold a lock; raises `TemporaryError` with ``message`` if somebody else keeps it."""
     try:
@@ -163,7 +163,7 @@ def _locked(
     except OSError as error:
         raise TemporaryError(f"cannot lock {path}: {error.strerror or error}") from None
     try:
-        give_up = time.monotonic() + patience
+        give_up = time.monotonic() + (_PATIENCE if patience is None else patience)
         while not _try_to_lock(handle, shared=shared):
             if time.monotonic() >= give_up:
                 raise TemporaryError(message)

@@ -101,6 +101,13 @@ class Runs:
         """Let somebody type an answer."""
         self.monkeypatch.setattr("sys.stdin", _Terminal(text))
 
+    @staticmethod
+    def counts(done: Any) -> Mapping[str, int]:
+        """The outcomes that a run printed and that occurred; together they are its rows."""
+        report = done.json
+        assert sum(report["outcomes"].values()) == report["rows"]
+        return {name: count for name, count in report["outcomes"].items() if count}
+
     @property
     def usage(self) -> Mapping[str, int]:
         """What the partner has counted, by user."""

@@ -10,20 +10,13 @@ import pytest
 Use = Callable[..., dict[str, Any]]
 
 
-def _counts(done: Any) -> dict[str, int]:
-    """The outcomes that occurred; together they are the rows."""
-    report = done.json
-    assert sum(report["outcomes"].values()) == report["rows"]
-    return {name: count for name, count in report["outcomes"].items() if count}
-
-
 def test_the_same_file_twice(runs: Any, use: Use) -> None:
     """The second run sends nothing, and says when an earlier one delivered it."""
     events = runs.file(*(use("ann", 2) for _ in range(3)), use("bob"))
     first = runs(events=events)
-    assert (first.code, _counts(first)) == (0, {"delivered": 4})
+    assert (first.code, runs.counts(first)) == (0, {"delivered": 4})
     again = runs(events=events)
-    assert (again.code, _counts(again)) == (0, {"filtered": 4})
+    assert (again.code, runs.counts(again)) == (0, {"filtered": 4})
     assert again.json["requests"] == 0
     assert "delivered by an earlier run at 20" in again.err
     assert "Earlier runs left" not in again.err
@@ -35,7 +28,7 @@ def test_a_file_that_grew(runs: Any, use: Use) -> None:
     events = [use() for _ in range(3)]
     runs(events=runs.file(*events))
     done = runs(events=runs.file(*events, use("bob")))
-    assert (done.code, _counts(done)) == (0, {"delivered": 1, "filtered": 3})
+    assert (done.code, runs.counts(done)) == (0, {"delivered": 1, "filtered": 3})
     assert runs.usage == {"ann": 3, "bob": 1}
 
 
@@ -49,12 +42,12 @@ def test_a_partner_that_stays_away(runs: Any, use: Use, times: int) -> None:
     for _ in range(times):
         done = runs("--outage", "0", "--no-check", events=file)
         assert (done.code, done.json["stopped"]) == (75, "unavailable")
-        assert _counts(done) == {"filtered": 2, "ready": 4}
+        assert runs.counts(done) == {"filtered": 2, "ready": 4}
         assert "the partner has not answered for 0 s" in done.err
         assert "The same command goes on where it stopped." in done.err
     runs.partner.faults.clear()
     done = runs(events=file)
-    assert (done.code, _counts(done)) == (0, {"delivered": 4, "filtered": 2})
+    assert (done.code, runs.counts(done)) == (0, {"delivered": 4, "filtered": 2})
     assert runs.usage == {"ann": 6}
 
 
@@ -64,10 +57,10 @@ def test_a_corrected_file(runs: Any, use: Use) -> None:
     corrected = {**wrong, "properties": {"featureId": "calls", "delta": 3}}
     wrong["properties"] = {"featureId": "nosuch"}
     old, new = runs.file(right, wrong), runs.file(right, corrected)
-    assert _counts(runs(events=old)) == {"delivered": 1, "rejected": 1}
+    assert runs.counts(runs(events=old)) == {"delivered": 1, "rejected": 1}
     done = runs(events=new)
-    assert (done.code, _counts(done)) == (0, {"delivered": 1, "filtered": 1})
-    assert _counts(runs(events=old)) == {"filtered": 2}
+    assert (done.code, runs.counts(done)) == (0, {"delivered": 1, "filtered": 1})
+    assert runs.counts(runs(events=old)) == {"filtered": 2}
     assert runs.usage == {"ann": 1, "bob": 3}
     assert runs.statuses.count("delivered") == 2
 
@@ -76,12 +69,12 @@ def test_a_corrected_file(runs: Any, use: Use) -> None:
 def test_what_an_operator_decided(runs: Any, use: Use, decision: str) -> None:
     """What was dropped is filtered; what was replayed waits, and goes with the next run."""
     events = runs.file({**use(), "properties": {"featureId": "later"}})
-    assert _counts(runs(events=events)) == {"rejected": 1}
+    assert runs.counts(runs(events=events)) == {"rejected": 1}
     more = ("--reason", "test data", "--yes") if decision == "drop" else ()
     options = ("--outcome", "rejected", *more, "--store", runs.store)
     assert runs.command("deliveries", decision, *options).code == 0
     done = runs(events=events)
-    assert _counts(done) == ({"filtered": 1} if decision == "drop" else {"rejected": 1})
+    assert runs.counts(done) == ({"filtered": 1} if decision == "drop" else {"rejected": 1})
 
 
 # -- what an earlier run left ----------------------------------------------------------------------
@@ -94,7 +87,7 @@ def left(runs: Any, use: Use) -> Any:
     runs.partner.faults.add({"status": 503, "times": None})
     done = runs.process("--outage", "0", "--no-check", events="-", lines=lines)
     runs.partner.faults.clear()
-    assert (done.code, _counts(done)) == (75, {"ready": 2})
+    assert (done.code, runs.counts(done)) == (75, {"ready": 2})
     assert "Read and not sent: 2, in the store; go on with: destinations run kana" in done.err
     assert runs.statuses == ["ready", "ready"]
     return runs
@@ -103,7 +96,7 @@ def left(runs: Any, use: Use) -> Any:
 def test_it_is_not_mixed_in(left: Any, use: Use) -> None:
     """It is named at the start, and stays as it is."""
     done = left(events=left.file(use()))
-    assert (done.code, _counts(done)) == (0, {"delivered": 1})
+    assert (done.code, left.counts(done)) == (0, {"delivered": 1})
     assert done.err.startswith("Earlier runs left: 2 ready.")
     assert "--resume delivers it first" in done.err
     assert "Waiting for the next run: 2 ready." in done.err
@@ -113,7 +106,7 @@ def test_it_is_not_mixed_in(left: Any, use: Use) -> None:
 def test_resume(left: Any, use: Use) -> None:
     """With --resume it is delivered first, and reported apart."""
     done = left("--resume", events=left.file(use()))
-    assert (done.code, _counts(done)) == (0, {"delivered": 1})
+    assert (done.code, left.counts(done)) == (0, {"delivered": 1})
     assert "0 lines read: 2 rows" in done.err
     assert left.usage == {"ann": 1, "bob": 2}
     assert left.statuses == ["delivered"] * 3
@@ -123,17 +116,17 @@ def test_resume_while_the_partner_is_away(left: Any, use: Use) -> None:
     """Nothing of the file is read then."""
     left.partner.faults.add({"status": 503, "times": None})
     done = left("--resume", "--outage", "0", "--no-check", events=left.file(use()))
-    assert (done.code, _counts(done)) == (75, {"ready": 2})
+    assert (done.code, left.counts(done)) == (75, {"ready": 2})
     assert done.json["lines"] == 0
 
 
 def test_without_events(left: Any) -> None:
     """What waits is delivered; where nothing does, that is fine as well."""
     done = left()
-    assert (done.code, _counts(done)) == (0, {"delivered": 2})
+    assert (done.code, left.counts(done)) == (0, {"delivered": 2})
     assert left.usage == {"bob": 2}
     done = left()
-    assert (done.code, _counts(done)) == (0, {})
+    assert (done.code, left.counts(done)) == (0, {})
 
 
 # -- sent on purpose -------------------------------------------------------------------------------
@@ -172,12 +165,12 @@ def test_again_that_was_cut(runs: Any, use: Use) -> None:
     runs.partner.faults.add({"match": {"text": "cleo"}, "status": 503, "times": None})
     done = runs("--again", "--yes", "--outage", "0.2", events=events)
     runs.partner.faults.clear()
-    sent = _counts(done).get("delivered", 0)
-    assert (done.code, _counts(done)["ready"]) == (75, 2 - sent)
+    sent = runs.counts(done).get("delivered", 0)
+    assert (done.code, runs.counts(done)["ready"]) == (75, 2 - sent)
     done = runs("--again", "--yes", events=events)
-    assert (done.code, _counts(done)["delivered"]) == (0, 2 - sent)
+    assert (done.code, runs.counts(done)["delivered"]) == (0, 2 - sent)
     assert runs.usage == {"ann": 2}
-    assert _counts(runs("--again", "--yes", events=events)) == {"delivered": 2}
+    assert runs.counts(runs("--again", "--yes", events=events)) == {"delivered": 2}
     assert runs.usage == {"ann": 3}
 
 
@@ -190,12 +183,12 @@ def test_a_named_input(runs: Any, use: Use) -> None:
     del bare["messageId"]
     events = runs.file(bare, bare, use("bob"))
     done = runs(events=events)
-    assert (done.code, _counts(done)) == (1, {"delivered": 1, "invalid": 2})
+    assert (done.code, runs.counts(done)) == (1, {"delivered": 1, "invalid": 2})
     assert "name the input with --input-id NAME" in done.err
     assert runs.usage == {"bob": 1}
     for expected in ({"delivered": 2, "filtered": 1}, {"filtered": 3}):
         done = runs("--input-id", "monday", events=events)
-        assert (done.code, _counts(done)) == (0, expected)
+        assert (done.code, runs.counts(done)) == (0, expected)
     runs("--input-id", "tuesday", events=events)
     assert runs.usage == {"ann": 4, "bob": 1}
 
@@ -205,9 +198,9 @@ def test_events_with_a_time_of_their_own(runs: Any, use: Use) -> None:
     timed = use(timestamp="2026-01-01T00:00:00Z")
     del timed["messageId"]
     events = runs.file(timed, timed)
-    assert _counts(runs(events=events)) == {"delivered": 2}
+    assert runs.counts(runs(events=events)) == {"delivered": 2}
     done = runs(events=events)
-    assert (_counts(done), done.json["duplicates_by_content"]) == ({"filtered": 2}, 2)
+    assert (runs.counts(done), done.json["duplicates_by_content"]) == ({"filtered": 2}, 2)
     assert "2 events without a messageId had the same content as one of an earlier" in done.err
     assert "name each input with --input-id" in done.err
     assert runs.usage == {"ann": 2}
@@ -225,7 +218,7 @@ def test_without_a_store(runs: Any, use: Use, home: Any, options: tuple[str, ...
     events = runs.file(event, event)
     for _ in range(2):
         done = runs(*options, events=events, keep=False)
-        assert (done.code, _counts(done)) == (0, {"delivered": 1, "filtered": 1})
+        assert (done.code, runs.counts(done)) == (0, {"delivered": 1, "filtered": 1})
     assert runs.usage == ({"ann": 2} if options == ("--no-store",) else {})
     assert not home.exists()
 
@@ -240,7 +233,7 @@ def test_a_dry_run(runs: Any, use: Use, keeps: bool) -> None:
     before = runs.store.read_bytes() if keeps else None
     done = runs("--dry-run", events=runs.file(first, second))
     known = {"filtered": 1, "ready": 1} if keeps else {"ready": 2}
-    assert (done.code, _counts(done)) == (0, known)
+    assert (done.code, runs.counts(done)) == (0, known)
     assert runs.partner.requests.count == asked
     assert runs.store.exists() == keeps
     assert not keeps or runs.store.read_bytes() == before

@@ -1,0 +1,171 @@
+"""Whose key a run has: tested before the first event, and told apart from other customers'."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from destinations.cli import run_command
+from destinations.operations import lock_run, lock_server, locks
+from destinations.store import SqliteStore
+
+Use = Callable[..., dict[str, Any]]
+
+SECOND = "prv_test_second"
+WRONG = "prv_test_wrong"
+NOBODY = "http://127.0.0.1:9/graphql"
+
+
+# -- before the first event ------------------------------------------------------------------------
+
+
+def test_a_wrong_key(runs: Any, use: Use, tmp_path: Any) -> None:
+    """The run ends before the first event: nothing is counted, written or kept."""
+    undelivered = tmp_path / "undelivered.ndjson"
+    done = runs("--undelivered", undelivered, events=runs.file(use()), key=WRONG)
+    assert (done.code, done.out) == (2, "")
+    assert "the credentials were refused, so no event was read: Unauthenticated" in done.err
+    assert WRONG not in done.err
+    assert undelivered.read_bytes() == b""
+    assert runs.statuses == []
+
+
+def test_a_wrong_key_without_a_check(runs: Any, use: Use) -> None:
+    """The first refusal ends the run at its line; what was read is ready, not lost."""
+    done = runs("--no-check", events=runs.file(use(), use()), key=WRONG)
+    assert (done.code, done.json["stopped"], done.json["line"]) == (2, "authentication", 1)
+    assert "stopped at line 1: the credentials were refused: Unauthenticated" in done.err
+    assert runs.counts(done) == {"ready": 2}
+    assert WRONG not in done.out + done.err
+
+
+def test_a_partner_that_cannot_be_reached(runs: Any, use: Use) -> None:
+    """It is told at once; then it is waited for as for any other, and the run exits 75."""
+    done = runs("--outage", "0", events=runs.file(use()), where=NOBODY)
+    assert (done.code, runs.counts(done)) == (75, {"ready": 1})
+    told, *_ = done.err.splitlines()
+    assert told.startswith("Kana does not answer (no connection")
+    assert told.endswith("waiting up to 0 s.")
+
+
+def test_a_partner_that_takes_its_time(
+    runs: Any, use: Use, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told while the answer is waited for; what comes then is an answer as any other."""
+    monkeypatch.setattr(run_command, "_PATIENCE", 0.0)
+    runs.partner.faults.add({"nth": 1, "hold": 0.2})
+    done = runs(events=runs.file(use()))
+    assert (done.code, runs.counts(done)) == (0, {"delivered": 1})
+    told, again, *_ = done.err.splitlines()
+    assert told == "Kana does not answer (no answer so far); waiting up to 60 s."
+    assert again == "Kana answers again."
+
+
+# -- accounts --------------------------------------------------------------------------------------
+
+
+def test_another_key_where_nobody_can_be_asked(runs: Any, use: Use) -> None:
+    """It may be another customer's: both ways to say so are named, and nothing is sent."""
+    events = runs.file(use())
+    runs(events=events)
+    done = runs(events=events, key=SECOND)
+    assert (done.code, done.out) == (2, "")
+    for way in ("--same-account", "--new-account", "account: NAME"):
+        assert way in done.err
+    assert runs.usage == {"ann": 1}
+    assert SECOND not in done.err
+
+
+@pytest.mark.parametrize(
+    ("typed", "options", "outcome"),
+    [
+        ("y\n", (), "filtered"),
+        ("n\n", (), "delivered"),
+        (None, ("--same-account",), "filtered"),
+        (None, ("--new-account",), "delivered"),
+    ],
+)
+def test_another_key(
+    runs: Any, use: Use, typed: str | None, options: tuple[str, ...], outcome: str
+) -> None:
+    """What the first key delivered counts for it only if they are of one account; asked once."""
+    events = runs.file(use())
+    runs(events=events)
+    if typed is not None:
+        runs.type(typed)
+    done = runs(*options, events=events, key=SECOND)
+    assert (done.code, runs.counts(done)) == (0, {outcome: 1})
+    assert ("Are they of the same account?" in done.err) == (typed is not None)
+    runs.type("")
+    for key in (SECOND, "prv_test_first"):
+        assert runs.counts(runs(events=events, key=key)) == {"filtered": 1}
+
+
+@pytest.mark.parametrize("way", ["settings", "option"])
+def test_a_named_account(runs: Any, use: Use, way: str) -> None:
+    """A name is the account, whatever its key is by then; another name is another account."""
+    events = runs.file(use())
+
+    def named(name: str, key: str) -> Any:
+        if way == "option":
+            return runs("--account", name, events=events, key=key)
+        return runs(events=events, key=key, account=name)
+
+    assert runs.counts(named("acme", "prv_test_first")) == {"delivered": 1}
+    assert runs.counts(named("acme", SECOND)) == {"filtered": 1}
+    done = named("other", SECOND)
+    assert (done.code, done.out) == (2, "")
+    assert "these credentials are those of the account 'acme', not of 'other'" in done.err
+
+
+def test_spellings_of_one_endpoint(runs: Any, use: Use) -> None:
+    """``localhost`` is the same place."""
+    events = runs.file(use())
+    runs(events=events)
+    there = runs.partner.url.replace("127.0.0.1", "LocalHost")
+    assert runs.counts(runs(events=events, where=there)) == {"filtered": 1}
+
+
+@pytest.mark.parametrize("name", ["", 7])
+def test_a_name_that_is_none(runs: Any, use: Use, name: Any) -> None:
+    """It is refused with its place."""
+    done = runs(events=runs.file(use()), account=name)
+    assert (done.code, done.out) == (2, "")
+    assert "account must be a name" in done.err
+
+
+# -- one run at a time -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("by", "told"),
+    [
+        ("the same account", "another run delivers to kana at http://127.0.0.1:"),
+        ("another account", None),
+        ("a server", "a server delivers from the store"),
+    ],
+)
+def test_a_store_in_use(
+    runs: Any, use: Use, monkeypatch: pytest.MonkeyPatch, by: str, told: str | None
+) -> None:
+    """A second run for an account exits 75 and says so; nothing of its input is read."""
+    monkeypatch.setattr(locks, "_PATIENCE", 0.0)
+    runs(events=runs.file(use()))
+    with SqliteStore(runs.store) as store:
+        (mine,) = store.ledger().totals(0.0)
+    lock = (
+        lock_server(runs.store)
+        if by == "a server"
+        else lock_run(runs.store, mine.id + (by == "another account"), "it")
+    )
+    with lock:
+        done = runs(events=runs.file(use()))
+    if told is None:
+        assert (done.code, runs.counts(done)) == (0, {"delivered": 1})
+    else:
+        assert (done.code, done.out) == (75, "")
+        assert told in done.err
+    assert runs.usage == {"ann": 2 if told is None else 1}
+    assert runs.counts(runs(events=runs.file(use()))) == {"delivered": 1}
