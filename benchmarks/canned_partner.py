@@ -1,14 +1,17 @@
 """A partner that costs next to nothing: every event of every request is a success.
 
-Run as a program it prints its port, and answers until it is ended. What it answers has the shape of
-Kana's API: counted usage, and amounts of 0 where it is asked for them.
+Run as a program it prints its port, and answers until it is ended: at once, or after as many
+seconds as its argument says. What it answers has the shape of Kana's API: counted usage, and amounts
+of 0 where it is asked for them.
 """
 
 import asyncio
 import functools
 import json
 import re
+import sys
 
+_SECONDS = float(sys.argv[1]) if len(sys.argv) > 1 else 0.0
 _HEAD = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 _COUNTED = {"recorded": True, "reason": None}
 _SHOWN = {
@@ -58,7 +61,11 @@ class _Partner(asyncio.Protocol):
         counted, shown = body.count(b": recordUsage("), body.count(b": showUsage(")
         if not counted and not shown:
             counted, shown = b"recordUsage(" in body, b"showUsage(" in body
-        self._transport.write(_answer(int(counted), int(shown)))
+        answer = _answer(int(counted), int(shown))
+        if _SECONDS:
+            asyncio.get_running_loop().call_later(_SECONDS, self._transport.write, answer)
+        else:
+            self._transport.write(answer)
 
 
 async def _main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from pathlib import Path
 
 from benchmarks.figures import Figure
@@ -18,19 +19,23 @@ def measure(scale: int) -> list[Figure]:
     """Peak resident memory for a small file and for a large one, beside the limit."""
     figures = []
     for events in (1_000, 200_000 // scale):
-        with (
-            track_file(events) as path,
-            sandbox() as running,
-            settings_file(running) as settings,
-        ):
-            peak = _peak_megabytes(path, settings)
-        name = f"peak memory of a run, {events:,} events"
-        figures.append(Figure(name, peak, "MB", _LIMIT_MB, "limit"))
+        for kept in ("memory", "a store"):
+            with (
+                track_file(events) as path,
+                sandbox() as running,
+                settings_file(running) as settings,
+                tempfile.TemporaryDirectory() as folder,
+            ):
+                store = ["--store", f"{folder}/store.sqlite3"]
+                peak = _peak_megabytes(path, settings, *(store if kept != "memory" else []))
+            name = f"peak memory of a run with {kept}, {events:,} events"
+            figures.append(Figure(name, peak, "MB", _LIMIT_MB, "limit"))
     return figures
 
 
-def _peak_megabytes(events: Path, settings: Path) -> float:
+def _peak_megabytes(events: Path, settings: Path, *options: str) -> float:
     command = [sys.executable, "-P", "-m", "destinations", "run", "kana", "--json"]
     command += ["--events", str(events), "--settings", str(settings)]
+    command += options or ["--no-store"]
     _, peak = run_measured(command)
     return peak

@@ -38,6 +38,7 @@ def measure(scale: int) -> list[Figure]:
         *_accepting(events[: len(events) // 2], 1, 2_000),
         *_accepting(events, _BATCH, 10_000),
         *_delivering(events),
+        *_many(events[: len(events) // 2]),
         *_waiting(1_000_000 // scale),
     ]
 
@@ -169,11 +170,75 @@ def _deliver(
             waiting = [raw for _, _, raw in events[:queued]]
             filled_store.fill(folder / "store.sqlite3", dict(settings), waiting)
         with serving(folder, settings) as served:
+            started = served.cpu_seconds() if queued < len(events) else _start_up(settings)
             if queued < len(events):  # they are delivered meanwhile
                 bodies = _batches([raw for _, _, raw in events[queued:]], _BATCH)
                 post(served, bodies, _SENDERS, folder)
             served.wait_until_done(_PATIENCE)
-            return served.delivered_rate(), 1e6 * served.cpu_seconds() / len(events)
+            cpu = served.cpu_seconds() - started
+            return served.delivered_rate(), 1e6 * cpu / len(events)
+
+
+def _start_up(settings: Mapping[str, Any]) -> float:
+    """Return the processor time of a server that has nothing to do."""
+    with tempfile.TemporaryDirectory() as name, serving(Path(name), settings) as served:
+        return served.cpu_seconds()
+
+
+def _many(events: Sequence[Event]) -> list[Figure]:
+    """Return how fast one destination is delivered to beside others, of which one is down or slow.
+
+    All that is measured is what the first of them delivers; the others get nothing, but for one
+    event each where they are down or slow.
+    """
+    rates: dict[str, list[float]] = {}
+    one_event = [raw for _, _, raw in events[:1]]
+    for _ in range(_ROUNDS):
+        with canned_partner() as settings, canned_partner("5") as slow:
+            for name, others in (
+                ("alone", []),
+                ("beside 4 others", _accounts(settings, 4)),
+                ("beside 19 others", _accounts(settings, 19)),
+                ("beside one that is down", [_nobody()]),
+                ("beside one that answers after 5 s", [slow]),
+            ):
+                rates.setdefault(name, []).append(_beside(settings, events, others, one_event))
+    alone = statistics.median(rates.pop("alone"))
+    return [
+        Figure(
+            f"delivered while as many are accepted, {name}",
+            statistics.median(found),
+            "events/s",
+            alone,
+            "alone",
+        )
+        for name, found in rates.items()
+    ]
+
+
+def _accounts(settings: Mapping[str, Any], count: int) -> Sequence[Mapping[str, Any]]:
+    """Return settings of other accounts at the same partner."""
+    return [
+        {**settings, "endpoint": f"{settings['endpoint']}{number}"} for number in range(count)
+    ]
+
+
+def _beside(
+    settings: Mapping[str, Any],
+    events: Sequence[Event],
+    others: Sequence[Mapping[str, Any]],
+    one_event: Sequence[bytes],
+) -> float:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with serving(folder, settings, *others) as served:
+            for number in range(2, len(others) + 2):
+                post(served, one_event, 1, folder, name=f"kana-{number}")
+            bodies = _batches([raw for _, _, raw in events], _BATCH)
+            post(served, bodies, _SENDERS, folder)
+            scope = served.scope("kana")
+            served.wait_until_settled(len(events), _PATIENCE, scope)
+            return served.delivered_rate(scope)
 
 
 def _settle_bare(events: Sequence[Event]) -> float:

@@ -53,10 +53,15 @@ class Serving:
         """Return when every delivery has its outcome."""
         self._wait(lambda: not self.ask("SELECT 1 FROM open LIMIT 1"), seconds)
 
-    def wait_until_settled(self, deliveries: int, seconds: float) -> None:
-        """Return when so many deliveries have their outcome."""
-        query = "SELECT count(*) >= ? FROM ledger"
-        self._wait(lambda: self.ask(query, deliveries) == [(1,)], seconds)
+    def wait_until_settled(self, deliveries: int, seconds: float, scope: int = 1) -> None:
+        """Return when so many deliveries of a queue have their outcome."""
+        query = "SELECT count(*) >= ? FROM ledger WHERE scope = ?"
+        self._wait(lambda: self.ask(query, deliveries, scope) == [(1,)], seconds)
+
+    def scope(self, destination: str) -> int:
+        """Return the id of the queue of a destination."""
+        ((found,),) = self.ask("SELECT id FROM scopes WHERE destination = ? AND served", destination)
+        return int(found)
 
     def _wait(self, is_so: Callable[[], bool], seconds: float) -> None:
         give_up = time.monotonic() + seconds
@@ -134,9 +139,12 @@ def _port(process: subprocess.Popen[bytes], log: Path) -> int:
 
 
 @contextlib.contextmanager
-def canned_partner() -> Iterator[Mapping[str, Any]]:
-    """Settings that lead to a partner which costs next to nothing, in a process of its own."""
-    command = [sys.executable, str(_SCRIPTS / "canned_partner.py")]
+def canned_partner(seconds: str = "0") -> Iterator[Mapping[str, Any]]:
+    """Settings that lead to a partner which costs next to nothing, in a process of its own.
+
+    It answers after so many ``seconds``.
+    """
+    command = [sys.executable, str(_SCRIPTS / "canned_partner.py"), seconds]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None  # noqa: S101 - it is a pipe
@@ -147,7 +155,13 @@ def canned_partner() -> Iterator[Mapping[str, Any]]:
 
 
 def post(
-    served: Serving, bodies: Sequence[bytes], senders: int, folder: Path, rate: float = 0.0
+    served: Serving,
+    bodies: Sequence[bytes],
+    senders: int,
+    folder: Path,
+    rate: float = 0.0,
+    *,
+    name: str = _NAME,
 ) -> tuple[float, Sequence[float]]:
     """Posts all bodies; the seconds in all, and those of each request, sorted.
 
@@ -157,7 +171,7 @@ def post(
     with path.open("wb") as out:
         for body in bodies:
             head = (
-                f"POST /v1/{_NAME} HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\n"
+                f"POST /v1/{name} HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\n"
                 f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
             )
             request = head.encode() + body

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import random
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +20,8 @@ import requests
 import yaml
 
 from benchmarks.figures import Figure
-from benchmarks.workload import ROOT, sandbox, settings_file, track_file
+from benchmarks.serving_process import canned_partner
+from benchmarks.workload import ROOT, sandbox, track_file
 from destinations.runtime.plugins import RunningSandbox
 
 __all__ = ["measure", "seeded_account"]
@@ -38,13 +40,18 @@ def measure(scale: int) -> list[Figure]:
     with seeded_account() as seed, track_file(count, users=_USERS) as tracks:
         plain, loops = [], []
         for _ in range(_ROUNDS):
-            plain.append(_run(seed, tracks))
+            with sandbox(seed) as running:
+                plain.append(_run(running.settings, tracks))
             with sandbox(seed) as running:
                 loops.append(_loop(running, tracks, 2_000 // scale))
+        costs = _costs(tracks, count)
         with _with_identifies(tracks) as mixed:
-            identified = [_run(seed, mixed) for _ in range(_ROUNDS)]
+            identified = []
+            for _ in range(_ROUNDS):
+                with sandbox(seed) as running:
+                    identified.append(_run(running.settings, mixed))
     loop = statistics.median(loops)
-    figures = []
+    figures = [*costs]
     for name, reports in (
         ("track events", plain),
         (f"with {_IDENTIFY_SHARE:.0%} identify events", identified),
@@ -63,12 +70,65 @@ def _rate(report: dict[str, Any]) -> float:
     return rate
 
 
-def _run(seed: Path, events: Path) -> dict[str, Any]:
+def _costs(tracks: Path, count: int) -> list[Figure]:
+    """Return what an event costs beside a partner that costs next to nothing, start-up left out."""
+    rates: dict[str, list[float]] = {"memory": [], "a store": []}
+    costs: dict[str, list[float]] = {"memory": [], "a store": []}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        one = folder / "one.ndjson"
+        with tracks.open("rb") as lines:
+            one.write_bytes(next(lines))
+        for number in range(_ROUNDS):
+            for kept, options in (
+                ("memory", ("--no-store",)),
+                ("a store", ("--store", str(folder / f"{number}.sqlite3"))),
+            ):
+                with canned_partner() as settings:
+                    started = _cpu(lambda: _run(settings, one, "--no-store"))[1]  # noqa: B023 - called at once
+                    report, cpu = _cpu(lambda: _run(settings, tracks, *options))  # noqa: B023 - as above
+                rates[kept].append(_rate(report))
+                costs[kept].append(1e6 * (cpu - started) / count)
+    figures = []
+    for kept, goal_rate, goal in (("memory", 25_000, 25), ("a store", 12_000, 75)):
+        spread = f"{min(costs[kept]):.0f} to {max(costs[kept]):.0f}"
+        figures += [
+            Figure(
+                f"run with {kept}, the partner costs next to nothing",
+                statistics.median(rates[kept]),
+                "events/s",
+                goal_rate,
+                "goal",
+            ),
+            Figure(
+                f"processor time of an event, run with {kept} ({spread})",
+                statistics.median(costs[kept]),
+                "µs",
+                goal,
+                "goal",
+            ),
+        ]
+    return figures
+
+
+def _cpu(run: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], float]:
+    """Return a report, and the processor time of the process that made it."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    report = run()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return report, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def _run(settings: Mapping[str, Any], events: Path, *options: str) -> dict[str, Any]:
     """The report of ``destinations run`` on the events, in a process of its own."""
-    with sandbox(seed) as running, settings_file(running) as settings:
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "settings.json"
+        path.write_text(json.dumps(dict(settings)), encoding="utf-8")
         command = [sys.executable, "-P", "-m", "destinations", "run", "kana", "--json"]
-        command += ["--events", str(events), "--settings", str(settings)]
-        done = subprocess.run(command, check=True, capture_output=True)
+        command += ["--events", str(events), "--settings", str(path)]
+        done = subprocess.run(
+            [*command, *(options or ("--no-store",))], check=True, capture_output=True
+        )
     report: dict[str, Any] = json.loads(done.stdout)
     return report
 
