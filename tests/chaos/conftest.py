@@ -6,32 +6,42 @@ repeated alone. A test asks for seeds by the name of a parameter; see `COUNTS`.
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import sqlite3
+import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+import requests
 
 from destinations.outcome import Outcome
 from destinations.pipeline.ledger import LedgerEntry, Selection
 from destinations.store import SqliteStore, broken_rules, stored_version
 from kana_destination.sandbox import Sandbox
+from kana_destination.sandbox_process import SandboxProcess
 
 SEEDS = os.environ.get("CHAOS_SEEDS")
 FIRST = int(os.environ.get("CHAOS_FIRST", "0"))
 
 COUNTS = {
     "seed": int(SEEDS or 10),
-    # With processes that have to start each time: few, unless it is asked for more.
+    # Each with several processes that are forked: few, unless it is asked for more.
+    "cut_seed": int(SEEDS or 4),
+    # With processes that have to start each time.
     "served_seed": int(SEEDS or 2),
-    "run_seed": int(SEEDS or 4),
+    "run_seed": int(SEEDS or 2),
+    # The same, and they have to wait for a partner that is away.
+    "partner_seed": max(1, int(SEEDS or 1) // 4),
     # Each with thousands of events.
     "heavy_seed": max(1, int(SEEDS or 1) // 20),
 }
@@ -39,6 +49,9 @@ COUNTS = {
 
 NOW = datetime(2099, 6, 15, tzinfo=UTC)
 """The partner's: later than any clock here, so that no period ends while a test runs."""
+
+PATIENCE = 60.0
+SOON = 0.005
 
 CANARY = "prv_test_canary0123456789canary012345"
 FEATURES = ("calls", "exports")
@@ -165,9 +178,21 @@ class Ledger:
 
     def is_done(self) -> bool:
         """Whether nothing waits; looks from outside while another process writes."""
+        return not self._count("open")
+
+    @property
+    def finished(self) -> int:
+        """How many are finished; looks from outside while another process writes."""
+        return self._count("ledger")
+
+    def _count(self, table: str) -> int:
         uri = f"{self.path.as_uri()}?mode=ro"
-        with closing(sqlite3.connect(uri, uri=True)) as connection:
-            return connection.execute("SELECT 1 FROM open LIMIT 1").fetchone() is None
+        try:
+            with closing(sqlite3.connect(uri, uri=True)) as connection:
+                (count,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608
+        except sqlite3.OperationalError:  # it is just being made
+            return 0
+        return int(count)
 
     @property
     def accepted(self) -> list[str]:
@@ -263,6 +288,64 @@ def partner() -> Iterator[Callable[[Mapping[str, Any]], Partner]]:
     yield start
     for sandbox in started:
         sandbox.stop()
+
+
+class MortalPartner(Partner):
+    """A sandbox in a process of its own, which can be killed: what it holds is in a file."""
+
+    def __init__(self, folder: Path, seed: Mapping[str, Any]) -> None:
+        self._seed, self._db = folder / "seed.yaml", folder / "account.db"
+        self._seed.write_text(json.dumps(seed), encoding="utf-8")
+        self._port = 0
+        self.start()
+        super().__init__(self._process)  # type: ignore[arg-type] # it answers the same questions
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """Those that lead here."""
+        return self._process.settings
+
+    def start(self) -> None:
+        """Makes it answer, and take some time for that."""
+        self._process = SandboxProcess(seed=self._seed, port=self._port, db=self._db, api="current")
+        self.sandbox = self._process  # type: ignore[assignment] # as above
+        self._port = urlsplit(self._process.url).port or 0
+        rule = {"match": {"rootField": "recordUsage"}, "delay": 0.02, "times": None}
+        url = self._process.url.removesuffix("/graphql")
+        head = {"Authorization": self._process.settings["apiKey"]}
+        requests.post(f"{url}/faults", json={"faults": [rule]}, headers=head, timeout=60)
+
+    def kill(self) -> None:
+        """Ends it at once, whatever it is doing."""
+        self._process._process.kill()
+        self._process.close()
+
+
+@pytest.fixture
+def mortal_partner(tmp_path: Path) -> Iterator[Callable[[Mapping[str, Any]], MortalPartner]]:
+    """Starts a sandbox with a seed."""
+    with ExitStack() as started:
+
+        def start(seed: Mapping[str, Any]) -> MortalPartner:
+            made = MortalPartner(tmp_path, seed)
+            started.callback(made.kill)
+            return made
+
+        yield start
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], Any]], None]:
+    """Returns when it is so; fails when it is not in time."""
+
+    def wait(is_so: Callable[[], Any]) -> None:
+        give_up = time.monotonic() + PATIENCE
+        pause = threading.Event()
+        while not is_so():
+            assert time.monotonic() < give_up, "it did not become so"
+            pause.wait(SOON)
+
+    return wait
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ class Serving:
             "settings": {"endpoint": settings["endpoint"], "apiKey": {"env": "KANA_KEY"}},
             "receiver": {"keys": [{"env": "RECEIVER_KEY"}]},
             # What a killed process has sent is with the partner, on this machine, long before.
-            "delivery": {"settleAfterSeconds": 0.2},
+            "delivery": {"reconcileAfterSeconds": 0.2},
         }
         config = {
             "listen": {"port": 0},
@@ -190,12 +190,6 @@ def wait_until(is_so: Callable[[], Any]) -> None:
     while not is_so():
         assert time.monotonic() < give_up, "it did not become so"
         pause.wait(SOON)
-
-
-@pytest.fixture
-def until() -> Callable[[Callable[[], Any]], None]:
-    """Waits for a condition."""
-    return wait_until
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 from collections import Counter
@@ -12,6 +13,7 @@ from typing import Any
 
 SENDERS = 4
 MOST_KILLS = 3
+MOST_KILLS_OF_PARTNER = 3 if "CHAOS_SEEDS" in os.environ else 1
 MOMENTS = ("while it starts", "while it receives", "while it delivers")
 
 
@@ -77,12 +79,47 @@ def test_a_server_that_is_killed(  # noqa: PLR0917 - fixtures
     again = sum(sender.again for sender in sending)
     print(f"seed {served_seed}: killed {notes}; {again} requests were sent again")
     assert Counter(ledger.accepted) == Counter(list(events.messages))
-    assert ledger.outcomes == {"done delivered": len(events.messages)}
+    assert ledger.outcomes == {"delivered": len(events.messages)}
     assert differences(kana.added, events.deltas) == {}
     assert kana.traits == events.traits
     for secret in (canary, receiver_key):
         assert secret.encode() not in ledger.bytes
         assert secret.encode() not in server.log
+
+
+def test_a_partner_that_is_killed(  # noqa: PLR0917 - fixtures
+    partner_seed: int,
+    traffic: Callable[..., Any],
+    mortal_partner: Callable[..., Any],
+    serving: Callable[..., Any],
+    senders: Callable[..., Any],
+    until: Callable[..., None],
+    ledger: Any,
+    differences: Callable[..., Any],
+) -> None:
+    """Events are taken all the while; what it had applied and not answered is asked about."""
+    chance = random.Random(f"partner {partner_seed}")
+    events = traffic(chance, users=12, events=240)
+    kana = mortal_partner(events.seed)
+    server = serving(kana.settings)
+    server.start()
+    sending = senders(server, events.events, chance, SENDERS)
+    notes = []
+    for _ in range(chance.randint(1, MOST_KILLS_OF_PARTNER)):
+        enough = ledger.finished + chance.randint(1, 100)
+        until(partial(_is_enough, lambda: ledger.finished, enough, ledger.is_done))
+        notes.append(ledger.finished)
+        kana.kill()
+        kana.start()
+    until(lambda: not any(sender.is_alive() for sender in sending))
+    until(ledger.is_done)
+    assert server.stop() == 0
+    print(f"seed {partner_seed}: killed after {notes}")
+    assert [sender.faults for sender in sending] == [[]] * SENDERS
+    assert Counter(ledger.accepted) == Counter(list(events.messages))
+    assert ledger.outcomes == {"delivered": len(events.messages)}
+    assert differences(kana.added, events.deltas) == {}
+    assert kana.traits == events.traits
 
 
 def _is_enough(count: Callable[[], int], enough: int, is_over: Callable[[], bool]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +12,7 @@ from destinations.definition import Timeouts
 from destinations.http import HttpRequest, HttpResponse
 from destinations.http.transport import HttpTransport, TransportError
 
-USERS, EVENTS = 50, 40
+USERS, EVENTS = 50, 40 if "CHAOS_SEEDS" in os.environ else 20
 
 
 class Recorder:
