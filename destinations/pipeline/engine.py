@@ -158,7 +158,7 @@ class Engine:
         self._unwritten: Round | None = None
         self._write_again_at = 0.0
         self.last_error: Exception | None = None
-        """Why the last round could not be made durable; None if it could."""
+        """Why the last round could not be done, or made durable; None if it could."""
         self._polled_at = self._clock.monotonic()
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
@@ -293,7 +293,7 @@ class Engine:
         if wait:
             self._collect(0.0)
         round_, self._unwritten = self._unwritten or Round(), None
-        self._take_returned(round_)
+        self._take_returned(round_, self._clock.time(), self._clock.monotonic())
         return round_
 
     def length(self, scope: Scope) -> int:
@@ -327,7 +327,7 @@ class Engine:
             return
         round_, self._unwritten = self._unwritten or Round(), None
         returned = len(self._jobs)
-        jobs = self._take_returned(round_)
+        jobs = self._take_returned(round_, now, monotonic) if returned else []
         for pipeline in self._pipelines.values():
             try:
                 pipeline.refill(now, monotonic, round_)
@@ -336,6 +336,7 @@ class Engine:
                 # What came back must not be lost with it, nor the others wait for it.
                 self._observer.failed(pipeline.name, error)
                 self._write_again_at = monotonic + _FAULT_SECONDS
+                fault = error
         offers, self._offers = self._offers, []
         round_.arrivals += [
             (offer.scope, arrival) for offer in offers for arrival in offer.arrivals
@@ -345,8 +346,10 @@ class Engine:
         if committed is None:
             return
         self.last_error = None
-        self._settle(round_, committed.gone)
-        self._receive(offers)
+        if round_.transitions or round_.returned:
+            self._settle(round_, committed.gone, now, monotonic)
+        if offers:
+            self._receive(offers)
         if committed.changed or monotonic - self._polled_at >= _POLL_SECONDS:
             self._polled_at = monotonic
             if self._queue.poll() or committed.changed:
@@ -355,9 +358,8 @@ class Engine:
             if job.pipeline.begin(job, committed.gone):
                 self._workers[job.pipeline.scope].submit(job)
 
-    def _take_returned(self, round_: Round) -> list[Job]:
+    def _take_returned(self, round_: Round, now: float, monotonic: float) -> list[Job]:
         """Take what came back from the partner; returns the jobs that follow."""
-        now, monotonic = self._clock.time(), self._clock.monotonic()
         returned, self._jobs = self._jobs, []
         following = [job.pipeline.returned(job, now, monotonic, round_) for job in returned]
         return [job for job in following if job is not None]
@@ -412,9 +414,10 @@ class Engine:
         """
         if round_.is_empty:
             return Committed()
-        for scope, transitions in _by_scope(round_).items():
-            deliveries = [one.delivery for one in transitions]
-            self._observer.reached(scope.name, "settling", deliveries)
+        if round_.transitions:
+            for scope, transitions in _by_scope(round_).items():
+                deliveries = [one.delivery for one in transitions]
+                self._observer.reached(scope.name, "settling", deliveries)
         try:
             return self._queue.commit(round_)
         except StoreFullError as error:
@@ -458,7 +461,9 @@ class Engine:
             else:
                 self._receive([offer])
 
-    def _settle(self, round_: Round, gone: Collection[QueuedDelivery]) -> None:
+    def _settle(
+        self, round_: Round, gone: Collection[QueuedDelivery], now: float, monotonic: float
+    ) -> None:
         """Tell pipelines and observers what is durable now.
 
         ``gone`` are deliveries that somebody else had settled, so that nothing became of ours.
@@ -476,7 +481,7 @@ class Engine:
             transitions = by_scope.get(scope, [])
             ended = sum(1 for one in transitions if one.ends_waiting)
             self._open[scope] = self._open.get(scope, 0) - ended
-            self._pipelines[scope].settle(transitions, batches.get(scope, []))
+            self._pipelines[scope].settle(transitions, batches.get(scope, []), now, monotonic)
 
     def _receive(self, offers: Sequence[_Offer]) -> None:
         """Schedule what arrived, and let whoever brought it know that it is durable."""

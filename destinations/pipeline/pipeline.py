@@ -427,12 +427,17 @@ class Pipeline:
                     )
                 )
 
-    def settle(self, transitions: Sequence[Transition], batches: Sequence[ClaimedBatch]) -> None:
+    def settle(
+        self,
+        transitions: Sequence[Transition],
+        batches: Sequence[ClaimedBatch],
+        now: float,
+        monotonic: float,
+    ) -> None:
         """Note that transitions are durable, and that batches are over: users are free.
 
         What of a batch has no transition is ready as before.
         """
-        now, monotonic = self._clock.time(), self._clock.monotonic()
         done: list[QueuedDelivery] = []
         again: list[tuple[QueuedDelivery, float | None]] = []
         for transition in transitions:

@@ -27,14 +27,19 @@ def with_rows(
     It runs once for up to 128 rows, within the transaction of the connection. Returns what it
     gives, if it is a query.
     """
-    start = 0
+    if not rows:
+        return []
+    if len(rows) == 1:
+        return connection.execute(_statement(statement, len(rows[0]), 1), rows[0]).fetchall()
+    start, left = 0, len(rows)
     found: list[tuple[Any, ...]] = []
     for size in _SIZES:
-        while len(rows) - start >= size:
+        while left >= size:
             part = rows[start : start + size]
             text = _statement(statement, len(part[0]), size)
             found += connection.execute(text, tuple(itertools.chain.from_iterable(part)))
             start += size
+            left -= size
     return found
 
 

@@ -183,12 +183,18 @@ class SqliteQueue:
                     raise StoreFullError("it has nearly the size that it may have")
                 work = _Commit(connection, self._names, self._now(), assigned, given)
                 work.begin_after(self._database.latest_event)
-                work.transitions(round_.transitions)
-                work.returned(round_.returned)
-                work.balances(round_.balances)
-                work.batches(round_.batches, self._process)
-                work.waiting(round_.waiting)
-                work.arrivals(round_.arrivals)
+                if round_.transitions:
+                    work.transitions(round_.transitions)
+                if round_.returned:
+                    work.returned(round_.returned)
+                if round_.balances:
+                    work.balances(round_.balances)
+                if round_.batches:
+                    work.batches(round_.batches, self._process)
+                if round_.waiting:
+                    work.waiting(round_.waiting)
+                if round_.arrivals:
+                    work.arrivals(round_.arrivals)
                 work.finish()
         except BaseException:
             self._names.forget()
@@ -298,8 +304,6 @@ class _Commit:
 
     def transitions(self, transitions: Sequence[tuple[Scope, Transition]]) -> None:
         """Write what became of deliveries."""
-        if not transitions:
-            return
         self._find_gone(transitions)
         gone = self.gone
         ledger: list[tuple[object, ...]] = []
@@ -308,6 +312,7 @@ class _Commit:
         updates: list[tuple[object, ...]] = []
         failures: list[tuple[object, ...]] = []
         finished: list[int] = []
+        failed: list[int] = []
         for scope, transition in transitions:
             delivery = transition.delivery
             if delivery in gone:
@@ -320,6 +325,8 @@ class _Commit:
                 continue
             if delivery.id:
                 finished.append(delivery.id)
+                if delivery.first_attempt_at is not None or delivery.state is State.UNKNOWN:
+                    failed.append(delivery.id)
                 status = STATUS_CODES[_waiting_as(delivery)]
                 self._tallies[scope.id, self._row_subscription(delivery), status, 0] -= 1
             else:
@@ -331,9 +338,9 @@ class _Commit:
             else:
                 kept.append(self._kept_row(scope, transition))
         if finished:
-            ids = array_of(finished)
-            self._to.execute(_DROP_OPEN, (ids,))
-            self._to.execute(_DROP_FAILURES, (ids,))
+            self._to.execute(_DROP_OPEN, (array_of(finished),))
+        if failed:
+            self._to.execute(_DROP_FAILURES, (array_of(failed),))
         with_rows(self._to, ADD_LEDGER, ledger)
         with_rows(self._to, ADD_KEPT, kept)
         with_rows(self._to, ADD_EVENTS, events)
@@ -647,7 +654,9 @@ class _Commit:
 
     def _write_arrivals(self, arrivals: Collection[tuple[Scope, Arrival]]) -> None:
         self._add_open([(scope, one) for scope, each in arrivals for one in each.deliveries])
-        self.transitions([(scope, one) for scope, each in arrivals for one in each.ended])
+        ended = [(scope, one) for scope, each in arrivals for one in each.ended]
+        if ended:
+            self.transitions(ended)
 
     def _replaces(self, scope: Scope, arrival: Arrival, digest: bytes, event_id: int) -> bool:
         """Judge an event whose messageId is known; True if it takes the place of the one before."""
