@@ -87,6 +87,10 @@ _RULES: Final[tuple[tuple[str, str], ...]] = (
         " UNION ALL SELECT id FROM kept WHERE (amount IS NULL) <> (key IS NULL)",
     ),
     (
+        "a failure is that of a delivery that waits",
+        "SELECT id FROM failures WHERE id NOT IN (SELECT id FROM open)",
+    ),
+    (
         "a delivery is under way once at most",
         "SELECT value FROM intents, json_each(intents.deliveries) GROUP BY value"
         " HAVING count(*) > 1",

@@ -132,6 +132,14 @@ BREACHES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
         ("DELETE FROM events WHERE id IN ({ready} / 1000, {dead} / 1000)",),
         ("ready", "dead"),
     ),
+    "a failure of what is finished": (
+        "a failure is that of a delivery that waits",
+        (
+            "INSERT INTO failures (id, stage, reason) VALUES ({dead}, 'send', 'no answer')",
+            "INSERT INTO failures (id, stage, reason) VALUES ({delivered}, 'send', 'no answer')",
+        ),
+        ("dead", "delivered"),
+    ),
     "an amount of nothing": (
         "what adds to an amount says to which",
         (
