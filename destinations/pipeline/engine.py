@@ -328,6 +328,7 @@ class Engine:
         round_, self._unwritten = self._unwritten or Round(), None
         returned = len(self._jobs)
         jobs = self._take_returned(round_, now, monotonic) if returned else []
+        fault = None
         for pipeline in self._pipelines.values():
             try:
                 pipeline.refill(now, monotonic, round_)
@@ -345,7 +346,7 @@ class Engine:
         committed = self._commit(round_, offers, jobs)
         if committed is None:
             return
-        self.last_error = None
+        self.last_error = fault
         if round_.transitions or round_.returned:
             self._settle(round_, committed.gone, now, monotonic)
         if offers:

@@ -31,7 +31,7 @@ __all__ = ["Recorder", "Run", "RunOptions", "RunStore"]
 
 _ROUND_SECONDS: Final = 0.2
 _LINGER_SECONDS: Final = 0.05
-_UNWRITTEN_SECONDS: Final = 5.0
+_STORE_AWAY_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class Run:
         self._engine = Engine(store.queue, clock=clock, observer=self._observer, inline=inline)
         self._destination = destination
         self._broken: BaseException | None = None
-        self._unwritten_since: float | None = None
+        self._store_away_since: float | None = None
 
     @property
     def wake(self) -> Callable[[], None]:
@@ -194,20 +194,18 @@ class Run:
             outage = self._options.outage
             if since is not None and self._clock.monotonic() - since >= outage:
                 self._halt("unavailable", f"the partner has not answered for {outage:g} s")
-            if self._is_unwritable():
-                error = self._engine.last_error
-                self._halt("unavailable", f"the store cannot be written: {error}")
+            if self._is_store_away():
+                self._halt("unavailable", str(self._engine.last_error))
 
-    def _is_unwritable(self) -> bool:
-        """Tell whether what became of deliveries could not be written for some time."""
+    def _is_store_away(self) -> bool:
+        """Tell whether the store could not be written, or read, for some time."""
         now = self._clock.monotonic()
-        if not self._engine.is_unwritten:
-            self._unwritten_since = None
-        elif self._unwritten_since is None:
-            self._unwritten_since = now
-        return self._unwritten_since is not None and now - self._unwritten_since >= (
-            _UNWRITTEN_SECONDS
-        )
+        if self._engine.last_error is None:
+            self._store_away_since = None
+        elif self._store_away_since is None:
+            self._store_away_since = now
+        since = self._store_away_since
+        return since is not None and now - since >= _STORE_AWAY_SECONDS
 
     def _end(self, pipeline: Pipeline, feed: RunInput) -> None:
         """Let what is under way come to its end, and account for what was read and is not finished."""
@@ -216,7 +214,7 @@ class Run:
         unwritten = Round()
         while pipeline.under_way or self._engine.is_unwritten:
             self._engine.run_round(self._patience)
-            if self._is_unwritable():
+            if self._is_store_away():
                 unwritten = self._engine.abandon()
                 break
         lost_to_others = pipeline.prefetch.take_lost()

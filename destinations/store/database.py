@@ -48,6 +48,8 @@ def check_store_path(path: Path) -> None:
             "to keep nothing, use --no-store"
         )
         raise UsageError(msg)
+    if path.is_dir():
+        raise UsageError(f"cannot use {path} as a store: it is a folder; name a file in it")
 
 
 class Database:
@@ -98,15 +100,14 @@ class Database:
         if is_missing(self.path):
             make_folder(self.path.parent)
             make_file(self.path)
-        elif not self.path.is_dir():
-            if stored_version(self.path) > len(MIGRATIONS):
-                raise UsageError(f"cannot use the store {self.path}: {_NEWER}")
-            if not os.access(self.path, os.W_OK):
-                msg = (
-                    f"cannot write to the store {self.path}: permission denied; give its owner the "
-                    "right to write, or name another store"
-                )
-                raise UsageError(msg)
+        if stored_version(self.path) > len(MIGRATIONS):
+            raise UsageError(f"cannot use the store {self.path}: {_NEWER}")
+        if not os.access(self.path, os.W_OK):
+            msg = (
+                f"cannot write to the store {self.path}: permission denied; give its owner the "
+                "right to write, or name another store"
+            )
+            raise UsageError(msg)
 
     def _prepare(self) -> None:
         with self._writing():

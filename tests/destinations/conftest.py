@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -362,3 +363,23 @@ class Replies:
 def replies() -> type[Replies]:
     """Answers for scripts."""
     return Replies
+
+
+@pytest.fixture
+def as_somebody_else(tmp_path: Path) -> Iterator[Callable[[], None]]:
+    """Makes a test of root go on as a user who may read its files."""
+    folders = [one for one in (tmp_path, *tmp_path.parents) if one.stat().st_mode & 0o055 != 0o055]
+    modes = {one: one.stat().st_mode for one in folders}
+    is_root = os.geteuid() == 0
+
+    def become() -> None:
+        if is_root:
+            for one in folders:
+                one.chmod(modes[one] | 0o055)
+            os.setresuid(65_534, 65_534, 0)
+
+    yield become
+    if is_root:
+        os.setresuid(0, 0, 0)
+    for one, mode in modes.items():
+        one.chmod(mode)

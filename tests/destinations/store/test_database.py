@@ -4,7 +4,7 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -198,29 +198,11 @@ def test_what_sqlite_would_not_take_for_a_file(
 def test_a_place_where_nothing_can_be_written(tmp_path: Path) -> None:
     """A folder in the place of the file, or a file in the place of its folder, is a clear error."""
     (tmp_path / "file").write_text("x", encoding="utf-8")
-    for path in (tmp_path, tmp_path / "file" / "store.sqlite3"):
-        with pytest.raises(UsageError, match="cannot open the store"):
-            Database(path)
-
-
-@pytest.fixture
-def as_somebody_else(tmp_path: Path) -> Iterator[Callable[[], None]]:
-    """Makes a test of root go on as a user who may read its files."""
-    folders = [one for one in (tmp_path, *tmp_path.parents) if one.stat().st_mode & 0o055 != 0o055]
-    modes = {one: one.stat().st_mode for one in folders}
-    is_root = os.geteuid() == 0
-
-    def become() -> None:
-        if is_root:
-            for one in folders:
-                one.chmod(modes[one] | 0o055)
-            os.setresuid(65_534, 65_534, 0)
-
-    yield become
-    if is_root:
-        os.setresuid(0, 0, 0)
-    for one, mode in modes.items():
-        one.chmod(mode)
+    with pytest.raises(UsageError, match="as a store: it is a folder; name a file in it"):
+        Database(tmp_path)
+    with pytest.raises(UsageError, match="cannot open the store"):
+        Database(tmp_path / "file" / "store.sqlite3")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.mark.skipif(not hasattr(os, "setresuid"), reason="has other rights")

@@ -1,0 +1,124 @@
+"""Stores that a run cannot use: one clear message each, and nothing is lost."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from destinations.cli import run_command
+from destinations.pipeline import run as run_module
+from destinations.store import SqliteStore, default_path
+
+Use = Callable[..., dict[str, Any]]
+
+
+def _newer(path: Path) -> None:
+    SqliteStore(path).close()
+    path.with_name(f"{path.name}.lock").unlink()
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 99")
+
+
+def _of_another_program(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE notes (text)")
+
+
+UNUSABLE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "of a newer version": (_newer, "it was written by a newer version of this package; update"),
+    "of another program": (_of_another_program, "it is the database of another program"),
+    "a text": (lambda path: path.write_text("features: []\n" * 50), "file is not a database"),
+    "a folder": (Path.mkdir, "it is a folder"),
+}
+
+
+@pytest.mark.parametrize("options", [(), ("--dry-run",)], ids=["run", "dry run"])
+@pytest.mark.parametrize(("make", "message"), UNUSABLE.values(), ids=UNUSABLE)
+def test_what_is_no_store(
+    runs: Any,
+    use: Use,
+    tmp_path: Path,
+    *,
+    make: Callable[[Path], object],
+    message: str,
+    options: tuple[str, ...],
+) -> None:
+    """It is named and left as it is, and nothing is sent."""
+    path = tmp_path / "unusable"
+    make(path)
+    before = path.is_file() and path.read_bytes()
+    done = runs("--store", path, *options, events=runs.file(use()), keep=False)
+    assert (done.code, done.out) == (2, "")
+    assert str(path) in done.err
+    assert message in done.err
+    assert "Traceback" not in done.err
+    assert (path.is_file() and path.read_bytes()) == before
+    assert [one.name for one in tmp_path.glob("unusable*")] == ["unusable"]
+    assert runs.usage == {}
+
+
+@pytest.mark.parametrize("name", [":memory:", "file:x?mode=memory"])
+def test_what_would_keep_nothing(runs: Any, use: Use, name: str) -> None:
+    """It is refused as a name, and --no-store is named, which says what is meant."""
+    done = runs("--store", name, events=runs.file(use()), keep=False)
+    assert (done.code, done.out) == (2, "")
+    assert "expected the path of a file; to keep nothing, use --no-store" in done.err
+
+
+@pytest.mark.skipif(not hasattr(os, "setresuid"), reason="has other rights")
+def test_a_store_that_may_only_be_read(
+    runs: Any, use: Use, command: Callable[..., Any], as_somebody_else: Callable[[], None]
+) -> None:
+    """The message says what is missing; it is not for somebody who only wants to look."""
+    events = runs.file(use())
+    runs(events=events)
+    runs.store.chmod(0o444)
+    run, look = runs.arguments(events=events), runs.arguments("--dry-run", events=events)
+    as_somebody_else()
+    done = command(*run)
+    assert (done.code, done.out) == (2, "")
+    assert "permission denied; give its owner the right to write, or name another" in done.err
+    assert runs.counts(command(*look)) == {"filtered": 1}
+
+
+def test_a_full_disk(runs: Any, use: Use, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be written down is not sent; the same command delivers it when there is room."""
+    chance = random.Random(1)
+    events = runs.file(
+        *(use(context={"page": {"title": chance.randbytes(8_000).hex()}}) for _ in range(20))
+    )
+    usual = run_command.open_store
+
+    def full(path: Path | None) -> SqliteStore:
+        store = usual(path)
+        store.database.limit_size(store.path.stat().st_size)
+        return store
+
+    with monkeypatch.context() as patched:
+        patched.setattr(run_command, "open_store", full)
+        patched.setattr(run_module, "_STORE_AWAY_SECONDS", 0.0)
+        done = runs(events=events)
+    assert (done.code, done.json["stopped"]) == (75, "unavailable")
+    assert "cannot write to the store" in done.err
+    assert "database or disk is full" in done.err
+    assert "The same command goes on where it stopped." in done.err
+    assert runs.counts(done) == {"ready": 20}
+    assert runs.usage == {}
+    assert runs.counts(runs(events=events)) == {"delivered": 20}
+    assert runs.usage == {"ann": 20}
+
+
+def test_the_default_store(runs: Any, use: Use) -> None:
+    """Without --store there is one for each user, which the commands of operators know as well."""
+    events = runs.file(use())
+    assert runs.counts(runs(events=events, keep=False)) == {"delivered": 1}
+    assert runs.counts(runs(events=events, keep=False)) == {"filtered": 1}
+    assert default_path().exists()
+    assert runs.command("deliveries", "list", "--all", "--json").json["total"] == 1
