@@ -7,6 +7,7 @@ partner that is away or a store in use; 130 interrupted.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 from collections.abc import Sequence
@@ -106,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our output has gone (`| head`): nothing is left to say, and nowhere.
         sys.stderr.close()
         return 1
-    except OSError as error:  # a full disk, for example
+    except OSError as error:
         click.echo(f"Error: {error}", err=True)
-        return 2
+        return _TEMPORARY if error.errno == errno.ENOSPC else 2
     return result if isinstance(result, int) else 0

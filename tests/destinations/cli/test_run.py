@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,9 +19,11 @@ OUTCOMES = [
     "unmapped",
     "invalid",
     "rejected",
-    "retrying",
-    "unknown",
     "dead",
+    "dropped",
+    "ready",
+    "unknown",
+    "held",
 ]
 
 
@@ -64,13 +65,13 @@ def test_the_object_of_json(command: Callable[..., Any], write: Write):
     }
     assert report["rows"] == sum(report["outcomes"].values()) == report["lines"] == 7
     assert report["by_action"] == {
-        "-": {"filtered": 2, "invalid": 1},
+        "-": {"filtered": 1, "invalid": 1},
         "identify": {"delivered": 1},
-        "track": {"delivered": 1, "unmapped": 1, "rejected": 1},
+        "track": {"delivered": 1, "filtered": 1, "unmapped": 1, "rejected": 1},
     }
     assert report["requests"] >= 3
     assert report["seconds"] > 0
-    assert "Ledger" in done.err
+    assert "Outcomes" in done.err
     assert "7 lines read: 7 rows, one for each." in done.err
 
 
@@ -147,11 +148,12 @@ def test_what_was_not_delivered_can_be_fed_back(
     }
 
 
-def test_unknown_events_are_skipped_when_fed_back(
-    command: Callable[..., Any], write: Write, tmp_path: Path
+@pytest.mark.parametrize("outcome", ["unknown", "held"])
+def test_what_may_have_been_applied_is_held_when_fed_back(
+    command: Callable[..., Any], write: Write, tmp_path: Path, outcome: str
 ):
-    """An event that may have been applied is not sent again, stays unknown and is not lost."""
-    wrapped = {"undelivered": {"outcome": "unknown", "action": "track"}, "rawEvent": _track(1)}
+    """It is not sent again, and it is not lost."""
+    wrapped = {"undelivered": {"outcome": outcome, "action": "track"}, "rawEvent": _track(1)}
     second = tmp_path / "second.ndjson"
     done = command(
         "run",
@@ -163,10 +165,10 @@ def test_unknown_events_are_skipped_when_fed_back(
         "--undelivered",
         second,
     )
-    assert done.json["outcomes"]["unknown"] == 1
+    assert (done.code, done.json["outcomes"]["held"]) == (1, 1)
     assert done.json["requests"] == 0
     kept = json.loads(second.read_text(encoding="utf-8"))
-    assert kept["undelivered"]["outcome"] == "unknown"
+    assert kept["undelivered"]["outcome"] == "held"
     assert kept["rawEvent"] == _track(1)
 
 
@@ -182,19 +184,19 @@ def test_an_undelivered_file_is_never_overwritten(command: Callable[..., Any], w
     assert full.read_text(encoding="utf-8") == "something\n"
 
 
-def test_the_store_keeps_what_is_not_settled(
+def test_the_store_keeps_what_is_not_delivered(
     command: Callable[..., Any], write: Write, tmp_path: Path
 ):
-    """Unmapped events are in the store, once, also when the same file is run again."""
+    """It is in the store once, also when the same file is run again, and what to do is said."""
     events = write("events.ndjson", MIXED)
-    store = tmp_path / "folder" / "store.sqlite"
+    store = tmp_path / "a folder" / "store.sqlite"
     for _ in range(2):
-        command("run", "kana", "--events", events, "--sandbox", "--store", store)
-    connection = sqlite3.connect(store)
-    rows = connection.execute("SELECT outcome, action, raw_event FROM kept_events").fetchall()
-    connection.close()
-    assert [(outcome, action) for outcome, action, _ in rows] == [("unmapped", "track")]
-    assert json.loads(rows[0][2])["messageId"] == "m2"
+        done = command("run", "kana", "--events", events, "--sandbox", "--store", store)
+    assert done.code == 1
+    assert "Kept for you to decide: 1 unmapped, 1 invalid, 1 rejected." in done.out
+    assert f"destinations deliveries list --all --store '{store}'" in done.out
+    listed = command("deliveries", "list", "--store", store, "--json", "--outcome", "unmapped").json
+    assert [one["message_id"] for one in listed["deliveries"]] == ["m2"]
 
 
 SETTINGS_FAULTS = {
@@ -233,8 +235,17 @@ def test_wrong_settings(command: Callable[..., Any], write: Write, settings: Any
             ("run", "kana", "--events", "missing.ndjson"),
             "cannot read the events file missing.ndjson",
         ),
-        (("run", "kana"), "Missing option '--events'"),
-        (("run", "kana", "--events", "-", "--seed", "s.yaml"), "give --sandbox as well"),
+        (("run", "kana", "--sandbox"), "run without --events needs a store: --sandbox without"),
+        (("run", "kana", "--no-store"), "run without --events needs a store: --no-store keeps"),
+        (("run", "kana", "--events", "-", "--seed", "s.yaml"), "use --sandbox as well"),
+        (("run", "kana", "--no-store", "--store", "x"), "--store and --no-store exclude"),
+        (("run", "kana", "--events", "e", "--resume", "--no-store"), "--resume needs a store"),
+        (("run", "kana", "--events", "e", "--again", "--sandbox"), "--again needs a store"),
+        (("run", "kana", "--again"), "--again, --dry-run and --input-id need --events"),
+        (("run", "kana", "--dry-run"), "--again, --dry-run and --input-id need --events"),
+        (("run", "kana", "--input-id", "x"), "--again, --dry-run and --input-id need --events"),
+        (("run", "kana", "--events", "e", "--dry-run", "--again"), "--dry-run excludes --again"),
+        (("run", "kana", "--events", "e", "--outage", "-1"), "--outage"),
         (("run", "kana", "--events", "e", "--format", "xml"), "xml"),
         (("explain", "kana", "missing.json"), "cannot read the event file missing.json"),
         (("sandbox", "kana", "--seed", "missing.yaml"), "missing.yaml"),
@@ -274,46 +285,7 @@ def test_a_broken_definition_is_refused_before_anything_is_sent(
     assert "@paht" in done.err
 
 
-def test_wrong_credentials(command: Callable[..., Any], write: Write, tmp_path: Path):
-    """Exit code 2, the line where it stopped, and what was read in the undelivered file."""
-    seed = write(
-        "seed.yaml",
-        "apiKeys: [prv_test_right]\nfeatures: [{id: api-calls, name: A, type: CONSUMABLE}]\n",
-    )
-    server = subprocess.Popen(
-        [sys.executable, "-P", "-m", "destinations", "sandbox", "kana", "--seed", str(seed)],
-        stdout=subprocess.PIPE,
-    )
-    assert server.stdout is not None
-    address = json.loads(server.stdout.readline())
-    assert address["apiKey"] == "prv_test_right"
-    settings = write("s.json", {"apiKey": "prv_test_wrong", "endpoint": address["url"]})
-    undelivered = tmp_path / "undelivered.ndjson"
-    try:
-        done = command(
-            "run",
-            "kana",
-            "--events",
-            write("e.ndjson", [_track(1), _track(2)]),
-            "--json",
-            "--settings",
-            settings,
-            "--undelivered",
-            undelivered,
-        )
-    finally:
-        server.send_signal(signal.SIGTERM)
-        assert server.wait(20) == 0
-        server.stdout.close()
-    assert done.code == 2
-    assert done.json["stopped"] == "authentication"
-    assert done.json["line"] == 1
-    assert "the credentials were refused: Unauthenticated" in done.err
-    assert "prv_test_wrong" not in done.out + done.err
-    assert len(undelivered.read_bytes().splitlines()) == done.json["rows"]
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_a_run_with_its_account(number: signal.Signals):
     """What was sent is accounted for, and the exit code is 130."""
     process = subprocess.Popen(
@@ -344,7 +316,7 @@ def test_a_signal_ends_a_run_with_its_account(number: signal.Signals):
     assert process.returncode == 130
     assert report["stopped"] == "interrupted"
     assert report["rows"] == report["lines"]
-    assert {key for key, count in report["outcomes"].items() if count} <= {"delivered", "retrying"}
+    assert {key for key, count in report["outcomes"].items() if count} <= {"delivered", "ready"}
     assert b"Interrupted after line" in err
     assert b"Traceback" not in err
 
@@ -356,3 +328,13 @@ def test_a_sandbox_needs_no_key_of_the_file(command: Callable[..., Any], write: 
     done = command("run", "kana", "--events", events, "--sandbox", "--settings", settings, "--json")
     assert done.code == 0, done.err
     assert done.json["outcomes"]["delivered"] == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no disk that is always full")
+def test_undelivered_on_a_full_disk(command: Callable[..., Any], write: Write):
+    """It ends the run, and may pass by itself."""
+    events = write("events.ndjson", [_track(1, properties={"featureId": "nope"})])
+    done = command("run", "kana", "--events", events, "--sandbox", "--undelivered", "/dev/full")
+    assert done.code == 75
+    assert "No space left on device" in done.err
+    assert "Traceback" not in done.err
