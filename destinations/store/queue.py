@@ -325,7 +325,7 @@ class _Commit:
                 continue
             if delivery.id:
                 finished.append(delivery.id)
-                if delivery.first_attempt_at is not None or delivery.state is State.UNKNOWN:
+                if _may_have_failed(delivery):
                     failed.append(delivery.id)
                 status = STATUS_CODES[_waiting_as(delivery)]
                 self._tallies[scope.id, self._row_subscription(delivery), status, 0] -= 1
@@ -625,9 +625,7 @@ class _Commit:
                 known.pop(digest, None)
         self._write_fresh(fresh)
 
-    def _are_new(
-        self, digests: Sequence[bytes], arrivals: Sequence[tuple[Scope, Arrival]]
-    ) -> bool:
+    def _are_new(self, digests: Sequence[bytes], arrivals: Sequence[tuple[Scope, Arrival]]) -> bool:
         """Write events of which none was accepted before, as is usual; False if one was.
 
         Asking first, and then writing, would look for each of them twice.
@@ -684,9 +682,7 @@ class _Commit:
         self._note_other(digest, history.fingerprint, history.event_id, refused=False)
         put_away(self._to, history.event_id, "replaced by a corrected event", self._names)
 
-    def _note_other(
-        self, digest: bytes, fingerprint: int, event_id: int, *, refused: bool
-    ) -> None:
+    def _note_other(self, digest: bytes, fingerprint: int, event_id: int, *, refused: bool) -> None:
         self._to.execute(
             "INSERT OR IGNORE INTO other_contents VALUES (?, ?, ?, ?)",
             (digest, fingerprint, event_id, refused),
@@ -740,9 +736,7 @@ class _Commit:
     def _load_last_event(self) -> int:
         """Return the id of the latest event."""
         if self._last_event is None:
-            row = self._to.execute(
-                "SELECT value FROM counters WHERE name = 'event'"
-            ).fetchone()
+            row = self._to.execute("SELECT value FROM counters WHERE name = 'event'").fetchone()
             self._last_event = 0 if row is None else int(row[0])
             self._to.execute(
                 "INSERT OR IGNORE INTO days VALUES (?, ?)", (self._day, self._last_event + 1)
@@ -834,9 +828,7 @@ class SqliteSource:
             return (), ()
         self._seen = rows[-1][0]
         ids = {delivery for _, delivery in rows}
-        opened = self._found(
-            "id IN (SELECT value FROM json_each(?)) ORDER BY id", (array_of(ids),)
-        )
+        opened = self._found("id IN (SELECT value FROM json_each(?)) ORDER BY id", (array_of(ids),))
         return opened, sorted(ids - {one.id for one in opened})
 
     def _found(self, condition: str, values: Sequence[object]) -> list[QueuedDelivery]:
@@ -880,9 +872,7 @@ def _queued(names: Names, row: Sequence[Any]) -> QueuedDelivery:
     )
 
 
-def _history(
-    connection: sqlite3.Connection, names: Names, digest: bytes, event_id: int
-) -> History:
+def _history(connection: sqlite3.Connection, names: Names, digest: bytes, event_id: int) -> History:
     first, last = event_id * PER_EVENT, event_id * PER_EVENT + PER_EVENT - 1
     deliveries: dict[SubscriptionKey | None, Past] = {}
     found = 0
@@ -930,6 +920,22 @@ def _history(
 def _failure(delivery_id: int, transition: Transition) -> tuple[object, ...]:
     result = transition.result
     return (delivery_id, result.code, result.status, transition.stage, result.reason)
+
+
+def _may_have_failed(delivery: QueuedDelivery) -> bool:
+    """Tell whether a failure may be kept of a delivery; not known of one that is planned anew."""
+    return bool(
+        delivery.attempts
+        or delivery.first_attempt_at is not None
+        or delivery.replanned
+        or delivery.state is State.UNKNOWN
+    )
+
+
+def _may_have_failed(delivery: QueuedDelivery) -> bool:
+    """Tell whether there may be a failure of what waited; what is planned anew does not know."""
+    tried = delivery.first_attempt_at is not None or delivery.state is State.UNKNOWN
+    return tried or delivery.replanned
 
 
 def _waiting_as(delivery: QueuedDelivery) -> State:

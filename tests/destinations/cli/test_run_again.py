@@ -223,6 +223,22 @@ def test_without_a_store(runs: Any, use: Use, home: Any, options: tuple[str, ...
     assert not home.exists()
 
 
+def test_a_run_that_keeps_nothing_is_cut(runs: Any, use: Use, tmp_path: Any) -> None:
+    """What was read and not sent is in the file of --undelivered, which can be fed back."""
+    undelivered = tmp_path / "undelivered.ndjson"
+    events = runs.file(use(), use("bob"))
+    runs.partner.faults.add({"status": 503, "times": None})
+    options = ("--no-store", "--no-check", "--outage", "0", "--undelivered", undelivered)
+    done = runs(*options, events=events, keep=False)
+    assert (done.code, runs.counts(done)) == (75, {"ready": 2})
+    assert f"Read and not sent: 2, in {undelivered}; feed it back" in done.err
+    assert "What comes after line 2 was not read." in done.err
+    runs.partner.faults.clear()
+    done = runs("--no-store", events=undelivered, keep=False)
+    assert (done.code, runs.counts(done)) == (0, {"delivered": 2})
+    assert runs.usage == {"ann": 1, "bob": 1}
+
+
 @pytest.mark.parametrize("keeps", [True, False])
 def test_a_dry_run(runs: Any, use: Use, keeps: bool) -> None:
     """Nobody is asked, nothing is written; what would become of each event is said."""

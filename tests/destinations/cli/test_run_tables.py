@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from destinations.cli.run_tables import exit_code, print_kept, print_report, summary
+from destinations.outcome import Outcome, Result, State, Status
+from destinations.pipeline.report import Report, Row, Stopped
+from destinations.runtime.action import SubscriptionKey
+from destinations.secrets import Masker
+
+KEY = SubscriptionKey("Counts", "count")
+
+
+def _report(*outcomes: Status, **more: int) -> Report:
+    report = Report(seconds=2.0, **more)
+    for line, outcome in enumerate(outcomes, 1):
+        report.totals.add(Row(line, KEY, Result(outcome, "since sk_1234 came")))
+    return report
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "more", "sentences"),
+    [
+        (
+            [Outcome.DELIVERED],
+            {"lines": 1, "requests": 1},
+            ["1 line read: 1 row, one for each.", "1 request in 2.00 s, 0 lines a second"],
+        ),
+        (
+            [Outcome.DELIVERED] * 2,
+            {"lines": 2_000, "empty": 1_998, "requests": 3},
+            [
+                "2,000 lines read, 1,998 of them empty: 2 rows, one for each.",
+                "3 requests in 2.00 s, 1,000 lines a second",
+            ],
+        ),
+        (
+            [Outcome.DELIVERED] * 2,
+            {"lines": 1},
+            ["1 line read: 2 rows, one for each event and subscription that took it."],
+        ),
+        (
+            [Outcome.FILTERED],
+            {"lines": 1, "derived": 1},
+            ["1 event without a messageId had the same content as one of an earlier run."],
+        ),
+        ([], {}, ["0 lines read: 0 rows, one for each.", "0 requests in"]),
+    ],
+)
+def test_the_sentences_of_a_report(
+    capsys: pytest.CaptureFixture[str],
+    outcomes: list[Status],
+    more: Mapping[str, int],
+    sentences: list[str],
+) -> None:
+    """Nothing is missing, and the numbers agree with their words."""
+    print_report(_report(*outcomes, **more), Masker(), to_stderr=False)
+    said = " ".join(capsys.readouterr().out.split())
+    for sentence in sentences:
+        assert sentence in said
+
+
+def test_why_it_was_not_delivered(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each reason once, with how often and where first, and without secrets."""
+    report = _report(Outcome.DELIVERED, Outcome.DEAD, Outcome.DEAD, State.HELD, lines=4)
+    print_report(report, Masker(["sk_1234"]), to_stderr=True)
+    said = capsys.readouterr()
+    assert said.out == ""
+    *_, dead, held = said.err.rstrip().splitlines()
+    assert dead.split() == ["dead", "2", "2", "since", "***", "came"]
+    assert held.split() == ["held", "1", "4", "since", "***", "came"]
+
+
+@pytest.mark.parametrize(
+    ("counts", "users", "said"),
+    [
+        ({}, 0, ""),
+        ({Outcome.DELIVERED: 5, Outcome.DROPPED: 1, Outcome.FILTERED: 2}, 0, ""),
+        (
+            {Outcome.DEAD: 20, State.HELD: 1},
+            0,
+            "Kept for you to decide: 20 dead, 1 held. See: destinations deliveries list --all X\n",
+        ),
+        ({Outcome.DELIVERED: 5}, 1, "1 user has changes to make by hand.\n"),
+        ({State.READY: 3, State.UNKNOWN: 1}, 0, "Waiting for the next run: 3 ready, 1 unknown.\n"),
+        ({}, 2, "2 users have changes to make by hand.\n"),
+    ],
+)
+def test_what_is_kept(
+    capsys: pytest.CaptureFixture[str], counts: Mapping[Status, int], users: int, said: str
+) -> None:
+    """What needs an operator is named with the command that shows it; what is done is not."""
+    print_kept(counts, users, " X", to_stderr=False)
+    assert capsys.readouterr().out == said
+
+
+def test_a_summary() -> None:
+    """Outcomes stand in the order of the tables; those that did not occur are left out."""
+    assert summary({State.HELD: 1, Outcome.DEAD: 2, Outcome.DELIVERED: 0}) == "2 dead, 1 held"
+    assert summary({}) == ""
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "why", "code"),
+    [
+        ([], None, 0),
+        ([Outcome.DELIVERED, Outcome.FILTERED, Outcome.UNMAPPED], None, 0),
+        *(([one], None, 1) for one in (Outcome.INVALID, Outcome.REJECTED, Outcome.DEAD)),
+        *(([one], None, 1) for one in (Outcome.DROPPED, State.HELD, State.UNKNOWN, State.READY)),
+        ([Outcome.DELIVERED], "authentication", 2),
+        ([Outcome.DELIVERED], "unavailable", 75),
+        ([Outcome.DEAD], "interrupted", 130),
+    ],
+)
+def test_exit_codes(outcomes: list[Status], why: str | None, code: int) -> None:
+    """1 if something was not delivered, filtered or kept; why a run was stopped goes before."""
+    report = _report(*outcomes)
+    if why is not None:
+        report.stopped = Stopped(why, 1, "")  # type: ignore[arg-type]  # one of three words
+    assert exit_code(report) == code
+
+
+def test_the_exit_code_of_a_dry_run() -> None:
+    """What would be sent is fine."""
+    assert exit_code(_report(State.READY), dry_run=True) == 0
+    assert exit_code(_report(State.READY, Outcome.INVALID), dry_run=True) == 1
