@@ -932,11 +932,5 @@ def _may_have_failed(delivery: QueuedDelivery) -> bool:
     )
 
 
-def _may_have_failed(delivery: QueuedDelivery) -> bool:
-    """Tell whether there may be a failure of what waited; what is planned anew does not know."""
-    tried = delivery.first_attempt_at is not None or delivery.state is State.UNKNOWN
-    return tried or delivery.replanned
-
-
 def _waiting_as(delivery: QueuedDelivery) -> State:
     return State.UNKNOWN if delivery.state is State.UNKNOWN else State.READY
