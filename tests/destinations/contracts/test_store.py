@@ -1,4 +1,4 @@
-"""Whatever plugins and senders keep in a store, in whatever order, it is there as its model has it."""
+"""Whatever is kept in a store in whatever order, it is there as its model has it."""
 
 from __future__ import annotations
 
