@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-MOST_KILLS = 3 if "CHAOS_SEEDS" in os.environ else 1
+MOST_KILLS, EVENTS = (3, 240) if "CHAOS_SEEDS" in os.environ else (1, 100)
 
 
 def test_a_partner_that_is_killed(  # noqa: PLR0917 - fixtures
@@ -24,7 +24,7 @@ def test_a_partner_that_is_killed(  # noqa: PLR0917 - fixtures
 ) -> None:
     """Whatever it had applied and not answered is asked about; it needs no second command."""
     chance = random.Random(f"partner {partner_seed}")
-    events = traffic(chance, users=12, events=240)
+    events = traffic(chance, users=12, events=EVENTS)
     kana = mortal_partner(events.seed)
     path = tmp_path / "events.ndjson"
     path.write_text("".join(json.dumps(event) + "\n" for event in events.events), encoding="utf-8")

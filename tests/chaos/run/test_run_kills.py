@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-MOST_KILLS = 3 if "CHAOS_SEEDS" in os.environ else 2
+MOST_KILLS, EVENTS = (3, 240) if "CHAOS_SEEDS" in os.environ else (2, 120)
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 MOMENTS = ("while it starts", "while it delivers", "while it delivers", "at any time")
 
@@ -34,7 +34,7 @@ def test_a_run_that_is_ended(  # noqa: PLR0917 - fixtures
     exact. Each user is in the end as the last of their identifies said.
     """
     chance = random.Random(f"run {run_seed}")
-    events = traffic(chance, users=12, events=240)
+    events = traffic(chance, users=12, events=EVENTS)
     kana = partner(events.seed)
     # An answer that takes its time: so that there is a while between "applied" and "told".
     rule = {"match": {"rootField": "recordUsage"}, "delay": chance.uniform(0, 0.1), "times": None}
