@@ -83,8 +83,8 @@ def print_report(report: Report, masker: Masker, *, to_stderr: bool) -> None:
         print_table("Why not delivered", columns, rows, to_stderr=to_stderr)
     if report.derived:
         console.print(
-            f"{count(report.derived, 'event')} without a messageId had the same content as one of an "
-            "earlier run. If they are not the same events, name each input with --input-id.\n"
+            f"{count(report.derived, 'event')} without a messageId had the same content as one of "
+            "an earlier run. Events that are not the same need a messageId each.\n"
         )
 
 

@@ -25,4 +25,4 @@ def export_line(ledger: Ledger, entry: LedgerEntry, masker: Masker) -> bytes | N
         entry.http_status,
         attempts=entry.attempts,
     )
-    return wrapped(entry.key, result, raw, masker)
+    return wrapped(entry.key, result, raw, masker, message_id=entry.message_id)

@@ -5,44 +5,56 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from destinations.pipeline.memory_queue import SeenMessages
 
-__all__ = ["DerivedIds"]
+__all__ = ["DerivedId", "DerivedIds"]
 
 _TIMES: Final = ("timestamp", "originalTimestamp", "sentAt", "receivedAt")
+
+
+class DerivedId(NamedTuple):
+    """What an event is recognised by; ``by_content`` if that is its content alone.
+
+    ``is_certain`` tells that two such events of different inputs with other ids are different
+    events.
+    """
+
+    id: str
+    by_content: bool = False
+    is_certain: bool = True
 
 
 class DerivedIds:
     """Ids made of an event's content, and of how often that came in the input.
 
     So equal events count as many as they are, and those of an input that is read again are found
-    again. Of an input that has a name (``input_id``) the id is that name and the line.
+    again. Without a time of its own, though, an event of today may equal one of yesterday: if the
+    input has a name (``input_id``), the id of such an event is that name and the line.
     """
 
     def __init__(self, input_id: str | None) -> None:
         self._input_id = input_id
         self._counts = SeenMessages()
 
-    def is_certain(self, event: Mapping[str, Any] | None) -> bool:
-        """Tell whether two such events of different inputs are different events.
+    def id_of(self, event: Mapping[str, Any] | bytes, line: int, noted: str = "") -> DerivedId:
+        """Return the id of what was read at a line: an event, or the bytes of what is none.
 
-        Without a time of its own, an event of today may equal one of yesterday.
+        ``noted`` is the one that an earlier run gave it, and wrote out with it.
         """
-        if self._input_id is not None or event is None:
-            return True
-        return any(event.get(name) for name in _TIMES)
-
-    def id_of(self, event: Mapping[str, Any] | bytes, line: int) -> str:
-        """Return the id of what was read at a line: an event, or the bytes of what is none."""
-        if self._input_id is not None:
-            return f"{self._input_id}:{line}"
         digest = _digest(event)
+        is_certain = isinstance(event, bytes) or any(event.get(name) for name in _TIMES)
+        if noted and (is_certain or not noted.startswith(f"{digest}:")):
+            return DerivedId(noted)
+        if not is_certain and self._input_id is not None:
+            return DerivedId(f"{self._input_id}:{line}")
+        if noted:
+            return DerivedId(noted, is_certain=False)
         known = self._counts.get(digest)
         count = 1 if known is None else known[0] + 1
         self._counts[digest] = (count, False)
-        return f"{digest}:{count}"
+        return DerivedId(f"{digest}:{count}", by_content=True, is_certain=is_certain)
 
     def close(self) -> None:
         """Forget everything."""

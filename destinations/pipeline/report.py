@@ -22,12 +22,13 @@ class Row(NamedTuple):
     """What became of one event in one subscription.
 
     ``key`` is None for what reached none: not an event, filtered, refused before. ``line`` counts
-    from 1; 0 is for what an earlier run left.
+    from 1; 0 is for what an earlier run left. ``message_id`` is what the event is recognised by.
     """
 
     line: int
     key: SubscriptionKey | None
     result: Result
+    message_id: str = ""
 
 
 @dataclass(slots=True)

@@ -30,7 +30,7 @@ class Rows(Observer):
     refuses the credentials, and at which line; ``broken`` what a recorder raised.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it is made of
         self,
         report: Report,
         queue: Queue,
@@ -64,7 +64,7 @@ class Rows(Observer):
 
     def add_one(self, delivery: QueuedDelivery, result: Result) -> None:
         """Count a delivery of this run's input of which nothing has to be written."""
-        self.add((Row(delivery.line, delivery.key, result), delivery.event.raw or b""))
+        self.add(_row(delivery, result))
 
     def add_unfinished(self, deliveries: Iterable[QueuedDelivery]) -> None:
         """Count deliveries that the run leaves as they are."""
@@ -81,11 +81,11 @@ class Rows(Observer):
                 if result.outcome is not usual.outcome:
                     result = usual
                 result = _with_attempts(result, delivery.attempts)
-                rows.append((Row(delivery.line, delivery.key, result), delivery.event.raw or b""))
+                rows.append(_row(delivery, result))
         if rows:
             self.add(*rows)
 
-    def transitioned(self, destination: str, transitions: Sequence[Transition]) -> None:  # noqa: ARG002 - there is one
+    def transitioned(self, destination: str, transitions: Sequence[Transition]) -> None:  # noqa: ARG002, C901 - there is one; each of its cases once
         """See `Observer.transitioned`."""
         rows = []
         if self._recorders:
@@ -110,7 +110,7 @@ class Rows(Observer):
                 result = _DRY
             if delivery.line or self._all:
                 result = _with_attempts(result, transition.attempts)
-                rows.append((Row(delivery.line, delivery.key, result), delivery.event.raw or b""))
+                rows.append(_row(delivery, result))
         if rows:
             self.add(*rows)
 
@@ -122,7 +122,9 @@ class Rows(Observer):
             history = known.get(delivery.event.message_id)
             past = None if history is None else history.deliveries.get(delivery.key)
             if past is None or past.outcome is None:
-                result = Result(past.state if past is not None else State.READY, "settled elsewhere")
+                result = Result(
+                    past.state if past is not None else State.READY, "settled elsewhere"
+                )
             else:
                 result = Result(past.outcome, past.reason, past.code)
             if delivery.line or self._all:
@@ -138,6 +140,12 @@ class Rows(Observer):
     def failed(self, destination: str, error: BaseException) -> None:  # noqa: ARG002 - there is one
         """See `Observer.failed`."""
         self._report.internal_errors.append(error)
+
+
+def _row(delivery: QueuedDelivery, result: Result) -> tuple[Row, bytes]:
+    """Return the row of a delivery, with what was read for it."""
+    event = delivery.event
+    return Row(delivery.line, delivery.key, result, event.message_id), event.raw or b""
 
 
 def _with_attempts(result: Result, attempts: int) -> Result:

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from destinations.outcome import Effect, Outcome, Result, State
 from destinations.pipeline.dedupe import Verdict, conflict, conflict_with_line, recognise
-from destinations.pipeline.derived_ids import DerivedIds
+from destinations.pipeline.derived_ids import DerivedId, DerivedIds
 from destinations.pipeline.pipeline import Pipeline
 from destinations.pipeline.queue import (
     Arrival,
@@ -109,12 +109,15 @@ class _Pending:
 
 
 class _Read(NamedTuple):
-    """An entry with what it comes to; ``wrapped`` if an earlier run had written it out."""
+    """An entry with what it comes to; ``wrapped`` if an earlier run had written it out.
+
+    ``by_content`` tells that it is recognised by its content alone.
+    """
 
     arrival: Arrival
     line: int
     wrapped: Wrapped | None
-    is_derived: bool
+    by_content: bool
 
     @property
     def is_part(self) -> bool:
@@ -135,7 +138,7 @@ class RunInput:
     read once ``stop`` is set. ``broken`` is told of what reading raises, and has to set it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it is made of
         self,
         entries: Entries,
         queue: Queue,
@@ -240,20 +243,24 @@ class RunInput:
         data = entry.data if wrapped is None else wrapped.data
         only = None if wrapped is None else _meant(pipeline.destination, wrapped.key)
         planned = plan(pipeline.destination, data, only=only)
-        event, message_id = planned.event, planned.message_id
-        is_derived = not message_id
-        if is_derived:
-            message_id = self._derived.id_of(data if event is None else event, line)
+        event, derived = planned.event, DerivedId(planned.message_id)
+        if not derived.id:
+            content = data if event is None else event
+            derived = (
+                self._derived.id_of(content, line)
+                if wrapped is None
+                else self._derived.id_of(content, wrapped.line or line, wrapped.message_id)
+            )
         arrival = pipeline.intake.arrival(
-            planned, digest, message_id=message_id, accepted_at=self._now(), line=line
+            planned, digest, message_id=derived.id, accepted_at=self._now(), line=line
         )
         if event is None:
             for transition in arrival.ended:
                 reason = f"line {line}: {transition.result.reason}"
                 transition.result = replace(transition.result, reason=reason)
-        elif is_derived and self._is_kept and not self._derived.is_certain(event):
+        elif self._is_kept and not derived.is_certain:
             _refuse_uncertain(pipeline, arrival)
-        read = _Read(arrival, line, wrapped, is_derived)
+        read = _Read(arrival, line, wrapped, derived.by_content)
         arrival.event.is_part = read.is_part
         return read
 
@@ -325,7 +332,7 @@ class RunInput:
             delivery.event = pending.event
             if past is None:
                 _join(delivery, pending.event)
-            elif not self._goes_on(pipeline, delivery, past, is_derived=read.is_derived):
+            elif not self._goes_on(pipeline, delivery, past, by_content=read.by_content):
                 continue
             if transition is None:
                 pending.waiting.append(delivery)
@@ -337,8 +344,7 @@ class RunInput:
             pending.event.is_part = False
 
     def _deliver(self, pipeline: Pipeline, read: _Read, round_: Round) -> None:
-        arrival, event = read.arrival, read.arrival.event
-        scope = pipeline.scope
+        arrival, scope = read.arrival, pipeline.scope
         round_.transitions += [(scope, one) for one in arrival.ended]
         self._remember(read, list(arrival.deliveries))
         for delivery in arrival.deliveries:
@@ -372,14 +378,12 @@ class RunInput:
         refused = Transition(QueuedDelivery(event, None, line=read.line), why, "plan")
         round_.transitions.append((pipeline.scope, refused))
 
-    def _come_again(
-        self, pipeline: Pipeline, read: _Read, history: History, round_: Round
-    ) -> None:
+    def _come_again(self, pipeline: Pipeline, read: _Read, history: History, round_: Round) -> None:
         """Decide, subscription by subscription, what is done with an event that is known."""
         arrival, event = read.arrival, read.arrival.event
         if not history.deliveries and self._options.again_since is None:
-            self._report.derived += len(list(_each(arrival))) if read.is_derived else 0
-            self._note(arrival, _FORGOTTEN_CONTENT if read.is_derived else _FORGOTTEN)
+            self._report.derived += len(list(_each(arrival))) if read.by_content else 0
+            self._note(arrival, _FORGOTTEN_CONTENT if read.by_content else _FORGOTTEN)
             return
         event.id, event.count = history.event_id, max(event.count, history.next_nth)
         past_of = _Matcher(pipeline.destination, history)
@@ -389,7 +393,7 @@ class RunInput:
             past = past_of(delivery.key)
             if past is None:
                 _join(delivery, event)
-            elif not self._goes_on(pipeline, delivery, past, is_derived=read.is_derived):
+            elif not self._goes_on(pipeline, delivery, past, by_content=read.by_content):
                 continue
             if transition is None:
                 waiting.append(delivery)
@@ -401,12 +405,12 @@ class RunInput:
             self._remember(read, waiting, ended)
 
     def _goes_on(
-        self, pipeline: Pipeline, delivery: QueuedDelivery, past: Past, *, is_derived: bool
+        self, pipeline: Pipeline, delivery: QueuedDelivery, past: Past, *, by_content: bool
     ) -> bool:
         """Tell whether a delivery that is known goes on in its row; if not, it is reported."""
         decided = None
         if past.state is State.DONE:
-            decided = self._decided(pipeline, delivery, past, is_derived=is_derived)
+            decided = self._decided(pipeline, delivery, past, by_content=by_content)
         elif past.state is State.HELD:
             decided = Result(State.HELD, past.reason, past.code)
         else:
@@ -428,7 +432,7 @@ class RunInput:
         return decided is None
 
     def _decided(
-        self, pipeline: Pipeline, delivery: QueuedDelivery, past: Past, *, is_derived: bool
+        self, pipeline: Pipeline, delivery: QueuedDelivery, past: Past, *, by_content: bool
     ) -> Result | None:
         """Return what is reported of a delivery that has its outcome; None if it goes on."""
         settled_at = past.settled_at
@@ -438,8 +442,8 @@ class RunInput:
         if past.outcome in {Outcome.DELIVERED, Outcome.FILTERED, Outcome.DROPPED}:
             since = self._options.again_since
             if past.outcome is not Outcome.DELIVERED or since is None or settled_at >= since:
-                self._report.derived += is_derived
-                return _known(past, settled_at, is_derived=is_derived)
+                self._report.derived += by_content
+                return _known(past, settled_at, by_content=by_content)
         elif past.effect is not Effect.NONE:
             action = pipeline.destination.actions.get(delivery.action)
             if action is None or not action.is_idempotent:
@@ -512,9 +516,9 @@ def _refuse_uncertain(pipeline: Pipeline, arrival: Arrival) -> None:
     arrival.ended = [*arrival.ended, *(Transition(one, _UNCERTAIN, "plan") for one in refused)]
 
 
-def _known(past: Past, settled_at: float, *, is_derived: bool) -> Result:
+def _known(past: Past, settled_at: float, *, by_content: bool) -> Result:
     at = datetime.fromtimestamp(settled_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    if is_derived:
+    if by_content:
         reason = f"an event without a messageId and with this content was {past.outcome} at {at}"
         return Result(Outcome.FILTERED, reason, "DUPLICATE_CONTENT")
     return Result(Outcome.FILTERED, f"{past.outcome} by an earlier run at {at}", "DUPLICATE")

@@ -2,8 +2,10 @@
 
 Each line wraps what was read: ``{"undelivered": {"outcome": ..., "line": ..., "subscription": ...,
 "action": ..., "reason": ...}, "rawEvent": {...}}``. What is not JSON stands as text in ``rawText``
-or, if it is not UTF-8 either, in ``rawBase64``. An event that is ``unknown`` or ``held`` may have
-been applied: fed back, it is not sent before that is decided.
+or, if it is not UTF-8 either, in ``rawBase64``. Where the event has no usable messageId, the note
+has the one that it is recognised by, so that it is the same event when it is fed back. An event
+that is ``unknown`` or ``held`` may have been applied: fed back, it is not sent before that is
+decided.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from destinations.segment.event import EventError, read_json
 __all__ = ["Undelivered", "Wrapped", "unwrap", "wrapped"]
 
 _PREFIX: Final = b'{"undelivered":'
+_RAW_EVENT: Final = '"rawEvent":'
 
 _MAX_RAW: Final = 128 * 1024
 """Bytes of an entry that are written out; with every escape they stay within an entry."""
@@ -36,12 +39,15 @@ class Wrapped:
     """An entry that was fed back: only the subscription ``key`` is meant, where it is given.
 
     Files of earlier versions name the action, and the subscription only where there are several:
-    then the name is empty.
+    then the name is empty. ``line`` is that of the input that it was first read from, 0 if it is
+    not known; ``message_id`` what it is recognised by if it has no usable messageId of its own.
     """
 
     data: bytes
     key: SubscriptionKey | None
     outcome: str
+    line: int = 0
+    message_id: str = ""
 
     @property
     def may_be_applied(self) -> bool:
@@ -61,19 +67,42 @@ class Undelivered:
         """Write what was read for the rows that were neither delivered nor filtered."""
         for row, data in rows:
             if row.result.outcome not in _NOT_UNDELIVERED:
-                self._stream.write(wrapped(row.key, row.result, data, self._masker, row.line))
-                self._stream.write(b"\n")
+                line = wrapped(
+                    *(row.key, row.result, data, self._masker),
+                    line=row.line,
+                    message_id=row.message_id,
+                )
+                self._stream.write(line + b"\n")
                 self._stream.flush()
                 self.count += 1
 
 
 def wrapped(
-    key: SubscriptionKey | None, result: Result, data: bytes, masker: Masker, line: int = 0
+    key: SubscriptionKey | None,
+    result: Result,
+    data: bytes,
+    masker: Masker,
+    *,
+    line: int = 0,
+    message_id: str = "",
 ) -> bytes:
-    """Return the line of one delivery, without its end."""
+    """Return the line of one delivery, without its end.
+
+    ``line`` is where it was read, ``message_id`` what its event is recognised by.
+    """
+    try:
+        value = read_json(data)
+    except EventError:
+        raw, own = _raw_text(data), None
+    else:
+        # A line break between the values of JSON is white space like any other.
+        raw = _RAW_EVENT.encode() + data.replace(b"\n", b" ").replace(b"\r", b" ")
+        own = value.get("messageId") if isinstance(value, dict) else None
     note: dict[str, Any] = {"outcome": result.outcome.value}
     if line:
         note["line"] = line
+    if message_id and message_id != own:
+        note["messageId"] = message_id
     note["subscription"] = None if key is None else key.name
     note["action"] = None if key is None else key.action
     note["reason"] = masker.text(result.reason)
@@ -84,16 +113,11 @@ def wrapped(
     if result.attempts:
         note["attempts"] = result.attempts
     head = json.dumps(note, ensure_ascii=False, separators=(",", ":")).encode()
-    return _PREFIX + head + b"," + _raw(data) + b"}"
+    return _PREFIX + head + b"," + raw + b"}"
 
 
-def _raw(data: bytes) -> bytes:
-    try:
-        read_json(data)
-    except EventError:
-        pass
-    else:
-        return b'"rawEvent":' + data.replace(b"\n", b" ").replace(b"\r", b" ")
+def _raw_text(data: bytes) -> bytes:
+    """Return what is not JSON as a key and its value."""
     kept = data[:_MAX_RAW]
     mark = b',"truncated":true' if len(data) > _MAX_RAW else b""
     try:
@@ -114,10 +138,17 @@ def unwrap(entry: Entry) -> Wrapped | None:
     note = value["undelivered"]
     if not isinstance(note, dict):
         return None
-    data, key = _data(value), _key(note)
-    if data is None or key is False:
+    data, key, message_id = _data(entry.data, value), _key(note), note.get("messageId", "")
+    if data is None or key is False or not isinstance(message_id, str):
         return None
-    return Wrapped(data, key or None, str(note.get("outcome")))
+    line = note.get("line")
+    return Wrapped(
+        data,
+        key or None,
+        str(note.get("outcome")),
+        line if type(line) is int and line > 0 else 0,
+        message_id,
+    )
 
 
 def _key(note: Mapping[str, Any]) -> SubscriptionKey | Literal[False] | None:
@@ -132,9 +163,10 @@ def _key(note: Mapping[str, Any]) -> SubscriptionKey | Literal[False] | None:
     return SubscriptionKey(name, action)
 
 
-def _data(value: Mapping[str, Any]) -> bytes | None:
+def _data(line: bytes, value: Mapping[str, Any]) -> bytes | None:
+    """Return what was read, of a line that holds ``value``."""
     if "rawEvent" in value:
-        return json.dumps(value["rawEvent"], ensure_ascii=False, separators=(",", ":")).encode()
+        return _as_it_stands(line, value)
     text, encoded = value.get("rawText"), value.get("rawBase64")
     if isinstance(text, str):
         return text.encode()
@@ -144,3 +176,12 @@ def _data(value: Mapping[str, Any]) -> bytes | None:
         except ValueError:  # no Base64, or not even ASCII
             return None
     return None
+
+
+def _as_it_stands(line: bytes, value: Mapping[str, Any]) -> bytes:
+    """Return the raw event byte by byte; written anew if somebody has rearranged the line."""
+    text = line.decode()
+    _, end = json.JSONDecoder().raw_decode(text, len(_PREFIX))
+    if len(value) == 2 and text.startswith(f",{_RAW_EVENT}", end):
+        return text[end + 1 + len(_RAW_EVENT) : -1].strip().encode()
+    return json.dumps(value["rawEvent"], ensure_ascii=False, separators=(",", ":")).encode()

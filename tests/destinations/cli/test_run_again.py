@@ -189,6 +189,7 @@ def test_a_named_input(runs: Any, use: Use) -> None:
     for expected in ({"delivered": 2, "filtered": 1}, {"filtered": 3}):
         done = runs("--input-id", "monday", events=events)
         assert (done.code, runs.counts(done)) == (0, expected)
+        assert "had the same content" not in done.err
     runs("--input-id", "tuesday", events=events)
     assert runs.usage == {"ann": 4, "bob": 1}
 
@@ -202,8 +203,34 @@ def test_events_with_a_time_of_their_own(runs: Any, use: Use) -> None:
     done = runs(events=events)
     assert (runs.counts(done), done.json["duplicates_by_content"]) == ({"filtered": 2}, 2)
     assert "2 events without a messageId had the same content as one of an earlier" in done.err
-    assert "name each input with --input-id" in done.err
+    assert "Events that are not the same need a messageId each." in done.err
+    assert "--input-id" not in done.err
     assert runs.usage == {"ann": 2}
+
+
+@pytest.mark.parametrize("by", ["run", "export"])
+def test_what_is_fed_back(runs: Any, use: Use, tmp_path: Any, by: str) -> None:
+    """It goes on in the rows that it had, whatever it lacks, also if it is corrected."""
+    timed = use(timestamp="2026-01-01T00:00:00Z")
+    del timed["messageId"]
+    refused = {**timed, "properties": {"featureId": "nosuch"}}
+    lines = ['{ "type": "track",  "userId": "ann" }', "junk", '{"type": "page", "name": 1.0}']
+    undelivered = tmp_path / "undelivered.ndjson"
+    events = runs.file(timed, refused, refused, *lines, *lines)
+    done = runs("--undelivered", undelivered, events=events)
+    assert runs.counts(done) == {"delivered": 1, "rejected": 2, "invalid": 6}
+    if by == "export":
+        undelivered.unlink()
+        where = ("--store", runs.store, "--output", undelivered)
+        assert runs.command("deliveries", "export", *where).code == 0
+    done = runs(events=undelivered)
+    assert runs.counts(done) == {"rejected": 2, "invalid": 6}
+    assert len(runs.statuses) == 9
+    undelivered.write_text(undelivered.read_text().replace("nosuch", "calls"))
+    done = runs(events=undelivered)
+    assert runs.counts(done) == {"delivered": 2, "invalid": 6}
+    assert runs.counts(runs(events=undelivered)) == {"filtered": 2, "invalid": 6}
+    assert runs.usage == {"ann": 3}
 
 
 # -- runs that keep nothing ------------------------------------------------------------------------

@@ -41,6 +41,7 @@ def test_what_is_exported_can_be_fed_back(ledger: SqliteLedger, put: Put, status
     assert json.loads(wrapped.data) == RAW
     assert wrapped.key == SubscriptionKey("Count", "count")
     assert wrapped.outcome == status
+    assert wrapped.message_id == entry.message_id != ""
     assert wrapped.may_be_applied is (status in {State.UNKNOWN, State.HELD})
 
 
@@ -57,6 +58,7 @@ def test_the_note(ledger: SqliteLedger, put: Put) -> None:
     assert line is not None
     assert json.loads(line)["undelivered"] == {
         "outcome": "dead",
+        "messageId": entry.message_id,
         "subscription": "Count",
         "action": "count",
         "reason": "the key *** is busy",

@@ -18,7 +18,12 @@ from destinations.http import HttpRequest, HttpResponse
 from destinations.http.transport import TransportError
 from destinations.outcome import Outcome, State
 from destinations.pipeline.ledger import LedgerEntry, Selection
-from destinations.pipeline.reading import Entry, ThreadedEntries, read_lines
+from destinations.pipeline.reading import (
+    Entry,
+    ThreadedEntries,
+    read_json_entries,
+    read_lines,
+)
 from destinations.pipeline.report import Report, Row
 from destinations.pipeline.run import Run, RunOptions, RunStore
 from destinations.pipeline.undelivered import Undelivered
@@ -486,6 +491,71 @@ def test_duplicates_in_what_is_fed_back(
     assert set(outcomes) <= {"delivered", "filtered"}
 
 
+INVALID: tuple[bytes, ...] = (
+    b'{ "type": "track",  "userId": "u1", "messageId": "unusable" }',
+    b'{"type": "track", "event": "Used"}',
+    b'{"type":"track","userId":1.0,"event":"\\u00e9"}',
+    b'{"type": "identify", "anonymousId": "a"}',
+    b"not json",
+    b'"\xff',
+    b'{"type": "track", "type": "page"}',
+    b"[ 1 ]",
+    b"x" * 200_000,
+    b" " * 10 + b'{"type": "page", "pad": "' + b"x" * 40_000 + b'"}',
+)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_what_is_fed_back_is_the_same(
+    kept: Runner, scripted: Any, replies: Any, times: int
+) -> None:
+    """Whatever it is, also without a usable messageId: it ends in the row that it has."""
+    events: list[dict[str, Any] | bytes] = [*INVALID, *INVALID[:2], _track("many")]
+    transport = scripted([_partner(replies)])
+    report = kept(transport, _entries(*events))
+    assert report.totals.outcomes == {Outcome.INVALID: len(events)}
+    before = [(entry.id, entry.message_id) for entry in kept.ledger]
+    assert len(before) == len(events)
+    for _ in range(times):
+        fed = kept.undelivered.getvalue()
+        kept.undelivered = BytesIO()
+        report = kept(transport, read_lines(BytesIO(fed)))
+        assert report.totals.outcomes == {Outcome.INVALID: len(events)}
+    assert [(entry.id, entry.message_id) for entry in kept.ledger] == before
+
+
+def test_an_item_of_an_array_is_fed_back(kept: Runner, scripted: Any, replies: Any) -> None:
+    """Its line breaks are spaces then, and yet it is the same."""
+    data = b'[{"type":\n "track",\r\n "userId": "u1"},\n\n {"type": "no"}]'
+    kept(scripted([_partner(replies)]), read_json_entries(BytesIO(data)))
+    before = [entry.id for entry in kept.ledger]
+    kept(scripted([_partner(replies)]), read_lines(BytesIO(kept.undelivered.getvalue())))
+    assert [entry.id for entry in kept.ledger] == before
+    assert len(before) == 2
+
+
+def test_one_of_equal_lines_is_fed_back(kept: Runner, scripted: Any, replies: Any) -> None:
+    """It is the one that failed, not the first, which has been delivered."""
+    transport = scripted([_partner(replies), replies.errors("BAD"), _partner(replies)])
+    kept(transport, _entries(*[_track()] * 3))
+    assert [row.result.outcome for row in kept.rows].count(Outcome.DELIVERED) == 2
+    transport = scripted([_partner(replies)])
+    report = kept(transport, read_lines(BytesIO(kept.undelivered.getvalue())))
+    assert report.totals.outcomes == {Outcome.DELIVERED: 1}
+    assert report.derived == 0
+    assert [entry.status for entry in kept.ledger] == [Outcome.DELIVERED] * 3
+
+
+def test_a_corrected_line_is_fed_back(kept: Runner, scripted: Any, replies: Any) -> None:
+    """It takes the place of what was wrong, also without a messageId."""
+    kept(scripted([_partner(replies)]), _entries(_track("many")))
+    fed = kept.undelivered.getvalue().replace(b'"many"', b"3")
+    report = kept(scripted([_partner(replies)]), read_lines(BytesIO(fed)))
+    assert report.totals.outcomes == {Outcome.DELIVERED: 1}
+    again = kept(scripted([]), read_lines(BytesIO(fed)))
+    assert again.totals.outcomes == {Outcome.FILTERED: 1}
+
+
 # -- going on --------------------------------------------------------------------------------------
 
 
@@ -775,6 +845,42 @@ def test_a_named_input(bind: Bind, tmp_path: Path, scripted: Any, replies: Any) 
             scripted([_partner(replies)]), _entries(*[_timeless()] * 3), input_id=input_id
         )
         assert report.totals.outcomes == {expected: 3}
+        assert report.derived == 0
+
+
+def test_an_input_that_is_named_later(
+    bind: Bind, tmp_path: Path, scripted: Any, replies: Any
+) -> None:
+    """What it delivered before, as it has times of its own, is not sent again."""
+    runner = Runner(bind(_adding), tmp_path / "store.sqlite3")
+    events = [_track(), _timeless(), _track()]
+    for options, expected in (
+        ({}, ["delivered", "invalid", "delivered"]),
+        ({"input_id": "monday"}, ["filtered", "delivered", "filtered"]),
+        ({"input_id": "monday"}, ["filtered", "filtered", "filtered"]),
+    ):
+        runner(scripted([_partner(replies)]), _entries(*events), **options)
+        assert runner.outcomes == {line: [one] for line, one in enumerate(expected, start=1)}
+
+
+@pytest.mark.parametrize("input_id", [None, "monday"])
+def test_a_named_input_is_fed_back(
+    bind: Bind, tmp_path: Path, scripted: Any, replies: Any, input_id: str | None
+) -> None:
+    """Its lines are those of the input that they were read from, named again or not."""
+    runner = Runner(bind(_adding), tmp_path / "store.sqlite3")
+    events = [_timeless(user="a"), _timeless(user="b")]
+    refused = scripted([replies.errors("BAD")])
+    report = runner(refused, _entries(_track(), *events), input_id="monday")
+    assert report.totals.outcomes == {Outcome.REJECTED: 3}
+    before = {entry.message_id for entry in runner.ledger}
+    assert len(before) == 3
+    assert before > {"monday:2", "monday:3"}
+    fed = runner.undelivered.getvalue()
+    report = runner(scripted([_partner(replies)]), read_lines(BytesIO(fed)), input_id=input_id)
+    assert report.totals.outcomes == {Outcome.DELIVERED: 3}
+    assert {entry.message_id for entry in runner.ledger} == before
+    assert len(runner.ledger) == 3
 
 
 def test_without_a_store_they_are_sent(
