@@ -34,11 +34,11 @@ SEEDS = os.environ.get("CHAOS_SEEDS")
 FIRST = int(os.environ.get("CHAOS_FIRST", "0"))
 
 COUNTS = {
-    "seed": int(SEEDS or 10),
+    "seed": int(SEEDS or 6),
     # Each with several processes that are forked: few, unless it is asked for more.
     "cut_seed": int(SEEDS or 4),
     # With processes that have to start each time.
-    "served_seed": int(SEEDS or 2),
+    "served_seed": int(SEEDS or 1),
     "run_seed": int(SEEDS or 2),
     # The same, and they have to wait for a partner that is away.
     "partner_seed": max(1, int(SEEDS or 1) // 4),

@@ -1,7 +1,8 @@
-"""An event that comes a thousand times is sent once, whichever way it comes."""
+"""An event that comes hundreds of times is sent once, whichever way it comes."""
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 from collections.abc import Callable, Sequence
@@ -9,7 +10,8 @@ from typing import Any
 
 import pytest
 
-REPEATS, SENDERS, DELTA = 1_000, 8, 7
+REPEATS = 1_000 if "CHAOS_SEEDS" in os.environ else 400
+SENDERS, DELTA = 8, 7
 Events = Sequence[dict[str, Any]]
 
 
@@ -58,7 +60,7 @@ def _while_it_is_delivered(running: Any, events: Events) -> None:
     "accept",
     [_in_one_batch, _in_many_batches, _one_by_one, _from_threads, _while_it_is_delivered],
 )
-def test_a_thousand_repeats_are_one_send(
+def test_hundreds_of_repeats_are_one_send(
     accept: Callable[[Any, Events], None],
     traffic: Callable[..., Any],
     partner: Callable[..., Any],
