@@ -375,7 +375,7 @@ def _store_of_newer_version(path: Path) -> None:
         ({"listen": {"host": "no.such.host.invalid"}}, None, "/listen/host: cannot listen on no.s"),
         ({"listen": {"host": "192.0.2.1"}}, None, "/listen/host: cannot listen on 192.0.2.1: "),
         ({}, lambda path: path.write_text("no database " * 100), "file is not a database"),
-        ({}, lambda path: path.mkdir(), "/store/path: cannot use the store"),
+        ({}, lambda path: path.mkdir(), "as a store: it is a folder; name a file in it"),
         ({}, _store_of_newer_version, "it was written by a newer version"),
         ({"store": {"path": "serve.yaml/s.sqlite3"}}, None, "serve.yaml is no folder"),
     ],

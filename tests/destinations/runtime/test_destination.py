@@ -15,6 +15,7 @@ from destinations.definition.document import Document
 from destinations.definition.settings import check_settings
 from destinations.errors import DefinitionError
 from destinations.outcome import Outcome, Result
+from destinations.runtime import destination as destination_module
 from destinations.runtime.action import Call, Done, Generated, Payload, SubscriptionKey
 from destinations.runtime.destination import Code, Delivery, Destination
 
@@ -344,8 +345,15 @@ def _with_mapper(documents: Documents) -> None:
     documents["count"]["unmapped"]["mapper"] = "rules"
 
 
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The version of rules is asked for each time."""
+    monkeypatch.setattr(destination_module, "_DIGEST_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("at_once")
 def test_other_rules_plan_otherwise(bind: Bind) -> None:
-    """The version of a mapper's rules is asked for each time, and the same one plans the same."""
+    """Other rules plan otherwise, and those of the same version plan the same."""
     rules = _Rules("1")
     destination = bind(_with_mapper, mappers={"rules": rules})
     first = destination.plan_digest
