@@ -1,8 +1,8 @@
 """A partner that costs next to nothing: every event of every request is a success.
 
 Run as a program it prints its port, and answers until it is ended: at once, or after as many
-seconds as its argument says. What it answers has the shape of Kana's API: counted usage, and amounts
-of 0 where it is asked for them.
+seconds as its argument says. What it answers has the shape of Kana's API: counted usage, and
+amounts of 0 where it is asked for them.
 """
 
 import asyncio

@@ -29,7 +29,10 @@ __all__ = ["measure"]
 
 _GOALS: Final = {"run": (110, 20), "serve": (230, 30)}
 _WARM: Final = 5
-_PACKAGES: Final = (f"{ROOT}{os.sep}destinations{os.sep}", f"{ROOT}{os.sep}kana_destination{os.sep}")
+_PACKAGES: Final = (
+    f"{ROOT}{os.sep}destinations{os.sep}",
+    f"{ROOT}{os.sep}kana_destination{os.sep}",
+)
 _KEY: Final = "prv_test_benchmark"
 
 
@@ -94,7 +97,7 @@ def _run(endpoint: str, folder: Path) -> _Calls:
     calls = _Calls()
 
     def feed() -> None:
-        with open(write, "wb", buffering=0) as out:
+        with open(write, "wb", buffering=0) as out:  # noqa: PTH123 - of a descriptor
             for number in range(_WARM + 1):
                 _wait(lambda done=number: _delivered(store) >= done)
                 calls.on = number == _WARM

@@ -93,8 +93,10 @@ def _accepting(events: Sequence[Event], size: int, due: int) -> list[Figure]:
 
 
 def _accept(events: Sequence[Event], size: int, due: int = 0) -> tuple[float, float, float]:
-    """Return events a second, the milliseconds that one POST in a hundred took longer than, and
-    the microseconds of processor time of an event."""
+    """Return events a second, milliseconds, and the microseconds of processor time of an event.
+
+    One POST in a hundred took longer than so many milliseconds.
+    """
     bodies = [raw for _, _, raw in events]
     if size > 1:
         bodies = _batches(bodies, size)
@@ -218,9 +220,7 @@ def _many(events: Sequence[Event]) -> list[Figure]:
 
 def _accounts(settings: Mapping[str, Any], count: int) -> Sequence[Mapping[str, Any]]:
     """Return settings of other accounts at the same partner."""
-    return [
-        {**settings, "endpoint": f"{settings['endpoint']}{number}"} for number in range(count)
-    ]
+    return [{**settings, "endpoint": f"{settings['endpoint']}{number}"} for number in range(count)]
 
 
 def _beside(

@@ -60,7 +60,9 @@ class Serving:
 
     def scope(self, destination: str) -> int:
         """Return the id of the queue of a destination."""
-        ((found,),) = self.ask("SELECT id FROM scopes WHERE destination = ? AND served", destination)
+        ((found,),) = self.ask(
+            "SELECT id FROM scopes WHERE destination = ? AND served", destination
+        )
         return int(found)
 
     def _wait(self, is_so: Callable[[], bool], seconds: float) -> None:

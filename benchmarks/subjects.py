@@ -20,9 +20,9 @@ from destinations.definition import (
 )
 from destinations.definition.settings import Settings
 from destinations.importer import import_segment
-from destinations.runtime.plugins import find_folder, find_plugin
 from destinations.outcome import Result
 from destinations.runtime.destination import Destination
+from destinations.runtime.plugins import find_folder, find_plugin
 from destinations.segment.event import Event, EventError, check_event, read_json
 
 __all__ = [

@@ -85,7 +85,7 @@ def _costs(tracks: Path, count: int) -> list[Figure]:
                 ("a store", ("--store", str(folder / f"{number}.sqlite3"))),
             ):
                 with canned_partner() as settings:
-                    started = _cpu(lambda: _run(settings, one, "--no-store"))[1]  # noqa: B023 - called at once
+                    started = _cpu(lambda: _run(settings, one, "--no-store"))[1]
                     report, cpu = _cpu(lambda: _run(settings, tracks, *options))  # noqa: B023 - as above
                 rates[kept].append(_rate(report))
                 costs[kept].append(1e6 * (cpu - started) / count)

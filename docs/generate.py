@@ -47,7 +47,7 @@ def _rows(root: Mapping[str, Any], schema: Mapping[str, Any], prefix: str) -> It
 def _meaning(spec: Mapping[str, Any]) -> str:
     """Return what a key is for, what it is without being given, and whether it is deprecated."""
     text = "*Deprecated.* " if spec.get("deprecated") else ""
-    text += spec.get("description", "")
+    text += str(spec.get("description", ""))
     default = spec.get("default")
     if default is not None and not isinstance(default, dict | list):
         text += f" Default: `{json.dumps(default)}`."

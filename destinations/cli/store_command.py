@@ -72,9 +72,7 @@ def check(place: StorePlace) -> int:
     help="Days that a messageId is recognised again, and not less than its deliveries stay; by "
     "default as long as the server does so.",
 )
-def compact_command(
-    place: StorePlace, keep_days: float | None, dedupe_days: float | None
-) -> int:
+def compact_command(place: StorePlace, keep_days: float | None, dedupe_days: float | None) -> int:
     """Delete what is finished and old, and give the space back.
 
     How long things are kept says --config, else what the server has noted in the store. Dead,

@@ -11,8 +11,8 @@ from destinations.cli.opening import destination_argument
 from destinations.cli.tables import count
 from destinations.definition import check_folder, load_definition
 from destinations.errors import Fault
-from destinations.runtime.plugins import find_folder, find_plugin
 from destinations.runtime.destination import Code
+from destinations.runtime.plugins import find_folder, find_plugin
 
 __all__ = ["command"]
 

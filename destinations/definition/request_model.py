@@ -15,10 +15,10 @@ __all__ = [
     "GraphQLDefinition",
     "JsonSchema",
     "PendingDefinition",
+    "ReconcileDefinition",
     "Refusal",
     "RequestDefinition",
     "RestDefinition",
-    "ReconcileDefinition",
     "Signature",
 ]
 

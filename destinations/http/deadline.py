@@ -22,10 +22,10 @@ from requests.adapters import HTTPAdapter
 
 __all__ = [
     "Exchange",
+    "Watchdog",
     "WatchedAdapter",
     "WatchedHTTPConnection",
     "WatchedHTTPSConnection",
-    "Watchdog",
     "pool_classes",
 ]
 

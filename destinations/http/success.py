@@ -63,7 +63,7 @@ def _test(schema: Any) -> Test:
 _SIMPLE: Final = frozenset({"type", "required", "properties", "const", "description", "title"})
 
 
-def _closure(schema: Any) -> Test | None:
+def _closure(schema: Any) -> Test | None:  # noqa: C901 - each keyword is looked at once
     """Return a test for an object with constant members; None for a schema that says more.
 
     That is the usual ``expect``, asked for every event. A call of the schema library costs more

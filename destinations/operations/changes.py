@@ -56,9 +56,7 @@ def why_not_resolved(entry: LedgerEntry) -> str:
     )
 
 
-def drop(
-    ledger: Ledger, entries: Sequence[LedgerEntry], *, reason: str, now: float
-) -> int:
+def drop(ledger: Ledger, entries: Sequence[LedgerEntry], *, reason: str, now: float) -> int:
     """End deliveries as ``dropped``: they are never sent. Returns how many still were as said.
 
     Of one that was held nobody knows whether it was applied, so what the partner holds is asked
@@ -70,9 +68,7 @@ def drop(
     return ledger.drop(entries, reason, now)
 
 
-def resolve(
-    ledger: Ledger, entries: Sequence[LedgerEntry], *, applied: bool, now: float
-) -> int:
+def resolve(ledger: Ledger, entries: Sequence[LedgerEntry], *, applied: bool, now: float) -> int:
     """Decide on deliveries whose answers were lost; returns how many still were as said.
 
     What was applied is delivered; what was not waits for its turn again. What the partner holds is

@@ -86,9 +86,7 @@ def why_not_replayed(entry: LedgerEntry) -> str:
     return why
 
 
-def plan_replay(
-    ledger: Ledger, destination: Destination, entry: LedgerEntry
-) -> PlannedReplay:
+def plan_replay(ledger: Ledger, destination: Destination, entry: LedgerEntry) -> PlannedReplay:
     """Return what a replay would do with today's ``destination``; nothing is written."""
     refused = why_not_replayed(entry) or _why_in_conflict(ledger, entry)
     if refused:

@@ -76,7 +76,7 @@ def conflict(history: History) -> Result:
 
 
 def conflict_with_line(line: int) -> Result:
-    """Return the result of an event whose messageId was read before, at a line of the same input."""
+    """Return the result of an event whose messageId was read before, at another line."""
     return _conflict(f"the event of line {line} has")
 
 

@@ -1,8 +1,8 @@
 """Delivers what queues hold, in rounds: nothing lost, nothing sent twice by mistake.
 
 One thread does everything but waiting for the partner. In a round it takes what came back from the
-partner and what arrived, decides what becomes of it and what is sent next, makes all of that durable
-with one commit, and only then answers, sends, and tells. See `Engine.run_round`.
+partner and what arrived, decides what becomes of it and what is sent next, makes all of that
+durable with one commit, and only then answers, sends, and tells. See `Engine.run_round`.
 """
 
 from __future__ import annotations
@@ -275,9 +275,7 @@ class Engine:
         def forget() -> list[Workers]:
             for scope in scopes:
                 self._pipelines.pop(scope, None)
-            return [
-                self._workers.pop(scope) for scope in scopes if scope in self._workers
-            ]
+            return [self._workers.pop(scope) for scope in scopes if scope in self._workers]
 
         for workers in self.call(forget):
             workers.close()
@@ -328,16 +326,7 @@ class Engine:
         round_, self._unwritten = self._unwritten or Round(), None
         returned = len(self._jobs)
         jobs = self._take_returned(round_, now, monotonic) if returned else []
-        fault = None
-        for pipeline in self._pipelines.values():
-            try:
-                pipeline.refill(now, monotonic, round_)
-                jobs += pipeline.claim(now, monotonic, round_)
-            except Exception as error:  # noqa: BLE001 - such as a disk that cannot be read now
-                # What came back must not be lost with it, nor the others wait for it.
-                self._observer.failed(pipeline.name, error)
-                self._write_again_at = monotonic + _FAULT_SECONDS
-                fault = error
+        fault = self._claim(jobs, now, monotonic, round_)
         offers, self._offers = self._offers, []
         round_.arrivals += [
             (offer.scope, arrival) for offer in offers for arrival in offer.arrivals
@@ -358,6 +347,22 @@ class Engine:
         for job in jobs:
             if job.pipeline.begin(job, committed.gone):
                 self._workers[job.pipeline.scope].submit(job)
+
+    def _claim(
+        self, jobs: list[Job], now: float, monotonic: float, round_: Round
+    ) -> Exception | None:
+        """Add the jobs that pipelines have now; returns what one of them met."""
+        fault = None
+        for pipeline in self._pipelines.values():
+            try:
+                pipeline.refill(now, monotonic, round_)
+                jobs += pipeline.claim(now, monotonic, round_)
+            except Exception as error:  # noqa: BLE001 - such as a disk that cannot be read now
+                # What came back must not be lost with it, nor the others wait for it.
+                self._observer.failed(pipeline.name, error)
+                self._write_again_at = monotonic + _FAULT_SECONDS
+                fault = error
+        return fault
 
     def _take_returned(self, round_: Round, now: float, monotonic: float) -> list[Job]:
         """Take what came back from the partner; returns the jobs that follow."""
@@ -406,9 +411,7 @@ class Engine:
             steps -= 1
             self._clock.wait(_CROWD_SECONDS, self._stopping)
 
-    def _commit(
-        self, round_: Round, offers: list[_Offer], jobs: list[Job]
-    ) -> Committed | None:
+    def _commit(self, round_: Round, offers: list[_Offer], jobs: list[Job]) -> Committed | None:
         """Make the round durable; None if it has to wait, and nothing of it is.
 
         Offers that cannot be accepted are told so, and taken out.

@@ -1,4 +1,4 @@
-"""What an operator needs of a ledger: every delivery with what became of it, and what can be changed.
+"""What an operator needs of a ledger: what became of every delivery, and what can be changed.
 
 A change says what the delivery was like when the operator looked, and is left out if it is not any
 more: so all of it can be used while a server delivers from the same store.
@@ -117,8 +117,9 @@ class DeliveryClass:
 class ScopeTotals:
     """The deliveries of one scope: by status, of all times and of today (UTC).
 
-    ``served`` tells that it is that of a server's destination, ``partner_account`` is its account. ``oldest`` is when the first of what
-    waits was accepted, ``next_at`` when the next of what sleeps is due.
+    ``served`` tells that it is that of a server's destination, ``partner_account`` is its account.
+    ``oldest`` is when the first of what waits was accepted, ``next_at`` when the next of what
+    sleeps is due.
     """
 
     id: int

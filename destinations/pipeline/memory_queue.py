@@ -1,7 +1,8 @@
 """A queue for as long as a process lives: what is finished is counted, and not kept.
 
-It satisfies `destinations.pipeline.queue.Queue` and recognises messages. What a message is recognised
-by is kept for all of them: a few in memory, many in a temporary file, which vanishes with the process.
+It satisfies `destinations.pipeline.queue.Queue` and recognises messages. What a message is
+recognised by is kept for all of them: a few in memory, many in a temporary file, which vanishes
+with the process.
 """
 
 from __future__ import annotations

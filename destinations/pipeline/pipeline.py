@@ -328,11 +328,11 @@ class Pipeline:
         try:
             self._observer.reached(self.name, "answered", batch.deliveries)
             if job.error is not None:
-                raise job.error
+                raise job.error  # noqa: TRY301 - handled as what is raised here is
             if job.kind == "send":
                 self._sent(batch, job.result, now, monotonic, round_)
                 return None
-            answered = self._heard(job, now, monotonic, round_)
+            answered = self._heard(job, now, monotonic)
             if job.before:
                 return self._asked_before(batch, answered, now, round_)
             self._asked_about(batch, answered, now, round_)
@@ -580,19 +580,14 @@ class Pipeline:
         """Send, now that the balances are known; those of users of whom they are not wait."""
         for key, found in answered.balances.items():
             before = self._balances.get(key)
-            if found is not None and before is not None and before.period == found.period:
-                if before.amount != found.amount:
-                    self._observer.drifted(self.name, key, before.amount, found.amount)
+            if (
+                found is not None
+                and before is not None
+                and (before.period == found.period and before.amount != found.amount)
+            ):
+                self._observer.drifted(self.name, key, before.amount, found.amount)
             self._balances.note(key, found)
-        failures: dict[str, Failure] = {}
-        for delivery in batch.deliveries:
-            failure = None
-            if delivery.increment is not None:
-                failure = answered.failures.get(delivery.increment.key)
-            if failure is None or delivery.increment is None:
-                continue
-            if delivery.increment.key not in answered.lasting or delivery.attempts < _LASTING:
-                failures[delivery.user] = failure
+        failures = _failures_of_users(batch, answered)
         is_down = self.breaker.failing_since is not None
         ready: list[QueuedDelivery] = []
         for delivery in batch.deliveries:
@@ -611,7 +606,7 @@ class Pipeline:
         self.under_way += 1
         return self._intend(self._actions[ready[0].action], ready, now, round_)
 
-    def _heard(self, job: Job, now: float, monotonic: float, round_: Round) -> Answered:
+    def _heard(self, job: Job, now: float, monotonic: float) -> Answered:
         """Read the answers to questions, and tell the breaker how the partner is."""
         verdicts: Sequence[Answer | Failure] = job.result
         failures = [
@@ -631,9 +626,7 @@ class Pipeline:
 
     # -- plans that were made before -----------------------------------------------------------
 
-    def _planned(
-        self, deliveries: Sequence[QueuedDelivery], round_: Round
-    ) -> list[QueuedDelivery]:
+    def _planned(self, deliveries: Sequence[QueuedDelivery], round_: Round) -> list[QueuedDelivery]:
         """Return what is to be sent, planned anew where something else than today's rules did it.
 
         What is not sent any more ends in the round.
@@ -687,6 +680,19 @@ class Pipeline:
         assert planned.payload is not None  # noqa: S101 - it has no result
         delivery.replanned = True
         return self.intake.fill(delivery, planned.subscription, planned.payload, digest)
+
+
+def _failures_of_users(batch: ClaimedBatch, answered: Answered) -> dict[str, Failure]:
+    """Return why the balances of users are not known, for those who have to wait for them."""
+    failures: dict[str, Failure] = {}
+    for delivery in batch.deliveries:
+        if delivery.increment is None:
+            continue
+        key = delivery.increment.key
+        failure = answered.failures.get(key)
+        if failure is not None and (key not in answered.lasting or delivery.attempts < _LASTING):
+            failures[delivery.user] = failure
+    return failures
 
 
 def _not_sent(failure: Failure) -> Result:

@@ -1,9 +1,9 @@
 """What the engine needs of a queue, whatever keeps it: in memory, SQLite, or a database.
 
 The engine works in rounds, and a round is one `Queue.commit`: what became of deliveries
-(`Transition`), events that arrived (`Arrival`), and what is sent next (`ClaimedBatch`). Only then is
-anything sent, and anybody told. Deliveries that wait come in through a `Source`. All times are in
-seconds since 1970, UTC.
+(`Transition`), events that arrived (`Arrival`), and what is sent next (`ClaimedBatch`). Only then
+is anything sent, and anybody told. Deliveries that wait come in through a `Source`. All times are
+in seconds since 1970, UTC.
 """
 
 from __future__ import annotations
@@ -368,9 +368,7 @@ class Queue(Protocol):
         """
         ...
 
-    def history(
-        self, scope: Scope, message_ids: Sequence[str]
-    ) -> Mapping[str, History]:
+    def history(self, scope: Scope, message_ids: Sequence[str]) -> Mapping[str, History]:
         """Return what is known of messages, by id; nothing for those that are new."""
         ...
 

@@ -141,9 +141,9 @@ class _Rule:
         self.ask = definition.ask
         self._nothing = frozenset(definition.nothing)
         # Item by item, and as it is: this is done for every event.
-        is_array = isinstance(definition.key, list)
-        self._key = [compile_getter(one) for one in (definition.key if is_array else [definition.key])]
-        self._is_array = is_array
+        self._is_array = isinstance(definition.key, list)
+        items = definition.key if isinstance(definition.key, list) else [definition.key]
+        self._key = [compile_getter(one) for one in items]
         self._amount = compile_getter(definition.amount)
         self._shown = compile_value(definition.shown)
         self._period = compile_value(definition.period)
@@ -295,9 +295,7 @@ def may_pass(failure: Failure) -> bool:
     return failure.retryable or failure.error_class == "authentication"
 
 
-def _held(
-    delivery: QueuedDelivery, reason: str, evidence: Mapping[str, Any]
-) -> Transition:
+def _held(delivery: QueuedDelivery, reason: str, evidence: Mapping[str, Any]) -> Transition:
     return Transition(
         delivery,
         Result(State.HELD, reason),

@@ -81,7 +81,7 @@ class VersionedMapper(Protocol):
 
 
 class SubscriptionKey(NamedTuple):
-    """What a subscription is known by, whatever others there are: its name and its action's slug."""
+    """What a subscription is known by, whatever others there are: its name and its action."""
 
     name: str
     action: str

@@ -51,9 +51,7 @@ class Plan:
     refusal: Result | None = None
 
 
-def plan(
-    destination: Destination, raw: bytes, *, only: SubscriptionKey | None = None
-) -> Plan:
+def plan(destination: Destination, raw: bytes, *, only: SubscriptionKey | None = None) -> Plan:
     """Return what the raw event comes to; ``only`` restricts it to one subscription."""
     try:
         event = check_event(read_json(raw))

@@ -39,7 +39,7 @@ class RunningSandbox(Protocol):
         ...
 
     def holdings(self) -> Sequence[tuple[str, Sequence[str], Sequence[Sequence[object]]]]:
-        """Return what the partner holds now, asked through its API: tables of title, columns, rows."""
+        """Return what the partner holds now, asked through its API: title, columns and rows."""
         ...
 
     def is_running(self) -> bool:

@@ -24,9 +24,7 @@ def _codes(*statuses: Outcome | State) -> str:
 _NONE, _MAYBE, _APPLIED = (EFFECT_CODES[one] for one in Effect)
 _WAITS: Final = _codes(State.READY, State.UNKNOWN)
 _ENDED: Final = _codes(*Outcome)
-_KEPT: Final = _codes(
-    State.HELD, Outcome.UNMAPPED, Outcome.INVALID, Outcome.REJECTED, Outcome.DEAD
-)
+_KEPT: Final = _codes(State.HELD, Outcome.UNMAPPED, Outcome.INVALID, Outcome.REJECTED, Outcome.DEAD)
 _ALL: Final = (
     "SELECT id, scope, subscription FROM open UNION ALL SELECT id, scope, subscription FROM kept"
     " UNION ALL SELECT id, scope, subscription FROM ledger"
@@ -58,33 +56,43 @@ _RULES: Final[tuple[tuple[str, str], ...]] = (
     ),
     (
         "what is unknown or held may have been applied",
-        f"SELECT id FROM open WHERE status = {_codes(State.UNKNOWN)} AND effect <> {_MAYBE}"
-        f" UNION ALL SELECT id FROM kept WHERE status = {_codes(State.HELD)}"
-        f" AND effect <> {_MAYBE}",
+        (
+            f"SELECT id FROM open WHERE status = {_codes(State.UNKNOWN)} AND effect <> {_MAYBE}"
+            f" UNION ALL SELECT id FROM kept WHERE status = {_codes(State.HELD)}"
+            f" AND effect <> {_MAYBE}"
+        ),
     ),
     (
         "what is not delivered was not applied",
-        f"SELECT id FROM open WHERE effect = {_APPLIED}"
-        f" UNION ALL SELECT id FROM kept WHERE effect = {_APPLIED}"
-        f" UNION ALL SELECT id FROM ledger WHERE effect = {_APPLIED}"
-        f" AND status <> {_codes(Outcome.DELIVERED)}",
+        (
+            f"SELECT id FROM open WHERE effect = {_APPLIED}"
+            f" UNION ALL SELECT id FROM kept WHERE effect = {_APPLIED}"
+            f" UNION ALL SELECT id FROM ledger WHERE effect = {_APPLIED}"
+            f" AND status <> {_codes(Outcome.DELIVERED)}"
+        ),
     ),
     (
         "what is filtered, unmapped or invalid changed nothing",
-        f"SELECT id FROM kept WHERE effect <> {_NONE}"
-        f" AND status IN ({_codes(Outcome.UNMAPPED, Outcome.INVALID)})"
-        f" UNION ALL SELECT id FROM ledger WHERE coalesce(effect, {_NONE}) <> {_NONE}"
-        f" AND status = {_codes(Outcome.FILTERED)}",
+        (
+            f"SELECT id FROM kept WHERE effect <> {_NONE}"
+            f" AND status IN ({_codes(Outcome.UNMAPPED, Outcome.INVALID)})"
+            f" UNION ALL SELECT id FROM ledger WHERE coalesce(effect, {_NONE}) <> {_NONE}"
+            f" AND status = {_codes(Outcome.FILTERED)}"
+        ),
     ),
     (
         "what waits or may be replayed has its raw event",
-        f"SELECT id FROM open WHERE id / {PER_EVENT} NOT IN (SELECT id FROM events)"
-        f" UNION ALL SELECT id FROM kept WHERE id / {PER_EVENT} NOT IN (SELECT id FROM events)",
+        (
+            f"SELECT id FROM open WHERE id / {PER_EVENT} NOT IN (SELECT id FROM events)"
+            f" UNION ALL SELECT id FROM kept WHERE id / {PER_EVENT} NOT IN (SELECT id FROM events)"
+        ),
     ),
     (
         "what adds to an amount says to which",
-        "SELECT id FROM open WHERE (amount IS NULL) <> (key IS NULL)"
-        " UNION ALL SELECT id FROM kept WHERE (amount IS NULL) <> (key IS NULL)",
+        (
+            "SELECT id FROM open WHERE (amount IS NULL) <> (key IS NULL)"
+            " UNION ALL SELECT id FROM kept WHERE (amount IS NULL) <> (key IS NULL)"
+        ),
     ),
     (
         "a failure is that of a delivery that waits",
@@ -92,28 +100,38 @@ _RULES: Final[tuple[tuple[str, str], ...]] = (
     ),
     (
         "a delivery is under way once at most",
-        "SELECT value FROM intents, json_each(intents.deliveries) GROUP BY value"
-        " HAVING count(*) > 1",
+        (
+            "SELECT value FROM intents, json_each(intents.deliveries) GROUP BY value"
+            " HAVING count(*) > 1"
+        ),
     ),
     (
         "what is under way is ready",
-        "SELECT value FROM intents, json_each(intents.deliveries) WHERE value NOT IN"
-        f" (SELECT id FROM open WHERE status = {_codes(State.READY)})",
+        (
+            "SELECT value FROM intents, json_each(intents.deliveries) WHERE value NOT IN"
+            f" (SELECT id FROM open WHERE status = {_codes(State.READY)})"
+        ),
     ),
     (
         "a delivery belongs to a scope and a subscription that are known",
-        f"SELECT id FROM ({_ALL}) WHERE scope NOT IN (SELECT id FROM scopes)"
-        " OR (subscription IS NOT NULL AND subscription NOT IN (SELECT id FROM subscriptions))",
+        (
+            f"SELECT id FROM ({_ALL}) WHERE scope NOT IN (SELECT id FROM scopes)"
+            " OR (subscription IS NOT NULL AND subscription NOT IN (SELECT id FROM subscriptions))"
+        ),
     ),
     (
         "an event has a number that was given",
-        f"SELECT id FROM ({_ALL}) WHERE id / {PER_EVENT} >"
-        " coalesce((SELECT value FROM counters WHERE name = 'event'), 0)",
+        (
+            f"SELECT id FROM ({_ALL}) WHERE id / {PER_EVENT} >"
+            " coalesce((SELECT value FROM counters WHERE name = 'event'), 0)"
+        ),
     ),
     (
         "a messageId leads to an event that was accepted",
-        "SELECT event_id FROM messages WHERE event_id >"
-        " coalesce((SELECT value FROM counters WHERE name = 'event'), 0)",
+        (
+            "SELECT event_id FROM messages WHERE event_id >"
+            " coalesce((SELECT value FROM counters WHERE name = 'event'), 0)"
+        ),
     ),
 )
 

@@ -20,8 +20,10 @@ STATUS_CODES: Final[dict[Status, int]] = {
     State.READY: 8,
     State.UNKNOWN: 9,
 }
-"""Below 3: in the ledger; below 8: kept until an operator acts; the others wait. ``sending`` is what
-waits and has an intent."""
+"""Below 3: in the ledger; below 8: kept until an operator acts; the others wait.
+
+``sending`` is what waits and has an intent.
+"""
 
 STATUSES: Final = {code: status for status, code in STATUS_CODES.items()}
 

@@ -306,7 +306,8 @@ class SqliteLedger:
 
 _SCOPES: Final = (
     "SELECT scopes.id, scopes.destination, coalesce(account.name, account.endpoint || CASE"
-    " account.environment WHEN '' THEN '' ELSE ' ' || account.environment END, ''), scopes.served, scopes.partner_account"
+    " account.environment WHEN '' THEN '' ELSE ' ' || account.environment END, ''),"
+    " scopes.served, scopes.partner_account"
     " FROM scopes LEFT JOIN partner_accounts AS account ON account.id = scopes.partner_account"
 )
 

@@ -74,9 +74,7 @@ def _note(connection: sqlite3.Connection, account: int, change: ManualChange, no
     waiting = {**kept, **change.fields}
     if waiting == before:
         return
-    connection.execute(
-        "DELETE FROM manual_changes WHERE partner_account = ? AND subject = ?", key
-    )
+    connection.execute("DELETE FROM manual_changes WHERE partner_account = ? AND subject = ?", key)
     if waiting:
         values = (*key, json.dumps(waiting), now)
         connection.execute("INSERT INTO manual_changes VALUES (?, ?, ?, ?)", values)

@@ -1,8 +1,8 @@
 """The store's schema as a list of steps forward; a step is never changed once it was released.
 
 The number of steps done stands in SQLite's ``user_version``. Each step runs in a transaction with
-that number, so a process that is killed in between leaves the file as it was before the step. A step
-is made of statements, and of functions that move rows.
+that number, so a process that is killed in between leaves the file as it was before the step. A
+step is made of statements, and of functions that move rows.
 """
 
 from __future__ import annotations
@@ -184,7 +184,8 @@ MIGRATIONS: Final[tuple[tuple[str | Move, ...], ...]] = (
             value TEXT NOT NULL
         ) STRICT, WITHOUT ROWID
         """,
-    ),    (
+    ),
+    (
         # From here on `run` and `serve` keep their deliveries in the same tables. What waits is in
         # `open`, what waits for an operator in `kept`, and what is finished in `ledger`, whose rows
         # have no raw event and are small. An id of a delivery is 1000 times that of its event, plus
@@ -238,7 +239,10 @@ MIGRATIONS: Final[tuple[tuple[str | Move, ...], ...]] = (
             UNIQUE (name, action)
         ) STRICT
         """,
-        "CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+        (
+            "CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL)"
+            " STRICT, WITHOUT ROWID"
+        ),
         # The first event of each day, by which what is old is found.
         "CREATE TABLE days (day INTEGER PRIMARY KEY, event_id INTEGER NOT NULL) STRICT",
         # By a digest of scope and messageId, the latest event that had it.

@@ -26,7 +26,9 @@ __all__ = ["move_rows"]
 
 _PER_EVENT: Final = 1000
 _DAY_MS: Final = 86_400_000
-_LOST: Final = "its answer was lost in a run of an earlier version, which did not note what it added"
+_LOST: Final = (
+    "its answer was lost in a run of an earlier version, which did not note what it added"
+)
 _KEPT: Final = frozenset(
     {Outcome.UNMAPPED, Outcome.INVALID, Outcome.REJECTED, Outcome.DEAD, State.HELD}
 )
@@ -74,7 +76,7 @@ class _Move:
 
     # -- a server's events ---------------------------------------------------------------------
 
-    def _served_event(
+    def _served_event(  # noqa: PLR0913, PLR0917 - the columns of a row
         self,
         event_id: int,
         destination: str,
@@ -109,7 +111,9 @@ class _Move:
         raw: bytes | None,
     ) -> bool:
         """Write one delivery; returns whether its raw event may be needed again."""
-        (action, state, attempts, first, next_at, outcome, code, http_status, reason, stage) = row[:10]
+        (action, state, attempts, first, next_at, outcome, code, http_status, reason, stage) = row[
+            :10
+        ]
         version, expectation, evidence, settled_at = row[10:]
         status = _status(state, outcome, code)
         subscription = self._subscription(action) if action else None
@@ -161,7 +165,7 @@ class _Move:
         )  # fmt: skip
         return False
 
-    def _ledger(  # noqa: PLR0913 - the columns of a row
+    def _ledger(  # noqa: PLR0913, PLR0917 - the columns of a row
         self,
         delivery_id: int,
         scope: int,
@@ -189,7 +193,7 @@ class _Move:
 
     # -- what runs kept ------------------------------------------------------------------------
 
-    def _kept_event(  # noqa: PLR0913 - the columns of a row
+    def _kept_event(  # noqa: PLR0913, PLR0917 - the columns of a row
         self,
         _id: int,
         account: str,

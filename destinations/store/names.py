@@ -49,9 +49,7 @@ class Names:
         found = self._texts.get(text)
         if found is None:
             connection.execute("INSERT OR IGNORE INTO texts (text) VALUES (?)", (text,))
-            (found,) = connection.execute(
-                "SELECT id FROM texts WHERE text = ?", (text,)
-            ).fetchone()
+            (found,) = connection.execute("SELECT id FROM texts WHERE text = ?", (text,)).fetchone()
             self._texts[text] = found
             self._text_of[found] = text
         return found

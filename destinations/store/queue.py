@@ -62,6 +62,7 @@ from destinations.store.rows import (
 
 __all__ = ["SqliteQueue", "SqliteSource"]
 
+_NEARLY_FULL: Final = "it has nearly the size that it may have"
 _BALANCES: Final = json.JSONEncoder(separators=(",", ":"))
 _INTERRUPTED: Final = "under way when the process ended; it may have been applied"
 
@@ -102,7 +103,7 @@ _DROP_EVENTS: Final = f"""
         BETWEEN events.id * {PER_EVENT} AND events.id * {PER_EVENT} + {PER_EVENT - 1})
     AND NOT EXISTS (SELECT 1 FROM kept WHERE kept.id
         BETWEEN events.id * {PER_EVENT} AND events.id * {PER_EVENT} + {PER_EVENT - 1})
-"""
+"""  # noqa: S608 - constants
 _SET_BALANCES: Final = """
     INSERT INTO balances (scope, key, user, amount, period, ends_at, asked_at) VALUES {rows}
     ON CONFLICT (scope, key) DO UPDATE SET user = excluded.user, amount = excluded.amount,
@@ -180,22 +181,10 @@ class SqliteQueue:
             with self._database.transaction() as connection:
                 changed = self.poll()
                 if round_.arrivals and not self._database.has_room(connection):
-                    raise StoreFullError("it has nearly the size that it may have")
+                    raise StoreFullError(_NEARLY_FULL)  # noqa: TRY301 - nothing is written
                 work = _Commit(connection, self._names, self._now(), assigned, given)
                 work.begin_after(self._database.latest_event)
-                if round_.transitions:
-                    work.transitions(round_.transitions)
-                if round_.returned:
-                    work.returned(round_.returned)
-                if round_.balances:
-                    work.balances(round_.balances)
-                if round_.batches:
-                    work.batches(round_.batches, self._process)
-                if round_.waiting:
-                    work.waiting(round_.waiting)
-                if round_.arrivals:
-                    work.arrivals(round_.arrivals)
-                work.finish()
+                work.write(round_, self._process)
         except BaseException:
             self._names.forget()
             for event in assigned:
@@ -300,9 +289,27 @@ class _Commit:
         """The day, and the id of the latest event, if it is known."""
         return None if self._last_event is None else (self._day, self._last_event)
 
+    def write(self, round_: Round, process: str) -> None:
+        """Write all of a round; most of its parts are empty."""
+        if round_.transitions:
+            self.transitions(round_.transitions)
+        if round_.returned:
+            self.returned(round_.returned)
+        if round_.balances:
+            self.balances(round_.balances)
+        if round_.batches:
+            self.batches(round_.batches, process)
+        if round_.waiting:
+            self.waiting(round_.waiting)
+        if round_.arrivals:
+            self.arrivals(round_.arrivals)
+        self.finish()
+
     # -- what became of deliveries -------------------------------------------------------------
 
-    def transitions(self, transitions: Sequence[tuple[Scope, Transition]]) -> None:
+    def transitions(  # noqa: C901, PLR0912 - a row goes to one of several tables
+        self, transitions: Sequence[tuple[Scope, Transition]]
+    ) -> None:
         """Write what became of deliveries."""
         self._find_gone(transitions)
         gone = self.gone

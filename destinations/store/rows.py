@@ -1,4 +1,4 @@
-"""The rows of deliveries: the tables ``open``, ``kept`` and ``ledger``, and how they are written."""
+"""The rows of deliveries in the tables ``open``, ``kept`` and ``ledger``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from destinations.outcome import Effect, Outcome, Result
 from destinations.pipeline.queue import Increment, QueuedDelivery, Stage
@@ -99,7 +99,7 @@ class OpenRow:
         return found
 
     @classmethod
-    def of(  # noqa: PLR0913, PLR0917 - what a delivery does not know of itself
+    def of(
         cls,
         delivery: QueuedDelivery,
         delivery_id: int,

@@ -103,12 +103,9 @@ class Logs(Observer):
         found: dict[Status, list[Transition]] = {}
         for one in transitions:
             found.setdefault(one.result.outcome, []).append(one)
-        for outcome, these in found.items():
+        for outcome, alike in found.items():
             if outcome is not Outcome.DELIVERED:
-                for one in these:
-                    trouble = _trouble_of(one)
-                    if trouble is not None:
-                        self._trouble(trouble, destination, one)
+                self._troubles(destination, alike)
         ended = [one for outcome in Outcome for one in found.get(outcome, ())]
         again = found.get(State.READY, [])
         asked = [one for one in found.get(State.UNKNOWN, ()) if one.stage != "send"]
@@ -124,6 +121,12 @@ class Logs(Observer):
         for these in _by_action(asked):
             message = "asking about lost answers failed and is tried again"
             self._retry(logging.WARNING, message, destination, these)
+
+    def _troubles(self, destination: str, transitions: Sequence[Transition]) -> None:
+        for one in transitions:
+            trouble = _trouble_of(one)
+            if trouble is not None:
+                self._trouble(trouble, destination, one)
 
     def breaker(self, destination: str, state: str, reason: str) -> None:
         """See `Observer.breaker`."""

@@ -93,7 +93,7 @@ def _opened(path: Path | None, *, dry_run: bool) -> Iterator[BinaryIO]:
         sys.stdout.buffer.flush()
         return
     try:
-        stream = path.open("xb")  # noqa: SIM115 - closed by the block below
+        stream = path.open("xb")
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from None
     with stream:
