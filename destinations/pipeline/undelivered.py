@@ -181,7 +181,10 @@ def _data(line: bytes, value: Mapping[str, Any]) -> bytes | None:
 def _as_it_stands(line: bytes, value: Mapping[str, Any]) -> bytes:
     """Return the raw event byte by byte; written anew if somebody has rearranged the line."""
     text = line.decode()
-    _, end = json.JSONDecoder().raw_decode(text, len(_PREFIX))
+    start = len(_PREFIX)
+    while text[start].isspace():
+        start += 1
+    _, end = json.JSONDecoder().raw_decode(text, start)
     if len(value) == 2 and text.startswith(f",{_RAW_EVENT}", end):
         return text[end + 1 + len(_RAW_EVENT) : -1].strip().encode()
     return json.dumps(value["rawEvent"], ensure_ascii=False, separators=(",", ":")).encode()

@@ -206,6 +206,7 @@ def test_a_line_that_somebody_has_rearranged() -> None:
     event = {"a": [1, 2]}
     for line in (
         b'{"undelivered":{"outcome":"dead"}, "rawEvent": {"a": [1, 2]}}',
+        b'{"undelivered": {"outcome": "dead"}, "rawEvent": {"a": [1, 2]}}',
         b'{"undelivered":{"outcome":"dead","line":"one"},"rawEvent":{"a":[1,2]},"x":1}',
     ):
         wrapped = unwrap(Entry(1, line))
