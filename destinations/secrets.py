@@ -6,7 +6,7 @@ import base64
 import json
 import re
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, Self
 from urllib.parse import quote, quote_plus
 
 __all__ = ["MASK", "Masker", "Secret"]
@@ -21,10 +21,14 @@ class Secret(str):
     """Text that shows itself only to the transport.
 
     Printing, formatting and ``repr`` give ``***``. As text (headers, JSON, slices, `str.join`) it
-    is the value, so that mappings and requests work on it unchanged.
+    is the value, so that mappings and requests work on it unchanged. That of a secret is the same
+    secret.
     """
 
     __slots__ = ()
+
+    def __new__(cls, value: str) -> Self:
+        return super().__new__(cls, "".join(value))
 
     def __repr__(self) -> str:
         return f"{MASK!r}"

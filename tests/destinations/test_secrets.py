@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import copy
 import json
+import pickle
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -46,6 +48,22 @@ def test_a_secret_is_its_text_to_code() -> None:
     assert secret.encode() == KEY.encode()
     assert json.loads(json.dumps({"key": secret})) == {"key": KEY}
     assert "Bearer " + secret == f"Bearer {KEY}"
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        Secret(Secret(KEY)),
+        copy.copy(Secret(KEY)),
+        copy.deepcopy({"key": Secret(KEY)})["key"],
+        pickle.loads(pickle.dumps(Secret(KEY))),  # noqa: S301 - our own
+    ],
+    ids=["of a secret", "copy", "deepcopy", "pickle"],
+)
+def test_a_secret_of_a_secret(again: Secret) -> None:
+    """It is the same secret: never its mask, which would be sent as a key."""
+    assert "".join(again) == KEY
+    assert f"{again}" == MASK
 
 
 @pytest.mark.parametrize(
