@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Final
 
 import msgspec
@@ -14,6 +15,12 @@ __all__ = ["decode_json", "encode_json"]
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder().decode
 
+_DEEPEST: Final = 900
+"""Levels of objects and arrays; with more, it would depend on who reads it whether it can be."""
+
+_LEVELS: Final = re.compile(rb'[\[\]{}]|"(?:[^"\\]|\\.)*"')
+_TOO_DEEP: Final = "the body is nested too deeply to be written as JSON"
+
 
 def encode_json(value: Any) -> bytes:
     """Return ``value`` as compact JSON in UTF-8.
@@ -23,20 +30,44 @@ def encode_json(value: Any) -> bytes:
     """
     try:
         data = _encode(value)
+        # msgspec writes null for an infinite number, so a null has to be one in the value as well.
+        if b"null" in data and _decode(data) != value:
+            data = _encode_strictly(value)
     except (TypeError, OverflowError, RecursionError, UnicodeError, ValueError):
-        return _encode_strictly(value)
-    # msgspec writes null for an infinite number, so a null has to be one in the value as well.
-    if b"null" in data and _decode(data) != value:
-        return _encode_strictly(value)
+        data = _encode_strictly(value)
+    if len(data) > 2 * _DEEPEST and _is_too_deep(data):
+        raise ResolveError("", _TOO_DEEP)
     return data
 
 
 def decode_json(data: bytes) -> Any:
-    """Return the value that `encode_json` wrote."""
+    """Return the value that `encode_json` wrote; raises `ResolveError` for anything else."""
     try:
         return _decode(data)
-    except msgspec.DecodeError:  # deeper than msgspec reads
+    except (msgspec.DecodeError, ValueError, RecursionError):  # such as very large integers
+        pass
+    try:
         return json.loads(data)
+    except ValueError as error:
+        raise ResolveError("", f"the body is not JSON: {error}") from None
+    except RecursionError:
+        raise ResolveError("", "the body is nested too deeply to be read as JSON") from None
+
+
+def _is_too_deep(data: bytes) -> bool:
+    """Tell whether JSON has too many levels."""
+    if data.count(b"[") + data.count(b"{") <= _DEEPEST:
+        return False
+    depth = 0
+    for found in _LEVELS.finditer(data):  # also texts, so that what is in them does not count
+        mark = found[0]
+        if mark in {b"[", b"{"}:
+            depth += 1
+            if depth > _DEEPEST:
+                return True
+        elif mark in {b"]", b"}"}:
+            depth -= 1
+    return False
 
 
 def _encode_strictly(value: Any) -> bytes:
@@ -46,6 +77,6 @@ def _encode_strictly(value: Any) -> bytes:
     except UnicodeEncodeError:
         raise ResolveError("", "the body holds one half of a surrogate pair") from None
     except RecursionError:
-        raise ResolveError("", "the body is nested too deeply to be written as JSON") from None
+        raise ResolveError("", _TOO_DEEP) from None
     except ValueError:  # infinite, or more digits than Python prints
         raise ResolveError("", "the body holds a number that JSON cannot carry") from None

@@ -236,16 +236,23 @@ class Sender:
         if request.takes_payload_bytes and delivery.payload_json:
             context = {"settings": self._destination.settings}
             return _Item(context, delivery.payload_json)
-        return self._item(request, delivery.event, delivery.payload)
+        try:
+            event, payload = delivery.event, delivery.payload
+        except ResolveError as error:  # an earlier version kept what this one does not read
+            raise self._ended(request, error) from None
+        return self._item(request, event, payload)
 
     def _item(self, request: CompiledRequest, event: Mapping[str, Any], payload: Any) -> _Item:
         context = {"event": event, "payload": payload, "settings": self._destination.settings}
         try:
             return _Item(context, request.part(context))
         except ResolveError as error:
-            name = request.definition.name
-            reason = self._mask(f"the request {name} cannot be made: {error}")
-            raise _EndedError(Result.invalid(reason, "BAD_REQUEST")) from None
+            raise self._ended(request, error) from None
+
+    def _ended(self, request: CompiledRequest, error: ResolveError) -> _EndedError:
+        name = request.definition.name
+        reason = self._mask(f"the request {name} cannot be made: {error}")
+        return _EndedError(Result.invalid(reason, "BAD_REQUEST"))
 
     def _send(self, request: CompiledRequest, items: list[_Item]) -> None:
         """Leave every item with the verdict of this attempt; with none after a stop."""

@@ -99,8 +99,38 @@ def test_what_is_written_is_read_again(value: Any) -> None:
         assert _same(decode_json(data), value)
 
 
+def _deep_in(levels: int, kind: str) -> Any:
+    value: Any = '[{"' * 2_000 if kind == "beside texts" else 1
+    for _ in range(levels):
+        value = {"[": value, "b": 1} if kind == "objects" else [value, "]}"]
+    return value
+
+
+@pytest.mark.parametrize("kind", ["arrays", "objects", "beside texts"])
 @pytest.mark.parametrize("levels", [1, 199, 500, 900])
-def test_depth(levels: int) -> None:
-    """What a mapping can nest is written and read."""
-    value = _deep(levels)
+def test_depth(levels: int, kind: str) -> None:
+    """What a mapping can nest is written and read, whatever its texts hold."""
+    value = _deep_in(levels, kind)
     assert decode_json(encode_json(value)) == value
+
+
+@pytest.mark.parametrize("kind", ["arrays", "objects", "beside texts"])
+@pytest.mark.parametrize("levels", [901, 950, 998, 1_100])
+def test_too_deep(levels: int, kind: str) -> None:
+    """What could not be read again by everybody is not written."""
+    with pytest.raises(ResolveError, match="nested too deeply to be written as JSON"):
+        encode_json(_deep_in(levels, kind))
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        *((b"[" * levels + b"]" * levels, "nested too deeply") for levels in (998, 100_000)),
+        (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, "nested too deeply"),
+        *((data, "is not JSON") for data in (b"", b"{", b"nul", b'"\xff"', b"[1] 2")),
+    ],
+)
+def test_what_was_not_written_here(data: bytes, why: str) -> None:
+    """It is the same error as for what cannot be written, and never one of the parser's own."""
+    with pytest.raises(ResolveError, match=why):
+        decode_json(data)

@@ -587,6 +587,18 @@ def test_a_kept_payload_is_read_where_a_request_needs_it(
     assert (request.url, request.body) == ("http://127.0.0.1:9/pages/home", b'{"by":"u1"}')
 
 
+def test_a_kept_payload_that_cannot_be_read(bind: Bind, scripted: Any, replies: Any) -> None:
+    """Its event is invalid, and those beside it in the batch are sent."""
+    destination = bind()
+    subscription = destination.by_key[SubscriptionKey("Counts", "count")]
+    deep = Delivery(subscription, payload_json=b"[" * 5_000 + b"]" * 5_000)
+    transport = scripted([replies.success])
+    results = Sender(destination, transport).deliver([deep, _delivery(destination, _track(7))])
+    assert [result.outcome for result in results] == [Outcome.INVALID, DELIVERED]
+    assert "the body is nested too deeply to be read as JSON" in results[0].reason
+    assert transport.variables == [{"by_0": 7}]
+
+
 class _Counting:
     """Payloads to ask for, and a partner who knows all but those that it does not."""
 
