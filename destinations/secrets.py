@@ -28,6 +28,7 @@ class Secret(str):
     __slots__ = ()
 
     def __new__(cls, value: str) -> Self:
+        """Make a secret of its value."""
         return super().__new__(cls, "".join(value))
 
     def __repr__(self) -> str:

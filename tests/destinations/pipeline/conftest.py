@@ -164,7 +164,7 @@ class Bench:
             reconcile_after=30.0,
             base=options.pop("base", 1.0),
             cap=120.0,
-            max_retry_after=3600.0,
+            max_retry_after=options.pop("max_retry_after", 3600.0),
             outage=options.pop("outage", "dead"),
             draw=lambda: 1.0,
         )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from destinations.http import Failure
+from destinations.http import Failure, HttpResponse
 from destinations.outcome import Effect, Outcome, Result, Retry, State, Status
 from destinations.pipeline.queue import QueuedDelivery, QueuedEvent
 from destinations.pipeline.retry import RetryPolicy
@@ -60,6 +61,33 @@ def test_when_it_is_tried_again(attempts: int, retry: Retry, wait: float) -> Non
     delivery = _delivery(attempts=attempts, first_attempt_at=45.0)
     found = POLICY.after(delivery, _result(State.READY, retry), 50.0, can_ask=True)
     assert (found.state, found.attempts, found.next_at) == (State.READY, attempts + 1, 50.0 + wait)
+
+
+@pytest.mark.parametrize(
+    ("asked", "most", "waits"),
+    [
+        ([], 50.0, None),
+        ([0.0], 50.0, 0.0),
+        ([3.0, 40.0, 7.0], 50.0, 40.0),
+        ([3.0, 400.0], 50.0, 50.0),
+        ([86_400.0], 1e9, 3_600.0),
+    ],
+)
+def test_how_long_all_wait(asked: list[float], most: float, waits: float | None) -> None:
+    """The longest that the partner asked for, up to what the definition allows, and an hour."""
+    assert replace(POLICY, max_retry_after=most).longest(asked) == waits
+
+
+@pytest.mark.parametrize("on", ["on_count", "on_ask"])
+def test_the_breaker_is_bounded_as_well(any_bench: Callable[..., Any], on: str) -> None:
+    """A partner that asks for longer than the definition allows is asked again after that."""
+    one = any_bench(max_retry_after=50.0)
+    answers = [HttpResponse(429, {"retry-after": "600"}, b"{}")]
+    setattr(one.partner, on, lambda *_: answers.pop() if answers else None)
+    one.accept(("a", 1))
+    one.run()
+    assert one.statuses == [("a", Outcome.DELIVERED)]
+    assert one.clock.now == pytest.approx(50.0)
 
 
 @pytest.mark.parametrize(("draw", "wait"), [(0.0, 0.0), (0.25, 1.0), (1.0, 4.0)])
