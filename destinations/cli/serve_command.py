@@ -79,7 +79,8 @@ def _run(config: ServeConfig, path: Path, observation: Observation) -> int:
             logger.warning("Stopped at once; what was under way is settled after a start")
             sys.stderr.flush()
             os._exit(130)
-    waiting = f"{left:,} deliveries wait in {config.store.path}" if left else "nothing waits"
+    what = "1 delivery waits" if left == 1 else f"{left:,} deliveries wait"
+    waiting = f"{what} in {config.store.path}" if left else "nothing waits"
     logger.info(f"Stopped; {waiting}", waiting=left)
     return 0
 
