@@ -15,7 +15,7 @@ def _delivery(key: str | None, amount: int = 1) -> QueuedDelivery:
 
 
 def test_counting_on() -> None:
-    """What was applied is added to what was asked for; of what was not asked for nothing is known."""
+    """What was applied is added to what was asked for; of anything else nothing is known."""
     known = KnownBalances()
     known.note("a", Balance("u", 5, "p", 9.0, 3.0))
     for delivery in (_delivery("a", 2), _delivery("b", 2), _delivery(None)):

@@ -87,9 +87,7 @@ def test_a_balance_that_two_users_add_to(bench: Callable[..., Bench]) -> None:
     """It cannot tell whose event was applied, so a lost answer is left to an operator."""
     one = bench()
     for number, user in enumerate("ab"):
-        one.accept_raw(
-            one.event(user, 5, f"{number}", properties={"by": 5, "thing": "shared"})
-        )
+        one.accept_raw(one.event(user, 5, f"{number}", properties={"by": 5, "thing": "shared"}))
         if user == "a":
             one.run()
 
@@ -246,9 +244,7 @@ def _accepted(one: Bench, *events: tuple[str, int]) -> Any:
     return Round(arrivals=[(one.scope, arrival) for arrival in one.arrivals(*raw)])
 
 
-def _failing(
-    monkeypatch: pytest.MonkeyPatch, failures: list[Exception]
-) -> None:
+def _failing(monkeypatch: pytest.MonkeyPatch, failures: list[Exception]) -> None:
     """Let as many transactions fail."""
     usual = Database.transaction
 
@@ -282,9 +278,7 @@ def test_a_store_that_cannot_be_written_for_a_time(
     assert failures == []
 
 
-def test_one_offer_that_cannot_be_written(
-    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_offer_that_cannot_be_written(bench: Callable[..., Bench]) -> None:
     """It alone fails; those that share its round are durable, and each is told its own."""
     one = bench()
     bad = one.arrivals(one.event("x", 1, "bad"))
@@ -311,10 +305,14 @@ def test_a_store_that_is_full(bench: Callable[..., Bench]) -> None:
     (pages,), (page,) = (database.one(f"PRAGMA page_{what}") for what in ("count", "size"))
     database.limit_size((pages + 100) * page)
     acknowledged = []
-    with pytest.raises(QueueFullError, match="the store is full") as raised:
+
+    def fill() -> None:
         for number in range(10_000):
             one.accept_raw(one.event(f"u{number % 7}", 1, f"m{number}", context={"x": "y" * 500}))
             acknowledged.append(f"m{number}")
+
+    with pytest.raises(QueueFullError, match="the store is full") as raised:
+        fill()
     assert raised.value.retry_after > 0
     assert len(acknowledged) > 100
     assert [entry.message_id for entry in one.entries] == acknowledged

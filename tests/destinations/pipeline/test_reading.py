@@ -217,29 +217,33 @@ def test_a_pipe_that_breaks() -> None:
     entries = ThreadedEntries(source())
     entries.start(lambda: None)
     found: list[Entry] = []
-    with pytest.raises(OSError, match="gone"):
+
+    def read() -> None:
         while True:
             entries.wait(10)
-            found += entries.take(5)
+            found.extend(entries.take(5))
+
+    with pytest.raises(OSError, match="gone"):
+        read()
     assert [entry.line for entry in found] == [1]
     assert entries.is_over
 
 
-def test_a_pipe_is_read_no_further_than_there_is_room() -> None:
+@pytest.mark.parametrize("size", [1, MAX_ENTRY_BYTES])
+def test_a_pipe_is_read_no_further_than_there_is_room(size: int) -> None:
     """Nothing is read ahead without bound, neither many entries nor long ones."""
-    for size, room in ((1, 4), (MAX_ENTRY_BYTES, 4)):
-        read: list[int] = []
-        full = threading.Event()
+    read: list[int] = []
+    full = threading.Event()
 
-        def source(size: int = size, room: int = room, read: list[int] = read) -> Iterator[Entry]:
-            for number in range(100):
-                read.append(number)
-                if len(read) > room:
-                    full.set()
-                yield Entry(number, b"x" * size)
+    def source() -> Iterator[Entry]:
+        for number in range(100):
+            read.append(number)
+            if len(read) > 4:
+                full.set()
+            yield Entry(number, b"x" * size)
 
-        entries = ThreadedEntries(source(), room=4)
-        entries.start(lambda: None)
-        assert full.wait(10)
-        assert len(read) == room + 1
-        entries.close()
+    entries = ThreadedEntries(source(), room=4)
+    entries.start(lambda: None)
+    assert full.wait(10)
+    assert len(read) == 5
+    entries.close()

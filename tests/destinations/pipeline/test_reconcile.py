@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from destinations.definition import ReconcileDefinition
 from destinations.http import Answer
 from destinations.pipeline.queue import Balance, Increment
-from destinations.pipeline.reconcile import judge
 from destinations.pipeline.reconcile import _Rule as Rule
+from destinations.pipeline.reconcile import judge
 
 
 def _at(amount: int, period: str | None = "may") -> Balance:

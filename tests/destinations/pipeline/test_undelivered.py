@@ -37,7 +37,13 @@ def _dead(line: int = 1, key: SubscriptionKey | None = KEY, **more: Any) -> Row:
     [
         (
             Result(Outcome.UNMAPPED, "no thing"),
-            {"outcome": "unmapped", "line": 3, "subscription": "Counts", "action": "count", "reason": "no thing"},
+            {
+                "outcome": "unmapped",
+                "line": 3,
+                "subscription": "Counts",
+                "action": "count",
+                "reason": "no thing",
+            },
         ),
         (
             Result.invalid("a; b", "BAD_REQUEST", ("a", "b")),
