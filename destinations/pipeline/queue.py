@@ -137,7 +137,7 @@ class QueuedDelivery:
     their own, ``batch_failures`` those of whole requests, for which one of its events may be to
     blame: such travels with fewer others, in the end alone. ``line`` is that of the file that it
     was read from, 0 for none. ``size`` is how many bytes it holds in memory; ``is_claimed`` tells
-    that it is part of a batch.
+    that it is part of a batch, ``has_failure`` that its row says why an attempt failed.
     """
 
     event: QueuedEvent
@@ -159,6 +159,7 @@ class QueuedDelivery:
     line: int = 0
     size: int = 0
     is_claimed: bool = False
+    has_failure: bool = False
 
     @property
     def user(self) -> str:

@@ -57,7 +57,7 @@ from destinations.store.rows import (
     PER_EVENT,
     add_tallies,
     array_of,
-    put_away,
+    end_replaced,
 )
 
 __all__ = ["SqliteQueue", "SqliteSource"]
@@ -329,6 +329,7 @@ class _Commit:
                 if delivery.id:  # else it waits in memory alone, as if it had not been read
                     updates.append(self._updated(scope, transition))
                     failures.append(_failure(delivery.id, transition))
+                    delivery.has_failure = True
                 continue
             if delivery.id:
                 finished.append(delivery.id)
@@ -687,7 +688,9 @@ class _Commit:
         What was kept of it needs nobody any more.
         """
         self._note_other(digest, history.fingerprint, history.event_id, refused=False)
-        put_away(self._to, history.event_id, "replaced by a corrected event", self._names)
+        self._tallies.update(
+            end_replaced(self._to, self._names, history.event_id, self._now_ms)
+        )
 
     def _note_other(self, digest: bytes, fingerprint: int, event_id: int, *, refused: bool) -> None:
         self._to.execute(
@@ -932,7 +935,8 @@ def _failure(delivery_id: int, transition: Transition) -> tuple[object, ...]:
 def _may_have_failed(delivery: QueuedDelivery) -> bool:
     """Tell whether a failure may be kept of a delivery; not known of one that is planned anew."""
     return bool(
-        delivery.attempts
+        delivery.has_failure
+        or delivery.attempts
         or delivery.first_attempt_at is not None
         or delivery.replanned
         or delivery.state is State.UNKNOWN
