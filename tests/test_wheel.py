@@ -49,7 +49,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-def test_the_wheel_holds_the_definitions_and_their_schemas(wheel: Path):
+def test_the_wheel_holds_the_definitions_and_their_schemas(wheel: Path) -> None:
     """Everything that is data is in it, under the plugin and the framework."""
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {
@@ -65,7 +65,7 @@ def test_the_wheel_holds_the_definitions_and_their_schemas(wheel: Path):
     assert not [name for name in names if name.startswith(("tests/", "benchmarks/", "examples/"))]
 
 
-def test_the_main_job_runs_from_the_wheel(wheel: Path, tmp_path: Path):
+def test_the_main_job_runs_from_the_wheel(wheel: Path, tmp_path: Path) -> None:
     """Installed elsewhere and started outside the checkout, it delivers the example."""
     target = tmp_path / "installed"
     subprocess.run(

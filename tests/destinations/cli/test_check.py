@@ -70,7 +70,7 @@ def test_what_is_found(
     code: int,
     status: str,
     text: str,
-):
+) -> None:
     """Each has its own status and words, and no key is shown; only valid ones exit 0."""
     done = check(*arguments, **changes)
     assert done.code == code
@@ -86,7 +86,7 @@ def test_what_is_found(
 @pytest.mark.parametrize(
     ("key", "environments"), [("prv_test_right", ["test"]), ("prv_live_right", ["live"])]
 )
-def test_the_environment(check: Callable[..., Any], key: str, environments: list[str]):
+def test_the_environment(check: Callable[..., Any], key: str, environments: list[str]) -> None:
     """It is read from the key, and said."""
     found = check("--json", apiKey=key).json
     assert found == {"status": "valid", "message": "", "environments": environments}
@@ -102,7 +102,7 @@ REFUSED = {
 @pytest.mark.parametrize(("changes", "message"), REFUSED.values(), ids=REFUSED)
 def test_settings_that_are_refused(
     check: Callable[..., Any], partner: Sandbox, changes: dict[str, str], message: str
-):
+) -> None:
     """They are told before anything is sent, with their place in the file."""
     done = check(**changes)
     assert (done.code, done.out) == (2, "")
@@ -125,7 +125,7 @@ ANSWERS: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize(("fault", "status"), ANSWERS.values(), ids=ANSWERS)
 def test_what_the_partner_may_answer(
     check: Callable[..., Any], partner: Sandbox, fault: dict[str, Any], status: str
-):
+) -> None:
     """It is asked once: who waits for the answer wants to know now."""
     partner.faults.add({"times": None, **fault})
     done = check("--json")
@@ -134,7 +134,7 @@ def test_what_the_partner_may_answer(
     assert partner.requests.count == 1
 
 
-def test_no_settings(command: Callable[..., Any]):
+def test_no_settings(command: Callable[..., Any]) -> None:
     """It says which setting is missing, and which option would give it."""
     done = command("check", "kana")
     assert done.code == 2
@@ -142,7 +142,7 @@ def test_no_settings(command: Callable[..., Any]):
     assert "apiKey" in done.err
 
 
-def test_a_destination_without_credentials(command: Callable[..., Any], kana_folder: Path):
+def test_a_destination_without_credentials(command: Callable[..., Any], kana_folder: Path) -> None:
     """There is nothing to test, and it says so."""
     path = kana_folder / "destination.yaml"
     text = path.read_text(encoding="utf-8")
@@ -154,7 +154,7 @@ def test_a_destination_without_credentials(command: Callable[..., Any], kana_fol
     assert "Kana has no credentials to test" in done.err
 
 
-def test_nothing_is_written(check: Callable[..., Any], home: Path):
+def test_nothing_is_written(check: Callable[..., Any], home: Path) -> None:
     """A check leaves no store behind."""
     check()
     assert not home.exists()

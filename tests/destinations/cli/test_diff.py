@@ -87,7 +87,7 @@ def test_the_step_that_a_change_needs(
     change: Change,
     step: str,
     shown: str,
-):
+) -> None:
     """Each change is told with the step of the version that it needs, and what it means."""
     old, new = folders
     _edit(new, file, change)
@@ -100,7 +100,7 @@ def test_the_step_that_a_change_needs(
     assert f"make it {suggested}" in text.out
 
 
-def test_an_action_less(command: Callable[..., Any], folders: tuple[Path, Path]):
+def test_an_action_less(command: Callable[..., Any], folders: tuple[Path, Path]) -> None:
     """A removed action breaks the subscriptions that use it, and the preset goes with it."""
     old, new = folders
     (new / "track.yaml").unlink()
@@ -109,7 +109,9 @@ def test_an_action_less(command: Callable[..., Any], folders: tuple[Path, Path])
     assert any("the action 'track' is gone" in message for message in messages)
 
 
-def test_a_version_that_steps_enough(command: Callable[..., Any], folders: tuple[Path, Path]):
+def test_a_version_that_steps_enough(
+    command: Callable[..., Any], folders: tuple[Path, Path]
+) -> None:
     """With the step made, the command is content; without any change, as well."""
     old, new = folders
     assert command("diff", old, new).code == 0

@@ -23,7 +23,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_build_writes_three_files(command: Command, here: Path):
+def test_build_writes_three_files(command: Command, here: Path) -> None:
     """Both flavours and the preview go into a folder of the destination in docs/."""
     done = command("docs", "build", "kana")
     names = ["docs/kana/kana.md", "docs/kana/kana-submission.md", "docs/kana/kana.html"]
@@ -31,7 +31,7 @@ def test_build_writes_three_files(command: Command, here: Path):
     assert all((here / name).read_text(encoding="utf-8") for name in names)
 
 
-def test_check_tells_what_is_out_of_date(command: Command, here: Path):
+def test_check_tells_what_is_out_of_date(command: Command, here: Path) -> None:
     """Nothing is written; a page that is missing or differs is named, and the exit code is 1."""
     assert command("docs", "build", "kana", "--check").code == 1
     assert list(here.iterdir()) == []
@@ -47,7 +47,7 @@ def test_check_tells_what_is_out_of_date(command: Command, here: Path):
 
 def test_a_change_of_the_definition_makes_a_page_stale(
     command: Command, here: Path, kana_folder: Path
-):
+) -> None:
     """What the definition says is on the page: a new description of a field is."""
     command("docs", "build", str(kana_folder))
     identify = kana_folder / "identify.yaml"
@@ -61,7 +61,7 @@ def test_a_change_of_the_definition_makes_a_page_stale(
     assert "| `traits.name` | Optional | What it is called. |" in page
 
 
-def test_build_of_what_is_no_destination(command: Command, here: Path):
+def test_build_of_what_is_no_destination(command: Command, here: Path) -> None:
     """A name that is neither installed nor a folder is wrong usage."""
     done = command("docs", "build", "nothing")
     assert done.code == 2
@@ -69,7 +69,7 @@ def test_build_of_what_is_no_destination(command: Command, here: Path):
     assert list(here.iterdir()) == []
 
 
-def test_lint_prints_places(command: Command, here: Path):
+def test_lint_prints_places(command: Command, here: Path) -> None:
     """File, line, column, level, message and rule, then the counts; the exit code is 1."""
     (here / "page.md").write_text("# Sample\n\nIt will count.\n", encoding="utf-8")
     done = command("docs", "lint", "page.md")
@@ -78,7 +78,7 @@ def test_lint_prints_places(command: Command, here: Path):
     assert done.err == "0 errors, 1 warning, 0 suggestions in 1 page.\n"
 
 
-def test_lint_prints_json(command: Command, here: Path):
+def test_lint_prints_json(command: Command, here: Path) -> None:
     """The same as an array of objects."""
     (here / "page.md").write_text("# Sample\n\nIt will count.\n", encoding="utf-8")
     done = command("docs", "lint", "page.md", "--json")
@@ -95,7 +95,7 @@ def test_lint_prints_json(command: Command, here: Path):
     assert (done.code, done.err) == (1, "")
 
 
-def test_lint_takes_levels_from_a_file(command: Command, here: Path):
+def test_lint_takes_levels_from_a_file(command: Command, here: Path) -> None:
     """A rule that is switched off is not reported; a suggestion does not fail."""
     (here / "page.md").write_text("# Sample\n\nIt will count.\n", encoding="utf-8")
     (here / "lint.yaml").write_text("levels: {will: suggestion}\n", encoding="utf-8")
@@ -109,7 +109,7 @@ def test_lint_takes_levels_from_a_file(command: Command, here: Path):
 
 
 @pytest.mark.usefixtures("here")
-def test_lint_checks_the_committed_pages_by_default(command: Command):
+def test_lint_checks_the_committed_pages_by_default(command: Command) -> None:
     """Those in docs/ of the destinations that are installed; without any, that is wrong usage."""
     assert command("docs", "lint").code == 2
     command("docs", "build", "kana")
@@ -125,7 +125,7 @@ def test_lint_checks_the_committed_pages_by_default(command: Command):
 )
 def test_lint_of_a_file_that_cannot_be_read(
     content: bytes | None, message: str, command: Command, here: Path
-):
+) -> None:
     """The message names the file."""
     if content is not None:
         (here / "page.md").write_bytes(content)
@@ -134,7 +134,7 @@ def test_lint_of_a_file_that_cannot_be_read(
     assert message in done.err
 
 
-def test_lint_lists_its_rules(command: Command):
+def test_lint_lists_its_rules(command: Command) -> None:
     """Id, level and message of each, as lines or as JSON."""
     lines = command("docs", "lint", "--rules").out.splitlines()
     rules = command("docs", "lint", "--rules", "--json").json
@@ -143,14 +143,14 @@ def test_lint_lists_its_rules(command: Command):
 
 
 @pytest.mark.parametrize("name", [(), ("build",), ("lint",), ("preview",)])
-def test_help_has_an_example(name: tuple[str, ...], command: Command):
+def test_help_has_an_example(name: tuple[str, ...], command: Command) -> None:
     """Each command shows how it is called."""
     done = command("docs", *name, "--help")
     assert done.code == 0
     assert "Example: destinations docs " in done.out
 
 
-def test_preview_serves_until_it_is_interrupted():
+def test_preview_serves_until_it_is_interrupted() -> None:
     """It prints its address, serves the page there, and ends with 130."""
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "destinations", "docs", "preview", "kana"],

@@ -71,7 +71,7 @@ CASES: dict[str, tuple[Any, list[str]]] = {
 @pytest.mark.parametrize(("event", "shown"), CASES.values(), ids=CASES)
 def test_each_outcome_is_explained(
     command: Callable[..., Any], write: Write, event: Any, shown: list[str]
-):
+) -> None:
     """Every step is shown with its values, secrets masked, and nothing is sent."""
     settings = write("s.json", {"apiKey": "prv_test_canary", "endpoint": "http://127.0.0.1:9/"})
     done = command("explain", "kana", write("event.json", event), "--settings", settings)
@@ -81,7 +81,7 @@ def test_each_outcome_is_explained(
     assert "canary" not in done.out + done.err
 
 
-def test_source(command: Callable[..., Any], write: Write):
+def test_source(command: Callable[..., Any], write: Write) -> None:
     """The code of what matches is printed, and whether this event takes it."""
     done = command("explain", "kana", write("event.json", _event()), "--source")
     assert done.code == 0
@@ -95,7 +95,7 @@ def test_source(command: Callable[..., Any], write: Write):
     assert "def " not in done.out
 
 
-def test_source_as_json(command: Callable[..., Any], write: Write):
+def test_source_as_json(command: Callable[..., Any], write: Write) -> None:
     """For machines each subscription has its source, null where the event does not match."""
     done = command("explain", "kana", write("event.json", _event()), "--source", "--json")
     identify, track = done.json["subscriptions"]
@@ -105,7 +105,7 @@ def test_source_as_json(command: Callable[..., Any], write: Write):
     assert "source" not in done.json["subscriptions"][1]
 
 
-def test_explain_as_json(command: Callable[..., Any], write: Write):
+def test_explain_as_json(command: Callable[..., Any], write: Write) -> None:
     """The same for machines: clauses, directives, changes, payload and request."""
     done = command("explain", "kana", write("event.json", _event()), "--json")
     assert done.code == 0

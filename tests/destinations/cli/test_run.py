@@ -49,7 +49,7 @@ MIXED = [
 ]
 
 
-def test_the_object_of_json(command: Callable[..., Any], write: Write):
+def test_the_object_of_json(command: Callable[..., Any], write: Write) -> None:
     """The object has every outcome, and rows is their sum; all else goes to standard error."""
     events = write("events.ndjson", MIXED)
     done = command("run", "kana", "--events", events, "--sandbox", "--json")
@@ -85,13 +85,13 @@ def test_the_object_of_json(command: Callable[..., Any], write: Write):
         ([], 0),
     ],
 )
-def test_exit_codes(command: Callable[..., Any], write: Write, events: Any, code: int):
+def test_exit_codes(command: Callable[..., Any], write: Write, events: Any, code: int) -> None:
     """0 if every row was delivered, filtered or kept as unmapped, else 1."""
     done = command("run", "kana", "--events", write("e.ndjson", events), "--sandbox")
     assert done.code == code
 
 
-def test_an_array_is_read_by_the_files_ending(command: Callable[..., Any], write: Write):
+def test_an_array_is_read_by_the_files_ending(command: Callable[..., Any], write: Write) -> None:
     """A .json file holds an array; --format says so for any other name."""
     events = write("events.json", [_track(1), _track(2)])
     assert command("run", "kana", "--events", events, "--sandbox", "--json").json["rows"] == 2
@@ -100,7 +100,7 @@ def test_an_array_is_read_by_the_files_ending(command: Callable[..., Any], write
     assert command(*arguments).json["outcomes"]["delivered"] == 2
 
 
-def test_standard_input_is_ndjson():
+def test_standard_input_is_ndjson() -> None:
     """``--events -`` reads one event a line from standard input; empty lines make no row."""
     data = f"{json.dumps(_track(1))}\n\n{json.dumps(_track(2))}"
     done = subprocess.run(
@@ -127,7 +127,7 @@ def test_standard_input_is_ndjson():
 
 def test_what_was_not_delivered_can_be_fed_back(
     command: Callable[..., Any], write: Write, tmp_path: Path
-):
+) -> None:
     """The file holds what was neither delivered nor filtered; fed back it gives the same rows."""
     events = write("events.ndjson", MIXED)
     first = tmp_path / "undelivered.ndjson"
@@ -151,7 +151,7 @@ def test_what_was_not_delivered_can_be_fed_back(
 @pytest.mark.parametrize("outcome", ["unknown", "held"])
 def test_what_may_have_been_applied_is_held_when_fed_back(
     command: Callable[..., Any], write: Write, tmp_path: Path, outcome: str
-):
+) -> None:
     """It is not sent again, and it is not lost."""
     wrapped = {"undelivered": {"outcome": outcome, "action": "track"}, "rawEvent": _track(1)}
     second = tmp_path / "second.ndjson"
@@ -172,7 +172,9 @@ def test_what_may_have_been_applied_is_held_when_fed_back(
     assert kept["rawEvent"] == _track(1)
 
 
-def test_an_undelivered_file_is_never_overwritten(command: Callable[..., Any], write: Write):
+def test_an_undelivered_file_is_never_overwritten(
+    command: Callable[..., Any], write: Write
+) -> None:
     """A file that holds events already is refused before anything is sent."""
     events = write("events.ndjson", MIXED)
     full = write("undelivered.ndjson", "something\n")
@@ -186,7 +188,7 @@ def test_an_undelivered_file_is_never_overwritten(command: Callable[..., Any], w
 
 def test_the_store_keeps_what_is_not_delivered(
     command: Callable[..., Any], write: Write, tmp_path: Path
-):
+) -> None:
     """It is in the store once, also when the same file is run again, and what to do is said."""
     events = write("events.ndjson", MIXED)
     store = tmp_path / "a folder" / "store.sqlite"
@@ -216,7 +218,9 @@ SETTINGS_FAULTS = {
 
 
 @pytest.mark.parametrize(("settings", "message"), SETTINGS_FAULTS.values(), ids=SETTINGS_FAULTS)
-def test_wrong_settings(command: Callable[..., Any], write: Write, settings: Any, message: str):
+def test_wrong_settings(
+    command: Callable[..., Any], write: Write, settings: Any, message: str
+) -> None:
     """One clear message, exit code 2, no secret shown, nothing sent."""
     done = command(
         "run", "kana", "--events", write("e.ndjson", MIXED), "--settings", write("s.json", settings)
@@ -262,7 +266,7 @@ def test_wrong_usage(
     tmp_path: Path,
     arguments: tuple[str, ...],
     message: str,
-):
+) -> None:
     """Whatever is wrong with a call: one message that names it, and exit code 2."""
     monkeypatch.chdir(tmp_path)
     done = command(*arguments)
@@ -273,7 +277,7 @@ def test_wrong_usage(
 
 def test_a_broken_definition_is_refused_before_anything_is_sent(
     command: Callable[..., Any], write: Write, kana_folder: Path
-):
+) -> None:
     """Every fault is told with its file and line."""
     path = kana_folder / "track.yaml"
     path.write_text(
@@ -286,7 +290,7 @@ def test_a_broken_definition_is_refused_before_anything_is_sent(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_a_run_with_its_account(number: signal.Signals):
+def test_a_signal_ends_a_run_with_its_account(number: signal.Signals) -> None:
     """What was sent is accounted for, and the exit code is 130."""
     process = subprocess.Popen(
         [
@@ -321,7 +325,7 @@ def test_a_signal_ends_a_run_with_its_account(number: signal.Signals):
     assert b"Traceback" not in err
 
 
-def test_a_sandbox_needs_no_key_of_the_file(command: Callable[..., Any], write: Write):
+def test_a_sandbox_needs_no_key_of_the_file(command: Callable[..., Any], write: Write) -> None:
     """What leads to the sandbox replaces what the file says, also a variable that is not set."""
     settings = write("s.yaml", "apiKey: ${NOT_SET_ANYWHERE}\n")
     events = write("e.ndjson", [_track(1)])
@@ -331,7 +335,7 @@ def test_a_sandbox_needs_no_key_of_the_file(command: Callable[..., Any], write: 
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no disk that is always full")
-def test_undelivered_on_a_full_disk(command: Callable[..., Any], write: Write):
+def test_undelivered_on_a_full_disk(command: Callable[..., Any], write: Write) -> None:
     """It ends the run, and may pass by itself."""
     events = write("events.ndjson", [_track(1, properties={"featureId": "nope"})])
     done = command("run", "kana", "--events", events, "--sandbox", "--undelivered", "/dev/full")

@@ -35,7 +35,9 @@ def _handlers() -> list[object]:
     return [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
 
 
-def test_a_signal_ends_it_well(command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch):
+def test_a_signal_ends_it_well(
+    command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It says where it listens, closes the sandbox, exits 0 and leaves signals as they were."""
     assert isinstance(find_plugin("kana"), KanaPlugin)
     started: list[_Sandbox] = []
@@ -60,7 +62,7 @@ def test_a_signal_ends_it_well(command: Callable[..., Any], monkeypatch: pytest.
 
 def test_a_sandbox_that_ends_by_itself(
     command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     """Nobody waits for one that is not there any more: the error says so."""
     monkeypatch.setattr(KanaPlugin, "start_sandbox", lambda _, **__: _Sandbox(interrupted=False))
     monkeypatch.setattr(threading.Event, "wait", lambda self, _: self.is_set())
@@ -70,7 +72,7 @@ def test_a_sandbox_that_ends_by_itself(
     assert _handlers() == before
 
 
-def test_a_sandbox_that_cannot_start(command: Callable[..., Any], tmp_path: Path):
+def test_a_sandbox_that_cannot_start(command: Callable[..., Any], tmp_path: Path) -> None:
     """A wrong seed is told with its place, and signals are as they were."""
     seed = tmp_path / "seed.yaml"
     seed.write_text("users: [{id: 5}]\n", encoding="utf-8")

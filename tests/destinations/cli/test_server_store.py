@@ -58,7 +58,7 @@ def configure(write: Run) -> Callable[[str], Path]:
 @pytest.mark.parametrize("arguments", [*READING, *CHANGING], ids=" ".join)
 def test_a_store_that_is_not_there(
     command: Run, configure: Callable[[str], Path], tmp_path: Path, arguments: tuple[str, ...]
-):
+) -> None:
     """It is refused, whoever named it, and nothing is made."""
     config = configure("served.sqlite3")
     before = list(tmp_path.iterdir())
@@ -74,7 +74,9 @@ def test_a_store_that_is_not_there(
 
 
 @pytest.mark.parametrize("arguments", [*READING, *CHANGING], ids=" ".join)
-def test_a_file_that_is_none(command: Run, write: Run, tmp_path: Path, arguments: tuple[str, ...]):
+def test_a_file_that_is_none(
+    command: Run, write: Run, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
     """It is named, it stays as it is, and no lock is left beside it."""
     path = write("seed.yaml", "features: []\n" * 50)
     done = command(*arguments, "--store", path)
@@ -89,7 +91,7 @@ def test_the_store_of_a_configuration(
     configure: Callable[[str], Path],
     tmp_path: Path,
     add_delivery: Callable[..., int],
-):
+) -> None:
     """--config finds it without a secret; --store goes before it; else it is this user's own."""
     for number, path in enumerate((tmp_path / "a", tmp_path / "b", default_path()), 1):
         store = SqliteStore(path)
@@ -105,7 +107,7 @@ def test_the_store_of_a_configuration(
         assert command("deliveries", "list", "--json", *where).json["total"] == total
 
 
-def test_a_configuration_that_is_wrong(command: Run, write: Run):
+def test_a_configuration_that_is_wrong(command: Run, write: Run) -> None:
     """Its faults are told as by the server."""
     done = command("status", "--config", write("serve.yaml", "store: {path: a}\n"))
     assert done.code == 2
@@ -116,7 +118,7 @@ def test_a_configuration_that_is_wrong(command: Run, write: Run):
 @pytest.mark.parametrize("arguments", READING, ids=" ".join)
 def test_reading_leaves_nothing(
     command: Run, tmp_path: Path, add_delivery: Callable[..., int], arguments: tuple[str, ...]
-):
+) -> None:
     """A backup is one file before and afterwards, byte for byte."""
     store = SqliteStore(tmp_path / "store.sqlite3")
     raw = {"type": "track", "userId": "u1"}

@@ -23,7 +23,7 @@ def store(tmp_path: Path) -> Any:
     opened.close()
 
 
-def test_an_empty_store(command: Run, store: SqliteStore):
+def test_an_empty_store(command: Run, store: SqliteStore) -> None:
     """It says where it is, and that nothing is in it."""
     done = command("status", "--store", store.path)
     assert done.code == 0
@@ -32,7 +32,7 @@ def test_an_empty_store(command: Run, store: SqliteStore):
     assert "It holds no deliveries yet." in done.out
 
 
-def test_what_is_in_it(command: Run, store: SqliteStore, add_delivery: Callable[..., int]):
+def test_what_is_in_it(command: Run, store: SqliteStore, add_delivery: Callable[..., int]) -> None:
     """Counts, what waits, and what needs an operator; and whether a server runs."""
     add_delivery(store, destination="[b]x[/b]")
     add_delivery(store, destination="[b]x[/b]", status=State.HELD)
@@ -62,7 +62,7 @@ def test_live(
     store: SqliteStore,
     add_delivery: Callable[..., int],
     monkeypatch: pytest.MonkeyPatch,
-):
+) -> None:
     """It counts again after each pause, until the user ends it: that is not a failure."""
     pauses: list[float] = []
 
@@ -78,14 +78,14 @@ def test_live(
     assert "queue 2" in done.out
 
 
-def test_live_json(command: Run, store: SqliteStore):
+def test_live_json(command: Run, store: SqliteStore) -> None:
     """They exclude each other."""
     assert command("status", "--store", store.path, "--live", "1", "--json").code == 2
 
 
 def test_a_destination_that_nobody_serves(
     command: Run, store: SqliteStore, add_delivery: Callable[..., int]
-):
+) -> None:
     """It was removed or renamed while deliveries of it wait: the server will never send them."""
     add_delivery(store, destination="former")
     add_delivery(store, destination="sample")
@@ -109,7 +109,7 @@ def test_a_destination_that_nobody_serves(
 
 def test_who_may_not_look_at_the_lock(
     command: Run, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     """Somebody else's server: what is in the store is shown, and what cannot be told is said."""
 
     def refuse(path: Path) -> bool:

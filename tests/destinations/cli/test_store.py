@@ -26,7 +26,7 @@ def path(tmp_path: Path, add_delivery: Callable[..., int]) -> Path:
     return store.path
 
 
-def test_backup(command: Run, path: Path, tmp_path: Path):
+def test_backup(command: Run, path: Path, tmp_path: Path) -> None:
     """The copy is a store with the same deliveries."""
     target = tmp_path / "copy.sqlite3"
     done = command("store", "backup", target, "--store", path)
@@ -35,7 +35,7 @@ def test_backup(command: Run, path: Path, tmp_path: Path):
     assert listed["total"] == 2
 
 
-def test_backup_of_nothing(command: Run, tmp_path: Path):
+def test_backup_of_nothing(command: Run, tmp_path: Path) -> None:
     """A store that is not there is not made for its backup."""
     missing = tmp_path / "missing.sqlite3"
     done = command("store", "backup", tmp_path / "copy.sqlite3", "--store", missing)
@@ -44,7 +44,7 @@ def test_backup_of_nothing(command: Run, tmp_path: Path):
     assert not missing.exists()
 
 
-def test_compact(command: Run, path: Path):
+def test_compact(command: Run, path: Path) -> None:
     """What is finished and old goes, what is dead stays; the sizes are told."""
     done = command("store", "compact", "--store", path, "--keep-days", "30", "--dedupe-days", "7")
     assert done.code == 0
@@ -53,14 +53,14 @@ def test_compact(command: Run, path: Path):
     assert command("deliveries", "list", "--all", "--store", path, "--json").json["total"] == 1
 
 
-def test_compact_keeps_what_it_is_told_to(command: Run, path: Path):
+def test_compact_keeps_what_it_is_told_to(command: Run, path: Path) -> None:
     """Nothing goes within more days than the store is old."""
     days = ("--keep-days", "100000", "--dedupe-days", "100000")
     done = command("store", "compact", "--store", path, *days)
     assert "Deleted: 0 raw events, 0 finished deliveries, 0 messageIds.\n" in done.out
 
 
-def test_compact_without_periods(command: Run, path: Path):
+def test_compact_without_periods(command: Run, path: Path) -> None:
     """Nothing goes that a server may still need."""
     done = command("store", "compact", "--store", path)
     assert "Deleted: 0 raw events, 0 finished deliveries, 0 messageIds.\n" in done.out
@@ -90,7 +90,7 @@ def test_compact_keeps_what_the_server_keeps(
     flags: tuple[str, ...],
     rows: int,
     messages: int,
-):
+) -> None:
     """As long as its configuration says, else as it has noted; an option goes before both."""
     where: tuple[object, ...] = ("--store", path)
     if noted is not None:
@@ -112,7 +112,7 @@ def test_compact_keeps_what_the_server_keeps(
     )
 
 
-def test_a_wrong_path(command: Run, tmp_path: Path):
+def test_a_wrong_path(command: Run, tmp_path: Path) -> None:
     """A store that is not there is not made, and a file of something else is left alone."""
     other = tmp_path / "other.db"
     connection = sqlite3.connect(other)
@@ -129,7 +129,7 @@ def test_a_wrong_path(command: Run, tmp_path: Path):
 
 
 @pytest.mark.parametrize("by", ["server", "run"])
-def test_compact_while_something_delivers(command: Run, path: Path, by: str):
+def test_compact_while_something_delivers(command: Run, path: Path, by: str) -> None:
     """It would keep that from writing, so the file keeps its size."""
     lock = lock_server(path) if by == "server" else lock_run(path, 1, "an account")
     with lock:
@@ -139,7 +139,7 @@ def test_compact_while_something_delivers(command: Run, path: Path, by: str):
     assert "Something delivers from it: the file keeps its size" in done.out
 
 
-def test_check(command: Run, path: Path):
+def test_check(command: Run, path: Path) -> None:
     """It says how much was looked at; what does not hold is named, with exit code 1."""
     done = command("store", "check", "--store", path)
     assert (done.code, done.out) == (0, f"{path}: 2 rows checked, all rules hold\n")

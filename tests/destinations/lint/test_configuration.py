@@ -14,7 +14,7 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "lint.yaml"
 
 
-def test_levels_and_words(file: Path):
+def test_levels_and_words(file: Path) -> None:
     """Levels by rule, an unquoted off among them, and words in any case."""
     file.write_text("levels: {will: error, their: off}\nwords: [Frobnitz]\n", encoding="utf-8")
     configuration = read_configuration(file)
@@ -41,7 +41,7 @@ def test_levels_and_words(file: Path):
         ]),
     ],
 )  # fmt: skip
-def test_every_fault_has_its_line(file: Path, text: str, faults: list[tuple[int, str]]):
+def test_every_fault_has_its_line(file: Path, text: str, faults: list[tuple[int, str]]) -> None:
     """What is wrong is named with the line and what would be right."""
     file.write_text(text, encoding="utf-8")
     with pytest.raises(DefinitionError) as caught:
@@ -49,7 +49,7 @@ def test_every_fault_has_its_line(file: Path, text: str, faults: list[tuple[int,
     assert [(fault.line, fault.message) for fault in caught.value.faults] == faults
 
 
-def test_a_file_that_is_not_there(tmp_path: Path):
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     """The message names the file."""
     with pytest.raises(UsageError, match=r"cannot read the configuration .*nothing\.yaml"):
         read_configuration(tmp_path / "nothing.yaml")

@@ -25,13 +25,13 @@ DEFECTS = Path(__file__).parent / "page-with-defects.md"
         ("announced-image", [(29, 1)]),
     ],
 )
-def test_every_defect_of_the_page_is_reported(rule: str, places: list[tuple[int, int]]):
+def test_every_defect_of_the_page_is_reported(rule: str, places: list[tuple[int, int]]) -> None:
     """Each of the defects that pages have been published with, at its line and column."""
     findings = lint_page(DEFECTS.read_text(encoding="utf-8"), DEFECTS)
     assert [(one.line, one.column) for one in findings if one.rule == rule] == places
 
 
-def test_nothing_else_is_reported_of_it():
+def test_nothing_else_is_reported_of_it() -> None:
     """The page has these defects and no other error or warning."""
     findings = lint_page(DEFECTS.read_text(encoding="utf-8"), DEFECTS)
     assert {one.rule for one in findings if one.level != "suggestion"} == {
@@ -47,7 +47,7 @@ def test_nothing_else_is_reported_of_it():
     }
 
 
-def test_findings_are_in_order_and_readable(lint: Callable[..., Any], published: str):
+def test_findings_are_in_order_and_readable(lint: Callable[..., Any], published: str) -> None:
     """File, line, column, level, message and rule, by place."""
     found = lint(published + "It will.\n\nIt will  do it!\n")
     assert [str(finding).partition("page.md:")[2] for finding in found] == [
@@ -63,13 +63,13 @@ def test_findings_are_in_order_and_readable(lint: Callable[..., Any], published:
 )
 def test_levels_can_be_set(
     level: str, expected: list[str], lint: Callable[..., Any], published: str
-):
+) -> None:
     """A level of one's own replaces that of the rule; ``off`` silences it."""
     found = lint(published + "It will.\n", levels={"will": level})
     assert [finding.level for finding in found] == expected
 
 
-def test_words_can_be_added(lint: Callable[..., Any], published: str):
+def test_words_can_be_added(lint: Callable[..., Any], published: str) -> None:
     """A word of one's own is no misspelling, in any case."""
     assert [one.rule for one in lint(published + "A Frobnitz.\n")] == ["spelling"]
     assert lint(published + "A Frobnitz.\n", words=frozenset({"frobnitz"})) == ()
@@ -88,13 +88,15 @@ def test_words_can_be_added(lint: Callable[..., Any], published: str):
         ("# Sample\n\n## Getting Started\n\n### Supported Methods\n\nText.\n", set()),
     ],
 )
-def test_a_submission_has_rules_of_its_own(text: str, rules: set[str], lint: Callable[..., Any]):
+def test_a_submission_has_rules_of_its_own(
+    text: str, rules: set[str], lint: Callable[..., Any]
+) -> None:
     """A page without front matter: hints and links as HackMD has them, and one title."""
     assert {finding.rule for finding in lint(text)} == rules
 
 
 @pytest.mark.parametrize("text", ["", "\n", "---\n", "---\n---", "```", "| a", "[](", "> ", ":::"])
-def test_any_text_can_be_checked(text: str, lint: Callable[..., Any]):
+def test_any_text_can_be_checked(text: str, lint: Callable[..., Any]) -> None:
     """Scraps of pages are reported on, not choked on; every place is in the text."""
     for finding in lint(text):
         assert 1 <= finding.line <= text.count("\n") + 1

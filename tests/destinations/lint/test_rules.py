@@ -30,14 +30,14 @@ def _page(rule: Rule, example: str, front: str) -> str:
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.id)
-def test_a_good_example_passes(rule: Rule, lint: Callable[..., Any], published: str):
+def test_a_good_example_passes(rule: Rule, lint: Callable[..., Any], published: str) -> None:
     """What a rule shows as right is not reported by it."""
     found = lint(_page(rule, rule.good, published), rule.files)
     assert [str(finding) for finding in found if finding.rule == rule.id] == []
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.id)
-def test_a_bad_example_is_reported(rule: Rule, lint: Callable[..., Any], published: str):
+def test_a_bad_example_is_reported(rule: Rule, lint: Callable[..., Any], published: str) -> None:
     """What a rule shows as wrong is reported by it, at its level and below the front matter."""
     text = _page(rule, rule.bad, published)
     found = [finding for finding in lint(text, rule.files) if finding.rule == rule.id]
@@ -47,7 +47,7 @@ def test_a_bad_example_is_reported(rule: Rule, lint: Callable[..., Any], publish
     assert all(1 <= finding.line <= text.count("\n") + 1 for finding in found)
 
 
-def test_rules_are_told_apart():
+def test_rules_are_told_apart() -> None:
     """Ids are there once, and each rule has patterns or a check that exists, not both."""
     assert [
         name for name, count in Counter(rule.id for rule in load_rules()).items() if count > 1
@@ -57,12 +57,12 @@ def test_rules_are_told_apart():
     assert {rule.check for rule in RULES.values() if rule.check} == set(CHECKS)
 
 
-def test_the_rules_of_segments_own_linter_are_there():
+def test_the_rules_of_segments_own_linter_are_there() -> None:
     """All nine, each with the level that it has there."""
     assert {name: RULES[name].level for name in OF_SEGMENT} == OF_SEGMENT
 
 
-def test_inclusivity_has_all_terms():
+def test_inclusivity_has_all_terms() -> None:
     """The list of Segment's linter has fourteen terms."""
     assert len(RULES["inclusivity"].patterns) == 14
 
@@ -112,7 +112,9 @@ def test_inclusivity_has_all_terms():
         ("bare-url", "See https://docs.example.com/a."),
     ],
 )
-def test_more_that_is_reported(rule: str, text: str, lint: Callable[..., Any], published: str):
+def test_more_that_is_reported(
+    rule: str, text: str, lint: Callable[..., Any], published: str
+) -> None:
     """Forms that the example of a rule does not show."""
     assert rule in {finding.rule for finding in lint(published + text + "\n")}
 
@@ -152,7 +154,9 @@ def test_more_that_is_reported(rule: str, text: str, lint: Callable[..., Any], p
         ("subs", "A lever, a viaduct, and a drop in temperature."),
     ],
 )
-def test_what_is_not_reported(rule: str, text: str, lint: Callable[..., Any], published: str):
+def test_what_is_not_reported(
+    rule: str, text: str, lint: Callable[..., Any], published: str
+) -> None:
     """What looks like a breach and is none."""
     found = [str(finding) for finding in lint(published + text + "\n") if finding.rule == rule]
     assert found == []

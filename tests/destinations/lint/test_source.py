@@ -24,7 +24,7 @@ def _source(text: str) -> Source:
 
 
 @given(st.lists(PIECES, max_size=30).map("".join))
-def test_views_keep_every_place(text: str):
+def test_views_keep_every_place(text: str) -> None:
     """Each view is as long as the text and breaks lines where it does."""
     source = _source(text)
     for view in (source.markup, source.prose, source.headings):
@@ -48,7 +48,7 @@ def test_views_keep_every_place(text: str):
         "{% include secret %} {{ secret }} <!-- secret --> <secret>",
     ],
 )
-def test_what_is_no_prose_is_covered(text: str):
+def test_what_is_no_prose_is_covered(text: str) -> None:
     """Code, URLs, front matter and markup are never taken for sentences."""
     assert "secret" not in _source(text).prose
 
@@ -65,7 +65,7 @@ def test_what_is_no_prose_is_covered(text: str):
         ("A stray ` tick.\n\nText.\n\nAnother ` tick.", "Text."),
     ],
 )
-def test_prose_is_kept(text: str, prose: str):
+def test_prose_is_kept(text: str, prose: str) -> None:
     """Headings, hints, the texts of links, lists and tables are read."""
     assert prose in _source(text).prose
 
@@ -73,12 +73,12 @@ def test_prose_is_kept(text: str, prose: str):
 @pytest.mark.parametrize(
     ("offset", "place"), [(0, (1, 1)), (2, (1, 3)), (3, (2, 1)), (4, (3, 1)), (5, (3, 2))]
 )
-def test_places(offset: int, place: tuple[int, int]):
+def test_places(offset: int, place: tuple[int, int]) -> None:
     """Lines and columns count from 1."""
     assert _source("ab\n\ncd").place(offset) == place
 
 
-def test_links_and_images():
+def test_links_and_images() -> None:
     """With text, target, attributes and place; images within links, but nothing in code."""
     source = _source('[a](b){:target="x"} `[no](no)` [![c](d.png)](e)')
     assert [(link.is_image, link.text, link.target, link.attributes) for link in source.links] == [
