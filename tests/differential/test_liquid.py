@@ -5,7 +5,7 @@ from typing import Any
 import hypothesis
 import pytest
 from differential_inputs.accepted import ACCEPTED, accepted
-from differential_inputs.liquid import liquid_events, liquid_texts
+from differential_inputs.liquid_templates import liquid_events, liquid_texts
 from differential_inputs.reference import Judge
 from hypothesis import given, settings
 
