@@ -13,6 +13,7 @@ from destinations.definition import load_definition
 from destinations.definition.document import Document
 from destinations.definition.settings import check_settings
 from destinations.runtime.action import VersionedMapper
+from destinations.runtime import destination as destination_module
 from destinations.runtime.destination import Destination
 from destinations.runtime.plugins import find_folder
 from destinations.store import SqliteStore
@@ -92,8 +93,11 @@ def test_other_rules_have_another_version(store: SqliteStore) -> None:
     assert all(before != after for before, after in itertools.pairwise(versions))
 
 
-def test_payloads_are_made_anew_for_other_rules(store: SqliteStore) -> None:
+def test_payloads_are_made_anew_for_other_rules(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What was planned by the rules before is told from what is planned by those of today."""
+    monkeypatch.setattr(destination_module, "_DIGEST_SECONDS", 0.0)  # asked for each time
     definition = load_definition(find_folder("kana"))
     document = Document("settings", {"apiKey": "kana_test_0123456789abcdef"}, {})
     code = KanaPlugin().code(store)
