@@ -12,7 +12,7 @@ from destinations.errors import UsageError
 from destinations.outcome import Outcome, State
 from destinations.pipeline.ledger import Ledger, LedgerEntry
 
-__all__ = ["drop", "is_replaced", "resolve", "why_not_dropped", "why_not_resolved"]
+__all__ = ["drop", "resolve", "why_not_dropped", "why_not_resolved"]
 
 _DROPPABLE = frozenset(
     {
@@ -26,15 +26,8 @@ _DROPPABLE = frozenset(
 )
 
 
-def is_replaced(entry: LedgerEntry) -> bool:
-    """Tell whether a corrected event has taken the place of a delivery's event."""
-    return entry.reason.startswith("replaced by")
-
-
 def why_not_dropped(entry: LedgerEntry) -> str:
     """Return why a delivery cannot be dropped; empty if it can."""
-    if is_replaced(entry):
-        return "a corrected event has replaced its event"
     if entry.status in _DROPPABLE:
         return ""
     if entry.status is State.UNKNOWN:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from destinations.errors import UsageError
-from destinations.operations.changes import is_replaced
 from destinations.operations.locks import who_serves
 from destinations.outcome import Effect, Outcome, Result, State
 from destinations.pipeline.dedupe import fingerprint
@@ -80,10 +79,9 @@ class Replayed:
 
 def why_not_replayed(entry: LedgerEntry) -> str:
     """Return why a delivery must not be replayed; empty if it may."""
-    why = _WHY_NOT.get(entry.status, "")
-    if not why and is_replaced(entry):
+    if entry.code == "REPLACED":
         return "a corrected event has replaced its event"
-    return why
+    return _WHY_NOT.get(entry.status, "")
 
 
 def plan_replay(ledger: Ledger, destination: Destination, entry: LedgerEntry) -> PlannedReplay:

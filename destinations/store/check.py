@@ -23,7 +23,7 @@ def _codes(*statuses: Outcome | State) -> str:
 
 _NONE, _MAYBE, _APPLIED = (EFFECT_CODES[one] for one in Effect)
 _WAITS: Final = _codes(State.READY, State.UNKNOWN)
-_ENDED: Final = _codes(*Outcome)
+_ENDED: Final = _codes(Outcome.DELIVERED, Outcome.FILTERED, Outcome.DROPPED)
 _KEPT: Final = _codes(State.HELD, Outcome.UNMAPPED, Outcome.INVALID, Outcome.REJECTED, Outcome.DEAD)
 _ALL: Final = (
     "SELECT id, scope, subscription FROM open UNION ALL SELECT id, scope, subscription FROM kept"
@@ -51,7 +51,7 @@ _RULES: Final[tuple[tuple[str, str], ...]] = (
         f"SELECT id FROM kept WHERE status NOT IN ({_KEPT})",
     ),
     (
-        "what is finished has an outcome",
+        "what is finished was delivered, filtered or dropped",
         f"SELECT id FROM ledger WHERE status NOT IN ({_ENDED})",
     ),
     (

@@ -536,8 +536,7 @@ def _parts(selection: Selection) -> Iterable[str]:
         for status in statuses
     ):
         yield _KEPT
-    # What a correction has replaced is there too, with the outcome that it had.
-    if statuses is None or any(isinstance(status, Outcome) for status in statuses):
+    if statuses is None or statuses & _IN_LEDGER:
         yield _LEDGER
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from typing import Final, Self
@@ -11,7 +11,7 @@ from typing import Final, Self
 from destinations.outcome import Effect, Outcome, Result
 from destinations.pipeline.queue import Increment, QueuedDelivery, Stage
 from destinations.store.bulk import with_rows
-from destinations.store.codes import EFFECT_CODES, STATUS_CODES, TYPE_CODES
+from destinations.store.codes import EFFECT_CODES, STATUS_CODES, STATUSES, TYPE_CODES
 from destinations.store.digests import packed_id, unpacked_id
 from destinations.store.names import Names
 
@@ -28,13 +28,15 @@ __all__ = [
     "add_open",
     "add_tallies",
     "array_of",
-    "put_away",
+    "end_replaced",
 ]
 
 PER_EVENT: Final = 1000
 """An id of a delivery is so many times that of its event, plus its number among its deliveries."""
 
 DAY_MS: Final = 86_400_000
+
+_FILTERED: Final = STATUS_CODES[Outcome.FILTERED]
 
 ADD_OPEN: Final = """
     INSERT INTO open (id, scope, subscription, status, effect, attempts, user, message_id, type,
@@ -191,23 +193,38 @@ def add_tallies(
     )
 
 
-def put_away(connection: sqlite3.Connection, event_id: int, why: str, names: Names) -> None:
-    """Move what is kept of an event to the ledger, with the reason; its raw event goes."""
-    first, last = event_id * PER_EVENT, event_id * PER_EVENT + PER_EVENT - 1
+def end_replaced(
+    connection: sqlite3.Connection, names: Names, event_id: int, now_ms: int
+) -> Counter[tuple[int, int, int, int]]:
+    """End what is kept of an event as filtered: a corrected one has replaced it.
+
+    Its raw event goes. Returns what changes in the tallies.
+    """
+    between = (event_id * PER_EVENT, event_id * PER_EVENT + PER_EVENT - 1)
+    tallies: Counter[tuple[int, int, int, int]] = Counter()
     rows = connection.execute(
-        "SELECT id, code, http_status, stage, reason FROM kept WHERE id BETWEEN ? AND ?",
-        (first, last),
+        "SELECT id, scope, coalesce(subscription, 0), status, accepted_at, settled_at, reason"
+        " FROM kept WHERE id BETWEEN ? AND ?",
+        between,
     ).fetchall()
-    for identity, code, http_status, stage, reason in rows:
-        text = json.dumps([code, http_status, stage, f"{why}; was: {reason}"], ensure_ascii=False)
+    for identity, scope, subscription, status, accepted_at, settled_at, reason in rows:
+        why = f"replaced by a corrected event; was {STATUSES[status]}: {reason}"
+        note = names.note(connection, Result(Outcome.FILTERED, why, "REPLACED"), "plan")
+        took = max(0, now_ms - accepted_at)  # the clock may have been set back
         connection.execute(
-            "INSERT INTO ledger SELECT id, scope, subscription, status, effect, attempts, user,"
-            " message_id, type, accepted_at, max(0, settled_at - accepted_at), fingerprint, plan,"
-            " ? FROM kept WHERE id = ?",
-            (names.text(connection, text), identity),
+            "INSERT INTO ledger SELECT id, scope, subscription, ?, NULL, attempts, user,"
+            " message_id, type, accepted_at, ?, fingerprint, plan, ? FROM kept WHERE id = ?",
+            (_FILTERED, took, note, identity),
         )
-    connection.execute("DELETE FROM kept WHERE id BETWEEN ? AND ?", (first, last))
-    connection.execute("DELETE FROM events WHERE id = ?", (event_id,))
+        tallies[scope, subscription, status, settled_at // DAY_MS] -= 1
+        tallies[scope, subscription, _FILTERED, (accepted_at + took) // DAY_MS] += 1
+    connection.execute("DELETE FROM kept WHERE id BETWEEN ? AND ?", between)
+    connection.execute(
+        "DELETE FROM events WHERE id = ? AND NOT EXISTS"
+        " (SELECT 1 FROM open WHERE id BETWEEN ? AND ?)",
+        (event_id, *between),
+    )
+    return tallies
 
 
 def array_of(ids: Iterable[int]) -> str:

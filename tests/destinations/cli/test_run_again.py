@@ -65,6 +65,30 @@ def test_a_corrected_file(runs: Any, use: Use) -> None:
     assert runs.statuses.count("delivered") == 2
 
 
+def test_what_was_corrected_needs_nobody(runs: Any, use: Use) -> None:
+    """It is counted as filtered from then on: there is nothing to decide."""
+    right = use()
+    wrong = {**right, "properties": {"featureId": "calls", "delta": "x"}}
+    done = runs(events=runs.file(wrong))
+    assert runs.counts(done) == {"invalid": 1}
+    assert "Kept for you to decide: 1 invalid." in done.err
+    done = runs(events=runs.file(right))
+    assert runs.counts(done) == {"delivered": 1}
+    assert "Kept for you to decide" not in done.err
+    assert runs.statuses == ["filtered", "delivered"]
+    where = ("--store", runs.store)
+    listed = runs.command("deliveries", "list", "--json", *where).json
+    assert (listed["total"], listed["deliveries"]) == (0, [])
+    (old,) = runs.command(
+        "deliveries", "list", "--outcome", "filtered", "--json", *where
+    ).json["deliveries"]
+    assert old["reason"].startswith("replaced by a corrected event; was invalid: ")
+    shown = runs.command("deliveries", "show", str(old["id"]), *where)
+    assert "Nothing needs to be done." in shown.out
+    refused = runs.command("deliveries", "replay", str(old["id"]), *where)
+    assert "a corrected event has replaced its event" in refused.err
+
+
 @pytest.mark.parametrize("decision", ["drop", "replay"])
 def test_what_an_operator_decided(runs: Any, use: Use, decision: str) -> None:
     """What was dropped is filtered; what was replayed waits, and goes with the next run."""

@@ -9,6 +9,7 @@ from destinations.outcome import Effect, Outcome, State, Status
 __all__ = ["Model", "Row"]
 
 _WAITS = {State.READY, State.SENDING, State.UNKNOWN}
+_KEPT = {Outcome.INVALID, Outcome.REJECTED, Outcome.DEAD}
 
 
 @dataclass
@@ -20,7 +21,6 @@ class Row:
     user: str
     status: Status
     effect: Effect = Effect.NONE
-    replaced: bool = False
 
 
 @dataclass
@@ -54,7 +54,8 @@ class Model:
         else:
             if verdict == "correction":
                 before = self.rows[self.latest[row.message]]
-                before.replaced = True
+                if before.status in _KEPT:
+                    before.status = Outcome.FILTERED
                 self.others.setdefault(row.message, {})[before.content] = False
             self.latest[row.message] = delivery_id
         self.rows[delivery_id] = row

@@ -289,9 +289,9 @@ class SqliteMachine(Machine):
             # Whoever delivers looks at the changes before it goes on.
             source = self.durable.source(self.scope)
         row = self.model.rows[entry.id]
-        droppable = row.status in {State.READY, State.HELD} or (
-            row.status in {Outcome.DEAD, Outcome.REJECTED, Outcome.INVALID} and not row.replaced
-        )
+        droppable = row.status in {
+            *(State.READY, State.HELD, Outcome.DEAD, Outcome.REJECTED, Outcome.INVALID)
+        }
         resolvable = row.status in {State.HELD, State.UNKNOWN}
         may_count = row.effect is not Effect.NONE
         if decision == "drop" and droppable:

@@ -22,7 +22,7 @@ from destinations.operations import (
     why_not_replayed,
 )
 from destinations.outcome import Effect, Outcome, State, Status
-from destinations.pipeline.ledger import LedgerEntry, Replan, Selection
+from destinations.pipeline.ledger import NEEDS_OPERATOR, LedgerEntry, Replan, Selection
 from destinations.pipeline.queue import (
     Arrival,
     Increment,
@@ -493,12 +493,13 @@ def test_a_corrected_event(store: SqliteStore, ledger: SqliteLedger, put: Put, b
     entry = put(Outcome.INVALID, WRONG, subscription="Counts", message_id="m")
     _correct(store, entry)
     replaced = ledger.get(entry.id)
-    assert replaced.status is Outcome.INVALID
-    assert replaced.reason.startswith("replaced by a corrected event")
+    assert replaced.status is Outcome.FILTERED
+    assert replaced.reason.startswith("replaced by a corrected event; was invalid: ")
     planned = plan_replay(ledger, bind(), replaced)
     assert planned.refused == "a corrected event has replaced its event"
-    with pytest.raises(UsageError, match="a corrected event has replaced its event"):
+    with pytest.raises(UsageError, match="it is filtered: nothing of it would be sent"):
         drop(ledger, [replaced], reason="x", now=5_000.0)
+    assert list(ledger.find(Selection(statuses=NEEDS_OPERATOR))) == []
 
 
 def test_an_event_that_is_corrected_since_it_was_planned(
@@ -509,7 +510,7 @@ def test_an_event_that_is_corrected_since_it_was_planned(
     planned = plan_replay(ledger, bind(), entry)
     _correct(store, entry)
     assert replay(ledger, [planned], now=5_000.0) == Replayed(changed_meanwhile=1)
-    assert _statuses(store) == [("Counts", Outcome.DEAD), ("Counts", State.READY)]
+    assert _statuses(store) == [("Counts", Outcome.FILTERED), ("Counts", State.READY)]
     assert broken_rules(store.database) == []
 
 

@@ -552,6 +552,7 @@ def test_a_corrected_line_is_fed_back(kept: Runner, scripted: Any, replies: Any)
     fed = kept.undelivered.getvalue().replace(b'"many"', b"3")
     report = kept(scripted([_partner(replies)]), read_lines(BytesIO(fed)))
     assert report.totals.outcomes == {Outcome.DELIVERED: 1}
+    assert [entry.status for entry in kept.ledger] == [Outcome.FILTERED, Outcome.DELIVERED]
     again = kept(scripted([]), read_lines(BytesIO(fed)))
     assert again.totals.outcomes == {Outcome.FILTERED: 1}
 
@@ -706,6 +707,26 @@ def test_a_corrected_event(kept: Runner, scripted: Any, replies: Any) -> None:
     report = kept(scripted([_partner(replies)]), _entries(wrong, right))
     assert kept.outcomes == {1: ["filtered"], 2: ["filtered"]}
     assert "replaced" in kept.reasons[1]
+    old, new = kept.ledger
+    assert (old.status, new.status) == (Outcome.FILTERED, Outcome.DELIVERED)
+    assert old.code == "REPLACED"
+    assert old.reason.startswith("replaced by a corrected event; was invalid: ")
+
+
+@pytest.mark.parametrize("first", ["invalid", "unmapped", "rejected"])
+def test_what_was_replaced_needs_no_operator(
+    kept: Runner, scripted: Any, replies: Any, first: str
+) -> None:
+    """It is filtered, whatever had become of it."""
+    wrong = {
+        "invalid": _track("many", messageId="m1"),
+        "unmapped": {**_track(messageId="m1"), "properties": {"by": 1}},
+        "rejected": _track(1, messageId="m1"),
+    }
+    report = kept(scripted([replies.errors("BAD")]), _entries(wrong[first]))
+    assert report.totals.outcomes == {Outcome(first): 1}
+    kept(scripted([_partner(replies)]), _entries(_track(3, messageId="m1")))
+    assert [entry.status for entry in kept.ledger] == [Outcome.FILTERED, Outcome.DELIVERED]
 
 
 def test_a_correction_in_the_same_file(either: Runner, scripted: Any, replies: Any) -> None:

@@ -88,8 +88,13 @@ BREACHES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
         ("dead",),
     ),
     "what waits is finished": (
-        "what is finished has an outcome",
+        "what is finished was delivered, filtered or dropped",
         ("UPDATE ledger SET status = {status_ready} WHERE id = {delivered}",),
+        ("delivered",),
+    ),
+    "what needs an operator is finished": (
+        "what is finished was delivered, filtered or dropped",
+        ("UPDATE ledger SET status = {status_dead} WHERE id = {delivered}",),
         ("delivered",),
     ),
     "an unknown one that changed nothing": (

@@ -379,15 +379,16 @@ def _come(store: SqliteStore, scope: Scope, message_id: str, content: int) -> Ar
 
 
 def test_what_a_correction_replaces(store: SqliteStore, ledger: SqliteLedger, put: Put) -> None:
-    """It stays with the outcome that it had, says what replaced it, and its event goes."""
+    """It ends as filtered, says what it was and what replaced it, and its event goes."""
     entry = put(Outcome.INVALID, message_id="m", reason="no name")
     arrival = _come(store, Scope(entry.scope, entry.destination), "m", 77)
     assert arrival.receipt == Receipt(arrival.event.id)
     after = ledger.get(entry.id)
-    assert (after.status, after.code) == (Outcome.INVALID, "PAYLOAD_VALIDATION_FAILED")
-    assert after.reason == "replaced by a corrected event; was: no name"
+    assert (after.status, after.code) == (Outcome.FILTERED, "REPLACED")
+    assert (after.effect, after.stage) == (Effect.NONE, "plan")
+    assert after.reason == "replaced by a corrected event; was invalid: no name"
     assert ledger.raw_event(entry.event_id) is None
-    assert [one.status for one in ledger.find(Selection())] == [Outcome.INVALID, State.READY]
+    assert [one.status for one in ledger.find(Selection())] == [Outcome.FILTERED, State.READY]
     assert broken_rules(store.database) == []
 
 
