@@ -12,8 +12,8 @@ import pytest
 from destinations.definition import load_definition
 from destinations.definition.document import Document
 from destinations.definition.settings import check_settings
-from destinations.runtime.action import VersionedMapper
 from destinations.runtime import destination as destination_module
+from destinations.runtime.action import VersionedMapper
 from destinations.runtime.destination import Destination
 from destinations.runtime.plugins import find_folder
 from destinations.store import SqliteStore
