@@ -33,10 +33,10 @@ def _imports(name: str, *, inside_functions: bool) -> Iterator[tuple[str, int]]:
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     nodes = ast.walk(tree) if inside_functions else _at_module_level(tree)
     for node in nodes:
-        targets: list[str] = []
-        if isinstance(node, ast.Import):
-            targets = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
+        if not isinstance(node, ast.Import | ast.ImportFrom):
+            continue
+        targets = [alias.name for alias in node.names]
+        if isinstance(node, ast.ImportFrom):
             base = node.module or ""
             if node.level:
                 around = package.split(".")[: len(package.split(".")) - node.level + 1]

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from destinations.cli import run_command
+from destinations.cli.opening import open_store
 from destinations.pipeline import run as run_module
 from destinations.store import SqliteStore, default_path
 
@@ -94,10 +95,9 @@ def test_a_full_disk(runs: Any, use: Use, monkeypatch: pytest.MonkeyPatch) -> No
     events = runs.file(
         *(use(context={"page": {"title": chance.randbytes(8_000).hex()}}) for _ in range(20))
     )
-    usual = run_command.open_store
 
     def full(path: Path | None) -> SqliteStore:
-        store = usual(path)
+        store = open_store(path)
         store.database.limit_size(store.path.stat().st_size)
         return store
 

@@ -13,8 +13,10 @@ from destinations.secrets import Masker
 KEY = SubscriptionKey("Counts", "count")
 
 
-def _report(*outcomes: Status, **more: int) -> Report:
-    report = Report(seconds=2.0, **more)
+def _report(
+    *outcomes: Status, lines: int = 0, empty: int = 0, requests: int = 0, derived: int = 0
+) -> Report:
+    report = Report(lines, empty, requests, seconds=2.0, derived=derived)
     for line, outcome in enumerate(outcomes, 1):
         report.totals.add(Row(line, KEY, Result(outcome, "since sk_1234 came")))
     return report

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from destinations.cli import status_command
 from destinations.operations import Periods, lock_server, locks, note_server
 from destinations.outcome import Outcome, State
 from destinations.runtime.identity import AccountIdentity
@@ -72,7 +71,7 @@ def test_live(
             raise KeyboardInterrupt
         add_delivery(store)
 
-    monkeypatch.setattr(status_command.time, "sleep", pause)
+    monkeypatch.setattr("destinations.cli.status_command.time.sleep", pause)
     done = command("status", "--store", store.path, "--live", "2")
     assert (done.code, pauses) == (0, [2.0, 2.0, 2.0])
     assert "queue 2" in done.out

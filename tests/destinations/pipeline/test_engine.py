@@ -59,7 +59,8 @@ def test_a_lost_answer_beside_one_that_came(
             return None
         cut.clear()
         one.partner.counts["a"] += 7 if applied else 2
-        return one.partner.answer([{"done": True}])
+        told: HttpResponse = one.partner.answer([{"done": True}])
+        return told
 
     one.partner.on_count = answer
     one.accept_raw(one.event("a", 2, "told"), one.event("a", 5, "lost"))

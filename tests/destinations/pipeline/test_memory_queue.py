@@ -48,7 +48,8 @@ def test_an_id_is_known_as_it_is(seen: SeenMessages) -> None:
 )
 def test_it_is_a_dictionary(steps: list[tuple[str, int, bool]], in_memory: int) -> None:
     """It knows what a dictionary would, wherever it keeps it."""
-    messages, known = SeenMessages(in_memory=in_memory), {}
+    messages = SeenMessages(in_memory=in_memory)
+    known: dict[str, tuple[int, bool]] = {}
     try:
         for message_id, fingerprint, correctable in steps:
             assert messages.get(message_id) == known.get(message_id)

@@ -106,9 +106,12 @@ def test_it_is_planned_once(bench: Callable[..., Bench], monkeypatch: pytest.Mon
     one = bench()
     planned = []
     usual = one.destination.payloads
-    monkeypatch.setattr(
-        one.destination, "payloads", lambda *a, **k: planned.append(1) or usual(*a, **k)
-    )
+
+    def noted(*given: Any, **more: Any) -> Any:
+        planned.append(given)
+        return usual(*given, **more)
+
+    monkeypatch.setattr(one.destination, "payloads", noted)
     one.accept(("a", 1), ("b", 1))
     one.run()
     assert len(planned) == 2

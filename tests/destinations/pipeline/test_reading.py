@@ -117,7 +117,8 @@ def test_any_array_splits_into_its_items(
 ) -> None:
     """Each item comes out as it stands, with its line, whatever is in it and around it."""
     texts = [json.dumps(value, indent=indent, ensure_ascii=ascii_only) for value, _, _ in items]
-    data, lines = "[", []
+    data = "["
+    lines: list[int] = []
     for text, (_, before, after) in zip(texts, items, strict=True):
         data += ("," if lines else "") + before
         lines.append(data.count("\n") + 1)

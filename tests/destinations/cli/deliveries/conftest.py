@@ -110,7 +110,7 @@ class _Typed(io.StringIO):
         super().__init__(text)
         self._meanwhile = meanwhile
 
-    def readline(self, size: int | None = -1, /) -> str:
+    def readline(self, size: int = -1, /) -> str:  # type: ignore[override]  # of text, not bytes
         self._meanwhile()
         return super().readline(size)
 
