@@ -14,7 +14,7 @@ from destinations.errors import TemporaryError
 from destinations.http import HttpResponse
 from destinations.http.transport import TransportError
 from destinations.outcome import Outcome, State
-from destinations.pipeline.queue import QueueFullError
+from destinations.pipeline.queue import QueueFullError, Round
 from destinations.store import Database
 
 Bench = Any
@@ -238,8 +238,6 @@ def test_a_disk_that_cannot_be_read(
 
 
 def _accepted(one: Bench, *events: tuple[str, int]) -> Any:
-    from destinations.pipeline.queue import Round  # noqa: PLC0415
-
     raw = [one.event(user, by, f"r{number}") for number, (user, by) in enumerate(events)]
     return Round(arrivals=[(one.scope, arrival) for arrival in one.arrivals(*raw)])
 

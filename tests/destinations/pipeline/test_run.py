@@ -16,7 +16,7 @@ import pytest
 from destinations.clock import SystemClock
 from destinations.http import HttpRequest, HttpResponse
 from destinations.http.transport import TransportError
-from destinations.outcome import Outcome, State
+from destinations.outcome import Effect, Outcome, State
 from destinations.pipeline.ledger import LedgerEntry, Selection
 from destinations.pipeline.reading import (
     Entry,
@@ -32,6 +32,7 @@ from destinations.runtime.identity import identity_of
 from destinations.secrets import Masker
 from destinations.store import SqliteStore, broken_rules
 from destinations.testing.stand_ins import StillClock
+from tests.destinations.pipeline.conftest import Partner, with_reconcile
 
 Bind = Callable[..., Destination]
 LOST = TransportError("no answer: timed out", sent=True, timeout=True)
@@ -152,10 +153,10 @@ def either(request: pytest.FixtureRequest, bind: Bind, tmp_path: Path) -> Runner
     return Runner(bind(), path)
 
 
-def _partner(replies: Any) -> Callable[[HttpRequest], HttpResponse]:
+def _partner(replies: Any) -> Callable[[HttpRequest], Any]:
     """Counts everything, saves every page, and finds everybody."""
 
-    def answer(request: HttpRequest) -> HttpResponse:
+    def answer(request: HttpRequest) -> Any:
         if request.method == "PUT":
             return replies.http(200)
         if "person" in json.loads(request.body or b"")["query"]:
@@ -215,9 +216,7 @@ def test_every_line_has_its_row(either: Runner, scripted: Any, replies: Any) -> 
     ]
 
 
-def test_a_line_may_be_for_several_subscriptions(
-    bind: Bind, scripted: Any, replies: Any
-) -> None:
+def test_a_line_may_be_for_several_subscriptions(bind: Bind, scripted: Any, replies: Any) -> None:
     """One row for each subscription that takes it."""
     runner = Runner(bind(_pages_take_tracks))
     report = runner(scripted([_partner(replies)]), _entries(_track(), _track()))
@@ -232,16 +231,14 @@ def _pages_take_tracks(documents: Any) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_order_of_each_user_is_kept(
-    bind: Bind, scripted: Any, replies: Any, seed: int
-) -> None:
+def test_the_order_of_each_user_is_kept(bind: Bind, scripted: Any, replies: Any, seed: int) -> None:
     """Whatever mix of actions and users with several requests under way: each in their order."""
     draw = random.Random(seed)
     events = [(draw.choice("abc"), draw.choice(["track", "page"])) for _ in range(300)]
     seen: list[int] = []
     lock = threading.Lock()
 
-    def partner(request: HttpRequest) -> HttpResponse:
+    def partner(request: HttpRequest) -> Any:
         with lock:
             if request.method == "PUT":
                 seen.append(int(request.url.rpartition("/")[2]))
@@ -320,9 +317,7 @@ def test_a_partner_that_stays_away(kept: Runner, scripted: Any, replies: Any) ->
 def test_a_partner_that_comes_back(either: Runner, scripted: Any, replies: Any) -> None:
     """A shorter outage is waited for."""
     away = [replies.refused] * 6
-    report = either(
-        scripted([*away, _partner(replies)]), _entries(*_tracks(30)), outage=600.0
-    )
+    report = either(scripted([*away, _partner(replies)]), _entries(*_tracks(30)), outage=600.0)
     assert report.stopped is None
     assert report.totals.outcomes == {Outcome.DELIVERED: 30}
 
@@ -330,7 +325,7 @@ def test_a_partner_that_comes_back(either: Runner, scripted: Any, replies: Any) 
 def test_one_event_that_fails(either: Runner, scripted: Any, replies: Any) -> None:
     """It is dead when the time is over; that is no outage, and the others are delivered."""
 
-    def partner(request: HttpRequest) -> HttpResponse:
+    def partner(request: HttpRequest) -> Any:
         if request.method == "PUT":
             return replies.http(503)
         return _partner(replies)(request)
@@ -380,11 +375,12 @@ def test_a_source_that_breaks_loses_nothing(either: Runner, scripted: Any, repli
 def test_a_recorder_that_breaks_ends_the_run(either: Runner, scripted: Any, replies: Any) -> None:
     """A full disk ends the run, and nothing more is sent."""
 
-    def full(_: object) -> None:
+    def full(rows: Any) -> None:
+        assert rows
         raise OSError("no space left")
 
     transport = scripted([_partner(replies)])
-    either._record = full  # type: ignore[method-assign]
+    either._record = full  # type: ignore[method-assign]  # of this one alone
     with pytest.raises(OSError, match="no space left"):
         either(transport, _entries(*_tracks(5000)))
     assert len(transport.requests) <= 2 * either.destination.definition.transport.concurrency
@@ -454,9 +450,7 @@ def test_what_is_fed_back_is_for_its_subscription_only(
 
     def only(method: str) -> Callable[[HttpRequest], Any]:
         refused = replies.errors("BAD") if method == "PUT" else replies.http(403)
-        return lambda request: (
-            _partner(replies)(request) if request.method == method else refused
-        )
+        return lambda request: _partner(replies)(request) if request.method == method else refused
 
     for delivered, missing in (("PUT", "POST"), ("POST", "PUT")):
         runner = Runner(bind(_pages_take_tracks))
@@ -640,7 +634,8 @@ def test_what_failed_is_tried_anew(
 
 def test_what_fails_again_stays_in_its_row(kept: Runner, scripted: Any, replies: Any) -> None:
     """However often a file is given, there is one row for each event and subscription."""
-    events = [_track(messageId="m1"), b"not json", b"not json", {"type": "group", "userId": "u"}]
+    group = {"type": "group", "userId": "u"}
+    events: list[dict[str, Any] | bytes] = [_track(messageId="m1"), b"not json", b"not json", group]
     for _ in range(3):
         report = kept(scripted([replies.errors("BAD")]), _entries(*events))
         assert report.totals.rows == 4
@@ -667,7 +662,7 @@ def test_a_request_that_may_be_repeated(kept: Runner, scripted: Any, replies: An
     """What failed although it may have been applied is sent again where that does no harm."""
     page = {"type": "page", "userId": "u", "name": "home", "messageId": "p1"}
 
-    def partner(request: HttpRequest) -> HttpResponse:
+    def partner(_: HttpRequest) -> Any:
         return replies.http(403)
 
     report = kept(scripted([replies.lost, partner]), _entries(page))
@@ -777,7 +772,9 @@ def test_a_conflict_that_comes_twice(
     assert sorted(entry.status for entry in kept.ledger) == [Outcome.DELIVERED, Outcome.REJECTED]
 
 
-def test_a_subscription_that_was_added(kept: Runner, scripted: Any, replies: Any, bind: Bind) -> None:
+def test_a_subscription_that_was_added(
+    kept: Runner, scripted: Any, replies: Any, bind: Bind
+) -> None:
     """Events that it takes go to it; what the others delivered stays delivered."""
     kept(scripted([_partner(replies)]), _entries(_track(messageId="m1")))
     kept.destination = bind(_pages_take_tracks)
@@ -804,9 +801,7 @@ def test_a_subscription_that_was_renamed(
 # -- events without a messageId --------------------------------------------------------------------
 
 
-def test_equal_lines_count_as_many_as_they_are(
-    either: Runner, scripted: Any, replies: Any
-) -> None:
+def test_equal_lines_count_as_many_as_they_are(either: Runner, scripted: Any, replies: Any) -> None:
     """Without a messageId equal events of one input are different events."""
     report = either(scripted([_partner(replies)]), _entries(*[_track(user="a")] * 3))
     assert report.totals.outcomes == {Outcome.DELIVERED: 3}
@@ -904,9 +899,7 @@ def test_a_named_input_is_fed_back(
     assert len(runner.ledger) == 3
 
 
-def test_without_a_store_they_are_sent(
-    bind: Bind, scripted: Any, replies: Any
-) -> None:
+def test_without_a_store_they_are_sent(bind: Bind, scripted: Any, replies: Any) -> None:
     """Nothing is remembered, so nothing can be mistaken."""
     runner = Runner(bind(_adding))
     report = runner(scripted([_partner(replies)]), _entries(*[_timeless()] * 3))
@@ -916,9 +909,7 @@ def test_without_a_store_they_are_sent(
 # -- what earlier runs left ------------------------------------------------------------------------
 
 
-def test_what_another_input_left_is_not_mixed_in(
-    kept: Runner, scripted: Any, replies: Any
-) -> None:
+def test_what_another_input_left_is_not_mixed_in(kept: Runner, scripted: Any, replies: Any) -> None:
     """It stays as it is, until it is asked for."""
     left = [_track(1, f"l{number}", messageId=f"l{number}") for number in range(5)]
 
@@ -939,12 +930,8 @@ def test_what_another_input_left_is_not_mixed_in(
     assert [entry.status for entry in kept.ledger] == [Outcome.DELIVERED] * 8
 
 
-def test_a_lost_answer_of_an_earlier_run(
-    bind: Bind, tmp_path: Path, scripted: Any, replies: Any
-) -> None:
+def test_a_lost_answer_of_an_earlier_run(bind: Bind, tmp_path: Path) -> None:
     """The partner is asked about it first; what it got is delivered, and nothing is sent twice."""
-    from tests.destinations.pipeline.conftest import Partner, with_reconcile  # noqa: PLC0415
-
     runner = Runner(bind(with_reconcile), tmp_path / "store.sqlite3")
     partner = Partner()
 
@@ -968,8 +955,6 @@ def test_a_lost_answer_of_an_earlier_run(
 
 def test_it_waits_for_lost_answers(bind: Bind, tmp_path: Path) -> None:
     """A run that lost an answer asks before it ends, and says that it waits."""
-    from tests.destinations.pipeline.conftest import Partner, with_reconcile  # noqa: PLC0415
-
     runner = Runner(bind(with_reconcile), tmp_path / "store.sqlite3")
     partner = Partner()
 
@@ -995,6 +980,27 @@ def test_sending_again(kept: Runner, scripted: Any, replies: Any) -> None:
     report = kept(scripted([_partner(replies)]), _entries(*events), again_since=since)
     assert report.totals.outcomes == {Outcome.FILTERED: 2, Outcome.DELIVERED: 3}
     assert len(kept.ledger) == 5
+
+
+def test_what_is_not_sent_again_stays_delivered(kept: Runner, scripted: Any, replies: Any) -> None:
+    """Where today's definition does not send it, or the partner refuses it, nobody forgets that."""
+    event = _track(messageId="m1")
+    kept(scripted([_partner(replies)]), _entries(event))
+    kept.clock.now += 100
+    since = kept.clock.time()
+    usual = kept.destination.subscriptions[0].payload
+    kept.destination.subscriptions[0].payload = lambda event: usual(  # type: ignore[method-assign]
+        {**event, "properties": {"by": 1}}
+    )
+    report = kept(scripted([_partner(replies)]), _entries(event), again_since=since)
+    assert report.totals.outcomes == {Outcome.UNMAPPED: 1}
+    assert [entry.status for entry in kept.ledger] == [Outcome.DELIVERED]
+    kept.destination.subscriptions[0].payload = usual  # type: ignore[method-assign]
+    report = kept(scripted([replies.errors("BAD")]), _entries(event), again_since=since)
+    assert report.totals.outcomes == {Outcome.REJECTED: 1}
+    assert [(one.status, one.effect) for one in kept.ledger] == [(Outcome.REJECTED, Effect.MAYBE)]
+    report = kept(scripted([_partner(replies)]), _entries(event))
+    assert report.totals.outcomes == {State.HELD: 1}
 
 
 # -- standard input --------------------------------------------------------------------------------
@@ -1030,7 +1036,7 @@ def test_a_pipe_that_brings_nothing_for_now(runner: Runner, scripted: Any, repli
         assert go.wait(10)
         yield from _entries(_track(messageId="last"))
 
-    def partner(request: HttpRequest) -> HttpResponse:
+    def partner(request: HttpRequest) -> Any:
         go.set()
         return _partner(replies)(request)
 
@@ -1047,7 +1053,8 @@ def test_a_dry_run(kept: Runner, scripted: Any, replies: Any) -> None:
     kept(transport, _entries(*_tracks(2)))
     before = kept.ledger
     transport.requests.clear()
-    events = [*_tracks(4), b"not json", _track(3, "u3", messageId="m3")]
+    events: list[dict[str, Any] | bytes] = [*_tracks(4), b"not json"]
+    events.append(_track(3, "u3", messageId="m3"))
     report = kept(transport, _entries(*events), dry_run=True)
     assert kept.outcomes == {
         1: ["filtered"],
@@ -1074,8 +1081,6 @@ def test_an_operator_decides_meanwhile(
     bind: Bind, tmp_path: Path, decision: str, expected: Outcome | None
 ) -> None:
     """What a run waits for and somebody else settles has its row all the same, and counts once."""
-    from tests.destinations.pipeline.conftest import Partner, with_reconcile  # noqa: PLC0415
-
     path = tmp_path / "store.sqlite3"
     runner = Runner(bind(with_reconcile), path)
     partner = Partner()

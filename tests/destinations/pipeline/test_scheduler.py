@@ -235,9 +235,7 @@ def test_what_is_claimed_is_not_removed() -> None:
     assert not scheduler.remove(one)
 
 
-@pytest.mark.parametrize(
-    ("failures", "size"), [(0, 100), (1, 100), (2, 10), (3, 1), (50, 1)]
-)
+@pytest.mark.parametrize(("failures", "size"), [(0, 100), (1, 100), (2, 10), (3, 1), (50, 1)])
 def test_suspected_deliveries_share_their_request_with_few(failures: int, size: int) -> None:
     """One whose requests failed again and again travels with fewer others, in the end alone."""
     scheduler = Scheduler({"count": _Action(100)})  # type: ignore[dict-item] # as above
