@@ -332,7 +332,7 @@ class RunInput:
             delivery.event = pending.event
             if past is None:
                 _join(delivery, pending.event)
-            elif not self._goes_on(pipeline, delivery, past, by_content=read.by_content):
+            elif not self._goes_on(pipeline, delivery, transition, past, read):
                 continue
             if transition is None:
                 pending.waiting.append(delivery)
@@ -393,7 +393,7 @@ class RunInput:
             past = past_of(delivery.key)
             if past is None:
                 _join(delivery, event)
-            elif not self._goes_on(pipeline, delivery, past, by_content=read.by_content):
+            elif not self._goes_on(pipeline, delivery, transition, past, read):
                 continue
             if transition is None:
                 waiting.append(delivery)
@@ -405,12 +405,20 @@ class RunInput:
             self._remember(read, waiting, ended)
 
     def _goes_on(
-        self, pipeline: Pipeline, delivery: QueuedDelivery, past: Past, *, by_content: bool
+        self,
+        pipeline: Pipeline,
+        delivery: QueuedDelivery,
+        ended: Transition | None,
+        past: Past,
+        read: _Read,
     ) -> bool:
-        """Tell whether a delivery that is known goes on in its row; if not, it is reported."""
+        """Tell whether a delivery that is known goes on in its row; if not, it is reported.
+
+        ``ended`` is how it ends today without being sent.
+        """
         decided = None
         if past.state is State.DONE:
-            decided = self._decided(pipeline, delivery, past, by_content=by_content)
+            decided = self._decided(pipeline, delivery, ended, past, read)
         elif past.state is State.HELD:
             decided = Result(State.HELD, past.reason, past.code)
         else:
@@ -432,7 +440,12 @@ class RunInput:
         return decided is None
 
     def _decided(
-        self, pipeline: Pipeline, delivery: QueuedDelivery, past: Past, *, by_content: bool
+        self,
+        pipeline: Pipeline,
+        delivery: QueuedDelivery,
+        ended: Transition | None,
+        past: Past,
+        read: _Read,
     ) -> Result | None:
         """Return what is reported of a delivery that has its outcome; None if it goes on."""
         settled_at = past.settled_at
@@ -442,13 +455,18 @@ class RunInput:
         if past.outcome in {Outcome.DELIVERED, Outcome.FILTERED, Outcome.DROPPED}:
             since = self._options.again_since
             if past.outcome is not Outcome.DELIVERED or since is None or settled_at >= since:
-                self._report.derived += by_content
-                return _known(past, settled_at, by_content=by_content)
+                self._report.derived += read.by_content
+                return _known(past, settled_at, by_content=read.by_content)
         elif past.effect is not Effect.NONE:
             action = pipeline.destination.actions.get(delivery.action)
             if action is None or not action.is_idempotent:
                 return Result(State.HELD, f"may have been applied: {past.reason}", past.code)
         delivery.nth, delivery.again, delivery.effect = past.nth, True, past.effect
+        if past.outcome is Outcome.DELIVERED:
+            if ended is not None:
+                return ended.result  # it is not sent again, so it stays delivered
+            # Nothing of this sending is applied yet, but something of the event is.
+            delivery.effect = Effect.MAYBE
         return None
 
     def _note(self, arrival: Arrival, result: Result) -> None:
