@@ -222,6 +222,12 @@ class Ledger:
             ledger = store.ledger()
             return [ledger.raw_event(event_id) for event_id in ids]
 
+    def notes(self, pattern: str) -> list[str]:
+        """The names of what processes have noted of themselves."""
+        with SqliteStore(self.path, read_only=True) as store:
+            query = "SELECT name FROM server WHERE name LIKE ?"
+            return [name for (name,) in store.database.all(query, (pattern,))]
+
     @property
     def bytes(self) -> bytes:
         """All that is on the disk."""

@@ -48,6 +48,8 @@ MOST_CRASHES = 4
 
 
 def _crash(chance: random.Random) -> dict[str, Any]:
+    if chance.random() < 0.1:
+        return {"full": chance.randint(0, 20)}
     point = chance.choice(POINTS)
     crash: dict[str, Any] = {"point": point, "by": chance.choice(SIGNALS)}
     if point == "start":
@@ -72,8 +74,13 @@ class Runs:
         self._settings.write_text(json.dumps(settings), encoding="utf-8")
         self._out = folder / "report.json"
 
-    def __call__(self, *more: str, source: Path | None = None, **crash: Any) -> int:
-        """Runs with further arguments; the exit code, or minus the signal that ended it."""
+    def __call__(
+        self, *more: str, source: Path | None = None, full: int | None = None, **crash: Any
+    ) -> int:
+        """Runs with further arguments; the exit code, or minus the signal that ended it.
+
+        After ``full`` commits, the disk is full.
+        """
         command = ["run", "kana", "--settings", str(self._settings), "--json", *more]
         self._out.unlink(missing_ok=True)
         task = {
@@ -81,6 +88,7 @@ class Runs:
             "out": str(self._out),
             "reconcileAfter": 0.1,
             "crash": crash,
+            "full": full,
         }
         if source is not None:
             task["in"] = str(source)
@@ -114,6 +122,9 @@ class Runs:
 
     def is_ended_by(self, end: int, crash: Mapping[str, Any]) -> None:
         """A process was ended by its signal, or ended in order, as it says itself, or at once."""
+        if "full" in crash:
+            assert end in {0, 1, 75}
+            return
         number = signal.Signals[crash["by"]]
         assert end in {0, 1, -number} | ({130} if number != signal.SIGKILL else set())
 
@@ -313,7 +324,7 @@ def test_standard_input(  # noqa: PLR0917 - fixtures
         else:
             with _fed(pipe, lines, chance):
                 end = run("--events", "-", source=pipe, **crash)
-            if end == 130 and run.report is not None:
+            if end in {75, 130} and "full" not in crash and run.report is not None:
                 read = {one["messageId"] for one in events.events[: run.report["lines"]]}
                 assert run.report["rows"] == run.report["lines"]
                 assert read <= set(ledger.accepted)
@@ -329,6 +340,38 @@ def test_standard_input(  # noqa: PLR0917 - fixtures
     assert Counter(ledger.accepted) == Counter(list(events.messages))
     assert ledger.outcomes == {"delivered": len(events.messages)}
     assert differences(kana.added, events.deltas) == {}
+    assert kana.traits == events.traits
+
+
+def test_sending_again(
+    cut_seed: int,
+    traffic: Callable[..., Any],
+    partner: Callable[..., Any],
+    runs: Callable[..., Runs],
+    ledger: Any,
+    differences: Callable[..., Any],
+) -> None:
+    """What is sent once more, as somebody wants it so, is sent once more only, also when cut."""
+    chance = random.Random(f"again {cut_seed}")
+    events = traffic(chance)
+    kana = partner(events.seed)
+    _slow(kana, chance)
+    run = runs(kana.settings)
+    given = run.file("events.ndjson", events.events)
+    assert run(*given) == 0
+    twice = {key: 2 * total for key, total in events.deltas.items()}
+    notes = []
+    for number in range(MOST_CRASHES + 1):
+        crash = _crash(chance) if number < MOST_CRASHES else {}
+        end = run(*given, "--again", "--yes", **crash)
+        is_going_on = ledger.notes("again %") != []
+        notes.append((crash, end, is_going_on, dict(ledger.outcomes)))
+        if not is_going_on and differences(kana.added, twice) == {}:
+            break  # all of it was sent, whenever the process ended after that
+    print(f"seed {cut_seed}: {notes}")
+    assert not is_going_on
+    assert ledger.outcomes == {"delivered": len(events.messages)}
+    assert differences(kana.added, twice) == {}
     assert kana.traits == events.traits
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import json
 import os
 import signal
@@ -29,6 +30,7 @@ from destinations.definition import DestinationDefinition, load_definition
 from destinations.definition.document import Document
 from destinations.definition.settings import check_settings
 from destinations.http.transport import HttpTransport
+from destinations.pipeline import engine, run
 from destinations.pipeline.engine import Engine
 from destinations.pipeline.intake import Intake
 from destinations.pipeline.observer import Observer, Point
@@ -115,8 +117,12 @@ def around(
     setattr(owner, name, call)
 
 
-def with_points(crash: Crash) -> None:
-    """Make the points that all processes have: around requests, commits, and every statement."""
+def with_points(crash: Crash, full: int | None) -> None:
+    """Make the points that all processes have: around requests, commits, and every statement.
+
+    After ``full`` commits, the disk is full.
+    """
+    commits = itertools.count()
     around(HttpTransport, "send", crash, ["before send", "during send"], ["after send"])
     around(SqliteQueue, "recover", crash, ["before recover"], ["after recover"])
     around(Database, "close", crash, ["before close"], ["after close"])
@@ -127,6 +133,10 @@ def with_points(crash: Crash) -> None:
         with in_transaction(self) as connection:
             yield connection
             crash.at("before commit")
+            if full is not None and next(commits) >= full:
+                error = sqlite3.OperationalError("database or disk is full")
+                error.sqlite_errorcode = sqlite3.SQLITE_FULL
+                raise error
         crash.at("after commit")
 
     Database.transaction = transaction  # type: ignore[method-assign]
@@ -185,8 +195,8 @@ def deliver(definition: DestinationDefinition, task: Mapping[str, Any], crash: C
     transport = HttpTransport(definition.transport.timeouts)
     observer = Watching(crash)
     clock = SystemClock()
-    engine = Engine(queue, clock=clock, observer=observer)
-    engine.start()
+    delivering = Engine(queue, clock=clock, observer=observer)
+    delivering.start()
     policy = RetryPolicy(
         deadline=14_400.0,
         reconcile_after=task["reconcileAfter"],
@@ -211,7 +221,7 @@ def deliver(definition: DestinationDefinition, task: Mapping[str, Any], crash: C
             source=queue.source(scope),
         )
 
-    engine.open(make)
+    delivering.open(make)
     crash.at("start")
     intake = Intake(destination)
     lines = Path(task["events"]).read_bytes().splitlines()
@@ -223,14 +233,14 @@ def deliver(definition: DestinationDefinition, task: Mapping[str, Any], crash: C
                 intake.arrival(one, digest, message_id=one.message_id, accepted_at=now)
                 for one in planned
             ]
-            engine.accept(scope, arrivals).result()
+            delivering.accept(scope, arrivals).result()
             crash.at("accepted")
             acknowledged.writelines(one.message_id + "\n" for one in planned)
-    while not observer.faults and engine.call(lambda: queue.waiting(scope)):
+    while not observer.faults and delivering.call(lambda: queue.waiting(scope)):
         observer.changed.wait(0.05)
         observer.changed.clear()
-    engine.drain([scope], 5)
-    engine.close()
+    delivering.drain([scope], 5)
+    delivering.close()
     transport.close()
     store.close()
     for fault in observer.faults:
@@ -250,6 +260,8 @@ def command(definition: DestinationDefinition, task: Mapping[str, Any], crash: C
     run_command.RunOptions = functools.partial(  # type: ignore[misc,assignment]
         run_command.RunOptions, reconcile_after=task["reconcileAfter"]
     )
+    run._STORE_AWAY_SECONDS = 0.2  # type: ignore[misc]
+    engine._FAULT_SECONDS = 0.02  # type: ignore[misc]
     out = os.open(task["out"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     os.dup2(out, sys.stdout.fileno())
     if "in" in task:
@@ -280,7 +292,7 @@ def migrate(task: Mapping[str, Any], crash: Crash) -> int:
 def do(definition: DestinationDefinition, task: Mapping[str, Any]) -> int:
     """Do a task, in a process of its own."""
     crash = Crash(**task["crash"])
-    with_points(crash)
+    with_points(crash, task.get("full"))
     tasks: dict[str, Callable[[], int]] = {
         "deliver": lambda: deliver(definition, task, crash),
         "command": lambda: command(definition, task, crash),
