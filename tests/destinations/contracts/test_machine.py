@@ -174,9 +174,7 @@ class Machine(RuleBasedStateMachine):
         for (_, key), balance in balances.items():
             self.model.note(key, None if balance is None else balance.amount)
         transitions = [
-            Transition(
-                one, Result(status, "why"), stage, 1, effect=ENDS[status], applied=applied
-            )
+            Transition(one, Result(status, "why"), stage, 1, effect=ENDS[status], applied=applied)
             for one in deliveries
         ]
         committed = self.queue.commit(
@@ -190,7 +188,7 @@ class Machine(RuleBasedStateMachine):
         for delivery in deliveries:
             self.model.become(delivery.id, status, ENDS[status])
             if status is State.READY or status is State.UNKNOWN:
-                delivery.state, delivery.effect = status, ENDS[status]  # type: ignore[assignment]
+                delivery.state, delivery.effect = status, ENDS[status]
             else:
                 self.known.pop(delivery.id, None)
 
@@ -253,9 +251,7 @@ class SqliteMachine(Machine):
 
     def _conflict_id(self, arrival: Arrival) -> int:
         (entry,) = [
-            one
-            for one in self.ledger.find(Selection())
-            if one.event_id == arrival.event.id
+            one for one in self.ledger.find(Selection()) if one.event_id == arrival.event.id
         ]
         return entry.id
 
@@ -283,17 +279,32 @@ class SqliteMachine(Machine):
             return
         self.clock.now += 1
         entry = entries[pick % len(entries)]
-        now = self.clock.time()
-        can_wait = entry.status in {State.READY, State.UNKNOWN}
-        if can_wait:
-            # Whoever delivers looks at the changes before it goes on.
-            source = self.durable.source(self.scope)
+        # Whoever delivers looks at the changes before it goes on.
+        source = self.durable.source(self.scope)
         row = self.model.rows[entry.id]
+        waited, forgets = row.status in {State.READY, State.UNKNOWN}, self._may_count(row, decision)
+        if not self._decide(entry, row, decision):
+            return
+        if forgets:
+            self.model.balances.pop(row.user, None)
+        self.known.pop(entry.id, None)
+        if waited:
+            opened, ended = source.changes()
+            assert {one.id for one in opened} | set(ended) == {entry.id}
+        if row.status is State.READY:
+            self.known[entry.id] = self._ready(entry.id)
+
+    def _may_count(self, row: Row, decision: str) -> bool:
+        """Whether the balance of a row is not known any more: that is asked for again."""
+        return row.effect is not Effect.NONE and decision != "replay"
+
+    def _decide(self, entry: LedgerEntry, row: Row, decision: str) -> bool:
+        """Decide as it can be decided; False if it cannot, and nothing is changed then."""
+        now = self.clock.time()
+        resolvable = row.status in {State.HELD, State.UNKNOWN}
         droppable = row.status in {
             *(State.READY, State.HELD, Outcome.DEAD, Outcome.REJECTED, Outcome.INVALID)
         }
-        resolvable = row.status in {State.HELD, State.UNKNOWN}
-        may_count = row.effect is not Effect.NONE
         if decision == "drop" and droppable:
             assert self.ledger.drop([entry], "test", now) == 1
             self.model.become(entry.id, Outcome.DROPPED, row.effect)
@@ -304,29 +315,17 @@ class SqliteMachine(Machine):
             assert self.ledger.resolve([entry], applied=False, now=now) == 1
             self.model.become(entry.id, State.READY, Effect.NONE)
         elif decision == "replay" and droppable and isinstance(row.status, Outcome):
-            may_count = False
             assert list(self.ledger.replan([self._replan(entry)], now)) == [0]
             self.model.become(entry.id, State.READY, Effect.NONE)
         else:
             if decision == "drop" and row.status is not State.UNKNOWN:
                 assert self.ledger.drop([entry], "test", now) == 0
-            return
-        if may_count:
-            self.model.balances.pop(row.user, None)
-        self.known.pop(entry.id, None)
-        if can_wait:
-            opened, ended = source.changes()
-            changed = {one.id for one in opened} | set(ended)
-            assert changed == {entry.id}
-        if self.model.rows[entry.id].status is State.READY:
-            (found,) = self.durable.source(self.scope).get([entry.id]) or [None]
-            if found is None:
-                found = self._ready(entry.id)
-            self.known[entry.id] = found
+            return False
+        return True
 
     def _ready(self, delivery_id: int) -> QueuedDelivery:
         source = self.durable.source(self.scope)
-        (found,) = [one for one in source.ready(1_000) if one.id == delivery_id]
+        (found,) = source.get([delivery_id])
         return found
 
     def _replan(self, entry: LedgerEntry) -> Replan:
@@ -361,8 +360,8 @@ class SqliteMachine(Machine):
     @invariant()
     def totals_add_up(self) -> None:
         """What is kept as totals is what there is."""
-        (totals,) = self.ledger.totals(self.clock.time()) or [None]
-        counted = {} if totals is None else {k: v for k, v in totals.counts.items() if v}
+        (totals,) = self.ledger.totals(self.clock.time())
+        counted = {status: count for status, count in totals.counts.items() if count}
         expected: dict[Status, int] = {}
         for row in self.model.rows.values():
             expected[row.status] = expected.get(row.status, 0) + 1

@@ -23,6 +23,7 @@ from destinations.runtime.action import SubscriptionKey
 from destinations.store import Database, SqliteStore, broken_rules
 from destinations.store import database as database_module
 from destinations.store.migrations import APPLICATION_ID, MIGRATIONS
+from destinations.store.reader import copy_of
 
 Unpack = Callable[..., Path]
 ENDPOINT = "http://127.0.0.1:36567/graphql"
@@ -297,9 +298,8 @@ def test_a_row_of_a_server(
     assert [(one.key, one.status, one.effect) for one in _entries(old.path)] == rows
     with SqliteStore(old.path) as store:
         assert broken_rules(store.database) == []
-        (totals,) = store.ledger().totals(0.0) or [None]
-        counted = {} if totals is None else totals.counts
-        assert sum(counted.values()) == len(rows)
+        counted = [sum(one.counts.values()) for one in store.ledger().totals(0.0)]
+        assert sum(counted) == len(rows)
         found = store.queue().history(Scope(1, "kana"), ["m1"])
         assert len(found["m1"].deliveries) == len(rows)
 
@@ -423,14 +423,13 @@ def test_the_copy_is_of_the_moment_before(
     path = old_store("serve-v3")
     before = _dump(path)
     others: list[threading.Thread] = []
-    really = database_module.copy_of
 
     def copy(store: Path, target: Path) -> None:
         if not others:
             others.append(threading.Thread(target=lambda: Database(path).close()))
             others[0].start()
             others[0].join(0.2)  # it has to wait; if it did not, it would be done by then
-        really(store, target)
+        copy_of(store, target)
 
     monkeypatch.setattr(database_module, "copy_of", copy)
     Database(path).close()
