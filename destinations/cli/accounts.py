@@ -1,4 +1,4 @@
-"""Which account at the partner a run is of, where that has to be asked."""
+"""Which account at the partner a command is for, where that has to be asked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def account_options(command: F) -> F:
-    """Add --account, --same-account and --new-account."""
+    """Add --account, --same-account and --new-account to a command that opens an account.
+
+    The command gets them as ``account`` and ``same``.
+    """
     for option in reversed(_OPTIONS):
         command = option(command)
     return command

@@ -6,12 +6,12 @@ import csv
 import io
 import json
 from collections.abc import Generator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import click
 
 from destinations import Answer, Call
+from destinations.cli.accounts import account_options
 from destinations.cli.opening import settings_option, store_option
 from destinations.cli.tables import print_table
 from kana_destination.boxes import BOXES, Flagged, find_flags
@@ -26,6 +26,7 @@ _COLUMNS = ("id", "billingId", "name", "email")
 @click.command(epilog="Example: destinations kana flags --settings kana.yaml --csv > users.csv")
 @settings_option
 @store_option
+@account_options
 @click.option("--box", type=click.Choice(list(BOXES)), help="Only this one.")
 @click.option(
     "--csv",
@@ -34,9 +35,7 @@ _COLUMNS = ("id", "billingId", "name", "email")
     help="Print CSV for the import of Kana's dashboard; waiting changes are filled in.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def flags(
-    settings: Path | None, store: Path | None, box: str | None, *, as_csv: bool, as_json: bool
-) -> int:
+def flags(box: str | None, *, as_csv: bool, as_json: bool, **where: Any) -> int:
     """Show the users that Kana flags, what merges left over, and changes to make by hand.
 
     Boxes: no-billing-id (not connected to a billing provider), same-email (may need merging),
@@ -45,9 +44,9 @@ def flags(
     """
     if as_csv and as_json:
         raise click.UsageError("--csv and --json exclude each other")
-    with open_account(settings, store) as account:
-        users = account.sender.perform(_users())
-        found = find_flags(users, account.manual_changes.entries())
+    with open_account(**where) as opened:
+        users = opened.sender.perform(_users())
+        found = find_flags(users, opened.manual_changes.entries())
     shown = {name: found[name] for name in BOXES if box in {None, name}}
     if as_csv:
         click.echo(_csv(shown), nl=False)

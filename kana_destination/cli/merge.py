@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import click
 
 from destinations import Answer, Call, ManualChange, UsageError
+from destinations.cli.accounts import account_options
 from destinations.cli.opening import settings_option, store_option
 from kana_destination.cli.opening import open_account
 from kana_destination.merge import belongs_to
@@ -24,7 +24,8 @@ __all__ = ["merge"]
 @click.argument("kept", metavar="INTO")
 @settings_option
 @store_option
-def merge(gone: str, kept: str, settings: Path | None, store: Path | None) -> int:
+@account_options
+def merge(gone: str, kept: str, **where: Any) -> int:
     """Merge the user FROM into the user INTO: one user is left with the id INTO and both usages.
 
     The one that is connected to a billing provider survives, with its own name, email and billing
@@ -37,11 +38,11 @@ def merge(gone: str, kept: str, settings: Path | None, store: Path | None) -> in
     if is_left_over({"id": gone}) or is_left_over({"id": kept}):
         msg = f"a user whose id ends in {LEFT_OVER} is what a merge left; name the users themselves"
         raise click.UsageError(msg)
-    with open_account(settings, store) as account:
-        waiting = account.manual_changes.entries()
-        pair, refused = account.sender.perform(_steps(gone, kept))
+    with open_account(**where) as opened:
+        waiting = opened.manual_changes.entries()
+        pair, refused = opened.sender.perform(_steps(gone, kept))
         left = {**_inherited(pair, waiting.get(gone, {}), waiting.get(kept, {})), **refused}
-        account.manual_changes.note(
+        opened.manual_changes.note(
             ManualChange(kept, left), ManualChange(gone, {}, frozenset(FIELDS))
         )
     click.echo(f"Merged {gone} into {kept}.")

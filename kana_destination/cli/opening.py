@@ -38,10 +38,13 @@ class KanaAccount:
 
 
 @contextlib.contextmanager
-def open_account(settings: Path | None, store: Path | None) -> Iterator[KanaAccount]:
+def open_account(
+    settings: Path | None, store: Path | None, account: str | None, *, same: bool | None
+) -> Iterator[KanaAccount]:
     """Open Kana with the settings of a file, and its part of the store.
 
-    Raises `UsageError` that names the endpoint for a request that fails within.
+    ``account`` and ``same`` are those of `destinations.cli.accounts.account_options`. Raises
+    `UsageError` that names the endpoint for a request that fails within.
     """
     definition, plugin = open_definition(SLUG)
     with (
@@ -50,11 +53,11 @@ def open_account(settings: Path | None, store: Path | None) -> Iterator[KanaAcco
     ):
         bound = open_destination(definition, plugin, settings, store=opened)
         destination = bound.destination
-        identity = identity_of(destination, bound.account)
-        account = choose_account(opened.accounts(), identity, same=None)
+        identity = identity_of(destination, account or bound.account)
+        known = choose_account(opened.accounts(), identity, same=same)
         answers = opened.answers(identity.partner)
         sender = Sender(destination, transport, answers=answers)
         try:
-            yield KanaAccount(destination, transport, sender, opened, identity, account)
+            yield KanaAccount(destination, transport, sender, opened, identity, known)
         except IntegrationError as error:
             raise UsageError(f"{destination.endpoint}: {error.message}") from None

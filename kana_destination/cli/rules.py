@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from destinations import Answer, Call, Documents, Run, RunOptions
+from destinations.cli.accounts import account_options
 from destinations.cli.opening import (
     open_definition,
     open_store,
@@ -76,7 +77,15 @@ def rules() -> None:
 )
 @settings_option
 @store_option
-def add(settings: Path | None, store: Path | None, **given: Any) -> int:
+@account_options
+def add(
+    settings: Path | None,
+    store: Path | None,
+    account: str | None,
+    *,
+    same: bool | None,
+    **given: Any,
+) -> int:
     """Add a rule, or those of a file, and let the unmapped events that it maps wait for their turn.
 
     With --settings the features are looked up, and what waits for the account is delivered at once;
@@ -84,6 +93,9 @@ def add(settings: Path | None, store: Path | None, **given: Any) -> int:
     """
     new = _given(given)
     if settings is None:
+        if account is not None or same is not None:
+            msg = "--account, --same-account and --new-account need --settings"
+            raise click.UsageError(msg)
         with open_store(store) as opened:
             _keep(stored_rules(opened), new)
             waiting = _map_unmapped(opened)
@@ -91,10 +103,10 @@ def add(settings: Path | None, store: Path | None, **given: Any) -> int:
         if waiting:
             click.echo("Deliver what waits: destinations run kana --settings FILE", err=True)
         return 0
-    with open_account(settings, store) as account:
-        _check_features(account, new)
-        _keep(stored_rules(account.store), new)
-        return _deliver(account) if _map_unmapped(account.store) else 0
+    with open_account(settings, store, account, same=same) as opened:
+        _check_features(opened, new)
+        _keep(stored_rules(opened.store), new)
+        return _deliver(opened) if _map_unmapped(opened.store) else 0
 
 
 @rules.command("list")
