@@ -688,9 +688,7 @@ class _Commit:
         What was kept of it needs nobody any more.
         """
         self._note_other(digest, history.fingerprint, history.event_id, refused=False)
-        self._tallies.update(
-            end_replaced(self._to, self._names, history.event_id, self._now_ms)
-        )
+        self._tallies.update(end_replaced(self._to, self._names, history.event_id, self._now_ms))
 
     def _note_other(self, digest: bytes, fingerprint: int, event_id: int, *, refused: bool) -> None:
         self._to.execute(

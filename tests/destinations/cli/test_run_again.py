@@ -79,9 +79,9 @@ def test_what_was_corrected_needs_nobody(runs: Any, use: Use) -> None:
     where = ("--store", runs.store)
     listed = runs.command("deliveries", "list", "--json", *where).json
     assert (listed["total"], listed["deliveries"]) == (0, [])
-    (old,) = runs.command(
-        "deliveries", "list", "--outcome", "filtered", "--json", *where
-    ).json["deliveries"]
+    (old,) = runs.command("deliveries", "list", "--outcome", "filtered", "--json", *where).json[
+        "deliveries"
+    ]
     assert old["reason"].startswith("replaced by a corrected event; was invalid: ")
     shown = runs.command("deliveries", "show", str(old["id"]), *where)
     assert "Nothing needs to be done." in shown.out

@@ -292,16 +292,12 @@ def any_bench(
 
 
 @pytest.fixture
-def bench(
-    tmp_path: Path, bind: Callable[..., Destination]
-) -> Iterator[Callable[..., Bench]]:
+def bench(tmp_path: Path, bind: Callable[..., Destination]) -> Iterator[Callable[..., Bench]]:
     """Makes engines on a store; by default the partner can be asked what it counted."""
     yield from _benches(tmp_path / "store.sqlite3", bind)
 
 
-def _benches(
-    path: Path | None, bind: Callable[..., Destination]
-) -> Iterator[Callable[..., Bench]]:
+def _benches(path: Path | None, bind: Callable[..., Destination]) -> Iterator[Callable[..., Bench]]:
     made: list[Bench] = []
 
     def make(change: Any = with_reconcile, **options: Any) -> Bench:

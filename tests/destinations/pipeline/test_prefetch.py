@@ -392,5 +392,3 @@ def test_without_a_source(bench: Bench) -> None:
     assert len(found[1]) == 1
     assert prefetch.is_caught_up
     bench.accept()
-
-

@@ -94,9 +94,7 @@ def test_the_breaker_is_bounded_as_well(any_bench: Callable[..., Any], on: str) 
 def test_the_jitter_is_full(draw: float, wait: float) -> None:
     """A wait is drawn from nothing up to its bound."""
     policy = replace(POLICY, draw=lambda: draw)
-    found = policy.after(
-        _delivery(attempts=2), _result(State.READY, Retry()), 10.0, can_ask=True
-    )
+    found = policy.after(_delivery(attempts=2), _result(State.READY, Retry()), 10.0, can_ask=True)
     assert found.next_at == 10.0 + wait
 
 
