@@ -182,7 +182,7 @@ def _resolve(mapping: Any, event: Any) -> Record:
         return {"error": {"messages": [str(error)]}}
 
 
-def _run_fql(definitions: Definitions) -> _Run:  # noqa: ARG001
+def _run_fql(definitions: Definitions) -> _Run:  # noqa: ARG001 - as all
     compiled = lru_cache(maxsize=_CACHED)(compile_fql)
 
     def run(vector: Record) -> tuple[Record, Record, bool]:
@@ -222,7 +222,7 @@ def _run_actions(definitions: Definitions) -> _Run:
     return run
 
 
-def _execute(is_subscribed: bool, vector: Record, schema: CompiledSchema) -> Record:  # noqa: FBT001
+def _execute(is_subscribed: bool, vector: Record, schema: CompiledSchema) -> Record:  # noqa: FBT001 - in the order of the vectors
     if not is_subscribed:
         return {"skipped": "not subscribed"}
     resolved = _resolve(vector["mapping"], vector["event"])

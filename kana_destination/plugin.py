@@ -61,7 +61,7 @@ class KanaPlugin:
     def commands(self) -> Sequence[click.Command]:
         """The sub-commands of ``destinations kana``."""
         # The commands use the framework's, which look for plugins: they are loaded when called.
-        from kana_destination.cli import COMMANDS  # noqa: PLC0415
+        from kana_destination.cli import COMMANDS  # noqa: PLC0415 - a cycle
 
         return COMMANDS
 

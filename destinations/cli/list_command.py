@@ -44,7 +44,7 @@ def command(*, as_json: bool) -> int:
 
 def _print_table(rows: list[dict[str, object]]) -> None:
     from rich.console import Console  # noqa: PLC0415 - slow to import, and not needed for JSON
-    from rich.table import Table  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415 - slow to import
 
     table = Table("destination", "name", "version", "actions", box=None, pad_edge=False)
     for row in rows:

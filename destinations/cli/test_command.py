@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from destinations.cli.tables import count, print_table
-from destinations.outcome import Outcome
+from destinations.pipeline.report import SHOWN
 from destinations.runtime.plugins import installed
 from destinations.testing.fault_cases import FaultReport, fault_cases, play_fault
 from destinations.testing.replay import CaseReport, replay
@@ -160,4 +160,4 @@ def _fault_rows(faults: Sequence[FaultReport]) -> list[tuple[object, ...]]:
 
 def _outcomes(group: Sequence[FaultReport]) -> str:
     found = {outcome for one in group for outcome in one.outcomes}
-    return ", ".join(outcome.value for outcome in Outcome if outcome in found)
+    return ", ".join(status.value for status in SHOWN if status in found)

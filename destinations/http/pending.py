@@ -26,11 +26,11 @@ class PendingRequest:
         """Raise `ResolveError`: no event can be part of it."""
         self._refuse()
 
-    def prepare(self, parts: Sequence[Part | bytes], context: Context) -> HttpRequest:  # noqa: ARG002
+    def prepare(self, parts: Sequence[Part | bytes], context: Context) -> HttpRequest:  # noqa: ARG002 - as all requests
         """Raise `ResolveError`: there is nothing to send."""
         self._refuse()
 
-    def read(self, response: HttpResponse, count: int) -> NoReturn:  # noqa: ARG002
+    def read(self, response: HttpResponse, count: int) -> NoReturn:  # noqa: ARG002 - as above
         """Raise `ResolveError`: nothing was sent that could be answered."""
         self._refuse()
 

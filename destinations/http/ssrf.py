@@ -99,9 +99,9 @@ def _connect(connection: Any, connect: Any) -> socket.socket:
     try:
         addresses = public_addresses(name, connection.port or 0)
     except OSError as error:
-        raise NameResolutionError(name, connection, error) from error  # type: ignore[arg-type]
+        raise NameResolutionError(name, connection, error) from error  # type: ignore[arg-type]  # any OSError says as much
     for number, address in enumerate(addresses, 1):
-        connection._dns_host = address  # noqa: SLF001
+        connection._dns_host = address  # noqa: SLF001 - there is no other way
         try:
             made = connect()
         except NewConnectionError:
@@ -110,7 +110,7 @@ def _connect(connection: Any, connect: Any) -> socket.socket:
         else:
             break
         finally:
-            connection._dns_host = name  # noqa: SLF001
+            connection._dns_host = name  # noqa: SLF001 - as above
     return made
 
 

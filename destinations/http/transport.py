@@ -108,7 +108,7 @@ class _Session(requests.Session):
         host = "/".join(url.split("/", 3)[:3])
         known = self._environments.get(host)
         if known is None:
-            known = self.merge_environment_settings(url, {}, True, None, None)  # noqa: FBT003
+            known = self.merge_environment_settings(url, {}, True, None, None)  # noqa: FBT003 - their signature
             if len(self._environments) >= _MOST_PREPARED:
                 self._environments.clear()
             self._environments[host] = known

@@ -67,7 +67,7 @@ class Protocol(HttpToolsProtocol):
     _offers: bool = False
     _refused: tuple[int, str] | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # of TCP, which reads and writes
         """A client has connected."""
         super().connection_made(transport)
         self._joined = _Joined(transport)

@@ -88,7 +88,7 @@ def delete_messages(database: Database, before: float, now: float) -> int:
         with database.transaction() as connection:
             for (digest,) in rows[start : start + _CHUNK]:
                 done = connection.execute(
-                    f"DELETE FROM messages WHERE digest = ? AND NOT ({_HAS_DELIVERY})",  # noqa: S608
+                    f"DELETE FROM messages WHERE digest = ? AND NOT ({_HAS_DELIVERY})",  # noqa: S608 - a constant
                     (digest,),
                 )
                 if done.rowcount:
@@ -114,7 +114,7 @@ def delete_spent_events(database: Database) -> int:
         ids = array_of(identity for (identity,) in rows[start : start + _CHUNK])
         with database.transaction() as connection:
             done = connection.execute(
-                "DELETE FROM events WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608
+                "DELETE FROM events WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608 - a constant
                 f" AND NOT ({_NEEDED})",
                 (ids,),
             )

@@ -30,7 +30,7 @@ class WriteLock(Protocol):
         ...
 
 
-if sys.platform == "win32":  # pragma: no cover
+if sys.platform == "win32":  # pragma: no cover - tests run elsewhere
     from filelock import FileLock, Timeout
 
     class _Lock:

@@ -100,7 +100,7 @@ def observe(
     environment = os.environ if environment is None else environment
     tracing = open_tracing() if is_wanted(environment) else None
     # When a counter began is in no query, and doubles the text.
-    disable_created_metrics()  # type: ignore[no-untyped-call]
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no types
     masks = Masks(secrets)
     return Observation(LogLines(masks, stream=stream, level=level, form=form), masks, tracing)
 

@@ -51,13 +51,13 @@ class CaseItem(pytest.Item):
         if not report.passed:
             raise CaseDifferenceError("\n".join(map(str, report.differences)))
 
-    def repr_failure(  # type: ignore[override]
+    def repr_failure(  # type: ignore[override]  # narrower, as pytest itself has it
         self, excinfo: pytest.ExceptionInfo[BaseException], style: str | None = None
     ) -> object:
         """What differs, or what is wrong with the files, without a trace of this code."""
         if isinstance(excinfo.value, CaseDifferenceError | errors.DestinationsError):
             return f"{self.path.name}\n{excinfo.value}"
-        return super().repr_failure(excinfo, style)  # type: ignore[arg-type]
+        return super().repr_failure(excinfo, style)  # type: ignore[arg-type]  # as above
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         """Where it stands and what it is called."""

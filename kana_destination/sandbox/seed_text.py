@@ -32,7 +32,7 @@ class SeedText:
 class _Loader(yaml.SafeLoader):
     """Safe YAML in which moments stay text: they are checked with everything else."""
 
-    yaml_implicit_resolvers = {  # noqa: RUF012
+    yaml_implicit_resolvers = {  # noqa: RUF012 - as PyYAML has it
         first: [(tag, regexp) for tag, regexp in resolvers if not tag.endswith(":timestamp")]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }

@@ -95,7 +95,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self._send(Answer.of(problem.to_json(), problem.status))
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - their signature
         """Nothing is printed: the log is in memory (``GET /requests``)."""
 
     def _dispatch(self) -> None:
@@ -164,7 +164,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.server.stopping.wait(rule.drip.interval)
             return
         # Head and body leave together, in one packet where they fit.
-        self._headers_buffer.extend((b"\r\n", body))  # type: ignore[attr-defined]
+        self._headers_buffer.extend((b"\r\n", body))  # type: ignore[attr-defined]  # made by send_response
         self.flush_headers()
 
 

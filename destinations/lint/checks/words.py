@@ -28,7 +28,7 @@ _LONGEST: Final = 35
 @cache
 def _dictionary() -> SpellChecker:
     # Loading the dictionary takes a third of a second: only a lint needs it.
-    from spellchecker import SpellChecker  # noqa: PLC0415
+    from spellchecker import SpellChecker  # noqa: PLC0415 - slow to import
 
     return SpellChecker(language="en")
 

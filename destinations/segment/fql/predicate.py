@@ -170,15 +170,15 @@ def _exists(operand: _Operand) -> _Test:  # noqa: ARG001 - the signature of ever
     return lambda value: value is not None and value is not UNDEFINED
 
 
-def _not_exists(operand: _Operand) -> _Test:  # noqa: ARG001
+def _not_exists(operand: _Operand) -> _Test:  # noqa: ARG001 - as all tests
     return lambda value: value is None or value is UNDEFINED
 
 
-def _is_true(operand: _Operand) -> _Test:  # noqa: ARG001
+def _is_true(operand: _Operand) -> _Test:  # noqa: ARG001 - as all tests
     return lambda value: value is True
 
 
-def _is_false(operand: _Operand) -> _Test:  # noqa: ARG001
+def _is_false(operand: _Operand) -> _Test:  # noqa: ARG001 - as all tests
     return lambda value: value is False
 
 

@@ -38,7 +38,7 @@ def compile_root_cleaner(schema: Mapping[str, Any]) -> Callable[[dict[str, Any]]
             if value == "":
                 continue
             if key in arrays and not isinstance(value, list) and value is not None:
-                value = [value]  # noqa: PLW2901
+                value = [value]  # noqa: PLW2901 - as Segment does
             kept[key] = value
         return kept
 

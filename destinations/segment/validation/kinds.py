@@ -46,7 +46,7 @@ def is_number(value: object) -> bool:
 
 
 def _is_integer(value: object) -> bool:
-    return is_number(value) and (isinstance(value, int) or float(value).is_integer())  # type: ignore[arg-type]
+    return is_number(value) and (isinstance(value, int) or float(value).is_integer())  # type: ignore[arg-type]  # it is a number
 
 
 TYPES: Final[Mapping[str, Callable[[Any], bool]]] = {

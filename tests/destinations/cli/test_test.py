@@ -54,6 +54,25 @@ def test_the_same_for_machines(command: Callable[..., Any], partner: Path) -> No
     }
 
 
+@pytest.mark.parametrize("destination", ["kana", "webhook", "slack", "braze"])
+def test_every_fault_shows_what_it_ends_in(command: Callable[..., Any], destination: str) -> None:
+    """The table has what --json has: what waits or is unknown, too."""
+    (found,) = command("test", destination, "--json").json["destinations"]
+    expected: dict[tuple[str, str], set[str]] = {}
+    for fault in found["faults"]:
+        rows = expected.setdefault((fault["action"], fault["fault"]), set())
+        rows |= set(fault["outcomes"])
+    assert {"ready", "unknown"} & set().union(*expected.values())
+    table = command("test", destination).out.partition("made faults")[2]
+    lines = {re.split(r" {2,}", line.strip())[0:2][-1]: line for line in table.splitlines()}
+    for (_, fault), outcomes in expected.items():
+        if fault in lines:
+            assert all(outcome in lines[fault] for outcome in outcomes), lines[fault]
+    for line in table.splitlines()[2:]:
+        cells = re.split(r" {2,}", line.strip())
+        assert len(cells) in {0, 1, 5}, line
+
+
 def test_a_case_that_differs(command: Callable[..., Any], partner: Path) -> None:
     """Exit code 1, and the difference on standard error."""
     _change(partner / "trackEvent.yaml", "default: {'@path': $.event}", "default: Something")

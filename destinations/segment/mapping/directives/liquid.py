@@ -40,7 +40,7 @@ def compile_liquid(compiler: ValueCompiler, argument: object, place: Place) -> R
         )
     try:
         # Deferred, because the library is an extra and slow to import.
-        from destinations.segment.mapping.liquid import LiquidError, compile_liquid_template  # noqa: PLC0415
+        from destinations.segment.mapping.liquid import LiquidError, compile_liquid_template  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise MappingError([Fault(_MISSING, place.path)]) from error
     try:

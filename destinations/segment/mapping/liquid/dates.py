@@ -155,9 +155,9 @@ _PARTS: Final[Mapping[str, Callable[[_Moment], Any]]] = {
     "X": _locale_time,
     "y": lambda m: m.year % 100,
     "Y": lambda m: m.year,
-    "t": lambda m: "\t",  # noqa: ARG005
-    "n": lambda m: "\n",  # noqa: ARG005
-    "%": lambda m: "%",  # noqa: ARG005
+    "t": lambda m: "\t",  # noqa: ARG005 - as all
+    "n": lambda m: "\n",  # noqa: ARG005 - as all
+    "%": lambda m: "%",  # noqa: ARG005 - as all
 }
 
 
