@@ -169,6 +169,16 @@ class Pipeline:
         """Whether all that waits are lost answers, and none of them is asked about just now."""
         return not self.under_way and self.prefetch.is_only_unknown
 
+    @property
+    def waits_for_others(self) -> bool:
+        """Whether all that is left are lost answers of other inputs, and none can be asked about.
+
+        They are not due yet, or the partner is away.
+        """
+        if self.under_way or not self.prefetch.is_only_of_others:
+            return False
+        return not self.prefetch.scheduler.available or self.breaker.failing_since is not None
+
     def refill(self, now: float, monotonic: float, round_: Round) -> None:
         """Free the users whose time has come, and read on."""
         self.prefetch.scheduler.wake(monotonic)
@@ -399,7 +409,10 @@ class Pipeline:
                 and one.delivery.increment is not None
                 and one.delivery.increment.key == key
             )
-            round_.balances[self.scope, key] = batch.balances[key].plus(applied)
+            before, known = batch.balances[key].plus(applied), self._balances.get(key)
+            if known is not None and known.user == SEVERAL:  # it became so while this was sent
+                before = before.of(SEVERAL)
+            round_.balances[self.scope, key] = before
 
     def _internal_error(
         self,
@@ -587,6 +600,9 @@ class Pipeline:
             ):
                 self._observer.drifted(self.name, key, before.amount, found.amount)
             self._balances.note(key, found)
+            if found is not None and found.user == SEVERAL:
+                # What is under way of one of them was noted as if it were the only one.
+                round_.balances[self.scope, key] = found
         failures = _failures_of_users(batch, answered)
         is_down = self.breaker.failing_since is not None
         ready: list[QueuedDelivery] = []

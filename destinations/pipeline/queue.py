@@ -96,6 +96,10 @@ class Balance(NamedTuple):
     ends_at: float | None = None
     asked_at: float = 0.0
 
+    def of(self, user: str) -> Balance:
+        """Return the same balance as that of a user."""
+        return self._replace(user=user)
+
     def plus(self, amount: int) -> Balance:
         """Return the balance with an amount that was added."""
         user, before, period, ends_at, asked_at = self
@@ -399,6 +403,8 @@ class DurableQueue(Queue, Protocol):
 
     def recover(self, scopes: Iterable[Scope], reconcile_after: float) -> None:
         """Make `unknown` what was being sent when the process before ended, with its balances.
+
+        A balance that several users' events add to stays so.
 
         For whoever alone delivers for these scopes from now on. The partner is asked
         ``reconcile_after`` seconds after the request was sent.

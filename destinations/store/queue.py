@@ -109,6 +109,8 @@ _SET_BALANCES: Final = """
     ON CONFLICT (scope, key) DO UPDATE SET user = excluded.user, amount = excluded.amount,
         period = excluded.period, ends_at = excluded.ends_at, asked_at = excluded.asked_at
 """
+# Not where it is known by now that the events of several users add to it.
+_RESTORE_BALANCES: Final = f"{_SET_BALANCES} WHERE balances.user <> ''"
 _OPEN_COLUMNS: Final = (
     "id, subscription, status, effect, attempts, user, message_id, type, accepted_at,"
     " fingerprint, plan, first_attempt_at, next_at, amount, key, payload"
@@ -145,7 +147,7 @@ class SqliteQueue:
         for intent, at, durable, ids, balances in rows:
             if durable:
                 before = [(scope.id, key, *rest) for key, rest in json.loads(balances).items()]
-                with_rows(connection, _SET_BALANCES, before)
+                with_rows(connection, _RESTORE_BALANCES, before)
                 next_at = at + round(reconcile_after * 1000)
                 for (subscription,) in connection.execute(
                     "UPDATE open SET status = ?, effect = ?, next_at = ? WHERE status = ?"

@@ -14,6 +14,7 @@ from destinations.errors import TemporaryError
 from destinations.http import HttpResponse
 from destinations.http.transport import TransportError
 from destinations.outcome import Outcome, State
+from destinations.pipeline.pipeline import Job
 from destinations.pipeline.queue import QueueFullError, Round
 from destinations.store import Database
 
@@ -98,6 +99,61 @@ def test_a_balance_that_two_users_add_to(bench: Callable[..., Bench]) -> None:
     one.run()
     assert one.statuses == [("a", Outcome.DELIVERED), ("b", State.HELD)]
     assert "several users" in one.entries[1].evidence["why"]
+
+
+class _Held:
+    """Keeps jobs until somebody lets them go on."""
+
+    def __init__(self, one: Bench) -> None:
+        self.jobs: list[Job] = []
+        self._done = one.engine._inbox.put
+
+    def submit(self, job: Job) -> None:
+        """Keep a job."""
+        self.jobs.append(job)
+
+    def go(self) -> None:
+        """Do the job that was submitted last."""
+        job = self.jobs.pop()
+        job.run()
+        self._done(job)
+
+    def close(self, *, wait: bool = True) -> None:
+        """Nothing is open."""
+
+
+@pytest.mark.parametrize("is_killed", [True, False])
+def test_a_balance_that_another_user_adds_to_meanwhile(
+    bench: Callable[..., Bench], is_killed: bool
+) -> None:
+    """What was on its way for the first user cannot be judged by it, also by the next process."""
+    one = bench(concurrency=2)
+    held = one.engine._workers[one.scope] = _Held(one)
+    shared = {"by": 5, "thing": "shared"}
+
+    def lose() -> None:
+        one.partner.on_count = lambda: None
+        raise TransportError("no answer: timed out", sent=True, timeout=True)
+
+    one.accept_raw(one.event("a", 5, "1", properties=shared))
+    one.step()
+    held.go()  # asked for what is there
+    one.step()
+    lost = held.jobs.pop()
+    one.accept_raw(one.event("b", 5, "2", properties=shared))
+    for _ in range(2):
+        one.step()
+        held.go()
+    one.step()
+    assert one.partner.counts == {"shared": 5}
+    if not is_killed:
+        one.partner.on_count = lose
+        held.jobs.append(lost)
+        held.go()
+        one.step()
+    one.restart()
+    one.run()
+    assert sorted(entry.status for entry in one.entries) == [Outcome.DELIVERED, State.HELD]
 
 
 def test_balances_beyond_reason(any_bench: Callable[..., Bench]) -> None:
