@@ -400,13 +400,18 @@ class _Runner:
     def _tell_of_earlier(self) -> None:
         """Say what earlier runs left: it may be of another input."""
         counts = self._counts()
-        text = summary({one: counts.get(one, 0) for one in (State.READY, State.UNKNOWN)})
-        if text:
-            click.echo(
-                f"Earlier runs left: {text}. What of it is not in this input stays; --resume "
-                "delivers it first.",
-                err=True,
-            )
+        left = {one: counts.get(one, 0) for one in (State.READY, State.UNKNOWN)}
+        text = summary(left)
+        if not text:
+            return
+        asks = f"{self._definition.name} is asked about lost answers while this run goes on"
+        if not left[State.UNKNOWN]:
+            rest = "What of it is not in this input stays; --resume delivers it first."
+        elif not left[State.READY]:
+            rest = f"{asks}; --resume waits for them."
+        else:
+            rest = f"{asks}. What is ready and not in this input stays; --resume delivers it first."
+        click.echo(f"Earlier runs left: {text}. {rest}", err=True)
 
     def _ask_for_again(self) -> float:
         """Ask whether to send again; returns since when that is done."""
@@ -543,8 +548,8 @@ def _say_how_it_ended(report: Report, options: _Options) -> None:
     waiting = report.totals.outcomes[State.READY]
     if waiting and options.undelivered is not None:
         click.echo(
-            f"Read and not sent: {waiting:,}, in {options.undelivered}; feed it back before anything "
-            "else.",
+            f"Read and not sent: {waiting:,}, in {options.undelivered}; "
+            "feed it back before anything else.",
             err=True,
         )
     if options.events not in {None, "-"}:

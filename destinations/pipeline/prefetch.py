@@ -90,6 +90,13 @@ class Prefetch:
         return self.scheduler.waiting > 0 and self.scheduler.is_only(State.UNKNOWN)
 
     @property
+    def is_only_of_others(self) -> bool:
+        """Whether all that waits are answers that other inputs lost; nothing waits behind them."""
+        return all(
+            one.state is State.UNKNOWN and not one.line for one in self.scheduler.all_waiting()
+        )
+
+    @property
     def is_caught_up(self) -> bool:
         """Whether all that waits is here, as far as it is known."""
         return not self._more

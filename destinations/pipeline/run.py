@@ -1,4 +1,4 @@
-"""Delivers a file or stream of events, goes on where an earlier run stopped, and accounts for all."""
+"""Delivers a file or stream, goes on where an earlier run stopped, and accounts for all."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ class Run:
 
     def _deliver(self, pipeline: Pipeline, feed: RunInput) -> None:
         """Do rounds until everything is delivered, or the run is stopped."""
-        while not self._stop.is_set() and not (feed.is_over and pipeline.is_idle):
+        while not self._stop.is_set() and not (feed.is_over and self._has_done(pipeline)):
             self._engine.run_round(self._patience)
             if feed.is_over and pipeline.is_only_unknown:
                 self._waits(pipeline.prefetch.scheduler.waiting)
@@ -196,6 +196,15 @@ class Run:
                 self._halt("unavailable", f"the partner has not answered for {outage:g} s")
             if self._is_store_away():
                 self._halt("unavailable", str(self._engine.last_error))
+
+    def _has_done(self, pipeline: Pipeline) -> bool:
+        """Tell whether nothing is left for this run, once its input is over.
+
+        What other inputs lost is asked about meanwhile, and not waited for.
+        """
+        if pipeline.is_idle:
+            return True
+        return not self._options.deliver_waiting and pipeline.waits_for_others
 
     def _is_store_away(self) -> bool:
         """Tell whether the store could not be written, or read, for some time."""
@@ -208,7 +217,7 @@ class Run:
         return since is not None and now - since >= _STORE_AWAY_SECONDS
 
     def _end(self, pipeline: Pipeline, feed: RunInput) -> None:
-        """Let what is under way come to its end, and account for what was read and is not finished."""
+        """Let what is under way come to its end, and account for what was read and waits."""
         self._stop.set()
         pipeline.closing = True
         unwritten = Round()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from destinations.outcome import State
@@ -229,6 +229,12 @@ class Scheduler:
         return all(
             user.waiting[0][1].state is state for user in self._users.values() if user.waiting
         )
+
+    def all_waiting(self) -> Iterator[QueuedDelivery]:
+        """Yield all that waits, in no order."""
+        for user in self._users.values():
+            for _, _, delivery in user.waiting:
+                yield delivery
 
     def drain(self) -> list[QueuedDelivery]:
         """Take away all that waits, in the order of arrival."""

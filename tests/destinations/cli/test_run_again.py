@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+
+from destinations.pipeline.queue import (
+    ClaimedBatch,
+    Increment,
+    QueuedDelivery,
+    QueuedEvent,
+    Round,
+    Scope,
+)
+from destinations.runtime.action import SubscriptionKey
+from destinations.store import SqliteStore
 
 Use = Callable[..., dict[str, Any]]
 
@@ -125,6 +138,38 @@ def test_it_is_not_mixed_in(left: Any, use: Use) -> None:
     assert "--resume delivers it first" in done.err
     assert "Waiting for the next run: 2 ready." in done.err
     assert left.usage == {"ann": 1}
+
+
+@pytest.mark.parametrize("with_ready", [True, False])
+def test_a_lost_answer_of_another_input(
+    request: pytest.FixtureRequest, runs: Any, use: Use, with_ready: bool
+) -> None:
+    """It is said that the partner is asked, and the run ends without waiting for that."""
+    if with_ready:
+        request.getfixturevalue("left")
+    runs(events=runs.file(use()))
+    with SqliteStore(runs.store) as store:
+        (mine,) = store.ledger().totals(0.0)
+        raw = json.dumps(use("cleo", messageId="lost")).encode()
+        event = QueuedEvent("lost", "track", "cleo", time.time(), raw, 7, count=1)
+        key = SubscriptionKey("Record usage", "track")
+        delivery = QueuedDelivery(event, key, 0, b"{}", "plan", Increment("cleo calls", 1))
+        scope = Scope(mine.id, mine.destination)
+        batch = ClaimedBatch(scope, [delivery], at=time.time())
+        store.queue().commit(Round(batches=[batch]))
+    began = time.monotonic()
+    done = runs(events=runs.file(use()))
+    assert (done.code, runs.counts(done)) == (0, {"delivered": 1})
+    assert time.monotonic() - began < 20
+    told, *_ = done.err.splitlines()
+    asks = "Kana is asked about lost answers while this run goes on"
+    assert told == (
+        f"Earlier runs left: 2 ready, 1 unknown. {asks}. What is ready and not in this input stays; "
+        "--resume delivers it first."
+        if with_ready
+        else f"Earlier runs left: 1 unknown. {asks}; --resume waits for them."
+    )
+    assert "1 unknown." in done.err.splitlines()[-1]
 
 
 def test_resume(left: Any, use: Use) -> None:

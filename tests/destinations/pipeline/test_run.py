@@ -932,11 +932,22 @@ def test_what_another_input_left_is_not_mixed_in(kept: Runner, scripted: Any, re
 
 def test_a_lost_answer_of_an_earlier_run(bind: Bind, tmp_path: Path) -> None:
     """The partner is asked about it first; what it got is delivered, and nothing is sent twice."""
+    runner, partner = _lost_by_another_input(bind, tmp_path)
+    events = [_track(3, "u", messageId="m1"), _track(4, "u", messageId="m2")]
+    report = runner(partner, _entries(*events))
+    assert runner.outcomes == {1: ["delivered"], 2: ["delivered"]}
+    assert partner.counts == {"t": 7}
+    assert report.earlier == {}
+
+
+class KilledError(BaseException):
+    """The process ends in the middle of a request."""
+
+
+def _lost_by_another_input(bind: Bind, tmp_path: Path) -> tuple[Runner, Partner]:
+    """Return what runs after a run that lost the answer to an event of the user u."""
     runner = Runner(bind(with_reconcile), tmp_path / "store.sqlite3")
     partner = Partner()
-
-    class KilledError(BaseException):
-        pass
 
     def die() -> None:
         partner.on_count = lambda: None
@@ -944,13 +955,63 @@ def test_a_lost_answer_of_an_earlier_run(bind: Bind, tmp_path: Path) -> None:
         raise KilledError
 
     partner.on_count = die
-    events = [_track(3, "u", messageId="m1"), _track(4, "u", messageId="m2")]
     with pytest.raises(KilledError):
-        runner(partner, _entries(events[0]))
-    report = runner(partner, _entries(*events))
-    assert runner.outcomes == {1: ["delivered"], 2: ["delivered"]}
+        runner(partner, _entries(_track(3, "u", messageId="m1")))
+    return runner, partner
+
+
+def test_what_another_input_lost_is_not_waited_for(bind: Bind, tmp_path: Path) -> None:
+    """It is not due yet, and nothing of this input waits for it: the run ends when it is done."""
+    runner, partner = _lost_by_another_input(bind, tmp_path)
+    before = runner.clock.now
+    other = _track(4, "v", messageId="m2")
+    other["properties"]["thing"] = "t2"
+    report = runner(partner, _entries(other))
+    assert report.totals.outcomes == {Outcome.DELIVERED: 1}
+    assert report.earlier == {State.UNKNOWN: 1}
+    assert runner.clock.now - before < 5
+    assert [entry.status for entry in runner.ledger] == [State.UNKNOWN, Outcome.DELIVERED]
+    report = runner(partner, (), deliver_waiting=True)
+    assert report.earlier == {Outcome.DELIVERED: 1}
+    assert runner.clock.now - before >= 25
+    assert partner.counts == {"t": 3, "t2": 4}
+
+
+def test_what_another_input_lost_is_asked_about_when_it_is_due(
+    bind: Bind, tmp_path: Path
+) -> None:
+    """Nobody has to wait for the answer then."""
+    runner, partner = _lost_by_another_input(bind, tmp_path)
+    runner.clock.now += 60
+    before = runner.clock.now
+    report = runner(partner, _entries(_track(4, "v", messageId="m2")))
+    assert report.earlier == {Outcome.DELIVERED: 1}
+    assert runner.clock.now - before < 5
     assert partner.counts == {"t": 7}
-    assert report.earlier == {}
+
+
+def test_what_another_input_lost_and_the_partner_is_away(bind: Bind, tmp_path: Path) -> None:
+    """All of this input is delivered, so the run has done what it was for."""
+    runner, partner = _lost_by_another_input(bind, tmp_path)
+    runner.clock.now += 60
+    before = runner.clock.now
+    partner.hook = lambda counts, _: None if counts else HttpResponse(503, {}, b"")
+    page = {"type": "page", "userId": "v", "name": "home", "integrations": {"All": False}}
+    report = runner(partner, _entries(page))
+    assert report.totals.outcomes == {Outcome.FILTERED: 1}
+    assert (report.stopped, report.earlier) == (None, {State.UNKNOWN: 1})
+    assert runner.clock.now - before < 5
+
+
+def test_an_event_behind_what_another_input_lost(bind: Bind, tmp_path: Path) -> None:
+    """It waits for its user's turn, as in any run."""
+    runner, partner = _lost_by_another_input(bind, tmp_path)
+    before = runner.clock.now
+    report = runner(partner, _entries(_track(4, "u", messageId="m2")))
+    assert report.totals.outcomes == {Outcome.DELIVERED: 1}
+    assert report.earlier == {Outcome.DELIVERED: 1}
+    assert runner.clock.now - before >= 25
+    assert partner.counts == {"t": 7}
 
 
 def test_it_waits_for_lost_answers(bind: Bind, tmp_path: Path) -> None:
