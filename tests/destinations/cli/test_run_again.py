@@ -164,8 +164,8 @@ def test_a_lost_answer_of_another_input(
     told, *_ = done.err.splitlines()
     asks = "Kana is asked about lost answers while this run goes on"
     assert told == (
-        f"Earlier runs left: 2 ready, 1 unknown. {asks}. What is ready and not in this input stays; "
-        "--resume delivers it first."
+        f"Earlier runs left: 2 ready, 1 unknown. {asks}. What is ready and not in this input "
+        "stays; --resume delivers it first."
         if with_ready
         else f"Earlier runs left: 1 unknown. {asks}; --resume waits for them."
     )

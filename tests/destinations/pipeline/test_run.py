@@ -977,9 +977,7 @@ def test_what_another_input_lost_is_not_waited_for(bind: Bind, tmp_path: Path) -
     assert partner.counts == {"t": 3, "t2": 4}
 
 
-def test_what_another_input_lost_is_asked_about_when_it_is_due(
-    bind: Bind, tmp_path: Path
-) -> None:
+def test_what_another_input_lost_is_asked_about_when_it_is_due(bind: Bind, tmp_path: Path) -> None:
     """Nobody has to wait for the answer then."""
     runner, partner = _lost_by_another_input(bind, tmp_path)
     runner.clock.now += 60
