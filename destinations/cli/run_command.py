@@ -38,11 +38,11 @@ from destinations.cli.run_tables import (
 )
 from destinations.cli.tables import print_table
 from destinations.definition import DestinationDefinition
-from destinations.errors import UsageError
+from destinations.errors import DestinationsError, UsageError
 from destinations.http import Failure
 from destinations.http.transport import HttpTransport
-from destinations.operations import again_since, end_again, open_run_store
-from destinations.outcome import State
+from destinations.operations import again_since, end_again, open_run_store, prune_after_run
+from destinations.outcome import State, Status
 from destinations.pipeline.reading import (
     Entries,
     IteratedEntries,
@@ -238,6 +238,7 @@ def _run(options: _Options) -> Report:
             click.echo(json.dumps(as_json_object(report, runner.masker)))
         print_report(report, runner.masker, to_stderr=options.as_json)
         runner.print_kept()
+        runner.prune(report)
         if sandbox is not None and not options.dry_run:
             for title, columns, rows in sandbox.holdings():
                 print_table(title, columns, rows, to_stderr=options.as_json)
@@ -400,7 +401,7 @@ class _Runner:
     def _tell_of_earlier(self) -> None:
         """Say what earlier runs left: it may be of another input."""
         counts = self._counts()
-        left = {one: counts.get(one, 0) for one in (State.READY, State.UNKNOWN)}
+        left: dict[Status, int] = {one: counts.get(one, 0) for one in (State.READY, State.UNKNOWN)}
         text = summary(left)
         if not text:
             return
@@ -441,6 +442,15 @@ class _Runner:
             self._options.store_option,
             to_stderr=self._options.as_json,
         )
+
+    def prune(self, report: Report) -> None:
+        """Delete what is old in the store, unless somebody waits for the end of this run."""
+        if self._store is None or self._options.dry_run or report.stopped is not None:
+            return
+        try:
+            prune_after_run(self._store, time.time())
+        except DestinationsError as error:
+            click.echo(f"The store could not be pruned: {error}", err=True)
 
     def _counts(self) -> dict[Any, int]:
         assert self._store is not None  # noqa: S101 - its callers have looked

@@ -127,7 +127,9 @@ class LogLines:
         if ended.exc_value is None or issubclass(ended.exc_type, SystemExit):
             return
         name = ended.thread.name if ended.thread is not None else None
-        self.logger.error("a thread ended with an internal error", thread=name, exc_info=ended.exc_value)
+        self.logger.error(
+            "a thread ended with an internal error", thread=name, exc_info=ended.exc_value
+        )
 
 
 def _timestamp(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
