@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from pathlib import Path
 
@@ -63,19 +62,19 @@ def check(place: StorePlace) -> int:
     "--keep-days",
     type=click.FloatRange(0),
     metavar="N",
-    help="Days that finished deliveries stay; by default as long as the server keeps them.",
+    help="Days that finished deliveries stay; by default as a server of the store says, else 30.",
 )
 @click.option(
     "--dedupe-days",
     type=click.FloatRange(0),
     metavar="N",
     help="Days that a messageId is recognised again, and not less than its deliveries stay; by "
-    "default as long as the server does so.",
+    "default as a server of the store says, else 7.",
 )
 def compact_command(place: StorePlace, keep_days: float | None, dedupe_days: float | None) -> int:
     """Delete what is finished and old, and give the space back.
 
-    How long things are kept says --config, else what the server has noted in the store. Dead,
+    Runs and servers delete it by themselves; this also gives the space back to the disk. Dead,
     rejected, invalid and unmapped deliveries stay with their events until somebody replays or drops
     them. While something delivers from the store, the file keeps its size, to be used again.
     """
@@ -92,11 +91,6 @@ def compact_command(place: StorePlace, keep_days: float | None, dedupe_days: flo
             f"{done.deliveries:,} finished {'delivery' if done.deliveries == 1 else 'deliveries'}, "
             f"{count(done.messages, 'messageId')}."
         )
-        if math.inf in {periods.keep_days, periods.dedupe_days}:
-            click.echo(
-                "Nothing says how long the others are kept, so they stay: use --config FILE, or "
-                "--keep-days and --dedupe-days."
-            )
         if is_in_use(store.path):
             click.echo("Something delivers from it: the file keeps its size, to be used again.")
             return 0
@@ -107,7 +101,7 @@ def compact_command(place: StorePlace, keep_days: float | None, dedupe_days: flo
 
 
 def _periods(place: StorePlace, store: SqliteStore) -> Periods:
-    """Return those of the configuration, else as a server has noted them; else for ever."""
+    """Return those of the configuration, else as a server has noted them; else the usual ones."""
     if place.config is not None:
         return Periods(place.config.store.keep_days, place.config.store.dedupe_days)
-    return noted_periods(store) or Periods(math.inf, math.inf)
+    return noted_periods(store) or Periods()

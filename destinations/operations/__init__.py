@@ -27,7 +27,12 @@ from destinations.operations.replay import (
     why_not_replayed,
 )
 from destinations.operations.retention import DEDUPE_DAYS, KEEP_DAYS, Periods, Pruned, prune
-from destinations.operations.runs import again_since, end_again, open_run_store
+from destinations.operations.runs import (
+    again_since,
+    end_again,
+    open_run_store,
+    prune_after_run,
+)
 from destinations.operations.status import (
     StoreStatus,
     count_waiting,
@@ -61,6 +66,7 @@ __all__ = [
     "parse_time",
     "plan_replay",
     "prune",
+    "prune_after_run",
     "queue_length",
     "replay",
     "resolve",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -43,16 +44,19 @@ class Pruned:
     messages: int = 0
 
 
-def prune(store: SqliteStore, now: float, periods: Periods) -> Pruned:
+def prune(
+    store: SqliteStore, now: float, periods: Periods, more: Callable[[], bool] = lambda: True
+) -> Pruned:
     """Delete what is finished; dead, rejected, invalid and unmapped ones stay for an operator.
 
     Deliveries that were delivered, filtered or dropped go after ``keep_days``, and the messageIds,
     by which an event that comes again is recognised, after ``dedupe_days`` and not before their
-    deliveries. Each transaction is short. Raises `UsageError` if the store cannot be written.
+    deliveries. Each transaction is short; before each, ``more`` says whether there is time for it.
+    Raises `UsageError` if the store cannot be written.
     """
     database = store.database
     return Pruned(
-        raw_events=delete_spent_events(database),
-        deliveries=delete_settled(database, now - periods.keep_days * _DAY),
-        messages=delete_messages(database, now - periods.dedupe_days * _DAY, now),
+        deliveries=delete_settled(database, now - periods.keep_days * _DAY, more),
+        messages=delete_messages(database, now - periods.dedupe_days * _DAY, now, more),
+        raw_events=delete_spent_events(database, more),
     )

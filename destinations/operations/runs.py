@@ -1,17 +1,23 @@
-"""Opens the part of a store that the runs of one account have."""
+"""What the runs of one account have of a store, and what they delete of it."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from typing import Final
 
 from destinations.clock import WallClock
-from destinations.operations.locks import lock_run
+from destinations.operations.locks import lock_run, noted_periods
+from destinations.operations.retention import Periods, Pruned, prune
 from destinations.pipeline.run import RunStore
 from destinations.runtime.identity import AccountIdentity
 from destinations.store import SqliteStore
 
-__all__ = ["again_since", "end_again", "open_run_store"]
+__all__ = ["again_since", "end_again", "open_run_store", "prune_after_run"]
+
+_PRUNE_SECONDS: Final = 1.0
+_PRUNE_EVERY: Final = 3_600.0
 
 
 @contextlib.contextmanager
@@ -34,6 +40,28 @@ def open_run_store(
         queue.recover([scope], reconcile_after)
         answers = store.answers(identity.partner)
         yield RunStore(queue, scope, queue.source(scope), answers)
+
+
+def prune_after_run(
+    store: SqliteStore, now: float, monotonic: Callable[[], float] = time.monotonic
+) -> Pruned:
+    """Delete what is finished and old, for about a second, and once an hour at most.
+
+    What is left then is for the next run. Things are kept as long as a server of this store has
+    noted, else as `Periods` says. Raises `UsageError` if the store cannot be written.
+    """
+    pruned_at = store.noted("prunedAt")
+    if pruned_at is not None and 0 <= now - pruned_at < _PRUNE_EVERY:
+        return Pruned()
+    until = monotonic() + _PRUNE_SECONDS
+
+    def more() -> bool:
+        return monotonic() < until
+
+    done = prune(store, now, noted_periods(store) or Periods(), more)
+    if more():  # nothing is left
+        store.note({"prunedAt": now})
+    return done
 
 
 def again_since(store: SqliteStore, scope: int, source: str, now: float) -> float:

@@ -6,9 +6,9 @@ import hashlib
 import re
 from typing import Final
 
-__all__ = ["message_digest", "packed_id", "unpacked_id"]
+__all__ = ["DIGEST_BYTES", "message_digest", "packed_id", "unpacked_id"]
 
-_DIGEST_BYTES: Final = 12
+DIGEST_BYTES: Final = 12
 
 _UUID: Final = re.compile(
     r"(.{0,24}?)([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
@@ -24,7 +24,7 @@ def message_digest(scope: int, message_id: str) -> bytes:
     Of 96 bits: among 10^9 messages, two are taken for one with a chance of less than 10^-10.
     """
     text = f"{scope}\0{message_id}".encode("utf-8", "surrogatepass")
-    return hashlib.blake2b(text, digest_size=_DIGEST_BYTES).digest()
+    return hashlib.blake2b(text, digest_size=DIGEST_BYTES).digest()
 
 
 def packed_id(text: str) -> str | bytes:

@@ -1,18 +1,26 @@
-"""Deletes what nothing needs any more, a little at a time, so that others write in between."""
+"""Deletes what nothing needs any more, a little at a time, so that others write in between.
+
+Before each part, ``more`` is asked whether there is time for it; what is left is for another time.
+"""
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from destinations.store.database import Database
+from destinations.store.digests import DIGEST_BYTES
 from destinations.store.rows import DAY_MS, PER_EVENT, add_tallies, array_of
 
 __all__ = ["compact", "delete_messages", "delete_settled", "delete_spent_events"]
 
 _CHUNK: Final = 1_000
+_PAGE: Final = 10_000
+"""So many messages are looked at in one go."""
+
 _NOTICES: Final = 100_000
 """So many of the latest changes stay for whoever delivers to look at."""
 
@@ -38,7 +46,11 @@ _FINISHED: Final = f"""
 """  # noqa: S608 - a number
 
 
-def delete_settled(database: Database, before: float) -> int:
+def _always() -> bool:
+    return True
+
+
+def delete_settled(database: Database, before: float, more: Callable[[], bool] = _always) -> int:
     """Delete rows of the ledger of events that were settled before a time; returns how many.
 
     An event goes as a whole: one that comes again must not be taken for one that a subscription
@@ -47,18 +59,19 @@ def delete_settled(database: Database, before: float) -> int:
     # An id tells when an event was accepted; it may have been settled much later.
     limit = _first_event_of(database, _day(before) + 1)
     deleted, last = 0, 0
-    while True:
+    while more():
         rows = database.all(
             "SELECT id, accepted_at + took FROM ledger WHERE id > ? AND id < ? ORDER BY id LIMIT ?",
             (last, limit * PER_EVENT, _CHUNK),
         )
         if not rows:
-            return deleted
+            break
         last = rows[-1][0]
         events = {identity // PER_EVENT for identity, settled in rows if settled < before * 1000}
         if events:
             with database.transaction() as connection:
                 deleted += _delete(connection, events, before)
+    return deleted
 
 
 def _delete(connection: sqlite3.Connection, events: Iterable[int], before: float) -> int:
@@ -76,26 +89,29 @@ def _delete(connection: sqlite3.Connection, events: Iterable[int], before: float
     return len(old)
 
 
-def delete_messages(database: Database, before: float, now: float) -> int:
+def delete_messages(
+    database: Database, before: float, now: float, more: Callable[[], bool] = _always
+) -> int:
     """Delete what events are recognised by that were accepted before the day of a time.
 
     Of those that have deliveries it stays. Returns how many.
     """
     limit = _first_event_of(database, _day(before) + (before >= now))
-    rows = database.all("SELECT digest FROM messages WHERE event_id < ?", (limit,))
     deleted = 0
-    for start in range(0, len(rows), _CHUNK):
-        with database.transaction() as connection:
-            for (digest,) in rows[start : start + _CHUNK]:
-                done = connection.execute(
-                    f"DELETE FROM messages WHERE digest = ? AND NOT ({_HAS_DELIVERY})",  # noqa: S608 - a constant
-                    (digest,),
-                )
-                if done.rowcount:
-                    deleted += 1
-                    connection.execute("DELETE FROM other_contents WHERE digest = ?", (digest,))
+    is_all = database.one("SELECT 1 FROM days WHERE event_id < ?", (limit,)) is not None
+    for page in _pages_of_messages(database) if is_all else ():
+        old = [digest for digest, event_id in page if event_id < limit]
+        for start in range(0, len(old), _CHUNK):
+            if not more():
+                return deleted
+            chunk = old[start : start + _CHUNK]
+            done = _delete_messages(database, chunk)
+            deleted += done
+            is_all = is_all and done == len(chunk)
+        if not more():
+            return deleted
     with database.transaction() as connection:
-        if deleted == len(rows):  # else it is still to be told when the others came
+        if is_all:  # else it is still to be told when the others came
             connection.execute(
                 "DELETE FROM days WHERE event_id < ? AND day < (SELECT max(day) FROM days)",
                 (limit,),
@@ -106,19 +122,63 @@ def delete_messages(database: Database, before: float, now: float) -> int:
     return deleted
 
 
-def delete_spent_events(database: Database) -> int:
-    """Delete raw events that no delivery needs; returns how many."""
-    rows = database.all(f"SELECT id FROM events WHERE NOT ({_NEEDED})")  # noqa: S608 - a constant
+def _pages_of_messages(database: Database) -> Iterator[list[tuple[bytes, int]]]:
+    """Yield all messages, from somewhere on: whoever has no time for all sees others next time."""
+    begin = last = os.urandom(DIGEST_BYTES)
+    is_second = False
+    while True:
+        rows = database.all(
+            "SELECT digest, event_id FROM messages WHERE digest > ? ORDER BY digest LIMIT ?",
+            (last, _PAGE),
+        )
+        found = [(digest, event) for digest, event in rows if not is_second or digest <= begin]
+        if found:
+            yield found
+        if len(found) == _PAGE:
+            last = found[-1][0]
+        elif is_second:
+            return
+        else:
+            is_second, last = True, b""
+
+
+def _delete_messages(database: Database, digests: Iterable[bytes]) -> int:
+    """Delete messages of which there is no delivery; returns how many."""
     deleted = 0
-    for start in range(0, len(rows), _CHUNK):
-        ids = array_of(identity for (identity,) in rows[start : start + _CHUNK])
-        with database.transaction() as connection:
+    with database.transaction() as connection:
+        for digest in digests:
             done = connection.execute(
-                "DELETE FROM events WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608 - a constant
-                f" AND NOT ({_NEEDED})",
-                (ids,),
+                f"DELETE FROM messages WHERE digest = ? AND NOT ({_HAS_DELIVERY})",  # noqa: S608 - a constant
+                (digest,),
             )
-        deleted += done.rowcount
+            if done.rowcount:
+                deleted += 1
+                connection.execute("DELETE FROM other_contents WHERE digest = ?", (digest,))
+    return deleted
+
+
+def delete_spent_events(database: Database, more: Callable[[], bool] = _always) -> int:
+    """Delete raw events that no delivery needs; returns how many."""
+    deleted, last = 0, 0
+    while more():
+        rows = database.all(
+            "SELECT id FROM events WHERE id > ? ORDER BY id LIMIT ?", (last, _CHUNK)
+        )
+        if not rows:
+            break
+        last = rows[-1][0]
+        spent = database.all(
+            f"SELECT id FROM events WHERE id BETWEEN ? AND ? AND NOT ({_NEEDED})",  # noqa: S608 - a constant
+            (rows[0][0], last),
+        )
+        if spent:
+            with database.transaction() as connection:
+                done = connection.execute(
+                    "DELETE FROM events WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608 - a constant
+                    f" AND NOT ({_NEEDED})",
+                    (array_of(identity for (identity,) in spent),),
+                )
+            deleted += done.rowcount
     return deleted
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from destinations.cli import run_command
+from destinations.errors import UsageError
 from destinations.pipeline.queue import (
     ClaimedBatch,
     Increment,
@@ -112,6 +114,63 @@ def test_what_an_operator_decided(runs: Any, use: Use, decision: str) -> None:
     assert runs.command("deliveries", decision, *options).code == 0
     done = runs(events=events)
     assert runs.counts(done) == ({"filtered": 1} if decision == "drop" else {"rejected": 1})
+
+
+# -- what is old -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("days", "options", "goes"), [(29, (), False), (31, (), True), (31, ("--dry-run",), False)]
+)
+def test_what_is_old_goes(
+    runs: Any,
+    use: Use,
+    monkeypatch: pytest.MonkeyPatch,
+    days: int,
+    options: tuple[str, ...],
+    goes: bool,
+) -> None:
+    """A run deletes what was finished a month ago; what somebody has to decide stays."""
+    old, wrong, new = use(), use(), use()
+    wrong["properties"] = {"featureId": "nosuch"}
+    runs(events=runs.file(old, wrong))
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + days * 86_400)
+    assert runs(*options, events=runs.file(new)).code == 0
+    assert runs.statuses == [
+        *([] if goes else ["delivered"]),
+        "rejected",
+        *([] if options else ["delivered"]),
+    ]
+    done = runs("--dry-run", events=runs.file(old))
+    assert runs.counts(done) == ({"ready": 1} if goes else {"filtered": 1})
+
+
+def test_a_run_that_is_cut_looks_for_nothing_old(
+    runs: Any, use: Use, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever stopped it waits for its end."""
+    runs(events=runs.file(use()))
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + 31 * 86_400)
+    runs.partner.faults.add({"status": 503, "times": None})
+    assert runs("--outage", "0", "--no-check", events=runs.file(use())).code == 75
+    runs.partner.faults.clear()
+    assert runs.statuses == ["delivered"]
+
+
+def test_a_store_that_cannot_be_pruned(
+    runs: Any, use: Use, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told; what the run did is done all the same."""
+
+    def fail(*_: object) -> None:
+        raise UsageError("cannot write to the store")
+
+    monkeypatch.setattr(run_command, "prune_after_run", fail)
+    done = runs(events=runs.file(use()))
+    assert (done.code, runs.counts(done)) == (0, {"delivered": 1})
+    assert done.err.endswith("The store could not be pruned: cannot write to the store\n")
 
 
 # -- what an earlier run left ----------------------------------------------------------------------

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -60,11 +61,15 @@ def test_compact_keeps_what_it_is_told_to(command: Run, path: Path) -> None:
     assert "Deleted: 0 raw events, 0 finished deliveries, 0 messageIds.\n" in done.out
 
 
-def test_compact_without_periods(command: Run, path: Path) -> None:
-    """Nothing goes that a server may still need."""
+@pytest.mark.parametrize(("days", "goes"), [(29, False), (31, True)])
+def test_compact_without_periods(
+    command: Run, path: Path, monkeypatch: pytest.MonkeyPatch, *, days: int, goes: bool
+) -> None:
+    """Things are kept as long as usual, by a store of runs as well."""
+    monkeypatch.setattr(time, "time", lambda: 2_000.0 + days * 86_400)
     done = command("store", "compact", "--store", path)
-    assert "Deleted: 0 raw events, 0 finished deliveries, 0 messageIds.\n" in done.out
-    assert "Nothing says how long the others are kept, so they stay: use --config FILE" in done.out
+    told = "1 finished delivery, 1 messageId" if goes else "0 finished deliveries, 0 messageIds"
+    assert f"Deleted: 0 raw events, {told}.\n" in done.out
 
 
 @pytest.mark.parametrize(
@@ -76,7 +81,9 @@ def test_compact_without_periods(command: Run, path: Path) -> None:
         (Periods(1e6, 1e6), Periods(1, 1), (), 1, 1),
         (Periods(1, 1), Periods(3_000, 3_650), (), 1, 1),
         (None, Periods(1, 1), ("--keep-days", "1000000"), 0, 0),
-        (None, None, ("--keep-days", "1"), 1, 0),
+        (None, None, ("--keep-days", "1"), 1, 1),
+        (None, None, ("--keep-days", "1000000"), 0, 0),
+        (None, None, ("--keep-days", "1", "--dedupe-days", "1000000"), 1, 0),
         (Periods(1e6, 1e6), None, ("--keep-days", "1", "--dedupe-days", "1"), 1, 1),
     ],
 )
@@ -91,7 +98,7 @@ def test_compact_keeps_what_the_server_keeps(
     rows: int,
     messages: int,
 ) -> None:
-    """As long as its configuration says, else as it has noted; an option goes before both."""
+    """As long as its configuration says, else as it has noted; an option goes before all."""
     where: tuple[object, ...] = ("--store", path)
     if noted is not None:
         store = SqliteStore(path)

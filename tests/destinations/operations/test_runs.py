@@ -1,20 +1,25 @@
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import pytest
 
 from destinations.errors import TemporaryError
 from destinations.operations import (
+    Periods,
+    Pruned,
     again_since,
     end_again,
     is_in_use,
     lock_server,
     locks,
+    note_server,
     open_run_store,
+    prune_after_run,
 )
 from destinations.outcome import Effect, Outcome, State
-from destinations.pipeline.ledger import LedgerEntry
+from destinations.pipeline.ledger import LedgerEntry, Selection
 from destinations.runtime.identity import AccountIdentity
 from destinations.store import SqliteStore, broken_rules
 
@@ -105,3 +110,53 @@ def test_since_when_an_input_is_sent_again(store: SqliteStore) -> None:
     assert again_since(store, 1, "/a.ndjson", 600.0) == 600.0
     assert again_since(store, 1, "/b.ndjson", 600.0) == 300.0
     end_again(store, 1, "/never-begun.ndjson")
+
+
+# -- what is old -----------------------------------------------------------------------------------
+
+DAY = 86_400.0
+
+
+@pytest.mark.parametrize(
+    ("noted", "days", "goes"),
+    [(None, 29, False), (None, 31, True), (Periods(2, 2), 3, True), (Periods(90, 90), 80, False)],
+)
+def test_what_is_old_goes(
+    store: SqliteStore, put: Put, noted: Periods | None, days: float, *, goes: bool
+) -> None:
+    """After a month, or as a server has said; what somebody has to decide stays."""
+    put(Outcome.DELIVERED, served=False)
+    dead = put(Outcome.DEAD, {}, served=False)
+    if noted is not None:
+        note_server(store, [], noted)
+    done = prune_after_run(store, 2_000.0 + days * DAY)
+    assert done == (Pruned(0, 1, 1) if goes else Pruned())
+    assert store.ledger().get(dead.id) == dead
+    assert len(list(store.ledger().find(Selection()))) == (1 if goes else 2)
+
+
+def test_it_is_looked_at_once_an_hour(store: SqliteStore, put: Put) -> None:
+    """Many short runs do not look again and again; a clock that was set back is no excuse."""
+    now = 100 * DAY
+    assert prune_after_run(store, now) == Pruned()
+    put(Outcome.DELIVERED, served=False)
+    assert prune_after_run(store, now + 3_599) == Pruned()
+    assert prune_after_run(store, now + 3_600).deliveries == 1
+    put(Outcome.DELIVERED, served=False)
+    assert prune_after_run(store, now - DAY).deliveries == 1
+
+
+def test_it_takes_about_a_second(
+    store: SqliteStore, put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is left is for the next run, which then looks at once."""
+    monkeypatch.setattr("destinations.store.retention._CHUNK", 1)
+    for _ in range(9):
+        put(Outcome.DELIVERED, served=False)
+    times = itertools.count(0, 0.25)
+    first = prune_after_run(store, 100 * DAY, lambda: next(times))
+    assert 0 < first.deliveries < 9
+    second = prune_after_run(store, 100 * DAY + 1, lambda: 0.0)
+    assert first.deliveries + second.deliveries == 9
+    assert second.messages == 9
+    assert prune_after_run(store, 100 * DAY + 2) == Pruned()

@@ -192,6 +192,46 @@ def test_messages_go_day_by_day(store: SqliteStore, scope: Scope, finish: Finish
     assert database.one("SELECT count(*) FROM days") == (1,)
 
 
+@pytest.mark.parametrize("page", [1, 2, 3, 7, 10, 100])
+def test_pages_of_messages(
+    store: SqliteStore, scope: Scope, finish: Finish, monkeypatch: pytest.MonkeyPatch, page: int
+) -> None:
+    """Wherever it begins and whatever a page holds, all that are old go, and no other."""
+    monkeypatch.setattr(retention, "_PAGE", page)
+    monkeypatch.setattr(retention, "_CHUNK", 2)
+    finish(7, DAY, Outcome.DELIVERED)
+    finish(3, 5 * DAY, Outcome.DELIVERED)
+    delete_settled(store.database, 100 * DAY)
+    assert delete_messages(store.database, 5 * DAY, 100 * DAY) == 7
+    assert _known(store, scope) == [7, 8, 9]
+    assert store.database.one("SELECT count(*) FROM days") == (1,)
+
+
+@pytest.mark.parametrize("parts", range(8))
+def test_there_is_no_time_for_all(
+    store: SqliteStore, finish: Finish, monkeypatch: pytest.MonkeyPatch, parts: int
+) -> None:
+    """What is left goes another time, and what holds in a store holds in between."""
+    monkeypatch.setattr(retention, "_PAGE", 4)
+    monkeypatch.setattr(retention, "_CHUNK", 3)
+    finish(9, DAY, Outcome.DELIVERED, Outcome.FILTERED)
+    finish(3, 5 * DAY, Outcome.DELIVERED)
+    with store.database.transaction() as connection:
+        connection.executemany("INSERT INTO events VALUES (?, x'00')", [(2,), (5,), (8,)])
+    database = store.database
+    found = {"settled": 0, "messages": 0, "events": 0}
+    for turn in range(40):
+        left = iter(range(parts if turn < 20 else 1_000))
+        more = lambda left=left: next(left, None) is not None  # noqa: E731 - as short as it is
+        found["settled"] += delete_settled(database, 4 * DAY, more)
+        found["messages"] += delete_messages(database, 4 * DAY, 100 * DAY, more)
+        found["events"] += delete_spent_events(database, more)
+        assert broken_rules(database) == []
+        assert turn or parts or found == {"settled": 0, "messages": 0, "events": 0}
+    assert found == {"settled": 18, "messages": 9, "events": 3}
+    assert _left(store) == [10_000, 11_000, 12_000]
+
+
 def test_messages_of_today(store: SqliteStore, scope: Scope, finish: Finish) -> None:
     """They go only where nothing at all is to be recognised."""
     finish(1, DAY, Outcome.DELIVERED)
