@@ -7,7 +7,8 @@
     │   └── TemporaryError            may pass by itself: disk full, store in use (exit code 75)
     ├── DefinitionError               a file is wrong; holds every Fault that was found
     │   ├── MappingError              a mapping is refused when it is loaded
-    │   └── SettingsError             the settings do not fit the definition
+    │   ├── SettingsError             the settings do not fit the definition
+    │   └── SecretMissingError        a secret is not there yet; also a TemporaryError
     ├── ResolveError                  a directive failed on one event; that event is invalid
     └── IntegrationError              delivery failed: message, code, status
         ├── PayloadValidationError    400, the payload does not fit the fields
@@ -38,6 +39,7 @@ __all__ = [
     "PayloadValidationError",
     "ResolveError",
     "RetryableError",
+    "SecretMissingError",
     "SelfTimeoutError",
     "SettingsError",
     "TemporaryError",
@@ -102,6 +104,10 @@ class MappingError(DefinitionError):
 
 class SettingsError(DefinitionError):
     """Settings that do not fit the destination's settings schema."""
+
+
+class SecretMissingError(DefinitionError, TemporaryError):
+    """All that is wrong in a document is that secrets which it names are not there yet."""
 
 
 class ResolveError(DestinationsError):

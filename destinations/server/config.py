@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from destinations.definition.document import Document, pointer, read_document
 from destinations.definition.schema_faults import schema_faults
-from destinations.errors import DefinitionError, Fault
+from destinations.errors import DefinitionError, Fault, SecretMissingError
 from destinations.secrets import Secret
 from destinations.server.http_server import is_loopback
 from destinations.server.model import (
@@ -29,6 +29,7 @@ from destinations.server.secret_sources import (
     NAME_IT,
     NAME_ONE,
     SourceError,
+    SourceMissingError,
     Sources,
     names_a_secret,
 )
@@ -50,7 +51,8 @@ def read_config(path: Path, environment: Mapping[str, str], *, secrets: bool = T
     Without ``secrets``, for who does not serve, nothing is looked up that is only named there:
     settings and receivers are left empty.
 
-    Raises `DefinitionError` with every fault, also if the file cannot be read.
+    Raises `DefinitionError` with every fault, also if the file cannot be read; `SecretMissingError`
+    if all that is wrong is that secrets are not there yet.
     Whether the settings fit their destinations is not looked at.
     """
     document = _read(path)
@@ -60,8 +62,10 @@ def read_config(path: Path, environment: Mapping[str, str], *, secrets: bool = T
     reader = _Reader(document, path.resolve().parent, environment if secrets else None)
     config = reader.config()
     faults = [*reader.faults, *_names(document), *_strangers(document, config)]
-    if faults:
+    if len(faults) > len(reader.missing):
         raise DefinitionError(faults)
+    if faults:
+        raise SecretMissingError(faults)
     return config
 
 
@@ -149,6 +153,8 @@ class _Reader:
         self, document: Document, folder: Path, environment: Mapping[str, str] | None
     ) -> None:
         self.faults: list[Fault] = []
+        # Those of them that are secrets which are not there.
+        self.missing: list[Fault] = []
         self._document = document
         self._folder = folder
         self._looks_up = environment is not None
@@ -242,7 +248,10 @@ class _Reader:
         return tuple(found)
 
     def _fault(self, place: str, error: SourceError) -> None:
-        self.faults.append(self._document.fault(place, str(error)))
+        fault = self._document.fault(place, str(error))
+        self.faults.append(fault)
+        if isinstance(error, SourceMissingError):
+            self.missing.append(fault)
 
 
 def _fields(spec: Mapping[str, Any]) -> dict[str, Any]:

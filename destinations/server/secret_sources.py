@@ -11,7 +11,15 @@ from typing import Any, Final
 
 from destinations.secrets import Secret
 
-__all__ = ["NAME_IT", "NAME_ONE", "SHORTEST", "SourceError", "Sources", "names_a_secret"]
+__all__ = [
+    "NAME_IT",
+    "NAME_ONE",
+    "SHORTEST",
+    "SourceError",
+    "SourceMissingError",
+    "Sources",
+    "names_a_secret",
+]
 
 NAME_IT: Final = (
     "must be {env: NAME}, {file: PATH} or ${NAME}: a secret does not stand in this file"
@@ -28,6 +36,10 @@ _MAX_BYTES: Final = 64 * 1024
 
 class SourceError(Exception):
     """The value that is named cannot be had; says why, never what it is."""
+
+
+class SourceMissingError(SourceError):
+    """What is named is not there: no variable, or no file. It may come."""
 
 
 class Sources:
@@ -91,7 +103,7 @@ class Sources:
 
     def _variable(self, name: str) -> str:
         if name not in self._environment:
-            raise SourceError(f"the environment variable {name} is not set")
+            raise SourceMissingError(f"the environment variable {name} is not set")
         return self._environment[name]
 
     def _file(self, name: str) -> str:
@@ -100,6 +112,9 @@ class Sources:
             with path.open("rb") as stream:
                 data = stream.read(_MAX_BYTES + 1)
             text = data.decode()
+        except FileNotFoundError as error:
+            msg = f"cannot read the file {path}: {error.strerror}"
+            raise SourceMissingError(msg) from None
         except OSError as error:
             raise SourceError(f"cannot read the file {path}: {error.strerror}") from None
         except UnicodeDecodeError:
@@ -130,7 +145,7 @@ def _unfit(value: str) -> str | None:
         return "has characters that a header does not carry; use printable ASCII"
     if len(value) < SHORTEST:
         return (
-            f"has {len(value)} characters; a key needs at least {SHORTEST}: "
+            f"has {len(value)} character{'s' * (len(value) > 1)}; a key needs at least {SHORTEST}: "
             "openssl rand -hex 32 makes a good one"
         )
     return None

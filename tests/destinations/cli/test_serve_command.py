@@ -348,11 +348,35 @@ def test_check(
     path = write("serve.yaml", document)
     monkeypatch.setenv("RECEIVER_KEY", RECEIVER_KEY)
     done = command("serve", "--config", path, "--check")
-    assert (done.code, "KANA_KEY is not set" in done.err) == (2, True)
+    assert (done.code, "KANA_KEY is not set" in done.err) == (75, True)
     monkeypatch.setenv("KANA_KEY", "prv_test_x")
     done = command("serve", "--config", path, "--check")
     assert (done.code, done.out) == (0, f"{path} can be used: kana.\n")
     assert not (path.parent / "s.sqlite3").exists()
+
+
+@pytest.mark.parametrize("options", [(), ("--check",)])
+@pytest.mark.parametrize("where", ["environment", "file"])
+def test_a_secret_that_is_not_there_yet(
+    document: dict[str, Any],
+    write: Write,
+    command: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    where: str,
+    options: tuple[str, ...],
+) -> None:
+    """Whoever started the server may start it again; what is wrong for good is told apart."""
+    monkeypatch.setenv("RECEIVER_KEY", RECEIVER_KEY)
+    named = "${KANA_KEY}" if where == "environment" else {"file": "kana-key"}
+    document["destinations"][0]["settings"]["apiKey"] = named
+    path = write("serve.yaml", document)
+    done = command("serve", "--config", path, *options)
+    assert (done.code, done.out) == (75, "")
+    told = "KANA_KEY is not set" if where == "environment" else "kana-key: No such file"
+    assert told in done.err
+    assert list(path.parent.glob("s.sqlite3*")) == []
+    document["destinations"] *= 2
+    assert command("serve", "--config", write("serve.yaml", document), *options).code == 2
 
 
 @pytest.fixture

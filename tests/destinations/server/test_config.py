@@ -11,7 +11,7 @@ from typing import Any, get_args
 import jsonschema
 import pytest
 
-from destinations.errors import DefinitionError
+from destinations.errors import DefinitionError, SecretMissingError, TemporaryError
 from destinations.secrets import Secret
 from destinations.server import (
     DeliveryConfig,
@@ -259,6 +259,41 @@ def test_faults(write: Write, text: str, fault: str) -> None:
     assert "a-secret" not in shown
 
 
+NOT_THERE = (
+    "    receiver: {keys: [{env: NOT_SET}]}\n",
+    "    receiver: {signatureSecrets: [{file: none}]}\n",
+    "    receiver: {keys: ['${NOT_SET}']}\n",
+    "    settings: {apiKey: {env: NOT_SET}}\n",
+    "    settings: {apiKey: {file: none/none}}\n",
+    "    settings: {apiKey: {file: none}, endpoint: 'http://${NOT_SET}/'}\n",
+)
+
+
+@pytest.mark.parametrize("text", NOT_THERE)
+def test_a_secret_that_is_not_there_yet(write: Write, text: str) -> None:
+    """It may come by itself."""
+    with pytest.raises(SecretMissingError) as caught:
+        read_config(write("c.yaml", _faulty(text)), ENVIRONMENT)
+    assert isinstance(caught.value, TemporaryError)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "    receiver: {keys: [{env: EMPTY}]}\n",
+        "    receiver: {keys: [{file: '.'}]}\n",
+        "    settings: {apiKey: {env: A, file: b}}\n",
+        "    settings: {apiKey: {env: EMPTY}, endpoint: '${NOT_SET}'}\n",
+        "    receiver: {keys: [{env: NOT_SET}]}\n  - {name: one, destination: kana}\n",
+    ],
+)
+def test_a_secret_that_is_wrong(write: Write, text: str) -> None:
+    """That does not pass by itself, nor does what is wrong beside one that is not there."""
+    with pytest.raises(DefinitionError) as caught:
+        read_config(write("c.yaml", _faulty(text)), ENVIRONMENT)
+    assert not isinstance(caught.value, TemporaryError)
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
@@ -317,7 +352,7 @@ def test_keys_that_can_be_used(write: Write, content: str) -> None:
         (f"\t{GOOD_KEY}", "begins or ends with white space"),
         (f"{GOOD_KEY}\x00x", "has characters that a header does not carry; use printable ASCII"),
         (f"{GOOD_KEY}ä", "has characters that a header does not carry; use printable ASCII"),
-        ("k", "has 1 characters; a key needs at least 16"),
+        ("k", "has 1 character; a key needs at least 16"),
         (GOOD_KEY[1:], "has 15 characters; a key needs at least 16"),
     ],
 )
