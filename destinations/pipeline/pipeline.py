@@ -205,13 +205,15 @@ class Pipeline:
 
     def next_turn(self, monotonic: float) -> float | None:
         """Return in how many seconds there may be something to do, None if nothing waits for it."""
+        if self.closing:  # nothing is claimed any more, so there is nothing to wake up for
+            return None
         scheduler = self.prefetch.scheduler
-        if self.feed is not None and not self.closing and self.feed.has_more and self.has_room:
+        if self.feed is not None and self.feed.has_more and self.has_room:
             return 0.0
         times = []
         if scheduler.next_wake is not None:
             times.append(scheduler.next_wake - monotonic)
-        if scheduler.available and self.under_way < self._most():
+        if scheduler.available and not self.closing and self.under_way < self._most():
             pause = self.breaker.wait(monotonic)
             if pause <= 0 and self._lingering_since is not None:
                 pause = self._lingering_since + self.options.linger - monotonic

@@ -254,6 +254,18 @@ def test_a_stop_leaves_the_rest(bench: Callable[..., Bench]) -> None:
     assert one.told.errors == []
 
 
+def test_nothing_wakes_up_for_what_is_not_claimed(bench: Callable[..., Bench]) -> None:
+    """While a stop waits for answers, what could be sent, or sleeps, makes no work."""
+    one = bench()
+    one.accept(("a", 1))
+    now = one.clock.monotonic()
+    one.partner.on_count = lambda: HttpResponse(503, {}, b"")
+    while one.pipeline.next_turn(now) != 0.0:
+        one.step()
+    one.pipeline.closing = True
+    assert one.pipeline.next_turn(now) is None
+
+
 def _threaded(one: Bench) -> Any:
     """The engine of a bench with threads."""
     engine = Engine(one.queue, clock=SystemClock(), observer=one.told)
@@ -262,6 +274,18 @@ def _threaded(one: Bench) -> Any:
     pipeline.prefetch._more = True
     engine.open(lambda: pipeline)
     return engine
+
+
+def test_an_end_is_waited_for(bench: Callable[..., Bench]) -> None:
+    """While what is under way ends, nobody looks again and again at what waits behind it."""
+    one = bench()
+    one.accept(*((f"u{number}", 1) for number in range(50)))
+    pipeline = one.pipeline
+    assert pipeline.next_turn(one.clock.monotonic()) == 0.0
+    pipeline.closing = True
+    assert pipeline.next_turn(one.clock.monotonic()) is None
+    pipeline.closing = False
+    one.run()
 
 
 def test_an_internal_error(any_bench: Callable[..., Bench]) -> None:
