@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import random
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from destinations.definition import DestinationDefinition, Timeouts, load_defini
 from destinations.definition.document import Document
 from destinations.definition.settings import check_settings
 from destinations.http.transport import HttpTransport, Transport
+from destinations.operations import open_run_store
 from destinations.pipeline import engine as engine_module
 from destinations.pipeline.engine import Engine
 from destinations.pipeline.intake import Intake
@@ -24,7 +27,10 @@ from destinations.pipeline.observer import Observer
 from destinations.pipeline.pipeline import Job, Pipeline, PipelineOptions
 from destinations.pipeline.queue import Receipt
 from destinations.pipeline.rate_limit import RateLimitedTransport
+from destinations.pipeline.reading import Entry
+from destinations.pipeline.report import Report, Row
 from destinations.pipeline.retry import RetryPolicy
+from destinations.pipeline.run import Run, RunOptions
 from destinations.runtime.destination import Destination
 from destinations.runtime.identity import identity_of
 from destinations.runtime.plan import plan
@@ -202,6 +208,67 @@ class Recorder(Observer):
         self.drifts.append((key, expected, found))
 
 
+class BusyClock(JumpingClock):
+    """A clock that moves only when no request is under way; until then, one of them goes on."""
+
+    workers: ShuffledWorkers
+
+    def wait(self, seconds: float, stop: threading.Event) -> bool:
+        """See `destinations.clock.Clock`."""
+        if self.workers.is_busy:
+            self.workers.go_on()
+            return stop.is_set()
+        return super().wait(seconds, stop)
+
+
+@pytest.fixture
+def run(definition: DestinationDefinition) -> Callable[..., tuple[Report, list[Row]]]:
+    """Runs lines against a partner, with a store or in memory; returns report and rows."""
+    clock = BusyClock()
+
+    def make(
+        path: Path | None,
+        settings: Mapping[str, str],
+        lines: Sequence[bytes],
+        chance: random.Random,
+    ) -> tuple[Report, list[Row]]:
+        checked = check_settings(definition, Document("settings", dict(settings), {}))
+        destination = Destination(definition, checked, KanaPlugin().code(None))
+        rows: list[Row] = []
+        clock.now += 1  # a run begins after the one before
+
+        def workers(done: Callable[[Job], None]) -> ShuffledWorkers:
+            clock.workers = ShuffledWorkers(done, chance)
+            return clock.workers
+
+        with ExitStack() as stack:
+            patched = stack.enter_context(pytest.MonkeyPatch.context())
+            patched.setattr(engine_module, "InlineWorkers", workers)
+            transport = stack.enter_context(closing(HttpTransport(definition.transport.timeouts)))
+            kept = None
+            if path is not None:
+                store = stack.enter_context(SqliteStore(path))
+                identity = identity_of(destination)
+                known = store.accounts().find(identity)
+                account = store.accounts().add(identity) if known is None else known.id
+                opened = open_run_store(store, account, identity, reconcile_after=30.0, clock=clock)
+                kept = stack.enter_context(opened)
+            running = Run(
+                destination,
+                transport,
+                store=kept,
+                options=RunOptions(outage=1e9),
+                clock=clock,
+                recorders=[lambda found: rows.extend(row for row, _ in found)],
+                draw=chance.random,
+                inline=True,
+            )
+            entries = [Entry(number, line) for number, line in enumerate(lines, 1)]
+            return running.execute(entries), rows
+
+    return make
+
+
 @pytest.fixture(scope="session")
 def definition() -> DestinationDefinition:
     """The shipped definition, without patience: an answer is waited for a second."""
@@ -244,3 +311,63 @@ def runner(ledger: Any, definition: DestinationDefinition) -> Iterator[Callable[
     yield make
     for one in made:
         one.close()
+
+
+RECORD = {"rootField": "recordUsage"}
+
+# What may go wrong with any request, and how often beside the others.
+ANY: list[tuple[int, dict[str, Any]]] = [
+    (6, {"status": 429, "retryAfter": 0}),
+    (6, {"status": 429, "retryAfter": 1}),
+    (4, {"status": 429}),
+    (4, {"status": 500}),
+    (4, {"status": 502, "apply": True}),
+    (4, {"status": 503, "retryAfter": 1}),
+    (3, {"status": 504, "apply": True}),
+    (2, {"status": 408, "apply": True}),
+    (8, {"drop": "before"}),
+    (8, {"drop": "after"}),
+    (3, {"cut": 10}),
+    (3, {"cut": 60}),
+    (3, {"drip": {"bytes": 400, "interval": 0.001}}),
+    (3, {"body": "<html>busy</html>"}),
+    (3, {"body": "<html>busy</html>", "apply": True}),
+    (3, {"body": "{}", "apply": True}),
+    (2, {"body": "[1, 2", "apply": True}),
+    (3, {"body": '{"data": {}}', "apply": True}),
+    (3, {"dataNull": True}),
+    (3, {"omitAlias": ["e0"]}),
+    (3, {"omitAlias": ["e1", "e2"]}),
+    (2, {"status": 401, "body": "{}"}),
+]
+
+# What may go wrong with single events of a request.
+PARTIAL: list[tuple[int, dict[str, Any]]] = [
+    (4, {"errors": {"e1": {"message": "?", "exception": "NetworkError"}}}),
+    (4, {"errors": {"e0": {"message": "?", "exception": "Error"}}}),
+    (4, {"errors": {"e0": {"message": "not yet", "exception": "UserNotFoundError"}}}),
+    (2, {"errors": {"e2": {"message": "no", "exception": "FeatureNotFoundError"}}}),
+    (2, {"errors": {"*": {"message": "bad", "code": "BAD_USER_INPUT"}}}),
+    (2, {"errors": {"*": {"message": "?", "exception": "NetworkError"}}}),
+]
+
+
+@pytest.fixture
+def scripted() -> Callable[..., list[dict[str, Any]]]:
+    """Makes so many faults.
+
+    Those of any request are at fixed numbers, the others come as their requests do. Without
+    ``refusals`` the credentials are never refused.
+    """
+    return _rules
+
+
+def _rules(chance: random.Random, count: int, *, refusals: bool = True) -> list[dict[str, Any]]:
+    rules = [one for one in ANY + PARTIAL if refusals or one[1].get("status") != 401]
+    picked = chance.choices([rule for _, rule in rules], [weight for weight, _ in rules], k=count)
+    partial = [rule for _, rule in PARTIAL]
+    numbers = chance.sample(range(1, count * 3 // 2), count)
+    return [
+        {**rule, "match": RECORD} if rule in partial else {**rule, "nth": number}
+        for rule, number in zip(picked, numbers, strict=True)
+    ]

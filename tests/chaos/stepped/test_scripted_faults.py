@@ -12,55 +12,6 @@ import pytest
 from destinations.outcome import Outcome
 
 FAULTS = int(os.environ.get("CHAOS_FAULTS", "150"))
-RECORD = {"rootField": "recordUsage"}
-
-# What may go wrong with any request, and how often beside the others.
-ANY: list[tuple[int, dict[str, Any]]] = [
-    (6, {"status": 429, "retryAfter": 0}),
-    (6, {"status": 429, "retryAfter": 1}),
-    (4, {"status": 429}),
-    (4, {"status": 500}),
-    (4, {"status": 502, "apply": True}),
-    (4, {"status": 503, "retryAfter": 1}),
-    (3, {"status": 504, "apply": True}),
-    (2, {"status": 408, "apply": True}),
-    (8, {"drop": "before"}),
-    (8, {"drop": "after"}),
-    (3, {"cut": 10}),
-    (3, {"cut": 60}),
-    (3, {"drip": {"bytes": 400, "interval": 0.001}}),
-    (3, {"body": "<html>busy</html>"}),
-    (3, {"body": "<html>busy</html>", "apply": True}),
-    (3, {"body": "{}", "apply": True}),
-    (2, {"body": "[1, 2", "apply": True}),
-    (3, {"body": '{"data": {}}', "apply": True}),
-    (3, {"dataNull": True}),
-    (3, {"omitAlias": ["e0"]}),
-    (3, {"omitAlias": ["e1", "e2"]}),
-    (2, {"status": 401, "body": "{}"}),
-]
-
-# What may go wrong with single events of a request.
-PARTIAL: list[tuple[int, dict[str, Any]]] = [
-    (4, {"errors": {"e1": {"message": "?", "exception": "NetworkError"}}}),
-    (4, {"errors": {"e0": {"message": "?", "exception": "Error"}}}),
-    (4, {"errors": {"e0": {"message": "not yet", "exception": "UserNotFoundError"}}}),
-    (2, {"errors": {"e2": {"message": "no", "exception": "FeatureNotFoundError"}}}),
-    (2, {"errors": {"*": {"message": "bad", "code": "BAD_USER_INPUT"}}}),
-    (2, {"errors": {"*": {"message": "?", "exception": "NetworkError"}}}),
-]
-
-
-def _rules(chance: random.Random, count: int) -> list[dict[str, Any]]:
-    """So many faults: those of any request at fixed numbers, the others as their requests come."""
-    rules = ANY + PARTIAL
-    picked = chance.choices([rule for _, rule in rules], [weight for weight, _ in rules], k=count)
-    partial = [rule for _, rule in PARTIAL]
-    numbers = chance.sample(range(1, count * 3 // 2), count)
-    return [
-        {**rule, "match": RECORD} if rule in partial else {**rule, "nth": number}
-        for rule, number in zip(picked, numbers, strict=True)
-    ]
 
 
 def _possible(
@@ -85,6 +36,7 @@ def test_usage_is_what_was_delivered(  # noqa: PLR0917 - fixtures
     traffic: Callable[..., Any],
     partner: Callable[..., Any],
     runner: Callable[..., Any],
+    scripted: Callable[..., list[dict[str, Any]]],
     ledger: Any,
     differences: Callable[..., Any],
     canary: str,
@@ -98,7 +50,7 @@ def test_usage_is_what_was_delivered(  # noqa: PLR0917 - fixtures
     events = traffic(chance, users=40, events=FAULTS * 5)
     kana = partner(events.seed)
     # Some are for a request that another one was for as well.
-    rules = _rules(chance, FAULTS * 11 // 10)
+    rules = scripted(chance, FAULTS * 11 // 10)
     # The slowest take their time, so they are few: an answer that never ends, and an echo.
     rules.append({"nth": FAULTS * 5 // 3, "drip": {"bytes": 1, "interval": 0.2}})
     echo = f'{{"errors": [{{"message": "no such key: {canary}"}}]}}'
