@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+import destinations
 from destinations.definition import DestinationDefinition, load_definition
 from destinations.definition.document import Document
 from destinations.definition.settings import check_settings
@@ -367,8 +369,10 @@ def replies() -> type[Replies]:
 
 @pytest.fixture
 def as_somebody_else(tmp_path: Path) -> Iterator[Callable[[], None]]:
-    """Makes a test of root go on as a user who may read its files."""
-    folders = [one for one in (tmp_path, *tmp_path.parents) if one.stat().st_mode & 0o055 != 0o055]
+    """Makes a test of root go on as a user who may read its files, and the installed package."""
+    package = Path(destinations.__file__)
+    ways = {tmp_path, *tmp_path.parents, *package.parents, *Path(sys.prefix).parents}
+    folders = [one for one in ways if one.stat().st_mode & 0o055 != 0o055]
     modes = {one: one.stat().st_mode for one in folders}
     is_root = os.geteuid() == 0
 

@@ -321,7 +321,7 @@ def test_a_digest_outlives_the_process() -> None:
     )
     digests = {
         subprocess.run(
-            [sys.executable, "-c", script],
+            [sys.executable, "-P", "-c", script],
             check=True,
             capture_output=True,
             env={**os.environ, "PYTHONHASHSEED": seed},
