@@ -213,7 +213,7 @@ class Pipeline:
         times = []
         if scheduler.next_wake is not None:
             times.append(scheduler.next_wake - monotonic)
-        if scheduler.available and not self.closing and self.under_way < self._most():
+        if scheduler.available and self.under_way < self._most():
             pause = self.breaker.wait(monotonic)
             if pause <= 0 and self._lingering_since is not None:
                 pause = self._lingering_since + self.options.linger - monotonic
