@@ -134,9 +134,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _graphql(self, body: bytes) -> None:
         wait = self.server.stopping.wait
         exchange = serve_graphql(self.server.site, self.headers.get("Authorization"), body, wait)
-        if exchange.rule.delay:
-            wait(exchange.rule.delay)
-        if exchange.answer is None:
+        stops = bool(exchange.rule.delay) and wait(exchange.rule.delay)
+        if exchange.answer is None or stops:
             self.close_connection = True
         else:
             self._send(exchange.answer, exchange.rule)
