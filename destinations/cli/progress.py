@@ -20,7 +20,7 @@ _EVERY_SECONDS = 0.2
 def watch(entries: Iterator[Entry], stream: BinaryIO) -> Iterator[Entry]:
     """Pass the entries on and show how many were read."""
     total = _size(stream)
-    columns = [TextColumn("{task.fields[lines]:,} lines")]
+    columns = [TextColumn("lines: {task.fields[lines]:,}")]
     bar = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn()) if total else ()
     with Progress(*columns, *bar, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("", total=total, lines=0)

@@ -236,7 +236,9 @@ def _run(options: _Options) -> Report:
         report = runner.run(source)
         if options.as_json:
             click.echo(json.dumps(as_json_object(report, runner.masker)))
-        print_report(report, runner.masker, to_stderr=options.as_json)
+        print_report(
+            report, runner.masker, to_stderr=options.as_json, of_earlier=runner.reads_nothing
+        )
         runner.print_kept()
         runner.prune(report)
         if sandbox is not None and not options.dry_run:
@@ -257,6 +259,8 @@ class _Runner:
         stack: ExitStack,
     ) -> None:
         self.masker = destination.settings.masker
+        # As long as what earlier runs left is delivered.
+        self.reads_nothing = options.events is None or options.resume
         self._options = options
         self._destination = destination
         self._definition = destination.definition
@@ -281,12 +285,13 @@ class _Runner:
         elif self._store is not None:
             self._kept = self._open_account(self._store)
         self._test_credentials()
-        if source is None or options.resume:
+        if self.reads_nothing:
             report = self._deliver(IteratedEntries(()), deliver_waiting=True)
             if source is None or report.stopped is not None:
                 return report
-            print_report(report, self.masker, to_stderr=True)
+            print_report(report, self.masker, to_stderr=True, of_earlier=True)
             self._kept = self._renewed()
+            self.reads_nothing = False
         elif self._kept is not None and not options.dry_run:
             self._tell_of_earlier()
         assert source is not None  # noqa: S101 - seen above
@@ -542,16 +547,15 @@ def _say_how_it_ended(report: Report, options: _Options) -> None:
     stopped = report.stopped
     if stopped is None:
         return
+    after = f" after line {report.lines}" if report.lines else ""
     if stopped.why == "authentication":
-        click.echo(
-            f"Error: stopped at line {stopped.line}: the credentials were refused: "
-            f"{stopped.message}",
-            err=True,
-        )
+        where = f" at line {stopped.line}" if stopped.line else ""
+        text = f"Error: stopped{where}: the credentials were refused: {stopped.message}"
+        click.echo(text, err=True)
     elif stopped.why == "unavailable":
-        click.echo(f"Stopped after line {report.lines}: {stopped.message}.", err=True)
+        click.echo(f"Stopped{after}: {stopped.message}.", err=True)
     else:
-        click.echo(f"Interrupted after line {report.lines}.", err=True)
+        click.echo(f"Interrupted{after}.", err=True)
     if options.keeps:
         _say_how_to_go_on(report, options)
         return
@@ -563,7 +567,8 @@ def _say_how_it_ended(report: Report, options: _Options) -> None:
             err=True,
         )
     if options.events not in {None, "-"}:
-        click.echo(f"What comes after line {report.lines} was not read.", err=True)
+        what = f"What comes{after}" if report.lines else f"{options.events}"
+        click.echo(f"{what} was not read.", err=True)
 
 
 def _say_how_to_go_on(report: Report, options: _Options) -> None:

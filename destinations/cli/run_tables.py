@@ -12,7 +12,7 @@ from rich.table import Table
 from destinations.cli.tables import count, print_table
 from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.ledger import NEEDS_OPERATOR
-from destinations.pipeline.report import SHOWN, Report
+from destinations.pipeline.report import SHOWN, Report, Totals
 from destinations.secrets import Masker
 
 __all__ = ["as_json_object", "exit_code", "print_kept", "print_report", "summary"]
@@ -57,8 +57,13 @@ def as_json_object(report: Report, masker: Masker) -> dict[str, Any]:
     return found
 
 
-def print_report(report: Report, masker: Masker, *, to_stderr: bool) -> None:
-    """Print the rows by action and outcome, with totals, and why rows were not delivered."""
+def print_report(
+    report: Report, masker: Masker, *, to_stderr: bool, of_earlier: bool = False
+) -> None:
+    """Print the rows by action and outcome, with totals, and why rows were not delivered.
+
+    ``of_earlier`` tells that no line was read: the rows are those that earlier runs had left.
+    """
     console = Console(stderr=to_stderr, highlight=False)
     totals = report.totals
     shown = [status for status in SHOWN if totals.outcomes[status]]
@@ -71,21 +76,31 @@ def print_report(report: Report, masker: Masker, *, to_stderr: bool) -> None:
         cells = [f"{counts[status]:,}" if counts[status] else "" for status in shown]
         table.add_row(action, *cells, f"{sum(counts.values()):,}")
     console.print(table)
-    console.print(_sum(report))
-    rate = f"{report.lines / report.seconds:,.0f} lines a second" if report.seconds else ""
-    console.print(f"{count(report.requests, 'request')} in {report.seconds:.2f} s, {rate}\n")
+    console.print(f"{count(totals.rows, 'row')} of earlier runs." if of_earlier else _sum(report))
+    rate = ""
+    if report.seconds and not of_earlier:
+        rate = f", {report.lines / report.seconds:,.0f} lines a second"
+    console.print(f"{count(report.requests, 'request')} in {report.seconds:.2f} s{rate}\n")
     if totals.reasons:
-        rows = [
-            (reason.outcome.value, reason.count, reason.first_line, masker.text(reason.example))
-            for reason in totals.reasons
-        ]
-        columns = ("outcome", "rows", "first line", "reason there")
-        print_table("Why not delivered", columns, rows, to_stderr=to_stderr)
+        _print_reasons(totals, masker, to_stderr=to_stderr, with_lines=not of_earlier)
     if report.derived:
         console.print(
             f"{count(report.derived, 'event')} without a messageId had the same content as one of "
             "an earlier run. Events that are not the same need a messageId each.\n"
         )
+
+
+def _print_reasons(totals: Totals, masker: Masker, *, to_stderr: bool, with_lines: bool) -> None:
+    columns = ["outcome", "rows", *(["first line", "reason there"] if with_lines else ["reason"])]
+    rows = [
+        (
+            *(reason.outcome.value, reason.count),
+            *([reason.first_line] if with_lines else []),
+            masker.text(reason.example),
+        )
+        for reason in totals.reasons
+    ]
+    print_table("Why not delivered", columns, rows, to_stderr=to_stderr)
 
 
 def summary(counts: Mapping[Status, int]) -> str:

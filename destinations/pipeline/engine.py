@@ -201,7 +201,7 @@ class Engine:
         """Take events in, from any thread; see `destinations.pipeline.queue.Inbox.accept`."""
         waiting = self._open.get(scope, 0)
         if waiting >= self.max_open:
-            message = f"the queue has {waiting:,} deliveries, as many as it may have"
+            message = f"the queue is full: {waiting:,} waiting"
             raise QueueFullError(message, _LONG_SECONDS)
         offer = _Offer(scope, arrivals)
         with self._lock:

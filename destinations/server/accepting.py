@@ -77,6 +77,8 @@ def _reply(
     statuses = {item.status for item in refused}
     status = statuses.pop() if len(statuses) == 1 else 400
     message = f"none of {len(refused):,} events was accepted; the first: {refused[0].message}"
+    if len(refused) == 1:
+        message = f"the event was not accepted: {refused[0].message}"
     return Reply(status, {"message": message, "accepted": 0, "rejected": rejected})
 
 

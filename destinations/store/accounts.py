@@ -14,9 +14,16 @@ from destinations.pipeline.queue import Scope
 from destinations.runtime.identity import AccountIdentity
 from destinations.store.database import Database
 
-__all__ = ["Accounts", "KnownAccount"]
+__all__ = ["Accounts", "KnownAccount", "shown_account"]
 
 _SALT_BYTES: Final = 16
+
+
+def shown_account(name: str | None, endpoint: str, environment: str) -> str:
+    """Return what an operator knows an account by: its name, or else where it is."""
+    if name:
+        return name
+    return f"{endpoint} ({environment} environment)" if environment else endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +39,7 @@ class KnownAccount:
     @property
     def shown(self) -> str:
         """What an operator knows it by."""
-        return self.name or " ".join(part for part in (self.endpoint, self.environment) if part)
+        return shown_account(self.name, self.endpoint, self.environment)
 
 
 class Accounts:

@@ -21,6 +21,7 @@ from destinations.pipeline.ledger import (
 )
 from destinations.pipeline.queue import Increment, QueuedDelivery, Stage
 from destinations.runtime.action import SubscriptionKey
+from destinations.store.accounts import shown_account
 from destinations.store.codes import EFFECT_CODES, EFFECTS, STATUS_CODES, STATUSES, TYPES
 from destinations.store.database import Database
 from destinations.store.digests import message_digest, packed_id, unpacked_id
@@ -200,7 +201,10 @@ class SqliteLedger:
     def _scopes(self) -> Mapping[int, tuple[str, str]]:
         """Return the name of each scope and what its account is called."""
         rows = self._database.all(_SCOPES)
-        return {scope: (destination, account) for scope, destination, account, *_ in rows}
+        return {
+            scope: (destination, shown_account(*account))
+            for scope, destination, _, _, *account in rows
+        }
 
     def _entry(self, row: Sequence[Any], scopes: Mapping[int, tuple[str, str]]) -> LedgerEntry:
         (
@@ -305,9 +309,8 @@ class SqliteLedger:
 
 
 _SCOPES: Final = (
-    "SELECT scopes.id, scopes.destination, coalesce(account.name, account.endpoint || CASE"
-    " account.environment WHEN '' THEN '' ELSE ' ' || account.environment END, ''),"
-    " scopes.served, scopes.partner_account"
+    "SELECT scopes.id, scopes.destination, scopes.partner_account, scopes.served, account.name,"
+    " coalesce(account.endpoint, ''), coalesce(account.environment, '')"
     " FROM scopes LEFT JOIN partner_accounts AS account ON account.id = scopes.partner_account"
 )
 
@@ -484,8 +487,10 @@ class _Change:
 def _totals(connection: sqlite3.Connection, now: float) -> Sequence[ScopeTotals]:
     today = round(now * 1000) // DAY_MS
     found = {
-        scope: ScopeTotals(scope, destination, account, partner, served=bool(served))
-        for scope, destination, account, served, partner in connection.execute(_SCOPES)
+        scope: ScopeTotals(
+            scope, destination, shown_account(*account), partner, served=bool(served)
+        )
+        for scope, destination, partner, served, *account in connection.execute(_SCOPES)
     }
     for scope, status, day, count in connection.execute(
         "SELECT scope, status, day, sum(count) FROM tallies GROUP BY scope, status, day"

@@ -19,7 +19,7 @@ from destinations.cli.opening import (
     store_option,
 )
 from destinations.cli.run_tables import exit_code, summary
-from destinations.cli.tables import print_table
+from destinations.cli.tables import count, print_table
 from destinations.definition.document import Document, read_document
 from destinations.definition.settings import named_settings
 from destinations.errors import DefinitionError, UsageError
@@ -122,8 +122,7 @@ def show(store: Path | None, *, as_json: bool) -> int:
         (rule.name, rule.conditions, rule.feature, "" if rule.amount is None else str(rule.amount))
         for rule in found
     ]
-    title = f"{len(rows)} mapping rule{'' if len(rows) == 1 else 's'}"
-    print_table(title, ("name", "when", "feature", "amount"), rows)
+    print_table(count(len(rows), "mapping rule"), ("name", "when", "feature", "amount"), rows)
     return 0
 
 
@@ -155,7 +154,7 @@ def test(event: Path, store: Path | None) -> int:
     matching = [rule for rule in found if rule.matches(checked)]
     winner = RuleMapper(found).find(checked)
     if winner is None:
-        click.echo(f"It stays unmapped: of {len(found)} rules none matches.")
+        click.echo(f"It stays unmapped: no rule matches ({count(len(found), 'rule')} looked at).")
         return 1
     amount = "the event's delta" if winner.amount is None else str(winner.amount)
     click.echo(f"{winner.name!r} maps it to {winner.feature}, amount: {amount}.")

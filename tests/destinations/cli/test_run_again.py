@@ -235,7 +235,8 @@ def test_resume(left: Any, use: Use) -> None:
     """With --resume it is delivered first, and reported apart."""
     done = left("--resume", events=left.file(use()))
     assert (done.code, left.counts(done)) == (0, {"delivered": 1})
-    assert "0 lines read: 2 rows" in done.err
+    assert "2 rows of earlier runs." in done.err
+    assert "0 lines read" not in done.err
     assert left.usage == {"ann": 1, "bob": 2}
     assert left.statuses == ["delivered"] * 3
 
@@ -246,6 +247,8 @@ def test_resume_while_the_partner_is_away(left: Any, use: Use) -> None:
     done = left("--resume", "--outage", "0", "--no-check", events=left.file(use()))
     assert (done.code, left.counts(done)) == (75, {"ready": 2})
     assert done.json["lines"] == 0
+    assert "2 rows of earlier runs." in done.err
+    assert "Stopped: the partner has not answered for 0 s." in done.err
 
 
 def test_without_events(left: Any) -> None:
@@ -255,6 +258,8 @@ def test_without_events(left: Any) -> None:
     assert left.usage == {"bob": 2}
     done = left()
     assert (done.code, left.counts(done)) == (0, {})
+    assert "0 rows of earlier runs." in done.err
+    assert "line" not in done.err
 
 
 # -- sent on purpose -------------------------------------------------------------------------------

@@ -64,6 +64,17 @@ def test_the_sentences_of_a_report(
         assert sentence in said
 
 
+def test_the_report_of_what_earlier_runs_left(capsys: pytest.CaptureFixture[str]) -> None:
+    """No line was read, so there is none to speak of."""
+    report = _report(Outcome.DELIVERED, Outcome.DEAD, requests=2)
+    print_report(report, Masker(), to_stderr=False, of_earlier=True)
+    said = capsys.readouterr().out
+    assert "2 rows of earlier runs." in said
+    assert "2 requests in 2.00 s\n" in said
+    assert "line" not in said
+    assert "since sk_1234 came" in said
+
+
 def test_why_it_was_not_delivered(capsys: pytest.CaptureFixture[str]) -> None:
     """Each reason once, with how often and where first, and without secrets."""
     report = _report(Outcome.DELIVERED, Outcome.DEAD, Outcome.DEAD, State.HELD, lines=4)

@@ -309,7 +309,7 @@ def test_a_queue_that_is_too_long(any_bench: Callable[..., Bench]) -> None:
     one = any_bench(max_open=2)
     one.partner.on_count = lambda: HttpResponse(503, {}, b"{}")
     one.accept(("a", 1), ("b", 1))
-    with pytest.raises(QueueFullError, match="2 deliveries, as many as it may have") as raised:
+    with pytest.raises(QueueFullError, match="the queue is full: 2 waiting") as raised:
         one.accept_raw(one.event("c", 1, "c"))
     assert raised.value.retry_after > 0
     one.partner.on_count = lambda: None

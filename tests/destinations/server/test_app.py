@@ -86,6 +86,7 @@ def test_events(serve: Serve, body: Any, status: int, answer: Any) -> None:
         (json.dumps({**TRACK, "x": "y" * 33_000}).encode(), 400, "too_large: is "),
         (b'{"type":"track","type":"track"}', 400, "not_json"),
         (json.dumps([ANONYMOUS, 3]).encode(), 400, "none of 2 events was accepted; the first: no_"),
+        (json.dumps([ANONYMOUS]).encode(), 400, "the event was not accepted: no_"),
         (json.dumps([PAGE, PAGE]).encode(), 501, "page calls are not supported"),
         (json.dumps([PAGE, ANONYMOUS]).encode(), 400, "none of 2 events"),
     ],

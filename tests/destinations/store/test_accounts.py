@@ -165,7 +165,7 @@ def test_a_key_of_two_accounts(accounts: Accounts) -> None:
     ("name", "environment", "shown"),
     [
         ("main", "live", "main"),
-        (None, "live", f"{URL} live"),
+        (None, "live", f"{URL} (live environment)"),
         (None, "", URL),
     ],
 )

@@ -437,6 +437,16 @@ def test_classes(ledger: SqliteLedger, put: Put) -> None:
     ]
 
 
+def test_what_an_account_without_a_name_is_called(store: SqliteStore, ledger: SqliteLedger) -> None:
+    """As everywhere: by its endpoint and environment, in words."""
+    identity = AccountIdentity("sample", "http://127.0.0.1/", "test", "key")
+    scope = store.accounts().served("sample", identity)
+    _come(store, scope, "m", 1)
+    shown = "http://127.0.0.1/ (test environment)"
+    assert [one.account for one in ledger.find(Selection())] == [shown]
+    assert [one.account for one in ledger.totals(0.0)] == [shown]
+
+
 def test_classes_of_two_accounts(store: SqliteStore, ledger: SqliteLedger, put: Put) -> None:
     """Runs of different accounts of one destination are counted together, or as they are asked."""
     store.accounts().add(AccountIdentity("sample", "http://127.0.0.1/", "", "a key", "main"))

@@ -311,7 +311,7 @@ TESTED: dict[str, tuple[Any, int, str]] = {
     "by none": (
         {"type": "track", "userId": "u", "event": "Other"},
         1,
-        "It stays unmapped: of 2 rules none matches.",
+        "It stays unmapped: no rule matches (2 rules looked at).",
     ),
     "its own feature": (
         {"type": "track", "userId": "u", "event": "Other", "properties": {"featureId": "sso"}},
