@@ -31,6 +31,14 @@ __all__ = [
 ]
 
 _CHUNK: Final = 500
+_WHY_NOT_OF_CODE: Final = {
+    "REPLACED": "a corrected event has replaced its event",
+    # A run that knows its input by a name gives it another identity, and sends it as that one.
+    "MESSAGE_ID_MISSING": (
+        "it has neither a messageId nor a time of its own: run its input with --input-id NAME, and"
+        " drop this delivery"
+    ),
+}
 _NOT_TAKEN: Final = Result(Outcome.FILTERED, "no subscription takes this event today")
 _WHY_NOT: Final = {
     State.READY: "it waits for its turn already",
@@ -79,9 +87,7 @@ class Replayed:
 
 def why_not_replayed(entry: LedgerEntry) -> str:
     """Return why a delivery must not be replayed; empty if it may."""
-    if entry.code == "REPLACED":
-        return "a corrected event has replaced its event"
-    return _WHY_NOT.get(entry.status, "")
+    return _WHY_NOT_OF_CODE.get(entry.code or "", "") or _WHY_NOT.get(entry.status, "")
 
 
 def plan_replay(ledger: Ledger, destination: Destination, entry: LedgerEntry) -> PlannedReplay:

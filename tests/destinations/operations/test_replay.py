@@ -95,6 +95,22 @@ def test_what_may_be_replayed(
     assert broken_rules(store.database) == []
 
 
+def test_an_event_that_cannot_be_recognised(
+    store: SqliteStore, ledger: SqliteLedger, put: Put, bind: Bind
+) -> None:
+    """A run that names its input sends it under another identity, so a replay would count twice."""
+    entry = put(Outcome.INVALID, GOOD, subscription="Counts", code="MESSAGE_ID_MISSING")
+    planned = plan_replay(ledger, bind(), entry)
+    assert planned.refused == (
+        "it has neither a messageId nor a time of its own: run its input with --input-id NAME, "
+        "and drop this delivery"
+    )
+    assert replay(ledger, [planned], now=5_000.0) == Replayed()
+    assert ledger.get(entry.id) == entry
+    assert ledger.drop([entry], "it has another row", 6_000.0) == 1
+    assert broken_rules(store.database) == []
+
+
 @pytest.mark.parametrize(
     ("before", "applied", "dropped", "refused"),
     [
