@@ -538,5 +538,11 @@ def _known(past: Past, settled_at: float, *, by_content: bool) -> Result:
     at = datetime.fromtimestamp(settled_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     if by_content:
         reason = f"an event without a messageId and with this content was {past.outcome} at {at}"
-        return Result(Outcome.FILTERED, reason, "DUPLICATE_CONTENT")
-    return Result(Outcome.FILTERED, f"{past.outcome} by an earlier run at {at}", "DUPLICATE")
+        return Result(Outcome.FILTERED, reason, _known_code(past.outcome, "DUPLICATE_CONTENT"))
+    reason = f"{past.outcome} by an earlier run at {at}"
+    return Result(Outcome.FILTERED, reason, _known_code(past.outcome, "DUPLICATE"))
+
+
+def _known_code(outcome: Outcome | None, delivered: str) -> str:
+    """Return a code of its own for what was not delivered, so that reports do not mix them."""
+    return delivered if outcome is None or outcome is Outcome.DELIVERED else outcome.name

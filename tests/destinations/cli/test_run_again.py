@@ -116,6 +116,19 @@ def test_what_an_operator_decided(runs: Any, use: Use, decision: str) -> None:
     assert runs.counts(done) == ({"filtered": 1} if decision == "drop" else {"rejected": 1})
 
 
+def test_what_was_dropped_has_a_line_of_its_own(runs: Any, use: Use) -> None:
+    """The report of a later run does not count it among what was delivered or filtered."""
+    dropped = {**use(), "properties": {"featureId": "later"}}
+    events = runs.file(use(), dropped, {**use(), "integrations": {"All": False}})
+    assert runs.counts(runs(events=events)) == {"delivered": 1, "filtered": 1, "rejected": 1}
+    options = ("--outcome", "rejected", "--reason", "test data", "--yes", "--store", runs.store)
+    assert runs.command("deliveries", "drop", *options).code == 0
+    done = runs(events=events)
+    assert runs.counts(done) == {"filtered": 3}
+    for what in ("delivered", "filtered", "dropped"):
+        assert f"{what} by an earlier run at 20" in done.err
+
+
 # -- what is old -----------------------------------------------------------------------------------
 
 
