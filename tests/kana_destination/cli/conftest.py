@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from destinations.store import SqliteStore
+from destinations.store import SqliteStore, broken_rules
 from kana_destination.sandbox import Sandbox
 
 SEED: dict[str, Any] = {
@@ -73,7 +73,10 @@ class Cli:
 def open_cli(
     tmp_path: Path, command: Callable[..., Any], write: Callable[[str, Any], Path]
 ) -> Iterator[Callable[..., Cli]]:
-    """Starts a sandbox with any seed or API; it stops with the test."""
+    """Starts a sandbox with any seed or API; it stops with the test.
+
+    In the store all rules must hold then.
+    """
     started: list[Sandbox] = []
 
     def start(seed: dict[str, Any] | None = None, **options: Any) -> Cli:
@@ -86,6 +89,10 @@ def open_cli(
     yield start
     for sandbox in started:
         sandbox.stop()
+    path = tmp_path / "store.sqlite3"
+    if path.exists():
+        with SqliteStore(path, read_only=True) as store:
+            assert broken_rules(store.database) == []
 
 
 @pytest.fixture
