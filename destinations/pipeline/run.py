@@ -189,7 +189,7 @@ class Run:
         while not self._stop.is_set() and not (feed.is_over and self._has_done(pipeline)):
             self._engine.run_round(self._patience)
             if feed.is_over and pipeline.is_only_unknown:
-                self._waits(pipeline.prefetch.scheduler.waiting)
+                self._waits(pipeline.prefetch.scheduler.count_in(State.UNKNOWN))
             since = pipeline.breaker.failing_since
             outage = self._options.outage
             if since is not None and self._clock.monotonic() - since >= outage:

@@ -230,6 +230,10 @@ class Scheduler:
             user.waiting[0][1].state is state for user in self._users.values() if user.waiting
         )
 
+    def count_in(self, state: State) -> int:
+        """Return how many of what waits here are in this state."""
+        return sum(delivery.state is state for delivery in self.all_waiting())
+
     def all_waiting(self) -> Iterator[QueuedDelivery]:
         """Yield all that waits, in no order."""
         for user in self._users.values():

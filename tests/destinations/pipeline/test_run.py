@@ -69,6 +69,7 @@ class Runner:
         self.path = path
         self.rows: list[Row] = []
         self.undelivered = BytesIO()
+        self.waits: list[int] = []
 
     def __call__(
         self, transport: Any, entries: Iterable[Entry] | ThreadedEntries, **options: Any
@@ -102,6 +103,7 @@ class Runner:
             options=RunOptions(**options),
             clock=self.clock if self.inline else SystemClock(),
             recorders=[self._record, Undelivered(self.undelivered, Masker()).record],
+            waits=self.waits.append,
             draw=lambda: 1.0,
             inline=self.inline,
             dry_run=dry_run,
@@ -938,6 +940,15 @@ def test_a_lost_answer_of_an_earlier_run(bind: Bind, tmp_path: Path) -> None:
     assert runner.outcomes == {1: ["delivered"], 2: ["delivered"]}
     assert partner.counts == {"t": 7}
     assert report.earlier == {}
+
+
+def test_what_waits_behind_a_lost_answer_is_none(bind: Bind, tmp_path: Path) -> None:
+    """A run tells how many lost answers it waits for, whatever else of the user waits for them."""
+    runner, partner = _lost_by_another_input(bind, tmp_path)
+    events = [_track(4, "u", messageId=f"m{number}") for number in range(2, 7)]
+    report = runner(partner, _entries(*events), deliver_waiting=True)
+    assert report.totals.outcomes == {Outcome.DELIVERED: 6}
+    assert set(runner.waits) == {1}
 
 
 class KilledError(BaseException):
