@@ -174,9 +174,10 @@ def command(**given: Any) -> int:
     """
     options = _Options(**given)
     _check_options(options)
-    report = _run(options)
+    report, resumed = _run(options)
     _say_how_it_ended(report, options)
-    return exit_code(report, dry_run=options.dry_run)
+    code = exit_code(report, dry_run=options.dry_run)
+    return code if code or resumed is None else exit_code(resumed)
 
 
 def _check_options(options: _Options) -> None:
@@ -207,8 +208,8 @@ def _open_written(name: str) -> tuple[DestinationDefinition, Plugin | None]:
     return definition, plugin
 
 
-def _run(options: _Options) -> Report:
-    """Open everything, run, and print what became of it."""
+def _run(options: _Options) -> tuple[Report, Report | None]:
+    """Open everything, run, and print what became of it; the second is what was resumed first."""
     definition, plugin = _open_written(options.destination)
     with ExitStack() as stack:
         source = None
@@ -244,7 +245,7 @@ def _run(options: _Options) -> Report:
         if sandbox is not None and not options.dry_run:
             for title, columns, rows in sandbox.holdings():
                 print_table(title, columns, rows, to_stderr=options.as_json)
-    return report
+    return report, runner.resumed
 
 
 class _Runner:
@@ -261,6 +262,8 @@ class _Runner:
         self.masker = destination.settings.masker
         # As long as what earlier runs left is delivered.
         self.reads_nothing = options.events is None or options.resume
+        # What became of that, if the events of a file came after it.
+        self.resumed: Report | None = None
         self._options = options
         self._destination = destination
         self._definition = destination.definition
@@ -292,12 +295,15 @@ class _Runner:
             print_report(report, self.masker, to_stderr=True, of_earlier=True)
             self._kept = self._renewed()
             self.reads_nothing = False
+            self.resumed = report
         elif self._kept is not None and not options.dry_run:
             self._tell_of_earlier()
         assert source is not None  # noqa: S101 - seen above
         assert options.events is not None  # noqa: S101 - it is what the source was opened from
         since = self._ask_for_again() if options.again else None
         report = self._deliver(self._entries(source), again_since=since)
+        if self.resumed is not None:
+            report.earlier.update(self.resumed.earlier)
         if since is not None and report.stopped is None and self._store and self._kept:
             end_again(self._store, self._kept.scope.id, _input_name(options.events))
         return report

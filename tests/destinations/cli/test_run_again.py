@@ -248,10 +248,22 @@ def test_resume(left: Any, use: Use) -> None:
     """With --resume it is delivered first, and reported apart."""
     done = left("--resume", events=left.file(use()))
     assert (done.code, left.counts(done)) == (0, {"delivered": 1})
+    assert (done.json["rows"], done.json["earlier"]) == (1, {"delivered": 2})
     assert "2 rows of earlier runs." in done.err
     assert "0 lines read" not in done.err
     assert left.usage == {"ann": 1, "bob": 2}
     assert left.statuses == ["delivered"] * 3
+
+
+def test_resume_what_is_refused(runs: Any, use: Use) -> None:
+    """What was not delivered of it makes the exit code 1, whatever became of the file."""
+    lines = runs.file({**use(), "properties": {"featureId": "nosuch"}}).read_bytes()
+    runs.partner.faults.add({"status": 503, "times": None})
+    runs.process("--outage", "0", "--no-check", events="-", lines=lines)
+    runs.partner.faults.clear()
+    done = runs("--resume", events=runs.file(use()))
+    assert (done.code, runs.counts(done)) == (1, {"delivered": 1})
+    assert done.json["earlier"] == {"rejected": 1}
 
 
 def test_resume_while_the_partner_is_away(left: Any, use: Use) -> None:
