@@ -118,7 +118,7 @@ class Destination:
         for name in required:
             if not event.get(name):
                 missing = ", ".join(missing_fields(event, required))
-                reason = f"400 Bad Request: {self.definition.name} needs {missing}"
+                reason = f"{self.definition.name} needs {missing}"
                 return Result.invalid(reason, "BAD_REQUEST")
         return None
 

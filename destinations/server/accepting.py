@@ -104,8 +104,8 @@ def _plan(
     for index, raw in enumerate(events):
         planned = plan(route.destination, raw)
         if planned.refusal is not None:
-            reason = planned.refusal.reason.removeprefix("400 Bad Request: ")
-            refused.append(_Refused(index, 400, f"{planned.refusal.code}: {reason}"))
+            message = f"{planned.refusal.code}: {planned.refusal.reason}"
+            refused.append(_Refused(index, planned.refusal.status or 400, message))
         elif route.types is not None and planned.type not in route.types:
             supported = ", ".join(sorted(route.types))
             message = f"{planned.type} calls are not supported; supported are: {supported}"

@@ -41,7 +41,7 @@ def _track(**changes: Any) -> dict[str, Any]:
         (
             {"userId": None, "anonymousId": "a"},
             Outcome.INVALID,
-            "400 Bad Request: Sample needs userId",
+            "Sample needs userId",
         ),
         # What is not meant for a destination is not its fault.
         ({"userId": "", "integrations": {"Sample": False}}, Outcome.FILTERED, "the event's"),

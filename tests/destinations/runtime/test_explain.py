@@ -34,7 +34,7 @@ TRACK = {"type": "track", "event": "Used", "userId": "u", "properties": {"by": 1
         (b"{", Outcome.INVALID, "is not JSON"),
         ({"type": "track"}, Outcome.INVALID, "has neither a userId"),
         ({**TRACK, "integrations": {"All": False}}, Outcome.FILTERED, "the event's integrations"),
-        ({**TRACK, "userId": None, "anonymousId": "a"}, Outcome.INVALID, "400 Bad Request"),
+        ({**TRACK, "userId": None, "anonymousId": "a"}, Outcome.INVALID, "Sample needs userId"),
         ({**TRACK, "type": "screen"}, Outcome.FILTERED, "no subscription takes screen events"),
     ],
 )
