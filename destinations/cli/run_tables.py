@@ -66,6 +66,9 @@ def print_report(
     """
     console = Console(stderr=to_stderr, highlight=False)
     totals = report.totals
+    if of_earlier and not totals.rows:
+        console.print("Nothing waits: earlier runs left nothing to deliver.")
+        return
     shown = [status for status in SHOWN if totals.outcomes[status]]
     table = Table(title="Outcomes", title_justify="left", title_style="bold", show_footer=True)
     table.add_column("action", footer="total")
@@ -95,7 +98,7 @@ def _print_reasons(totals: Totals, masker: Masker, *, to_stderr: bool, with_line
     rows = [
         (
             *(reason.outcome.value, reason.count),
-            *([reason.first_line] if with_lines else []),
+            *([reason.first_line or "-"] if with_lines else []),
             masker.text(reason.example),
         )
         for reason in totals.reasons

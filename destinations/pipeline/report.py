@@ -33,7 +33,10 @@ class Row(NamedTuple):
 
 @dataclass(slots=True)
 class Reason:
-    """How often one reason occurred, and the first line where it did, with its words there."""
+    """How often one reason occurred, and the first line where it did, with its words there.
+
+    ``first_line`` is 0 if it occurred only in what earlier runs left.
+    """
 
     outcome: Status
     code: str
@@ -88,7 +91,7 @@ class Totals:
         reason = self._reasons.get(key)
         if reason is not None:
             reason.count += 1
-            if row.line < reason.first_line:
+            if row.line and not 0 < reason.first_line <= row.line:
                 reason.first_line, reason.example = row.line, result.reason
         elif len(self._reasons) < _MAX_REASONS:
             self._reasons[key] = Reason(result.outcome, key[1], 1, row.line, result.reason)

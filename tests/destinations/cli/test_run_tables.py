@@ -75,6 +75,21 @@ def test_the_report_of_what_earlier_runs_left(capsys: pytest.CaptureFixture[str]
     assert "since sk_1234 came" in said
 
 
+def test_the_report_where_nothing_waits(capsys: pytest.CaptureFixture[str]) -> None:
+    """It says so, without a table of nothing."""
+    print_report(_report(), Masker(), to_stderr=False, of_earlier=True)
+    assert capsys.readouterr().out == "Nothing waits: earlier runs left nothing to deliver.\n"
+
+
+def test_a_reason_without_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """What an earlier run left came from no line of this input."""
+    report = Report()
+    report.totals.add(Row(0, KEY, Result(Outcome.DEAD, "gone")))
+    print_report(report, Masker(), to_stderr=False)
+    *_, last = capsys.readouterr().out.rstrip().splitlines()
+    assert last.split() == ["dead", "1", "-", "gone"]
+
+
 def test_why_it_was_not_delivered(capsys: pytest.CaptureFixture[str]) -> None:
     """Each reason once, with how often and where first, and without secrets."""
     report = _report(Outcome.DELIVERED, Outcome.DEAD, Outcome.DEAD, State.HELD, lines=4)

@@ -57,6 +57,8 @@ def test_reasons() -> None:
         (5, Outcome.DEAD, "line 5", "BAD_GATEWAY"),
         (7, Outcome.DEAD, "line 7", "BAD_GATEWAY"),
         (3, Outcome.DEAD, "line 3", "BAD_GATEWAY"),
+        (0, Outcome.DEAD, "of an earlier run", "BAD_GATEWAY"),
+        (0, Outcome.INVALID, "no code", None),
         (1, Outcome.INVALID, "no code", None),
         (2, Outcome.INVALID, "no code", None),
         (8, Outcome.DELIVERED, "created", None),
@@ -64,8 +66,8 @@ def test_reasons() -> None:
     for line, outcome, reason, code in rows:
         totals.add(Row(line, COUNT, Result(outcome, reason, code)))
     assert totals.reasons == [
-        Reason(Outcome.INVALID, "no code", 2, 1, "no code"),
-        Reason(Outcome.DEAD, "BAD_GATEWAY", 3, 3, "line 3"),
+        Reason(Outcome.INVALID, "no code", 3, 1, "no code"),
+        Reason(Outcome.DEAD, "BAD_GATEWAY", 4, 3, "line 3"),
         Reason(Outcome.DEAD, "SELF_TIMEOUT", 1, 9, "line 9"),
     ]
 
