@@ -13,10 +13,11 @@ from destinations.definition import DestinationDefinition, load_definition
 from destinations.definition.document import Document
 from destinations.definition.settings import check_settings, read_settings
 from destinations.errors import UsageError
+from destinations.operations import check_migration
 from destinations.runtime.destination import Destination
 from destinations.runtime.plugins import Plugin, find_folder, find_plugin
 from destinations.runtime.store import Store
-from destinations.store import SqliteStore, default_path, is_missing
+from destinations.store import SqliteStore, check_store_path, default_path, is_missing
 
 __all__ = [
     "OpenedDestination",
@@ -95,6 +96,10 @@ def open_store(path: Path | None, *, existing: bool = False) -> SqliteStore:
     With ``existing``, for what has nothing to put there, a file that somebody names is not made:
     raises `UsageError` if it is missing.
     """
-    if existing and path is not None and is_missing(path):
-        raise UsageError(f"there is no store {path}: check the path")
-    return SqliteStore(path if path is not None else default_path())
+    if existing and path is not None:
+        check_store_path(path)
+        if is_missing(path):
+            raise UsageError(f"there is no store {path}: check the path")
+    path = default_path() if path is None else path
+    check_migration(path)
+    return SqliteStore(path)

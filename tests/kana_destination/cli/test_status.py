@@ -164,4 +164,7 @@ def test_no_store_is_made_for_a_slip(
     done = command("kana", *arguments, "--store", tmp_path / "nosuch.sqlite3")
     assert done.code == 2
     assert "nosuch.sqlite3: check the path" in done.err
+    done = command("kana", *arguments, "--store", ":memory:")
+    assert done.code == 2
+    assert "cannot use :memory: as a store: expected the path of a file" in done.err
     assert list(tmp_path.iterdir()) == []
