@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from destinations.errors import UsageError
+from destinations.operations import check_migration
 from destinations.server import ServeConfig, read_config
 from destinations.store import SqliteStore, check_store_path, default_path, is_missing
 
@@ -54,6 +55,7 @@ class StorePlace:
     def change(self) -> SqliteStore:
         """Open the store to change it."""
         self.check()
+        check_migration(self.path)
         return SqliteStore(self.path)
 
     def check(self) -> None:

@@ -10,6 +10,7 @@ from destinations.operations.changes import (
 from destinations.operations.export import export_line
 from destinations.operations.locks import (
     Serving,
+    check_migration,
     is_in_use,
     is_served,
     lock_run,
@@ -52,6 +53,7 @@ __all__ = [
     "StoreStatus",
     "again_since",
     "back_up",
+    "check_migration",
     "count_waiting",
     "drop",
     "end_again",

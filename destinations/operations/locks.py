@@ -17,13 +17,14 @@ from typing import Final
 
 from destinations.errors import TemporaryError
 from destinations.operations.retention import Periods
-from destinations.store import FILE_MODE, SqliteStore, make_folder
+from destinations.store import FILE_MODE, SqliteStore, is_older, make_folder, stored_version
 
 if sys.platform != "win32":
     import fcntl
 
 __all__ = [
     "Serving",
+    "check_migration",
     "is_in_use",
     "is_served",
     "lock_run",
@@ -80,12 +81,30 @@ def lock_run(store: Path, scope: int, account: str) -> Iterator[None]:
         f"another run delivers to {account} from the store {store}; wait for it to end, or use "
         "another store with --store FILE"
     )
+    store = store.resolve()
     of_run = store.with_name(f"{store.name}.run-{scope}")
     with (
         _locked(_lock_path(store), served, shared=True),
         _locked(of_run, running, shared=False),
     ):
         yield
+
+
+def check_migration(store: Path) -> None:
+    """Raise `TemporaryError` if opening a store to change it would take it from a server.
+
+    That is one of an earlier version of this package, which could not go on with what it becomes.
+    """
+    try:
+        served = is_served(store)
+    except OSError:
+        return
+    if served and is_older(stored_version(store)):
+        msg = (
+            f"a server of an earlier version of this package delivers from the store {store}: stop "
+            "it, and start it with this version"
+        )
+        raise TemporaryError(msg)
 
 
 def is_served(store: Path) -> bool:
@@ -195,4 +214,5 @@ else:  # pragma: no cover - tests run elsewhere
 
 
 def _lock_path(store: Path) -> Path:
+    store = store.resolve()  # a link to a store is that store
     return store.with_name(f"{store.name}.serving")

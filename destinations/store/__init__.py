@@ -6,7 +6,7 @@ from destinations.store.database import Database, check_store_path, default_path
 from destinations.store.files import FILE_MODE, is_missing, make_folder
 from destinations.store.ledger import SqliteLedger
 from destinations.store.queue import SqliteQueue
-from destinations.store.reader import copy_of, is_newer, stored_version
+from destinations.store.reader import copy_of, is_newer, is_older, stored_version
 from destinations.store.retention import (
     compact,
     delete_messages,
@@ -34,6 +34,7 @@ __all__ = [
     "delete_spent_events",
     "is_missing",
     "is_newer",
+    "is_older",
     "make_folder",
     "stored_version",
 ]

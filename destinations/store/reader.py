@@ -16,7 +16,7 @@ from destinations.errors import UsageError
 from destinations.store.files import sync
 from destinations.store.migrations import APPLICATION_ID, FIRST_TABLES, FIRST_WITH_ID, MIGRATIONS
 
-__all__ = ["Reader", "copy_of", "is_newer", "stored_version"]
+__all__ = ["Reader", "copy_of", "is_newer", "is_older", "stored_version"]
 
 T = TypeVar("T")
 
@@ -166,6 +166,11 @@ def stored_version(path: Path) -> int:
 def is_newer(version: int) -> bool:
     """Tell whether a file of this version was written by a newer version of this package."""
     return version > len(MIGRATIONS)
+
+
+def is_older(version: int) -> bool:
+    """Tell whether a file of this version is brought forward when it is opened to be changed."""
+    return 0 < version < len(MIGRATIONS)
 
 
 def _version(reader: Reader) -> int:

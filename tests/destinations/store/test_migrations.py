@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from destinations.errors import TemporaryError, UsageError
+from destinations.operations import lock_server
 from destinations.outcome import Effect, Outcome, State
 from destinations.pipeline.dedupe import Verdict, recognise
 from destinations.pipeline.ledger import LedgerEntry, Selection
@@ -618,3 +619,22 @@ def test_what_only_reads_does_not_migrate(
     advice = done.err.partition("destinations ")[2].partition(" migrates it")[0]
     assert command(*advice.split()).code == 0
     assert command(*text.split(), "--store", path).code == 0
+
+
+@pytest.mark.parametrize("text", [*CHANGING, "kana rules list", "kana status"])
+def test_a_server_of_an_earlier_version(
+    old_store: Unpack, write: Callable[[str, Any], Path], command: Callable[..., Any], text: str
+) -> None:
+    """While one delivers from it, a store stays as it is: that server could not go on with it."""
+    path = old_store("serve-v3")
+    events = write("events.ndjson", [{"type": "track", "userId": "u1", "messageId": "m1"}])
+    settings = write("settings.json", {"apiKey": "prv_test_1", "endpoint": ENDPOINT})
+    before = path.read_bytes()
+    words = [str(events) if word == "EVENTS" else word for word in text.split()]
+    of_run = ["--settings", str(settings)] if words[0] == "run" else []
+    with lock_server(path):
+        done = command(*words, *of_run, "--store", path)
+    assert (done.code, done.out) == (75, "")
+    assert "a server of an earlier version" in done.err
+    assert str(path) in done.err
+    assert path.read_bytes() == before
