@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from destinations.definition import ActionDefinition, DestinationDefinition
@@ -122,7 +123,8 @@ def _refusal(definition: DestinationDefinition, runtime: Runtime) -> str:
         return ""
     event = {"type": "track", "event": "Any", "anonymousId": "a", "messageId": "m"}
     (result,) = runtime.follow(event)
-    return result.reason.partition(":")[0]
+    status = HTTPStatus(result.status or 400)
+    return f"{status.value} {status.phrase}"
 
 
 def _samples(

@@ -27,7 +27,8 @@ class SampleResult:
     """What becomes of one event at one action.
 
     ``payload`` is what the action receives; where the event ends before, ``outcome`` says how and
-    ``reason`` why. ``action`` is None if no action sees the event.
+    ``reason`` why, with the HTTP ``status`` if it was refused. ``action`` is None if no action sees
+    the event.
     """
 
     event: Event
@@ -35,6 +36,7 @@ class SampleResult:
     payload: Any = None
     outcome: Status | None = None
     reason: str = ""
+    status: int | None = None
 
 
 class Runtime:
@@ -57,7 +59,7 @@ class Runtime:
         explanation = explain(self._destination, json.dumps(event).encode())
         if explanation.result is not None:
             end = explanation.result
-            return [SampleResult(event, None, outcome=end.outcome, reason=end.reason)]
+            return [SampleResult(event, None, None, end.outcome, end.reason, end.status)]
         return [
             SampleResult(
                 event,
@@ -65,6 +67,7 @@ class Runtime:
                 followed.payload,
                 followed.result.outcome if followed.result else None,
                 followed.result.reason if followed.result else "",
+                followed.result.status if followed.result else None,
             )
             for followed in explanation.subscriptions
             if followed.matches
