@@ -47,6 +47,13 @@ class DryQueue(MemoryQueue):
             found |= queue.history(of_runs, others)
         return found
 
+    def known_elsewhere(self, scope: Scope, message_ids: Sequence[str]) -> Mapping[str, History]:  # noqa: ARG002 - that of earlier runs
+        """Return what other queues know of messages; see `Queue.known_elsewhere`."""
+        if self._known is None:
+            return {}
+        queue, of_runs = self._known
+        return queue.known_elsewhere(of_runs, message_ids)
+
 
 class DryPipeline(Pipeline):
     """A pipeline in which everything that is claimed ends as `WOULD_BE_SENT`."""

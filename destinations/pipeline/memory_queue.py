@@ -162,6 +162,10 @@ class MemoryQueue:
                 found[message_id] = history
         return found
 
+    def known_elsewhere(self, scope: Scope, message_ids: Sequence[str]) -> Mapping[str, History]:  # noqa: ARG002 - there is one
+        """Return nothing: there is no other queue."""
+        return {}
+
     def raw_events(self, deliveries: Sequence[QueuedDelivery]) -> None:
         """Look nothing up: each has its own."""
 

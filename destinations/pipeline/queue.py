@@ -377,6 +377,13 @@ class Queue(Protocol):
         """Return what is known of messages, by id; nothing for those that are new."""
         ...
 
+    def known_elsewhere(self, scope: Scope, message_ids: Sequence[str]) -> Mapping[str, History]:
+        """Return what other queues of the same account at the partner know of messages, by id.
+
+        For those of runs these are queues of servers, and the other way round.
+        """
+        ...
+
     def raw_events(self, deliveries: Sequence[QueuedDelivery]) -> None:
         """Look up the raw events of deliveries that lack them."""
         ...

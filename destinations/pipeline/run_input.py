@@ -59,6 +59,7 @@ _FORGOTTEN_CONTENT: Final = Result(
     " it is not kept any more",
     "DUPLICATE_CONTENT",
 )
+_DONE_ELSEWHERE: Final = frozenset({Outcome.DELIVERED, Outcome.FILTERED, Outcome.DROPPED})
 _UNCERTAIN: Final = Result.invalid(
     "has neither a messageId nor a time of its own, so that two equal lines cannot be told apart: "
     "give it either, or name the input with --input-id NAME",
@@ -270,12 +271,15 @@ class RunInput:
         """Decide what is done with each; returns those that have to wait for this round."""
         ids = [one.arrival.event.message_id for one in read]
         known = self._queue.history(pipeline.scope, [one for one in ids if one])
+        elsewhere = self._queue.known_elsewhere(pipeline.scope, [one for one in ids if one])
         for index, one in enumerate(read):
             message_id = one.arrival.event.message_id
             pending = self._pending.get(message_id) if message_id else None
             if pending is None or pending.is_over:
                 self._report.lines += 1
-                self._judge_one(pipeline, one, known.get(message_id), round_)
+                history = known.get(message_id)
+                if not self._is_elsewhere(pipeline, one, history, elsewhere.get(message_id)):
+                    self._judge_one(pipeline, one, history, round_)
                 continue
             is_same = pending.event.fingerprint == one.arrival.event.fingerprint
             if not is_same and not pending.waiting:
@@ -289,6 +293,36 @@ class RunInput:
                 history = History(0, pending.event.fingerprint, {})
                 self._refuse(pipeline, one, history, conflict_with_line(pending.line), round_)
         return []
+
+    def _is_elsewhere(
+        self, pipeline: Pipeline, read: _Read, history: History | None, other: History | None
+    ) -> bool:
+        """Tell whether a server has an event on its way or behind it; then it is reported.
+
+        ``other`` is what its queue knows, ``history`` what runs know.
+        """
+        arrival, event = read.arrival, read.arrival.event
+        new = {Verdict.NEW, Verdict.CORRECTION}
+        if other is None or recognise(history, event.fingerprint) not in new:
+            return False
+        verdict = recognise(other, event.fingerprint)
+        pasts = other.deliveries.values()
+        if verdict is Verdict.CORRECTION:
+            event.replaces = history or other
+            return False
+        if self._options.again_since is not None and all(
+            past.state is State.DONE and (past.settled_at or 0.0) < self._options.again_since
+            for past in pasts
+        ):
+            return False
+        past_of = _Matcher(pipeline.destination, other)
+        for delivery, _ in _each(arrival):
+            past = past_of(delivery.key)
+            is_forgotten = not other.deliveries
+            self._rows.add_one(
+                delivery, _FORGOTTEN if is_forgotten else _with_a_server(past, verdict)
+            )
+        return True
 
     def _judge_one(
         self, pipeline: Pipeline, read: _Read, history: History | None, round_: Round
@@ -473,6 +507,21 @@ class RunInput:
         """Report what needs nothing to be written."""
         for delivery, _ in _each(arrival):
             self._rows.add_one(delivery, result)
+
+
+def _with_a_server(past: Past | None, verdict: Verdict) -> Result:
+    """Return what is reported of a delivery that a server with this store has."""
+    if verdict is Verdict.REPLACED:
+        return _REPLACED
+    if verdict is Verdict.CONFLICT or verdict is Verdict.REFUSED:
+        reason = "a server with this store has an event with its messageId and another content"
+        return Result(Outcome.REJECTED, reason, "CONFLICT", 409)
+    if past is None or past.outcome not in _DONE_ELSEWHERE:
+        status = "in its queue" if past is None else (past.outcome or past.state).value
+        reason = f"a server with this store has it: {status}; not sent by a run"
+        return Result(State.HELD, reason, "WITH_A_SERVER")
+    reason = f"{past.outcome.value} by a server with this store"
+    return Result(Outcome.FILTERED, reason, f"{past.outcome.name}_BY_A_SERVER")
 
 
 class _Matcher:

@@ -73,6 +73,12 @@ _REJECTED: Final = STATUS_CODES[Outcome.REJECTED]
 _IN_LEDGER: Final = frozenset({Outcome.DELIVERED, Outcome.FILTERED, Outcome.DROPPED})
 
 _ADD_MESSAGES: Final = "INSERT OR REPLACE INTO messages (digest, event_id) VALUES {rows}"
+# The queues of runs beside that of a server's destination, and the other way round.
+_SIBLINGS: Final = """
+    SELECT other.id FROM scopes AS own JOIN scopes AS other
+    ON other.partner_account = own.partner_account AND other.served <> own.served
+    WHERE own.id = ?
+"""
 _TRY_MESSAGES: Final = "INSERT OR IGNORE INTO messages (digest, event_id) VALUES {rows}"
 _KNOWN: Final = """
     WITH one (digest) AS (VALUES {rows})
@@ -218,7 +224,15 @@ class SqliteQueue:
 
     def history(self, scope: Scope, message_ids: Sequence[str]) -> Mapping[str, History]:
         """Return what is known of messages; see `destinations.pipeline.queue.Queue.history`."""
-        digests = {message_digest(scope.id, one): one for one in message_ids}
+        return self._look([scope.id], message_ids)
+
+    def known_elsewhere(self, scope: Scope, message_ids: Sequence[str]) -> Mapping[str, History]:
+        """Return what other queues of the account know of messages; see `Queue`."""
+        others = self._database.all(_SIBLINGS, (scope.id,))
+        return self._look([one for (one,) in others], message_ids) if others else {}
+
+    def _look(self, scopes: Sequence[int], message_ids: Sequence[str]) -> Mapping[str, History]:
+        digests = {message_digest(one, text): text for one in scopes for text in message_ids}
 
         def look(connection: sqlite3.Connection) -> Mapping[str, History]:
             known = dict(with_rows(connection, _KNOWN, [(digest,) for digest in digests]))
@@ -612,7 +626,8 @@ class _Commit:
             return
         self._write_messages()
         digests = [message_digest(scope.id, one.event.message_id) for scope, one in arrivals]
-        if self._are_new(digests, arrivals):
+        elsewhere = self._elsewhere(arrivals)
+        if not elsewhere and self._are_new(digests, arrivals):
             return
         known: dict[bytes, int] = dict(
             with_rows(self._to, _KNOWN, [(digest,) for digest in digests])
@@ -628,12 +643,31 @@ class _Commit:
                 self._write_messages()
                 known |= {one: found.event.id for one, (_, found) in fresh.items()}
                 fresh = {}
-            if digest not in known or self._replaces(scope, arrival, digest, known[digest]):
+            is_new = digest not in known or self._replaces(scope, arrival, digest, known[digest])
+            if is_new and (other := elsewhere.get((scope.id, arrival.event.message_id))):
+                is_new = self._replaces(scope, arrival, *other)
+            if is_new:
                 self._new_event(arrival.event)
                 arrival.receipt = Receipt(arrival.event.id)
                 fresh[digest] = (scope, arrival)
                 known.pop(digest, None)
         self._write_fresh(fresh)
+
+    def _elsewhere(
+        self, arrivals: Sequence[tuple[Scope, Arrival]]
+    ) -> dict[tuple[int, str], tuple[bytes, int]]:
+        """Return what other queues of the same accounts have: digests, and ids of events."""
+        found: dict[tuple[int, str], tuple[bytes, int]] = {}
+        for scope in {scope.id for scope, _ in arrivals}:
+            for (other,) in self._to.execute(_SIBLINGS, (scope,)).fetchall():
+                texts = {
+                    message_digest(other, one.event.message_id): one.event.message_id
+                    for its, one in arrivals
+                    if its.id == scope
+                }
+                known = with_rows(self._to, _KNOWN, [(digest,) for digest in texts])
+                found |= {(scope, texts[digest]): (digest, event) for digest, event in known}
+        return found
 
     def _are_new(self, digests: Sequence[bytes], arrivals: Sequence[tuple[Scope, Arrival]]) -> bool:
         """Write events of which none was accepted before, as is usual; False if one was.

@@ -13,7 +13,12 @@ import pytest
 
 from destinations import Destination, Entry, HttpTransport, Run
 from destinations.operations import open_run_store
+from destinations.outcome import Effect, Outcome, Result
+from destinations.pipeline.intake import Intake
+from destinations.pipeline.queue import Arrival, Round, Transition
+from destinations.pipeline.report import Report
 from destinations.runtime.identity import identity_of
+from destinations.runtime.plan import plan
 from destinations.store import SqliteStore, broken_rules
 from destinations.testing import StillClock
 
@@ -34,6 +39,10 @@ class Stored:
 
     def deliver(self, *events: Mapping[str, Any]) -> None:
         """Runs events, all of which end as delivered."""
+        assert self.run(*events).totals.outcomes == {"delivered": len(events)}
+
+    def run(self, *events: Mapping[str, Any]) -> Report:
+        """Runs events."""
         transport = HttpTransport(self.destination.definition.transport.timeouts)
         lines = [Entry(line, json.dumps(event).encode()) for line, event in enumerate(events, 1)]
         with (
@@ -43,7 +52,7 @@ class Stored:
             ) as kept,
         ):
             run = Run(self.destination, transport, store=kept, clock=self.clock, inline=True)
-            assert run.execute(lines).totals.outcomes == {"delivered": len(events)}
+            return run.execute(lines)
 
     @property
     def waiting(self) -> Mapping[str, Mapping[str, str]]:
@@ -66,7 +75,7 @@ def _identify(user: str, **traits: str) -> dict[str, Any]:
     return {"type": "identify", "userId": user, "traits": traits}
 
 
-def _track(user: str, delta: int) -> dict[str, Any]:
+def _track(user: str, delta: object) -> dict[str, Any]:
     properties = {"featureId": "calls", "delta": delta}
     event = {"type": "track", "event": "Used", "userId": user, "messageId": f"t{next(_NUMBERS)}"}
     return {**event, "properties": properties}
@@ -118,3 +127,76 @@ def test_an_identify_makes_balances_forgotten(
     kept.deliver(*tracks[:2], _identify("u1", name="U"), *tracks[2:])
     assert kana.requested.count("showUsage") == 3
     assert kana.usage == {"u1": {"calls": 2}, "u2": {"calls": 2}}
+
+
+class Served:
+    """The queue of a server's destination beside the runs of the same account."""
+
+    def __init__(self, kept: Stored) -> None:
+        self.scope = kept.store.accounts().served("kana", kept.identity)
+        self.queue = kept.store.queue(kept.clock)
+        self.destination = kept.destination
+        self.now = kept.clock.time
+
+    def accept(self, *events: Mapping[str, Any]) -> list[Arrival]:
+        """Accept events, as the receiver does."""
+        intake = Intake(self.destination)
+        arrivals = []
+        for event in events:
+            planned = plan(self.destination, json.dumps(event).encode())
+            arrivals.append(
+                intake.arrival(
+                    planned,
+                    intake.digest,
+                    message_id=planned.message_id,
+                    accepted_at=self.now(),
+                )
+            )
+        self.queue.commit(Round(arrivals=[(self.scope, one) for one in arrivals]))
+        return arrivals
+
+    def delivered(self, arrival: Arrival) -> None:
+        """Note that an event was delivered."""
+        (delivery,) = arrival.deliveries
+        done = Transition(delivery, Result(Outcome.DELIVERED), effect=Effect.APPLIED)
+        self.queue.commit(Round(transitions=[(self.scope, done)]))
+
+
+def test_what_a_server_has_is_not_sent_by_a_run(
+    make_kana: Callable[..., Any], stored: Callable[[Destination], Stored]
+) -> None:
+    """An event counts once, whether a server of the same store received it or a file has it."""
+    kana = make_kana({"features": FEATURES, "users": [{"id": "u1"}]})
+    kept = stored(kana.bind())
+    served = Served(kept)
+    events = [_track("u1", 1), _track("u1", 10), _track("u1", 100)]
+    first, _ = served.accept(*events[:2])
+    served.delivered(first)
+    report = kept.run(*events)
+    assert report.totals.outcomes == {"filtered": 1, "held": 1, "delivered": 1}
+    assert {reason.code for reason in report.totals.reasons} == {
+        "DELIVERED_BY_A_SERVER",
+        "WITH_A_SERVER",
+    }
+    assert kana.usage == {"u1": {"calls": 100}}
+    changed = {**events[0], "properties": {"featureId": "calls", "delta": 2}}
+    assert kept.run(changed).totals.outcomes == {"rejected": 1}
+
+
+def test_what_a_run_delivered_is_not_sent_by_a_server(
+    make_kana: Callable[..., Any], stored: Callable[[Destination], Stored]
+) -> None:
+    """What a run delivered is a duplicate over HTTP; other content is a conflict."""
+    kana = make_kana({"features": FEATURES, "users": [{"id": "u1"}]})
+    kept = stored(kana.bind())
+    served = Served(kept)
+    event, wrong = _track("u1", 1), _track("u1", "many")
+    assert kept.run(event, wrong).totals.outcomes == {"delivered": 1, "invalid": 1}
+    right = {**wrong, "properties": {"featureId": "calls", "delta": 3}}
+    changed = {**event, "properties": {"featureId": "calls", "delta": 2}}
+    arrivals = served.accept(event, wrong, changed, right)
+    receipts = [arrival.receipt for arrival in arrivals]
+    assert [one is not None and one.duplicate for one in receipts] == [True, True, False, False]
+    assert [one is not None and one.conflict for one in receipts] == [False, False, True, False]
+    waiting = kept.store.queue().waiting(served.scope)
+    assert waiting == 1
