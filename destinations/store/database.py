@@ -72,7 +72,8 @@ class Database:
             msg = f"SQLite {sqlite3.sqlite_version} is too old for the store; 3.37 is the oldest"
             raise UsageError(msg)
         check_store_path(path)
-        self.path = path
+        # Locks are found by it: a link to a store is that store.
+        self.path = path = path.resolve()
         self._most_pages: int | None = None
         # The day and the id of the latest event, as long as no other connection writes.
         self.latest_event: tuple[int, int] | None = None
@@ -82,6 +83,7 @@ class Database:
         with contextlib.ExitStack() as opened:
             try:
                 self._make()
+                self._file = _identity(path)
                 self._write_lock = write_lock(path)
                 opened.callback(self._write_lock.close)
                 self._connection = opened.enter_context(contextlib.closing(self._connect()))
@@ -137,6 +139,18 @@ class Database:
         finally:
             self._write_lock.release()
 
+    def _check_place(self) -> None:
+        """Raise `TemporaryError` if another file, or none, is where the store was."""
+        try:
+            found = self.path.stat()
+        except OSError:
+            found = None
+        if found is None or (found.st_dev, found.st_ino) != self._file:
+            raise TemporaryError(
+                f"the store {self.path} was removed or replaced while it was in use; "
+                "put it back, or begin anew"
+            )
+
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Give the connection, within a transaction that is durable when the block ends.
@@ -153,6 +167,7 @@ class Database:
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._lock, self._writing():
+            self._check_place()
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
                 yield self._connection
@@ -284,6 +299,18 @@ class Database:
     def _version(self) -> int:
         (version,) = self._connection.execute("PRAGMA user_version").fetchone()
         return int(version)
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Return what tells a file from another in its place; refuses one that has two names."""
+    found = path.stat()
+    if found.st_nlink > 1:
+        msg = (
+            f"cannot use the store {path}: the file has another name as well (a hard link), under "
+            "which others could use it unseen; remove one of the names"
+        )
+        raise UsageError(msg)
+    return (found.st_dev, found.st_ino)
 
 
 def _failure(what: str, path: Path, error: Exception) -> UsageError:
