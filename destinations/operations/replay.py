@@ -92,7 +92,7 @@ def why_not_replayed(entry: LedgerEntry) -> str:
 
 def plan_replay(ledger: Ledger, destination: Destination, entry: LedgerEntry) -> PlannedReplay:
     """Return what a replay would do with today's ``destination``; nothing is written."""
-    refused = why_not_replayed(entry) or _why_in_conflict(ledger, entry)
+    refused = why_not_replayed(entry) or _why_in_conflict(entry)
     if refused:
         return PlannedReplay(entry, refused=refused)
     raw = ledger.raw_event(entry.event_id)
@@ -181,14 +181,13 @@ def waiting_for_nobody(store: SqliteStore, replays: Iterable[PlannedReplay]) -> 
     return sorted(name for name in waits if serving.running and serving.has(name) is False)
 
 
-def _why_in_conflict(ledger: Ledger, entry: LedgerEntry) -> str:
+def _why_in_conflict(entry: LedgerEntry) -> str:
     """Return why an event must not be sent beside the one that has its messageId."""
     if entry.code != "CONFLICT":
         return ""
-    others = ledger.of_message(entry)
-    if others and all(one.outcome and one.effect is Effect.NONE for one in others):
-        return ""
-    return "another event has its messageId, and may have an effect"
+    return (
+        "another event has its messageId: send it under a messageId of its own, and drop this one"
+    )
 
 
 def _once(replans: Iterable[Replan]) -> list[Replan]:
