@@ -37,6 +37,10 @@ class DerivedIds:
     def __init__(self, input_id: str | None) -> None:
         self._input_id = input_id
         self._counts = SeenMessages()
+        # How many were found by their line at that line: an array may have several.
+        self._at_line = (0, 0)
+        # By the id that an earlier run gave an event: a line of its own came for each subscription.
+        self._of_noted: dict[str, str] = {}
 
     def id_of(self, event: Mapping[str, Any] | bytes, line: int, noted: str = "") -> DerivedId:
         """Return the id of what was read at a line: an event, or the bytes of what is none.
@@ -48,7 +52,16 @@ class DerivedIds:
         if noted and (is_certain or not noted.startswith(f"{digest}:")):
             return DerivedId(noted)
         if not is_certain and self._input_id is not None:
-            return DerivedId(f"{self._input_id}:{line}")
+            if noted in self._of_noted:  # the same event, for another of its subscriptions
+                return DerivedId(self._of_noted[noted])
+            latest, before = self._at_line
+            count = before + 1 if line == latest else 1
+            self._at_line = (line, count)
+            place = f"{line}" if count == 1 else f"{line}.{count}"
+            found = f"{self._input_id}:{place}"
+            if noted:
+                self._of_noted[noted] = found
+            return DerivedId(found)
         if noted:
             return DerivedId(noted, is_certain=False)
         known = self._counts.get(digest)

@@ -72,3 +72,29 @@ def test_an_id_of_the_content_alone() -> None:
     noted = DerivedIds(None).id_of(EVENT, 1).id
     assert DerivedIds(None).id_of(EVENT, 7, noted) == (noted, False, False)
     assert DerivedIds("monday").id_of(EVENT, 7, noted) == ("monday:7", False, True)
+
+
+def test_several_events_at_a_line() -> None:
+    """Those of an array on one line are told apart by their place in it, on every reading."""
+    event = {"type": "track", "event": "E", "userId": "u"}
+    for _ in range(2):
+        ids = DerivedIds("monday")
+        found = [ids.id_of(event, line).id for line in (1, 1, 1, 2, 3, 3)]
+        assert found == [
+            "monday:1",
+            "monday:1.2",
+            "monday:1.3",
+            "monday:2",
+            "monday:3",
+            "monday:3.2",
+        ]
+        ids.close()
+
+
+def test_an_event_that_is_fed_back_for_each_subscription() -> None:
+    """It is one event, at its line, however many lines it was written out in."""
+    event = {"type": "track", "event": "E", "userId": "u"}
+    content = DerivedIds(None).id_of(event, 5).id
+    ids = DerivedIds("monday")
+    assert [ids.id_of(event, 5, content).id for _ in range(2)] == ["monday:5", "monday:5"]
+    ids.close()
