@@ -371,13 +371,9 @@ def test_sending_again(
     assert kana.traits == events.traits
 
 
-@pytest.mark.parametrize(
-    "by", ["SIGKILL", "SIGTERM"] if "CHAOS_SEEDS" in os.environ else ["SIGKILL"]
-)
 @pytest.mark.parametrize("point", POINTS)
-def test_each_point_is_on_the_way(
+def test_killed_at_each_point(
     point: str,
-    by: str,
     traffic: Callable[..., Any],
     partner: Callable[..., Any],
     runs: Callable[..., Runs],
@@ -392,11 +388,44 @@ def test_each_point_is_on_the_way(
     run = runs(kana.settings)
     given = run.file("events.ndjson", events.events)
     seconds = {"during send": 0.0001, "start": 0.0001}.get(point, 0.0)
-    end = run(*given, point=point, by=by, seconds=seconds)
-    number = signal.Signals[by]
-    assert end == -number or (number != signal.SIGKILL and end in {130, 0})
-    if end == 0:  # it was over when it was told to stop
-        assert point in {"settled", "before report", "after report", "before close", "after close"}
+    assert run(*given, point=point, seconds=seconds) == -signal.SIGKILL
+    assert run(*given) == 0
+    assert ledger.outcomes == {"delivered": len(events.messages)}
+    assert kana.added == {**dict.fromkeys(kana.before, 0), **events.deltas}
+
+
+ON_THE_WAY = ("read", "claimed", "sending", "before send", "after send", "answered", "settling")
+ENDS = [
+    (point, by)
+    for number, point in enumerate(ON_THE_WAY)
+    for by in ("SIGTERM", "SIGHUP", "SIGINT")
+    if "CHAOS_SEEDS" in os.environ or by == ("SIGTERM", "SIGHUP", "SIGINT")[number % 3]
+]
+
+
+@pytest.mark.parametrize(("point", "by"), ENDS)
+def test_ended_at_each_point(
+    point: str,
+    by: str,
+    traffic: Callable[..., Any],
+    partner: Callable[..., Any],
+    runs: Callable[..., Runs],
+    ledger: Any,
+) -> None:
+    """Told to end, a run ends what is under way, and says what it has done and what is left."""
+    events = traffic(random.Random(0), events=40)
+    kana = partner(events.seed)
+    run = runs(kana.settings)
+    given = run.file("events.ndjson", events.events)
+    # The first request tests the credentials: nothing is under way yet.
+    nth = 2 if "send" in point.split() else 1
+    assert run(*given, point=point, by=by, nth=nth) == 130
+    assert run.report["stopped"] == "interrupted"
+    assert run.report["rows"] == run.report["lines"]
+    assert run.outcomes.keys() <= {"delivered", "ready", "filtered"}
+    assert run.outcomes.get("ready")
+    assert ledger.outcomes.keys() <= {"delivered", "ready"}
+    assert kana.added == {**dict.fromkeys(kana.before, 0), **ledger.deltas(events.messages)}
     assert run(*given) == 0
     assert ledger.outcomes == {"delivered": len(events.messages)}
     assert kana.added == {**dict.fromkeys(kana.before, 0), **events.deltas}
