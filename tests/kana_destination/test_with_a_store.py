@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from destinations import Destination, Entry, HttpTransport, Run
+from destinations import Destination, Entry, HttpTransport, Run, check_settings, load_definition
+from destinations.definition.document import Document
 from destinations.operations import open_run_store
 from destinations.outcome import Effect, Outcome, Result
 from destinations.pipeline.intake import Intake
@@ -19,8 +20,10 @@ from destinations.pipeline.queue import Arrival, Round, Transition
 from destinations.pipeline.report import Report
 from destinations.runtime.identity import identity_of
 from destinations.runtime.plan import plan
+from destinations.runtime.plugins import find_folder
 from destinations.store import SqliteStore, broken_rules
 from destinations.testing import StillClock
+from kana_destination.plugin import KanaPlugin
 
 Deliver = Callable[..., None]
 
@@ -79,6 +82,16 @@ def _track(user: str, delta: object) -> dict[str, Any]:
     properties = {"featureId": "calls", "delta": delta}
     event = {"type": "track", "event": "Used", "userId": user, "messageId": f"t{next(_NUMBERS)}"}
     return {**event, "properties": properties}
+
+
+@pytest.mark.parametrize("key", ["prv_test_abc", "Bearer prv_test_abc", "bearer  prv_test_abc"])
+def test_a_key_after_bearer_is_of_the_same_environment(key: str) -> None:
+    """So another way to write it is a new key of a known account, about which a run asks."""
+    definition = load_definition(find_folder("kana"))
+    settings = check_settings(definition, Document("settings", {"apiKey": key}, {}))
+    assert identity_of(Destination(definition, settings, KanaPlugin().code(None))).environment == (
+        "test"
+    )
 
 
 def test_changes_to_make_by_hand_are_kept(
