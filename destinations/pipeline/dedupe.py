@@ -36,7 +36,7 @@ class Verdict(Enum):
     CONFLICT = "conflict"
     """Another content, while the one before has, or may yet have, an effect."""
     REFUSED = "refused"
-    """What was refused as a conflict before, again."""
+    """What was refused as a conflict before, again, and still is one."""
 
 
 def fingerprint(event: Mapping[str, Any]) -> int:
@@ -61,13 +61,15 @@ def recognise(history: History | None, found: int) -> Verdict:
         return Verdict.NEW
     if found == history.fingerprint or not history.fingerprint or not found:
         return Verdict.SAME
-    if found in history.others:
-        return Verdict.REFUSED if history.others[found] else Verdict.REPLACED
-    for past in history.deliveries.values():
-        if past.state is not State.DONE or past.effect is not Effect.NONE:
-            return Verdict.CONFLICT
+    if history.others.get(found) is False:
+        return Verdict.REPLACED
     # Without a delivery, all that is known is that there was such an event.
-    return Verdict.CORRECTION if history.deliveries else Verdict.CONFLICT
+    if history.deliveries and all(
+        past.state is State.DONE and past.effect is Effect.NONE
+        for past in history.deliveries.values()
+    ):
+        return Verdict.CORRECTION
+    return Verdict.REFUSED if found in history.others else Verdict.CONFLICT
 
 
 def conflict(history: History) -> Result:

@@ -241,6 +241,7 @@ class MemoryQueue:
             if event.replaces is not None:
                 replaced = self._others.setdefault(event.message_id, {})
                 replaced[event.replaces.fingerprint] = False
+                replaced.pop(event.fingerprint, None)  # refused, as that was still under way
             opened = self._open[event.message_id] = _Open(event)
         return opened
 

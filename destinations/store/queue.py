@@ -706,7 +706,7 @@ class _Commit:
         history = _history(self._to, self._names, digest, event_id)
         verdict = recognise(history, event.fingerprint)
         if verdict is Verdict.CORRECTION:
-            self._replace(digest, history)
+            self._replace(digest, history, event.fingerprint)
             return True
         if verdict is Verdict.CONFLICT:
             event.conflicts_with = history
@@ -718,13 +718,20 @@ class _Commit:
             arrival.receipt = Receipt(event_id, duplicate=True, conflict=refused_before)
         return False
 
-    def _replace(self, digest: bytes, history: History) -> None:
+    def _replace(self, digest: bytes, history: History, fingerprint: int) -> None:
         """Note that another content takes the place of an event that changed nothing.
 
-        What was kept of it needs nobody any more.
+        What was kept of it needs nobody any more, nor does what was kept of that other content
+        (with this ``fingerprint``) when it was refused, as the event was still under way.
         """
         self._note_other(digest, history.fingerprint, history.event_id, refused=False)
-        self._tallies.update(end_replaced(self._to, self._names, history.event_id, self._now_ms))
+        refused = self._to.execute(
+            "DELETE FROM other_contents WHERE digest = ? AND fingerprint = ? AND refused"
+            " RETURNING event_id",
+            (digest, fingerprint),
+        ).fetchall()
+        for event_id in (history.event_id, *(one for (one,) in refused)):
+            self._tallies.update(end_replaced(self._to, self._names, event_id, self._now_ms))
 
     def _note_other(self, digest: bytes, fingerprint: int, event_id: int, *, refused: bool) -> None:
         self._to.execute(
@@ -744,7 +751,7 @@ class _Commit:
                 self._note_other(digest, event.fingerprint, event.id, refused=True)
             else:
                 if event.replaces is not None:
-                    self._replace(digest, event.replaces)
+                    self._replace(digest, event.replaces, event.fingerprint)
                 self._messages.append((digest, event.id))
         delivery.id = event.id * PER_EVENT + delivery.nth
         self._given.append(delivery)

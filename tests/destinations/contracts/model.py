@@ -40,10 +40,11 @@ class Model:
         if row.content == content:
             return "same"
         known = self.others.get(message, {})
-        if content in known:
-            return "refused" if known[content] else "replaced"
-        correctable = isinstance(row.status, Outcome) and row.effect is Effect.NONE
-        return "correction" if correctable else "conflict"
+        if known.get(content) is False:
+            return "replaced"
+        if isinstance(row.status, Outcome) and row.effect is Effect.NONE:
+            return "correction"
+        return "refused" if content in known else "conflict"
 
     def accept(self, delivery_id: int, row: Row) -> None:
         """Take in an event that is new, a correction, or refused for good."""
@@ -56,9 +57,19 @@ class Model:
                 before = self.rows[self.latest[row.message]]
                 if before.status in _KEPT:
                     before.status = Outcome.FILTERED
-                self.others.setdefault(row.message, {})[before.content] = False
+                known = self.others.setdefault(row.message, {})
+                known[before.content] = False
+                if known.pop(row.content, False):
+                    self._end_refused(row)
             self.latest[row.message] = delivery_id
         self.rows[delivery_id] = row
+
+    def _end_refused(self, row: Row) -> None:
+        """End what was kept of a content that was refused before, and is accepted now."""
+        for one in self.rows.values():
+            same = (one.message, one.content) == (row.message, row.content)
+            if same and one.status in _KEPT:
+                one.status = Outcome.FILTERED
 
     def note(self, key: str, amount: int | None) -> None:
         """Note what was held before a request whose answer was lost; None forgets it."""

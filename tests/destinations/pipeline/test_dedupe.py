@@ -61,7 +61,10 @@ def _history(*pasts: tuple[State, Effect], fingerprint: int = 7) -> History:
         # Of an earlier version, or what could not be read: not known, so the same.
         (_history((State.DONE, Effect.APPLIED), fingerprint=0), 5, Verdict.SAME),
         (_history((State.DONE, Effect.APPLIED)), 0, Verdict.SAME),
-        (_history((State.DONE, Effect.NONE)), 8, Verdict.REFUSED),
+        (_history((State.DONE, Effect.APPLIED)), 8, Verdict.REFUSED),
+        (_history((State.READY, Effect.NONE)), 8, Verdict.REFUSED),
+        (_history(), 8, Verdict.REFUSED),
+        (_history((State.DONE, Effect.NONE)), 8, Verdict.CORRECTION),
         (_history((State.DONE, Effect.APPLIED)), 9, Verdict.REPLACED),
         (_history((State.DONE, Effect.NONE)), 5, Verdict.CORRECTION),
         (_history((State.DONE, Effect.NONE), (State.DONE, Effect.NONE)), 5, Verdict.CORRECTION),
