@@ -39,6 +39,8 @@ def _crash(chance: random.Random) -> dict[str, Any]:
     crash: dict[str, Any] = {"point": point, "nth": chance.randint(1, often.get(point, 6))}
     if point == "start":
         return {"point": point, "nth": 1, "seconds": chance.uniform(0.001, 0.15)}
+    if point == "before commit":
+        crash["held"] = 0.02  # so that nobody may have told what is not durable yet
     if point == "during send":
         crash["seconds"] = chance.uniform(0.0005, 0.02)
     return crash
@@ -118,3 +120,30 @@ def test_each_point_is_on_the_way(
         "crash": crash,
     }
     assert workers.run(task) == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("nth", range(1, 9))
+def test_nothing_is_acknowledged_before_it_is_durable(  # noqa: PLR0917 - fixtures
+    nth: int,
+    traffic: Callable[..., Any],
+    partner: Callable[..., Any],
+    workers: Any,
+    ledger: Any,
+    tmp_path: Path,
+) -> None:
+    """Killed before any commit, after everybody had time to tell of it, nobody has told."""
+    events = traffic(random.Random(0), events=30)
+    path, acknowledged = tmp_path / "events.ndjson", tmp_path / "acknowledged"
+    path.write_text("\n".join(map(json.dumps, events.events)), encoding="utf-8")
+    acknowledged.touch()
+    task = {
+        "deliver": True,
+        "store": str(ledger.path),
+        "settings": partner(events.seed).settings,
+        "events": str(path),
+        "acknowledged": str(acknowledged),
+        "reconcileAfter": 0.0,
+        "crash": {"point": "before commit", "nth": nth, "held": 0.03},
+    }
+    assert workers.run(task) == -signal.SIGKILL
+    assert set(acknowledged.read_text(encoding="utf-8").split()) <= set(ledger.accepted)

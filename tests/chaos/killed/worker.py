@@ -58,7 +58,8 @@ GROUP = 4
 class Crash:
     """Ends this process when it comes to ``point`` for the ``nth`` time, or soon after.
 
-    ``seconds`` later, if that is given. It is sent the signal ``by``, ``repeat`` times.
+    ``seconds`` later, if that is given. It is sent the signal ``by``, ``repeat`` times. Before
+    that, the thread that came there is held for ``held`` seconds, while others go on.
     """
 
     def __init__(
@@ -68,12 +69,14 @@ class Crash:
         seconds: float = 0.0,
         by: str = "SIGKILL",
         repeat: int = 1,
+        held: float = 0.0,
     ) -> None:
         self._point = point
         self._left = nth
         self._seconds = seconds
         self._signal = signal.Signals[by]
         self._repeat = repeat
+        self._held = held
         self._lock = threading.Lock()
 
     def at(self, point: str) -> None:
@@ -92,6 +95,7 @@ class Crash:
             self._end()
 
     def _end(self) -> None:
+        threading.Event().wait(self._held)
         for _ in range(self._repeat):
             os.kill(os.getpid(), self._signal)
 
