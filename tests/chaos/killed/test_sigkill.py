@@ -123,7 +123,7 @@ def test_each_point_is_on_the_way(
 
 
 @pytest.mark.parametrize("nth", range(1, 9))
-def test_nothing_is_acknowledged_before_it_is_durable(  # noqa: PLR0917 - fixtures
+def test_nothing_is_acknowledged_before_it_is_durable(
     nth: int,
     traffic: Callable[..., Any],
     partner: Callable[..., Any],
