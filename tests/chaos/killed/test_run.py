@@ -9,7 +9,7 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -403,29 +403,46 @@ ENDS = [
 ]
 
 
+@pytest.mark.parametrize("of_pipe", [False, True])
 @pytest.mark.parametrize(("point", "by"), ENDS)
-def test_ended_at_each_point(
+def test_ended_at_each_point(  # noqa: PLR0917 - fixtures
     point: str,
     by: str,
+    of_pipe: bool,
     traffic: Callable[..., Any],
     partner: Callable[..., Any],
     runs: Callable[..., Runs],
     ledger: Any,
+    tmp_path: Path,
 ) -> None:
-    """Told to end, a run ends what is under way, and says what it has done and what is left."""
+    """Told to end, a run ends what is under way, and says what it has done and what is left.
+
+    What it has read of a pipe and not sent is in the store, and is sent without that input.
+    """
     events = traffic(random.Random(0), events=40)
     kana = partner(events.seed)
     run = runs(kana.settings)
-    given = run.file("events.ndjson", events.events)
-    # The first request tests the credentials: nothing is under way yet.
-    nth = 2 if "send" in point.split() else 1
-    assert run(*given, point=point, by=by, nth=nth) == 130
+    lines = [json.dumps(event).encode() + b"\n" for event in events.events]
+    path = tmp_path / "pipe"
+    with _fed(path, lines, random.Random(0)) if of_pipe else nullcontext():
+        given = ["--events", "-"] if of_pipe else run.file("events.ndjson", events.events)
+        # The first request tests the credentials: nothing is under way yet.
+        nth = 2 if "send" in point.split() else 1
+        source = path if of_pipe else None
+        assert run(*given, source=source, point=point, by=by, nth=nth) == 130
     assert run.report["stopped"] == "interrupted"
     assert run.report["rows"] == run.report["lines"]
     assert run.outcomes.keys() <= {"delivered", "ready", "filtered"}
-    assert run.outcomes.get("ready")
     assert ledger.outcomes.keys() <= {"delivered", "ready"}
     assert kana.added == {**dict.fromkeys(kana.before, 0), **ledger.deltas(events.messages)}
+    if of_pipe:
+        read = {one["messageId"] for one in events.events[: run.report["lines"]]}
+        assert set(ledger.accepted) == read
+        assert run() == 0
+        assert ledger.outcomes == {"delivered": len(read)}
+        given = run.file("events.ndjson", events.events)
+    else:
+        assert run.outcomes.get("ready")
     assert run(*given) == 0
     assert ledger.outcomes == {"delivered": len(events.messages)}
     assert kana.added == {**dict.fromkeys(kana.before, 0), **events.deltas}
