@@ -1096,6 +1096,30 @@ def test_standard_input_that_was_not_sent_is_kept(
     assert report.totals.outcomes == {Outcome.DELIVERED: 1_500}
 
 
+def test_a_pipe_that_does_not_end(kept: Runner, scripted: Any, replies: Any) -> None:
+    """Whoever interrupts does not wait for its end: what was read is kept, and no more is read."""
+    kept.inline = False
+    go = threading.Event()
+
+    def partner(request: HttpRequest) -> Any:
+        go.set()
+        return _partner(replies)(request)
+
+    def source() -> Iterator[Entry]:
+        for number in range(100_000):
+            if number == 100:
+                assert go.wait(10)
+                signal.raise_signal(signal.SIGINT)
+            event = _track(number, f"u{number}", messageId=f"m{number}")
+            yield Entry(number + 1, json.dumps(event).encode())
+
+    report = kept(scripted([partner]), ThreadedEntries(source()), keep_unsent=True)
+    assert report.stopped is not None
+    assert report.stopped.why == "interrupted"
+    assert 100 <= report.lines < 10_000
+    assert report.totals.rows == report.lines == len(kept.ledger)
+
+
 def test_a_pipe_that_brings_nothing_for_now(runner: Runner, scripted: Any, replies: Any) -> None:
     """What has come is delivered meanwhile; nobody waits for more."""
     runner.inline = False
