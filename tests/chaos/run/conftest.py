@@ -51,7 +51,9 @@ class Runs:
         """What the last process said beside that."""
         return self._output(len(self._started) - 1, "err").read_bytes()
 
-    def start(self, *more: str, lines: Sequence[bytes] | None = None) -> subprocess.Popen[bytes]:
+    def start(
+        self, *more: str, lines: Sequence[bytes] | None = None, stdin: int | None = None
+    ) -> subprocess.Popen[bytes]:
         """Starts a process with further arguments; ``lines`` are brought by a pipe, in pieces."""
         # -P: the package that is installed, not a folder of that name where the tests are run.
         command = [sys.executable, "-P", "-W", "error", str(Path(__file__).parent / "process.py")]
@@ -63,7 +65,7 @@ class Runs:
         ):
             process = subprocess.Popen(
                 [*command, "--json", *more],
-                stdin=subprocess.DEVNULL if lines is None else subprocess.PIPE,
+                stdin=stdin or (subprocess.DEVNULL if lines is None else subprocess.PIPE),
                 stdout=out,
                 stderr=err,
             )

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 MOST_KILLS, EVENTS = (3, 240) if "CHAOS_SEEDS" in os.environ else (2, 120)
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 MOMENTS = ("while it starts", "while it delivers", "while it delivers", "at any time")
@@ -76,3 +78,38 @@ def test_a_run_that_is_ended(  # noqa: PLR0917 - fixtures
     assert kana.traits == events.traits
     assert canary.encode() not in ledger.bytes + running.log
     assert b"Internal error" not in running.log
+
+
+@pytest.mark.parametrize("name", ["-", "a named pipe"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_pipe_that_stays_open(  # noqa: PLR0917 - fixtures
+    number: signal.Signals,
+    name: str,
+    traffic: Callable[..., Any],
+    partner: Callable[..., Any],
+    runs: Callable[..., Any],
+    end: Callable[..., int],
+    ledger: Any,
+    tmp_path: Path,
+) -> None:
+    """A run that waits for more ends when it is told to, and not in the way of Python's own end."""
+    events = traffic(random.Random(0), events=10)
+    kana = partner(events.seed)
+    running = runs(kana.settings)
+    lines = b"".join(json.dumps(event).encode() + b"\n" for event in events.events)
+    path = tmp_path / "events"
+    os.mkfifo(path)
+    # Open for both, so that nobody waits for it to be opened.
+    pipe = os.open(path, os.O_RDWR)
+    try:
+        os.write(pipe, lines)
+        source = pipe if name == "-" else None
+        process = running.start("--events", "-" if source else str(path), stdin=source)
+        code = end(process, number, lambda: ledger.finished == len(events.messages))
+    finally:
+        os.close(pipe)
+    assert code == 130
+    assert running.report["stopped"] == "interrupted"
+    assert running.report["outcomes"]["delivered"] == len(events.messages)
+    assert b"Traceback" not in running.errors
+    assert b"Fatal" not in running.errors
