@@ -36,7 +36,7 @@ FIRST = int(os.environ.get("CHAOS_FIRST", "0"))
 COUNTS = {
     "seed": int(SEEDS or 6),
     # Each with several processes that are forked: few, unless it is asked for more.
-    "cut_seed": int(SEEDS or 4),
+    "cut_seed": int(SEEDS or 3),
     # With processes that have to start each time.
     "served_seed": int(SEEDS or 1),
     "run_seed": int(SEEDS or 2),

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-MOST_KILLS, EVENTS = (3, 240) if "CHAOS_SEEDS" in os.environ else (1, 100)
+MOST_KILLS, EVENTS = (3, 240) if "CHAOS_SEEDS" in os.environ else (1, 60)
 
 
 def test_a_partner_that_is_killed(  # noqa: PLR0917 - fixtures

@@ -80,11 +80,12 @@ def test_a_run_that_is_ended(  # noqa: PLR0917 - fixtures
     assert b"Internal error" not in running.log
 
 
-@pytest.mark.parametrize("name", ["-", "a named pipe"])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("name", "number"), [("-", signal.SIGTERM), ("a named pipe", signal.SIGINT)]
+)
 def test_a_pipe_that_stays_open(  # noqa: PLR0917 - fixtures
-    number: signal.Signals,
     name: str,
+    number: signal.Signals,
     traffic: Callable[..., Any],
     partner: Callable[..., Any],
     runs: Callable[..., Any],

@@ -12,7 +12,7 @@ from destinations.definition import Timeouts
 from destinations.http import HttpRequest, HttpResponse
 from destinations.http.transport import HttpTransport, TransportError
 
-USERS, EVENTS = 50, 40 if "CHAOS_SEEDS" in os.environ else 20
+USERS, EVENTS = 50, 40 if "CHAOS_SEEDS" in os.environ else 12
 
 
 class Recorder:

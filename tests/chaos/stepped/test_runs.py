@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-FAULTS = int(os.environ.get("CHAOS_FAULTS", "150"))
+FAULTS = int(os.environ.get("CHAOS_FAULTS", "100"))
 
 
 @pytest.mark.parametrize("with_store", [False, True])
