@@ -34,7 +34,7 @@ SEEDS = os.environ.get("CHAOS_SEEDS")
 FIRST = int(os.environ.get("CHAOS_FIRST", "0"))
 
 COUNTS = {
-    "seed": int(SEEDS or 6),
+    "seed": int(SEEDS or 5),
     # Each with several processes that are forked: few, unless it is asked for more.
     "cut_seed": int(SEEDS or 3),
     # With processes that have to start each time.

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-FAULTS = int(os.environ.get("CHAOS_FAULTS", "100"))
+FAULTS = int(os.environ.get("CHAOS_FAULTS", "60"))
 
 
 @pytest.mark.parametrize("with_store", [False, True])
@@ -32,9 +32,9 @@ def test_usage_is_what_was_delivered(  # noqa: PLR0917 - fixtures
     chance = random.Random(f"run {heavy_seed} {FAULTS} {with_store}")
     events = traffic(chance, users=40, events=FAULTS * 5)
     kana = partner(events.seed)
-    kana.sandbox.faults.add(*scripted(chance, FAULTS, refusals=with_store))
     if with_store:
         kana.sandbox.faults.add({"nth": FAULTS, "status": 401, "body": "{}"})
+    kana.sandbox.faults.add(*scripted(chance, FAULTS, refusals=with_store))
     path = ledger.path if with_store else None
     lines = [json.dumps(event).encode() for event in events.events]
     outcomes: dict[str, set[str]] = {}

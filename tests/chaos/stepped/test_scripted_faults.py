@@ -11,7 +11,7 @@ import pytest
 
 from destinations.outcome import Outcome
 
-FAULTS = int(os.environ.get("CHAOS_FAULTS", "100"))
+FAULTS = int(os.environ.get("CHAOS_FAULTS", "60"))
 
 
 def _possible(
