@@ -12,6 +12,7 @@ from pathlib import Path
 
 from destinations.cli import main, opening, run_command
 from destinations.definition import DestinationDefinition, load_definition
+from destinations.pipeline import breaker
 
 
 def _in_a_hurry(folder: Path) -> DestinationDefinition:
@@ -22,6 +23,7 @@ def _in_a_hurry(folder: Path) -> DestinationDefinition:
 
 if __name__ == "__main__":
     opening.load_definition = _in_a_hurry
+    breaker._FIRST_PAUSE = 0.1  # type: ignore[misc]
     run_command.RunOptions = functools.partial(  # type: ignore[misc,assignment]
         run_command.RunOptions, reconcile_after=0.2
     )
