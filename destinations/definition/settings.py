@@ -11,7 +11,6 @@ from destinations.definition import DestinationDefinition
 from destinations.definition.document import Document, pointer, read_document
 from destinations.errors import Fault, SettingsError, UsageError
 from destinations.secrets import Masker, Secret
-from destinations.segment.patterns import compile_pattern
 from destinations.segment.validation import compile_schema
 
 __all__ = ["Settings", "check_settings", "named_settings", "read_settings"]
@@ -84,13 +83,6 @@ def check_settings(definition: DestinationDefinition, document: Document) -> Set
     defaults = {key: spec["default"] for key, spec in properties.items() if "default" in spec}
     checked = compile_schema(dict(definition.settings)).check({**defaults, **given})
     faults += [document.fault(error.path, masker.text(error.message)) for error in checked.errors]
-    for key, spec in properties.items():
-        value = checked.payload.get(key)
-        faults += [
-            document.fault(pointer(key), rule["message"])
-            for rule in spec.get("x-refuse", ())
-            if isinstance(value, str) and compile_pattern(rule["pattern"])(value)
-        ]
     faults += [
         document.fault(pointer(key), "must not begin or end with white space, nor break lines")
         for key in definition.secret_settings

@@ -13,7 +13,7 @@ from destinations.segment.javascript.values import UNDEFINED
 from destinations.segment.patterns import compile_pattern
 from destinations.segment.validation.empties import compile_cleaner
 from destinations.segment.validation.formats import FORMATS
-from destinations.segment.validation.rules import Errors
+from destinations.segment.validation.rules import VALUE_RULES, Errors
 from destinations.segment.validation.schema import compile_rule
 
 __all__ = [
@@ -63,7 +63,7 @@ ANYTHING: Final = Shape({}, frozenset(), is_closed=False)
 _NOTES: Final = frozenset({"$schema", "$comment", "title", "description", "default", "examples"})
 _OBJECT_KEYWORDS: Final = frozenset({"type", "properties", "required", "additionalProperties"})
 _COMBINED: Final = frozenset({"not", "anyOf", "oneOf", "allOf", "if", "then", "else"})
-_TEXT_KEYWORDS: Final = frozenset({"minLength", "maxLength", "pattern"})
+_TEXT_KEYWORDS: Final = frozenset({"minLength", "maxLength", "pattern", "x-refuse"})
 _COMPARISONS: Final = {
     "minimum": ">=",
     "maximum": "<=",
@@ -80,7 +80,12 @@ def _keywords(schema: Any) -> frozenset[str]:
     """The keywords of a schema that ask for something."""
     if not isinstance(schema, dict):
         return frozenset({"not"})  # true and false
-    return frozenset(key for key in schema if key not in _NOTES and not key.startswith("x-"))
+    return frozenset(key for key in schema if key not in _NOTES and not _is_note(key))
+
+
+def _is_note(keyword: str) -> bool:
+    """Whether nothing is asked by a keyword: one of an author's own."""
+    return keyword.startswith("x-") and keyword not in VALUE_RULES
 
 
 def object_shape(schema: Any) -> Shape | None:
@@ -222,6 +227,10 @@ def _text_tests(schema: Mapping[str, Any], source: Source) -> list[str]:
         tests.append(f"len(value) <= {_number(schema['maxLength'], source)}")
     if "pattern" in schema:
         tests.append(f"{source.bind('has_pattern', compile_pattern(schema['pattern']))}(value)")
+    tests += [
+        f"not {source.bind('is_refused', compile_pattern(entry['pattern']))}(value)"
+        for entry in schema.get("x-refuse", ())
+    ]
     name = schema.get("format")
     if name is not None and not FORMATS[name].of_numbers and name not in _ANY_TEXT:
         tests.append(f"{source.bind('has_format', FORMATS[name].holds)}(value)")

@@ -84,6 +84,18 @@ def _pattern(pattern: str) -> Rule:
     return _on(_is_text, compile_pattern(pattern), f"must match {pattern}")
 
 
+def _refused(entries: Sequence[Mapping[str, str]]) -> Rule:
+    """Refuse texts in which a pattern is found, in the words that the definition has for it."""
+    tests = [(compile_pattern(entry["pattern"]), entry["message"]) for entry in entries]
+
+    def rule(value: Any, errors: Errors) -> Any:
+        if isinstance(value, str):
+            errors += [("", message) for is_found, message in tests if is_found(value)][:1]
+        return value
+
+    return rule
+
+
 def _multiple_of(step: float) -> Rule:
     def is_multiple(value: float) -> bool:
         try:
@@ -132,6 +144,7 @@ VALUE_RULES: Final[Mapping[str, Callable[[Any], Rule]]] = {
     "minLength": _sized(_is_text, "character", least=True),
     "maxLength": _sized(_is_text, "character", least=False),
     "pattern": _pattern,
+    "x-refuse": _refused,
     "format": _format,
     "const": lambda wanted: _on(_any, lambda v: equal(v, wanted), f"must be {describe(wanted)}"),
     "enum": _enum,

@@ -59,7 +59,7 @@ def _meta_validator() -> jsonschema_rs.Validator:
 def schema_faults(schema: object, path: str = "") -> list[Fault]:
     """What is wrong with a schema: against the 2020-12 meta-schema, and names nobody knows.
 
-    Keywords that start with ``x-`` are left alone.
+    Of the keywords that start with ``x-`` only ``x-refuse`` is looked at.
     """
     try:
         faults = [
@@ -118,6 +118,8 @@ def _check_keyword(name: str, value: Any, path: str, faults: list[Fault]) -> Non
         faults.append(Fault(f"should begin with #/$defs/ but is {value}", path))
     elif name == "pattern":
         _check_pattern(value, path, faults)
+    elif name == "x-refuse":
+        _check_refusals(value, path, faults)
     elif name not in _KNOWN and not name.startswith("x-"):
         faults.append(Fault("is no keyword of JSON Schema; own ones start with x-", path))
 
@@ -127,6 +129,21 @@ def _check_pattern(pattern: str, path: str, faults: list[Fault]) -> None:
         compile_pattern(pattern)
     except ValueError as error:
         faults.append(Fault(str(error), path))
+
+
+def _check_refusals(entries: Any, path: str, faults: list[Fault]) -> None:
+    """``x-refuse``: patterns of texts that are refused, each with a message of its own."""
+    if not isinstance(entries, list) or not entries:
+        faults.append(Fault("should be a list of patterns, each with a message", path))
+        return
+    for index, entry in enumerate(entries):
+        place = pointer(path, index)
+        if not isinstance(entry, dict) or entry.keys() != {"pattern", "message"}:
+            faults.append(Fault("should have a pattern and a message, and nothing else", place))
+        elif not all(isinstance(text, str) and text for text in entry.values()):
+            faults.append(Fault("should have texts as its pattern and its message", place))
+        else:
+            _check_pattern(entry["pattern"], pointer(place, "pattern"), faults)
 
 
 _LISTS_OF_SCHEMAS: Final = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})

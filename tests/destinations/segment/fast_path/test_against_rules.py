@@ -67,6 +67,7 @@ def _schemas() -> st.SearchStrategy[Any]:
             "maxLength": st.integers(0, 2),
             "minLength": st.integers(0, 2),
             "pattern": st.just("^[a1]"),
+            "x-refuse": st.just([{"pattern": "[a2]$", "message": "ends badly"}]),
         },
     )
 

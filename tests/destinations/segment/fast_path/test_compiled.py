@@ -64,6 +64,10 @@ FIELDS: dict[str, tuple[Any, Any]] = {
     "one of values": (path("$.number"), {"type": "integer", "enum": [2, "u"]}),
     "one of values or null": (path("$.nothing"), {"type": ["string", "null"], "enum": [None]}),
     "a pattern": (path("$.userId"), {**TEXT, "pattern": "^u$"}),
+    "a refused pattern": (
+        path("$.userId"),
+        {**TEXT, "x-refuse": [{"pattern": "^v$", "message": "is v"}]},
+    ),
     "a format": (path("$.when"), {"type": ["string", "number"], "format": "date-like"}),
     "a number of a format": (path("$.number"), {"type": "integer", "format": "int32"}),
     "any object": (path("$.traits"), {"type": "object"}),

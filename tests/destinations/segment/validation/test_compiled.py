@@ -11,6 +11,11 @@ from destinations.errors import DefinitionError
 from destinations.segment.javascript.values import UNDEFINED
 from destinations.segment.validation import Change, FieldError, compile_schema
 
+REFUSED = [
+    {"pattern": "^0x", "message": "is hexadecimal"},
+    {"pattern": "2$", "message": "ends in a two"},
+]
+
 
 def check(schema: Any, value: Any) -> tuple[Any, list[str]]:
     """The result and the errors of one field ``v`` with this schema."""
@@ -29,6 +34,8 @@ def check(schema: Any, value: Any) -> tuple[Any, list[str]]:
         ({"const": 1}, 1.0, 1.0),
         ({"minLength": 1, "maxLength": 1}, "😀", "😀"),
         ({"pattern": "^a+$"}, "aa", "aa"),
+        ({"x-refuse": REFUSED}, "21", "21"),
+        ({"x-refuse": REFUSED}, 2, 2),
         ({"multipleOf": 0.5}, 1.5, 1.5),
         ({"exclusiveMinimum": 1, "exclusiveMaximum": 3}, 2, 2),
         ({"type": "array", "items": {"type": "integer"}}, ["1", 2.0], [1, 2]),
@@ -69,6 +76,10 @@ def test_values_fit(schema: Any, value: Any, result: Any) -> None:
         ({"minLength": 2}, "x", '/v must have at least 2 characters, got "x"'),
         ({"maxLength": 1}, "xy", '/v must have at most 1 character, got "xy"'),
         ({"pattern": "^a"}, "b", '/v must match ^a, got "b"'),
+        ({"x-refuse": [{"pattern": "~$", "message": "is reserved"}]}, "a~", "/v is reserved"),
+        ({"type": "string", "x-refuse": REFUSED}, "12", "/v ends in a two"),
+        ({"type": "string", "x-refuse": REFUSED}, 12, "/v ends in a two"),
+        ({"type": "string", "x-refuse": REFUSED}, "0x2", "/v is hexadecimal"),
         ({"enum": ["a", 1]}, "b", '/v must be one of "a", 1, got "b"'),
         (
             {"enum": list(range(12))},
@@ -250,6 +261,16 @@ def test_references_are_followed() -> None:
         ({"properties": {"a": {"minLenght": 1}}}, "/properties/a/minLenght", "no keyword"),
         ({"anyOf": [{"format": "emial"}]}, "/anyOf/0/format", "should be one of date-like"),
         ({"items": {"pattern": "("}}, "/items/pattern", "a regular expression"),
+        ({"x-refuse": "a"}, "/x-refuse", "should be a list of patterns"),
+        ({"x-refuse": []}, "/x-refuse", "should be a list of patterns"),
+        ({"x-refuse": [{"pattern": "a"}]}, "/x-refuse/0", "should have a pattern and a message"),
+        ({"x-refuse": [{"pattern": "a", "message": ""}]}, "/x-refuse/0", "should have texts"),
+        ({"x-refuse": [{"pattern": 1, "message": "b"}]}, "/x-refuse/0", "should have texts"),
+        (
+            {"properties": {"a": {"x-refuse": [{"pattern": "(", "message": "b"}]}}},
+            "/properties/a/x-refuse/0/pattern",
+            "a regular expression",
+        ),
         ([], "", "[]"),
     ],
 )
