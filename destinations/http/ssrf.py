@@ -24,8 +24,22 @@ from destinations.http.deadline import (
 
 __all__ = ["GuardedAdapter", "PrivateAddressError", "is_public", "public_addresses"]
 
-# Older versions of Python do not know the whole of these networks as private.
-_ALSO_PRIVATE: Final = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "64:ff9b:1::/48")))
+# What Python's `ipaddress` takes for public, depending on its version, beside what IANA's registries
+# of special-purpose addresses call globally reachable.
+_ALSO_PRIVATE: Final = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            "192.0.0.0/24",  # protocol assignments
+            "192.88.99.0/24",  # relays of 6to4, deprecated: it leads to whoever announces it nearby
+            "168.63.129.16/32",  # the platform of Azure, which only looks like a public address
+            "64:ff9b:1::/48",  # NAT64 of a local network
+            "100:0:0:1::/64",  # the dummy prefix
+            "3fff::/20",  # documentation
+            "5f00::/16",  # segment routing within a network
+        ),
+    )
+)
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 _COMPATIBLE: Final = ipaddress.IPv6Network("::/96")
 
