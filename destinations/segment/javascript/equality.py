@@ -1,11 +1,12 @@
-"""Equality of JSON values as JavaScript has it: 1 is 1.0 and neither is true."""
+"""Equality of JSON values as JavaScript has it: 1 is 1.0 and neither is true.
+
+But whole numbers that share a double are not the same.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
-
-from destinations.segment.javascript.numbers import as_double
 
 __all__ = ["equal", "member_of"]
 
@@ -15,7 +16,7 @@ def _key(value: Any) -> Hashable | None:
     if isinstance(value, bool):
         return ("boolean", value)
     if isinstance(value, int | float):
-        return ("number", as_double(value))
+        return ("number", value)
     if isinstance(value, str) or value is None:
         return ("other", value)
     return None

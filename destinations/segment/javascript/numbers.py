@@ -1,7 +1,8 @@
 """Numbers as JavaScript prints and reads them (ECMA-262, Number::toString and StringToNumber).
 
-Every JavaScript number is a double. Python's integers are kept as they are as long as nobody
-prints or computes with them, and are taken as doubles then.
+Every JavaScript number is a double. Python's integers keep their digits when they are printed, read
+and compared: an id beyond 2^53 would become that of somebody else. They are taken as doubles where
+somebody computes with them.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from typing import Final
 
 from destinations.segment.javascript.text import trim
 
-__all__ = ["as_double", "number_to_string", "plain_number", "to_number"]
+__all__ = ["as_double", "number_to_string", "plain_number", "to_number", "whole_number"]
 
 _MAX_SAFE: Final = 2**53
 # Possessive, because numbers that end in something else would take quadratic time.
 _DECIMAL: Final = re.compile(r"[+-]?(?:\d++\.?\d*+|\.\d++)(?:[eE][+-]?\d++)?", re.ASCII)
+_WHOLE: Final = re.compile(r"[+-]?\d{1,300}", re.ASCII)  # each of these is a finite double
 _RADIX: Final = re.compile(r"0(?:[xX][0-9a-fA-F]+|[oO][0-7]+|[bB][01]+)", re.ASCII)
 _INFINITY: Final = {"Infinity": math.inf, "+Infinity": math.inf, "-Infinity": -math.inf}
 
@@ -37,10 +39,13 @@ def plain_number(number: float) -> int | float:
 
 
 def number_to_string(number: float) -> str:
-    """The text of a number: ``1``, ``1.5``, ``1e+21``, ``NaN``, ``Infinity``; -0 is ``0``."""
-    if isinstance(number, int) and -_MAX_SAFE < number < _MAX_SAFE:
-        return str(int(number))
+    """The text of a number: ``1``, ``1.5``, ``1e+21``, ``NaN``, ``Infinity``; -0 is ``0``.
+
+    An integer comes with all its digits, unless it is too large for a double.
+    """
     double = as_double(number)
+    if isinstance(number, int) and not math.isinf(double):
+        return str(int(number))
     if math.isnan(double):
         return "NaN"
     if math.isinf(double):
@@ -69,6 +74,12 @@ def _format(double: float) -> str:
     power = point - 1
     tail = f".{digits[1:]}" if count > 1 else ""
     return f"{sign}{digits[0]}{tail}e{'+' if power > 0 else '-'}{abs(power)}"
+
+
+def whole_number(text: str) -> int | None:
+    """The whole number that ``text`` writes in decimal digits, white space around them; or None."""
+    text = trim(text)
+    return int(text) if _WHOLE.fullmatch(text) else None
 
 
 def to_number(text: str) -> float:

@@ -10,7 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from destinations.segment.javascript.json_text import stringify
-from destinations.segment.javascript.numbers import number_to_string, plain_number, to_number
+from destinations.segment.javascript.numbers import (
+    number_to_string,
+    plain_number,
+    to_number,
+    whole_number,
+)
 from destinations.segment.javascript.values import NativeFunction, article, type_name
 
 __all__ = ["TYPES", "WRONG", "Converter", "converter", "describe", "is_number"]
@@ -108,6 +113,9 @@ def _to_number(value: Any) -> Any:
     if value is None or isinstance(value, bool):
         return int(value or 0)
     if isinstance(value, str) and value:
+        whole = whole_number(value)
+        if whole is not None:
+            return whole
         number = to_number(value)
         return WRONG if math.isnan(number) else plain_number(number)
     return WRONG

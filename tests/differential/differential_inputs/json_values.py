@@ -54,12 +54,13 @@ numbers = st.one_of(
     st.sampled_from(
         [
             0, -0.0, 1, -1, 2, 10, 0.1, 1.5, -1e-7, 1e21, 1e-7, 123456789012345680000, 2**53,
-            2**53 + 1, -(2**63), 5e-324, 1.7976931348623157e308, 1700000000, 1700000000000,
+            5e-324, 1.7976931348623157e308, 1700000000, 1700000000000,
             8.64e15, 0.000001,
         ]
     ),
     st.integers(-(10**6), 10**6),
-    st.integers(),
+    # Beyond that the reference rounds, and this package does not (docs/conformance.md).
+    st.integers(-(2**53), 2**53),
     st.floats(allow_nan=False, allow_infinity=False),
 )  # fmt: skip
 

@@ -8,7 +8,8 @@ from destinations.segment.javascript.equality import equal, member_of
 
 PAIRS = [
     (1, 1.0, True),
-    (2**53, 2**53 + 1, True),
+    (2**53, 2**53 + 1, False),
+    (2**53, float(2**53), True),
     (1, True, False),
     (0, False, False),
     (0, "", False),
