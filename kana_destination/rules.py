@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -25,12 +26,13 @@ _RULE: Final[Mapping[str, Any]] = {
         "where": {
             "type": "object",
             "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
-            "propertyNames": {"pattern": "^[^.]+(\\.[^.]+)*$"},
+            "propertyNames": {"pattern": r"^(\\\.|[^.])+(\.(\\\.|[^.])+)*$"},
         },
         "feature": {"type": "string", "minLength": 1},
         "amount": {"type": "integer", "minimum": -(2**31), "maximum": 2**31 - 1},
     },
 }
+_BETWEEN_NAMES: Final = re.compile(r"(?<!\\)\.")
 _RULES: Final = {
     "type": "object",
     "required": ["rules"],
@@ -43,7 +45,8 @@ _RULES: Final = {
 class Rule:
     """An event with this name (if given) and all these property values uses ``feature``.
 
-    ``where`` maps paths below ``properties`` (dots for nesting) to values, compared as text.
+    ``where`` maps paths below ``properties`` (dots for nesting, a backslash before a dot of a name)
+    to values, compared as text.
     ``amount`` is recorded instead of the event's own ``delta``.
     """
 
@@ -131,7 +134,10 @@ def _named_twice(document: Document) -> Iterator[Fault]:
 
 def _message(error: jsonschema.ValidationError) -> str:
     if error.validator == "pattern":
-        return f"{error.instance!r} is no property path; write names with dots, as in plan.name"
+        return (
+            f"{error.instance!r} is no property path; write names with dots between them, as in "
+            r"plan.name, and a dot of a name as in plan\.name"
+        )
     return error.message
 
 
@@ -152,8 +158,12 @@ def property_values(properties: object) -> Iterator[tuple[str, str]]:
         prefix, value = pending.pop()
         if isinstance(value, dict):
             inner: Iterable[tuple[str, object]] = value.items()
-            # A path cannot name a key that is empty or has a dot in it.
-            named = [(key, item) for key, item in inner if key and "." not in key]
+            # A path cannot name a key that is empty or ends in a backslash.
+            named = [
+                (key.replace(".", r"\."), item)
+                for key, item in inner
+                if key and not key.endswith("\\")
+            ]
             pending += [(f"{prefix}.{key}" if prefix else key, item) for key, item in named]
         elif prefix and not isinstance(value, list):
             yield prefix, to_string(value)
@@ -161,7 +171,8 @@ def property_values(properties: object) -> Iterator[tuple[str, str]]:
 
 def _holds(properties: object, path: str, expected: object) -> bool:
     value = properties
-    for key in path.split("."):
+    for name in _BETWEEN_NAMES.split(path):
+        key = name.replace(r"\.", ".")
         if not isinstance(value, dict) or key not in value:
             return False
         value = value[key]

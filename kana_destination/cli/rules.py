@@ -60,7 +60,8 @@ def rules() -> None:
     "--where",
     multiple=True,
     metavar="PATH=VALUE",
-    help="Condition: a property, with dots for nesting; may be repeated, all must hold.",
+    help=r"Condition: a property, with dots for nesting and \. for a dot of its name; "
+    "may be repeated, all must hold.",
 )
 @click.option("--feature", metavar="ID", help="The feature that such an event uses.")
 @click.option(

@@ -19,6 +19,8 @@ PROPERTIES = {
     "list": [1],
     "a": {"b": {"c": "deep"}},
     "dotted.key": "x",
+    "outer": {"v1.0": {"name": 1}},
+    "ends in\\": "no path names it",
 }
 
 # Conditions in `where`, and whether they hold for the event above.
@@ -49,6 +51,11 @@ CONDITIONS: list[tuple[dict[str, Any], bool]] = [
     ({"a.b.c": "deep"}, True),
     ({"a.b": "deep"}, False),
     ({"a.b.c.d": "deep"}, False),
+    ({r"dotted\.key": "x"}, True),
+    ({r"dotted\.key": "y"}, False),
+    ({"dotted.key": "x"}, False),
+    ({r"plan\.name": "pro"}, False),
+    ({r"outer.v1\.0.name": 1}, True),
     ({"plan.name": "pro", "price": 2.5}, True),
     ({"plan.name": "pro", "price": 3}, False),
 ]
@@ -138,6 +145,8 @@ def test_the_values_that_a_rule_could_name() -> None:
         "nothing": "null",
         "empty": "",
         "a.b.c": "deep",
+        r"dotted\.key": "x",
+        r"outer.v1\.0.name": "1",
     }
     for path, value in found.items():
         assert Rule("R", "f", None, {path: value}).matches({"properties": PROPERTIES})

@@ -3,6 +3,9 @@
 The rules are those of the reference runtime. A path is cut at dots (in quotes, too: ``['a.b']`` is
 ``a`` then ``b``), at ``[`` before a digit or quote, and at ``]`` after one; empty parts and all
 quotes vanish.
+
+Beyond the reference, a dot after a backslash is one of the name: ``properties.a\\.b`` is
+``properties`` then ``a.b``.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from destinations.segment.javascript.members import Getter, getter
 
 __all__ = ["compile_path", "split_path", "strip_root"]
 
-_CUT: Final = re.compile(r"\[(?=[\"'\d])|\.|(?<=[\"'\d])\]+", re.ASCII)
+_CUT: Final = re.compile(r"\[(?=[\"'\d])|(?<!\\)\.|(?<=[\"'\d])\]+", re.ASCII)
 _QUOTES: Final = str.maketrans("", "", "\"'")
 _LONGEST_CACHED: Final = 256
 
@@ -27,7 +30,8 @@ def strip_root(path: str) -> str:
 
 def split_path(path: str) -> tuple[str, ...]:
     """The keys that ``path`` follows, from the root down; none for the root itself."""
-    return tuple(part.translate(_QUOTES) for part in _CUT.split(path) if part)
+    parts = tuple(part.translate(_QUOTES) for part in _CUT.split(path) if part)
+    return tuple(part.replace("\\.", ".") for part in parts) if "\\." in path else parts
 
 
 def compile_path(path: str) -> Getter:

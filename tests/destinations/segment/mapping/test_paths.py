@@ -15,6 +15,8 @@ DATA: dict[str, Any] = {
         "list": [{"name": "A"}, {"name": "B"}],
         "a": {"b": "dotted"},
         "k[x": 2,
+        "plan.name": "pro",
+        "v1.0": {"build.id": 7},
     },
 }
 
@@ -33,6 +35,11 @@ DATA: dict[str, Any] = {
         ("a..b", ("a", "b")),
         ("a[''].b", ("a", "", "b")),
         (" a", (" a",)),
+        (r"a\.b", ("a.b",)),
+        (r"a.b\.c.d", ("a", "b.c", "d")),
+        (r"a['b\.c'].d", ("a", "b.c", "d")),
+        (r"a\.b[0]\.c", ("a.b", "0", r".c")),
+        (r"a\b.c", (r"a\b", "c")),
     ],
 )
 def test_paths_are_cut(path: str, keys: tuple[str, ...]) -> None:
@@ -58,6 +65,10 @@ def test_the_root_is_stripped(path: str, rest: str) -> None:
         ("properties.list[1].name", "B"),
         ("properties.list.length", 2),
         ("properties['a.b']", "dotted"),
+        (r"properties.plan\.name", "pro"),
+        (r"properties['plan\.name']", "pro"),
+        (r"properties.v1\.0.build\.id", 7),
+        ("properties.plan.name", UNDEFINED),
         ("properties.list[5].name", UNDEFINED),
         ("nope.deeper", UNDEFINED),
         ("zero.x.y", 0),
