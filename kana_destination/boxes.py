@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from kana_destination.users import FIELDS, User, changes_to, is_left_over
+from kana_destination.users import FIELDS, User, changes_to, folded, is_left_over
 
 __all__ = ["BOXES", "Flagged", "find_flags"]
 
@@ -39,15 +39,16 @@ def find_flags(
     active = [user for user in users if not is_left_over(user)]
     by_email: dict[str, list[User]] = defaultdict(list)
     for user in active:
-        if user["email"]:
-            by_email[user["email"]].append(user)
-    shared = {email: group for email, group in by_email.items() if len(group) > 1}
+        email = folded(user["email"])
+        if email:
+            by_email[email].append(user)
+    shared = [group for group in by_email.values() if len(group) > 1]
     existing = {user["id"]: user for user in users}
     return {
         "no-billing-id": [Flagged(user) for user in active if not user["billingId"]],
         "same-email": [
             Flagged(user, f"created first: {group[0]['id']}" if user is not group[0] else "")
-            for group in shared.values()
+            for group in shared
             for user in group
         ],
         "left-over": [

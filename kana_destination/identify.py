@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from typing import Any
 
-from destinations import Call, Done, Generated, IntegrationError, ManualChange, Payload
+from destinations import Answer, Call, Done, Generated, IntegrationError, ManualChange, Payload
 from kana_destination.cases import decide, stripe_matters, user_state
 from kana_destination.merge import belongs_to, merge
 from kana_destination.users import (
     User,
+    addresses,
     changes_to,
+    folded,
     is_left_over,
     is_stripe_user,
     left_over_id,
@@ -37,10 +39,9 @@ def identify(payload: Payload) -> Generated:
 def _by_email(payload: Payload, user: User | None) -> Generated:
     """Decides where a Stripe user with the payload's email would make a difference."""
     user_id, email = payload["id"], payload["email"]
-    found = yield Call("findUser", {"id": email})
-    if found.name != "ok" or not is_stripe_user(found.data, user_id=user_id):
+    stripe = yield from _stripe_user(email, user_id=user_id)
+    if stripe is None:
         return (yield from _create_or_update(payload, user))
-    stripe: User = found.data
     listed = yield Call("listUsers", {})
     everyone = {listed_user["id"]: listed_user for listed_user in listed.data}
     left_over = everyone.get(left_over_id(user_id))
@@ -50,7 +51,7 @@ def _by_email(payload: Payload, user: User | None) -> Generated:
     others = [
         other
         for other in everyone.values()
-        if other["email"] == email
+        if folded(other["email"]) == folded(email)
         and other["id"] not in {user_id, stripe["id"]}
         and not is_left_over(other)
     ]
@@ -61,6 +62,18 @@ def _by_email(payload: Payload, user: User | None) -> Generated:
         refused = yield from update(stripe["id"], changes_to(stripe, payload), new_id=user_id)
         return _done(f"renamed {stripe['id']}, imported from Stripe", payload, refused)
     return (yield from _create_or_update(payload, user))
+
+
+def _stripe_user(email: str, *, user_id: str) -> Generator[Call, Answer, User | None]:
+    """Looks the Stripe user with an email up; None if there is none that may become ``user_id``."""
+    for address in addresses(email):
+        if address == user_id:
+            continue
+        found = yield Call("findUser", {"id": address})
+        if found.name == "ok" and is_stripe_user(found.data, user_id=user_id):
+            stripe: User = found.data
+            return stripe
+    return None
 
 
 def _merge(payload: Payload, user: User, stripe: User) -> Generated:

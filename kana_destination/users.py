@@ -12,7 +12,9 @@ __all__ = [
     "LEFT_OVER",
     "Steps",
     "User",
+    "addresses",
     "changes_to",
+    "folded",
     "is_left_over",
     "is_stripe_user",
     "left_over_id",
@@ -45,6 +47,20 @@ def is_left_over(user: User) -> bool:
 def is_stripe_user(user: User, *, user_id: str) -> bool:
     """Whether Kana made this user from a Stripe customer, so that it may become ``user_id``."""
     return bool(user["id"] == user["email"] and user["billingId"] and user["id"] != user_id)
+
+
+def addresses(email: str) -> tuple[str, ...]:
+    """The ids under which a Stripe user with an email may stand: as it came, and as Stripe has it.
+
+    People and programs write one address in several cases, or with spaces around it.
+    """
+    found = dict.fromkeys((email, email.strip().lower()))
+    return tuple(address for address in found if address.strip())
+
+
+def folded(email: str | None) -> str:
+    """An email as it is compared with others: trimmed, and without regard to case."""
+    return (email or "").strip().casefold()
 
 
 def changes_to(user: User, payload: Mapping[str, Any]) -> dict[str, str]:

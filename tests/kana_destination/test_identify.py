@@ -124,3 +124,67 @@ def test_a_partner_that_contradicts_itself_is_an_error() -> None:
     assert steps.send(Answer("exists")).request == "findUser"
     with pytest.raises(IntegrationError, match="neither finds nor creates the user 'ghost'"):
         steps.send(Answer("missing"))
+
+
+ADDRESS = "ann.lee@example.com"
+
+# An email as it comes, and under which addresses it is looked up.
+SPELLINGS = {
+    ADDRESS: [ADDRESS],
+    "Ann.Lee@Example.com": ["Ann.Lee@Example.com", ADDRESS],
+    " ann.lee@example.com": [" ann.lee@example.com", ADDRESS],
+    "\tANN.LEE@EXAMPLE.COM \n": ["\tANN.LEE@EXAMPLE.COM \n", ADDRESS],
+    "\u00a0ann.lee@example.com\u2003": ["\u00a0ann.lee@example.com\u2003", ADDRESS],
+}
+
+
+def _stripe(address: str, **more: Any) -> dict[str, Any]:
+    return {"id": address, "email": address, "billingId": "cus_1", **more}
+
+
+@pytest.mark.parametrize(("email", "looked_up"), SPELLINGS.items(), ids=repr)
+def test_what_is_looked_up(email: str, looked_up: list[str]) -> None:
+    """The address as it came and, if that differs, trimmed and in lower case; nothing else."""
+    steps = identify({"id": "1", "email": email})
+    made = [next(steps)]
+    while made[-1].request == "findUser":
+        made.append(steps.send(Answer("missing")))
+    assert [call.payload["id"] for call in made[:-1]] == ["1", *looked_up]
+
+
+@pytest.mark.parametrize("email", SPELLINGS)
+@pytest.mark.parametrize("exists", [False, True], ids=["missing", "without an email"])
+def test_a_stripe_user_is_found_by_every_spelling(make_kana: Any, email: str, exists: bool) -> None:
+    """It is renamed to or merged with the user, whose billing id it brings."""
+    users = [_stripe(ADDRESS), *([{"id": "1", "name": "Ann"}] if exists else [])]
+    kana = make_kana({"users": users})
+    kana.run(_identify("1", email=email))
+    assert kana.result(1).outcome == "delivered"
+    assert kana.users["1"]["billingId"] == "cus_1"
+    assert ADDRESS not in kana.users
+
+
+@pytest.mark.parametrize("email", list(SPELLINGS)[1:])
+def test_stripe_users_of_both_spellings(make_kana: Any, email: str) -> None:
+    """Which of them is meant is for a person to decide: neither is renamed."""
+    kana = make_kana({"users": [_stripe(email), _stripe(ADDRESS, billingId="cus_2")]})
+    kana.run(_identify("1", email=email))
+    assert set(kana.users) == {"1", email, ADDRESS}
+    assert kana.result(1).reason == "created"
+
+
+@pytest.mark.parametrize("email", SPELLINGS)
+@pytest.mark.parametrize("other", SPELLINGS)
+def test_others_are_found_by_every_spelling(make_kana: Any, email: str, other: str) -> None:
+    """Another user of the address makes it a case for a person, however it is spelled there."""
+    kana = make_kana({"users": [_stripe(ADDRESS), {"id": "2", "email": other}]})
+    kana.run(_identify("1", email=email))
+    assert set(kana.users) == {"1", "2", ADDRESS}
+    assert kana.result(1).reason == "created"
+
+
+def test_no_address_is_none(make_kana: Any) -> None:
+    """Nothing is looked up for an email that is the userId itself, in whatever case."""
+    kana = make_kana({"users": [_stripe(ADDRESS)]})
+    kana.run(_identify(ADDRESS, email=ADDRESS.upper()))
+    assert kana.requested.count("user") == 1

@@ -210,3 +210,16 @@ def test_csv_and_json_exclude_each_other(cli: Any) -> None:
     done = cli("flags", "--csv", "--json")
     assert done.code == 2
     assert "--csv and --json exclude each other" in done.err
+
+
+SPELLINGS = [X, "X@Example.com", " x@example.com ", "x@example.com\t", "\u00a0X@EXAMPLE.COM"]
+
+
+def test_one_address_in_every_spelling(open_cli: Callable[..., Any]) -> None:
+    """Users have the same email whatever the case and the spaces around it; blanks are none."""
+    users = [{"id": f"{number}", "email": email} for number, email in enumerate(SPELLINGS)]
+    blank = [{"id": f"blank {number}", "email": email} for number, email in enumerate(["", " "])]
+    another = {"id": "another", "email": "x@example.org"}
+    cli = open_cli({"users": [*users, *blank, another]})
+    found = _ids(cli("flags", "--box", "same-email", "--json").json)
+    assert found == {"same-email": [user["id"] for user in users]}
