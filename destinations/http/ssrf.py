@@ -24,8 +24,8 @@ from destinations.http.deadline import (
 
 __all__ = ["GuardedAdapter", "PrivateAddressError", "is_public", "public_addresses"]
 
-# What Python's `ipaddress` takes for public, depending on its version, beside what IANA's registries
-# of special-purpose addresses call globally reachable.
+# What Python's `ipaddress` takes for public, depending on its version, beside what the registries of
+# special-purpose addresses at IANA call globally reachable.
 _ALSO_PRIVATE: Final = tuple(
     map(
         ipaddress.ip_network,

@@ -1,10 +1,10 @@
-"""Paths: ``$.properties.products[0].name``, ``context.device``, ``properties['user id']``.
+r"""Paths: ``$.properties.products[0].name``, ``context.device``, ``properties['user id']``.
 
 The rules are those of the reference runtime. A path is cut at dots (in quotes, too: ``['a.b']`` is
 ``a`` then ``b``), at ``[`` before a digit or quote, and at ``]`` after one; empty parts and all
 quotes vanish.
 
-Beyond the reference, a dot after a backslash is one of the name: ``properties.a\\.b`` is
+Beyond the reference, a dot after a backslash is one of the name: ``properties.a\.b`` is
 ``properties`` then ``a.b``.
 """
 
