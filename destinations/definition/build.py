@@ -182,6 +182,7 @@ def _condition(data: Mapping[str, Any]) -> ErrorCondition:
         exception=data.get("exception"),
         message=data.get("message"),
         body=data.get("body"),
+        root_field=data.get("rootField"),
     )
 
 

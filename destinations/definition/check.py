@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from destinations.definition.document import Document, pointer
-from destinations.definition.graphql_document import check_operation
+from destinations.definition.graphql_document import check_operation, root_keys
 from destinations.errors import DefinitionError, Fault
 from destinations.segment.fql import check_fql
 from destinations.segment.mapping import compile_value
@@ -242,6 +242,13 @@ def _conditions(document: Document, place: str, data: Mapping[str, Any]) -> Iter
         for index, rule in enumerate(data.get(kind, ())):
             body = place + pointer(kind, index, "when", "body")
             yield from _schema(document, body, rule["when"].get("body"))
+            field = rule["when"].get("rootField")
+            known = root_keys(data.get("graphql", {}).get("document", ""))
+            if field is not None and field not in known:
+                what = f"there is no root field {field!r} of several"
+                listed = ", ".join(known) or "none"
+                message = f"{what} in the document beside it; there are: {listed}"
+                yield document.fault(place + pointer(kind, index, "when", "rootField"), message)
 
 
 def _fql(document: Document, place: str, text: str) -> Iterator[Fault]:

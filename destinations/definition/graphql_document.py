@@ -1,28 +1,39 @@
 """GraphQL operations of a definition: checked when loaded, and repeated under aliases for batches.
 
-A definition writes one operation with one root field. To send many events in one request, the
-field is repeated under the aliases ``e0``, ``e1``, ... and each variable ``$x`` becomes ``$x_0``,
-``$x_1``, ... Mutations of one document run one after another (GraphQL specification, 6.2.2).
+A definition writes one operation with one root field, or with several that are carried out in their
+order. To send many events in one request, the root field is repeated under the aliases ``e0``,
+``e1``, ... (of several: ``e0_first``, ``e0_second``, ``e1_first``, ...) and each variable ``$x``
+becomes ``$x_0``, ``$x_1``, ... Mutations of one document run one after another (GraphQL
+specification, 6.2.2), and none runs behind one that fails where null is not allowed (6.4.4).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import lru_cache
 
 import graphql
 
-__all__ = ["Operation", "alias", "check_operation", "parse_operation", "variable_name"]
+__all__ = [
+    "Operation",
+    "RootField",
+    "alias",
+    "check_operation",
+    "parse_operation",
+    "root_keys",
+    "variable_name",
+]
 
 # Stands for the event's index in a selection; no GraphQL source can hold this character.
 _INDEX = "\x00"
 
 
-def alias(index: int) -> str:
-    """The alias of the event at ``index`` of a batch."""
-    return f"e{index}"
+def alias(index: int, key: str = "") -> str:
+    """The alias of the event at ``index`` of a batch; of several root fields, that of ``key``."""
+    return f"e{index}_{key}" if key else f"e{index}"
 
 
 def variable_name(name: str, index: int | str) -> str:
@@ -31,21 +42,36 @@ def variable_name(name: str, index: int | str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class RootField:
+    """One root field as text, with a mark behind each variable where the index of an event goes.
+
+    ``key`` is what tells it from the others of its operation: its alias, or its name without one;
+    empty for the only one.
+    """
+
+    key: str
+    selection: str
+
+
+@dataclass(frozen=True, slots=True)
 class Operation:
     """One operation, split so that it can be repeated: ``kind`` is query or mutation.
 
-    ``variables`` holds (name, type with its default) pairs; ``selection`` is the root field as
-    text, with a mark behind the name of each variable where the index of an event goes.
+    ``variables`` holds (name, type with its default) pairs; ``root_fields`` are in their order.
     """
 
     kind: str
     name: str
-    root_field: str
+    root_fields: tuple[RootField, ...]
     variables: tuple[tuple[str, str], ...]
-    selection: str
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of several root fields; none of a single one."""
+        return tuple(field.key for field in self.root_fields if field.key)
 
     def document(self, size: int) -> str:
-        """The text that runs the operation ``size`` times, each under its alias."""
+        """The text that runs the operation ``size`` times, each under its aliases."""
         return _repeat(self, size)
 
 
@@ -57,8 +83,9 @@ def _repeat(operation: Operation, size: int) -> str:
         for name, type_ in operation.variables
     )
     fields = "\n".join(
-        f"{alias(index)}: {operation.selection.replace(_INDEX, str(index))}"
+        f"{alias(index, field.key)}: {field.selection.replace(_INDEX, str(index))}"
         for index in range(size)
+        for field in operation.root_fields
     )
     head = f"{operation.kind} {operation.name}" + (f"({declarations})" if declarations else "")
     return f"{head} {{\n{fields}\n}}"
@@ -68,18 +95,47 @@ def parse_operation(document: str) -> Operation:
     """Splits a document that `check_operation` has passed."""
     (definition,) = graphql.parse(document, no_location=True).definitions
     assert isinstance(definition, graphql.OperationDefinitionNode)  # noqa: S101 - for the types
-    (field,) = definition.selection_set.selections
-    assert isinstance(field, graphql.FieldNode)  # noqa: S101 - for the types
+    fields = [
+        field
+        for field in definition.selection_set.selections
+        if isinstance(field, graphql.FieldNode)
+    ]
     return Operation(
         kind=definition.operation.value,
         name=definition.name.value if definition.name else "Operation",
-        root_field=field.name.value,
+        root_fields=tuple(
+            RootField(_key(field) if len(fields) > 1 else "", _selection(field)) for field in fields
+        ),
         variables=tuple(
             (variable.variable.name.value, _type(variable))
             for variable in definition.variable_definitions or ()
         ),
-        selection=graphql.print_ast(graphql.visit(field, _Numbered())),
     )
+
+
+def root_keys(document: str) -> Sequence[str]:
+    """The keys of several root fields; none of a single one, nor of what is no operation."""
+    try:
+        (operation,) = graphql.parse(document, no_location=True).definitions
+    except (graphql.GraphQLSyntaxError, ValueError):
+        return ()
+    if not isinstance(operation, graphql.OperationDefinitionNode):
+        return ()
+    fields = operation.selection_set.selections
+    keys = [_key(field) for field in fields if isinstance(field, graphql.FieldNode)]
+    return keys if len(keys) > 1 else ()
+
+
+def _key(field: graphql.FieldNode) -> str:
+    """What the answer calls a root field."""
+    return field.alias.value if field.alias else field.name.value
+
+
+def _selection(field: graphql.FieldNode) -> str:
+    """The text of a root field, without its alias."""
+    numbered: graphql.FieldNode = graphql.visit(field, _Numbered())
+    text = graphql.print_ast(numbered)
+    return text.removeprefix(f"{field.alias.value}: ") if field.alias else text
 
 
 def _type(variable: graphql.VariableDefinitionNode) -> str:
@@ -128,18 +184,29 @@ def check_operation(document: str, variables: Mapping[str, object]) -> Iterator[
         yield "must be a query or a mutation"
     if operation.directives:
         yield "must not have directives on the operation: it is repeated for batches"
-    fields = operation.selection_set.selections
-    if len(fields) != 1 or not isinstance(fields[0], graphql.FieldNode) or fields[0].alias:
-        yield "must select exactly one root field, without an alias"
+    faults = list(_check_roots(operation.selection_set.selections))
+    yield from faults
+    if faults:
         return
     used = _Used()
-    graphql.visit(fields[0], used)
+    graphql.visit(operation.selection_set, used)
     if used.fragments:
         yield "must not use fragments"
     declared = {
         variable.variable.name.value: variable for variable in operation.variable_definitions or ()
     }
     yield from _check_variables(declared, used.variables, variables.keys())
+
+
+def _check_roots(fields: Sequence[graphql.SelectionNode]) -> Iterator[str]:
+    found = [field for field in fields if isinstance(field, graphql.FieldNode)]
+    if len(found) != len(fields):
+        yield "must select its root fields themselves, not in fragments"
+    elif len(found) == 1 and found[0].alias:
+        yield "must not give its only root field an alias: it has one for each event of a batch"
+    for key, count in Counter(map(_key, found)).items():
+        if count > 1:
+            yield f"has {count} root fields called {key!r}; give each an alias of its own"
 
 
 def _check_variables(

@@ -38,13 +38,17 @@ ErrorClass = Literal[
 
 @dataclass(frozen=True, slots=True)
 class ErrorCondition:
-    """All that is not None must hold. ``status`` holds codes (429) and classes (``5xx``)."""
+    """All that is not None must hold. ``status`` holds codes (429) and classes (``5xx``).
+
+    ``root_field`` is the alias of the one that failed, where a GraphQL request has several.
+    """
 
     status: tuple[int | str, ...] | None = None
     code: str | None = None
     exception: str | None = None
     message: str | None = None
     body: JsonSchema | None = None
+    root_field: str | None = None
 
     def __str__(self) -> str:
         parts = [] if self.status is None else [f"status {' or '.join(map(str, self.status))}"]
@@ -55,6 +59,7 @@ class ErrorCondition:
         ]
         parts += [] if self.message is None else [f"message like {self.message}"]
         parts += [] if self.body is None else ["a body that fits"]
+        parts += [] if self.root_field is None else [f"root field {self.root_field}"]
         return " and ".join(parts)
 
 
@@ -93,7 +98,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class GraphQLDefinition:
-    """One operation with one root field, and its variables as mappings."""
+    """One operation, with one root field or several in order, and its variables as mappings."""
 
     document: str
     variables: Mapping[str, object]

@@ -52,7 +52,9 @@ class Answer:
     """The partner's answer for one event.
 
     ``name`` is ``ok`` for a success, else that of one of the request's ``answers``. ``data`` is
-    the root field's value (GraphQL) or the parsed body (REST); None for other names.
+    the root field's value (GraphQL) or the parsed body (REST); None for other names. Of several
+    root fields it is an object of their values by alias, under any name: None is the value of one
+    that failed or was not carried out.
     """
 
     name: str

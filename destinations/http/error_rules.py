@@ -22,13 +22,17 @@ __all__ = ["ErrorReader", "Signal"]
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """What an error says of itself; ``code`` and ``exception`` are GraphQL's extensions."""
+    """What an error says of itself; ``code`` and ``exception`` are GraphQL's extensions.
+
+    ``root_field`` is the key of the one that failed, of several.
+    """
 
     status: int
     message: str
     code: str | None = None
     exception: str | None = None
     body: Any = None
+    root_field: str | None = None
 
 
 _Test = Callable[[Signal], bool]
@@ -116,6 +120,8 @@ def _compile(condition: ErrorCondition) -> _Test:
         tests.append(lambda signal: signal.code == condition.code)
     if condition.exception is not None:
         tests.append(lambda signal: signal.exception == condition.exception)
+    if condition.root_field is not None:
+        tests.append(lambda signal: signal.root_field == condition.root_field)
     if condition.message is not None:
         is_found = compile_pattern(condition.message)
         tests.append(lambda signal: is_found(signal.message))

@@ -1,12 +1,13 @@
 """GraphQL requests: one document for one event or for many, and the reading of its answer.
 
 An HTTP 200 says nothing about success here: each event is judged by its own alias, by the errors
-whose path begins with it, and by what the definition expects of its value.
+whose path begins with it, and by what the definition expects of its value. An event with several
+root fields is judged by all of them: its value is an object of theirs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -48,6 +49,7 @@ class GraphQLRequest:
         self.definition = definition
         self._operation = parse_operation(call.document)
         self._names = [name for name, _ in self._operation.variables]
+        self._keys = self._operation.keys
         self._variables = compile_value(dict(call.variables))
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         self._envelope = Envelope(transport, None, headers)
@@ -85,6 +87,18 @@ class GraphQLRequest:
 
     def read(self, response: HttpResponse, count: int) -> list[Answer | Failure]:
         """Return one answer or failure for each of the ``count`` events of the request."""
+        verdicts = self._read(response, count)
+        if not self._keys:
+            return verdicts
+        nothing = dict.fromkeys(self._keys)
+        return [
+            replace(verdict, data=nothing)
+            if isinstance(verdict, Answer) and verdict.data is None
+            else verdict
+            for verdict in verdicts
+        ]
+
+    def _read(self, response: HttpResponse, count: int) -> list[Answer | Failure]:
         try:
             body = parse_body(response)
         except ValueError:
@@ -94,19 +108,25 @@ class GraphQLRequest:
             return [self._whole(response, body, errors)] * count
         if not isinstance(body, dict) or (not errors and not isinstance(body.get("data"), dict)):
             return [_malformed(response, "the answer is not one of GraphQL")] * count
-        if not errors and self._all_succeeded(body["data"], count):
-            return [Answer("ok", body["data"][name]) for name in _aliases(count)]
-        own: dict[str, Mapping[str, Any]] = {}
+        keys = self._keys
+        if not errors and (keys or self._all_succeeded(body["data"], count)):
+            data: Mapping[str, Any] = body["data"]
+            if not keys:
+                return [Answer("ok", data[name]) for name in _aliases(count)]
+            return [self._event(response, body, index, None, None) for index in range(count)]
+        own: dict[int, tuple[int, Mapping[str, Any]]] = {}
         whole: Mapping[str, Any] | None = None
-        names = _aliases(count)
-        known = frozenset(names)
+        places = _places(count, keys)
         for error in errors:
             path = error.get("path")
-            if isinstance(path, list) and path and path[0] in known:
-                own.setdefault(path[0], error)
+            place = places.get(path[0]) if isinstance(path, list) and _is_name(path) else None
+            if place is not None:
+                index, position = place
+                if index not in own or position < own[index][0]:
+                    own[index] = (position, error)
             elif whole is None:
                 whole = error
-        return [self._event(response, body, name, own.get(name), whole) for name in names]
+        return [self._event(response, body, index, own.get(index), whole) for index in range(count)]
 
     def _all_succeeded(self, data: Mapping[str, Any], count: int) -> bool:
         fits = self._success.fits
@@ -120,20 +140,23 @@ class GraphQLRequest:
         self,
         response: HttpResponse,
         body: Mapping[str, Any],
-        name: str,
-        own: Mapping[str, Any] | None,
+        index: int,
+        own: tuple[int, Mapping[str, Any]] | None,
         whole: Mapping[str, Any] | None,
     ) -> Answer | Failure:
-        """Return the answer for the event under the alias ``name``.
+        """Return the answer for the event at ``index``.
 
-        ``own`` is the error of that event, ``whole`` one of the request.
+        ``own`` is the error of that event, with the position of the root field that failed,
+        ``whole`` one of the request.
         """
-        if own is not None:
-            return self._errors.read(_signal(own, response.status), whole_request=False)
         data = body.get("data")
-        value = data.get(name) if isinstance(data, dict) else None
-        if value is not None:
-            return self._success.judge(value, response.status)
+        value = self._value(data, index) if isinstance(data, dict) else None
+        if own is not None:
+            return self._failed(response, *own, data, value)
+        if value is not None and None not in self._members(value):
+            verdict = self._success.judge(value, response.status)
+            # A refusal is the word of one root field; the others have been carried out.
+            return self._doubtful(verdict) if self._keys else verdict
         if whole is None:
             return _malformed(response, "the answer says nothing of this event")
         verdict = self._errors.read(_signal(whole, response.status), whole_request=True)
@@ -143,6 +166,37 @@ class GraphQLRequest:
         if ran and isinstance(verdict, Failure) and verdict.error_class != "authentication":
             return replace(verdict, nothing_applied=False)
         return verdict
+
+    def _value(self, data: Mapping[str, Any], index: int) -> Any:
+        """Return what the root field of an event came to; of several, an object of it all."""
+        if not self._keys:
+            return data.get(alias(index))
+        return {key: data.get(alias(index, key)) for key in self._keys}
+
+    def _members(self, value: Any) -> Iterable[Any]:
+        return value.values() if self._keys else ()
+
+    def _failed(
+        self, response: HttpResponse, position: int, error: Mapping[str, Any], data: Any, value: Any
+    ) -> Answer | Failure:
+        """Return what an error of one root field means for its event."""
+        signal = _signal(error, response.status)
+        if not self._keys:
+            return self._errors.read(signal, whole_request=False)
+        signal = replace(signal, root_field=self._keys[position])
+        verdict = self._errors.read(signal, whole_request=False)
+        if isinstance(verdict, Answer):
+            return replace(verdict, data=value)
+        # What stands before it has been carried out; what stands behind it only where the error
+        # left null in the place of the field alone.
+        is_alone = position == 0 and not isinstance(data, dict)
+        return verdict if is_alone else self._doubtful(verdict)
+
+    def _doubtful(self, verdict: Answer | Failure) -> Answer | Failure:
+        """Return a verdict that does not vouch for root fields beside the one that it is of."""
+        if isinstance(verdict, Answer) or self._operation.kind == "query":
+            return verdict
+        return replace(verdict, nothing_applied=False)
 
     def _whole(
         self, response: HttpResponse, body: Any, errors: Sequence[Mapping[str, Any]]
@@ -170,6 +224,21 @@ def _head(operation: Operation, count: int) -> bytes:
 @lru_cache(maxsize=16_384)
 def _variable(name: str, index: int) -> bytes:
     return variable_name(name, index).encode()
+
+
+def _is_name(path: Sequence[object]) -> bool:
+    """Tell whether a path of the answer begins with a name, as it should."""
+    return bool(path) and isinstance(path[0], str)
+
+
+@lru_cache(maxsize=4096)
+def _places(count: int, keys: tuple[str, ...]) -> Mapping[str, tuple[int, int]]:
+    """Return, by alias, the event that a root field is of, and the field's position."""
+    return {
+        alias(index, key): (index, position)
+        for index in range(count)
+        for position, key in enumerate(keys or ("",))
+    }
 
 
 @lru_cache(maxsize=4096)

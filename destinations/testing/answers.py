@@ -15,7 +15,7 @@ from destinations.definition import (
     RequestDefinition,
     RestDefinition,
 )
-from destinations.definition.graphql_document import alias
+from destinations.definition.graphql_document import alias, root_keys
 from destinations.http import Answer, HttpResponse, compile_request
 from destinations.testing.patterns import text_with
 from destinations.testing.samples import sample
@@ -47,8 +47,17 @@ def success(request: RequestDefinition, count: int) -> HttpResponse:
     """The answer of a success for ``count`` events."""
     value = success_value(request)
     if isinstance(request.call, GraphQLDefinition):
-        return _json(200, {"data": {alias(index): value for index in range(count)}})
+        return _json(200, {"data": _data(request.call, value, count)})
     return _json(200, value)
+
+
+def _data(call: GraphQLDefinition, value: Any, count: int) -> dict[str, Any]:
+    """The root fields of ``count`` events, each of which is answered with ``value``."""
+    keys = root_keys(call.document)
+    if not keys:
+        return {alias(index): value for index in range(count)}
+    values: Mapping[str, Any] = value if isinstance(value, Mapping) else {}
+    return {alias(index, key): values.get(key, {}) for index in range(count) for key in keys}
 
 
 def graphql_error(message: str = MESSAGE, **parts: Any) -> dict[str, Any]:
@@ -67,10 +76,10 @@ def graphql_error(message: str = MESSAGE, **parts: Any) -> dict[str, Any]:
 def partial_answer(request: RequestDefinition, count: int) -> HttpResponse | None:
     """An answer that says no to the last of ``count`` events alone; None where there is no such."""
     if isinstance(request.call, GraphQLDefinition):
-        names = [alias(index) for index in range(count)]
-        value = success_value(request)
-        data = {name: value if name != names[-1] else None for name in names}
-        return _json(200, {"errors": [graphql_error(path=[names[-1]])], "data": data})
+        data = _data(request.call, success_value(request), count)
+        last = [*data][-1]
+        errors = [graphql_error(path=[last])]
+        return _json(200, {"errors": errors, "data": {**data, last: None}})
     if not isinstance(request.call, RestDefinition):
         return None
     return _failed_items(request, request.call, count)
@@ -115,7 +124,13 @@ def error_answer(condition: ErrorCondition, request: RequestDefinition) -> HttpR
         return None
     body: Any = {} if condition.body is None else sample(condition.body)
     if is_graphql:
-        error = graphql_error(message, code=condition.code, exception=condition.exception)
+        field = condition.root_field
+        error = graphql_error(
+            message,
+            code=condition.code,
+            exception=condition.exception,
+            path=None if field is None else [alias(0, field)],
+        )
         body = {**(body if isinstance(body, dict) else {}), "errors": [error]}
     elif condition.body is None:
         body = {"message": message}

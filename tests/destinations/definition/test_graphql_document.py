@@ -9,9 +9,13 @@ from destinations.definition.graphql_document import (
     alias,
     check_operation,
     parse_operation,
+    root_keys,
     variable_name,
 )
 
+TWO = """mutation Two($id: ID!, $by: Int) {
+    first: rename(id: $id) { id } second: add(id: $id, by: $by) { ok }
+}"""
 ADD = "mutation Add($input: In!, $note: String) { add(input: $input, note: $note) { ok } }"
 
 
@@ -26,10 +30,13 @@ ADD = "mutation Add($input: In!, $note: String) { add(input: $input, note: $note
         ("query Q($a: [In!]!) { q(deep: {list: [$a]}) { b { c(x: $a) } } }", ["a"]),
         ("query Q($a: Boolean!) { q { b @include(if: $a) } }", ["a"]),
         ("query Q { q { ... on Thing { id } } }", []),
+        (TWO, ["id", "by"]),
+        ("{ a b }", []),
+        ("{ a: x(of: 1) b: x(of: 2) c }", []),
     ],
 )
 def test_operations_are_accepted(document: str, variables: list[str]) -> None:
-    """One operation with one root field, whose variables are declared, used and mapped."""
+    """One operation with root fields of their own names; variables are declared, used, mapped."""
     assert list(check_operation(document, dict.fromkeys(variables))) == []
 
 
@@ -43,9 +50,13 @@ def test_operations_are_accepted(document: str, variables: list[str]) -> None:
         ("type A { b: Int }", [], ["must hold exactly one operation"]),
         ("query A { a { ...F } }", [], ["must not use fragments"]),
         ("subscription A { a }", [], ["must be a query or a mutation"]),
-        ("query A { a b }", [], ["exactly one root field, without an alias"]),
-        ("query A { x: a }", [], ["exactly one root field, without an alias"]),
-        ("query A { ... on Query { a } }", [], ["exactly one root field, without an alias"]),
+        ("query A { a b { ...F } }", [], ["must not use fragments"]),
+        ("query A { x: a }", [], ["must not give its only root field an alias"]),
+        ("query A { ... on Query { a } }", [], ["must select its root fields themselves"]),
+        ("query A { b ... on Query { a } }", [], ["must select its root fields themselves"]),
+        ("query A { a(x: 1) a(x: 2) }", [], ["has 2 root fields called 'a'; give each an alias"]),
+        ("query A { a: b a c b: a }", [], ["has 2 root fields called 'a'"]),
+        ("query A { a b(x: $c) }", [], ["uses $c without declaring it"]),
         ("query A @cached { a }", [], ["must not have directives on the operation"]),
         ("query A { a(x: $b) }", [], ["uses $b without declaring it"]),
         ("query A($b: Int) { a }", [], ["declares $b but does not use it"]),
@@ -97,6 +108,17 @@ def _printed(document: str) -> str:
         ),
         ("{ ping }", 2, "query Operation { e0: ping e1: ping }"),
         (
+            TWO,
+            2,
+            """mutation Two($id_0: ID!, $by_0: Int, $id_1: ID!, $by_1: Int) {
+                e0_first: rename(id: $id_0) { id }
+                e0_second: add(id: $id_0, by: $by_0) { ok }
+                e1_first: rename(id: $id_1) { id }
+                e1_second: add(id: $id_1, by: $by_1) { ok }
+            }""",
+        ),
+        ("{ a x: b { c } }", 1, "query Operation { e0_a: a e0_x: b { c } }"),
+        (
             "query Q($a: Int! = 3) { q(a: $a) }",
             1,
             "query Q($a_0: Int! = 3) { e0: q(a: $a_0) }",
@@ -116,13 +138,32 @@ def test_operations_are_repeated(document: str, size: int, repeated: str) -> Non
 def test_a_parsed_operation_tells_its_parts() -> None:
     """Kind, name, root field and variables are those of the document."""
     operation = parse_operation(ADD)
-    assert (operation.kind, operation.name, operation.root_field) == ("mutation", "Add", "add")
+    assert (operation.kind, operation.name, operation.keys) == ("mutation", "Add", ())
     assert operation.variables == (("input", "In!"), ("note", "String"))
+
+
+@pytest.mark.parametrize(
+    ("document", "keys"),
+    [
+        (TWO, ["first", "second"]),
+        ("{ a x: b }", ["a", "x"]),
+        (ADD, []),
+        ("{ ...F } fragment F on T { a }", []),
+        ("type A { b: Int }", []),
+        ("query {", []),
+        ("", []),
+    ],
+)
+def test_the_keys_of_several_root_fields(document: str, keys: list[str]) -> None:
+    """What the answer calls them, in their order; a single one needs none."""
+    assert list(root_keys(document)) == keys
+    if keys:
+        assert list(parse_operation(document).keys) == keys
 
 
 def test_names_in_a_batch() -> None:
     """Aliases and variables are numbered from 0, in the order of the events."""
-    assert [alias(0), alias(12)] == ["e0", "e12"]
+    assert [alias(0), alias(12), alias(3, "move")] == ["e0", "e12", "e3_move"]
     assert variable_name("input", 3) == "input_3"
 
 

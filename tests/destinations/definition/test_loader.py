@@ -157,6 +157,48 @@ def test_a_lost_answer_is_settled_in_one_way(write_definition: Write) -> None:
     assert fault.message == "is the old name of reconcile: keep reconcile alone"
 
 
+@pytest.mark.parametrize(
+    ("document", "field", "known"),
+    [
+        (None, "count", "none"),  # it has one root field alone
+        ("mutation M($by: Int) { a: count(by: $by) { done } b: ping }", "count", "a, b"),
+        ("mutation M($by: Int) { a: count(by: $by) { done } b: ping }", "c", "a, b"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["answers", "errorRules"])
+def test_an_error_of_a_root_field_that_is_not_there(
+    write_definition: Write, kind: str, document: str | None, field: str, known: str
+) -> None:
+    """A rule for one of several root fields names one of them by its alias."""
+
+    def change(documents: Any) -> None:
+        request = documents["destination"]["requests"]["count"]
+        if document is not None:
+            request["graphql"]["document"] = document
+        rule = {"class": "invalid", "retryable": False, "nothingApplied": True}
+        named = {"name": "gone"} if kind == "answers" else rule
+        request[kind] = [{"when": {"rootField": field}, **named}]
+
+    (fault,) = check_folder(write_definition(change))
+    assert fault.path == f"/requests/count/{kind}/0/when/rootField"
+    assert fault.message.endswith(f"there are: {known}")
+
+
+def test_a_rule_for_one_of_several_root_fields(
+    load: Callable[..., DestinationDefinition],
+) -> None:
+    """It is read, and shown by its alias."""
+
+    def change(documents: Any) -> None:
+        request = documents["destination"]["requests"]["count"]
+        request["graphql"]["document"] = "mutation M($by: Int) { a: count(by: $by) { done } b }"
+        request["answers"] = [{"name": "gone", "when": {"code": "BAD", "rootField": "b"}}]
+
+    (answer,) = load(change).requests["count"].answers
+    assert answer.when.root_field == "b"
+    assert str(answer.when) == "code BAD and root field b"
+
+
 def test_a_preset_may_have_a_mapping_of_its_own(
     load: Callable[..., DestinationDefinition],
 ) -> None:
@@ -223,9 +265,9 @@ def _set(path: str, value: object) -> Callable[[Any], None]:
             "must have exactly one of: graphql | rest",
         ),
         (
-            _set("destination.requests.find.graphql.document", "query { a b }"),
+            _set("destination.requests.find.graphql.document", "query { x: a }"),
             "/requests/find/graphql/document",
-            "exactly one root field",
+            "must not give its only root field an alias",
         ),
         (
             _set("destination.requests.count.graphql.variables", {"by": {"@case": {}}}),

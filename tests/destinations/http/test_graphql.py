@@ -29,6 +29,16 @@ def _error(code: str, *path: object, message: str = "no") -> dict[str, Any]:
     return {"message": message, "path": list(path), "extensions": {"code": code}}
 
 
+def _kind(verdict: Answer | Failure) -> str:
+    if isinstance(verdict, Answer):
+        return verdict.name
+    name = verdict.error_class.upper() if verdict.whole_request else verdict.error_class
+    mark = "?"
+    if verdict.nothing_applied:
+        mark = "+" if verdict.retryable else "!"
+    return name + mark
+
+
 def test_a_request_carries_a_batch(compiled: Compiled, context: dict[str, Any]) -> None:
     """One document with an alias and variables for each event, in order."""
     request = compiled("count").prepare([{"by": b"2"}, {"by": b"3"}], context)
@@ -138,18 +148,8 @@ def test_answers(
     In ``kinds`` a failure is its class: in capitals if it is of the whole request, ``!`` if nothing
     was applied, ``+`` if it may be tried again besides, ``?`` if nothing is certain.
     """
-
-    def kind(verdict: Answer | Failure) -> str:
-        if isinstance(verdict, Answer):
-            return verdict.name
-        name = verdict.error_class.upper() if verdict.whole_request else verdict.error_class
-        mark = "?"
-        if verdict.nothing_applied:
-            mark = "+" if verdict.retryable else "!"
-        return name + mark
-
     verdicts = compiled("count").read(replies.http(status, body), 2)
-    found = [kind(verdict).replace("INTERNAL?", "internal?") for verdict in verdicts]
+    found = [_kind(verdict).replace("INTERNAL?", "internal?") for verdict in verdicts]
     assert found == [text.replace("INTERNAL?", "internal?") for text in kinds]
 
 
@@ -163,6 +163,161 @@ def test_the_value_of_an_answer(compiled: Compiled, replies: Any) -> None:
     ]
     (failure,) = request.read(replies.errors(_error("MISSED", "e0"), data=None), 1)
     assert isinstance(failure, Failure)
+
+
+MOVE = {
+    "document": """mutation Move($id: ID!, $by: Int) {
+        claim: rename(id: $id) { id } move: count(by: $by) { done why }
+    }""",
+    "variables": {"id": {"@path": "$.payload.id"}, "by": {"@path": "$.payload.by"}},
+}
+MOVED = {"type": "object", "properties": {"move": {"properties": {"done": {"const": True}}}}}
+FULL = {"type": "object", "properties": {"move": {"properties": {"done": {"const": False}}}}}
+ANSWERS = [
+    {"name": "claimed", "when": {"code": "BAD", "rootField": "claim"}},
+    {"name": "stuck", "when": {"code": "STUCK"}},
+]
+CLAIM = {"id": "u1"}
+
+
+@pytest.fixture
+def moving(compiled: Compiled) -> Callable[..., CompiledRequest]:
+    """A request with two root fields, as a mutation or as a query."""
+
+    def make(kind: str = "mutation") -> CompiledRequest:
+        return compiled(
+            "count",
+            graphql={**MOVE, "document": MOVE["document"].replace("mutation", kind)},  # type: ignore[attr-defined] # the document is text
+            answers=ANSWERS,
+            expect=MOVED,
+            refusals=[{"when": FULL, "message": {"@template": "full: {{answer.move.why}}"}}],
+        )
+
+    return make
+
+
+def test_several_root_fields_are_sent_in_order(
+    moving: Callable[..., CompiledRequest], context: dict[str, Any]
+) -> None:
+    """Each event has both, one after the other, under aliases of its own."""
+    request = moving()
+    parts = [request.part(context)] * 2
+    body = json.loads(request.prepare(parts, context).body or b"")
+    assert body["variables"] == {"id_0": "u1", "by_0": 2, "id_1": "u1", "by_1": 2}
+    found = [line.split("(")[0] for line in body["query"].splitlines() if ": " in line]
+    assert found[1:] == ["e0_claim: rename", "e0_move: count", "e1_claim: rename", "e1_move: count"]
+
+
+# The answer to two events; what each comes to (as in `test_answers`), and the data of an answer.
+SEVERAL: dict[str, tuple[Any, list[str], list[Any]]] = {
+    "all is done": (
+        {"data": {"e0_claim": CLAIM, "e0_move": DONE, "e1_claim": CLAIM, "e1_move": DONE}},
+        ["ok", "ok"],
+        [{"claim": CLAIM, "move": DONE}] * 2,
+    ),
+    "one is missing": (
+        {"data": {"e0_claim": CLAIM, "e0_move": DONE, "e1_claim": CLAIM}},
+        ["ok", "INTERNAL?"],
+        [{"claim": CLAIM, "move": DONE}, None],
+    ),
+    "one is null": (
+        {"data": {"e0_claim": None, "e0_move": DONE, "e1_claim": CLAIM, "e1_move": DONE}},
+        ["INTERNAL?", "ok"],
+        [None, {"claim": CLAIM, "move": DONE}],
+    ),
+    "one is refused": (
+        {
+            "data": {
+                "e0_claim": CLAIM,
+                "e0_move": {"done": False, "why": "x"},
+                "e1_claim": CLAIM,
+                "e1_move": DONE,
+            }
+        },
+        ["invalid?", "ok"],
+        [None, {"claim": CLAIM, "move": DONE}],
+    ),
+    "the first fails, and nothing runs": (
+        {"data": None, "errors": [_error("BUSY", "e0_claim")]},
+        ["unavailable+", "INTERNAL?"],
+        [None, None],
+    ),
+    "the first fails, and the second is carried out": (
+        {"data": {"e0_claim": None, "e0_move": DONE}, "errors": [_error("BUSY", "e0_claim")]},
+        ["unavailable?", "INTERNAL?"],
+        [None, None],
+    ),
+    "the second fails, behind what is done": (
+        {"data": None, "errors": [_error("BUSY", "e0_move")]},
+        ["unavailable?", "INTERNAL?"],
+        [None, None],
+    ),
+    "the second fails alone": (
+        {
+            "data": {"e0_claim": CLAIM, "e0_move": None, "e1_claim": CLAIM, "e1_move": DONE},
+            "errors": [_error("BAD", "e0_move")],
+        },
+        ["invalid?", "ok"],
+        [None, {"claim": CLAIM, "move": DONE}],
+    ),
+    "both fail, and the first decides": (
+        {
+            "data": {"e0_claim": None, "e0_move": None},
+            "errors": [_error("BUSY", "e0_move"), _error("BAD", "e0_claim")],
+        },
+        ["claimed", "INTERNAL?"],
+        [{"claim": None, "move": None}, None],
+    ),
+    "an answer of one root field": (
+        {"data": None, "errors": [_error("BAD", "e1_claim")]},
+        ["INTERNAL?", "claimed"],
+        [None, {"claim": None, "move": None}],
+    ),
+    "an answer of any root field": (
+        {
+            "data": {"e0_claim": CLAIM, "e0_move": None, "e1_claim": CLAIM, "e1_move": DONE},
+            "errors": [_error("STUCK", "e0_move", "why")],
+        },
+        ["stuck", "ok"],
+        [{"claim": CLAIM, "move": None}, {"claim": CLAIM, "move": DONE}],
+    ),
+    "an error of no root field": (
+        {"errors": [_error("BAD", "e0")]},
+        ["INVALID!", "INVALID!"],
+        [None, None],
+    ),
+    "an answer of the whole": (
+        {"errors": [_error("STUCK")]},
+        ["stuck", "stuck"],
+        [{"claim": None, "move": None}] * 2,
+    ),
+    "the credentials": (
+        {"errors": [{"message": "Who are you?"}]},
+        ["AUTHENTICATION!", "AUTHENTICATION!"],
+        [None, None],
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "kinds", "data"), SEVERAL.values(), ids=SEVERAL)
+def test_answers_of_several_root_fields(
+    moving: Callable[..., CompiledRequest],
+    replies: Any,
+    body: object,
+    kinds: list[str],
+    data: list[Any],
+) -> None:
+    """All must succeed; nothing is vouched for where another one was, or may have been, applied."""
+    verdicts = moving().read(replies.http(200, body), 2)
+    assert [_kind(verdict) for verdict in verdicts] == kinds
+    assert [verdict.data if isinstance(verdict, Answer) else None for verdict in verdicts] == data
+
+
+def test_a_query_changes_nothing(moving: Callable[..., CompiledRequest], replies: Any) -> None:
+    """A rule may say of a query that nothing was applied, whichever of its root fields failed."""
+    error = _error("BUSY", "e0_move")
+    reply = replies.http(200, {"data": None, "errors": [error]})
+    assert [_kind(verdict) for verdict in moving("query").read(reply, 1)] == ["unavailable+"]
 
 
 @pytest.mark.parametrize(

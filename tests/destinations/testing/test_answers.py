@@ -42,6 +42,32 @@ def test_a_partial_answer_of_graphql(load: Load) -> None:
     assert isinstance(last, Failure)
 
 
+def _two(documents: dict[str, Any]) -> None:
+    """Two root fields, of which the definition gives an answer to one alone."""
+    request = documents["destination"]["requests"]["count"]
+    request["graphql"]["document"] = "mutation M($by: Int) { a: count(by: $by) { done } b: ping }"
+    request["example"] = {"a": {"done": True}}
+    request["answers"] = [
+        {"name": name, "when": {"code": "BAD", "rootField": name}} for name in ("a", "b")
+    ]
+    del request["expect"], request["refusals"]
+
+
+def test_answers_of_several_root_fields(load: Load) -> None:
+    """A success has them all, a partial answer fails in the last one of the last event."""
+    definition = load(_two)
+    request = definition.requests["count"]
+    done = {"a": {"done": True}, "b": {}}
+    assert _read(definition, "count", success(request, 2), 2) == [Answer("ok", done)] * 2
+    first, last = _read(definition, "count", partial_answer(request, 2), 2)
+    assert first == Answer("ok", done)
+    assert isinstance(last, Failure)
+    for rule in request.answers:
+        response = error_answer(rule.when, request)
+        nothing = {"a": None, "b": None}
+        assert _read(definition, "count", response, 1) == [Answer(rule.name, nothing)]
+
+
 def _batch(documents: dict[str, Any]) -> None:
     documents["destination"]["requests"]["save"] |= {
         "batch": {
