@@ -28,7 +28,12 @@ from destinations.cli.opening import (
     settings_option,
     store_option,
 )
-from destinations.cli.run_notices import Notices, with_progress
+from destinations.cli.run_notices import (
+    Notices,
+    tell_of_cut_agains,
+    tell_that_again_goes_on,
+    with_progress,
+)
 from destinations.cli.run_tables import (
     as_json_object,
     exit_code,
@@ -41,7 +46,7 @@ from destinations.definition import DestinationDefinition
 from destinations.errors import DestinationsError, UsageError
 from destinations.http import Failure
 from destinations.http.transport import HttpTransport
-from destinations.operations import again_since, end_again, open_run_store, prune_after_run
+from destinations.operations import Again, open_run_store, prune_after_run
 from destinations.outcome import State, Status
 from destinations.pipeline.reading import (
     Entries,
@@ -300,12 +305,12 @@ class _Runner:
             self._tell_of_earlier()
         assert source is not None  # noqa: S101 - seen above
         assert options.events is not None  # noqa: S101 - it is what the source was opened from
-        since = self._ask_for_again() if options.again else None
-        report = self._deliver(self._entries(source), again_since=since)
+        again = self._ask_for_again(source) if options.again else None
+        report = self._deliver(self._entries(source), again=again)
         if self.resumed is not None:
             report.earlier.update(self.resumed.earlier)
-        if since is not None and report.stopped is None and self._store and self._kept:
-            end_again(self._store, self._kept.scope.id, _input_name(options.events))
+        if again is not None and report.stopped is None:
+            again.end()
         return report
 
     def _open_account(self, store: SqliteStore) -> RunStore:
@@ -349,7 +354,7 @@ class _Runner:
         entries: Entries,
         *,
         deliver_waiting: bool = False,
-        again_since: float | None = None,
+        again: Again | None = None,
     ) -> Report:
         options = self._options
         run = Run(
@@ -358,7 +363,7 @@ class _Runner:
             store=self._kept,
             options=RunOptions(
                 outage=options.outage,
-                again_since=again_since,
+                again_since=None if again is None else again.since,
                 input_id=options.input_id,
                 deliver_waiting=deliver_waiting,
                 keep_unsent=isinstance(entries, ThreadedEntries) and options.keeps,
@@ -425,20 +430,30 @@ class _Runner:
             rest = f"{asks}. What is ready and not in this input stays; --resume delivers it first."
         click.echo(f"Earlier runs left: {text}. {rest}", err=True)
 
-    def _ask_for_again(self) -> float:
-        """Ask whether to send again; returns since when that is done."""
+    def _ask_for_again(self, source: BinaryIO) -> Again:
+        """Ask whether to send again."""
         options, kept = self._options, self._kept
         assert options.events is not None  # noqa: S101 - it is needed
         assert self._store is not None  # noqa: S101 - as is a store
         assert kept is not None  # noqa: S101 - which is open
         name = self._definition.name
+        shown = "standard input" if options.events == "-" else options.events
+        again = Again(
+            self._store,
+            kept.scope.id,
+            shown,
+            stream=source,
+            input_id=options.input_id,
+            goes_on=tell_that_again_goes_on,
+            cut=tell_of_cut_agains,
+        )
         question = (
-            f"Send the events of {options.events} again, also those that {name} has? It will count "
+            f"Send the events of {shown} again, also those that {name} has? It will count "
             "them once more."
         )
         if not options.yes and not confirmed(question):
             raise click.exceptions.Exit(1)
-        return again_since(self._store, kept.scope.id, _input_name(options.events), time.time())
+        return again
 
     # -- afterwards ----------------------------------------------------------------------------
 
@@ -479,11 +494,6 @@ def _open_store(options: _Options) -> SqliteStore | None:
         path = options.store or default_path()
         return None if is_missing(path) else SqliteStore(path, read_only=True)
     return open_store(options.store)
-
-
-def _input_name(events: str) -> str:
-    """Return what an input is known by when it is given again."""
-    return events if events == "-" else str(Path(events).resolve())
 
 
 def _form_of(events: str) -> Literal["ndjson", "json"]:

@@ -9,12 +9,13 @@ from typing import BinaryIO
 
 import click
 
+from destinations.operations import CutAgain, shown_time
 from destinations.pipeline.observer import Observer
 from destinations.pipeline.queue import Transition
 from destinations.pipeline.reading import Entry
 from destinations.secrets import Masker
 
-__all__ = ["Notices", "with_progress"]
+__all__ = ["Notices", "tell_of_cut_agains", "tell_that_again_goes_on", "with_progress"]
 
 _EVERY_SECONDS = 10.0
 
@@ -72,6 +73,25 @@ class Notices(Observer):
                 f"Waiting to ask {self._name} about {what}; Ctrl-C leaves that to the next run.",
                 err=True,
             )
+
+
+def tell_that_again_goes_on(since: float) -> None:
+    """Tell that an input is being sent again already."""
+    click.echo(
+        f"The --again of this input that began at {shown_time(since)} was cut and goes on: what "
+        "was delivered since then is not sent once more.",
+        err=True,
+    )
+
+
+def tell_of_cut_agains(others: Sequence[CutAgain]) -> None:
+    """Tell that other inputs were being sent again, so that nobody takes this one for them."""
+    for one in others:
+        click.echo(
+            f"An --again of {one.source} that began at {shown_time(one.since)} was cut. This input "
+            "has other content: all of it is sent once more.",
+            err=True,
+        )
 
 
 def with_progress(entries: Iterator[Entry], stream: BinaryIO) -> Iterator[Entry]:

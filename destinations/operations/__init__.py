@@ -28,12 +28,7 @@ from destinations.operations.replay import (
     why_not_replayed,
 )
 from destinations.operations.retention import DEDUPE_DAYS, KEEP_DAYS, Periods, Pruned, prune
-from destinations.operations.runs import (
-    again_since,
-    end_again,
-    open_run_store,
-    prune_after_run,
-)
+from destinations.operations.runs import Again, CutAgain, open_run_store, prune_after_run
 from destinations.operations.status import (
     StoreStatus,
     count_waiting,
@@ -45,18 +40,18 @@ from destinations.operations.times import parse_time, shown_duration, shown_time
 __all__ = [
     "DEDUPE_DAYS",
     "KEEP_DAYS",
+    "Again",
+    "CutAgain",
     "Periods",
     "PlannedReplay",
     "Pruned",
     "Replayed",
     "Serving",
     "StoreStatus",
-    "again_since",
     "back_up",
     "check_migration",
     "count_waiting",
     "drop",
-    "end_again",
     "export_line",
     "is_in_use",
     "is_served",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import time
-from collections.abc import Callable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO, Final
 
 from destinations.clock import WallClock
 from destinations.operations.locks import lock_run, noted_periods
@@ -14,10 +16,11 @@ from destinations.pipeline.run import RunStore
 from destinations.runtime.identity import AccountIdentity
 from destinations.store import SqliteStore
 
-__all__ = ["again_since", "end_again", "open_run_store", "prune_after_run"]
+__all__ = ["Again", "CutAgain", "open_run_store", "prune_after_run"]
 
 _PRUNE_SECONDS: Final = 1.0
 _PRUNE_EVERY: Final = 3_600.0
+_PIECE: Final = 1024 * 1024
 
 
 @contextlib.contextmanager
@@ -64,20 +67,86 @@ def prune_after_run(
     return done
 
 
-def again_since(store: SqliteStore, scope: int, source: str, now: float) -> float:
-    """Return since when an input is being sent again: one that was cut goes on where it was."""
-    name = _again(scope, source)
-    since = store.noted(name)
-    if since is None:
-        since = now
-        store.note({name: since})
-    return float(since)
+@dataclass(frozen=True, slots=True)
+class CutAgain:
+    """A sending again that did not come to its end: when it began, and of which input."""
+
+    since: float
+    source: str
 
 
-def end_again(store: SqliteStore, scope: int, source: str) -> None:
-    """Note that all of an input was sent again."""
-    store.forget(_again(scope, source))
+class Again:
+    """Sends an input once more, for a scope of runs; one that was cut goes on where it was.
+
+    The same input is known by its content, whatever it is called: what is on standard input now, or
+    in a file of this name, may be another. What can be read twice is known by all of it; of what
+    cannot, the first entry is looked at when it was read. ``input_id`` is the name that the input
+    got: with another, some of its events are others.
+
+    ``goes_on`` is told since when this input is being sent again, if that was cut; ``cut`` which
+    others were, if this is none of them, and all of it is sent once more. They are told at once
+    where the input can be read twice.
+    """
+
+    def __init__(  # noqa: PLR0913 - what it is made of
+        self,
+        store: SqliteStore,
+        scope: int,
+        source: str,
+        *,
+        stream: BinaryIO,
+        input_id: str | None = None,
+        now: Callable[[], float] = time.time,
+        goes_on: Callable[[float], None] = lambda _since: None,
+        cut: Callable[[Sequence[CutAgain]], None] = lambda _others: None,
+    ) -> None:
+        self._store = store
+        self._prefix = f"again {scope} "
+        self._source = source
+        self._input_id = input_id
+        self._now = now
+        self._goes_on = goes_on
+        self._cut = cut
+        self._name = ""
+        self._since: float | None = None
+        if stream.seekable():
+            self._look(_digest_of(stream))
+
+    def since(self, first: bytes) -> float:
+        """Return before which time what was delivered is sent once more; noted with the first call.
+
+        ``first`` is the first entry of the input. Raises `UsageError` if the store cannot be
+        written.
+        """
+        if not self._name:
+            self._look(f"first {hashlib.sha256(first).hexdigest()}")
+        if self._since is None:
+            self._since = self._now()
+            self._store.note({self._name: {"since": self._since, "input": self._source}})
+        return self._since
+
+    def end(self) -> None:
+        """Note that all of the input was sent once more."""
+        if self._since is not None:
+            self._store.forget(self._name)
+
+    def _look(self, content: str) -> None:
+        """Find out whether the input with this content was being sent again, and tell of it."""
+        self._name = f"{self._prefix}{content} {self._input_id or ''}".rstrip()
+        known = self._store.noted_under(self._prefix)
+        mine = known.get(self._name)
+        if mine is not None:
+            self._since = float(mine["since"])
+            self._goes_on(self._since)
+        elif known:
+            self._cut([CutAgain(one["since"], one["input"]) for one in known.values()])
 
 
-def _again(scope: int, source: str) -> str:
-    return f"again {scope} {source}"
+def _digest_of(stream: BinaryIO) -> str:
+    """Return a digest of what is still to be read of a stream, which is left where it is."""
+    place = stream.tell()
+    digest = hashlib.sha256()
+    while piece := stream.read(_PIECE):
+        digest.update(piece)
+    stream.seek(place)
+    return f"all {digest.hexdigest()}"

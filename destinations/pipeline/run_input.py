@@ -72,17 +72,17 @@ class RunOptions:
     """How a run goes.
 
     It waits ``outage`` seconds for a partner that does not answer. A lost answer is asked about
-    ``reconcile_after`` seconds after its request. ``again_since`` sends what was delivered before
-    that time once more. ``input_id`` names the input, so that its events without a messageId and
-    without a time are recognised by their line. With ``deliver_waiting`` what earlier runs left is
-    delivered as well. ``keep_unsent`` gives what was read and not sent a row: of an input that
-    cannot be read again. Without ``reconcile`` the partner is never asked what it holds, and a lost
-    answer is held.
+    ``reconcile_after`` seconds after its request. What was delivered before the time that
+    ``again_since`` returns is sent once more; it is given the first entry. ``input_id`` names the
+    input, so that its events without a messageId and without a time are recognised by their line.
+    With ``deliver_waiting`` what earlier runs left is delivered as well. ``keep_unsent`` gives what
+    was read and not sent a row: of an input that cannot be read again.
+    Without ``reconcile`` the partner is never asked what it holds, and a lost answer is held.
     """
 
     outage: float = 60.0
     reconcile_after: float = 30.0
-    again_since: float | None = None
+    again_since: Callable[[bytes], float] | None = None
     input_id: str | None = None
     deliver_waiting: bool = False
     keep_unsent: bool = False
@@ -162,6 +162,7 @@ class RunInput:
         self._began_at = now()
         self._stop = stop
         self._broken = broken
+        self._again_since: float | None = None
         # What was read, and depends on what the next commit makes durable.
         self._left: list[_Read] = []
         # By messageId, events of this input of which something has no row yet.
@@ -230,6 +231,8 @@ class RunInput:
             digest = pipeline.intake.digest
             for entry in self._entries.take(_CHUNK):
                 if entry.data:
+                    if self._again_since is None and self._options.again_since is not None:
+                        self._again_since = self._options.again_since(entry.data)
                     read.append(self._read(pipeline, entry, digest))
                 else:
                     self._report.lines += 1
@@ -310,8 +313,8 @@ class RunInput:
         if verdict is Verdict.CORRECTION:
             event.replaces = history or other
             return False
-        if self._options.again_since is not None and all(
-            past.state is State.DONE and (past.settled_at or 0.0) < self._options.again_since
+        if self._again_since is not None and all(
+            past.state is State.DONE and (past.settled_at or 0.0) < self._again_since
             for past in pasts
         ):
             return False
@@ -415,7 +418,7 @@ class RunInput:
     def _come_again(self, pipeline: Pipeline, read: _Read, history: History, round_: Round) -> None:
         """Decide, subscription by subscription, what is done with an event that is known."""
         arrival, event = read.arrival, read.arrival.event
-        if not history.deliveries and self._options.again_since is None:
+        if not history.deliveries and self._again_since is None:
             self._report.derived += len(list(_each(arrival))) if read.by_content else 0
             self._note(arrival, _FORGOTTEN_CONTENT if read.by_content else _FORGOTTEN)
             return
@@ -487,7 +490,7 @@ class RunInput:
         if settled_at is None or settled_at >= self._began_at:
             return _IN_THIS_RUN
         if past.outcome in {Outcome.DELIVERED, Outcome.FILTERED, Outcome.DROPPED}:
-            since = self._options.again_since
+            since = self._again_since
             if past.outcome is not Outcome.DELIVERED or since is None or settled_at >= since:
                 self._report.derived += read.by_content
                 return _known(past, settled_at, by_content=read.by_content)

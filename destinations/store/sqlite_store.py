@@ -82,6 +82,14 @@ class SqliteStore:
         row = self.database.one("SELECT value FROM server WHERE name = ?", (name,))
         return None if row is None else json.loads(row[0])
 
+    def noted_under(self, prefix: str) -> Mapping[str, Any]:
+        """Return what was kept under all names that begin like this, by name."""
+        rows = self.database.all(
+            "SELECT name, value FROM server WHERE substr(name, 1, ?) = ? ORDER BY name",
+            (len(prefix), prefix),
+        )
+        return {name: json.loads(value) for name, value in rows}
+
     def forget(self, name: str) -> None:
         """Remove what was kept under a name, if anything."""
         with self.database.transaction() as connection:

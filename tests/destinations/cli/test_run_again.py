@@ -25,6 +25,15 @@ from destinations.store import SqliteStore
 Use = Callable[..., dict[str, Any]]
 
 
+# Requests of an identify fail: that is after the usage, or before it.
+PERSON = {"type": "identify", "userId": "cleo", "messageId": "i1", "traits": {"name": "C"}}
+NO_PERSON = {"match": {"text": "cleo"}, "status": 503, "times": None}
+
+
+def _lines(*events: dict[str, Any]) -> bytes:
+    return b"".join(json.dumps(one).encode() + b"\n" for one in events)
+
+
 def test_the_same_file_twice(runs: Any, use: Use) -> None:
     """The second run sends nothing, and says when an earlier one delivered it."""
     events = runs.file(*(use("ann", 2) for _ in range(3)), use("bob"))
@@ -317,11 +326,9 @@ def test_again(
 
 def test_again_that_was_cut(runs: Any, use: Use) -> None:
     """Given again it goes on where it was; a third time sends everything once more."""
-    person = {"type": "identify", "userId": "cleo", "messageId": "i1", "traits": {"name": "C"}}
-    events = runs.file(use(), person)
+    events = runs.file(use(), PERSON)
     runs(events=events)
-    # Requests of an identify fail: that is after the usage, or before it.
-    runs.partner.faults.add({"match": {"text": "cleo"}, "status": 503, "times": None})
+    runs.partner.faults.add(NO_PERSON)
     done = runs("--again", "--yes", "--outage", "0.2", events=events)
     runs.partner.faults.clear()
     sent = runs.counts(done).get("delivered", 0)
@@ -331,6 +338,43 @@ def test_again_that_was_cut(runs: Any, use: Use) -> None:
     assert runs.usage == {"ann": 2}
     assert runs.counts(runs("--again", "--yes", events=events)) == {"delivered": 2}
     assert runs.usage == {"ann": 3}
+
+
+def test_another_input_is_sent_again(runs: Any, use: Use) -> None:
+    """A cut --again is not taken up by other content of its name: that is sent once more whole."""
+    first = use()
+    events, other = runs.file(first, PERSON), runs.file(first, use("bob"))
+    runs(events=events)
+    runs.partner.faults.add(NO_PERSON)
+    assert runs("--again", "--yes", "--outage", "0.2", events=events).code == 75
+    runs.partner.faults.clear()
+    assert runs(events=other).code == 0
+    before = runs.usage
+    events.write_bytes(other.read_bytes())
+    done = runs("--again", "--yes", events=events)
+    assert (done.code, runs.counts(done)) == (0, {"delivered": 2})
+    assert runs.usage == {"ann": before["ann"] + 1, "bob": 2}
+    assert f"An --again of {events} that began at 20" in done.err
+    assert "This input has other content: all of it is sent once more." in done.err
+
+
+@pytest.mark.parametrize("is_same", [True, False])
+def test_another_stream_is_sent_again(runs: Any, use: Use, *, is_same: bool) -> None:
+    """Standard input is known by its first event: that of another stream is another input."""
+    streams = [_lines(use(), PERSON), _lines(use("bob"))]
+    assert runs.process(events="-", lines=streams[0]).code == 0
+    runs.partner.faults.add(NO_PERSON)
+    cut = runs.process("--again", "--yes", "--outage", "0.2", events="-", lines=streams[0])
+    assert cut.code == 75
+    runs.partner.faults.clear()
+    assert runs.process().code == 0  # what waits
+    assert runs.process(events="-", lines=streams[1]).code == 0
+    assert runs.usage == {"ann": 2, "bob": 1}
+    done = runs.process("--again", "--yes", events="-", lines=streams[not is_same])
+    assert (done.code, runs.counts(done)) == (0, {"filtered": 2} if is_same else {"delivered": 1})
+    assert runs.usage == {"ann": 2, "bob": 1 if is_same else 2}
+    told = "was cut and goes on" if is_same else "An --again of standard input that began at 20"
+    assert told in done.err
 
 
 # -- events without a messageId --------------------------------------------------------------------

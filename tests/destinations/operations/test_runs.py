@@ -1,16 +1,17 @@
 from __future__ import annotations
 
+import io
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from destinations.errors import TemporaryError
 from destinations.operations import (
+    Again,
     Periods,
     Pruned,
-    again_since,
-    end_again,
     is_in_use,
     lock_server,
     locks,
@@ -98,18 +99,94 @@ def test_answers_are_those_of_the_endpoint(store: SqliteStore) -> None:
     assert dict(store.answers("sample http://127.0.0.1/")) == {"request": {"can": True}}
 
 
-def test_since_when_an_input_is_sent_again(store: SqliteStore) -> None:
-    """One that was cut goes on where it was, until all of it was sent; other inputs are others."""
-    assert again_since(store, 1, "/a.ndjson", 100.0) == 100.0
-    assert again_since(store, 1, "/a.ndjson", 200.0) == 100.0
-    assert again_since(store, 1, "/b.ndjson", 300.0) == 300.0
-    assert again_since(store, 2, "/a.ndjson", 400.0) == 400.0
+class _Pipe(io.BytesIO):
+    """What can be read once only."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+class _Agains:
+    """Sends inputs again at a time, and keeps what is told of it."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self.store = store
+        self.told: list[float | list[str]] = []
+
+    def __call__(self, stream: io.BytesIO, now: float, scope: int = 1, **given: Any) -> Again:
+        """Return one that has seen the first line, as a run does."""
+        again = Again(
+            self.store,
+            scope,
+            given.pop("source", "a.ndjson"),
+            stream=stream,
+            now=lambda: now,
+            goes_on=self.told.append,
+            cut=lambda others: self.told.append([f"{one.source} {one.since}" for one in others]),
+            **given,
+        )
+        self.since = again.since(stream.readline().strip())
+        return again
+
+
+@pytest.mark.parametrize("kind", [io.BytesIO, _Pipe])
+def test_since_when_an_input_is_sent_again(store: SqliteStore, kind: type[io.BytesIO]) -> None:
+    """One that was cut goes on where it was, until all of it was sent, whatever it is called."""
+    agains, lines = _Agains(store), b"1\n2\n"
+    agains(kind(lines), 100.0)
+    assert (agains.since, agains.told) == (100.0, [])
+    agains(kind(lines), 200.0, source="renamed.ndjson")
+    assert (agains.since, agains.told) == (100.0, [100.0])
+    agains(kind(lines), 300.0, scope=2)
+    assert (agains.since, agains.told) == (300.0, [100.0])
     with SqliteStore(store.path) as later:
-        assert again_since(later, 1, "/a.ndjson", 500.0) == 100.0
-    end_again(store, 1, "/a.ndjson")
-    assert again_since(store, 1, "/a.ndjson", 600.0) == 600.0
-    assert again_since(store, 1, "/b.ndjson", 600.0) == 300.0
-    end_again(store, 1, "/never-begun.ndjson")
+        agains.store = later
+        again = agains(kind(lines), 400.0)
+        assert agains.since == 100.0
+        again.end()
+        agains(kind(lines), 500.0)
+    assert (agains.since, agains.told) == (500.0, [100.0, 100.0])
+
+
+@pytest.mark.parametrize(
+    ("kind", "lines", "given"),
+    [
+        (io.BytesIO, b"3\n2\n", {}),
+        (io.BytesIO, b"1\n3\n", {}),
+        (io.BytesIO, b"1\n2\n3\n", {}),
+        (io.BytesIO, b"1\n", {}),
+        (_Pipe, b"3\n2\n", {}),
+        (_Pipe, b"1\n2\n", {"input_id": "monday"}),
+    ],
+)
+def test_another_input_is_sent_again(
+    store: SqliteStore, kind: type[io.BytesIO], lines: bytes, given: dict[str, Any]
+) -> None:
+    """It is another one by its content, also under the same name; the first is not forgotten."""
+    agains = _Agains(store)
+    agains(kind(b"1\n2\n"), 100.0)
+    again = agains(kind(lines), 200.0, **given)
+    assert (agains.since, agains.told) == (200.0, [["a.ndjson 100.0"]])
+    again.end()
+    agains(kind(b"1\n2\n"), 300.0)
+    assert (agains.since, agains.told[1:]) == (100.0, [100.0])
+
+
+def test_an_input_is_left_where_it_is(store: SqliteStore) -> None:
+    """All of what is still to be read says what it is, and it is told before anything is read."""
+    agains = _Agains(store)
+    stream = io.BytesIO(b"0\n1\n2\n")
+    stream.readline()
+    agains(stream, 100.0)
+    stream.seek(2)
+    Again(store, 1, "b", stream=stream, goes_on=agains.told.append)
+    assert (agains.told, stream.tell()) == ([100.0], 2)
+
+
+def test_an_input_without_events_is_not_sent_again(store: SqliteStore) -> None:
+    """Nothing is noted of it."""
+    Again(store, 1, "-", stream=_Pipe()).end()
+    assert dict(store.noted_under("again ")) == {}
 
 
 # -- what is old -----------------------------------------------------------------------------------

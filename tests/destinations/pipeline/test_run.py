@@ -1045,9 +1045,9 @@ def test_sending_again(kept: Runner, scripted: Any, replies: Any) -> None:
     kept(scripted([_partner(replies)]), _entries(*events))
     kept.clock.now += 100
     since = kept.clock.time()
-    report = kept(scripted([_partner(replies)]), _entries(*events[:2]), again_since=since)
+    report = kept(scripted([_partner(replies)]), _entries(*events[:2]), again_since=lambda _: since)
     assert report.totals.outcomes == {Outcome.DELIVERED: 2}
-    report = kept(scripted([_partner(replies)]), _entries(*events), again_since=since)
+    report = kept(scripted([_partner(replies)]), _entries(*events), again_since=lambda _: since)
     assert report.totals.outcomes == {Outcome.FILTERED: 2, Outcome.DELIVERED: 3}
     assert len(kept.ledger) == 5
 
@@ -1062,11 +1062,11 @@ def test_what_is_not_sent_again_stays_delivered(kept: Runner, scripted: Any, rep
     kept.destination.subscriptions[0].payload = lambda event: usual(  # type: ignore[method-assign]
         {**event, "properties": {"by": 1}}
     )
-    report = kept(scripted([_partner(replies)]), _entries(event), again_since=since)
+    report = kept(scripted([_partner(replies)]), _entries(event), again_since=lambda _: since)
     assert report.totals.outcomes == {Outcome.UNMAPPED: 1}
     assert [entry.status for entry in kept.ledger] == [Outcome.DELIVERED]
     kept.destination.subscriptions[0].payload = usual  # type: ignore[method-assign]
-    report = kept(scripted([replies.errors("BAD")]), _entries(event), again_since=since)
+    report = kept(scripted([replies.errors("BAD")]), _entries(event), again_since=lambda _: since)
     assert report.totals.outcomes == {Outcome.REJECTED: 1}
     assert [(one.status, one.effect) for one in kept.ledger] == [(Outcome.REJECTED, Effect.MAYBE)]
     report = kept(scripted([_partner(replies)]), _entries(event))
