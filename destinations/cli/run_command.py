@@ -43,10 +43,16 @@ from destinations.cli.run_tables import (
 )
 from destinations.cli.tables import print_table
 from destinations.definition import DestinationDefinition
-from destinations.errors import DestinationsError, UsageError
+from destinations.errors import DestinationsError, TemporaryError, UsageError
 from destinations.http import Failure
 from destinations.http.transport import HttpTransport
-from destinations.operations import Again, open_run_store, prune_after_run
+from destinations.operations import (
+    Again,
+    open_run_store,
+    prune_after_run,
+    try_to_lock,
+    wrote_undelivered,
+)
 from destinations.outcome import State, Status
 from destinations.pipeline.reading import (
     Entries,
@@ -57,7 +63,7 @@ from destinations.pipeline.reading import (
 )
 from destinations.pipeline.report import Report
 from destinations.pipeline.run import Recorder, Run, RunOptions, RunStore
-from destinations.pipeline.undelivered import Undelivered
+from destinations.pipeline.undelivered_file import UndeliveredFile
 from destinations.runtime.destination import Destination
 from destinations.runtime.identity import AccountIdentity, identity_of
 from destinations.runtime.plugins import Plugin, RunningSandbox
@@ -285,13 +291,14 @@ class _Runner:
     def run(self, source: BinaryIO | None) -> Report:
         """Deliver what earlier runs left, if that is wanted, and then the events of ``source``."""
         options = self._options
-        if options.undelivered is not None:
-            opened = _open_undelivered(options.undelivered, options.events, self.masker)
-            self._recorders.append(self._stack.enter_context(opened).record)
         if options.dry_run:
             self._kept = self._known()
         elif self._store is not None:
             self._kept = self._open_account(self._store)
+        if options.undelivered is not None:
+            self._check_undelivered(options.undelivered)
+            opened = _open_undelivered(options.undelivered, self.masker)
+            self._recorders.append(self._stack.enter_context(opened).record)
         self._test_credentials()
         if self.reads_nothing:
             report = self._deliver(IteratedEntries(()), deliver_waiting=True)
@@ -323,6 +330,20 @@ class _Runner:
                 reconcile_after=RunOptions().reconcile_after,
             )
         )
+
+    def _check_undelivered(self, path: Path) -> None:
+        """Raise `UsageError` for a file that holds what is not for this command to go on with."""
+        store, kept, events = self._store, self._kept, self._options.events
+        if path.exists() and events not in {None, "-"} and path.samefile(str(events)):
+            msg = f"--undelivered {path} is the file that --events reads; use another name"
+            raise UsageError(msg)
+        is_own = False
+        if store is not None and kept is not None and not self._options.dry_run:
+            is_own = wrote_undelivered(store, kept.scope.id, path)
+        # Without a store nobody would know which of its events were delivered since.
+        if not is_own and path.exists() and path.stat().st_size > 0:
+            msg = f"{path} exists and is not empty; feed it back or move it away first"
+            raise UsageError(msg)
 
     def _known(self) -> RunStore | None:
         """Return what earlier runs did, to be read."""
@@ -543,20 +564,25 @@ def _started(plugin: Plugin | None, name: str, seed: Path | None) -> Iterator[Ru
 
 
 @contextlib.contextmanager
-def _open_undelivered(path: Path, events: str | None, masker: Masker) -> Iterator[Undelivered]:
-    """Make a new file: one that holds events already is what somebody still has to feed back."""
-    if path.exists() and path.stat().st_size > 0:
-        msg = f"{path} exists and is not empty; feed it back or move it away first"
-        if events not in {None, "-"} and path.samefile(str(events)):
-            msg = f"--undelivered {path} is the file that --events reads; use another name"
-        raise UsageError(msg)
+def _open_undelivered(path: Path, masker: Masker) -> Iterator[UndeliveredFile]:
+    """Give the file of what is not delivered, which ends with what is true then."""
     try:
-        stream = path.open("wb")
+        file = UndeliveredFile(path, masker)
     except OSError as error:
         msg = f"cannot write {path}: {error.strerror}"
         raise UsageError(msg) from None
-    with stream:
-        yield Undelivered(stream, masker)
+    with contextlib.closing(file):
+        if path.is_file() and not try_to_lock(file.stream.fileno()):
+            raise TemporaryError(f"another run writes {path}; wait for it to end")
+        yield file
+        try:
+            file.finish()
+        except OSError as error:
+            click.echo(
+                f"{path} still holds lines of an earlier run that are out of date: "
+                f"{error.strerror}",
+                err=True,
+            )
 
 
 def _say_how_it_ended(report: Report, options: _Options) -> None:

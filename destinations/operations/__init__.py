@@ -17,6 +17,7 @@ from destinations.operations.locks import (
     lock_server,
     note_server,
     noted_periods,
+    try_to_lock,
     who_serves,
 )
 from destinations.operations.replay import (
@@ -28,7 +29,13 @@ from destinations.operations.replay import (
     why_not_replayed,
 )
 from destinations.operations.retention import DEDUPE_DAYS, KEEP_DAYS, Periods, Pruned, prune
-from destinations.operations.runs import Again, CutAgain, open_run_store, prune_after_run
+from destinations.operations.runs import (
+    Again,
+    CutAgain,
+    open_run_store,
+    prune_after_run,
+    wrote_undelivered,
+)
 from destinations.operations.status import (
     StoreStatus,
     count_waiting,
@@ -70,9 +77,11 @@ __all__ = [
     "shown_duration",
     "shown_time",
     "store_status",
+    "try_to_lock",
     "waiting_for_nobody",
     "who_serves",
     "why_not_dropped",
     "why_not_replayed",
     "why_not_resolved",
+    "wrote_undelivered",
 ]

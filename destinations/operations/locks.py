@@ -31,6 +31,7 @@ __all__ = [
     "lock_server",
     "note_server",
     "noted_periods",
+    "try_to_lock",
     "who_serves",
 ]
 
@@ -183,7 +184,7 @@ def _locked(
         raise TemporaryError(f"cannot lock {path}: {error.strerror or error}") from None
     try:
         give_up = time.monotonic() + (_PATIENCE if patience is None else patience)
-        while not _try_to_lock(handle, shared=shared):
+        while not try_to_lock(handle, shared=shared):
             if time.monotonic() >= give_up:
                 raise TemporaryError(message)
             time.sleep(_POLL_SECONDS)
@@ -194,7 +195,8 @@ def _locked(
 
 if sys.platform != "win32":
 
-    def _try_to_lock(handle: int, *, shared: bool) -> bool:
+    def try_to_lock(handle: int, *, shared: bool = False) -> bool:
+        """Lock an open file until it is closed; returns False if another process has done so."""
         try:
             fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -204,7 +206,8 @@ if sys.platform != "win32":
 else:  # pragma: no cover - tests run elsewhere
     import msvcrt
 
-    def _try_to_lock(handle: int, *, shared: bool) -> bool:  # noqa: ARG001 - there is one kind
+    def try_to_lock(handle: int, *, shared: bool = False) -> bool:  # noqa: ARG001 - there is one kind
+        """Lock an open file until it is closed; returns False if another process has done so."""
         try:
             os.lseek(handle, 0, os.SEEK_SET)
             msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)

@@ -7,6 +7,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO, Final
 
 from destinations.clock import WallClock
@@ -16,7 +17,7 @@ from destinations.pipeline.run import RunStore
 from destinations.runtime.identity import AccountIdentity
 from destinations.store import SqliteStore
 
-__all__ = ["Again", "CutAgain", "open_run_store", "prune_after_run"]
+__all__ = ["Again", "CutAgain", "open_run_store", "prune_after_run", "wrote_undelivered"]
 
 _PRUNE_SECONDS: Final = 1.0
 _PRUNE_EVERY: Final = 3_600.0
@@ -140,6 +141,18 @@ class Again:
             self._goes_on(self._since)
         elif known:
             self._cut([CutAgain(one["since"], one["input"]) for one in known.values()])
+
+
+def wrote_undelivered(store: SqliteStore, scope: int, path: Path) -> bool:
+    """Tell whether an earlier run of this scope wrote ``path``; noted for the next one.
+
+    What another account's run wrote must not be fed back to this one.
+    """
+    name = f"undelivered {path.resolve()}"
+    before = store.noted(name)
+    if before != scope:
+        store.note({name: scope})
+    return bool(before == scope)
 
 
 def _digest_of(stream: BinaryIO) -> str:

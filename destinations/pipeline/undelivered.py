@@ -23,7 +23,7 @@ from destinations.runtime.action import SubscriptionKey
 from destinations.secrets import Masker
 from destinations.segment.event import EventError, read_json
 
-__all__ = ["Undelivered", "Wrapped", "unwrap", "wrapped"]
+__all__ = ["Undelivered", "Wrapped", "is_beginning", "unwrap", "wrapped"]
 
 _PREFIX: Final = b'{"undelivered":'
 _RAW_EVENT: Final = '"rawEvent":'
@@ -125,6 +125,11 @@ def _raw_text(data: bytes) -> bytes:
     except UnicodeDecodeError:
         return b'"rawBase64":"' + base64.b64encode(kept) + b'"' + mark
     return b'"rawText":' + json.dumps(text, ensure_ascii=False).encode() + mark
+
+
+def is_beginning(data: bytes) -> bool:
+    """Tell whether what stands here can be the beginning of such a line."""
+    return data.startswith(_PREFIX) or _PREFIX.startswith(data)
 
 
 def unwrap(entry: Entry) -> Wrapped | None:

@@ -38,6 +38,7 @@ def _track(number: int, **changes: Any) -> dict[str, Any]:
     return {**event, **changes}
 
 
+WRAPPED = '{"undelivered":{"outcome":"ready","action":"track"},"rawEvent":{"messageId":"m1"}}\n'
 MIXED = [
     _track(1),
     _track(2, properties={}),
@@ -172,18 +173,22 @@ def test_what_may_have_been_applied_is_held_when_fed_back(
     assert kept["rawEvent"] == _track(1)
 
 
+@pytest.mark.parametrize(
+    ("is_kept", "holds"), [(False, "something\n"), (False, WRAPPED), (True, "something\n")]
+)
 def test_an_undelivered_file_is_never_overwritten(
-    command: Callable[..., Any], write: Write
+    command: Callable[..., Any], write: Write, tmp_path: Path, *, is_kept: bool, holds: str
 ) -> None:
-    """A file that holds events already is refused before anything is sent."""
+    """A file that no earlier run of this store wrote is refused before anything is sent."""
     events = write("events.ndjson", MIXED)
-    full = write("undelivered.ndjson", "something\n")
-    done = command("run", "kana", "--events", events, "--sandbox", "--undelivered", full)
+    full = write("undelivered.ndjson", holds)
+    store = ("--store", tmp_path / "s.sqlite3") if is_kept else ()
+    done = command("run", "kana", "--events", events, "--sandbox", "--undelivered", full, *store)
     assert done.code == 2
     assert "is not empty; feed it back or move it away" in done.err
+    assert full.read_text(encoding="utf-8") == holds
     same = command("run", "kana", "--events", events, "--sandbox", "--undelivered", events)
     assert "is the file that --events reads" in same.err
-    assert full.read_text(encoding="utf-8") == "something\n"
 
 
 def test_the_store_keeps_what_is_not_delivered(

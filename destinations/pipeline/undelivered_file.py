@@ -1,0 +1,153 @@
+"""The file of what a run did not deliver, which the same command goes on with after a cut."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from destinations.errors import UsageError
+from destinations.pipeline.memory_queue import SeenMessages
+from destinations.pipeline.reading import MAX_ENTRY_BYTES, Entry
+from destinations.pipeline.report import Row
+from destinations.pipeline.undelivered import Undelivered, Wrapped, is_beginning, unwrap
+from destinations.runtime.action import SubscriptionKey
+from destinations.secrets import Masker
+from destinations.segment.event import EventError, read_json
+
+__all__ = ["UndeliveredFile"]
+
+_ENDS: Final = b"\r\n"
+
+
+class UndeliveredFile:
+    """Appends lines to a file; what earlier runs wrote there stays, as long as it is true.
+
+    So whatever ends the process, nothing that was written is lost. `finish` leaves out the earlier
+    lines of deliveries that this run has a row for: it has written a newer line for each, or they
+    need none any more. Raises OSError if the file cannot be written, and `UsageError` if it holds
+    anything but such lines.
+    """
+
+    def __init__(self, path: Path, masker: Masker, earlier: SeenMessages | None = None) -> None:
+        self._path = path.resolve()
+        # By delivery, a digest of the event in its latest line, and whether there is a row now.
+        self._earlier = earlier or SeenMessages()
+        is_regular = not path.exists() or path.is_file()
+        self.stream: BinaryIO = path.open("ab+" if is_regular else "wb")
+        try:
+            self._size = self._read_earlier() if is_regular else 0
+        except BaseException:
+            self.close()
+            raise
+        self._lines = Undelivered(self.stream, masker)
+        self._is_newer = False
+
+    def record(self, rows: Sequence[tuple[Row, bytes]]) -> None:
+        """Write what was not delivered; see `destinations.pipeline.run.Recorder`."""
+        if self._size:
+            for row, data in rows:
+                self._replace(row, data)
+        self._lines.record(rows)
+
+    def finish(self) -> None:
+        """Leave out what is not true any more. Raises OSError; then the file is as it was."""
+        if not self._is_newer:
+            return
+        path = self._path.with_name(f"{self._path.name}.new")
+        try:
+            with path.open("wb") as new, self._path.open("rb") as old:
+                for line in _lines(old, self._size):
+                    if not self._is_replaced(line):
+                        new.write(line)
+                shutil.copyfileobj(old, new)
+                new.flush()
+                os.fsync(new.fileno())
+            shutil.copymode(self._path, path)
+            path.replace(self._path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+            raise
+
+    def close(self) -> None:
+        """Close the file."""
+        self._earlier.close()
+        self.stream.close()
+
+    def _read_earlier(self) -> int:
+        """Read what earlier runs wrote; returns its size.
+
+        A line that was cut by the end of its process, or of the disk, is taken off: its event is in
+        the store or in the input.
+        """
+        self.stream.seek(0)
+        size, line = 0, b""
+        for number, line in enumerate(_lines(self.stream), 1):
+            wrapped = unwrap(Entry(number, line.strip(_ENDS)))
+            if wrapped is not None:
+                self._earlier[_delivery(wrapped)] = (_digest(wrapped.data), False)
+            elif line.strip():
+                if is_beginning(line) and not line.endswith(b"\n"):
+                    self.stream.truncate(size)
+                    return size
+                msg = (
+                    f"line {number} of {self._path} is not an undelivered event, so it is not such "
+                    "a file: use another name"
+                )
+                raise UsageError(msg)
+            size += len(line)
+        if line and not line.endswith(b"\n"):
+            size += self.stream.write(b"\n")
+            self.stream.flush()
+        return size
+
+    def _replace(self, row: Row, data: bytes) -> None:
+        name = _name(row.message_id, row.key)
+        before = self._earlier.get(name)
+        # What was delivered of the queue has no raw event any more; its messageId says it all.
+        if before is not None and (not data or _digest(data) == before[0]):
+            self._earlier[name] = (before[0], True)
+            self._is_newer = True
+
+    def _is_replaced(self, line: bytes) -> bool:
+        wrapped = unwrap(Entry(1, line.strip(_ENDS)))
+        if wrapped is None:
+            return False
+        return self._earlier.get(_delivery(wrapped)) == (_digest(wrapped.data), True)
+
+
+def _lines(stream: BinaryIO, size: int | None = None) -> Iterator[bytes]:
+    """Yield the lines of a stream, or of its first ``size`` bytes, with their ends."""
+    while size is None or size > 0:
+        line = stream.readline(MAX_ENTRY_BYTES + 1)
+        if not line:
+            return
+        yield line
+        if size is not None:
+            size -= len(line)
+
+
+def _delivery(wrapped: Wrapped) -> str:
+    """Return which delivery a line is of."""
+    message_id = wrapped.message_id
+    if not message_id:
+        with contextlib.suppress(EventError):
+            event = read_json(wrapped.data)
+            own = event.get("messageId") if isinstance(event, dict) else None
+            message_id = own if isinstance(own, str) else ""
+    return _name(message_id, wrapped.key)
+
+
+def _name(message_id: str, key: SubscriptionKey | None) -> str:
+    return "\0".join((message_id, *(key or ())))
+
+
+def _digest(data: bytes) -> int:
+    """Return a digest of what was read, which is on one line in the file."""
+    line = data.replace(b"\n", b" ").replace(b"\r", b" ").strip()
+    return int.from_bytes(hashlib.blake2b(line, digest_size=6).digest())
