@@ -11,7 +11,7 @@ from typing import TextIO
 import click
 
 from destinations.conformance import LIQUID_TOLERANCE, FileReport, LineResult, run_conformance
-from destinations.errors import UsageError
+from destinations.pipeline.output import naming
 
 __all__ = ["command"]
 
@@ -43,8 +43,9 @@ def command(directory: Path, show: int, outputs: Path | None) -> int:
     with _writer(outputs) as stream:
 
         def write(result: LineResult) -> None:
-            if stream is not None:
-                stream.write(json.dumps(result.record(), ensure_ascii=False) + "\n")
+            if stream is not None and outputs is not None:
+                with naming(outputs):
+                    stream.write(json.dumps(result.record(), ensure_ascii=False) + "\n")
 
         for report in run_conformance(directory, differences=show, on_line=write):
             fine = fine and report.ok
@@ -57,14 +58,14 @@ def _writer(path: Path | None) -> Iterator[TextIO | None]:
     if path is None:
         yield None
         return
-    try:
+    with naming(path):
         # Vectors hold lone surrogates, as JavaScript does: they are written as they are.
         stream = path.open("w", encoding="utf-8", errors="surrogatepass")
-    except OSError as error:
-        msg = f"cannot write {path}: {error.strerror}"
-        raise UsageError(msg) from None
-    with stream:
+    try:
         yield stream
+    finally:
+        with naming(path):
+            stream.close()
 
 
 def _print(report: FileReport) -> None:

@@ -12,6 +12,7 @@ import click
 
 from destinations.cli.opening import destination_argument, open_definition
 from destinations.errors import UsageError
+from destinations.pipeline.output import naming
 from destinations.runtime.plugins import find_folder, installed
 
 __all__ = ["command"]
@@ -55,7 +56,8 @@ def build(destinations: Sequence[str], out: Path, *, check: bool) -> int:
         if check:
             stale += stale_files(files, target)
         else:
-            write_files(files, target)
+            with naming(target):
+                write_files(files, target)
             for file in files:
                 click.echo(str(target / file))
     for path in stale:

@@ -7,19 +7,20 @@ partner that is away or a store in use; 130 interrupted.
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import click
 
 from destinations._version import __version__
 from destinations.errors import DestinationsError, TemporaryError
+from destinations.pipeline.output import FULL, write_failure
 from destinations.runtime.entry_points import plugin_slugs
 
-__all__ = ["main"]
+__all__ = ["run"]
 
 _TEMPORARY: Final = 75
 """What ``sysexits.h`` calls EX_TEMPFAIL: whoever started the command may start it again."""
@@ -52,11 +53,14 @@ class _Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
-        if cmd_name not in COMMANDS:
-            return _of_plugin(cmd_name)
-        module = importlib.import_module(f"destinations.cli.{cmd_name}_command")
-        command: click.Command = module.command
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        command: click.Command | None
+        if cmd_name in COMMANDS:
+            command = importlib.import_module(f"destinations.cli.{cmd_name}_command").command
+        else:
+            command = _of_plugin(cmd_name)
+        if ctx.obj is not None:
+            ctx.obj()  # a signal may be an exception from here on
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above
@@ -89,25 +93,35 @@ def cli() -> None:
     """Deliver Segment events to destinations that are defined as data."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code."""
+def run(arguments: Sequence[str], loaded: Callable[[], None]) -> int:
+    """Run one command and return its exit code; ``loaded`` is called when its module is there."""
     try:
         # Commands return their exit code; click's own exits (--help) return theirs.
-        result = cli.main(args=arguments, prog_name="destinations", standalone_mode=False)
-    except click.exceptions.Abort:
-        click.echo("Interrupted.", err=True)
-        return 130
+        result = cli.main(
+            args=arguments, prog_name="destinations", standalone_mode=False, obj=loaded
+        )
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        return _fail("Interrupted.", 130)
     except click.ClickException as error:
         error.show()
         return 2
     except DestinationsError as error:
-        click.echo(f"Error: {error}", err=True)
-        return _TEMPORARY if isinstance(error, TemporaryError) else 2
+        return _fail(f"Error: {error}", _TEMPORARY if isinstance(error, TemporaryError) else 2)
     except BrokenPipeError:
         # Whoever read our output has gone (`| head`): nothing is left to say, and nowhere.
         sys.stderr.close()
         return 1
     except OSError as error:
-        click.echo(f"Error: {error}", err=True)
-        return _TEMPORARY if error.errno == errno.ENOSPC else 2
+        if error.errno not in FULL:
+            return _fail(f"Error: {error}", 2)
+        # Whoever writes a file names it. And standard error takes this message.
+        where = error.filename or "to standard output"
+        return _fail(f"Error: {write_failure(where, error)}", _TEMPORARY)
     return result if isinstance(result, int) else 0
+
+
+def _fail(message: str, code: int) -> int:
+    """Tell of a failure, unless that fails as well, and return the exit code."""
+    with contextlib.suppress(OSError):
+        click.echo(message, err=True)
+    return code

@@ -54,6 +54,7 @@ from destinations.operations import (
     wrote_undelivered,
 )
 from destinations.outcome import State, Status
+from destinations.pipeline.output import check_can_be_written, naming, write_failure
 from destinations.pipeline.reading import (
     Entries,
     IteratedEntries,
@@ -61,7 +62,7 @@ from destinations.pipeline.reading import (
     read_json_entries,
     read_lines,
 )
-from destinations.pipeline.report import Report
+from destinations.pipeline.report import Report, Stopped
 from destinations.pipeline.run import Recorder, Run, RunOptions, RunStore
 from destinations.pipeline.undelivered_file import UndeliveredFile
 from destinations.runtime.destination import Destination
@@ -75,6 +76,7 @@ __all__ = ["command"]
 
 _SANDBOX_ACCOUNT: Final = "sandbox"
 _PATIENCE: Final = 1.0
+_OUTAGE: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,25 @@ class _Options:
     def keeps(self) -> bool:
         """Whether anything outlives the run: for a sandbox that ends with it only if told so."""
         return not self.no_store and (self.store is not None or not self.use_sandbox)
+
+    @property
+    def going_on(self) -> str:
+        """The command that delivers what this one leaves in the store."""
+        words = ["destinations", "run", self.destination]
+        for name, value in {
+            "--settings": self.settings,
+            "--store": self.store,
+            "--undelivered": self.undelivered,
+            "--account": self.account,
+            "--seed": self.seed,
+        }.items():
+            words += [] if value is None else [name, str(value)]
+        if self.outage != _OUTAGE:
+            words += ["--outage", f"{self.outage:g}"]
+        words += ["--sandbox"] if self.use_sandbox else []
+        words += [] if self.check else ["--no-check"]
+        words += ["--json"] if self.as_json else []
+        return shlex.join(words)
 
     @property
     def store_option(self) -> str:
@@ -163,7 +184,7 @@ class _Options:
 @click.option(
     "--outage",
     type=click.FloatRange(min=0, max=86_400),
-    default=60.0,
+    default=_OUTAGE,
     show_default=True,
     metavar="SECONDS",
     help="Wait so long for a partner that does not answer.",
@@ -185,10 +206,10 @@ def command(**given: Any) -> int:
     """
     options = _Options(**given)
     _check_options(options)
-    report, resumed = _run(options)
-    _say_how_it_ended(report, options)
+    report, runner = _run(options)
+    _say_how_it_ended(report, options, runner.undelivered)
     code = exit_code(report, dry_run=options.dry_run)
-    return code if code or resumed is None else exit_code(resumed)
+    return code if code or runner.resumed is None else exit_code(runner.resumed)
 
 
 def _check_options(options: _Options) -> None:
@@ -219,8 +240,8 @@ def _open_written(name: str) -> tuple[DestinationDefinition, Plugin | None]:
     return definition, plugin
 
 
-def _run(options: _Options) -> tuple[Report, Report | None]:
-    """Open everything, run, and print what became of it; the second is what was resumed first."""
+def _run(options: _Options) -> tuple[Report, _Runner]:
+    """Open everything, run, and print what became of it."""
     definition, plugin = _open_written(options.destination)
     with ExitStack() as stack:
         source = None
@@ -246,17 +267,19 @@ def _run(options: _Options) -> tuple[Report, Report | None]:
             options, opened.destination, store, identity_of(opened.destination, name), stack
         )
         report = runner.run(source)
-        if options.as_json:
-            click.echo(json.dumps(as_json_object(report, runner.masker)))
-        print_report(
-            report, runner.masker, to_stderr=options.as_json, of_earlier=runner.reads_nothing
-        )
-        runner.print_kept()
+        runner.end_undelivered(report)
+        with _printing(report, options):
+            if options.as_json:
+                click.echo(json.dumps(as_json_object(report, runner.masker)))
+            print_report(
+                report, runner.masker, to_stderr=options.as_json, of_earlier=runner.reads_nothing
+            )
+            runner.print_kept()
+            if sandbox is not None and not options.dry_run:
+                for title, columns, rows in sandbox.holdings():
+                    print_table(title, columns, rows, to_stderr=options.as_json)
         runner.prune(report)
-        if sandbox is not None and not options.dry_run:
-            for title, columns, rows in sandbox.holdings():
-                print_table(title, columns, rows, to_stderr=options.as_json)
-    return report, runner.resumed
+    return report, runner
 
 
 class _Runner:
@@ -275,6 +298,7 @@ class _Runner:
         self.reads_nothing = options.events is None or options.resume
         # What became of that, if the events of a file came after it.
         self.resumed: Report | None = None
+        self.undelivered: UndeliveredFile | None = None
         self._options = options
         self._destination = destination
         self._definition = destination.definition
@@ -297,8 +321,9 @@ class _Runner:
             self._kept = self._open_account(self._store)
         if options.undelivered is not None:
             self._check_undelivered(options.undelivered)
-            opened = _open_undelivered(options.undelivered, self.masker)
-            self._recorders.append(self._stack.enter_context(opened).record)
+            self.undelivered = _open_undelivered(options.undelivered, self.masker)
+            self._stack.callback(self.undelivered.close)
+            self._recorders.append(self.undelivered.record)
         self._test_credentials()
         if self.reads_nothing:
             report = self._deliver(IteratedEntries(()), deliver_waiting=True)
@@ -340,6 +365,8 @@ class _Runner:
         is_own = False
         if store is not None and kept is not None and not self._options.dry_run:
             is_own = wrote_undelivered(store, kept.scope.id, path)
+        if path.exists():
+            check_can_be_written(path)
         # Without a store nobody would know which of its events were delivered since.
         if not is_own and path.exists() and path.stat().st_size > 0:
             msg = f"{path} exists and is not empty; feed it back or move it away first"
@@ -402,6 +429,25 @@ class _Runner:
             text = self.masker.text(f"{type(error).__name__}: {error}")
             click.echo(f"Internal error, please report it: {text}", err=True)
         return report
+
+    def end_undelivered(self, report: Report) -> None:
+        """Bring the file of --undelivered up to date, and close it."""
+        file = self.undelivered
+        if file is None:
+            return
+        try:
+            if file.failure is None:
+                file.finish()
+        except OSError as error:
+            click.echo(
+                f"{self._options.undelivered} still holds lines of an earlier run that are out of "
+                f"date: {error.strerror}",
+                err=True,
+            )
+        try:
+            file.close()
+        except TemporaryError as error:  # some systems tell only now that the disk is full
+            report.stopped = report.stopped or Stopped("unavailable", report.lines, str(error))
 
     # -- before the first event ----------------------------------------------------------------
 
@@ -563,30 +609,39 @@ def _started(plugin: Plugin | None, name: str, seed: Path | None) -> Iterator[Ru
         sandbox.close()
 
 
-@contextlib.contextmanager
-def _open_undelivered(path: Path, masker: Masker) -> Iterator[UndeliveredFile]:
-    """Give the file of what is not delivered, which ends with what is true then."""
-    try:
+def _open_undelivered(path: Path, masker: Masker) -> UndeliveredFile:
+    """Open the file of what is not delivered, for this run alone."""
+    with naming(path):
         file = UndeliveredFile(path, masker)
+    if path.is_file() and not try_to_lock(file.stream.fileno()):
+        file.close()
+        raise TemporaryError(f"another run writes {path}; wait for it to end")
+    return file
+
+
+@contextlib.contextmanager
+def _printing(report: Report, options: _Options) -> Iterator[None]:
+    """Tell what became of the run where its report cannot be printed."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # whoever read it has gone
     except OSError as error:
-        msg = f"cannot write {path}: {error.strerror}"
-        raise UsageError(msg) from None
-    with contextlib.closing(file):
-        if path.is_file() and not try_to_lock(file.stream.fileno()):
-            raise TemporaryError(f"another run writes {path}; wait for it to end")
-        yield file
-        try:
-            file.finish()
-        except OSError as error:
-            click.echo(
-                f"{path} still holds lines of an earlier run that are out of date: "
-                f"{error.strerror}",
-                err=True,
-            )
+        rows = summary(report.totals.outcomes) or "no rows"
+        rest = (
+            "The same command goes on from there."
+            if options.keeps
+            else "Nothing was remembered: the same command sends everything again."
+        )
+        failure = write_failure("the report to standard output", error)
+        raise TemporaryError(f"{failure}. The run itself has ended: {rows}. {rest}") from None
 
 
-def _say_how_it_ended(report: Report, options: _Options) -> None:
+def _say_how_it_ended(
+    report: Report, options: _Options, undelivered: UndeliveredFile | None
+) -> None:
     stopped = report.stopped
+    failure = None if undelivered is None else undelivered.failure
     if stopped is None:
         return
     after = f" after line {report.lines}" if report.lines else ""
@@ -598,11 +653,18 @@ def _say_how_it_ended(report: Report, options: _Options) -> None:
         click.echo(f"Stopped{after}: {stopped.message}.", err=True)
     else:
         click.echo(f"Interrupted{after}.", err=True)
+    if undelivered is not None and failure is not None:
+        _say_what_is_not_written(options, undelivered, failure, stopped.message)
     if options.keeps:
         _say_how_to_go_on(report, options)
         return
     waiting = report.totals.outcomes[State.READY]
-    if waiting and options.undelivered is not None:
+    if failure is not None:
+        click.echo(
+            "Nothing was remembered: the same command sends what was delivered once more.",
+            err=True,
+        )
+    elif waiting and options.undelivered is not None:
         click.echo(
             f"Read and not sent: {waiting:,}, in {options.undelivered}; "
             "feed it back before anything else.",
@@ -613,13 +675,23 @@ def _say_how_it_ended(report: Report, options: _Options) -> None:
         click.echo(f"{what} was not read.", err=True)
 
 
+def _say_what_is_not_written(
+    options: _Options, undelivered: UndeliveredFile, failure: TemporaryError, told: str
+) -> None:
+    """Say what the file of --undelivered lacks, and what must be done before the next run."""
+    if str(failure) != told:
+        click.echo(f"{failure}.", err=True)
+    text = f"{options.undelivered} does not hold everything that was not delivered."
+    if undelivered.stream.holds_lines and not options.keeps:
+        text += " Move it away, or name another file."
+    click.echo(text, err=True)
+
+
 def _say_how_to_go_on(report: Report, options: _Options) -> None:
     if options.events == "-":
         kept = report.totals.outcomes[State.READY]
         click.echo(
-            f"Read and not sent: {kept:,}, in the store; go on with: destinations run "
-            f"{options.destination} ..., without --events.",
-            err=True,
+            f"Read and not sent: {kept:,}, in the store; go on with: {options.going_on}", err=True
         )
     else:
         click.echo("The same command goes on where it stopped.", err=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from destinations.clock import SystemClock, WallClock
+from destinations.errors import TemporaryError
 from destinations.http.transport import Transport
 from destinations.outcome import State
 from destinations.pipeline.dry_run import DryPipeline, DryQueue
@@ -109,7 +110,7 @@ class Run:
             recorders,
             all_of_them=options.deliver_waiting,
             refused=lambda why, line: self._halt("authentication", why, line),
-            broken=self._break,
+            broken=self._recorder_failed,
         )
         self._observer = self._rows if observer is None else Observers([self._rows, observer])
         # Without threads nothing comes meanwhile: it is waited as long as nothing is to be done.
@@ -272,6 +273,13 @@ class Run:
         if self.report.stopped is None:
             self.report.stopped = Stopped(why, self.report.lines if line is None else line, message)
         self._stop.set()
+
+    def _recorder_failed(self, error: BaseException) -> None:
+        """Stop; what may pass by itself, such as a full disk, is no error of the run."""
+        if isinstance(error, TemporaryError):
+            self._halt("unavailable", str(error))
+        else:
+            self._break(error)
 
     def _break(self, error: BaseException) -> None:
         self._broken = self._broken or error

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from destinations.errors import UsageError
+from destinations.errors import TemporaryError, UsageError
 from destinations.pipeline.memory_queue import SeenMessages
+from destinations.pipeline.output import OutputFile
 from destinations.pipeline.reading import MAX_ENTRY_BYTES, Entry
 from destinations.pipeline.report import Row
 from destinations.pipeline.undelivered import Undelivered, Wrapped, is_beginning, unwrap
@@ -37,10 +38,9 @@ class UndeliveredFile:
         self._path = path.resolve()
         # By delivery, a digest of the event in its latest line, and whether there is a row now.
         self._earlier = earlier or SeenMessages()
-        is_regular = not path.exists() or path.is_file()
-        self.stream: BinaryIO = path.open("ab+" if is_regular else "wb")
+        self.stream = OutputFile(path, append=True)
         try:
-            self._size = self._read_earlier() if is_regular else 0
+            self._size = self._read_earlier() if self.stream.is_regular else 0
         except BaseException:
             self.close()
             raise
@@ -48,7 +48,10 @@ class UndeliveredFile:
         self._is_newer = False
 
     def record(self, rows: Sequence[tuple[Row, bytes]]) -> None:
-        """Write what was not delivered; see `destinations.pipeline.run.Recorder`."""
+        """Write what was not delivered; see `destinations.pipeline.run.Recorder`.
+
+        Raises `TemporaryError` if that fails; what comes after it is not written either.
+        """
         if self._size:
             for row, data in rows:
                 self._replace(row, data)
@@ -74,8 +77,13 @@ class UndeliveredFile:
                 path.unlink(missing_ok=True)
             raise
 
+    @property
+    def failure(self) -> TemporaryError | None:
+        """Why it could not be written, if it could not."""
+        return self.stream.failure
+
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; raises `TemporaryError` if only that tells that it is not whole."""
         self._earlier.close()
         self.stream.close()
 
@@ -85,25 +93,24 @@ class UndeliveredFile:
         A line that was cut by the end of its process, or of the disk, is taken off: its event is in
         the store or in the input.
         """
-        self.stream.seek(0)
         size, line = 0, b""
-        for number, line in enumerate(_lines(self.stream), 1):
-            wrapped = unwrap(Entry(number, line.strip(_ENDS)))
-            if wrapped is not None:
-                self._earlier[_delivery(wrapped)] = (_digest(wrapped.data), False)
-            elif line.strip():
-                if is_beginning(line) and not line.endswith(b"\n"):
-                    self.stream.truncate(size)
-                    return size
-                msg = (
-                    f"line {number} of {self._path} is not an undelivered event, so it is not such "
-                    "a file: use another name"
-                )
-                raise UsageError(msg)
-            size += len(line)
+        with self._path.open("rb") as stream:
+            for number, line in enumerate(_lines(stream), 1):
+                wrapped = unwrap(Entry(number, line.strip(_ENDS)))
+                if wrapped is not None:
+                    self._earlier[_delivery(wrapped)] = (_digest(wrapped.data), False)
+                elif line.strip():
+                    if is_beginning(line) and not line.endswith(b"\n"):
+                        self.stream.cut(size)
+                        return size
+                    msg = (
+                        f"line {number} of {self._path} is not an undelivered event, so it is not "
+                        "such a file: use another name"
+                    )
+                    raise UsageError(msg)
+                size += len(line)
         if line and not line.endswith(b"\n"):
             size += self.stream.write(b"\n")
-            self.stream.flush()
         return size
 
     def _replace(self, row: Row, data: bytes) -> None:

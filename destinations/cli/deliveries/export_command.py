@@ -17,10 +17,10 @@ from destinations.cli.deliveries.selection import (
     selection_options,
 )
 from destinations.cli.store_place import StorePlace, place_options
-from destinations.errors import UsageError
 from destinations.operations import export_line
 from destinations.outcome import Outcome, State
 from destinations.pipeline.ledger import LedgerEntry
+from destinations.pipeline.output import written_file
 from destinations.secrets import Masker
 
 __all__ = ["export_command"]
@@ -47,7 +47,7 @@ _WITH_EVENT = frozenset(
     "--output",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write to FILE, which must not exist; by default to standard output.",
+    help="Write to FILE, which must be new or empty; by default to standard output.",
 )
 @click.option("--dry-run", is_flag=True, help="Only say how many would be exported.")
 def export_command(
@@ -92,9 +92,5 @@ def _opened(path: Path | None, *, dry_run: bool) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    try:
-        stream = path.open("xb")
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}") from None
-    with stream:
+    with written_file(path, "move it away, or name another file") as stream:
         yield stream

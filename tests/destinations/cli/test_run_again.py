@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from collections.abc import Callable
 from typing import Any
@@ -295,6 +296,24 @@ def test_without_events(left: Any) -> None:
     assert "Nothing waits: earlier runs left nothing to deliver.\n" in done.err
     for word in ("line", "Outcomes", "0 "):
         assert word not in done.err
+
+
+def test_the_command_that_goes_on(runs: Any, use: Use, tmp_path: Any) -> None:
+    """What standard input left is delivered by the command that was printed, as it was printed."""
+    folder = tmp_path / "two words"
+    folder.mkdir()
+    runs.store = folder / "the store.sqlite3"
+    lines = runs.file(use("bob"), use("bob")).read_bytes()
+    runs.partner.faults.add({"status": 503, "times": None})
+    given = ("--outage", "0", "--no-check", "--account", "two words", "--input-id", "first")
+    done = runs.process(*given, events="-", lines=lines)
+    runs.partner.faults.clear()
+    _, _, printed = done.err.partition("go on with: ")
+    program, *arguments = shlex.split(printed.splitlines()[0])
+    assert program == "destinations"
+    again = runs.command(*arguments)
+    assert (again.code, runs.counts(again)) == (0, {"delivered": 2})
+    assert runs.usage == {"bob": 2}
 
 
 # -- sent on purpose -------------------------------------------------------------------------------

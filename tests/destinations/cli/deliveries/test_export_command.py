@@ -84,7 +84,7 @@ def test_to_a_file(deliveries: Run, tmp_path: Path, dead: Put) -> None:
     assert line["rawEvent"]["userId"] == "u1"
     again = deliveries("export", "--output", target)
     assert again.code == 2
-    assert f"cannot write {target}: File exists" in again.err
+    assert f"cannot write {target}: it exists and is not empty; move it away" in again.err
     nowhere = deliveries("export", "--output", tmp_path / "no" / "file")
     assert (nowhere.code, "No such file or directory" in nowhere.err) == (2, True)
     assert len(target.read_bytes().splitlines()) == 1
