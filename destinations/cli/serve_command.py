@@ -42,19 +42,20 @@ def command(path: Path, *, check: bool) -> int:
     SIGTERM and SIGINT drain: what is under way ends, what waits stays in the store. SIGHUP reads
     the configuration again; if something is wrong with it, the one before stays.
     """
-    config = read_config(path, os.environ)
     if check:
-        bound = check_start(config, os.environ)
+        bound = check_start(read_config(path, os.environ), os.environ)
         for warning in (warning for each in bound for warning in each.warnings):
             click.echo(f"warning: {warning}", err=True)
         click.echo(f"{path} can be used: {', '.join(each.name for each in bound)}.")
         return 0
-    log = config.log
-    with contextlib.closing(observe(level=log.level, form=log.form)) as observation:
-        return _run(config, path, observation)
+    # Before the configuration is read: a SIGHUP after that reads it again.
+    with Signals() as signals:
+        config = read_config(path, os.environ)
+        with contextlib.closing(observe(level=config.log.level, form=config.log.form)) as opened:
+            return _run(config, path, signals, opened)
 
 
-def _run(config: ServeConfig, path: Path, observation: Observation) -> int:
+def _run(config: ServeConfig, path: Path, signals: Signals, observation: Observation) -> int:
     service = Service(config, observation)
     logger = observation.logger
     logger.info(
@@ -64,21 +65,20 @@ def _run(config: ServeConfig, path: Path, observation: Observation) -> int:
         store=str(config.store.path),
         destinations=[each.name for each in config.destinations],
     )
-    with Signals() as signals:
-        service.start()
-        look_less_often()
-        service.watch_queues()
-        for name, url in service.urls.items():
-            logger.info(f"Receives events at {url}", destination=name)
+    service.start()
+    look_less_often()
+    service.watch_queues()
+    for name, url in service.urls.items():
+        logger.info(f"Receives events at {url}", destination=name)
+    try:
         try:
-            try:
-                _serve(service, path, signals, observation)
-            finally:
-                left = service.stop()
-        except KeyboardInterrupt:
-            logger.warning("Stopped at once; what was under way is settled after a start")
-            sys.stderr.flush()
-            os._exit(130)
+            _serve(service, path, signals, observation)
+        finally:
+            left = service.stop()
+    except KeyboardInterrupt:
+        logger.warning("Stopped at once; what was under way is settled after a start")
+        sys.stderr.flush()
+        os._exit(130)
     what = "1 delivery waits" if left == 1 else f"{left:,} deliveries wait"
     waiting = f"{what} in {config.store.path}" if left else "nothing waits"
     logger.info(f"Stopped; {waiting}", waiting=left)
