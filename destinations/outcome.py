@@ -96,7 +96,8 @@ class Result:
     ``errors`` lists every fault of an invalid payload. ``code`` and ``status`` are Segment's (see
     `destinations.errors`). ``attempts`` counts the requests that carried the event. ``manual`` is
     what remains for an operator to do. ``maybe_applied`` tells that the request, or an earlier one
-    for the same event, may have changed something.
+    for the same event, may have changed something, ``has_begun`` that what it is to change may be
+    half done: others must keep off it until the event is tried again.
     """
 
     outcome: Status
@@ -108,6 +109,7 @@ class Result:
     manual: ManualChange | None = None
     retry: Retry | None = None
     maybe_applied: bool = False
+    has_begun: bool = False
 
     @classmethod
     def of_error(cls, outcome: Status, error: IntegrationError, *, attempts: int = 0) -> Result:

@@ -83,6 +83,7 @@ def build_action(data: Mapping[str, Any]) -> ActionDefinition:
         method=data.get("method"),
         default_subscription=data.get("defaultSubscription"),
         unmapped=None if unmapped is None else Unmapped(**unmapped),
+        touches=tuple(data.get("touches", ())),
     )
 
 
@@ -116,6 +117,7 @@ def _request(name: str, data: Mapping[str, Any]) -> RequestDefinition:
         name=name,
         description=data["description"],
         idempotent=data["idempotent"],
+        atomic=data.get("atomic", False),
         call=call,
         batch_size=data.get("batch", {}).get("size", 1),
         remember=data.get("remember", False),

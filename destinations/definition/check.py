@@ -97,7 +97,28 @@ def check_action(document: Document, requests: Mapping[str, Any]) -> Iterator[Fa
     unmapped = data.get("unmapped")
     if unmapped is not None and unmapped["missing"] not in properties:
         yield document.fault("/unmapped/missing", f"there is no field {unmapped['missing']!r}")
+    yield from _touches(document)
     yield from _schema(document, "/fields", data["fields"])
+
+
+_PAYLOAD_FIELD = re.compile(r"^(?:\$\.)?payload\.([A-Za-z0-9_-]+)$")
+
+
+def _touches(document: Document) -> Iterator[Fault]:
+    """Yield what is wrong with the names of accounts: only a payload is there to make them of."""
+    properties = document.data["fields"]["properties"]
+    for index, value in enumerate(document.data.get("touches", ())):
+        place = pointer("touches", index)
+        yield from mapping_faults(document, place, value)
+        path = value.get("@path") if isinstance(value, dict) else None
+        if not isinstance(path, str):
+            continue
+        field = _PAYLOAD_FIELD.match(path)
+        if field is None:
+            yield document.fault(place, f"must read a field, as $.payload.email does, not {path!r}")
+        elif field[1] not in properties:
+            known = ", ".join(properties)
+            yield document.fault(place, f"there is no field {field[1]!r}; there are: {known}")
 
 
 def mapping_faults(document: Document, place: str, value: object) -> Iterator[Fault]:

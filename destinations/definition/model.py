@@ -92,7 +92,10 @@ class Perform:
 
 @dataclass(frozen=True, slots=True)
 class ActionDefinition:
-    """One action: its fields (JSON Schema; each default is a mapping) and what it performs."""
+    """One action: its fields (JSON Schema; each default is a mapping) and what it performs.
+
+    ``touches`` are mappings of a payload to the names of further accounts that an event touches.
+    """
 
     slug: str
     title: str
@@ -102,6 +105,7 @@ class ActionDefinition:
     method: str | None = None
     default_subscription: str | None = None
     unmapped: Unmapped | None = None
+    touches: tuple[object, ...] = ()
 
     @property
     def default_mapping(self) -> dict[str, object]:

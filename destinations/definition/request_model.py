@@ -172,12 +172,16 @@ class ReconcileDefinition:
 
 @dataclass(frozen=True, slots=True)
 class RequestDefinition:
-    """One named request; ``call`` is its GraphQL or REST part, ``example`` an answer to it."""
+    """One named request; ``call`` is its GraphQL or REST part, ``example`` an answer to it.
+
+    ``atomic`` tells that it leaves nothing half done, if it is one of several for an event.
+    """
 
     name: str
     description: str
     idempotent: bool
     call: GraphQLDefinition | RestDefinition | PendingDefinition
+    atomic: bool = False
     batch_size: int = 1
     remember: bool = False
     expect: JsonSchema | None = None

@@ -48,6 +48,7 @@ class GraphQLRequest:
     ) -> None:
         self.definition = definition
         self._operation = parse_operation(call.document)
+        self.is_safe = self._operation.kind == "query"
         self._names = [name for name, _ in self._operation.variables]
         self._keys = self._operation.keys
         self._variables = compile_value(dict(call.variables))

@@ -16,6 +16,7 @@ class PendingRequest:
     """What stands in for a call that a definition leaves open."""
 
     reads_event = False
+    is_safe = True
     takes_payload_bytes = False
 
     def __init__(self, definition: RequestDefinition, call: PendingDefinition) -> None:

@@ -40,6 +40,7 @@ class RestRequest:
     ) -> None:
         self.definition = definition
         self._method = call.method
+        self.is_safe = call.method == "GET"
         headers: dict[str, object] = {"Accept": "application/json"}
         if call.json is not None:
             headers["Content-Type"] = "application/json"

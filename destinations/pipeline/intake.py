@@ -71,5 +71,6 @@ class Intake:
             return Result.invalid(error.message, "PAYLOAD_VALIDATION_FAILED")
         delivery.key = subscription.key
         delivery.plan = digest
+        delivery.touches = None
         delivery.increment = self._rules.increment(subscription.key.action, payload)
         return None

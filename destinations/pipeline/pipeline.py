@@ -15,8 +15,8 @@ from destinations.clock import WallClock
 from destinations.http import Answer, Failure
 from destinations.http.json_bytes import decode_json
 from destinations.outcome import Outcome, Result, Retry, State
-from destinations.pipeline.balances import KnownBalances
 from destinations.pipeline.breaker import CircuitBreaker, describe
+from destinations.pipeline.exclusion import PartnerAccount
 from destinations.pipeline.intake import Intake
 from destinations.pipeline.observer import Observer
 from destinations.pipeline.prefetch import Prefetch
@@ -110,7 +110,10 @@ class Job:
 
 
 class Pipeline:
-    """See the module. ``source`` is what waits in the queue, ``feed`` what comes from elsewhere."""
+    """See the module. ``source`` is what waits in the queue, ``feed`` what comes from elsewhere.
+
+    ``account`` is what is known of the partner's account, to which others may deliver as well.
+    """
 
     def __init__(  # noqa: PLR0913 - what it is made of
         self,
@@ -125,6 +128,7 @@ class Pipeline:
         observer: Observer,
         source: Source | None = None,
         feed: Feed | None = None,
+        account: PartnerAccount | None = None,
     ) -> None:
         self.scope = scope
         self.name = scope.name
@@ -145,9 +149,12 @@ class Pipeline:
         self.breaker = CircuitBreaker(
             policy.draw, lambda state, why: observer.breaker(self.name, state, why)
         )
-        self.prefetch = Prefetch(source, self._actions)
-        self.prefetch.begin(clock.time(), clock.monotonic())
-        self._balances = KnownBalances()
+        self._account = account = account or PartnerAccount()
+        excludes = account.is_shared or any(one.touches for one in self._actions.values())
+        self.prefetch = Prefetch(source, self._actions, account.exclusion if excludes else None)
+        self.prefetch.begin(clock.time(), clock.monotonic(), only_unknown=feed is not None)
+        account.join()
+        self._balances = account.balances
         self._lingering_since: float | None = None
         self.under_way = 0
         self.closing = False
@@ -213,7 +220,8 @@ class Pipeline:
         times = []
         if scheduler.next_wake is not None:
             times.append(scheduler.next_wake - monotonic)
-        if scheduler.available and self.under_way < self._most():
+        may_claim = scheduler.available and self._account.is_complete
+        if may_claim and self.under_way < self._most():
             pause = self.breaker.wait(monotonic)
             if pause <= 0 and self._lingering_since is not None:
                 pause = self._lingering_since + self.options.linger - monotonic
@@ -251,7 +259,7 @@ class Pipeline:
 
     def _may_claim(self, monotonic: float) -> bool:
         scheduler = self.prefetch.scheduler
-        available = scheduler.available
+        available = scheduler.available if self._account.is_complete else 0
         if not available or self.under_way >= self._most() or self.breaker.wait(monotonic) > 0:
             return False
         if available >= scheduler.wanted or (self.feed is not None and self.feed.is_over):
@@ -466,6 +474,7 @@ class Pipeline:
             if outcome is State.READY or outcome is State.UNKNOWN:
                 delivery.state = outcome
                 delivery.effect = transition.effect
+                delivery.has_begun = delivery.has_begun or transition.result.has_begun
                 delivery.attempts = transition.attempts
                 delivery.rule_failures = transition.rule_failures
                 delivery.batch_failures = transition.batch_failures
@@ -663,13 +672,15 @@ class Pipeline:
             ended = None
             if delivery.plan != digest or not delivery.payload:
                 ended = self.plan_again(delivery, digest)
-            if ended is None:
-                ready.append(delivery)
-            else:
+            if ended is not None:
                 transition = Transition(
                     delivery, ended, "plan", delivery.attempts, effect=delivery.effect
                 )
                 round_.transitions.append((self.scope, transition))
+            elif self.prefetch.scheduler.reserve(delivery):
+                ready.append(delivery)
+            else:  # it touches something else now, which is reserved: it waits for that
+                round_.returned.append(ClaimedBatch(self.scope, [delivery]))
         return ready
 
     def plan_again(self, delivery: QueuedDelivery, digest: str) -> Result | None:

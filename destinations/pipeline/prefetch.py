@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from destinations.outcome import State
+from destinations.pipeline.exclusion import Exclusion
 from destinations.pipeline.queue import QueuedDelivery, Source
 from destinations.pipeline.scheduler import BatchKind, Scheduler
 from destinations.runtime.action import Action
@@ -35,13 +36,20 @@ _LONGEST_SLEEP: Final = 900.0
 class Prefetch:
     """Deliveries of one destination that wait or are claimed, with the order in which they may go.
 
-    ``source`` is where more wait; None if all that there is comes by `add`. Times are those of a
+    ``source`` is where more wait; None if all that there is comes by `add`. ``exclusion`` is that
+    of the account, None if no event touches anything but its own user. Times are those of a
     monotonic clock, but for `QueuedDelivery.next_at`.
     """
 
-    def __init__(self, source: Source | None, actions: dict[str, Action]) -> None:
+    def __init__(
+        self,
+        source: Source | None,
+        actions: dict[str, Action],
+        exclusion: Exclusion | None = None,
+    ) -> None:
         self._source = source
-        self.scheduler = Scheduler(actions)
+        self._excludes = exclusion is not None
+        self.scheduler = Scheduler(actions, exclusion)
         self._more = source is not None
         # Users of whom more waits in the source than is here: the ids, in their order.
         self._longer: dict[str, array[int]] = {}
@@ -57,10 +65,12 @@ class Prefetch:
         # What somebody else was faster with, and of which it is not known yet what that was.
         self._lost: dict[int, QueuedDelivery] = {}
 
-    def begin(self, now: float, monotonic: float) -> None:
+    def begin(self, now: float, monotonic: float, *, only_unknown: bool = False) -> None:
         """Read what is unknown, before anything else: nothing may be sent past it.
 
-        What is unknown of a user waits until the last of it is due.
+        What is unknown of a user waits until the last of it is due. What has begun to change
+        something keeps others from what it touches; with ``only_unknown`` it is not read, as it is
+        not to be sent now.
         """
         if self._source is None:
             return
@@ -70,6 +80,9 @@ class Prefetch:
             due[delivery.user] = max(delivery.next_at, due.get(delivery.user, 0.0))
         for delivery in found:
             self._add(delivery, due[delivery.user] - now, monotonic)
+        if self._excludes and not only_unknown:
+            for delivery in self._source.begun():
+                self._add(delivery, delivery.next_at - now, monotonic)
 
     def leave_the_rest(self) -> None:
         """Read nothing more that is ready: what waits there is not for now."""

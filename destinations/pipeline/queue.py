@@ -161,6 +161,8 @@ class QueuedDelivery:
     rule_failures: int = 0
     batch_failures: int = 0
     line: int = 0
+    touches: tuple[str, ...] | None = None
+    has_begun: bool = False
     size: int = 0
     is_claimed: bool = False
     has_failure: bool = False
@@ -337,6 +339,10 @@ class Source(Protocol):
 
     def unknown(self) -> Sequence[QueuedDelivery]:
         """Return those whose answers were lost."""
+        ...
+
+    def begun(self) -> Sequence[QueuedDelivery]:
+        """Return the ready ones of which a request may have been carried out, in order."""
         ...
 
     def ready(self, limit: int) -> Sequence[QueuedDelivery]:

@@ -1,8 +1,9 @@
 """Which deliveries may be sent next: each user's in their order, those of many users side by side.
 
 A user with a delivery under way is busy: the later ones wait until that is done, while other users
-go on. One whose delivery waits for its next attempt sleeps until then. Nothing here waits or knows
-of threads.
+go on. One whose delivery waits for its next attempt sleeps until then. A user whose next delivery
+touches what another one has reserved is parked until that is free; of those who wait for the same,
+the oldest goes first. Nothing here waits or knows of threads.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from destinations.http.json_bytes import decode_json
 from destinations.outcome import State
+from destinations.pipeline.exclusion import Exclusion, folded
 from destinations.pipeline.queue import QueuedDelivery
 from destinations.runtime.action import Action, SubscriptionKey
 
@@ -43,25 +46,38 @@ class BatchKind:
 class _User:
     """The deliveries of one user that wait, each with its number in the order of arrival.
 
-    Who sleeps is busy, ``until`` then.
+    Who sleeps is busy, ``until`` then, and so is who is ``parked`` until that name is free.
+    ``woken`` is the name that was free when the user was unparked. ``held`` are the names that the
+    user has reserved.
     """
 
-    __slots__ = ("busy", "until", "waiting")
+    __slots__ = ("account", "busy", "held", "parked", "until", "waiting", "woken")
 
-    def __init__(self) -> None:
+    def __init__(self, account: str) -> None:
+        self.account = account
         self.busy = False
         self.until: float | None = None
         self.waiting: deque[tuple[int, BatchKind, QueuedDelivery]] = deque()
+        self.held: set[str] = set()
+        self.parked: str | None = None
+        self.woken: str | None = None
 
 
 class Scheduler:
     """Deliveries of one destination that wait to be sent. One thread at a time.
 
-    ``actions`` are those that the destination has, by slug.
+    ``actions`` are those that the destination has, by slug. Without an ``exclusion`` no event
+    touches anything but its own user.
     """
 
-    def __init__(self, actions: dict[str, Action]) -> None:
+    def __init__(self, actions: dict[str, Action], exclusion: Exclusion | None = None) -> None:
         self._actions = actions
+        self._exclusion = exclusion
+        if exclusion is not None:
+            exclusion.tell(self._freed)
+        # By the name that they wait for and the kind of their next delivery, the parked users by
+        # that delivery's number.
+        self._parked: dict[str, dict[BatchKind, list[tuple[int, str]]]] = {}
         self._kinds: dict[tuple[str, State, int], BatchKind] = {}
         # Of what did not fail as part of a batch, by subscription.
         self._fresh: dict[SubscriptionKey | None, BatchKind] = {}
@@ -83,11 +99,13 @@ class Scheduler:
         name = delivery.event.user
         user = self._users.get(name)
         if user is None:
-            user = self._users[name] = _User()
+            user = self._users[name] = self._new_user(name)
         number = self._number
         self._number = number + 1
         kind = self._kind(delivery)
         user.waiting.append((number, kind, delivery))
+        if self._exclusion is not None and _reserves(delivery):
+            self._hold(user, delivery)
         if not user.busy:
             self.available += 1
             if len(user.waiting) == 1:
@@ -96,7 +114,7 @@ class Scheduler:
     def add_asleep(self, delivery: QueuedDelivery, until: float) -> None:
         """Add the first delivery of a user, who sleeps until then."""
         name = delivery.user
-        user = self._users[name] = _User()
+        user = self._users[name] = self._new_user(name)
         user.busy = True
         self.add(delivery)
         self._sleep(user, name, until)
@@ -114,25 +132,40 @@ class Scheduler:
         same kind, if it may, before those of other users: so few users are busy, and more batches
         can be under way at a time.
         """
-        kind = self._oldest_kind()
-        if kind is None:
-            return None
-        ready, room = self._ready[kind], kind.batch_size
-        repeats = kind.repeats_users
+        while (kind := self._oldest_kind()) is not None:
+            batch = self._take_of(kind)
+            if batch:
+                return kind, batch
+        return None
+
+    def _take_of(self, kind: BatchKind) -> list[QueuedDelivery]:
+        """Return the next batch of a kind; none if all of its users had to be parked."""
+        ready, room, repeats = self._ready[kind], kind.batch_size, kind.repeats_users
+        excludes = self._exclusion is not None
         batch: list[tuple[int, BatchKind, QueuedDelivery]] = []
         while ready and len(batch) < room:
-            user = self._users[heapq.heappop(ready)[1]]
+            number, name = heapq.heappop(ready)
+            user = self._users[name]
             waiting = user.waiting
             self.available -= len(waiting)
             user.busy = True
+            if excludes and not self._reserve(user, name, number, kind):
+                continue
             batch.append(waiting.popleft())
             while repeats and waiting and len(batch) < room and waiting[0][1] is kind:
+                if excludes and not self._may_hold(user, waiting[0][2]):
+                    break
                 batch.append(waiting.popleft())
-        if not ready:
+        if not ready and self._ready.get(kind) is ready:
             del self._ready[kind]
         self.waiting -= len(batch)
         batch.sort(key=_number)
-        return kind, [delivery for _, _, delivery in batch]
+        return [delivery for _, _, delivery in batch]
+
+    def reserve(self, delivery: QueuedDelivery) -> bool:
+        """Reserve what a claimed delivery touches by now; False if it must wait."""
+        user = self._users[delivery.user]
+        return self._exclusion is None or self._may_hold(user, delivery)
 
     def free(self, name: str, until: float | None = None) -> bool:
         """Note that nothing of a user is under way: the next may go, not before ``until``.
@@ -181,9 +214,17 @@ class Scheduler:
                 break
         if user is None or found is None:
             return False
-        if user.busy:
+        if user.busy and not (user.parked is not None and user.waiting[0] is found):
             user.waiting.remove(found)
             self.waiting -= 1
+            if user.until is not None:
+                self._release(user)
+            return True
+        if user.parked is not None:
+            self._unpark(user)
+            user.waiting.remove(found)
+            self.waiting -= 1
+            self._free(delivery.user)
             return True
         # The first of a free user stands in the heap of its kind: all are put back behind it.
         self.available -= len(user.waiting)
@@ -243,17 +284,23 @@ class Scheduler:
     def drain(self) -> list[QueuedDelivery]:
         """Take away all that waits, in the order of arrival."""
         entries = sorted((e for user in self._users.values() for e in user.waiting), key=_number)
-        for name in [name for name, user in self._users.items() if not user.busy]:
-            del self._users[name]
-        for user in self._users.values():
+        for name, user in list(self._users.items()):
             user.waiting.clear()
+            if not user.busy or user.parked is not None:
+                del self._users[name]
+                self._release(user)
         self._ready.clear()
+        self._parked.clear()
         self.waiting = self.available = 0
         return [delivery for _, _, delivery in entries]
+
+    def _new_user(self, name: str) -> _User:
+        return _User(name if self._exclusion is None else folded(name))
 
     def _sleep(self, user: _User, name: str, until: float) -> None:
         user.until = until
         heapq.heappush(self._asleep, (until, name))
+        self._release(user)
 
     def _free(self, name: str) -> bool:
         """Tell whether something of the user waits."""
@@ -262,11 +309,113 @@ class Scheduler:
         user.until = None
         if not user.waiting:
             del self._users[name]
+            self._release(user)
+            if user.woken is not None:
+                self._freed(user.woken)
             return False
         self.available += len(user.waiting)
         number, kind, _ = user.waiting[0]
         heapq.heappush(self._ready.setdefault(kind, []), (number, name))
+        self._release(user)
         return True
+
+    # -- what is reserved ----------------------------------------------------------------------
+
+    def _reserve(self, user: _User, name: str, number: int, kind: BatchKind) -> bool:
+        """Reserve what the next delivery of a user touches; if it must wait, park the user."""
+        assert self._exclusion is not None  # noqa: S101 - the caller has looked
+        woken, user.woken = user.woken, None
+        names = self._names(user, user.waiting[0][2])
+        blocking = self._exclusion.blocking(user, names)
+        if blocking is None:
+            self._add_held(user, names)
+        else:
+            user.parked = blocking
+            kinds = self._parked.setdefault(blocking, {})
+            heapq.heappush(kinds.setdefault(kind, []), (number, name))
+        if woken is not None and self._exclusion.is_free(woken):
+            self._freed(woken)  # the user did not need it after all, so the next one may
+        return blocking is None
+
+    def _may_hold(self, user: _User, delivery: QueuedDelivery) -> bool:
+        """Reserve what one more delivery of a busy user touches, if nobody else has it."""
+        assert self._exclusion is not None  # noqa: S101 - the caller has looked
+        names = self._names(user, delivery)
+        if self._exclusion.blocking(user, names) is not None:
+            return False
+        self._add_held(user, names)
+        return True
+
+    def _hold(self, user: _User, delivery: QueuedDelivery) -> None:
+        """Reserve what a delivery touches whose requests may have changed something."""
+        self._add_held(user, self._names(user, delivery))
+
+    def _add_held(self, user: _User, names: Iterable[str]) -> None:
+        assert self._exclusion is not None  # noqa: S101 - the caller has looked
+        for one in names:
+            if one not in user.held:
+                user.held.add(one)
+                self._exclusion.hold(user, one)
+
+    def _release(self, user: _User) -> None:
+        """Free what a user of whom nothing is claimed does not need any more.
+
+        Who sleeps keeps the own account, so that the order of the user's events stays. What its
+        waiting deliveries may have begun to change stays reserved, too.
+        """
+        if not user.held or self._exclusion is None:
+            if self._exclusion is not None and user.until is not None:
+                self._add_held(user, (user.account,))
+            return
+        needed = {user.account} if user.until is not None else set()
+        for _, _, delivery in user.waiting:
+            if _reserves(delivery):
+                needed.update(self._names(user, delivery))
+        for one in user.held - needed:
+            user.held.discard(one)
+            self._exclusion.release(user, one)
+        self._add_held(user, needed)
+
+    def _names(self, user: _User, delivery: QueuedDelivery) -> tuple[str, ...]:
+        """Return the accounts that a delivery touches."""
+        touched = delivery.touches
+        if touched is None:
+            action = self._actions.get(delivery.action)
+            touched = ()
+            if action is not None and action.touches and delivery.payload:
+                touched = tuple(map(folded, action.touched(decode_json(delivery.payload))))
+            delivery.touches = touched
+        return (user.account, *touched)
+
+    def _freed(self, name: str) -> None:
+        """Unpark the oldest user of each kind who waits for a name that nobody has reserved.
+
+        One of each kind, as a kind may be kept from going; and one alone, as thousands may wait.
+        """
+        kinds = self._parked.pop(name, None)
+        if kinds is None:
+            return
+        left: dict[BatchKind, list[tuple[int, str]]] = {}
+        for kind, parked in kinds.items():
+            while parked:
+                number, user_name = heapq.heappop(parked)
+                user = self._users.get(user_name)
+                # Entries of those who were unparked before are left where they were.
+                if user is None or user.parked != name or user.waiting[0][0] != number:
+                    continue
+                self._unpark(user)
+                user.woken = name
+                user.busy = False
+                self.available += len(user.waiting)
+                heapq.heappush(self._ready.setdefault(kind, []), (number, user_name))
+                break
+            if parked:
+                left[kind] = parked
+        if left:
+            self._parked[name] = left
+
+    def _unpark(self, user: _User) -> None:
+        user.parked = None
 
     def _oldest_kind(self) -> BatchKind | None:
         ready = self._ready
@@ -304,3 +453,8 @@ class Scheduler:
 
 def _number(entry: tuple[int, BatchKind, QueuedDelivery]) -> int:
     return entry[0]
+
+
+def _reserves(delivery: QueuedDelivery) -> bool:
+    """Tell whether a delivery that waits keeps others from what it touches."""
+    return delivery.state is State.UNKNOWN or delivery.has_begun

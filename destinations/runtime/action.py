@@ -15,7 +15,7 @@ from destinations.outcome import ManualChange, Outcome, Result
 from destinations.segment.event import Event
 from destinations.segment.fast_path import FastPath, Miss, compile_fast_path
 from destinations.segment.fql import compile_fql
-from destinations.segment.mapping import compile_mapping
+from destinations.segment.mapping import CompiledValue, compile_mapping, compile_value
 from destinations.segment.validation import compile_schema
 
 __all__ = [
@@ -123,6 +123,26 @@ class Action:
         """Whether all its requests can be sent again without harm."""
         return all(request.definition.idempotent for request in self.requests.values())
 
+    @property
+    def touches(self) -> bool:
+        """Whether its events touch more accounts at the partner than that of their own user."""
+        return bool(self.definition.touches)
+
+    def touched(self, payload: Payload) -> list[str]:
+        """Return the names of the accounts that an event touches beside that of its own user."""
+        found: list[str] = []
+        for value in self._touched:
+            try:
+                named = value.resolve({"payload": payload})
+            except (ResolveError, RecursionError):
+                continue
+            found += map(str, filter(_is_name, named if isinstance(named, list) else [named]))
+        return found
+
+    @cached_property
+    def _touched(self) -> list[CompiledValue]:
+        return [compile_value(one) for one in self.definition.touches]
+
     @cached_property
     def reads_event(self) -> bool:
         """Whether a request may need the raw event, beside the payload."""
@@ -192,6 +212,11 @@ class Subscription:
             return Result.invalid("; ".join(errors), "PAYLOAD_VALIDATION_FAILED", errors)
         result: Payload = checked.payload
         return result
+
+
+def _is_name(value: object) -> bool:
+    """Tell whether a value names something: text that is not blank, or a number."""
+    return value.strip() != "" if isinstance(value, str) else type(value) is int
 
 
 def _never(event: Event) -> Payload:  # noqa: ARG001 - in the place of a fast path

@@ -192,8 +192,9 @@ class Sender:
             # Sent again, the event would make that request a second time.
             result = replace(result, outcome=State.UNKNOWN, retry=None)
         attempts = sum(item.attempts for _, item in made)
-        changed = any(not _changed_nothing(item) for _, item in made)
-        return replace(result, attempts=attempts, maybe_applied=changed)
+        changed = [request for request, item in made if not _changed_nothing(request, item)]
+        has_begun = not all(request.definition.atomic for request in changed)
+        return replace(result, attempts=attempts, maybe_applied=bool(changed), has_begun=has_begun)
 
     def _drive(
         self,
@@ -324,7 +325,8 @@ class Sender:
             nothing_applied=verdict.nothing_applied,
         )
         result = Result.of_error(outcome, verdict.error(), attempts=item.attempts)
-        result = replace(result, maybe_applied=not verdict.nothing_applied)
+        changed = not (request.is_safe or verdict.nothing_applied)
+        result = replace(result, maybe_applied=changed)
         if outcome is not State.READY:
             return result
         retry = Retry(verdict.retry_after, verdict.attempts, verdict.whole_request)
@@ -363,9 +365,14 @@ def _was_applied_once(made: tuple[CompiledRequest, _Item]) -> bool:
     return isinstance(item.verdict, Answer) and not request.definition.idempotent
 
 
-def _changed_nothing(item: _Item) -> bool:
-    """Tell whether a request certainly changed nothing: it was not made, or its failure says so."""
-    return not item.attempts or (isinstance(item.verdict, Failure) and item.verdict.nothing_applied)
+def _changed_nothing(request: CompiledRequest, item: _Item) -> bool:
+    """Tell whether a request certainly changed nothing.
+
+    That is one which only reads, or was not made, or whose failure says so.
+    """
+    if request.is_safe or not item.attempts:
+        return True
+    return isinstance(item.verdict, Failure) and item.verdict.nothing_applied
 
 
 def _is_refused_as_a_whole(items: Sequence[_Item]) -> bool:

@@ -118,17 +118,17 @@ def _placed(fault: Fault, config: DestinationConfig, place: str) -> Fault:
 
 
 def _same_account(bound: Sequence[Bound]) -> Iterator[Fault]:
-    """Two queues for one account would not know what the other one sent."""
+    """Yield destinations of one account that do not say so: they would not wait for one another."""
     seen: list[Bound] = []
     for each in bound:
         for other in seen:
-            own, others = each.destination, other.destination
+            own, others = each.identity, other.identity
             # With the same credentials it is one account, whatever it is called.
-            same = replace(each.identity, name=None) == replace(other.identity, name=None)
-            if same and own.settings == others.settings:
+            is_same = replace(own, name=None) == replace(others, name=None)
+            if is_same and (own.name is None or own.name != others.name):
                 message = (
-                    f"{each.name} and {other.name} deliver to the same account with the same "
-                    "settings; let one of them do it, with two keys"
+                    f"{each.name} and {other.name} deliver to the same account: let one of them do "
+                    "it, with two keys, or say `account: NAME` in both, with the same name"
                 )
                 yield each.config.settings.fault("", message)
         seen.append(each)

@@ -18,6 +18,7 @@ from destinations.errors import DestinationsError, UsageError
 from destinations.http.transport import HttpTransport
 from destinations.operations import Periods, count_waiting, lock_server, note_server, prune
 from destinations.pipeline.engine import Engine
+from destinations.pipeline.exclusion import PartnerAccount
 from destinations.pipeline.intake import Intake
 from destinations.pipeline.pipeline import Pipeline, PipelineOptions
 from destinations.pipeline.queue import Scope
@@ -64,6 +65,7 @@ class Service:
         self._observer = observation.observer
         self._clock = SystemClock()
         self._served: dict[str, _Served] = {}
+        self._accounts: Mapping[str, PartnerAccount] = {}
         self._closing = contextlib.ExitStack()
         self._starting = True
         self._left = 0
@@ -124,6 +126,7 @@ class Service:
             stack.callback(self._server.close)
             # First of all deliveries stop: what is under way still has to be written.
             stack.callback(self._drain)
+            self._accounts = _accounts(bound)
             for each in bound:
                 served = self._served[each.name] = self._prepared(each)
                 self._open(served)
@@ -148,7 +151,7 @@ class Service:
         # Before anything ends: where this cannot be written, what runs has to go on.
         self._note({*former, *fresh})
         self._close(former.values())
-        self.config, self._served = config, fresh
+        self.config, self._served, self._accounts = config, fresh, _accounts(bound)
         self._engine.max_open = config.max_events
         try:
             self._note(fresh)
@@ -267,6 +270,7 @@ class Service:
                 clock=self._clock,
                 observer=self._observer,
                 source=self._queue.source(scope),
+                account=self._accounts[bound.name],
             )
 
         self._engine.open(make)
@@ -327,3 +331,15 @@ class Service:
         """Let others know whose deliveries they must leave alone."""
         store = self.config.store
         note_server(self._store, names, Periods(store.keep_days, store.dedupe_days))
+
+
+def _accounts(bound: Sequence[Bound]) -> Mapping[str, PartnerAccount]:
+    """Return what is known of the account of each destination, by its name: some share one."""
+    members: dict[object, list[str]] = {}
+    for each in bound:
+        name = each.identity.name
+        # Without a name it is that destination's alone: see `destinations.server.binding`.
+        key = (each.identity.slug, name) if name is not None else each.name
+        members.setdefault(key, []).append(each.name)
+    shared = {key: PartnerAccount(len(names)) for key, names in members.items()}
+    return {name: shared[key] for key, names in members.items() for name in names}

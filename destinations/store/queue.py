@@ -68,6 +68,7 @@ _INTERRUPTED: Final = "under way when the process ended; it may have been applie
 
 _READY: Final = STATUS_CODES[State.READY]
 _UNKNOWN: Final = STATUS_CODES[State.UNKNOWN]
+_NO_EFFECT: Final = EFFECT_CODES[Effect.NONE]
 _DELIVERED: Final = STATUS_CODES[Outcome.DELIVERED]
 _REJECTED: Final = STATUS_CODES[Outcome.REJECTED]
 _IN_LEDGER: Final = frozenset({Outcome.DELIVERED, Outcome.FILTERED, Outcome.DROPPED})
@@ -846,6 +847,10 @@ class SqliteSource:
         """Return those whose answers were lost."""
         return self._found("status = ? ORDER BY id", (_UNKNOWN,))
 
+    def begun(self) -> Sequence[QueuedDelivery]:
+        """Return the ready ones of which a request may have been carried out, in order."""
+        return self._found("status = ? AND effect <> ? ORDER BY id", (_READY, _NO_EFFECT))
+
     def ready(self, limit: int) -> Sequence[QueuedDelivery]:
         """Return the next ready ones, of all users."""
         found = self._found(
@@ -920,6 +925,7 @@ def _queued(names: Names, row: Sequence[Any]) -> QueuedDelivery:
         attempts=attempts,
         first_attempt_at=None if first_attempt_at is None else first_attempt_at / 1000,
         next_at=(next_at or 0) / 1000,
+        has_begun=effect != _NO_EFFECT,
     )
 
 
