@@ -7,11 +7,13 @@ email address that two users share may be spelled in two ways.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
+from typing import Protocol
 
 from destinations.pipeline.balances import KnownBalances
 
-__all__ = ["Exclusion", "PartnerAccount", "folded"]
+__all__ = ["Exclusion", "Holder", "PartnerAccount", "Waiter", "folded"]
 
 
 def folded(name: str) -> str:
@@ -19,26 +21,52 @@ def folded(name: str) -> str:
     return name.strip().casefold()
 
 
+class Holder(Protocol):
+    """Who reserves names. ``held`` are those; ``is_firm`` tells that something of it is under way.
+
+    What is unknown may be under way, too. Who is not firm has begun before and waits to go on.
+    """
+
+    held: set[str]
+
+    @property
+    def is_firm(self) -> bool:
+        """Whether nobody else may go now, not even who holds the same name."""
+        ...
+
+
+class Waiter(Protocol):
+    """Who is told that there may be a turn."""
+
+    def freed(self, name: str) -> None:
+        """Note that nobody holds a name any more."""
+        ...
+
+    def eased(self, name: str, holder: Holder) -> None:
+        """Note that less keeps one of several holders of a name from going on."""
+        ...
+
+
 class Exclusion:
     """Names that are reserved, each by those who hold it. One thread at a time.
 
     Usually one holds a name. Several do if an earlier process left them: requests of theirs may
-    have been carried out, so each of them keeps all others out.
+    have been carried out, so each of them keeps all others out, and they go one after another.
     """
 
     def __init__(self) -> None:
-        self._holders: dict[str, list[object]] = {}
-        self._waiters: list[Callable[[str], None]] = []
+        self._holders: dict[str, list[Holder]] = {}
+        self._waiters: list[Waiter] = []
 
-    def tell(self, freed: Callable[[str], None]) -> None:
-        """Call ``freed`` with each name that nobody holds any more."""
-        self._waiters.append(freed)
+    def tell(self, waiter: Waiter) -> None:
+        """Tell a waiter from now on."""
+        self._waiters.append(waiter)
 
-    def blocking(self, holder: object, names: Iterable[str]) -> str | None:
-        """Return the first of ``names`` that somebody else holds; None if there is none."""
+    def blocking(self, holder: Holder, names: Iterable[str]) -> str | None:
+        """Return the first of ``names`` that keeps ``holder`` from going; None if none does."""
         for name in names:
             for other in self._holders.get(name, ()):
-                if other is not holder:
+                if other is not holder and (name not in holder.held or other.is_firm):
                     return name
         return None
 
@@ -46,22 +74,29 @@ class Exclusion:
         """Tell whether nobody holds a name."""
         return name not in self._holders
 
-    def hold(self, holder: object, name: str) -> None:
-        """Reserve a name, whoever else holds it; once is enough."""
-        holders = self._holders.get(name)
-        if holders is None:
-            self._holders[name] = [holder]
-        elif holder not in holders:
-            holders.append(holder)
+    def hold(self, holder: Holder, names: Iterable[str]) -> None:
+        """Reserve names, whoever else holds them."""
+        for name in names:
+            if name not in holder.held:
+                holder.held.add(name)
+                self._holders.setdefault(name, []).append(holder)
 
-    def release(self, holder: object, name: str) -> None:
-        """Free a name of its holder."""
-        holders = self._holders[name]
-        holders.remove(holder)
-        if not holders:
-            del self._holders[name]
-            for freed in self._waiters:
-                freed(name)
+    def keep(self, holder: Holder, names: AbstractSet[str]) -> None:
+        """Free all but ``names`` of what somebody holds who is not firm any more."""
+        for name in list(holder.held):
+            holders = self._holders[name]
+            if name not in names:
+                holder.held.discard(name)
+                holders.remove(holder)
+            if not holders:
+                del self._holders[name]
+                for waiter in self._waiters:
+                    waiter.freed(name)
+            elif len(holders) > 1 or name not in names:
+                for other in list(holders):
+                    for waiter in self._waiters:
+                        waiter.eased(name, other)
+        self.hold(holder, names)
 
 
 class PartnerAccount:

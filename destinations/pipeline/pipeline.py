@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, Protocol
 from destinations.clock import WallClock
 from destinations.http import Answer, Failure
 from destinations.http.json_bytes import decode_json
-from destinations.outcome import Outcome, Result, Retry, State
+from destinations.outcome import Effect, Outcome, Result, Retry, State
 from destinations.pipeline.breaker import CircuitBreaker, describe
 from destinations.pipeline.exclusion import PartnerAccount
 from destinations.pipeline.intake import Intake
@@ -474,7 +474,8 @@ class Pipeline:
             if outcome is State.READY or outcome is State.UNKNOWN:
                 delivery.state = outcome
                 delivery.effect = transition.effect
-                delivery.has_begun = delivery.has_begun or transition.result.has_begun
+                changed = delivery.has_begun and transition.effect is not Effect.NONE
+                delivery.has_begun = changed or transition.result.has_begun
                 delivery.attempts = transition.attempts
                 delivery.rule_failures = transition.rule_failures
                 delivery.batch_failures = transition.batch_failures

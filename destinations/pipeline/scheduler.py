@@ -15,7 +15,7 @@ from typing import Final
 
 from destinations.http.json_bytes import decode_json
 from destinations.outcome import State
-from destinations.pipeline.exclusion import Exclusion, folded
+from destinations.pipeline.exclusion import Exclusion, Holder, folded
 from destinations.pipeline.queue import QueuedDelivery
 from destinations.runtime.action import Action, SubscriptionKey
 
@@ -51,9 +51,10 @@ class _User:
     user has reserved.
     """
 
-    __slots__ = ("account", "busy", "held", "parked", "until", "waiting", "woken")
+    __slots__ = ("account", "busy", "held", "name", "parked", "until", "waiting", "woken")
 
-    def __init__(self, account: str) -> None:
+    def __init__(self, name: str, account: str) -> None:
+        self.name = name
         self.account = account
         self.busy = False
         self.until: float | None = None
@@ -61,6 +62,13 @@ class _User:
         self.held: set[str] = set()
         self.parked: str | None = None
         self.woken: str | None = None
+
+    @property
+    def is_firm(self) -> bool:
+        """See `destinations.pipeline.exclusion.Holder`."""
+        if self.busy and self.until is None and self.parked is None:
+            return True
+        return any(delivery.state is State.UNKNOWN for _, _, delivery in self.waiting)
 
 
 class Scheduler:
@@ -74,7 +82,7 @@ class Scheduler:
         self._actions = actions
         self._exclusion = exclusion
         if exclusion is not None:
-            exclusion.tell(self._freed)
+            exclusion.tell(self)
         # By the name that they wait for and the kind of their next delivery, the parked users by
         # that delivery's number.
         self._parked: dict[str, dict[BatchKind, list[tuple[int, str]]]] = {}
@@ -105,7 +113,7 @@ class Scheduler:
         kind = self._kind(delivery)
         user.waiting.append((number, kind, delivery))
         if self._exclusion is not None and _reserves(delivery):
-            self._hold(user, delivery)
+            self._exclusion.hold(user, self._names(user, delivery))
         if not user.busy:
             self.available += 1
             if len(user.waiting) == 1:
@@ -221,7 +229,7 @@ class Scheduler:
                 self._release(user)
             return True
         if user.parked is not None:
-            self._unpark(user)
+            user.parked = None
             user.waiting.remove(found)
             self.waiting -= 1
             self._free(delivery.user)
@@ -295,7 +303,7 @@ class Scheduler:
         return [delivery for _, _, delivery in entries]
 
     def _new_user(self, name: str) -> _User:
-        return _User(name if self._exclusion is None else folded(name))
+        return _User(name, name if self._exclusion is None else folded(name))
 
     def _sleep(self, user: _User, name: str, until: float) -> None:
         user.until = until
@@ -311,7 +319,7 @@ class Scheduler:
             del self._users[name]
             self._release(user)
             if user.woken is not None:
-                self._freed(user.woken)
+                self.freed(user.woken)
             return False
         self.available += len(user.waiting)
         number, kind, _ = user.waiting[0]
@@ -326,15 +334,17 @@ class Scheduler:
         assert self._exclusion is not None  # noqa: S101 - the caller has looked
         woken, user.woken = user.woken, None
         names = self._names(user, user.waiting[0][2])
-        blocking = self._exclusion.blocking(user, names)
+        blocking = None
+        if kind.state is not State.UNKNOWN:  # which is only asked about
+            blocking = self._exclusion.blocking(user, names)
         if blocking is None:
-            self._add_held(user, names)
+            self._exclusion.hold(user, names)
         else:
             user.parked = blocking
             kinds = self._parked.setdefault(blocking, {})
             heapq.heappush(kinds.setdefault(kind, []), (number, name))
         if woken is not None and self._exclusion.is_free(woken):
-            self._freed(woken)  # the user did not need it after all, so the next one may
+            self.freed(woken)  # the user did not need it after all, so the next one may
         return blocking is None
 
     def _may_hold(self, user: _User, delivery: QueuedDelivery) -> bool:
@@ -343,19 +353,8 @@ class Scheduler:
         names = self._names(user, delivery)
         if self._exclusion.blocking(user, names) is not None:
             return False
-        self._add_held(user, names)
+        self._exclusion.hold(user, names)
         return True
-
-    def _hold(self, user: _User, delivery: QueuedDelivery) -> None:
-        """Reserve what a delivery touches whose requests may have changed something."""
-        self._add_held(user, self._names(user, delivery))
-
-    def _add_held(self, user: _User, names: Iterable[str]) -> None:
-        assert self._exclusion is not None  # noqa: S101 - the caller has looked
-        for one in names:
-            if one not in user.held:
-                user.held.add(one)
-                self._exclusion.hold(user, one)
 
     def _release(self, user: _User) -> None:
         """Free what a user of whom nothing is claimed does not need any more.
@@ -363,18 +362,15 @@ class Scheduler:
         Who sleeps keeps the own account, so that the order of the user's events stays. What its
         waiting deliveries may have begun to change stays reserved, too.
         """
-        if not user.held or self._exclusion is None:
-            if self._exclusion is not None and user.until is not None:
-                self._add_held(user, (user.account,))
+        exclusion = self._exclusion
+        if exclusion is None:
             return
         needed = {user.account} if user.until is not None else set()
-        for _, _, delivery in user.waiting:
-            if _reserves(delivery):
-                needed.update(self._names(user, delivery))
-        for one in user.held - needed:
-            user.held.discard(one)
-            self._exclusion.release(user, one)
-        self._add_held(user, needed)
+        if user.held:
+            for _, _, delivery in user.waiting:
+                if _reserves(delivery):
+                    needed.update(self._names(user, delivery))
+        exclusion.keep(user, needed)
 
     def _names(self, user: _User, delivery: QueuedDelivery) -> tuple[str, ...]:
         """Return the accounts that a delivery touches."""
@@ -387,7 +383,7 @@ class Scheduler:
             delivery.touches = touched
         return (user.account, *touched)
 
-    def _freed(self, name: str) -> None:
+    def freed(self, name: str) -> None:
         """Unpark the oldest user of each kind who waits for a name that nobody has reserved.
 
         One of each kind, as a kind may be kept from going; and one alone, as thousands may wait.
@@ -405,17 +401,27 @@ class Scheduler:
                     continue
                 self._unpark(user)
                 user.woken = name
-                user.busy = False
-                self.available += len(user.waiting)
-                heapq.heappush(self._ready.setdefault(kind, []), (number, user_name))
                 break
             if parked:
                 left[kind] = parked
         if left:
             self._parked[name] = left
 
+    def eased(self, name: str, holder: Holder) -> None:
+        """Let a user try again who holds a name together with others, and waits for them."""
+        if (
+            isinstance(holder, _User)
+            and holder.parked == name
+            and self._users.get(holder.name) is holder
+        ):
+            self._unpark(holder)
+
     def _unpark(self, user: _User) -> None:
         user.parked = None
+        user.busy = False
+        self.available += len(user.waiting)
+        number, kind, _ = user.waiting[0]
+        heapq.heappush(self._ready.setdefault(kind, []), (number, user.name))
 
     def _oldest_kind(self) -> BatchKind | None:
         ready = self._ready
