@@ -104,6 +104,7 @@ def old_store(tmp_path: Path) -> Callable[..., Path]:
 
     def unpack(name: str, endpoint: str | None = None) -> Path:
         path = tmp_path / "store.sqlite3"
+        path.with_name(f"{path.name}.identity").unlink(missing_ok=True)  # as at its first start
         path.write_bytes(gzip.decompress((_STORES / f"{name}.sqlite3.gz").read_bytes()))
         path.chmod(0o600)
         if endpoint is not None:

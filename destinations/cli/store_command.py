@@ -7,9 +7,10 @@ from pathlib import Path
 
 import click
 
+from destinations.cli.confirming import confirmed, yes_option
 from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import count
-from destinations.operations import Periods, back_up, is_in_use, noted_periods, prune
+from destinations.operations import Periods, adopt, back_up, is_in_use, noted_periods, prune
 from destinations.store import SqliteStore, broken_rules, compact, count_deliveries
 
 __all__ = ["command"]
@@ -19,7 +20,7 @@ __all__ = ["command"]
     "store", epilog="Example: destinations store backup nightly.sqlite3 --config serve.yaml"
 )
 def command() -> None:
-    """Back the store up, check it, and delete what nothing needs any more."""
+    """Back the store up, restore it, check it, and delete what nothing needs any more."""
 
 
 @command.command(
@@ -36,6 +37,28 @@ def backup(target: Path, place: StorePlace) -> int:
     place.check()
     size = back_up(place.path, target)
     click.echo(f"{target}: {size:,} bytes, checked")
+    return 0
+
+
+@command.command("adopt", epilog="Example: destinations store adopt --store store.sqlite3")
+@place_options
+@yes_option
+def adopt_command(place: StorePlace, *, yes: bool) -> int:
+    """Use a store that was moved here, and is used nowhere else.
+
+    A store knows its place by the file beside it that ends in .identity. One that is put into
+    another place is refused until you say that it is the store itself. A copy is not: what was
+    delivered after it was made would be delivered again; see destinations store restore.
+    """
+    place.check()
+    question = (
+        f"Use {place.path} from now on? It must be the store itself, moved here as a whole, and "
+        "not a copy: what was delivered after a copy was made would be delivered again."
+    )
+    if not yes and not confirmed(question):
+        return 1
+    adopt(place.path)
+    click.echo(f"{place.path}: adopted")
     return 0
 
 

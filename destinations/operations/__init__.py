@@ -1,5 +1,6 @@
 """What operators see and do: every delivery with its reasons, replay, retention, backup."""
 
+from destinations.operations.adopt import adopt
 from destinations.operations.backup import back_up
 from destinations.operations.changes import (
     drop,
@@ -55,6 +56,7 @@ __all__ = [
     "Replayed",
     "Serving",
     "StoreStatus",
+    "adopt",
     "back_up",
     "check_migration",
     "count_waiting",

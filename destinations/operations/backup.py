@@ -5,8 +5,9 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+from destinations.clock import unix_time
 from destinations.errors import UsageError
-from destinations.store import copy_of, is_missing, stored_version
+from destinations.store import copy_of, identity_path, is_missing, stored_version
 
 __all__ = ["back_up"]
 
@@ -15,26 +16,30 @@ def back_up(store: Path, target: Path) -> int:
     """Copy the store into the file ``target``, which only its owner can read; return its bytes.
 
     The copy is of one moment, checked, and takes the place of an earlier one at once or not at all.
-    Raises `UsageError` if there is no store, if ``target`` is something else than such a copy, or
-    if the copy cannot be written or is damaged.
+    It is marked as a backup: it can be read like a store, and is never written to. Raises
+    `UsageError` if there is no store, if ``target`` is something else than such a copy, or if the
+    copy cannot be written or is damaged.
     """
     if is_missing(store):
         raise UsageError(f"there is no store {store}")
     if not stored_version(store):
         raise UsageError(f"the store {store} is empty")
-    if target.exists() and (target.samefile(store) or not _is_store(target)):
+    if target.exists() and (target.samefile(store) or not _is_copy(target)):
         msg = f"{target} is there already and is not a copy of a store; name another file"
         raise UsageError(msg)
     try:
-        copy_of(store, target)
+        copy_of(store, target, marked_at=unix_time())
     except (OSError, sqlite3.Error) as error:
         raise UsageError(f"cannot write the backup {target}: {error}") from None
     return target.stat().st_size
 
 
-def _is_store(path: Path) -> bool:
-    """Tell whether a file is a store, of any version, or empty; not another program's database."""
-    if not path.is_file():
+def _is_copy(path: Path) -> bool:
+    """Tell whether a file is a copy of a store, of any version, or empty.
+
+    Not one in its place, nor another program's database.
+    """
+    if not path.is_file() or identity_path(path).exists():
         return False
     try:
         stored_version(path)

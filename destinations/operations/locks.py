@@ -1,7 +1,9 @@
 """Which process delivers from a store: one server, or runs of different accounts.
 
-A server holds the lock of a file beside the store, and runs share it; each run holds that of its
-own account, too. The system frees locks when a process ends, however it ends.
+A server holds the lock of the store's file, and runs share it: so they find each other under
+whatever path they know it. They do the same with a file beside the store, for systems where the
+file itself cannot be locked beside SQLite; each run holds that of its own account, too. The system
+frees locks when a process ends, however it ends.
 """
 
 from __future__ import annotations
@@ -10,14 +12,24 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from destinations.errors import TemporaryError
 from destinations.operations.retention import Periods
-from destinations.store import FILE_MODE, SqliteStore, is_older, make_folder, stored_version
+from destinations.store import (
+    FILE_MODE,
+    SqliteStore,
+    close_file,
+    is_older,
+    lock,
+    make_file,
+    make_folder,
+    open_file,
+    stored_version,
+)
 
 if sys.platform != "win32":
     import fcntl
@@ -65,7 +77,10 @@ def lock_server(store: Path) -> Iterator[None]:
     message = (
         f"another process delivers from the store {store} already; stop it, or use another store"
     )
-    with _locked(_lock_path(store), message, shared=False):
+    with (
+        _locked(_lock_path(store), message, shared=False),
+        _locked_itself(store, message, shared=False),
+    ):
         yield
 
 
@@ -86,6 +101,7 @@ def lock_run(store: Path, scope: int, account: str) -> Iterator[None]:
     of_run = store.with_name(f"{store.name}.run-{scope}")
     with (
         _locked(_lock_path(store), served, shared=True),
+        _locked_itself(store, served, shared=True),
         _locked(of_run, running, shared=False),
     ):
         yield
@@ -122,7 +138,22 @@ def is_in_use(store: Path) -> bool:
 
 
 def _is_held(store: Path, *, shared: bool) -> bool:
-    path = _lock_path(store)
+    return _is_itself_held(store, shared=shared) or _is_file_held(_lock_path(store), shared=shared)
+
+
+def _is_itself_held(store: Path, *, shared: bool) -> bool:
+    """Tell whether somebody delivers from the file, also under another path."""
+    try:
+        handle = open_file(store)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    try:
+        return not lock(handle, shared=shared)
+    finally:
+        close_file(handle)
+
+
+def _is_file_held(path: Path, *, shared: bool) -> bool:
     if not path.exists():
         return False
     if sys.platform == "win32":  # pragma: no cover - tests run elsewhere
@@ -183,14 +214,35 @@ def _locked(
     except OSError as error:
         raise TemporaryError(f"cannot lock {path}: {error.strerror or error}") from None
     try:
-        give_up = time.monotonic() + (_PATIENCE if patience is None else patience)
-        while not try_to_lock(handle, shared=shared):
-            if time.monotonic() >= give_up:
-                raise TemporaryError(message)
-            time.sleep(_POLL_SECONDS)
+        patience = _PATIENCE if patience is None else patience
+        _await(lambda: try_to_lock(handle, shared=shared), message, patience)
         yield
     finally:
         os.close(handle)
+
+
+@contextlib.contextmanager
+def _locked_itself(store: Path, message: str, *, shared: bool) -> Iterator[None]:
+    """Hold the lock of the store's own file, which is made if it is missing."""
+    try:
+        make_folder(store.resolve().parent)
+        make_file(store.resolve())
+        handle = open_file(store)
+    except OSError as error:
+        raise TemporaryError(f"cannot lock {store}: {error.strerror or error}") from None
+    try:
+        _await(lambda: lock(handle, shared=shared), message, _PATIENCE)
+        yield
+    finally:
+        close_file(handle)
+
+
+def _await(try_to_lock: Callable[[], bool], message: str, patience: float) -> None:
+    give_up = time.monotonic() + patience
+    while not try_to_lock():
+        if time.monotonic() >= give_up:
+            raise TemporaryError(message)
+        time.sleep(_POLL_SECONDS)
 
 
 if sys.platform != "win32":

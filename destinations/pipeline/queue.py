@@ -38,6 +38,7 @@ __all__ = [
     "Source",
     "Stage",
     "StoreFullError",
+    "StoreGoneError",
     "Transition",
 ]
 
@@ -59,6 +60,10 @@ class QueueFullError(DestinationsError):
 
 class StoreFullError(TemporaryError):
     """Nothing was written: the disk is full, or the store has the size that it may have."""
+
+
+class StoreGoneError(TemporaryError):
+    """Nothing is written any more: the store was removed or replaced while it was in use."""
 
 
 class LeaseLostError(DestinationsError):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from destinations.pipeline.observer import Observer
-from destinations.pipeline.queue import QueueFullError
+from destinations.pipeline.queue import QueueFullError, StoreGoneError
 from destinations.server.accepting import accept
 from destinations.server.body import BodyError, read_body
 from destinations.server.future_bridge import FutureBridge
@@ -24,6 +24,7 @@ _LOG = logging.getLogger(__name__)
 _PREFIX: Final = "/v1/"
 _TEXT: Final = b"text/plain; charset=utf-8"
 _METRICS: Final = CONTENT_TYPE.encode()
+_GONE_SECONDS: Final = 30.0
 _CHALLENGE: Final = (b"www-authenticate", b'Basic realm="events"')
 
 
@@ -117,6 +118,8 @@ class Receiver:
             return error(fault.status, fault.message)
         except QueueFullError as full:
             return unavailable(full.message, full.retry_after)
+        except StoreGoneError:
+            return unavailable("the store is gone; nothing was accepted", _GONE_SECONDS)
         except _HungUpError:
             raise
         except Exception:  # noqa: BLE001 - answered with 500, so that the sender tries again

@@ -3,10 +3,12 @@
 from destinations.store.accounts import Accounts, KnownAccount
 from destinations.store.check import broken_rules, count_deliveries
 from destinations.store.database import Database, check_store_path, default_path
-from destinations.store.files import FILE_MODE, is_missing, make_folder
+from destinations.store.files import FILE_MODE, is_missing, make_file, make_folder
+from destinations.store.identity import identity_path
 from destinations.store.ledger import SqliteLedger
+from destinations.store.open_files import close_file, lock, open_file
 from destinations.store.queue import SqliteQueue
-from destinations.store.reader import copy_of, is_newer, is_older, stored_version
+from destinations.store.reader import copied_at, copy_of, is_newer, is_older, stored_version
 from destinations.store.retention import (
     compact,
     delete_messages,
@@ -25,16 +27,22 @@ __all__ = [
     "SqliteStore",
     "broken_rules",
     "check_store_path",
+    "close_file",
     "compact",
+    "copied_at",
     "copy_of",
     "count_deliveries",
     "default_path",
     "delete_messages",
     "delete_settled",
     "delete_spent_events",
+    "identity_path",
     "is_missing",
     "is_newer",
     "is_older",
+    "lock",
+    "make_file",
     "make_folder",
+    "open_file",
     "stored_version",
 ]

@@ -15,10 +15,13 @@ from typing import Any, Final, TypeVar
 import platformdirs
 
 from destinations.errors import TemporaryError, UsageError
-from destinations.pipeline.queue import StoreFullError
+from destinations.pipeline.queue import StoreFullError, StoreGoneError
 from destinations.store.files import is_missing, make_file, make_folder
-from destinations.store.migrations import COPIED_BEFORE, MIGRATIONS
-from destinations.store.reader import copy_of, stored_version
+from destinations.store.identity import IdentityFile, begin, check, forget, stored_identity
+from destinations.store.migrations import COPIED_BEFORE, FIRST_WITH_IDENTITY, MIGRATIONS
+from destinations.store.open_files import FileKey, connected, disconnected
+from destinations.store.place import check_place
+from destinations.store.reader import copied_at, copy_of, stored_version
 from destinations.store.write_lock import write_lock
 
 __all__ = ["Database", "check_store_path", "default_path"]
@@ -33,6 +36,7 @@ _PAGE_BYTES: Final = 8192
 _NEWER: Final = "it was written by a newer version of this package; update the package"
 _FULL: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
 _HELD: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_COUNT_WRITE: Final = "UPDATE identity SET writes = writes + 1 RETURNING writes"
 
 
 def default_path() -> Path:
@@ -62,16 +66,19 @@ class Database:
 
     A file that is not there is made, for its owner alone, as are the folders that it is in. Raises
     `UsageError` for a file that cannot be used: not a store, written by a newer version, or held by
-    another process for too long.
+    another process for too long, or a copy that was put in the place of a store; the last one is
+    taken as the store of this place with ``adopt``.
     """
 
     is_read_only = False
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, adopt: bool = False) -> None:
         if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
             msg = f"SQLite {sqlite3.sqlite_version} is too old for the store; 3.37 is the oldest"
             raise UsageError(msg)
         check_store_path(path)
+        # A link that leads to another file by now is another store.
+        self._named = path.absolute()
         # Locks are found by it: a link to a store is that store.
         self.path = path = path.resolve()
         self._most_pages: int | None = None
@@ -80,20 +87,29 @@ class Database:
         self._lock = threading.RLock()
         self._reading = threading.RLock()
         self._closed = False
+        self._depth = 0
+        self._is_gone = False
+        self._begun = False
+        self._beside = IdentityFile(path)
+        self._log = path.with_name(f"{path.name}-wal")
+        self._log_file: FileKey | None = None
         with contextlib.ExitStack() as opened:
             try:
                 self._make()
-                self._file = _identity(path)
+                check_place(path)
                 self._write_lock = write_lock(path)
                 opened.callback(self._write_lock.close)
+                opened.callback(self._beside.close)
+                self._file = connected(path)
+                opened.callback(disconnected, self._file)
                 self._connection = opened.enter_context(contextlib.closing(self._connect()))
             except (OSError, sqlite3.Error) as error:
                 raise _failure("open", path, error) from None
             try:
-                self._prepare()
+                self._prepare(adopt=adopt)
                 self._reader = self._connect()
                 self._reader.execute("PRAGMA query_only = ON")
-            except (sqlite3.Error, UsageError) as error:
+            except (OSError, sqlite3.Error, UsageError) as error:
                 raise _failure("use", path, error) from None
             opened.pop_all()
 
@@ -104,6 +120,12 @@ class Database:
             make_file(self.path)
         if stored_version(self.path) > len(MIGRATIONS):
             raise UsageError(f"cannot use the store {self.path}: {_NEWER}")
+        if copied_at(self.path) is not None:
+            msg = (
+                f"cannot write to {self.path}: it is a backup, which is only read; make a store of "
+                f"it with destinations store restore {self.path} --to FILE"
+            )
+            raise UsageError(msg)
         if not os.access(self.path, os.W_OK):
             msg = (
                 f"cannot write to the store {self.path}: permission denied; give its owner the "
@@ -111,13 +133,24 @@ class Database:
             )
             raise UsageError(msg)
 
-    def _prepare(self) -> None:
+    def _prepare(self, *, adopt: bool) -> None:
+        connection = self._connection
         with self._writing():
+            # Before anything is written: what is refused stays as it is.
+            stored = stored_identity(connection)
+            if adopt:
+                forget(connection, self._beside)
+            else:
+                check(self.path, stored, self._beside, is_empty=self._version() == 0)
             # Of a file that has a table already, this changes nothing.
-            self._connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
-            self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = FULL")
-        self._migrate()
+            connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            self._migrate()
+            if self._version() >= FIRST_WITH_IDENTITY:
+                begin(connection, self._beside)
+                self._begun = True
+            self._log_file = _inode(self._log)
 
     def _connect(self) -> sqlite3.Connection:
         return sqlite3.connect(
@@ -130,25 +163,31 @@ class Database:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
-        """Keep all other processes from writing."""
-        if not self._write_lock.acquire(_BUSY_SECONDS):
+        """Keep all other processes from writing; may be nested."""
+        if not self._depth and not self._write_lock.acquire(_BUSY_SECONDS):
             message = f"another process has been writing for more than {_BUSY_SECONDS:g} s"
             raise TemporaryError(f"cannot write to the store {self.path}: {message}")
+        self._depth += 1
         try:
             yield
         finally:
-            self._write_lock.release()
+            self._depth -= 1
+            if not self._depth:
+                self._write_lock.release()
 
     def _check_place(self) -> None:
-        """Raise `TemporaryError` if another file, or none, is where the store was."""
-        try:
-            found = self.path.stat()
-        except OSError:
-            found = None
-        if found is None or (found.st_dev, found.st_ino) != self._file:
-            raise TemporaryError(
+        """Raise `StoreGoneError` if another file, or none, is where the store was, or its log.
+
+        Once it is gone, it stays gone for this process: what it wrote last may be lost.
+        """
+        if _inode(self._named) != self._file or (
+            self._log_file is not None and _inode(self._log) != self._log_file
+        ):
+            self._is_gone = True
+        if self._is_gone:
+            raise StoreGoneError(
                 f"the store {self.path} was removed or replaced while it was in use; "
-                "put it back, or begin anew"
+                "put it back with the files beside it, or begin anew, and start again"
             )
 
     @contextlib.contextmanager
@@ -168,14 +207,21 @@ class Database:
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._lock, self._writing():
             self._check_place()
+            writes = None
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
                 yield self._connection
+                if self._begun:
+                    (writes,) = self._connection.execute(_COUNT_WRITE).fetchone()
                 self._connection.execute("COMMIT")
             except BaseException:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
+            # Again: nobody may be told that something is durable in a file that nobody finds.
+            self._check_place()
+            if writes is not None:
+                self._beside.wrote(writes)
 
     def all(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Return the rows that a query finds, of what was committed."""
@@ -223,6 +269,8 @@ class Database:
             with self._writing():
                 self._reader.close()
                 self._connection.close()
+            disconnected(self._file)
+            self._beside.close()
             self._write_lock.close()
 
     def probe(self) -> None:
@@ -301,15 +349,12 @@ class Database:
         return int(version)
 
 
-def _identity(path: Path) -> tuple[int, int]:
-    """Return what tells a file from another in its place; refuses one that has two names."""
-    found = path.stat()
-    if found.st_nlink > 1:
-        msg = (
-            f"cannot use the store {path}: the file has another name as well (a hard link), under "
-            "which others could use it unseen; remove one of the names"
-        )
-        raise UsageError(msg)
+def _inode(path: Path) -> FileKey | None:
+    """Return what tells a file from another one in its place; None if it is missing."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
     return (found.st_dev, found.st_ino)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Final
@@ -24,11 +25,12 @@ def make_folder(path: Path) -> None:
 
 
 def make_file(path: Path) -> None:
-    """Makes an empty file; one that is there stays as it is. Raises OSError.
+    """Make an empty file; one that is there is not so much as opened. Raises OSError.
 
     SQLite gives the files that it makes beside it the same mode.
     """
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, FILE_MODE))
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, FILE_MODE))
 
 
 def is_missing(path: Path) -> bool:

@@ -13,15 +13,30 @@ from typing import Final
 
 from destinations.store.move_to_4 import move_rows
 
-__all__ = ["APPLICATION_ID", "COPIED_BEFORE", "FIRST_TABLES", "FIRST_WITH_ID", "MIGRATIONS", "Move"]
+__all__ = [
+    "APPLICATION_ID",
+    "BACKUP_ID",
+    "COPIED_BEFORE",
+    "FIRST_TABLES",
+    "FIRST_WITH_ID",
+    "FIRST_WITH_IDENTITY",
+    "MIGRATIONS",
+    "Move",
+]
 
 Move = Callable[[sqlite3.Connection], None]
 
 APPLICATION_ID: Final = 0x64737473
 """``dsts``: by this in its head, a SQLite file is known to be a store and no other program's."""
 
+BACKUP_ID: Final = 0x6473626B
+"""``dsbk``: what a backup has in its head instead, so that nothing ever writes to it."""
+
 FIRST_WITH_ID: Final = 3
 """The version from which on a store has it."""
+
+FIRST_WITH_IDENTITY: Final = 5
+"""The version from which on a store says which one it is."""
 
 FIRST_TABLES: Final = frozenset({"kept_events", "capabilities", "manual_changes", "documents"})
 """What every store of an earlier version has."""
@@ -423,5 +438,28 @@ MIGRATIONS: Final[tuple[tuple[str | Move, ...], ...]] = (
         "DROP TABLE old_capabilities",
         "DROP TABLE old_manual_changes",
         "DROP TABLE kept_events",
+    ),
+    (
+        # Which store it is: one row. See `destinations.store.identity`. noted_at is the store's own
+        # time, in seconds since 1970; see `destinations.clock.SteadyClock`. The gap is what a store
+        # that was restored from a copy does not know of: from when the copy was made until it was
+        # restored. Events of that time are held if `gap_held` is 1.
+        """
+        CREATE TABLE identity (
+            one INTEGER PRIMARY KEY CHECK (one = 1),
+            uuid TEXT NOT NULL,
+            starts INTEGER NOT NULL,
+            writes INTEGER NOT NULL,
+            noted_at REAL,
+            gap_from REAL,
+            gap_until REAL,
+            gap_held INTEGER
+        ) STRICT
+        """,
+        # What the partner held when the last attempt failed: JSON [user, amount, period, ...].
+        "ALTER TABLE open ADD COLUMN balance TEXT",
+        # What waited in a copy that was restored: JSON, see `destinations.store.restored`.
+        "ALTER TABLE open ADD COLUMN restored TEXT",
+        "ALTER TABLE kept ADD COLUMN restored TEXT",
     ),
 )

@@ -18,8 +18,8 @@ __all__ = ["ReadOnlyDatabase"]
 
 T = TypeVar("T")
 
-_OLDEST: Final = 4
-"""The version that brought the tables that are read."""
+_OLDEST: Final = 5
+"""The version that brought the tables and columns that are read."""
 
 
 class ReadOnlyDatabase(Database):

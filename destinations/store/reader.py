@@ -14,14 +14,23 @@ from typing import Any, Final, TypeVar
 
 from destinations.errors import UsageError
 from destinations.store.files import sync
-from destinations.store.migrations import APPLICATION_ID, FIRST_TABLES, FIRST_WITH_ID, MIGRATIONS
+from destinations.store.migrations import (
+    APPLICATION_ID,
+    BACKUP_ID,
+    FIRST_TABLES,
+    FIRST_WITH_ID,
+    MIGRATIONS,
+)
+from destinations.store.open_files import FileKey, close_file, connected, disconnected, open_file
 
-__all__ = ["Reader", "copy_of", "is_newer", "is_older", "stored_version"]
+__all__ = ["Reader", "copied_at", "copy_of", "is_newer", "is_older", "stored_version"]
 
 T = TypeVar("T")
 
 _BUSY_SECONDS: Final = 30.0
 _TRIES: Final = 20
+_ID_AT: Final = 68
+"""Where the application_id is in a database file (sqlite.org/fileformat2.html, 1.3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +57,7 @@ class Reader:
         self._connection: sqlite3.Connection | None = None
         self._is_running = False
         self._mark: _Mark | None = None
+        self._file: FileKey | None = None
 
     def all(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """The rows that a query finds; raises sqlite3.Error, or OSError if the file is gone."""
@@ -89,12 +99,16 @@ class Reader:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+        if self._file is not None:
+            disconnected(self._file)
+            self._file = None
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is not None and self._is_as_it_was():
             return self._connection
         self._close()
         self._mark = self._look()
+        self._file = connected(self._path)
         options = "mode=ro" if self._mark.log else "mode=ro&immutable=1"
         self._connection = sqlite3.connect(
             f"{self._path.resolve().as_uri()}?{options}",
@@ -119,11 +133,12 @@ class Reader:
         return _Mark(log, found.st_ino, found.st_mtime_ns, found.st_size)
 
 
-def copy_of(store: Path, target: Path) -> None:
+def copy_of(store: Path, target: Path, *, marked_at: float | None = None) -> None:
     """Copy a store into the file ``target``, which only its owner can read.
 
     The copy is of one moment, checked, and takes the place of an earlier one at once or not at all.
-    Raises OSError or sqlite3.Error.
+    With ``marked_at``, the time now, it is marked as a backup, which is never written to; a copy of
+    a backup is one of the same time. Raises OSError or sqlite3.Error.
     """
     # mkstemp makes it readable for its owner alone.
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
@@ -138,6 +153,8 @@ def copy_of(store: Path, target: Path) -> None:
             reader.run(lambda source: source.backup(copy))
             # One file by itself: the store turns the journal on again when it opens it.
             copy.execute("PRAGMA journal_mode = DELETE")
+            if marked_at is not None:
+                _mark(copy, marked_at)
             faults = [fault for (fault,) in copy.execute("PRAGMA integrity_check")]
         if faults != ["ok"]:
             raise sqlite3.DatabaseError(f"the copy is damaged: {'; '.join(faults[:3])}")
@@ -148,14 +165,53 @@ def copy_of(store: Path, target: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def _mark(copy: sqlite3.Connection, now: float) -> None:
+    """Mark a copy as a backup; by its application_id, earlier versions leave it alone as well."""
+    (identity,) = copy.execute("PRAGMA application_id").fetchone()
+    if identity == BACKUP_ID:
+        return
+    copy.execute("BEGIN")
+    copy.execute("CREATE TABLE backup (made_at REAL NOT NULL) STRICT")
+    copy.execute("INSERT INTO backup VALUES (?)", (now,))
+    copy.execute(f"PRAGMA application_id = {BACKUP_ID}")
+    copy.execute("COMMIT")
+
+
+def copied_at(path: Path) -> float | None:
+    """Return when a backup was made, in seconds since 1970; None for what is no backup.
+
+    A backup with the log of another file beside it is one, too, whatever the log says. Raises as
+    `stored_version`.
+    """
+    made_at = _look_at(path)[1]
+    return 0.0 if made_at is None and _is_marked(path) else made_at
+
+
+def _is_marked(path: Path) -> bool:
+    """Tell whether the file itself is marked as a backup."""
+    try:
+        handle = open_file(path)
+    except OSError:
+        return False
+    try:
+        os.lseek(handle, _ID_AT, os.SEEK_SET)
+        return os.read(handle, 4) == BACKUP_ID.to_bytes(4, "big")
+    finally:
+        close_file(handle)
+
+
 def stored_version(path: Path) -> int:
     """How many steps of the schema a file has; 0 for one that is empty.
 
     Raises `UsageError` if it cannot be read, or is no store: also another program's database.
     """
+    return _look_at(path)[0]
+
+
+def _look_at(path: Path) -> tuple[int, float | None]:
     try:
         with contextlib.closing(Reader(path)) as reader:
-            return _version(reader)
+            return _head(reader)
     except (OSError, sqlite3.Error) as error:
         why = error.strerror if isinstance(error, OSError) else None
         raise UsageError(f"cannot use the store {path}: {why or error}") from None
@@ -173,17 +229,23 @@ def is_older(version: int) -> bool:
     return 0 < version < len(MIGRATIONS)
 
 
-def _version(reader: Reader) -> int:
-    def look(connection: sqlite3.Connection) -> tuple[int, int, set[str]]:
+def _head(reader: Reader) -> tuple[int, float | None]:
+    """Return the version, and when it was made if it is a backup."""
+
+    def look(connection: sqlite3.Connection) -> tuple[int, int, set[str], float | None]:
         (identity,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         names = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
-        return identity, version, {name for (name,) in names}
+        tables = {name for (name,) in names}
+        made_at = None
+        if identity == BACKUP_ID:
+            (made_at,) = connection.execute("SELECT max(made_at) FROM backup").fetchone()
+        return identity, version, tables, made_at
 
-    identity, version, tables = reader.run(look)
+    identity, version, tables, made_at = reader.run(look)
     empty = (identity, version) == (0, 0) and not tables
     # Those of older versions do not say what they are.
     unnamed = identity == 0 and 0 < version < FIRST_WITH_ID and tables >= FIRST_TABLES
-    if not (empty or unnamed or identity == APPLICATION_ID):
+    if not (empty or unnamed or identity in {APPLICATION_ID, BACKUP_ID}):
         raise UsageError("it is the database of another program")
-    return version
+    return version, made_at

@@ -23,12 +23,13 @@ __all__ = ["SqliteStore"]
 class SqliteStore:
     """A store in the file ``path``, which is made if it is missing.
 
-    With ``read_only`` it is left as it is: not made, not brought forward, not locked. Raises
-    `UsageError` if the file is no store, or cannot be used.
+    With ``read_only`` it is left as it is: not made, not brought forward, not locked. With
+    ``adopt``, one that was moved here is taken as the store of this place. Raises `UsageError` if
+    the file is no store, or cannot be used.
     """
 
-    def __init__(self, path: Path, *, read_only: bool = False) -> None:
-        self.database = ReadOnlyDatabase(path) if read_only else Database(path)
+    def __init__(self, path: Path, *, read_only: bool = False, adopt: bool = False) -> None:
+        self.database = ReadOnlyDatabase(path) if read_only else Database(path, adopt=adopt)
 
     @property
     def path(self) -> Path:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import stat
 import threading
@@ -9,10 +10,18 @@ from typing import Any
 
 import pytest
 
+from destinations.clock import frozen_at
 from destinations.errors import UsageError
 from destinations.operations import back_up
 from destinations.pipeline.ledger import Selection
-from destinations.store import SqliteStore, broken_rules, count_deliveries
+from destinations.store import (
+    SqliteStore,
+    broken_rules,
+    copied_at,
+    count_deliveries,
+    stored_version,
+)
+from destinations.store.migrations import APPLICATION_ID
 
 Fill = Callable[..., dict[Any, Any]]
 
@@ -41,7 +50,7 @@ def test_a_backup_of_an_open_store(store: SqliteStore, fill: Fill, target: Path)
     fill()
     back_up(store.path, target)
     assert _count(target) == 2 * number
-    with SqliteStore(target) as copy:
+    with SqliteStore(target, read_only=True) as copy:
         entries = list(copy.ledger().find(Selection()))
     assert entries == list(store.ledger().find(Selection()))
 
@@ -73,7 +82,8 @@ def test_what_cannot_be_the_target(store: SqliteStore, tmp_path: Path) -> None:
     """Neither the store itself, nor a file of something else, nor a folder that is not there."""
     other = tmp_path / "notes.txt"
     other.write_text("my notes", encoding="utf-8")
-    for target in (store.path, other, tmp_path):
+    SqliteStore(tmp_path / "live.sqlite3").close()  # a store in its place is no copy
+    for target in (store.path, other, tmp_path, tmp_path / "live.sqlite3"):
         with pytest.raises(UsageError, match="is there already and is not a copy of a store"):
             back_up(store.path, target)
     with pytest.raises(UsageError, match="cannot write the backup"):
@@ -154,3 +164,35 @@ def test_a_damaged_store_is_not_taken_for_a_backup(
     with pytest.raises(UsageError, match=r"malformed|damaged"):
         back_up(path, target)
     assert list(target.parent.iterdir()) == []
+
+
+def test_a_backup_is_never_written_to(store: SqliteStore, fill: Fill, target: Path) -> None:
+    """Nobody makes a store of it by opening it; a copy of it is a backup of the same time."""
+    fill()
+    with frozen_at(1_700_000_000.0):
+        back_up(store.path, target)
+    before = target.read_bytes()
+    for adopt in (False, True):
+        with pytest.raises(UsageError, match="it is a backup, which is only read") as caught:
+            SqliteStore(target, adopt=adopt)
+    assert f"destinations store restore {target} --to FILE" in str(caught.value)
+    assert [one.name for one in target.parent.iterdir()] == [target.name]
+    again = target.with_name("again.sqlite3")
+    back_up(target, again)
+    assert copied_at(target) == copied_at(again) == 1_700_000_000.0
+    assert target.read_bytes() == before
+    target.replace(store.path)  # put in place of the store, it is refused as well
+    with pytest.raises(UsageError, match="it is a backup"):
+        SqliteStore(store.path)
+
+
+def test_a_backup_of_an_earlier_version(old_store: Callable[..., Path], target: Path) -> None:
+    """It is marked, too; and the earlier version takes it for another program's database."""
+    path = old_store("serve-v3")
+    back_up(path, target)
+    assert (stored_version(target), copied_at(target) is not None) == (3, True)
+    with contextlib.closing(sqlite3.connect(target)) as connection:
+        (identity,) = connection.execute("PRAGMA application_id").fetchone()
+    assert identity != APPLICATION_ID
+    with pytest.raises(UsageError, match="it is a backup"):
+        SqliteStore(target)

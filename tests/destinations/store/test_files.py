@@ -31,7 +31,7 @@ def test_a_new_store_is_for_its_owner_alone(tmp_path: Path) -> None:
         connection.execute("CREATE TABLE notes (text TEXT)")
     files = {one.name: _mode(one) for one in path.parent.iterdir()}
     database.close()
-    ends = ("", "-wal", "-shm", ".lock")
+    ends = ("", "-wal", "-shm", ".lock", ".identity")
     assert files == {f"store.sqlite3{end}": 0o600 for end in ends}
     assert (_mode(path.parent), _mode(path.parent.parent)) == (0o700, 0o700)
     assert _mode(tmp_path) == before

@@ -8,6 +8,7 @@ import pytest
 
 from destinations.errors import TemporaryError, UsageError
 from destinations.operations import is_in_use, is_served, lock_run, lock_server
+from destinations.pipeline.queue import StoreGoneError
 from destinations.store import SqliteStore
 
 
@@ -51,3 +52,32 @@ def test_a_store_that_is_removed_while_it_is_in_use(tmp_path: Path, replaced: bo
             path.touch()
         with pytest.raises(TemporaryError, match="removed or replaced while it was in use"):
             store.note({"name": 1})
+
+
+def test_a_store_that_is_removed_within_a_commit(tmp_path: Path) -> None:
+    """What was committed into a file that nobody will find is not said to be durable."""
+    path = tmp_path / "store.sqlite3"
+    with SqliteStore(path) as store:
+        with (
+            pytest.raises(StoreGoneError, match="removed or replaced"),
+            store.database.transaction(),
+        ):
+            path.rename(tmp_path / "moved")
+        (tmp_path / "moved").rename(path)
+        with pytest.raises(StoreGoneError):  # nobody knows what was in it meanwhile
+            store.note({"name": 1})
+    SqliteStore(path).close()
+
+
+def test_a_link_that_leads_elsewhere(tmp_path: Path) -> None:
+    """Who comes by the link now would use another store beside it."""
+    one, other, link = (tmp_path / name for name in ("one", "other", "link"))
+    for path in (one, other):
+        SqliteStore(path).close()
+    link.symlink_to(one)
+    with SqliteStore(link) as store:
+        store.note({"name": 1})
+        link.unlink()
+        link.symlink_to(other)
+        with pytest.raises(StoreGoneError):
+            store.note({"name": 2})

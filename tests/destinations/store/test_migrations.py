@@ -47,8 +47,8 @@ def _dump(path: Path) -> list[str]:
 
 
 def _beside(path: Path) -> set[str]:
-    """What is beside a store, but for its lock and its journal."""
-    own = {f"{path.name}{end}" for end in ("", ".lock", "-wal", "-shm")}
+    """What is beside a store, but for its lock, its journal, and what says which store it is."""
+    own = {f"{path.name}{end}" for end in ("", ".lock", "-wal", "-shm", ".identity")}
     return {one.name for one in path.parent.iterdir()} - own
 
 
@@ -405,6 +405,7 @@ def test_a_copy_that_is_there_is_replaced(old_store: Unpack) -> None:
     Database(path).close()
     copy = path.with_name("store.sqlite3.version-3")
     path.unlink()
+    path.with_name("store.sqlite3.identity").unlink()
     copy.replace(path)
     copy.write_text("an earlier copy", encoding="utf-8")
     left = path.with_name(".store.sqlite3.version-3.left")

@@ -57,7 +57,8 @@ def test_a_store_that_is_closed(database: Database, reader: Open) -> None:
     found = reader(database.path)
     assert (_notes(found), found.one("SELECT 1")) == (["a"], (1,))
     found.close()
-    assert [path.name for path in database.path.parent.iterdir()] == ["store.sqlite3"]
+    names = {path.name for path in database.path.parent.iterdir()}
+    assert names == {"store.sqlite3", "store.sqlite3.identity"}
     assert _as_written(database.path) == before
 
 

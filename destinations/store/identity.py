@@ -1,0 +1,170 @@
+"""Tells a store that is in its place from a copy that was put there, by a small file beside it.
+
+The store and the file beside it have the same uuid, and two numbers. ``starts`` rises by one at
+each start that writes, in the store first: so the file may be one behind, after a crash. ``writes``
+rises with each commit; the file says it without being synced, so it may be behind, but it never
+says more than the store, unless the store is older than it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sqlite3
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+from destinations.errors import UsageError
+from destinations.store.files import FILE_MODE, sync
+
+__all__ = [
+    "Identity",
+    "IdentityFile",
+    "begin",
+    "check",
+    "forget",
+    "identity_path",
+    "stored_identity",
+]
+
+_LINE: Final = re.compile(rb"([0-9a-f]{32}) ([0-9]{16}) ([0-9]{16})\n")
+_WRITES_AT: Final = 50
+"""Where in the line the second number begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which store it is, how often it was started, and how often it was written."""
+
+    uuid: str
+    starts: int
+    writes: int
+
+
+def identity_path(store: Path) -> Path:
+    """Return the file beside a store."""
+    return store.with_name(f"{store.name}.identity")
+
+
+class IdentityFile:
+    """The file beside a store. Its methods are called while nobody else can write."""
+
+    def __init__(self, store: Path) -> None:
+        self._path = identity_path(store)
+        self._handle: int | None = None
+
+    def read(self) -> Identity | None:
+        """Return what it says; None if it is missing, or says nothing that can be read."""
+        try:
+            found = _LINE.fullmatch(self._path.read_bytes())
+        except FileNotFoundError:
+            return None
+        return None if found is None else Identity(found[1].decode(), int(found[2]), int(found[3]))
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is such a file, whatever it says."""
+        return self._path.exists()
+
+    def write(self, identity: Identity) -> None:
+        """Write all of it, durably. Raises OSError."""
+        line = f"{identity.uuid} {identity.starts:016d} {identity.writes:016d}\n".encode()
+        is_new = not self.is_there
+        handle = self._open()
+        os.lseek(handle, 0, os.SEEK_SET)
+        os.write(handle, line)  # less than a sector: all of it, or nothing
+        os.ftruncate(handle, len(line))
+        os.fsync(handle)
+        if is_new:
+            sync(self._path.parent)
+
+    def wrote(self, writes: int) -> None:
+        """Say how often the store was written by now; where that fails, it stays behind."""
+        with contextlib.suppress(OSError):
+            handle = self._open()
+            os.lseek(handle, _WRITES_AT, os.SEEK_SET)
+            os.write(handle, b"%016d" % writes)
+
+    def remove(self) -> None:
+        """Remove it, durably. Raises OSError."""
+        self.close()
+        self._path.unlink(missing_ok=True)
+        sync(self._path.parent)
+
+    def close(self) -> None:
+        """Close it; safe to repeat."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+    def _open(self) -> int:
+        if self._handle is None:
+            self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT, FILE_MODE)
+        return self._handle
+
+
+def stored_identity(connection: sqlite3.Connection) -> Identity | None:
+    """Return what a store says; None if it says nothing, as one of an earlier version."""
+    try:
+        row = connection.execute("SELECT uuid, starts, writes FROM identity").fetchone()
+    except sqlite3.OperationalError:
+        return None
+    return None if row is None or not row[0] else Identity(*row)
+
+
+def check(path: Path, stored: Identity | None, beside: IdentityFile, *, is_empty: bool) -> None:
+    """Raise `UsageError` if the file beside a store belongs to another one, or to a later state."""
+    said = beside.read()
+    if stored is None:
+        # A file that was begun says 0; what is empty is a new store.
+        if is_empty or not beside.is_there or (said is not None and said.starts == 0):
+            return
+        why = "the store is of an earlier version than the file beside it"
+    elif said is None:
+        why = f"{identity_path(path).name} beside it is missing"
+        if beside.is_there:
+            why = f"{identity_path(path).name} beside it cannot be read"
+    elif said.uuid != stored.uuid:
+        why = f"{identity_path(path).name} beside it is that of another store"
+    elif said.starts not in {stored.starts, stored.starts - 1}:
+        why = f"it was started {stored.starts:,} times, and {said.starts:,} times in this place"
+    elif said.writes > stored.writes:
+        why = f"it is older than what was here: {said.writes - stored.writes:,} commits are missing"
+    else:
+        return
+    raise UsageError(
+        f"{why}. If it was moved here and is used nowhere else: "
+        f"destinations store adopt --store {path}. If it is a copy: destinations store restore "
+        f"{path} --to {path}"
+    )
+
+
+def forget(connection: sqlite3.Connection, beside: IdentityFile) -> None:
+    """Let a store begin anew as the one of its place: a file of before belongs to none any more."""
+    with contextlib.suppress(sqlite3.OperationalError):  # of an earlier version
+        connection.execute("UPDATE identity SET uuid = '', starts = 0")
+    beside.remove()
+
+
+def begin(connection: sqlite3.Connection, beside: IdentityFile) -> None:
+    """Count a start, in the store and then beside it; nobody else can write meanwhile."""
+    stored = stored_identity(connection)
+    if stored is None:
+        stored = Identity(uuid4().hex, 0, 0)
+        beside.write(stored)  # first, so that the store is never without it
+    begun = replace(stored, starts=stored.starts + 1)
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute(
+            "INSERT INTO identity (one, uuid, starts, writes) VALUES (1, ?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET uuid = excluded.uuid, starts = excluded.starts",
+            (begun.uuid, begun.starts, begun.writes),
+        )
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    beside.write(begun)
