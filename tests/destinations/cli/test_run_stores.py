@@ -22,7 +22,8 @@ Use = Callable[..., dict[str, Any]]
 
 def _newer(path: Path) -> None:
     SqliteStore(path).close()
-    path.with_name(f"{path.name}.lock").unlink()
+    for end in ("lock", "identity"):
+        path.with_name(f"{path.name}.{end}").unlink()
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA user_version = 99")
 
