@@ -6,9 +6,15 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Final, Protocol
 
-__all__ = ["Clock", "SystemClock", "WallClock", "frozen_at", "unix_time"]
+__all__ = ["Clock", "SteadyClock", "SystemClock", "WallClock", "frozen_at", "unix_time"]
+
+_AT_START: Final = 86_400.0
+"""Seconds that a steady clock follows another one when it starts."""
+
+_RATE: Final = 1 / 24
+"""Seconds for each second that it follows it afterwards: an hour a day."""
 
 _frozen: list[float] = []
 
@@ -62,3 +68,32 @@ class SystemClock:
     def wait(self, seconds: float, stop: threading.Event) -> bool:
         """See `Clock.wait`."""
         return stop.wait(seconds)
+
+
+class SteadyClock:
+    """A time that goes on from the last one that was ``noted``, whatever the wall clock does.
+
+    When it starts it follows the wall clock by a day at most, to and fro; from then on it adds what
+    the monotonic clock saw, and follows by an hour a day. What is deleted by such a time is not
+    deleted at once because somebody has set the clock of the machine. Any thread may ask.
+    """
+
+    def __init__(self, noted: float | None = None, clock: WallClock | None = None) -> None:
+        self._clock = clock or SystemClock()
+        self._lock = threading.Lock()
+        self._seen = self._clock.monotonic()
+        wall = self._clock.time()
+        self._time = wall if noted is None else _towards(noted, wall, _AT_START)
+
+    def time(self) -> float:
+        """Return the time, in seconds since 1970."""
+        with self._lock:
+            monotonic = self._clock.monotonic()
+            passed, self._seen = monotonic - self._seen, monotonic
+            self._time = _towards(self._time + passed, self._clock.time(), passed * _RATE)
+            return self._time
+
+
+def _towards(time: float, wall: float, most: float) -> float:
+    """Return a time that is nearer to another one, by so much at most."""
+    return time + max(-most, min(wall - time, most))

@@ -541,7 +541,7 @@ class _Runner:
         if self._store is None or self._options.dry_run or report.stopped is not None:
             return
         try:
-            prune_after_run(self._store, time.time())
+            prune_after_run(self._store, self._store.now)
         except DestinationsError as error:
             click.echo(f"The store could not be pruned: {error}", err=True)
 

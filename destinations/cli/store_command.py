@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import click
@@ -108,7 +107,7 @@ def compact_command(place: StorePlace, keep_days: float | None, dedupe_days: flo
             periods.dedupe_days if dedupe_days is None else dedupe_days,
         )
         before = store.path.stat().st_size
-        done = prune(store, time.time(), periods)
+        done = prune(store, store.now, periods)
         click.echo(
             f"Deleted: {count(done.raw_events, 'raw event')}, "
             f"{done.deliveries:,} finished {'delivery' if done.deliveries == 1 else 'deliveries'}, "

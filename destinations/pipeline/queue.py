@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from destinations.errors import DestinationsError, TemporaryError
 from destinations.outcome import Effect, Outcome, Result, State
+from destinations.pipeline.breaker import LONGEST_WAIT
 from destinations.runtime.action import SubscriptionKey
 
 __all__ = [
@@ -419,13 +420,19 @@ class Queue(Protocol):
 class DurableQueue(Queue, Protocol):
     """A queue that outlives the process."""
 
-    def recover(self, scopes: Iterable[Scope], reconcile_after: float) -> None:
+    def recover(
+        self,
+        scopes: Iterable[Scope],
+        reconcile_after: float,
+        longest_wait: float = LONGEST_WAIT,
+    ) -> None:
         """Make `unknown` what was being sent when the process before ended, with its balances.
 
         A balance that several users' events add to stays so.
 
         For whoever alone delivers for these scopes from now on. The partner is asked
-        ``reconcile_after`` seconds after the request was sent.
+        ``reconcile_after`` seconds after the request was sent. No attempt is further away than
+        that, or ``longest_wait``: it may have been noted by a clock that was wrong.
         """
         ...
 

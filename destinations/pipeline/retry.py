@@ -165,6 +165,11 @@ class RetryPolicy:
         again = Result(State.READY, reason, "UNKNOWN_ERROR", 500, retry=Retry())
         return self.after(delivery, again, now, can_ask=False)
 
+    @property
+    def longest_wait(self) -> float:
+        """The longest that anything waits for its next attempt."""
+        return max(self.cap, min(self.max_retry_after, LONGEST_WAIT))
+
     def longest(self, waits: Iterable[float]) -> float | None:
         """Return the longest that the partner asked for, as far as it is heeded; None for none."""
         longest = max(waits, default=None)

@@ -185,7 +185,7 @@ class Service:
         Raises `UsageError` if the store cannot be written.
         """
         store = self.config.store
-        prune(self._store, time.time(), Periods(store.keep_days, store.dedupe_days))
+        prune(self._store, self._store.now, Periods(store.keep_days, store.dedupe_days))
 
     def unready(self) -> Sequence[str]:
         """Return why no events should be sent here now; empty if they may be."""
@@ -259,7 +259,7 @@ class Service:
         self._observation.mask(bound.secrets)
 
         def make() -> Pipeline:
-            self._queue.recover([scope], served.policy.reconcile_after)
+            self._queue.recover([scope], served.policy.reconcile_after, served.policy.longest_wait)
             return Pipeline(
                 scope,
                 bound.destination,

@@ -14,10 +14,18 @@ from typing import Any, Final, TypeVar
 
 import platformdirs
 
+from destinations.clock import SteadyClock
 from destinations.errors import TemporaryError, UsageError
 from destinations.pipeline.queue import StoreFullError, StoreGoneError
 from destinations.store.files import is_missing, make_file, make_folder
-from destinations.store.identity import IdentityFile, begin, check, forget, stored_identity
+from destinations.store.identity import (
+    IdentityFile,
+    begin,
+    check,
+    forget,
+    noted_time,
+    stored_identity,
+)
 from destinations.store.migrations import COPIED_BEFORE, FIRST_WITH_IDENTITY, MIGRATIONS
 from destinations.store.open_files import FileKey, connected, disconnected
 from destinations.store.place import check_place
@@ -36,7 +44,7 @@ _PAGE_BYTES: Final = 8192
 _NEWER: Final = "it was written by a newer version of this package; update the package"
 _FULL: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
 _HELD: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
-_COUNT_WRITE: Final = "UPDATE identity SET writes = writes + 1 RETURNING writes"
+_COUNT_WRITE: Final = "UPDATE identity SET writes = writes + 1, noted_at = ? RETURNING writes"
 
 
 def default_path() -> Path:
@@ -90,6 +98,8 @@ class Database:
         self._depth = 0
         self._is_gone = False
         self._begun = False
+        # What is old goes by it: the clock of the machine may be set to any time.
+        self.clock = SteadyClock()
         self._beside = IdentityFile(path)
         self._log = path.with_name(f"{path.name}-wal")
         self._log_file: FileKey | None = None
@@ -149,6 +159,7 @@ class Database:
             self._migrate()
             if self._version() >= FIRST_WITH_IDENTITY:
                 begin(connection, self._beside)
+                self.clock = SteadyClock(noted_time(connection))
                 self._begun = True
             self._log_file = _inode(self._log)
 
@@ -212,7 +223,8 @@ class Database:
                 self._connection.execute("BEGIN IMMEDIATE")
                 yield self._connection
                 if self._begun:
-                    (writes,) = self._connection.execute(_COUNT_WRITE).fetchone()
+                    noted = (self.clock.time(),)
+                    (writes,) = self._connection.execute(_COUNT_WRITE, noted).fetchone()
                 self._connection.execute("COMMIT")
             except BaseException:
                 if self._connection.in_transaction:

@@ -27,6 +27,7 @@ __all__ = [
     "check",
     "forget",
     "identity_path",
+    "noted_time",
     "stored_identity",
 ]
 
@@ -113,6 +114,12 @@ def stored_identity(connection: sqlite3.Connection) -> Identity | None:
     except sqlite3.OperationalError:
         return None
     return None if row is None or not row[0] else Identity(*row)
+
+
+def noted_time(connection: sqlite3.Connection) -> float | None:
+    """Return the time of the store's own clock when it was written last."""
+    (noted,) = connection.execute("SELECT max(noted_at) FROM identity").fetchone()
+    return None if noted is None else float(noted)
 
 
 def check(path: Path, stored: Identity | None, beside: IdentityFile, *, is_empty: bool) -> None:

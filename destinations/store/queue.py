@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from destinations.clock import SystemClock, WallClock
 from destinations.outcome import Effect, Outcome, State, Status
+from destinations.pipeline.breaker import LONGEST_WAIT
 from destinations.pipeline.dedupe import Verdict, conflict, recognise
 from destinations.pipeline.queue import (
     Arrival,
@@ -135,7 +136,12 @@ class SqliteQueue:
         since = datetime.fromtimestamp(self._now(), UTC).isoformat(timespec="seconds")
         self._process = f"process {os.getpid()} since {since}"
 
-    def recover(self, scopes: Iterable[Scope], reconcile_after: float) -> None:
+    def recover(
+        self,
+        scopes: Iterable[Scope],
+        reconcile_after: float,
+        longest_wait: float = LONGEST_WAIT,
+    ) -> None:
         """Make `unknown` what may have been applied when the process before ended.
 
         See `destinations.pipeline.queue.DurableQueue.recover`.
@@ -143,6 +149,7 @@ class SqliteQueue:
         with self._database.transaction() as connection:
             for scope in scopes:
                 self._recover(connection, scope, reconcile_after)
+                self._cut_waits(connection, scope, reconcile_after, longest_wait)
 
     def _recover(
         self, connection: sqlite3.Connection, scope: Scope, reconcile_after: float
@@ -170,6 +177,24 @@ class SqliteQueue:
                 )
             connection.execute("DELETE FROM intents WHERE id = ?", (intent,))
         add_tallies(connection, tallies)
+
+    def _cut_waits(
+        self,
+        connection: sqlite3.Connection,
+        scope: Scope,
+        reconcile_after: float,
+        longest_wait: float,
+    ) -> None:
+        """Let nothing wait longer than it would from now on: the clock may have been set back."""
+        now = round(self._now() * 1000)
+        for status, wait in ((_UNKNOWN, reconcile_after), (_READY, longest_wait)):
+            latest = now + round(wait * 1000)
+            connection.execute(
+                "UPDATE open SET next_at = min(next_at, ?1),"
+                " first_attempt_at = min(first_attempt_at, ?2)"
+                " WHERE scope = ?3 AND status = ?4 AND (next_at > ?1 OR first_attempt_at > ?2)",
+                (latest, now, scope.id, status),
+            )
 
     def waiting(self, scope: Scope) -> int:
         """Return how many deliveries of a scope wait, the unknown ones included."""

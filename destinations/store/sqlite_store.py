@@ -36,6 +36,11 @@ class SqliteStore:
         """The file."""
         return self.database.path
 
+    @property
+    def now(self) -> float:
+        """The time by which what is old is deleted; see `destinations.clock.SteadyClock`."""
+        return self.database.clock.time()
+
     def __enter__(self) -> Self:
         return self
 

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 
-from destinations.clock import SystemClock, frozen_at, unix_time
+import pytest
+
+from destinations.clock import SteadyClock, SystemClock, frozen_at, unix_time
+
+HOUR, DAY = 3600.0, 86_400.0
 
 
 def test_time_does_not_go_back() -> None:
@@ -52,3 +57,68 @@ def test_the_time_stands_still() -> None:
             seen.append(unix_time())
         assert [*seen, unix_time()] == [1000.5, 5, 1000.5]
     assert unix_time() > 1_700_000_000
+
+
+@dataclass
+class _Machine:
+    """A machine whose clock is set at will."""
+
+    wall: float = 1000 * DAY
+    passed: float = 0.0
+
+    def time(self) -> float:
+        return self.wall
+
+    def monotonic(self) -> float:
+        return self.passed
+
+    def wait(self, seconds: float, stop: threading.Event) -> bool:
+        self.passed += seconds
+        self.wall += seconds
+        return stop.is_set()
+
+
+@pytest.mark.parametrize(
+    ("jump", "started_at"),
+    [(0, 0), (60, 60), (-60, -60), (DAY, DAY), (-DAY, -DAY), (40 * DAY, DAY), (-40 * DAY, -DAY)],
+)
+def test_a_steady_clock_starts_near_the_time_that_was_noted(jump: float, started_at: float) -> None:
+    """It follows the wall clock by a day at most."""
+    machine = _Machine()
+    noted = machine.wall
+    machine.wall += jump
+    assert SteadyClock(noted, machine).time() - noted == started_at
+    assert SteadyClock(None, machine).time() == machine.wall
+
+
+@pytest.mark.parametrize("jump", [40 * DAY, -40 * DAY, 2 * HOUR, -2 * HOUR, 1.0])
+def test_a_steady_clock_follows_slowly(jump: float) -> None:
+    """An hour a day, however often it is asked, until it is there; it never goes back."""
+    machine = _Machine()
+    clock = SteadyClock(machine.wall, machine)
+    before = clock.time()
+    machine.wall += jump
+    times = [before]
+    for _ in range(24 * 4):
+        assert not machine.wait(HOUR, threading.Event())
+        times += [clock.time() for _ in range(3)]
+    assert times == sorted(times)
+    behind = machine.wall - jump - before  # what really passed
+    followed = times[-1] - before - behind
+    assert followed == pytest.approx(max(-4 * HOUR, min(jump, 4 * HOUR)))
+
+
+def test_a_steady_clock_goes_on_from_start_to_start() -> None:
+    """A jump of forty days takes as many starts; a machine that is right again is followed back."""
+    machine = _Machine()
+    noted = begun = machine.wall
+    machine.wall += 40 * DAY
+    days = []
+    for _ in range(3):
+        noted = SteadyClock(noted, machine).time()
+        days.append((noted - begun) / DAY)
+    machine.wall -= 40 * DAY
+    for _ in range(4):
+        noted = SteadyClock(noted, machine).time()
+        days.append((noted - begun) / DAY)
+    assert days == [1, 2, 3, 2, 1, 0, 0]

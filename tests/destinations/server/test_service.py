@@ -107,11 +107,11 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> dict[str, Exception]:
     found: dict[str, Exception] = {}
     usual = SqliteQueue.recover
 
-    def recover(self: SqliteQueue, scopes: Iterable[Scope], reconcile_after: float) -> None:
+    def recover(self: SqliteQueue, scopes: Iterable[Scope], *waits: float) -> None:
         for scope in scopes:
             if scope.name in found:
                 raise found[scope.name]
-            usual(self, [scope], reconcile_after)
+            usual(self, [scope], *waits)
 
     monkeypatch.setattr(SqliteQueue, "recover", recover)
     return found
