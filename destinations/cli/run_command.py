@@ -232,11 +232,13 @@ def _check_options(options: _Options) -> None:
 
 
 def _open_written(name: str) -> tuple[DestinationDefinition, Plugin | None]:
-    """Return DESTINATION; raises if its definition leaves requests open."""
+    """Return DESTINATION, and print its warnings; raises if its definition leaves requests open."""
     definition, plugin = open_definition(name)
     if definition.pending_requests:
         pending = ", ".join(definition.pending_requests)
         raise UsageError(f"{definition.name} cannot run: these requests are not written: {pending}")
+    for warning in definition.warnings:
+        click.echo(f"warning: {warning}", err=True)
     return definition, plugin
 
 

@@ -91,7 +91,7 @@ def _transport(data: Mapping[str, Any]) -> TransportDefinition:
     timeout, retry = data["timeout"], data.get("retry", {})
     backoff = retry.get("backoff", {})
     return TransportDefinition(
-        url=data.get("url"),
+        base_url=data.get("baseUrl", data.get("url")),
         headers=data.get("headers", {}),
         timeouts=Timeouts(timeout["connect"], timeout["read"], timeout["total"]),
         retry=RetryDefinition(
@@ -153,7 +153,8 @@ def _rest(data: Mapping[str, Any], batch: Mapping[str, Any]) -> RestDefinition:
             message=failures["message"],
         )
     return RestDefinition(
-        **{key: value for key, value in data.items() if key != "sign"},
+        **{key: value for key, value in data.items() if key not in {"sign", "path"}},
+        path=tuple(data.get("path", ())),
         sign=None if sign is None else Signature(**sign),
         batch_json=batch.get("json"),
         failed_items=failed_items,

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from destinations.definition.addresses import holds_values, is_fixed, read_address
 from destinations.definition.document import Document, pointer
 from destinations.definition.graphql_document import check_operation, root_keys
 from destinations.errors import DefinitionError, Fault
@@ -13,13 +14,14 @@ from destinations.segment.fql import check_fql
 from destinations.segment.mapping import compile_value
 from destinations.segment.validation import compile_schema
 
-__all__ = ["check_action", "check_destination", "preset_faults"]
+__all__ = ["address_warnings", "check_action", "check_destination", "preset_faults"]
 
 
 def check_destination(document: Document, actions: Mapping[str, Document]) -> Iterator[Fault]:
     """Yields the faults of ``destination.yaml``, given the actions' documents by slug."""
     data = document.data
     yield from _settings(document)
+    yield from _addresses(document)
     for place, value in _mappings(data):
         yield from mapping_faults(document, place, value)
         yield from _unknown_settings(document, place, value)
@@ -32,8 +34,9 @@ def check_destination(document: Document, actions: Mapping[str, Document]) -> It
             ):
                 yield document.fault(place + "/document", message)
         is_written = "pending" not in request
-        if is_written and "url" not in {**data["transport"], **request.get("rest", {})}:
-            yield document.fault(pointer("requests", name), "has no url, and transport has none")
+        given = {**data["transport"], **request.get("rest", {})}
+        if is_written and not given.keys() & {"url", "baseUrl"}:
+            yield document.fault(pointer("requests", name), "has no url, and transport no baseUrl")
         yield from _schema(document, pointer("requests", name, "expect"), request.get("expect"))
         for index, refusal in enumerate(request.get("refusals", ())):
             place = pointer("requests", name, "refusals", index, "when")
@@ -135,8 +138,9 @@ def mapping_faults(document: Document, place: str, value: object) -> Iterator[Fa
 
 def _mappings(data: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     transport = data["transport"]
-    if "url" in transport:
-        yield "/transport/url", transport["url"]
+    for key in ("baseUrl", "url"):
+        if key in transport:
+            yield f"/transport/{key}", transport[key]
     yield "/transport/headers", transport.get("headers", {})
     for name, request in data["requests"].items():
         if "graphql" in request:
@@ -153,6 +157,68 @@ def _mappings(data: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
         for key, value in request.get(named, {}).items():
             if key not in {"ask", "nothing"}:
                 yield pointer("requests", name, named, key), value
+
+
+def address_warnings(document: Document) -> Iterator[Fault]:
+    """Yield the addresses that hold values of events: they are encoded, whatever was meant."""
+    for place, value in _address_mappings(document.data):
+        address = read_address(value)
+        if address is not None and place != _BASE_URL and holds_values(address):
+            yield document.fault(place, f"must not hold a value of the event: {_INSTEAD}")
+
+
+_BASE_URL = "/transport/baseUrl"
+_INSTEAD = (
+    "write transport.baseUrl and rest.path, a list of which each item becomes one segment, encoded"
+)
+
+
+def _addresses(document: Document) -> Iterator[Fault]:
+    """Yield addresses that an event could choose, and segments of a path that are none."""
+    data = document.data
+    for place, value in _address_mappings(data):
+        address = read_address(value)
+        if address is None:
+            message = (
+                "must read event and payload in none but plain @path and @template, so that each "
+                f"value can be encoded; {_INSTEAD}"
+            )
+            yield document.fault(place, message)
+        elif place == _BASE_URL and not is_fixed(address):
+            yield document.fault(place, "must read settings alone: put values into rest.path")
+    if {"url", "baseUrl"} <= data["transport"].keys():
+        yield document.fault("/transport/url", "is the old name of baseUrl: keep baseUrl alone")
+    for name, request in data["requests"].items():
+        path = request.get("rest", {}).get("path", ())
+        for index, segment in enumerate(path):
+            reason = _fault_of_segment(segment, is_last=index == len(path) - 1)
+            if reason:
+                yield document.fault(pointer("requests", name, "rest", "path", index), reason)
+
+
+def _address_mappings(data: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    for key in ("baseUrl", "url"):
+        if key in data["transport"]:
+            yield f"/transport/{key}", data["transport"][key]
+    for name, request in data["requests"].items():
+        if "url" in request.get("rest", {}):
+            yield pointer("requests", name, "rest", "url"), request["rest"]["url"]
+
+
+def _fault_of_segment(segment: object, *, is_last: bool) -> str | None:
+    """Return why an item of a path cannot be a segment, as far as the definition tells."""
+    if isinstance(segment, str):
+        if "/" in segment:
+            return f"{segment!r} is several segments: write each as an item of its own"
+        if segment in {".", ".."}:
+            return f"{segment!r} would lead to another path"
+        if not segment and not is_last:
+            return "is empty: only the last segment may be, for a path that ends in a slash"
+        return None
+    is_directive = isinstance(segment, dict) and any(str(key)[:1] == "@" for key in segment)
+    if is_directive or (isinstance(segment, int | float) and not isinstance(segment, bool)):
+        return None
+    return "must be text or a mapping directive: it is one segment of the path"
 
 
 _OF_SETTINGS = re.compile(r"(?:^(?:\$\.)?|\{\{\{?\s*(?:\$\.)?)settings\.([A-Za-z0-9_-]+)")
@@ -181,7 +247,8 @@ def _batch(document: Document, name: str, request: Mapping[str, Any]) -> Iterato
         place = pointer("requests", name, "batch")
         yield document.fault(place, "needs rest.json, of which the body of a batch is made")
     shared = [
-        (f"/requests/{name}/rest/{key}", rest.get(key)) for key in ("url", "headers", "query")
+        (f"/requests/{name}/rest/{key}", rest.get(key))
+        for key in ("url", "path", "headers", "query")
     ]
     transport = document.data["transport"]
     shared += [(f"/transport/{key}", transport.get(key)) for key in ("url", "headers")]

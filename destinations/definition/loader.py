@@ -7,10 +7,11 @@ A folder holds ``destination.yaml`` and one file for each action, named after it
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.resources.abc import Traversable
 
 from destinations.definition.build import build_action, build_destination
-from destinations.definition.check import check_action, check_destination
+from destinations.definition.check import address_warnings, check_action, check_destination
 from destinations.definition.document import Document, read_document
 from destinations.definition.model import DestinationDefinition
 from destinations.definition.schema_faults import schema_faults
@@ -28,7 +29,10 @@ def is_definition(folder: Traversable) -> bool:
 
 
 def load_definition(folder: Traversable) -> DestinationDefinition:
-    """The definition in ``folder``; raises `DefinitionError` with every fault."""
+    """The definition in ``folder``; raises `DefinitionError` with every fault.
+
+    What is wrong and can be used without harm is in its ``warnings``.
+    """
     faults, definition = _load(folder)
     if definition is None:
         raise DefinitionError(faults)
@@ -36,9 +40,9 @@ def load_definition(folder: Traversable) -> DestinationDefinition:
 
 
 def check_folder(folder: Traversable) -> tuple[Fault, ...]:
-    """Every fault of the definition in ``folder``; empty if it can be used."""
-    faults, _ = _load(folder)
-    return faults
+    """Every fault of the definition in ``folder``, its warnings as well; empty if it is right."""
+    faults, definition = _load(folder)
+    return faults if definition is None else (*faults, *definition.warnings)
 
 
 def _load(folder: Traversable) -> tuple[tuple[Fault, ...], DestinationDefinition | None]:
@@ -57,7 +61,8 @@ def _load(folder: Traversable) -> tuple[tuple[Fault, ...], DestinationDefinition
     if faults:
         return tuple(faults), None
     actions = {stem: build_action(document.data) for stem, document in documents.items()}
-    return (), build_destination(destination.data, actions)
+    definition = build_destination(destination.data, actions)
+    return (), replace(definition, warnings=tuple(address_warnings(destination)))
 
 
 def _read_folder(folder: Traversable) -> tuple[dict[str, Document], list[Fault]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from destinations.definition.request_model import (
@@ -12,6 +12,7 @@ from destinations.definition.request_model import (
     PendingDefinition,
     RequestDefinition,
 )
+from destinations.errors import Fault
 
 __all__ = [
     "ActionDefinition",
@@ -59,9 +60,9 @@ class RateLimit:
 
 @dataclass(frozen=True, slots=True)
 class TransportDefinition:
-    """What all requests have in common; ``url`` and ``headers`` are mappings."""
+    """What all requests have in common; ``base_url`` and ``headers`` are mappings."""
 
-    url: object
+    base_url: object
     headers: Mapping[str, object]
     timeouts: Timeouts
     retry: RetryDefinition
@@ -151,6 +152,8 @@ class DestinationDefinition:
     integrations_key: str
     authentication: Authentication | None
     catalog: Mapping[str, Any]
+    warnings: tuple[Fault, ...] = field(default=(), repr=False, compare=False)
+    """What `check_folder` reports and is done all the same, in a way that does no harm."""
 
     @property
     def pending_requests(self) -> tuple[str, ...]:

@@ -131,12 +131,15 @@ class FailedItems:
 class RestDefinition:
     """An HTTP call; everything but the method is a mapping. At most one of ``json``, ``form``.
 
+    It goes to ``url``, or else to the transport's base URL, with each item of ``path`` as one
+    segment below.
     ``batch_json`` makes the body of a batch, as a mapping on ``items`` (the events' ``json``) and
     ``settings``; without it, the body is the list of them.
     """
 
     method: str
     url: object = None
+    path: tuple[object, ...] = ()
     query: Mapping[str, object] = field(default_factory=dict)
     headers: Mapping[str, object] = field(default_factory=dict)
     json: object = None

@@ -2,110 +2,63 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
-from urllib.parse import urlsplit
+from typing import Any
 
 import jiter
 
 from destinations.clock import unix_time
 from destinations.definition import TransportDefinition
+from destinations.definition.addresses import OF_ONE_EVENT
 from destinations.errors import ResolveError
+from destinations.http.address import Address
 from destinations.http.answer import Context, HttpResponse
 from destinations.segment.javascript import UNDEFINED, to_string
 from destinations.segment.mapping import compile_value
-from destinations.segment.mapping.paths import split_path, strip_root
+from destinations.segment.mapping.roots import reads
 
-__all__ = ["Envelope", "Target", "error_text", "parse_body", "reads", "retry_after"]
+__all__ = ["Envelope", "Target", "error_text", "parse_body", "retry_after"]
 
-Target = tuple[str, Mapping[str, str], bool]
-"""Where a request goes: its URL, its headers, and whether an event chose the host."""
-
-
-def reads(source: object, *roots: str) -> bool:
-    """Tell whether a mapping may read one of these roots of its context.
-
-    Any text that has the word counts, so the answer may be True without a need, never False
-    against one.
-    """
-    if isinstance(source, str):
-        # Quotes vanish from a path wherever they stand, as its first "$." does. What is filled in
-        # between three braces is a template again.
-        text = source.translate(_QUOTES)
-        texts = (text, strip_root(text))
-        found = any(re.search(rf"\b{root}\b", text) for root in roots for text in texts)
-        return found or "{{{" in source
-    if isinstance(source, Mapping):
-        if any(_may_read_all(source[name]) for name in _COMPUTED if name in source):
-            return True
-        return any(reads(item, *roots) for pair in source.items() for item in pair)
-    if isinstance(source, list | tuple):
-        return any(reads(item, *roots) for item in source)
-    return False
-
-
-_QUOTES: Final = str.maketrans("", "", "\"'")
-_COMPUTED: Final = ("@path", "@arrayPath", "@template")
-
-
-def _may_read_all(argument: object) -> bool:
-    """Tell whether a directive's path is that of the whole context, or computed for each event."""
-    path = argument[0] if isinstance(argument, list) and argument else argument
-    return not isinstance(path, str) or not any(split_path(strip_root(path)))
+Target = tuple[str, Mapping[str, str]]
+"""Where a request goes: its URL, and its headers."""
 
 
 class Envelope:
     """The address and the headers of a request, from mappings that are compiled once."""
 
     def __init__(
-        self, transport: TransportDefinition, url: object, headers: Mapping[str, object]
+        self,
+        transport: TransportDefinition,
+        headers: Mapping[str, object],
+        *,
+        url: object = None,
+        path: Sequence[object] = (),
     ) -> None:
-        source = transport.url if url is None else url
-        self._url = compile_value(source)
+        self._address = Address(transport.base_url if url is None else url, path)
         # HTTP's header names are case-insensitive: a request's own header replaces the common one.
         merged = {name.lower(): (name, value) for name, value in transport.headers.items()}
         merged |= {name.lower(): (name, value) for name, value in headers.items()}
         self._headers = [(name, compile_value(value)) for name, value in merged.values()]
-        self.is_fixed = not reads([source, [value for _, value in merged.values()]], *_ITEM)
+        self.is_fixed = self._address.is_fixed and not reads(
+            [value for _, value in merged.values()], *OF_ONE_EVENT
+        )
         """Whether it is the same for every event, as only settings are read."""
         self._fixed: tuple[Mapping[str, Any], Target] | None = None
 
     def target(self, context: Context) -> Target:
         """Return where the request of ``context`` goes; raises `ResolveError`."""
         if not self.is_fixed:
-            return self._target(context)
+            return self.url(context), self.headers(context)
         known, settings = self._fixed, context["settings"]
         if known is None or known[0] is not settings:
-            known = self._fixed = (settings, self._target(context))
+            known = self._fixed = (settings, (self.url(context), self.headers(context)))
         return known[1]
-
-    def _target(self, context: Context) -> Target:
-        url = self.url(context)
-        return url, self.headers(context), self.has_host_of_event(url, context)
 
     def url(self, context: Context) -> str:
         """Return the URL; raises `ResolveError` unless it is an absolute one of HTTP."""
-        url = self._url.resolve(context)
-        if isinstance(url, str):
-            url = "".join(url)
-            try:
-                parts = urlsplit(url)
-            except ValueError as error:  # such as an IPv6 address without its bracket
-                raise ResolveError("/url", f"is no URL: {error}") from None
-            if parts.scheme in {"http", "https"} and parts.hostname:
-                return url
-        raise ResolveError("/url", "must be an absolute http or https URL")
-
-    def has_host_of_event(self, url: str, context: Context) -> bool:
-        """Tell whether another event might lead to another host or port."""
-        try:
-            own = self.url({"event": {}, "payload": {}, "settings": context["settings"]})
-        except ResolveError:
-            return True
-        return urlsplit(own).netloc != urlsplit(url).netloc
+        return self._address.url(context)
 
     def headers(self, context: Context) -> dict[str, str]:
         """Return the headers without those whose value is null or undefined."""
@@ -124,9 +77,6 @@ class Envelope:
                 raise ResolveError(f"/headers/{name}", message) from None
             result[name] = text.strip(" \t")  # no part of a value (RFC 9110, 5.5)
         return result
-
-
-_ITEM: Final = ("event", "payload")
 
 
 def parse_body(response: HttpResponse) -> Any:

@@ -25,11 +25,12 @@ from destinations.definition.graphql_document import (
     variable_name,
 )
 from destinations.http.answer import Answer, Context, Failure, HttpRequest, HttpResponse, Part
-from destinations.http.envelope import Envelope, error_text, parse_body, reads, retry_after
+from destinations.http.envelope import Envelope, error_text, parse_body, retry_after
 from destinations.http.error_rules import ErrorReader, Signal
 from destinations.http.json_bytes import encode_json
 from destinations.http.success import SuccessCheck
 from destinations.segment.mapping import compile_value
+from destinations.segment.mapping.roots import reads
 
 __all__ = ["GraphQLRequest"]
 
@@ -53,10 +54,12 @@ class GraphQLRequest:
         self._keys = self._operation.keys
         self._variables = compile_value(dict(call.variables))
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
-        self._envelope = Envelope(transport, None, headers)
+        self._envelope = Envelope(transport, headers)
         self._errors = ErrorReader(definition.answers, (*definition.error_rules, *error_rules))
         self._success = SuccessCheck(definition)
-        self.reads_event = reads([dict(call.variables), transport.url, transport.headers], "event")
+        self.reads_event = reads(
+            [dict(call.variables), transport.base_url, transport.headers], "event"
+        )
         self.takes_payload_bytes = (
             self._envelope.is_fixed
             and len(self._names) == 1
@@ -83,8 +86,8 @@ class GraphQLRequest:
                 ]
         head = _head(self._operation, len(parts))
         body = b"".join((head, b",".join(pieces), b"}}"))
-        url, headers, of_event = self._envelope.target(context)
-        return HttpRequest("POST", url, headers, body, of_event)
+        url, headers = self._envelope.target(context)
+        return HttpRequest("POST", url, headers, body)
 
     def read(self, response: HttpResponse, count: int) -> list[Answer | Failure]:
         """Return one answer or failure for each of the ``count`` events of the request."""

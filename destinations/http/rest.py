@@ -15,13 +15,14 @@ from destinations.definition import (
 )
 from destinations.errors import ResolveError
 from destinations.http.answer import Answer, Context, Failure, HttpRequest, HttpResponse, Part
-from destinations.http.envelope import Envelope, error_text, parse_body, reads, retry_after
+from destinations.http.envelope import Envelope, error_text, parse_body, retry_after
 from destinations.http.error_rules import ErrorReader, Signal
 from destinations.http.failed_items import FailedItemReader
 from destinations.http.json_bytes import decode_json, encode_json
 from destinations.http.success import SuccessCheck
 from destinations.segment.javascript import UNDEFINED, to_string
 from destinations.segment.mapping import compile_value
+from destinations.segment.mapping.roots import reads
 
 __all__ = ["RestRequest"]
 
@@ -46,7 +47,9 @@ class RestRequest:
             headers["Content-Type"] = "application/json"
         elif call.form is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
-        self._envelope = Envelope(transport, call.url, headers | dict(call.headers))
+        self._envelope = Envelope(
+            transport, headers | dict(call.headers), url=call.url, path=call.path
+        )
         self._query = compile_value(dict(call.query))
         self._json = None if call.json is None else compile_value(call.json)
         self._form = None if call.form is None else compile_value(dict(call.form))
@@ -58,8 +61,9 @@ class RestRequest:
         )
         self._errors = ErrorReader(definition.answers, (*definition.error_rules, *error_rules))
         self._success = SuccessCheck(definition)
-        sources = [call.url, dict(call.headers), dict(call.query), call.json, call.form]
-        self.reads_event = reads([*sources, transport.url, transport.headers], "event")
+        address = [transport.base_url, call.url, list(call.path)]
+        sources = [dict(call.headers), dict(call.query), call.json, call.form, transport.headers]
+        self.reads_event = reads([*address, *sources], "event")
         self.takes_payload_bytes = (
             self._envelope.is_fixed
             and call.json in _PAYLOAD
@@ -88,7 +92,7 @@ class RestRequest:
     def prepare(self, parts: Sequence[Part | bytes], context: Context) -> HttpRequest:
         """Return the HTTP request for the events with these parts, in this order."""
         first = parts[0]
-        url, headers, of_event = self._envelope.target(context)
+        url, headers = self._envelope.target(context)
         body = None
         if isinstance(first, bytes):
             body = self._body(parts, context)
@@ -101,7 +105,7 @@ class RestRequest:
                 body = first["form"]
         if self._sign is not None:
             headers = {**headers, **self._signature(body or b"", context)}
-        return HttpRequest(self._method, url, headers, body, of_event)
+        return HttpRequest(self._method, url, headers, body)
 
     def _body(self, parts: Sequence[Part | bytes], context: Context) -> bytes:
         items = [part if isinstance(part, bytes) else part.get("json", b"null") for part in parts]

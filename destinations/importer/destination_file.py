@@ -31,12 +31,13 @@ _NO_SETTINGS: Final = (
     "secrets."
 )
 _TRANSPORT: Final = (
-    "What all requests have in common, in seconds. Add the partner's address (url) and the headers "
-    "with the credentials."
+    "What all requests have in common, in seconds. Add the partner's address (baseUrl) and the "
+    "headers with the credentials."
 )
 _REQUESTS: Final = (
     "One request for each action. To write it, put rest or graphql in the place of pending; their "
-    "mappings see event, payload and settings. Until then, nothing is sent. Say that it is "
+    "mappings see event, payload and settings. The path is a list of segments, each encoded: "
+    "path: [v1, users, {'@path': $.payload.userId}]. Until then, nothing is sent. Say that it is "
     "idempotent only if the partner takes a repeat for the same event."
 )
 _ASIDE: Final = "Presets that are no subscriptions here as they are."

@@ -194,7 +194,7 @@ class Destination:
     def endpoint(self) -> str:
         """The URL that the settings lead to; secrets in it are masked."""
         context = {"event": {}, "payload": {}, "settings": self.settings}
-        url = str(compile_value(self.definition.transport.url).resolve(context))
+        url = str(compile_value(self.definition.transport.base_url).resolve(context))
         return self.settings.masker.text(url)
 
     @property

@@ -48,9 +48,13 @@ class Bound:
 
     @property
     def warnings(self) -> Sequence[str]:
-        """What works and is not as it should be: secrets in files that everybody can read."""
+        """What works and is not as it should be.
+
+        That is what its definition warns of, and secrets in files that everybody can read.
+        """
         secret = {pointer("settings", key) for key in self.destination.definition.secret_settings}
-        return [
+        of_definition = [f"{self.name}: {one}" for one in self.destination.definition.warnings]
+        return of_definition + [
             f"{self.name}: {place}: every user of this machine can read {path}; let its owner "
             "alone do so (chmod 600), and think of a new secret"
             for place, path in self.config.exposed.items()

@@ -6,7 +6,7 @@ import hashlib
 import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from destinations.errors import UsageError
@@ -17,6 +17,9 @@ from destinations.store.database import Database
 __all__ = ["Accounts", "KnownAccount", "shown_account"]
 
 _SALT_BYTES: Final = 16
+
+_NO_ENDPOINT: Final = "None"
+"""What earlier versions noted where each request of a definition said its own address."""
 
 
 def shown_account(name: str | None, endpoint: str, environment: str) -> str:
@@ -72,6 +75,9 @@ class Accounts:
         owners = self._owners(identity)
         known = self.at(identity)
         found = next((one for one in known if one.id in owners), None)
+        if found is None and identity.endpoint != _NO_ENDPOINT:
+            nowhere = self.at(replace(identity, endpoint=_NO_ENDPOINT))
+            found = next((one for one in nowhere if one.id in owners), None)
         if found is None and len(known) == 1 and known[0].name is None:
             return None if self._has_credentials(known[0]) else known[0]
         return found
@@ -105,8 +111,17 @@ class Accounts:
         return account
 
     def use(self, account: int, identity: AccountIdentity) -> None:
-        """Note that an account has these credentials, too, and the name if it had none."""
+        """Note that an account has these credentials, too, and the name if it had none.
+
+        Its endpoint is noted as well, where an earlier version noted none.
+        """
         digest = self._digest(identity)
+        if self.get(account).endpoint == _NO_ENDPOINT != identity.endpoint:
+            with self._database.transaction() as connection:
+                connection.execute(
+                    "UPDATE partner_accounts SET endpoint = ? WHERE id = ?",
+                    (identity.endpoint, account),
+                )
         known = self._database.one(
             "SELECT name FROM partner_accounts JOIN credentials ON partner_account = id"
             " WHERE digest = ? AND id = ?",

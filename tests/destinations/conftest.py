@@ -54,7 +54,7 @@ DESTINATION: dict[str, Any] = {
     },
     "authentication": {"scheme": "bearer", "fields": ["apiKey"], "test": "find"},
     "transport": {
-        "url": {"@path": "$.settings.endpoint"},
+        "baseUrl": {"@path": "$.settings.endpoint"},
         "headers": {"Authorization": {"@template": "Bearer {{settings.apiKey}}"}},
         "timeout": {"connect": 1, "read": 2, "total": 3},
         "concurrency": 2,
@@ -110,7 +110,8 @@ DESTINATION: dict[str, Any] = {
             "idempotent": True,
             "rest": {
                 "method": "PUT",
-                "url": {"@template": "http://127.0.0.1:9/pages/{{payload.page}}"},
+                "url": "http://127.0.0.1:9/pages",
+                "path": [{"@path": "$.payload.page"}],
                 "json": {"by": {"@path": "$.event.userId"}},
             },
         },

@@ -17,12 +17,13 @@ from destinations.definition.document import read_document
 from destinations.definition.graphql_document import check_operation
 from destinations.errors import DestinationsError
 from destinations.http import HttpResponse
-from destinations.http.envelope import reads, retry_after
+from destinations.http.envelope import retry_after
 from destinations.http.json_bytes import decode_json, encode_json
 from destinations.runtime.identity import normalised
 from destinations.segment.event import read_json
 from destinations.segment.fql import check_fql, compile_fql
 from destinations.segment.mapping import compile_mapping
+from destinations.segment.mapping.roots import reads
 from destinations.segment.validation import compile_schema
 
 MEMORY = 1 << 30

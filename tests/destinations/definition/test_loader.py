@@ -247,7 +247,47 @@ def _set(path: str, value: object) -> Callable[[Any], None]:
         (_set("destination.slug", "other"), "/slug", "must be the name of the folder, 'sample'"),
         (_set("destination.transport.concurrency", "4"), "/transport/concurrency", "must be int"),
         (_set("destination.transport.timeout.read", 0), "/transport/timeout/read", "minimum of 0"),
-        (_set("destination.transport.url", ...), "/requests/find", "has no url, and transport"),
+        (_set("destination.transport.baseUrl", ...), "/requests/find", "has no url, and transport"),
+        (
+            _set("destination.transport.url", "http://a/"),
+            "/transport/url",
+            "old name of baseUrl",
+        ),
+        (
+            _set("destination.transport.baseUrl", {"@template": "http://a/{{payload.page}}"}),
+            "/transport/baseUrl",
+            "must read settings alone: put values into rest.path",
+        ),
+        *(
+            (
+                _set("destination.requests.save.rest.url", url),
+                "/requests/save/rest/url",
+                "must read event and payload in none but plain @path and @template",
+            )
+            for url in (
+                {"@liquid": "http://a/{{ payload.page | url_decode }}"},
+                {"@case": {"operator": "lower", "value": {"@template": "http://{{event.name}}"}}},
+                {"@path": {"@path": "$.payload.page"}},
+                {"@template": {"@path": "$.payload.page"}},
+            )
+        ),
+        *(
+            (
+                _set("destination.requests.save.rest.path", path),
+                f"/requests/save/rest/path/{at}",
+                message,
+            )
+            for path, at, message in (
+                (["v1/users"], 0, "'v1/users' is several segments"),
+                (["v1", ".."], 1, "'..' would lead to another path"),
+                (["", "v1"], 0, "is empty: only the last segment may be"),
+                (["v1", ["a"]], 1, "must be text or a mapping directive"),
+                (["v1", None], 1, "must be text or a mapping directive"),
+                (["v1", {"id": {"@path": "$.payload.page"}}], 1, "must be text or a mapping"),
+                (["v1", {"@nope": 1}], 1, "unknown directive"),
+            )
+        ),
+        (_set("destination.requests.save.rest.path", []), "/requests/save/rest/path", "empty"),
         (
             _set("destination.transport.url", {"@path": 1, "x": 2}),
             "/transport/url",
@@ -451,6 +491,10 @@ def _batch_with_an_own_url(documents: Any) -> None:
     request["rest"]["url"] = {"@template": "https://{{payload.host}}/"}
 
 
+def _batch_with_an_own_path(documents: Any) -> None:
+    documents["destination"]["requests"]["save"]["batch"] = {"size": 5}
+
+
 def _batch_without_json(documents: Any) -> None:
     request = documents["destination"]["requests"]["save"]
     request["batch"] = {"size": 5}
@@ -468,6 +512,7 @@ def _two_presets_of_one_name(documents: Any) -> None:
         (_misspelt_setting, "/transport/headers", "there is no setting 'apikey'; there are: "),
         (_setting_in_a_template, "/transport/headers", "there is no setting 'nope'"),
         (_batch_with_an_own_url, "/requests/save/rest/url", "must not use event or payload"),
+        (_batch_with_an_own_path, "/requests/save/rest/path", "must not use event or payload"),
         (_batch_without_json, "/requests/save/batch", "needs rest.json"),
         (_two_presets_of_one_name, "/presets/", "give it its own name"),
     ],
@@ -481,3 +526,54 @@ def test_what_would_go_wrong_in_silence(
     assert found, faults
     assert found[0].path.startswith(path)
     assert found[0].line is not None
+
+
+@pytest.mark.parametrize(
+    ("url", "is_right"),
+    [
+        ({"@template": "http://127.0.0.1:9/{{payload.page}}"}, False),
+        ({"@template": "{{settings.endpoint}}/{{{$.event.name}}}/x"}, False),
+        ({"@template": "http://a/?page={{ payload.page }}"}, False),
+        ({"@template": "http://a/{{answer.id}}"}, False),
+        ({"@path": "$.payload.page"}, False),
+        ({"@path": "event['name']"}, False),
+        ({"@path": ""}, False),
+        ({"@if": {"exists": True, "then": {"@template": "http://a/{{payload.page}}"}}}, False),
+        ("http://a/event/payload", True),
+        ({"@literal": "http://a/{{payload.page}}"}, True),
+        ({"@template": "{{settings.endpoint}}/event"}, True),
+        ({"@template": "{{$.settings.endpoint}}/{{ settings.limit }}"}, True),
+        (
+            {"@if": {"exists": {"@path": "$.event.a"}, "then": "http://a/", "else": "http://b/"}},
+            True,
+        ),
+        ({"@case": {"operator": "lower", "value": {"@path": "$.settings.endpoint"}}}, True),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("key", ["url of a request", "url of all"])
+def test_a_url_that_holds_a_value_of_the_event(
+    write_definition: Write, url: object, key: str, *, is_right: bool
+) -> None:
+    """It is a fault of the definition, which is used all the same, with a warning."""
+
+    def change(documents: Any) -> None:
+        destination = documents["destination"]
+        if key == "url of all":
+            del destination["transport"]["baseUrl"]
+            destination["transport"]["url"] = url
+            destination["requests"] = {"save": destination["requests"]["save"]}
+            del destination["requests"]["save"]["rest"]["url"], destination["authentication"]
+            destination["presets"] = destination["presets"][1:2]
+            del documents["count"], documents["sync"]
+        else:
+            destination["requests"]["save"]["rest"]["url"] = url
+
+    folder = write_definition(change)
+    place = "/transport/url" if key == "url of all" else "/requests/save/rest/url"
+    faults = check_folder(folder)
+    assert [fault.path for fault in faults] == ([] if is_right else [place])
+    definition = load_definition(folder)
+    assert definition.warnings == faults
+    assert all("transport.baseUrl and rest.path" in fault.message for fault in faults)
+    assert all(fault.line is not None for fault in faults)

@@ -13,6 +13,7 @@ from urllib.parse import quote, unquote
 import pytest
 
 from destinations.definition import Timeouts
+from destinations.errors import ResolveError
 from destinations.http import HttpRequest
 from destinations.http.ssrf import PrivateAddressError, is_public, public_addresses
 from destinations.http.transport import HttpTransport, TransportError, UnsendableError
@@ -320,31 +321,44 @@ def test_a_name_that_does_not_exist(
 
 
 @pytest.mark.parametrize(
-    ("template", "page", "of_event"),
+    ("template", "page", "url"),
     [
-        ("{{settings.endpoint}}/pages/{{payload.page}}", "a", False),
-        ("{{settings.endpoint}}/pages/{{payload.page}}", "http://127.0.0.1/", False),
-        ("http://127.0.0.1:9/{{payload.page}}", "a", False),
-        ("{{payload.page}}", "http://127.0.0.1:9/graphql", True),
-        ("{{settings.endpoint}}{{payload.page}}", "@127.0.0.1/", True),
-        ("http://127.0.0.1{{payload.page}}", ":22/", True),
-        ("http://{{payload.page}}/", "127.0.0.1", True),
-        ("http://x.example.com.{{payload.page}}/", "evil.example.com", True),
-        ("{{event.name}}", "http://127.0.0.1:9/", True),
+        ("{{settings.endpoint}}/pages/{{payload.page}}", "a", "http://127.0.0.1:9/pages/a"),
+        (
+            "{{settings.endpoint}}/pages/{{payload.page}}",
+            "http://evil/",
+            "http://127.0.0.1:9/pages/http%3A%2F%2Fevil%2F",
+        ),
+        ("http://127.0.0.1:9/{{payload.page}}", "@evil", "http://127.0.0.1:9/%40evil"),
+        ("{{payload.page}}", "http://127.0.0.1:9/graphql", None),
+        ("{{settings.endpoint}}{{payload.page}}", "@127.0.0.1/", None),
+        ("{{settings.endpoint}}{{payload.page}}", "", None),
+        ("http://127.0.0.1{{payload.page}}", ":22/", None),
+        ("http://{{payload.page}}/", "127.0.0.1", None),
+        ("http://x.example.com.{{payload.page}}/", "evil.example.com", None),
+        ("http://{{{payload.page}}}@127.0.0.1:9/", "user", None),
+        ("{{event.name}}", "http://127.0.0.1:9/", None),
     ],
 )
-def test_whose_host_it_is(
-    bind: Callable[..., Destination], template: str, page: str, of_event: bool
+def test_no_event_chooses_the_host(
+    bind: Callable[..., Destination], template: str, page: str, url: str | None
 ) -> None:
-    """A host, or port, that is there without the event is the operator's; any other the event's."""
+    """A value in the place of a host, or of a port, makes the event invalid, whatever it is."""
 
     def change(documents: dict[str, Any]) -> None:
-        documents["destination"]["requests"]["save"]["rest"]["url"] = {"@template": template}
+        rest = documents["destination"]["requests"]["save"]["rest"]
+        del rest["path"]
+        rest["url"] = {"@template": template}
 
     destination = bind(change, endpoint="http://127.0.0.1:9")
     event = {"userId": "u1", "type": "page", "name": page}
     context = {"event": event, "payload": {"page": page}, "settings": destination.settings}
     request = destination.requests["save"]
-    made = request.prepare([request.part(context)], context)
-    assert made.host_of_event is of_event
-    assert json.loads(made.body or b"") == {"by": "u1"}
+    parts = [request.part(context)]
+    if url is None:
+        with pytest.raises(ResolveError, match="an event must not choose it"):
+            request.prepare(parts, context)
+    else:
+        made = request.prepare(parts, context)
+        assert (made.url, made.host_of_event) == (url, False)
+        assert json.loads(made.body or b"") == {"by": "u1"}

@@ -40,7 +40,7 @@ def test_facts_of_the_public_api(sample: Imported) -> None:
         "debug",
         "pin",
     ]
-    assert definition.transport.url is None
+    assert definition.transport.base_url is None
 
 
 def test_fields_of_the_public_api(sample: Imported) -> None:

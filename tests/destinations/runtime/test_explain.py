@@ -109,7 +109,7 @@ def test_a_request_that_cannot_be_made(bind: Bind) -> None:
     """What would keep it from being sent is shown in its place."""
 
     def change(documents: Any) -> None:
-        documents["destination"]["requests"]["save"]["rest"]["url"] = {"@path": "$.payload.page"}
+        documents["destination"]["requests"]["save"]["rest"]["url"] = {"@path": "$.settings.limit"}
 
     (planned,) = _matched(
         _explain(bind(change), {"type": "page", "userId": "u", "name": "home"})

@@ -353,7 +353,7 @@ def test_a_request_whose_mapping_fails_is_invalid(
     """An address that is none ends the event: nothing is sent."""
 
     def change(documents: Any) -> None:
-        documents["destination"]["requests"]["save"]["rest"]["url"] = {"@path": "$.payload.page"}
+        documents["destination"]["requests"]["save"]["rest"]["url"] = {"@path": "$.settings.limit"}
 
     transport = scripted([replies.http(200)])
     (result,) = deliver(transport, _page("no address"), change=change, counted=0)

@@ -47,6 +47,20 @@ def test_an_account_is_found_again(accounts: Accounts) -> None:
     assert accounts.get(account) == accounts.find(_identity())
 
 
+def test_an_account_that_was_nowhere(accounts: Accounts) -> None:
+    """One whose requests each said their own address is known by its credentials, and moves."""
+    nowhere, other = _identity(endpoint="None"), _identity("another key", endpoint="None")
+    account, others = accounts.add(nowhere), accounts.add(other)
+    assert _id(accounts.find(_identity())) == account
+    assert accounts.find(_identity("a third key")) is None
+    assert accounts.find(_identity(slug="elsewhere")) is None
+    accounts.use(account, _identity())
+    assert accounts.get(account).endpoint == URL
+    assert _id(accounts.find(_identity())) == account
+    assert _id(accounts.find(other)) == others
+    assert accounts.get(others).endpoint == "None"
+
+
 @pytest.mark.parametrize(
     ("other", "is_same"),
     [
