@@ -146,11 +146,16 @@ def _rest(data: Mapping[str, Any], batch: Mapping[str, Any]) -> RestDefinition:
     sign, failures = data.get("sign"), batch.get("failures")
     failed_items = None
     if failures is not None:
+        identity = failures.get("id", {})
         failed_items = FailedItems(
             statuses=tuple(failures["status"]),
             items=failures["items"],
-            index=failures["index"],
-            message=failures["message"],
+            index=failures.get("index"),
+            message=failures.get("message"),
+            item_id=identity.get("item"),
+            event_id=identity.get("event"),
+            item_status=failures.get("itemStatus"),
+            code=failures.get("code"),
         )
     return RestDefinition(
         **{key: value for key, value in data.items() if key not in {"sign", "path"}},

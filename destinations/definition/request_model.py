@@ -117,14 +117,20 @@ class Signature:
 class FailedItems:
     """How an answer to a batch names the events that it says no to; the others are delivered.
 
-    ``items`` is a mapping on the body; ``index`` (from 0) and ``message`` are mappings on an item.
-    Only answers with one of ``statuses`` are read so.
+    ``items`` is a mapping on the body, the others are mappings on an item, but ``event_id``, which
+    is one on the ``json`` of an event. An event is named by its ``index`` (from 0), or by
+    ``item_id``, which is equal to its ``event_id``, or else by the item's own place. An
+    ``item_status`` of 2xx is no failure. Only answers with one of ``statuses`` are read so.
     """
 
     statuses: tuple[int, ...]
     items: object
-    index: object
-    message: object
+    index: object = None
+    message: object = None
+    item_id: object = None
+    event_id: object = None
+    item_status: object = None
+    code: object = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ class Failure:
     ``retryable``: the same request may succeed later. ``nothing_applied``: it is certain that the
     request changed nothing. ``whole_request``: the failure is of the request, not of this event.
     ``status`` is 0 if no answer came. ``retry_after`` is in seconds; ``attempts`` bounds those that
-    meet this failure.
+    meet this failure. ``unplaced``: some event of the batch failed, and it may be this one.
     """
 
     message: str
@@ -79,6 +79,7 @@ class Failure:
     whole_request: bool = True
     retry_after: float | None = None
     attempts: int | None = None
+    unplaced: bool = False
 
     @property
     def is_answered(self) -> bool:

@@ -53,21 +53,10 @@ class ErrorReader:
         self, signal: Signal, *, whole_request: bool, retry_after: float | None = None
     ) -> Answer | Failure:
         """The answer that this error is, or the failure that it means."""
-        for name, holds in self._answers:
-            if holds(signal):
-                return Answer(name)
-        for rule, holds in self._rules:
-            if holds(signal):
-                error_class, retryable, proof = (
-                    rule.error_class,
-                    rule.retryable,
-                    rule.nothing_applied,
-                )
-                attempts = rule.attempts
-                break
-        else:
-            error_class, retryable, proof = _by_status(signal.status)
-            attempts = None
+        matched = self.match(signal, whole_request=whole_request, retry_after=retry_after)
+        if matched is not None:
+            return matched
+        error_class, retryable, proof = _by_status(signal.status)
         return Failure(
             message=_shown(signal),
             error_class=error_class,
@@ -76,8 +65,28 @@ class ErrorReader:
             nothing_applied=proof,
             whole_request=whole_request,
             retry_after=retry_after,
-            attempts=attempts,
         )
+
+    def match(
+        self, signal: Signal, *, whole_request: bool, retry_after: float | None = None
+    ) -> Answer | Failure | None:
+        """The same by the definition alone; None if it says nothing of such an error."""
+        for name, holds in self._answers:
+            if holds(signal):
+                return Answer(name)
+        for rule, holds in self._rules:
+            if holds(signal):
+                return Failure(
+                    message=_shown(signal),
+                    error_class=rule.error_class,
+                    status=signal.status,
+                    retryable=rule.retryable,
+                    nothing_applied=rule.nothing_applied,
+                    whole_request=whole_request,
+                    retry_after=retry_after,
+                    attempts=rule.attempts,
+                )
+        return None
 
 
 def _shown(signal: Signal) -> str:

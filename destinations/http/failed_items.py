@@ -1,60 +1,224 @@
-"""Tells the events of a batch apart by the items that an answer says no to."""
+"""Tells the events of a batch apart by the items that an answer says no to.
+
+An item that says no to an event of which it cannot be told makes a success of nothing: which events
+the others are is then as unknown as this one is.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 from destinations.definition import FailedItems
 from destinations.errors import ResolveError
 from destinations.http.answer import Answer, Failure
-from destinations.segment.javascript import to_string
-from destinations.segment.mapping import compile_value
+from destinations.http.error_rules import ErrorReader, Signal
+from destinations.http.json_bytes import encode_json
+from destinations.segment.javascript import UNDEFINED, to_string
+from destinations.segment.mapping import CompiledValue, compile_value
 
 __all__ = ["FailedItemReader"]
+
+Verdict = Answer | Failure
+Sent = Callable[[], Sequence[Any]]
+"""Gives the ``json`` of each event of the request; only asked for where events have ids."""
+
+_UNREADABLE: Final = "the status of its item cannot be read"
+
+
+@dataclass(slots=True)
+class _Found:
+    """What the items of an answer say: of which events, and of which event nobody knows."""
+
+    verdicts: dict[int, Verdict] = field(default_factory=dict)
+    unplaced: list[tuple[frozenset[int] | None, Verdict | None]] = field(default_factory=list)
 
 
 class FailedItemReader:
     """The ``failures`` of one request's batch, compiled."""
 
-    def __init__(self, definition: FailedItems) -> None:
+    def __init__(self, definition: FailedItems, errors: ErrorReader) -> None:
         self._statuses = definition.statuses
         self._items = compile_value(definition.items)
-        self._index = compile_value(definition.index)
-        self._message = compile_value(definition.message)
+        self._index = _compiled(definition.index)
+        self._item_id, self._event_id = map(_compiled, (definition.item_id, definition.event_id))
+        self._status, self._code = _compiled(definition.item_status), _compiled(definition.code)
+        self._message = _compiled(definition.message)
+        self._errors = errors
+        self._is_positional = self._index is None and self._item_id is None
 
-    def read(self, status: int, body: Any, count: int) -> list[Answer | Failure] | None:
-        """A verdict for each of ``count`` events; None if the answer does not tell them apart.
-
-        An answer that names a place outside of the batch tells nothing: what it means for the
-        others would be a guess.
-        """
-        if status not in self._statuses or not isinstance(body, dict):
+    def read(self, status: int, body: Any, count: int, sent: Sent) -> list[Verdict] | None:
+        """Return a verdict for each of ``count`` events; None if the answer names no item."""
+        if status not in self._statuses or not isinstance(body, dict | list):
             return None
         try:
-            failed = self._failed(body)
-        except ResolveError:
+            items = self._items.resolve(body)
+        except ResolveError as error:
+            items = f"the items cannot be read: {error}"
+        if items is None or items is UNDEFINED or items in ([], {}, "", False, 0):
             return None
-        if not failed or not all(0 <= index < count for index in failed):
+        found = self._found(items, status, count, sent)
+        if not found.unplaced and not found.verdicts:
             return None
-        return [
-            Answer("ok", body) if index not in failed else _refused(failed[index], status)
-            for index in range(count)
-        ]
+        return [self._verdict(place, found, body, status, count) for place in range(count)]
 
-    def _failed(self, body: dict[str, Any]) -> dict[int, str]:
-        """Why, by the place in the batch; -1 for an item whose place cannot be read."""
-        items = self._items.resolve(body)
-        if not isinstance(items, list):
-            return {}
-        found: dict[int, str] = {}
-        for item in items:
-            index = self._index.resolve(item) if isinstance(item, dict) else None
-            place = index if isinstance(index, int) and not isinstance(index, bool) else -1
-            found[place] = to_string(self._message.resolve(item)) if place >= 0 else ""
+    def _verdict(self, place: int, found: _Found, body: Any, status: int, count: int) -> Verdict:
+        if place in found.verdicts:
+            return found.verdicts[place]
+        for places, verdict in found.unplaced:
+            if count == 1 and verdict is not None:
+                return verdict  # there is nobody else of whom it could be
+            if places is None or place in places:
+                return _unplaced(verdict, status)
+        return Answer("ok", body)
+
+    def _found(self, items: Any, status: int, count: int, sent: Sent) -> _Found:
+        found = _Found()
+        ids = self._ids(sent) if self._item_id is not None else {}
+        listed = list(_listed(items, ids))
+        is_complete = len(listed) == count
+        for at, (key, item) in enumerate(listed):
+            verdict = self._of_item(item, status)
+            if verdict is None:
+                continue
+            places = self._places(at if is_complete else None, key, item, ids)
+            if len(places) == 1 and (place := next(iter(places))) in range(count):
+                found.verdicts[place] = verdict
+            else:
+                found.unplaced.append((places if len(places) > 1 else None, verdict))
+        if self._is_positional and not is_complete:
+            found.unplaced.append((None, None))
         return found
+
+    def _places(
+        self, at: int | None, key: object, item: Any, ids: Mapping[str, frozenset[int]]
+    ) -> frozenset[int]:
+        """Return the events that an item may be of; none where that cannot be read."""
+        if self._is_positional:
+            return frozenset() if at is None else frozenset({at})
+        if self._item_id is not None:
+            own = _resolved(self._item_id, item)
+            return ids.get(_id_text(key if own is None else own), frozenset())
+        index = _place(_resolved(self._index, item))
+        index = _place(key) if index is None else index
+        return frozenset() if index is None else frozenset({index})
+
+    def _ids(self, sent: Sent) -> Mapping[str, frozenset[int]]:
+        found: dict[str, set[int]] = {}
+        for place, event in enumerate(sent()):
+            identity = _id_text(_resolved(self._event_id, event))
+            if identity:
+                found.setdefault(identity, set()).add(place)
+        return {identity: frozenset(places) for identity, places in found.items()}
+
+    def _of_item(self, item: Any, status: int) -> Verdict | None:
+        """Return what an item means; None if it says that nothing failed."""
+        own = status
+        if self._status is not None:
+            read = _place(_resolved(self._status, item))
+            if read is None:
+                return _unknown(_UNREADABLE, status)
+            if 200 <= read < 300:
+                return None
+            own = read
+        message = _resolved(self._message, item)
+        text = to_string(message) if message is not None else _own_text(item)
+        code = _resolved(self._code, item)
+        if self._code is None and self._status is None:
+            return _refused(text, status)
+        signal = Signal(own, text, code=None if code is None else to_string(code), body=item)
+        matched = self._errors.match(signal, whole_request=False)
+        if matched is not None:
+            return matched
+        if self._status is None:
+            return _refused(text, status)
+        verdict = self._errors.read(signal, whole_request=False)
+        if isinstance(verdict, Failure) and 400 <= own < 500 and not verdict.retryable:
+            return replace(
+                verdict, nothing_applied=True
+            )  # the partner has looked at this very item
+        return verdict
+
+
+def _compiled(mapping: object) -> CompiledValue | None:
+    return None if mapping is None else compile_value(mapping)
+
+
+def _resolved(mapping: CompiledValue | None, item: Any) -> Any:
+    """Return what a mapping gives for an item; None where that is nothing."""
+    if mapping is None or not isinstance(item, dict | list):
+        return None
+    try:
+        value = mapping.resolve(item)
+    except ResolveError:
+        return None
+    return None if value is UNDEFINED else value
+
+
+def _listed(items: Any, ids: Container[object]) -> Iterator[tuple[object, Any]]:
+    """Yield the items, each with the key that it stands under, if it does under one.
+
+    Partners send lists, one item alone, items by their place or id, and text.
+    """
+    if isinstance(items, list):
+        yield from ((None, item) for item in items)
+    elif isinstance(items, dict) and (
+        all(isinstance(item, dict | list) for item in items.values())
+        or all(_place(key) is not None or key in ids for key in items)
+    ):
+        yield from items.items()
+    else:
+        yield None, items
+
+
+def _place(value: object) -> int | None:
+    """Return a place that a partner wrote as a number or as its digits; None for anything else."""
+    if isinstance(value, str):
+        text = value.strip()
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
+        return None
+    return int(value) if 0 <= value < 10**9 else None
+
+
+def _id_text(value: object) -> str:
+    """Return an id as text, so that 1 and "1" are one; empty for what is none."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return ""
+    return to_string(value)
+
+
+def _own_text(item: Any) -> str:
+    if isinstance(item, str):
+        return item
+    try:
+        return encode_json(item).decode()
+    except ResolveError:
+        return "an item of the answer says no"
 
 
 def _refused(message: str, status: int) -> Failure:
     return Failure(
         message, "invalid", status, retryable=False, nothing_applied=True, whole_request=False
+    )
+
+
+def _unknown(message: str, status: int) -> Failure:
+    return Failure(
+        message, "internal", status, retryable=True, nothing_applied=False, whole_request=False
+    )
+
+
+def _unplaced(verdict: Verdict | None, status: int) -> Failure:
+    """Return what an item of an unknown event means for each event that it may be of."""
+    reason = "items are missing" if verdict is None else "one of them failed"
+    said = f": {verdict.message}" if isinstance(verdict, Failure) and verdict.message else ""
+    return Failure(
+        f"the answer does not tell the events of the batch apart: {reason}{said}",
+        "internal",
+        status,
+        retryable=True,
+        nothing_applied=False,
+        unplaced=True,
     )

@@ -89,7 +89,12 @@ class GraphQLRequest:
         url, headers = self._envelope.target(context)
         return HttpRequest("POST", url, headers, body)
 
-    def read(self, response: HttpResponse, count: int) -> list[Answer | Failure]:
+    def read(
+        self,
+        response: HttpResponse,
+        count: int,
+        parts: Sequence[Part | bytes] = (),  # noqa: ARG002 - aliases name the events
+    ) -> list[Answer | Failure]:
         """Return one answer or failure for each of the ``count`` events of the request."""
         verdicts = self._read(response, count)
         if not self._keys:

@@ -31,7 +31,12 @@ class PendingRequest:
         """Raise `ResolveError`: there is nothing to send."""
         self._refuse()
 
-    def read(self, response: HttpResponse, count: int) -> NoReturn:  # noqa: ARG002 - as above
+    def read(
+        self,
+        response: HttpResponse,  # noqa: ARG002 - as above
+        count: int,  # noqa: ARG002 - as above
+        parts: Sequence[Part | bytes] = (),  # noqa: ARG002 - as above
+    ) -> NoReturn:
         """Raise `ResolveError`: nothing was sent that could be answered."""
         self._refuse()
 

@@ -56,10 +56,10 @@ class RestRequest:
         self._batch_json = None if call.batch_json is None else compile_value(call.batch_json)
         self._sign = call.sign
         self._secret = None if call.sign is None else compile_value(call.sign.secret)
-        self._failed_items = (
-            None if call.failed_items is None else FailedItemReader(call.failed_items)
-        )
         self._errors = ErrorReader(definition.answers, (*definition.error_rules, *error_rules))
+        self._failed_items = (
+            None if call.failed_items is None else FailedItemReader(call.failed_items, self._errors)
+        )
         self._success = SuccessCheck(definition)
         address = [transport.base_url, call.url, list(call.path)]
         sources = [dict(call.headers), dict(call.query), call.json, call.form, transport.headers]
@@ -108,7 +108,7 @@ class RestRequest:
         return HttpRequest(self._method, url, headers, body)
 
     def _body(self, parts: Sequence[Part | bytes], context: Context) -> bytes:
-        items = [part if isinstance(part, bytes) else part.get("json", b"null") for part in parts]
+        items = _bodies(parts)
         if self.definition.batch_size == 1:
             return items[0]
         joined = b"[" + b",".join(items) + b"]"
@@ -127,15 +127,22 @@ class RestRequest:
         key = "".join(secret).encode()
         return {self._sign.header: hmac.new(key, body, self._sign.algorithm).hexdigest()}
 
-    def read(self, response: HttpResponse, count: int) -> list[Answer | Failure]:
-        """Return one answer or failure for each of the ``count`` events of the request."""
+    def read(
+        self, response: HttpResponse, count: int, parts: Sequence[Part | bytes] = ()
+    ) -> list[Answer | Failure]:
+        """Return one answer or failure for each of the ``count`` events of the request.
+
+        ``parts`` are those that it was made of, by which an answer may name them.
+        """
         try:
             body = parse_body(response) if response.body.strip() else None
         except ValueError:
             # Partners answer "ok" in plain text; `expect` decides whether that is a success.
             body = response.body.decode("utf-8", "replace")
         if self._failed_items is not None:
-            told_apart = self._failed_items.read(response.status, body, count)
+            told_apart = self._failed_items.read(
+                response.status, body, count, lambda: [decode_json(one) for one in _bodies(parts)]
+            )
             if told_apart is not None:
                 return told_apart
         if 200 <= response.status < 300:
@@ -143,6 +150,11 @@ class RestRequest:
         signal = Signal(response.status, error_text(response, body), body=body)
         wait = retry_after(response)
         return [self._errors.read(signal, whole_request=True, retry_after=wait)] * count
+
+
+def _bodies(parts: Sequence[Part | bytes]) -> list[bytes]:
+    """Return the JSON of each event."""
+    return [part if isinstance(part, bytes) else part.get("json", b"null") for part in parts]
 
 
 def _urlencoded(values: Any) -> str:

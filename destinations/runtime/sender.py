@@ -265,13 +265,13 @@ class Sender:
                         item.verdict = Answer("ok", self._answers[name])
                     return
         self._attempt(request, items)
-        if len(items) > 1 and _is_refused_as_a_whole(items):
-            # One event that the partner cannot read must not take the others with it.
-            for item in items:
-                item.verdict = None  # that of the others may not be its own
-            middle = len(items) // 2
-            self._send(request, items[:middle])
-            self._send(request, items[middle:])
+        apart = _sent_apart(request, items)
+        if apart:
+            for item in apart:
+                item.verdict = None  # it may be another event's
+            middle = len(apart) // 2
+            for half in filter(None, (apart[:middle], apart[middle:])):
+                self._send(request, half)
         elif request.definition.remember:
             for item in items:
                 if isinstance(item.verdict, Answer) and item.verdict.name == "ok":
@@ -283,8 +283,9 @@ class Sender:
         if self._stop.is_set():
             return
         try:
-            message = request.prepare([item.part for item in items], items[0].context)
-            verdicts = self._exchange(request, message, len(items))
+            parts = [item.part for item in items]
+            message = request.prepare(parts, items[0].context)
+            verdicts = self._exchange(request, message, parts)
         except (ResolveError, UnsendableError) as error:
             for item in items:
                 item.verdict = _unsendable(request, error)
@@ -294,16 +295,16 @@ class Sender:
             item.verdict = verdict
 
     def _exchange(
-        self, request: CompiledRequest, message: HttpRequest, count: int
+        self, request: CompiledRequest, message: HttpRequest, parts: Sequence[Part | bytes]
     ) -> list[Answer | Failure]:
         try:
             response = self._transport.send(message)
         except UnsendableError:
             raise
         except TransportError as error:
-            verdicts: list[Answer | Failure] = [_lost(error)] * count
+            verdicts: list[Answer | Failure] = [_lost(error)] * len(parts)
         else:
-            verdicts = request.read(response, count)
+            verdicts = request.read(response, len(parts), parts)
         with self._lock:
             self.requests_sent += 1
         return verdicts
@@ -385,6 +386,23 @@ def _is_refused_as_a_whole(items: Sequence[_Item]) -> bool:
         and verdict.error_class == "invalid"
         for item in items
     )
+
+
+def _is_unplaced(item: _Item) -> bool:
+    return isinstance(item.verdict, Failure) and item.verdict.unplaced
+
+
+def _sent_apart(request: CompiledRequest, items: list[_Item]) -> list[_Item]:
+    """Return what is sent again in halves, so that each event gets a verdict of its own.
+
+    One event that the partner cannot read must not take the others with it. Where one failed and
+    the answer does not say which, those that did not may be sent again if that does no harm.
+    """
+    if len(items) == 1:
+        return []
+    if _is_refused_as_a_whole(items):
+        return items
+    return [item for item in items if _is_unplaced(item)] if request.definition.idempotent else []
 
 
 def _lost(error: TransportError) -> Failure:

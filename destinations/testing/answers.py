@@ -29,6 +29,7 @@ __all__ = [
     "rule_that_reads",
     "success",
     "success_value",
+    "unplaced_answer",
 ]
 
 MESSAGE: Final = "made by the testing kit"
@@ -82,22 +83,29 @@ def partial_answer(request: RequestDefinition, count: int) -> HttpResponse | Non
         return _json(200, {"errors": errors, "data": {**data, last: None}})
     if not isinstance(request.call, RestDefinition):
         return None
-    return _failed_items(request, request.call, count)
+    return _failed_items(request, request.call, count - 1)
+
+
+def unplaced_answer(request: RequestDefinition, count: int) -> HttpResponse | None:
+    """An answer that says no to one of ``count`` events, and not to which."""
+    if not isinstance(request.call, RestDefinition) or request.idempotent or count == 1:
+        return None  # what is idempotent is sent again event by event
+    return _failed_items(request, request.call, None)
 
 
 def _failed_items(
-    request: RequestDefinition, call: RestDefinition, count: int
+    request: RequestDefinition, call: RestDefinition, place: int | None
 ) -> HttpResponse | None:
     """By the places that the definition reads items from, where they are plain paths."""
     failed = call.failed_items
     if failed is None:
         return None
-    item: dict[str, Any] = {}
+    item: dict[str, Any] = {"message": MESSAGE}
     value = success_value(request)
     body: dict[str, Any] = dict(value) if isinstance(value, Mapping) else {}
     placed = (
-        _put(item, failed.index, count - 1)
-        and _put(item, failed.message, MESSAGE)
+        (place is None or _put(item, failed.index, place))
+        and (failed.message is None or _put(item, failed.message, MESSAGE))
         and _put(body, failed.items, [item])
     )
     return _json(failed.statuses[0], body) if placed else None

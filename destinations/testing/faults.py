@@ -26,6 +26,7 @@ from destinations.testing.answers import (
     partial_answer,
     rule_that_reads,
     success,
+    unplaced_answer,
 )
 from destinations.testing.wire import CutResponse, Reply
 
@@ -132,6 +133,7 @@ _FAULTS: Final[tuple[tuple[str, Kind, int | None, _Make], ...]] = (
     ("answer cut off", "network", None, _cut),
     ("200 with errors", "answer", None, _errors_in_success),
     ("200 with an error for one event", "answer", None, _partial),
+    ("200 with an error for an event that it does not name", "answer", None, unplaced_answer),
     ("200 that is not JSON", "answer", None, _not_json),
     ("200 of another shape", "answer", None, _not_expected),
 )

@@ -54,6 +54,7 @@ def _answer(status: int, body: Any) -> HttpResponse:
 
 
 ERROR = {"type": "'name' is required", "input_array": "events", "index": 1}
+UNPLACED = "the answer does not tell the events of the batch apart:"
 CASES: dict[str, tuple[HttpResponse, list[str]]] = {
     "all are taken": (_answer(201, {"message": "success"}), ["ok", "ok", "ok"]),
     "one is named": (
@@ -66,11 +67,19 @@ CASES: dict[str, tuple[HttpResponse, list[str]]] = {
     ),
     "a place outside of the batch tells nothing": (
         _answer(201, {"message": "partly", "errors": [{**ERROR, "index": 3}]}),
-        ["the answer is not that of a success"] * 3,
+        [f"{UNPLACED} one of them failed: 'name' is required"] * 3,
     ),
-    "a place that is none tells nothing": (
-        _answer(201, {"message": "partly", "errors": [{**ERROR, "index": "1"}]}),
-        ["the answer is not that of a success"] * 3,
+    "a place as digits": (
+        _answer(201, {"message": "success", "errors": [{**ERROR, "index": "1"}]}),
+        ["ok", "'name' is required", "ok"],
+    ),
+    "a place that is none leaves the others open": (
+        _answer(201, {"message": "success", "errors": [ERROR, {**ERROR, "index": None}]}),
+        [
+            f"{UNPLACED} one of them failed: 'name' is required",
+            "'name' is required",
+            f"{UNPLACED} one of them failed: 'name' is required",
+        ],
     ),
     "another message is no success": (
         _answer(201, {"message": "what"}),

@@ -106,7 +106,7 @@ def test_a_runtime_that_takes_everything_for_a_success(
 ) -> None:
     """No answer with an error status is one, whoever reads it."""
 
-    def read(_self: object, _response: object, count: int) -> list[Answer]:
+    def read(_self: object, _response: object, count: int, _parts: object = ()) -> list[Answer]:
         return [Answer("ok")] * count
 
     monkeypatch.setattr(RestRequest, "read", read)
