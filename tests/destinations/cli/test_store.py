@@ -66,6 +66,8 @@ def test_compact_without_periods(
     command: Run, path: Path, monkeypatch: pytest.MonkeyPatch, *, days: int, goes: bool
 ) -> None:
     """Things are kept as long as usual, by a store of runs as well."""
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE identity SET noted_at = NULL")  # it has no time of its own yet
     monkeypatch.setattr(time, "time", lambda: 2_000.0 + days * 86_400)
     done = command("store", "compact", "--store", path)
     told = "1 finished delivery, 1 messageId" if goes else "0 finished deliveries, 0 messageIds"
