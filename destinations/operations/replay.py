@@ -12,7 +12,7 @@ from typing import Final
 from destinations.errors import UsageError
 from destinations.operations.locks import who_serves
 from destinations.outcome import Effect, Outcome, Result, State
-from destinations.pipeline.dedupe import fingerprint
+from destinations.pipeline.dedupe import CONFLICT, fingerprint
 from destinations.pipeline.intake import Intake
 from destinations.pipeline.ledger import Ledger, LedgerEntry, Replan
 from destinations.pipeline.queue import QueuedDelivery, QueuedEvent
@@ -92,7 +92,7 @@ def why_not_replayed(entry: LedgerEntry) -> str:
 
 def plan_replay(ledger: Ledger, destination: Destination, entry: LedgerEntry) -> PlannedReplay:
     """Return what a replay would do with today's ``destination``; nothing is written."""
-    refused = why_not_replayed(entry) or _why_in_conflict(entry)
+    refused = why_not_replayed(entry) or _why_in_conflict(ledger, entry)
     if refused:
         return PlannedReplay(entry, refused=refused)
     raw = ledger.raw_event(entry.event_id)
@@ -181,12 +181,18 @@ def waiting_for_nobody(store: SqliteStore, replays: Iterable[PlannedReplay]) -> 
     return sorted(name for name in waits if serving.running and serving.has(name) is False)
 
 
-def _why_in_conflict(entry: LedgerEntry) -> str:
-    """Return why an event must not be sent beside the one that has its messageId."""
-    if entry.code != "CONFLICT":
+def _why_in_conflict(ledger: Ledger, entry: LedgerEntry) -> str:
+    """Return why an event must not be sent instead of the one that has its messageId."""
+    if entry.code != CONFLICT:
         return ""
+    others = ledger.of_message(entry)
+    if others and all(
+        isinstance(one.status, Outcome) and one.effect is Effect.NONE for one in others
+    ):
+        return ""  # nothing came of that one, so this one corrects it
     return (
-        "another event has its messageId: send it under a messageId of its own, and drop this one"
+        "another event has its messageId, and may have an effect: send it under a messageId of its "
+        "own, and drop this one"
     )
 
 

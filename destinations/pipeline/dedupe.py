@@ -16,7 +16,10 @@ import msgspec
 from destinations.outcome import Effect, Outcome, Result, State
 from destinations.pipeline.queue import History
 
-__all__ = ["Verdict", "conflict", "conflict_with_line", "fingerprint", "recognise"]
+__all__ = ["CONFLICT", "Verdict", "conflict", "conflict_with_line", "fingerprint", "recognise"]
+
+CONFLICT: Final = "CONFLICT"
+"""The code of an event that comes under another's messageId."""
 
 _OF_THE_SENDING: Final = ("sentAt", "receivedAt", "writeKey")
 _encode: Final = msgspec.json.Encoder(order="sorted").encode
@@ -84,4 +87,4 @@ def conflict_with_line(line: int) -> Result:
 
 def _conflict(other: str) -> Result:
     reason = f"{other} the same messageId and another content, and may have an effect"
-    return Result(Outcome.REJECTED, reason, "CONFLICT", 409)
+    return Result(Outcome.REJECTED, reason, CONFLICT, 409)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from destinations.outcome import Effect, Outcome, Result, State
-from destinations.pipeline.dedupe import Verdict, conflict, conflict_with_line, recognise
+from destinations.pipeline.dedupe import CONFLICT, Verdict, conflict, conflict_with_line, recognise
 from destinations.pipeline.derived_ids import DerivedId, DerivedIds
 from destinations.pipeline.pipeline import Pipeline
 from destinations.pipeline.queue import (
@@ -518,7 +518,7 @@ def _with_a_server(past: Past | None, verdict: Verdict) -> Result:
         return _REPLACED
     if verdict is Verdict.CONFLICT or verdict is Verdict.REFUSED:
         reason = "a server with this store has an event with its messageId and another content"
-        return Result(Outcome.REJECTED, reason, "CONFLICT", 409)
+        return Result(Outcome.REJECTED, reason, CONFLICT, 409)
     if past is None or past.outcome not in _DONE_ELSEWHERE:
         status = "in its queue" if past is None else (past.outcome or past.state).value
         reason = f"a server with this store has it: {status}; not sent by a run"

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from destinations.errors import UsageError
 from destinations.outcome import Effect, Outcome, Result, State, Status
+from destinations.pipeline.dedupe import CONFLICT, Verdict, recognise
 from destinations.pipeline.ledger import (
     DeliveryClass,
     LedgerEntry,
@@ -19,12 +20,13 @@ from destinations.pipeline.ledger import (
     ScopeTotals,
     Selection,
 )
-from destinations.pipeline.queue import Increment, QueuedDelivery, Stage
+from destinations.pipeline.queue import History, Increment, QueuedDelivery, Stage
 from destinations.runtime.action import SubscriptionKey
 from destinations.store.accounts import shown_account
 from destinations.store.codes import EFFECT_CODES, EFFECTS, STATUS_CODES, STATUSES, TYPES
 from destinations.store.database import Database
 from destinations.store.digests import message_digest, packed_id, unpacked_id
+from destinations.store.messages import SIBLINGS, history_of, replace
 from destinations.store.names import Names
 from destinations.store.rows import (
     DAY_MS,
@@ -296,6 +298,8 @@ class SqliteLedger:
                     continue
                 if change.has_any(one.entry, [one.delivery, *(new for new, _ in one.added)]):
                     continue
+                if one.entry.code == CONFLICT and not change.takes_the_place(one):
+                    continue
                 done.append(index)
                 if one.result is None:
                     change.reopen(one.entry, one.delivery)
@@ -345,6 +349,31 @@ class _Change:
         """Tell whether the raw event is still there."""
         query = "SELECT 1 FROM events WHERE id = ?"
         return self._to.execute(query, (entry.event_id,)).fetchone() is not None
+
+    def takes_the_place(self, replan: Replan) -> bool:
+        """Let an event that was refused have its messageId, if what has it changed nothing."""
+        event, scope = replan.delivery.event, replan.entry.scope
+        siblings = [other for (other,) in self._to.execute(SIBLINGS, (scope,))]
+        found: list[tuple[bytes, History]] = []
+        for one in (scope, *siblings):
+            digest = message_digest(one, event.message_id)
+            row = self._to.execute(
+                "SELECT event_id FROM messages WHERE digest = ?", (digest,)
+            ).fetchone()
+            if row is not None and row[0] != event.id:
+                found.append((digest, history_of(self._to, self._names, digest, row[0])))
+        if not all(recognise(each, event.fingerprint) is Verdict.CORRECTION for _, each in found):
+            return False
+        for digest, history in found:
+            self._tallies.update(
+                replace(
+                    *(self._to, self._names, digest, history, event.fingerprint, self._now_ms),
+                    by=event.id,
+                )
+            )
+        own = message_digest(scope, event.message_id)
+        self._to.execute("INSERT OR REPLACE INTO messages VALUES (?, ?)", (own, event.id))
+        return True
 
     def has_any(self, entry: LedgerEntry, planned: Iterable[QueuedDelivery]) -> bool:
         """Tell whether another delivery of the event is for a subscription of these."""

@@ -26,7 +26,6 @@ from destinations.pipeline.queue import (
     Committed,
     History,
     Increment,
-    Past,
     QueuedDelivery,
     QueuedEvent,
     Receipt,
@@ -35,7 +34,6 @@ from destinations.pipeline.queue import (
     StoreFullError,
     Transition,
 )
-from destinations.runtime.action import SubscriptionKey
 from destinations.store.bulk import with_rows
 from destinations.store.codes import (
     EFFECT_CODES,
@@ -48,6 +46,7 @@ from destinations.store.codes import (
 from destinations.store.database import Database
 from destinations.store.digests import message_digest, packed_id
 from destinations.store.manual_changes import note_change
+from destinations.store.messages import KNOWN, SIBLINGS, history_of, note_other, replace
 from destinations.store.names import Names
 from destinations.store.rows import (
     ADD_EVENTS,
@@ -58,7 +57,6 @@ from destinations.store.rows import (
     PER_EVENT,
     add_tallies,
     array_of,
-    end_replaced,
 )
 
 __all__ = ["SqliteQueue", "SqliteSource"]
@@ -76,17 +74,7 @@ _IN_LEDGER: Final = frozenset({Outcome.DELIVERED, Outcome.FILTERED, Outcome.DROP
 
 _ADD_MESSAGES: Final = "INSERT OR REPLACE INTO messages (digest, event_id) VALUES {rows}"
 # The queues of runs beside that of a server's destination, and the other way round.
-_SIBLINGS: Final = """
-    SELECT other.id FROM scopes AS own JOIN scopes AS other
-    ON other.partner_account = own.partner_account AND other.served <> own.served
-    WHERE own.id = ?
-"""
 _TRY_MESSAGES: Final = "INSERT OR IGNORE INTO messages (digest, event_id) VALUES {rows}"
-_KNOWN: Final = """
-    WITH one (digest) AS (VALUES {rows})
-    SELECT messages.digest, messages.event_id FROM one CROSS JOIN messages
-    ON messages.digest = one.digest
-"""
 _UPDATE_OPEN: Final = """
     WITH one (id, status, effect, attempts, first_attempt_at, next_at) AS (VALUES {rows})
     UPDATE open SET status = one.status, effect = one.effect, attempts = one.attempts,
@@ -254,16 +242,16 @@ class SqliteQueue:
 
     def known_elsewhere(self, scope: Scope, message_ids: Sequence[str]) -> Mapping[str, History]:
         """Return what other queues of the account know of messages; see `Queue`."""
-        others = self._database.all(_SIBLINGS, (scope.id,))
+        others = self._database.all(SIBLINGS, (scope.id,))
         return self._look([one for (one,) in others], message_ids) if others else {}
 
     def _look(self, scopes: Sequence[int], message_ids: Sequence[str]) -> Mapping[str, History]:
         digests = {message_digest(one, text): text for one in scopes for text in message_ids}
 
         def look(connection: sqlite3.Connection) -> Mapping[str, History]:
-            known = dict(with_rows(connection, _KNOWN, [(digest,) for digest in digests]))
+            known = dict(with_rows(connection, KNOWN, [(digest,) for digest in digests]))
             return {
-                digests[digest]: _history(connection, self._names, digest, event_id)
+                digests[digest]: history_of(connection, self._names, digest, event_id)
                 for digest, event_id in known.items()
             }
 
@@ -656,7 +644,7 @@ class _Commit:
         if not elsewhere and self._are_new(digests, arrivals):
             return
         known: dict[bytes, int] = dict(
-            with_rows(self._to, _KNOWN, [(digest,) for digest in digests])
+            with_rows(self._to, KNOWN, [(digest,) for digest in digests])
         )
         fresh: dict[bytes, tuple[Scope, Arrival]] = {}
         for digest, (scope, arrival) in zip(digests, arrivals, strict=True):
@@ -685,13 +673,13 @@ class _Commit:
         """Return what other queues of the same accounts have: digests, and ids of events."""
         found: dict[tuple[int, str], tuple[bytes, int]] = {}
         for scope in {scope.id for scope, _ in arrivals}:
-            for (other,) in self._to.execute(_SIBLINGS, (scope,)).fetchall():
+            for (other,) in self._to.execute(SIBLINGS, (scope,)).fetchall():
                 texts = {
                     message_digest(other, one.event.message_id): one.event.message_id
                     for its, one in arrivals
                     if its.id == scope
                 }
-                known = with_rows(self._to, _KNOWN, [(digest,) for digest in texts])
+                known = with_rows(self._to, KNOWN, [(digest,) for digest in texts])
                 found |= {(scope, texts[digest]): (digest, event) for digest, event in known}
         return found
 
@@ -729,10 +717,12 @@ class _Commit:
     def _replaces(self, scope: Scope, arrival: Arrival, digest: bytes, event_id: int) -> bool:
         """Judge an event whose messageId is known; True if it takes the place of the one before."""
         event = arrival.event
-        history = _history(self._to, self._names, digest, event_id)
+        history = history_of(self._to, self._names, digest, event_id)
         verdict = recognise(history, event.fingerprint)
         if verdict is Verdict.CORRECTION:
-            self._replace(digest, history, event.fingerprint)
+            self._tallies.update(
+                replace(self._to, self._names, digest, history, event.fingerprint, self._now_ms)
+            )
             return True
         if verdict is Verdict.CONFLICT:
             event.conflicts_with = history
@@ -744,27 +734,6 @@ class _Commit:
             arrival.receipt = Receipt(event_id, duplicate=True, conflict=refused_before)
         return False
 
-    def _replace(self, digest: bytes, history: History, fingerprint: int) -> None:
-        """Note that another content takes the place of an event that changed nothing.
-
-        What was kept of it needs nobody any more, nor does what was kept of that other content
-        (with this ``fingerprint``) when it was refused, as the event was still under way.
-        """
-        self._note_other(digest, history.fingerprint, history.event_id, refused=False)
-        refused = self._to.execute(
-            "DELETE FROM other_contents WHERE digest = ? AND fingerprint = ? AND refused"
-            " RETURNING event_id",
-            (digest, fingerprint),
-        ).fetchall()
-        for event_id in (history.event_id, *(one for (one,) in refused)):
-            self._tallies.update(end_replaced(self._to, self._names, event_id, self._now_ms))
-
-    def _note_other(self, digest: bytes, fingerprint: int, event_id: int, *, refused: bool) -> None:
-        self._to.execute(
-            "INSERT OR IGNORE INTO other_contents VALUES (?, ?, ?, ?)",
-            (digest, fingerprint, event_id, refused),
-        )
-
     # -- ids -----------------------------------------------------------------------------------
 
     def _give_id(self, scope: Scope, delivery: QueuedDelivery) -> None:
@@ -774,10 +743,19 @@ class _Commit:
             self._new_event(event)
             digest = message_digest(scope.id, event.message_id)
             if event.conflicts_with is not None:
-                self._note_other(digest, event.fingerprint, event.id, refused=True)
+                note_other(self._to, digest, event.fingerprint, event.id, refused=True)
             else:
                 if event.replaces is not None:
-                    self._replace(digest, event.replaces, event.fingerprint)
+                    self._tallies.update(
+                        replace(
+                            self._to,
+                            self._names,
+                            digest,
+                            event.replaces,
+                            event.fingerprint,
+                            self._now_ms,
+                        )
+                    )
                 self._messages.append((digest, event.id))
         delivery.id = event.id * PER_EVENT + delivery.nth
         self._given.append(delivery)
@@ -952,51 +930,6 @@ def _queued(names: Names, row: Sequence[Any]) -> QueuedDelivery:
         next_at=(next_at or 0) / 1000,
         has_begun=effect != _NO_EFFECT,
     )
-
-
-def _history(connection: sqlite3.Connection, names: Names, digest: bytes, event_id: int) -> History:
-    first, last = event_id * PER_EVENT, event_id * PER_EVENT + PER_EVENT - 1
-    deliveries: dict[SubscriptionKey | None, Past] = {}
-    found = 0
-    highest = -1
-    for row in connection.execute(
-        "SELECT id, subscription, status, effect, fingerprint, NULL, NULL, NULL, NULL FROM open"
-        " WHERE id BETWEEN ?1 AND ?2"
-        " UNION ALL SELECT id, subscription, status, effect, fingerprint, reason, code, settled_at,"
-        " NULL FROM kept WHERE id BETWEEN ?1 AND ?2"
-        " UNION ALL SELECT id, subscription, status, effect, fingerprint, NULL, NULL,"
-        " accepted_at + took, note FROM ledger WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
-        (first, last),
-    ).fetchall():
-        identity, subscription, code, effect, fingerprint, reason, fault, settled_at, note = row
-        status = STATUSES[code]
-        if note is not None:
-            fault, _, _, reason = names.note_of(note)
-        if effect is None:
-            effect = EFFECT_CODES[Effect.APPLIED if code == _DELIVERED else Effect.NONE]
-        key = None if subscription is None else names.key(subscription)
-        before = deliveries.get(key)
-        # An earlier version may have noted two for one subscription: what changed most is told.
-        if before is None or EFFECT_CODES[before.effect] < effect:
-            deliveries[key] = Past(
-                identity,
-                identity - first,
-                status if isinstance(status, State) else State.DONE,
-                None if isinstance(status, State) else status,
-                EFFECTS[effect],
-                reason or "",
-                fault,
-                None if settled_at is None else settled_at / 1000,
-            )
-        found = fingerprint or found
-        highest = max(highest, identity - first)
-    others = {
-        fingerprint: bool(refused)
-        for fingerprint, refused in connection.execute(
-            "SELECT fingerprint, refused FROM other_contents WHERE digest = ?", (digest,)
-        )
-    }
-    return History(event_id, found, deliveries, others, highest + 1)
 
 
 def _failure(delivery_id: int, transition: Transition) -> tuple[object, ...]:

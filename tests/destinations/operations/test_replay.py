@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -22,6 +22,7 @@ from destinations.operations import (
     why_not_replayed,
 )
 from destinations.outcome import Effect, Outcome, State, Status
+from destinations.pipeline.dedupe import fingerprint
 from destinations.pipeline.ledger import NEEDS_OPERATOR, LedgerEntry, Replan, Selection
 from destinations.pipeline.queue import (
     Arrival,
@@ -117,7 +118,6 @@ def test_an_event_that_cannot_be_recognised(
         (State.UNKNOWN, None, False),
         (State.UNKNOWN, True, False),
         (State.UNKNOWN, False, False),
-        (State.UNKNOWN, False, True),
         (State.HELD, None, True),
         (Outcome.DELIVERED, None, False),
     ],
@@ -134,12 +134,7 @@ def test_what_is_in_conflict(
 ) -> None:
     """It never waits again: two contents of one messageId would both be sent."""
     entry = put(before, GOOD, subscription="Counts", message_id="m")
-    scope = Scope(entry.scope, entry.destination)
-    other = {**GOOD, "properties": {"by": 3, "thing": "t"}}
-    event = QueuedEvent("m", "track", "u1", 3_000.0, json.dumps(other).encode(), 77, count=1)
-    arrival = Arrival(event, [QueuedDelivery(event, SubscriptionKey("Counts", "count"))])
-    store.queue().commit(Round(arrivals=[(scope, arrival)]))
-    (conflict,) = [one for one in _everything(store).values() if one.code == "CONFLICT"]
+    conflict = _in_conflict(store, entry)
     if applied is not None:
         assert ledger.resolve([ledger.get(entry.id)], applied=applied, now=4_000.0) == 1
     if dropped:
@@ -147,6 +142,71 @@ def test_what_is_in_conflict(
     planned = plan_replay(ledger, bind(), conflict)
     assert planned.refused.startswith("another event has its messageId")
     assert replay(ledger, [planned], now=5_000.0) == Replayed()
+
+
+OTHER: Mapping[str, Any] = {**GOOD, "messageId": "m", "properties": {"by": 3, "thing": "t"}}
+
+
+def _offered(store: SqliteStore, entry: LedgerEntry, event: Mapping[str, Any]) -> Arrival:
+    """Offer an event to the queue of an entry, as a receiver does."""
+    queued = QueuedEvent(
+        *("m", "track", "u1", 3_000.0, json.dumps(event).encode(), fingerprint(event)), count=1
+    )
+    arrival = Arrival(queued, [QueuedDelivery(queued, SubscriptionKey("Counts", "count"))])
+    scope = Scope(entry.scope, entry.destination)
+    store.queue().commit(Round(arrivals=[(scope, arrival)]))
+    return arrival
+
+
+def _in_conflict(store: SqliteStore, entry: LedgerEntry) -> LedgerEntry:
+    """Return the row of another event that came under the messageId of an entry."""
+    _offered(store, entry, OTHER)
+    (found,) = [one for one in _everything(store).values() if one.code == "CONFLICT"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("before", "applied", "meanwhile"),
+    [(State.UNKNOWN, False, False), (State.READY, None, False), (State.READY, None, True)],
+)
+def test_what_was_in_conflict(  # noqa: PLR0917 - fixtures
+    store: SqliteStore,
+    ledger: SqliteLedger,
+    put: Put,
+    bind: Bind,
+    before: Status,
+    applied: bool | None,
+    meanwhile: bool,
+) -> None:
+    """Once certainly nothing came of the event that has its messageId, it takes its place.
+
+    Not if somebody else corrected that one ``meanwhile``, between the plan and the replay.
+    """
+    entry = put(before, GOOD, subscription="Counts", message_id="m")
+    conflict = _in_conflict(store, entry)
+    if applied is not None:
+        assert ledger.resolve([ledger.get(entry.id)], applied=applied, now=4_000.0) == 1
+    assert ledger.drop([ledger.get(entry.id)], "test", 4_000.0) == 1
+    planned = plan_replay(ledger, bind(), conflict)
+    assert not planned.refused
+    third = {**OTHER, "properties": {"by": 9, "thing": "t"}}
+    if meanwhile:
+        receipt = _offered(store, entry, third).receipt
+        assert receipt is not None
+        assert not receipt.conflict
+        assert replay(ledger, [planned], now=5_000.0) == Replayed(changed_meanwhile=1)
+    else:
+        assert replay(ledger, [planned], now=5_000.0) == Replayed(reopened=1)
+        again = ledger.get(conflict.id)
+        assert (again.status, again.key) == (State.READY, SubscriptionKey("Counts", "count"))
+        # It has the messageId now, so it is a duplicate; the others are other contents of it.
+        receipt = _offered(store, entry, OTHER).receipt
+        assert receipt is not None
+        assert (receipt.event_id, receipt.conflict) == (conflict.event_id, False)
+        receipt = _offered(store, entry, third).receipt
+        assert receipt is not None
+        assert receipt.conflict
+    assert broken_rules(store.database) == []
 
 
 def test_what_waits_again(

@@ -1,0 +1,124 @@
+"""What messages held: by the digest of scope and messageId, the event that has it, and others.
+
+Of an event that comes again it is found here what became of it. One that corrects another takes
+its place under the messageId.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from typing import Final
+
+from destinations.outcome import Effect, Outcome, State
+from destinations.pipeline.queue import History, Past
+from destinations.runtime.action import SubscriptionKey
+from destinations.store.codes import EFFECT_CODES, EFFECTS, STATUS_CODES, STATUSES
+from destinations.store.names import Names
+from destinations.store.rows import PER_EVENT, end_replaced
+
+__all__ = ["KNOWN", "SIBLINGS", "history_of", "note_other", "replace"]
+
+_DELIVERED: Final = STATUS_CODES[Outcome.DELIVERED]
+
+SIBLINGS: Final = """
+    SELECT other.id FROM scopes AS own JOIN scopes AS other
+    ON other.partner_account = own.partner_account AND other.served <> own.served
+    WHERE own.id = ?
+"""
+KNOWN: Final = """
+    WITH one (digest) AS (VALUES {rows})
+    SELECT messages.digest, messages.event_id FROM one CROSS JOIN messages
+    ON messages.digest = one.digest
+"""
+
+
+def history_of(
+    connection: sqlite3.Connection, names: Names, digest: bytes, event_id: int
+) -> History:
+    """Return what is known of a message, given the event that has it."""
+    first, last = event_id * PER_EVENT, event_id * PER_EVENT + PER_EVENT - 1
+    deliveries: dict[SubscriptionKey | None, Past] = {}
+    found = 0
+    highest = -1
+    for row in connection.execute(
+        "SELECT id, subscription, status, effect, fingerprint, NULL, NULL, NULL, NULL FROM open"
+        " WHERE id BETWEEN ?1 AND ?2"
+        " UNION ALL SELECT id, subscription, status, effect, fingerprint, reason, code, settled_at,"
+        " NULL FROM kept WHERE id BETWEEN ?1 AND ?2"
+        " UNION ALL SELECT id, subscription, status, effect, fingerprint, NULL, NULL,"
+        " accepted_at + took, note FROM ledger WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
+        (first, last),
+    ).fetchall():
+        identity, subscription, code, effect, fingerprint, reason, fault, settled_at, note = row
+        status = STATUSES[code]
+        if note is not None:
+            fault, _, _, reason = names.note_of(note)
+        if effect is None:
+            effect = EFFECT_CODES[Effect.APPLIED if code == _DELIVERED else Effect.NONE]
+        key = None if subscription is None else names.key(subscription)
+        before = deliveries.get(key)
+        # An earlier version may have noted two for one subscription: what changed most is told.
+        if before is None or EFFECT_CODES[before.effect] < effect:
+            deliveries[key] = Past(
+                identity,
+                identity - first,
+                status if isinstance(status, State) else State.DONE,
+                None if isinstance(status, State) else status,
+                EFFECTS[effect],
+                reason or "",
+                fault,
+                None if settled_at is None else settled_at / 1000,
+            )
+        found = fingerprint or found
+        highest = max(highest, identity - first)
+    others = {
+        fingerprint: bool(refused)
+        for fingerprint, refused in connection.execute(
+            "SELECT fingerprint, refused FROM other_contents WHERE digest = ?", (digest,)
+        )
+    }
+    return History(event_id, found, deliveries, others, highest + 1)
+
+
+def note_other(
+    connection: sqlite3.Connection,
+    digest: bytes,
+    fingerprint: int,
+    event_id: int,
+    *,
+    refused: bool,
+) -> None:
+    """Note another content that came under a messageId: ``refused``, or replaced by a later one."""
+    connection.execute(
+        "INSERT OR IGNORE INTO other_contents VALUES (?, ?, ?, ?)",
+        (digest, fingerprint, event_id, refused),
+    )
+
+
+def replace(  # noqa: PLR0913 - a message, what takes its place, and when
+    connection: sqlite3.Connection,
+    names: Names,
+    digest: bytes,
+    history: History,
+    fingerprint: int,
+    now_ms: int,
+    *,
+    by: int = 0,
+) -> Counter[tuple[int, int, int, int]]:
+    """Note that another content takes the place of an event that changed nothing.
+
+    What was kept of it needs nobody any more, nor does what was kept of that other content (with
+    this ``fingerprint``) when it was refused, as the event was still under way; unless it is that
+    row, of the event ``by``, that goes on. Returns what changes in the tallies.
+    """
+    note_other(connection, digest, history.fingerprint, history.event_id, refused=False)
+    refused = connection.execute(
+        "DELETE FROM other_contents WHERE digest = ? AND fingerprint = ? AND refused"
+        " RETURNING event_id",
+        (digest, fingerprint),
+    ).fetchall()
+    tallies: Counter[tuple[int, int, int, int]] = Counter()
+    for event_id in (history.event_id, *(one for (one,) in refused if one != by)):
+        tallies.update(end_replaced(connection, names, event_id, now_ms))
+    return tallies
