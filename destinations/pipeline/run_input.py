@@ -36,6 +36,9 @@ from destinations.runtime.plan import plan
 __all__ = ["RunInput", "RunOptions"]
 
 _CHUNK: Final = 500
+_DEFERRED: Final = 1_000
+"""So many messages whose other content is under way may wait before nothing more is read."""
+
 _PENDING: Final = 8_000
 """So many more events than at the last look are remembered before it is looked who has a row."""
 
@@ -168,6 +171,10 @@ class RunInput:
         # By messageId, events of this input of which something has no row yet.
         self._pending: dict[str, _Pending] = {}
         self._sweep_at = _PENDING
+        # By messageId, other contents of events that are under way: what those come to decides
+        # whether they are corrected, or in conflict.
+        self._deferred: dict[str, list[_Read]] = {}
+        self._defers = True
         # By messageId and fingerprint, events that are rejected and have no row yet.
         self._refused: dict[tuple[str, int], QueuedEvent] = {}
         self._derived = DerivedIds(options.input_id)
@@ -175,7 +182,8 @@ class RunInput:
     @property
     def is_over(self) -> bool:
         """Whether nothing more comes."""
-        return self._stop.is_set() or (self._entries.is_over and not self._left)
+        has_read_all = self._entries.is_over and not self._left and not self._deferred
+        return self._stop.is_set() or has_read_all
 
     @property
     def has_more(self) -> bool:
@@ -202,7 +210,8 @@ class RunInput:
 
         Where ``give_up`` says so, nothing more is read: whoever writes may never come to an end.
         """
-        while not self._entries.is_over or self._left:
+        self._defers = False
+        while not self._entries.is_over or self._left or self._deferred:
             if give_up():
                 self._entries.close()
             if not self.has_something:
@@ -217,7 +226,7 @@ class RunInput:
     @property
     def has_something(self) -> bool:
         """Whether something was read, or can be now."""
-        return bool(self._left) or self._entries.has_more
+        return bool(self._left) or bool(self._deferred) or self._entries.has_more
 
     def close(self) -> None:
         """Forget what events were recognised by."""
@@ -227,7 +236,8 @@ class RunInput:
 
     def _take(self, pipeline: Pipeline, round_: Round) -> None:
         read, self._left = self._left, []
-        if not read:
+        read = self._undeferred(pipeline) + read
+        if not read and len(self._deferred) < _DEFERRED:
             digest = pipeline.intake.digest
             for entry in self._entries.take(_CHUNK):
                 if entry.data:
@@ -278,6 +288,9 @@ class RunInput:
         for index, one in enumerate(read):
             message_id = one.arrival.event.message_id
             pending = self._pending.get(message_id) if message_id else None
+            if self._waits(pipeline, one, pending, known.get(message_id)):
+                self._deferred.setdefault(message_id, []).append(one)
+                continue
             if pending is None or pending.is_over:
                 self._report.lines += 1
                 history = known.get(message_id)
@@ -296,6 +309,41 @@ class RunInput:
                 history = History(0, pending.event.fingerprint, {})
                 self._refuse(pipeline, one, history, conflict_with_line(pending.line), round_)
         return []
+
+    def _waits(
+        self,
+        pipeline: Pipeline,
+        read: _Read,
+        pending: _Pending | None,
+        history: History | None,
+    ) -> bool:
+        """Tell whether what an entry is depends on what becomes of another content of this run."""
+        event = read.arrival.event
+        if not self._defers or not event.message_id:
+            return False
+        if event.message_id in self._deferred:
+            return True  # as those before it do
+        if pending is not None and not pending.is_over:
+            is_same = pending.event.fingerprint == event.fingerprint
+            is_old = _is_replaced_by(pending.event, event.fingerprint)
+            return bool(pending.waiting) and not is_same and not is_old
+        verdict = recognise(history, event.fingerprint)
+        is_other = verdict is Verdict.CONFLICT or verdict is Verdict.REFUSED
+        return is_other and _is_under_way(pipeline, history)
+
+    def _undeferred(self, pipeline: Pipeline) -> list[_Read]:
+        """Return the entries that waited for what has its outcome by now."""
+        found: list[_Read] = []
+        if self._deferred:
+            known = self._queue.history(pipeline.scope, list(self._deferred))
+            for message_id in list(self._deferred):
+                pending = self._pending.get(message_id)
+                has_row = pending is None or pending.is_over or not pending.waiting
+                if not self._defers or (
+                    has_row and not _is_under_way(pipeline, known.get(message_id))
+                ):
+                    found += self._deferred.pop(message_id)
+        return found
 
     def _is_elsewhere(
         self, pipeline: Pipeline, read: _Read, history: History | None, other: History | None
@@ -546,6 +594,15 @@ class _Matcher:
         ]
         of_action = self._destination.heirs(SubscriptionKey("", key.action))
         return gone[0] if len(gone) == 1 and len(of_action) == 1 else None
+
+
+def _is_under_way(pipeline: Pipeline, history: History | None) -> bool:
+    """Tell whether this run is about to find out what becomes of an event."""
+    return history is not None and any(
+        past.state in {State.READY, State.SENDING, State.UNKNOWN}
+        and (not past.id or pipeline.prefetch.find(past.id) is not None)
+        for past in history.deliveries.values()
+    )
 
 
 def _is_replaced_by(event: QueuedEvent, fingerprint: int) -> bool:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
-from collections.abc import Callable, Iterator
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
+import yaml
 
 from destinations.clock import SystemClock
 from destinations.definition import DestinationDefinition, load_definition
@@ -17,14 +23,20 @@ from destinations.definition.document import Document
 from destinations.definition.settings import check_settings
 from destinations.http.transport import HttpTransport
 from destinations.outcome import Result
+from destinations.pipeline.ledger import LedgerEntry, Selection
 from destinations.pipeline.reading import read_lines
 from destinations.pipeline.report import Report, Row
 from destinations.pipeline.run import Run, RunOptions
 from destinations.runtime.destination import Destination
 from destinations.runtime.plugins import find_folder
+from destinations.server import Service, read_config
+from destinations.store import SqliteStore
+from destinations.telemetry import Observation, observe
 from destinations.testing.stand_ins import StillClock
 from kana_destination.plugin import KanaPlugin
 from kana_destination.sandbox import Sandbox
+
+RECEIVER_KEY = "the-key-of-the-receiver"
 
 
 class Kana:
@@ -135,3 +147,71 @@ def kana(make_kana: Callable[..., Kana]) -> Kana:
             ],
         }
     )
+
+
+class ServedKana:
+    """A server whose destinations all deliver to one account of a sandbox, with its store."""
+
+    def __init__(
+        self, folder: Path, observation: Observation, sandbox: Sandbox, *names: str
+    ) -> None:
+        destinations = [
+            {
+                "name": name,
+                "destination": "kana",
+                "account": "main",
+                "settings": {"apiKey": {"env": "KANA_KEY"}, "endpoint": sandbox.url},
+                "receiver": {"keys": [{"env": "RECEIVER"}]},
+            }
+            for name in names
+        ]
+        listen = {"host": "127.0.0.1", "port": 0}
+        self.store = folder / "store.sqlite3"
+        store = {"path": str(self.store)}
+        path = folder / "serve.yaml"
+        path.write_text(
+            yaml.safe_dump({"destinations": destinations, "listen": listen, "store": store})
+        )
+        secrets = {"KANA_KEY": sandbox.api_key, "RECEIVER": RECEIVER_KEY}
+        self.service = Service(read_config(path, secrets), observation)
+        self.service.start()
+
+    def post(self, body: Any, name: str = "kana") -> requests.Response:
+        """Post an event, or a list of them."""
+        headers = {"Authorization": RECEIVER_KEY}
+        return requests.post(self.service.urls[name], json=body, headers=headers, timeout=30)
+
+    @property
+    def entries(self) -> Sequence[LedgerEntry]:
+        """All deliveries that there are."""
+        with SqliteStore(self.store, read_only=True) as store:
+            return list(store.ledger().find(Selection()))
+
+    @property
+    def statuses(self) -> Mapping[str, int]:
+        """How many deliveries there are, by what became of them."""
+        return Counter(str(entry.status) for entry in self.entries)
+
+    def wait(self) -> None:
+        """Return when nothing waits or is under way; fails if that takes for ever."""
+        pause = threading.Event()
+        for _ in range(2_400):
+            if not {"ready", "sending", "unknown"} & self.statuses.keys():
+                return
+            pause.wait(0.025)
+        raise AssertionError(f"not done: {self.statuses}")
+
+
+@pytest.fixture
+def serve_kana(tmp_path: Path) -> Iterator[Callable[..., ServedKana]]:
+    """Starts a server for a sandbox, with destinations of these names; it stops with the test."""
+    with contextlib.ExitStack() as stack:
+        observation = observe(stream=io.StringIO(), level="warning")
+        stack.callback(observation.close)
+
+        def serve(sandbox: Sandbox, *names: str) -> ServedKana:
+            served = ServedKana(tmp_path, observation, sandbox, *(names or ("kana",)))
+            stack.callback(served.service.stop)
+            return served
+
+        yield serve
