@@ -63,7 +63,7 @@ from destinations.pipeline.reading import (
     read_lines,
 )
 from destinations.pipeline.report import Report, Stopped
-from destinations.pipeline.run import Recorder, Run, RunOptions, RunStore
+from destinations.pipeline.run import LEAST_SILENCE, Recorder, Run, RunOptions, RunStore
 from destinations.pipeline.undelivered_file import UndeliveredFile
 from destinations.runtime.destination import Destination
 from destinations.runtime.identity import AccountIdentity, identity_of
@@ -313,6 +313,8 @@ class _Runner:
         self._notices = Notices(self._definition.name, options.outage, self.masker)
         self._transport = HttpTransport(self._definition.transport.timeouts)
         stack.callback(self._transport.close)
+        # For so long the test of the credentials has waited in vain.
+        self._silent = 0.0
 
     def run(self, source: BinaryIO | None) -> Report:
         """Deliver what earlier runs left, if that is wanted, and then the events of ``source``."""
@@ -422,7 +424,9 @@ class _Runner:
             observer=self._notices,
             waits=self._notices.waits,
             dry_run=options.dry_run,
+            silent=self._silent,
         )
+        self._silent = 0.0
         look_less_often()
         if isinstance(entries, ThreadedEntries):
             entries.start(run.wake)
@@ -468,11 +472,17 @@ class _Runner:
                 found.append(error)
 
         thread = threading.Thread(target=test, name="credentials", daemon=True)
+        began = time.monotonic()
         thread.start()
         thread.join(_PATIENCE)
         if thread.is_alive():
             self._notices.is_away("no answer so far")
-            thread.join()
+            left = began + max(self._options.outage, LEAST_SILENCE) - time.monotonic()
+            thread.join(max(left, 0.0))
+        if thread.is_alive():
+            self._transport.hang_up()
+            self._silent = time.monotonic() - began
+            return
         (failure,) = found
         if isinstance(failure, BaseException):
             raise failure
@@ -482,6 +492,8 @@ class _Runner:
             raise UsageError(msg)
         if failure is not None:
             self._notices.is_away(failure.message)
+            if not failure.status:  # nothing came at all
+                self._silent = time.monotonic() - began
 
     def _tell_of_earlier(self) -> None:
         """Say what earlier runs left: it may be of another input."""

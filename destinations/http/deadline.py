@@ -102,6 +102,7 @@ class Watchdog:
         self._numbers = itertools.count()
         self._thread: threading.Thread | None = None
         self._closed = False
+        self._all_expired = False
 
     def watch(self, exchange: Exchange, seconds: float) -> None:
         """Cut ``exchange`` off after so many seconds, unless it is over by then."""
@@ -113,6 +114,16 @@ class Watchdog:
                 self._thread.start()
             elif self._due[0][2] is exchange:
                 self._changed.notify()
+        if self._all_expired:
+            exchange.expire()
+
+    def expire_all(self) -> None:
+        """Cut all exchanges off, and from now on each as it begins."""
+        self._all_expired = True
+        with self._changed:
+            exchanges = [exchange for _, _, exchange in self._due]
+        for exchange in exchanges:
+            exchange.expire()
 
     def close(self) -> None:
         """End the thread."""

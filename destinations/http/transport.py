@@ -10,7 +10,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
 import requests
@@ -23,7 +23,7 @@ from destinations.http.answer import HttpRequest, HttpResponse
 from destinations.http.deadline import Exchange, Watchdog, WatchedAdapter
 from destinations.http.ssrf import GuardedAdapter, PrivateAddressError, public_addresses
 
-__all__ = ["HttpTransport", "Transport", "TransportError", "UnsendableError"]
+__all__ = ["CanHangUp", "HttpTransport", "Transport", "TransportError", "UnsendableError"]
 
 _USER_AGENT: Final = f"kana-destination/{__version__} (python-requests)"
 
@@ -69,6 +69,15 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """Closes what is open."""
+        ...
+
+
+@runtime_checkable
+class CanHangUp(Protocol):
+    """A transport whose requests can be given up; what was sent of them may have been applied."""
+
+    def hang_up(self) -> None:
+        """Give up all requests that are under way, and send nothing any more."""
         ...
 
 
@@ -137,6 +146,7 @@ class HttpTransport:
         self._local = threading.local()
         self._sessions: list[_Session] = []
         self._lock = threading.Lock()
+        self._hung_up = False
 
     def send(self, request: HttpRequest) -> HttpResponse:
         """Send one request and read the whole answer within the total time-out."""
@@ -155,6 +165,8 @@ class HttpTransport:
 
     def _too_long(self, *, sent: bool = True) -> TransportError:
         message = f"the answer took longer than {self._timeouts.total:g} s"
+        if self._hung_up:
+            message = "no answer until it was given up"
         return TransportError(message, sent=sent, timeout=True)
 
     def _exchange(self, request: HttpRequest, exchange: Exchange) -> HttpResponse:
@@ -189,6 +201,14 @@ class HttpTransport:
                 message = "the answer stopped coming: timed out"
                 raise TransportError(message, sent=True, timeout=True) from None
             raise TransportError(_lost(error), sent=True) from None
+
+    def hang_up(self) -> None:
+        """Give up all requests that are under way; see `CanHangUp`.
+
+        One that is just connecting comes back when that ends, and is not sent.
+        """
+        self._hung_up = True
+        self._watchdog.expire_all()
 
     def close(self) -> None:
         """Close the connections of all threads."""

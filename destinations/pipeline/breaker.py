@@ -81,14 +81,20 @@ class CircuitBreaker:
             self._until = 0.0
             self._become("closed", "the partner answers")
 
-    def failed(self, now: float, reason: str, retry_after: float | None = None) -> None:
-        """Note that a whole request failed in a way that may pass.
+    def failed(
+        self,
+        now: float,
+        reason: str,
+        retry_after: float | None = None,
+        began: float | None = None,
+    ) -> None:
+        """Note that a whole request, which ``began`` then, failed in a way that may pass.
 
         ``retry_after`` is what the partner asked for.
         """
         self._failures += 1
         if self.failing_since is None:
-            self.failing_since = now
+            self.failing_since = now if began is None else began
         was_probe, self._probing = self._probing, False
         if retry_after is not None:
             self._until = max(self._until, now + min(retry_after, LONGEST_WAIT))

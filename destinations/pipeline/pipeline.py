@@ -100,6 +100,7 @@ class Job:
     before: bool = False
     result: Any = None
     error: Exception | None = None
+    began: float = 0.0
 
     def run(self) -> None:
         """Do it; in any thread."""
@@ -157,6 +158,8 @@ class Pipeline:
         self._balances = account.balances
         self._lingering_since: float | None = None
         self.under_way = 0
+        self._jobs: set[Job] = set()
+        self._answered_at = 0.0
         self.closing = False
 
     # -- what waits ----------------------------------------------------------------------------
@@ -313,12 +316,26 @@ class Pipeline:
                 self.under_way -= 1
                 self.breaker.unused()
                 return False
+        job.began = self._clock.monotonic()
+        self._jobs.add(job)
         if job.kind == "send":
             self.prefetch.has_rows(batch.deliveries)
             for delivery in batch.deliveries:
                 delivery.state = State.SENDING
             self._observer.reached(self.name, "sending", batch.deliveries)
         return True
+
+    def leave(self) -> list[QueuedDelivery]:
+        """Return what is under way, to be left alone: a later process finds out about it."""
+        jobs, self._jobs = self._jobs, set()
+        self.under_way = 0
+        found = []
+        for job in jobs:
+            for delivery in job.batch.deliveries:
+                if delivery.state is State.SENDING and not job.batch.durable:
+                    delivery.state = State.READY  # there is no intent, as it may be sent again
+                found.append(delivery)
+        return found
 
     def perform(self, job: Job) -> list[Result] | list[Answer | Failure]:
         """Do what a job is for; in any thread."""
@@ -341,7 +358,10 @@ class Pipeline:
 
     def returned(self, job: Job, now: float, monotonic: float, round_: Round) -> Job | None:
         """Take a job's result: its transitions go to the round. Returns the job that follows."""
+        if job not in self._jobs:
+            return None  # it was left alone
         self.under_way -= 1
+        self._jobs.remove(job)
         batch = job.batch
         if job.kind == "send":
             round_.returned.append(batch)
@@ -350,7 +370,7 @@ class Pipeline:
             if job.error is not None:
                 raise job.error  # noqa: TRY301 - handled as what is raised here is
             if job.kind == "send":
-                self._sent(batch, job.result, now, monotonic, round_)
+                self._sent(job, now, monotonic, round_)
                 return None
             answered = self._heard(job, now, monotonic)
             if job.before:
@@ -362,23 +382,17 @@ class Pipeline:
             self._keep_balances(batch, round_)
         return None
 
-    def _sent(
-        self,
-        batch: ClaimedBatch,
-        results: Sequence[Result],
-        now: float,
-        monotonic: float,
-        round_: Round,
-    ) -> None:
+    def _sent(self, job: Job, now: float, monotonic: float, round_: Round) -> None:
+        batch, results = job.batch, job.result
         retries = [result.retry for result in results]
         if not any(result.attempts for result in results):
             self.breaker.unused()
         elif all(retry is not None and retry.whole_request for retry in retries):
             waits = [one.after for one in retries if one is not None and one.after is not None]
             why = describe(results[0].code, results[0].status)
-            self.breaker.failed(monotonic, why, self.policy.longest(waits))
+            self.breaker.failed(monotonic, why, self.policy.longest(waits), self._silent_since(job))
         else:
-            self.breaker.answered()
+            self._answered(monotonic)
         action = batch.deliveries[0].action
         can_ask = self.reconciler.can_ask(action)
         # Plugin code may have changed balances in its own way, as merging users does.
@@ -400,6 +414,14 @@ class Pipeline:
             round_.transitions.append((scope, transition))
         if batch.balances:
             self._keep_balances(batch, round_)
+
+    def _answered(self, monotonic: float) -> None:
+        self._answered_at = monotonic
+        self.breaker.answered()
+
+    def _silent_since(self, job: Job) -> float:
+        """Return since when nobody was answered, given a job that was not."""
+        return max(job.began, self._answered_at)
 
     def _keep_balances(self, batch: ClaimedBatch, round_: Round) -> None:
         """Make durable what was held before the answers that were lost: they are judged by it."""
@@ -644,11 +666,11 @@ class Pipeline:
         ]
         # What the partner says of one user is an answer: the others must not wait for it.
         if len(failures) < len(verdicts):
-            self.breaker.answered()
+            self._answered(monotonic)
         else:
             waits = [one.retry_after for one in failures if one.retry_after is not None]
             why = describe(failures[0].error_class, failures[0].status)
-            self.breaker.failed(monotonic, why, self.policy.longest(waits))
+            self.breaker.failed(monotonic, why, self.policy.longest(waits), self._silent_since(job))
         action = job.batch.deliveries[0].action
         return self.reconciler.answered(action, job.questions, verdicts, now)
 

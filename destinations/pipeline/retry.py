@@ -34,6 +34,8 @@ class RetryPolicy:
     max_retry_after: float
     outage: Literal["dead", "wait"]
     draw: Callable[[], float]
+    began_at: float = 0.0
+    """Attempts before that were of an earlier run, which had its own time for them."""
 
     def after(
         self,
@@ -182,12 +184,17 @@ class RetryPolicy:
 
     def _next_at(self, delivery: QueuedDelivery, now: float, wait: float) -> float:
         # The last attempt is made when the time is over, not at some time after it.
-        began = now if delivery.first_attempt_at is None else delivery.first_attempt_at
+        began = self._began(delivery)
+        began = now if began is None else began
         return min(now + wait, max(began + self.deadline, now))
 
     def _is_late(self, delivery: QueuedDelivery, now: float) -> bool:
-        began = delivery.first_attempt_at
+        began = self._began(delivery)
         return began is not None and now - began >= self.deadline
+
+    def _began(self, delivery: QueuedDelivery) -> float | None:
+        first = delivery.first_attempt_at
+        return None if first is None else max(first, self.began_at)
 
 
 def _is_suspicious(result: Result, retry: Retry) -> bool:

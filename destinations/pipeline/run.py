@@ -15,10 +15,11 @@ from destinations.outcome import State
 from destinations.pipeline.dry_run import DryPipeline, DryQueue
 from destinations.pipeline.engine import Engine
 from destinations.pipeline.interrupt import Interrupt
+from destinations.pipeline.listening import ListeningTransport
 from destinations.pipeline.memory_queue import MemoryQueue
 from destinations.pipeline.observer import Observer, Observers
 from destinations.pipeline.pipeline import Pipeline, PipelineOptions
-from destinations.pipeline.queue import Queue, Round, Scope, Source
+from destinations.pipeline.queue import Queue, QueuedDelivery, Round, Scope, Source
 from destinations.pipeline.rate_limit import RateLimitedTransport
 from destinations.pipeline.reading import Entries, Entry, IteratedEntries
 from destinations.pipeline.report import Report, Stopped
@@ -28,11 +29,17 @@ from destinations.pipeline.run_input import RunInput, RunOptions
 from destinations.runtime.destination import Destination
 from destinations.runtime.sender import Sender
 
-__all__ = ["Recorder", "Run", "RunOptions", "RunStore"]
+__all__ = ["LEAST_SILENCE", "Recorder", "Run", "RunOptions", "RunStore"]
 
 _ROUND_SECONDS: Final = 0.2
 _LINGER_SECONDS: Final = 0.05
 _STORE_AWAY_SECONDS: Final = 5.0
+
+LEAST_SILENCE: Final = 2.0
+"""Seconds that a request is given at least: an answer takes its time also where nobody waits."""
+
+_HANG_UP_SECONDS: Final = 10.0
+"""So long it may take until requests that were given up are back, as those that still connect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +59,8 @@ class Run:
     rows. ``waits`` is told, again and again, when all that is left are so many lost answers that
     the partner is asked about. ``draw`` gives numbers from 0 to 1 for the jitter. With ``inline``
     there are no threads. With ``dry_run`` nothing is sent, and nothing is written. Whoever sets
-    ``stop`` ends it, as an interrupt does.
+    ``stop`` ends it, as an interrupt does. The partner has answered nobody for ``silent`` seconds
+    before.
     """
 
     def __init__(  # noqa: PLR0913 - what it is made of, all but two with a default
@@ -70,6 +78,7 @@ class Run:
         inline: bool = False,
         dry_run: bool = False,
         stop: threading.Event | None = None,
+        silent: float = 0.0,
     ) -> None:
         self.report = Report()
         self._options = options = options or RunOptions()
@@ -89,10 +98,12 @@ class Run:
         self._make = DryPipeline if dry_run else Pipeline
         self._waits = waits
         definition = destination.definition.transport
+        self._transport = transport = ListeningTransport(transport, clock, silent)
+        limited: Transport = transport
         if definition.rate_limit is not None:
-            transport = RateLimitedTransport(transport, definition.rate_limit, clock, self._stop)
+            limited = RateLimitedTransport(transport, definition.rate_limit, clock, self._stop)
         self._sender = Sender(
-            destination, transport, stop=self._stop, answers=store.answers, clock=clock
+            destination, limited, stop=self._stop, answers=store.answers, clock=clock
         )
         self._policy = RetryPolicy(
             deadline=options.outage,
@@ -102,6 +113,7 @@ class Run:
             max_retry_after=definition.retry.max_retry_after,
             outage="wait",
             draw=draw,
+            began_at=clock.time(),
         )
         self._rows = Rows(
             self.report,
@@ -119,6 +131,7 @@ class Run:
         self._destination = destination
         self._broken: BaseException | None = None
         self._store_away_since: float | None = None
+        self._given_up_at: float | None = None
 
     @property
     def wake(self) -> Callable[[], None]:
@@ -188,15 +201,26 @@ class Run:
     def _deliver(self, pipeline: Pipeline, feed: RunInput) -> None:
         """Do rounds until everything is delivered, or the run is stopped."""
         while not self._stop.is_set() and not (feed.is_over and self._has_done(pipeline)):
+            if self._is_partner_away(pipeline):
+                outage = self._options.outage
+                self._halt("unavailable", f"the partner has not answered for {outage:g} s")
+                self._given_up_at = self._clock.monotonic()
+                return
             self._engine.run_round(self._patience)
             if feed.is_over and pipeline.is_only_unknown:
                 self._waits(pipeline.prefetch.scheduler.count_in(State.UNKNOWN))
-            since = pipeline.breaker.failing_since
-            outage = self._options.outage
-            if since is not None and self._clock.monotonic() - since >= outage:
-                self._halt("unavailable", f"the partner has not answered for {outage:g} s")
             if self._is_store_away():
                 self._halt("unavailable", str(self._engine.last_error))
+
+    def _is_partner_away(self, pipeline: Pipeline) -> bool:
+        """Tell whether the partner has answered nobody for as long as it is waited for.
+
+        Requests fail, or are under way and hang.
+        """
+        outage, since = self._options.outage, pipeline.breaker.failing_since
+        if since is not None and self._clock.monotonic() - since >= outage:
+            return True
+        return self._transport.silent_seconds >= max(outage, LEAST_SILENCE)
 
     def _has_done(self, pipeline: Pipeline) -> bool:
         """Tell whether nothing is left for this run, once its input is over.
@@ -222,10 +246,17 @@ class Run:
         self._stop.set()
         pipeline.closing = True
         unwritten = Round()
+        abandoned: list[QueuedDelivery] = []
+        if self._given_up_at is not None:
+            self._transport.hang_up()
         while pipeline.under_way or self._engine.is_unwritten:
             self._engine.run_round(self._patience)
             if self._is_store_away():
                 unwritten = self._engine.abandon()
+                break
+            if pipeline.under_way and self._is_over_time():
+                unwritten = self._engine.abandon(wait=False)
+                abandoned = pipeline.leave()
                 break
         lost_to_others = pipeline.prefetch.take_lost()
         if lost_to_others:
@@ -233,6 +264,7 @@ class Run:
         # Their intents are durable: the next run asks the partner, or sends them again.
         lost = [one.delivery for _, one in unwritten.transitions]
         self._rows.add_unfinished(one for one in lost if one.state is not State.DONE)
+        self._rows.add_unfinished(abandoned)
         left = pipeline.prefetch.scheduler.drain()
         try:
             if self._options.keep_unsent and not unwritten.transitions:
@@ -247,6 +279,11 @@ class Run:
         except Exception as error:  # noqa: BLE001 - as above
             self._break(error)
         self._rows.add_unfinished(left)
+
+    def _is_over_time(self) -> bool:
+        """Tell whether requests that were given up do not come back, such as looking a name up."""
+        given_up = self._given_up_at
+        return given_up is not None and self._clock.monotonic() - given_up >= _HANG_UP_SECONDS
 
     def _reads_no_more(self) -> bool:
         """Tell whether an input that cannot be read again is left where it is.

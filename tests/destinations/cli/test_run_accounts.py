@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -61,6 +64,32 @@ def test_a_partner_that_takes_its_time(
     told, again, *_ = done.err.splitlines()
     assert told == "Kana does not answer (no answer so far); waiting up to 60 s."
     assert again == "Kana answers again."
+
+
+@pytest.fixture
+def hanging() -> Iterator[str]:
+    """The URL of a partner that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/graphql"
+
+
+@pytest.mark.parametrize("source", ["a file", "standard input"])
+@pytest.mark.parametrize("options", [(), ("--no-check",)])
+def test_a_partner_that_never_answers(
+    runs: Any, use: Use, hanging: str, options: tuple[str, ...], source: str
+) -> None:
+    """The run ends when the outage time is over, not when its request is; nothing is lost."""
+    event, given = use(), ("--outage", "0", *options)
+    began = time.monotonic()
+    if source == "a file":
+        done = runs(*given, events=runs.file(event), where=hanging)
+        assert runs.counts(done) == ({"ready": 1} if options else {})
+    else:
+        done = runs.process(*given, events="-", lines=json.dumps(event).encode(), where=hanging)
+        assert runs.counts(done) == {"ready": 1}
+    assert time.monotonic() - began < 9  # Kana's requests may take 30 s
+    assert (done.code, done.json["stopped"]) == (75, "unavailable")
+    assert "the partner has not answered for 0 s" in done.err
 
 
 # -- accounts --------------------------------------------------------------------------------------

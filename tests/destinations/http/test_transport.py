@@ -287,6 +287,37 @@ def test_what_was_sent_without_an_answer(
     assert len(running.heads) == 1
 
 
+def test_hanging_up(
+    server: Callable[[Serve], Server], transport: Callable[..., HttpTransport]
+) -> None:
+    """What is under way comes back at once, and nothing is sent any more."""
+    asked = threading.Event()
+
+    def serve(connection: socket.socket, head: bytes) -> None:
+        asked.set()
+        _silent(connection, head)
+
+    running, sender = server(serve), transport()
+    failures: list[TransportError] = []
+
+    def send() -> None:
+        with pytest.raises(TransportError) as caught:
+            sender.send(_post(running.url))
+        failures.append(caught.value)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    assert asked.wait(10)
+    sender.hang_up()
+    thread.join(10)
+    send()
+    assert [(one.sent, one.timeout, one.message) for one in failures] == [
+        (True, True, "no answer until it was given up"),
+        (False, True, "no answer until it was given up"),
+    ]
+    assert len(running.heads) == 1
+
+
 def _closed_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]

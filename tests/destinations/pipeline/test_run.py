@@ -25,7 +25,7 @@ from destinations.pipeline.reading import (
     read_lines,
 )
 from destinations.pipeline.report import Report, Row
-from destinations.pipeline.run import Run, RunOptions, RunStore
+from destinations.pipeline.run import LEAST_SILENCE, Run, RunOptions, RunStore
 from destinations.pipeline.undelivered import Undelivered
 from destinations.runtime.destination import Destination
 from destinations.runtime.identity import identity_of
@@ -95,18 +95,20 @@ class Runner:
     def _run(
         self, transport: Any, entries: Any, store: RunStore | None, options: dict[str, Any]
     ) -> Report:
-        dry_run = options.pop("dry_run", False)
+        dry_run, silent = options.pop("dry_run", False), options.pop("silent", 0.0)
+        clock = options.pop("clock", self.clock if self.inline else SystemClock())
         run = Run(
             self.destination,
             transport,
             store=store,
             options=RunOptions(**options),
-            clock=self.clock if self.inline else SystemClock(),
+            clock=clock,
             recorders=[self._record, Undelivered(self.undelivered, Masker()).record],
             waits=self.waits.append,
             draw=lambda: 1.0,
             inline=self.inline,
             dry_run=dry_run,
+            silent=silent,
         )
         if isinstance(entries, ThreadedEntries):
             entries.start(run.wake)
@@ -314,6 +316,120 @@ def test_a_partner_that_stays_away(kept: Runner, scripted: Any, replies: Any) ->
     report = kept(scripted([_partner(replies)]), _entries(*events))
     assert report.stopped is None
     assert report.totals.outcomes == {Outcome.DELIVERED: 30}
+
+
+class _Hanging:
+    """Does not answer some requests, until it is hung up, or never; ``seconds`` go by meanwhile."""
+
+    def __init__(
+        self, runner: Runner, partner: Partner, word: bytes, seconds: float, sent: bool, ends: bool
+    ) -> None:
+        self.partner: Callable[[HttpRequest], HttpResponse] = partner.send
+        self.answers = False
+        self._runner = runner
+        self._word = word
+        self._seconds = seconds
+        self._sent = sent
+        self._ends = ends
+        self._over = threading.Event()
+
+    def send(self, request: HttpRequest) -> HttpResponse:
+        """See `destinations.http.transport.Transport`."""
+        if self._word not in (request.body or b"") + request.method.encode():
+            return self.partner(request)
+        self._runner.clock.now += self._seconds
+        if self.answers:
+            return self.partner(request)
+        assert self._over.wait(20), "nobody hung up"
+        raise TransportError("given up", sent=self._sent)
+
+    def hang_up(self) -> None:
+        """See `destinations.http.transport.CanHangUp`."""
+        self._runner.clock.now += 30
+        if self._ends:
+            self._over.set()
+
+    def close(self) -> None:
+        """Let what hangs end."""
+        self._over.set()
+
+
+PAGE = {"type": "page", "userId": "u2", "name": "home", "messageId": "p1"}
+
+
+@pytest.mark.parametrize("ends", [True, False])
+@pytest.mark.parametrize(
+    ("word", "sent", "outcomes"),
+    [
+        (b"mutation", True, (State.UNKNOWN, State.UNKNOWN)),
+        (b"mutation", False, (State.READY, State.UNKNOWN)),
+        (b"query Shown", True, (State.READY, State.READY)),
+        (b"PUT", True, (State.READY, State.READY)),
+    ],
+)
+def test_a_partner_that_never_answers(
+    bind: Bind,
+    tmp_path: Path,
+    scripted: Any,
+    *,
+    word: bytes,
+    sent: bool,
+    outcomes: tuple[State, State],
+    ends: bool,
+) -> None:
+    """The run ends when the outage time is over, and the next one delivers the rest.
+
+    What was certainly not sent, or may be sent twice, is ready; what may have been applied is
+    unknown, and so is what does not come back (``ends``).
+    """
+    runner = Runner(bind(with_reconcile), tmp_path / "store.sqlite3")
+    runner.inline = False
+    partner = Partner()
+    hanging = _Hanging(runner, partner, word, 20.0, sent=sent, ends=ends)
+    if word == b"PUT":
+        hanging.partner = lambda _: HttpResponse(200, {}, b"{}")
+    event = PAGE if word == b"PUT" else _track(3, "u", messageId="m1")
+    report = runner(hanging, _entries(event), outage=20.0, clock=runner.clock)
+    hanging.close()
+    assert report.stopped is not None
+    assert report.stopped.why == "unavailable"
+    assert report.stopped.message == "the partner has not answered for 20 s"
+    assert report.totals.outcomes == {outcomes[not ends]: 1}
+    runner.inline = True
+    runner.clock.now += 60
+    report = runner(scripted([hanging.partner]), _entries(event))
+    assert report.totals.outcomes == {Outcome.DELIVERED: 1}, runner.reasons
+    assert partner.counts == ({} if word == b"PUT" else {"t": 3})
+
+
+@pytest.mark.parametrize(
+    ("outage", "silent", "seconds", "is_over"),
+    [
+        (20.0, 0.0, 19.0, False),
+        (20.0, 15.0, 5.0, True),
+        (20.0, 30.0, 0.0, True),
+        (0.0, 0.0, LEAST_SILENCE / 2, False),
+        (0.0, 0.0, LEAST_SILENCE, True),
+    ],
+)
+def test_for_how_long_nobody_answers(
+    bind: Bind, tmp_path: Path, outage: float, silent: float, seconds: float, *, is_over: bool
+) -> None:
+    """Also before the run; and a request has a moment however short that time is."""
+    runner = Runner(bind(with_reconcile), tmp_path / "store.sqlite3")
+    runner.inline = False
+    partner = Partner()
+    hanging = _Hanging(runner, partner, b"query Shown", seconds, sent=False, ends=True)
+    if not is_over:  # the answer comes when that time has gone by
+        hanging.answers = True
+    event = _track(3, messageId="m1")
+    report = runner(hanging, _entries(event), outage=outage, silent=silent, clock=runner.clock)
+    if is_over:
+        assert report.totals.outcomes == ({State.READY: 1} if seconds else {})
+        assert report.stopped is not None
+        assert report.stopped.message == f"the partner has not answered for {outage:g} s"
+    else:
+        assert (report.totals.outcomes, report.stopped) == ({Outcome.DELIVERED: 1}, None)
 
 
 def test_a_partner_that_comes_back(either: Runner, scripted: Any, replies: Any) -> None:
