@@ -231,7 +231,10 @@ def test_a_line_may_be_for_several_subscriptions(bind: Bind, scripted: Any, repl
 
 
 def _pages_take_tracks(documents: Any) -> None:
-    documents["destination"]["presets"][1]["subscribe"] = 'type = "track"'
+    documents["destination"]["presets"][1] |= {
+        "subscribe": 'type = "track"',
+        "mapping": {"page": {"@path": "$.event"}},
+    }
 
 
 @pytest.mark.parametrize("seed", range(5))
