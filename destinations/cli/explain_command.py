@@ -17,11 +17,12 @@ from destinations.cli.opening import (
     settings_option,
     store_option,
 )
+from destinations.clock import unix_time
 from destinations.definition.settings import named_settings
 from destinations.errors import UsageError
 from destinations.runtime.destination import Destination
 from destinations.runtime.explain import Explanation, explain
-from destinations.segment.event import read_json
+from destinations.segment.event import read_event
 from destinations.store import default_path
 
 __all__ = ["command"]
@@ -94,7 +95,7 @@ def _sources(
         path = subscription.fast_path if followed.matches else None
         if path is None:
             yield None, ""
-        elif path.takes(read_json(data)):
+        elif path.takes(destination.prepare(read_event(data)[1], unix_time())):
             yield path.source, "this event takes this code"
         else:
             yield path.source, "this event takes the rules of mapping and validation instead"

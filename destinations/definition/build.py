@@ -60,6 +60,8 @@ def build_destination(
         presets=tuple(build_preset(spec, actions) for spec in data.get("presets", ())),
         error_rules=_error_rules(data),
         required_event_fields=tuple(events.get("requires", ())),
+        placeholders=tuple(events.get("placeholders", ())),
+        blank_traits=tuple(events["blankTraits"]) if "blankTraits" in events else None,
         integrations_key=events.get("integrationsKey", data["name"]),
         authentication=_authentication(data.get("authentication")),
         catalog={key: data[key] for key in _CATALOG_KEYS if key in data},

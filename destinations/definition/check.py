@@ -89,9 +89,10 @@ def check_action(document: Document, requests: Mapping[str, Any]) -> Iterator[Fa
         yield from _fql(document, "/defaultSubscription", data["defaultSubscription"])
     properties = data["fields"]["properties"]
     for key, spec in properties.items():
+        place = pointer("fields", "properties", key)
         if "default" in spec:
-            place = pointer("fields", "properties", key, "default")
-            yield from mapping_faults(document, place, spec["default"])
+            yield from mapping_faults(document, place + "/default", spec["default"])
+        yield from _own_keywords(document, place, spec)
     for index, key in enumerate(data["fields"].get("required", ())):
         if key not in properties:
             yield document.fault(
@@ -122,6 +123,18 @@ def _touches(document: Document) -> Iterator[Fault]:
         elif field[1] not in properties:
             known = ", ".join(properties)
             yield document.fault(place, f"there is no field {field[1]!r}; there are: {known}")
+
+
+def _own_keywords(document: Document, place: str, spec: Mapping[str, Any]) -> Iterator[Fault]:
+    """Yield what is wrong with the keywords of a field that JSON Schema does not know."""
+    for keyword, kind in (("x-wholeNumber", "integer"), ("x-identifier", "string")):
+        if keyword in spec and spec["type"] != kind:
+            message = f"is for fields of type {kind}, but this one's is {spec['type']}"
+            yield document.fault(f"{place}/{keyword}", message)
+    if "x-otherwise" in spec and not any(_schema(document, place, spec)):
+        checked = compile_schema({"properties": {"value": spec}}).check({})
+        for error in checked.errors:
+            yield document.fault(f"{place}/x-otherwise", error.message)
 
 
 def mapping_faults(document: Document, place: str, value: object) -> Iterator[Fault]:

@@ -149,6 +149,8 @@ class DestinationDefinition:
     presets: tuple[Preset, ...]
     error_rules: tuple[ErrorRule, ...]
     required_event_fields: tuple[str, ...]
+    placeholders: tuple[str, ...]
+    blank_traits: tuple[str, ...] | None
     integrations_key: str
     authentication: Authentication | None
     catalog: Mapping[str, Any]

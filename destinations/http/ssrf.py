@@ -24,15 +24,15 @@ from destinations.http.deadline import (
 
 __all__ = ["GuardedAdapter", "PrivateAddressError", "is_public", "public_addresses"]
 
-# What Python's `ipaddress` takes for public, depending on its version, beside what the registries of
-# special-purpose addresses at IANA call globally reachable.
+# What Python's `ipaddress` takes for public, depending on its version, although the registries of
+# special-purpose addresses at IANA do not call it globally reachable; and the one of Azure.
 _ALSO_PRIVATE: Final = tuple(
     map(
         ipaddress.ip_network,
         (
             "192.0.0.0/24",  # protocol assignments
             "192.88.99.0/24",  # relays of 6to4, deprecated: it leads to whoever announces it nearby
-            "168.63.129.16/32",  # the platform of Azure, which only looks like a public address
+            "168.63.129.16/32",  # the platform of Azure, in the middle of public addresses
             "64:ff9b:1::/48",  # NAT64 of a local network
             "100:0:0:1::/64",  # the dummy prefix
             "3fff::/20",  # documentation

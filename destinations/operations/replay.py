@@ -100,7 +100,7 @@ def plan_replay(ledger: Ledger, destination: Destination, entry: LedgerEntry) ->
         return PlannedReplay(entry, refused="its raw event is not kept any more")
     intake = Intake(destination)
     digest = intake.digest
-    planned = plan(destination, raw)
+    planned = plan(destination, raw, received_at=entry.accepted_at)
     todays = {one.key: one for one in planned.deliveries}
     known = {one.key for one in ledger.of_event(entry)}
     # Subscriptions that have another name now: which of today's stands for them cannot be told, so

@@ -54,7 +54,7 @@ def field_rows(action: ActionDefinition) -> list[FieldRow]:
             sources=tuple(dict.fromkeys(filter(None, first_sources(spec.get("default"))))),
             required=key in action.fields.get("required", ()) and key != kept,
             description=in_one_line(spec["description"]),
-            default=_default(spec.get("default", _NO_DEFAULT)),
+            default=_default(spec.get("x-otherwise", spec.get("default", _NO_DEFAULT))),
         )
         for key, spec in properties.items()
     ]

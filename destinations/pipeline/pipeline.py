@@ -348,7 +348,12 @@ class Pipeline:
         by_key = self.destination.by_key
         return self._sender.deliver(
             [
-                Delivery(by_key[one.key], payload_json=one.payload, raw=one.event.raw)
+                Delivery(
+                    by_key[one.key],
+                    payload_json=one.payload,
+                    raw=one.event.raw,
+                    received_at=one.event.accepted_at,
+                )
                 for one in deliveries
                 if one.key is not None
             ]
@@ -720,7 +725,10 @@ class Pipeline:
             reason = f"there is no subscription {delivery.key.name!r} any more; there are: {known}"
             return Result(Outcome.DEAD, reason, "SUBSCRIPTION_GONE")
         try:
-            (planned,) = plan(self.destination, raw, only=heirs[0].key).deliveries
+            received_at = delivery.event.accepted_at
+            (planned,) = plan(
+                self.destination, raw, only=heirs[0].key, received_at=received_at
+            ).deliveries
         except Exception as error:  # noqa: BLE001 - an internal error must fail its event only
             self._observer.failed(self.name, error)
             reason = f"internal error while it was planned: {type(error).__name__}"

@@ -256,7 +256,8 @@ class RunInput:
         wrapped = unwrap(entry)
         data = entry.data if wrapped is None else wrapped.data
         only = None if wrapped is None else _meant(pipeline.destination, wrapped.key)
-        planned = plan(pipeline.destination, data, only=only)
+        now = self._now()
+        planned = plan(pipeline.destination, data, only=only, received_at=now)
         event, derived = planned.event, DerivedId(planned.message_id)
         if not derived.id:
             content = data if event is None else event
@@ -266,7 +267,7 @@ class RunInput:
                 else self._derived.id_of(content, wrapped.line or line, wrapped.message_id)
             )
         arrival = pipeline.intake.arrival(
-            planned, digest, message_id=derived.id, accepted_at=self._now(), line=line
+            planned, digest, message_id=derived.id, accepted_at=now, line=line
         )
         if event is None:
             for transition in arrival.ended:

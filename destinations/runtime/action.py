@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import collections.abc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -160,13 +160,13 @@ class Action:
 class Subscription:
     """An action with the events that it receives and the mapping that makes its payload."""
 
-    def __init__(self, preset: Preset, action: Action) -> None:
+    def __init__(self, preset: Preset, action: Action, placeholders: Sequence[str] = ()) -> None:
         self.name = preset.name
         self.action = action
         self.key = SubscriptionKey(preset.name, action.definition.slug)
         self.fql = compile_fql(preset.subscribe)
         self.mapping = compile_mapping(dict(preset.mapping))
-        self.schema = compile_schema(dict(action.definition.fields))
+        self.schema = compile_schema(_with(placeholders, action.definition.fields))
         self._unmapped = action.definition.unmapped
         self._usual_payload: Callable[[Event], Payload] = self._first_payload
 
@@ -217,6 +217,15 @@ class Subscription:
 def _is_name(value: object) -> bool:
     """Tell whether a value names something: text that is not blank, or a number."""
     return value.strip() != "" if isinstance(value, str) else type(value) is int
+
+
+def _with(placeholders: Sequence[str], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema of fields, where each identifier knows what is none."""
+    properties = {
+        key: {**spec, "x-identifier": list(placeholders)} if spec.get("x-identifier") else spec
+        for key, spec in fields["properties"].items()
+    }
+    return {**fields, "properties": properties}
 
 
 def _never(event: Event) -> Payload:  # noqa: ARG001 - in the place of a fast path

@@ -26,7 +26,14 @@ from destinations.runtime.action import (
     SubscriptionKey,
     VersionedMapper,
 )
-from destinations.segment.event import Event, integrations_allow, missing_fields
+from destinations.segment.event import (
+    Event,
+    integrations_allow,
+    missing_fields,
+    with_timestamp,
+    without_blank_traits,
+)
+from destinations.segment.identifiers import blank_check, identifier_check
 from destinations.segment.mapping import compile_value
 from destinations.segment.patterns import compile_pattern
 
@@ -39,10 +46,10 @@ class Delivery:
     """One event for one subscription, ready to be sent.
 
     Made of the payload or of its JSON, and of the raw event where that may be needed; either is
-    read when it is asked for.
+    read when it is asked for. An event of bytes was received first at ``received_at``.
     """
 
-    __slots__ = ("_event", "_payload", "payload_json", "raw", "subscription")
+    __slots__ = ("_event", "_payload", "payload_json", "raw", "received_at", "subscription")
 
     def __init__(
         self,
@@ -52,7 +59,9 @@ class Delivery:
         *,
         payload_json: bytes = b"",
         raw: bytes | None = None,
+        received_at: float | None = None,
     ) -> None:
+        self.received_at = received_at
         self.subscription = subscription
         self._event = event
         self._payload = payload
@@ -64,6 +73,8 @@ class Delivery:
         """The event; empty where it is not at hand, as no request reads it."""
         if self._event is None:
             self._event = {} if self.raw is None else decode_json(self.raw)
+            if self.received_at is not None:
+                self._event = with_timestamp(self._event, self.received_at)
         return self._event
 
     @property
@@ -102,8 +113,12 @@ class Destination:
             for slug, action in definition.actions.items()
         }
         self.subscriptions = tuple(
-            Subscription(preset, actions[preset.partner_action]) for preset in definition.presets
+            Subscription(preset, actions[preset.partner_action], definition.placeholders)
+            for preset in definition.presets
         )
+        placeholders, blank_traits = definition.placeholders, definition.blank_traits
+        self._identifier_fault = identifier_check(placeholders) if placeholders else None
+        self._is_blank = None if blank_traits is None else blank_check(blank_traits)
         self._routes = _Routes(self.subscriptions)
         self._digest = (0.0, "")
 
@@ -120,7 +135,20 @@ class Destination:
                 missing = ", ".join(missing_fields(event, required))
                 reason = f"{self.definition.name} needs {missing}"
                 return Result.invalid(reason, "BAD_REQUEST")
+        user = event.get("userId")
+        if user and self._identifier_fault is not None:
+            fault = self._identifier_fault(user)
+            if fault:
+                return Result.invalid(f"userId {fault}", "BAD_REQUEST")
         return None
+
+    def prepare(self, event: Event, received_at: float) -> Event:
+        """Return an event as its subscriptions and mappings see it; see `plan`.
+
+        It has a timestamp, and none of the traits that the definition takes for blank.
+        """
+        event = with_timestamp(event, received_at)
+        return event if self._is_blank is None else without_blank_traits(event, self._is_blank)
 
     def payloads(
         self, event: Event, *, only: SubscriptionKey | None = None

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from destinations.clock import unix_time
 from destinations.errors import DestinationsError, ResolveError
 from destinations.http import Answer, CompiledRequest, HttpRequest
 from destinations.outcome import Result, State, Status
@@ -17,7 +18,7 @@ from destinations.runtime.action import Action, Done, Generated, Payload, Subscr
 from destinations.runtime.destination import Delivery, Destination
 from destinations.runtime.plan import PlannedDelivery, plan
 from destinations.runtime.sender import status_of
-from destinations.segment.event import Event, EventError, read_json
+from destinations.segment.event import Event, EventError, read_json, with_timestamp
 from destinations.segment.javascript import UNDEFINED
 
 __all__ = ["Explanation", "PlannedRequest", "SubscriptionExplanation", "explain"]
@@ -82,15 +83,17 @@ def _defined(value: Any) -> Any:
 def explain(destination: Destination, data: bytes) -> Explanation:
     """Follow the event in ``data`` as far as it goes without sending anything."""
     explanation = Explanation(destination.definition.slug)
-    planned = plan(destination, data)
+    now = unix_time()
+    planned = plan(destination, data, received_at=now)
     by_subscription = {one.subscription: one for one in planned.deliveries if one.subscription}
     unmatched = [one.result for one in planned.deliveries if one.subscription is None]
     explanation.result = next(iter(unmatched), None)
     event = planned.event
     # What ends before any subscription has not asked them; what none of them takes has.
     if event is not None and destination.admit(event) is None:
+        seen, carried = destination.prepare(event, now), with_timestamp(event, now)
         explanation.subscriptions = [
-            _follow(destination, subscription, event, by_subscription.get(subscription))
+            _follow(destination, subscription, seen, carried, by_subscription.get(subscription))
             for subscription in destination.subscriptions
         ]
     return explanation
@@ -100,9 +103,13 @@ def _follow(
     destination: Destination,
     subscription: Subscription,
     event: Event,
+    carried: Event,
     planned: PlannedDelivery | None,
 ) -> SubscriptionExplanation:
-    """Show how the plan for a subscription was made; None if it does not take the event."""
+    """Show how the plan for a subscription was made; None if it does not take the event.
+
+    Subscription and mapping see ``event``, requests ``carried``.
+    """
     followed = SubscriptionExplanation(
         name=subscription.name,
         action=subscription.action.definition.slug,
@@ -123,7 +130,7 @@ def _follow(
     followed.result = planned.result
     if planned.payload is not None:
         followed.payload = planned.payload
-        delivery = Delivery(subscription, event, planned.payload)
+        delivery = Delivery(subscription, carried, planned.payload)
         followed.requests = list(_requests(destination, subscription.action, delivery))
     return followed
 

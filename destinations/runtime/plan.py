@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from destinations.clock import unix_time
 from destinations.outcome import Outcome, Result
 from destinations.runtime.action import Payload, Subscription, SubscriptionKey
 from destinations.runtime.destination import Destination
-from destinations.segment.event import Event, EventError, check_event, read_json
+from destinations.segment.event import Event, EventError, read_event
 
 __all__ = ["Plan", "PlannedDelivery", "plan"]
 
@@ -37,9 +38,10 @@ class PlannedDelivery:
 class Plan:
     """One event with its deliveries, at least one.
 
-    ``refusal`` is why the event as a whole cannot be delivered: it is no event, or lacks what the
-    destination asks of every event. Then that is the result of its one delivery, and ``event`` is
-    None if it could not be read. ``message_id`` and ``user`` may be empty.
+    ``raw`` is the event as it is kept, ``event`` as it came. ``refusal`` is why the event as a
+    whole cannot be delivered: it is no event, or lacks what the destination asks of every event.
+    Then that is the result of its one delivery, and ``event`` is None if it could not be read.
+    ``message_id`` and ``user`` may be empty.
     """
 
     raw: bytes
@@ -51,10 +53,20 @@ class Plan:
     refusal: Result | None = None
 
 
-def plan(destination: Destination, raw: bytes, *, only: SubscriptionKey | None = None) -> Plan:
-    """Return what the raw event comes to; ``only`` restricts it to one subscription."""
+def plan(
+    destination: Destination,
+    raw: bytes,
+    *,
+    only: SubscriptionKey | None = None,
+    received_at: float | None = None,
+) -> Plan:
+    """Return what the raw event comes to; ``only`` restricts it to one subscription.
+
+    ``received_at`` is when it was received first, now by default: an event that does not say when
+    it happened has happened then.
+    """
     try:
-        event = check_event(read_json(raw))
+        raw, event = read_event(raw)
     except EventError as error:
         invalid = Result.invalid(error.message, error.code)
         return Plan(raw, None, "", "", "", [PlannedDelivery(None, result=invalid)], invalid)
@@ -65,10 +77,11 @@ def plan(destination: Destination, raw: bytes, *, only: SubscriptionKey | None =
         deliveries = [PlannedDelivery(None, result=ended)]
         refusal = ended if ended.outcome is Outcome.INVALID else None
         return Plan(raw, event, message_id, event["type"], user, deliveries, refusal)
+    prepared = destination.prepare(event, unix_time() if received_at is None else received_at)
     deliveries = [
         PlannedDelivery(subscription, None, what)
         if isinstance(what, Result)
         else PlannedDelivery(subscription, what)
-        for subscription, what in destination.payloads(event, only=only)
+        for subscription, what in destination.payloads(prepared, only=only)
     ]
     return Plan(raw, event, message_id, event["type"], user, deliveries)

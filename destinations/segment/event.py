@@ -2,15 +2,19 @@
 
 What is not an event raises `EventError`, whose ``code`` is a reject code of that API where it has
 one. Strict reading matters for billing: of two equal keys one would win silently, and infinite
-numbers or lone surrogates cannot be sent on.
+numbers cannot be sent on. Nor can half a character: it is replaced where it is only carried, and
+refused in an identifier.
 """
 
 from __future__ import annotations
 
+import json
 import marshal
 import math
+import re
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import jiter
@@ -25,7 +29,10 @@ __all__ = [
     "check_event",
     "integrations_allow",
     "missing_fields",
+    "read_event",
     "read_json",
+    "with_timestamp",
+    "without_blank_traits",
 ]
 
 Event = dict[str, Any]
@@ -145,6 +152,74 @@ def _check_call(kind: str, event: Mapping[str, Any]) -> None:
         raise EventError("group_id_not_defined", "a group call needs a groupId")
     elif kind == "alias" and not (event.get("previousId") and event.get("userId")):
         raise EventError("alias_ids_not_defined", "an alias call needs a userId and a previousId")
+
+
+# Half of a pair (\ud83d without \ude00): an escape, or the bytes that some programs make of it.
+# Whole pairs and all other escapes are matched first, so that no half is found in them.
+_HALVES: Final = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.|(\xed[\xa0-\xbf][\x80-\xbf])",
+    re.DOTALL,
+)
+
+
+def read_event(data: bytes) -> tuple[bytes, Event]:
+    """Return an event, and its JSON without halves of characters; raises `EventError`.
+
+    SDKs that cut a text after so many units leave half an emoji at its end. U+FFFD stands in its
+    place, unless that makes one identifier of two.
+    """
+    try:
+        return data, check_event(read_json(data))
+    except EventError as error:
+        mended = _without_halves(data) if error.code == "not_json" else data
+        if mended == data:
+            raise
+    event = check_event(read_json(mended))
+    as_it_came = json.loads(data, parse_int=float)  # which reads halves
+    for key in _IDS:
+        if not _is_whole(as_it_came.get(key)):
+            raise EventError("id_not_text", f"{key} holds half a character (a lone surrogate)")
+    return mended, event
+
+
+def _without_halves(data: bytes) -> bytes:
+    def whole(match: re.Match[bytes]) -> bytes:
+        if match[1]:
+            return rb"\ufffd"
+        return b"\xef\xbf\xbd" if match[2] else match[0]
+
+    return _HALVES.sub(whole, data)
+
+
+def _is_whole(text: str | None) -> bool:
+    return text is None or not any("\ud800" <= char <= "\udfff" for char in text)
+
+
+def with_timestamp(event: Event, received_at: float) -> Event:
+    """Return an event that says when it happened: if it does not, when it was received.
+
+    That is its own ``originalTimestamp`` or ``receivedAt`` if it has one, else the Unix time
+    ``received_at``. The event given is not changed.
+    """
+    timestamp = event.get("timestamp")
+    if timestamp is not None and timestamp != "":
+        return event
+    for name in ("originalTimestamp", "receivedAt"):
+        value = event.get(name)
+        if isinstance(value, str) and value:
+            return {**event, "timestamp": value}
+    at = datetime.fromtimestamp(received_at, UTC).isoformat(timespec="milliseconds")
+    return {**event, "timestamp": at.replace("+00:00", "Z")}
+
+
+def without_blank_traits(event: Event, is_blank: Callable[[object], bool]) -> Event:
+    """Return an event without those of its traits that are blank; it itself is not changed."""
+    traits = event.get("traits")
+    if not traits or not any(map(is_blank, traits.values())):
+        return event
+    kept = {key: value for key, value in traits.items() if not is_blank(value)}
+    return {**event, "traits": kept}
 
 
 def _kind(value: object) -> str:

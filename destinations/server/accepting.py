@@ -102,7 +102,7 @@ def _plan(
     digest = route.intake.digest
     now = time.time()
     for index, raw in enumerate(events):
-        planned = plan(route.destination, raw)
+        planned = plan(route.destination, raw, received_at=now)
         if planned.refusal is not None:
             message = f"{planned.refusal.code}: {planned.refusal.reason}"
             refused.append(_Refused(index, planned.refusal.status or 400, message))

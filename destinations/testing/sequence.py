@@ -70,7 +70,7 @@ def deliver_in_sequence(
     Raises what went wrong within this package, or within the transport.
     """
     entries, stop = list(entries), stop or threading.Event()
-    order, payloads = _planned(destination, entries)
+    order, payloads = _planned(destination, entries, clock.time())
     rows: list[Row] = []
 
     def keep(found: Sequence[tuple[Row, bytes]]) -> None:
@@ -98,13 +98,13 @@ _Place = tuple[int, SubscriptionKey | None]
 
 
 def _planned(
-    destination: Destination, entries: Iterable[Entry]
+    destination: Destination, entries: Iterable[Entry], received_at: float
 ) -> tuple[Sequence[_Place], Mapping[_Place, Any]]:
     """Return the deliveries of entries in their order, and the payloads of those that have one."""
     order: list[_Place] = []
     payloads: dict[_Place, Any] = {}
     for entry in entries:
-        for planned in plan(destination, entry.data).deliveries:
+        for planned in plan(destination, entry.data, received_at=received_at).deliveries:
             order.append((entry.line, planned.key))
             if planned.payload is not None:
                 payloads[entry.line, planned.key] = planned.payload

@@ -32,7 +32,7 @@ from destinations.operations import (
 from destinations.outcome import Outcome
 from destinations.pipeline.ledger import Selection
 from destinations.runtime.destination import Destination
-from destinations.segment.event import Event, EventError, check_event, read_json
+from destinations.segment.event import Event, EventError, read_event
 from destinations.store import SqliteStore
 from kana_destination.cli.opening import SLUG, KanaAccount, open_account
 from kana_destination.plugin import stored_rules
@@ -166,11 +166,13 @@ def test(event: Path, store: Path | None) -> int:
 
 def _read_event(path: Path) -> Event:
     try:
-        return check_event(read_json(path.read_bytes()))
+        _, event = read_event(path.read_bytes())
     except OSError as error:
         msg = f"cannot read the event file {path}: {error.strerror}"
     except EventError as error:
         msg = f"the event file {path} {error.message}"
+    else:
+        return event
     raise UsageError(msg)
 
 

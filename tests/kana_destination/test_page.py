@@ -192,9 +192,7 @@ def test_the_tables_of_fields(page: Page, kana_definition: DestinationDefinition
         "`properties.delta`": "Optional",
     }
     fields = kana_definition.actions["track"].fields["properties"]
-    assert track[1]["Description"].endswith(
-        f"Defaults to {fields['delta']['default']['@if']['else']}."
-    )
+    assert track[1]["Description"].endswith(f"Defaults to {fields['delta']['x-otherwise']}.")
 
 
 def test_an_event_without_a_user_is_answered_as_the_text_says(page: Page, kana: Any) -> None:

@@ -8,10 +8,11 @@ from enum import Enum, auto
 from typing import Any, Final
 
 from destinations.segment.fast_path.source import Source
+from destinations.segment.identifiers import identifier_check
 from destinations.segment.javascript.equality import member_of
 from destinations.segment.javascript.values import UNDEFINED
 from destinations.segment.patterns import compile_pattern
-from destinations.segment.validation.empties import compile_cleaner
+from destinations.segment.validation.empties import compile_cleaner, keeps_empty
 from destinations.segment.validation.formats import FORMATS
 from destinations.segment.validation.rules import VALUE_RULES, Errors
 from destinations.segment.validation.schema import compile_rule
@@ -146,7 +147,9 @@ def combined_check(combined: Mapping[str, Any], root: Mapping[str, Any]) -> Call
 
 def forgets_null(schema: Any) -> bool:
     """Whether null is the same as nothing for a field."""
-    return isinstance(schema, dict) and bool(types := _types(schema)) and "null" not in types
+    if not isinstance(schema, dict) or keeps_empty(schema):
+        return False
+    return bool(types := _types(schema)) and "null" not in types
 
 
 def field_check(
@@ -160,12 +163,13 @@ def field_check(
     cleaner = None if level is Level.ITEM else compile_cleaner(schema)
     rule = compile_rule(schema, root)
     at_root = level is Level.ROOT
+    drops_empty_text = at_root and not keeps_empty(schema)
     wraps = at_root and isinstance(schema, dict) and schema.get("type") == "array"
 
     def check(value: Any) -> Any:
         if cleaner is not None:
             value = cleaner(value)
-        if value is UNDEFINED or (at_root and value == ""):
+        if value is UNDEFINED or (drops_empty_text and value == ""):
             return UNDEFINED
         if wraps and not isinstance(value, list) and value is not None:
             value = [value]
@@ -231,6 +235,10 @@ def _text_tests(schema: Mapping[str, Any], source: Source) -> list[str]:
         f"not {source.bind('is_refused', compile_pattern(entry['pattern']))}(value)"
         for entry in schema.get("x-refuse", ())
     ]
+    if "x-identifier" in schema:
+        placeholders = schema["x-identifier"]
+        find = identifier_check(() if placeholders is True else placeholders)
+        tests.append(f"not {source.bind('identifier_fault', find)}(value)")
     name = schema.get("format")
     if name is not None and not FORMATS[name].of_numbers and name not in _ANY_TEXT:
         tests.append(f"{source.bind('has_format', FORMATS[name].holds)}(value)")

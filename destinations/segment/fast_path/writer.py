@@ -8,6 +8,7 @@ from typing import Any, Final
 from destinations.segment.fast_path.checks import (
     ANYTHING,
     Level,
+    Miss,
     Shape,
     field_check,
     forgets_null,
@@ -73,6 +74,8 @@ class Writer:
             elif plain_path(child) is None and not is_scalar(child):
                 # It is left out, but it may fail.
                 self._value(child, _UNDEFINED)
+        if level is Level.ROOT:
+            self._members_otherwise(into, shape)
 
     def _unknown(self, node: Any, place: str, level: Level) -> None:
         self._value(node, _UNDEFINED)
@@ -105,6 +108,23 @@ class Writer:
         if level is Level.ROOT and "type(value) is str" in test:
             test = f"value and {test}"  # an empty text is not there
         self._tested(place, test, call, absent, is_required=is_required)
+
+    def _members_otherwise(self, into: str, shape: Shape) -> None:
+        """Gives fields their value for where the mapping gives none."""
+        for key, schema in shape.properties.items():
+            if not isinstance(schema, dict) or "x-otherwise" not in schema:
+                continue
+            try:
+                value = self._checked_otherwise(schema)
+            except Miss:
+                with self._function.block(f"if {key!r} not in {into}"):
+                    self._function.line("raise Miss")
+            else:
+                value = self._source.bind("otherwise", value)
+                self._function.line(f"{into}.setdefault({key!r}, {value})")
+
+    def _checked_otherwise(self, schema: Mapping[str, Any]) -> Any:
+        return field_check(schema, self._root, Level.ITEM, unchanged=True)(schema["x-otherwise"])
 
     def _checked(self, place: str, check: str, *, is_required: bool) -> None:
         """Puts what the field's rules make of ``value`` into its place."""

@@ -1,7 +1,9 @@
 """Removing empty values before a payload is checked.
 
 A null goes where the type does not allow it, ``''`` where the type is no string. What the schema
-gives no type is left alone, as are the insides of arrays; at the root ``''`` always goes.
+gives no type is left alone, as are the insides of arrays; at the root ``''`` always goes. Nothing
+goes where only a whole number is taken (``x-wholeNumber``): an empty amount is not an absent one.
+A field of the root that is absent then has its ``x-otherwise``.
 """
 
 from __future__ import annotations
@@ -10,8 +12,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from destinations.segment.javascript.values import UNDEFINED
+from destinations.segment.validation.kinds import takes_whole_numbers
 
-__all__ = ["Cleaner", "compile_cleaner", "compile_root_cleaner"]
+__all__ = ["Cleaner", "compile_cleaner", "compile_root_cleaner", "keeps_empty"]
 
 Cleaner = Callable[[Any], Any]
 """Gives the value without what is empty in it; UNDEFINED if it is empty itself."""
@@ -24,9 +27,16 @@ def compile_root_cleaner(schema: Mapping[str, Any]) -> Callable[[dict[str, Any]]
     """
     properties = _properties(schema)
     cleaners = _cleaners(properties)
+    kept_empty = frozenset(key for key, field in properties.items() if keeps_empty(field))
     arrays = frozenset(
         key for key, field in properties.items() if isinstance(field, dict) and _is_array(field)
     )
+
+    otherwise = {
+        key: field["x-otherwise"]
+        for key, field in properties.items()
+        if isinstance(field, dict) and "x-otherwise" in field
+    }
 
     def clean(payload: dict[str, Any]) -> dict[str, Any]:
         kept: dict[str, Any] = {}
@@ -35,14 +45,21 @@ def compile_root_cleaner(schema: Mapping[str, Any]) -> Callable[[dict[str, Any]]
                 value = cleaners[key](value)  # noqa: PLW2901 - the cleaned value takes its place
                 if value is UNDEFINED:
                     continue
-            if value == "":
+            if value == "" and key not in kept_empty:
                 continue
             if key in arrays and not isinstance(value, list) and value is not None:
                 value = [value]  # noqa: PLW2901 - as Segment does
             kept[key] = value
+        for key, value in otherwise.items():
+            kept.setdefault(key, value)
         return kept
 
     return clean
+
+
+def keeps_empty(schema: Any) -> bool:
+    """Whether empty values of a field are judged like all others, instead of being taken out."""
+    return isinstance(schema, dict) and takes_whole_numbers(schema)
 
 
 def _is_array(schema: Mapping[str, Any]) -> bool:
@@ -62,6 +79,8 @@ def _cleaners(properties: Mapping[str, Any]) -> dict[str, Cleaner]:
 def compile_cleaner(schema: Any) -> Cleaner | None:
     """The cleaner of a value with this schema; None if nothing is ever removed from it."""
     if not isinstance(schema, dict) or not (schema.get("type") or schema.get("enum")):
+        return None
+    if keeps_empty(schema):
         return None
     types = schema.get("type", ())
     types = (types,) if isinstance(types, str) else types

@@ -18,7 +18,16 @@ from destinations.segment.javascript.numbers import (
 )
 from destinations.segment.javascript.values import NativeFunction, article, type_name
 
-__all__ = ["TYPES", "WRONG", "Converter", "converter", "describe", "is_number"]
+__all__ = [
+    "TYPES",
+    "WRONG",
+    "Converter",
+    "converter",
+    "describe",
+    "is_number",
+    "takes_whole_numbers",
+    "to_whole_number",
+]
 
 
 class _Wrong:
@@ -129,6 +138,22 @@ def _to_integer(value: Any) -> Any:
             return WRONG
         return number if math.isinf(number) else int(number)
     return number
+
+
+def takes_whole_numbers(schema: Mapping[str, Any]) -> bool:
+    """Whether integers are taken as they were meant alone: by `to_whole_number`."""
+    return bool(schema.get("x-wholeNumber")) and schema.get("type") == "integer"
+
+
+def to_whole_number(value: Any) -> Any:
+    """A whole number, or its digits as text, as ``int``; WRONG for anything else.
+
+    Other values can be turned into integers, but nobody meant 0 by a blank or 1 by true.
+    """
+    if isinstance(value, str):
+        whole = whole_number(value)
+        return WRONG if whole is None else whole
+    return _as_integer(value) if _is_integer(value) else WRONG
 
 
 def _to_boolean(value: Any) -> Any:

@@ -8,8 +8,9 @@ message.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 
+from destinations.segment.identifiers import identifier_check
 from destinations.segment.javascript.equality import equal, member_of
 from destinations.segment.patterns import compile_pattern
 from destinations.segment.validation.formats import FORMATS
@@ -96,6 +97,19 @@ def _refused(entries: Sequence[Mapping[str, str]]) -> Rule:
     return rule
 
 
+def _identifier(placeholders: Sequence[str] | Literal[True]) -> Rule:
+    """A rule for the keyword ``x-identifier``, which gets the placeholders of the destination."""
+    find = identifier_check(() if placeholders is True else placeholders)
+
+    def rule(value: Any, errors: Errors) -> Any:
+        fault = find(value) if isinstance(value, str) else ""
+        if fault:
+            errors.append(("", fault))
+        return value
+
+    return rule
+
+
 def _multiple_of(step: float) -> Rule:
     def is_multiple(value: float) -> bool:
         try:
@@ -153,5 +167,6 @@ VALUE_RULES: Final[Mapping[str, Callable[[Any], Rule]]] = {
     "uniqueItems": _unique,
     "minProperties": _sized(_is_object, "key", least=True),
     "maxProperties": _sized(_is_object, "key", least=False),
+    "x-identifier": _identifier,
 }
 """Rule makers by keyword; each gets the value of its keyword."""

@@ -14,7 +14,12 @@ from destinations.errors import Fault
 from destinations.segment.javascript.pointers import pointer
 from destinations.segment.patterns import compile_pattern
 from destinations.segment.validation.formats import FORMATS
-from destinations.segment.validation.kinds import WRONG, describe
+from destinations.segment.validation.kinds import (
+    WRONG,
+    describe,
+    takes_whole_numbers,
+    to_whole_number,
+)
 from destinations.segment.validation.nesting import (
     all_rule,
     any_rule,
@@ -171,7 +176,7 @@ def compile_rule(schema: Any, root: Mapping[str, Any]) -> Rule:
     check = rules[0] if len(rules) == 1 else all_rule(rules)
     if "type" not in schema:
         return check
-    return _typed(schema["type"], check if rules else None)
+    return _typed(schema, check if rules else None)
 
 
 # ajv looks at these before the schemas that a schema combines, and at all others after.
@@ -194,9 +199,12 @@ def _refuse(value: Any, errors: Errors) -> Any:
 _INFINITIES: Final = (math.inf, -math.inf)
 
 
-def _typed(types: str | list[str], check: Rule | None) -> Rule:
+def _typed(schema: Mapping[str, Any], check: Rule | None) -> Rule:
     """Convert first; what cannot be converted is not looked at any further."""
+    types = schema["type"]
     convert, message = type_rule((types,) if isinstance(types, str) else types)
+    if takes_whole_numbers(schema):
+        convert, message = to_whole_number, "must be a whole number"
 
     def rule(value: Any, errors: Errors) -> Any:
         converted = convert(value)

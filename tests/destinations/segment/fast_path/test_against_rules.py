@@ -15,7 +15,8 @@ from destinations.segment.validation import compile_schema
 
 KEYS = ["a", "b", "traits", "0", "length", "value"]
 VALUES: list[Any] = [
-    None, True, False, 0, 1, -1.5, 2.0, 10**30, "", "a", "12", "true", "2020-01-01", "{{a}}",
+    None, True, False, 0, 1, -1.5, 2.0, 10**30, "", " ", "a", " a", "12", " 12 ", "0x1", "true",
+    "2020-01-01", "{{a}}",
     [], [""], ["a"], [None, 1], {}, {"a": "x"}, {"a": None, "b": ""}, [{"a": 1}, {"b": "y"}, "z"],
 ]  # fmt: skip
 TYPES = ["string", "number", "integer", "boolean", "null", "object", "array"]
@@ -67,6 +68,9 @@ def _schemas() -> st.SearchStrategy[Any]:
             "maxLength": st.integers(0, 2),
             "minLength": st.integers(0, 2),
             "pattern": st.just("^[a1]"),
+            "x-identifier": st.sampled_from([True, ["A", "true"]]),
+            "x-wholeNumber": st.just(value=True),
+            "x-otherwise": st.sampled_from(["a", 1, True]),
             "x-refuse": st.just([{"pattern": "[a2]$", "message": "ends badly"}]),
         },
     )
