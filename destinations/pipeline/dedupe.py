@@ -16,12 +16,22 @@ import msgspec
 from destinations.outcome import Effect, Outcome, Result, State
 from destinations.pipeline.queue import History
 
-__all__ = ["CONFLICT", "Verdict", "conflict", "conflict_with_line", "fingerprint", "recognise"]
+__all__ = [
+    "CONFLICT",
+    "OF_THE_SENDING",
+    "Verdict",
+    "conflict",
+    "conflict_with_line",
+    "fingerprint",
+    "recognise",
+]
 
 CONFLICT: Final = "CONFLICT"
 """The code of an event that comes under another's messageId."""
 
-_OF_THE_SENDING: Final = ("sentAt", "receivedAt", "writeKey")
+OF_THE_SENDING: Final = ("sentAt", "receivedAt", "writeKey")
+"""What a sender adds to an event anew each time it sends it."""
+
 _encode: Final = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -48,10 +58,10 @@ def fingerprint(event: Mapping[str, Any]) -> int:
     The order of keys makes no difference, nor do ``sentAt``, ``receivedAt`` and ``writeKey``.
     """
     content = event
-    for key in _OF_THE_SENDING:
+    for key in OF_THE_SENDING:
         if key in event:
             content = dict(event)
-            for one in _OF_THE_SENDING:
+            for one in OF_THE_SENDING:
                 content.pop(one, None)
             break
     digest = hashlib.blake2b(_encode(content), digest_size=6).digest()

@@ -52,6 +52,16 @@ class Plan:
     deliveries: list[PlannedDelivery]
     refusal: Result | None = None
 
+    @property
+    def adds(self) -> bool:
+        """Whether a delivery of it adds to an amount, now or once a rule maps it."""
+        return any(
+            one.subscription is not None
+            and one.subscription.action.repeats_users
+            and (one.result is None or one.result.outcome is Outcome.UNMAPPED)
+            for one in self.deliveries
+        )
+
 
 def plan(
     destination: Destination,

@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from destinations.pipeline.dedupe import OF_THE_SENDING
+from destinations.pipeline.derived_ids import DerivedId, DerivedIds
 from destinations.pipeline.observer import Observer
 from destinations.pipeline.queue import Arrival, Receipt, Transition
-from destinations.runtime.plan import plan
+from destinations.runtime.plan import Plan, plan
 from destinations.server.body import Body
 from destinations.server.future_bridge import FutureBridge
 from destinations.server.ingest import IngestRoute
@@ -23,6 +25,10 @@ _IN_PLACE: Final = 100
 """Up to so many events are planned where they are: at about 20 microseconds each that is less than
 handing them to a thread and back would delay the others."""
 
+_UNCERTAIN: Final = (
+    "MESSAGE_ID_MISSING: has neither a messageId nor a timestamp, so that it would count once more "
+    "each time it is sent again: give it either"
+)
 _CONFLICT: Final = "the messageId is that of an event with another content, and may have an effect"
 
 
@@ -101,6 +107,7 @@ def _plan(
     # Before anything is planned: if the rules change meanwhile, it is planned again.
     digest = route.intake.digest
     now = time.time()
+    ids = DerivedIds(None, ignored=OF_THE_SENDING)
     for index, raw in enumerate(events):
         planned = plan(route.destination, raw, received_at=now)
         if planned.refusal is not None:
@@ -111,8 +118,21 @@ def _plan(
             message = f"{planned.type} calls are not supported; supported are: {supported}"
             refused.append(_Refused(index, 501, message))
         else:
-            # Without a messageId an event is not recognised when it comes again.
-            message_id = planned.message_id or f"none:{uuid.uuid4()}"
-            arrival = route.intake.arrival(planned, digest, message_id=message_id, accepted_at=now)
+            derived = _id_of(planned, index, ids)
+            if not derived.is_certain and planned.adds:
+                refused.append(_Refused(index, 400, _UNCERTAIN))
+                continue
+            arrival = route.intake.arrival(planned, digest, message_id=derived.id, accepted_at=now)
             found.append((index, arrival))
     return found, refused
+
+
+def _id_of(planned: Plan, index: int, ids: DerivedIds) -> DerivedId:
+    """Return what an event is recognised by when its body comes again.
+
+    Without a messageId and a time of its own it is a new one each time it comes.
+    """
+    if planned.message_id:
+        return DerivedId(planned.message_id)
+    derived = ids.id_of(planned.event or planned.raw, index)
+    return derived if derived.is_certain else derived._replace(id=f"none:{uuid.uuid4()}")
