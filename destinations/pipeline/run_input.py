@@ -639,17 +639,9 @@ def _meant(destination: Destination, key: SubscriptionKey | None) -> Subscriptio
 
 def _refuse_uncertain(pipeline: Pipeline, arrival: Arrival) -> None:
     """End what would be counted twice, or not at all, as its event cannot be recognised."""
-    can_ask = pipeline.reconciler.can_ask
-    refused = [one for one in arrival.deliveries if can_ask(one.action)]
+    refused = [one for one in arrival.deliveries if pipeline.reconciler.can_ask(one.action)]
     arrival.deliveries = [one for one in arrival.deliveries if one not in refused]
-    ended = []
-    for transition in arrival.ended:
-        is_kept = transition.result.outcome is Outcome.UNMAPPED  # until a rule maps it
-        if is_kept and can_ask(transition.delivery.action):
-            refused.append(transition.delivery)
-        else:
-            ended.append(transition)
-    arrival.ended = [*ended, *(Transition(one, _UNCERTAIN, "plan") for one in refused)]
+    arrival.ended = [*arrival.ended, *(Transition(one, _UNCERTAIN, "plan") for one in refused)]
 
 
 def _known(past: Past, settled_at: float, *, by_content: bool) -> Result:

@@ -66,6 +66,8 @@ def test_defaults(load: Callable[..., DestinationDefinition]) -> None:
     assert definition.requests["count"].reconcile is None
     assert definition.authentication is None
     assert definition.required_event_fields == ()
+    assert definition.placeholders == ()
+    assert definition.blank_traits is None
     assert definition.presets == ()
 
 
@@ -577,3 +579,40 @@ def test_a_url_that_holds_a_value_of_the_event(
     assert definition.warnings == faults
     assert all("transport.baseUrl and rest.path" in fault.message for fault in faults)
     assert all(fault.line is not None for fault in faults)
+
+
+@pytest.mark.parametrize(
+    ("field", "keywords", "place", "message"),
+    [
+        ("by", {"x-identifier": True}, "/x-identifier", "is for fields of type string, but"),
+        ("thing", {"x-wholeNumber": True}, "/x-wholeNumber", "is for fields of type integer, but"),
+        ("by", {"x-otherwise": "many"}, "/x-otherwise", "must be an integer"),
+        ("by", {"x-otherwise": "0x1", "x-wholeNumber": True}, "/x-otherwise", "must be a whole"),
+        ("by", {"x-otherwise": None}, "/x-otherwise", ""),
+        ("by", {"x-wholeNumber": "yes"}, "/x-wholeNumber", ""),
+    ],
+)
+def test_keywords_of_fields_that_make_no_sense(
+    write_definition: Write, field: str, keywords: dict[str, Any], place: str, message: str
+) -> None:
+    """They are refused where they stand, when the definition is loaded."""
+
+    def change(documents: Any) -> None:
+        documents["count"]["fields"]["properties"][field].update(keywords)
+
+    with pytest.raises(DefinitionError) as caught:
+        load_definition(write_definition(change))
+    (fault,) = caught.value.faults
+    assert fault.path == f"/fields/properties/{field}{place}"
+    assert message in fault.message
+
+
+def test_what_is_no_id_and_what_is_no_trait(load: Callable[..., DestinationDefinition]) -> None:
+    """Both are lists of the definition."""
+
+    def change(documents: Any) -> None:
+        documents["destination"]["events"].update(placeholders=["undefined"], blankTraits=[])
+
+    definition = load(change)
+    assert definition.placeholders == ("undefined",)
+    assert definition.blank_traits == ()

@@ -246,3 +246,85 @@ def test_no_depth_makes_it_raise(kana: Destination, opening: bytes, depth: int) 
     deep = opening * depth + b"1" + closing * depth
     raw = _json({**TRACK, "properties": {"x": 0}}).replace(b'"x": 0', b'"featureId": %s' % deep)
     assert _is_whole(plan(kana, raw))
+
+
+def _timed(documents: Documents) -> None:
+    (preset,) = [one for one in documents["destination"]["presets"] if one["name"] == "Counts"]
+    preset["mapping"] = {"by": 1, "thing": {"@path": "$.timestamp"}}
+
+
+@pytest.mark.parametrize(
+    ("times", "thing"),
+    [
+        ({}, "1970-01-01T00:16:40.250Z"),
+        ({"timestamp": ""}, "1970-01-01T00:16:40.250Z"),
+        ({"timestamp": None, "receivedAt": "R"}, "R"),
+        ({"originalTimestamp": "O", "receivedAt": "R"}, "O"),
+        ({"timestamp": "T", "originalTimestamp": "O", "receivedAt": "R"}, "T"),
+    ],
+)
+def test_when_an_event_happened(bind: Bind, times: dict[str, Any], thing: str) -> None:
+    """However often it is planned: when it was received first, if it does not say itself."""
+    destination, raw = bind(_timed), _json({**TRACK, **times})
+    for _ in range(2):
+        made = plan(destination, raw, received_at=1000.25)
+        assert _found(made) == [(COUNTS, {"by": 1, "thing": thing})]
+        assert made.event == {**TRACK, **times}
+        assert made.raw == raw
+
+
+HALF = r"\ud83d"
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        (r"a\ud83d", r"a\ufffd"),
+        (r"\ude00a", r"\ufffda"),
+        (r"\uD83Da\uDE00", r"\ufffda\ufffd"),
+        (r"\ud83d\ud83d\ude00", r"\ufffd\ud83d\ude00"),
+        (r"\ud83d\ude00", None),
+        (r"\\ud83d", None),
+        (r"\\\ud83d", r"\\\ufffd"),
+    ],
+)
+@pytest.mark.parametrize("place", ["a value", "a key"])
+def test_half_a_character(bind: Bind, text: str, kept: str | None, place: str) -> None:
+    """What is kept of an event can be read by everybody, and is as it came but for halves."""
+    member = f'"{text}":1' if place == "a key" else f'"k":"{text}"'
+    raw = (_json(TRACK)[:-1] + b', "context":{%s}}' % member.encode()).replace(b", ", b",")
+    made = plan(bind(), raw)
+    assert _found(made) == [(COUNTS, {"by": 1, "thing": "t"})]
+    assert made.raw == (raw if kept is None else raw.replace(text.encode(), kept.encode()))
+    assert json.loads(made.raw) == made.event
+
+
+@pytest.mark.parametrize("key", ["userId", "anonymousId", "messageId", "groupId", "previousId"])
+def test_half_a_character_in_an_id(bind: Bind, key: str) -> None:
+    """Of two ids one would be made."""
+    raw = _json({**TRACK, key: "?"}).replace(b"?", HALF.encode())
+    refusal = plan(bind(), raw).refusal
+    assert refusal is not None
+    assert refusal.reason == f"{key} holds half a character (a lone surrogate)"
+
+
+def test_two_keys_that_become_one(bind: Bind) -> None:
+    """Neither wins in silence."""
+    raw = _json(TRACK)[:-1] + rb', "context": {"\ud83d": 1, "\ud83e": 2}}'
+    refusal = plan(bind(), raw).refusal
+    assert refusal is not None
+    assert refusal.code == "not_json"
+
+
+def test_other_events_are_refused_as_ever(bind: Bind) -> None:
+    """A half does not hide what else is wrong."""
+    for raw, code in [
+        (rb'{"type": "track", "a": "\ud83d"', "not_json"),
+        (rb'{"type": "track", "a": "\ud83d"}', "no_user_anon_id"),
+        (rb'{"type": "nope", "a": "\ud83d"}', "type_invalid"),
+        (rb'["\ud83d"]', "not_object"),
+        (b'{"a": "\xff"}', "not_json"),
+    ]:
+        refusal = plan(bind(), raw).refusal
+        assert refusal is not None
+        assert refusal.code == code
