@@ -24,6 +24,8 @@ def print_explanation(explanation: Explanation, masker: Masker) -> None:
     def say(text: str, indent: int = 0) -> None:
         console.print(" " * indent + masker.text(text))
 
+    if explanation.blank_traits:
+        say(f"[bold]blank traits, left out[/bold]: {escape(', '.join(explanation.blank_traits))}")
     for followed in explanation.subscriptions:
         for indent, line in _subscription(followed):
             say(line, indent)

@@ -60,10 +60,14 @@ class SubscriptionExplanation:
 
 @dataclass(slots=True)
 class Explanation:
-    """All that would happen; ``result`` is set if the event ends before any subscription."""
+    """All that would happen; ``result`` is set if the event ends before any subscription.
+
+    ``blank_traits`` are those that the event is taken not to have.
+    """
 
     destination: str
     result: Result | None = None
+    blank_traits: list[str] = field(default_factory=list)
     subscriptions: list[SubscriptionExplanation] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
@@ -91,7 +95,9 @@ def explain(destination: Destination, data: bytes) -> Explanation:
     event = planned.event
     # What ends before any subscription has not asked them; what none of them takes has.
     if event is not None and destination.admit(event) is None:
+        traits = event.get("traits") or {}
         seen, carried = destination.prepare(event, now), with_timestamp(event, now)
+        explanation.blank_traits = [key for key in traits if key not in seen["traits"]]
         explanation.subscriptions = [
             _follow(destination, subscription, seen, carried, by_subscription.get(subscription))
             for subscription in destination.subscriptions

@@ -64,7 +64,7 @@ ANYTHING: Final = Shape({}, frozenset(), is_closed=False)
 _NOTES: Final = frozenset({"$schema", "$comment", "title", "description", "default", "examples"})
 _OBJECT_KEYWORDS: Final = frozenset({"type", "properties", "required", "additionalProperties"})
 _COMBINED: Final = frozenset({"not", "anyOf", "oneOf", "allOf", "if", "then", "else"})
-_TEXT_KEYWORDS: Final = frozenset({"minLength", "maxLength", "pattern", "x-refuse"})
+_TEXT_KEYWORDS: Final = frozenset({"minLength", "maxLength", "pattern", "x-identifier", "x-refuse"})
 _COMPARISONS: Final = {
     "minimum": ">=",
     "maximum": "<=",
