@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
 
 from destinations.errors import UsageError
 from destinations.runtime.identity import AccountIdentity
-from destinations.store import Accounts
+from destinations.store import Accounts, KnownAccount
 
 __all__ = ["account_options", "choose_account"]
 
@@ -45,47 +45,66 @@ _OPTIONS = (
 def choose_account(accounts: Accounts, identity: AccountIdentity, *, same: bool | None) -> int:
     """Return the id of the account, which is noted if it is new.
 
-    A new key at a known endpoint may be another customer's or a new one of the same: ``same`` says
-    which; if it does not, the user is asked. Raises `UsageError` if nobody can be.
+    A new key at a known endpoint may be another customer's or a new one of the same, and a known
+    key at a new endpoint may belong to the same account or to a copy of it: ``same`` says which; if
+    it does not, the user is asked. Raises `UsageError` if nobody can be.
     """
     found = accounts.find(identity)
     if found is not None:
         accounts.use(found.id, identity)
         return found.id
-    known = accounts.at(identity)
-    if not known or same is False or (same is None and identity.name is not None):
+    here = accounts.at(identity)
+    elsewhere = accounts.elsewhere(identity)
+    if identity.name is not None:  # an account with another name is another one
+        elsewhere = [one for one in elsewhere if one.name is None]
+    known = [*here, *elsewhere]
+    is_said = same is None and identity.name is not None and not elsewhere
+    if not known or same is False or is_said:
         return accounts.add(identity)
-    names = ", ".join(one.name or "without a name" for one in known)
+    question = _question(identity, here, elsewhere)
     if len(known) > 1:
+        names = ", ".join(one.name or "without a name" for one in known)
         msg = (
-            f"the credentials are new at {identity.endpoint}, where {len(known)} accounts are "
-            f"known ({names}): say which it is with --account NAME, or use --new-account"
+            f"{question}: there are {len(known)} accounts ({names}); say which it is with "
+            "--account NAME, or use --new-account"
         )
         raise UsageError(msg)
-    if identity.name is not None and known[0].name is not None:
+    (one,) = known
+    if identity.name is not None and one.name is not None:
         msg = (
-            f"the account that is known at {identity.endpoint} is {known[0].name!r}, not "
+            f"the account that is known at {identity.endpoint} is {one.name!r}, not "
             f"{identity.name!r}: use that name, or --new-account"
         )
         raise UsageError(msg)
-    question = (
-        f"The credentials are new at {identity.endpoint}, where an account is known ({names}). "
-        "Are they of the same account?"
-    )
     if same is None:
-        same = _asked(question, identity)
+        same = _asked(question, one, is_moved=not here)
     if not same:
         return accounts.add(identity)
-    accounts.use(known[0].id, identity)
-    return known[0].id
+    if here:
+        accounts.use(one.id, identity)
+    else:
+        accounts.move(one.id, identity)
+    return one.id
 
 
-def _asked(question: str, identity: AccountIdentity) -> bool:
+def _question(
+    identity: AccountIdentity, here: Sequence[KnownAccount], elsewhere: Sequence[KnownAccount]
+) -> str:
+    """Return what is to be decided, as the beginning of a sentence."""
+    if here:
+        return f"the credentials are new at {identity.endpoint}, where an account is known"
+    places = ", ".join(sorted({one.endpoint for one in elsewhere}))
+    return f"the credentials are known at {places}, and {identity.endpoint} is new"
+
+
+def _asked(question: str, known: KnownAccount, *, is_moved: bool) -> bool:
     if not sys.stdin.isatty():
+        what = "at another address" if is_moved else "with a new key"
         msg = (
-            f"the credentials are new at {identity.endpoint}, where an account is known: use "
-            "--same-account if it is the same with a new key, or --new-account if it is another "
-            "one; account: NAME in the settings says so for good"
+            f"{question}: use --same-account if it is the same account {what}, or --new-account if "
+            "it is another one; account: NAME in the settings says so for good"
         )
         raise UsageError(msg)
-    return click.confirm(question, err=True)
+    name = known.name or "without a name"
+    text = f"{question[0].upper()}{question[1:]} ({name}). Is it the same account?"
+    return click.confirm(text, err=True)

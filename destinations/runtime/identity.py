@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import json
+import re
+import socket
 from dataclasses import dataclass, field
+from typing import Final
 from urllib.parse import urlsplit, urlunsplit
+
+from requests.exceptions import InvalidURL
+from requests.utils import requote_uri, unquote_unreserved
+from urllib3.exceptions import LocationValueError
+from urllib3.util import parse_url
 
 from destinations.runtime.destination import Destination
 
 __all__ = ["AccountIdentity", "identity_of"]
 
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_HERE: Final = "127.0.0.1"
+_LONGEST_NAME: Final = 253
+_SLASHES: Final = re.compile("/{2,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,28 +66,45 @@ def identity_of(destination: Destination, name: str | None = None) -> AccountIde
 
 
 def normalised(url: str) -> str:
-    """Return a URL in the one form that all of its spellings have.
+    """Return a URL in the one form that all of its spellings have (RFC 3986, 6.2.2 and 6.2.3).
 
-    Scheme and host are in lower case, a default port and a last slash are left out, and every name
-    of this machine is ``127.0.0.1``.
+    Scheme and host are in lower case, and names of hosts in ASCII; a default port and a last slash
+    are left out, and so are dot segments and empty ones. Every name of this machine is
+    ``127.0.0.1``, and addresses are written in full.
     """
     try:
         parts = urlsplit(url)
         port = parts.port
-    except ValueError:  # no request can be made to it, as each will say
+        if not parts.scheme or not parts.hostname:
+            return url
+        rest = parse_url(requote_uri(f"//host{parts.path}?{parts.query}"))
+    except (ValueError, LocationValueError, InvalidURL):  # no request can be made to it
         return url
-    host = (parts.hostname or "").rstrip(".")
-    if host == "localhost" or host.endswith(".localhost") or _is_loopback(host):
-        host = "127.0.0.1"
-    if ":" in host:
-        host = f"[{host}]"
+    host = _normalised_host(parts.hostname)
     if port is not None and port != _DEFAULT_PORTS.get(parts.scheme):
         host = f"{host}:{port}"
-    return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), parts.query, ""))
+    path = _SLASHES.sub("/", rest.path or "").rstrip("/")
+    return urlunsplit((parts.scheme, host, path, rest.query or "", ""))
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _normalised_host(text: str) -> str:
+    host = unquote_unreserved(text).lower().rstrip(".")
+    if not host.isascii() and len(host) <= _LONGEST_NAME:
+        with contextlib.suppress(UnicodeError):
+            host = host.encode("idna").decode()
+    address = _address(host)
+    if address is None:
+        return _HERE if host == "localhost" or host.endswith(".localhost") else host
+    address = getattr(address, "ipv4_mapped", None) or address
+    if address.is_loopback or address.is_unspecified:
+        return _HERE
+    return f"[{address}]" if address.version == 6 else str(address)
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the address that a host is, also in the short forms that systems take."""
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host)
+    with contextlib.suppress(ValueError, OSError):
+        return ipaddress.IPv4Address(socket.inet_aton(host))
+    return None

@@ -11,7 +11,7 @@ from typing import Final
 
 from destinations.errors import UsageError
 from destinations.pipeline.queue import Scope
-from destinations.runtime.identity import AccountIdentity
+from destinations.runtime.identity import AccountIdentity, normalised
 from destinations.store.database import Database
 
 __all__ = ["Accounts", "KnownAccount", "shown_account"]
@@ -88,11 +88,18 @@ class Accounts:
         return {owner for (owner,) in self._database.all(query, (self._digest(identity),))}
 
     def at(self, identity: AccountIdentity) -> Sequence[KnownAccount]:
-        """Return the accounts of the same destination at the same endpoint and environment."""
-        return self._where(
-            "slug = ? AND endpoint = ? AND environment = ?",
-            *(identity.slug, identity.endpoint, identity.environment),
-        )
+        """Return the accounts of the same destination at the same endpoint and environment.
+
+        An earlier version may have noted the endpoint in another spelling.
+        """
+        known = self._where("slug = ? AND environment = ?", identity.slug, identity.environment)
+        endpoint = identity.endpoint
+        return [one for one in known if endpoint in {one.endpoint, normalised(one.endpoint)}]
+
+    def elsewhere(self, identity: AccountIdentity) -> Sequence[KnownAccount]:
+        """Return the accounts of the same destination and credentials at other endpoints."""
+        owners, here = self._owners(identity), self.at(identity)
+        return [one for one in self.of_slug(identity.slug) if one.id in owners and one not in here]
 
     def add(self, identity: AccountIdentity) -> int:
         """Note a new account with its credentials; returns its id."""
@@ -136,6 +143,15 @@ class Accounts:
                     "UPDATE partner_accounts SET name = coalesce(name, ?) WHERE id = ?",
                     (identity.name, account),
                 )
+
+    def move(self, account: int, identity: AccountIdentity) -> None:
+        """Note that an account is at another endpoint now."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "UPDATE partner_accounts SET endpoint = ?, environment = ? WHERE id = ?",
+                (identity.endpoint, identity.environment, account),
+            )
+        self.use(account, identity)
 
     def served(self, destination: str, identity: AccountIdentity) -> Scope:
         """Return the scope of a server's destination, by its name in the configuration.

@@ -13,6 +13,8 @@ import pytest
 from destinations.cli import run_command
 from destinations.operations import lock_run, lock_server, locks
 from destinations.store import SqliteStore
+from kana_destination.sandbox import Sandbox
+from tests.destinations.cli.conftest import SEED
 
 Use = Callable[..., dict[str, Any]]
 
@@ -126,7 +128,7 @@ def test_another_key(
         runs.type(typed)
     done = runs(*options, events=events, key=SECOND)
     assert (done.code, runs.counts(done)) == (0, {outcome: 1})
-    assert ("Are they of the same account?" in done.err) == (typed is not None)
+    assert ("Is it the same account?" in done.err) == (typed is not None)
     runs.type("")
     for key in (SECOND, "prv_test_first"):
         assert runs.counts(runs(events=events, key=key)) == {"filtered": 1}
@@ -149,12 +151,76 @@ def test_a_named_account(runs: Any, use: Use, way: str) -> None:
     assert "these credentials are those of the account 'acme', not of 'other'" in done.err
 
 
-def test_spellings_of_one_endpoint(runs: Any, use: Use) -> None:
-    """``localhost`` is the same place."""
+@pytest.mark.parametrize(
+    ("form", "spelling"),
+    [("127.0.0.1", "LocalHost"), ("127.0.0.1", "127.1"), ("/graphql", "//x/../%67raphql/")],
+)
+def test_spellings_of_one_endpoint(runs: Any, use: Use, form: str, spelling: str) -> None:
+    """However it is written, it is the same place."""
     events = runs.file(use())
     runs(events=events)
-    there = runs.partner.url.replace("127.0.0.1", "LocalHost")
+    there = runs.partner.url.replace(form, spelling)
+    assert there != runs.partner.url
     assert runs.counts(runs(events=events, where=there)) == {"filtered": 1}
+
+
+@pytest.fixture
+def moved() -> Iterator[str]:
+    """The URL of another partner that takes the same keys."""
+    with Sandbox(SEED) as partner:
+        yield partner.url
+
+
+def test_another_endpoint_where_nobody_can_be_asked(runs: Any, use: Use, moved: str) -> None:
+    """The partner may have moved, or it is a copy of it: nothing is sent before that is said."""
+    events = runs.file(use())
+    runs(events=events)
+    done = runs(events=events, where=moved)
+    assert (done.code, done.out) == (2, "")
+    assert f"the credentials are known at {runs.partner.url}, and {moved} is new" in done.err
+    for way in ("--same-account", "--new-account", "account: NAME"):
+        assert way in done.err
+
+
+@pytest.mark.parametrize("name", [None, "acme"])
+@pytest.mark.parametrize(
+    ("typed", "options", "outcome"),
+    [
+        ("y\n", (), "filtered"),
+        ("n\n", (), "delivered"),
+        (None, ("--same-account",), "filtered"),
+        (None, ("--new-account",), "delivered"),
+    ],
+)
+def test_another_endpoint(
+    runs: Any,
+    use: Use,
+    moved: str,
+    *,
+    typed: str | None,
+    options: tuple[str, ...],
+    outcome: str,
+    name: str | None,
+) -> None:
+    """What was delivered counts there only if the account has moved, however it is called now."""
+    events = runs.file(use())
+    runs(events=events)
+    if typed is not None:
+        runs.type(typed)
+    named = {} if name is None else {"account": name}
+    done = runs(*options, events=events, where=moved, **named)
+    assert (done.code, runs.counts(done)) == (0, {outcome: 1})
+    assert ("Is it the same account?" in done.err) == (typed is not None)
+    runs.type("")
+    assert runs.counts(runs(events=events, where=moved, **named)) == {"filtered": 1}
+
+
+def test_a_named_account_may_move(runs: Any, use: Use, moved: str) -> None:
+    """Its name says that it is the same; another name is another account."""
+    events = runs.file(use())
+    runs(events=events, account="acme")
+    assert runs.counts(runs(events=events, where=moved, account="acme")) == {"filtered": 1}
+    assert runs.counts(runs(events=events, where=moved, account="copy")) == {"delivered": 1}
 
 
 @pytest.mark.parametrize("name", ["", 7])

@@ -320,3 +320,28 @@ def test_a_server_whose_account_gets_a_name(store: SqliteStore, accounts: Accoun
     assert _account_of(store, scope) != account
     with pytest.raises(UsageError, match="those of the account 'main', not of 'other'"):
         accounts.served("sample", _identity("old", "other"))
+
+
+# -- where it is -----------------------------------------------------------------------------------
+
+
+def test_an_endpoint_in_another_spelling(accounts: Accounts) -> None:
+    """One that an earlier version noted as it was written is still the same place."""
+    account = accounts.add(_identity(endpoint="http://127.0.0.1:9//x/../%67raphql"))
+    assert _id(accounts.find(_identity())) == account
+    assert [one.id for one in accounts.at(_identity("new key"))] == [account]
+
+
+def test_an_account_that_moves(accounts: Accounts) -> None:
+    """Its credentials are known elsewhere until it has moved; then they are new where it was."""
+    account, there = accounts.add(_identity()), _identity(endpoint="http://127.0.0.1:10/graphql")
+    accounts.add(_identity("another key"))
+    accounts.add(_identity(slug="other"))
+    assert accounts.find(there) is None
+    assert [one.id for one in accounts.elsewhere(there)] == [account]
+    assert list(accounts.elsewhere(_identity())) == []
+    accounts.move(account, there)
+    assert _id(accounts.find(there)) == account
+    assert accounts.get(account).endpoint == there.endpoint
+    assert accounts.find(_identity()) is None
+    assert [one.id for one in accounts.elsewhere(_identity())] == [account]
