@@ -7,7 +7,8 @@ not idempotent and whose answer was lost leaves its events ``unknown``.
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterator, Mapping, MutableMapping, Sequence
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
@@ -27,6 +28,10 @@ T = TypeVar("T")
 _DELIVERED: Final = Result(Outcome.DELIVERED, attempts=1)
 _NOT_SENT: Final = Result(State.READY, "not sent: stopped first")
 _NOT_ASKED: Final = Failure("not asked", "unavailable", 0, retryable=True, nothing_applied=True)
+
+_MOST_UNANSWERED: Final = 16
+_LONGEST_UNANSWERED: Final = 60.0
+"""So many questions in a row, or seconds, without an answer: the partner is away, whoever asks."""
 
 _PERFORM_ATTEMPTS: Final = 4
 _PERFORM_SECONDS: Final = 0.5
@@ -110,7 +115,8 @@ class Sender:
     def ask(self, name: str, payloads: Sequence[Payload]) -> list[Answer | Failure]:
         """Return what the partner answers to an idempotent request, for each payload.
 
-        They travel in batches; one whose answer another's failure hid is asked for alone.
+        They travel in batches. Questions are independent of each other: where one of them makes the
+        request fail, the batch is halved until that one stands alone.
         """
         request = self._destination.requests[name]
         items = []
@@ -126,15 +132,31 @@ class Sender:
                 )
                 items.append(_Item({}, {}, verdict=failure))
         made = [item for item in items if item.verdict is None]
-        for batch in _batches(made, request.definition.batch_size):
-            self._send(request, batch)
-            # Where the partner spoke of some, the failure of one may have hidden the others; where
-            # it spoke of none, asking again would be asked of a partner that does not answer.
-            if any(_is_clear(item.verdict) for item in batch):
-                for item in batch:
-                    if not _is_clear(item.verdict):
-                        self._send(request, [item])
+        self._ask(request, _batches(made, request.definition.batch_size))
         return [self._masked(item.verdict or _NOT_ASKED) for item in items]
+
+    def _ask(self, request: CompiledRequest, batches: Iterable[list[_Item]]) -> None:
+        """Ask, and ask the halves of what one of the questions may have hidden the answers to.
+
+        The larger ones come first, so that a partner that answers at all soon does. One that does
+        not is not asked for each of them.
+        """
+        groups = deque(batches)
+        unanswered, answered_at = 0, self._clock.monotonic()
+        while groups:
+            group = groups.popleft()
+            self._send(request, group)
+            unclear = [item for item in group if not _is_clear(item.verdict)]
+            if len(unclear) < len(group):
+                unanswered, answered_at = 0, self._clock.monotonic()
+            else:
+                unanswered += 1
+            away = self._clock.monotonic() - answered_at >= _LONGEST_UNANSWERED
+            if unanswered >= _MOST_UNANSWERED or (unanswered and away):
+                return
+            if len(group) > 1 and unclear and all(_may_be_hidden(one.verdict) for one in unclear):
+                middle = (len(unclear) + 1) // 2
+                groups += [half for half in (unclear[:middle], unclear[middle:]) if half]
 
     def test_credentials(self) -> Failure | None:
         """Make the request of the definition that only valid credentials may make.
@@ -358,6 +380,18 @@ def _batches(items: list[_Item], size: int) -> Iterator[list[_Item]]:
 def _is_clear(verdict: Answer | Failure | None) -> bool:
     """Tell whether this is the partner's word on this very item."""
     return isinstance(verdict, Answer) or (verdict is not None and not verdict.whole_request)
+
+
+def _may_be_hidden(verdict: Answer | Failure | None) -> bool:
+    """Tell whether another question may be to blame for the failure of this one.
+
+    Not for what says something of the partner, or of whoever asks: a request that did not get
+    there, refused credentials, too many requests.
+    """
+    if not isinstance(verdict, Failure):
+        return False
+    never_sent = verdict.status == 0 and verdict.nothing_applied
+    return not never_sent and verdict.error_class not in {"authentication", "rate_limit"}
 
 
 def _was_applied_once(made: tuple[CompiledRequest, _Item]) -> bool:

@@ -25,6 +25,7 @@ from destinations.outcome import ManualChange, Outcome, Result, Retry, State, St
 from destinations.runtime.action import Call, Done, Payload, SubscriptionKey
 from destinations.runtime.destination import Code, Delivery, Destination
 from destinations.runtime.sender import Sender, status_of
+from destinations.testing.stand_ins import StillClock
 
 Bind = Callable[..., Destination]
 Deliver = Callable[..., list[Result]]
@@ -654,17 +655,73 @@ def test_an_answer_that_another_hid_is_asked_for_alone(
     assert transport.variables == [{"id_0": "a", "id_1": "b"}, {"id_0": "b"}]
 
 
-@pytest.mark.parametrize("reply", ["lost", "refused", "503"])
-def test_a_partner_who_answers_nobody_is_asked_once(
-    bind: Bind, scripted: Any, replies: Any, api_key: str, reply: str
+def _find_in(size: int) -> Callable[[Any], None]:
+    def change(documents: Any) -> None:
+        documents["destination"]["requests"]["find"]["batch"] = {"size": size}
+
+    return change
+
+
+@pytest.mark.parametrize("reply", ["lost", "503", "500", "400", "403", "whole", "cut"])
+@pytest.mark.parametrize("bad", ["0", "9", "4", "49", "0 1", "0 25", "7 8 9", "3 19 31 46"])
+def test_a_question_that_fails_takes_no_other_with_it(
+    bind: Bind, scripted: Any, replies: Any, reply: str, bad: str
+) -> None:
+    """Whatever happens to the requests that hold it: the others are told, in halves of halves."""
+    poison = set(bad.split())
+    answer = getattr(replies, reply, None) or (
+        replies.http(200, {"errors": [{"message": "?"}]})
+        if reply == "whole"
+        else replies.http(200, b'{"da')
+        if reply == "cut"
+        else replies.http(int(reply), {"message": "no"})
+    )
+
+    def partner(request: HttpRequest) -> Any:
+        asked = json.loads(request.body or b"")["variables"]
+        values = [asked[f"id_{n}"] for n in range(len(asked))]
+        return answer if poison & set(values) else replies.data(*({"id": one} for one in values))
+
+    transport = scripted([partner])
+    names = [str(number) for number in range(50)]
+    found = Sender(bind(_find_in(50)), transport).ask("find", [{"id": one} for one in names])
+    told = {one for one, it in zip(names, found, strict=True) if it == Answer("ok", {"id": one})}
+    assert told == set(names) - poison
+    assert len(transport.requests) <= 1 + 12 * len(poison)
+
+
+@pytest.mark.parametrize(
+    ("reply", "most"),
+    # What was refused before it was sent, or says who asks or how often, hides no answer.
+    [("lost", 16), ("503", 16), ("refused", 1), ("401", 1), ("429", 1)],
+)
+def test_a_partner_who_answers_nobody_is_not_asked_for_each(
+    bind: Bind, scripted: Any, replies: Any, api_key: str, reply: str, most: int
 ) -> None:
     """A failure of the whole request is that of each payload, without its secrets."""
-    answer = getattr(replies, reply, None) or replies.http(503, {"message": f"down {api_key}"})
+    answer = getattr(replies, reply, None) or replies.http(int(reply), {"message": f"no {api_key}"})
     transport = scripted([answer])
-    found = Sender(bind(_find_in_pairs), transport).ask("find", [{"id": "a"}, {"id": "b"}])
+    payloads = [{"id": str(number)} for number in range(500)]
+    found = Sender(bind(_find_in(500)), transport).ask("find", payloads)
     assert all(isinstance(one, Failure) and one.whole_request for one in found)
     assert not any(api_key in one.message for one in found if isinstance(one, Failure))
-    assert len(transport.requests) == 1
+    assert len(transport.requests) == most
+
+
+def test_a_partner_who_lets_everybody_wait_is_not_asked_for_each(
+    bind: Bind, scripted: Any, replies: Any
+) -> None:
+    """A question that takes the whole time of a request is not halved for ever."""
+    clock = StillClock()
+
+    def partner(_request: HttpRequest) -> Any:
+        clock.now += 30.0
+        return replies.lost
+
+    transport = scripted([partner])
+    payloads = [{"id": str(number)} for number in range(500)]
+    Sender(bind(_find_in(500)), transport, clock=clock).ask("find", payloads)
+    assert len(transport.requests) == 2
 
 
 def test_a_question_that_cannot_be_made(bind: Bind, scripted: Any, replies: Any) -> None:
