@@ -4,6 +4,7 @@ from destinations.operations.adopt import adopt
 from destinations.operations.backup import back_up
 from destinations.operations.changes import (
     drop,
+    proposed,
     resolve,
     why_not_dropped,
     why_not_resolved,
@@ -71,6 +72,7 @@ __all__ = [
     "open_run_store",
     "parse_time",
     "plan_replay",
+    "proposed",
     "prune",
     "prune_after_run",
     "queue_length",

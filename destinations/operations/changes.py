@@ -12,7 +12,7 @@ from destinations.errors import UsageError
 from destinations.outcome import Outcome, State
 from destinations.pipeline.ledger import Ledger, LedgerEntry
 
-__all__ = ["drop", "resolve", "why_not_dropped", "why_not_resolved"]
+__all__ = ["drop", "proposed", "resolve", "why_not_dropped", "why_not_resolved"]
 
 _DROPPABLE = frozenset(
     {
@@ -47,6 +47,12 @@ def why_not_resolved(entry: LedgerEntry) -> str:
         f"it is {entry.status}: there is nothing to resolve; "
         "see destinations deliveries list --state held"
     )
+
+
+def proposed(entry: LedgerEntry) -> bool | None:
+    """Return whether the numbers show that a held delivery was applied; None if they do not."""
+    shown = entry.evidence.get("proposed") if entry.status is State.HELD else None
+    return None if shown is None else shown == "applied"
 
 
 def drop(ledger: Ledger, entries: Sequence[LedgerEntry], *, reason: str, now: float) -> int:

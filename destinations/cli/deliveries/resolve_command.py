@@ -17,7 +17,9 @@ from destinations.cli.deliveries.selection import (
 )
 from destinations.cli.deliveries.show_command import shown_evidence
 from destinations.cli.store_place import StorePlace, place_options
-from destinations.operations import resolve, why_not_resolved
+from destinations.cli.tables import print_table
+from destinations.operations import proposed, resolve, why_not_resolved
+from destinations.pipeline.ledger import LedgerEntry, Selection
 
 __all__ = ["resolve_command"]
 
@@ -46,11 +48,14 @@ def resolve_command(
     """Decide on deliveries whose answers were lost: look them up at the partner first.
 
     For held and unknown ones, also while a server delivers. One of --applied and --not-applied says
-    what was found at the partner. Of those that are named by their ids, all or none.
+    what was found at the partner. Without them, what the numbers of each show is proposed, and the
+    rest is left alone. Of those that are named by their ids, all or none.
     """
-    if applied == not_applied:
+    if applied and not_applied:
         raise click.UsageError("use one of --applied and --not-applied, and not both")
     selection, is_given = read_selection(given)
+    if not applied and not not_applied:
+        return _as_proposed(ids, selection, place, is_given=is_given, dry_run=dry_run, yes=yes)
     with place.read() if dry_run else place.change() as store:
         ledger = store.ledger()
         entries = selected(ledger, ids, selection, is_given=is_given)
@@ -71,3 +76,66 @@ def resolve_command(
     click.echo(f"Resolved: {done:,}, {what}.")
     left_alone(others, changed=len(entries) - done)
     return 0 if done == len(entries) else 1
+
+
+def _as_proposed(
+    ids: tuple[int, ...],
+    selection: Selection,
+    place: StorePlace,
+    *,
+    is_given: bool,
+    dry_run: bool,
+    yes: bool,
+) -> int:
+    """Decide as the evidence shows, after a question."""
+    with place.read() if dry_run else place.change() as store:
+        ledger = store.ledger()
+        entries = selected(ledger, ids, selection, is_given=is_given)
+        entries, others = split(entries, why_not_resolved, "resolved", strict=bool(ids))
+        known = [(one, proposed(one)) for one in entries]
+        open_ones = [one for one, applied in known if applied is None]
+        if entries and (len(open_ones) == len(entries) or (ids and open_ones)):
+            msg = (
+                f"the numbers of delivery {open_ones[0].id} do not show whether it was applied: "
+                "look it up at the partner, and use --applied or --not-applied"
+            )
+            raise click.UsageError(msg)
+        decided = [(one, applied) for one, applied in known if applied is not None]
+        if not decided:
+            click.echo("Nothing to resolve.")
+            left_alone(others)
+            return 0
+        print_table(
+            "What the numbers show",
+            ("id", "user", "adds", "before", "found", "proposed"),
+            [_row(entry, applied=applied) for entry, applied in decided],
+            to_stderr=True,
+        )
+        if open_ones:
+            click.echo(f"Of {len(open_ones):,} more they show nothing: left alone.", err=True)
+        if dry_run:
+            click.echo(f"{describe([one for one, _ in decided])} would be resolved as proposed.")
+            left_alone(others)
+            return 0
+        question = f"Resolve {describe([one for one, _ in decided])} as proposed?"
+        if not yes and not confirmed(question):
+            return 1
+        now = time.time()
+        done = {
+            applied: resolve(
+                ledger, [one for one, it in decided if it is applied], applied=applied, now=now
+            )
+            for applied in (True, False)
+        }
+    click.echo(
+        f"Resolved: {done[True]:,} counted as delivered, {done[False]:,} waiting for their turn."
+    )
+    left_alone(others, changed=len(decided) - sum(done.values()))
+    return 0 if sum(done.values()) == len(decided) else 1
+
+
+def _row(entry: LedgerEntry, *, applied: bool) -> tuple[object, ...]:
+    amount = "" if entry.increment is None else f"{entry.increment.amount:,}"
+    numbers = [entry.evidence.get(name) for name in ("before", "found")]
+    shown = ["" if number is None else f"{number:,}" for number in numbers]
+    return (str(entry.id), entry.user, amount, *shown, "applied" if applied else "not applied")

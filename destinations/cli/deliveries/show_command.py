@@ -12,6 +12,7 @@ from destinations.cli.deliveries.selection import record
 from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import plain
 from destinations.operations import (
+    proposed,
     shown_time,
     why_not_dropped,
     why_not_replayed,
@@ -113,8 +114,14 @@ def _json(data: bytes | None) -> Any:
 
 def _commands(entry: LedgerEntry, *, has_event: bool) -> Iterator[tuple[str, str]]:
     if not why_not_resolved(entry):
-        yield f"resolve {entry.id} --applied", "the partner has it"
-        yield f"resolve {entry.id} --not-applied", "the partner does not have it: send it"
+        shown = dict.fromkeys((True, False), "")
+        if (found := proposed(entry)) is not None:
+            shown[found] = "; the numbers show this"
+        yield f"resolve {entry.id} --applied", f"the partner has it{shown[True]}"
+        yield (
+            f"resolve {entry.id} --not-applied",
+            f"the partner does not have it: send it{shown[False]}",
+        )
     elif has_event and not why_not_replayed(entry):
         yield f"replay {entry.id} --dry-run", "what today's definition makes of it"
         yield f"replay {entry.id}", "let it wait for its turn again"

@@ -57,8 +57,11 @@ def test_resolve(
     assert done.code == code
     assert statuses() == {1_000: after}
     if code == 2:
-        names = "--yes" if options == ("--applied",) else "one of --applied and --not-applied"
-        assert names in done.err
+        names = {
+            ("--applied",): "--yes",
+            ("--applied", "--not-applied", "--yes"): "one of --applied and --not-applied",
+        }
+        assert names.get(options, "use --applied or --not-applied") in done.err
     else:
         shown = done.err.partition("Resolve delivery 1000")[0]
         assert "12,000" in shown
@@ -120,6 +123,56 @@ def test_by_class(deliveries: Run, held: Put, unknown: Put, put: Put, statuses: 
     assert list(statuses().values()) == ["ready", "held", "ready", "sending", "dead"]
     assert "Left alone: 1, as it is being sent" in done.err
     assert "Left alone: 1, as it is dead: there is nothing to resolve" in done.err
+
+
+@pytest.mark.parametrize(
+    ("typed", "options", "code", "after"),
+    [
+        ("y\n", (), 0, ["ready", "delivered", "held", "ready"]),
+        ("", ("--yes",), 0, ["ready", "delivered", "held", "ready"]),
+        ("n\n", (), 1, ["held"] * 4),
+        ("", (), 2, ["held"] * 4),
+        ("", ("--dry-run",), 0, ["held"] * 4),
+    ],
+)
+def test_what_the_numbers_show(
+    deliveries: Run,
+    put: Put,
+    answer: Callable[..., None],
+    statuses: Statuses,
+    *,
+    typed: str,
+    options: tuple[str, ...],
+    code: int,
+    after: list[str],
+) -> None:
+    """Without a verdict, what the evidence shows is proposed; of the others nothing is said."""
+    for amount, shown in ((5, "not applied"), (7, "applied"), (9, None), (11, "not applied")):
+        evidence = {"before": 10, "found": 17, "why": "others write there as well"}
+        put(
+            status=State.HELD,
+            attempts=1,
+            increment=Increment("u1 calls", amount),
+            evidence=evidence if shown is None else {**evidence, "proposed": shown},
+        )
+    answer(typed)
+    done = deliveries("resolve", "--state", "held", *options)
+    assert done.code == code
+    assert list(statuses().values()) == after
+    assert "Of 1 more they show nothing" in done.err
+    for number in ("1000", "2000", "4000"):
+        assert number in done.err.partition("Of 1 more")[0]
+    if code == 0 and not options:
+        assert "Resolve 3 deliveries as proposed?" in done.err
+        assert "1 counted as delivered, 2 waiting for their turn" in done.out
+
+
+def test_what_the_numbers_do_not_show(deliveries: Run, held: Put, statuses: Statuses) -> None:
+    """Then the operator has to look it up."""
+    done = deliveries("resolve", held(), "--yes")
+    assert done.code == 2
+    assert "do not show whether it was applied" in done.err
+    assert statuses() == {1_000: "held"}
 
 
 def test_a_dry_run(deliveries: Run, held: Put, path: Path, statuses: Statuses) -> None:
