@@ -21,6 +21,7 @@ from .http import Answer, Failure, HttpRequest, HttpResponse
 from .http.transport import HttpTransport, Transport, TransportError
 from .outcome import Effect, ManualChange, Outcome, Result, Retry, State
 from .pipeline.reading import Entry
+from .pipeline.reconcile import LossOptions
 from .pipeline.report import Report, Row
 from .pipeline.run import Run, RunOptions, RunStore
 from .runtime.action import Call, Done, Generated, Generator, Payload, SubscriptionKey
@@ -59,6 +60,7 @@ __all__ = [
     "HttpTransport",
     "IntegrationError",
     "InvalidAuthenticationError",
+    "LossOptions",
     "ManualChange",
     "MappingError",
     "Outcome",

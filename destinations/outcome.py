@@ -97,7 +97,8 @@ class Result:
     `destinations.errors`). ``attempts`` counts the requests that carried the event. ``manual`` is
     what remains for an operator to do. ``maybe_applied`` tells that the request, or an earlier one
     for the same event, may have changed something, ``has_begun`` that what it is to change may be
-    half done: others must keep off it until the event is tried again.
+    half done: others must keep off it until the event is tried again. ``applied_in_part`` tells
+    that one of several requests that must not be repeated was certainly carried out.
     """
 
     outcome: Status
@@ -110,6 +111,7 @@ class Result:
     retry: Retry | None = None
     maybe_applied: bool = False
     has_begun: bool = False
+    applied_in_part: bool = False
 
     @classmethod
     def of_error(cls, outcome: Status, error: IntegrationError, *, attempts: int = 0) -> Result:

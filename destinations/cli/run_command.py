@@ -62,6 +62,7 @@ from destinations.pipeline.reading import (
     read_json_entries,
     read_lines,
 )
+from destinations.pipeline.reconcile import LossOptions, longest_wait
 from destinations.pipeline.report import Report, Stopped
 from destinations.pipeline.run import LEAST_SILENCE, Recorder, Run, RunOptions, RunStore
 from destinations.pipeline.undelivered_file import UndeliveredFile
@@ -97,6 +98,9 @@ class _Options:
     yes: bool
     input_id: str | None
     outage: float
+    settle_after: float | None
+    sole_writer: bool
+    lost_answers: Literal["hold", "resend"] | None
     check: bool
     dry_run: bool
     as_json: bool
@@ -120,10 +124,19 @@ class _Options:
             words += [] if value is None else [name, str(value)]
         if self.outage != _OUTAGE:
             words += ["--outage", f"{self.outage:g}"]
+        if self.settle_after is not None:
+            words += ["--settle-after", f"{self.settle_after:g}"]
+        words += [] if self.sole_writer else ["--no-sole-writer"]
+        words += [] if self.lost_answers is None else ["--lost-answers", self.lost_answers]
         words += ["--sandbox"] if self.use_sandbox else []
         words += [] if self.check else ["--no-check"]
         words += ["--json"] if self.as_json else []
         return shlex.join(words)
+
+    @property
+    def losses(self) -> LossOptions:
+        """What follows a lost answer."""
+        return LossOptions(self.settle_after, self.sole_writer, self.lost_answers)
 
     @property
     def store_option(self) -> str:
@@ -188,6 +201,22 @@ class _Options:
     show_default=True,
     metavar="SECONDS",
     help="Wait so long for a partner that does not answer.",
+)
+@click.option(
+    "--settle-after",
+    type=click.FloatRange(min=0, max=86_400),
+    metavar="SECONDS",
+    help="Ask about a lost answer so long after its request. Default: as the definition says.",
+)
+@click.option(
+    "--sole-writer/--no-sole-writer",
+    default=True,
+    help="Whether nobody else adds to the same balances; if somebody does, hold lost answers.",
+)
+@click.option(
+    "--lost-answers",
+    type=click.Choice(["hold", "resend"]),
+    help="Hold or resend where the partner cannot be asked. Default: as the definition says.",
 )
 @click.option(
     "--check/--no-check",
@@ -356,7 +385,7 @@ class _Runner:
                 store,
                 self._account,
                 self._identity,
-                reconcile_after=RunOptions().reconcile_after,
+                reconcile_after=longest_wait(self._definition, self._options.losses),
             )
         )
 
@@ -415,6 +444,7 @@ class _Runner:
             store=self._kept,
             options=RunOptions(
                 outage=options.outage,
+                losses=options.losses,
                 again_since=None if again is None else again.since,
                 input_id=options.input_id,
                 deliver_waiting=deliver_waiting,

@@ -133,6 +133,7 @@ def _request(name: str, data: Mapping[str, Any]) -> RequestDefinition:
         ),
         error_rules=_error_rules(data),
         reconcile=_reconcile(data),
+        on_lost_answer=data.get("onLostAnswer", "hold"),
         example=data.get("example"),
     )
 

@@ -168,7 +168,7 @@ def _mappings(data: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
             yield pointer("requests", name, "batch", key), batch.get(key)
         named = _reconcile_key(request)
         for key, value in request.get(named, {}).items():
-            if key not in {"ask", "nothing"}:
+            if key not in {"ask", "nothing", "after"}:
                 yield pointer("requests", name, named, key), value
 
 
@@ -274,6 +274,10 @@ def _batch(document: Document, name: str, request: Mapping[str, Any]) -> Iterato
 def _reconcile(document: Document, name: str, request: Mapping[str, Any]) -> Iterator[Fault]:
     """Yield what is wrong with the request that asks for balances: it must exist and only ask."""
     key = _reconcile_key(request)
+    if "onLostAnswer" in request and (request["idempotent"] or key in request):
+        has = "is idempotent, so it is sent again" if request["idempotent"] else f"has {key}"
+        place = pointer("requests", name, "onLostAnswer")
+        yield document.fault(place, f"says nothing: {name} {has}")
     if key not in request:
         return
     if key == "reconcile" and "settle" in request:

@@ -167,7 +167,8 @@ class ReconcileDefinition:
     """How a lost answer is settled: the request ``ask`` asks the partner for the balance.
 
     ``key`` and ``amount`` are mappings on ``payload``; ``shown``, ``period`` and ``until`` on
-    ``answer``. ``nothing`` are the names of answers that mean an amount of 0.
+    ``answer``. ``nothing`` are the names of answers that mean an amount of 0. ``after`` so many
+    seconds a request has arrived, or never will: then it is asked.
     """
 
     ask: str
@@ -177,6 +178,7 @@ class ReconcileDefinition:
     period: object = None
     until: object = None
     nothing: tuple[str, ...] = ()
+    after: float = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +186,7 @@ class RequestDefinition:
     """One named request; ``call`` is its GraphQL or REST part, ``example`` an answer to it.
 
     ``atomic`` tells that it leaves nothing half done, if it is one of several for an event.
+    ``on_lost_answer`` says what follows a lost answer that the partner cannot be asked about.
     """
 
     name: str
@@ -198,4 +201,5 @@ class RequestDefinition:
     answers: tuple[AnswerRule, ...] = ()
     error_rules: tuple[ErrorRule, ...] = ()
     reconcile: ReconcileDefinition | None = None
+    on_lost_answer: Literal["hold", "resend"] = "hold"
     example: Any = None

@@ -8,6 +8,7 @@ from typing import Final
 
 from destinations.store import (
     SqliteStore,
+    delete_drifts,
     delete_messages,
     delete_settled,
     delete_spent_events,
@@ -55,6 +56,8 @@ def prune(
     Raises `UsageError` if the store cannot be written.
     """
     database = store.database
+    if more():
+        delete_drifts(database, now - periods.keep_days * _DAY)
     return Pruned(
         deliveries=delete_settled(database, now - periods.keep_days * _DAY, more),
         messages=delete_messages(database, now - periods.dedupe_days * _DAY, now, more),

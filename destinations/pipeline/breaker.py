@@ -87,13 +87,21 @@ class CircuitBreaker:
         reason: str,
         retry_after: float | None = None,
         began: float | None = None,
+        *,
+        at_once: bool = False,
+        is_outage: bool = True,
     ) -> None:
         """Note that a whole request, which ``began`` then, failed in a way that may pass.
 
-        ``retry_after`` is what the partner asked for.
+        ``retry_after`` is what the partner asked for. ``at_once`` opens the breaker whatever was
+        before: each further failure costs something that cannot be made good. If it ``is_outage``,
+        the partner has answered nothing since then; it is not where it is to be asked some time
+        later, as nothing may be sent until then.
         """
         self._failures += 1
-        if self.failing_since is None:
+        if at_once:
+            self._failures = max(self._failures, _FAILURES)
+        if self.failing_since is None and is_outage:
             self.failing_since = now if began is None else began
         was_probe, self._probing = self._probing, False
         if retry_after is not None:

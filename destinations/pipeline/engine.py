@@ -449,7 +449,7 @@ class Engine:
     def _put_off(self, round_: Round, jobs: Sequence[Job]) -> None:
         """Keep what became of deliveries for a later round; nothing is sent meanwhile."""
         for job in jobs:
-            job.pipeline.undo(job.batch)
+            job.pipeline.undo(job)
         round_.batches = []
         self._unwritten = None if round_.is_empty else round_
         self._write_again_at = self._clock.monotonic() + _FAULT_SECONDS

@@ -12,6 +12,7 @@ from collections.abc import Set as AbstractSet
 from typing import Protocol
 
 from destinations.pipeline.balances import KnownBalances
+from destinations.pipeline.rechecks import Rechecks
 
 __all__ = ["Exclusion", "Holder", "PartnerAccount", "Waiter", "folded"]
 
@@ -109,6 +110,7 @@ class PartnerAccount:
     def __init__(self, members: int = 1) -> None:
         self.exclusion = Exclusion()
         self.balances = KnownBalances()
+        self.rechecks = Rechecks()
         self.is_shared = members > 1
         self._missing = members
 

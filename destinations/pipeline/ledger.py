@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from destinations.outcome import Effect, Outcome, Result, State, Status
-from destinations.pipeline.queue import Increment, QueuedDelivery
+from destinations.pipeline.queue import Drift, Increment, QueuedDelivery
 from destinations.runtime.action import SubscriptionKey
 
 __all__ = [
     "NEEDS_OPERATOR",
     "DeliveryClass",
     "Ledger",
+    "LedgerDrift",
     "LedgerEntry",
     "Replan",
     "ScopeTotals",
@@ -113,6 +114,15 @@ class DeliveryClass:
     deliveries: int
 
 
+@dataclass(frozen=True, slots=True)
+class LedgerDrift:
+    """A balance of a destination that was not as expected."""
+
+    destination: str
+    account: str
+    drift: Drift
+
+
 @dataclass(slots=True)
 class ScopeTotals:
     """The deliveries of one scope: by status, of all times and of today (UTC).
@@ -179,6 +189,10 @@ class Ledger(Protocol):
 
     def classes(self, selection: Selection) -> Sequence[DeliveryClass]:
         """Count a selection by destination, status and code, the most frequent first."""
+        ...
+
+    def drifts(self) -> Sequence[LedgerDrift]:
+        """Return the balances that were not as expected, the latest last."""
         ...
 
     def totals(self, now: float) -> Sequence[ScopeTotals]:

@@ -23,6 +23,7 @@ from destinations.pipeline.queue import (
     QueuedDelivery,
     QueuedEvent,
     Receipt,
+    Recheck,
     Round,
     Scope,
     Transition,
@@ -172,6 +173,10 @@ class MemoryQueue:
     def balances(self, scope: Scope, keys: Sequence[str]) -> Mapping[str, Balance]:  # noqa: ARG002 - there is one
         """Return what the partner held before requests whose answers were lost, by key."""
         return {key: self._balances[key] for key in keys if key in self._balances}
+
+    def rechecks(self, scope: Scope) -> Mapping[str, Recheck]:  # noqa: ARG002 - there is one
+        """Return nothing: what is to be looked at later is not, once the process has ended."""
+        return {}
 
     def waiting(self, scope: Scope) -> int:  # noqa: ARG002 - there is one
         """Return how many deliveries wait."""

@@ -7,6 +7,7 @@ it happens in the engine's thread, between two commits; only a `Job` runs in ano
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, Protocol
@@ -21,7 +22,9 @@ from destinations.pipeline.intake import Intake
 from destinations.pipeline.observer import Observer
 from destinations.pipeline.prefetch import Prefetch
 from destinations.pipeline.queue import (
+    Balance,
     ClaimedBatch,
+    Drift,
     Queue,
     QueuedDelivery,
     Round,
@@ -29,7 +32,14 @@ from destinations.pipeline.queue import (
     Source,
     Transition,
 )
-from destinations.pipeline.reconcile import SEVERAL, Answered, Question, Reconciler, may_pass
+from destinations.pipeline.reconcile import (
+    SEVERAL,
+    Answered,
+    LossOptions,
+    Question,
+    Reconciler,
+    may_pass,
+)
 from destinations.pipeline.retry import RetryPolicy
 from destinations.runtime.action import Action
 from destinations.runtime.destination import Delivery, Destination
@@ -40,6 +50,9 @@ __all__ = ["Feed", "Job", "Pipeline", "PipelineOptions"]
 
 _LASTING: Final = 3
 """So often a question is asked again that the partner does not take; then it is done without."""
+
+_LOOKS: Final = 500
+"""So many balances are looked at again with one job."""
 
 _EVENT_GONE: Final = Result(
     Outcome.DEAD, "its raw event is not kept any more, so there is nothing to send", "EVENT_GONE"
@@ -54,14 +67,13 @@ class PipelineOptions:
     """``concurrency`` requests may be under way at once.
 
     A batch that is not full waits up to ``linger`` seconds for more, while nothing else is to be
-    done. A balance that was asked for is counted on for ``fresh`` seconds. Without ``reconcile``
-    the partner is never asked what it holds, and a lost answer is held.
+    done. A balance that was asked for is counted on for ``fresh`` seconds.
     """
 
     concurrency: int
     linger: float = 0.02
     fresh: float = 900.0
-    reconcile: bool = True
+    losses: LossOptions = field(default_factory=LossOptions)
 
 
 class Feed(Protocol):
@@ -90,17 +102,24 @@ class Feed(Protocol):
 class Job:
     """What a thread does for a pipeline: sends a batch, or asks the partner for balances.
 
-    ``questions`` are by key; ``before`` tells that they are asked before sending.
+    ``questions`` are by key; ``before`` tells that they are asked before sending. What is only
+    looked at has no batch, so ``action`` says what it is of.
     """
 
-    kind: Literal["send", "ask"]
+    kind: Literal["send", "ask", "look"]
     pipeline: Pipeline
     batch: ClaimedBatch
     questions: Mapping[str, Question] = field(default_factory=dict)
     before: bool = False
+    action: str = ""
     result: Any = None
     error: Exception | None = None
     began: float = 0.0
+
+    @property
+    def only_asks(self) -> bool:
+        """Whether it only asks, and nothing is to be sent."""
+        return self.kind != "send" and not self.before
 
     def run(self) -> None:
         """Do it; in any thread."""
@@ -145,7 +164,7 @@ class Pipeline:
         self._actions: dict[str, Action] = {
             one.action.slug: one.action for one in destination.subscriptions
         }
-        self.reconciler = Reconciler(destination, policy, options.fresh, enabled=options.reconcile)
+        self.reconciler = Reconciler(destination, policy, options.fresh, options.losses)
         self.intake = Intake(destination)
         self.breaker = CircuitBreaker(
             policy.draw, lambda state, why: observer.breaker(self.name, state, why)
@@ -156,10 +175,15 @@ class Pipeline:
         self.prefetch.begin(clock.time(), clock.monotonic(), only_unknown=feed is not None)
         account.join()
         self._balances = account.balances
+        self._rechecks = account.rechecks
+        if options.losses.sole_writer and options.losses.asks:
+            self._rechecks.load(scope, queue.rechecks(scope))
         self._lingering_since: float | None = None
         self.under_way = 0
         self._jobs: set[Job] = set()
         self._answered_at = 0.0
+        # By action, how many batches are claimed to be sent.
+        self._sending: Counter[str] = Counter()
         self.closing = False
 
     # -- what waits ----------------------------------------------------------------------------
@@ -171,8 +195,13 @@ class Pipeline:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is under way, and nothing may go now or later."""
-        return not self.under_way and not self.prefetch.scheduler.waiting
+        """Whether nothing is under way, and nothing may go now or later.
+
+        What is to be looked at again some time later does not count.
+        """
+        if self.under_way or self.prefetch.scheduler.waiting:
+            return False
+        return not self._is_time_to_look(self._clock.time())
 
     @property
     def is_only_unknown(self) -> bool:
@@ -186,6 +215,8 @@ class Pipeline:
         They are not due yet, or the partner is away.
         """
         if self.under_way or not self.prefetch.is_only_of_others:
+            return False
+        if self._is_time_to_look(self._clock.time()):
             return False
         return not self.prefetch.scheduler.available or self.breaker.failing_since is not None
 
@@ -210,6 +241,11 @@ class Pipeline:
             self._balances.forget_user(delivery.user)
             if delivery.increment is not None:
                 self._balances.note(delivery.increment.key, None)
+                self._rechecks.rebase(delivery.increment.key, None)
+        if opened and self.options.losses.sole_writer:  # one may be sent again
+            fresh = self._queue.rechecks(self.scope)
+            keys = {one.increment.key for one in opened if one.increment is not None}
+            self._rechecks.load(self.scope, {key: fresh[key] for key in keys & fresh.keys()})
         if settled:
             self._observer.settled_elsewhere(self.name, settled)
 
@@ -221,9 +257,13 @@ class Pipeline:
         if self.feed is not None and self.feed.has_more and self.has_room:
             return 0.0
         times = []
+        looks_at = self._rechecks.next_time(self.scope)
+        if looks_at is not None and self.under_way < self._most():
+            pause = max(self.breaker.wait(monotonic), looks_at - self._clock.time())
+            times.append(pause)
         if scheduler.next_wake is not None:
             times.append(scheduler.next_wake - monotonic)
-        may_claim = scheduler.available and self._account.is_complete
+        may_claim = scheduler.wanted and self._account.is_complete
         if may_claim and self.under_way < self._most():
             pause = self.breaker.wait(monotonic)
             if pause <= 0 and self._lingering_since is not None:
@@ -235,6 +275,8 @@ class Pipeline:
 
     def claim(self, now: float, monotonic: float, round_: Round) -> Iterator[Job]:
         """Claim batches while they may go; their jobs start when the round is durable."""
+        if not self.closing and self._is_time_to_look(now) and not self.breaker.wait(monotonic):
+            yield from self._look_again(now)
         while not self.closing and self._may_claim(monotonic):
             found = self.prefetch.claim()
             if found is None:
@@ -242,6 +284,9 @@ class Pipeline:
             kind, deliveries = found
             self._lingering_since = None
             self.under_way += 1
+            if kind.state is State.READY:
+                self._sending[kind.action] += 1
+                self._pause(kind.action)
             self._observer.reached(self.name, "claimed", deliveries)
             try:
                 if kind.state is State.UNKNOWN:
@@ -252,9 +297,24 @@ class Pipeline:
                 self._internal_error(error, deliveries, now, round_, was_sent=False)
                 job = None
             if job is None:
-                self.under_way -= 1
+                self._over(deliveries[0].action if kind.state is State.READY else None)
             else:
                 yield job
+
+    def _over(self, action: str | None) -> None:
+        """Note that nothing is under way any more of what was claimed, of an action to be sent."""
+        self.under_way -= 1
+        if action is not None:
+            self._sending[action] -= 1
+            self._pause(action)
+
+    def _pause(self, action: str) -> None:
+        """Let an action whose answers get lost go one event at a time."""
+        scheduler = self.prefetch.scheduler
+        if action in scheduler.single and self._sending[action] > 0:
+            scheduler.paused.add(action)
+        else:
+            scheduler.paused.discard(action)
 
     def _most(self) -> int:
         limit = self.breaker.limit
@@ -299,6 +359,7 @@ class Pipeline:
         )
         round_.batches.append(batch)
         self.breaker.used()
+        self._rechecks.sends(ready)
         return Job("send", self, batch)
 
     def begin(self, job: Job, gone: set[QueuedDelivery]) -> bool:
@@ -310,10 +371,11 @@ class Pipeline:
         lost = [one for one in batch.deliveries if one in gone]
         if lost:
             self.prefetch.done(lost)
+            self._rechecks.sent(lost)
             self._observer.reached(self.name, "returned", lost)
             batch.deliveries = [one for one in batch.deliveries if one not in gone]
             if not batch.deliveries:
-                self.under_way -= 1
+                self._over(None if job.only_asks else lost[0].action)
                 self.breaker.unused()
                 return False
         job.began = self._clock.monotonic()
@@ -340,9 +402,8 @@ class Pipeline:
     def perform(self, job: Job) -> list[Result] | list[Answer | Failure]:
         """Do what a job is for; in any thread."""
         deliveries = job.batch.deliveries
-        action = self._actions[deliveries[0].action]
-        if job.kind == "ask":
-            name = self.reconciler.request(action.slug)
+        if job.kind != "send":
+            name = self.reconciler.request(job.action or deliveries[0].action)
             assert name is not None  # noqa: S101 - else there would be no question
             return self._sender.ask(name, [one.payload for one in job.questions.values()])
         by_key = self.destination.by_key
@@ -365,11 +426,22 @@ class Pipeline:
         """Take a job's result: its transitions go to the round. Returns the job that follows."""
         if job not in self._jobs:
             return None  # it was left alone
-        self.under_way -= 1
         self._jobs.remove(job)
         batch = job.batch
+        following = self._returned(job, now, monotonic, round_)
+        self._write_rechecks(round_)
+        if following is None:
+            self._over(None if job.only_asks else batch.deliveries[0].action)
+        return following
+
+    def _returned(self, job: Job, now: float, monotonic: float, round_: Round) -> Job | None:
+        batch = job.batch
+        if job.kind == "look":
+            self._looked_again(job, now, monotonic, round_)
+            return None
         if job.kind == "send":
             round_.returned.append(batch)
+            self._rechecks.sent(batch.deliveries)
         try:
             self._observer.reached(self.name, "answered", batch.deliveries)
             if job.error is not None:
@@ -389,21 +461,12 @@ class Pipeline:
 
     def _sent(self, job: Job, now: float, monotonic: float, round_: Round) -> None:
         batch, results = job.batch, job.result
-        retries = [result.retry for result in results]
-        if not any(result.attempts for result in results):
-            self.breaker.unused()
-        elif all(retry is not None and retry.whole_request for retry in retries):
-            waits = [one.after for one in retries if one is not None and one.after is not None]
-            why = describe(results[0].code, results[0].status)
-            self.breaker.failed(monotonic, why, self.policy.longest(waits), self._silent_since(job))
-        else:
-            self._answered(monotonic)
         action = batch.deliveries[0].action
-        can_ask = self.reconciler.can_ask(action)
+        self._tell_breaker(action, job, monotonic)
         # Plugin code may have changed balances in its own way, as merging users does.
         forgets = self._actions[action].generator is not None
         is_down = self.breaker.failing_since is not None
-        scope = self.scope
+        scope, first = self.scope, len(round_.transitions)
         for delivery, result in zip(batch.deliveries, results, strict=True):
             if result.outcome is State.READY and result.retry is None:
                 continue  # the engine was stopped before it was sent
@@ -411,14 +474,48 @@ class Pipeline:
                 delivery,
                 result,
                 now,
-                can_ask=can_ask and delivery.increment is not None,
+                rule=self.reconciler.loss(delivery),
                 is_down=is_down,
-                sent_at=batch.at,
+                # Of several requests, one after another, the last was sent some time later.
+                sent_at=batch.at if result.attempts <= 1 else now,
             )
+            if delivery.first_attempt_at is None:
+                delivery.first_attempt_at = batch.at
             transition.forget = forgets
             round_.transitions.append((scope, transition))
         if batch.balances:
             self._keep_balances(batch, round_)
+        if self._rechecks:
+            for _, transition in round_.transitions[first:]:
+                if transition.ends_waiting:
+                    applied = transition.applied
+                    self._rechecks.ended(transition.delivery, now, applied=applied)
+
+    def _tell_breaker(self, action: str, job: Job, monotonic: float) -> None:
+        """Tell the breaker how the partner is; where answers get lost, one event goes at a time."""
+        results: Sequence[Result] = job.result
+        lost = any(result.outcome is State.UNKNOWN for result in results)
+        cannot_ask = self.reconciler.loss_of(action).ask_after is None
+        retries = [result.retry for result in results]
+        if not any(result.attempts for result in results):
+            self.breaker.unused()
+        elif all(retry is not None and retry.whole_request for retry in retries):
+            waits = [one.after for one in retries if one is not None and one.after is not None]
+            self.breaker.failed(
+                monotonic,
+                describe(results[0].code, results[0].status),
+                self.policy.longest(waits),
+                self._silent_since(job),
+                # Where nobody can be asked, each further loss may be one more for an operator.
+                at_once=lost and cannot_ask,
+                is_outage=not lost or cannot_ask,
+            )
+        else:
+            self._answered(monotonic)
+        if lost:
+            self.prefetch.scheduler.single.add(action)
+        elif any(result.outcome is Outcome.DELIVERED for result in results):
+            self.prefetch.scheduler.single.discard(action)
 
     def _answered(self, monotonic: float) -> None:
         self._answered_at = monotonic
@@ -467,12 +564,12 @@ class Pipeline:
         done = {transition.delivery for _, transition in round_.transitions}
         for delivery in deliveries:
             if delivery not in done:
-                can_ask = delivery.increment is not None
+                rule = self.reconciler.loss(delivery)
                 round_.transitions.append(
                     (
                         self.scope,
                         self.policy.after_error(
-                            delivery, reason, now, was_sent=was_sent, can_ask=can_ask
+                            delivery, reason, now, was_sent=was_sent, rule=rule
                         ),
                     )
                 )
@@ -498,6 +595,7 @@ class Pipeline:
                 self._balances.add(delivery)
             if transition.forget:
                 self._balances.forget_user(delivery.user)
+                self._rechecks.forget_user(delivery.user)
             if outcome is State.READY or outcome is State.UNKNOWN:
                 delivery.state = outcome
                 delivery.effect = transition.effect
@@ -527,10 +625,15 @@ class Pipeline:
         self.prefetch.lose(delivery)
         self._observer.reached(self.name, "returned", [delivery])
 
-    def undo(self, batch: ClaimedBatch) -> None:
-        """Return the deliveries of a batch whose intent could not be made durable."""
-        self.under_way -= 1
+    def undo(self, job: Job) -> None:
+        """Return the deliveries of a job whose intent could not be made durable."""
+        batch = job.batch
+        self._over(None if job.only_asks else batch.deliveries[0].action)
         self.breaker.unused()
+        if job.kind == "look":
+            return
+        if job.kind == "send":
+            self._rechecks.sent(batch.deliveries)
         self.prefetch.done(batch.deliveries, [(one, None) for one in batch.deliveries])
         self._observer.reached(self.name, "returned", batch.deliveries)
 
@@ -548,8 +651,9 @@ class Pipeline:
                     delivery,
                     Result(State.UNKNOWN, "its answer was lost"),
                     now,
-                    can_ask=False,
+                    rule=self.reconciler.loss_of_interrupted(delivery),
                     attempts=delivery.attempts,
+                    now=now,
                     stage="reconcile",
                 )
                 round_.transitions.append((self.scope, transition))
@@ -591,7 +695,10 @@ class Pipeline:
             failure = answered.failures.get(key)
             if failure is not None:
                 found = [
-                    self.policy.ask_later(one, failure, now, is_down=is_down) for one in deliveries
+                    self.policy.ask_later(
+                        one, failure, now, rule=self.reconciler.loss(one), is_down=is_down
+                    )
+                    for one in deliveries
                 ]
             else:
                 shown = answered.balances[key]
@@ -599,6 +706,16 @@ class Pipeline:
                 held = any(one.result.outcome is State.HELD for one in found)
                 self._balances.note(key, None if held else shown)
                 round_.balances[self.scope, key] = None
+                again = [one.delivery for one in found if one.result.outcome is State.READY]
+                for one in found:
+                    if one.ends_waiting:  # what was applied is in what is shown
+                        self._rechecks.ended(one.delivery, now, applied=False)
+                if shown is None or held:
+                    self._rechecks.rebase(key, None)
+                elif again:
+                    self._rechecks.begin(self.scope, key, shown, again)
+                else:
+                    self._rechecks.rebase(key, shown.amount, shown.period)
             round_.transitions += [(self.scope, transition) for transition in found]
 
     def _unsure(
@@ -622,7 +739,8 @@ class Pipeline:
             of_one = before is None or before.user == user
             # That it is shared must be known before more is sent.
             unwritten = before is not None and before.user and not of_one
-            if unwritten or self.reconciler.needs_asking(before, now):
+            is_due = self._rechecks.is_due(key, now)
+            if unwritten or is_due or self.reconciler.needs_asking(before, now):
                 unsure[key] = Question(user if of_one else SEVERAL, decode_json(first[key].payload))
         return unsure
 
@@ -631,13 +749,7 @@ class Pipeline:
     ) -> Job | None:
         """Send, now that the balances are known; those of users of whom they are not wait."""
         for key, found in answered.balances.items():
-            before = self._balances.get(key)
-            if (
-                found is not None
-                and before is not None
-                and (before.period == found.period and before.amount != found.amount)
-            ):
-                self._observer.drifted(self.name, key, before.amount, found.amount)
+            self._compare(key, found, now, round_)
             self._balances.note(key, found)
             if found is not None and found.user == SEVERAL:
                 # What is under way of one of them was noted as if it were the only one.
@@ -651,15 +763,75 @@ class Pipeline:
                 ready.append(delivery)
             else:
                 transition = self.policy.after(
-                    delivery, _not_sent(failure), now, can_ask=False, is_down=is_down
+                    delivery,
+                    _not_sent(failure),
+                    now,
+                    rule=self.reconciler.loss(delivery),
+                    is_down=is_down,
                 )
                 round_.transitions.append((self.scope, transition))
         if not ready or self.closing:
             if ready:
                 round_.returned.append(ClaimedBatch(self.scope, ready))
             return None
-        self.under_way += 1
         return self._intend(self._actions[ready[0].action], ready, now, round_)
+
+    def _compare(self, key: str, found: Balance | None, now: float, round_: Round) -> None:
+        """Tell if the partner holds another amount than was counted; nothing was under way."""
+        before = self._balances.get(key)
+        surprise = self._rechecks.looked(key, found, now)
+        if found is None or not self.options.losses.sole_writer:
+            return
+        expected = None if surprise is None else surprise.amount
+        if expected is None and before is not None and before.period == found.period:
+            expected = before.amount
+        if expected is None or expected == found.amount:
+            return
+        self._observer.drifted(self.name, key, expected, found.amount)
+        sent_again = () if surprise is None else surprise.deliveries
+        user = found.user if before is None else before.user
+        drift = Drift(key, user, expected, found.amount, now, sent_again)
+        round_.drifts.append((self.scope, drift))
+
+    # -- balances that are looked at again -----------------------------------------------------
+
+    def _is_time_to_look(self, now: float) -> bool:
+        looks_at = self._rechecks.next_time(self.scope)
+        return looks_at is not None and looks_at <= now
+
+    def _look_again(self, now: float) -> Iterator[Job]:
+        """Ask for balances of users of whom nothing waits; the others are asked before sending."""
+        by_action: dict[str, dict[str, Question]] = {}
+        for key, recheck in self._rechecks.take_due(self.scope, now, _LOOKS).items():
+            if not self.reconciler.can_ask(recheck.action):
+                continue  # of another destination of the account, or as today's definition is
+            if not self.prefetch.scheduler.is_known(recheck.user):
+                question = Question(recheck.user, decode_json(recheck.payload))
+                by_action.setdefault(recheck.action, {})[key] = question
+        for action, questions in by_action.items():
+            self.under_way += 1
+            self.breaker.used()
+            batch = ClaimedBatch(self.scope, [], durable=False, at=now)
+            yield Job("look", self, batch, questions, action=action)
+
+    def _looked_again(self, job: Job, now: float, monotonic: float, round_: Round) -> None:
+        if job.error is not None:
+            self.breaker.unused()
+            self._observer.failed(self.name, job.error)
+            return
+        answered = self._heard(job, now, monotonic)
+        for key, found in answered.balances.items():
+            # What was sent meanwhile may be in it, or not: then it is looked at another time.
+            if self._rechecks.is_untouched(key):
+                self._compare(key, found, now, round_)
+                if self._balances.get(key) is not None:
+                    self._balances.note(key, found)
+
+    def _write_rechecks(self, round_: Round) -> None:
+        """Make durable what is to be looked at, with what has changed it."""
+        if self._rechecks.changes:
+            round_.rechecks.update(self._rechecks.changes)
+            self._rechecks.changes.clear()
 
     def _heard(self, job: Job, now: float, monotonic: float) -> Answered:
         """Read the answers to questions, and tell the breaker how the partner is."""
@@ -676,7 +848,7 @@ class Pipeline:
             waits = [one.retry_after for one in failures if one.retry_after is not None]
             why = describe(failures[0].error_class, failures[0].status)
             self.breaker.failed(monotonic, why, self.policy.longest(waits), self._silent_since(job))
-        action = job.batch.deliveries[0].action
+        action = job.action or job.batch.deliveries[0].action
         return self.reconciler.answered(action, job.questions, verdicts, now)
 
     # -- plans that were made before -----------------------------------------------------------
@@ -701,15 +873,19 @@ class Pipeline:
             if delivery.plan != digest or not delivery.payload:
                 ended = self.plan_again(delivery, digest)
             if ended is not None:
-                transition = Transition(
-                    delivery, ended, "plan", delivery.attempts, effect=delivery.effect
-                )
-                round_.transitions.append((self.scope, transition))
+                round_.transitions.append((self.scope, self._ended(delivery, ended)))
             elif self.prefetch.scheduler.reserve(delivery):
                 ready.append(delivery)
             else:  # it touches something else now, which is reserved: it waits for that
                 round_.returned.append(ClaimedBatch(self.scope, [delivery]))
         return ready
+
+    def _ended(self, delivery: QueuedDelivery, ended: Result) -> Transition:
+        """Return the end of a delivery that is not sent any more."""
+        attempts, effect = delivery.attempts, delivery.effect
+        if ended.outcome is Outcome.DEAD and not self.reconciler.loss(delivery).repeatable:
+            return self.policy.given_up(delivery, ended, attempts, effect, "plan")
+        return Transition(delivery, ended, "plan", attempts, effect=effect)
 
     def plan_again(self, delivery: QueuedDelivery, digest: str) -> Result | None:
         """Plan a delivery with today's definition; returns its end if it is not sent any more."""

@@ -23,6 +23,7 @@ __all__ = [
     "Balance",
     "ClaimedBatch",
     "Committed",
+    "Drift",
     "DurableQueue",
     "History",
     "Inbox",
@@ -34,6 +35,7 @@ __all__ = [
     "QueuedDelivery",
     "QueuedEvent",
     "Receipt",
+    "Recheck",
     "Round",
     "Scope",
     "Source",
@@ -110,6 +112,37 @@ class Balance(NamedTuple):
         """Return the balance with an amount that was added."""
         user, before, period, ends_at, asked_at = self
         return Balance(user, before + amount, period, ends_at, asked_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Recheck:
+    """A balance that is looked at again, as ``deliveries`` (ids) were sent a second time.
+
+    ``amount`` is what the partner should show, None if that is not known; ``payload`` is of
+    ``action`` and adds to it. ``due`` is empty before they were sent.
+    """
+
+    user: str
+    action: str
+    payload: bytes
+    amount: int | None
+    period: str | None = None
+    due: tuple[float, ...] = ()
+    deliveries: tuple[int, ...] = ()
+
+
+class Drift(NamedTuple):
+    """A balance that was not as expected: somebody else writes there, or a request came late.
+
+    ``deliveries`` are the ids of those that were sent a second time, and may count twice.
+    """
+
+    key: str
+    user: str
+    expected: int
+    found: int
+    noticed_at: float
+    deliveries: tuple[int, ...] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -233,7 +266,8 @@ class Transition:
 
     ``attempts`` are all so far. ``next_at`` is for what is ready or unknown: not before this.
     ``evidence`` is for an operator who has to decide. ``applied`` says that its increment is with
-    the partner now; ``forget`` that balances of its user may have changed otherwise.
+    the partner now; ``forget`` that balances of its user may have changed otherwise; ``resent``
+    that it is sent again although its answer was lost.
     """
 
     delivery: QueuedDelivery
@@ -246,6 +280,7 @@ class Transition:
     effect: Effect = Effect.NONE
     applied: bool = False
     forget: bool = False
+    resent: bool = False
     evidence: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -268,6 +303,8 @@ class Round:
     ``returned`` are batches whose request is over: what of them has no transition is ready as
     before. ``waiting`` are deliveries that get a row without being sent now. ``balances``, by scope
     and key, are what was held before requests whose answers were lost; None forgets one.
+    ``rechecks`` are balances to be looked at again, None for one that is over, and ``drifts`` those
+    that were not as expected.
     """
 
     arrivals: list[tuple[Scope, Arrival]] = field(default_factory=list)
@@ -276,6 +313,8 @@ class Round:
     batches: list[ClaimedBatch] = field(default_factory=list)
     waiting: list[tuple[Scope, QueuedDelivery]] = field(default_factory=list)
     balances: dict[tuple[Scope, str], Balance | None] = field(default_factory=dict)
+    rechecks: dict[tuple[Scope, str], Recheck | None] = field(default_factory=dict)
+    drifts: list[tuple[Scope, Drift]] = field(default_factory=list)
 
     @property
     def is_empty(self) -> bool:
@@ -287,6 +326,8 @@ class Round:
             or self.batches
             or self.waiting
             or self.balances
+            or self.rechecks
+            or self.drifts
         )
 
 
@@ -402,6 +443,10 @@ class Queue(Protocol):
 
     def balances(self, scope: Scope, keys: Sequence[str]) -> Mapping[str, Balance]:
         """Return what the partner held before requests whose answers were lost, by key."""
+        ...
+
+    def rechecks(self, scope: Scope) -> Mapping[str, Recheck]:
+        """Return the balances of a scope that are to be looked at again, by key."""
         ...
 
     def waiting(self, scope: Scope) -> int:

@@ -13,22 +13,32 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
-from destinations.definition import ReconcileDefinition
+from destinations.definition import DestinationDefinition, ReconcileDefinition
 from destinations.errors import ResolveError
 from destinations.http import Answer, Failure
 from destinations.outcome import Effect, Outcome, Result, State
 from destinations.pipeline.queue import Balance, Increment, QueuedDelivery, Transition
-from destinations.pipeline.retry import RetryPolicy
+from destinations.pipeline.retry import LossRule, RetryPolicy
 from destinations.runtime.action import Action, Payload
 from destinations.runtime.destination import Destination
 from destinations.segment.javascript.values import UNDEFINED
 from destinations.segment.mapping import compile_getter, compile_value
 
-__all__ = ["Answered", "Judgement", "Question", "ReconcileRules", "Reconciler", "judge"]
+__all__ = [
+    "Answered",
+    "Judgement",
+    "LossOptions",
+    "Question",
+    "ReconcileRules",
+    "Reconciler",
+    "judge",
+    "longest_wait",
+    "proposal",
+]
 
 _MOST_SELECTIONS: Final = 20_000
 
@@ -42,10 +52,36 @@ _APPLIED: Final = Result(
     Outcome.DELIVERED, "its answer was lost; the partner shows that it was applied"
 )
 
+_SHARED: Final = "others write there as well (soleWriter is false), so the difference may be theirs"
+
 _encode: Final = msgspec.json.Encoder().encode
 
 # Made once: `json.dumps` with options makes one for every call.
 _KEYS: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
+@dataclass(frozen=True, slots=True)
+class LossOptions:
+    """What whoever delivers says of lost answers.
+
+    The partner is asked ``settle_after`` seconds after the request, None for what the definition
+    says. Without ``sole_writer`` others add to the same balances, so nothing is concluded from
+    them. ``lost_answers`` goes before the ``onLostAnswer`` of requests. Without ``asks`` the
+    partner is never asked, and what it could be asked about is held.
+    """
+
+    settle_after: float | None = None
+    sole_writer: bool = True
+    lost_answers: Literal["hold", "resend"] | None = None
+    asks: bool = True
+
+
+def longest_wait(definition: DestinationDefinition, options: LossOptions) -> float:
+    """Return how many seconds after a request, at most, the partner is asked about it."""
+    if options.settle_after is not None:
+        return options.settle_after
+    rules = [one.reconcile for one in definition.requests.values() if one.reconcile is not None]
+    return max((one.after for one in rules), default=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +121,21 @@ def judge(before: Balance | None, now: Balance | None, amounts: Sequence[int]) -
     if not selections:
         return Judgement(None, "it cannot be told which of the amounts make the difference")
     return Judgement(_members(amounts, selections[0]))
+
+
+def proposal(
+    before: Balance | None, now: Balance | None, amounts: Sequence[int]
+) -> tuple[bool, ...] | None:
+    """Return which of ``amounts`` the numbers show as added, for an operator to confirm.
+
+    None where they do not show one selection alone.
+    """
+    if before is None or now is None:
+        return None
+    if None not in (before.period, now.period) and before.period != now.period:
+        return None
+    found = _selections(amounts, now.amount - before.amount)
+    return _members(amounts, found[0]) if found is not None and len(found) == 1 else None
 
 
 def _runs(amounts: Sequence[int]) -> Iterator[tuple[int, ...]]:
@@ -139,6 +190,7 @@ class _Rule:
 
     def __init__(self, definition: ReconcileDefinition) -> None:
         self.ask = definition.ask
+        self.after = definition.after
         self._nothing = frozenset(definition.nothing)
         # Item by item, and as it is: this is done for every event.
         self._is_array = isinstance(definition.key, list)
@@ -183,15 +235,59 @@ class _Rule:
 class ReconcileRules:
     """What the requests of a destination say of lost answers, by action; any thread may use it."""
 
-    def __init__(self, destination: Destination, *, enabled: bool = True) -> None:
+    def __init__(self, destination: Destination, options: LossOptions | None = None) -> None:
+        self._options = options = options or LossOptions()
         compiled = {
             name: _Rule(request.reconcile)
             for name, request in destination.definition.requests.items()
-            if enabled and request.reconcile is not None
+            if options.asks and request.reconcile is not None
         }
         self._rules = {
             slug: _rule_of(action, compiled) for slug, action in destination.actions.items()
         }
+        self._losses = {
+            slug: self._loss_of(action, self._rules[slug])
+            for slug, action in destination.actions.items()
+        }
+
+        self._several = frozenset(
+            slug
+            for slug, action in destination.actions.items()
+            if sum(not one.definition.idempotent for one in action.requests.values()) > 1
+        )
+
+    def _loss_of(self, action: Action, rule: _Rule | None) -> LossRule:
+        if action.is_idempotent:
+            return LossRule(repeatable=True)
+        if rule is not None:
+            after = self._options.settle_after
+            return LossRule(rule.after if after is None else after)
+        once = [one.definition for one in action.requests.values() if not one.definition.idempotent]
+        if any(one.reconcile is not None for one in once):
+            return LossRule()
+        resend = self._options.lost_answers == "resend"
+        if self._options.lost_answers is None:
+            resend = all(one.on_lost_answer == "resend" for one in once)
+        # Of several requests, only those that may be repeated leave an event that waits.
+        return LossRule(resend=resend, repeatable=action.generator is not None and not resend)
+
+    def loss_of(self, action: str) -> LossRule:
+        """Return what follows when an answer for an action, by its slug, is lost."""
+        return self._losses.get(action, LossRule())
+
+    def loss(self, delivery: QueuedDelivery) -> LossRule:
+        """Return what follows when the answer for a delivery is lost."""
+        rule = self.loss_of(delivery.action)
+        return LossRule() if rule.ask_after is not None and delivery.increment is None else rule
+
+    def loss_of_interrupted(self, delivery: QueuedDelivery) -> LossRule:
+        """Return the same where the process ended, and nobody knows how far the event came.
+
+        One of several requests that must not be repeated may have been carried out for certain.
+        """
+        rule = self.loss(delivery)
+        is_one = delivery.action not in self._several
+        return LossRule(resend=rule.resend and is_one)
 
     def can_ask(self, action: str) -> bool:
         """Tell whether lost answers of an action, by its slug, can be asked about."""
@@ -219,10 +315,9 @@ class Reconciler(ReconcileRules):
         destination: Destination,
         policy: RetryPolicy,
         fresh: float,
-        *,
-        enabled: bool = True,
+        options: LossOptions | None = None,
     ) -> None:
-        super().__init__(destination, enabled=enabled)
+        super().__init__(destination, options)
         self._policy = policy
         self._fresh = fresh
 
@@ -268,7 +363,10 @@ class Reconciler(ReconcileRules):
         """Return what becomes of deliveries whose answers were lost: all that share the key."""
         amounts = [one.increment.amount for one in deliveries if one.increment is not None]
         judgement = judge(before, found, amounts)
+        if not self._options.sole_writer:
+            judgement = Judgement(None, _SHARED)
         if judgement.applied is None:
+            proposed = proposal(before, found, amounts) or (None,) * len(deliveries)
             evidence = {
                 "why": judgement.why,
                 "key": key,
@@ -280,12 +378,15 @@ class Reconciler(ReconcileRules):
                 "periodNow": None if found is None else found.period,
             }
             reason = f"its answer was lost, and asking did not tell: {judgement.why}"
-            return [_held(one, reason, evidence) for one in deliveries]
+            return [
+                _held(one, reason, {**evidence, **_proposed(applied)})
+                for one, applied in zip(deliveries, proposed, strict=True)
+            ]
         # `found` replaces what is known of the balance, so nothing is added to that.
         return [
             Transition(one, _APPLIED, "reconcile", one.attempts, effect=Effect.APPLIED)
             if applied
-            else self._policy.not_applied(one, now)
+            else self._policy.not_applied(one, now, self.loss(one))
             for one, applied in zip(deliveries, judgement.applied, strict=True)
         ]
 
@@ -293,6 +394,10 @@ class Reconciler(ReconcileRules):
 def may_pass(failure: Failure) -> bool:
     """Tell whether asking again may help."""
     return failure.retryable or failure.error_class == "authentication"
+
+
+def _proposed(applied: bool | None) -> Mapping[str, str]:  # noqa: FBT001 - it is the whole of it
+    return {} if applied is None else {"proposed": "applied" if applied else "not applied"}
 
 
 def _held(delivery: QueuedDelivery, reason: str, evidence: Mapping[str, Any]) -> Transition:

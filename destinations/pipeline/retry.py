@@ -4,16 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Final, Literal
 
 from destinations.http import Failure
 from destinations.outcome import Effect, Outcome, Result, Retry, State
 from destinations.pipeline.breaker import LONGEST_WAIT
 from destinations.pipeline.queue import QueuedDelivery, Stage, Transition
 
-__all__ = ["RetryPolicy"]
+__all__ = ["LossRule", "RetryPolicy"]
 
-_APPLIED = "its answer was lost, and the partner shows that it was not applied"
+_NOT_APPLIED: Final = "its answer was lost, and the partner shows that it was not applied"
+_CANNOT_ASK: Final = "the answer was lost, and the partner cannot be asked whether it was applied"
+_GIVEN_UP: Final = "given up after the last attempt; an earlier one, whose answer was lost,"
+_ASK_AGAIN: Final = 30.0
+"""Seconds at least between two questions about the same lost answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class LossRule:
+    """What follows when the answer to a request of an action is lost.
+
+    The partner is asked ``ask_after`` seconds after the request, None if it cannot be. Then the
+    event is sent again if it is to ``resend``, and else held. What waits to be sent, and may have
+    been applied, is ``repeatable`` if that would do no harm.
+    """
+
+    ask_after: float | None = None
+    resend: bool = False
+    repeatable: bool = False
+
+
+_HOLD: Final = LossRule()
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +44,11 @@ class RetryPolicy:
     The wait between attempts is drawn evenly from 0 to an exponential bound between ``base`` and
     ``cap`` ("full jitter"), with ``draw`` giving numbers from 0 to 1; a ``Retry-After`` goes before
     it, up to ``max_retry_after``. A delivery that fails ``deadline`` after its first attempt is
-    dead, unless the partner answers nobody and an ``outage`` makes all wait. A lost answer is asked
-    about ``reconcile_after`` the request was sent: it must have arrived by then.
+    dead, unless the partner answers nobody and an ``outage`` makes all wait. One that was sent
+    again after a lost answer, and may have been applied, is held instead.
     """
 
     deadline: float
-    reconcile_after: float
     base: float
     cap: float
     max_retry_after: float
@@ -43,14 +63,14 @@ class RetryPolicy:
         result: Result,
         now: float,
         *,
-        can_ask: bool,
+        rule: LossRule = _HOLD,
         is_down: bool = False,
         sent_at: float | None = None,
     ) -> Transition:
-        """Return what follows an attempt that ended at ``now``.
+        """Return what follows an attempt that was sent at ``sent_at`` and ended at ``now``.
 
-        ``can_ask`` tells that the partner can be asked whether it applied what it did not answer,
-        ``is_down`` that it has answered nothing for some time.
+        ``rule`` says what follows a lost answer, ``is_down`` that the partner has answered nothing
+        for some time.
         """
         attempts = delivery.attempts + 1
         outcome = result.outcome
@@ -61,7 +81,9 @@ class RetryPolicy:
         effect = Effect.MAYBE if result.maybe_applied else delivery.effect
         if outcome is State.UNKNOWN:
             since = now if sent_at is None else sent_at
-            return self.lost(delivery, result, since, can_ask=can_ask, attempts=attempts)
+            return self.lost(
+                delivery, result, since, rule=rule, attempts=attempts, now=now, is_down=is_down
+            )
         if outcome is not State.READY:
             return Transition(delivery, result, "send", attempts, effect=effect)
         retry = result.retry or Retry()
@@ -69,8 +91,10 @@ class RetryPolicy:
         batch_failures = delivery.batch_failures + _is_suspicious(result, retry)
         exhausted = retry.attempts is not None and rule_failures >= retry.attempts
         waits_for_partner = is_down and retry.whole_request and self.outage == "wait"
-        if exhausted or (self._is_late(delivery, now) and not waits_for_partner):
+        if exhausted or (self._is_late(delivery, now, rule) and not waits_for_partner):
             dead = replace(result, outcome=Outcome.DEAD, retry=None, attempts=attempts)
+            if not rule.repeatable:
+                return self.given_up(delivery, dead, attempts, effect)
             return Transition(delivery, dead, "send", attempts, effect=effect)
         return Transition(
             delivery,
@@ -79,22 +103,40 @@ class RetryPolicy:
             attempts,
             rule_failures,
             batch_failures,
-            self._next_at(delivery, now, self._wait(attempts, retry.after)),
+            self._next_at(delivery, now, self._wait(attempts, retry.after), rule, sent_at),
             effect,
         )
 
-    def lost(
+    def given_up(
+        self,
+        delivery: QueuedDelivery,
+        dead: Result,
+        attempts: int,
+        effect: Effect,
+        stage: Stage = "send",
+    ) -> Transition:
+        """Return the end of what must not be repeated: held if it may have been applied."""
+        if effect is not Effect.MAYBE:
+            return Transition(delivery, dead, stage, attempts, effect=effect)
+        why = f"{_GIVEN_UP} may have been applied"
+        reason = f"{dead.reason}; {why}" if dead.reason else why
+        held = replace(dead, outcome=State.HELD, reason=reason, retry=None)
+        return Transition(delivery, held, stage, attempts, effect=effect, evidence={"why": why})
+
+    def lost(  # noqa: PLR0913 - what is known of an attempt
         self,
         delivery: QueuedDelivery,
         result: Result,
         sent_at: float,
         *,
-        can_ask: bool,
+        rule: LossRule,
         attempts: int,
+        now: float,
+        is_down: bool = False,
         stage: Stage = "send",
     ) -> Transition:
-        """Return what follows a lost answer: to be asked about, or held for an operator."""
-        if can_ask:
+        """Return what follows a lost answer: to be asked about, sent again, or held."""
+        if rule.ask_after is not None:
             return Transition(
                 delivery,
                 result,
@@ -102,45 +144,69 @@ class RetryPolicy:
                 attempts,
                 delivery.rule_failures,
                 delivery.batch_failures + 1,
-                sent_at + self.reconcile_after,
+                sent_at + rule.ask_after,
                 Effect.MAYBE,
             )
-        why = "the answer was lost, and the partner cannot be asked whether it was applied"
-        held = replace(result, outcome=State.HELD)
+        if not rule.resend or result.applied_in_part:
+            held = replace(result, outcome=State.HELD, retry=None)
+            evidence = {"why": _CANNOT_ASK}
+            return Transition(
+                delivery, held, stage, attempts, effect=Effect.MAYBE, evidence=evidence
+            )
+        if self._is_late(delivery, now, rule) and not (is_down and self.outage == "wait"):
+            return self.given_up(delivery, result, attempts, Effect.MAYBE, stage)
+        after = None if result.retry is None else result.retry.after
+        again = replace(result, outcome=State.READY, retry=result.retry or Retry())
         return Transition(
-            delivery, held, stage, attempts, effect=Effect.MAYBE, evidence={"why": why}
+            delivery,
+            again,
+            stage,
+            attempts,
+            delivery.rule_failures,
+            delivery.batch_failures + 1,
+            self._next_at(delivery, now, self._wait(attempts, after), rule, sent_at),
+            Effect.MAYBE,
+            resent=True,
         )
 
-    def not_applied(self, delivery: QueuedDelivery, now: float) -> Transition:
+    def not_applied(
+        self, delivery: QueuedDelivery, now: float, rule: LossRule = _HOLD
+    ) -> Transition:
         """Return what follows when the partner shows that it did not get what it never answered."""
         attempts = delivery.attempts
-        if self._is_late(delivery, now):
-            dead = Result(Outcome.DEAD, _APPLIED, "RETRYABLE_ERROR", 503, attempts=attempts)
+        if self._is_late(delivery, now, rule):
+            dead = Result(Outcome.DEAD, _NOT_APPLIED, "RETRYABLE_ERROR", 503, attempts=attempts)
             return Transition(delivery, dead, "reconcile", attempts)
         return Transition(
             delivery,
-            Result(State.READY, _APPLIED),
+            Result(State.READY, _NOT_APPLIED),
             "reconcile",
             attempts,
             delivery.rule_failures,
             delivery.batch_failures,
-            self._next_at(delivery, now, self._wait(attempts, None)),
+            self._next_at(delivery, now, self._wait(attempts, None), rule),
         )
 
     def ask_later(
-        self, delivery: QueuedDelivery, failure: Failure, now: float, *, is_down: bool = False
+        self,
+        delivery: QueuedDelivery,
+        failure: Failure,
+        now: float,
+        *,
+        rule: LossRule = _HOLD,
+        is_down: bool = False,
     ) -> Transition:
         """Return what follows when asking about a lost answer failed."""
         reason = f"its answer was lost, and asking failed: {failure.message}"
         error = failure.error()
         attempts = delivery.attempts
-        if self._is_late(delivery, now) and not (is_down and self.outage == "wait"):
+        if self._is_late(delivery, now, rule) and not (is_down and self.outage == "wait"):
             evidence = {"why": f"the partner could not be asked: {failure.message}"}
             held = Result(State.HELD, reason, error.code, error.status)
             return Transition(
                 delivery, held, "reconcile", attempts, effect=Effect.MAYBE, evidence=evidence
             )
-        wait = max(self.reconcile_after, self._wait(attempts + 1, failure.retry_after))
+        wait = max(_ASK_AGAIN, self._wait(attempts + 1, failure.retry_after))
         unknown = Result(State.UNKNOWN, reason, error.code, error.status)
         return Transition(
             delivery,
@@ -154,18 +220,24 @@ class RetryPolicy:
         )
 
     def after_error(
-        self, delivery: QueuedDelivery, reason: str, now: float, *, was_sent: bool, can_ask: bool
+        self,
+        delivery: QueuedDelivery,
+        reason: str,
+        now: float,
+        *,
+        was_sent: bool,
+        rule: LossRule = _HOLD,
     ) -> Transition:
         """Return what follows an internal error, which leaves open what it had come to."""
         if delivery.state is State.UNKNOWN:
             failure = Failure(reason, "internal", 500, retryable=True, nothing_applied=True)
-            return self.ask_later(delivery, failure, now)
+            return self.ask_later(delivery, failure, now, rule=rule)
         if was_sent:
             lost = Result(State.UNKNOWN, reason, "UNKNOWN_ERROR", 500)
-            return self.after(delivery, lost, now, can_ask=can_ask)
+            return self.after(delivery, lost, now, rule=rule)
         # One event of the batch may be to blame, which must not take the others with it for long.
         again = Result(State.READY, reason, "UNKNOWN_ERROR", 500, retry=Retry())
-        return self.after(delivery, again, now, can_ask=False)
+        return self.after(delivery, again, now, rule=rule)
 
     @property
     def longest_wait(self) -> float:
@@ -182,15 +254,32 @@ class RetryPolicy:
             return min(retry_after, self.max_retry_after, LONGEST_WAIT)
         return self.draw() * min(self.cap, self.base * 2.0 ** min(attempts - 1, 30))
 
-    def _next_at(self, delivery: QueuedDelivery, now: float, wait: float) -> float:
+    def _next_at(
+        self,
+        delivery: QueuedDelivery,
+        now: float,
+        wait: float,
+        rule: LossRule,
+        sent_at: float | None = None,
+    ) -> float:
         # The last attempt is made when the time is over, not at some time after it.
         began = self._began(delivery)
-        began = now if began is None else began
-        return min(now + wait, max(began + self.deadline, now))
+        if began is None:
+            began = now if sent_at is None else sent_at
+        return min(now + wait, max(began + self._time_for(rule), now))
 
-    def _is_late(self, delivery: QueuedDelivery, now: float) -> bool:
+    def _is_late(self, delivery: QueuedDelivery, now: float, rule: LossRule) -> bool:
         began = self._began(delivery)
-        return began is not None and now - began >= self.deadline
+        return began is not None and now - began >= self._time_for(rule)
+
+    def _time_for(self, rule: LossRule) -> float:
+        """Return how long a delivery may take from its first attempt.
+
+        A run waits as long for a question about a lost answer: that is not the event's failure.
+        """
+        if self.outage == "wait" and rule.ask_after is not None:
+            return self.deadline + rule.ask_after
+        return self.deadline
 
     def _began(self, delivery: QueuedDelivery) -> float | None:
         first = delivery.first_attempt_at

@@ -107,7 +107,6 @@ class Run:
         )
         self._policy = RetryPolicy(
             deadline=options.outage,
-            reconcile_after=options.reconcile_after,
             base=definition.retry.base,
             cap=definition.retry.cap,
             max_retry_after=definition.retry.max_retry_after,
@@ -187,7 +186,7 @@ class Run:
             options=PipelineOptions(
                 self._destination.definition.transport.concurrency,
                 _LINGER_SECONDS,
-                reconcile=self._options.reconcile,
+                losses=self._options.losses,
             ),
             clock=self._clock,
             observer=self._observer,

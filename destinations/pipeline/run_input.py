@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
@@ -26,6 +26,7 @@ from destinations.pipeline.queue import (
     Transition,
 )
 from destinations.pipeline.reading import Entries, Entry
+from destinations.pipeline.reconcile import LossOptions
 from destinations.pipeline.report import Report
 from destinations.pipeline.rows import Rows
 from destinations.pipeline.undelivered import Wrapped, unwrap
@@ -74,22 +75,20 @@ _UNCERTAIN: Final = Result.invalid(
 class RunOptions:
     """How a run goes.
 
-    It waits ``outage`` seconds for a partner that does not answer. A lost answer is asked about
-    ``reconcile_after`` seconds after its request. What was delivered before the time that
-    ``again_since`` returns is sent once more; it is given the first entry. ``input_id`` names the
-    input, so that its events without a messageId and without a time are recognised by their line.
-    With ``deliver_waiting`` what earlier runs left is delivered as well. ``keep_unsent`` gives what
-    was read and not sent a row: of an input that cannot be read again.
-    Without ``reconcile`` the partner is never asked what it holds, and a lost answer is held.
+    It waits ``outage`` seconds for a partner that does not answer. ``losses`` says what follows a
+    lost answer. What was delivered before the time that ``again_since`` returns is sent once more;
+    it is given the first entry. ``input_id`` names the input, so that its events without a
+    messageId and without a time are recognised by their line. With ``deliver_waiting`` what earlier
+    runs left is delivered as well. ``keep_unsent`` gives what was read and not sent a row: of an
+    input that cannot be read again.
     """
 
     outage: float = 60.0
-    reconcile_after: float = 30.0
     again_since: Callable[[bytes], float] | None = None
     input_id: str | None = None
     deliver_waiting: bool = False
     keep_unsent: bool = False
-    reconcile: bool = True
+    losses: LossOptions = field(default_factory=LossOptions)
 
 
 @dataclass(slots=True)

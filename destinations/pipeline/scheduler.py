@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 from destinations.http.json_bytes import decode_json
@@ -100,6 +100,10 @@ class Scheduler:
         """How many deliveries wait."""
         self.available = 0
         """How many of them are of users that are not busy."""
+        self.single: set[str] = set()
+        """Actions, by slug, of which each batch holds one delivery that is sent."""
+        self.paused: set[str] = set()
+        """Actions, by slug, of which nothing may be sent now."""
 
     def add(self, delivery: QueuedDelivery) -> None:
         """Put a delivery behind all others of its user."""
@@ -131,7 +135,9 @@ class Scheduler:
     def wanted(self) -> int:
         """How many deliveries the next batch would hold if there were enough; 0 if none may go."""
         kind = self._oldest_kind()
-        return 0 if kind is None else kind.batch_size
+        if kind is None:
+            return 0
+        return 1 if kind.action in self.single else kind.batch_size
 
     def take(self) -> tuple[BatchKind, list[QueuedDelivery]] | None:
         """Return the next batch, in the order of arrival; its users are busy until `free`.
@@ -149,6 +155,8 @@ class Scheduler:
     def _take_of(self, kind: BatchKind) -> list[QueuedDelivery]:
         """Return the next batch of a kind; none if all of its users had to be parked."""
         ready, room, repeats = self._ready[kind], kind.batch_size, kind.repeats_users
+        if kind.action in self.single and kind.state is State.READY:
+            room = 1
         excludes = self._exclusion is not None
         batch: list[tuple[int, BatchKind, QueuedDelivery]] = []
         while ready and len(batch) < room:
@@ -424,10 +432,13 @@ class Scheduler:
         heapq.heappush(self._ready.setdefault(kind, []), (number, user.name))
 
     def _oldest_kind(self) -> BatchKind | None:
-        ready = self._ready
+        ready: Collection[BatchKind] = self._ready
+        if self.paused:
+            asks, paused = State.UNKNOWN, self.paused
+            ready = [one for one in ready if one.state is asks or one.action not in paused]
         if len(ready) < 2:
             return next(iter(ready), None)
-        return min(ready, key=lambda kind: ready[kind][0])
+        return min(ready, key=lambda kind: self._ready[kind][0])
 
     def _kind(self, delivery: QueuedDelivery) -> BatchKind:
         suspected = delivery.batch_failures

@@ -212,7 +212,7 @@ class Sender:
             result = Result(outcome, reason, "UNKNOWN_ERROR", 500)
         if result.outcome is not Outcome.DELIVERED and any(map(_was_applied_once, made)):
             # Sent again, the event would make that request a second time.
-            result = replace(result, outcome=State.UNKNOWN, retry=None)
+            result = replace(result, outcome=State.UNKNOWN, retry=None, applied_in_part=True)
         attempts = sum(item.attempts for _, item in made)
         changed = [request for request, item in made if not _changed_nothing(request, item)]
         has_begun = not all(request.definition.atomic for request in changed)
@@ -350,7 +350,7 @@ class Sender:
         result = Result.of_error(outcome, verdict.error(), attempts=item.attempts)
         changed = not (request.is_safe or verdict.nothing_applied)
         result = replace(result, maybe_applied=changed)
-        if outcome is not State.READY:
+        if outcome is not State.READY and not (outcome is State.UNKNOWN and verdict.retryable):
             return result
         retry = Retry(verdict.retry_after, verdict.attempts, verdict.whole_request)
         return replace(result, retry=retry)

@@ -197,13 +197,13 @@ class _Reader:
 
     def _delivery(self, given: Mapping[str, Any], place: str) -> DeliveryConfig:
         fields = _fields(given)
-        former = fields.pop("settle_after_seconds", None)
-        if former is not None and "reconcile_after_seconds" in fields:
-            message = "is the former name of reconcileAfterSeconds: give one of them"
-            fault = self._document.fault(place + pointer("settleAfterSeconds"), message)
+        other = fields.pop("reconcile_after_seconds", None)
+        if other is not None and "settle_after_seconds" in fields:
+            message = "is another name of settleAfterSeconds: give one of them"
+            fault = self._document.fault(place + pointer("reconcileAfterSeconds"), message)
             self.faults.append(fault)
-        elif former is not None:
-            fields["reconcile_after_seconds"] = former
+        elif other is not None:
+            fields["settle_after_seconds"] = other
         return DeliveryConfig(**fields)
 
     def _exposed(self, spec: Mapping[str, Any]) -> Iterator[tuple[str, Path]]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from destinations.definition.document import Document
 from destinations.operations import DEDUPE_DAYS, KEEP_DAYS
+from destinations.pipeline.reconcile import LossOptions
 from destinations.secrets import Secret
 from destinations.server.app import Limits
 from destinations.telemetry import Form, Level
@@ -66,15 +67,21 @@ class ReceiverConfig:
 class DeliveryConfig:
     """How one destination delivers.
 
-    A delivery that fails ``deadline_seconds`` after its first attempt is dead. The partner is asked
-    about a lost answer ``reconcile_after_seconds`` after the request. ``concurrency`` of None is
-    that of the definition.
+    A delivery that fails ``deadline_seconds`` after its first attempt is dead. ``concurrency`` of
+    None is that of the definition. For the rest see `LossOptions`.
     """
 
     deadline_seconds: float = 4 * 3600.0
-    reconcile_after_seconds: float = 30.0
+    settle_after_seconds: float | None = None
+    sole_writer: bool = True
+    lost_answers: Literal["hold", "resend"] | None = None
     concurrency: int | None = None
     allow_private: bool = False
+
+    @property
+    def losses(self) -> LossOptions:
+        """What follows a lost answer."""
+        return LossOptions(self.settle_after_seconds, self.sole_writer, self.lost_answers)
 
 
 @dataclass(frozen=True, slots=True)

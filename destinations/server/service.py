@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final
 
-from destinations.clock import SystemClock
+from destinations.clock import SystemClock, WallClock
 from destinations.errors import DestinationsError, UsageError
 from destinations.http.transport import HttpTransport
 from destinations.operations import Periods, count_waiting, lock_server, note_server, prune
@@ -23,6 +23,7 @@ from destinations.pipeline.intake import Intake
 from destinations.pipeline.pipeline import Pipeline, PipelineOptions
 from destinations.pipeline.queue import Scope
 from destinations.pipeline.rate_limit import RateLimitedTransport
+from destinations.pipeline.reconcile import longest_wait
 from destinations.pipeline.retry import RetryPolicy
 from destinations.runtime.sender import Sender
 from destinations.server.app import Limits, Receiver
@@ -59,11 +60,13 @@ class _Served:
 class Service:
     """Everything that one configuration describes; `start`, `reload` and `stop` in one thread."""
 
-    def __init__(self, config: ServeConfig, observation: Observation) -> None:
+    def __init__(
+        self, config: ServeConfig, observation: Observation, *, clock: WallClock | None = None
+    ) -> None:
         self.config = config
         self._observation = observation
         self._observer = observation.observer
-        self._clock = SystemClock()
+        self._clock = clock or SystemClock()
         self._served: dict[str, _Served] = {}
         self._accounts: Mapping[str, PartnerAccount] = {}
         self._closing = contextlib.ExitStack()
@@ -234,7 +237,6 @@ class Service:
         sender = Sender(destination, transport, stop=stop, answers=answers, clock=self._clock)
         policy = RetryPolicy(
             deadline=delivery.deadline_seconds,
-            reconcile_after=delivery.reconcile_after_seconds,
             base=definition.retry.base,
             cap=definition.retry.cap,
             max_retry_after=definition.retry.max_retry_after,
@@ -259,14 +261,18 @@ class Service:
         self._observation.mask(bound.secrets)
 
         def make() -> Pipeline:
-            self._queue.recover([scope], served.policy.reconcile_after, served.policy.longest_wait)
+            losses = bound.config.delivery.losses
+            longest = longest_wait(bound.destination.definition, losses)
+            self._queue.recover([scope], longest, served.policy.longest_wait)
             return Pipeline(
                 scope,
                 bound.destination,
                 served.sender,
                 self._queue,
                 policy=served.policy,
-                options=PipelineOptions(bound.destination.definition.transport.concurrency),
+                options=PipelineOptions(
+                    bound.destination.definition.transport.concurrency, losses=losses
+                ),
                 clock=self._clock,
                 observer=self._observer,
                 source=self._queue.source(scope),

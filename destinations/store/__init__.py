@@ -11,6 +11,7 @@ from destinations.store.queue import SqliteQueue
 from destinations.store.reader import copied_at, copy_of, is_newer, is_older, stored_version
 from destinations.store.retention import (
     compact,
+    delete_drifts,
     delete_messages,
     delete_settled,
     delete_spent_events,
@@ -33,6 +34,7 @@ __all__ = [
     "copy_of",
     "count_deliveries",
     "default_path",
+    "delete_drifts",
     "delete_messages",
     "delete_settled",
     "delete_spent_events",

@@ -15,12 +15,13 @@ from destinations.outcome import Effect, Outcome, Result, State, Status
 from destinations.pipeline.dedupe import CONFLICT, Verdict, recognise
 from destinations.pipeline.ledger import (
     DeliveryClass,
+    LedgerDrift,
     LedgerEntry,
     Replan,
     ScopeTotals,
     Selection,
 )
-from destinations.pipeline.queue import History, Increment, QueuedDelivery, Stage
+from destinations.pipeline.queue import Drift, History, Increment, QueuedDelivery, Stage
 from destinations.runtime.action import SubscriptionKey
 from destinations.store.accounts import shown_account
 from destinations.store.codes import EFFECT_CODES, EFFECTS, STATUS_CODES, STATUSES, TYPES
@@ -195,6 +196,21 @@ class SqliteLedger:
             (DeliveryClass(*key, number) for key, number in counts.items()),
             key=lambda one: (one.destination, -one.deliveries, one.status, one.code or ""),
         )
+
+    def drifts(self) -> Sequence[LedgerDrift]:
+        """Return the balances that were not as expected, the latest last."""
+        scopes = self._scopes()
+        rows = self._database.all(
+            "SELECT scope, key, user, expected, found, noticed_at, deliveries FROM drifts"
+            " ORDER BY noticed_at, scope, key"
+        )
+        return [
+            LedgerDrift(
+                *scopes[scope],
+                Drift(key, user, expected, found, noticed_at, tuple(json.loads(deliveries))),
+            )
+            for scope, key, user, expected, found, noticed_at, deliveries in rows
+        ]
 
     def totals(self, now: float) -> Sequence[ScopeTotals]:
         """Return how all scopes stand, without counting their deliveries one by one."""
@@ -430,6 +446,8 @@ class _Change:
         row.status, row.attempts, row.first_attempt_at, row.next_at = _READY, 0, None, None
         if delivery is None:
             row.effect = EFFECT_CODES[Effect.NONE]
+            if row.increment is not None:
+                self._look_again(row, entry)
         else:
             row.plan = self._names.text(self._to, delivery.plan)
             row.payload, row.increment = delivery.payload, delivery.increment
@@ -437,6 +455,19 @@ class _Change:
         add_open(self._to, [row])
         self._count(entry.scope, row.subscription, State.READY, 0, 1)
         self._noticed.append(entry.id)
+
+    def _look_again(self, row: OpenRow, entry: LedgerEntry) -> None:
+        """Note that a balance is to be looked at again: what is sent a second time adds to it."""
+        known = self._to.execute(
+            "SELECT deliveries FROM rechecks WHERE scope = ? AND key = ?", (row.scope, row.key)
+        ).fetchone()
+        ids = {row.id, *(() if known is None else json.loads(known[0]))}
+        self._to.execute(
+            "INSERT OR REPLACE INTO rechecks"
+            " (scope, key, user, action, payload, amount, period, due, deliveries)"
+            " VALUES (?, ?, ?, ?, ?, NULL, NULL, '[]', ?)",
+            (row.scope, row.key, row.user, entry.action, row.payload, json.dumps(sorted(ids))),
+        )
 
     def add(self, entry: LedgerEntry, delivery: QueuedDelivery, result: Result | None) -> None:
         """Add a delivery that the event did not have."""
@@ -491,10 +522,11 @@ class _Change:
         self._uncount(entry)
         if entry.increment is not None and entry.effect is not Effect.NONE:
             # Nobody knows what the partner holds: it is asked before more is added.
-            self._to.execute(
+            for statement in (
                 "DELETE FROM balances WHERE scope = ? AND key = ?",
-                (entry.scope, entry.increment.key),
-            )
+                "UPDATE rechecks SET amount = NULL WHERE scope = ? AND key = ?",
+            ):
+                self._to.execute(statement, (entry.scope, entry.increment.key))
         waits = entry.status in {State.READY, State.UNKNOWN}
         row = OpenRow.take(self._to, entry.id, "open" if waits else "kept")
         if waits:

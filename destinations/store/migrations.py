@@ -462,4 +462,35 @@ MIGRATIONS: Final[tuple[tuple[str | Move, ...], ...]] = (
         "ALTER TABLE open ADD COLUMN restored TEXT",
         "ALTER TABLE kept ADD COLUMN restored TEXT",
     ),
+    (
+        # Balances that are looked at again, as deliveries were sent a second time. amount is what
+        # the partner should show; due is a JSON array of times, deliveries one of ids.
+        """
+        CREATE TABLE rechecks (
+            scope INTEGER NOT NULL,
+            key TEXT NOT NULL,
+            user TEXT NOT NULL,
+            action TEXT NOT NULL,
+            payload BLOB NOT NULL,
+            amount INTEGER,
+            period TEXT,
+            due TEXT NOT NULL,
+            deliveries TEXT NOT NULL,
+            PRIMARY KEY (scope, key)
+        ) STRICT, WITHOUT ROWID
+        """,
+        # Balances that were not as expected: of each the latest. Seconds since 1970, UTC.
+        """
+        CREATE TABLE drifts (
+            scope INTEGER NOT NULL,
+            key TEXT NOT NULL,
+            user TEXT NOT NULL,
+            expected INTEGER NOT NULL,
+            found INTEGER NOT NULL,
+            noticed_at REAL NOT NULL,
+            deliveries TEXT NOT NULL,
+            PRIMARY KEY (scope, key)
+        ) STRICT, WITHOUT ROWID
+        """,
+    ),
 )

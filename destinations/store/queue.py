@@ -24,11 +24,13 @@ from destinations.pipeline.queue import (
     Balance,
     ClaimedBatch,
     Committed,
+    Drift,
     History,
     Increment,
     QueuedDelivery,
     QueuedEvent,
     Receipt,
+    Recheck,
     Round,
     Scope,
     StoreFullError,
@@ -105,6 +107,14 @@ _SET_BALANCES: Final = """
     ON CONFLICT (scope, key) DO UPDATE SET user = excluded.user, amount = excluded.amount,
         period = excluded.period, ends_at = excluded.ends_at, asked_at = excluded.asked_at
 """
+_SET_RECHECKS: Final = """
+    INSERT OR REPLACE INTO rechecks
+    (scope, key, user, action, payload, amount, period, due, deliveries) VALUES {rows}
+"""
+_SET_DRIFTS: Final = """
+    INSERT OR REPLACE INTO drifts
+    (scope, key, user, expected, found, noticed_at, deliveries) VALUES {rows}
+"""
 # Not where it is known by now that the events of several users add to it.
 _RESTORE_BALANCES: Final = f"{_SET_BALANCES} WHERE balances.user <> ''"
 _OPEN_COLUMNS: Final = (
@@ -145,6 +155,12 @@ class SqliteQueue:
         rows = connection.execute(
             "SELECT id, at, durable, deliveries, balances FROM intents WHERE scope = ?", (scope.id,)
         ).fetchall()
+        # What runs left is for a server of the account, and the other way round.
+        siblings = connection.execute(SIBLINGS, (scope.id,)).fetchall()
+        connection.executemany(
+            "UPDATE OR REPLACE rechecks SET scope = ? WHERE scope = ?",
+            [(scope.id, other) for (other,) in siblings],
+        )
         tallies: Counter[tuple[int, int, int, int]] = Counter()
         for intent, at, durable, ids, balances in rows:
             if durable:
@@ -152,9 +168,10 @@ class SqliteQueue:
                 with_rows(connection, _RESTORE_BALANCES, before)
                 next_at = at + round(reconcile_after * 1000)
                 for (subscription,) in connection.execute(
-                    "UPDATE open SET status = ?, effect = ?, next_at = ? WHERE status = ?"
+                    "UPDATE open SET status = ?, effect = ?, next_at = ?,"
+                    " first_attempt_at = coalesce(first_attempt_at, ?) WHERE status = ?"
                     " AND id IN (SELECT value FROM json_each(?)) RETURNING subscription",
-                    (_UNKNOWN, EFFECT_CODES[Effect.MAYBE], next_at, _READY, ids),
+                    (_UNKNOWN, EFFECT_CODES[Effect.MAYBE], next_at, at, _READY, ids),
                 ).fetchall():
                     tallies[scope.id, subscription, _READY, 0] -= 1
                     tallies[scope.id, subscription, _UNKNOWN, 0] += 1
@@ -278,6 +295,22 @@ class SqliteQueue:
         )
         return {key: Balance(*rest) for key, *rest in rows}
 
+    def rechecks(self, scope: Scope) -> Mapping[str, Recheck]:
+        """Return the balances of a scope that are to be looked at again, by key."""
+        rows = self._database.all(
+            "SELECT key, user, action, payload, amount, period, due, deliveries FROM rechecks"
+            " WHERE scope = ?",
+            (scope.id,),
+        )
+        return {
+            key: Recheck(
+                *(user, action, bytes(payload), amount, period),
+                due=tuple(json.loads(due)),
+                deliveries=tuple(json.loads(deliveries)),
+            )
+            for key, user, action, payload, amount, period, due, deliveries in rows
+        }
+
     def close(self) -> None:
         """The store is its owner's to close."""
 
@@ -327,6 +360,8 @@ class _Commit:
             self.returned(round_.returned)
         if round_.balances:
             self.balances(round_.balances)
+        if round_.rechecks or round_.drifts:
+            self.rechecks(round_.rechecks, round_.drifts)
         if round_.batches:
             self.batches(round_.batches, process)
         if round_.waiting:
@@ -415,9 +450,11 @@ class _Commit:
     def _side_effects(self, scope: Scope, transition: Transition) -> None:
         delivery = transition.delivery
         if transition.forget:
-            self._to.execute(
-                "DELETE FROM balances WHERE scope = ? AND user = ?", (scope.id, delivery.user)
-            )
+            for statement in (
+                "DELETE FROM balances WHERE scope = ? AND user = ?",
+                "UPDATE rechecks SET amount = NULL WHERE scope = ? AND user = ?",
+            ):
+                self._to.execute(statement, (scope.id, delivery.user))
         if transition.result.manual is not None:
             note_change(self._to, scope.id, transition.result.manual, self._now_ms / 1000)
 
@@ -821,6 +858,34 @@ class _Commit:
         self._to.executemany(
             "DELETE FROM balances WHERE scope = ? AND key = ?",
             [(scope.id, key) for (scope, key), one in balances.items() if one is None],
+        )
+
+    def rechecks(
+        self,
+        rechecks: Mapping[tuple[Scope, str], Recheck | None],
+        drifts: Sequence[tuple[Scope, Drift]],
+    ) -> None:
+        """Write which balances are looked at again, and which were not as expected."""
+        with_rows(
+            self._to,
+            _SET_RECHECKS,
+            [
+                (
+                    *(scope.id, key, one.user, one.action, one.payload, one.amount, one.period),
+                    *(json.dumps(one.due), json.dumps(one.deliveries)),
+                )
+                for (scope, key), one in rechecks.items()
+                if one is not None
+            ],
+        )
+        self._to.executemany(
+            "DELETE FROM rechecks WHERE scope = ? AND key = ?",
+            [(scope.id, key) for (scope, key), one in rechecks.items() if one is None],
+        )
+        with_rows(
+            self._to,
+            _SET_DRIFTS,
+            [(scope.id, *one[:-1], json.dumps(one.deliveries)) for scope, one in drifts],
         )
 
     def finish(self) -> None:

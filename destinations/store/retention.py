@@ -15,7 +15,7 @@ from destinations.store.database import Database
 from destinations.store.digests import DIGEST_BYTES
 from destinations.store.rows import DAY_MS, PER_EVENT, add_tallies, array_of
 
-__all__ = ["compact", "delete_messages", "delete_settled", "delete_spent_events"]
+__all__ = ["compact", "delete_drifts", "delete_messages", "delete_settled", "delete_spent_events"]
 
 _CHUNK: Final = 1_000
 _PAGE: Final = 10_000
@@ -87,6 +87,13 @@ def _delete(connection: sqlite3.Connection, events: Iterable[int], before: float
     add_tallies(connection, tallies)
     connection.execute("DELETE FROM tallies WHERE count = 0")
     return len(old)
+
+
+def delete_drifts(database: Database, before: float) -> None:
+    """Delete what was noticed of balances before a time."""
+    if database.one("SELECT 1 FROM drifts WHERE noticed_at < ?", (before,)) is not None:
+        with database.transaction() as connection:
+            connection.execute("DELETE FROM drifts WHERE noticed_at < ?", (before,))
 
 
 def delete_messages(

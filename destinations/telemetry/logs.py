@@ -209,6 +209,8 @@ class Logs(Observer):
 def _trouble_of(transition: Transition) -> str | None:
     """Return what to say of a delivery that somebody may have to look at."""
     outcome = transition.result.outcome
+    if transition.resent:
+        return "the answer for a delivery was lost, and it is sent again"
     if outcome is State.UNKNOWN and transition.stage == "send":
         return "the answer for a delivery was lost"
     return _TROUBLE.get(outcome)

@@ -93,6 +93,9 @@ class Metrics(Observer):
             "delivery_retries", "Attempts that failed and are made again.", "action"
         )
         self._lost = counter("answers_lost", "Deliveries whose answer was lost.", "action")
+        self._resent = counter(
+            "answers_lost_resent", "Deliveries that were sent again after a lost answer.", "action"
+        )
         self._held = counter("deliveries_held", "Deliveries left to an operator.", "action")
         self._drifts = counter(
             "balance_drifts", "Balances that differ from what was expected: another writer."
@@ -201,6 +204,11 @@ class Metrics(Observer):
                 self._held.labels(destination, action).inc(number)
             elif stage == "send":
                 self._lost.labels(destination, action).inc(number)
+        for one in transitions:
+            if one.resent:
+                if one.stage == "send":
+                    self._lost.labels(destination, one.delivery.action).inc()
+                self._resent.labels(destination, one.delivery.action).inc()
 
     def breaker(self, destination: str, state: str, reason: str) -> None:  # noqa: ARG002 - as above
         """See `Observer.breaker`."""
@@ -232,7 +240,7 @@ class Metrics(Observer):
         # What no subscription takes has no action.
         self._deliveries.labels(destination, "", Outcome.FILTERED.value, "plan")
         for action in actions:
-            for counter in (self._retries, self._lost, self._held):
+            for counter in (self._retries, self._lost, self._resent, self._held):
                 counter.labels(destination, action)
             for stage, outcomes in _ENDS.items():
                 for outcome in outcomes:

@@ -17,6 +17,7 @@ from destinations.http.transport import Transport
 from destinations.outcome import State
 from destinations.pipeline.observer import Observer
 from destinations.pipeline.reading import Entry
+from destinations.pipeline.reconcile import LossOptions
 from destinations.pipeline.report import Row
 from destinations.pipeline.run import Run, RunOptions
 from destinations.runtime.action import SubscriptionKey
@@ -79,7 +80,7 @@ def deliver_in_sequence(
     run = Run(
         destination,
         transport,
-        options=RunOptions(reconcile=False),
+        options=RunOptions(losses=LossOptions(asks=False)),
         clock=clock,
         recorders=[keep],
         observer=_Stopping(stop),

@@ -31,6 +31,7 @@ from destinations.operations import (
 )
 from destinations.outcome import Outcome
 from destinations.pipeline.ledger import Selection
+from destinations.pipeline.reconcile import longest_wait
 from destinations.runtime.destination import Destination
 from destinations.segment.event import Event, EventError, read_event
 from destinations.store import SqliteStore
@@ -291,8 +292,9 @@ def _map_unmapped(store: SqliteStore) -> int:
 def _deliver(account: KanaAccount) -> int:
     """Deliver what waits for the account, say what became of it, and return the exit code."""
     options = RunOptions(deliver_waiting=True)
+    longest = longest_wait(account.destination.definition, options.losses)
     with open_run_store(
-        account.store, account.id, account.identity, reconcile_after=options.reconcile_after
+        account.store, account.id, account.identity, reconcile_after=longest
     ) as kept:
         run = Run(account.destination, account.transport, store=kept, options=options)
         report = run.execute(())

@@ -25,6 +25,7 @@ from destinations.http.transport import HttpTransport
 from destinations.outcome import Result
 from destinations.pipeline.ledger import LedgerEntry, Selection
 from destinations.pipeline.reading import read_lines
+from destinations.pipeline.reconcile import LossOptions
 from destinations.pipeline.report import Report, Row
 from destinations.pipeline.run import Run, RunOptions
 from destinations.runtime.destination import Destination
@@ -78,7 +79,7 @@ class Kana:
             run = Run(
                 self.bind(**settings),
                 transport,
-                options=RunOptions(reconcile=self.reconcile),
+                options=RunOptions(losses=LossOptions(asks=self.reconcile)),
                 clock=SystemClock() if self.side_by_side else self.clock,
                 recorders=[self._record],
                 inline=not self.side_by_side,

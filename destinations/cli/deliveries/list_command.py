@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -17,6 +17,8 @@ from destinations.pipeline.ledger import NEEDS_OPERATOR, DeliveryClass, LedgerEn
 
 __all__ = ["list_command"]
 
+_OF_DRIFTS: Final = ("destination", "user", "since")
+_DRIFT_COLUMNS: Final = ("noticed", "destination", "balance", "expected", "found", "sent again")
 _COLUMNS: Final = (
     "id",
     "accepted",
@@ -38,6 +40,11 @@ _COLUMNS: Final = (
 @selection_options
 @click.option("--all", "everything", is_flag=True, help="Not only what needs an operator.")
 @click.option(
+    "--drift",
+    is_flag=True,
+    help="Balances that were not as expected, and what may count twice there.",
+)
+@click.option(
     "--limit", type=click.IntRange(1), default=100, metavar="N", help="At most N; 100 by default."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -45,6 +52,7 @@ def list_command(
     place: StorePlace,
     *,
     everything: bool,
+    drift: bool,
     limit: int,
     as_json: bool,
     **given: Any,
@@ -55,6 +63,11 @@ def list_command(
     and invalid ones.
     """
     has_class = any(given[name] is not None for name in ("state", "outcome", "code"))
+    if drift:
+        others = [name for name, it in given.items() if it is not None and name not in _OF_DRIFTS]
+        if everything or others:
+            raise click.UsageError("--drift goes with --destination, --user and --since alone")
+        return _list_drifts(place, given, limit=limit, as_json=as_json)
     selection, _ = read_selection(given)
     if everything and has_class:
         raise click.UsageError("--all excludes --state, --outcome and --code")
@@ -83,6 +96,49 @@ def list_command(
         click.echo(json.dumps(shown, ensure_ascii=False))
     else:
         _print(place, found, classes, needs_operator=needs_operator)
+    return 0
+
+
+def _list_drifts(place: StorePlace, given: Mapping[str, Any], *, limit: int, as_json: bool) -> int:
+    """List balances that were not as expected."""
+    destination, user, since = (given[name] for name in _OF_DRIFTS)
+    with place.read() as store:
+        found = [
+            one
+            for one in store.ledger().drifts()
+            if destination in {None, one.destination}
+            and user in {None, one.drift.user}
+            and (since is None or one.drift.noticed_at >= since)
+        ]
+    shown = found[-limit:]
+    if as_json:
+        drifts = [
+            {"destination": one.destination, "account": one.account, **one.drift._asdict()}
+            for one in shown
+        ]
+        text = {"store": str(place.path), "total": len(found), "drifts": drifts}
+        click.echo(json.dumps(text, ensure_ascii=False))
+        return 0
+    what = f"{len(found):,} {'balance' if len(found) == 1 else 'balances'} not as expected"
+    rows = [
+        (
+            shown_time(one.drift.noticed_at),
+            one.destination,
+            one.drift.key,
+            f"{one.drift.expected:,}",
+            f"{one.drift.found:,}",
+            ", ".join(map(str, one.drift.deliveries)),
+        )
+        for one in shown
+    ]
+    print_table(f"{what}, in {place.path}", _DRIFT_COLUMNS, rows)
+    if len(shown) < len(found):
+        click.echo(f"These are the last {len(shown):,}; --limit shows more.\n")
+    if any(one.drift.deliveries for one in shown):
+        click.echo(
+            "Deliveries that were sent again stand beside a balance: their first request may have"
+            " arrived late, and count twice. Correct it at the partner."
+        )
     return 0
 
 

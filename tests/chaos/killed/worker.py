@@ -37,6 +37,7 @@ from destinations.pipeline.observer import Observer, Point
 from destinations.pipeline.pipeline import Pipeline, PipelineOptions
 from destinations.pipeline.queue import QueuedDelivery, Transition
 from destinations.pipeline.reading import IteratedEntries, ThreadedEntries
+from destinations.pipeline.reconcile import LossOptions
 from destinations.pipeline.retry import RetryPolicy
 from destinations.runtime.destination import Destination
 from destinations.runtime.identity import identity_of
@@ -203,7 +204,6 @@ def deliver(definition: DestinationDefinition, task: Mapping[str, Any], crash: C
     delivering.start()
     policy = RetryPolicy(
         deadline=14_400.0,
-        reconcile_after=task["reconcileAfter"],
         base=0.01,
         cap=0.05,
         max_retry_after=3600.0,
@@ -212,14 +212,16 @@ def deliver(definition: DestinationDefinition, task: Mapping[str, Any], crash: C
     )
 
     def make() -> Pipeline:
-        queue.recover([scope], policy.reconcile_after)
+        queue.recover([scope], task["reconcileAfter"])
         return Pipeline(
             scope,
             destination,
             Sender(destination, transport),
             queue,
             policy=policy,
-            options=PipelineOptions(4, linger=0.001),
+            options=PipelineOptions(
+                4, linger=0.001, losses=LossOptions(settle_after=task["reconcileAfter"])
+            ),
             clock=clock,
             observer=observer,
             source=queue.source(scope),
@@ -261,9 +263,8 @@ def command(definition: DestinationDefinition, task: Mapping[str, Any], crash: C
         around(entries, "take", crash, [], ["read"])
     around(run_command, "print_report", crash, ["before report"], ["after report"])
     opening.load_definition = lambda _folder: definition  # type: ignore[assignment]
-    run_command.RunOptions = functools.partial(  # type: ignore[misc,assignment]
-        run_command.RunOptions, reconcile_after=task["reconcileAfter"]
-    )
+    losses = LossOptions(settle_after=task["reconcileAfter"])
+    run_command._Options.losses = property(lambda _: losses)  # type: ignore[assignment,method-assign]
     run._STORE_AWAY_SECONDS = 0.2  # type: ignore[misc]
     engine._FAULT_SECONDS = 0.02  # type: ignore[misc]
     out = os.open(task["out"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

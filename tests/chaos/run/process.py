@@ -5,7 +5,6 @@ What a killed process has sent is with the partner, on this machine, long before
 
 from __future__ import annotations
 
-import functools
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 from destinations.cli import main, opening, run_command
 from destinations.definition import DestinationDefinition, load_definition
 from destinations.pipeline import breaker
+from destinations.pipeline.reconcile import LossOptions
 
 
 def _in_a_hurry(folder: Path) -> DestinationDefinition:
@@ -24,7 +24,6 @@ def _in_a_hurry(folder: Path) -> DestinationDefinition:
 if __name__ == "__main__":
     opening.load_definition = _in_a_hurry
     breaker._FIRST_PAUSE = 0.1  # type: ignore[misc]
-    run_command.RunOptions = functools.partial(  # type: ignore[misc,assignment]
-        run_command.RunOptions, reconcile_after=0.2
-    )
+    losses = LossOptions(settle_after=0.2)
+    run_command._Options.losses = property(lambda _: losses)  # type: ignore[assignment,method-assign]
     sys.exit(main())

@@ -28,6 +28,7 @@ from destinations.pipeline.pipeline import Job, Pipeline, PipelineOptions
 from destinations.pipeline.queue import Receipt
 from destinations.pipeline.rate_limit import RateLimitedTransport
 from destinations.pipeline.reading import Entry
+from destinations.pipeline.reconcile import LossOptions
 from destinations.pipeline.report import Report, Row
 from destinations.pipeline.retry import RetryPolicy
 from destinations.pipeline.run import Run, RunOptions
@@ -114,7 +115,6 @@ class Runner:
             transport = RateLimitedTransport(transport, limit, self.clock, self._engine._stopping)
         policy = RetryPolicy(
             deadline=o.pop("deadline", 4 * 3600.0),
-            reconcile_after=30.0,
             base=o.pop("base", 0.5),
             cap=120.0,
             max_retry_after=3600.0,
@@ -124,14 +124,16 @@ class Runner:
         self._most = o.pop("concurrency", 4)
 
         def make() -> Pipeline:
-            self._queue.recover([self._scope], policy.reconcile_after)
+            self._queue.recover([self._scope], 30.0)
             return Pipeline(
                 self._scope,
                 destination,
                 Sender(destination, transport, clock=self.clock),
                 self._queue,
                 policy=policy,
-                options=PipelineOptions(self._most, linger=0.0),
+                options=PipelineOptions(
+                    self._most, linger=0.0, losses=LossOptions(settle_after=30.0)
+                ),
                 clock=self.clock,
                 observer=self.observer,
                 source=self._queue.source(self._scope),
@@ -257,7 +259,7 @@ def run(definition: DestinationDefinition) -> Callable[..., tuple[Report, list[R
                 destination,
                 transport,
                 store=kept,
-                options=RunOptions(outage=1e9),
+                options=RunOptions(outage=1e9, losses=LossOptions(settle_after=30.0)),
                 clock=clock,
                 recorders=[lambda found: rows.extend(row for row, _ in found)],
                 draw=chance.random,

@@ -42,7 +42,6 @@ class _Server:
         self.engine = Engine(queue, clock=self.clock, inline=True)
         policy = RetryPolicy(
             deadline=60.0,
-            reconcile_after=30.0,
             base=1.0,
             cap=8.0,
             max_retry_after=20.0,

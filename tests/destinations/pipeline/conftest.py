@@ -19,6 +19,7 @@ from destinations.pipeline.memory_queue import MemoryQueue
 from destinations.pipeline.observer import Observer
 from destinations.pipeline.pipeline import Pipeline, PipelineOptions
 from destinations.pipeline.queue import Arrival, Queue, QueuedDelivery, Receipt, Scope, Transition
+from destinations.pipeline.reconcile import LossOptions
 from destinations.pipeline.retry import RetryPolicy
 from destinations.runtime.destination import Destination
 from destinations.runtime.identity import identity_of
@@ -161,7 +162,6 @@ class Bench:
             self.queue = self.store.queue(self.clock)
         policy = RetryPolicy(
             deadline=options.pop("deadline", 4 * 3600.0),
-            reconcile_after=30.0,
             base=options.pop("base", 1.0),
             cap=120.0,
             max_retry_after=options.pop("max_retry_after", 3600.0),
@@ -170,7 +170,10 @@ class Bench:
         )
         max_open = options.pop("max_open", 1_000_000)
         pipeline_options = PipelineOptions(
-            options.pop("concurrency", 2), linger=0.0, fresh=options.pop("fresh", 900.0)
+            options.pop("concurrency", 2),
+            linger=0.0,
+            fresh=options.pop("fresh", 900.0),
+            losses=LossOptions(30.0, **options.pop("losses", {})),
         )
         self.engine = Engine(
             self.queue, clock=self.clock, observer=self.told, max_open=max_open, inline=True
@@ -182,7 +185,7 @@ class Bench:
             source = None
             if self.store is not None:
                 queue = self.store_queue
-                queue.recover([self.scope], policy.reconcile_after)
+                queue.recover([self.scope], 30.0)
                 source = queue.source(self.scope)
             return Pipeline(
                 self.scope,

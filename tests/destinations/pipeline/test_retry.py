@@ -11,12 +11,11 @@ import pytest
 from destinations.http import Failure, HttpResponse
 from destinations.outcome import Effect, Outcome, Result, Retry, State, Status
 from destinations.pipeline.queue import QueuedDelivery, QueuedEvent
-from destinations.pipeline.retry import RetryPolicy
+from destinations.pipeline.retry import LossRule, RetryPolicy
 from destinations.runtime.action import SubscriptionKey
 
 POLICY = RetryPolicy(
     deadline=100.0,
-    reconcile_after=30.0,
     base=1.0,
     cap=8.0,
     max_retry_after=50.0,
@@ -37,7 +36,7 @@ def _result(status: Status, retry: Retry | None = None) -> Result:
 @pytest.mark.parametrize("outcome", sorted(set(Outcome)))
 def test_final_outcomes(outcome: Outcome) -> None:
     """They end a delivery, whatever the partner says of trying again; one was applied."""
-    found = POLICY.after(_delivery(), _result(outcome, Retry()), 50.0, can_ask=True)
+    found = POLICY.after(_delivery(), _result(outcome, Retry()), 50.0)
     assert (found.state, found.result.outcome, found.attempts) == (State.DONE, outcome, 1)
     assert found.applied is (outcome is Outcome.DELIVERED)
     assert found.effect is (Effect.APPLIED if outcome is Outcome.DELIVERED else Effect.NONE)
@@ -59,7 +58,7 @@ def test_final_outcomes(outcome: Outcome) -> None:
 def test_when_it_is_tried_again(attempts: int, retry: Retry, wait: float) -> None:
     """The bound grows from the base to the cap; what the partner asks for counts instead."""
     delivery = _delivery(attempts=attempts, first_attempt_at=45.0)
-    found = POLICY.after(delivery, _result(State.READY, retry), 50.0, can_ask=True)
+    found = POLICY.after(delivery, _result(State.READY, retry), 50.0)
     assert (found.state, found.attempts, found.next_at) == (State.READY, attempts + 1, 50.0 + wait)
 
 
@@ -94,14 +93,14 @@ def test_the_breaker_is_bounded_as_well(any_bench: Callable[..., Any], on: str) 
 def test_the_jitter_is_full(draw: float, wait: float) -> None:
     """A wait is drawn from nothing up to its bound."""
     policy = replace(POLICY, draw=lambda: draw)
-    found = policy.after(_delivery(attempts=2), _result(State.READY, Retry()), 10.0, can_ask=True)
+    found = policy.after(_delivery(attempts=2), _result(State.READY, Retry()), 10.0)
     assert found.next_at == 10.0 + wait
 
 
 def test_the_last_attempt_is_made_at_the_deadline() -> None:
     """A wait does not go beyond it: what fails then is dead."""
     delivery = _delivery(attempts=6, first_attempt_at=0.0)
-    found = POLICY.after(delivery, _result(State.READY, Retry()), 97.0, can_ask=True)
+    found = POLICY.after(delivery, _result(State.READY, Retry()), 97.0)
     assert found.next_at == 100.0
 
 
@@ -114,7 +113,7 @@ def test_it_is_given_up_after_the_deadline(
 ) -> None:
     """What fails that long after its first attempt is dead; the attempts are in the result."""
     delivery = _delivery(attempts=6, first_attempt_at=first_attempt_at)
-    found = POLICY.after(delivery, _result(State.READY, Retry()), now, can_ask=True)
+    found = POLICY.after(delivery, _result(State.READY, Retry()), now)
     assert (found.state is State.DONE) is dead
     if dead:
         assert (found.result.outcome, found.result.attempts) == (Outcome.DEAD, 7)
@@ -134,7 +133,7 @@ def test_an_outage(outage: Any, is_down: bool, whole_request: bool, dead: bool) 
     policy = replace(POLICY, outage=outage)
     delivery = _delivery(attempts=6, first_attempt_at=0.0)
     result = _result(State.READY, Retry(whole_request=whole_request))
-    found = policy.after(delivery, result, 200.0, can_ask=True, is_down=is_down)
+    found = policy.after(delivery, result, 200.0, is_down=is_down)
     assert (found.result.outcome is Outcome.DEAD) is dead
 
 
@@ -142,11 +141,11 @@ def test_a_failure_with_a_bound_of_its_own() -> None:
     """Only attempts that met such a failure count against its bound."""
     bound = _result(State.READY, Retry(attempts=2, whole_request=False))
     many = {"attempts": 50, "first_attempt_at": 0.0}
-    found = POLICY.after(_delivery(**many), _result(State.READY, Retry()), 1.0, can_ask=True)
+    found = POLICY.after(_delivery(**many), _result(State.READY, Retry()), 1.0)
     assert (found.state, found.rule_failures) == (State.READY, 0)
-    found = POLICY.after(_delivery(**many), bound, 1.0, can_ask=True)
+    found = POLICY.after(_delivery(**many), bound, 1.0)
     assert (found.state, found.rule_failures) == (State.READY, 1)
-    found = POLICY.after(_delivery(**many, rule_failures=1), bound, 1.0, can_ask=True)
+    found = POLICY.after(_delivery(**many, rule_failures=1), bound, 1.0)
     assert (found.state, found.result.outcome) == (State.DONE, Outcome.DEAD)
 
 
@@ -162,32 +161,74 @@ def test_a_failure_with_a_bound_of_its_own() -> None:
 def test_what_may_be_one_events_fault(retry: Retry, status: int, suspicious: bool) -> None:
     """The failure of a whole request is counted, unless the partner says why it failed."""
     result = Result(State.READY, "why", None, status, retry=retry)
-    found = POLICY.after(_delivery(), result, 0.0, can_ask=True)
+    found = POLICY.after(_delivery(), result, 0.0)
     assert found.batch_failures == suspicious
 
 
-@pytest.mark.parametrize("can_ask", [True, False])
-def test_a_lost_answer(can_ask: bool) -> None:
-    """It is asked later what became of it, or an operator has to decide; it is never sent again."""
-    found = POLICY.after(
-        _delivery(), _result(State.UNKNOWN, Retry()), 50.0, can_ask=can_ask, sent_at=45.0
-    )
+ASK, RESEND, HOLD = LossRule(30.0), LossRule(resend=True), LossRule()
+
+
+@pytest.mark.parametrize(
+    ("rule", "in_part", "began", "state", "next_at"),
+    [
+        (ASK, False, None, State.UNKNOWN, 75.0),
+        (LossRule(120.0), False, None, State.UNKNOWN, 165.0),
+        # Asked first, and if that cannot tell held: nothing else counts.
+        (LossRule(30.0, resend=True), False, None, State.UNKNOWN, 75.0),
+        (HOLD, False, None, State.HELD, 0.0),
+        (RESEND, False, None, State.READY, 51.0),
+        # What was carried out for certain would certainly count twice.
+        (RESEND, True, None, State.HELD, 0.0),
+        (RESEND, False, -49.0, State.READY, 51.0),
+        (RESEND, False, -50.0, State.HELD, 0.0),
+    ],
+)
+def test_a_lost_answer(
+    rule: LossRule, in_part: bool, began: float | None, state: State, next_at: float
+) -> None:
+    """The partner is asked, else it is sent again where that is preferred, else held."""
+    lost = replace(_result(State.UNKNOWN, Retry()), applied_in_part=in_part)
+    delivery = _delivery(first_attempt_at=began)
+    found = POLICY.after(delivery, lost, 50.0, rule=rule, sent_at=45.0)
     assert not found.applied
     assert found.effect is Effect.MAYBE
-    if can_ask:
-        assert (found.state, found.next_at) == (State.UNKNOWN, 75.0)
-    else:
-        assert found.state is State.HELD
-        assert "cannot be asked" in found.evidence["why"]
+    assert (found.state, found.next_at, found.attempts) == (state, next_at, 1)
+    assert found.resent is (state is State.READY)
+    assert bool(found.evidence) is (state is State.HELD)
+
+
+@pytest.mark.parametrize(
+    ("result", "now", "rule", "status"),
+    [
+        (_result(State.READY, Retry()), 50.0, RESEND, State.READY),
+        (_result(State.READY, Retry()), 100.0, RESEND, State.HELD),
+        (_result(State.READY, Retry(attempts=1, whole_request=False)), 50.0, RESEND, State.HELD),
+        (_result(State.UNKNOWN), 100.0, RESEND, State.HELD),
+        (_result(Outcome.REJECTED), 50.0, RESEND, Outcome.REJECTED),
+        (_result(Outcome.DELIVERED), 100.0, RESEND, Outcome.DELIVERED),
+        # The configuration may have changed meanwhile: what may have been applied stays so.
+        (_result(State.READY, Retry()), 100.0, HOLD, State.HELD),
+        (_result(State.READY, Retry()), 100.0, LossRule(repeatable=True), Outcome.DEAD),
+    ],
+)
+def test_the_end_of_what_was_sent_again(
+    result: Result, now: float, rule: LossRule, status: Status
+) -> None:
+    """It is held where it would be dead: nobody may think that nothing was applied."""
+    delivery = _delivery(attempts=3, first_attempt_at=0.0, effect=Effect.MAYBE)
+    found = POLICY.after(delivery, result, now, rule=rule)
+    assert found.result.outcome is status
+    if status is not Outcome.DELIVERED:
+        assert found.effect is Effect.MAYBE
 
 
 def test_what_may_have_been_applied_stays_so() -> None:
     """An attempt that certainly changed nothing does not undo what an earlier one may have done."""
     delivery = _delivery(attempts=1, effect=Effect.MAYBE)
-    found = POLICY.after(delivery, _result(State.READY, Retry()), 50.0, can_ask=False)
+    found = POLICY.after(delivery, _result(State.READY, Retry()), 50.0)
     assert found.effect is Effect.MAYBE
     partly = replace(_result(State.READY, Retry()), maybe_applied=True)
-    assert POLICY.after(_delivery(), partly, 50.0, can_ask=False).effect is Effect.MAYBE
+    assert POLICY.after(_delivery(), partly, 50.0, rule=LossRule()).effect is Effect.MAYBE
 
 
 @pytest.mark.parametrize(("now", "outcome"), [(99.0, State.READY), (100.0, Outcome.DEAD)])

@@ -1155,7 +1155,60 @@ def test_it_waits_for_lost_answers(bind: Bind, tmp_path: Path) -> None:
     report = runner(partner, _entries(_track(3, "u", messageId="m1")))
     assert report.totals.outcomes == {Outcome.DELIVERED: 1}
     assert partner.counts == {"t": 3}
-    assert runner.clock.now >= 30
+    assert runner.clock.now >= 120
+
+
+@pytest.mark.parametrize("is_late", [True, False])
+def test_a_balance_that_is_looked_at_again(bind: Bind, tmp_path: Path, is_late: bool) -> None:
+    """No run waits for that; the next one asks, if it is time, and what it finds is told."""
+    path = tmp_path / "store.sqlite3"
+    runner = Runner(bind(with_reconcile), path)
+    partner = Partner()
+
+    def lose() -> None:
+        partner.on_count = lambda: None
+        raise LOST
+
+    partner.on_count = lose
+    runner(partner, _entries(_track(3, "u", messageId="m1")))
+    assert runner.clock.now < 200
+    if is_late:
+        partner.counts["t"] += 3
+    asked = partner.asked
+    runner(partner, _entries())
+    assert partner.asked == asked
+    runner.clock.now += 700
+    runner(partner, _entries(_track(3, "u", messageId="m1")))  # nothing to send
+    assert partner.asked == asked + 1
+    runner.clock.now += 3_600
+    runner(partner, [], deliver_waiting=True)
+    runner.clock.now += 36_000
+    runner(partner, _entries())
+    assert partner.asked == asked + 2
+    with SqliteStore(path, read_only=True) as store:
+        found = [(one.drift.expected, one.drift.found) for one in store.ledger().drifts()]
+    assert found == ([(3, 6)] if is_late else [])
+
+
+def test_a_partner_who_is_away_when_it_is_looked_at_again(bind: Bind, tmp_path: Path) -> None:
+    """The run ends all the same, and a later one looks."""
+    runner = Runner(bind(with_reconcile), tmp_path / "store.sqlite3")
+    partner = Partner()
+
+    def lose() -> None:
+        partner.on_count = lambda: None
+        raise LOST
+
+    partner.on_count = lose
+    runner(partner, _entries(_track(3, "u", messageId="m1")))
+    runner.clock.now += 700
+    partner.on_ask = lambda _: HttpResponse(503, {}, b"{}")
+    asked, began = partner.asked, runner.clock.now
+    runner(partner, _entries())
+    assert (partner.asked, runner.clock.now < began + 10) == (asked + 1, True)
+    partner.on_ask = lambda _: None
+    runner(partner, _entries())
+    assert partner.asked == asked + 2
 
 
 def test_sending_again(kept: Runner, scripted: Any, replies: Any) -> None:

@@ -105,7 +105,7 @@ def test_defaults(write: Write, tmp_path: Path) -> None:
     assert config.log == LogConfig("info", "auto")
     (one,) = config.destinations
     assert (one.name, one.destination, one.settings.data) == ("one", "kana", {})
-    assert (one.receiver, one.delivery) == (ReceiverConfig(), DeliveryConfig(14_400, 30))
+    assert (one.receiver, one.delivery) == (ReceiverConfig(), DeliveryConfig(14_400, None))
     assert one.account is None
 
 
@@ -126,7 +126,7 @@ def test_defaults_are_those_of_the_schema() -> None:
     delivery = schema["$defs"]["destination"]["properties"]["delivery"]["properties"]
     assert {key: spec["default"] for key, spec in delivery.items() if "default" in spec} == {
         "deadlineSeconds": 14_400,
-        "reconcileAfterSeconds": 30,
+        "soleWriter": True,
         "allowPrivate": False,
     }
 
@@ -151,7 +151,7 @@ def test_all_of_it(write: Write, tmp_path: Path, name: str, text: str) -> None:
     }
     assert one.in_text == {"region", "text"}
     assert one.receiver == ReceiverConfig((Secret(KEY), Secret(KEY2)), (Secret(FROM_FILE),))
-    assert one.delivery == DeliveryConfig(60, 5, 2, allow_private=True)
+    assert one.delivery == DeliveryConfig(60, 5, concurrency=2, allow_private=True)
     assert KEY not in repr(config)
     assert FROM_FILE not in repr(config)
 
@@ -159,17 +159,19 @@ def test_all_of_it(write: Write, tmp_path: Path, name: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("delivery", "seconds"),
     [
-        ("{}", 30),
+        ("{}", None),
         ("{reconcileAfterSeconds: 5}", 5),
         ("{settleAfterSeconds: 5}", 5),
         ("{settleAfterSeconds: 0}", 0),
     ],
 )
-def test_when_lost_answers_are_asked_about(write: Write, delivery: str, seconds: float) -> None:
-    """The former name of the key is understood as the one of today."""
+def test_when_lost_answers_are_asked_about(
+    write: Write, delivery: str, seconds: float | None
+) -> None:
+    """It is up to the definition unless it is said, by either name of the key."""
     config = read_config(write("c.yaml", _faulty(f"    delivery: {delivery}\n")), {})
     (one,) = config.destinations
-    assert one.delivery == DeliveryConfig(reconcile_after_seconds=seconds)
+    assert one.delivery == DeliveryConfig(settle_after_seconds=seconds)
 
 
 def _faulty(line: str) -> str:
@@ -234,7 +236,7 @@ WAYS = "must be {env: NAME}, {file: PATH} or ${NAME}: a secret does not stand in
         ),
         (
             _faulty("    delivery:\n      reconcileAfterSeconds: 5\n      settleAfterSeconds: 5\n"),
-            "7: /destinations/0/delivery/settleAfterSeconds: is the former name of reconcileAfter",
+            "6: /destinations/0/delivery/reconcileAfterSeconds: is another name of settleAfter",
         ),
         (
             _faulty("    delivery: {settleAfterSeconds: -1}\n"),

@@ -248,8 +248,8 @@ class Server:
         self._engine.open(self._pipeline)
 
     def _pipeline(self) -> Pipeline:
-        policy = RetryPolicy(14_400.0, 30.0, 0.5, 120.0, 3600.0, "dead", lambda: 1.0)
-        self._queue.recover([self._scope], policy.reconcile_after)
+        policy = RetryPolicy(14_400.0, 0.5, 120.0, 3600.0, "dead", lambda: 1.0)
+        self._queue.recover([self._scope], 30.0)
         self._made = Pipeline(
             self._scope,
             self._destination,

@@ -65,7 +65,8 @@ def test_a_case_that_fails(
 
 FIXTURES = """
 import pytest
-from destinations import Entry, HttpResponse, HttpTransport, Run, RunOptions, TransportError
+from destinations import (
+    Entry, HttpResponse, HttpTransport, LossOptions, Run, RunOptions, TransportError)
 
 IDENTIFY = b'{"type": "identify", "userId": "user_0001", "messageId": "1"}'
 TRACK = (b'{"type": "track", "event": "E", "userId": "u", "messageId": "1",'
@@ -84,7 +85,7 @@ def test_a_script(destination, scripted_transport, no_backoff):
     done = HttpResponse(200, {}, b'{"data": {"e0": {"recorded": true}}}')
     lost = TransportError("no connection", sent=False)
     transport = scripted_transport(busy, lost, done)
-    alone = RunOptions(reconcile=False)  # the partner is not asked what it holds
+    alone = RunOptions(losses=LossOptions(asks=False))  # the partner is not asked what it holds
     report = Run(destination, transport, options=alone).execute([Entry(1, TRACK)])
     assert report.totals.outcomes == {"delivered": 1}
     assert len(transport.requests) == 3

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 import pytest
 
 from destinations.outcome import Outcome, State
+from destinations.pipeline.queue import Drift, Round, Scope
+from destinations.store import SqliteStore
 
 Put = Callable[..., int]
 Run = Callable[..., Any]
@@ -191,3 +194,35 @@ def test_nothing_drives_the_terminal(deliveries: Run, dead: Put) -> None:
     assert "\x1b" not in text
     assert "\x07" not in text
     assert "[bold]no[/bold]" in text
+
+
+@pytest.fixture
+def drifted(path: Path, put: Callable[..., int]) -> None:
+    """Balances of two users that were not as expected."""
+    put()  # so that there is a destination
+    with SqliteStore(path) as store:
+        queue = store.queue()
+        (scope,) = [Scope(one.id, one.destination) for one in store.ledger().totals(0.0)]
+        drifts = [
+            Drift('["u1","calls"]', "u1", 12_000, 12_005, 1_000.0, (1_000,)),
+            Drift('["u2","calls"]', "u2", 7, 3, 2_000.0),
+        ]
+        queue.commit(Round(drifts=[(scope, one) for one in drifts]))
+
+
+def test_drift(deliveries: Callable[..., Any], drifted: None) -> None:  # noqa: ARG001 - it is there
+    """Balances are listed with both numbers, and with what was sent a second time."""
+    done = deliveries("list", "--drift")
+    assert done.code == 0
+    assert "2 balances not as expected" in done.out
+    for text in ('["u1","calls"]', "12,000", "12,005", "1000", '["u2","calls"]'):
+        assert text in done.out
+    assert "count twice" in done.out
+    done = deliveries("list", "--drift", "--user", "u2", "--json")
+    shown = json.loads(done.out)
+    assert shown["total"] == 1
+    assert [(one["expected"], one["found"]) for one in shown["drifts"]] == [(7, 3)]
+    assert deliveries("list", "--drift", "--all").code == 2
+    assert deliveries("list", "--drift", "--state", "held").code == 2
+    done = deliveries("list", "--drift", "--destination", "nobody")
+    assert (done.code, "0 balances" in done.out) == (0, True)
