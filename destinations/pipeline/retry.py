@@ -147,7 +147,9 @@ class RetryPolicy:
                 sent_at + rule.ask_after,
                 Effect.MAYBE,
             )
-        if not rule.resend or result.applied_in_part:
+        # Sending again is for what may pass. How far it came when the process ended, nobody knows.
+        may_pass = result.retry is not None or stage == "reconcile"
+        if not (rule.resend and may_pass) or result.applied_in_part:
             held = replace(result, outcome=State.HELD, retry=None)
             evidence = {"why": _CANNOT_ASK}
             return Transition(

@@ -182,7 +182,11 @@ def _expected(case: FaultCase, request: CompiledRequest, verdict: Answer | Failu
         retryable=verdict.retryable,
         nothing_applied=verdict.nothing_applied,
     )
+    if status is State.UNKNOWN and verdict.retryable and _is_resent(request):
+        status = State.READY if verdict.whole_request else State.UNKNOWN
     if status is not State.READY or verdict.error_class == "authentication":
+        return status
+    if verdict.whole_request and _is_resent(request):
         return status
     # What is wrong with single events is tried until the time is over; a partner that is away as a
     # whole ends the run before that.
@@ -200,8 +204,14 @@ def _is_halfway(case: FaultCase) -> bool:
 
 
 def _may_repeat(case: FaultCase, request: CompiledRequest, failure: Failure) -> bool:
-    may = request.definition.idempotent or failure.nothing_applied
+    may = request.definition.idempotent or failure.nothing_applied or _is_resent(request)
     return may and not _is_halfway(case)
+
+
+def _is_resent(request: CompiledRequest) -> bool:
+    """Tell whether an event is sent again after an answer that was lost, whatever became of it."""
+    definition = request.definition
+    return definition.on_lost_answer == "resend" and definition.reconcile is None
 
 
 def _is_tried_again(case: FaultCase, request: CompiledRequest, failure: Failure) -> bool:

@@ -171,16 +171,16 @@ ASK, RESEND, HOLD = LossRule(30.0), LossRule(resend=True), LossRule()
 @pytest.mark.parametrize(
     ("rule", "in_part", "began", "state", "next_at"),
     [
-        (ASK, False, None, State.UNKNOWN, 75.0),
-        (LossRule(120.0), False, None, State.UNKNOWN, 165.0),
+        (ASK, False, None, State.UNKNOWN, 175.0),
+        (LossRule(120.0), False, None, State.UNKNOWN, 265.0),
         # Asked first, and if that cannot tell held: nothing else counts.
-        (LossRule(30.0, resend=True), False, None, State.UNKNOWN, 75.0),
+        (LossRule(30.0, resend=True), False, None, State.UNKNOWN, 175.0),
         (HOLD, False, None, State.HELD, 0.0),
-        (RESEND, False, None, State.READY, 51.0),
+        (RESEND, False, None, State.READY, 151.0),
         # What was carried out for certain would certainly count twice.
         (RESEND, True, None, State.HELD, 0.0),
-        (RESEND, False, -49.0, State.READY, 51.0),
-        (RESEND, False, -50.0, State.HELD, 0.0),
+        (RESEND, False, 51.0, State.READY, 151.0),
+        (RESEND, False, 50.0, State.HELD, 0.0),
     ],
 )
 def test_a_lost_answer(
@@ -189,7 +189,7 @@ def test_a_lost_answer(
     """The partner is asked, else it is sent again where that is preferred, else held."""
     lost = replace(_result(State.UNKNOWN, Retry()), applied_in_part=in_part)
     delivery = _delivery(first_attempt_at=began)
-    found = POLICY.after(delivery, lost, 50.0, rule=rule, sent_at=45.0)
+    found = POLICY.after(delivery, lost, 150.0, rule=rule, sent_at=145.0)
     assert not found.applied
     assert found.effect is Effect.MAYBE
     assert (found.state, found.next_at, found.attempts) == (state, next_at, 1)

@@ -133,6 +133,24 @@ def test_an_event_that_is_applied_halfway(make_subject: MakeSubject) -> None:
     assert _wrong(_play(make_subject(change))) == set()
 
 
+@pytest.mark.parametrize("request_name", ["count", "create"])
+def test_an_event_that_is_sent_again(make_subject: MakeSubject, request_name: str) -> None:
+    """Where the definition prefers that to an operator, a lost answer is one more attempt."""
+
+    def change(documents: dict[str, Any]) -> None:
+        request = documents["destination"]["requests"][request_name]
+        request["idempotent"] = False
+        request["onLostAnswer"] = "resend"
+
+    reports = _play(make_subject(change))
+    assert _wrong(reports) == set()
+    assert any(
+        report.case.way.request == request_name and "delivered" in report.outcomes
+        for report in reports
+        if report.case.fault.times is not None
+    )
+
+
 def test_an_error_that_is_not_tried_for_ever(make_subject: MakeSubject) -> None:
     """A rule bounds the attempts that meet it: then the event is dead, however the partner is."""
 
