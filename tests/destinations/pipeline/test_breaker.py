@@ -134,3 +134,27 @@ def test_since_when_it_fails(bench: Bench) -> None:
     assert bench.breaker.failing_since == 5.0
     bench.breaker.answered()
     assert bench.breaker.failing_since is None
+
+
+def test_a_failure_that_costs_something(bench: Bench) -> None:
+    """It opens the breaker at once, and each pause after it is longer: few are lost."""
+    pauses = []
+    for _ in range(5):
+        bench.breaker.used()
+        bench.breaker.failed(bench.clock.now, "lost", at_once=True)
+        pauses.append(bench.wait())
+        bench.clock.now += bench.wait()
+    assert pauses == [1.0, 2.0, 4.0, 8.0, 16.0]
+    assert bench.breaker.limit == 1
+    bench.breaker.answered()
+    assert (bench.wait(), bench.breaker.limit) == (0.0, None)
+
+
+def test_a_failure_that_is_no_outage(bench: Bench) -> None:
+    """What is asked about later opens the breaker, and begins no time that a run waits."""
+    for _ in range(5):
+        bench.breaker.failed(bench.clock.now, "lost", is_outage=False)
+    assert bench.breaker.state == "open"
+    assert bench.breaker.failing_since is None
+    bench.breaker.failed(bench.clock.now, "down", began=3.0)
+    assert bench.breaker.failing_since == 3.0

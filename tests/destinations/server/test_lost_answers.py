@@ -48,12 +48,14 @@ class LossyPartner:
 
     ``done`` answers; ``lost`` does it and says nothing, ``none`` does nothing and says nothing;
     ``late`` says nothing, and does it when ``arrive`` is called; ``hang`` does so while the test
-    lasts; ``whole`` is an error that names no event; a number is an HTTP status, with nothing done.
+    lasts, ``slow`` is ``none`` when ``gives_up`` is released. ``whole`` is an error that names no
+    event; a number is an HTTP status, with nothing done.
     """
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.acts: Act = lambda _counts, _things: "done"
+        self.gives_up = threading.Semaphore(0)
         self.requests: list[tuple[bool, list[str], str]] = []
         self.underway = 0
         self.most_underway = 0
@@ -97,7 +99,9 @@ class LossyPartner:
                 self._late += added
         if act == "hang":
             self._closing.wait(60)
-        if act in {"lost", "none", "late", "hang"}:
+        if act == "slow":
+            self.gives_up.acquire(timeout=60)
+        if act in {"lost", "none", "late", "hang", "slow"}:
             to.close_connection = True
             return
         found: dict[str, Any] = {
@@ -582,6 +586,26 @@ def test_the_deadline_counts_after_a_lost_answer(bench: Bench, shown: str, settl
     (entry,) = bench.entries
     assert entry.status is (Outcome.DEAD if shown == "done" else State.HELD)
     assert bench.partner.counts["a"] == 0
+
+
+@pytest.mark.parametrize("dies_first", [False, True])
+def test_the_deadline_counts_from_the_request(bench: Bench, dies_first: bool) -> None:
+    """Not from its answer, or the end of waiting for one, or the start of the next process."""
+    bench.partner.acts = lambda counts, _things: "slow" if counts else "done"
+    service = bench.start(deadlineSeconds=60, settleAfterSeconds=30, drain=0.0)
+    bench.post(("a", 1))
+    bench.until(lambda: bench.partner.sent("a") == 1)
+    bench.until(bench.are(State.SENDING, "m0"))
+    if dies_first:
+        service.stop()
+    bench.jump(40.0)
+    bench.partner.gives_up.release()
+    if dies_first:
+        bench.start(deadlineSeconds=60, settleAfterSeconds=30)
+    bench.until(lambda: bench.partner.sent("a") == 2, step=0.5, most=10.0)
+    bench.jump(40.0)
+    bench.partner.gives_up.release()
+    bench.until(bench.are(Outcome.DEAD, "m0"), step=0.1, most=5.0)
 
 
 # -- what cannot be asked about ---------------------------------------------------------------
