@@ -631,6 +631,8 @@ class Pipeline:
         self._over(None if job.only_asks else batch.deliveries[0].action)
         self.breaker.unused()
         if job.kind == "look":
+            for key in job.questions:
+                self._rechecks.put_off(key, self._clock.time())
             return
         if job.kind == "send":
             self._rechecks.sent(batch.deliveries)
@@ -803,9 +805,10 @@ class Pipeline:
         """Ask for balances of users of whom nothing waits; the others are asked before sending."""
         by_action: dict[str, dict[str, Question]] = {}
         for key, recheck in self._rechecks.take_due(self.scope, now, _LOOKS).items():
-            if not self.reconciler.can_ask(recheck.action):
-                continue  # of another destination of the account, or as today's definition is
-            if not self.prefetch.scheduler.is_known(recheck.user):
+            is_busy = self.prefetch.scheduler.is_known(recheck.user)
+            if is_busy or not self.reconciler.can_ask(recheck.action):
+                self._rechecks.put_off(key, now)
+            else:
                 question = Question(recheck.user, decode_json(recheck.payload))
                 by_action.setdefault(recheck.action, {})[key] = question
         for action, questions in by_action.items():
@@ -815,6 +818,8 @@ class Pipeline:
             yield Job("look", self, batch, questions, action=action)
 
     def _looked_again(self, job: Job, now: float, monotonic: float, round_: Round) -> None:
+        for key in job.questions:
+            self._rechecks.put_off(key, now)
         if job.error is not None:
             self.breaker.unused()
             self._observer.failed(self.name, job.error)

@@ -7,6 +7,7 @@ expected is counted beside the second: so the balance is asked for twice more, a
 from __future__ import annotations
 
 import heapq
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -133,15 +134,17 @@ class Rechecks:
         return None
 
     def take_due(self, scope: Scope, now: float, most: int) -> dict[str, Recheck]:
-        """Return what is to be looked at now; it is not returned again for some time."""
+        """Return what is to be looked at now; not again before it is `looked` at, or `put_off`."""
         found: dict[str, Recheck] = {}
         while (time := self.next_time(scope)) is not None and time <= now and len(found) < most:
             key = heapq.heappop(self._times[scope])[1]
             recheck = self._known[key]
-            self.put_off(key, now)
-            if not self._adding[key]:
-                found[key] = recheck
+            if self._adding[key]:
+                self.put_off(key, now)
+            else:
+                self._put_off[key] = math.inf
                 self._touched.discard(key)
+                found[key] = recheck
         return found
 
     def put_off(self, key: str, now: float) -> None:

@@ -461,8 +461,6 @@ MIGRATIONS: Final[tuple[tuple[str | Move, ...], ...]] = (
         # What waited in a copy that was restored: JSON, see `destinations.store.restored`.
         "ALTER TABLE open ADD COLUMN restored TEXT",
         "ALTER TABLE kept ADD COLUMN restored TEXT",
-    ),
-    (
         # Balances that are looked at again, as deliveries were sent a second time. amount is what
         # the partner should show; due is a JSON array of times, deliveries one of ids.
         """

@@ -59,7 +59,12 @@ def _timeless(table: str, row: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _fill(path: Path, version: int, chance: random.Random) -> None:
-    """Puts rows into a store as processes of its version left them."""
+    """Puts rows into a store as processes of its version left them.
+
+    From version 4 on it has the tables of today, and no rows are moved.
+    """
+    if version > 3:
+        return
     accounts = [f"kana http://127.0.0.1:9{port}/graphql {kind}" for port in "12" for kind in "xy"]
     raw = json.dumps({"type": "track", "userId": "u1", "event": "E"}).encode()
     number = itertools.count(1)

@@ -53,7 +53,9 @@ def test_the_times() -> None:
     assert found.take_due(ONE, 699.0, 10) == {}
     assert found.take_due(TWO, 700.0, 10) == {}
     assert list(found.take_due(ONE, 700.0, 10)) == ["k"]
-    assert found.next_time(ONE) == 700.0 + AGAIN  # if nothing comes of it
+    assert found.next_time(ONE) is None  # as long as it is looked at
+    found.put_off("k", 700.0)
+    assert found.next_time(ONE) == 700.0 + AGAIN
     assert found.looked("k", _shown(24), 701.0) is None
     assert found.next_time(ONE) == 100.0 + RECHECKED_AFTER[1]
     assert found.looked("k", _shown(24), 4_000.0) is None
