@@ -15,6 +15,7 @@ from destinations.definition.model import (
 )
 from destinations.definition.request_model import (
     AnswerRule,
+    ArrayFormat,
     ErrorClass,
     ErrorCondition,
     ErrorRule,
@@ -31,6 +32,7 @@ from destinations.definition.request_model import (
 __all__ = [
     "ActionDefinition",
     "AnswerRule",
+    "ArrayFormat",
     "Authentication",
     "DestinationDefinition",
     "ErrorClass",

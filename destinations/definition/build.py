@@ -33,6 +33,7 @@ from destinations.definition.request_model import (
 
 __all__ = ["build_action", "build_destination", "build_preset"]
 
+_RENAMED = ("sign", "path", "arrayFormat")
 _CATALOG_KEYS = (
     "id",
     "website",
@@ -161,8 +162,9 @@ def _rest(data: Mapping[str, Any], batch: Mapping[str, Any]) -> RestDefinition:
             code=failures.get("code"),
         )
     return RestDefinition(
-        **{key: value for key, value in data.items() if key not in {"sign", "path"}},
+        **{key: value for key, value in data.items() if key not in _RENAMED},
         path=tuple(data.get("path", ())),
+        array_format=data.get("arrayFormat"),
         sign=None if sign is None else Signature(**sign),
         batch_json=batch.get("json"),
         failed_items=failed_items,

@@ -9,6 +9,7 @@ from typing import Any
 from destinations.definition.addresses import holds_values, is_fixed, read_address
 from destinations.definition.document import Document, pointer
 from destinations.definition.graphql_document import check_operation, root_keys
+from destinations.definition.parameters import nested_parameters
 from destinations.errors import DefinitionError, Fault
 from destinations.segment.fql import check_fql
 from destinations.segment.mapping import compile_value
@@ -43,6 +44,7 @@ def check_destination(document: Document, actions: Mapping[str, Document]) -> It
             yield from _schema(document, place, refusal["when"])
         yield from _conditions(document, pointer("requests", name), request)
         yield from _batch(document, name, request)
+        yield from _parameters(document, name, request, actions)
         yield from _reconcile(document, name, request)
     yield from _conditions(document, "", data)
     yield from _authentication(document)
@@ -269,6 +271,34 @@ def _batch(document: Document, name: str, request: Mapping[str, Any]) -> Iterato
         if any(_OF_ONE_EVENT.search(text) for text in _texts(value)):
             message = f"must not use event or payload: the batches of {name} share it"
             yield document.fault(place, message)
+
+
+def _parameters(
+    document: Document, name: str, request: Mapping[str, Any], actions: Mapping[str, Document]
+) -> Iterator[Fault]:
+    """Yield the lists and objects in queries and forms that no format is declared for."""
+    rest = request.get("rest", {})
+    declared = rest.get("arrayFormat")
+    fields = [
+        action.data["fields"]
+        for action in actions.values()
+        if action.data["perform"].get("request") == name
+    ]
+    for key in ("query", "form"):
+        for parameter, kind in nested_parameters(rest.get(key, {}), fields):
+            place = pointer("requests", name, "rest", key)
+            if parameter in rest[key]:
+                place += pointer(parameter)
+            what = f"{parameter} is {kind}"
+            if declared is None:
+                message = f"{what}: say with arrayFormat how it is written ({_FORMATS})"
+                yield document.fault(place, message)
+            elif kind == "an object" and declared in {"repeat", "comma"}:
+                message = f"{what}, and {declared} writes lists alone: use brackets or json"
+                yield document.fault(place, message)
+
+
+_FORMATS = "repeat, brackets, comma or json"
 
 
 def _reconcile(document: Document, name: str, request: Mapping[str, Any]) -> Iterator[Fault]:

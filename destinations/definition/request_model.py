@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 __all__ = [
     "AnswerRule",
+    "ArrayFormat",
     "ErrorClass",
     "ErrorCondition",
     "ErrorRule",
@@ -23,6 +24,7 @@ __all__ = [
 ]
 
 JsonSchema = Mapping[str, Any]
+ArrayFormat = Literal["repeat", "brackets", "comma", "json"]
 ErrorClass = Literal[
     "authentication",
     "permission",
@@ -137,6 +139,8 @@ class FailedItems:
 class RestDefinition:
     """An HTTP call; everything but the method is a mapping. At most one of ``json``, ``form``.
 
+    ``array_format`` is how lists and objects in ``query`` and ``form`` are written.
+
     It goes to ``url``, or else to the transport's base URL, with each item of ``path`` as one
     segment below.
     ``batch_json`` makes the body of a batch, as a mapping on ``items`` (the events' ``json``) and
@@ -147,6 +151,7 @@ class RestDefinition:
     url: object = None
     path: tuple[object, ...] = ()
     query: Mapping[str, object] = field(default_factory=dict)
+    array_format: ArrayFormat | None = None
     headers: Mapping[str, object] = field(default_factory=dict)
     json: object = None
     form: Mapping[str, object] | None = None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hmac
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import urlencode
 
 from destinations.definition import (
     ErrorRule,
@@ -13,14 +12,14 @@ from destinations.definition import (
     RestDefinition,
     TransportDefinition,
 )
-from destinations.errors import ResolveError
 from destinations.http.answer import Answer, Context, Failure, HttpRequest, HttpResponse, Part
 from destinations.http.envelope import Envelope, error_text, parse_body, retry_after
 from destinations.http.error_rules import ErrorReader, Signal
 from destinations.http.failed_items import FailedItemReader
 from destinations.http.json_bytes import decode_json, encode_json
+from destinations.http.parameters import write_parameters
 from destinations.http.success import SuccessCheck
-from destinations.segment.javascript import UNDEFINED, to_string
+from destinations.segment.javascript import UNDEFINED
 from destinations.segment.mapping import compile_value
 from destinations.segment.mapping.roots import reads
 
@@ -51,6 +50,7 @@ class RestRequest:
             transport, headers | dict(call.headers), url=call.url, path=call.path
         )
         self._query = compile_value(dict(call.query))
+        self._array_format = call.array_format
         self._json = None if call.json is None else compile_value(call.json)
         self._form = None if call.form is None else compile_value(dict(call.form))
         self._batch_json = None if call.batch_json is None else compile_value(call.batch_json)
@@ -78,7 +78,7 @@ class RestRequest:
         Raises `ResolveError`.
         """
         part = {}
-        query = _urlencoded(self._query.resolve(context))
+        query = write_parameters(self._query.resolve(context), self._array_format)
         if query:
             part["query"] = query.encode()
         if self._json is not None:
@@ -86,7 +86,8 @@ class RestRequest:
             if value is not None and value is not UNDEFINED:
                 part["json"] = encode_json(value)
         elif self._form is not None:
-            part["form"] = _urlencoded(self._form.resolve(context)).encode()
+            form = self._form.resolve(context)
+            part["form"] = write_parameters(form, self._array_format).encode()
         return part
 
     def prepare(self, parts: Sequence[Part | bytes], context: Context) -> HttpRequest:
@@ -155,19 +156,3 @@ class RestRequest:
 def _bodies(parts: Sequence[Part | bytes]) -> list[bytes]:
     """Return the JSON of each event."""
     return [part if isinstance(part, bytes) else part.get("json", b"null") for part in parts]
-
-
-def _urlencoded(values: Any) -> str:
-    """Return a query or form as text, without what is null or undefined; raises `ResolveError`."""
-    if not isinstance(values, dict):
-        return ""
-    pairs = [
-        # A secret is text here, but prints itself masked.
-        (name, "".join(value) if isinstance(value, str) else to_string(value))
-        for name, value in values.items()
-        if value is not None and value is not UNDEFINED
-    ]
-    try:
-        return urlencode(pairs)
-    except UnicodeEncodeError:
-        raise ResolveError("", "a parameter holds one half of a surrogate pair") from None

@@ -1,0 +1,81 @@
+"""Finds parameters of queries and forms that are lists or objects, as far as a definition tells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, Literal
+
+from destinations.segment.mapping.paths import split_path, strip_root
+
+__all__ = ["nested_parameters", "schema_at"]
+
+Kind = Literal["a list", "an object"]
+
+_KINDS: Final[Mapping[str, Kind]] = {"array": "a list", "object": "an object"}
+_MADE: Final[Mapping[str, Kind]] = {
+    "@arrayPath": "a list",
+    "@flatten": "an object",
+    "@merge": "an object",
+}
+
+
+def nested_parameters(
+    parameters: Mapping[str, Any], fields: Sequence[Mapping[str, Any]]
+) -> Iterator[tuple[str, Kind]]:
+    """Yield the names of parameters that may be a list or an object, with what they are.
+
+    ``fields`` are the schemas of the payloads that the request is made of.
+    """
+    if any(name.startswith("@") for name in parameters):
+        for schema in fields:
+            found = schema_at(schema, parameters.get("@path"))
+            for name, spec in (found or {}).get("properties", {}).items():
+                yield from ((name, kind) for kind in _kinds_of_schema(spec))
+        return
+    for name, mapping in parameters.items():
+        yield from ((name, kind) for kind in _kinds(mapping, fields))
+
+
+def _kinds(mapping: Any, fields: Sequence[Mapping[str, Any]]) -> Iterator[Kind]:
+    if isinstance(mapping, list):
+        yield "a list"
+    elif isinstance(mapping, dict):
+        names = [name for name in mapping if name.startswith("@")]
+        if not names:
+            yield "an object"
+            return
+        argument = mapping[names[0]]
+        if names[0] in _MADE:
+            yield _MADE[names[0]]
+        elif names[0] in {"@literal", "@excludeWhenNull"}:
+            yield from _kinds(argument, fields)
+        elif names[0] == "@if" and isinstance(argument, dict):
+            for branch in ("then", "else"):
+                yield from _kinds(argument.get(branch), fields)
+        elif names[0] == "@path":
+            for schema in fields:
+                found = schema_at(schema, argument)
+                if found is not None:
+                    yield from _kinds_of_schema(found)
+
+
+def schema_at(fields: Mapping[str, Any], path: object) -> Mapping[str, Any] | None:
+    """Return the schema of what a path in ``payload`` leads to; None where it is not declared."""
+    if not isinstance(path, str):
+        return None
+    root, *keys = split_path(strip_root(path)) or ("",)
+    found: Any = fields
+    if root != "payload":
+        return None
+    for key in keys:
+        found = found.get("properties", {}).get(key)
+        if not isinstance(found, dict):
+            return None
+    return found
+
+
+def _kinds_of_schema(schema: Mapping[str, Any]) -> Iterator[Kind]:
+    types = schema.get("type")
+    for kind in types if isinstance(types, list) else [types]:
+        if kind in _KINDS:
+            yield _KINDS[kind]
