@@ -40,23 +40,26 @@ def _kinds(mapping: Any, fields: Sequence[Mapping[str, Any]]) -> Iterator[Kind]:
     if isinstance(mapping, list):
         yield "a list"
     elif isinstance(mapping, dict):
-        names = [name for name in mapping if name.startswith("@")]
-        if not names:
+        name = next((name for name in mapping if name.startswith("@")), None)
+        if name is None:
             yield "an object"
-            return
-        argument = mapping[names[0]]
-        if names[0] in _MADE:
-            yield _MADE[names[0]]
-        elif names[0] in {"@literal", "@excludeWhenNull"}:
-            yield from _kinds(argument, fields)
-        elif names[0] == "@if" and isinstance(argument, dict):
-            for branch in ("then", "else"):
-                yield from _kinds(argument.get(branch), fields)
-        elif names[0] == "@path":
-            for schema in fields:
-                found = schema_at(schema, argument)
-                if found is not None:
-                    yield from _kinds_of_schema(found)
+        else:
+            yield from _kinds_of_directive(name, mapping[name], fields)
+
+
+def _kinds_of_directive(
+    name: str, argument: Any, fields: Sequence[Mapping[str, Any]]
+) -> Iterator[Kind]:
+    if name in _MADE:
+        yield _MADE[name]
+    elif name in {"@literal", "@excludeWhenNull"}:
+        yield from _kinds(argument, fields)
+    elif name == "@if" and isinstance(argument, dict):
+        for branch in ("then", "else"):
+            yield from _kinds(argument.get(branch), fields)
+    elif name == "@path":
+        for found in filter(None, (schema_at(schema, argument) for schema in fields)):
+            yield from _kinds_of_schema(found)
 
 
 def schema_at(fields: Mapping[str, Any], path: object) -> Mapping[str, Any] | None:
@@ -64,18 +67,19 @@ def schema_at(fields: Mapping[str, Any], path: object) -> Mapping[str, Any] | No
     if not isinstance(path, str):
         return None
     root, *keys = split_path(strip_root(path)) or ("",)
-    found: Any = fields
     if root != "payload":
         return None
+    found = fields
     for key in keys:
-        found = found.get("properties", {}).get(key)
-        if not isinstance(found, dict):
+        inner = found.get("properties", {}).get(key)
+        if not isinstance(inner, dict):
             return None
+        found = inner
     return found
 
 
 def _kinds_of_schema(schema: Mapping[str, Any]) -> Iterator[Kind]:
     types = schema.get("type")
     for kind in types if isinstance(types, list) else [types]:
-        if kind in _KINDS:
+        if isinstance(kind, str) and kind in _KINDS:
             yield _KINDS[kind]

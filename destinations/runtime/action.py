@@ -12,6 +12,7 @@ from destinations.definition import ActionDefinition, Preset
 from destinations.errors import ResolveError
 from destinations.http import Answer, CompiledRequest
 from destinations.outcome import ManualChange, Outcome, Result
+from destinations.runtime.escaping import Escaping
 from destinations.segment.event import Event
 from destinations.segment.fast_path import FastPath, Miss, compile_fast_path
 from destinations.segment.fql import compile_fql
@@ -167,6 +168,7 @@ class Subscription:
         self.fql = compile_fql(preset.subscribe)
         self.mapping = compile_mapping(dict(preset.mapping))
         self.schema = compile_schema(_with(placeholders, action.definition.fields))
+        self._escaping = Escaping(action.definition.fields)
         self._unmapped = action.definition.unmapped
         self._usual_payload: Callable[[Event], Payload] = self._first_payload
 
@@ -179,6 +181,8 @@ class Subscription:
     def payload(self, event: Event) -> Payload | Result:
         """Return what the mapping makes of an event that matched, or why it ends here."""
         try:
+            if self._escaping.changes(event):
+                return self.payload_by_rules(event)
             return self._usual_payload(event)
         except (Miss, ResolveError, RecursionError):
             return self.payload_by_rules(event)
@@ -188,10 +192,14 @@ class Subscription:
         self._usual_payload = _never if self.fast_path is None else self.fast_path.payload
         return self._usual_payload(event)
 
+    def mapped(self, event: Event) -> Any:
+        """Return what the mapping gives, before it is checked; raises `ResolveError`."""
+        return self._escaping.resolve(self.mapping.resolve, event)
+
     def payload_by_rules(self, event: Event) -> Payload | Result:
         """Return the same as `payload`, but never by the fast path."""
         try:
-            mapped = self.mapping.resolve(event)
+            mapped = self.mapped(event)
         except ResolveError as error:
             return Result.invalid(f"the mapping failed: {error}", "PAYLOAD_VALIDATION_FAILED")
         checked = self.schema.check(mapped)

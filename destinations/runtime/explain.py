@@ -126,7 +126,8 @@ def _follow(
     if planned is None:
         return followed
     try:
-        followed.mapped, steps = subscription.mapping.trace(event)
+        _, steps = subscription.mapping.trace(event)
+        followed.mapped = subscription.mapped(event)
     except ResolveError:
         steps = []
     else:

@@ -111,7 +111,12 @@ WRITTEN = [
 @pytest.mark.parametrize("place", ["query", "form"])
 @pytest.mark.parametrize(("array_format", "value", "written"), WRITTEN, ids=str)
 def test_how_lists_and_objects_are_written(
-    deliver: Any, partner: Any, array_format: str | None, value: object, written: str, place: str
+    deliver: Any,
+    partner: Any,
+    array_format: str | None,
+    value: object,
+    written: str | None,
+    place: str,
 ) -> None:
     """As it is declared; where that says nothing of a value, the event is invalid."""
     # Of a property nothing is known before the event is there.
