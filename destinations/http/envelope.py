@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Final
 
 import jiter
 
@@ -19,7 +19,7 @@ from destinations.segment.javascript import UNDEFINED, to_string
 from destinations.segment.mapping import compile_value
 from destinations.segment.mapping.roots import reads
 
-__all__ = ["Envelope", "Target", "error_text", "parse_body", "retry_after"]
+__all__ = ["Envelope", "Target", "error_text", "one_line", "parse_body", "retry_after"]
 
 Target = tuple[str, Mapping[str, str]]
 """Where a request goes: its URL, and its headers."""
@@ -99,11 +99,23 @@ def _own_words(body: Any) -> Iterator[str]:
 
 
 def error_text(response: HttpResponse, body: Any) -> str:
-    """Return one line on why the partner refused: its own message, else how the body begins."""
+    """Return one line on why the partner refused: its own message, else how the body begins.
+
+    It is not cut to what is shown: cut within a secret, that could not be masked any more.
+    """
     found = next((text for text in _own_words(body) if text.strip()), None)
     if found is not None:
-        return " ".join(found.split())[:300]
-    return " ".join(response.body[:1000].decode("utf-8", "replace").split())[:200]
+        return one_line(found)
+    return one_line(response.body[:_MOST_READ].decode("utf-8", "replace"))
+
+
+_MOST_READ: Final = 65_536
+"""Characters of an error that are looked at: far more than are shown when it is masked."""
+
+
+def one_line(text: str) -> str:
+    """Return what a partner said as one line, which is masked and cut where it is shown."""
+    return " ".join(text[:_MOST_READ].split())
 
 
 def retry_after(response: HttpResponse, now: datetime | None = None) -> float | None:

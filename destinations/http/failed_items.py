@@ -13,6 +13,7 @@ from typing import Any, Final
 from destinations.definition import FailedItems
 from destinations.errors import ResolveError
 from destinations.http.answer import Answer, Failure
+from destinations.http.envelope import one_line
 from destinations.http.error_rules import ErrorReader, Signal
 from destinations.http.json_bytes import encode_json
 from destinations.segment.javascript import UNDEFINED, to_string
@@ -123,7 +124,7 @@ class FailedItemReader:
                 return None
             own = read
         message = _resolved(self._message, item)
-        text = to_string(message) if message is not None else _own_text(item)
+        text = one_line(to_string(message) if message is not None else _own_text(item))
         code = _resolved(self._code, item)
         if self._code is None and self._status is None:
             return _refused(text, status)

@@ -25,7 +25,7 @@ from destinations.definition.graphql_document import (
     variable_name,
 )
 from destinations.http.answer import Answer, Context, Failure, HttpRequest, HttpResponse, Part
-from destinations.http.envelope import Envelope, error_text, parse_body, retry_after
+from destinations.http.envelope import Envelope, error_text, one_line, parse_body, retry_after
 from destinations.http.error_rules import ErrorReader, Signal
 from destinations.http.json_bytes import encode_json
 from destinations.http.success import SuccessCheck
@@ -270,7 +270,7 @@ def _signal(error: Mapping[str, Any], status: int) -> Signal:
     message = error.get("message") or exception.get("message") or "an error without a message"
     return Signal(
         status=status,
-        message=" ".join(str(message).split())[:500],
+        message=one_line(str(message)),
         code=_text(extensions.get("code")),
         exception=_text(exception.get("name")),
     )

@@ -33,6 +33,9 @@ _MOST_UNANSWERED: Final = 16
 _LONGEST_UNANSWERED: Final = 60.0
 """So many questions in a row, or seconds, without an answer: the partner is away, whoever asks."""
 
+_LONGEST: Final = 500
+"""Characters of what a partner says that are kept."""
+
 _PERFORM_ATTEMPTS: Final = 4
 _PERFORM_SECONDS: Final = 0.5
 
@@ -81,7 +84,7 @@ class Sender:
         self._stop = stop or threading.Event()
         self._answers: MutableMapping[str, Any] = {} if answers is None else answers
         self._clock = clock or SystemClock()
-        self._mask = destination.settings.masker.text
+        self._masker = destination.settings.masker
         self._lock = threading.Lock()
         self.requests_sent = 0
 
@@ -180,7 +183,7 @@ class Sender:
         except _EndedError as ended:
             if ended.failure is not None:
                 error = ended.failure.error()
-                error.message = self._mask(error.message)
+                error.message = self._shown(error.message)
                 error.args = (error.message,)
                 raise error from None
             raise UsageError(ended.result.reason) from None
@@ -188,8 +191,12 @@ class Sender:
     def _masked(self, verdict: T) -> T:
         """Return a failure without the secrets that the partner may have repeated in it."""
         if isinstance(verdict, Failure):
-            return replace(verdict, message=self._mask(verdict.message))
+            return replace(verdict, message=self._shown(verdict.message))
         return verdict
+
+    def _shown(self, message: str) -> str:
+        """Return what somebody else said as it may be shown: masked first, and only then cut."""
+        return self._masker.foreign(message)[:_LONGEST]
 
     def _generate(self, action: Action, delivery: Delivery) -> Result:
         """Deliver through plugin code."""
@@ -201,13 +208,14 @@ class Sender:
         except _EndedError as ended:
             result = ended.result
         except RetryableError as error:
-            result = replace(Result.of_error(State.READY, error), retry=Retry(whole_request=False))
+            result = self._of_plugin(State.READY, error)
+            result = replace(result, retry=Retry(whole_request=False))
         except IntegrationError as error:
-            result = Result.of_error(Outcome.REJECTED, error)
+            result = self._of_plugin(Outcome.REJECTED, error)
         except Exception as error:  # noqa: BLE001 - a fault of one plugin must fail its event only
             repeatable = all(request.definition.idempotent for request, _ in made)
             name = action.definition.perform.generator
-            reason = self._mask(f"the generator {name!r} failed: {type(error).__name__}: {error}")
+            reason = self._shown(f"the generator {name!r} failed: {type(error).__name__}: {error}")
             outcome: Status = Outcome.DEAD if repeatable else State.UNKNOWN
             result = Result(outcome, reason, "UNKNOWN_ERROR", 500)
         if result.outcome is not Outcome.DELIVERED and any(map(_was_applied_once, made)):
@@ -217,6 +225,11 @@ class Sender:
         changed = [request for request, item in made if not _changed_nothing(request, item)]
         has_begun = not all(request.definition.atomic for request in changed)
         return replace(result, attempts=attempts, maybe_applied=bool(changed), has_begun=has_begun)
+
+    def _of_plugin(self, outcome: Status, error: IntegrationError) -> Result:
+        """Return the result of what a plugin raised, which may hold what the partner said."""
+        result = Result.of_error(outcome, error)
+        return replace(result, reason=self._shown(result.reason))
 
     def _drive(
         self,
@@ -274,7 +287,7 @@ class Sender:
 
     def _ended(self, request: CompiledRequest, error: ResolveError) -> _EndedError:
         name = request.definition.name
-        reason = self._mask(f"the request {name} cannot be made: {error}")
+        reason = self._masker.text(f"the request {name} cannot be made: {error}")
         return _EndedError(Result.invalid(reason, "BAD_REQUEST"))
 
     def _send(self, request: CompiledRequest, items: list[_Item]) -> None:

@@ -121,6 +121,8 @@ class LogLines:
     def _plain(self, _logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
         """Without secrets, and the same keys first in every line."""
         plain: dict[str, Any] = self._masks.plain(line)
+        if isinstance(plain.get("exception"), str):  # which may repeat what somebody was sent
+            plain["exception"] = self._masks.foreign(plain["exception"])
         return {key: plain.pop(key) for key in _FIRST if key in plain} | plain
 
     def _thread_ended(self, ended: threading.ExceptHookArgs) -> None:

@@ -20,7 +20,7 @@ from destinations.pipeline.queue import QueuedDelivery, Transition
 __all__ = ["Logs", "subject_of"]
 
 _LONGEST: Final = 300
-"""Characters of what a partner or a sender says."""
+"""Characters of what a partner or a sender says; it is masked before it is cut."""
 
 _QUIET_SECONDS: Final = 1.0
 _TROUBLE: Final[Mapping[Status, str]] = {
@@ -38,9 +38,14 @@ class Logs(Observer):
     """
 
     def __init__(
-        self, logger: BoundLogger, *, monotonic: Callable[[], float] = time.monotonic
+        self,
+        logger: BoundLogger,
+        *,
+        mask: Callable[[str], str] = str,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._logger = logger
+        self._mask = mask
         self.refresh()
         self._monotonic = monotonic
         self._lock = threading.Lock()
@@ -135,7 +140,7 @@ class Logs(Observer):
             "the circuit breaker changed",
             destination=destination,
             state=state,
-            reason=reason[:_LONGEST],
+            reason=self._mask(reason)[:_LONGEST],
         )
 
     def drifted(self, destination: str, key: str, expected: int, found: int) -> None:

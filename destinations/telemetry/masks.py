@@ -34,6 +34,10 @@ class Masks:
         """``text`` with every secret replaced."""
         return self._masker.text(text)
 
+    def foreign(self, text: str) -> str:
+        """The same for what somebody else said; see `destinations.secrets.Masker.foreign`."""
+        return self._masker.foreign(text)
+
     def plain(self, value: Any) -> Any:
         """A JSON value without secrets: objects of other kinds as their text."""
         if value is None or isinstance(value, bool | int | float):

@@ -32,7 +32,7 @@ class Observation:
         self._probe: tuple[Ledger, QueueProbe] | None = None
         self._closing = contextlib.ExitStack()
         self._closing.enter_context(lines)  # from here on its logger has its level
-        self._logs = Logs(lines.logger)
+        self._logs = Logs(lines.logger, mask=masks.foreign)
         observers: list[Observer] = [self._metrics, self._logs]
         if tracing is not None:
             observers.append(tracing)

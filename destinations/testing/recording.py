@@ -94,12 +94,12 @@ class _RecordingTransport:
 
     def _recorded(self, response: HttpResponse) -> RecordedResponse:
         headers = {
-            name: self._masker.text(response.headers[name])
+            name: self._masker.foreign(response.headers[name])
             for name in _HEADERS_THAT_MATTER
             if name in response.headers
         }
         try:
-            text = self._masker.text(response.body.decode("utf-8"))
+            text = self._masker.foreign(response.body.decode("utf-8"))
         except UnicodeDecodeError:
             msg = "an answer is not UTF-8 text, which a case cannot hold"
             raise UsageError(msg) from None

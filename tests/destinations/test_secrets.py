@@ -134,3 +134,55 @@ def test_a_secret_is_masked_in_values(value: Any, masked: Any) -> None:
     """Texts and keys are masked at every depth; nothing else changes."""
     result = Masker(["12345678"]).value(value)
     assert json.dumps(result) == json.dumps(masked)
+
+
+URL = "https://hooks.example.com/services/T0AAAAAAA/B0BBBBBBB/xYz0123456789"
+
+
+@pytest.mark.parametrize(
+    ("secret", "text", "masked"),
+    [
+        ("abcdefgh12345678", "see abcdefgh and 5678", "see *** and 5678"),
+        ("abcdefgh12345678", "ABCDEFGH1234", "***"),
+        ("abcdefgh12345678", "xabcdefgx", "xabcdefgx"),
+        ("abcdefgh12345678", "abcdefgh12345678abcdefgh", "***"),
+        ("abcdefg", "abcdefg ABCDEFG abcdef", "*** ABCDEFG abcdef"),
+        # What everybody knows of a secret is no part of it.
+        (URL, "see https://hooks.example.com/docs", "see https://hooks.example.com/docs"),
+        (URL, "no hook T0AAAAAAA/B0BBBBBBB", "no hook ***"),
+        (URL, URL, "***"),
+        ("sk_live_abcdefgh", "keys begin with sk_live_", "keys begin with sk_live_"),
+        ("sk_live_abcdefgh", "not sk_live_abcd", "not s***"),
+        ("https://user:pass%20word@a.example/", "PASS%20WORD", "***"),
+        # Letters that become two in lower case are in their places.
+        ("abcdefgh12345678", "\u0130 abcdefgh \u0130", "\u0130 *** \u0130"),
+        ("line one\nline two", "line one line two", "***"),
+    ],
+)
+def test_what_is_masked_of_what_others_say(secret: str, text: str, masked: str) -> None:
+    """Every part of 8 characters, in any case; our own words keep what is no whole secret."""
+    assert Masker([secret]).foreign(text) == masked
+
+
+def test_our_own_words_are_not_masked_by_parts() -> None:
+    """A word of ours that is missing would tell that it is in the secret."""
+    masker = Masker(["my-receiver-key-1"])
+    assert masker.text("the receiver is up") == "the receiver is up"
+    assert masker.text("MY-RECEIVER-KEY-1") == MASK
+
+
+@given(
+    secret=st.text(st.characters(codec="utf-8"), min_size=8, max_size=60),
+    before=st.text(max_size=10),
+    after=st.text(max_size=10),
+    at=st.integers(0, 60),
+    size=st.integers(8, 60),
+)
+def test_no_part_of_a_secret_is_left(
+    secret: str, before: str, after: str, at: int, size: int
+) -> None:
+    """Whatever part of it stands wherever, none of 8 characters is left."""
+    part = secret[at : at + size]
+    masked = Masker([secret]).foreign(before + part + after)
+    if len(part) >= 8 and "://" not in secret and "_" not in secret:
+        assert part not in masked
