@@ -80,9 +80,14 @@ class Source:
         return text
 
     @cached_property
+    def uncoded(self) -> str:
+        """The markup without spans of code."""
+        return _CODE_SPAN.sub(_cover, self.markup)
+
+    @cached_property
     def prose(self) -> str:
         """What people read as sentences: no code, no targets of links, no markup."""
-        text = _CODE_SPAN.sub(_cover, self.markup)
+        text = self.uncoded
         for pattern in _COVERED:
             text = pattern.sub(_cover, text)
         return text
@@ -100,8 +105,7 @@ class Source:
     @cached_property
     def links(self) -> tuple[Link, ...]:
         """Links and images outside of code, in order; links around images among them."""
-        hidden = _CODE_SPAN.sub(_cover, self.markup)
-        return tuple(self._links(hidden, 0))
+        return tuple(self._links(self.uncoded, 0))
 
     def _links(self, text: str, base: int) -> Iterator[Link]:
         for found in _LINK.finditer(text):

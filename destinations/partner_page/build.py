@@ -6,22 +6,29 @@ import re
 from collections.abc import Mapping
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import jinja2
-from jinja2.sandbox import SandboxedEnvironment
 
 from destinations.definition import DestinationDefinition
 from destinations.errors import UsageError
+from destinations.partner_page.escaping import (
+    active_html,
+    escaped,
+    plain_liquid,
+    script_links,
+)
 from destinations.partner_page.facts import page_facts
-from destinations.partner_page.fields import in_one_line
 from destinations.partner_page.flavour import FLAVOURS, Flavour
 from destinations.partner_page.html import preview_html
+from destinations.partner_page.markdown import inline_tokens
+from destinations.partner_page.rendering import render
 from destinations.runtime.plugins import Plugin, TellsItsPage
 
 __all__ = ["page_files", "render_page", "stale_files", "write_files"]
 
 _TEMPLATES: Final = jinja2.PackageLoader("destinations.partner_page", "templates")
+_ENDING: Final = ".md.j2"
 
 
 def render_page(
@@ -32,27 +39,58 @@ def render_page(
 ) -> str:
     """The page of the definition in ``folder`` as Markdown.
 
-    The folder's own templates, ``page/*.md.j2``, come before those of the framework. Raises
-    `UsageError` for a template that cannot be rendered and for a sample that does not work.
+    The folder's own templates, ``page/*.md.j2``, come before those of the framework; they see no
+    other file. Raises `UsageError` for a template that cannot be rendered, for a sample that does
+    not work, and for HTML that a browser carries out.
     """
     candidate: object = plugin  # it may follow both protocols
     data = candidate.page_data() if isinstance(candidate, TellsItsPage) else {}
     code = plugin.code(None) if plugin is not None else None
     facts = page_facts(definition, code, data)
-    environment = _environment(folder, flavour)
-    environment.globals.update(facts)
-    _let_setup_steps_use_names(environment, facts)
+    # A submission stands on a page that carries out no Liquid.
+    values = escaped(facts, liquid=flavour.name == "published")
+    steps = facts["documentation"].get("setup", [])
     try:
-        text = environment.get_template(f"{flavour.name}.md.j2").render()
-    except jinja2.TemplateError as error:
-        where = (
-            f" ({error.name}:{error.lineno})"
-            if isinstance(error, jinja2.TemplateSyntaxError)
-            else ""
-        )
-        msg = f"the page of {definition.slug} cannot be rendered{where}: {error.message or error}"
-        raise UsageError(msg) from None
+        text = render(flavour, _templates(folder), values, steps)
+        _check(text)
+    except UsageError as error:
+        raise UsageError(f"the page of {definition.slug}: {error}") from None
     return _tidy(text)
+
+
+def _check(text: str) -> None:
+    """Raise `UsageError` for what a browser carries out.
+
+    That is a template's own, or a value that a template put where it ends a span of code.
+    """
+    for token in inline_tokens(plain_liquid(text)):
+        find = script_links if token.type == "text" else active_html
+        for found in find(token.content):
+            shown = " ".join(found[0].split())
+            raise UsageError(f"it holds what a browser carries out: {shown}")
+
+
+def _templates(folder: Traversable) -> dict[str, str]:
+    """Return all templates by name; those of the folder come before those of the framework."""
+    environment = jinja2.Environment(loader=_TEMPLATES, autoescape=True)
+    found = {}
+    for name in _TEMPLATES.list_templates():
+        if name.endswith(_ENDING):
+            found[name], _, _ = _TEMPLATES.get_source(environment, name)
+    page = folder.joinpath("page")
+    if not page.is_dir():
+        return found
+    for file in page.iterdir():
+        if file.name.endswith(_ENDING) and file.is_file():
+            if isinstance(file, Path) and not _is_inside(file, folder):
+                raise UsageError(f"page/{file.name} leads out of the folder of the definition")
+            found[file.name] = file.read_text(encoding="utf-8")
+    return found
+
+
+def _is_inside(file: Path, folder: Traversable) -> bool:
+    """Tell whether a file is in the folder, wherever links lead to."""
+    return isinstance(folder, Path) and file.resolve().is_relative_to(folder.resolve())
 
 
 def page_files(
@@ -81,57 +119,6 @@ def stale_files(files: Mapping[str, str], target: Path) -> list[str]:
         for name, text in files.items()
         if not (target / name).is_file() or (target / name).read_bytes() != text.encode()
     ]
-
-
-def _environment(folder: Traversable, flavour: Flavour) -> jinja2.Environment:
-    # Sandboxed: a definition is data, and may come from anybody. Nothing is escaped: this makes
-    # Markdown, and the preview lets no HTML of a page through.
-    environment = SandboxedEnvironment(
-        loader=jinja2.ChoiceLoader([jinja2.FunctionLoader(_own(folder)), _TEMPLATES]),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.globals.update(
-        {
-            name: getattr(flavour, name)
-            for name in ("heading", "hint", "external", "partner", "segment")
-        }
-    )
-    environment.globals["flavour"] = flavour.name
-    environment.filters["words"] = _words
-    environment.filters["one_line"] = in_one_line
-    environment.filters["cell"] = lambda text: str(text).replace("|", "\\|").replace("\n", " ")
-    return environment
-
-
-def _let_setup_steps_use_names(environment: jinja2.Environment, facts: Mapping[str, Any]) -> None:
-    """Set-up steps of the definition are templates too: they name settings and link pages."""
-    steps = facts["documentation"].get("setup", [])
-    try:
-        rendered = [environment.from_string(step).render() for step in steps]
-    except jinja2.TemplateError as error:
-        msg = f"a step of /documentation/setup cannot be rendered: {error.message or error}"
-        raise UsageError(msg) from None
-    environment.globals["setup_steps"] = rendered
-
-
-def _own(folder: Traversable) -> Any:
-    """Loads a template from the definition's folder ``page``; None lets the framework's be used."""
-
-    def load(name: str) -> str | None:
-        file = folder.joinpath("page").joinpath(name)
-        return file.read_text(encoding="utf-8") if file.is_file() else None
-
-    return load
-
-
-def _words(items: list[str]) -> str:
-    """A list in a sentence: ``a``, ``a and b``, ``a, b, and c``."""
-    if len(items) < 3:
-        return " and ".join(items)
-    return ", ".join(items[:-1]) + ", and " + items[-1]
 
 
 def _tidy(text: str) -> str:

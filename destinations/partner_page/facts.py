@@ -53,7 +53,7 @@ def page_facts(
     runtime = Runtime(definition, code)
     return {
         "definition": definition,
-        "name": definition.name,
+        "name": " ".join(definition.name.split()),
         "id": catalog.get("id"),
         "website": catalog.get("website"),
         "maintainer": catalog.get("maintainer"),

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from destinations.definition import ActionDefinition
+from destinations.partner_page.flavour import in_one_line
 
-__all__ = ["FieldRow", "field_rows", "first_sources", "in_one_line"]
+__all__ = ["FieldRow", "field_rows", "first_sources"]
 
 _NO_DEFAULT: Final = object()
 
@@ -58,11 +59,6 @@ def field_rows(action: ActionDefinition) -> list[FieldRow]:
         )
         for key, spec in properties.items()
     ]
-
-
-def in_one_line(text: str) -> str:
-    """``text`` for a cell or a step: without line breaks, and example URLs as code."""
-    return re.sub(r"(?<![`(<\w])(https?://[^\s)`]*[^\s)`.,;:])", r"`\1`", " ".join(text.split()))
 
 
 def first_sources(mapping: object) -> Iterator[str]:

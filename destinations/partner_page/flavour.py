@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
-__all__ = ["FLAVOURS", "PUBLISHED", "SUBMISSION", "Flavour"]
+__all__ = ["FLAVOURS", "PUBLISHED", "SUBMISSION", "Flavour", "in_one_line"]
 
 _SEGMENT: Final = "https://segment.com"
 
@@ -53,3 +54,8 @@ PUBLISHED: Final = Flavour("published", "")
 SUBMISSION: Final = Flavour("submission", "-submission")
 FLAVOURS: Final = (PUBLISHED, SUBMISSION)
 """Both flavours: as it stands in the catalog, and as a partner submits it."""
+
+
+def in_one_line(text: str) -> str:
+    """``text`` for a cell or a step: without line breaks, and example URLs as code."""
+    return re.sub(r"(?<![`(<\w])(https?://[^\s)`]*[^\s)`.,;:])", r"`\1`", " ".join(text.split()))

@@ -14,6 +14,7 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
+from destinations.partner_page.escaping import plain_liquid
 from destinations.partner_page.markdown import Heading, Page, read_page
 
 __all__ = ["error_html", "preview_html"]
@@ -36,7 +37,7 @@ def preview_html(text: str, *, reload_from: str | None = None) -> str:
 
     With ``reload_from``, the URL of a stream of server-sent events, it loads itself again at each.
     """
-    page = read_page(text)
+    page = read_page(plain_liquid(text))
     title, body = _content(page)
     return _document(
         title=title,

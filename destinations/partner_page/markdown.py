@@ -17,7 +17,7 @@ import yaml
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-__all__ = ["Block", "Fence", "Heading", "Page", "Table", "anchor_of", "read_page"]
+__all__ = ["Block", "Fence", "Heading", "Page", "Table", "anchor_of", "inline_tokens", "read_page"]
 
 FlavourName = Literal["published", "submission"]
 
@@ -112,6 +112,15 @@ def read_page(text: str) -> Page:
         headings=tuple(_headings(tokens)),
         blocks=tuple(_blocks(tokens)),
     )
+
+
+def inline_tokens(text: str) -> Iterator[Token]:
+    """Yield the HTML in a page, and its texts, but none in blocks and spans of code."""
+    body = _HACKMD_FENCE.sub("", _FRONT_MATTER.sub("", text))
+    for token in MarkdownIt("commonmark").enable("table").parse(body):
+        if token.type == "html_block":
+            yield token
+        yield from (one for one in token.children or () if one.type in {"html_inline", "text"})
 
 
 def _front_matter(found: re.Match[str] | None) -> tuple[Mapping[str, Any] | None, str]:

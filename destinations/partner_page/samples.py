@@ -41,6 +41,11 @@ class Sample:
     code: str
     results: tuple[SampleResult, ...]
 
+    @property
+    def fence(self) -> str:
+        """What the block of code begins and ends with: nothing in it is as long."""
+        return "`" * max(3, *(len(run) + 1 for run in re.findall("`+", self.code) or [""]))
+
 
 def run_samples(samples: Mapping[str, str], runtime: Runtime) -> dict[str, Sample]:
     """Runs samples by name, in order, as one visitor's calls.

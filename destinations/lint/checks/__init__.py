@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
+from destinations.lint.checks.active import active_html, liquid
 from destinations.lint.checks.found import Found
 from destinations.lint.checks.headings import (
     empty_sections,
@@ -37,6 +38,7 @@ Check = Callable[[Source, Rule, Configuration], Iterator[Found]]
 CHECKS: Final[Mapping[str, Check]] = {
     check.__name__: check
     for check in (
+        active_html,
         dead_anchors,
         dead_links,
         empty_sections,
@@ -50,6 +52,7 @@ CHECKS: Final[Mapping[str, Check]] = {
         image_size,
         image_width,
         link_target,
+        liquid,
         long_sentences,
         method_samples,
         sample_calls,

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from destinations.definition import DestinationDefinition
-from destinations.partner_page.fields import field_rows, first_sources, in_one_line
+from destinations.partner_page.fields import field_rows, first_sources
+from destinations.partner_page.flavour import in_one_line
 
 Load = Callable[..., DestinationDefinition]
 
