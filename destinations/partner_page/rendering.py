@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -62,6 +63,7 @@ def render(
             input=json.dumps(job).encode(),
             capture_output=True,
             check=False,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             timeout=_WALL_SECONDS,
         )
     except subprocess.TimeoutExpired:

