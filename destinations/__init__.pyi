@@ -6,6 +6,7 @@ from .errors import (
     DefinitionError,
     DestinationsError,
     Fault,
+    HeldError,
     IntegrationError,
     InvalidAuthenticationError,
     MappingError,
@@ -24,7 +25,15 @@ from .pipeline.reading import Entry
 from .pipeline.reconcile import LossOptions
 from .pipeline.report import Report, Row
 from .pipeline.run import Run, RunOptions, RunStore
-from .runtime.action import Call, Done, Generated, Generator, Payload, SubscriptionKey
+from .runtime.action import (
+    Call,
+    Done,
+    Generated,
+    Generator,
+    Payload,
+    ResumingGenerator,
+    SubscriptionKey,
+)
 from .runtime.destination import Code, Delivery, Destination
 from .runtime.plan import Plan, PlannedDelivery, plan
 from .runtime.plugins import Plugin, RunningSandbox
@@ -55,6 +64,7 @@ __all__ = [
     "Fault",
     "Generated",
     "Generator",
+    "HeldError",
     "HttpRequest",
     "HttpResponse",
     "HttpTransport",
@@ -72,6 +82,7 @@ __all__ = [
     "Report",
     "ResolveError",
     "Result",
+    "ResumingGenerator",
     "Retry",
     "RetryableError",
     "Row",

@@ -15,10 +15,11 @@
         ├── InvalidAuthenticationError 401, the credentials are wrong; stops a run
         ├── APIError                  the partner answered with an error
         ├── RetryableError            500, may be tried again
+        ├── HeldError                 409, an operator has to decide whether it was applied
         └── SelfTimeoutError          408, the partner did not answer in time
 
-The classes below ``IntegrationError`` and their codes are those of Segment's Actions
-framework, so that logs and dashboards made for it keep their meaning.
+The classes below ``IntegrationError``, ``HeldError`` apart, and their codes are those of Segment's
+Actions framework, so that logs and dashboards made for it keep their meaning.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ __all__ = [
     "DefinitionError",
     "DestinationsError",
     "Fault",
+    "HeldError",
     "IntegrationError",
     "InvalidAuthenticationError",
     "MappingError",
@@ -158,6 +160,16 @@ class RetryableError(IntegrationError):
 
     def __init__(self, message: str, status: int = 500) -> None:
         super().__init__(message, "RETRYABLE_ERROR", status)
+
+
+class HeldError(IntegrationError):
+    """What was applied cannot be told from what the partner shows: an operator has to decide.
+
+    The message names what is to be compared. This class is not one of Segment's.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "CONFLICT", 409)
 
 
 class SelfTimeoutError(IntegrationError):

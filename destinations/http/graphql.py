@@ -203,7 +203,7 @@ class GraphQLRequest:
 
     def _doubtful(self, verdict: Answer | Failure) -> Answer | Failure:
         """Return a verdict that does not vouch for root fields beside the one that it is of."""
-        if isinstance(verdict, Answer) or self._operation.kind == "query":
+        if isinstance(verdict, Answer) or self.is_safe:
             return verdict
         return replace(verdict, nothing_applied=False)
 

@@ -414,6 +414,7 @@ class Pipeline:
                     payload_json=one.payload,
                     raw=one.event.raw,
                     received_at=one.event.accepted_at,
+                    resumes=one.effect is not Effect.NONE,
                 )
                 for one in deliveries
                 if one.key is not None

@@ -84,6 +84,11 @@ class RetryPolicy:
             return self.lost(
                 delivery, result, since, rule=rule, attempts=attempts, now=now, is_down=is_down
             )
+        if outcome is State.HELD:  # plugin code has asked, and cannot tell
+            evidence = {"why": result.reason}
+            return Transition(
+                delivery, result, "send", attempts, effect=Effect.MAYBE, evidence=evidence
+            )
         if outcome is not State.READY:
             return Transition(delivery, result, "send", attempts, effect=effect)
         retry = result.retry or Retry()

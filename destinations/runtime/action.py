@@ -27,6 +27,7 @@ __all__ = [
     "Generator",
     "Mapper",
     "Payload",
+    "ResumingGenerator",
     "Subscription",
     "SubscriptionKey",
     "VersionedMapper",
@@ -60,6 +61,15 @@ class Generator(Protocol):
 
     def __call__(self, payload: Payload) -> Generated:
         """Start on one payload."""
+        ...
+
+
+@runtime_checkable
+class ResumingGenerator(Protocol):
+    """What a generator has beside `Generator` if it does more when an attempt came before."""
+
+    def resume(self, payload: Payload) -> Generated:
+        """Start on a payload for which an earlier attempt may have changed something."""
         ...
 
 
@@ -143,6 +153,13 @@ class Action:
     @cached_property
     def _touched(self) -> list[CompiledValue]:
         return [compile_value(one) for one in self.definition.touches]
+
+    def generate(self, payload: Payload, *, resumes: bool) -> Generated:
+        """Start the generator on a payload, which ``resumes`` what an earlier attempt began."""
+        assert self.generator is not None  # noqa: S101 - checked by the caller
+        if resumes and isinstance(self.generator, ResumingGenerator):
+            return self.generator.resume(payload)
+        return self.generator(payload)
 
     @cached_property
     def reads_event(self) -> bool:

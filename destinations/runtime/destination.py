@@ -46,12 +46,21 @@ class Delivery:
     """One event for one subscription, ready to be sent.
 
     Made of the payload or of its JSON, and of the raw event where that may be needed; either is
-    read when it is asked for. An event of bytes was received first at ``received_at``.
+    read when it is asked for. An event of bytes was received first at ``received_at``. The delivery
+    ``resumes`` where an earlier attempt may have changed something.
     """
 
-    __slots__ = ("_event", "_payload", "payload_json", "raw", "received_at", "subscription")
+    __slots__ = (
+        "_event",
+        "_payload",
+        "payload_json",
+        "raw",
+        "received_at",
+        "resumes",
+        "subscription",
+    )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a queue keeps of it
         self,
         subscription: Subscription,
         event: Event | None = None,
@@ -60,6 +69,7 @@ class Delivery:
         payload_json: bytes = b"",
         raw: bytes | None = None,
         received_at: float | None = None,
+        resumes: bool = False,
     ) -> None:
         self.received_at = received_at
         self.subscription = subscription
@@ -67,6 +77,7 @@ class Delivery:
         self._payload = payload
         self.payload_json = payload_json
         self.raw = raw
+        self.resumes = resumes
 
     @property
     def event(self) -> Event:

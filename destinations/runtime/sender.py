@@ -14,7 +14,13 @@ from typing import Any, Final, TypeVar
 
 from destinations.clock import Clock, SystemClock
 from destinations.definition import ErrorClass
-from destinations.errors import IntegrationError, ResolveError, RetryableError, UsageError
+from destinations.errors import (
+    HeldError,
+    IntegrationError,
+    ResolveError,
+    RetryableError,
+    UsageError,
+)
 from destinations.http import Answer, CompiledRequest, Context, Failure, HttpRequest, Part
 from destinations.http.transport import Transport, TransportError, UnsendableError
 from destinations.outcome import Outcome, Result, Retry, State, Status
@@ -200,16 +206,18 @@ class Sender:
 
     def _generate(self, action: Action, delivery: Delivery) -> Result:
         """Deliver through plugin code."""
-        assert action.generator is not None  # noqa: S101 - checked by the caller
         made: list[tuple[CompiledRequest, _Item]] = []
         try:
-            done: Done = self._drive(action.generator(delivery.payload), delivery.event, made)
+            steps = action.generate(delivery.payload, resumes=delivery.resumes)
+            done: Done = self._drive(steps, delivery.event, made)
             result = Result(Outcome.DELIVERED, done.note, manual=done.manual)
         except _EndedError as ended:
             result = ended.result
         except RetryableError as error:
             result = self._of_plugin(State.READY, error)
             result = replace(result, retry=Retry(whole_request=False))
+        except HeldError as error:
+            result = self._of_plugin(State.HELD, error)
         except IntegrationError as error:
             result = self._of_plugin(Outcome.REJECTED, error)
         except Exception as error:  # noqa: BLE001 - a fault of one plugin must fail its event only
@@ -218,7 +226,8 @@ class Sender:
             reason = self._shown(f"the generator {name!r} failed: {type(error).__name__}: {error}")
             outcome: Status = Outcome.DEAD if repeatable else State.UNKNOWN
             result = Result(outcome, reason, "UNKNOWN_ERROR", 500)
-        if result.outcome is not Outcome.DELIVERED and any(map(_was_applied_once, made)):
+        is_over = result.outcome in {Outcome.DELIVERED, State.HELD}
+        if not is_over and any(map(_was_applied_once, made)):
             # Sent again, the event would make that request a second time.
             result = replace(result, outcome=State.UNKNOWN, retry=None, applied_in_part=True)
         attempts = sum(item.attempts for _, item in made)

@@ -180,6 +180,15 @@ class SqliteQueue:
                     " SELECT value, NULL, NULL, 'send', ? FROM json_each(?)",
                     (_INTERRUPTED, ids),
                 )
+            else:  # it may be sent again, by code that may want to know that it was
+                connection.execute(
+                    "UPDATE open SET effect = ? WHERE status = ? AND effect = ?"
+                    " AND id IN (SELECT value FROM json_each(?))",
+                    (
+                        *(EFFECT_CODES[Effect.MAYBE], _READY, EFFECT_CODES[Effect.NONE]),
+                        ids,
+                    ),
+                )
             connection.execute("DELETE FROM intents WHERE id = ?", (intent,))
         add_tallies(connection, tallies)
 

@@ -16,7 +16,14 @@ from destinations.http import Answer
 from destinations.http.transport import HttpTransport
 from destinations.outcome import Result
 from destinations.pipeline.reading import Entry
-from destinations.runtime.action import Action, Generated, Generator, Payload, Subscription
+from destinations.runtime.action import (
+    Action,
+    Generated,
+    Generator,
+    Payload,
+    ResumingGenerator,
+    Subscription,
+)
 from destinations.runtime.destination import Code, Destination
 from destinations.testing.answers import error_answer, success
 from destinations.testing.case import RecordedRequest
@@ -139,21 +146,9 @@ class Stage:
         return Destination(definition, self._settings, Code(watched, code.mappers))
 
     def _watched(self, generator: Generator) -> Generator:
-        def watch(payload: Payload) -> Generated:
-            steps = generator(payload)
-            self._calls.clear()  # it begins anew when it is tried again
-            try:
-                call = next(steps)
-                while True:
-                    self._calls.append(call.request)
-                    answer: Answer = yield call
-                    call = steps.send(answer)
-            except StopIteration as stop:
-                return stop.value  # type: ignore[no-any-return] # what the generator ends with
-            finally:
-                steps.close()
-
-        return watch
+        if isinstance(generator, ResumingGenerator):
+            return _WatchedResuming(generator, generator, self._calls)
+        return _Watched(generator, self._calls)
 
     def _sample(self) -> Payload:
         preset = Preset(self.action.slug, self.action.slug, 'type = "track"', {})
@@ -168,6 +163,49 @@ class Stage:
             raise UsageError(msg)
         payload: Payload = checked.payload
         return payload
+
+
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """A generator that notes in ``calls`` what it asks for in its last attempt."""
+
+    generator: Generator
+    calls: list[str]
+
+    def __call__(self, payload: Payload) -> Generated:
+        """See `destinations.Generator`."""
+        return self.watch(self.generator(payload))
+
+    def watch(self, steps: Generated) -> Generated:
+        """Go the steps, noting the requests."""
+        self.calls.clear()  # it begins anew when it is tried again
+        try:
+            call = next(steps)
+            while True:
+                self.calls.append(call.request)
+                answer: Answer = yield call
+                call = steps.send(answer)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return] # what the generator ends with
+        finally:
+            steps.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _WatchedResuming:
+    """The same for one that does more when an attempt came before."""
+
+    generator: Generator
+    resuming: ResumingGenerator
+    calls: list[str]
+
+    def __call__(self, payload: Payload) -> Generated:
+        """See `destinations.Generator`."""
+        return _Watched(self.generator, self.calls)(payload)
+
+    def resume(self, payload: Payload) -> Generated:
+        """See `destinations.ResumingGenerator`."""
+        return _Watched(self.generator, self.calls).watch(self.resuming.resume(payload))
 
 
 def find_ways(stage: Stage) -> tuple[Played, list[Way]]:

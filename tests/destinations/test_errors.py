@@ -12,6 +12,7 @@ from destinations.errors import (
     DefinitionError,
     DestinationsError,
     Fault,
+    HeldError,
     IntegrationError,
     InvalidAuthenticationError,
     MappingError,
@@ -53,6 +54,7 @@ def test_codes_of_statuses(status: int, code: str) -> None:
         (RetryableError("no"), "RETRYABLE_ERROR", 500),
         (RetryableError("no", 503), "RETRYABLE_ERROR", 503),
         (SelfTimeoutError("no"), "SELF_TIMEOUT", 408),
+        (HeldError("no"), "CONFLICT", 409),
         (IntegrationError("no", "CODE", 418), "CODE", 418),
     ],
 )

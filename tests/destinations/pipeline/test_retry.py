@@ -42,6 +42,13 @@ def test_final_outcomes(outcome: Outcome) -> None:
     assert found.effect is (Effect.APPLIED if outcome is Outcome.DELIVERED else Effect.NONE)
 
 
+def test_what_plugin_code_cannot_tell() -> None:
+    """It is held for an operator, with what was found, and not tried again."""
+    found = POLICY.after(_delivery(), _result(State.HELD), 50.0)
+    assert (found.state, found.result.outcome, found.attempts) == (State.HELD, State.HELD, 1)
+    assert (found.effect, found.evidence) == (Effect.MAYBE, {"why": "why"})
+
+
 @pytest.mark.parametrize(
     ("attempts", "retry", "wait"),
     [

@@ -12,6 +12,7 @@ import pytest
 from destinations.definition import ErrorClass
 from destinations.errors import (
     APIError,
+    HeldError,
     IntegrationError,
     InvalidAuthenticationError,
     RetryableError,
@@ -488,12 +489,13 @@ def test_plugin_code_runs_for_each_event(deliver: Deliver, scripted: Any, replie
         (RetryableError("later"), READY, "RETRYABLE_ERROR", 500),
         (APIError("no", 404), REJECTED, "NOT_FOUND", 404),
         (IntegrationError("no", "OWN_CODE", 418), REJECTED, "OWN_CODE", 418),
+        (HeldError("5 or 7"), State.HELD, "CONFLICT", 409),
     ],
 )
 def test_errors_that_plugin_code_raises(
     bind: Bind, *, scripted: Any, error: IntegrationError, outcome: Status, code: str, status: int
 ) -> None:
-    """A retryable one lets the event be tried again; any other refuses it for good."""
+    """One lets the event be tried again, one holds it, and any other refuses it for good."""
 
     def failing(payload: Payload) -> Generator[Call, Answer, Done]:
         yield from ()
@@ -506,6 +508,75 @@ def test_errors_that_plugin_code_raises(
     assert (result.outcome, result.reason) == (outcome, error.message)
     assert (result.code, result.status, result.attempts) == (code, status, 0)
     assert result.retry == (Retry(whole_request=False) if outcome is READY else None)
+
+
+def test_what_is_held_after_a_request_that_must_not_be_repeated(
+    bind: Bind, scripted: Any, replies: Any
+) -> None:
+    """The code has the last word on what was applied."""
+
+    def holding(payload: Payload) -> Generator[Call, Answer, Done]:
+        yield Call("create", payload)
+        raise HeldError("created, or not")
+
+    plain = bind()
+    destination = Destination(plain.definition, plain.settings, Code({"sync": holding}))
+    transport = scripted([replies.data({"id": "u1"})])
+    (result,) = Sender(destination, transport).deliver([_delivery(destination, _identify())])
+    assert (result.outcome, result.reason) == (State.HELD, "created, or not")
+    assert result.maybe_applied
+
+
+class _Resuming:
+    """Plugin code that says how it was started."""
+
+    def __call__(self, payload: Payload) -> Generator[Call, Answer, Done]:
+        yield from ()
+        return Done(f"{payload['id']} for the first time")
+
+    def resume(self, payload: Payload) -> Generator[Call, Answer, Done]:
+        yield from ()
+        return Done(f"{payload['id']} once more")
+
+
+@pytest.mark.parametrize(
+    ("resumes", "note"), [(False, "u1 for the first time"), (True, "u1 once more")]
+)
+def test_plugin_code_that_resumes(bind: Bind, scripted: Any, resumes: bool, note: str) -> None:
+    """It is told that an earlier attempt may have changed something, if it wants to know."""
+    plain = bind()
+    destination = Destination(plain.definition, plain.settings, Code({"sync": _Resuming()}))
+    delivery = _delivery(destination, _identify())
+    delivery.resumes = resumes
+    (result,) = Sender(destination, scripted([])).deliver([delivery])
+    assert result.reason == note
+
+
+@pytest.mark.parametrize(
+    ("script", "changed"),
+    [
+        (["found"], False),
+        (["lost"], False),  # only asked
+        (["missing", "created"], True),
+        (["missing", "lost"], True),
+        (["missing", "refused"], False),  # never sent
+        (["missing", "bad"], False),
+    ],
+)
+def test_what_plugin_code_may_have_changed(
+    deliver: Deliver, scripted: Any, replies: Any, script: list[str], changed: bool
+) -> None:
+    """A question changes nothing, whatever becomes of it."""
+    answers = {
+        "found": replies.data(FOUND),
+        "created": replies.data({"id": "u1"}),
+        "missing": replies.errors(_own("MISSING"), data=None),
+        "bad": replies.errors(_own("BAD"), data=None),
+        "lost": replies.lost,
+        "refused": replies.refused,
+    }
+    (result,) = deliver(scripted([answers[name] for name in script]), _identify())
+    assert result.maybe_applied is changed
 
 
 def test_what_plugin_code_leaves_to_an_operator(bind: Bind, scripted: Any) -> None:
