@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
+from kana_destination.sandbox.arrivals import Arrivals
 from kana_destination.sandbox.errors import KanaError, request_error
 from kana_destination.sandbox.execution import Account, GraphQLRequest
 from kana_destination.sandbox.faults import WHOLE_REQUEST, FaultRule, Faults, RequestFacts
@@ -21,13 +22,17 @@ _NO_FAULT: Final = FaultRule()
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What is served; ``snapshot`` makes the JSON-able picture of what the account holds."""
+    """What is served; ``snapshot`` makes the JSON-able picture of what the account holds.
+
+    ``arrivals`` are requests that fault rules let arrive late, or again.
+    """
 
     account: Account
     keys: Keys
     faults: Faults
     log: RequestLog
     snapshot: Callable[[], dict[str, Any]]
+    arrivals: Arrivals
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +84,16 @@ def serve_graphql(
     rule = site.faults.take(facts) or _NO_FAULT
     if rule.hold:
         wait(rule.hold)
-    if refusal is None and request is not None and rule.runs:
-        result: dict[str, Any] | None = site.account.run(request, rule.errors)
-    else:
-        result = None
+    for late in site.arrivals.take(number):
+        site.account.run(late)
+    result: dict[str, Any] | None = None
+    if refusal is None and request is not None:
+        if rule.runs:
+            result = site.account.run(request, rule.errors)
+        for after in (*rule.again, *(() if rule.late is None else (rule.late,))):
+            site.arrivals.add(number + 1 + after, request)
+        for repeated in site.arrivals.take(number + 1) if 0 in rule.again else ():
+            site.account.run(repeated)
     answer = _answer(rule, result, refusal)
     site.log.end(
         RequestRecord(
@@ -100,7 +111,7 @@ def serve_graphql(
 def _answer(
     rule: FaultRule, result: dict[str, Any] | None, refusal: Answer | None
 ) -> Answer | None:
-    if rule.drop is not None:
+    if rule.drop is not None or rule.late is not None:
         return None
     if rule.status is not None or rule.body is not None:
         return _scripted(rule)

@@ -11,6 +11,8 @@ A rule says which requests it is for, and what to do to them::
     {"status": 503, "retryAfter": 2}    an HTTP error; nothing is run unless "apply" is true
     {"body": "<html>"}                  this text as the body; not run unless "apply" is true
     {"drop": "before" | "after"}        the connection is closed before or after it was run
+    {"late": 3}                         the connection is closed, and it is run after three more
+    {"again": [0, 3]}                   it is run once more at once, and after three more
     {"delay": 0.5}, {"hold": 0.5}       seconds to wait after, or before, it is run
     {"drip": {"bytes": 1, "interval": 0.1}}     the body comes in pieces
     {"cut": 20}                         only so many bytes of the body, then the connection ends
@@ -93,6 +95,8 @@ class FaultRule:
     body: str | None = None
     apply: bool | None = None
     drop: Literal["before", "after"] | None = None
+    late: int | None = None
+    again: tuple[int, ...] = ()
     hold: float = 0.0
     delay: float = 0.0
     drip: Drip | None = None
@@ -115,6 +119,7 @@ class FaultRule:
             self.status is not None
             or self.body is not None
             or self.drop == "before"
+            or self.late is not None
             or WHOLE_REQUEST in self.errors
         )
 
@@ -194,6 +199,8 @@ def _rule(rule: Mapping[str, Any]) -> FaultRule:
         body=rule.get("body"),
         apply=rule.get("apply"),
         drop=rule.get("drop"),
+        late=rule.get("late"),
+        again=tuple(rule.get("again", ())),
         hold=rule.get("hold", 0.0),
         delay=rule.get("delay", 0.0),
         drip=Drip(**rule["drip"]) if "drip" in rule else None,

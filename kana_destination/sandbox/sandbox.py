@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from destinations.errors import UsageError
+from kana_destination.sandbox.arrivals import Arrivals
 from kana_destination.sandbox.exchange import Site
 from kana_destination.sandbox.execution import Account
 from kana_destination.sandbox.faults import Faults
@@ -59,6 +60,7 @@ class Sandbox:
         loaded = load_seed(seed)
         self.faults = Faults()
         self.requests = RequestLog()
+        self._arrivals = Arrivals()
         self._port = port
         self._keys = Keys(loaded.api_keys)
         state = State() if db is None else _open_state(db)
@@ -75,7 +77,14 @@ class Sandbox:
         if self._closed:
             raise UsageError("the sandbox has been stopped; make a new one")
         if self._server is None:
-            site = Site(self._account, self._keys, self.faults, self.requests, self.snapshot)
+            site = Site(
+                self._account,
+                self._keys,
+                self.faults,
+                self.requests,
+                self.snapshot,
+                self._arrivals,
+            )
             try:
                 self._server = SandboxServer(site, self._port)
             except (OSError, OverflowError) as error:
@@ -117,6 +126,13 @@ class Sandbox:
         """What the account holds; see :func:`~kana_destination.sandbox.snapshot.take_snapshot`."""
         with self._account.lock:
             return take_snapshot(self._account.state, self._account.now().toordinal())
+
+    def arrive(self) -> int:
+        """Run what fault rules still hold back, late or repeated requests; returns how many."""
+        late = self._arrivals.take()
+        for request in late:
+            self._account.run(request)
+        return len(late)
 
     def __enter__(self) -> Self:
         return self.start()

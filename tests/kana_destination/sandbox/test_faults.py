@@ -162,6 +162,88 @@ def test_lost_answers(client: Any, rule: dict[str, Any], applied: int) -> None:
     assert used(client) == 7 + applied
 
 
+def _ask(client: Any, times: int) -> None:
+    for _ in range(times):
+        client.data("{ features { id } }")
+
+
+@pytest.mark.parametrize("others", [0, 1, 3])
+def test_a_request_that_arrives_late(client: Any, others: int) -> None:
+    """The client gets no answer, and the request is run after so many others, once."""
+    client.sandbox.faults.add({"late": others})
+    with pytest.raises(requests.ConnectionError):
+        client(ADD, i=ONE)
+    _ask(client, others)
+    assert used(client) == 7
+    _ask(client, 1)
+    assert used(client) == 9
+    _ask(client, 5)
+    assert (used(client), client.sandbox.arrive()) == (9, 0)
+
+
+def test_a_request_that_arrives_again(client: Any) -> None:
+    """The client has its answer, and the request is run again, at once and later."""
+    client.sandbox.faults.add({"again": [2, 0]})
+    assert client(ADD, i=ONE) == BOTH
+    assert used(client) == 11
+    _ask(client, 2)
+    assert used(client) == 11
+    _ask(client, 1)
+    assert used(client) == 13
+
+
+def test_what_is_held_back_can_be_let_arrive(client: Any) -> None:
+    """A test need not make requests for it."""
+    client.sandbox.faults.add({"late": 100}, {"again": [200], "drop": "after"})
+    for _ in range(2):
+        with pytest.raises(requests.ConnectionError):
+            client(ADD, i=ONE)
+    assert used(client) == 9
+    assert client.sandbox.arrive() == 2
+    assert used(client) == 13
+
+
+# Mutations by what they do.
+MUTATIONS = {
+    "name": 'updateUser(id: "ann", input: {id: "ann", name: "A"}) { id }',
+    "rename": 'updateUser(id: "ann", input: {id: "ann~left-over"}) { id }',
+    "nobody": 'updateUser(id: "nobody", input: {id: "nobody"}) { id }',
+    "add": 'recordUsage(input: {userId: "ann", featureId: "calls"}) { recorded }',
+    "add to nobody": 'recordUsage(input: {userId: "nobody", featureId: "calls"}) { recorded }',
+}
+
+
+@pytest.mark.parametrize(
+    ("document", "fails", "name", "amount"),
+    [
+        (["name", "add"], None, "A", 8),
+        (["nobody", "add"], "e0", "Ann", 7),
+        (["add", "nobody"], "e1", "Ann", 8),
+        (["add", "nobody", "name"], "e1", "Ann", 8),
+        (["nobody", "nobody", "name"], "e0", "Ann", 7),
+        (["rename", "name", "add"], "e1", "Ann", 7),
+        (["add to nobody", "name", "add"], "e0", "A", 8),
+    ],
+    ids=str,
+)
+def test_mutations_of_one_document(
+    client: Any, document: list[str], fails: str | None, name: str, amount: int
+) -> None:
+    """They run in order, up to the first that fails where null is not allowed."""
+    fields = [f"e{index}: {MUTATIONS[one]}" for index, one in enumerate(document)]
+    answer = client(f"mutation {{ {' '.join(fields)} }}")
+    errors = answer.get("errors", [])
+    assert [error["path"] for error in errors] == ([] if fails is None else [[fails]])
+    assert [error["extensions"]["exception"]["name"] for error in errors] == (
+        [] if fails is None else ["UserNotFoundError"]
+    )
+    stops = fails is not None and document[int(fails[1:])] != "add to nobody"
+    assert (answer["data"] is None) is stops
+    snapshot = client.sandbox.snapshot()
+    assert snapshot["users"][0]["name"] == name
+    assert next(iter(snapshot["usage"].values()))["calls"] == amount
+
+
 def test_cut_beyond_the_end_cuts_nothing(client: Any) -> None:
     """A whole answer is a whole answer."""
     client.sandbox.faults.add({"cut": 100_000})
@@ -278,10 +360,11 @@ def test_json_and_object_form_are_the_same() -> None:
         json.loads(
             """{"nth": 2, "match": {"alias": "r0", "text": "t"}, "times": 3, "status": 503,
                 "retryAfter": 1, "body": "b", "apply": true, "hold": 1, "delay": 2, "cut": 4,
-                "omitAlias": "r0", "dataNull": true}"""
+                "omitAlias": "r0", "dataNull": true, "late": 5, "again": [0, 6]}"""
         )
     )
     assert rule == FaultRule(
         nth=2, match=Match(alias="r0", text="t"), times=3, status=503, retry_after="1", body="b",
-        apply=True, hold=1, delay=2, cut=4, omit_alias=("r0",), data_null=True,
+        apply=True, hold=1, delay=2, cut=4, omit_alias=("r0",), data_null=True, late=5,
+        again=(0, 6),
     )  # fmt: skip
