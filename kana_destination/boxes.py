@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from kana_destination.merge import LeftOver, left_over_from
 from kana_destination.users import FIELDS, User, changes_to, folded, is_left_over
 
 __all__ = ["BOXES", "Flagged", "find_flags"]
@@ -52,9 +53,9 @@ def find_flags(
             for user in group
         ],
         "left-over": [
-            Flagged(user, "its subscriptions could not be moved")
-            for user in users
-            if is_left_over(user)
+            Flagged(one.user, _left(one, existing))
+            for one in map(left_over_from, users)
+            if one is not None
         ],
         "waiting": [
             _waiting(user_id, fields, existing.get(user_id))
@@ -62,6 +63,15 @@ def find_flags(
             if user_id not in existing or changes_to(existing[user_id], fields)
         ],
     }
+
+
+def _left(left_over: LeftOver, users: Mapping[str, User]) -> str:
+    """What a merge has left with a left-over, and whether it is over."""
+    survivor = left_over.survivor
+    if not left_over.is_done and left_over.owner not in users and survivor in users:
+        return f"its merge with {survivor} was cut off: {left_over.command}"
+    kept = [f"its usage of {key}: {why}" for key, why in left_over.refused.items()]
+    return "; ".join(["its subscriptions could not be moved", *kept])
 
 
 def _waiting(user_id: str, fields: Mapping[str, str], user: User | None) -> Flagged:

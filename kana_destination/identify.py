@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
-from typing import Any
+from collections.abc import Generator, Iterable, Mapping
+from typing import Any, Final
 
-from destinations import Answer, Call, Done, Generated, IntegrationError, ManualChange, Payload
+from destinations import (
+    Answer,
+    Call,
+    Done,
+    Generated,
+    HeldError,
+    IntegrationError,
+    ManualChange,
+    Payload,
+)
 from kana_destination.cases import decide, stripe_matters, user_state
-from kana_destination.merge import belongs_to, merge
+from kana_destination.merge import LeftOver, left_overs_of, merge, put_back
 from kana_destination.users import (
     User,
     addresses,
@@ -15,39 +24,58 @@ from kana_destination.users import (
     folded,
     is_left_over,
     is_stripe_user,
-    left_over_id,
     update,
 )
 
 __all__ = ["identify"]
 
 
-def identify(payload: Payload) -> Generated:
+class _Identify:
     """Creates, updates, renames or merges users so that user ``id`` has the payload's fields.
 
     Which of these is decided by the table of `kana_destination.cases`; more than the user with
     that id is looked up only where the decision depends on it. Every step may be repeated.
     """
+
+    def __call__(self, payload: Payload) -> Generated:
+        """See `destinations.Generator`."""
+        return _identify(payload, resumes=False)
+
+    def resume(self, payload: Payload) -> Generated:
+        """See `destinations.ResumingGenerator`: a merge may have been cut off."""
+        return _identify(payload, resumes=True)
+
+
+identify: Final = _Identify()
+
+
+def _identify(payload: Payload, *, resumes: bool) -> Generated:
     user_id, email = payload["id"], payload.get("email")
     found = yield Call("findUser", {"id": user_id})
     user: User | None = found.data if found.name == "ok" else None
     if email and email != user_id and stripe_matters(user_state(user, email)):
-        return (yield from _by_email(payload, user))
+        stripe = yield from _stripe_user(email, user_id=user_id)
+        if stripe is not None:
+            everyone = yield from _everyone()
+            # What was looked up may have changed since; all of this is of one moment.
+            user, stripe = everyone.get(user_id), everyone.get(stripe["id"])
+            if stripe is not None and is_stripe_user(stripe, user_id=user_id):
+                return (yield from _beside_stripe_user(payload, user, stripe, everyone))
+    if user is None and resumes:
+        return (yield from _resume(payload))
     return (yield from _create_or_update(payload, user))
 
 
-def _by_email(payload: Payload, user: User | None) -> Generated:
-    """Decides where a Stripe user with the payload's email would make a difference."""
+def _beside_stripe_user(
+    payload: Payload, user: User | None, stripe: User, everyone: Mapping[str, User]
+) -> Generated:
+    """Decides where there is a Stripe user with the payload's email."""
     user_id, email = payload["id"], payload["email"]
-    stripe = yield from _stripe_user(email, user_id=user_id)
-    if stripe is None:
-        return (yield from _create_or_update(payload, user))
-    listed = yield Call("listUsers", {})
-    everyone = {listed_user["id"]: listed_user for listed_user in listed.data}
-    left_over = everyone.get(left_over_id(user_id))
-    if user is None and left_over is not None and belongs_to(left_over, stripe["id"]):
+    left_overs = left_overs_of(user_id, everyone.values())
+    of_stripe = [one for one in left_overs if one.belongs_to(stripe["id"])]
+    if user is None and of_stripe:
         # A merge was cut off after user 1 had been renamed: it goes on.
-        return (yield from _merge(payload, left_over, stripe))
+        return (yield from _merge(payload, of_stripe[-1], stripe, left_overs))
     others = [
         other
         for other in everyone.values()
@@ -57,11 +85,41 @@ def _by_email(payload: Payload, user: User | None) -> Generated:
     ]
     case = decide(user_state(user, email), stripe=True, others=bool(others))
     if case.then == "merge" and user is not None:
-        return (yield from _merge(payload, user, stripe))
+        return (yield from _merge(payload, user, stripe, left_overs))
     if case.then == "rename":
         refused = yield from update(stripe["id"], changes_to(stripe, payload), new_id=user_id)
         return _done(f"renamed {stripe['id']}, imported from Stripe", payload, refused)
     return (yield from _create_or_update(payload, user))
+
+
+def _resume(payload: Payload) -> Generated:
+    """Decides where user 1 is missing and an earlier attempt may have begun to merge it."""
+    user_id = payload["id"]
+    everyone = yield from _everyone()
+    if user_id in everyone:  # since it was looked up, perhaps by a request that came late
+        return (yield from _create_or_update(payload, everyone[user_id]))
+    left_overs = left_overs_of(user_id, everyone.values())
+    # One that is done and moved nothing is of a merge that is over for certain.
+    found = [one for one in left_overs if one.into == user_id]
+    found = [one for one in found if not (one.is_done and one.is_untouched)]
+    if not found:
+        return (yield from _create_or_update(payload, None))
+    left_over = found[-1]
+    stays = everyone.get(left_over.survivor or "")
+    if stays is not None:
+        return (yield from _merge(payload, left_over, stays, left_overs))
+    if not left_over.is_untouched:
+        raise HeldError(
+            f"{left_over.survivor!r} is gone, with which {user_id!r} was merged: usage of "
+            f"{left_over.id!r} was moved there already; in the dashboard, give the user who has it "
+            f"the id {user_id!r}, or remove {left_over.id!r} if that user is to be made anew"
+        )
+    return (yield from _create_or_update(payload, (yield from put_back(left_over))))
+
+
+def _everyone() -> Generator[Call, Answer, Mapping[str, User]]:
+    listed = yield Call("listUsers", {})
+    return {user["id"]: user for user in listed.data}
 
 
 def _stripe_user(email: str, *, user_id: str) -> Generator[Call, Answer, User | None]:
@@ -76,9 +134,17 @@ def _stripe_user(email: str, *, user_id: str) -> Generator[Call, Answer, User | 
     return None
 
 
-def _merge(payload: Payload, user: User, stripe: User) -> Generated:
-    changes = changes_to(stripe, {**_fields_of(user), **payload})
-    refused = yield from merge(user, stripe, final_id=payload["id"], changes=changes)
+def _merge(
+    payload: Payload, goes: User | LeftOver, stripe: User, left_overs: Iterable[LeftOver]
+) -> Generated:
+    user = goes.user if isinstance(goes, LeftOver) else goes
+    refused = yield from merge(
+        goes,
+        stripe,
+        final_id=payload["id"],
+        changes=changes_to(stripe, {**_fields_of(user), **payload}),
+        earlier=left_overs,
+    )
     return _done(f"merged with {stripe['id']}, imported from Stripe", payload, refused)
 
 

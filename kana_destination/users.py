@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Mapping
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ __all__ = [
     "is_left_over",
     "is_stripe_user",
     "left_over_id",
+    "left_over_of",
     "update",
     "write",
 ]
@@ -28,25 +30,34 @@ Steps = Generator[Call, Answer, dict[str, str]]
 FIELDS: Final = ("name", "email", "billingId")
 
 LEFT_OVER: Final = "~left-over"
-"""What the id of a user ends in whose usage was merged into another one."""
+"""What the id of a user ends in whose usage was merged into another one, before its number."""
+
+_LEFT_OVER_ID: Final = re.compile(rf"(.*){LEFT_OVER}(?:~([0-9]+))?", re.DOTALL)
 
 # Fields that the API's documentation lets be set only when a user is created.
 _RESTRICTED: Final = frozenset({"email", "billingId"})
 
 
-def left_over_id(user_id: str) -> str:
+def left_over_id(user_id: str, number: int = 0) -> str:
     """The id under which a user is kept whose own id went to another one."""
-    return user_id + LEFT_OVER
+    return f"{user_id}{LEFT_OVER}~{number}" if number else user_id + LEFT_OVER
+
+
+def left_over_of(user_id: str) -> tuple[str, int] | None:
+    """The user whose left-over has this id, and its number; None if it is no such id."""
+    found = _LEFT_OVER_ID.fullmatch(user_id)
+    return None if found is None else (found[1], int(found[2] or 0))
 
 
 def is_left_over(user: User) -> bool:
     """Whether a user is what a merge left behind."""
-    return str(user["id"]).endswith(LEFT_OVER)
+    return left_over_of(user["id"]) is not None
 
 
 def is_stripe_user(user: User, *, user_id: str) -> bool:
     """Whether Kana made this user from a Stripe customer, so that it may become ``user_id``."""
-    return bool(user["id"] == user["email"] and user["billingId"] and user["id"] != user_id)
+    is_imported = user["id"] == user["email"] and user["billingId"]
+    return bool(is_imported and user["id"] != user_id and not is_left_over(user))
 
 
 def addresses(email: str) -> tuple[str, ...]:
@@ -102,7 +113,7 @@ def write(
 ) -> Generator[Call, Answer, bool]:
     """Sets fields of a user, and its id; False if the API refused a field.
 
-    Raises `RetryableError` if there is no such user (any more).
+    Raises `RetryableError` if there is no such user (any more), or if somebody has the new id.
     """
     # The id in the input is the user's new one.
     changes = {"id": new_id or user_id, **fields}
@@ -112,4 +123,6 @@ def write(
         renamed = (yield Call("findUser", {"id": new_id})) if new_id is not None else answer
         if renamed.name != "ok":
             raise RetryableError(f"the user {user_id!r} is gone since it was looked up")
+    if answer.name == "exists":
+        raise RetryableError(f"the id {new_id!r} was taken by somebody else meanwhile")
     return answer.name != "field_refused"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +12,9 @@ from destinations import Answer, Call, ManualChange, UsageError
 from destinations.cli.accounts import account_options
 from destinations.cli.opening import settings_option, store_option
 from kana_destination.cli.opening import open_account
-from kana_destination.merge import belongs_to
+from kana_destination.merge import LeftOver, left_overs_of, put_back
 from kana_destination.merge import merge as merge_users
-from kana_destination.users import FIELDS, LEFT_OVER, User, is_left_over, left_over_id
+from kana_destination.users import FIELDS, LEFT_OVER, User, left_over_of
 
 __all__ = ["merge"]
 
@@ -22,10 +22,24 @@ __all__ = ["merge"]
 @click.command(epilog="Example: destinations kana merge user@example.com 42 --settings kana.yaml")
 @click.argument("gone", metavar="FROM")
 @click.argument("kept", metavar="INTO")
+@click.option(
+    "--moved",
+    multiple=True,
+    metavar="FEATURE",
+    help="The usage of this feature is with the merged user already, where Kana does not tell.",
+)
+@click.option(
+    "--not-moved",
+    multiple=True,
+    metavar="FEATURE",
+    help="The usage of this feature is not with the merged user, where Kana does not tell.",
+)
 @settings_option
 @store_option
 @account_options
-def merge(gone: str, kept: str, **where: Any) -> int:
+def merge(
+    gone: str, kept: str, moved: tuple[str, ...], not_moved: tuple[str, ...], **where: Any
+) -> int:
     """Merge the user FROM into the user INTO: one user is left with the id INTO and both usages.
 
     The one that is connected to a billing provider survives, with its own name, email and billing
@@ -35,12 +49,15 @@ def merge(gone: str, kept: str, **where: Any) -> int:
     """
     if gone == kept:
         raise click.UsageError("FROM and INTO are the same user")
-    if is_left_over({"id": gone}) or is_left_over({"id": kept}):
+    if both := sorted(set(moved) & set(not_moved)):
+        raise click.UsageError(f"--moved and --not-moved both name {', '.join(both)}")
+    decided = {**dict.fromkeys(moved, True), **dict.fromkeys(not_moved, False)}
+    if left_over_of(gone) or left_over_of(kept):
         msg = f"a user whose id ends in {LEFT_OVER} is what a merge left; name the users themselves"
         raise click.UsageError(msg)
     with open_account(**where) as opened:
         waiting = opened.manual_changes.entries()
-        pair, refused = opened.sender.perform(_steps(gone, kept))
+        pair, refused = opened.sender.perform(_steps(gone, kept, decided))
         left = {**_inherited(pair, waiting.get(gone, {}), waiting.get(kept, {})), **refused}
         opened.manual_changes.note(
             ManualChange(kept, left), ManualChange(gone, {}, frozenset(FIELDS))
@@ -58,18 +75,32 @@ def merge(gone: str, kept: str, **where: Any) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """The two users of a merge, wherever it stands: the one that goes may be a left-over."""
+    """The two users of a merge, wherever it stands: the one that goes may be a left-over.
 
-    goes: User
+    ``earlier`` are all left-overs of the one that goes.
+    """
+
+    goes: User | LeftOver
     survives: User
+    earlier: Sequence[LeftOver] = ()
     from_survives: bool = False
 
 
-def _steps(gone: str, kept: str) -> Generator[Call, Answer, tuple[_Pair, dict[str, str]]]:
-    pair = yield from _find_pair(gone, kept)
+def _steps(
+    gone: str, kept: str, decided: Mapping[str, bool]
+) -> Generator[Call, Answer, tuple[_Pair, dict[str, str]]]:
+    listed = yield Call("listUsers", {})
+    users: Mapping[str, User] = {user["id"]: user for user in listed.data}
+    pair = _find_pair(gone, kept, users)
+    if pair is None:
+        yield from _put_back(gone, kept, users)
+        raise UsageError(f"Kana has no user {(kept if gone in users else gone)!r}")
     goes, survives = pair.goes, pair.survives
-    changes = {key: goes[key] for key in FIELDS if goes[key] and not survives[key]}
-    refused = yield from merge_users(goes, survives, final_id=kept, changes=changes)
+    inherits = goes.user if isinstance(goes, LeftOver) else goes
+    changes = {key: inherits[key] for key in FIELDS if inherits[key] and not survives[key]}
+    refused = yield from merge_users(
+        goes, survives, final_id=kept, changes=changes, earlier=pair.earlier, decided=decided
+    )
     return pair, refused
 
 
@@ -84,27 +115,31 @@ def _inherited(
     }
 
 
-def _find_pair(gone: str, kept: str) -> Generator[Call, Answer, _Pair]:
-    source, target = (yield from _find(gone)), (yield from _find(kept))
+def _find_pair(gone: str, kept: str, users: Mapping[str, User]) -> _Pair | None:
+    """The users of the merge; None if one is missing, and no merge of both was cut off."""
+    source, target = users.get(gone), users.get(kept)
+    of_gone, of_kept = (left_overs_of(one, users.values()) for one in (gone, kept))
     if source is not None and target is not None:
         if source["billingId"] and not target["billingId"]:
-            return _Pair(goes=target, survives=source, from_survives=True)
-        return _Pair(goes=source, survives=target)
+            return _Pair(target, source, of_kept, from_survives=True)
+        return _Pair(source, target, of_gone)
     # Cut off, or done already: the one that goes has its left-over id.
-    if source is None and target is not None:
-        left_over = yield from _find(left_over_id(gone))
-        if left_over is not None and belongs_to(left_over, kept):
-            return _Pair(goes=left_over, survives=target)
-        if left_over is not None:
+    if target is not None and of_gone:
+        found = [one for one in of_gone if one.belongs_to(kept)]
+        if not found:
             raise UsageError(f"{gone!r} was merged into another user than {kept!r}")
+        return _Pair(found[-1], target, of_gone)
     survivor = source or target
-    left_over = yield from _find(left_over_id(kept))
-    if survivor is not None and left_over is not None and belongs_to(left_over, gone):
-        return _Pair(goes=left_over, survives=survivor, from_survives=True)
-    raise UsageError(f"Kana has no user {(gone if source is None else kept)!r}")
+    found = [one for one in of_kept if one.belongs_to(gone)]
+    if survivor is not None and found:
+        return _Pair(found[-1], survivor, of_kept, from_survives=True)
+    return None
 
 
-def _find(user_id: str) -> Generator[Call, Answer, User | None]:
-    answer = yield Call("findUser", {"id": user_id})
-    found: Any = answer.data
-    return found if answer.name == "ok" else None
+def _put_back(gone: str, kept: str, users: Mapping[str, User]) -> Generator[Call, Answer, None]:
+    """Gives INTO its id back, if it was to be merged into FROM and FROM is gone since."""
+    for one in left_overs_of(kept, users.values()):
+        is_lost = one.survivor == gone and not users.keys() & {gone, kept}
+        if is_lost and one.is_untouched and not one.is_done:
+            yield from put_back(one)
+            raise UsageError(f"Kana has no user {gone!r} any more; {kept!r} has its id back")

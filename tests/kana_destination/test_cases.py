@@ -14,6 +14,7 @@ NEW = {"name": "New", "email": X}
 
 # The requests of each row, beside the two that both APIs need to set an email.
 SETS_EMAIL = ["__type", "updateUser"]
+BOTH = ["showUsage", "showUsage"]
 REQUESTS: dict[tuple[str, bool, bool], list[str]] = {
     ("missing", False, False): ["user", "user", "createUser"],
     ("missing", False, True): ["user", "user", "createUser"],
@@ -23,8 +24,10 @@ REQUESTS: dict[tuple[str, bool, bool], list[str]] = {
     ("no email", False, True): ["user", "user", *SETS_EMAIL],
     ("no email", True, False): [
         *["user", "user", "users"],
-        *["updateUser", "features", "showUsage", "showUsage", "showUsage", "updateUser"],
-        *["recordUsage", "updateUser", "updateUser"],
+        *["features", *BOTH, *BOTH],  # whether Kana can count the sums
+        *["updateUser", "updateUser"],  # freeze
+        *[*BOTH, "updateUser", "recordUsage", *BOTH],  # move: only one feature was used
+        *["updateUser", "updateUser"],  # the plan is done; adopt
     ],
     ("no email", True, True): ["user", "user", "users", *SETS_EMAIL],
     ("same email", False, False): ["user", "updateUser"],
@@ -72,7 +75,7 @@ def _expected(case: Case, api: str) -> dict[str, dict[str, Any]]:
     elif case.stripe:
         users[X] = {"name": None, "email": X, "billingId": "cus_1"}
     if case.then == "merge":
-        users["1~left-over"] = {"name": "Old", "email": None, "billingId": None}
+        users["1~left-over~1"] = {"name": "Old", "email": None, "billingId": None}
     return {**users, "1": one}
 
 

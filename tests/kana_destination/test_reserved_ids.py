@@ -15,7 +15,7 @@ SEED = {
     "features": [{"id": "calls", "name": "Calls", "type": "CONSUMABLE"}],
 }
 
-# Ids of users whom a merge has left over, also where white space hides it.
+# Ids of users whom a merge has left over.
 RESERVED = [
     "victim~left-over",
     "victim~left-over~0",
@@ -23,8 +23,6 @@ RESERVED = [
     "victim~left-over~1234567",
     "~left-over",
     "victim~left-over~left-over",
-    "victim~left-over ",
-    "victim~left-over~3\t\n",
 ]
 # Ids that only look like one.
 FREE = [

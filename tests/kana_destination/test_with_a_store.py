@@ -11,7 +11,18 @@ from typing import Any
 
 import pytest
 
-from destinations import Destination, Entry, HttpTransport, Run, check_settings, load_definition
+from destinations import (
+    Answer,
+    Destination,
+    Entry,
+    HttpRequest,
+    HttpResponse,
+    HttpTransport,
+    Run,
+    Sender,
+    check_settings,
+    load_definition,
+)
 from destinations.definition.document import Document
 from destinations.operations import open_run_store
 from destinations.outcome import Effect, Outcome, Result
@@ -44,8 +55,12 @@ class Stored:
         """Runs events, all of which end as delivered."""
         assert self.run(*events).totals.outcomes == {"delivered": len(events)}
 
-    def run(self, *events: Mapping[str, Any]) -> Report:
-        """Runs events."""
+    def run(
+        self,
+        *events: Mapping[str, Any],
+        wrap: Callable[[HttpTransport], Any] = lambda transport: transport,
+    ) -> Report:
+        """Runs events, through a transport that may be wrapped in another one."""
         transport = HttpTransport(self.destination.definition.transport.timeouts)
         lines = [Entry(line, json.dumps(event).encode()) for line, event in enumerate(events, 1)]
         with (
@@ -54,7 +69,7 @@ class Stored:
                 self.store, self.account, self.identity, reconcile_after=30.0, clock=self.clock
             ) as kept,
         ):
-            run = Run(self.destination, transport, store=kept, clock=self.clock, inline=True)
+            run = Run(self.destination, wrap(transport), store=kept, clock=self.clock, inline=True)
             return run.execute(lines)
 
     @property
@@ -213,3 +228,60 @@ def test_what_a_run_delivered_is_not_sent_by_a_server(
     assert [one is not None and one.conflict for one in receipts] == [False, False, True, False]
     waiting = kept.store.queue().waiting(served.scope)
     assert waiting == 1
+
+
+class KilledError(BaseException):
+    """The process ends here."""
+
+
+class Mortal:
+    """A transport that ends the process at the answer to a request of some operation."""
+
+    def __init__(self, inner: HttpTransport, operation: bytes) -> None:
+        self._inner = inner
+        self._operation = operation
+
+    def send(self, request: HttpRequest) -> HttpResponse:
+        response = self._inner.send(request)
+        if self._operation in (request.body or b""):
+            raise KilledError
+        return response
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+X = "x@example.com"
+TO_BE_MERGED: dict[str, Any] = {
+    "users": [{"id": "1", "name": "One"}, {"id": X, "email": X, "billingId": "cus_1"}],
+    "features": [{"id": "calls", "name": "Calls", "type": "CONSUMABLE"}],
+    "usage": [{"userId": "1", "featureId": "calls", "used": 5}],
+}
+
+
+@pytest.mark.parametrize(
+    ("killed_at", "outcome"), [(b"FreezeUser", "delivered"), (b"MoveUsage", "held")]
+)
+def test_a_merge_whose_other_user_is_gone_after_a_crash(
+    make_kana: Callable[..., Any],
+    stored: Callable[[Destination], Stored],
+    killed_at: bytes,
+    outcome: str,
+) -> None:
+    """The store tells that an attempt was under way: user 1 has its id back, or it is held."""
+    kana = make_kana(TO_BE_MERGED)
+    store = stored(kana.bind())
+    event = {**_identify("1", email=X), "messageId": "m"}
+    with pytest.raises(KilledError):
+        store.run(event, wrap=lambda transport: Mortal(transport, killed_at))
+    with contextlib.closing(HttpTransport(kana.definition.transport.timeouts)) as transport:
+        away = {"id": X, "changes": {"id": "away"}}
+        (verdict,) = Sender(kana.bind(), transport).ask("updateUser", [away])
+        assert isinstance(verdict, Answer)
+    assert store.run(event).totals.outcomes == {outcome: 1}
+    if outcome == "held":
+        assert set(kana.users) == {"away", "1~left-over~1"}
+        assert kana.usage["away"] == {"calls": 5}
+    else:
+        assert set(kana.users) == {"away", "1"}
+        assert kana.usage == {"1": {"calls": 5}}

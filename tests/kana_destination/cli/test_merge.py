@@ -28,21 +28,21 @@ PAIRS: dict[str, tuple[dict[str, str], dict[str, str], dict[str, str], str]] = {
         {"name": "F", "email": "f@example.com"},
         {"name": "I", "billingId": "cus_i"},
         {"name": "I", "email": "f@example.com", "billingId": "cus_i"},
-        "from~left-over",
+        "from~left-over~2",
     ),
     "FROM has the billing id": (
         {"email": "f@example.com", "billingId": "cus_f"},
         {"name": "I", "email": "i@example.com"},
         {"name": "I", "email": "f@example.com", "billingId": "cus_f"},
-        "into~left-over",
+        "into~left-over~2",
     ),
     "both have": (
         {"billingId": "cus_f"},
         {"billingId": "cus_i"},
         {"billingId": "cus_i"},
-        "from~left-over",
+        "from~left-over~2",
     ),
-    "none has": ({"name": "F"}, {}, {"name": "F"}, "from~left-over"),
+    "none has": ({"name": "F"}, {}, {"name": "F"}, "from~left-over~2"),
 }
 
 
@@ -122,7 +122,7 @@ REFUSED: dict[str, tuple[bool, tuple[str, str], str]] = {
     "neither": (False, ("no", "body"), "Kana has no user 'no'"),
     "merged into another": (True, ("from", "other"), "'from' was merged into another user"),
     "a left-over": (True, ("from~left-over", "other"), "name the users themselves"),
-    "into a left-over": (True, ("other", "from~left-over"), "name the users themselves"),
+    "into a left-over": (True, ("other", "from~left-over~12"), "name the users themselves"),
 }
 
 
@@ -139,6 +139,101 @@ def test_what_is_refused(
     assert (done.code, done.out) == (2, "")
     assert message in done.err
     assert (cli.users, cli.usage) == (users, usage)
+
+
+CUT_OFF = {"survivor": "from", "usage": {"calls": 12, "seats": 2}}
+
+
+def _cut_off(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """A merge of FROM, which has a billing id, that was cut off in the middle."""
+    seed = _seed({"billingId": "cus_f"}, {})
+    left_over = {"id": "into~left-over", "metadata": {"kanaDestinationMerge": plan}}
+    users = [left_over if user["id"] == "into" else user for user in seed["users"]]
+    usage = [
+        {**one, "userId": "into~left-over" if one["userId"] == "into" else "from"} for one in USAGE
+    ]
+    return {**seed, "users": users, "usage": usage}
+
+
+# The plan of the left-over, what is said of it, and what the merged user has in the end.
+DECIDED: dict[str, tuple[dict[str, Any], list[str], dict[str, int]]] = {
+    "all of an earlier version was set": (
+        CUT_OFF,
+        ["--moved", "calls", "--moved", "seats"],
+        {"calls": 5, "seats": 2, "gb": 1},
+    ),
+    "nothing of an earlier version was set": (
+        CUT_OFF,
+        ["--not-moved", "calls", "--not-moved", "seats"],
+        {"calls": 12, "seats": 2, "gb": 1},
+    ),
+    "a feature was moved": (
+        {"survivor": "from", "moved": {"calls": {"amount": 7, "before": 1, "periodStart": None}}},
+        ["--moved", "calls"],
+        {"calls": 5, "seats": 2, "gb": 1},
+    ),
+    "a feature was not moved": (
+        {"survivor": "from", "moved": {"calls": {"amount": 7, "before": 1, "periodStart": None}}},
+        ["--not-moved", "calls"],
+        {"calls": 12, "seats": 2, "gb": 1},
+    ),
+}
+
+
+@pytest.mark.parametrize(("plan", "options", "usage"), DECIDED.values(), ids=DECIDED)
+def test_an_operator_decides_what_was_moved(
+    open_cli: Callable[..., Any], plan: Any, options: list[str], usage: Mapping[str, int]
+) -> None:
+    """What cannot be told is refused with both numbers, and goes on as the operator says."""
+    cli = open_cli(_cut_off(plan))
+    users, held = cli.users, cli.usage
+    done = cli("merge", "from", "into")
+    assert done.code == 2
+    assert "destinations kana merge from into with --moved or --not-moved FEATURE" in done.err
+    assert (cli.users, cli.usage) == (users, held)
+    found = cli("flags", "--box", "left-over", "--json").json["left-over"]
+    note = "its merge with from was cut off: destinations kana merge from into"
+    assert [user["note"] for user in found["users"]] == [note]
+    assert cli("merge", "from", "into", *options).code == 0
+    assert cli.usage["into"] == usage
+    assert cli("merge", "from", "into").code == 0
+    assert cli.usage["into"] == usage
+
+
+def test_a_feature_that_was_moved_and_not_moved(open_cli: Callable[..., Any]) -> None:
+    """One of both."""
+    done = open_cli(_seed({}, {}))(
+        *("merge", "from", "into", "--moved", "calls", "--moved", "gb"),
+        *("--not-moved", "gb", "--not-moved", "calls"),
+    )
+    assert done.code == 2
+    assert "--moved and --not-moved both name calls, gb" in done.err
+
+
+def test_the_user_that_is_gone_in_the_middle(open_cli: Callable[..., Any]) -> None:
+    """INTO has its id back, as nothing was moved; it would be missing otherwise."""
+    seed = _cut_off({"survivor": "gone", "moved": {}})
+    cli = open_cli(seed)
+    done = cli("merge", "gone", "into")
+    assert done.code == 2
+    assert "Kana has no user 'gone' any more; 'into' has its id back" in done.err
+    assert cli.users["into"]["metadata"] is None
+    assert "no user 'gone'" in cli("merge", "gone", "into").err
+
+
+def test_usage_that_stays_with_the_left_over(open_cli: Callable[..., Any]) -> None:
+    """What Kana refuses to record is flagged with its reason."""
+    features = [*FEATURES, {"id": "sso", "name": "SSO", "type": "BINARY"}]
+    usage = [*USAGE, {"userId": "from", "featureId": "sso", "used": 3}]
+    cli = open_cli({**_seed({}, {}), "features": features, "usage": usage})
+    assert cli("merge", "from", "into").code == 0
+    assert cli.usage["into"] == BOTH
+    (found,) = cli("flags", "--box", "left-over", "--json").json["left-over"]["users"]
+    assert found["id"] == "from~left-over~3"
+    assert found["note"] == (
+        "its subscriptions could not be moved; "
+        "its usage of sso: the user has no access to the feature 'sso'"
+    )
 
 
 def test_what_the_api_does_not_take(open_cli: Callable[..., Any]) -> None:
