@@ -36,19 +36,26 @@ class Exchange:
     """One request and its answer; while entered, the connections that this thread uses are its own.
 
     ``sent`` tells whether a byte of the request may have left: not before a connection was there,
-    its TLS handshake done, and a proxy had agreed to it. ``connected`` tells that a connection of
-    these was used at all, ``expired`` that it was cut off.
+    its TLS handshake done, and a proxy had agreed to it. ``complete`` tells that all of it was
+    written: until then the partner lacks the end of it, and can do nothing with the rest.
+    ``connected`` tells that a connection of these was used at all, ``expired`` that it was cut off.
     """
 
-    __slots__ = ("_connection", "_lock", "connected", "done", "expired", "sent")
+    __slots__ = ("_connection", "_lock", "complete", "connected", "done", "expired", "sent")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._connection: urllib3.connection.HTTPConnection | None = None
         self.connected = False
         self.sent = False
+        self.complete = False
         self.expired = False
         self.done = False
+
+    @property
+    def may_act(self) -> bool:
+        """Whether the partner may have all of the request, as far as that was seen."""
+        return self.complete or not self.connected
 
     def use(self, connection: urllib3.connection.HTTPConnection) -> None:
         """Name the connection that is in use now."""
@@ -174,6 +181,8 @@ class _Watched(urllib3.connection.HTTPConnection):
         if exchange is not None:
             exchange.use(self)
         super().request(*args, **kwargs)
+        if exchange is not None:
+            exchange.complete = True
 
     def send(self, data: Any) -> None:
         """Send data; see `http.client.HTTPConnection.send`."""

@@ -7,9 +7,11 @@ says which of the two it is.
 from __future__ import annotations
 
 import contextlib
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from typing import Any, Final, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
@@ -21,6 +23,7 @@ from destinations.definition import Timeouts
 from destinations.errors import DestinationsError
 from destinations.http.answer import HttpRequest, HttpResponse
 from destinations.http.deadline import Exchange, Watchdog, WatchedAdapter
+from destinations.http.environment import environment_faults, trusted_certificates
 from destinations.http.ssrf import GuardedAdapter, PrivateAddressError, public_addresses
 
 __all__ = ["CanHangUp", "HttpTransport", "Transport", "TransportError", "UnsendableError"]
@@ -38,13 +41,29 @@ is lost without an answer, so a connection idle for longer is not used again."""
 _MOST_PREPARED: Final = 256
 """Heads of requests that are kept; those of requests whose URL comes from events are many."""
 
+_CERTIFICATE_ALERTS: Final = frozenset(
+    {
+        "SSLV3_ALERT_BAD_CERTIFICATE",
+        "SSLV3_ALERT_CERTIFICATE_EXPIRED",
+        "SSLV3_ALERT_CERTIFICATE_REVOKED",
+        "SSLV3_ALERT_CERTIFICATE_UNKNOWN",
+        "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE",
+        "TLSV13_ALERT_CERTIFICATE_REQUIRED",
+        "TLSV1_ALERT_UNKNOWN_CA",
+    }
+)
+"""Alerts that are sent before anything of the request is read."""
+
 _ENVIRONMENT: Final = ("verify", "cert", "proxies")
 
 _Head = tuple[str, str, tuple[tuple[str, str], ...]]
 
 
 class TransportError(DestinationsError):
-    """No answer came. ``sent`` is False only if it is certain that the partner got nothing."""
+    """No answer came.
+
+    ``sent`` is False only if it is certain that the partner got nothing, or lacks the end of it.
+    """
 
     def __init__(self, message: str, *, sent: bool, timeout: bool = False) -> None:
         self.message = message
@@ -113,11 +132,20 @@ class _Session(requests.Session):
         return whole
 
     def environment(self, url: str) -> Mapping[str, Any]:
-        """Return proxies and certificates for a URL, which are looked up once for each host."""
+        """Return proxies and certificates for a URL, which are looked up once for each host.
+
+        Raises `TransportError` where the operator has to mend them: events are not to blame.
+        """
         host = "/".join(url.split("/", 3)[:3])
         known = self._environments.get(host)
         if known is None:
-            known = self.merge_environment_settings(url, {}, True, None, None)  # noqa: FBT003 - their signature
+            faults = environment_faults([url])
+            if faults:
+                raise TransportError(f"no connection: {faults[0]}", sent=False)
+            found = trusted_certificates()
+            verify = True if found is None else found[1]
+            known = self.merge_environment_settings(url, {}, None, None, None)
+            known = {**known, "verify": verify}
             if len(self._environments) >= _MOST_PREPARED:
                 self._environments.clear()
             self._environments[host] = known
@@ -184,7 +212,12 @@ class HttpTransport:
                 **{key: session.environment(request.url)[key] for key in _ENVIRONMENT},
             )
             with response:
+                if response.status_code == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+                    message = "no connection through the proxy: it asks for credentials (HTTP 407)"
+                    raise TransportError(message, sent=False)
                 body = self._read(response, deadline)
+                if not exchange.complete:  # the answer came early: what follows would be misread
+                    session.close()
                 headers = {name.lower(): value for name, value in response.headers.items()}
                 return HttpResponse(response.status_code, headers, body)
         except PrivateAddressError as error:
@@ -195,12 +228,14 @@ class HttpTransport:
             # An address or header that cannot be written: found before anything is sent.
             raise UnsendableError(_unsendable(error)) from None
         except OSError as error:  # such as certificates that are not where they should be
-            raise TransportError(f"no connection: {_cause(error)}", sent=exchange.sent) from None
+            raise TransportError(
+                f"no connection: {_cause(error)}", sent=exchange.sent and exchange.complete
+            ) from None
         except urllib3.exceptions.HTTPError as error:
             if isinstance(error, urllib3.exceptions.TimeoutError):
                 message = "the answer stopped coming: timed out"
-                raise TransportError(message, sent=True, timeout=True) from None
-            raise TransportError(_lost(error), sent=True) from None
+                raise TransportError(message, sent=exchange.may_act, timeout=True) from None
+            raise TransportError(_lost(error), sent=exchange.may_act) from None
 
     def hang_up(self) -> None:
         """Give up all requests that are under way; see `CanHangUp`.
@@ -282,6 +317,15 @@ def _transport_error(error: requests.RequestException, exchange: Exchange) -> Tr
     if isinstance(error, ValueError):  # an address or header that requests refuses to send
         return UnsendableError(_unsendable(error))
     timeout = isinstance(error, requests.Timeout)
+    if exchange.sent and not exchange.complete:
+        message = (
+            "the connection timed out" if timeout else f"the connection broke: {_cause(error)}"
+        )
+        message += ", before the request was written to its end"
+        return TransportError(message, sent=False, timeout=timeout)
+    if exchange.sent and _refuses_certificate(error):
+        # In TLS 1.3 a client may write before the other side has looked at its certificate.
+        return TransportError(f"no connection: {_cause(error)}", sent=False)
     sent = exchange.sent if exchange.connected else _sounds_sent(error)
     if sent:
         message = "no answer: timed out" if timeout else _lost(error)
@@ -300,6 +344,19 @@ def _sounds_sent(error: requests.RequestException) -> bool:
         return False
     reason = getattr(error.args[0] if error.args else None, "reason", None)
     return not isinstance(reason, urllib3.exceptions.NewConnectionError)
+
+
+def _refuses_certificate(error: BaseException) -> bool:
+    """Tell whether the other side ended TLS as it does not know who we are (RFC 8446, 6.2)."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, ssl.SSLError) and seen.reason in _CERTIFICATE_ALERTS:
+            return True
+        nested = [item for item in getattr(seen, "args", ()) if isinstance(item, BaseException)]
+        seen = nested[-1] if nested else getattr(seen, "reason", None)
+        if not isinstance(seen, BaseException):
+            return False
+    return False
 
 
 def _unsendable(error: Exception) -> str:

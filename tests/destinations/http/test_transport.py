@@ -5,18 +5,23 @@ from __future__ import annotations
 import contextlib
 import gzip
 import os
+import re
 import socket
+import ssl
 import struct
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
+from unittest.mock import ANY
 
 import pytest
 
 from destinations.definition import Timeouts
 from destinations.http import HttpRequest, HttpResponse
+from destinations.http.environment import environment_faults
 from destinations.http.transport import HttpTransport, TransportError, UnsendableError
 
 Serve = Callable[[socket.socket, bytes], None]
@@ -494,24 +499,272 @@ def test_the_proxy_of_the_environment_is_used(
     assert caught.value.message == "no connection through the proxy: Connection refused"
 
 
-def test_a_failed_handshake(transport: Callable[..., HttpTransport]) -> None:
-    """A partner that does not speak TLS got no byte of the request."""
+def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for scheme in ("http", "https", "all", "no"):
+        for name in (f"{scheme}_proxy", f"{scheme}_PROXY".upper()):
+            monkeypatch.delenv(name, raising=False)
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def _hello_then(end: Serve) -> Callable[[socket.socket], None]:
+    """Take the first bytes of a client, which are no HTTP request."""
+
+    def serve(connection: socket.socket) -> None:
+        connection.recv(65536)
+        end(connection, b"")
+
+    return serve
+
+
+def _hang(connection: socket.socket) -> None:
+    while connection.recv(65536):
+        pass
+
+
+HANDSHAKES: dict[str, Callable[[socket.socket], None]] = {
+    "reset": _hello_then(_resets),
+    "close": _hello_then(_closes),
+    "plain": _hello_then(_then_closes(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")),
+    "half of a record": _hello_then(_then_closes(b"\x16\x03\x03\x00\x40abc")),
+    "alert": _hello_then(_then_closes(b"\x15\x03\x03\x00\x02\x02\x28")),
+    "hang": _hang,
+}
+
+
+@contextlib.contextmanager
+def _listening(serve: Callable[[socket.socket], None]) -> Iterator[int]:
+    """A port on which each connection is served by a function."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        is_over = threading.Event()
 
-        def serve() -> None:
-            connection, _ = listener.accept()
-            with connection:
-                connection.recv(65536)
-                connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+        def accept() -> None:
+            while True:
+                connection, _ = listener.accept()
+                if is_over.is_set():
+                    connection.close()
+                    return
+                with connection, contextlib.suppress(OSError):
+                    serve(connection)
 
-        thread = threading.Thread(target=serve, daemon=True)
+        thread = threading.Thread(target=accept, daemon=True)
         thread.start()
-        url = f"https://127.0.0.1:{listener.getsockname()[1]}/"
-        with pytest.raises(TransportError) as caught:
-            transport().send(_post(url))
+        yield port
+        is_over.set()
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", port), 5).close()
         thread.join(10)
+
+
+@pytest.mark.parametrize("kind", HANDSHAKES)
+@pytest.mark.parametrize("proxied", [False, True])
+def test_a_handshake_that_breaks(
+    transport: Callable[..., HttpTransport],
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    *,
+    proxied: bool,
+) -> None:
+    """A partner, or a proxy, with whom TLS does not come about got no byte of the request."""
+    _no_proxies(monkeypatch)
+    with _listening(HANDSHAKES[kind]) as port:
+        url = f"https://127.0.0.1:{port}/"
+        if proxied:
+            monkeypatch.setenv("https_proxy", url)
+            url = "https://api.example.com/v1"
+        short = 0.3 if kind == "hang" else 10
+        sender = transport(connect=short, read=short, total=20)
+        for _ in range(2):
+            with pytest.raises(TransportError) as caught:
+                sender.send(_post(url))
+            assert not caught.value.sent
+            assert not isinstance(caught.value, UnsendableError)
+            assert caught.value.message.startswith("no connection")
+
+
+def _openssl(*arguments: str, folder: Path) -> None:
+    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of ``cert.pem`` for 127.0.0.1, which it signs itself, and of ``key.pem``."""
+    folder = tmp_path_factory.mktemp("tls")
+    _openssl(
+        *("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=partner"),
+        *("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem"),
+        folder=folder,
+    )
+    return folder
+
+
+def _speaking_tls(
+    folder: Path, *, asks_for_certificate: bool = False
+) -> Callable[[socket.socket], None]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    if asks_for_certificate:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(folder / "cert.pem")
+
+    def serve(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as secured:
+            stream = secured.makefile("rb")
+            if _head(stream):
+                stream.read(2)
+                secured.sendall(OK)
+
+    return serve
+
+
+@pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"])
+def test_whom_the_environment_trusts(
+    transport: Callable[..., HttpTransport],
+    monkeypatch: pytest.MonkeyPatch,
+    certificate: Path,
+    name: str,
+) -> None:
+    """Each of the usual variables names the certificates; without them nothing is sent."""
+    _no_proxies(monkeypatch)
+    with _listening(_speaking_tls(certificate)) as port:
+        with pytest.raises(TransportError, match="certificate verify failed") as caught:
+            transport().send(_post(f"https://127.0.0.1:{port}/"))
+        assert not caught.value.sent
+        monkeypatch.setenv(name, str(certificate / "cert.pem"))
+        assert transport().send(_post(f"https://127.0.0.1:{port}/")).body == b"ok"
+
+
+def test_a_partner_that_wants_a_certificate(
+    transport: Callable[..., HttpTransport], monkeypatch: pytest.MonkeyPatch, certificate: Path
+) -> None:
+    """In TLS 1.3 it says so when the request was written; it has read nothing of that."""
+    _no_proxies(monkeypatch)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "cert.pem"))
+    serve = _speaking_tls(certificate, asks_for_certificate=True)
+    with _listening(serve) as port, pytest.raises(TransportError) as caught:
+        transport().send(_post(f"https://127.0.0.1:{port}/"))
     assert not caught.value.sent
-    assert caught.value.message.startswith("no connection: ")
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"REQUESTS_CA_BUNDLE": "/not/there.pem"}, "REQUESTS_CA_BUNDLE names /not/there.pem: No "),
+        ({"CURL_CA_BUNDLE": "/not/there.pem"}, "CURL_CA_BUNDLE names /not/there.pem: No such "),
+        ({"SSL_CERT_FILE": "/not/there.pem"}, "SSL_CERT_FILE names /not/there.pem: No such file"),
+        ({"SSL_CERT_FILE": "{tmp}/nonsense"}, "SSL_CERT_FILE names .*, which holds no certificate"),
+        ({"SSL_CERT_FILE": "{tmp}"}, "SSL_CERT_FILE names .*, which has no certificates by hash"),
+        ({"HTTPS_PROXY": "http://"}, "the proxy for https requests .* names no host"),
+        ({"HTTPS_PROXY": "http://u:secret@127.0.0.1:99999"}, "the proxy .* is not an address"),
+        ({"HTTPS_PROXY": "ftp://127.0.0.1"}, "the proxy for https .* has the scheme 'ftp'"),
+        ({"ALL_PROXY": "http://a b:3128"}, "the proxy for https .* is not an address"),
+        ({"HTTPS_PROXY": "http://[::1"}, "the proxy for https .* is not an address"),
+        ({"HTTPS_PROXY": f"http://{'a' * 70}:1"}, "the proxy for https .* names no host"),
+    ],
+)
+def test_faults_of_the_environment(
+    transport: Callable[..., HttpTransport],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    variables: dict[str, str],
+    message: str,
+) -> None:
+    """They are the operator's: an event waits for them, and they are found before the first."""
+    _no_proxies(monkeypatch)
+    (tmp_path / "nonsense").write_text("nonsense", encoding="utf-8")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value.format(tmp=tmp_path))
+    url = "https://api.example.com/v1"
+    (fault,) = environment_faults([url])
+    assert re.search(message, fault)
+    assert "secret" not in fault
+    with pytest.raises(TransportError, match=message) as caught:
+        transport().send(_post(url))
+    assert not caught.value.sent
+    assert not isinstance(caught.value, UnsendableError)
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        {"HTTPS_PROXY": "127.0.0.1:3128"},
+        {"HTTPS_PROXY": "http://u:p@proxy.example.com"},
+        {"HTTPS_PROXY": "ftp://nonsense", "NO_PROXY": "example.com"},
+        {"HTTP_PROXY": "ftp://nonsense"},
+    ],
+)
+def test_an_environment_without_faults(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+) -> None:
+    """What a request does not use is left alone."""
+    _no_proxies(monkeypatch)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert environment_faults(["https://api.example.com/v1"]) == []
+    monkeypatch.setenv("SSL_CERT_FILE", "/not/there.pem")
+    assert environment_faults(["http://127.0.0.1:8080/v1"]) == (
+        [] if "HTTP_PROXY" not in variables else [ANY]
+    )
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_asks_for_credentials(
+    server: Callable[[Serve], Server],
+    transport: Callable[..., HttpTransport],
+    monkeypatch: pytest.MonkeyPatch,
+    scheme: str,
+) -> None:
+    """With 407 nothing went on to the partner, whether a tunnel was asked for or not."""
+    _no_proxies(monkeypatch)
+    text = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
+    running = server(_then_closes(text))
+    monkeypatch.setenv(f"{scheme}_proxy", running.url)
+    with pytest.raises(TransportError, match=r"through the proxy: .*407") as caught:
+        transport().send(_post(f"{scheme}://api.example.com/v1"))
+    assert not caught.value.sent
+
+
+@contextlib.contextmanager
+def _answering_early(text: bytes, *, resets: bool) -> Iterator[int]:
+    """A partner that reads nothing of a body."""
+
+    def serve(connection: socket.socket) -> None:
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += connection.recv(64)
+        connection.sendall(text)
+        if resets:
+            _resets(connection, b"")
+
+    with _listening(serve) as port:
+        yield port
+
+
+BODY = b"x" * 20_000_000  # more than the buffers of a connection hold
+
+
+def test_an_answer_before_the_end_of_the_body(transport: Callable[..., HttpTransport]) -> None:
+    """It is read, though the rest of the body can't be written; the connection is done with."""
+    text = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n"
+    with _answering_early(text, resets=False) as port:
+        sender, url = transport(), f"http://127.0.0.1:{port}/"
+        for _ in range(3):
+            assert sender.send(HttpRequest("POST", url, {}, BODY)).status == 413
+
+
+@pytest.mark.parametrize("text", [b"", b"HTTP/1.1 41"])
+@pytest.mark.parametrize("resets", [False, True])
+def test_a_request_that_was_not_written_to_its_end(
+    transport: Callable[..., HttpTransport], text: bytes, *, resets: bool
+) -> None:
+    """A partner that lacks the end of it has done nothing, whatever became of its answer."""
+    with _answering_early(text, resets=resets) as port:
+        with pytest.raises(TransportError) as caught:
+            transport().send(HttpRequest("POST", f"http://127.0.0.1:{port}/", {}, BODY))
+        assert not caught.value.sent
+        assert "before the request was written to its end" in caught.value.message
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,107 @@
+"""What the environment of the process says of connections: proxies, and whom to trust.
+
+A mistake there is the operator's, and is found before the first event: `environment_faults` names
+the variable, and what would be right.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import ssl
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import requests
+import urllib3
+from requests.utils import get_environ_proxies, select_proxy
+
+__all__ = ["check_address", "environment_faults", "proxy_of", "trusted_certificates"]
+
+_BUNDLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+"""The first that is set counts, as with `requests`; it does not know the last of them."""
+
+_HASHED: Final = re.compile(r"[0-9a-f]{8}\.\d+")
+"""How OpenSSL names the certificates of a directory (`openssl rehash`)."""
+
+_SOCKS: Final = frozenset({"socks4", "socks4a", "socks5", "socks5h"})
+
+
+def trusted_certificates(environment: Mapping[str, str] | None = None) -> tuple[str, str] | None:
+    """Return the variable that says whom to trust, and its value; None if none of them is set."""
+    environment = os.environ if environment is None else environment
+    return next(((name, environment[name]) for name in _BUNDLES if environment.get(name)), None)
+
+
+def proxy_of(url: str) -> str | None:
+    """Return the proxy of the environment for requests to ``url``."""
+    proxy: str | None = select_proxy(url, get_environ_proxies(url, no_proxy=None))
+    return proxy
+
+
+def environment_faults(urls: Sequence[str]) -> Sequence[str]:
+    """Return what is wrong in the environment of a process that sends requests to these URLs."""
+    faults = dict.fromkeys(fault for url in urls for fault in _proxy_faults(url))
+    if any(url.startswith("https:") for url in urls):
+        faults |= dict.fromkeys(_certificate_faults())
+    return list(faults)
+
+
+def check_address(url: str) -> str | None:
+    """Return why no request can be sent to ``url``; None if one can."""
+    try:
+        requests.Request("GET", url).prepare()
+        parsed = urllib3.util.parse_url(url)
+        if not _is_name(parsed.host or ""):
+            return f"the host {parsed.host!r} is too long, or has an empty part"
+    except (ValueError, UnicodeError, urllib3.exceptions.LocationValueError) as error:
+        return str(error)
+    return None
+
+
+def _is_name(host: str) -> bool:
+    """Tell whether a host can be looked up: its parts have 1 to 63 characters (RFC 1035, 2.3.4)."""
+    return host.startswith("[") or all(0 < len(part) < 64 for part in host.rstrip(".").split("."))
+
+
+def _proxy_faults(url: str) -> Iterator[str]:
+    proxy = proxy_of(url)
+    if not proxy:
+        return
+    scheme = url.partition(":")[0]
+    shown = f"the proxy for {scheme} requests ({scheme.upper()}_PROXY or ALL_PROXY)"
+    right = "expected an address such as http://proxy.example.com:3128"
+    try:
+        parsed = urllib3.util.parse_url(proxy if "://" in proxy else f"http://{proxy}")
+    except urllib3.exceptions.LocationValueError:
+        # Not the address itself: it may have a password.
+        yield f"{shown} is not an address; {right}"
+        return
+    if parsed.scheme in _SOCKS:
+        if importlib.util.find_spec("socks") is None:
+            yield f"{shown} speaks SOCKS, which needs: pip install requests[socks]"
+    elif parsed.scheme not in {"http", "https"}:
+        yield f"{shown} has the scheme {parsed.scheme!r}; {right}"
+    elif not parsed.host or not _is_name(parsed.host):
+        yield f"{shown} names no host; {right}"
+
+
+def _certificate_faults() -> Iterator[str]:
+    found = trusted_certificates()
+    if found is None:
+        return
+    name, value = found
+    path = Path(value)
+    right = "expected a file of certificates in PEM form, or a directory of them"
+    try:
+        if path.is_dir():
+            if not any(_HASHED.fullmatch(each.name) for each in path.iterdir()):
+                yield f"{name} names {path}, which has no certificates by hash (openssl rehash)"
+            return
+        ssl.create_default_context(cafile=value)
+    except ssl.SSLError:
+        yield f"{name} names {path}, which holds no certificate; {right}"
+    except OSError as error:
+        yield f"{name} names {path}: {error.strerror or error}; {right}"
