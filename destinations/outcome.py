@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 from destinations.errors import IntegrationError
 
@@ -80,11 +81,14 @@ class Retry:
 
     ``after`` is its ``Retry-After`` in seconds; ``attempts`` bounds the attempts that meet this
     failure; ``whole_request`` tells that the request failed as a whole, whatever its events are.
+    ``concerns`` tells what a refusal is about: other than an event it is the ``request`` (the
+    document or the address), the ``key``, or the ``permission`` of a key that is valid.
     """
 
     after: float | None = None
     attempts: int | None = None
     whole_request: bool = True
+    concerns: Literal["event", "request", "key", "permission"] = "event"
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,6 +123,7 @@ def _request(name: str, data: Mapping[str, Any]) -> RequestDefinition:
         atomic=data.get("atomic", False),
         call=call,
         batch_size=data.get("batch", {}).get("size", 1),
+        batch_bytes=data.get("batch", {}).get("bytes"),
         remember=data.get("remember", False),
         expect=data.get("expect"),
         refusals=tuple(
@@ -180,6 +181,7 @@ def _error_rules(data: Mapping[str, Any]) -> tuple[ErrorRule, ...]:
             nothing_applied=rule["nothingApplied"],
             description=rule.get("description", ""),
             attempts=rule.get("attempts"),
+            concerns=rule.get("concerns"),
         )
         for rule in data.get("errorRules", ())
     )

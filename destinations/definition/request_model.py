@@ -71,7 +71,8 @@ class ErrorRule:
 
     ``retryable``: the same request may succeed later. ``nothing_applied``: the error proves that
     the request changed nothing, so even one that is not idempotent may be sent again.
-    ``attempts`` bounds the attempts for this error, the first one included.
+    ``attempts`` bounds the attempts for this error, the first one included. ``concerns`` says what
+    a refusal of a whole request is about, None if the status does.
     """
 
     when: ErrorCondition
@@ -80,6 +81,7 @@ class ErrorRule:
     nothing_applied: bool
     description: str = ""
     attempts: int | None = None
+    concerns: Literal["event", "request"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +193,8 @@ class RequestDefinition:
     """One named request; ``call`` is its GraphQL or REST part, ``example`` an answer to it.
 
     ``atomic`` tells that it leaves nothing half done, if it is one of several for an event.
-    ``on_lost_answer`` says what follows a lost answer that the partner cannot be asked about.
+    ``on_lost_answer`` says what follows a lost answer that the partner cannot be asked about. A
+    batch has ``batch_size`` events at most, and a body of ``batch_bytes`` if it has several.
     """
 
     name: str
@@ -200,6 +203,7 @@ class RequestDefinition:
     call: GraphQLDefinition | RestDefinition | PendingDefinition
     atomic: bool = False
     batch_size: int = 1
+    batch_bytes: int | None = None
     remember: bool = False
     expect: JsonSchema | None = None
     refusals: tuple[Refusal, ...] = ()

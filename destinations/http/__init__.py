@@ -9,7 +9,15 @@ from destinations.definition import (
     RequestDefinition,
     TransportDefinition,
 )
-from destinations.http.answer import Answer, Context, Failure, HttpRequest, HttpResponse, Part
+from destinations.http.answer import (
+    Answer,
+    Concern,
+    Context,
+    Failure,
+    HttpRequest,
+    HttpResponse,
+    Part,
+)
 from destinations.http.graphql import GraphQLRequest
 from destinations.http.pending import PendingRequest
 from destinations.http.rest import RestRequest
@@ -17,6 +25,7 @@ from destinations.http.rest import RestRequest
 __all__ = [
     "Answer",
     "CompiledRequest",
+    "Concern",
     "Context",
     "Failure",
     "GraphQLRequest",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from destinations.definition import ErrorClass
 from destinations.errors import (
@@ -15,7 +15,13 @@ from destinations.errors import (
     SelfTimeoutError,
 )
 
-__all__ = ["Answer", "Context", "Failure", "HttpRequest", "HttpResponse", "Part"]
+__all__ = ["Answer", "Concern", "Context", "Failure", "HttpRequest", "HttpResponse", "Part"]
+
+Concern = Literal["event", "request", "key", "permission"]
+"""What a refusal is about: an event, the document or the address, the key, or what the key may do.
+
+Only the first is a verdict on events.
+"""
 
 Context = Mapping[str, Any]
 """The root that request templates see: ``event``, ``payload`` and ``settings``."""
@@ -69,6 +75,7 @@ class Failure:
     request changed nothing. ``whole_request``: the failure is of the request, not of this event.
     ``status`` is 0 if no answer came. ``retry_after`` is in seconds; ``attempts`` bounds those that
     meet this failure. ``unplaced``: some event of the batch failed, and it may be this one.
+    ``concerns`` tells what it is about, as far as one answer can.
     """
 
     message: str
@@ -80,6 +87,7 @@ class Failure:
     retry_after: float | None = None
     attempts: int | None = None
     unplaced: bool = False
+    concerns: Concern = "event"
 
     @property
     def is_answered(self) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
+from urllib.parse import urlsplit, urlunsplit
 
 import jiter
 
@@ -19,7 +21,15 @@ from destinations.segment.javascript import UNDEFINED, to_string
 from destinations.segment.mapping import compile_value
 from destinations.segment.mapping.roots import reads
 
-__all__ = ["Envelope", "Target", "error_text", "one_line", "parse_body", "retry_after"]
+__all__ = [
+    "Envelope",
+    "Target",
+    "body_text",
+    "error_text",
+    "one_line",
+    "parse_body",
+    "retry_after",
+]
 
 Target = tuple[str, Mapping[str, str]]
 """Where a request goes: its URL, and its headers."""
@@ -41,11 +51,22 @@ class Envelope:
         merged = {name.lower(): (name, value) for name, value in transport.headers.items()}
         merged |= {name.lower(): (name, value) for name, value in headers.items()}
         self._headers = [(name, compile_value(value)) for name, value in merged.values()]
-        self.is_fixed = self._address.is_fixed and not reads(
-            [value for _, value in merged.values()], *OF_ONE_EVENT
-        )
+        own = [name for name, value in merged.values() if not reads(value, *OF_ONE_EVENT)]
+        self._fixed_headers = [one for one in self._headers if one[0] in own]
+        self.is_fixed = self._address.is_fixed and len(own) == len(merged)
         """Whether it is the same for every event, as only settings are read."""
         self._fixed: tuple[Mapping[str, Any], Target] | None = None
+
+    def fixed_url(self, settings: Mapping[str, Any]) -> str | None:
+        """Return the URL that the settings alone make; None if events have a part in it.
+
+        Raises `ResolveError` where they make none, or a header that cannot be sent: no event is to
+        blame for that.
+        """
+        context = {"event": {}, "payload": {}, "settings": settings}
+        for name, template in self._fixed_headers:
+            _header(name, template.resolve(context))
+        return self.url(context) if self._address.is_fixed else None
 
     def target(self, context: Context) -> Target:
         """Return where the request of ``context`` goes; raises `ResolveError`."""
@@ -64,24 +85,56 @@ class Envelope:
         """Return the headers without those whose value is null or undefined."""
         result: dict[str, str] = {}
         for name, template in self._headers:
-            value = template.resolve(context)
-            if value is None or value is UNDEFINED:
-                continue
-            text = "".join(value) if isinstance(value, str) else to_string(value)
-            if any(character in text for character in "\r\n\0"):
-                raise ResolveError(f"/headers/{name}", "must not contain line breaks")
-            try:
-                text.encode("latin-1")
-            except UnicodeEncodeError:
-                message = "must be text in Latin-1: HTTP headers hold nothing else"
-                raise ResolveError(f"/headers/{name}", message) from None
-            result[name] = text.strip(" \t")  # no part of a value (RFC 9110, 5.5)
+            text = _header(name, template.resolve(context))
+            if text is not None:
+                result[name] = text
         return result
+
+
+def _header(name: str, value: object) -> str | None:
+    """Return a header's value as text, None for null and undefined; raises `ResolveError`."""
+    if value is None or value is UNDEFINED:
+        return None
+    text = "".join(value) if isinstance(value, str) else to_string(value)
+    if any(character in text for character in "\r\n\0"):
+        raise ResolveError(f"/headers/{name}", "must not contain line breaks")
+    try:
+        text.encode("latin-1")
+    except UnicodeEncodeError:
+        message = "must be text in Latin-1: HTTP headers hold nothing else"
+        raise ResolveError(f"/headers/{name}", message) from None
+    return text.strip(" \t")  # no part of a value (RFC 9110, 5.5)
+
+
+_MARKS: Final = (
+    # The longer ones first: that of UTF-16 is how the one of UTF-32 begins.
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+
+
+def _unmarked(body: bytes) -> bytes:
+    """Return a body as UTF-8 without a byte order mark, which says nothing (RFC 8259, 8.1)."""
+    for mark, encoding in _MARKS:
+        if body.startswith(mark):
+            rest = body[len(mark) :]
+            if encoding == "utf-8":
+                return rest
+            return rest.decode(encoding, "replace").encode()
+    return body
 
 
 def parse_body(response: HttpResponse) -> Any:
     """Return the body as JSON; raises ValueError if it is anything else."""
-    return jiter.from_json(response.body, allow_inf_nan=False)
+    return jiter.from_json(_unmarked(response.body), allow_inf_nan=False)
+
+
+def body_text(response: HttpResponse) -> str:
+    """Return the body as text."""
+    return _unmarked(response.body).decode("utf-8", "replace")
 
 
 def _own_words(body: Any) -> Iterator[str]:
@@ -103,10 +156,13 @@ def error_text(response: HttpResponse, body: Any) -> str:
 
     It is not cut to what is shown: cut within a secret, that could not be masked any more.
     """
+    if 300 <= response.status < 400 and response.headers.get("location"):
+        place = _shown_place(response.headers["location"])
+        return f"redirected to {place}, which is not followed"
     found = next((text for text in _own_words(body) if text.strip()), None)
     if found is not None:
         return one_line(found)
-    return one_line(response.body[:_MOST_READ].decode("utf-8", "replace"))
+    return one_line(_unmarked(response.body[:_MOST_READ]).decode("utf-8", "replace"))
 
 
 _MOST_READ: Final = 65_536
@@ -116,6 +172,18 @@ _MOST_READ: Final = 65_536
 def one_line(text: str) -> str:
     """Return what a partner said as one line, which is masked and cut where it is shown."""
     return " ".join(text[:_MOST_READ].split())
+
+
+def _shown_place(location: str) -> str:
+    """Return where a redirect leads, without what may let somebody in: user, query, fragment."""
+    text = "".join(character if character.isprintable() else "\ufffd" for character in location)
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return "an address that cannot be read"
+    host = parts.netloc.rpartition("@")[2]
+    path = urlunsplit((parts.scheme, host, parts.path, "", ""))
+    return path + ("?***" if parts.query else "")
 
 
 def retry_after(response: HttpResponse, now: datetime | None = None) -> float | None:

@@ -1,23 +1,33 @@
 """Reads errors by the definition's rules, first match wins, and else by the HTTP status.
 
 The default by status is that of Segment's framework (retried are 408, 423, 429 and 5xx except
-501), with one difference that keeps a request from being applied twice: only a 429, and a 401,
-since credentials are looked at before anything else, count as proof that nothing was applied. What
-else proves it at a partner is for its definition to say.
+501), with two differences. So that no request is applied twice, only some statuses count as proof
+that nothing was applied: those that refuse a request before anything is done. What else proves it
+at a partner is for its definition to say. And what a status says of the address, the document or
+the key is no verdict on an event: see `Concern`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from destinations.definition import AnswerRule, ErrorClass, ErrorCondition, ErrorRule
-from destinations.http.answer import Answer, Failure
+from destinations.http.answer import Answer, Concern, Failure
 from destinations.segment.patterns import compile_pattern
 from destinations.segment.validation import compile_schema
 
 __all__ = ["ErrorReader", "Signal"]
+
+_FORBIDDEN: Final = 403
+_UNREAD: Final = frozenset({307, 308, 413})
+"""The request was turned away, to another place or as it is too long; whatever a rule says."""
+
+_OF_THE_ADDRESS: Final = frozenset({404, 405, 410, 415})
+"""Nobody takes such requests there: of an address that no event has a part in, proof as well."""
+
+_OF_THE_DOCUMENT: Final = frozenset({"GRAPHQL_PARSE_FAILED", "GRAPHQL_VALIDATION_FAILED"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +49,19 @@ _Test = Callable[[Signal], bool]
 
 
 class ErrorReader:
-    """The error rules of one request, compiled: its answers, its own rules, the destination's."""
+    """The error rules of one request, compiled: its answers, its own rules, the destination's.
+
+    ``fixed_address`` tells that its address is the same for every event.
+    """
 
     def __init__(
         self,
         answers: Sequence[AnswerRule],
         rules: Iterable[ErrorRule],
+        *,
+        fixed_address: bool = False,
     ) -> None:
+        self._fixed_address = fixed_address
         self._answers = [(answer.name, _compile(answer.when)) for answer in answers]
         self._rules = [(rule, _compile(rule.when)) for rule in rules]
 
@@ -57,15 +73,9 @@ class ErrorReader:
         if matched is not None:
             return matched
         error_class, retryable, proof = _by_status(signal.status)
-        return Failure(
-            message=_shown(signal),
-            error_class=error_class,
-            status=signal.status,
-            retryable=retryable,
-            nothing_applied=proof,
-            whole_request=whole_request,
-            retry_after=retry_after,
-        )
+        proof = proof or (self._fixed_address and signal.status in _OF_THE_ADDRESS)
+        rule = ErrorRule(ErrorCondition(), error_class, retryable, proof)
+        return self._failure(signal, rule, whole_request=whole_request, retry_after=retry_after)
 
     def match(
         self, signal: Signal, *, whole_request: bool, retry_after: float | None = None
@@ -76,17 +86,39 @@ class ErrorReader:
                 return Answer(name)
         for rule, holds in self._rules:
             if holds(signal):
-                return Failure(
-                    message=_shown(signal),
-                    error_class=rule.error_class,
-                    status=signal.status,
-                    retryable=rule.retryable,
-                    nothing_applied=rule.nothing_applied,
-                    whole_request=whole_request,
-                    retry_after=retry_after,
-                    attempts=rule.attempts,
+                return self._failure(
+                    signal, rule, whole_request=whole_request, retry_after=retry_after
                 )
         return None
+
+    def _failure(
+        self, signal: Signal, rule: ErrorRule, *, whole_request: bool, retry_after: float | None
+    ) -> Failure:
+        return Failure(
+            message=_shown(signal),
+            error_class=rule.error_class,
+            status=signal.status,
+            retryable=rule.retryable,
+            nothing_applied=rule.nothing_applied or (whole_request and signal.status in _UNREAD),
+            whole_request=whole_request,
+            retry_after=retry_after,
+            attempts=rule.attempts,
+            concerns=self._concern(signal, rule, whole_request=whole_request),
+        )
+
+    def _concern(self, signal: Signal, rule: ErrorRule, *, whole_request: bool) -> Concern:
+        if rule.error_class == "authentication":
+            return "key"
+        if rule.retryable or not whole_request:
+            return "event"
+        if rule.concerns is not None:
+            return rule.concerns
+        if rule.error_class == "permission" and signal.status == _FORBIDDEN:
+            return "key"
+        is_redirect = 300 <= signal.status < 400
+        if self._fixed_address and (is_redirect or signal.status in _OF_THE_ADDRESS):
+            return "request"
+        return "request" if signal.code in _OF_THE_DOCUMENT else "event"
 
 
 def _shown(signal: Signal) -> str:
@@ -102,7 +134,7 @@ def _by_status(status: int) -> tuple[ErrorClass, bool, bool]:
         case 401:
             return "authentication", False, True
         case 403:
-            return "permission", False, False
+            return "permission", False, True
         case 404:
             return "not_found", False, False
         case 408:

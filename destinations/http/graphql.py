@@ -55,7 +55,9 @@ class GraphQLRequest:
         self._variables = compile_value(dict(call.variables))
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         self._envelope = Envelope(transport, headers)
-        self._errors = ErrorReader(definition.answers, (*definition.error_rules, *error_rules))
+        rules = (*definition.error_rules, *error_rules)
+        fixed = self._envelope.is_fixed
+        self._errors = ErrorReader(definition.answers, rules, fixed_address=fixed)
         self._success = SuccessCheck(definition)
         self.reads_event = reads(
             [dict(call.variables), transport.base_url, transport.headers], "event"
@@ -66,6 +68,10 @@ class GraphQLRequest:
             and dict(call.variables) in [{self._names[0]: path} for path in _PAYLOAD]
         )
         """Whether the one variable is the payload, so that its bytes can be used as they are."""
+
+    def fixed_url(self, settings: Mapping[str, Any]) -> str | None:
+        """Return where it goes whatever the event is; see `Envelope.fixed_url`."""
+        return self._envelope.fixed_url(settings)
 
     def part(self, context: Context) -> Part:
         """Return the variables for one event; raises `ResolveError`."""

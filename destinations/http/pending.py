@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
 
 from destinations.definition import PendingDefinition, RequestDefinition
 from destinations.errors import ResolveError
@@ -22,6 +22,9 @@ class PendingRequest:
     def __init__(self, definition: RequestDefinition, call: PendingDefinition) -> None:
         self.definition = definition
         self._missing = call.missing
+
+    def fixed_url(self, settings: Mapping[str, Any]) -> None:
+        """Return nothing: it goes nowhere yet."""
 
     def part(self, context: Context) -> Part:  # noqa: ARG002 - as every request
         """Raise `ResolveError`: no event can be part of it."""

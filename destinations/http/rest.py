@@ -13,7 +13,13 @@ from destinations.definition import (
     TransportDefinition,
 )
 from destinations.http.answer import Answer, Context, Failure, HttpRequest, HttpResponse, Part
-from destinations.http.envelope import Envelope, error_text, parse_body, retry_after
+from destinations.http.envelope import (
+    Envelope,
+    body_text,
+    error_text,
+    parse_body,
+    retry_after,
+)
 from destinations.http.error_rules import ErrorReader, Signal
 from destinations.http.failed_items import FailedItemReader
 from destinations.http.json_bytes import decode_json, encode_json
@@ -56,7 +62,9 @@ class RestRequest:
         self._batch_json = None if call.batch_json is None else compile_value(call.batch_json)
         self._sign = call.sign
         self._secret = None if call.sign is None else compile_value(call.sign.secret)
-        self._errors = ErrorReader(definition.answers, (*definition.error_rules, *error_rules))
+        rules = (*definition.error_rules, *error_rules)
+        fixed = self._envelope.is_fixed and not reads(dict(call.query), "event", "payload")
+        self._errors = ErrorReader(definition.answers, rules, fixed_address=fixed)
         self._failed_items = (
             None if call.failed_items is None else FailedItemReader(call.failed_items, self._errors)
         )
@@ -71,6 +79,10 @@ class RestRequest:
             and self._batch_json is None
         )
         """Whether the body is the payload, so that its bytes can be used as they are."""
+
+    def fixed_url(self, settings: Mapping[str, Any]) -> str | None:
+        """Return where it goes whatever the event is; see `Envelope.fixed_url`."""
+        return self._envelope.fixed_url(settings)
 
     def part(self, context: Context) -> Part:
         """Return what one event adds: ``query`` and ``form`` as text, ``json``.
@@ -136,10 +148,10 @@ class RestRequest:
         ``parts`` are those that it was made of, by which an answer may name them.
         """
         try:
-            body = parse_body(response) if response.body.strip() else None
+            body = parse_body(response) if body_text(response).strip() else None
         except ValueError:
             # Partners answer "ok" in plain text; `expect` decides whether that is a success.
-            body = response.body.decode("utf-8", "replace")
+            body = body_text(response)
         if self._failed_items is not None:
             told_apart = self._failed_items.read(
                 response.status, body, count, lambda: [decode_json(one) for one in _bodies(parts)]

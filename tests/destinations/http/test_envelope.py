@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +13,13 @@ from hypothesis import strategies as st
 from destinations.definition import RetryDefinition, Timeouts, TransportDefinition
 from destinations.errors import MappingError, ResolveError
 from destinations.http import HttpResponse
-from destinations.http.envelope import Envelope, error_text, parse_body, retry_after
+from destinations.http.envelope import (
+    Envelope,
+    body_text,
+    error_text,
+    parse_body,
+    retry_after,
+)
 from destinations.segment.mapping import compile_value
 from destinations.segment.mapping.roots import reads
 
@@ -221,6 +228,38 @@ def test_bodies_that_are_not_json(body: bytes) -> None:
     """They are no answer that could be read."""
     with pytest.raises(ValueError, match=r"line \d"):
         parse_body(HttpResponse(200, {}, body))
+
+
+@pytest.mark.parametrize("text", ['{"a": "ä"}', "[]", "1", '"x"'])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32", "utf-16-be", "utf-32-be"])
+def test_a_byte_order_mark(text: str, encoding: str) -> None:
+    """It says nothing, before JSON, text, and what a partner says of an error."""
+    mark = "\ufeff" if encoding.endswith("-be") else ""
+    response = HttpResponse(500, {}, (mark + text).encode(encoding))
+    assert parse_body(response) == json.loads(text)
+    assert body_text(response) == text
+    assert error_text(response, None) == " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("location", "text"),
+    [
+        ("https://other.example.com/graphql", "https://other.example.com/graphql"),
+        ("/v2/track", "/v2/track"),
+        ("https://user:secret@a.example.com:8443/x", "https://a.example.com:8443/x"),
+        ("https://a.example.com/x?token=secret#secret", "https://a.example.com/x?***"),
+        ("//a.example.com/x", "//a.example.com/x"),
+        ("http://[::1/secret", "an address that cannot be read"),
+        ("https://a.example.com/\x1b[31m", "https://a.example.com/\ufffd[31m"),
+    ],
+)
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_where_a_redirect_leads(status: int, location: str, text: str) -> None:
+    """The reason names the place, without what may let somebody in."""
+    response = HttpResponse(status, {"location": location}, b"<html>moved</html>")
+    assert error_text(response, None) == f"redirected to {text}, which is not followed"
+    assert error_text(HttpResponse(status, {}, b"moved"), None) == "moved"
+    assert error_text(HttpResponse(201, {"location": location}, b"made"), None) == "made"
 
 
 @pytest.mark.parametrize(

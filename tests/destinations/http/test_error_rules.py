@@ -81,14 +81,18 @@ def test_the_first_rule_wins() -> None:
     [
         (200, "internal", False, False),
         (301, "invalid", False, False),
+        (302, "invalid", False, False),
         (303, "invalid", False, False),
+        (307, "invalid", False, True),
+        (308, "invalid", False, True),
         (400, "invalid", False, False),
         (401, "authentication", False, True),
-        (403, "permission", False, False),
+        (403, "permission", False, True),
         (404, "not_found", False, False),
         (408, "timeout", True, False),
         (409, "invalid", False, False),
-        (413, "invalid", False, False),
+        (410, "invalid", False, False),
+        (413, "invalid", False, True),
         (422, "invalid", False, False),
         (423, "conflict", True, False),
         (429, "rate_limit", True, True),
@@ -108,6 +112,47 @@ def test_defaults_by_status(
     assert isinstance(verdict, Failure)
     assert (verdict.error_class, verdict.retryable) == (error_class, retryable)
     assert verdict.nothing_applied is nothing_applied
+
+
+@pytest.mark.parametrize(
+    ("signal", "fixed", "rule", "concerns", "proof"),
+    [
+        (Signal(404, "x"), True, None, "request", True),
+        (Signal(405, "x"), True, None, "request", True),
+        (Signal(410, "x"), True, None, "request", True),
+        (Signal(415, "x"), True, None, "request", True),
+        (Signal(302, "x"), True, None, "request", False),
+        (Signal(308, "x"), True, None, "request", True),
+        # Of an address that an event chose, it is that event's.
+        (Signal(404, "x"), False, None, "event", False),
+        (Signal(308, "x"), False, None, "event", True),
+        (Signal(404, "x"), False, "request", "request", True),
+        (Signal(404, "x"), True, "event", "event", True),
+        (Signal(400, "x"), True, None, "event", False),
+        (Signal(413, "x"), True, None, "event", True),
+        (Signal(422, "x"), True, None, "event", False),
+        (Signal(400, "x"), True, "request", "request", True),
+        (Signal(200, "x", code="GRAPHQL_VALIDATION_FAILED"), True, None, "request", False),
+        (Signal(400, "x", code="GRAPHQL_PARSE_FAILED"), False, None, "request", False),
+        (Signal(200, "x", code="BAD_USER_INPUT"), True, None, "event", False),
+        (Signal(401, "x"), True, None, "key", True),
+        (Signal(403, "x"), False, None, "key", True),
+        (Signal(503, "x"), True, None, "event", False),
+    ],
+)
+def test_what_a_refusal_concerns(
+    signal: Signal, *, fixed: bool, rule: Any, concerns: str, proof: bool
+) -> None:
+    """What is said of the address, the document or the key is no verdict on an event."""
+    when = ErrorCondition(status=(signal.status,))
+    made = ErrorRule(when, "invalid", retryable=False, nothing_applied=True, concerns=rule)
+    rules = [] if rule is None else [made]
+    verdict = ErrorReader((), rules, fixed_address=fixed).read(signal, whole_request=True)
+    assert isinstance(verdict, Failure)
+    assert (verdict.concerns, verdict.nothing_applied) == (concerns, proof)
+    single = ErrorReader((), rules, fixed_address=fixed).read(signal, whole_request=False)
+    assert isinstance(single, Failure)
+    assert single.concerns == ("key" if signal.status == 401 else "event")
 
 
 @pytest.mark.parametrize(
