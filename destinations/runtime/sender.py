@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from destinations.clock import Clock, SystemClock
 from destinations.definition import ErrorClass
@@ -21,7 +21,7 @@ from destinations.errors import (
     RetryableError,
     UsageError,
 )
-from destinations.http import Answer, CompiledRequest, Context, Failure, HttpRequest, Part
+from destinations.http import Answer, CompiledRequest, Concern, Context, Failure, HttpRequest, Part
 from destinations.http.transport import Transport, TransportError, UnsendableError
 from destinations.outcome import Outcome, Result, Retry, State, Status
 from destinations.runtime.action import Action, Call, Done, Payload
@@ -38,6 +38,10 @@ _NOT_ASKED: Final = Failure("not asked", "unavailable", 0, retryable=True, nothi
 _MOST_UNANSWERED: Final = 16
 _LONGEST_UNANSWERED: Final = 60.0
 """So many questions in a row, or seconds, without an answer: the partner is away, whoever asks."""
+_TOO_LARGE: Final = 413
+_NOT_ALLOWED: Final = frozenset({401, 403})
+_HALVES: Final[Mapping[Concern, int]] = {"request": 3, "key": 4, "permission": 4}
+"""So often what is refused whatever its events are is halved; the key, till five were tried."""
 
 _LONGEST: Final = 500
 """Characters of what a partner says that are kept."""
@@ -58,6 +62,48 @@ class _Item:
     part: Part | bytes
     attempts: int = 0
     verdict: Answer | Failure | None = None
+
+
+class _Parts:
+    """The parts of a batch that are still to be sent, the next one last, each with its depth.
+
+    ``is_taken`` tells that the partner has taken something of the batch.
+    """
+
+    def __init__(self, items: list[_Item]) -> None:
+        self.waiting: list[tuple[list[_Item], int]] = [(items, 0)]
+        self.is_taken = False
+        self._refused: list[tuple[list[_Item], int]] = []
+
+    def split(self, part: list[_Item], depth: int) -> None:
+        """Send a part in halves."""
+        if len(part) > 1:
+            self.send_apart(part, depth)
+
+    def send_apart(self, part: list[_Item], depth: int) -> None:
+        """Send again what is known together alone, in halves."""
+        for item in part:
+            item.verdict = None  # it may be another event's
+        middle = len(part) // 2
+        halves = [(part[middle:], depth + 1), (part[:middle], depth + 1)]
+        self.waiting += [one for one in halves if one[0]]
+
+    def answered(self, part: list[_Item]) -> None:
+        """Note that the partner looked at a part; then what it refused was not for all of them."""
+        if any(_is_clear(item.verdict) for item in part):
+            self.is_taken = True
+            for refused, depth in self._refused:
+                self.split(refused, depth)
+            self._refused.clear()
+
+    def refused(self, part: list[_Item], depth: int) -> None:
+        """Split what was refused as a whole, or leave it, if that has nothing to do with events."""
+        of_event = any(_concerns(item.verdict, "event") for item in part)
+        go_on = not self._refused and depth < _most_halves(part)
+        if self.is_taken or of_event or (go_on and len(part) > 1):
+            self.split(part, depth)
+        else:
+            self._refused.append((part, depth))
 
 
 class _EndedError(Exception):
@@ -90,6 +136,8 @@ class Sender:
         self._stop = stop or threading.Event()
         self._answers: MutableMapping[str, Any] = {} if answers is None else answers
         self._clock = clock or SystemClock()
+        # By request, the bytes and events of those that were refused as too large.
+        self._too_large: dict[str, Sequence[tuple[int, int]]] = {}
         self._masker = destination.settings.masker
         self._lock = threading.Lock()
         self.requests_sent = 0
@@ -175,7 +223,13 @@ class Sender:
         authentication = self._destination.definition.authentication
         if authentication is None:
             raise UsageError(f"{self._destination.definition.name} has no authentication test")
-        (verdict,) = self.ask(authentication.test, [{}])
+        request = self._destination.requests[authentication.test]
+        try:
+            item = self._item(request, {}, {})
+        except _EndedError as ended:
+            raise UsageError(ended.result.reason) from None
+        self._attempt(request, [item])
+        verdict = self._masked(item.verdict or _NOT_ASKED)
         return verdict if isinstance(verdict, Failure) else None
 
     def perform(self, steps: Generator[Call, Answer, T]) -> T:
@@ -308,35 +362,102 @@ class Sender:
                     for item in items:
                         item.verdict = Answer("ok", self._answers[name])
                     return
-        self._attempt(request, items)
-        apart = _sent_apart(request, items)
-        if apart:
-            for item in apart:
-                item.verdict = None  # it may be another event's
-            middle = len(apart) // 2
-            for half in filter(None, (apart[:middle], apart[middle:])):
-                self._send(request, half)
-        elif request.definition.remember:
+        self._send_in_parts(request, items)
+        if request.definition.remember:
             for item in items:
                 if isinstance(item.verdict, Answer) and item.verdict.name == "ok":
                     with self._lock:
                         self._answers[name] = item.verdict.data
 
-    def _attempt(self, request: CompiledRequest, items: Sequence[_Item]) -> None:
-        """Make one HTTP request."""
+    def _send_in_parts(self, request: CompiledRequest, items: list[_Item]) -> None:
+        """Send, and what is refused as a whole again in halves, until who is to blame is alone.
+
+        One event that the partner cannot read must not take the others with it. But what it refuses
+        may be the request itself, whatever the events are: as long as it takes nothing of them,
+        that ends after a few halves.
+        """
+        parts = _Parts(items)
+        key: Mapping[str, Any] = {}
+        while parts.waiting:
+            part, depth = parts.waiting.pop()
+            if not self._attempt(request, part):
+                parts.split(part, depth)
+            elif not _is_refused_as_a_whole(request, part):
+                parts.answered(part)
+                parts.send_apart(_unplaced(request, part), depth)
+            else:
+                if not parts.is_taken and all(_concerns(item.verdict, "key") for item in part):
+                    key = key or self._look_at_key(request)
+                    for item in part:
+                        item.verdict = replace(cast("Failure", item.verdict), **key)
+                    if key["error_class"] != "permission":
+                        return
+                parts.refused(part, depth)
+        if parts.is_taken:
+            for item in items:
+                item.verdict = _of_event(item.verdict)
+
+    def _look_at_key(self, request: CompiledRequest) -> Mapping[str, Any]:
+        """Return what a refusal of the key turns out to be, by the authentication test.
+
+        A firewall refuses single events with the same words. Without a test that is left to whoever
+        sees several refusals in a row.
+        """
+        authentication = self._destination.definition.authentication
+        if authentication is None:
+            return {"error_class": "permission"}
+        if request.definition.name == authentication.test:
+            return {"error_class": "authentication"}
+        failure = self.test_credentials()
+        if failure is None:
+            return {"error_class": "permission", "concerns": "permission"}
+        if failure.error_class == "authentication" or failure.status in _NOT_ALLOWED:
+            return {"error_class": "authentication"}
+        # It cannot be told now.
+        return {
+            "error_class": "unavailable",
+            "concerns": "event",
+            "retryable": True,
+            "retry_after": failure.retry_after,
+        }
+
+    def _attempt(self, request: CompiledRequest, items: Sequence[_Item]) -> bool:
+        """Make one HTTP request; False if it would be too large for several events."""
         if self._stop.is_set():
-            return
+            return True
         try:
             parts = [item.part for item in items]
             message = request.prepare(parts, items[0].context)
+            size = (len(message.body or b""), len(items))
+            if len(items) > 1 and self._is_too_large(request, size):
+                return False
             verdicts = self._exchange(request, message, parts)
         except (ResolveError, UnsendableError) as error:
             for item in items:
                 item.verdict = _unsendable(request, error)
-            return
+            return True
         for item, verdict in zip(items, verdicts, strict=True):
             item.attempts += 1
             item.verdict = verdict
+        if all(isinstance(one, Failure) and one.status == _TOO_LARGE for one in verdicts):
+            self._note_too_large(request, size)
+        return True
+
+    def _is_too_large(self, request: CompiledRequest, size: tuple[int, int]) -> bool:
+        """Tell whether a request of so many bytes and events is known to be refused."""
+        most = request.definition.batch_bytes
+        if most is not None and size[0] > most:
+            return True
+        refused = self._too_large.get(request.definition.name, ())
+        return any(size[0] >= length and size[1] >= count for length, count in refused)
+
+    def _note_too_large(self, request: CompiledRequest, size: tuple[int, int]) -> None:
+        """Keep what was refused as too large: nothing that is larger has to be tried."""
+        with self._lock:
+            name = request.definition.name
+            others = self._too_large.get(name, ())
+            kept = [one for one in others if one[0] < size[0] or one[1] < size[1]]
+            self._too_large[name] = (*kept, size)
 
     def _exchange(
         self, request: CompiledRequest, message: HttpRequest, parts: Sequence[Part | bytes]
@@ -366,7 +487,7 @@ class Sender:
         outcome = status_of(
             request,
             error_class=verdict.error_class,
-            retryable=verdict.retryable,
+            retryable=verdict.retryable or verdict.concerns != "event",
             nothing_applied=verdict.nothing_applied,
         )
         result = Result.of_error(outcome, verdict.error(), attempts=item.attempts)
@@ -374,7 +495,9 @@ class Sender:
         result = replace(result, maybe_applied=changed)
         if outcome is not State.READY and not (outcome is State.UNKNOWN and verdict.retryable):
             return result
-        retry = Retry(verdict.retry_after, verdict.attempts, verdict.whole_request)
+        retry = Retry(
+            verdict.retry_after, verdict.attempts, verdict.whole_request, verdict.concerns
+        )
         return replace(result, retry=retry)
 
 
@@ -432,33 +555,48 @@ def _changed_nothing(request: CompiledRequest, item: _Item) -> bool:
     return isinstance(item.verdict, Failure) and item.verdict.nothing_applied
 
 
-def _is_refused_as_a_whole(items: Sequence[_Item]) -> bool:
+def _is_refused_as_a_whole(request: CompiledRequest, items: Sequence[_Item]) -> bool:
     """Tell whether the partner refused the request without looking at its single events."""
     return all(
         isinstance(verdict := item.verdict, Failure)
         and verdict.whole_request
-        and verdict.nothing_applied
-        and not verdict.retryable
-        and verdict.error_class == "invalid"
+        and (verdict.nothing_applied or request.definition.idempotent)
+        and (
+            verdict.status == _TOO_LARGE
+            or verdict.concerns != "event"
+            or (verdict.error_class == "invalid" and not verdict.retryable)
+        )
         for item in items
     )
 
 
-def _is_unplaced(item: _Item) -> bool:
-    return isinstance(item.verdict, Failure) and item.verdict.unplaced
+def _unplaced(request: CompiledRequest, items: Sequence[_Item]) -> list[_Item]:
+    """Return what is sent again, so that each event gets a verdict of its own.
 
-
-def _sent_apart(request: CompiledRequest, items: list[_Item]) -> list[_Item]:
-    """Return what is sent again in halves, so that each event gets a verdict of its own.
-
-    One event that the partner cannot read must not take the others with it. Where one failed and
-    the answer does not say which, those that did not may be sent again if that does no harm.
+    Where one failed and the answer does not say which, those that did not may be sent again if that
+    does no harm.
     """
-    if len(items) == 1:
+    if len(items) == 1 or not request.definition.idempotent:
         return []
-    if _is_refused_as_a_whole(items):
-        return items
-    return [item for item in items if _is_unplaced(item)] if request.definition.idempotent else []
+    return [item for item in items if isinstance(item.verdict, Failure) and item.verdict.unplaced]
+
+
+def _concerns(verdict: Answer | Failure | None, what: Concern) -> bool:
+    return isinstance(verdict, Failure) and verdict.concerns == what
+
+
+def _most_halves(part: Sequence[_Item]) -> int:
+    verdict = part[0].verdict
+    return _HALVES.get(verdict.concerns, 0) if isinstance(verdict, Failure) else 0
+
+
+def _of_event(verdict: Answer | Failure | None) -> Answer | Failure | None:
+    """Return a refusal as that of the event: the partner takes others of the same request."""
+    if not isinstance(verdict, Failure) or verdict.concerns == "event":
+        return verdict
+    is_key = verdict.error_class == "authentication"
+    error_class = "permission" if is_key else verdict.error_class
+    return replace(verdict, concerns="event", error_class=error_class)
 
 
 def _lost(error: TransportError) -> Failure:

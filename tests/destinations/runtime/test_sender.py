@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import Counter
 from collections.abc import Callable, Generator
 from typing import Any, get_args
 
@@ -107,8 +108,11 @@ def _own(code: str, index: int = 0) -> dict[str, Any]:
         ("bad as a whole", REJECTED, None, False),
         ("400", UNKNOWN, None, True),
         ("501", UNKNOWN, None, True),
-        ("who are you", READY, Retry(), False),
-        ("401", READY, Retry(), False),
+        ("307", READY, Retry(concerns="request"), False),
+        ("404", READY, Retry(concerns="request"), False),
+        ("413", REJECTED, None, False),
+        ("who are you", READY, Retry(concerns="key"), False),
+        ("401", READY, Retry(concerns="key"), False),
     ],
 )
 def test_a_request_that_counts_twice_when_sent_twice(
@@ -156,7 +160,9 @@ def test_a_request_that_counts_twice_when_sent_twice(
     assert result.outcome is outcome
     assert result.retry == retry
     assert result.maybe_applied is maybe_applied
-    assert len(transport.requests) == result.attempts == 1
+    assert result.attempts == 1
+    # Of the key the partner is asked once more.
+    assert len(transport.requests) == 1 + (retry == Retry(concerns="key"))
 
 
 @pytest.mark.parametrize(
@@ -174,8 +180,9 @@ def test_a_request_that_counts_twice_when_sent_twice(
         ("404", REJECTED, None),
         ("302", REJECTED, None),
         ("400", REJECTED, None),
-        ("401", READY, Retry()),
-        ("403", REJECTED, None),
+        ("413", REJECTED, None),
+        ("401", READY, Retry(concerns="key")),
+        ("403", READY, Retry(concerns="key")),
     ],
 )
 def test_a_request_that_may_be_repeated(
@@ -196,7 +203,8 @@ def test_a_request_that_may_be_repeated(
     transport = scripted([answers.get(reply) or replies.http(int(reply), {})])
     (result,) = deliver(transport, _page())
     assert (result.outcome, result.retry) == (outcome, retry)
-    assert len(transport.requests) == result.attempts == 1
+    assert result.attempts == 1
+    assert len(transport.requests) == 1 + (retry == Retry(concerns="key"))
 
 
 @pytest.mark.parametrize("nothing_applied", [True, False])
@@ -267,7 +275,7 @@ def test_events_of_a_batch_stand_or_fall_alone(
     assert transport.variables == [{"by_0": 10, "by_1": 11, "by_2": 12, "by_3": 13}]
 
 
-@pytest.mark.parametrize("status", [400, 403, 404, 409, 413, 422, 501])
+@pytest.mark.parametrize("status", [400, 406, 409, 422, 501])
 def test_a_status_alone_does_not_prove_that_nothing_ran(
     deliver: Deliver, scripted: Any, replies: Any, status: int
 ) -> None:
@@ -313,10 +321,184 @@ def test_a_batch_that_is_refused_as_a_whole_is_split(
 def test_a_batch_is_not_split_for_what_is_no_fault_of_an_event(
     deliver: Deliver, scripted: Any, replies: Any, status: int
 ) -> None:
-    """Wrong credentials are wrong for each event alone as well."""
+    """Wrong credentials are wrong for each event alone as well: the test of them says so, too."""
     transport = scripted([replies.http(status)])
-    deliver(transport, _track(1), _track(2))
-    assert len(transport.requests) == 1
+    results = deliver(transport, _track(1), _track(2))
+    assert [(one.outcome, one.code) for one in results] == [(READY, "INVALID_AUTHENTICATION")] * 2
+    assert len(transport.requests) == 2
+
+
+def _is_test(request: HttpRequest) -> bool:
+    return b"query Find" in (request.body or b"")
+
+
+def _counts(request: HttpRequest) -> list[int]:
+    variables = json.loads(request.body or b"{}")["variables"]
+    return [value for _, value in sorted(variables.items(), key=lambda one: int(one[0][3:]))]
+
+
+def _larger(documents: Any) -> None:
+    documents["destination"]["requests"]["count"]["batch"]["size"] = 100
+
+
+@pytest.mark.parametrize(
+    ("bad", "test", "outcomes", "concerns", "requests"),
+    [
+        # A firewall: one event or some are refused, and all the others go.
+        ({17}, "passes", {DELIVERED: 39, REJECTED: 1}, "event", 14),
+        ({0, 39}, "passes", {DELIVERED: 38, REJECTED: 2}, "event", 30),
+        ({17}, "none", {DELIVERED: 39, REJECTED: 1}, "event", 14),
+        # Nothing goes, though the key is valid: it may not do this.
+        (set(range(40)), "passes", {READY: 40}, "permission", 10),
+        (set(range(40)), "none", {READY: 40}, "key", 9),
+        (set(range(40)), "fails", {READY: 40}, "key", 2),
+        ({17}, "fails", {READY: 40}, "key", 2),
+        (set(range(40)), "away", {READY: 40}, "event", 2),
+    ],
+)
+@pytest.mark.parametrize("status", [401, 403])
+def test_who_is_refused(
+    deliver: Deliver,
+    *,
+    scripted: Any,
+    replies: Any,
+    status: int,
+    bad: set[int],
+    test: str,
+    outcomes: dict[Status, int],
+    concerns: str,
+    requests: int,
+) -> None:
+    """Single events are told from the key, and from what it may do, with few requests."""
+
+    def change(documents: Any) -> None:
+        _larger(documents)
+        if test == "none":
+            del documents["destination"]["authentication"]
+
+    def partner(request: HttpRequest) -> Any:
+        if _is_test(request):
+            statuses = {"passes": 200, "fails": status, "away": 503}
+            return replies.http(statuses[test], {"data": {"e0": {"id": "x"}}})
+        values = _counts(request)
+        if set(values) & bad:
+            return replies.http(status, b"<html>Request blocked</html>")
+        return replies.data(*[{"done": True}] * len(values))
+
+    transport = scripted([partner])
+    results = deliver(transport, *map(_track, range(40)), change=change)
+    assert Counter(result.outcome for result in results) == outcomes
+    assert {by for by, result in enumerate(results) if result.outcome is REJECTED} <= bad
+    left = {one.retry.concerns for one in results if one.retry is not None}
+    assert left == ({concerns} if READY in outcomes else set())
+    confirmed = {one.code == "INVALID_AUTHENTICATION" for one in results if one.retry is not None}
+    assert confirmed == ({test == "fails"} if READY in outcomes else set())
+    assert len(transport.requests) <= requests
+
+
+@pytest.mark.parametrize(
+    "code", ["GRAPHQL_VALIDATION_FAILED", "GRAPHQL_PARSE_FAILED", "404", "405"]
+)
+@pytest.mark.parametrize(
+    ("bad", "outcomes", "requests"),
+    [
+        (set(range(40)), {READY: 40}, 7),
+        ({0}, {DELIVERED: 39, REJECTED: 1}, 14),
+        ({39}, {DELIVERED: 39, REJECTED: 1}, 14),
+        (set(range(20)), {DELIVERED: 20, REJECTED: 20}, 50),
+        (set(range(39)), {READY: 40}, 7),  # a few more would have told; the next batch may
+    ],
+)
+def test_what_is_said_of_the_request(
+    deliver: Deliver,
+    *,
+    scripted: Any,
+    replies: Any,
+    code: str,
+    bad: set[int],
+    outcomes: dict[Status, int],
+    requests: int,
+) -> None:
+    """It is no verdict on an event, unless others of the same request are taken."""
+
+    def partner(request: HttpRequest) -> Any:
+        values = _counts(request)
+        if not set(values) & bad:
+            return replies.data(*[{"done": True}] * len(values))
+        return replies.http(int(code)) if code.isdigit() else replies.errors(code)
+
+    def change(documents: Any) -> None:
+        _larger(documents)
+        for one in ("GRAPHQL_VALIDATION_FAILED", "GRAPHQL_PARSE_FAILED"):
+            rule: dict[str, Any] = {"when": {"code": one}, "class": "invalid"}
+            rule |= {"retryable": False, "nothingApplied": True}
+            documents["destination"]["errorRules"].append(rule)
+
+    transport = scripted([partner])
+    results = deliver(transport, *map(_track, range(40)), change=change)
+    assert Counter(result.outcome for result in results) == outcomes
+    assert {one.retry.concerns for one in results if one.retry is not None} <= {"request"}
+    assert len(transport.requests) <= requests
+
+
+@pytest.mark.parametrize(
+    ("limit", "outcomes", "requests"),
+    [
+        (lambda size, _count: size > 1500, {DELIVERED: 100}, 14),
+        (lambda _size, count: count > 7, {DELIVERED: 100}, 24),
+        (lambda size, _count: size > 10, {REJECTED: 100}, 200),
+    ],
+    ids=["bytes", "items", "one alone"],
+)
+def test_a_batch_that_is_too_large(
+    deliver: Deliver,
+    *,
+    scripted: Any,
+    replies: Any,
+    limit: Callable[[int, int], bool],
+    outcomes: dict[Status, int],
+    requests: int,
+) -> None:
+    """It is sent in parts, whatever a rule says; what is known to be too large is not tried."""
+
+    def partner(request: HttpRequest) -> Any:
+        values = _counts(request)
+        if limit(len(request.body or b""), len(values)):
+            return replies.http(413, b"<html>413 Request Entity Too Large</html>")
+        return replies.data(*[{"done": True}] * len(values))
+
+    def change(documents: Any) -> None:
+        _larger(documents)
+        rule: dict[str, Any] = {"when": {"status": "4xx"}, "class": "conflict"}
+        rule |= {"retryable": False, "nothingApplied": False}
+        documents["destination"]["errorRules"].append(rule)
+
+    transport = scripted([partner])
+    results = deliver(transport, *map(_track, range(100)), change=change)
+    assert Counter(result.outcome for result in results) == outcomes
+    assert len(transport.requests) <= requests
+    sizes = [(len(one.body or b""), len(_counts(one))) for one in transport.requests]
+    refused = [size for size in sizes if limit(*size)]
+    assert len(refused) == len(set(refused)) or REJECTED in outcomes
+
+
+def test_a_batch_has_as_many_bytes_as_the_definition_says(
+    deliver: Deliver, scripted: Any, replies: Any
+) -> None:
+    """It is cut before it is sent; one event alone goes, however long it is."""
+
+    def change(documents: Any) -> None:
+        documents["destination"]["requests"]["count"]["batch"] = {"size": 100, "bytes": 1500}
+
+    def partner(request: HttpRequest) -> Any:
+        return replies.data(*[{"done": True}] * len(_counts(request)))
+
+    transport = scripted([partner])
+    results = deliver(transport, *map(_track, range(100)), change=change)
+    assert {result.outcome for result in results} == {DELIVERED}
+    assert all(result.attempts == 1 for result in results)
+    assert max(len(one.body or b"") for one in transport.requests) <= 1500
+    assert len(transport.requests) <= 8
 
 
 def test_an_event_that_cannot_be_written_is_invalid_alone(
