@@ -37,6 +37,7 @@ COMMANDS: Final = {
     "init": "Make the folder of a new destination.",
     "list": "List the destinations that are installed.",
     "record": "Record a case: events, the requests they cause, and what becomes of them.",
+    "resume": "Let actions of a server go on that pause.",
     "run": "Deliver a file or stream of events.",
     "sandbox": "Serve a stand-in for a partner on this machine.",
     "serve": "Receive events over HTTP and deliver them, until stopped.",

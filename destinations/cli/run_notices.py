@@ -55,6 +55,7 @@ class Notices(Observer):
             for one in transitions
             if one.result.retry is not None
             and one.result.retry.whole_request
+            and one.result.retry.concerns == "event"
             and one.result.code != "INVALID_AUTHENTICATION"  # which ends the run
         ]
         if failed and len(failed) == len(transitions):

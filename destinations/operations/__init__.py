@@ -22,6 +22,7 @@ from destinations.operations.locks import (
     try_to_lock,
     who_serves,
 )
+from destinations.operations.pauses import StoredPauses, paused_actions, resume
 from destinations.operations.replay import (
     PlannedReplay,
     Replayed,
@@ -57,6 +58,7 @@ __all__ = [
     "Replayed",
     "Serving",
     "StoreStatus",
+    "StoredPauses",
     "adopt",
     "back_up",
     "check_migration",
@@ -71,6 +73,7 @@ __all__ = [
     "noted_periods",
     "open_run_store",
     "parse_time",
+    "paused_actions",
     "plan_replay",
     "proposed",
     "prune",
@@ -78,6 +81,7 @@ __all__ = [
     "queue_length",
     "replay",
     "resolve",
+    "resume",
     "shown_duration",
     "shown_time",
     "store_status",

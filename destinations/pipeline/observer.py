@@ -44,6 +44,12 @@ class Observer:
     def breaker(self, destination: str, state: str, reason: str) -> None:
         """The circuit breaker is ``closed``, ``open`` or ``half-open`` now."""
 
+    def paused(self, destination: str, action: str, reason: str) -> None:
+        """An action sends nothing any more: the partner refuses its requests, whatever they hold.
+
+        ``reason`` has the partner's words; it is empty where the action goes on.
+        """
+
     def drifted(self, destination: str, key: str, expected: int, found: int) -> None:
         """The partner holds another amount than we counted: somebody else writes there."""
 
@@ -95,6 +101,10 @@ class Observers(Observer):
     def breaker(self, destination: str, state: str, reason: str) -> None:
         """See `Observer.breaker`."""
         self._tell("breaker", destination, state, reason)
+
+    def paused(self, destination: str, action: str, reason: str) -> None:
+        """See `Observer.paused`."""
+        self._tell("paused", destination, action, reason)
 
     def drifted(self, destination: str, key: str, expected: int, found: int) -> None:
         """See `Observer.drifted`."""

@@ -16,7 +16,7 @@ from destinations.clock import WallClock
 from destinations.http import Answer, Failure
 from destinations.http.json_bytes import decode_json
 from destinations.outcome import Effect, Outcome, Result, Retry, State
-from destinations.pipeline.breaker import CircuitBreaker, describe
+from destinations.pipeline.breaker import LONGEST_WAIT, CircuitBreaker, describe
 from destinations.pipeline.exclusion import PartnerAccount
 from destinations.pipeline.intake import Intake
 from destinations.pipeline.observer import Observer
@@ -40,6 +40,7 @@ from destinations.pipeline.reconcile import (
     Reconciler,
     may_pass,
 )
+from destinations.pipeline.refusals import PauseNotes, Refusals, is_refused_key
 from destinations.pipeline.retry import RetryPolicy
 from destinations.runtime.action import Action
 from destinations.runtime.destination import Delivery, Destination
@@ -67,13 +68,15 @@ class PipelineOptions:
     """``concurrency`` requests may be under way at once.
 
     A batch that is not full waits up to ``linger`` seconds for more, while nothing else is to be
-    done. A balance that was asked for is counted on for ``fresh`` seconds.
+    done. A balance that was asked for is counted on for ``fresh`` seconds. ``pauses`` is where
+    actions that pause are noted.
     """
 
     concurrency: int
     linger: float = 0.02
     fresh: float = 900.0
     losses: LossOptions = field(default_factory=LossOptions)
+    pauses: PauseNotes | None = None
 
 
 class Feed(Protocol):
@@ -166,6 +169,7 @@ class Pipeline:
         }
         self.reconciler = Reconciler(destination, policy, options.fresh, options.losses)
         self.intake = Intake(destination)
+        self.refusals = Refusals(ends=feed is not None)
         self.breaker = CircuitBreaker(
             policy.draw, lambda state, why: observer.breaker(self.name, state, why)
         )
@@ -248,6 +252,8 @@ class Pipeline:
             self._rechecks.load(self.scope, {key: fresh[key] for key in keys & fresh.keys()})
         if settled:
             self._observer.settled_elsewhere(self.name, settled)
+        if self.refusals.paused and self.options.pauses is not None and self.options.pauses.is_gone:
+            self._resume()
 
     def next_turn(self, monotonic: float) -> float | None:
         """Return in how many seconds there may be something to do, None if nothing waits for it."""
@@ -282,6 +288,9 @@ class Pipeline:
             if found is None:
                 return
             kind, deliveries = found
+            if kind.action in self.refusals.paused and kind.state is State.READY:
+                self._put_off(deliveries, monotonic)
+                continue
             self._lingering_since = None
             self.under_way += 1
             if kind.state is State.READY:
@@ -315,6 +324,14 @@ class Pipeline:
             scheduler.paused.add(action)
         else:
             scheduler.paused.discard(action)
+
+    def _put_off(self, deliveries: Sequence[QueuedDelivery], monotonic: float) -> None:
+        """Leave what an action that pauses would send, with what its users have behind it."""
+        until = monotonic + LONGEST_WAIT
+        if self.feed is None and self.has_source:
+            self.prefetch.leave(deliveries, until)
+        else:  # a run ends here, with all of it
+            self.prefetch.done(deliveries, [(one, until) for one in deliveries])
 
     def _most(self) -> int:
         limit = self.breaker.limit
@@ -461,9 +478,9 @@ class Pipeline:
         return None
 
     def _sent(self, job: Job, now: float, monotonic: float, round_: Round) -> None:
-        batch, results = job.batch, job.result
+        batch, results = job.batch, self._judged(job.batch, job.result, now)
         action = batch.deliveries[0].action
-        self._tell_breaker(action, job, monotonic)
+        self._tell_breaker(action, job, results, monotonic)
         # Plugin code may have changed balances in its own way, as merging users does.
         forgets = self._actions[action].generator is not None
         is_down = self.breaker.failing_since is not None
@@ -492,15 +509,16 @@ class Pipeline:
                     applied = transition.applied
                     self._rechecks.ended(transition.delivery, now, applied=applied)
 
-    def _tell_breaker(self, action: str, job: Job, monotonic: float) -> None:
+    def _tell_breaker(
+        self, action: str, job: Job, results: Sequence[Result], monotonic: float
+    ) -> None:
         """Tell the breaker how the partner is; where answers get lost, one event goes at a time."""
-        results: Sequence[Result] = job.result
         lost = any(result.outcome is State.UNKNOWN for result in results)
         cannot_ask = self.reconciler.loss_of(action).ask_after is None
-        retries = [result.retry for result in results]
+        retries = [_failed_as_a_whole(result) for result in results]
         if not any(result.attempts for result in results):
             self.breaker.unused()
-        elif all(retry is not None and retry.whole_request for retry in retries):
+        elif all(retry is not None for retry in retries):
             waits = [one.after for one in retries if one is not None and one.after is not None]
             self.breaker.failed(
                 monotonic,
@@ -525,6 +543,39 @@ class Pipeline:
     def _silent_since(self, job: Job) -> float:
         """Return since when nobody was answered, given a job that was not."""
         return max(job.began, self._answered_at)
+
+    def _judged(
+        self, batch: ClaimedBatch, results: Sequence[Result], now: float
+    ) -> Sequence[Result]:
+        """Return results by what is known of other events; tells if the action pauses."""
+        action = batch.deliveries[0].action
+        was_paused = action in self.refusals.paused
+        is_last = (
+            self.feed is not None
+            and self.feed.is_over
+            and self.under_way == 1  # this very batch
+            and not self.prefetch.scheduler.waiting
+        )
+        judged = self.refusals.judge(action, batch.deliveries, results, now, is_last=is_last)
+        if action in self.refusals.paused and not was_paused:
+            self._observer.paused(self.name, action, self.refusals.paused[action])
+            self._note_pauses()
+        return judged
+
+    def _note_pauses(self) -> None:
+        """Let operators know; where that cannot be written, the log has to do."""
+        if self.options.pauses is not None:
+            try:
+                self.options.pauses.write(self.refusals.paused)
+            except Exception as error:  # noqa: BLE001 - the action pauses all the same
+                self._observer.failed(self.name, error)
+
+    def _resume(self) -> None:
+        """Let the actions that pause go on."""
+        for action in self.refusals.paused:
+            self._observer.paused(self.name, action, "")
+        self.refusals.resume()
+        self.prefetch.return_to()
 
     def _keep_balances(self, batch: ClaimedBatch, round_: Round) -> None:
         """Make durable what was held before the answers that were lost: they are judged by it."""
@@ -922,6 +973,15 @@ class Pipeline:
         assert planned.payload is not None  # noqa: S101 - it has no result
         delivery.replanned = True
         return self.intake.fill(delivery, planned.subscription, planned.payload, digest)
+
+
+def _failed_as_a_whole(result: Result) -> Retry | None:
+    """Return the retry of a request that failed as if the partner were away."""
+    retry = result.retry
+    if retry is None or not retry.whole_request:
+        return None
+    is_away = retry.concerns == "event" or is_refused_key(result)
+    return retry if is_away else None
 
 
 def _failures_of_users(batch: ClaimedBatch, answered: Answered) -> dict[str, Failure]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 from array import array
+from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -62,6 +63,9 @@ class Prefetch:
         self._asleep: dict[str, float] = {}
         self._bytes = 0
         self._leaves = False
+        # Users whose next delivery is of an action that pauses, and those to be read again.
+        self._left: dict[str, None] = {}
+        self._returning: deque[str] = deque()
         # What somebody else was faster with, and of which it is not known yet what that was.
         self._lost: dict[int, QueuedDelivery] = {}
 
@@ -120,6 +124,10 @@ class Prefetch:
             return
         for user in list(self._to_read):
             self._read_on(user)
+        while self._returning and self.has_room:
+            user = self._returning.popleft()
+            if user in self._longer:
+                self._read_on(user)
         while self._more and self.has_room:
             found = self._source.ready(_PAGE)
             self._more = len(found) == _PAGE
@@ -221,6 +229,38 @@ class Prefetch:
                 user = delivery.event.user
                 claimed[user] = claimed.get(user, 0) + 1
         return found
+
+    def leave(self, deliveries: Sequence[QueuedDelivery], until: float) -> None:
+        """Leave what is claimed of an action that pauses to the source, with all behind it.
+
+        Nobody else has to wait for that: their users are read again after `return_to`. What has
+        begun to change something keeps others from what it touches: it stays, and sleeps.
+        """
+        by_user: dict[str, list[QueuedDelivery]] = {}
+        for delivery in deliveries:
+            delivery.is_claimed = False
+            by_user.setdefault(delivery.event.user, []).append(delivery)
+        for user, mine in by_user.items():
+            del self._claimed[user]
+            kept: list[QueuedDelivery] = []
+            left = array("q")
+            for delivery in (*mine, *self.scheduler.withdraw(user)):
+                if delivery.has_begun or delivery.state is State.UNKNOWN:
+                    kept.append(delivery)
+                else:
+                    self._forget(delivery)
+                    left.append(delivery.id)
+            self._longer[user] = array("q", sorted(left)) + self._longer.get(user, array("q"))
+            self._left[user] = None
+            self.scheduler.put_back(user, kept)
+            self.scheduler.free(user, until if kept else None)
+
+    def return_to(self) -> None:
+        """Read on, for the users that were left as an action paused."""
+        for user in self._left:
+            self.scheduler.rouse(user)
+        self._returning.extend(self._left)
+        self._left.clear()
 
     def has_rows(self, deliveries: Iterable[QueuedDelivery]) -> None:
         """Note that claimed deliveries have their ids by now."""

@@ -101,10 +101,11 @@ class Totals:
 class Stopped:
     """Why a run ended before its input did, and at which line.
 
+    ``refused``: the partner takes no request of an action, whatever the events are.
     ``unavailable``: the partner, or the store, stayed away for longer than the run waits.
     """
 
-    why: Literal["authentication", "interrupted", "unavailable"]
+    why: Literal["authentication", "interrupted", "refused", "unavailable"]
     line: int
     message: str
 

@@ -27,7 +27,8 @@ class Rows(Observer):
     """Counts rows in a report and tells recorders of them.
 
     What an earlier run left has a row only if ``all_of_them``. ``refused`` is told that the partner
-    refuses the credentials, and at which line; ``broken`` what a recorder raised.
+    refuses the credentials, and at which line; ``pauses`` why it refuses all requests of an action;
+    ``broken`` what a recorder raised.
     """
 
     def __init__(  # noqa: PLR0913 - what it is made of
@@ -39,6 +40,7 @@ class Rows(Observer):
         *,
         all_of_them: bool,
         refused: Callable[[str, int], None],
+        pauses: Callable[[str], None],
         broken: Callable[[BaseException], None],
     ) -> None:
         self._report = report
@@ -47,6 +49,7 @@ class Rows(Observer):
         self._recorders = tuple(recorders)
         self._all = all_of_them
         self._refused = refused
+        self._pauses = pauses
         self._broken = broken
         # Of what is to be tried again: why it failed.
         self._failures: dict[QueuedDelivery, Result] = {}
@@ -136,6 +139,10 @@ class Rows(Observer):
             missing = [one for one in deliveries if one.event.raw is None]
             if missing:
                 self._queue.raw_events(missing)
+
+    def paused(self, destination: str, action: str, reason: str) -> None:  # noqa: ARG002 - there is one
+        """See `Observer.paused`."""
+        self._pauses(f"{action}: {reason}")
 
     def failed(self, destination: str, error: BaseException) -> None:  # noqa: ARG002 - there is one
         """See `Observer.failed`."""

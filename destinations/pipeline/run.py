@@ -121,6 +121,7 @@ class Run:
             recorders,
             all_of_them=options.deliver_waiting,
             refused=lambda why, line: self._halt("authentication", why, line),
+            pauses=lambda why: self._halt("refused", why),
             broken=self._recorder_failed,
         )
         self._observer = self._rows if observer is None else Observers([self._rows, observer])
@@ -301,7 +302,7 @@ class Run:
 
     def _halt(
         self,
-        why: Literal["authentication", "interrupted", "unavailable"],
+        why: Literal["authentication", "interrupted", "refused", "unavailable"],
         message: str,
         line: int | None = None,
     ) -> None:

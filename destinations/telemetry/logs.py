@@ -143,6 +143,18 @@ class Logs(Observer):
             reason=self._mask(reason)[:_LONGEST],
         )
 
+    def paused(self, destination: str, action: str, reason: str) -> None:
+        """See `Observer.paused`."""
+        if reason:
+            self._logger.error(
+                "an action pauses: the partner refuses its requests, whatever the events are; mend "
+                "the definition or the settings and reload, or use destinations resume",
+                destination=destination,
+                action=action,
+            )
+        else:
+            self._logger.info("an action goes on", destination=destination, action=action)
+
     def drifted(self, destination: str, key: str, expected: int, found: int) -> None:
         """See `Observer.drifted`."""
         self._logger.warning(

@@ -117,6 +117,12 @@ class Metrics(Observer):
             ("destination", "state"),
             registry=registry,
         )
+        self._paused = Gauge(
+            "destinations_action_paused",
+            "Whether an action pauses, as the partner refuses its requests.",
+            ("destination", "action"),
+            registry=registry,
+        )
         self._latencies = _Latencies()
         registry.register(self._latencies)
         self._requests = Histogram(
@@ -154,6 +160,7 @@ class Metrics(Observer):
             for state in _BREAKER:
                 with contextlib.suppress(KeyError):  # there is none where nobody delivers
                     self._breaker.remove(name, state)
+            self._paused.remove_by_labels({"destination": name})
 
     def broken(self, observer: Observer) -> None:
         """Count what another observer raised."""
@@ -215,6 +222,10 @@ class Metrics(Observer):
         self._changes.labels(destination, state).inc()
         self._show_breaker(destination, state)
 
+    def paused(self, destination: str, action: str, reason: str) -> None:
+        """See `Observer.paused`."""
+        self._paused.labels(destination, action).set(bool(reason))
+
     def drifted(
         self,
         destination: str,
@@ -240,6 +251,7 @@ class Metrics(Observer):
         # What no subscription takes has no action.
         self._deliveries.labels(destination, "", Outcome.FILTERED.value, "plan")
         for action in actions:
+            self._paused.labels(destination, action).set(0)
             for counter in (self._retries, self._lost, self._resent, self._held):
                 counter.labels(destination, action)
             for stage, outcomes in _ENDS.items():

@@ -17,6 +17,8 @@ from destinations.testing.wire import CutResponse, Reply, transport_error
 
 __all__ = ["FaultCase", "FaultReport", "fault_cases", "play_fault"]
 
+_FORBIDDEN = 403
+
 
 @dataclass(frozen=True, slots=True)
 class FaultCase:
@@ -164,6 +166,7 @@ def _verdicts(request: CompiledRequest, case: FaultCase) -> list[Answer | Failur
             retryable=rule.retryable,
             nothing_applied=rule.nothing_applied,
             attempts=rule.attempts,
+            concerns=verdicts[0].concerns if isinstance(verdicts[0], Failure) else "event",
         )
     ] * count
 
@@ -184,7 +187,14 @@ def _expected(case: FaultCase, request: CompiledRequest, verdict: Answer | Failu
     )
     if status is State.UNKNOWN and verdict.retryable and _is_resent(request):
         status = State.READY if verdict.whole_request else State.UNKNOWN
-    if status is not State.READY or verdict.error_class == "authentication":
+    if status is State.UNKNOWN:
+        return status
+    if verdict.concerns == "key":
+        has_test = case.stage.definition.authentication is not None
+        return State.READY if has_test or verdict.status != _FORBIDDEN else Outcome.REJECTED
+    if verdict.concerns != "event":  # no verdict on the event
+        return State.READY
+    if status is not State.READY:
         return status
     if verdict.whole_request and _is_resent(request):
         return status

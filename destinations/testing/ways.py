@@ -6,6 +6,7 @@ playing it: with successes first, then with each answer that the definition decl
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
@@ -26,7 +27,7 @@ from destinations.runtime.action import (
 )
 from destinations.runtime.destination import Code, Destination
 from destinations.testing.answers import error_answer, success
-from destinations.testing.case import RecordedRequest
+from destinations.testing.case import ABSENT, RecordedRequest
 from destinations.testing.samples import sample
 from destinations.testing.sequence import deliver_in_sequence, entries_of
 from destinations.testing.stand_ins import StillClock
@@ -86,10 +87,11 @@ class Stage:
         self._calls.clear()
         sent: list[int] = []
 
-        def on_request(_request: RecordedRequest) -> Reply:
+        def on_request(request: RecordedRequest) -> Reply:
             place = max(0, len(self._calls) - 1)
             sent.extend([0] * (place + 1 - len(sent)))
-            sent[place] += 1
+            # A key that is refused is refused by the authentication test, too.
+            sent[place] += not self._tests_key(request, self._name(place))
             return reply(place, self._name(place), sent[place])
 
         clock = StillClock()
@@ -102,6 +104,20 @@ class Stage:
         calls = tuple(self._calls) or (self._name(0),)
         results = tuple(one.row.result for one in rows)
         return Played(calls, tuple(sent), results, tuple(clock.waits))
+
+    def _tests_key(self, request: RecordedRequest, name: str) -> bool:
+        """Tell whether this is the authentication test, and not a request of the action."""
+        authentication = self.definition.authentication
+        if authentication is None or authentication.test == name:
+            return False
+        test = self.destination.requests[authentication.test]
+        context = {"event": {}, "payload": {}, "settings": self._settings}
+        message = test.prepare([test.part(context)], context)
+        if (request.method, request.url) != (message.method, message.url):
+            return False
+        if message.body is None:
+            return request.json is ABSENT and request.body is None
+        return bool(request.json == json.loads(message.body))
 
     def _entries(self) -> list[Entry]:
         """Return events of as many users as one request can carry."""

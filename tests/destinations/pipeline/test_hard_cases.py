@@ -210,7 +210,7 @@ def test_a_user_of_whom_nobody_can_tell(any_bench: Callable[..., Bench]) -> None
     [
         (HttpResponse(503, {}, b"{}"), "SERVICE_UNAVAILABLE", 503),
         (HttpResponse(500, {}, b"{}"), "INTERNAL_SERVER_ERROR", 500),
-        (HttpResponse(401, {}, b"{}"), "INVALID_AUTHENTICATION", 401),
+        (HttpResponse(401, {}, b"{}"), "UNAUTHORIZED", 401),
     ],
 )
 def test_dead_after_questions(

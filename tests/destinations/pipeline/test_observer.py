@@ -21,6 +21,7 @@ CALLS: list[tuple[str, tuple[Any, ...]]] = [
     ("transitioned", ("kana", [])),
     ("settled_elsewhere", ("kana", [])),
     ("breaker", ("kana", "open", "down")),
+    ("paused", ("kana", "track", "HTTP 404")),
     ("drifted", ("kana", "key", 1, 2)),
     ("failed", ("kana", ValueError("x"))),
 ]

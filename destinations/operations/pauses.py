@@ -1,0 +1,51 @@
+"""Which actions pause, and how an operator lets them go on.
+
+A server notes in the store that an action pauses. Whoever removes the note lets it go on: the
+server finds that out within a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from destinations.store import SqliteStore
+
+__all__ = ["StoredPauses", "paused_actions", "resume"]
+
+
+class StoredPauses:
+    """The note of one destination of a server; see `destinations.pipeline.refusals.PauseNotes`."""
+
+    def __init__(self, store: SqliteStore, destination: str) -> None:
+        self._store = store
+        self._name = _name(destination)
+
+    def write(self, reasons: Mapping[str, str]) -> None:
+        """See `PauseNotes.write`."""
+        if reasons:
+            self._store.note({self._name: dict(reasons)})
+        elif self._store.noted(self._name) is not None:
+            self._store.forget(self._name)
+
+    @property
+    def is_gone(self) -> bool:
+        """See `PauseNotes.is_gone`."""
+        return self._store.noted(self._name) is None
+
+
+def paused_actions(store: SqliteStore, destination: str) -> Mapping[str, str]:
+    """Return the actions of a destination that pause, each with its reason."""
+    found: Mapping[str, str] = store.noted(_name(destination)) or {}
+    return found
+
+
+def resume(store: SqliteStore, destination: str) -> Mapping[str, str]:
+    """Let all actions of a destination go on; returns those that paused, with their reasons."""
+    found = paused_actions(store, destination)
+    if found:
+        store.forget(_name(destination))
+    return found
+
+
+def _name(destination: str) -> str:
+    return f"paused:{destination}"

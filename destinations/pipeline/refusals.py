@@ -1,0 +1,133 @@
+"""Tells what a partner refuses of single events from what it refuses whatever the events are.
+
+What it says of the document, the address or the key is no verdict on an event. But one answer does
+not show what it is about: a firewall refuses single events with the words for a wrong key. So it is
+looked at who else is refused, and whether anything was taken meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Final, Protocol
+
+from destinations.outcome import Outcome, Result, State
+from destinations.pipeline.queue import QueuedDelivery
+
+__all__ = ["PauseNotes", "Refusals", "is_refused_key"]
+
+_EVENTS: Final[Mapping[str, int]] = {"request": 3, "key": 5, "permission": 5}
+"""So many different events in a row, and nothing taken between them, are no coincidence."""
+
+_TRIES: Final = 3
+"""So often a run sends an event alone that nothing else tells more of."""
+
+_REFUSED_KEY: Final = "INVALID_AUTHENTICATION"
+_FORBIDDEN: Final = 403
+
+
+class PauseNotes(Protocol):
+    """Where it is noted for operators which actions pause, and where they end a pause."""
+
+    def write(self, reasons: Mapping[str, str]) -> None:
+        """Note the actions that pause, with the reasons; none of them removes the note."""
+        ...
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether somebody has removed the note."""
+        ...
+
+
+def is_refused_key(result: Result) -> bool:
+    """Tell whether the credentials are refused, for certain."""
+    return result.code == _REFUSED_KEY
+
+
+class Refusals:
+    """What was refused of one destination since something was taken.
+
+    ``ends`` tells that deliveries end, as those of a run do: what nothing else tells more of is
+    then decided at the last.
+    """
+
+    def __init__(self, *, ends: bool) -> None:
+        self._ends = ends
+        # By what is refused: the messages, and when something was taken last.
+        self._seen: dict[tuple[str, str], set[str]] = {}
+        self._taken_at: dict[str, float] = {}
+        self.paused: dict[str, str] = {}
+        """The actions that pause, by slug, each with its reason."""
+
+    def resume(self) -> None:
+        """Let everything go again."""
+        self.paused.clear()
+        self._seen.clear()
+
+    def judge(
+        self,
+        action: str,
+        deliveries: Sequence[QueuedDelivery],
+        results: Sequence[Result],
+        now: float,
+        *,
+        is_last: bool,
+    ) -> Sequence[Result]:
+        """Return what a batch came to, by what is known of others; an action may pause by it.
+
+        ``is_last`` tells that nothing else waits, nor will.
+        """
+        if any(one.outcome is Outcome.DELIVERED for one in results):
+            self._take(action, now)
+        refused = [_concern(one) for one in results]
+        for delivery, concern in zip(deliveries, refused, strict=True):
+            if concern:
+                key = (concern, "" if concern == "key" else action)
+                self._seen.setdefault(key, set()).add(delivery.event.message_id)
+        return [
+            self._judge(action, delivery, result, concern, is_last=is_last) if concern else result
+            for delivery, result, concern in zip(deliveries, results, refused, strict=True)
+        ]
+
+    def _take(self, action: str, now: float) -> None:
+        self._taken_at[action] = self._taken_at[""] = now
+        for concern, of_action in list(self._seen):
+            if of_action in {"", action}:
+                del self._seen[concern, of_action]
+
+    def _judge(
+        self,
+        action: str,
+        delivery: QueuedDelivery,
+        result: Result,
+        concern: str,
+        *,
+        is_last: bool,
+    ) -> Result:
+        of_action = "" if concern == "key" else action
+        if len(self._seen[concern, of_action]) >= _EVENTS[concern]:
+            return self._refuse_all(action, result, concern)
+        began = delivery.first_attempt_at
+        if began is not None and self._taken_at.get(of_action, began - 1) >= began:
+            # Others are taken, before and after: it is this one.
+            return replace(result, outcome=Outcome.REJECTED, retry=None)
+        if self._ends and (is_last or delivery.attempts + 1 >= _TRIES):
+            is_firewall = concern == "key" and result.status == _FORBIDDEN
+            if is_firewall or concern == "permission" or of_action in self._taken_at:
+                return replace(result, outcome=Outcome.REJECTED, retry=None)
+            return self._refuse_all(action, result, concern)
+        return result
+
+    def _refuse_all(self, action: str, result: Result, concern: str) -> Result:
+        if concern == "key":
+            return replace(result, code=_REFUSED_KEY, status=401)
+        self.paused.setdefault(action, result.reason)
+        return result
+
+
+def _concern(result: Result) -> str:
+    """Return what a refusal is about that is not of the event; empty for all else."""
+    if result.outcome is not State.READY or result.retry is None or is_refused_key(result):
+        return ""
+    concern = result.retry.concerns
+    return "" if concern == "event" else concern
