@@ -12,7 +12,7 @@ import click
 from destinations.definition import DestinationDefinition, load_definition
 from destinations.definition.document import Document
 from destinations.definition.settings import check_settings, read_settings
-from destinations.errors import UsageError
+from destinations.errors import SettingsError, UsageError
 from destinations.operations import check_migration
 from destinations.runtime.destination import Destination
 from destinations.runtime.plugins import Plugin, find_folder, find_plugin
@@ -87,7 +87,11 @@ def open_destination(
             raise UsageError(f"{document.name}: account must be a name")
     checked = check_settings(definition, Document(document.name, values, document.lines))
     code = plugin.code(store) if plugin is not None else None
-    return OpenedDestination(Destination(definition, checked, code), account)
+    destination = Destination(definition, checked, code)
+    faults = destination.request_faults()
+    if faults:
+        raise SettingsError([document.fault("", fault) for fault in faults])
+    return OpenedDestination(destination, account)
 
 
 def open_store(path: Path | None, *, existing: bool = False) -> SqliteStore:

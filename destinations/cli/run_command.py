@@ -357,6 +357,7 @@ class _Runner:
             self.undelivered = _open_undelivered(options.undelivered, self.masker)
             self._stack.callback(self.undelivered.close)
             self._recorders.append(self.undelivered.record)
+        self._check_environment()
         self._test_credentials()
         if self.reads_nothing:
             report = self._deliver(IteratedEntries(()), deliver_waiting=True)
@@ -486,6 +487,12 @@ class _Runner:
             report.stopped = report.stopped or Stopped("unavailable", report.lines, str(error))
 
     # -- before the first event ----------------------------------------------------------------
+
+    def _check_environment(self) -> None:
+        """Raise `UsageError` if this process cannot connect, whatever the events are."""
+        faults = [] if self._options.dry_run else self._destination.environment_faults()
+        if faults:
+            raise UsageError("\n".join(faults))
 
     def _test_credentials(self) -> None:
         """Raise `UsageError` if the partner refuses the credentials; tell if it does not answer."""
@@ -692,6 +699,13 @@ def _say_how_it_ended(
     if stopped.why == "authentication":
         where = f" at line {stopped.line}" if stopped.line else ""
         text = f"Error: stopped{where}: the credentials were refused: {stopped.message}"
+        click.echo(text, err=True)
+    elif stopped.why == "refused":
+        text = (
+            f"Error: stopped{after}: the partner refuses the requests of this action, whatever the "
+            f"events are: {stopped.message}. Mend the definition, the endpoint or the permissions "
+            "of the key; no event was rejected for it."
+        )
         click.echo(text, err=True)
     elif stopped.why == "unavailable":
         click.echo(f"Stopped{after}: {stopped.message}.", err=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Mapping
+import unicodedata
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from destinations.segment.validation import compile_schema
 
 __all__ = ["Settings", "check_settings", "named_settings", "read_settings"]
 
+_INVISIBLE = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"})
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -88,6 +90,10 @@ def check_settings(definition: DestinationDefinition, document: Document) -> Set
         for key in definition.secret_settings
         if isinstance(value := checked.payload.get(key), str) and not _is_one_word(value)
     ]
+    for key, spec in properties.items():
+        value = checked.payload.get(key)
+        if isinstance(value, str) and (key in definition.secret_settings or _is_url(spec)):
+            faults += [document.fault(pointer(key), fault) for fault in _invisible(value)]
     if faults:
         raise SettingsError(faults)
     return Settings(checked.payload, definition.secret_settings)
@@ -106,6 +112,18 @@ def named_settings(definition: DestinationDefinition) -> Settings:
 
 def _is_url(spec: Mapping[str, object]) -> bool:
     return spec.get("format") == "uri" or str(spec.get("pattern", "")).startswith("^http")
+
+
+def _invisible(value: str) -> Iterator[str]:
+    """Yield what is wrong with a text that holds what nobody sees, as copied ones often do."""
+    for place, character in enumerate(value, 1):
+        if unicodedata.category(character) in _INVISIBLE and character not in " \r\n\0":
+            name = unicodedata.name(character, "a control character")
+            yield (
+                f"character {place} is U+{ord(character):04X} ({name}), which cannot be seen; "
+                "delete it, or type the value instead of copying it"
+            )
+            return
 
 
 def _is_one_word(value: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import time
@@ -13,8 +14,9 @@ from typing import Any, Final, TypeVar
 from destinations._version import __version__
 from destinations.definition import ActionDefinition, DestinationDefinition
 from destinations.definition.settings import Settings
-from destinations.errors import DefinitionError, Fault
+from destinations.errors import DefinitionError, Fault, ResolveError
 from destinations.http import CompiledRequest, compile_request
+from destinations.http.environment import check_address, environment_faults
 from destinations.http.json_bytes import decode_json
 from destinations.outcome import Outcome, Result
 from destinations.runtime.action import (
@@ -132,6 +134,31 @@ class Destination:
         self._is_blank = None if blank_traits is None else blank_check(blank_traits)
         self._routes = _Routes(self.subscriptions)
         self._digest = (0.0, "")
+
+    def request_faults(self) -> Sequence[str]:
+        """Return why requests cannot be sent, whatever the event is: by what the settings hold."""
+        faults: dict[str, None] = {}
+        for name, request in self.requests.items():
+            try:
+                url = request.fixed_url(self.settings)
+            except ResolveError as error:
+                fault: str | None = str(error)
+            else:
+                fault = None if url is None else check_address(url)
+            if fault is not None:
+                text = self.settings.masker.text(fault)
+                faults[f"with these settings the request {name} cannot be sent: {text}"] = None
+        return list(faults)
+
+    def environment_faults(self) -> Sequence[str]:
+        """Return why this process cannot connect to the partner: by what its environment holds."""
+        urls: dict[str, None] = {}
+        for request in self.requests.values():
+            with contextlib.suppress(ResolveError):  # one of `request_faults`
+                url = request.fixed_url(self.settings)
+                if url is not None:
+                    urls[url] = None
+        return environment_faults(list(urls))
 
     def admit(self, event: Event) -> Result | None:
         """Why no action may see this event; None if they may."""

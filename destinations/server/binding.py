@@ -105,7 +105,10 @@ def _bind(config: DestinationConfig, store: Store | None) -> Bound:
     plugin = find_plugin(definition.slug)
     code = plugin.code(store) if plugin is not None else None
     authenticator = Authenticator(config.receiver.keys, config.receiver.signature_secrets)
-    return Bound(config, Destination(definition, settings, code), authenticator)
+    destination = Destination(definition, settings, code)
+    if unsendable := destination.request_faults():
+        raise DefinitionError([config.settings.fault("", fault) for fault in unsendable])
+    return Bound(config, destination, authenticator)
 
 
 def _plain_secrets(definition: DestinationDefinition, config: DestinationConfig) -> Iterator[Fault]:

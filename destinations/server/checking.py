@@ -24,9 +24,18 @@ def check_start(config: ServeConfig, environment: Mapping[str, str]) -> Sequence
     """
     bound = bind(config, None)
     check_tracing(environment)
+    _check_connections(bound)
     _check_host(config.listen.host)
     _check_store(config.store.path)
     return bound
+
+
+def _check_connections(bound: Sequence[Bound]) -> None:
+    faults = [
+        f"{each.name}: {fault}" for each in bound for fault in each.destination.environment_faults()
+    ]
+    if faults:
+        raise UsageError("\n".join(faults))
 
 
 def _check_host(host: str) -> None:

@@ -16,7 +16,14 @@ from typing import Final
 from destinations.clock import SystemClock, WallClock
 from destinations.errors import DestinationsError, UsageError
 from destinations.http.transport import HttpTransport
-from destinations.operations import Periods, count_waiting, lock_server, note_server, prune
+from destinations.operations import (
+    Periods,
+    StoredPauses,
+    count_waiting,
+    lock_server,
+    note_server,
+    prune,
+)
 from destinations.pipeline.engine import Engine
 from destinations.pipeline.exclusion import PartnerAccount
 from destinations.pipeline.intake import Intake
@@ -196,10 +203,18 @@ class Service:
             return ("starting",)
         probed_at, reasons = self._probed
         if time.monotonic() - probed_at >= _PROBE_SECONDS:
-            reasons = self._probe()
+            reasons = (*self._probe(), *self._unconnected())
             self._probed = (time.monotonic(), reasons)
         closed = [(name, each.fault) for name, each in self._served.items() if each.fault]
         return (*reasons, *(f"{name} cannot be opened: {fault}" for name, fault in closed))
+
+    def _unconnected(self) -> Sequence[str]:
+        """Return why this process cannot connect to partners; what is accepted waits."""
+        return [
+            f"{name} cannot be delivered to: {fault}"
+            for name, each in self._served.items()
+            for fault in each.bound.destination.environment_faults()
+        ]
 
     def _probe(self) -> Sequence[str]:
         """Look whether the store can be written: the version that it has is written once more."""
@@ -260,6 +275,9 @@ class Service:
         bound, scope = served.bound, served.scope
         self._observation.mask(bound.secrets)
 
+        pauses = StoredPauses(self._store, bound.name)
+        pauses.write({})  # with a start, or another definition, all is tried again
+
         def make() -> Pipeline:
             losses = bound.config.delivery.losses
             longest = longest_wait(bound.destination.definition, losses)
@@ -271,7 +289,9 @@ class Service:
                 self._queue,
                 policy=served.policy,
                 options=PipelineOptions(
-                    bound.destination.definition.transport.concurrency, losses=losses
+                    bound.destination.definition.transport.concurrency,
+                    losses=losses,
+                    pauses=pauses,
                 ),
                 clock=self._clock,
                 observer=self._observer,
@@ -325,6 +345,8 @@ class Service:
         for each in bound:
             for warning in each.warnings:
                 _LOG.warning("%s", warning)
+        for fault in self._unconnected():
+            _LOG.warning("%s", fault)
         for name, count in self.strays.items():
             _LOG.warning(
                 "%r is not in the configuration, and deliveries wait for it: %s; give it back "

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -388,3 +390,67 @@ def as_somebody_else(tmp_path: Path) -> Iterator[Callable[[], None]]:
         os.setresuid(0, 0, 0)
     for one, mode in modes.items():
         one.chmod(mode)
+
+
+HttpAnswer = tuple[int, Mapping[str, str], bytes]
+
+
+@dataclass
+class HttpPartner:
+    """Answers each request with what a function of its body returns."""
+
+    answer: Callable[[bytes], HttpAnswer]
+    bodies: list[bytes] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Listen on a free port of this machine."""
+        partner = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                partner.bodies.append(body)
+                status, headers, answer = partner.answer(body)
+                self.send_response(status)
+                for name, value in {"content-length": str(len(answer)), **headers}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                with contextlib.suppress(ConnectionError):
+                    self.wfile.write(answer)
+
+            do_PUT = do_POST  # noqa: N815 - its name there
+
+            def log_message(self, *_: object) -> None:
+                """Nobody wants to know."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def close(self) -> None:
+        """End it."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def listen() -> Iterator[Callable[[Callable[[bytes], HttpAnswer]], HttpPartner]]:
+    """Starts partners of a function."""
+    made: list[HttpPartner] = []
+
+    def start(answer: Callable[[bytes], HttpAnswer]) -> HttpPartner:
+        made.append(HttpPartner(answer))
+        return made[-1]
+
+    yield start
+    for one in made:
+        one.close()

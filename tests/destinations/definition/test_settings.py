@@ -140,3 +140,30 @@ def test_a_setting_may_be_refused_with_advice(load: Load) -> None:
     with pytest.raises(SettingsError, match=r"settings\.yaml:2: /apiKey: this is a public key"):
         check_settings(definition, _document(apiKey="pub_12345678"))
     assert check_settings(definition, _document(apiKey="prv_12345678"))["apiKey"] == "prv_12345678"
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("prv_\u200btest_key", "character 5 is U+200B (ZERO WIDTH SPACE), which cannot be seen"),
+        ("\ufeffprv_test_key", "character 1 is U+FEFF (ZERO WIDTH NO-BREAK SPACE), which cannot"),
+        ("prv\u00a0test_key", "character 4 is U+00A0 (NO-BREAK SPACE), which cannot be seen"),
+        ("prv_test\u00ad_key", "character 9 is U+00AD (SOFT HYPHEN), which cannot be seen"),
+        ("prv\x1b_test_key", "character 4 is U+001B (a control character), which cannot be seen"),
+        ("prv\u202e_test_key", "character 4 is U+202E (RIGHT-TO-LEFT OVERRIDE), which cannot"),
+    ],
+)
+def test_what_nobody_sees_in_a_secret(load: Load, value: str, message: str) -> None:
+    """It is found before the first event, and named without the secret."""
+    with pytest.raises(SettingsError) as caught:
+        check_settings(load(), Document("s.yaml", {"apiKey": value}, {}))
+    (fault,) = caught.value.faults
+    assert fault.path == "/apiKey"
+    assert message in fault.message
+    assert "test" not in fault.message
+
+
+@pytest.mark.parametrize("value", ["pass word", "pässwörd", "ключ-секрет", "密码密码密码密码"])
+def test_what_everybody_sees_in_a_secret(load: Load, value: str) -> None:
+    """Words of any language, and a space within, are what somebody has typed."""
+    assert check_settings(load(), Document("s", {"apiKey": value}, {}))["apiKey"] == value

@@ -1,0 +1,246 @@
+"""A server whose partner refuses: single events, or all requests of an action."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from destinations.outcome import Outcome, State
+from destinations.pipeline.ledger import LedgerEntry, Selection
+from destinations.server import ServeConfig, Service
+from destinations.store import SqliteStore
+
+KEY = "the-key-of-receivers"
+
+Answer = tuple[int, Mapping[str, str], bytes]
+Listen = Callable[[Callable[[bytes], Answer]], Any]
+Configure = Callable[..., ServeConfig]
+Start = Callable[[ServeConfig], Service]
+
+
+def _counts(message: str, user: str = "", by: int = 1) -> dict[str, Any]:
+    properties = {"by": by, "thing": message}
+    event = {"type": "track", "event": "E", "userId": user or message, "messageId": message}
+    return {**event, "properties": properties}
+
+
+def _page(message: str, user: str) -> dict[str, Any]:
+    return {"type": "page", "name": message, "userId": user, "messageId": message}
+
+
+def _post(service: Service, *events: dict[str, Any]) -> None:
+    url = service.urls["one"]
+    answer = requests.post(url, json=list(events), headers={"Authorization": KEY}, timeout=30)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["accepted"] == len(events)
+
+
+def _text(service: Service, path: str) -> str:
+    url = re.sub("/v1/.*", path, service.urls["one"])
+    return requests.get(url, timeout=30).text
+
+
+def _until(is_so: Callable[[], bool]) -> None:
+    pause = threading.Event()
+    for _ in range(3_000):
+        if is_so():
+            return
+        pause.wait(0.02)
+    raise AssertionError("it did not become so")
+
+
+def _success(body: bytes) -> Answer:
+    names = [name for name in json.loads(body)["variables"] if re.fullmatch(r"by_\d+", name)]
+    data = {f"e{index}": {"done": True} for index in range(len(names))}
+    return 200, {"content-type": "application/json"}, json.dumps({"data": data}).encode()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """The store."""
+    return tmp_path / "s.sqlite3"
+
+
+@pytest.fixture
+def configured(
+    configure: Configure, write_definition: Callable[..., Path]
+) -> Callable[..., ServeConfig]:
+    """The destination ``one``, which counts and saves at a URL."""
+
+    def change(documents: Any) -> None:
+        del documents["sync"]
+        destination = documents["destination"]
+        destination["presets"].pop()
+        requests_ = destination["requests"]
+        requests_["save"]["rest"]["url"] = {"@template": "{{settings.endpoint}}/pages"}
+        requests_["count"]["graphql"] = {
+            "document": "mutation Count($by: Int!, $thing: String!)"
+            " { count(by: $by, thing: $thing) { done why } }",
+            "variables": {"by": {"@path": "$.payload.by"}, "thing": {"@path": "$.payload.thing"}},
+        }
+        destination["transport"]["timeout"] = {"connect": 5, "read": 10, "total": 20}
+        destination["transport"]["retry"]["backoff"] = {"base": 0.01, "cap": 0.05}
+
+    def make(url: str) -> ServeConfig:
+        write_definition(change)
+        settings = {"apiKey": "${KEY_one}", "endpoint": url}
+        return configure("one", of={"one": {"settings": settings}})
+
+    return make
+
+
+def _entries(path: Path) -> list[LedgerEntry]:
+    with SqliteStore(path, read_only=True) as store:
+        return list(store.ledger().find(Selection()))
+
+
+def _outcomes(path: Path, action: str) -> set[object]:
+    return {one.status for one in _entries(path) if one.action == action}
+
+
+@pytest.mark.parametrize("way", ["resume", "reload", "restart"])
+@pytest.mark.parametrize("status", [404, 405, 308])
+def test_an_action_that_is_refused_pauses(
+    start: Start,
+    configured: Callable[..., ServeConfig],
+    listen: Listen,
+    command: Callable[..., Any],
+    stream: io.StringIO,
+    path: Path,
+    *,
+    way: str,
+    status: int,
+) -> None:
+    """Its events stay ready, whatever happens; others go on, and so does it when told to."""
+    is_bad = True
+    counted: list[str] = []
+
+    def partner(body: bytes) -> Answer:
+        if b"mutation" not in body:
+            return 200, {}, b"{}"
+        if is_bad:
+            return status, {"location": "/elsewhere"}, b"nothing here"
+        variables = json.loads(body)["variables"]
+        counted.extend(value for name, value in variables.items() if name.startswith("thing"))
+        return _success(body)
+
+    running = listen(partner)
+    config = configured(running.url)
+    service = start(config)
+    metric = 'destinations_action_paused{action="count",destination="one"}'
+    for number in range(10):
+        _post(service, *[_counts(f"c{number}-{one}") for one in range(50)])
+    _until(lambda: f"{metric} 1.0" in _text(service, "/metrics"))
+    _post(service, *[_counts(f"d-{one}") for one in range(50)])
+    # Behind an event that pauses those of its own user wait; nobody else does.
+    _post(service, *[_page(f"p-{one}", f"reader {one}") for one in range(20)], _page("q", "d-1"))
+    _until(lambda: sum(one.status is Outcome.DELIVERED for one in _entries(path)) == 20)
+    assert _outcomes(path, "count") == {State.READY}
+    assert sum(b"mutation" in body for body in running.bodies) <= 40
+    assert stream.getvalue().count("an action pauses") == 1
+    is_bad = False
+    if way == "resume":
+        done = command("resume", "one", "--store", path)
+        assert done.code == 0
+        assert f"one, count: goes on. It paused because of: HTTP {status}" in done.out
+    elif way == "reload":
+        service.reload(config)
+    else:
+        service.stop()
+        service = start(config)
+    _until(lambda: _outcomes(path, "count") == {Outcome.DELIVERED})
+    _until(lambda: _outcomes(path, "save") == {Outcome.DELIVERED})
+    assert f"{metric} 0.0" in _text(service, "/metrics")
+    assert len(counted) == len(set(counted)) == 550
+    done = command("resume", "one", "--store", path)
+    assert done.out == "Nothing of one pauses.\n"
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_firewall_refuses_one_event(
+    start: Start, configured: Callable[..., ServeConfig], listen: Listen, path: Path, status: int
+) -> None:
+    """Its authentication test is passed, so the key is not to blame; the others are delivered."""
+
+    def partner(body: bytes) -> Answer:
+        if b"query Find" in body:
+            return 200, {}, b'{"data": {"e0": {"id": "x", "name": "y"}}}'
+        if b"OR 1=1" in body:
+            return status, {}, b"<html>Request blocked</html>"
+        return _success(body)
+
+    service = start(configured(listen(partner).url))
+    _post(service, *[_counts(f"c{one}") for one in range(10)], _counts("OR 1=1"))
+    _until(lambda: len(_entries(path)) == 11)
+    _until(lambda: sum(one.status is Outcome.DELIVERED for one in _entries(path)) == 10)
+    _post(service, _counts("later"))
+    _until(lambda: all(isinstance(one.status, Outcome) for one in _entries(path)))
+    (one,) = [one for one in _entries(path) if one.status is not Outcome.DELIVERED]
+    assert (one.message_id, one.status) == ("OR 1=1", Outcome.REJECTED)
+
+
+@pytest.fixture
+def breaking() -> Iterator[int]:
+    """A port where TLS never comes about."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        is_over = threading.Event()
+
+        def serve() -> None:
+            while not is_over.is_set():
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(65536)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        port = listener.getsockname()[1]
+        yield port
+        is_over.set()
+        socket.create_connection(("127.0.0.1", port)).close()
+        thread.join()
+
+
+def test_a_handshake_that_breaks(
+    breaking: int, start: Start, configured: Callable[..., ServeConfig], path: Path
+) -> None:
+    """Nothing was sent, so nothing is unknown; also of what must not be sent twice."""
+    service = start(configured(f"https://127.0.0.1:{breaking}/graphql"))
+    _post(service, *[_counts(f"c{one}") for one in range(40)])
+    _until(lambda: any(one.attempts for one in _entries(path)))
+    assert {one.status for one in _entries(path)} <= {State.READY, State.SENDING}
+    assert {one.effect.value for one in _entries(path)} == {"none"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("SSL_CERT_FILE", "/not/there"), ("HTTPS_PROXY", "gopher://127.0.0.1")]
+)
+def test_what_an_operator_has_to_mend(
+    start: Start,
+    configured: Callable[..., ServeConfig],
+    monkeypatch: pytest.MonkeyPatch,
+    path: Path,
+    name: str,
+    value: str,
+) -> None:
+    """A server says so before the first event, and charges none with it: all of them wait."""
+    for other in ("NO_PROXY", "no_proxy", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(other, raising=False)
+    monkeypatch.setenv(name, value)
+    service = start(configured("https://api.example.com/graphql"))
+    _until(lambda: "starting" not in _text(service, "/readyz"))
+    found = _text(service, "/readyz")
+    assert "one cannot be delivered to: " in found
+    assert (name in found) or "the proxy for https requests" in found
+    _post(service, *[_counts(f"c{one}") for one in range(9)])
+    _until(lambda: any(one.attempts for one in _entries(path)))
+    assert {one.status for one in _entries(path)} <= {State.READY, State.SENDING}
+    assert {one.effect.value for one in _entries(path)} == {"none"}
