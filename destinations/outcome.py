@@ -9,7 +9,7 @@ from typing import Literal
 
 from destinations.errors import IntegrationError
 
-__all__ = ["Effect", "ManualChange", "Outcome", "Result", "Retry", "State", "Status"]
+__all__ = ["Effect", "ManualChange", "Outcome", "Result", "Retry", "State", "Status", "WaitFor"]
 
 
 class Outcome(StrEnum):
@@ -76,6 +76,14 @@ class ManualChange:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitFor:
+    """What an event that failed waits for: one of ``action`` for the same user, so many seconds."""
+
+    action: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Retry:
     """What the partner's answer says about the next attempt.
 
@@ -83,12 +91,14 @@ class Retry:
     failure; ``whole_request`` tells that the request failed as a whole, whatever its events are.
     ``concerns`` tells what a refusal is about: other than an event it is the ``request`` (the
     document or the address), the ``key``, or the ``permission`` of a key that is valid.
+    ``wait_for`` is what a server waits for before it gives the event up.
     """
 
     after: float | None = None
     attempts: int | None = None
     whole_request: bool = True
     concerns: Literal["event", "request", "key", "permission"] = "event"
+    wait_for: WaitFor | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from destinations.definition.request_model import (
     RestDefinition,
     Signature,
 )
+from destinations.outcome import WaitFor
 
 __all__ = ["build_action", "build_destination", "build_preset"]
 
@@ -182,6 +183,7 @@ def _error_rules(data: Mapping[str, Any]) -> tuple[ErrorRule, ...]:
             description=rule.get("description", ""),
             attempts=rule.get("attempts"),
             concerns=rule.get("concerns"),
+            wait_for=WaitFor(**rule["waitFor"]) if "waitFor" in rule else None,
         )
         for rule in data.get("errorRules", ())
     )

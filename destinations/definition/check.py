@@ -47,6 +47,7 @@ def check_destination(document: Document, actions: Mapping[str, Document]) -> It
         yield from _parameters(document, name, request, actions)
         yield from _reconcile(document, name, request)
     yield from _conditions(document, "", data)
+    yield from _awaited(document, actions)
     yield from _authentication(document)
     yield from preset_faults(document, "/presets", data.get("presets", ()), actions)
 
@@ -384,6 +385,19 @@ def _conditions(document: Document, place: str, data: Mapping[str, Any]) -> Iter
                 listed = ", ".join(known) or "none"
                 message = f"{what} in the document beside it; there are: {listed}"
                 yield document.fault(place + pointer(kind, index, "when", "rootField"), message)
+
+
+def _awaited(document: Document, actions: Collection[str]) -> Iterator[Fault]:
+    """Yield the rules that wait for an action that does not exist."""
+    known = ", ".join(sorted(actions)) or "none"
+    requests = document.data["requests"]
+    of_requests = [(pointer("requests", name), each) for name, each in requests.items()]
+    for place, data in (("", document.data), *of_requests):
+        for index, rule in enumerate(data.get("errorRules", ())):
+            action = rule.get("waitFor", {}).get("action")
+            if action is not None and action not in actions:
+                own = place + pointer("errorRules", index, "waitFor", "action")
+                yield document.fault(own, f"there is no action {action!r}; there are: {known}")
 
 
 def _fql(document: Document, place: str, text: str) -> Iterator[Fault]:

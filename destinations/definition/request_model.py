@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from destinations.outcome import WaitFor
+
 __all__ = [
     "AnswerRule",
     "ArrayFormat",
@@ -72,7 +74,8 @@ class ErrorRule:
     ``retryable``: the same request may succeed later. ``nothing_applied``: the error proves that
     the request changed nothing, so even one that is not idempotent may be sent again.
     ``attempts`` bounds the attempts for this error, the first one included. ``concerns`` says what
-    a refusal of a whole request is about, None if the status does.
+    a refusal of a whole request is about, None if the status does. ``wait_for`` is what a server
+    waits for, instead of counting ``attempts``.
     """
 
     when: ErrorCondition
@@ -82,6 +85,7 @@ class ErrorRule:
     description: str = ""
     attempts: int | None = None
     concerns: Literal["event", "request"] | None = None
+    wait_for: WaitFor | None = None
 
 
 @dataclass(frozen=True, slots=True)

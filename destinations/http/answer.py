@@ -14,6 +14,7 @@ from destinations.errors import (
     RetryableError,
     SelfTimeoutError,
 )
+from destinations.outcome import WaitFor
 
 __all__ = ["Answer", "Concern", "Context", "Failure", "HttpRequest", "HttpResponse", "Part"]
 
@@ -75,7 +76,7 @@ class Failure:
     request changed nothing. ``whole_request``: the failure is of the request, not of this event.
     ``status`` is 0 if no answer came. ``retry_after`` is in seconds; ``attempts`` bounds those that
     meet this failure. ``unplaced``: some event of the batch failed, and it may be this one.
-    ``concerns`` tells what it is about, as far as one answer can.
+    ``concerns`` tells what it is about, as far as one answer can; ``wait_for`` what may end it.
     """
 
     message: str
@@ -88,6 +89,7 @@ class Failure:
     attempts: int | None = None
     unplaced: bool = False
     concerns: Concern = "event"
+    wait_for: WaitFor | None = None
 
     @property
     def is_answered(self) -> bool:

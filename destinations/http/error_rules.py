@@ -104,6 +104,7 @@ class ErrorReader:
             retry_after=retry_after,
             attempts=rule.attempts,
             concerns=self._concern(signal, rule, whole_request=whole_request),
+            wait_for=rule.wait_for,
         )
 
     def _concern(self, signal: Signal, rule: ErrorRule, *, whole_request: bool) -> Concern:

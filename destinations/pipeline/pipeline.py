@@ -267,8 +267,8 @@ class Pipeline:
         if looks_at is not None and self.under_way < self._most():
             pause = max(self.breaker.wait(monotonic), looks_at - self._clock.time())
             times.append(pause)
-        if scheduler.next_wake is not None:
-            times.append(scheduler.next_wake - monotonic)
+        wakes = (scheduler.next_wake, self.prefetch.next_return)
+        times += [at - monotonic for at in wakes if at is not None]
         may_claim = scheduler.wanted and self._account.is_complete
         if may_claim and self.under_way < self._most():
             pause = self.breaker.wait(monotonic)
@@ -288,9 +288,10 @@ class Pipeline:
             if found is None:
                 return
             kind, deliveries = found
-            if kind.action in self.refusals.paused and kind.state is State.READY:
-                self._put_off(deliveries, monotonic)
-                continue
+            if kind.state is State.READY:
+                deliveries = self._not_put_off(kind.action, deliveries, monotonic)
+                if not deliveries:
+                    continue
             self._lingering_since = None
             self.under_way += 1
             if kind.state is State.READY:
@@ -325,13 +326,26 @@ class Pipeline:
         else:
             scheduler.paused.discard(action)
 
-    def _put_off(self, deliveries: Sequence[QueuedDelivery], monotonic: float) -> None:
-        """Leave what an action that pauses would send, with what its users have behind it."""
+    def _not_put_off(
+        self, action: str, deliveries: list[QueuedDelivery], monotonic: float
+    ) -> list[QueuedDelivery]:
+        """Return what may be sent now of a batch; the rest waits for something else than its turn.
+
+        That is an action that pauses, with what its users have behind it, or an event of the same
+        user that has to come first.
+        """
+        if action not in self.refusals.paused:
+            behind = self.prefetch.behind(deliveries)
+            if not behind:
+                return deliveries
+            self.prefetch.wait_behind(behind)
+            return [one for one in deliveries if one.is_claimed]
         until = monotonic + LONGEST_WAIT
         if self.feed is None and self.has_source:
             self.prefetch.leave(deliveries, until)
         else:  # a run ends here, with all of it
             self.prefetch.done(deliveries, [(one, until) for one in deliveries])
+        return []
 
     def _most(self) -> int:
         limit = self.breaker.limit
@@ -649,17 +663,13 @@ class Pipeline:
                 self._balances.forget_user(delivery.user)
                 self._rechecks.forget_user(delivery.user)
             if outcome is State.READY or outcome is State.UNKNOWN:
-                delivery.state = outcome
-                delivery.effect = transition.effect
-                changed = delivery.has_begun and transition.effect is not Effect.NONE
-                delivery.has_begun = changed or transition.result.has_begun
-                delivery.attempts = transition.attempts
-                delivery.rule_failures = transition.rule_failures
-                delivery.batch_failures = transition.batch_failures
-                delivery.first_attempt_at = delivery.first_attempt_at or now
-                delivery.next_at = transition.next_at
-                if self.feed is None or outcome is State.UNKNOWN or self.feed.keeps(delivery):
-                    again.append((delivery, monotonic + max(0.0, transition.next_at - now)))
+                _carry_on(transition, now)
+                until = monotonic + max(0.0, transition.next_at - now)
+                awaited = self._awaited(transition)
+                if awaited is not None:
+                    self.prefetch.set_aside(delivery, awaited, until)
+                elif self.feed is None or outcome is State.UNKNOWN or self.feed.keeps(delivery):
+                    again.append((delivery, until))
         settled = set(done) if batches else set()
         returned = [one for each in batches for one in each.deliveries if one not in settled]
         for delivery in returned:
@@ -667,10 +677,20 @@ class Pipeline:
             done.append(delivery)
             again.append((delivery, None))
         self.prefetch.done(done, again)
+        self.prefetch.delivered(one.delivery for one in transitions if one.applied)
         if transitions:
             self._observer.transitioned(self.name, transitions)
         if returned:
             self._observer.reached(self.name, "returned", returned)
+
+    def _awaited(self, transition: Transition) -> str | None:
+        """Return the action that a delivery waits for, of a server; None if for none."""
+        result, delivery = transition.result, transition.delivery
+        if self.feed is not None or not self.has_source or delivery.has_begun:
+            return None
+        if result.outcome is not State.READY or result.retry is None:
+            return None
+        return None if result.retry.wait_for is None else result.retry.wait_for.action
 
     def lost(self, delivery: QueuedDelivery) -> None:
         """Note that somebody else has settled a delivery; if it waits again, it comes anew."""
@@ -973,6 +993,20 @@ class Pipeline:
         assert planned.payload is not None  # noqa: S101 - it has no result
         delivery.replanned = True
         return self.intake.fill(delivery, planned.subscription, planned.payload, digest)
+
+
+def _carry_on(transition: Transition, now: float) -> None:
+    """Note in a delivery that is not over what an attempt came to."""
+    delivery = transition.delivery
+    changed = delivery.has_begun and transition.effect is not Effect.NONE
+    delivery.state = transition.state
+    delivery.effect = transition.effect
+    delivery.has_begun = changed or transition.result.has_begun
+    delivery.attempts = transition.attempts
+    delivery.rule_failures = transition.rule_failures
+    delivery.batch_failures = transition.batch_failures
+    delivery.first_attempt_at = delivery.first_attempt_at or now
+    delivery.next_at = transition.next_at
 
 
 def _failed_as_a_whole(result: Result) -> Retry | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import heapq
 from array import array
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -32,6 +33,18 @@ _OF_A_USER: Final = 200
 
 _LONGEST_SLEEP: Final = 900.0
 """Seconds. After a restart, times of the store are times of a clock that may have jumped."""
+
+
+class _Aside:
+    """What of a user waits for an event of the action ``waited_for``, ``until`` then at most."""
+
+    __slots__ = ("actions", "ids", "until", "waited_for")
+
+    def __init__(self, waited_for: str) -> None:
+        self.waited_for = waited_for
+        self.ids = array("q")
+        self.actions: set[str] = set()
+        self.until: float | None = None
 
 
 class Prefetch:
@@ -66,6 +79,10 @@ class Prefetch:
         # Users whose next delivery is of an action that pauses, and those to be read again.
         self._left: dict[str, None] = {}
         self._returning: deque[str] = deque()
+        # Of users, what waits for an event of another action: only the ids are here. And when each
+        # of them is tried again, whatever comes.
+        self._aside: dict[str, _Aside] = {}
+        self._returns: list[tuple[float, str]] = []
         # What somebody else was faster with, and of which it is not known yet what that was.
         self._lost: dict[int, QueuedDelivery] = {}
 
@@ -124,6 +141,8 @@ class Prefetch:
             return
         for user in list(self._to_read):
             self._read_on(user)
+        while (due := self.next_return) is not None and due <= monotonic:
+            self._bring_back(heapq.heappop(self._returns)[1])
         while self._returning and self.has_room:
             user = self._returning.popleft()
             if user in self._longer:
@@ -261,6 +280,81 @@ class Prefetch:
             self.scheduler.rouse(user)
         self._returning.extend(self._left)
         self._left.clear()
+
+    def set_aside(
+        self, delivery: QueuedDelivery, waited_for: str, until: float | None = None
+    ) -> None:
+        """Let what ended being claimed wait for an event of its user, at most ``until`` then.
+
+        That is one of the action ``waited_for``. Other events of the user go on meanwhile.
+        """
+        user = delivery.event.user
+        aside = self._aside.get(user)
+        if aside is None:
+            aside = self._aside[user] = _Aside(waited_for)
+        bisect.insort(aside.ids, delivery.id)
+        aside.actions.add(delivery.action)
+        if until is not None and (aside.until is None or until < aside.until):
+            aside.until = until
+            heapq.heappush(self._returns, (until, user))
+
+    def behind(self, deliveries: Iterable[QueuedDelivery]) -> list[QueuedDelivery]:
+        """Return those of claimed deliveries that have to wait for what was set aside before them.
+
+        That are those of the same action, and all that add to an amount of the user.
+        """
+        return [
+            one
+            for one in deliveries
+            if (aside := self._aside.get(one.event.user)) is not None
+            and (one.increment is not None or one.action in aside.actions)
+        ]
+
+    def wait_behind(self, deliveries: Sequence[QueuedDelivery]) -> None:
+        """Set claimed deliveries aside, behind what was before."""
+        for delivery in deliveries:
+            user = delivery.event.user
+            self.set_aside(delivery, self._aside[user].waited_for)
+        self.done(deliveries)
+
+    def delivered(self, deliveries: Iterable[QueuedDelivery]) -> None:
+        """Note that events are with the partner: others of their users may have waited for them."""
+        for delivery in deliveries if self._aside else ():
+            aside = self._aside.get(delivery.event.user)
+            if aside is not None and aside.waited_for == delivery.action:
+                self._bring_back(delivery.event.user)
+
+    @property
+    def next_return(self) -> float | None:
+        """When the next of what was set aside is tried again."""
+        returns = self._returns
+        while returns:
+            until, user = returns[0]
+            aside = self._aside.get(user)
+            if aside is not None and aside.until == until:
+                return until
+            heapq.heappop(returns)  # it was brought back before
+        return None
+
+    def _bring_back(self, user: str) -> None:
+        """Put what was set aside of a user where it belongs in the user's order."""
+        assert self._source is not None  # noqa: S101 - else nothing is set aside
+        found = self._source.get(self._aside[user].ids)
+        # Not before they are here: reading may fail.
+        del self._aside[user]
+        if user in self._claimed:
+            for delivery in found:
+                self._hold(delivery)
+                self._known[delivery.id] = delivery
+            self._again.setdefault(user, []).extend(found)
+            return
+        later = self.scheduler.waiting_of(user)
+        for delivery in later:
+            self.scheduler.remove(delivery)
+        for delivery in found:
+            self._add(delivery, 0.0, 0.0)
+        for delivery in later:
+            self.scheduler.add(delivery)
 
     def has_rows(self, deliveries: Iterable[QueuedDelivery]) -> None:
         """Note that claimed deliveries have their ids by now."""

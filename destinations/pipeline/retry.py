@@ -94,8 +94,13 @@ class RetryPolicy:
         retry = result.retry or Retry()
         rule_failures = delivery.rule_failures + (retry.attempts is not None)
         batch_failures = delivery.batch_failures + _is_suspicious(result, retry)
-        exhausted = retry.attempts is not None and rule_failures >= retry.attempts
         waits_for_partner = is_down and retry.whole_request and self.outage == "wait"
+        if retry.concerns in {"request", "permission"}:
+            waits_for_partner = True  # what is no verdict on the event does not end it
+        if retry.wait_for is not None and self.outage == "dead":
+            exhausted = now - (delivery.first_attempt_at or now) >= retry.wait_for.seconds
+        else:
+            exhausted = retry.attempts is not None and rule_failures >= retry.attempts
         if exhausted or (self._is_late(delivery, now, rule) and not waits_for_partner):
             dead = replace(result, outcome=Outcome.DEAD, retry=None, attempts=attempts)
             if not rule.repeatable:

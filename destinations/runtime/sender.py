@@ -190,6 +190,9 @@ class Sender:
                 items.append(_Item({}, {}, verdict=failure))
         made = [item for item in items if item.verdict is None]
         self._ask(request, _batches(made, request.definition.batch_size))
+        refused = [item for item in made if _refuses_key(item.verdict)]
+        if refused:
+            self._reconsider(refused, self._look_at_key(request))
         return [self._masked(item.verdict or _NOT_ASKED) for item in items]
 
     def _ask(self, request: CompiledRequest, batches: Iterable[list[_Item]]) -> None:
@@ -202,7 +205,12 @@ class Sender:
         unanswered, answered_at = 0, self._clock.monotonic()
         while groups:
             group = groups.popleft()
-            self._send(request, group)
+            if request.definition.remember:
+                self._send(request, group)
+            elif not self._attempt(request, group):  # too large
+                middle = (len(group) + 1) // 2
+                groups += [group[:middle], group[middle:]]
+                continue
             unclear = [item for item in group if not _is_clear(item.verdict)]
             if len(unclear) < len(group):
                 unanswered, answered_at = 0, self._clock.monotonic()
@@ -388,8 +396,7 @@ class Sender:
             else:
                 if not parts.is_taken and all(_concerns(item.verdict, "key") for item in part):
                     key = key or self._look_at_key(request)
-                    for item in part:
-                        item.verdict = replace(cast("Failure", item.verdict), **key)
+                    self._reconsider(part, key)
                     if key["error_class"] != "permission":
                         return
                 parts.refused(part, depth)
@@ -420,6 +427,12 @@ class Sender:
             "retryable": True,
             "retry_after": failure.retry_after,
         }
+
+    @staticmethod
+    def _reconsider(items: Sequence[_Item], key: Mapping[str, Any]) -> None:
+        """Change refusals to what `_look_at_key` has found out."""
+        for item in items:
+            item.verdict = replace(cast("Failure", item.verdict), **key)
 
     def _attempt(self, request: CompiledRequest, items: Sequence[_Item]) -> bool:
         """Make one HTTP request; False if it would be too large for several events."""
@@ -496,7 +509,11 @@ class Sender:
         if outcome is not State.READY and not (outcome is State.UNKNOWN and verdict.retryable):
             return result
         retry = Retry(
-            verdict.retry_after, verdict.attempts, verdict.whole_request, verdict.concerns
+            verdict.retry_after,
+            verdict.attempts,
+            verdict.whole_request,
+            verdict.concerns,
+            verdict.wait_for,
         )
         return replace(result, retry=retry)
 
@@ -579,6 +596,10 @@ def _unplaced(request: CompiledRequest, items: Sequence[_Item]) -> list[_Item]:
     if len(items) == 1 or not request.definition.idempotent:
         return []
     return [item for item in items if isinstance(item.verdict, Failure) and item.verdict.unplaced]
+
+
+def _refuses_key(verdict: Answer | Failure | None) -> bool:
+    return isinstance(verdict, Failure) and verdict.error_class == "authentication"
 
 
 def _concerns(verdict: Answer | Failure | None, what: Concern) -> bool:

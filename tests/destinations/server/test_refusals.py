@@ -16,10 +16,12 @@ import requests
 
 from destinations.outcome import Outcome, State
 from destinations.pipeline.ledger import LedgerEntry, Selection
-from destinations.server import ServeConfig, Service
+from destinations.server import ServeConfig, Service, read_config
 from destinations.store import SqliteStore
+from kana_destination.sandbox import Sandbox
 
 KEY = "the-key-of-receivers"
+ROOT = Path(__file__).resolve().parents[3]
 
 Answer = tuple[int, Mapping[str, str], bytes]
 Listen = Callable[[Callable[[bytes], Answer]], Any]
@@ -244,3 +246,42 @@ def test_what_an_operator_has_to_mend(
     _until(lambda: any(one.attempts for one in _entries(path)))
     assert {one.status for one in _entries(path)} <= {State.READY, State.SENDING}
     assert {one.effect.value for one in _entries(path)} == {"none"}
+
+
+def _usage(user: str, message_id: str, delta: int) -> dict[str, Any]:
+    properties = {"featureId": "calls", "delta": delta}
+    event = {"type": "track", "event": "E", "userId": user, "messageId": message_id}
+    return {**event, "properties": properties}
+
+
+def test_usage_of_a_user_that_is_not_known_yet(
+    start: Start, write: Callable[[str, Any], Path], path: Path
+) -> None:
+    """It waits for the identify of its user, and is counted as soon as that was delivered."""
+    key = "prv_test_first"
+    feature = {"id": "calls", "name": "Calls", "type": "CONSUMABLE"}
+    seed = {"apiKeys": [key], "users": [{"id": "known"}], "features": [feature]}
+    with Sandbox(seed) as sandbox:
+        destination = {
+            "name": "one",
+            "destination": str(ROOT / "definitions" / "kana"),
+            "settings": {"apiKey": "${KEY}", "endpoint": sandbox.url},
+            "receiver": {"keys": ["${RECEIVER}"]},
+        }
+        config = {
+            "store": {"path": str(path)},
+            "listen": {"port": 0},
+            "destinations": [destination],
+        }
+        file = write("kana.json", json.dumps(config))
+        service = start(read_config(file, {"KEY": key, "RECEIVER": KEY}))
+        _post(service, *[_usage("new", f"m{one}", 2) for one in range(5)], _usage("known", "k", 1))
+        # More than four attempts: so many were once the end of it.
+        _until(lambda: any(one.attempts > 4 for one in _entries(path)))
+        found = {one.message_id: one.status for one in _entries(path)}
+        assert found.pop("k") is Outcome.DELIVERED
+        assert set(found.values()) <= {State.READY, State.SENDING}
+        identify = {"type": "identify", "userId": "new", "messageId": "i", "traits": {"name": "N"}}
+        _post(service, identify, _usage("new", "m5", 2))
+        _until(lambda: all(one.status is Outcome.DELIVERED for one in _entries(path)))
+        assert sandbox.snapshot()["usage"] == {"known": {"calls": 1}, "new": {"calls": 12}}
