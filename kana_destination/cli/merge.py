@@ -16,7 +16,7 @@ from kana_destination.merge import LeftOver, left_overs_of, put_back
 from kana_destination.merge import merge as merge_users
 from kana_destination.users import FIELDS, LEFT_OVER, User, left_over_of
 
-__all__ = ["merge"]
+__all__ = ["merge", "merge_steps"]
 
 
 @click.command(epilog="Example: destinations kana merge user@example.com 42 --settings kana.yaml")
@@ -57,7 +57,7 @@ def merge(
         raise click.UsageError(msg)
     with open_account(**where) as opened:
         waiting = opened.manual_changes.entries()
-        pair, refused = opened.sender.perform(_steps(gone, kept, decided))
+        pair, refused = opened.sender.perform(merge_steps(gone, kept, decided))
         left = {**_inherited(pair, waiting.get(gone, {}), waiting.get(kept, {})), **refused}
         opened.manual_changes.note(
             ManualChange(kept, left), ManualChange(gone, {}, frozenset(FIELDS))
@@ -86,9 +86,10 @@ class _Pair:
     from_survives: bool = False
 
 
-def _steps(
+def merge_steps(
     gone: str, kept: str, decided: Mapping[str, bool]
 ) -> Generator[Call, Answer, tuple[_Pair, dict[str, str]]]:
+    """The requests of the command; ends with the pair, and the changes that Kana does not take."""
     listed = yield Call("listUsers", {})
     users: Mapping[str, User] = {user["id"]: user for user in listed.data}
     pair = _find_pair(gone, kept, users)
