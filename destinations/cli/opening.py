@@ -17,7 +17,13 @@ from destinations.operations import check_migration
 from destinations.runtime.destination import Destination
 from destinations.runtime.plugins import Plugin, find_folder, find_plugin
 from destinations.runtime.store import Store
-from destinations.store import SqliteStore, check_store_path, default_path, is_missing
+from destinations.store import (
+    SqliteStore,
+    check_not_lost,
+    check_store_path,
+    default_path,
+    is_missing,
+)
 
 __all__ = [
     "OpenedDestination",
@@ -102,6 +108,7 @@ def open_store(path: Path | None, *, existing: bool = False) -> SqliteStore:
     """
     if existing and path is not None:
         check_store_path(path)
+        check_not_lost(path)
         if is_missing(path):
             raise UsageError(f"there is no store {path}: check the path")
     path = default_path() if path is None else path

@@ -71,7 +71,13 @@ from destinations.runtime.identity import AccountIdentity, identity_of
 from destinations.runtime.plugins import Plugin, RunningSandbox
 from destinations.runtime.sender import Sender
 from destinations.secrets import Masker
-from destinations.store import SqliteStore, default_path, is_missing
+from destinations.store import (
+    SqliteStore,
+    check_not_lost,
+    check_store_path,
+    default_path,
+    is_missing,
+)
 
 __all__ = ["command"]
 
@@ -305,7 +311,8 @@ def _run(options: _Options) -> tuple[Report, _Runner]:
             print_report(
                 report, runner.masker, to_stderr=options.as_json, of_earlier=runner.reads_nothing
             )
-            runner.print_kept()
+            if report.stopped is None or report.stopped.why != "damaged":
+                runner.print_kept()
             if sandbox is not None and not options.dry_run:
                 for title, columns, rows in sandbox.holdings():
                     print_table(title, columns, rows, to_stderr=options.as_json)
@@ -610,6 +617,8 @@ def _open_store(options: _Options) -> SqliteStore | None:
         return None
     if options.dry_run:
         path = options.store or default_path()
+        check_store_path(path)
+        check_not_lost(path)
         return None if is_missing(path) else SqliteStore(path, read_only=True)
     return open_store(options.store)
 
@@ -707,6 +716,9 @@ def _say_how_it_ended(
             "of the key; no event was rejected for it."
         )
         click.echo(text, err=True)
+    elif stopped.why == "damaged":
+        click.echo(f"Error: stopped{after}: {stopped.message}", err=True)
+        return
     elif stopped.why == "unavailable":
         click.echo(f"Stopped{after}: {stopped.message}.", err=True)
     else:

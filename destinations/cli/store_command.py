@@ -10,6 +10,7 @@ from destinations.cli.confirming import confirmed, yes_option
 from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import count
 from destinations.operations import Periods, adopt, back_up, is_in_use, noted_periods, prune
+from destinations.pipeline.queue import StoreDamagedError
 from destinations.store import SqliteStore, broken_rules, compact, count_deliveries
 
 __all__ = ["command"]
@@ -69,8 +70,12 @@ def check(place: StorePlace) -> int:
     Nothing is changed, and a server may run meanwhile. Exits 1 if something does not hold.
     """
     with place.read() as store:
-        broken = broken_rules(store.database)
-        deliveries = count_deliveries(store.database)
+        try:
+            broken = broken_rules(store.database)
+            deliveries = count_deliveries(store.database)
+        except StoreDamagedError as error:
+            click.echo(str(error))
+            return 1
     for rule, why in broken:
         click.echo(f"{place.path}: {rule}: {why}")
     if not broken:

@@ -14,7 +14,13 @@ import click
 from destinations.errors import UsageError
 from destinations.operations import check_migration
 from destinations.server import ServeConfig, read_config
-from destinations.store import SqliteStore, check_store_path, default_path, is_missing
+from destinations.store import (
+    SqliteStore,
+    check_not_lost,
+    check_store_path,
+    default_path,
+    is_missing,
+)
 
 __all__ = ["StorePlace", "place_options"]
 
@@ -61,6 +67,7 @@ class StorePlace:
     def check(self) -> None:
         """Raise `UsageError` if there is no store."""
         check_store_path(self.path)
+        check_not_lost(self.path)
         if not is_missing(self.path):
             return
         if not self.options:

@@ -18,7 +18,7 @@ def back_up(store: Path, target: Path) -> int:
     The copy is of one moment, checked, and takes the place of an earlier one at once or not at all.
     It is marked as a backup: it can be read like a store, and is never written to. Raises
     `UsageError` if there is no store, if ``target`` is something else than such a copy, or if the
-    copy cannot be written or is damaged.
+    copy cannot be written; `StoreDamagedError` if the store is damaged.
     """
     if is_missing(store):
         raise UsageError(f"there is no store {store}")
@@ -30,7 +30,8 @@ def back_up(store: Path, target: Path) -> int:
     try:
         copy_of(store, target, marked_at=unix_time())
     except (OSError, sqlite3.Error) as error:
-        raise UsageError(f"cannot write the backup {target}: {error}") from None
+        why = error.strerror if isinstance(error, OSError) else None
+        raise UsageError(f"cannot write the backup {target}: {why or error}") from None
     return target.stat().st_size
 
 

@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
-from destinations.errors import DestinationsError, TemporaryError
+from destinations.errors import DestinationsError, TemporaryError, UsageError
 from destinations.outcome import Effect, Outcome, Result, State
 from destinations.pipeline.breaker import LONGEST_WAIT
 from destinations.runtime.action import SubscriptionKey
@@ -40,6 +40,7 @@ __all__ = [
     "Scope",
     "Source",
     "Stage",
+    "StoreDamagedError",
     "StoreFullError",
     "StoreGoneError",
     "Transition",
@@ -67,6 +68,10 @@ class StoreFullError(TemporaryError):
 
 class StoreGoneError(TemporaryError):
     """Nothing is written any more: the store was removed or replaced while it was in use."""
+
+
+class StoreDamagedError(UsageError):
+    """What is in the store is not what was written there: nothing can go on with it."""
 
 
 class LeaseLostError(DestinationsError):

@@ -103,9 +103,10 @@ class Stopped:
 
     ``refused``: the partner takes no request of an action, whatever the events are.
     ``unavailable``: the partner, or the store, stayed away for longer than the run waits.
+    ``damaged``: the store cannot be used any more.
     """
 
-    why: Literal["authentication", "interrupted", "refused", "unavailable"]
+    why: Literal["authentication", "damaged", "interrupted", "refused", "unavailable"]
     line: int
     message: str
 

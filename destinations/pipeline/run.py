@@ -19,7 +19,14 @@ from destinations.pipeline.listening import ListeningTransport
 from destinations.pipeline.memory_queue import MemoryQueue
 from destinations.pipeline.observer import Observer, Observers
 from destinations.pipeline.pipeline import Pipeline, PipelineOptions
-from destinations.pipeline.queue import Queue, QueuedDelivery, Round, Scope, Source
+from destinations.pipeline.queue import (
+    Queue,
+    QueuedDelivery,
+    Round,
+    Scope,
+    Source,
+    StoreDamagedError,
+)
 from destinations.pipeline.rate_limit import RateLimitedTransport
 from destinations.pipeline.reading import Entries, Entry, IteratedEntries
 from destinations.pipeline.report import Report, Stopped
@@ -209,8 +216,11 @@ class Run:
             self._engine.run_round(self._patience)
             if feed.is_over and pipeline.is_only_unknown:
                 self._waits(pipeline.prefetch.scheduler.count_in(State.UNKNOWN))
-            if self._is_store_away():
-                self._halt("unavailable", str(self._engine.last_error))
+            error = self._engine.last_error
+            if isinstance(error, StoreDamagedError):  # which no time heals
+                self._halt("damaged", str(error))
+            elif self._is_store_away():
+                self._halt("unavailable", str(error))
 
     def _is_partner_away(self, pipeline: Pipeline) -> bool:
         """Tell whether the partner has answered nobody for as long as it is waited for.
@@ -302,7 +312,7 @@ class Run:
 
     def _halt(
         self,
-        why: Literal["authentication", "interrupted", "refused", "unavailable"],
+        why: Literal["authentication", "damaged", "interrupted", "refused", "unavailable"],
         message: str,
         line: int | None = None,
     ) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from destinations.errors import UsageError
 from destinations.server.binding import Bound, bind
 from destinations.server.model import ServeConfig
-from destinations.store import check_store_path, is_newer, stored_version
+from destinations.store import check_not_lost, check_store_path, is_newer, stored_version
 from destinations.telemetry import check_tracing
 
 __all__ = ["check_start"]
@@ -50,14 +50,15 @@ def _check_host(host: str) -> None:
 
 def _check_store(path: Path) -> None:
     """Looks at the file as it is: opening it as a store would bring it forward."""
+    try:
+        check_store_path(path)
+        check_not_lost(path)
+        version = stored_version(path) if path.exists() else 0
+    except UsageError as error:
+        raise UsageError(f"/store/path: {error}") from None
     if not path.exists():
         _check_folder(path)
         return
-    try:
-        check_store_path(path)
-        version = stored_version(path)
-    except UsageError as error:
-        raise UsageError(f"/store/path: {error}") from None
     if is_newer(version):
         msg = (
             f"/store/path: cannot use the store {path}: it was written by a newer version of this "

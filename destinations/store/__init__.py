@@ -2,7 +2,7 @@
 
 from destinations.store.accounts import Accounts, KnownAccount
 from destinations.store.check import broken_rules, count_deliveries
-from destinations.store.database import Database, check_store_path, default_path
+from destinations.store.database import Database, check_not_lost, check_store_path, default_path
 from destinations.store.files import FILE_MODE, is_missing, make_file, make_folder
 from destinations.store.identity import identity_path
 from destinations.store.ledger import SqliteLedger
@@ -27,6 +27,7 @@ __all__ = [
     "SqliteQueue",
     "SqliteStore",
     "broken_rules",
+    "check_not_lost",
     "check_store_path",
     "close_file",
     "compact",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import glob
 import os
 import sqlite3
@@ -16,13 +15,15 @@ import platformdirs
 
 from destinations.clock import SteadyClock
 from destinations.errors import TemporaryError, UsageError
-from destinations.pipeline.queue import StoreFullError, StoreGoneError
-from destinations.store.files import is_missing, make_file, make_folder
+from destinations.pipeline.queue import StoreGoneError
+from destinations.store.failures import failure, is_of_the_file
+from destinations.store.files import is_missing, make_file, make_folder, sync
 from destinations.store.identity import (
     IdentityFile,
     begin,
     check,
     forget,
+    identity_path,
     noted_time,
     stored_identity,
 )
@@ -30,9 +31,9 @@ from destinations.store.migrations import COPIED_BEFORE, FIRST_WITH_IDENTITY, MI
 from destinations.store.open_files import FileKey, connected, disconnected
 from destinations.store.place import check_place
 from destinations.store.reader import copied_at, copy_of, stored_version
-from destinations.store.write_lock import write_lock
+from destinations.store.write_lock import WriteLock, write_lock
 
-__all__ = ["Database", "check_store_path", "default_path"]
+__all__ = ["Database", "check_not_lost", "check_store_path", "default_path"]
 
 T = TypeVar("T")
 
@@ -42,8 +43,6 @@ _BUSY_SECONDS: Final = 30.0
 _TAKEN: Final = 0.75
 _PAGE_BYTES: Final = 8192
 _NEWER: Final = "it was written by a newer version of this package; update the package"
-_FULL: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
-_HELD: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _COUNT_WRITE: Final = "UPDATE identity SET writes = writes + 1, noted_at = ? RETURNING writes"
 
 
@@ -62,6 +61,42 @@ def check_store_path(path: Path) -> None:
         raise UsageError(msg)
     if path.is_dir():
         raise UsageError(f"cannot use {path} as a store: it is a folder; name a file in it")
+
+
+def check_not_lost(path: Path) -> None:
+    """Raise `UsageError` where a store has been: beginning anew would send everything again.
+
+    A store is made whole, so a file of 0 bytes is none that was cut while it was made. SQLite would
+    take it for a new one, and delete the log beside it.
+    """
+    path = path.resolve()
+    log, identity = path.with_name(f"{path.name}-wal"), identity_path(path)
+    left = [log] if _size(log) else []
+    said = IdentityFile(path).read()
+    if said is not None and said.starts:
+        left.append(identity)
+    beside = " and ".join(map(str, left))
+    if is_missing(path) and left:
+        msg = (
+            f"there is no store {path}, but there was one: {beside} is still there. Put it back, "
+            "or remove that as well to begin anew, which sends everything again"
+        )
+        raise UsageError(msg)
+    if path.is_file() and not _size(path):
+        kept = f" Keep {beside}." if left else ""
+        msg = (
+            f"the store {path} is empty (0 bytes), which a store never is: what it remembered is "
+            f"lost.{kept} Restore a backup with destinations store restore, or remove the file to "
+            "begin anew, which sends everything again"
+        )
+        raise UsageError(msg)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 class Database:
@@ -85,6 +120,7 @@ class Database:
             msg = f"SQLite {sqlite3.sqlite_version} is too old for the store; 3.37 is the oldest"
             raise UsageError(msg)
         check_store_path(path)
+        check_not_lost(path)
         # A link that leads to another file by now is another store.
         self._named = path.absolute()
         # Locks are found by it: a link to a store is that store.
@@ -114,20 +150,20 @@ class Database:
                 opened.callback(disconnected, self._file)
                 self._connection = opened.enter_context(contextlib.closing(self._connect()))
             except (OSError, sqlite3.Error) as error:
-                raise _failure("open", path, error) from None
+                raise failure("open", path, error) from None
             try:
                 self._prepare(adopt=adopt)
                 self._reader = self._connect()
                 self._reader.execute("PRAGMA query_only = ON")
             except (OSError, sqlite3.Error, UsageError) as error:
-                raise _failure("use", path, error) from None
+                raise failure("use", path, error) from None
             opened.pop_all()
 
     def _make(self) -> None:
         """Leave a file that is something else as it is, without so much as a lock beside it."""
         if is_missing(self.path):
             make_folder(self.path.parent)
-            make_file(self.path)
+            self._make_new()
         if stored_version(self.path) > len(MIGRATIONS):
             raise UsageError(f"cannot use the store {self.path}: {_NEWER}")
         if copied_at(self.path) is not None:
@@ -143,6 +179,29 @@ class Database:
             )
             raise UsageError(msg)
 
+    def _make_new(self) -> None:
+        """Make the file under another name: in its place there is a whole store, or none."""
+        new = self.path.with_name(f".{self.path.name}.new")
+        parts = [new.with_name(new.name + end) for end in ("", "-wal", "-shm", "-journal")]
+        with contextlib.closing(write_lock(self.path)) as lock, self._locked(lock):
+            if not is_missing(self.path):
+                return  # another process was faster
+            try:
+                for part in parts:
+                    part.unlink(missing_ok=True)  # of a process that was killed meanwhile
+                make_file(new)
+                with contextlib.closing(_connected(new)) as connection:
+                    _set_up(connection)
+                    connection.execute("BEGIN IMMEDIATE")
+                    _bring_forward(connection, 0)
+                    connection.execute("COMMIT")
+                sync(new)
+                new.replace(self.path)
+                sync(self.path.parent)
+            finally:
+                for part in parts:
+                    part.unlink(missing_ok=True)
+
     def _prepare(self, *, adopt: bool) -> None:
         connection = self._connection
         with self._writing():
@@ -152,10 +211,7 @@ class Database:
                 forget(connection, self._beside)
             else:
                 check(self.path, stored, self._beside, is_empty=self._version() == 0)
-            # Of a file that has a table already, this changes nothing.
-            connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
+            _set_up(connection)
             self._migrate()
             if self._version() >= FIRST_WITH_IDENTITY:
                 begin(connection, self._beside)
@@ -164,27 +220,30 @@ class Database:
             self._log_file = _inode(self._log)
 
     def _connect(self) -> sqlite3.Connection:
-        return sqlite3.connect(
-            self.path,
-            timeout=_BUSY_SECONDS,
-            isolation_level=None,
-            check_same_thread=False,
-            cached_statements=256,
-        )
+        return _connected(self.path)
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
         """Keep all other processes from writing; may be nested."""
-        if not self._depth and not self._write_lock.acquire(_BUSY_SECONDS):
+        if self._depth:
+            yield
+            return
+        with self._locked(self._write_lock):
+            self._depth += 1
+            try:
+                yield
+            finally:
+                self._depth -= 1
+
+    @contextlib.contextmanager
+    def _locked(self, lock: WriteLock) -> Iterator[None]:
+        if not lock.acquire(_BUSY_SECONDS):
             message = f"another process has been writing for more than {_BUSY_SECONDS:g} s"
             raise TemporaryError(f"cannot write to the store {self.path}: {message}")
-        self._depth += 1
         try:
             yield
         finally:
-            self._depth -= 1
-            if not self._depth:
-                self._write_lock.release()
+            lock.release()
 
     def _check_place(self) -> None:
         """Raise `StoreGoneError` if another file, or none, is where the store was, or its log.
@@ -205,14 +264,17 @@ class Database:
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Give the connection, within a transaction that is durable when the block ends.
 
-        Raises `StoreFullError` if there is no room on the disk or for this store, and `UsageError`
-        if the file cannot be written for another reason, such as being held for too long.
+        Raises `StoreFullError` if there is no room on the disk or for this store,
+        `StoreDamagedError` if the file is not what was written, and `UsageError` if it cannot be
+        written for another reason, such as being held for too long.
         """
         try:
             with self._transaction() as connection:
                 yield connection
-        except sqlite3.OperationalError as error:
-            raise _failure("write to", self.path, error) from None
+        except sqlite3.DatabaseError as error:
+            if not is_of_the_file(error):
+                raise
+            raise failure("write to", self.path, error) from None
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -253,7 +315,7 @@ class Database:
             try:
                 yield self._reader
             except sqlite3.DatabaseError as error:
-                raise _failure("read", self.path, error) from None
+                raise failure("read", self.path, error) from None
 
     def at_once(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Return what ``work`` finds, which only reads, of one moment."""
@@ -296,8 +358,10 @@ class Database:
             with self._lock, self._writing():
                 self._connection.execute("VACUUM")
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        except sqlite3.OperationalError as error:
-            raise _failure("write to", self.path, error) from None
+        except sqlite3.DatabaseError as error:
+            if not is_of_the_file(error):
+                raise
+            raise failure("write to", self.path, error) from None
 
     def limit_size(self, size: int) -> None:
         """Let the file grow to so many bytes; what would need more fails as on a full disk."""
@@ -330,13 +394,7 @@ class Database:
             # A store that is made just now has nothing to be kept.
             if version and any(step + 1 in COPIED_BEFORE for step in missing):
                 self._copy_before(version)
-            for index in missing:
-                for step in MIGRATIONS[index]:
-                    if isinstance(step, str):
-                        connection.execute(step)
-                    else:
-                        step(connection)
-                connection.execute(f"PRAGMA user_version = {index + 1}")
+            _bring_forward(connection, version)
 
     def _copy_before(self, version: int) -> None:
         """Keep a copy of the store as it was, while nobody else can write.
@@ -370,13 +428,29 @@ def _inode(path: Path) -> FileKey | None:
     return (found.st_dev, found.st_ino)
 
 
-def _failure(what: str, path: Path, error: Exception) -> UsageError:
-    """Return what went wrong with a store as the error that says what can be done about it."""
-    if isinstance(error, TemporaryError):
-        return error
-    message = f"cannot {what} the store {path}: {error}"
-    cause = error.__cause__ or error
-    code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
-    if code in _FULL or getattr(cause, "errno", None) == errno.ENOSPC:
-        return StoreFullError(message)
-    return TemporaryError(message) if code in _HELD else UsageError(message)
+def _connected(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(
+        path,
+        timeout=_BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=256,
+    )
+
+
+def _set_up(connection: sqlite3.Connection) -> None:
+    # Of a file that has a table already, this changes nothing.
+    connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+
+
+def _bring_forward(connection: sqlite3.Connection, version: int) -> None:
+    """Do the steps that come after ``version``."""
+    for index in range(version, len(MIGRATIONS)):
+        for step in MIGRATIONS[index]:
+            if isinstance(step, str):
+                connection.execute(step)
+            else:
+                step(connection)
+        connection.execute(f"PRAGMA user_version = {index + 1}")

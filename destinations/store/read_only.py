@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from destinations.errors import UsageError
-from destinations.store.database import Database, check_store_path
+from destinations.store.database import Database, check_not_lost, check_store_path
+from destinations.store.failures import failure
 from destinations.store.files import is_missing
 from destinations.store.migrations import MIGRATIONS
 from destinations.store.reader import Reader, stored_version
@@ -33,6 +35,7 @@ class ReadOnlyDatabase(Database):
 
     def __init__(self, path: Path) -> None:
         check_store_path(path)
+        check_not_lost(path)
         self.path = path
         if is_missing(path):
             raise UsageError(f"there is no store {path}")
@@ -44,9 +47,10 @@ class ReadOnlyDatabase(Database):
             )
             raise UsageError(msg)
         if version < _OLDEST:
+            why = "it is of an older version" if version else "it has no tables yet"
             msg = (
-                f"cannot read the store {path}: it is empty, or of an older version; "
-                f"destinations store compact --store {path} migrates it"
+                f"cannot read the store {path}: {why}; "
+                f"destinations store compact --store {shlex.quote(str(path))} migrates it"
             )
             raise UsageError(msg)
         self._read = Reader(path)
@@ -82,7 +86,7 @@ class ReadOnlyDatabase(Database):
         try:
             return self._read.run(work)
         except (OSError, sqlite3.Error) as error:
-            raise UsageError(f"cannot read the store {self.path}: {error}") from None
+            raise failure("read", self.path, error) from None
 
     @property
     def data_version(self) -> int:

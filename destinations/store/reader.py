@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from destinations.errors import UsageError
+from destinations.pipeline.queue import StoreDamagedError
+from destinations.store.failures import damaged, failure
 from destinations.store.files import sync
 from destinations.store.migrations import (
     APPLICATION_ID,
@@ -138,7 +140,8 @@ def copy_of(store: Path, target: Path, *, marked_at: float | None = None) -> Non
 
     The copy is of one moment, checked, and takes the place of an earlier one at once or not at all.
     With ``marked_at``, the time now, it is marked as a backup, which is never written to; a copy of
-    a backup is one of the same time. Raises OSError or sqlite3.Error.
+    a backup is one of the same time. Raises OSError or sqlite3.Error, and `StoreDamagedError` if
+    the store itself is to blame.
     """
     # mkstemp makes it readable for its owner alone.
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
@@ -157,10 +160,14 @@ def copy_of(store: Path, target: Path, *, marked_at: float | None = None) -> Non
                 _mark(copy, marked_at)
             faults = [fault for (fault,) in copy.execute("PRAGMA integrity_check")]
         if faults != ["ok"]:
-            raise sqlite3.DatabaseError(f"the copy is damaged: {'; '.join(faults[:3])}")
+            raise damaged(store, "; ".join(faults[:3]))
         sync(temporary)
         temporary.replace(target)
         sync(target.parent)
+    except sqlite3.DatabaseError as error:
+        # The copy is as good as new: what is wrong with a page is wrong in the store.
+        failed = failure("read", store, error)
+        raise failed if isinstance(failed, StoreDamagedError) else error from None
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -213,8 +220,7 @@ def _look_at(path: Path) -> tuple[int, float | None]:
         with contextlib.closing(Reader(path)) as reader:
             return _head(reader)
     except (OSError, sqlite3.Error) as error:
-        why = error.strerror if isinstance(error, OSError) else None
-        raise UsageError(f"cannot use the store {path}: {why or error}") from None
+        raise failure("use", path, error) from None
     except UsageError as error:
         raise UsageError(f"cannot use the store {path}: {error}") from None
 

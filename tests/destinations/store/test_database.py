@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sqlite3
 import threading
@@ -13,7 +14,9 @@ from destinations.errors import TemporaryError, UsageError
 from destinations.pipeline.queue import StoreFullError
 from destinations.store import Database, check_store_path, default_path
 from destinations.store import database as database_module
+from destinations.store.files import is_missing
 from destinations.store.migrations import APPLICATION_ID, MIGRATIONS
+from destinations.store.read_only import ReadOnlyDatabase
 from destinations.store.write_lock import write_lock
 
 
@@ -158,15 +161,14 @@ def test_a_file_that_is_no_store_is_left_alone(tmp_path: Path) -> None:
         (("PRAGMA user_version = 1",), False),
         (("PRAGMA application_id = 7",), False),
         (("CREATE TABLE notes (text)", "PRAGMA user_version = 9"), False),
-        ((), True),
+        (("PRAGMA journal_mode = WAL",), True),
     ],
 )
 def test_the_database_of_another_program(
     tmp_path: Path, *, statements: tuple[str, ...], is_store: bool
 ) -> None:
-    """It gets no tables of ours; a file without anything in it becomes a store."""
+    """It gets no tables of ours; a database without anything in it becomes a store."""
     path = tmp_path / "other.db"
-    path.touch()
     connection = sqlite3.connect(path)
     for statement in statements:
         connection.execute(statement)
@@ -180,6 +182,95 @@ def test_the_database_of_another_program(
         Database(path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("opened", [Database, ReadOnlyDatabase])
+@pytest.mark.parametrize("log", [b"", b"what was written last"])
+@pytest.mark.parametrize("is_there", [True, False], ids=["empty", "missing"])
+def test_a_store_that_was_lost(
+    tmp_path: Path, opened: type[Database], log: bytes, *, is_there: bool
+) -> None:
+    """It is not begun anew in silence, which would send everything again; its log stays."""
+    path = tmp_path / "store.sqlite3"
+    if is_there:
+        path.touch()
+    beside = tmp_path / "store.sqlite3-wal"
+    if log:
+        beside.write_bytes(log)
+    before = sorted(tmp_path.iterdir())
+    if is_there:
+        told = f"the store {path} is empty (0 bytes), which a store never is"
+    else:
+        told = f"there is no store {path}, but there was one: {beside} is still there."
+    if not is_there and not log:  # there has never been one
+        if opened is ReadOnlyDatabase:
+            with pytest.raises(UsageError, match="there is no store"):
+                opened(path)
+        else:
+            opened(path).close()
+        return
+    with pytest.raises(UsageError) as caught:
+        opened(path)
+    assert str(caught.value).startswith(told)
+    assert "to begin anew" in str(caught.value)
+    assert (str(beside) in str(caught.value)) == bool(log)
+    assert sorted(tmp_path.iterdir()) == before
+    assert not log or beside.read_bytes() == log
+
+
+@pytest.mark.parametrize("opened", [Database, ReadOnlyDatabase])
+def test_a_store_that_was_removed(tmp_path: Path, opened: type[Database]) -> None:
+    """What is beside it tells that there was one; without all of that it is begun anew."""
+    path = tmp_path / "store.sqlite3"
+    Database(path).close()
+    path.unlink()
+    with pytest.raises(UsageError, match=r"but there was one: .*sqlite3\.identity is still there"):
+        opened(path)
+    assert not path.exists()
+    (tmp_path / "store.sqlite3.identity").unlink()
+    Database(path).close()
+
+
+@pytest.mark.parametrize("at", ["sqlite3.connect", "_bring_forward", "sync"])
+def test_a_store_is_made_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str) -> None:
+    """Whatever ends its making, nothing is in its place; what was left is used for nothing."""
+    path = tmp_path / "store.sqlite3"
+
+    def fail(*_: object, **__: object) -> None:
+        assert not path.exists()
+        (tmp_path / ".store.sqlite3.new-wal").write_bytes(b"left")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(f"destinations.store.database.{at}", fail)
+        with pytest.raises(StoreFullError, match=r"cannot open the store .*: No space left"):
+            Database(path)
+    assert [one.name for one in tmp_path.iterdir()] == ["store.sqlite3.lock"]
+    for end in ("", "-wal"):
+        (tmp_path / f".store.sqlite3.new{end}").write_bytes(b"left by a process that was killed")
+    with _opened(path) as database:
+        assert database.one("SELECT count(*) FROM events") == (0,)
+    assert not list(tmp_path.glob(".store.sqlite3.new*"))
+
+
+def test_two_make_a_store(tmp_path: Path) -> None:
+    """The second takes what the first has made, and what is in it by then."""
+    path = tmp_path / "store.sqlite3"
+    calls: list[bool] = []
+
+    def meanwhile(asked: Path) -> bool:
+        found = is_missing(asked)
+        calls.append(found)
+        if calls == [True, True]:  # the place is fit for a store, and there is none
+            with _opened(path) as first, first.transaction() as connection:
+                connection.execute("INSERT INTO server VALUES ('name', '1')")
+        return found
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(database_module, "is_missing", meanwhile)
+        second = Database(path)
+    assert second.one("SELECT value FROM server WHERE name = 'name'") == ("1",)
+    second.close()
 
 
 @pytest.mark.parametrize("name", [":memory:", "file:x.sqlite3", "file:x?mode=memory"])

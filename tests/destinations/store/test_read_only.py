@@ -189,7 +189,7 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
         (tmp_path / "nosuch", "there is no store .*nosuch"),
         (text, r"cannot use the store .*seed\.yaml: file is not a database"),
         (other, r"cannot use the store .*other\.db: it is the database of another program"),
-        (empty, "cannot read the store .*it is empty, or of an older version"),
+        (empty, "the store .*empty is empty .0 bytes., which a store never is"),
         (tmp_path, "as a store: it is a folder"),
     ):
         with pytest.raises(UsageError, match=why):
