@@ -23,7 +23,6 @@ from destinations.store.identity import (
     begin,
     check,
     forget,
-    identity_path,
     noted_time,
     stored_identity,
 )
@@ -70,20 +69,15 @@ def check_not_lost(path: Path) -> None:
     take it for a new one, and delete the log beside it.
     """
     path = path.resolve()
-    log, identity = path.with_name(f"{path.name}-wal"), identity_path(path)
-    left = [log] if _size(log) else []
-    said = IdentityFile(path).read()
-    if said is not None and said.starts:
-        left.append(identity)
-    beside = " and ".join(map(str, left))
-    if is_missing(path) and left:
+    log = path.with_name(f"{path.name}-wal")
+    if is_missing(path) and _size(log):
         msg = (
-            f"there is no store {path}, but there was one: {beside} is still there. Put it back, "
-            "or remove that as well to begin anew, which sends everything again"
+            f"there is no store {path}, but its log {log} is still there. Put the store back, or "
+            "remove the log as well to begin anew, which sends everything again"
         )
         raise UsageError(msg)
     if path.is_file() and not _size(path):
-        kept = f" Keep {beside}." if left else ""
+        kept = f" Keep {log}." if _size(log) else ""
         msg = (
             f"the store {path} is empty (0 bytes), which a store never is: what it remembered is "
             f"lost.{kept} Restore a backup with destinations store restore, or remove the file to "
@@ -142,7 +136,6 @@ class Database:
         with contextlib.ExitStack() as opened:
             try:
                 self._make()
-                check_place(path)
                 self._write_lock = write_lock(path)
                 opened.callback(self._write_lock.close)
                 opened.callback(self._beside.close)
@@ -161,6 +154,7 @@ class Database:
 
     def _make(self) -> None:
         """Leave a file that is something else as it is, without so much as a lock beside it."""
+        check_place(self.path)
         if is_missing(self.path):
             make_folder(self.path.parent)
             self._make_new()
@@ -196,6 +190,7 @@ class Database:
                     _bring_forward(connection, 0)
                     connection.execute("COMMIT")
                 sync(new)
+                self._beside.remove()  # of one that somebody has removed
                 new.replace(self.path)
                 sync(self.path.parent)
             finally:

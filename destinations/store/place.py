@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from destinations.errors import UsageError
+from destinations.store.files import is_missing
 
 __all__ = ["check_place"]
 
@@ -20,12 +21,12 @@ _ON_NETWORK: Final = re.compile(
 
 
 def check_place(path: Path) -> None:
-    """Raise `UsageError` if locks cannot protect the file at a resolved path.
+    """Raise `UsageError` if locks cannot protect the file at a resolved path, or a new one there.
 
     It may have another name, be a mount point (so that it is also somewhere else, with other files
     beside it), or be on a file system of the network.
     """
-    if path.stat().st_nlink > 1:
+    if not is_missing(path) and path.stat().st_nlink > 1:
         msg = (
             f"cannot use the store {path}: the file has another name as well (a hard link), under "
             "which others could use it unseen; remove one of the names"

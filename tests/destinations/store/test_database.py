@@ -201,7 +201,7 @@ def test_a_store_that_was_lost(
     if is_there:
         told = f"the store {path} is empty (0 bytes), which a store never is"
     else:
-        told = f"there is no store {path}, but there was one: {beside} is still there."
+        told = f"there is no store {path}, but its log {beside} is still there."
     if not is_there and not log:  # there has never been one
         if opened is ReadOnlyDatabase:
             with pytest.raises(UsageError, match="there is no store"):
@@ -216,19 +216,6 @@ def test_a_store_that_was_lost(
     assert (str(beside) in str(caught.value)) == bool(log)
     assert sorted(tmp_path.iterdir()) == before
     assert not log or beside.read_bytes() == log
-
-
-@pytest.mark.parametrize("opened", [Database, ReadOnlyDatabase])
-def test_a_store_that_was_removed(tmp_path: Path, opened: type[Database]) -> None:
-    """What is beside it tells that there was one; without all of that it is begun anew."""
-    path = tmp_path / "store.sqlite3"
-    Database(path).close()
-    path.unlink()
-    with pytest.raises(UsageError, match=r"but there was one: .*sqlite3\.identity is still there"):
-        opened(path)
-    assert not path.exists()
-    (tmp_path / "store.sqlite3.identity").unlink()
-    Database(path).close()
 
 
 @pytest.mark.parametrize("at", ["sqlite3.connect", "_bring_forward", "sync"])

@@ -117,7 +117,6 @@ TAKEN: dict[str, Change] = {
     "as it is": lambda _: None,
     "killed between the two": lambda path: _rewrite(path, starts=-1),
     "a power cut": lambda path: _rewrite(path, writes=-1),
-    "an empty store in its place": lambda path: path.write_bytes(b""),
     "begun anew": lambda path: path.unlink(),
 }
 

@@ -40,8 +40,7 @@ def test_a_file_system_of_the_network(tmp_path: Path, mounted: Path, kind: str) 
     mounted.write_text(text, encoding="utf-8")
     with pytest.raises(UsageError, match=rf"file system of the network \({kind}\)"):
         SqliteStore(folder / "store.sqlite3")
-    assert [one.name for one in folder.iterdir()] == ["store.sqlite3"]
-    assert (folder / "store.sqlite3").stat().st_size == 0
+    assert list(folder.iterdir()) == []
     SqliteStore(tmp_path / "store.sqlite3").close()
     point = str(folder).replace(" ", r"\040")
     over = f"29 28 254:0 / {point} rw - ext4 /dev/vdb rw\n"
