@@ -25,8 +25,8 @@ from destinations.store import (
     close_file,
     is_older,
     lock,
-    make_file,
     make_folder,
+    make_store,
     open_file,
     stored_version,
 )
@@ -224,9 +224,8 @@ def _locked(
 @contextlib.contextmanager
 def _locked_itself(store: Path, message: str, *, shared: bool) -> Iterator[None]:
     """Hold the lock of the store's own file, which is made if it is missing."""
+    make_store(store)
     try:
-        make_folder(store.resolve().parent)
-        make_file(store.resolve())
         handle = open_file(store)
     except OSError as error:
         raise TemporaryError(f"cannot lock {store}: {error.strerror or error}") from None

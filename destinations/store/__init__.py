@@ -2,8 +2,14 @@
 
 from destinations.store.accounts import Accounts, KnownAccount
 from destinations.store.check import broken_rules, count_deliveries
-from destinations.store.database import Database, check_not_lost, check_store_path, default_path
-from destinations.store.files import FILE_MODE, is_missing, make_file, make_folder
+from destinations.store.database import (
+    Database,
+    check_not_lost,
+    check_store_path,
+    default_path,
+    make_store,
+)
+from destinations.store.files import FILE_MODE, is_missing, make_folder
 from destinations.store.identity import identity_path
 from destinations.store.ledger import SqliteLedger
 from destinations.store.open_files import close_file, lock, open_file
@@ -44,8 +50,8 @@ __all__ = [
     "is_newer",
     "is_older",
     "lock",
-    "make_file",
     "make_folder",
+    "make_store",
     "open_file",
     "stored_version",
 ]

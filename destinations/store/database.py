@@ -32,7 +32,7 @@ from destinations.store.place import check_place
 from destinations.store.reader import copied_at, copy_of, stored_version
 from destinations.store.write_lock import WriteLock, write_lock
 
-__all__ = ["Database", "check_not_lost", "check_store_path", "default_path"]
+__all__ = ["Database", "check_not_lost", "check_store_path", "default_path", "make_store"]
 
 T = TypeVar("T")
 
@@ -91,6 +91,23 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
+
+
+def make_store(path: Path) -> None:
+    """Make a store where there is no file; whatever is there stays as it is.
+
+    Raises `UsageError` if there cannot be one, and for the place of one that was lost.
+    """
+    check_store_path(path)
+    path = path.resolve()
+    if not is_missing(path):
+        return
+    check_not_lost(path)
+    check_place(path)
+    try:
+        _make_new(path)
+    except (OSError, sqlite3.Error) as error:
+        raise failure("make", path, error) from None
 
 
 class Database:
@@ -156,8 +173,7 @@ class Database:
         """Leave a file that is something else as it is, without so much as a lock beside it."""
         check_place(self.path)
         if is_missing(self.path):
-            make_folder(self.path.parent)
-            self._make_new()
+            _make_new(self.path)
         if stored_version(self.path) > len(MIGRATIONS):
             raise UsageError(f"cannot use the store {self.path}: {_NEWER}")
         if copied_at(self.path) is not None:
@@ -172,30 +188,6 @@ class Database:
                 "right to write, or name another store"
             )
             raise UsageError(msg)
-
-    def _make_new(self) -> None:
-        """Make the file under another name: in its place there is a whole store, or none."""
-        new = self.path.with_name(f".{self.path.name}.new")
-        parts = [new.with_name(new.name + end) for end in ("", "-wal", "-shm", "-journal")]
-        with contextlib.closing(write_lock(self.path)) as lock, self._locked(lock):
-            if not is_missing(self.path):
-                return  # another process was faster
-            try:
-                for part in parts:
-                    part.unlink(missing_ok=True)  # of a process that was killed meanwhile
-                make_file(new)
-                with contextlib.closing(_connected(new)) as connection:
-                    _set_up(connection)
-                    connection.execute("BEGIN IMMEDIATE")
-                    _bring_forward(connection, 0)
-                    connection.execute("COMMIT")
-                sync(new)
-                self._beside.remove()  # of one that somebody has removed
-                new.replace(self.path)
-                sync(self.path.parent)
-            finally:
-                for part in parts:
-                    part.unlink(missing_ok=True)
 
     def _prepare(self, *, adopt: bool) -> None:
         connection = self._connection
@@ -223,22 +215,12 @@ class Database:
         if self._depth:
             yield
             return
-        with self._locked(self._write_lock):
+        with _locked(self._write_lock, self.path):
             self._depth += 1
             try:
                 yield
             finally:
                 self._depth -= 1
-
-    @contextlib.contextmanager
-    def _locked(self, lock: WriteLock) -> Iterator[None]:
-        if not lock.acquire(_BUSY_SECONDS):
-            message = f"another process has been writing for more than {_BUSY_SECONDS:g} s"
-            raise TemporaryError(f"cannot write to the store {self.path}: {message}")
-        try:
-            yield
-        finally:
-            lock.release()
 
     def _check_place(self) -> None:
         """Raise `StoreGoneError` if another file, or none, is where the store was, or its log.
@@ -421,6 +403,43 @@ def _inode(path: Path) -> FileKey | None:
     except OSError:
         return None
     return (found.st_dev, found.st_ino)
+
+
+def _make_new(path: Path) -> None:
+    """Make a file under another name: in its place there is a whole store, or none."""
+    make_folder(path.parent)
+    new = path.with_name(f".{path.name}.new")
+    parts = [new.with_name(new.name + end) for end in ("", "-wal", "-shm", "-journal")]
+    with contextlib.closing(write_lock(path)) as lock, _locked(lock, path):
+        if not is_missing(path):
+            return  # another process was faster
+        try:
+            for part in parts:
+                part.unlink(missing_ok=True)  # of a process that was killed meanwhile
+            make_file(new)
+            with contextlib.closing(_connected(new)) as connection:
+                _set_up(connection)
+                connection.execute("BEGIN IMMEDIATE")
+                _bring_forward(connection, 0)
+                connection.execute("COMMIT")
+            sync(new)
+            IdentityFile(path).remove()  # of one that somebody has removed
+            new.replace(path)
+            sync(path.parent)
+        finally:
+            for part in parts:
+                part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _locked(lock: WriteLock, path: Path) -> Iterator[None]:
+    if not lock.acquire(_BUSY_SECONDS):
+        message = f"another process has been writing for more than {_BUSY_SECONDS:g} s"
+        raise TemporaryError(f"cannot write to the store {path}: {message}")
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _connected(path: Path) -> sqlite3.Connection:
