@@ -188,10 +188,10 @@ class Builder(EventWriter):
         event = self._track_event(PLAIN_LIBRARY, self._rng.choice(ACCOUNT_USERS), 1)
         self._write(damage(encode(event, PLAIN_LIBRARY)), Expectation(reason))
 
-    def spaced(self, pad: Callable[[bytes], bytes]) -> None:
-        """A good event with space around it."""
+    def changed(self, change: Callable[[bytes], bytes]) -> None:
+        """A good event whose line is changed in a way that makes no difference to it."""
         event = self._track_event(PLAIN_LIBRARY, self._rng.choice(self._users), 1)
-        self._write(pad(encode(event, PLAIN_LIBRARY)), TRACKED)
+        self._write(change(encode(event, PLAIN_LIBRARY)), TRACKED)
         self._charge(event, 1)
 
     def repeat(self, first: str | None, second: str | None) -> None:

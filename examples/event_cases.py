@@ -6,6 +6,7 @@ Everything is written down by hand here; nothing is computed with the code under
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -13,6 +14,7 @@ __all__ = [
     "ABSENT",
     "BLANK_LINES",
     "BROKEN_LINES",
+    "CARRIED_HALVES",
     "CONSUMABLE",
     "DELTAS",
     "EVENT_FAULTS",
@@ -34,10 +36,13 @@ CONSUMABLE: Final[Mapping[str, str]] = {
     "exports": "Report Exported",
 }
 
-# properties.delta, and the amount that is recorded; None: no integer of 32 bits, so invalid.
+# properties.delta, and the amount that is recorded; None: no integer of 32 bits, so invalid. What
+# is there has to be one, or its digits: nobody means 1 by null or true.
 DELTAS: Final[tuple[tuple[object, int | None], ...]] = (
     (ABSENT, 1),
-    (None, 1),
+    (None, None),
+    ("", None),
+    (" ", None),
     (0, 0),
     (-1, -1),
     (-25, -25),
@@ -45,9 +50,11 @@ DELTAS: Final[tuple[tuple[object, int | None], ...]] = (
     (-2.0, -2),
     ("3", 3),
     ("-4", -4),
-    ("3.0", 3),
-    (True, 1),
-    (False, 0),
+    (" +5\t", 5),
+    ("3.0", None),
+    ("0x10", None),
+    (True, None),
+    (False, None),
     (1_000_000, 1_000_000),
     (1.5, None),
     (-0.25, None),
@@ -72,24 +79,28 @@ FEATURE_IDS: Final[tuple[tuple[object, str], ...]] = (
     ("größe", "unknown_feature"),
     (42, "unknown_feature"),
     (4.0, "unknown_feature"),
-    (True, "unknown_feature"),
+    (True, "payload"),
+    ("undefined", "payload"),
+    (" api-calls", "payload"),
     ({"id": "api-calls"}, "payload"),
     (["api-calls", "seats"], "payload"),
 )
 
 # traits of an identify, and the fields of the user that they set; None: invalid. Numbers become
-# text the way JavaScript prints them.
+# text the way JavaScript prints them, but whole ones keep their digits.
 TRAITS: Final[tuple[tuple[object, Mapping[str, str] | None], ...]] = (
     (ABSENT, {}),
     ({}, {}),
     ({"plan": "enterprise", "age": 41, "address": {"city": "Zürich"}}, {}),
     ({"name": None, "email": None, "billingUserId": None}, {}),
     ({"name": "", "email": "", "billingUserId": ""}, {}),
+    ({"name": " ", "email": "null", "billingUserId": "Undefined"}, {}),
+    ({"billingUserId": "\t", "billingId": "cus_example_e"}, {"billingId": "cus_example_e"}),
     ({"name": 42}, {"name": "42"}),
     ({"name": 12.0}, {"name": "12"}),
     ({"name": 1.5}, {"name": "1.5"}),
     ({"name": 1e21}, {"name": "1e+21"}),
-    ({"name": 9_007_199_254_740_993}, {"name": "9007199254740992"}),
+    ({"name": 9_007_199_254_740_993}, {"name": "9007199254740993"}),
     ({"name": True}, {"name": "true"}),
     ({"name": False}, {"name": "false"}),
     ({"name": 0}, {"name": "0"}),
@@ -119,7 +130,8 @@ ODD_USERS: Final = (
     'quote"and\\slash',
     "constructor",
     "0042",
-    "true",
+    "0",
+    "nullify",
 )
 
 # The event's integrations object, and whether it lets the event through to Kana.
@@ -181,6 +193,13 @@ EVENT_FAULTS: Final[tuple[tuple[str, Mapping[str, object], str], ...]] = (
     ("track", {"userId": ABSENT, "anonymousId": "a2", "properties": {}}, "user_id_missing"),
     ("page", {"userId": None, "anonymousId": "a3"}, "user_id_missing"),
     ("group", {"userId": ABSENT, "anonymousId": "a4"}, "user_id_missing"),
+    ("track", {"userId": "undefined"}, "user_id_placeholder"),
+    ("identify", {"userId": "NULL"}, "user_id_placeholder"),
+    ("track", {"userId": "true"}, "user_id_placeholder"),
+    ("identify", {"userId": "[object Object]"}, "user_id_placeholder"),
+    ("track", {"userId": "  "}, "user_id_placeholder"),
+    ("identify", {"userId": " user_0001"}, "user_id_placeholder"),
+    ("page", {"userId": "NaN"}, "user_id_placeholder"),
 )
 
 # A messageId is used again, and how often: the reason that befell its first event (None: it was
@@ -218,6 +237,12 @@ def _with(member: bytes) -> Callable[[bytes], bytes]:
     return lambda line: line[:-1] + b"," + member + b"}"
 
 
+def _in_id(key: bytes, text: bytes) -> Callable[[bytes], bytes]:
+    """Puts text in front of an id."""
+    member = re.compile(b'("' + key + b'": ?")')
+    return lambda line: member.sub(lambda found: found[1] + text, line)
+
+
 # The line of a good event (in ASCII), turned into a line that yields no event, and why it does not.
 BROKEN_LINES: Final[tuple[tuple[Callable[[bytes], bytes], str], ...]] = (
     (lambda line: line[: len(line) // 2], "not_json"),
@@ -248,8 +273,15 @@ BROKEN_LINES: Final[tuple[tuple[Callable[[bytes], bytes], str], ...]] = (
     (_with(b'"note":' + b"9" * 250 + b"e99"), "not_finite"),
     (_with(b'"note":"\xff"'), "not_utf8"),
     (_with(b'"note":"caf\xe9"'), "not_utf8"),
-    (_with(b'"note":"\xed\xa0\x80"'), "not_utf8"),
-    (_with(b'"note":"\\ud800"'), "lone_surrogate"),
-    (_with(b'"note":"\\ude00\\ud83d"'), "lone_surrogate"),
-    (_with(b'"\\udfff":1'), "lone_surrogate"),
+    (_in_id(b"userId", b"\\ud83d"), "lone_surrogate"),
+    (_in_id(b"userId", b"\xed\xa0\xbd"), "lone_surrogate"),
+    (_in_id(b"messageId", b"\\ude00\\ud83d"), "lone_surrogate"),
+)
+
+# The same, turned into the line of a good event that carries half a character somewhere.
+CARRIED_HALVES: Final[tuple[Callable[[bytes], bytes], ...]] = (
+    _with(b'"note":"\xed\xa0\x80"'),
+    _with(b'"note":"\\ud800"'),
+    _with(b'"note":"\\ude00\\ud83d"'),
+    _with(b'"\\udfff":1'),
 )

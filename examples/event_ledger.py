@@ -36,6 +36,7 @@ OUTCOMES_OF_REASONS: Final[Mapping[str, str]] = {
     # the event is good, but not for this destination
     "integrations": "filtered",
     "user_id_missing": "invalid",
+    "user_id_placeholder": "invalid",
     "duplicate": "filtered",
     "conflict": "rejected",
     "not_subscribed": "filtered",

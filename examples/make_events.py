@@ -24,6 +24,7 @@ from event_builder import MAX_EVENT_BYTES, Builder
 from event_cases import (
     BLANK_LINES,
     BROKEN_LINES,
+    CARRIED_HALVES,
     CONSUMABLE,
     DELTAS,
     EVENT_FAULTS,
@@ -66,7 +67,7 @@ def special_rows(builder: Builder) -> list[Row]:
     rows += [partial(builder.integrations, *case) for case in INTEGRATIONS]
     rows += [partial(builder.fault, *case) for case in EVENT_FAULTS]
     rows += [partial(builder.broken, *case) for case in BROKEN_LINES]
-    rows += [partial(builder.spaced, pad) for pad in SPACED_LINES]
+    rows += [partial(builder.changed, change) for change in (*SPACED_LINES, *CARRIED_HALVES)]
     rows += [partial(builder.identify_new, name) for name in ODD_USERS]
     rows += [partial(builder.identify_known, name) for name in ACCOUNT_USERS]
     rows += [partial(builder.too_large, MAX_EVENT_BYTES + 1, "x")]
