@@ -178,9 +178,10 @@ class ServedKana:
         self.service.start()
 
     def post(self, body: Any, name: str = "kana") -> requests.Response:
-        """Post an event, or a list of them."""
+        """Post an event, or a list of them; bytes as they are."""
         headers = {"Authorization": RECEIVER_KEY}
-        return requests.post(self.service.urls[name], json=body, headers=headers, timeout=30)
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return requests.post(self.service.urls[name], data, headers=headers, timeout=30)
 
     @property
     def entries(self) -> Sequence[LedgerEntry]:

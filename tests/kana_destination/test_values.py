@@ -6,31 +6,26 @@ Each case gives the same either way: what is charged, which users there are, and
 from __future__ import annotations
 
 import contextlib
-import io
 import json
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import requests
 
 from destinations import Entry, HttpTransport, Run
+from destinations.definition import Preset
 from destinations.operations import open_run_store
-from destinations.pipeline.ledger import LedgerEntry, Selection
 from destinations.runtime.identity import identity_of
-from destinations.server import Service, read_config
 from destinations.store import SqliteStore
-from destinations.telemetry import observe
 
-KEY = "the-key-of-receivers"
 BIG = 9007199254740993
 SEED: dict[str, Any] = {
     "users": [{"id": "u1", "name": "One", "email": "one@example.com", "billingId": "cus_1"}],
     "features": [
         {"id": feature, "name": feature, "type": "CONSUMABLE"}
-        for feature in ("calls", str(BIG), str(BIG - 1), "1", "true", "half \ufffd")
+        for feature in ("calls", "seats", str(BIG), str(BIG - 1), "1", "true", "half \ufffd")
     ],
 }
 Way = Callable[..., "Came"]
@@ -54,11 +49,6 @@ class Came:
         return str(rejected.get(index) or self._found.get(message_id, ("", ""))[1])
 
 
-def _entries(path: Path) -> list[LedgerEntry]:
-    with SqliteStore(path, read_only=True) as store:
-        return list(store.ledger().find(Selection()))
-
-
 def _body(events: Sequence[Any], around: str) -> bytes:
     raw = [event if isinstance(event, bytes) else json.dumps(event).encode() for event in events]
     joined = b",".join(raw)
@@ -72,48 +62,20 @@ def _body(events: Sequence[Any], around: str) -> bytes:
 class Served:
     """A server in front of a sandbox of Kana, behind a real port."""
 
-    def __init__(self, kana: Any, folder: Path) -> None:
-        self.path = folder / "served.sqlite3"
-        document = {
-            "store": {"path": str(self.path)},
-            "listen": {"port": 0},
-            "drainSeconds": 30,
-            "destinations": [
-                {
-                    "name": "kana",
-                    "destination": "kana",
-                    "settings": {"apiKey": "${KANA}", "endpoint": kana.sandbox.url},
-                    "receiver": {"keys": ["${RECEIVER}"]},
-                }
-            ],
-        }
-        config = folder / "serve.json"
-        config.write_text(json.dumps(document))
-        secrets = {"KANA": kana.sandbox.api_key, "RECEIVER": KEY}
-        self._observation = observe(stream=io.StringIO(), environment={})
-        self._service = Service(read_config(config, secrets), self._observation)
-        self._service.start()
-        self._service.watch_queues()
+    def __init__(self, server: Any) -> None:
+        self.server = server
 
     def post(self, *events: Any, around: str = "batch") -> requests.Response:
-        body, headers = _body(events, around), {"Authorization": KEY}
-        return requests.post(self._service.urls["kana"], body, headers=headers, timeout=30)
+        """Post a body of events."""
+        answer: requests.Response = self.server.post(_body(events, around))
+        return answer
 
     def came(self, *events: Any, around: str = "batch") -> Came:
         """Post a body, and return what became of its events once all have their outcome."""
         answer = self.post(*events, around=around)
-        pause = threading.Event()
-        for _ in range(3_000):
-            entries = _entries(self.path)
-            if not any(str(one.status) in {"ready", "sending", "unknown"} for one in entries):
-                found = {one.message_id: (one.status, one.reason) for one in entries}
-                return Came(found, answer.json(), answer.status_code)
-            pause.wait(0.01)
-        raise AssertionError("not all have an outcome")
-
-    def close(self) -> None:
-        self._service.stop()
-        self._observation.close()
+        self.server.wait()
+        found = {one.message_id: (one.status, one.reason) for one in self.server.entries}
+        return Came(found, answer.json(), answer.status_code)
 
 
 @pytest.fixture
@@ -123,10 +85,9 @@ def kana(make_kana: Callable[..., Any]) -> Any:
 
 
 @pytest.fixture
-def served(kana: Any, tmp_path: Path) -> Iterator[Served]:
+def served(kana: Any, serve_kana: Callable[..., Any]) -> Served:
     """A server that delivers to the sandbox."""
-    with contextlib.closing(Served(kana, tmp_path)) as made:
-        yield made
+    return Served(serve_kana(kana.sandbox))
 
 
 @pytest.fixture(params=["serve", "run"])
@@ -263,6 +224,36 @@ def test_a_text_that_is_no_feature(kana: Any, feature: Any) -> None:
     assert kana.result(1).outcome == "invalid"
     assert kana.result(1).reason.startswith("/featureId must ")
     assert kana.usage == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "feature"),
+    [
+        (r"$.properties.feature\.id", "calls"),
+        (r"$.properties['feature\.id']", "calls"),
+        (r"$.properties.v1\.0.feature\.id", "1"),
+        ("$.properties['feature.id']", "seats"),  # as at Segment
+    ],
+)
+@pytest.mark.parametrize("is_template", [False, True])
+def test_a_property_whose_name_has_a_dot(
+    kana: Any, path: str, feature: str, *, is_template: bool
+) -> None:
+    """A backslash before the dot makes it one of the name, in paths and in templates."""
+    template = "{{" + path.removeprefix("$.") + "}}"
+    mapping = {"@template": template} if is_template else {"@path": path}
+    action = kana.definition.actions["track"]
+    preset = Preset(
+        "Own", "track", 'type = "track"', action.default_mapping | {"featureId": mapping}
+    )
+    kana.definition = replace(kana.definition, presets=(preset,))
+    properties: dict[str, Any] = {
+        "feature.id": "calls",
+        "v1.0": {"feature.id": "1"},
+        "feature": {"id": "seats"},
+    }
+    kana.run(_track(**properties))
+    assert kana.usage == {"u1": {feature: 1}}
 
 
 # -- halves of characters ---------------------------------------------------------------------
@@ -418,10 +409,10 @@ def test_an_event_of_a_file_is_that_of_a_body(kana: Any, served: Served) -> None
     event = {**_track(None, featureId="calls"), "timestamp": TIME}
     served.came(event)
     assert kana.usage == {"u1": {"calls": 1}}
-    served.close()
+    served.server.service.stop()
     destination, clock = kana.bind(), kana.clock
-    identity = identity_of(destination)
-    with SqliteStore(served.path) as store:
+    identity = identity_of(destination, "main")
+    with SqliteStore(served.server.store) as store:
         account = store.accounts().find(identity)
         assert account is not None
         transport = HttpTransport(destination.definition.transport.timeouts)
