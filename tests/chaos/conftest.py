@@ -42,6 +42,8 @@ COUNTS = {
     "run_seed": int(SEEDS or 2),
     # The same, and they have to wait for a partner that is away.
     "partner_seed": max(1, int(SEEDS or 1) // 4),
+    # With processes that are killed dozens of times.
+    "often_killed_seed": max(1, int(SEEDS or 1) // 8),
     # Each with thousands of events.
     "heavy_seed": max(1, int(SEEDS or 1) // 20),
 }

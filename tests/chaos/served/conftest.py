@@ -29,7 +29,9 @@ SOON = 0.005
 class Serving:
     """The server of one configuration and store: one process after another."""
 
-    def __init__(self, folder: Path, store: Path, settings: Mapping[str, str]) -> None:
+    def __init__(
+        self, folder: Path, store: Path, settings: Mapping[str, str], names: Sequence[str]
+    ) -> None:
         self._folder = folder
         self._config = folder / "serve.json"
         self._environment = {
@@ -38,8 +40,8 @@ class Serving:
             "RECEIVER_KEY": RECEIVER_KEY,
         }
         destination = {
-            "name": "kana",
             "destination": "kana",
+            "account": "main",
             "settings": {"endpoint": settings["endpoint"], "apiKey": {"env": "KANA_KEY"}},
             "receiver": {"keys": [{"env": "RECEIVER_KEY"}]},
             # What a killed process has sent is with the partner, on this machine, long before.
@@ -49,7 +51,7 @@ class Serving:
             "listen": {"port": 0},
             "store": {"path": str(store)},
             "drainSeconds": 20,
-            "destinations": [destination],
+            "destinations": [{"name": name, **destination} for name in names],
         }
         self._config.write_text(json.dumps(config), encoding="utf-8")
         self._processes: list[subprocess.Popen[bytes]] = []
@@ -193,12 +195,15 @@ def wait_until(is_so: Callable[[], Any]) -> None:
 
 
 @pytest.fixture
-def serving(tmp_path: Path, ledger: Any) -> Iterator[Callable[[Mapping[str, str]], Serving]]:
-    """Makes a server that delivers with these settings, from the store of this test."""
+def serving(tmp_path: Path, ledger: Any) -> Iterator[Callable[..., Serving]]:
+    """Makes a server that delivers with these settings, from the store of this test.
+
+    It has a destination for each of the names, all of one account.
+    """
     made: list[Serving] = []
 
-    def make(settings: Mapping[str, str]) -> Serving:
-        made.append(Serving(tmp_path, ledger.path, settings))
+    def make(settings: Mapping[str, str], *names: str) -> Serving:
+        made.append(Serving(tmp_path, ledger.path, settings, names or ("kana",)))
         return made[-1]
 
     yield make
