@@ -89,8 +89,11 @@ class _Parts:
         self.waiting += [one for one in halves if one[0]]
 
     def answered(self, part: list[_Item]) -> None:
-        """Note that the partner looked at a part; then what it refused was not for all of them."""
-        if any(_is_clear(item.verdict) for item in part):
+        """Note that the partner looked at a part; then what it refused was not for all of them.
+
+        What it says of the key it may say of every event, each by itself.
+        """
+        if any(_is_clear(item.verdict) and not _concerns(item.verdict, "key") for item in part):
             self.is_taken = True
             for refused, depth in self._refused:
                 self.split(refused, depth)
@@ -576,7 +579,7 @@ def _is_refused_as_a_whole(request: CompiledRequest, items: Sequence[_Item]) -> 
     """Tell whether the partner refused the request without looking at its single events."""
     return all(
         isinstance(verdict := item.verdict, Failure)
-        and verdict.whole_request
+        and (verdict.whole_request or verdict.concerns == "key")
         and (verdict.nothing_applied or request.definition.idempotent)
         and (
             verdict.status == _TOO_LARGE

@@ -11,7 +11,9 @@ from destinations.outcome import Outcome, State
 FAULTS: list[dict[str, Any]] = [
     {"status": 429, "retryAfter": 1},
     {"status": 429, "apply": False},
-    *({"status": status, "apply": True} for status in (400, 403, 409, 413, 422)),
+    *({"status": status, "apply": True} for status in (400, 409, 422)),
+    # These refuse a request before anything is done, which is how they are read.
+    *({"status": status} for status in (401, 403, 413)),
     {"status": 500},
     {"status": 502, "apply": True},
     {"status": 503},
@@ -51,7 +53,7 @@ def _events(chance: random.Random) -> tuple[list[dict[str, Any]], dict[str, int]
 def test_no_fault_makes_usage_exceed_the_sum_of_the_events(
     make_kana: Callable[..., Any], seed: int, reconcile: bool
 ) -> None:
-    """Usage lies between the delivered deltas and those with the held ones; never above."""
+    """Usage lies between the delivered deltas and those with the open ones; never above."""
     chance = random.Random(seed)
     events, sums = _events(chance)
     kana = make_kana(
@@ -72,7 +74,7 @@ def test_no_fault_makes_usage_exceed_the_sum_of_the_events(
         delta = event["properties"]["delta"]
         outcome = kana.result(line).outcome
         sure[event["userId"]] += delta if outcome is Outcome.DELIVERED else 0
-        perhaps[event["userId"]] += delta if outcome is State.HELD else 0
+        perhaps[event["userId"]] += delta if outcome in {State.HELD, State.UNKNOWN} else 0
     for user, total in sums.items():
         used = kana.usage.get(user, {}).get("calls", 0)
         assert sure[user] <= used <= sure[user] + perhaps[user] <= total
@@ -110,6 +112,8 @@ def test_every_documented_error_has_a_rule(
     kana.sandbox.faults.add(
         {"match": {"rootField": "recordUsage"}, "times": None, "errors": {"e0": rule}},
         {"match": {"rootField": "user"}, "times": None, "errors": {"e0": rule}},
+        # Whether it is the key that is refused is for the test of the credentials to say.
+        {"match": {"rootField": "features"}, "times": None, "errors": {"e0": rule}},
     )
     usage = {"type": "track", "event": "E", "userId": "u1", "messageId": "1"}
     kana.run({**usage, "properties": {"featureId": "calls"}})
@@ -117,6 +121,20 @@ def test_every_documented_error_has_a_rule(
     assert kana.usage == {}
     kana.run({"type": "identify", "userId": "new", "messageId": "2", "traits": {"name": "N"}})
     assert kana.result(1).outcome == identify
+
+
+@pytest.mark.parametrize(("revoked", "outcome"), [(True, "ready"), (False, "rejected")])
+def test_a_key_that_is_refused_event_by_event(kana: Any, revoked: bool, outcome: str) -> None:
+    """GraphQL says of each event that the key is refused; if it is, none of them is rejected."""
+    refused = {"message": "Unauthenticated: revoked"}
+    each = {"errors": {f"e{nth}": refused for nth in range(3)}, "times": None}
+    kana.sandbox.faults.add({"match": {"rootField": "recordUsage"}, **each})
+    if revoked:
+        kana.sandbox.faults.add({"match": {"rootField": "features"}, **each})
+    usage = {"type": "track", "event": "E", "properties": {"featureId": "calls"}}
+    report = kana.run(*({**usage, "userId": "u1", "messageId": str(nth)} for nth in range(3)))
+    assert report.totals.outcomes == {outcome: 3}
+    assert (report.stopped is not None) == revoked
 
 
 def test_each_documented_error_name_and_code_is_in_the_definition(kana: Any) -> None:

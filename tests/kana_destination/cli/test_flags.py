@@ -172,7 +172,7 @@ def test_what_has_changed_since(
     cli.run(identify("ann", email="new@example.com", billingId="cus_2"))
     port = int(cli.sandbox.url.rpartition(":")[2].partition("/")[0])
     cli.sandbox.stop()
-    open_cli({"users": users}, port=port)
+    open_cli({"users": users, "apiKeys": [cli.sandbox.api_key]}, port=port)
     found = cli("flags", "--box", "waiting", "--json").json["waiting"]
     assert [user["changes"] for user in found["users"]] == changes
     assert [user["note"] for user in found["users"]] == [note] * len(changes)

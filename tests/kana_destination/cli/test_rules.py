@@ -354,7 +354,11 @@ def test_a_key_refused_while_what_waits_is_delivered(cli: Any, track: Make, by: 
     cli.run(track(delta=3), track("Seat Added"))
     cli.local("rules", "add", "Calls", *CALLS)
     refused = {"errors": {"*": {"message": "Unauthenticated: revoked"}}}
+    # The test of the credentials fails as well: else it would be that event alone.
     cli.sandbox.faults.add({"match": {"rootField": "recordUsage"}, **refused})
+    # Before it the features are asked for once, and then what the user has used so far.
+    at = cli.sandbox.requests.count + 4
+    cli.sandbox.faults.add({"match": {"rootField": "features"}, "nth": at, **refused})
     run = ("run", "kana", "--settings", cli.settings, "--store", cli.store)
     if by == "a run":
         done = cli.command(*run)
