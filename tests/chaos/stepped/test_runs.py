@@ -33,7 +33,10 @@ def test_usage_is_what_was_delivered(  # noqa: PLR0917 - fixtures
     events = traffic(chance, users=40, events=FAULTS * 5)
     kana = partner(events.seed)
     if with_store:
-        kana.sandbox.faults.add({"nth": FAULTS, "status": 401, "body": "{}"})
+        refused = {"status": 401, "body": "{}"}
+        kana.sandbox.faults.add({"nth": FAULTS, **refused})
+        # So does the test of the credentials: else it would be a matter of single events.
+        kana.sandbox.faults.add({"match": {"rootField": "features"}, **refused})
     kana.sandbox.faults.add(*scripted(chance, FAULTS, refusals=with_store))
     path = ledger.path if with_store else None
     lines = [json.dumps(event).encode() for event in events.events]
