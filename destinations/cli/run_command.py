@@ -701,28 +701,13 @@ def _say_how_it_ended(
     report: Report, options: _Options, undelivered: UndeliveredFile | None
 ) -> None:
     stopped = report.stopped
-    failure = None if undelivered is None else undelivered.failure
     if stopped is None:
         return
     after = f" after line {report.lines}" if report.lines else ""
-    if stopped.why == "authentication":
-        where = f" at line {stopped.line}" if stopped.line else ""
-        text = f"Error: stopped{where}: the credentials were refused: {stopped.message}"
-        click.echo(text, err=True)
-    elif stopped.why == "refused":
-        text = (
-            f"Error: stopped{after}: the partner refuses the requests of this action, whatever the "
-            f"events are: {stopped.message}. Mend the definition, the endpoint or the permissions "
-            "of the key; no event was rejected for it."
-        )
-        click.echo(text, err=True)
-    elif stopped.why == "damaged":
-        click.echo(f"Error: stopped{after}: {stopped.message}", err=True)
+    click.echo(_why_stopped(stopped, after), err=True)
+    if stopped.why == "damaged":
         return
-    elif stopped.why == "unavailable":
-        click.echo(f"Stopped{after}: {stopped.message}.", err=True)
-    else:
-        click.echo(f"Interrupted{after}.", err=True)
+    failure = None if undelivered is None else undelivered.failure
     if undelivered is not None and failure is not None:
         _say_what_is_not_written(options, undelivered, failure, stopped.message)
     if options.keeps:
@@ -743,6 +728,24 @@ def _say_how_it_ended(
     if options.events not in {None, "-"}:
         what = f"What comes{after}" if report.lines else f"{options.events}"
         click.echo(f"{what} was not read.", err=True)
+
+
+def _why_stopped(stopped: Stopped, after: str) -> str:
+    """Return why a run stopped ``after`` a line."""
+    if stopped.why == "authentication":
+        where = f" at line {stopped.line}" if stopped.line else ""
+        return f"Error: stopped{where}: the credentials were refused: {stopped.message}"
+    if stopped.why == "refused":
+        return (
+            f"Error: stopped{after}: the partner refuses the requests of this action, whatever the "
+            f"events are: {stopped.message}. Mend the definition, the endpoint or the permissions "
+            "of the key; no event was rejected for it."
+        )
+    if stopped.why == "damaged":
+        return f"Error: stopped{after}: {stopped.message}"
+    if stopped.why == "unavailable":
+        return f"Stopped{after}: {stopped.message}."
+    return f"Interrupted{after}."
 
 
 def _say_what_is_not_written(

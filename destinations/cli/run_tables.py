@@ -18,7 +18,13 @@ from destinations.secrets import Masker
 __all__ = ["as_json_object", "exit_code", "print_kept", "print_report", "summary"]
 
 _FINE: Final = frozenset({Outcome.DELIVERED, Outcome.FILTERED, Outcome.UNMAPPED})
-_STOPPED: Final = {"authentication": 2, "damaged": 2, "interrupted": 130, "refused": 2, "unavailable": 75}
+_STOPPED: Final = {
+    "authentication": 2,
+    "damaged": 2,
+    "interrupted": 130,
+    "refused": 2,
+    "unavailable": 75,
+}
 
 
 def exit_code(report: Report, *, dry_run: bool = False) -> int:

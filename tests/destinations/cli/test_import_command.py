@@ -68,10 +68,12 @@ def test_a_written_request_is_sent_like_any_other(command: Callable[..., Any], w
     )
     pending = "pending: what is sent to the partner; Segment's file does not say it."
     path.write_text(path.read_text("utf-8").replace(pending, written, 1), "utf-8")
-    event = write("event.json", {"type": "track", "event": "E", "userId": "u", "messageId": "m"})
+    track = {"type": "track", "event": "E", "userId": "u", "messageId": "m"}
+    event = write("event.json", {**track, "timestamp": "2026-01-01T00:00:00Z"})
     explained = command("explain", "actions-sample-partner", event, "--json")
     (request,) = explained.json["subscriptions"][0]["requests"]
-    assert request["request"]["body"] == {"user": "u", "name": "E of u", "amount": 1}
+    body = {"user": "u", "name": "E of u", "amount": 1, "at": "2026-01-01T00:00:00Z"}
+    assert request["request"]["body"] == body
     assert "saveUser" in command("validate", "actions-sample-partner").out
 
 

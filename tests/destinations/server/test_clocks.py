@@ -81,9 +81,7 @@ def test_a_jump_forgets_nothing(
     assert sorted(partner.things) == ["m1", "m2", "m3"]
 
 
-def test_what_is_old_goes_all_the_same(
-    start: Start, configure: Configure, partner: Any, path: Path
-) -> None:
+def test_what_is_old_goes_all_the_same(start: Start, configure: Configure, path: Path) -> None:
     """A store that was not in use catches up, day by day of its starts."""
     service = start(
         configure("one", store={"path": "s.sqlite3", "keepDays": 0.5, "dedupeDays": 0.5})
