@@ -427,7 +427,7 @@ class _Runner:
         if kept is None or self._store is None:
             return None
         queue = self._store.queue()
-        return RunStore(queue, kept.scope, queue.source(kept.scope), kept.answers)
+        return RunStore(queue, kept.scope, queue.source(kept.scope), kept.answers, kept.gap)
 
     def _entries(self, source: BinaryIO) -> Entries:
         options = self._options

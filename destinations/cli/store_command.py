@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import click
@@ -9,9 +10,25 @@ import click
 from destinations.cli.confirming import confirmed, yes_option
 from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import count
-from destinations.operations import Periods, adopt, back_up, is_in_use, noted_periods, prune
+from destinations.operations import (
+    Periods,
+    adopt,
+    back_up,
+    is_in_use,
+    noted_periods,
+    prune,
+    restore,
+    shown_time,
+)
 from destinations.pipeline.queue import StoreDamagedError
-from destinations.store import SqliteStore, broken_rules, compact, count_deliveries
+from destinations.store import (
+    SqliteStore,
+    broken_rules,
+    check_store_path,
+    compact,
+    count_deliveries,
+    is_missing,
+)
 
 __all__ = ["command"]
 
@@ -59,6 +76,53 @@ def adopt_command(place: StorePlace, *, yes: bool) -> int:
         return 1
     adopt(place.path)
     click.echo(f"{place.path}: adopted")
+    return 0
+
+
+@command.command(
+    "restore",
+    epilog="Example: destinations store restore nightly.sqlite3 --to store.sqlite3",
+)
+@click.argument("backup", metavar="BACKUP", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--to",
+    "target",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="STORE",
+    required=True,
+    help="The file of the store; what is there is replaced.",
+)
+@click.option(
+    "--gap",
+    type=click.Choice(["hold", "deliver"]),
+    default="hold",
+    show_default=True,
+    help="What is done with events of the time since the copy, by their own time.",
+)
+@yes_option
+def restore_command(backup: Path, target: Path, *, gap: str, yes: bool) -> int:
+    """Make a store of BACKUP, or of any other copy of a store, that charges nothing twice.
+
+    What waited in the copy may have been delivered since. The next server or run asks the partner,
+    and sends what certainly was not; the rest is held, and destinations deliveries resolve
+    --restored decides on it. Nobody is asked now. Whatever delivers from the store has to be
+    stopped before.
+    """
+    check_store_path(target)
+    if not yes and not is_missing(target) and not confirmed(f"Replace {target} by {backup}?"):
+        return 1
+    done = restore(backup, target, time.time(), hold_gap=gap == "hold")
+    since = shown_time(done.copied_at)
+    click.echo(f"{target}: restored from {backup}, a copy of {since}")
+    click.echo(
+        f"Open deliveries: {done.open:,}. The next server or run with this store asks the partner "
+        "about them; see destinations deliveries list --all --restored."
+    )
+    verb = "held" if gap == "hold" else "delivered"
+    click.echo(
+        f"Events that were accepted after {since} are unknown to this store. Events that come from "
+        f"now on, and whose own time lies between then and now, are {verb}."
+    )
     return 0
 
 

@@ -31,6 +31,7 @@ from destinations.operations.replay import (
     waiting_for_nobody,
     why_not_replayed,
 )
+from destinations.operations.restore import Restoration, restore
 from destinations.operations.retention import DEDUPE_DAYS, KEEP_DAYS, Periods, Pruned, prune
 from destinations.operations.runs import (
     Again,
@@ -56,6 +57,7 @@ __all__ = [
     "PlannedReplay",
     "Pruned",
     "Replayed",
+    "Restoration",
     "Serving",
     "StoreStatus",
     "StoredPauses",
@@ -81,6 +83,7 @@ __all__ = [
     "queue_length",
     "replay",
     "resolve",
+    "restore",
     "resume",
     "shown_duration",
     "shown_time",

@@ -43,7 +43,7 @@ def open_run_store(
         queue = store.queue(clock)
         queue.recover([scope], reconcile_after)
         answers = store.answers(identity.partner)
-        yield RunStore(queue, scope, queue.source(scope), answers)
+        yield RunStore(queue, scope, queue.source(scope), answers, store.gap())
 
 
 def prune_after_run(

@@ -10,6 +10,7 @@ from destinations.outcome import Result
 from destinations.pipeline.dedupe import fingerprint
 from destinations.pipeline.queue import Arrival, QueuedDelivery, QueuedEvent, Transition
 from destinations.pipeline.reconcile import ReconcileRules
+from destinations.pipeline.restored import Gap, hold_restored
 from destinations.runtime.action import Subscription
 from destinations.runtime.destination import Destination
 from destinations.runtime.plan import Plan
@@ -18,10 +19,11 @@ __all__ = ["Intake"]
 
 
 class Intake:
-    """Of one destination; any thread may use it."""
+    """Of one destination; any thread may use it. Events of the ``gap`` are held."""
 
-    def __init__(self, destination: Destination) -> None:
+    def __init__(self, destination: Destination, gap: Gap | None = None) -> None:
         self._destination = destination
+        self._gap = gap
         self._rules = ReconcileRules(destination)
 
     @property
@@ -44,6 +46,7 @@ class Intake:
         event.count = len(plan.deliveries)
         deliveries: list[QueuedDelivery] = []
         ended: list[Transition] = []
+        gap = self._gap if self._gap is not None and self._gap.has(plan.event) else None
         for nth, planned in enumerate(plan.deliveries):
             delivery = QueuedDelivery(event, planned.key, nth, line=line)
             result = planned.result
@@ -51,6 +54,10 @@ class Intake:
                 assert planned.subscription is not None  # noqa: S101 - it has a payload
                 assert planned.payload is not None  # noqa: S101 - it has no result
                 result = self.fill(delivery, planned.subscription, planned.payload, digest)
+                if result is None and gap is not None:
+                    delivery.restored = gap.restored
+                    ended.append(hold_restored(delivery, gap.restored.why))
+                    continue
                 if result is None:
                     deliveries.append(delivery)
                     continue

@@ -38,7 +38,8 @@ class LedgerEntry:
     ``destination`` is the name in a server's configuration, or for a run the slug; ``account`` says
     which account at the partner it is. ``key`` is None where no subscription took the event.
     ``increment`` and ``evidence`` are what a lost answer is judged by. ``plan`` names what made the
-    payload, see `Destination.plan_digest`.
+    payload, see `Destination.plan_digest`. ``restored`` tells that it waited in a copy of the store
+    which was restored, and may have been delivered since.
     """
 
     id: int
@@ -64,6 +65,7 @@ class LedgerEntry:
     plan: str
     increment: Increment | None = None
     evidence: Mapping[str, Any] = field(default_factory=dict)
+    restored: bool = False
 
     @property
     def state(self) -> State:
@@ -91,7 +93,8 @@ class Selection:
     """Which deliveries: all conditions that are given must hold.
 
     ``statuses`` are outcomes and states. ``since`` (inclusive) and ``until`` are times of
-    acceptance. ``slug`` restricts it to the scopes of a destination, whatever a server calls it.
+    acceptance. ``restored`` are those of a restored copy. ``slug`` restricts it to the scopes of
+    a destination, whatever a server calls it.
     """
 
     destination: str | None = None
@@ -102,6 +105,7 @@ class Selection:
     user: str | None = None
     since: float | None = None
     until: float | None = None
+    restored: bool = False
 
 
 @dataclass(frozen=True, slots=True)

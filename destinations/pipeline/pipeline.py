@@ -8,7 +8,7 @@ it happens in the engine's thread, between two commits; only a `Job` runs in ano
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, Protocol
 
@@ -41,6 +41,7 @@ from destinations.pipeline.reconcile import (
     may_pass,
 )
 from destinations.pipeline.refusals import PauseNotes, Refusals, is_refused_key
+from destinations.pipeline.restored import Gap, hold_restored, why_not_sent
 from destinations.pipeline.retry import RetryPolicy
 from destinations.runtime.action import Action
 from destinations.runtime.destination import Delivery, Destination
@@ -151,6 +152,7 @@ class Pipeline:
         observer: Observer,
         source: Source | None = None,
         feed: Feed | None = None,
+        gap: Gap | None = None,
         account: PartnerAccount | None = None,
     ) -> None:
         self.scope = scope
@@ -168,7 +170,7 @@ class Pipeline:
             one.action.slug: one.action for one in destination.subscriptions
         }
         self.reconciler = Reconciler(destination, policy, options.fresh, options.losses)
-        self.intake = Intake(destination)
+        self.intake = Intake(destination, gap)
         self.refusals = Refusals(ends=feed is not None)
         self.breaker = CircuitBreaker(
             policy.draw, lambda state, why: observer.breaker(self.name, state, why)
@@ -182,6 +184,8 @@ class Pipeline:
         self._rechecks = account.rechecks
         if options.losses.sole_writer and options.losses.asks:
             self._rechecks.load(scope, queue.rechecks(scope))
+        # Keys under which nothing of a restored copy was delivered since.
+        self._trusted: set[str] = set()
         self._lingering_since: float | None = None
         self.under_way = 0
         self._jobs: set[Job] = set()
@@ -366,7 +370,8 @@ class Pipeline:
         self, deliveries: Sequence[QueuedDelivery], now: float, round_: Round
     ) -> Job | None:
         """Make the intent of a batch that is ready, or ask for the balances that it adds to."""
-        ready = self._planned(deliveries, round_)
+        left = self._held_back(deliveries, round_)
+        ready = self._planned(left, round_) if left else []
         if not ready:
             return None
         action = self._actions[ready[0].action]
@@ -377,6 +382,38 @@ class Pipeline:
                 self.breaker.used()
                 return Job("ask", self, batch, questions, before=True)
         return self._intend(action, ready, now, round_)
+
+    def _held_back(
+        self, deliveries: Sequence[QueuedDelivery], round_: Round
+    ) -> Sequence[QueuedDelivery]:
+        """Hold what was restored from a copy, unless the partner can be asked about it."""
+        left: list[QueuedDelivery] = []
+        for delivery in deliveries:
+            if self._is_restored(delivery) and not self._can_ask_about(delivery):
+                held = hold_restored(delivery, "the partner cannot be asked about it")
+                round_.transitions.append((self.scope, held))
+            else:
+                left.append(delivery)
+        return left
+
+    def _is_restored(self, delivery: QueuedDelivery) -> bool:
+        """Tell whether a delivery is of a copy, and may have been delivered since."""
+        restored = delivery.restored
+        if restored is not None and restored.key in self._trusted:
+            delivery.restored = None
+        return delivery.restored is not None
+
+    def _can_ask_about(self, delivery: QueuedDelivery) -> bool:
+        return delivery.increment is not None and self.reconciler.can_ask(delivery.action)
+
+    def _trust(self, delivery: QueuedDelivery, round_: Round) -> None:
+        """Take all that a copy has under a key as not delivered since."""
+        assert delivery.increment is not None  # noqa: S101 - it was asked about
+        key = delivery.increment.key
+        delivery.restored = None
+        if key not in self._trusted:
+            self._trusted.add(key)
+            round_.trusted.append((self.scope, key))
 
     def _intend(
         self, action: Action, ready: list[QueuedDelivery], now: float, round_: Round
@@ -514,6 +551,8 @@ class Pipeline:
             if delivery.first_attempt_at is None:
                 delivery.first_attempt_at = batch.at
             transition.forget = forgets
+            if batch.balances and result.outcome is State.READY:
+                transition.balance = _without(delivery, batch, results)
             round_.transitions.append((scope, transition))
         if batch.balances:
             self._keep_balances(batch, round_)
@@ -776,21 +815,80 @@ class Pipeline:
                 ]
             else:
                 shown = answered.balances[key]
-                found = self.reconciler.transitions(key, deliveries, known.get(key), shown, now)
-                held = any(one.result.outcome is State.HELD for one in found)
-                self._balances.note(key, None if held else shown)
-                round_.balances[self.scope, key] = None
-                again = [one.delivery for one in found if one.result.outcome is State.READY]
-                for one in found:
-                    if one.ends_waiting:  # what was applied is in what is shown
-                        self._rechecks.ended(one.delivery, now, applied=False)
-                if shown is None or held:
-                    self._rechecks.rebase(key, None)
-                elif again:
-                    self._rechecks.begin(self.scope, key, shown, again)
-                else:
-                    self._rechecks.rebase(key, shown.amount, shown.period)
+                found = self._shown(key, deliveries, known.get(key), shown, now, round_)
             round_.transitions += [(self.scope, transition) for transition in found]
+
+    def _shown(  # noqa: PLR0917 - what is known of a key
+        self,
+        key: str,
+        deliveries: Sequence[QueuedDelivery],
+        before: Balance | None,
+        shown: Balance | None,
+        now: float,
+        round_: Round,
+    ) -> list[Transition]:
+        """Return what becomes of lost answers by the balance that the partner shows."""
+        mine = {one for one in deliveries if self._is_restored(one)}
+        found = self._judge_restored(mine, shown, now, round_)
+        others = [one for one in deliveries if one not in mine]
+        if others:
+            found += self.reconciler.transitions(key, others, before, shown, now)
+        again = [one for one in found if one.result.outcome is State.READY]
+        for one in again:
+            one.balance = shown
+        held = any(one.result.outcome is State.HELD for one in found)
+        self._balances.note(key, None if held else shown)
+        round_.balances[self.scope, key] = None
+        for one in found:
+            if one.ends_waiting:  # what was applied is in what is shown
+                self._rechecks.ended(one.delivery, now, applied=False)
+        if shown is None or held:
+            self._rechecks.rebase(key, None)
+        elif again:
+            self._rechecks.begin(self.scope, key, shown, [one.delivery for one in again])
+        else:
+            self._rechecks.rebase(key, shown.amount, shown.period)
+        return found
+
+    def _judge_before(
+        self,
+        delivery: QueuedDelivery,
+        failure: Failure | None,
+        answered: Answered,
+        round_: Round,
+    ) -> Transition | None:
+        """Return how a delivery of a copy is held; None if it may be sent, or is of no copy."""
+        if not self._is_restored(delivery):
+            return None
+        assert delivery.increment is not None  # noqa: S101 - else it was held before
+        key = delivery.increment.key
+        failure = failure or answered.failures.get(key)
+        if failure is not None:
+            return hold_restored(delivery, f"the partner could not be asked: {failure.message}")
+        shown = answered.balances.get(key)
+        why = why_not_sent(delivery, shown)
+        if why:
+            return hold_restored(delivery, why, shown, asked=True)
+        self._trust(delivery, round_)
+        return None
+
+    def _judge_restored(
+        self,
+        deliveries: Collection[QueuedDelivery],
+        shown: Balance | None,
+        now: float,
+        round_: Round,
+    ) -> list[Transition]:
+        """Return what becomes of deliveries of a copy whose answers were lost."""
+        found: list[Transition] = []
+        for delivery in deliveries:
+            why = why_not_sent(delivery, shown)
+            if why:
+                found.append(hold_restored(delivery, why, shown, asked=True))
+            else:
+                self._trust(delivery, round_)
+                found.append(self.policy.not_applied(delivery, now))
+        return found
 
     def _unsure(
         self, action: Action, deliveries: Sequence[QueuedDelivery], now: float
@@ -807,6 +905,11 @@ class Pipeline:
                 user = delivery.event.user
                 if users.setdefault(key, user) != user:
                     users[key] = SEVERAL
+        restored = {
+            one.increment.key
+            for one in deliveries
+            if one.increment is not None and self._is_restored(one)
+        }
         unsure: dict[str, Question] = {}
         for key, user in users.items():
             before = self._balances.get(key)
@@ -814,7 +917,8 @@ class Pipeline:
             # That it is shared must be known before more is sent.
             unwritten = before is not None and before.user and not of_one
             is_due = self._rechecks.is_due(key, now)
-            if unwritten or is_due or self.reconciler.needs_asking(before, now):
+            is_unsure = key in restored or unwritten or is_due
+            if is_unsure or self.reconciler.needs_asking(before, now):
                 unsure[key] = Question(user if of_one else SEVERAL, decode_json(first[key].payload))
         return unsure
 
@@ -833,7 +937,10 @@ class Pipeline:
         ready: list[QueuedDelivery] = []
         for delivery in batch.deliveries:
             failure = failures.get(delivery.user)
-            if failure is None:
+            held = self._judge_before(delivery, failure, answered, round_)
+            if held is not None and failure is None:
+                round_.transitions.append((self.scope, held))
+            elif failure is None:
                 ready.append(delivery)
             else:
                 transition = self.policy.after(
@@ -843,6 +950,8 @@ class Pipeline:
                     rule=self.reconciler.loss(delivery),
                     is_down=is_down,
                 )
+                if held is not None and transition.ends_waiting:
+                    transition = held
                 round_.transitions.append((self.scope, transition))
         if not ready or self.closing:
             if ready:
@@ -950,7 +1059,10 @@ class Pipeline:
             if delivery.plan != digest or not delivery.payload:
                 ended = self.plan_again(delivery, digest)
             if ended is not None:
-                round_.transitions.append((self.scope, self._ended(delivery, ended)))
+                transition = self._ended(delivery, ended)
+                if self._is_restored(delivery):
+                    transition = hold_restored(delivery, ended.reason)
+                round_.transitions.append((self.scope, transition))
             elif self.prefetch.scheduler.reserve(delivery):
                 ready.append(delivery)
             else:  # it touches something else now, which is reserved: it waits for that
@@ -1029,6 +1141,25 @@ def _failures_of_users(batch: ClaimedBatch, answered: Answered) -> dict[str, Fai
         if failure is not None and (key not in answered.lasting or delivery.attempts < _LASTING):
             failures[delivery.user] = failure
     return failures
+
+
+def _without(
+    delivery: QueuedDelivery, batch: ClaimedBatch, results: Sequence[Result]
+) -> Balance | None:
+    """Return what the partner holds after a batch of which this delivery was not applied."""
+    increment = delivery.increment
+    before = None if increment is None else batch.balances.get(increment.key)
+    if increment is None or before is None or any(one.maybe_applied for one in results):
+        return None
+    return before.plus(
+        sum(
+            one.increment.amount
+            for one, result in zip(batch.deliveries, results, strict=True)
+            if result.outcome is Outcome.DELIVERED
+            and one.increment is not None
+            and one.increment.key == increment.key
+        )
+    )
 
 
 def _not_sent(failure: Failure) -> Result:

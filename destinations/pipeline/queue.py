@@ -36,6 +36,7 @@ __all__ = [
     "QueuedEvent",
     "Receipt",
     "Recheck",
+    "Restored",
     "Round",
     "Scope",
     "Source",
@@ -150,6 +151,20 @@ class Drift(NamedTuple):
     deliveries: tuple[int, ...] = ()
 
 
+class Restored(NamedTuple):
+    """What a copy of a store that was restored says of a delivery which waited in it.
+
+    ``amount`` is what the partner held under ``key`` when it was copied, counted in ``period``; it
+    is None where the copy does not tell, for the reason ``why``.
+    """
+
+    copied_at: float
+    why: str = ""
+    key: str | None = None
+    amount: int | None = None
+    period: str | None = None
+
+
 @dataclass(slots=True, eq=False)
 class QueuedEvent:
     """One event as it was read, with what it is recognised by.
@@ -186,6 +201,7 @@ class QueuedDelivery:
     blame: such travels with fewer others, in the end alone. ``line`` is that of the file that it
     was read from, 0 for none. ``size`` is how many bytes it holds in memory; ``is_claimed`` tells
     that it is part of a batch, ``has_failure`` that its row says why an attempt failed.
+    ``restored`` is set for what waited in a copy of the store, and may have been delivered since.
     """
 
     event: QueuedEvent
@@ -210,6 +226,7 @@ class QueuedDelivery:
     size: int = 0
     is_claimed: bool = False
     has_failure: bool = False
+    restored: Restored | None = None
 
     @property
     def user(self) -> str:
@@ -272,7 +289,8 @@ class Transition:
     ``attempts`` are all so far. ``next_at`` is for what is ready or unknown: not before this.
     ``evidence`` is for an operator who has to decide. ``applied`` says that its increment is with
     the partner now; ``forget`` that balances of its user may have changed otherwise; ``resent``
-    that it is sent again although its answer was lost.
+    that it is sent again although its answer was lost. ``balance`` is what the partner holds
+    without it, where it is to be tried again.
     """
 
     delivery: QueuedDelivery
@@ -286,6 +304,7 @@ class Transition:
     applied: bool = False
     forget: bool = False
     resent: bool = False
+    balance: Balance | None = None
     evidence: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -309,7 +328,8 @@ class Round:
     before. ``waiting`` are deliveries that get a row without being sent now. ``balances``, by scope
     and key, are what was held before requests whose answers were lost; None forgets one.
     ``rechecks`` are balances to be looked at again, None for one that is over, and ``drifts`` those
-    that were not as expected.
+    that were not as expected. Nothing of a restored copy that adds under a key of ``trusted`` was
+    delivered since: it waits like others.
     """
 
     arrivals: list[tuple[Scope, Arrival]] = field(default_factory=list)
@@ -320,6 +340,7 @@ class Round:
     balances: dict[tuple[Scope, str], Balance | None] = field(default_factory=dict)
     rechecks: dict[tuple[Scope, str], Recheck | None] = field(default_factory=dict)
     drifts: list[tuple[Scope, Drift]] = field(default_factory=list)
+    trusted: list[tuple[Scope, str]] = field(default_factory=list)
 
     @property
     def is_empty(self) -> bool:
@@ -333,6 +354,7 @@ class Round:
             or self.balances
             or self.rechecks
             or self.drifts
+            or self.trusted
         )
 
 
@@ -365,6 +387,7 @@ class Past:
     reason: str = ""
     code: str | None = None
     settled_at: float | None = None
+    restored: Restored | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from destinations.pipeline.queue import (
 from destinations.pipeline.rate_limit import RateLimitedTransport
 from destinations.pipeline.reading import Entries, Entry, IteratedEntries
 from destinations.pipeline.report import Report, Stopped
+from destinations.pipeline.restored import Gap
 from destinations.pipeline.retry import RetryPolicy
 from destinations.pipeline.rows import Recorder, Rows
 from destinations.pipeline.run_input import RunInput, RunOptions
@@ -51,12 +52,16 @@ _HANG_UP_SECONDS: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class RunStore:
-    """What outlives a run: the queue of one account with what waits in it, and known answers."""
+    """What outlives a run: the queue of one account with what waits in it, and known answers.
+
+    Events of the ``gap`` are held: a store that was restored from a copy does not know of them.
+    """
 
     queue: Queue
     scope: Scope
     source: Source | None = None
     answers: MutableMapping[str, Any] = field(default_factory=dict)
+    gap: Gap | None = None
 
 
 class Run:
@@ -200,6 +205,7 @@ class Run:
             observer=self._observer,
             source=self._store.source,
             feed=feed,
+            gap=self._store.gap,
         )
         if not self._options.deliver_waiting:
             pipeline.prefetch.leave_the_rest()

@@ -520,6 +520,7 @@ class RunInput:
             else:
                 delivery.id, delivery.nth = past.id, past.nth
                 delivery.effect, delivery.replanned = past.effect, True
+                delivery.restored = past.restored
         if decided is not None:
             self._rows.add_one(delivery, decided)
         return decided is None
@@ -547,6 +548,7 @@ class RunInput:
             if action is None or not action.is_idempotent:
                 return Result(State.HELD, f"may have been applied: {past.reason}", past.code)
         delivery.nth, delivery.again, delivery.effect = past.nth, True, past.effect
+        delivery.restored = past.restored
         if past.outcome is Outcome.DELIVERED:
             if ended is not None:
                 return ended.result  # it is not sent again, so it stays delivered

@@ -258,7 +258,7 @@ class Service:
             outage="dead",
             draw=random.random,
         )
-        intake = Intake(destination)
+        intake = Intake(destination, self._store.gap())
         route = IngestRoute(
             bound.name,
             bound.authenticator,

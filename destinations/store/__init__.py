@@ -9,12 +9,13 @@ from destinations.store.database import (
     default_path,
     make_store,
 )
-from destinations.store.files import FILE_MODE, is_missing, make_folder
+from destinations.store.files import FILE_MODE, is_missing, make_folder, sync
 from destinations.store.identity import identity_path
 from destinations.store.ledger import SqliteLedger
 from destinations.store.open_files import close_file, lock, open_file
 from destinations.store.queue import SqliteQueue
-from destinations.store.reader import copied_at, copy_of, is_newer, is_older, stored_version
+from destinations.store.reader import copied_at, copy_of, is_newer, is_older, stored_version, unmark
+from destinations.store.restored import latest_acceptance, mark_restored
 from destinations.store.retention import (
     compact,
     delete_drifts,
@@ -49,9 +50,13 @@ __all__ = [
     "is_missing",
     "is_newer",
     "is_older",
+    "latest_acceptance",
     "lock",
     "make_folder",
     "make_store",
+    "mark_restored",
     "open_file",
     "stored_version",
+    "sync",
+    "unmark",
 ]

@@ -54,18 +54,19 @@ _OPEN: Final = (
     "SELECT one.id, scope, subscription, status, effect, attempts, user, message_id, type,"
     " accepted_at, plan, first_attempt_at, next_at, NULL AS settled_at, failures.code,"
     " failures.http_status, failures.stage, failures.reason, amount, key, NULL AS evidence,"
+    " one.restored IS NOT NULL AS restored,"
     f" NULL AS note, one.id IN ({_SENDING}) AS sending"
     " FROM open AS one LEFT JOIN failures ON failures.id = one.id"
 )
 _KEPT: Final = (
     "SELECT one.id, scope, subscription, status, effect, attempts, user, message_id, type,"
     " accepted_at, plan, first_attempt_at, NULL, settled_at, code, http_status, stage, reason,"
-    " amount, key, evidence, NULL, 0 FROM kept AS one"
+    " amount, key, evidence, one.restored IS NOT NULL, NULL, 0 FROM kept AS one"
 )
 _LEDGER: Final = (
     "SELECT one.id, scope, subscription, status, effect, attempts, user, message_id, type,"
     " accepted_at, plan, NULL, NULL, accepted_at + took, NULL, NULL, NULL, NULL,"
-    " NULL, NULL, NULL, note, 0 FROM ledger AS one LEFT JOIN texts ON texts.id = one.note"
+    " NULL, NULL, NULL, 0, note, 0 FROM ledger AS one LEFT JOIN texts ON texts.id = one.note"
 )
 _CODES: Final = {
     _OPEN: "failures.code",
@@ -129,6 +130,8 @@ class SqliteLedger:
         if selection.user is not None:
             terms.append("user = ?")
             values.append(selection.user if part is _OPEN else packed_id(selection.user))
+        if selection.restored:
+            terms.append("0" if part is _LEDGER else "one.restored IS NOT NULL")
         if selection.statuses is not None:
             terms.append(_statuses(selection.statuses, part))
         return " AND ".join(terms) or "1", values
@@ -228,7 +231,7 @@ class SqliteLedger:
         (
             identity, scope, subscription, status, effect, attempts, user, message_id, kind,
             accepted_at, plan, first_attempt_at, next_at, settled_at, code, http_status, stage,
-            reason, amount, key, evidence, note, sending,
+            reason, amount, key, evidence, restored, note, sending,
         ) = row  # fmt: skip
         if note is not None:
             code, http_status, stage, reason = self._names.note_of(note)
@@ -259,6 +262,7 @@ class SqliteLedger:
             plan=self._names.text_of(plan),
             increment=None if key is None else Increment(key, amount),
             evidence=json.loads(evidence) if evidence else {},
+            restored=bool(restored),
         )
 
     # -- changing ------------------------------------------------------------------------------
@@ -444,10 +448,12 @@ class _Change:
         row = self._take(entry)
         key = entry.key if delivery is None else delivery.key
         row.status, row.attempts, row.first_attempt_at, row.next_at = _READY, 0, None, None
+        row.balance = None
         if delivery is None:
             row.effect = EFFECT_CODES[Effect.NONE]
             if row.increment is not None:
                 self._look_again(row, entry)
+            row.restored = None
         else:
             row.plan = self._names.text(self._to, delivery.plan)
             row.payload, row.increment = delivery.payload, delivery.increment

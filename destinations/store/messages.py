@@ -15,6 +15,7 @@ from destinations.pipeline.queue import History, Past
 from destinations.runtime.action import SubscriptionKey
 from destinations.store.codes import EFFECT_CODES, EFFECTS, STATUS_CODES, STATUSES
 from destinations.store.names import Names
+from destinations.store.restored import decode_restored
 from destinations.store.rows import PER_EVENT, end_replaced
 
 __all__ = ["KNOWN", "SIBLINGS", "history_of", "note_other", "replace"]
@@ -42,15 +43,16 @@ def history_of(
     found = 0
     highest = -1
     for row in connection.execute(
-        "SELECT id, subscription, status, effect, fingerprint, NULL, NULL, NULL, NULL FROM open"
-        " WHERE id BETWEEN ?1 AND ?2"
+        "SELECT id, subscription, status, effect, fingerprint, NULL, NULL, NULL, NULL, restored"
+        " FROM open WHERE id BETWEEN ?1 AND ?2"
         " UNION ALL SELECT id, subscription, status, effect, fingerprint, reason, code, settled_at,"
-        " NULL FROM kept WHERE id BETWEEN ?1 AND ?2"
+        " NULL, restored FROM kept WHERE id BETWEEN ?1 AND ?2"
         " UNION ALL SELECT id, subscription, status, effect, fingerprint, NULL, NULL,"
-        " accepted_at + took, note FROM ledger WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
+        " accepted_at + took, note, NULL FROM ledger WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
         (first, last),
     ).fetchall():
-        identity, subscription, code, effect, fingerprint, reason, fault, settled_at, note = row
+        identity, subscription, code, effect, fingerprint, reason, fault, settled_at, *more = row
+        note, restored = more
         status = STATUSES[code]
         if note is not None:
             fault, _, _, reason = names.note_of(note)
@@ -69,6 +71,7 @@ def history_of(
                 reason or "",
                 fault,
                 None if settled_at is None else settled_at / 1000,
+                decode_restored(restored),
             )
         found = fingerprint or found
         highest = max(highest, identity - first)

@@ -50,6 +50,7 @@ from destinations.store.digests import message_digest, packed_id
 from destinations.store.manual_changes import note_change
 from destinations.store.messages import KNOWN, SIBLINGS, history_of, note_other, replace
 from destinations.store.names import Names
+from destinations.store.restored import decode_restored, encode_restored
 from destinations.store.rows import (
     ADD_EVENTS,
     ADD_KEPT,
@@ -78,9 +79,11 @@ _ADD_MESSAGES: Final = "INSERT OR REPLACE INTO messages (digest, event_id) VALUE
 # The queues of runs beside that of a server's destination, and the other way round.
 _TRY_MESSAGES: Final = "INSERT OR IGNORE INTO messages (digest, event_id) VALUES {rows}"
 _UPDATE_OPEN: Final = """
-    WITH one (id, status, effect, attempts, first_attempt_at, next_at) AS (VALUES {rows})
+    WITH one (id, status, effect, attempts, first_attempt_at, next_at, balance)
+    AS (VALUES {rows})
     UPDATE open SET status = one.status, effect = one.effect, attempts = one.attempts,
-        first_attempt_at = one.first_attempt_at, next_at = one.next_at
+        first_attempt_at = one.first_attempt_at, next_at = one.next_at,
+        balance = coalesce(one.balance, open.balance)
     FROM one WHERE open.id = one.id
 """
 _PLAN_AGAIN: Final = """
@@ -92,6 +95,9 @@ _PLAN_AGAIN: Final = """
 _ADD_FAILURES: Final = """
     INSERT OR REPLACE INTO failures (id, code, http_status, stage, reason) VALUES {rows}
 """
+_TRUST: Final = (
+    "UPDATE open SET restored = NULL WHERE scope = ? AND key = ? AND restored IS NOT NULL"
+)
 _DROP_OPEN: Final = "DELETE FROM open WHERE id IN (SELECT value FROM json_each(?))"
 _DROP_FAILURES: Final = "DELETE FROM failures WHERE id IN (SELECT value FROM json_each(?))"
 # Of events whose last delivery has just got its outcome.
@@ -119,7 +125,7 @@ _SET_DRIFTS: Final = """
 _RESTORE_BALANCES: Final = f"{_SET_BALANCES} WHERE balances.user <> ''"
 _OPEN_COLUMNS: Final = (
     "id, subscription, status, effect, attempts, user, message_id, type, accepted_at,"
-    " fingerprint, plan, first_attempt_at, next_at, amount, key, payload"
+    " fingerprint, plan, first_attempt_at, next_at, amount, key, payload, restored"
 )
 
 
@@ -371,6 +377,9 @@ class _Commit:
             self.balances(round_.balances)
         if round_.rechecks or round_.drifts:
             self.rechecks(round_.rechecks, round_.drifts)
+        if round_.trusted:
+            keys = [(scope.id, key) for scope, key in round_.trusted]
+            self._to.executemany(_TRUST, keys)
         if round_.batches:
             self.batches(round_.batches, process)
         if round_.waiting:
@@ -389,6 +398,7 @@ class _Commit:
         gone = self.gone
         ledger: list[tuple[object, ...]] = []
         kept: list[tuple[object, ...]] = []
+        restored: list[tuple[object, ...]] = []
         events: list[tuple[object, ...]] = []
         updates: list[tuple[object, ...]] = []
         failures: list[tuple[object, ...]] = []
@@ -419,12 +429,15 @@ class _Commit:
                 ledger.append(self._ledger_row(scope, transition))
             else:
                 kept.append(self._kept_row(scope, transition))
+                if delivery.restored is not None:
+                    restored.append((encode_restored(delivery.restored), delivery.id))
         if finished:
             self._to.execute(_DROP_OPEN, (array_of(finished),))
         if failed:
             self._to.execute(_DROP_FAILURES, (array_of(failed),))
         with_rows(self._to, ADD_LEDGER, ledger)
         with_rows(self._to, ADD_KEPT, kept)
+        self._to.executemany("UPDATE kept SET restored = ? WHERE id = ?", restored)
         with_rows(self._to, ADD_EVENTS, events)
         with_rows(self._to, _UPDATE_OPEN, updates)
         with_rows(self._to, _ADD_FAILURES, failures)
@@ -483,6 +496,7 @@ class _Commit:
             transition.attempts,
             self._now_ms if first is None else round(first * 1000),
             round(transition.next_at * 1000),
+            None if transition.balance is None else _BALANCES.encode(transition.balance),
         )
 
     def _ledger_row(self, scope: Scope, transition: Transition) -> tuple[object, ...]:
@@ -975,7 +989,7 @@ class SqliteSource:
 def _queued(names: Names, row: Sequence[Any]) -> QueuedDelivery:
     (
         delivery_id, subscription, status, effect, attempts, user, message_id, kind, accepted_at,
-        fingerprint, plan, first_attempt_at, next_at, amount, key, payload,
+        fingerprint, plan, first_attempt_at, next_at, amount, key, payload, restored,
     ) = row  # fmt: skip
     event_id, nth = divmod(delivery_id, PER_EVENT)
     event = QueuedEvent(
@@ -1003,6 +1017,7 @@ def _queued(names: Names, row: Sequence[Any]) -> QueuedDelivery:
         first_attempt_at=None if first_attempt_at is None else first_attempt_at / 1000,
         next_at=(next_at or 0) / 1000,
         has_begun=effect != _NO_EFFECT,
+        restored=decode_restored(restored),
     )
 
 

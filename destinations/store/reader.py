@@ -25,7 +25,7 @@ from destinations.store.migrations import (
 )
 from destinations.store.open_files import FileKey, close_file, connected, disconnected, open_file
 
-__all__ = ["Reader", "copied_at", "copy_of", "is_newer", "is_older", "stored_version"]
+__all__ = ["Reader", "copied_at", "copy_of", "is_newer", "is_older", "stored_version", "unmark"]
 
 T = TypeVar("T")
 
@@ -182,6 +182,23 @@ def _mark(copy: sqlite3.Connection, now: float) -> None:
     copy.execute("INSERT INTO backup VALUES (?)", (now,))
     copy.execute(f"PRAGMA application_id = {BACKUP_ID}")
     copy.execute("COMMIT")
+
+
+def unmark(copy: Path) -> None:
+    """Make a store of a copy that is marked as a backup, so that it can be opened to be changed.
+
+    For a file that nobody else uses. Raises sqlite3.Error.
+    """
+    with contextlib.closing(sqlite3.connect(copy, isolation_level=None)) as connection:
+        (identity,) = connection.execute("PRAGMA application_id").fetchone()
+        if identity != BACKUP_ID:
+            return
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        connection.execute("BEGIN")
+        connection.execute("DROP TABLE backup")
+        was = APPLICATION_ID if version >= FIRST_WITH_ID else 0
+        connection.execute(f"PRAGMA application_id = {was}")
+        connection.execute("COMMIT")
 
 
 def copied_at(path: Path) -> float | None:

@@ -43,6 +43,7 @@ ADD_OPEN: Final = """
         accepted_at, fingerprint, plan, first_attempt_at, next_at, amount, key, payload)
     VALUES {rows}
 """
+_ADD_OPEN_ROWS: Final = ADD_OPEN.replace("payload)", "payload, balance, restored)")
 ADD_KEPT: Final = """
     INSERT OR REPLACE INTO kept (id, scope, subscription, status, effect, attempts, user,
         message_id, type, accepted_at, fingerprint, plan, first_attempt_at, settled_at, code,
@@ -83,15 +84,17 @@ class OpenRow:
     amount: int | None
     key: str | None
     payload: bytes
+    balance: str | None = None
+    restored: str | None = None
 
     @classmethod
     def take(cls, connection: sqlite3.Connection, delivery_id: int, table: str) -> Self:
         """Remove the row of a delivery from ``open`` or ``kept``, and return what it held."""
-        next_at = "next_at" if table == "open" else "NULL"
+        next_at, balance = ("next_at", "balance") if table == "open" else ("NULL", "NULL")
         row = connection.execute(
             "SELECT id, scope, subscription, status, effect, attempts, user, message_id, type,"  # noqa: S608 - constants
-            f" accepted_at, fingerprint, plan, first_attempt_at, {next_at}, amount, key, payload"
-            f" FROM {table} WHERE id = ?",
+            f" accepted_at, fingerprint, plan, first_attempt_at, {next_at}, amount, key, payload,"
+            f" {balance}, restored FROM {table} WHERE id = ?",
             (delivery_id,),
         ).fetchone()
         connection.execute(f"DELETE FROM {table} WHERE id = ?", (delivery_id,))  # noqa: S608 - as above
@@ -147,7 +150,7 @@ class OpenRow:
 
 def add_open(connection: sqlite3.Connection, rows: Sequence[OpenRow]) -> None:
     """Write rows of ``open``."""
-    with_rows(connection, ADD_OPEN, [astuple(row) for row in rows])
+    with_rows(connection, _ADD_OPEN_ROWS, [astuple(row) for row in rows])
 
 
 def add_ledger(  # noqa: PLR0913, PLR0917 - the columns of a row

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from destinations.clock import WallClock
+from destinations.pipeline.restored import Gap
 from destinations.store.accounts import Accounts
 from destinations.store.answers import SqliteAnswers
 from destinations.store.database import Database
@@ -74,6 +75,13 @@ class SqliteStore:
     def manual_changes(self, accounts: Sequence[int]) -> SqliteManualChanges:
         """Return what waits for these accounts; what is noted is noted for the first."""
         return SqliteManualChanges(self.database, accounts)
+
+    def gap(self) -> Gap | None:
+        """Return the time of which events are held, as it is not known what became of them."""
+        row = self.database.one(
+            "SELECT gap_from, gap_until FROM identity WHERE gap_held AND gap_until IS NOT NULL"
+        )
+        return None if row is None else Gap(*row)
 
     def note(self, notes: Mapping[str, Any]) -> None:
         """Keep JSON values by name: what a process says of itself."""

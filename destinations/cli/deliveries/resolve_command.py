@@ -49,7 +49,8 @@ def resolve_command(
 
     For held and unknown ones, also while a server delivers. One of --applied and --not-applied says
     what was found at the partner. Without them, what the numbers of each show is proposed, and the
-    rest is left alone. Of those that are named by their ids, all or none.
+    rest is left alone. Of those that are named by their ids, all or none. --restored
+    decides on all that a restored backup has left.
     """
     if applied and not_applied:
         raise click.UsageError("use one of --applied and --not-applied, and not both")

@@ -58,6 +58,11 @@ _OPTIONS: Final = (
     click.option(
         "--since", type=_Time(), metavar="TIME", help="Accepted since: ISO 8601, or 2h or 3d ago."
     ),
+    click.option(
+        "--restored",
+        is_flag=True,
+        help="Only what waited in a backup that was restored, and may have been delivered since.",
+    ),
     click.option("--until", type=_Time(), metavar="TIME", help="Accepted before: as for --since."),
 )
 
@@ -76,6 +81,7 @@ def read_selection(given: dict[str, Any]) -> tuple[Selection, bool]:
     """
     names = ("state", "outcome", "destination", "account", "code", "user", "since", "until")
     chosen = {name: given.pop(name) for name in names}
+    restored = given.pop("restored")
     state, outcome = chosen.pop("state"), chosen.pop("outcome")
     if state is not None and outcome is not None:
         msg = f"--state {state} and --outcome {outcome}: what has an outcome is in no other state"
@@ -93,7 +99,8 @@ def read_selection(given: dict[str, Any]) -> tuple[Selection, bool]:
     elif outcome is not None:
         statuses = frozenset({Outcome(outcome)})
     is_given = statuses is not None or any(value is not None for value in chosen.values())
-    return Selection(statuses=statuses, **chosen), is_given
+    selection = Selection(statuses=statuses, restored=restored, **chosen)
+    return selection, is_given or restored
 
 
 def selected(
@@ -154,4 +161,5 @@ def record(entry: LedgerEntry) -> dict[str, Any]:
         if increment is None
         else {"key": increment.key, "amount": increment.amount},
         "evidence": dict(entry.evidence),
+        "restored": entry.restored,
     }

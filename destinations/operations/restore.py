@@ -1,0 +1,125 @@
+"""Makes a store of a copy, in which nothing is sent as if nothing had happened since."""
+
+from __future__ import annotations
+
+import glob
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+from destinations.errors import UsageError
+from destinations.operations.locks import lock_server
+from destinations.pipeline.queue import Scope
+from destinations.store import (
+    SqliteStore,
+    check_store_path,
+    copied_at,
+    copy_of,
+    identity_path,
+    is_missing,
+    is_newer,
+    latest_acceptance,
+    make_folder,
+    mark_restored,
+    stored_version,
+    sync,
+    unmark,
+)
+
+__all__ = ["Restoration", "restore"]
+
+
+@dataclass(frozen=True, slots=True)
+class Restoration:
+    """So many deliveries of a copy are ``open``; what was accepted after ``copied_at`` is unknown.
+
+    ``is_backup`` tells that the copy says when it was made; else that is when its latest event was
+    accepted.
+    """
+
+    open: int
+    copied_at: float
+    is_backup: bool
+
+
+def restore(backup: Path, target: Path, now: float, *, hold_gap: bool = True) -> Restoration:
+    """Make a store of a copy: a backup, or any other copy of a store's file.
+
+    The store and the file beside it are new, whatever was in that place before. All that was open
+    is marked, and events of the time from the copy until ``now`` are held, unless ``hold_gap`` is
+    False. Nobody is asked. Raises `UsageError` for what is no copy of a store, or cannot be
+    written, and `TemporaryError` if a process delivers from the target.
+    """
+    check_store_path(target)
+    if is_missing(backup):
+        raise UsageError(f"there is no backup {backup}")
+    version = stored_version(backup)
+    if not version:
+        raise UsageError(f"the backup {backup} is empty")
+    if is_newer(version):
+        msg = f"cannot restore {backup}: it was written by a newer version of this package"
+        raise UsageError(msg)
+    target = target.resolve()
+    is_new = is_missing(target)
+    try:
+        make_folder(target.parent)
+        with lock_server(target):
+            try:
+                return _restore(backup, target, now, hold_gap=hold_gap)
+            except BaseException:
+                if is_new:  # it was made for the lock, and nobody may take it for a store
+                    target.unlink(missing_ok=True)
+                raise
+    except (OSError, sqlite3.Error) as error:
+        raise UsageError(f"cannot restore {backup} to {target}: {error}") from None
+
+
+def _restore(backup: Path, target: Path, now: float, *, hold_gap: bool) -> Restoration:
+    made = target.with_name(f".{target.name}.restored")
+    _remove(made)  # of a process that was killed
+    try:
+        made_at = copied_at(backup)
+        if made_at == 0:
+            msg = (
+                f"cannot restore {backup}: the log of another file is beside it; remove the files "
+                f"{backup.name}-wal and {backup.name}-shm"
+            )
+            raise UsageError(msg)
+        copy_of(backup, made)
+        unmark(made)
+        with SqliteStore(made, adopt=True) as store:
+            found = _mark(store, made_at, now, hold_gap=hold_gap)
+        # The log of what was there must not be taken for that of the new file. Without it, the
+        # file that is there is known to be older than it was.
+        for end in ("-wal", "-shm"):
+            target.with_name(f"{target.name}{end}").unlink(missing_ok=True)
+        sync(target.parent)
+        made.replace(target)
+        # As long as this is of another store, the new one is refused: it has to be restored again.
+        identity_path(made).replace(identity_path(target))
+        sync(target.parent)
+    finally:
+        _remove(made)
+    return found
+
+
+def _mark(store: SqliteStore, made_at: float | None, now: float, *, hold_gap: bool) -> Restoration:
+    database = store.database
+    scopes = [Scope(*row) for row in database.all("SELECT id, destination FROM scopes")]
+    store.queue().recover(scopes, 0.0)
+    with database.transaction() as connection:
+        accepted_at = latest_acceptance(connection)
+        since = made_at or accepted_at or now
+        waiting = mark_restored(connection, since)
+        # What an earlier restoration did not know of is still not known.
+        connection.execute(
+            "UPDATE identity SET gap_from = min(coalesce(gap_from, ?1), ?1), gap_until = ?2,"
+            " gap_held = ?3",
+            (since, now, hold_gap),
+        )
+    return Restoration(waiting, since, is_backup=bool(made_at))
+
+
+def _remove(made: Path) -> None:
+    for one in made.parent.glob(f"{glob.escape(made.name)}*"):
+        one.unlink(missing_ok=True)

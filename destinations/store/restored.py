@@ -1,0 +1,112 @@
+"""Marks what a copy of a store has, so that nothing of it is sent as if nothing had happened."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import defaultdict
+from typing import Any, Final
+
+from destinations.outcome import Outcome, State
+from destinations.pipeline.queue import Restored
+from destinations.store.codes import STATUS_CODES
+
+__all__ = ["decode_restored", "encode_restored", "latest_acceptance", "mark_restored"]
+
+_UNKNOWN: Final = STATUS_CODES[State.UNKNOWN]
+_HELD: Final = STATUS_CODES[State.HELD]
+_NOT_SENT: Final = tuple(
+    STATUS_CODES[one] for one in (Outcome.UNMAPPED, Outcome.INVALID, Outcome.REJECTED, Outcome.DEAD)
+)
+
+_NOT_ASKABLE: Final = "the partner cannot be asked about it"
+_NEGATIVE: Final = "something under the same key is negative, so that amounts may cancel out"
+_NOT_KNOWN: Final = "the copy does not tell what the partner held"
+_KEPT: Final = "it was kept in the copy, and may have been replayed since"
+
+_Key = tuple[int, str]
+"""An account, and what is added to there."""
+
+_ACCOUNTS: Final = "SELECT id, coalesce(partner_account, -id) FROM scopes"
+
+
+def encode_restored(restored: Restored | None) -> str | None:
+    """Return what a row has."""
+    return None if restored is None else json.dumps(restored, ensure_ascii=False)
+
+
+def decode_restored(text: str | None) -> Restored | None:
+    """Return what a row says."""
+    return None if text is None else Restored(*json.loads(text))
+
+
+def latest_acceptance(connection: sqlite3.Connection) -> float | None:
+    """Return when the latest event that is known was accepted, in seconds since 1970."""
+    times = [
+        row[0]
+        for table in ("open", "kept", "ledger")
+        for row in connection.execute(f"SELECT max(accepted_at) FROM {table}")  # noqa: S608 - constants
+        if row[0] is not None
+    ]
+    return max(times) / 1000 if times else None
+
+
+def mark_restored(connection: sqlite3.Connection, copied_at: float) -> int:
+    """Mark all that a copy has and that may have been delivered since; returns how many are open.
+
+    Nothing is under way: `SqliteQueue.recover` has seen to that.
+    """
+    accounts: dict[int, int] = dict(connection.execute(_ACCOUNTS).fetchall())
+    rows = connection.execute(
+        "SELECT id, scope, key, amount, status, balance FROM open WHERE restored IS NULL"
+    ).fetchall()
+    known = _known(connection, accounts, rows)
+    negative = {
+        (accounts[scope], key)
+        for table in ("open", "kept")
+        for scope, key in connection.execute(
+            f"SELECT DISTINCT scope, key FROM {table} WHERE amount < 0"  # noqa: S608 - constants
+        )
+    }
+    marks = []
+    for identity, scope, key, *_ in rows:
+        found = Restored(copied_at, _NOT_ASKABLE)
+        if key is not None:
+            where = (accounts[scope], key)
+            amounts = known.get(where, set())
+            if where in negative:
+                found = Restored(copied_at, _NEGATIVE)
+            elif len(amounts) == 1:
+                ((amount, period),) = amounts
+                found = Restored(copied_at, "", key, amount, period)
+            else:
+                found = Restored(copied_at, _NOT_KNOWN)
+        marks.append((encode_restored(found), identity))
+    connection.executemany("UPDATE open SET restored = ? WHERE id = ?", marks)
+    # Its time begins anew: it is not to blame for that it was away.
+    connection.execute("UPDATE open SET next_at = NULL, first_attempt_at = NULL")
+    kept = encode_restored(Restored(copied_at, _KEPT))
+    connection.execute("UPDATE kept SET restored = ? WHERE restored IS NULL", (kept,))
+    (waiting,) = connection.execute(
+        "SELECT (SELECT count(*) FROM open) + (SELECT count(*) FROM kept WHERE status = ?)",
+        (_HELD,),
+    ).fetchone()
+    return int(waiting)
+
+
+def _known(
+    connection: sqlite3.Connection, accounts: dict[int, int], rows: list[tuple[Any, ...]]
+) -> dict[_Key, set[tuple[int, str | None]]]:
+    """Return what the partner held under the keys of open deliveries, as far as the copy tells."""
+    found: defaultdict[_Key, set[tuple[int, str | None]]] = defaultdict(set)
+    lost = {(scope, key) for _, scope, key, _, status, _ in rows if status == _UNKNOWN}
+    for scope, key, amount, period in connection.execute(
+        "SELECT scope, key, amount, period FROM balances"
+    ):
+        if (scope, key) in lost:
+            found[accounts[scope], key].add((amount, period))
+    for _, scope, key, _, _, balance in rows:
+        if key is not None and balance is not None:
+            _, amount, period, *_ = json.loads(balance)
+            found[accounts[scope], key].add((amount, period))
+    return found
