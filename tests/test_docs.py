@@ -78,10 +78,11 @@ def test_pages_are_well_formed(page: Path) -> None:
     assert len(re.findall(r"^# ", outside, re.MULTILINE)) == 1
 
 
-def test_guarantees_name_tests_that_are_there() -> None:
-    """Each test that the architecture names is in the file that it names."""
-    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    rows = text.partition("## Guarantees")[2].splitlines()
+@pytest.mark.parametrize("name", ["architecture.md", "guarantees.md"])
+def test_guarantees_name_tests_that_are_there(name: str) -> None:
+    """Each test that the architecture and the guarantees name is in the file that it names."""
+    text = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    rows = text.partition("Guarantees")[2].splitlines()
     named = [re.findall(r"`(tests/[\w/]+\.py)?(?:::(\w+))?`", row) for row in rows if "`" in row]
     assert named
     for tests in named:

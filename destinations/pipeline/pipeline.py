@@ -818,7 +818,7 @@ class Pipeline:
                 found = self._shown(key, deliveries, known.get(key), shown, now, round_)
             round_.transitions += [(self.scope, transition) for transition in found]
 
-    def _shown(  # noqa: PLR0917 - what is known of a key
+    def _shown(
         self,
         key: str,
         deliveries: Sequence[QueuedDelivery],
