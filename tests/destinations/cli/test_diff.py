@@ -29,7 +29,9 @@ def _optional(data: dict[str, Any]) -> None:
 
 
 def _type(data: dict[str, Any]) -> None:
-    data["fields"]["properties"]["delta"]["type"] = "number"
+    field = data["fields"]["properties"]["delta"]
+    field["type"] = "number"
+    del field["x-wholeNumber"]  # which is for integers alone
 
 
 def _default(data: dict[str, Any]) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
+import sqlite3
 import time
 from collections.abc import Callable
 from typing import Any
@@ -157,6 +159,8 @@ def test_what_is_old_goes(
     old, wrong, new = use(), use(), use()
     wrong["properties"] = {"featureId": "nosuch"}
     runs(events=runs.file(old, wrong))
+    with contextlib.closing(sqlite3.connect(runs.store)) as connection, connection:
+        connection.execute("UPDATE identity SET noted_at = NULL")  # it has no time of its own yet
     now = time.time
     monkeypatch.setattr(time, "time", lambda: now() + days * 86_400)
     assert runs(*options, events=runs.file(new)).code == 0
