@@ -64,7 +64,11 @@ def list_command(
     """
     has_class = any(given[name] is not None for name in ("state", "outcome", "code"))
     if drift:
-        others = [name for name, it in given.items() if it is not None and name not in _OF_DRIFTS]
+        others = [
+            name
+            for name, it in given.items()
+            if it is not None and it is not False and name not in _OF_DRIFTS
+        ]
         if everything or others:
             raise click.UsageError("--drift goes with --destination, --user and --since alone")
         return _list_drifts(place, given, limit=limit, as_json=as_json)

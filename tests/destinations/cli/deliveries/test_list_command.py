@@ -142,6 +142,7 @@ def test_as_json(deliveries: Run, held: Put, dead: Put) -> None:
         "reason": "",
         "stage": "send",
         "increment": {"key": "u1 calls", "amount": 5},
+        "restored": False,
         "evidence": {"expected": 12_000, "found": 9, "note": "another writer"},
     }
     assert (found["deliveries"][1]["state"], found["deliveries"][1]["outcome"]) == ("done", "dead")
