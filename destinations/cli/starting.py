@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 from collections.abc import Sequence
 from types import FrameType
-from typing import Final, Self
+
+from destinations.signal_handlers import SignalHandlers
 
 __all__ = ["Starting"]
 
-_SIGNALS: Final = ("SIGINT", "SIGTERM", "SIGHUP")
 
-
-class Starting:
+class Starting(SignalHandlers):
     """While entered, a signal ends the command without a traceback.
 
     Until `loaded` it ends the process at once: an exception in the middle of an import may end up
@@ -24,27 +22,16 @@ class Starting:
     """
 
     def __init__(self, arguments: Sequence[str]) -> None:
+        super().__init__()
         self._serves = arguments[:1] == ["serve"] and "--check" not in arguments
         self._is_loaded = False
-        self._former: dict[int, object] = {}
-
-    def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
-            for name in _SIGNALS:
-                number = getattr(signal, name, None)  # Windows has no SIGHUP
-                if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-                    self._former[number] = signal.signal(number, self._received)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._former.items():
-            signal.signal(number, handler)  # type: ignore[arg-type] # as `signal` gave it
 
     def loaded(self) -> None:
         """Tell that the command begins."""
         self._is_loaded = True
 
-    def _received(self, number: int, _frame: FrameType | None) -> None:
+    def received(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - as handlers are
+        """End the command, or let it end itself."""
         if self._serves and signal.Signals(number).name == "SIGHUP":
             return
         if self._is_loaded:

@@ -2,42 +2,27 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from collections.abc import Callable
 from types import FrameType
-from typing import Final, Self
+
+from destinations.signal_handlers import SignalHandlers
 
 __all__ = ["Interrupt"]
 
-_SIGNALS: Final = ("SIGINT", "SIGTERM", "SIGHUP")
 
-
-class Interrupt:
+class Interrupt(SignalHandlers):
     """While entered, the first SIGINT, SIGTERM or SIGHUP calls ``stop``; a second one interrupts.
 
     A signal that is ignored, as SIGHUP is under ``nohup``, stays so.
     """
 
     def __init__(self, stop: Callable[[], None]) -> None:
+        super().__init__()
         self._stop = stop
         self._count = 0
-        self._is_main = threading.current_thread() is threading.main_thread()
-        self._former: dict[int, object] = {}
 
-    def __enter__(self) -> Self:
-        if self._is_main:  # only the main thread may set handlers, and only it is interrupted
-            for name in _SIGNALS:
-                number = getattr(signal, name, None)  # Windows has no SIGHUP
-                if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-                    self._former[number] = signal.signal(number, self._received)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._former.items():
-            signal.signal(number, handler)  # type: ignore[arg-type] # as `signal` gave it
-
-    def _received(self, _number: int, _frame: FrameType | None) -> None:
+    def received(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - as handlers are
+        """Stop, and interrupt if somebody insists."""
         self._count += 1
         self._stop()
         if self._count > 1:
