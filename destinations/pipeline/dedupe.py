@@ -18,10 +18,10 @@ from destinations.pipeline.queue import History
 
 __all__ = [
     "CONFLICT",
-    "OF_THE_SENDING",
     "Verdict",
     "conflict",
     "conflict_with_line",
+    "content",
     "fingerprint",
     "recognise",
 ]
@@ -29,8 +29,7 @@ __all__ = [
 CONFLICT: Final = "CONFLICT"
 """The code of an event that comes under another's messageId."""
 
-OF_THE_SENDING: Final = ("sentAt", "receivedAt", "writeKey")
-"""What a sender adds to an event anew each time it sends it."""
+_OF_THE_SENDING: Final = ("sentAt", "receivedAt", "writeKey")
 
 _encode: Final = msgspec.json.Encoder(order="sorted").encode
 
@@ -57,15 +56,16 @@ def fingerprint(event: Mapping[str, Any]) -> int:
 
     The order of keys makes no difference, nor do ``sentAt``, ``receivedAt`` and ``writeKey``.
     """
-    content = event
-    for key in OF_THE_SENDING:
-        if key in event:
-            content = dict(event)
-            for one in OF_THE_SENDING:
-                content.pop(one, None)
-            break
-    digest = hashlib.blake2b(_encode(content), digest_size=6).digest()
+    digest = hashlib.blake2b(_encode(content(event)), digest_size=6).digest()
     return int.from_bytes(digest) or 1
+
+
+def content(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return an event without what a sender adds anew each time it sends it."""
+    for key in _OF_THE_SENDING:
+        if key in event:
+            return {name: event[name] for name in event if name not in _OF_THE_SENDING}
+    return event
 
 
 def recognise(history: History | None, found: int) -> Verdict:

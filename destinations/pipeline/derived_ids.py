@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from destinations.pipeline.memory_queue import SeenMessages
@@ -32,14 +32,10 @@ class DerivedIds:
     So equal events count as many as they are, and those of an input that is read again are found
     again. Without a time of its own, though, an event of today may equal one of yesterday: if the
     input has a name (``input_id``), the id of such an event is that name and the line.
-
-    ``ignored`` are keys of events that are neither content nor time: what a sender adds anew each
-    time it sends.
     """
 
-    def __init__(self, input_id: str | None, *, ignored: Collection[str] = ()) -> None:
+    def __init__(self, input_id: str | None) -> None:
         self._input_id = input_id
-        self._ignored = frozenset(ignored)
         self._counts = SeenMessages()
         # How many were found by their line at that line: an array may have several.
         self._at_line = (0, 0)
@@ -51,8 +47,6 @@ class DerivedIds:
 
         ``noted`` is the one that an earlier run gave it, and wrote out with it.
         """
-        if not isinstance(event, bytes) and not self._ignored.isdisjoint(event):
-            event = {key: event[key] for key in event if key not in self._ignored}
         digest = _digest(event)
         is_certain = isinstance(event, bytes) or any(event.get(name) for name in _TIMES)
         if noted and (is_certain or not noted.startswith(f"{digest}:")):

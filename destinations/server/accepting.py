@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from destinations.pipeline.dedupe import OF_THE_SENDING
+from destinations.pipeline.dedupe import content
 from destinations.pipeline.derived_ids import DerivedId, DerivedIds
 from destinations.pipeline.observer import Observer
 from destinations.pipeline.queue import Arrival, Receipt, Transition
@@ -107,7 +107,7 @@ def _plan(
     # Before anything is planned: if the rules change meanwhile, it is planned again.
     digest = route.intake.digest
     now = time.time()
-    ids = DerivedIds(None, ignored=OF_THE_SENDING)
+    ids = DerivedIds(None)
     for index, raw in enumerate(events):
         planned = plan(route.destination, raw, received_at=now)
         if planned.refusal is not None:
@@ -134,5 +134,5 @@ def _id_of(planned: Plan, index: int, ids: DerivedIds) -> DerivedId:
     """
     if planned.message_id:
         return DerivedId(planned.message_id)
-    derived = ids.id_of(planned.event or planned.raw, index)
+    derived = ids.id_of(content(planned.event) if planned.event else planned.raw, index)
     return derived if derived.is_certain else derived._replace(id=f"none:{uuid.uuid4()}")
