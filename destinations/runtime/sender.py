@@ -507,8 +507,7 @@ class Sender:
             nothing_applied=verdict.nothing_applied,
         )
         result = Result.of_error(outcome, verdict.error(), attempts=item.attempts)
-        changed = not (request.is_safe or verdict.nothing_applied)
-        result = replace(result, maybe_applied=changed)
+        result = replace(result, maybe_applied=not _changed_nothing(request, item))
         if outcome is not State.READY and not (outcome is State.UNKNOWN and verdict.retryable):
             return result
         retry = Retry(
