@@ -172,7 +172,7 @@ class Scheduler:
                 if excludes and not self._may_hold(user, waiting[0][2]):
                     break
                 batch.append(waiting.popleft())
-        if not ready and self._ready.get(kind) is ready:
+        if not ready:
             del self._ready[kind]
         self.waiting -= len(batch)
         batch.sort(key=_number)
