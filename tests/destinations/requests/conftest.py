@@ -26,6 +26,29 @@ from destinations.telemetry import observe
 API_KEY = "the-key-of-a-customer"
 RECEIVER_KEY = "the-key-of-receivers"
 
+# What most definitions here have in common; one that says otherwise says all of that key.
+COMMON: Mapping[str, Any] = {
+    "version": "0.1.0",
+    "settings": {
+        "type": "object",
+        "required": ["apiKey", "endpoint"],
+        "additionalProperties": False,
+        "properties": {
+            "apiKey": {
+                "title": "API Key",
+                "description": "The key.",
+                "type": "string",
+                "format": "password",
+            },
+            "endpoint": {"title": "Endpoint", "description": "The URL.", "type": "string"},
+        },
+    },
+    "transport": {
+        "baseUrl": {"@path": "$.settings.endpoint"},
+        "timeout": {"connect": 5, "read": 10, "total": 30},
+    },
+}
+
 Way = Literal["run", "serve"]
 Documents = dict[str, dict[str, Any]]
 
@@ -124,7 +147,11 @@ class Ways:
     settings: dict[str, Any] = field(default_factory=dict)
 
     def write_definition(self, **documents: Mapping[str, Any]) -> Path:
-        """Write a folder of these documents, called like the slug of ``destination``."""
+        """Write a folder of these documents, called like the slug of ``destination``.
+
+        What ``destination`` does not say is as in `COMMON`.
+        """
+        documents["destination"] = {**COMMON, **documents["destination"]}
         folder = self.folder / str(documents["destination"]["slug"])
         folder.mkdir(exist_ok=True)
         for name, document in documents.items():

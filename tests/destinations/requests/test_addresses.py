@@ -43,7 +43,6 @@ REFUSED = {"..": "another path", ".": "another path"}
 DESTINATION: Mapping[str, Any] = {
     "name": "Put User",
     "slug": "put-user",
-    "version": "0.1.0",
     "description": "Puts users where their id names a path.",
     "settings": {
         "type": "object",

@@ -11,22 +11,7 @@ import pytest
 DESTINATION: Mapping[str, Any] = {
     "name": "Many",
     "slug": "many",
-    "version": "0.1.0",
     "description": "Takes many events in one request.",
-    "settings": {
-        "type": "object",
-        "required": ["apiKey", "endpoint"],
-        "additionalProperties": False,
-        "properties": {
-            "apiKey": {
-                "title": "API Key",
-                "description": "The key.",
-                "type": "string",
-                "format": "password",
-            },
-            "endpoint": {"title": "Endpoint", "description": "The URL.", "type": "string"},
-        },
-    },
     "transport": {
         "baseUrl": {"@path": "$.settings.endpoint"},
         "timeout": {"connect": 5, "read": 10, "total": 30},

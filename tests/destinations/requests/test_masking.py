@@ -17,26 +17,7 @@ PUBLIC = "of the request is not valid: "
 DESTINATION: Mapping[str, Any] = {
     "name": "Told",
     "slug": "told",
-    "version": "0.1.0",
     "description": "Is told of secrets.",
-    "settings": {
-        "type": "object",
-        "required": ["apiKey", "endpoint"],
-        "additionalProperties": False,
-        "properties": {
-            "apiKey": {
-                "title": "API Key",
-                "description": "The key.",
-                "type": "string",
-                "format": "password",
-            },
-            "endpoint": {"title": "Endpoint", "description": "The URL.", "type": "string"},
-        },
-    },
-    "transport": {
-        "baseUrl": {"@path": "$.settings.endpoint"},
-        "timeout": {"connect": 5, "read": 10, "total": 30},
-    },
     "requests": {
         "tell": {
             "description": "Tells.",

@@ -11,26 +11,7 @@ import pytest
 DESTINATION: Mapping[str, Any] = {
     "name": "Ask",
     "slug": "ask",
-    "version": "0.1.0",
     "description": "Takes parameters.",
-    "settings": {
-        "type": "object",
-        "required": ["apiKey", "endpoint"],
-        "additionalProperties": False,
-        "properties": {
-            "apiKey": {
-                "title": "API Key",
-                "description": "The key.",
-                "type": "string",
-                "format": "password",
-            },
-            "endpoint": {"title": "Endpoint", "description": "The URL.", "type": "string"},
-        },
-    },
-    "transport": {
-        "baseUrl": {"@path": "$.settings.endpoint"},
-        "timeout": {"connect": 5, "read": 10, "total": 30},
-    },
     "presets": [{"name": "Ask", "partnerAction": "ask", "subscribe": 'type = "track"'}],
 }
 VALUE = {"title": "Value", "description": "What is sent.", "default": {"@path": "$.properties.v"}}
