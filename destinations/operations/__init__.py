@@ -1,6 +1,5 @@
 """What operators see and do: every delivery with its reasons, replay, retention, backup."""
 
-from destinations.operations.adopt import adopt
 from destinations.operations.backup import back_up
 from destinations.operations.changes import (
     drop,
@@ -31,7 +30,7 @@ from destinations.operations.replay import (
     waiting_for_nobody,
     why_not_replayed,
 )
-from destinations.operations.restore import Restoration, restore
+from destinations.operations.restore import Restoration, adopt, restore
 from destinations.operations.retention import DEDUPE_DAYS, KEEP_DAYS, Periods, Pruned, prune
 from destinations.operations.runs import (
     Again,

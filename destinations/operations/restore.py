@@ -1,4 +1,7 @@
-"""Makes a store of a copy, in which nothing is sent as if nothing had happened since."""
+"""Makes a file that was copied or moved usable as a store where it is.
+
+In one that is restored from a copy, nothing is sent as if nothing had happened since.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ from destinations.store import (
     unmark,
 )
 
-__all__ = ["Restoration", "restore"]
+__all__ = ["Restoration", "adopt", "restore"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,16 @@ class Restoration:
     open: int
     copied_at: float
     is_backup: bool
+
+
+def adopt(path: Path) -> None:
+    """Make a store that was moved usable where it is now; it must be used nowhere else.
+
+    It gets another uuid, so that what stayed where it came from is recognised as another one.
+    Raises `TemporaryError` if a process delivers from it, `UsageError` for a backup.
+    """
+    with lock_server(path):
+        SqliteStore(path, adopt=True).close()
 
 
 def restore(backup: Path, target: Path, now: float, *, hold_gap: bool = True) -> Restoration:
