@@ -87,7 +87,8 @@ def recognise(history: History | None, found: int) -> Verdict:
 
 def conflict(history: History) -> Result:
     """Return the result of an event that comes under another's messageId."""
-    return _conflict(f"event {history.event_id} has")
+    # A queue in memory keeps no ids of what is finished.
+    return _conflict(f"event {history.event_id} has" if history.event_id else "another event has")
 
 
 def conflict_with_line(line: int) -> Result:

@@ -392,10 +392,14 @@ class RunInput:
             self._deliver(pipeline, read, round_)
         elif verdict is Verdict.REPLACED:
             self._note(arrival, _REPLACED)
-        elif verdict is Verdict.REFUSED:
-            self._note(arrival, conflict(history))
         else:
-            self._refuse(pipeline, read, history, conflict(history), round_)
+            # Where the other one was read in this run, its line says more than its id.
+            other = self._pending.get(event.message_id)
+            why = conflict(history) if other is None else conflict_with_line(other.line)
+            if verdict is Verdict.REFUSED:
+                self._note(arrival, why)
+            else:
+                self._refuse(pipeline, read, history, why, round_)
 
     def _add_to(
         self,

@@ -117,6 +117,22 @@ def test_without_a_store(
     assert sandbox.snapshot()["usage"] == {"u1": {"calls": 5}}
 
 
+@pytest.mark.parametrize("kept", [False, True])
+def test_the_reason_names_the_line(
+    sandbox: Sandbox, tmp_path: Path, capsys: Any, *, kept: bool
+) -> None:
+    """What is in conflict within a file is told by where the other event stands in it."""
+    settings = tmp_path / "settings.json"
+    settings.write_text(json.dumps({"apiKey": sandbox.api_key, "endpoint": sandbox.url}))
+    path = tmp_path / "events.ndjson"
+    path.write_text("\n" + "\n".join(json.dumps(event) for event in _sent("cw", "rejected")))
+    store = ["--store", str(tmp_path / "store.sqlite3")] if kept else ["--no-store"]
+    with contextlib.suppress(SystemExit):
+        main(["run", "kana", "--settings", str(settings), "--events", str(path), *store])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "the event of line 2 has the same messageId and another content" in shown
+
+
 @pytest.mark.parametrize("wrong", WRONG)
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("together", [False, True])
