@@ -42,6 +42,9 @@ _CROWD_STEPS: Final = 4
 _CROWD_SECONDS: Final = 0.0003
 
 _FAULT_SECONDS: Final = 1.0
+_GONE_SECONDS: Final = 5.0
+"""A store that cannot be written for so long is not waited for by whoever wants to go on."""
+
 _FULL_SECONDS: Final = 30.0
 _LONG_SECONDS: Final = 10.0
 
@@ -265,20 +268,41 @@ class Engine:
                 return
 
     def remove(self, scopes: Collection[Scope]) -> None:
-        """Forget the pipelines of these scopes, once nothing of theirs is under way."""
+        """Forget the pipelines of these scopes, once nothing of theirs is under way.
+
+        Where the store cannot be written for some seconds, what is under way is left alone: whoever
+        opens them next finds out what became of it, as after a crash.
+        """
+        is_over = self._wait_for_end(scopes)
+
+        def forget() -> list[Workers]:
+            for scope in scopes:
+                if scope in self._pipelines:
+                    self._pipelines.pop(scope).leave()
+            if self._unwritten is not None:
+                self._unwritten.leave(scopes)
+                self._unwritten = None if self._unwritten.is_empty else self._unwritten
+            return [self._workers.pop(scope) for scope in scopes if scope in self._workers]
+
+        for workers in self.call(forget):
+            workers.close(wait=is_over)
+
+    def _wait_for_end(self, scopes: Collection[Scope]) -> bool:
+        """Wait until nothing is under way; returns False if the store is away instead."""
+        since: float | None = None
         while self.call(lambda: self._is_under_way(scopes)):
+            now = self._clock.monotonic()
+            if not self.is_unwritten:
+                since = None
+            elif since is None:
+                since = now
+            elif now - since >= _GONE_SECONDS:
+                return False
             if self._thread is None:
                 self.run_round(0.05)
             else:
                 self._stopping.wait(0.02)
-
-        def forget() -> list[Workers]:
-            for scope in scopes:
-                self._pipelines.pop(scope, None)
-            return [self._workers.pop(scope) for scope in scopes if scope in self._workers]
-
-        for workers in self.call(forget):
-            workers.close()
+        return True
 
     def abandon(self, *, wait: bool = True) -> Round:
         """Return what could not be made durable; without a thread, once all jobs are over.

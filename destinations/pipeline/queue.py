@@ -8,7 +8,7 @@ in seconds since 1970, UTC.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
@@ -356,6 +356,14 @@ class Round:
             or self.drifts
             or self.trusted
         )
+
+    def leave(self, scopes: Collection[Scope]) -> None:
+        """Leave out what became of deliveries of these scopes: it is found out anew."""
+        self.transitions = [one for one in self.transitions if one[0] not in scopes]
+        self.returned = [one for one in self.returned if one.scope not in scopes]
+        self.drifts = [one for one in self.drifts if one[0] not in scopes]
+        self.balances = {key: one for key, one in self.balances.items() if key[0] not in scopes}
+        self.rechecks = {key: one for key, one in self.rechecks.items() if key[0] not in scopes}
 
 
 @dataclass(slots=True)

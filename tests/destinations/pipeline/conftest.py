@@ -199,6 +199,7 @@ class Bench:
                 source=source,
             )
 
+        self.make = make
         self.pipeline = self.engine.open(make)
 
     @property

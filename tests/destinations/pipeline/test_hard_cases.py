@@ -332,6 +332,33 @@ def test_a_store_that_cannot_be_written_for_a_time(
     assert failures == []
 
 
+def test_a_store_that_is_gone_while_pipelines_are_exchanged(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for it for ever; what was under way is found out when it is there again."""
+    one = bench()
+    failures: list[Exception] = []
+    _failing(monkeypatch, failures)
+
+    def count() -> None:
+        one.partner.on_count = lambda: None
+        failures.extend([TemporaryError("gone")] * 200)
+
+    one.partner.on_count = count
+    one.accept(("a", 1), ("b", 1), ("a", 2))
+    while not failures:
+        one.engine.run_round(0.0)
+    before = one.clock.now
+    one.engine.remove([one.scope])
+    assert (len(failures) > 100, one.clock.now - before < 10) == (True, True)
+    assert not one.engine.is_unwritten
+    failures.clear()
+    one.pipeline = one.engine.open(one.make)
+    one.run()
+    assert {found for _, found in one.statuses} == {Outcome.DELIVERED}
+    assert one.partner.counts == {"a": 3, "b": 1}
+
+
 def test_one_offer_that_cannot_be_written(bench: Callable[..., Bench]) -> None:
     """It alone fails; those that share its round are durable, and each is told its own."""
     one = bench()
