@@ -15,13 +15,23 @@ from benchmarks import (
     help_time,
     loading,
     memory,
+    one_event,
     pipeline,
     serving,
     whole_run,
 )
 from benchmarks.figures import Figure, print_figures
 
-_BENCHMARKS: Final = (help_time, pipeline, against_reference, loading, whole_run, serving, memory)
+_BENCHMARKS: Final = (
+    help_time,
+    one_event,
+    pipeline,
+    against_reference,
+    loading,
+    whole_run,
+    serving,
+    memory,
+)
 
 
 def main() -> int:
