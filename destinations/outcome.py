@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal
 
 from destinations.errors import IntegrationError
 
-__all__ = ["Effect", "ManualChange", "Outcome", "Result", "Retry", "State", "Status", "WaitFor"]
+__all__ = [
+    "ANSWER_LOST",
+    "Effect",
+    "ManualChange",
+    "Outcome",
+    "Result",
+    "Retry",
+    "State",
+    "Status",
+    "WaitFor",
+]
 
 
 class Outcome(StrEnum):
@@ -45,6 +55,9 @@ class State(StrEnum):
     DONE = "done"
     """Has its outcome."""
 
+
+ANSWER_LOST: Final = "ANSWER_LOST"
+"""The code of what was sent, and never answered: no partner has said anything of it."""
 
 Status = Outcome | State
 """An outcome, or the state of what has none yet: ``ready``, ``unknown`` or ``held``."""

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, Protocol
 from destinations.clock import WallClock
 from destinations.http import Answer, Failure
 from destinations.http.json_bytes import decode_json
-from destinations.outcome import Effect, Outcome, Result, Retry, State
+from destinations.outcome import ANSWER_LOST, Effect, Outcome, Result, Retry, State
 from destinations.pipeline.breaker import LONGEST_WAIT, CircuitBreaker, describe
 from destinations.pipeline.exclusion import PartnerAccount
 from destinations.pipeline.intake import Intake
@@ -762,7 +762,7 @@ class Pipeline:
             if delivery.increment is None or not delivery.payload:
                 transition = self.policy.lost(
                     delivery,
-                    Result(State.UNKNOWN, "its answer was lost"),
+                    Result(State.UNKNOWN, "its answer was lost", ANSWER_LOST),
                     now,
                     rule=self.reconciler.loss_of_interrupted(delivery),
                     attempts=delivery.attempts,

@@ -20,7 +20,7 @@ import msgspec
 from destinations.definition import DestinationDefinition, ReconcileDefinition
 from destinations.errors import ResolveError
 from destinations.http import Answer, Failure
-from destinations.outcome import Effect, Outcome, Result, State
+from destinations.outcome import ANSWER_LOST, Effect, Outcome, Result, State
 from destinations.pipeline.queue import Balance, Increment, QueuedDelivery, Transition
 from destinations.pipeline.retry import LossRule, RetryPolicy
 from destinations.runtime.action import Action, Payload
@@ -403,7 +403,7 @@ def _proposed(applied: bool | None) -> Mapping[str, str]:  # noqa: FBT001 - it i
 def _held(delivery: QueuedDelivery, reason: str, evidence: Mapping[str, Any]) -> Transition:
     return Transition(
         delivery,
-        Result(State.HELD, reason),
+        Result(State.HELD, reason, ANSWER_LOST),
         "reconcile",
         delivery.attempts,
         effect=Effect.MAYBE,

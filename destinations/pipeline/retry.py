@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from destinations.http import Failure
-from destinations.outcome import Effect, Outcome, Result, Retry, State
+from destinations.outcome import ANSWER_LOST, Effect, Outcome, Result, Retry, State
 from destinations.pipeline.breaker import LONGEST_WAIT
 from destinations.pipeline.queue import QueuedDelivery, Stage, Transition
 
@@ -187,7 +187,7 @@ class RetryPolicy:
         """Return what follows when the partner shows that it did not get what it never answered."""
         attempts = delivery.attempts
         if self._is_late(delivery, now, rule):
-            dead = Result(Outcome.DEAD, _NOT_APPLIED, "RETRYABLE_ERROR", 503, attempts=attempts)
+            dead = Result(Outcome.DEAD, _NOT_APPLIED, ANSWER_LOST, attempts=attempts)
             return Transition(delivery, dead, "reconcile", attempts)
         return Transition(
             delivery,
@@ -210,16 +210,15 @@ class RetryPolicy:
     ) -> Transition:
         """Return what follows when asking about a lost answer failed."""
         reason = f"its answer was lost, and asking failed: {failure.message}"
-        error = failure.error()
         attempts = delivery.attempts
         if self._is_late(delivery, now, rule) and not (is_down and self.outage == "wait"):
             evidence = {"why": f"the partner could not be asked: {failure.message}"}
-            held = Result(State.HELD, reason, error.code, error.status)
+            held = Result(State.HELD, reason, ANSWER_LOST)
             return Transition(
                 delivery, held, "reconcile", attempts, effect=Effect.MAYBE, evidence=evidence
             )
         wait = max(_ASK_AGAIN, self._wait(attempts + 1, failure.retry_after))
-        unknown = Result(State.UNKNOWN, reason, error.code, error.status)
+        unknown = Result(State.UNKNOWN, reason, ANSWER_LOST)
         return Transition(
             delivery,
             unknown,

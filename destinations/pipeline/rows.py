@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from destinations.outcome import Outcome, Result, State
+from destinations.outcome import ANSWER_LOST, Outcome, Result, State
 from destinations.pipeline.dry_run import WOULD_BE_SENT
 from destinations.pipeline.observer import Observer
 from destinations.pipeline.queue import Queue, QueuedDelivery, Scope, Transition
@@ -17,7 +17,9 @@ __all__ = ["Recorder", "Rows"]
 _STOPPED: Final = Result(State.READY, "not sent: the run was stopped first")
 _DRY: Final = Result(State.READY, WOULD_BE_SENT.reason)
 _DONE_WITH: Final = frozenset({Outcome.DELIVERED, Outcome.FILTERED})
-_NOT_ASKED: Final = Result(State.UNKNOWN, "its answer was lost; the next run asks the partner")
+_NOT_ASKED: Final = Result(
+    State.UNKNOWN, "its answer was lost; the next run asks the partner", ANSWER_LOST
+)
 
 Recorder = Callable[[Sequence[tuple[Row, bytes]]], None]
 """Told of rows as they come, each with what was read for it; calls do not overlap."""

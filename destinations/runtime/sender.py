@@ -23,7 +23,7 @@ from destinations.errors import (
 )
 from destinations.http import Answer, CompiledRequest, Concern, Context, Failure, HttpRequest, Part
 from destinations.http.transport import Transport, TransportError, UnsendableError
-from destinations.outcome import Outcome, Result, Retry, State, Status
+from destinations.outcome import ANSWER_LOST, Outcome, Result, Retry, State, Status
 from destinations.runtime.action import Action, Call, Done, Payload
 from destinations.runtime.destination import Delivery, Destination
 
@@ -507,6 +507,10 @@ class Sender:
             nothing_applied=verdict.nothing_applied,
         )
         result = Result.of_error(outcome, verdict.error(), attempts=item.attempts)
+        if outcome is State.UNKNOWN and not verdict.is_answered:
+            # A status here would read as the partner's.
+            reason = f"the answer was lost: {verdict.message.removeprefix('no answer: ')}"
+            result = replace(result, reason=reason, code=ANSWER_LOST, status=None)
         result = replace(result, maybe_applied=not _changed_nothing(request, item))
         if outcome is not State.READY and not (outcome is State.UNKNOWN and verdict.retryable):
             return result

@@ -53,7 +53,7 @@ def test_a_poison_event(bench: Callable[..., Bench], fails: str) -> None:
     assert 4 * 3600 <= one.clock.now <= 4.2 * 3600
     # What is needed to look into it and to replay it is kept.
     (dead,) = [entry for entry in one.entries if entry.status is Outcome.DEAD]
-    assert (dead.code, dead.stage) == ("RETRYABLE_ERROR", "reconcile")
+    assert (dead.code, dead.http_status, dead.stage) == ("ANSWER_LOST", None, "reconcile")
     assert json.loads(one.store.ledger().raw_event(dead.event_id) or b"")["userId"] == "poison"
     assert json.loads(one.store.ledger().payload(dead)) == {"by": 1, "thing": "poison"}
 

@@ -257,6 +257,31 @@ def test_reasons(
     assert (result.code, result.status) == (code, status)
 
 
+@pytest.mark.parametrize(
+    ("reply", "reason", "code", "status"),
+    [
+        ("lost", "the answer was lost: timed out", "ANSWER_LOST", None),
+        ("503", "HTTP 503: no page", "SERVICE_UNAVAILABLE", 503),
+        ("refused", "no connection: refused", "RETRYABLE_ERROR", 503),
+    ],
+)
+def test_a_lost_answer_is_called_so(
+    deliver: Deliver,
+    *,
+    scripted: Any,
+    replies: Any,
+    reply: str,
+    reason: str,
+    code: str,
+    status: int | None,
+) -> None:
+    """What may have been applied and was never answered has no status, as if it had been."""
+    answer = getattr(replies, reply, None) or replies.http(int(reply), {"message": "no page"})
+    (result,) = deliver(scripted([answer]), _track(1))
+    assert (result.reason, result.code, result.status) == (reason, code, status)
+    assert result.outcome is (READY if reply == "refused" else UNKNOWN)
+
+
 def test_events_of_a_batch_stand_or_fall_alone(
     deliver: Deliver, scripted: Any, replies: Any
 ) -> None:
@@ -600,7 +625,7 @@ FOUND = {"id": "u1", "name": "Ada"}
         ("u1", ["found"], DELIVERED, "found Ada", 1),
         ("u1", ["missing", "created"], DELIVERED, "created", 2),
         ("u1", ["lost"], READY, "no answer: timed out", 1),
-        ("u1", ["missing", "lost"], UNKNOWN, "no answer: timed out", 2),
+        ("u1", ["missing", "lost"], UNKNOWN, "the answer was lost: timed out", 2),
         ("u1", ["missing", "refused"], READY, "no connection: refused", 2),
         ("u1", ["missing", "bad"], REJECTED, "no", 2),
         ("u1", ["who"], READY, "Who are you?", 1),
