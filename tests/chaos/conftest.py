@@ -261,7 +261,7 @@ class Partner:
         self.before = self._usage()
 
     @property
-    def settings(self) -> dict[str, str]:
+    def settings(self) -> Mapping[str, str]:
         """Those that lead here."""
         return {"apiKey": self.sandbox.api_key, "endpoint": self.sandbox.url}
 

@@ -20,6 +20,13 @@ def _track(user: str = "u1", **properties: Any) -> dict[str, Any]:
     }
 
 
+NO_DELTAS: list[object] = [
+    *(None, "", " ", "\u00a0", True, False, "true", "0x10", "0b1", "1e3", "5.0", "5."),
+    *("1 000", "1,000", "1_000", "--1", "+", "\u0661", "Infinity", "NaN", "null"),
+    *([5], ["5"], [], {}, 1e300, "9" * 400),
+]
+
+
 @pytest.mark.parametrize(
     ("properties", "outcome", "used"),
     [
@@ -34,14 +41,7 @@ def _track(user: str = "u1", **properties: Any) -> dict[str, Any]:
         ({"featureId": "calls", "delta": -0.0}, "delivered", 0),
         ({"featureId": "calls", "delta": "2147483647"}, "delivered", 2147483647),
         ({"featureId": "calls", "delta": "2147483648"}, "invalid", 0),
-        *(
-            ({"featureId": "calls", "delta": delta}, "invalid", 0)
-            for delta in [
-                *(None, "", " ", "\u00a0", True, False, "true", "0x10", "0b1", "1e3", "5.0", "5."),
-                *("1 000", "1,000", "1_000", "--1", "+", "\u0661", "Infinity", "NaN", "null"),
-                *([5], ["5"], [], {}, 1e300, "9" * 400),
-            ]
-        ),
+        *(({"featureId": "calls", "delta": delta}, "invalid", 0) for delta in NO_DELTAS),
         ({"featureId": "calls", "delta": 2147483647}, "delivered", 2147483647),
         ({"featureId": "calls", "delta": 2147483648}, "invalid", 0),
         ({"featureId": "calls", "delta": -2147483649}, "invalid", 0),

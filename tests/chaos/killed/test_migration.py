@@ -76,11 +76,11 @@ def _fill(path: Path, version: int, chance: random.Random) -> None:
             return connection.execute(statement, values).lastrowid or 0
 
         for _ in range(chance.randint(1, 30)):
-            outcome = chance.choice(["unmapped", "unknown", "dead", "retrying", "delivered"])
+            kept_as = chance.choice(["unmapped", "unknown", "dead", "retrying", "delivered"])
             # Only what reached no subscription has no action.
-            action = chance.choice(["track", "track: Sales", *[""] * (outcome == "unmapped")])
+            action = chance.choice(["track", "track: Sales", *[""] * (kept_as == "unmapped")])
             key = f"messageId:m{next(number)}"
-            head = (None, chance.choice(accounts), "1.0.0", key, action, outcome)
+            head = (None, chance.choice(accounts), "1.0.0", key, action, kept_as)
             add("kept_events", *head, None, "why", 1, raw, float(next(number)))
         add("capabilities", accounts[0], "describe", '{"a": 1}')
         add("manual_changes", accounts[0], "u1", '{"email": "x"}', 1.0)
@@ -212,8 +212,8 @@ def test_killed_at_any_statement(
     else:
         assert old_store(name) == path
     store = Store(path, workers)
-    killed = []
-    done = []
+    killed: list[int] = []
+    done: list[int] = []
     for nth in _statements(store):
         (done if store.is_old_or_new() else killed).append(nth)
         store.comes_forward()

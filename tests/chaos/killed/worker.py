@@ -46,6 +46,7 @@ from destinations.runtime.plugins import find_folder
 from destinations.runtime.sender import Sender
 from destinations.store import Database, SqliteQueue, SqliteStore
 from destinations.store import database as database_module
+from destinations.store.migrations import MIGRATIONS
 from kana_destination.plugin import KanaPlugin
 
 NAME = "kana"
@@ -257,12 +258,12 @@ def deliver(definition: DestinationDefinition, task: Mapping[str, Any], crash: C
 def command(definition: DestinationDefinition, task: Mapping[str, Any], crash: Crash) -> int:
     """Do a command line; what it prints goes to the file ``out``, its input comes from ``in``."""
     watching = Watching(crash)
-    Notices.reached = watching.reached  # type: ignore[method-assign]
+    Notices.reached = watching.reached  # type: ignore[method-assign,assignment]
     around(Notices, "transitioned", crash, ["settled"], [])
     for entries in (IteratedEntries, ThreadedEntries):
         around(entries, "take", crash, [], ["read"])
     around(run_command, "print_report", crash, ["before report"], ["after report"])
-    opening.load_definition = lambda _folder: definition  # type: ignore[assignment]
+    vars(opening)["load_definition"] = lambda _folder: definition
     losses = LossOptions(settle_after=task["reconcileAfter"])
     run_command._Options.losses = property(lambda _: losses)  # type: ignore[assignment,method-assign]
     run._STORE_AWAY_SECONDS = 0.2  # type: ignore[misc]
@@ -284,7 +285,7 @@ def command(definition: DestinationDefinition, task: Mapping[str, Any], crash: C
 
 def migrate(task: Mapping[str, Any], crash: Crash) -> int:
     """Open the store of the task, which brings it forward to the version ``migrate``."""
-    database_module.MIGRATIONS = database_module.MIGRATIONS[: task["migrate"]]
+    vars(database_module)["MIGRATIONS"] = MIGRATIONS[: task["migrate"]]
     around(database_module, "copy_of", crash, ["before copy"], ["after copy"])
     around(os, "fsync", crash, ["during copy"], [])
     crash.at("start")

@@ -82,15 +82,13 @@ class Serving:
     def start(self) -> None:
         """Starts a process, and returns when it listens."""
         process, log = self.spawn(), self._log(len(self._processes) - 1)
-        found: list[str] = []
-        wait_until(
-            lambda: (
-                bool(found.extend(URL.findall(log.read_text("utf-8"))) or found)
-                or process.poll() is not None
-            )
-        )
-        assert found, log.read_text("utf-8")
-        self._moved(int(found[0]))
+
+        def found() -> list[str]:
+            return list(URL.findall(log.read_text("utf-8")))
+
+        wait_until(lambda: bool(found()) or process.poll() is not None)
+        assert found(), log.read_text("utf-8")
+        self._moved(int(found()[0]))
 
     def kill(self) -> None:
         """Ends the process at once."""

@@ -42,7 +42,7 @@ def test_two_users_with_the_email_of_a_stripe_user(  # noqa: PLR0917 - fixtures
     chance = random.Random(f"shared {often_killed_seed} {len(names)}")
     triples = [(f"a{nth}", f"b{nth}", f"s{nth}@example.com") for nth in range(TRIPLES)]
     users: list[dict[str, Any]] = []
-    usage = []
+    usage: list[dict[str, Any]] = []
     for a, b, email in triples:
         users.append({"id": email, "email": email, "billingId": f"cus_{email}"})
         usage.append({"userId": email, "featureId": "calls", "used": 100_000})

@@ -106,7 +106,7 @@ def test_what_arrives_late(
     """Each that arrives after it was sent again counts twice, and each is told with its amount."""
     chance = random.Random(f"{heavy_seed} late")
     users = [f"user_{number:03}" for number in range(max(10, EVENTS // 5))]
-    events = [
+    events: list[dict[str, Any]] = [
         {
             "type": "track",
             "event": "Used",

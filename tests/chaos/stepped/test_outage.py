@@ -51,7 +51,7 @@ class Partner:
             return answer
         body = json.loads(request.body or b"{}")
         mutates = "mutation" in body["query"]
-        data = {}
+        data: dict[str, dict[str, Any]] = {}
         for index in range(len(body["variables"]) // (1 if mutates else 2)):
             if mutates:
                 added = body["variables"][f"input_{index}"]
@@ -124,6 +124,7 @@ def test_events_that_arrive_during_an_outage(runner: Callable[..., Any], ledger:
     running = runner(SETTINGS, partner, deadline=8 * HOUR, batch_size=50)
     partner.clock = running.clock
     began = running.clock.now
+    _, of_other_tests = _in_memory()
     of_each = 1_000 // USERS
     arrivals = range(6 * HOURLY // 1_000)
     figures: list[tuple[int, int]] = []
@@ -143,7 +144,7 @@ def test_events_that_arrive_during_an_outage(runner: Callable[..., Any], ledger:
     traced, in_window = zip(*figures, strict=True)
     assert len(figures) > len(arrivals) // 2
     assert max(traced) < 1_000_000  # the thousands that have arrived since would be 700,000 each
-    assert max(in_window) < 6_000
+    assert max(in_window) - of_other_tests < 6_000
     assert 6 * 60 <= len(partner.times) <= 6 * 100
     assert sum(ledger.outcomes.values()) == 6 * HOURLY
     assert ledger.outcomes["delivered"] == 0

@@ -171,7 +171,7 @@ def test_a_user_is_roused() -> None:
     scheduler.add_asleep(_delivery(0, "a", "one"), 5.0)
     scheduler.rouse("a")
     scheduler.rouse("nobody")
-    assert scheduler.next_wake is None
+    assert [scheduler.next_wake] == [None]
     assert _numbers(scheduler) == [0]
     scheduler.rouse("a")  # busy, and not asleep
     scheduler.add(_delivery(1, "a", "one"))

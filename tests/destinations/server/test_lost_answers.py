@@ -440,7 +440,8 @@ def test_another_writer(
     """Where somebody else adds to the same balances, nothing is guessed: an operator decides."""
     acts = [act]
     bench.partner.acts = lambda counts, _things: acts.pop() if counts and acts else "done"
-    bench.start(**({} if sole is None else {"soleWriter": sole}))
+    given: dict[str, Any] = {} if sole is None else {"soleWriter": sole}
+    bench.start(**given)
     bench.post(("a", 5))
     bench.until(bench.are(State.UNKNOWN, "m0"))
     bench.partner.counts["a"] += others_add
@@ -632,7 +633,7 @@ def test_an_outage_of_seconds(
     """It costs a few events at most, which are held, or sent again and counted."""
     down = {"is": True}
     bench.partner.acts = lambda _counts, _things: act if down["is"] else "done"
-    given = {} if lost_answers is None else {"lostAnswers": lost_answers}
+    given: dict[str, Any] = {} if lost_answers is None else {"lostAnswers": lost_answers}
     bench.start(asks=False, on_lost_answer=on_lost_answer, batch=5, **given)
     things = [f"t{number}" for number in range(100)]
     bench.post(*((thing, 1) for thing in things))
