@@ -154,19 +154,19 @@ def merge(
     features = yield from _features()
     for one in unfinished:
         _begin_plan(one, stays["id"], decided or {})
-        number = yield from _move_all(one, features, number, decided or {})
+        number = yield from _move_all(one, stays["id"], features, number, decided or {})
     if not isinstance(goes, LeftOver):
         yield from _check_sums(goes["id"], stays["id"], features)
         frozen = yield from _freeze(goes, stays["id"], number, final_id)
-        yield from _move_all(frozen, features, number + 1, {})
+        yield from _move_all(frozen, stays["id"], features, number + 1, {})
         unfinished.append(frozen)
     new_id = final_id if stays["id"] != final_id else None
     for one in unfinished:
         # A repeat must not ask again, since who knows what is used until then. Where nothing was
         # moved, the new id of the user that stays tells that the merge is over.
         if not one.is_untouched or new_id is None:
-            yield from write(one.id, {"metadata": one.metadata(done=True)})
-    return (yield from update(stays["id"], changes, new_id=new_id))
+            yield from write(one.id, {"metadata": one.metadata(done=True)}, merges=True)
+    return (yield from update(stays["id"], changes, new_id=new_id, merges=True))
 
 
 def put_back(left_over: LeftOver) -> _Asking[User]:
@@ -174,7 +174,7 @@ def put_back(left_over: LeftOver) -> _Asking[User]:
     metadata = left_over.metadata()
     del metadata[PLAN]
     kept = metadata or None
-    yield from write(left_over.id, {"metadata": kept}, new_id=left_over.owner)
+    yield from write(left_over.id, {"metadata": kept}, new_id=left_over.owner, merges=True)
     return {**left_over.user, "id": left_over.owner, "metadata": kept}
 
 
@@ -217,11 +217,17 @@ def _has_plan(user_id: str, plan: Mapping[str, Any]) -> _Asking[bool]:
 
 
 def _move_all(
-    left_over: LeftOver, features: Iterable[str], number: int, decided: Mapping[str, bool]
+    left_over: LeftOver,
+    stays: str,
+    features: Iterable[str],
+    number: int,
+    decided: Mapping[str, bool],
 ) -> _Asking[int]:
-    """Moves what is not moved yet; returns the next free number, after those that it used."""
+    """Moves what is not moved yet; returns the next free number, after those that it used.
+
+    ``stays`` is the id of the user that stays by now: it has the final one if all was over before.
+    """
     assert left_over.plan is not None  # noqa: S101 - it has begun
-    stays: str = left_over.plan["survivor"]
     moved: dict[str, Any] = left_over.plan["moved"]
     for feature in features:
         while "ok" not in moved.get(feature, {}):
@@ -317,7 +323,7 @@ def _move(
     if answer.name == "survivor_gone":  # the next id was claimed, for nothing
         left_over.number = number
         del left_over.plan["moved"][feature]
-        yield from write(claimed, {"metadata": left_over.metadata()})
+        yield from write(claimed, {"metadata": left_over.metadata()}, merges=True)
     if answer.name != "ok" and not is_ours:
         raise RetryableError(f"the usage of {feature} was not moved to {stays!r} as it was planned")
     left_over.number = number

@@ -79,11 +79,14 @@ def changes_to(user: User, payload: Mapping[str, Any]) -> dict[str, str]:
     return {key: payload[key] for key in FIELDS if key in payload and payload[key] != user[key]}
 
 
-def update(user_id: str, changes: Mapping[str, str], *, new_id: str | None = None) -> Steps:
+def update(
+    user_id: str, changes: Mapping[str, str], *, new_id: str | None = None, merges: bool = False
+) -> Steps:
     """Sets the fields of a user, and its id; returns the fields that the API does not take.
 
-    Whether ``updateUser`` takes email and billingId differs between the API's documentation and
-    its example, so the API is asked, once for each endpoint. If it does not say, it is tried.
+    ``merges`` tells that this is a step of a merge. Whether ``updateUser`` takes email and
+    billingId differs between the API's documentation and its example, so the API is asked, once for
+    each endpoint. If it does not say, it is tried.
     """
     refused: dict[str, str] = {}
     restricted = changes.keys() & _RESTRICTED
@@ -92,32 +95,29 @@ def update(user_id: str, changes: Mapping[str, str], *, new_id: str | None = Non
         if answer.name == "ok":
             taken = {field["name"] for field in answer.data["inputFields"]}
             refused = {key: changes[key] for key in FIELDS if key in restricted - taken}
-    if not (yield from _send(user_id, changes, refused, new_id)):
+    for _ in range(2):
+        sent = {key: value for key, value in changes.items() if key not in refused}
+        if not sent and new_id is None:
+            break
+        if (yield from write(user_id, sent, new_id=new_id, merges=merges)):
+            break
         refused = {key: changes[key] for key in FIELDS if key in restricted}
-        yield from _send(user_id, changes, refused, new_id)
     return refused
 
 
-def _send(
-    user_id: str, changes: Mapping[str, str], refused: Mapping[str, str], new_id: str | None
-) -> Generator[Call, Answer, bool]:
-    """False if the API refused a field."""
-    sent = {key: value for key, value in changes.items() if key not in refused}
-    if not sent and new_id is None:
-        return True
-    return (yield from write(user_id, sent, new_id=new_id))
-
-
 def write(
-    user_id: str, fields: Mapping[str, Any], *, new_id: str | None = None
+    user_id: str, fields: Mapping[str, Any], *, new_id: str | None = None, merges: bool = False
 ) -> Generator[Call, Answer, bool]:
     """Sets fields of a user, and its id; False if the API refused a field.
 
-    Raises `RetryableError` if there is no such user (any more), or if somebody has the new id.
+    ``merges`` tells that this is a step of a merge: until it is certain, the merge may be half
+    done. Raises `RetryableError` if there is no such user (any more), or if somebody has the new
+    id.
     """
     # The id in the input is the user's new one.
     changes = {"id": new_id or user_id, **fields}
-    answer = yield Call("updateUser", {"id": user_id, "changes": changes})
+    request = "adoptUser" if merges else "updateUser"
+    answer = yield Call(request, {"id": user_id, "changes": changes})
     if answer.name == "missing":
         # The answer to a rename may have been lost, so that this was the second time.
         renamed = (yield Call("findUser", {"id": new_id})) if new_id is not None else answer

@@ -20,6 +20,7 @@ from destinations import (
 from destinations.http.transport import HttpTransport
 from destinations.pipeline.reading import Entry
 from destinations.pipeline.run import Run
+from destinations.runtime.destination import Delivery
 from kana_destination.identify import identify
 
 X = "x@example.com"
@@ -48,8 +49,8 @@ REQUESTS = [
     "FreezeUser",
     *["UsageOfBoth", "MoveUsage"] * 2,  # calls and seats
     "UsageOfBoth",  # gb
-    "UpdateUser",  # the plan is done
-    "UpdateUser",  # adopt
+    "AdoptUser",  # the plan is done
+    "AdoptUser",  # adopt
 ]
 STEPS = range(len(REQUESTS))
 LEFT = "1~left-over~2"
@@ -304,8 +305,30 @@ def test_a_lost_answer_is_not_asked_about_again(make_kana: Callable[..., Any]) -
     before = len(_operations(kana))
     _add(kana, X, "calls", -12)
     assert _run(kana)
-    assert _operations(kana)[before + 1 :] == [*LOOK_UPS, "UpdateUser"]
+    assert _operations(kana)[before + 1 :] == [*LOOK_UPS, "AdoptUser"]
     _check(kana, {"calls": 0, "seats": -2, "gb": 1})
+
+
+@pytest.mark.parametrize("lost", ["the plan is done", "adopt"])
+def test_a_lost_answer_of_another_attempt(make_kana: Callable[..., Any], lost: str) -> None:
+    """Whoever goes on with a merge keeps others off its users until it is over.
+
+    That is another event, which has not frozen or moved anything itself: what it changes alone
+    would leave nothing half done.
+    """
+    kana = make_kana(SEED)
+    left = 2 if lost == "the plan is done" else 1
+    assert not _run(kana, lambda inner: Mortal(inner, len(REQUESTS) - left, reached=False))
+    (subscription,) = [one for one in kana.bind().subscriptions if one.key.action == "identify"]
+    kana.sandbox.faults.add({"match": {"operation": "AdoptUser"}, "drop": "after"})
+    delivery = Delivery(subscription, {}, {"id": "1", "email": X}, resumes=True)
+    with _sender(kana) as sender:
+        (result,) = sender.deliver([delivery])
+        assert (result.outcome, result.maybe_applied, result.has_begun) == ("ready", True, True)
+        (result,) = sender.deliver([delivery])
+    assert result.outcome == "delivered"
+    assert set(kana.users) == {"1", LEFT}
+    assert kana.usage["1"] == {"calls": 12, "seats": -2, "gb": 1}
 
 
 # -- where a user is not what it was -------------------------------------------------------------

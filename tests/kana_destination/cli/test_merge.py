@@ -272,3 +272,14 @@ def test_what_waited_for_the_one_that_goes(
         cli("merge", "from", "into")
         found = cli("flags", "--box", "waiting", "--json").json["waiting"]["users"]
         assert {user["id"]: user["changes"] for user in found} == ({"into": waits} if waits else {})
+
+
+def test_a_merge_that_moved_nothing_is_repeated(open_cli: Callable[..., Any]) -> None:
+    """FROM has INTO's id by then, so that its own is gone: there is nothing more to do."""
+    seed = {**_seed({"billingId": "cus_f"}, {}), "usage": []}
+    cli = open_cli(seed)
+    for _ in range(3):
+        done = cli("merge", "from", "into")
+        assert (done.code, done.out, done.err) == (0, "Merged from into into.\n", "")
+        assert sorted(cli.users) == ["into", "into~left-over", "other"]
+        assert cli.users["into"]["billingId"] == "cus_f"
