@@ -72,14 +72,17 @@ class Serving:
 
 
 @contextlib.contextmanager
-def lock_server(store: Path) -> Iterator[None]:
-    """Let no other process deliver from the store; raises `TemporaryError` if one does."""
+def lock_server(store: Path, make: Callable[[Path], object] = make_store) -> Iterator[None]:
+    """Let no other process deliver from the store; raises `TemporaryError` if one does.
+
+    ``make`` makes its file where there is none.
+    """
     message = (
         f"another process delivers from the store {store} already; stop it, or use another store"
     )
     with (
         _locked(_lock_path(store), message, shared=False),
-        _locked_itself(store, message, shared=False),
+        _locked_itself(store, message, shared=False, make=make),
     ):
         yield
 
@@ -222,9 +225,11 @@ def _locked(
 
 
 @contextlib.contextmanager
-def _locked_itself(store: Path, message: str, *, shared: bool) -> Iterator[None]:
+def _locked_itself(
+    store: Path, message: str, *, shared: bool, make: Callable[[Path], object] = make_store
+) -> Iterator[None]:
     """Hold the lock of the store's own file, which is made if it is missing."""
-    make_store(store)
+    make(store)
     try:
         handle = open_file(store)
     except OSError as error:

@@ -18,12 +18,15 @@ from destinations.store import (
     check_store_path,
     copied_at,
     copy_of,
+    fold_log,
     identity_path,
     is_missing,
     is_newer,
     latest_acceptance,
+    make_file,
     make_folder,
     mark_restored,
+    restoration_path,
     stored_version,
     sync,
     unmark,
@@ -73,22 +76,29 @@ def restore(backup: Path, target: Path, now: float, *, hold_gap: bool = True) ->
         msg = f"cannot restore {backup}: it was written by a newer version of this package"
         raise UsageError(msg)
     target = target.resolve()
-    is_new = is_missing(target)
+    is_new = False
+
+    def make(path: Path) -> None:
+        """Make an empty file: nobody begins anew there, also if this process is killed."""
+        nonlocal is_new
+        is_new = is_missing(path)
+        make_file(path)
+
     try:
         make_folder(target.parent)
-        with lock_server(target):
+        with lock_server(target, make):
             try:
                 return _restore(backup, target, now, hold_gap=hold_gap)
             except BaseException:
-                if is_new:  # it was made for the lock, and nobody may take it for a store
-                    target.unlink(missing_ok=True)
+                if is_new and not target.stat().st_size:
+                    target.unlink()
                 raise
     except (OSError, sqlite3.Error) as error:
         raise UsageError(f"cannot restore {backup} to {target}: {error}") from None
 
 
 def _restore(backup: Path, target: Path, now: float, *, hold_gap: bool) -> Restoration:
-    made = target.with_name(f".{target.name}.restored")
+    made = restoration_path(target)
     _remove(made)  # of a process that was killed
     try:
         made_at = copied_at(backup)
@@ -102,14 +112,16 @@ def _restore(backup: Path, target: Path, now: float, *, hold_gap: bool) -> Resto
         unmark(made)
         with SqliteStore(made, adopt=True) as store:
             found = _mark(store, made_at, now, hold_gap=hold_gap)
-        # The log of what was there must not be taken for that of the new file. Without it, the
-        # file that is there is known to be older than it was.
+        if backup.samefile(target):
+            fold_log(target)  # if this process is killed now, it is all that there is to restore
+        # From here on, what is in the place is refused until all is done.
+        identity_path(made).replace(identity_path(target))
+        sync(target.parent)
+        # The log of what was there must not be taken for that of the new file.
         for end in ("-wal", "-shm"):
             target.with_name(f"{target.name}{end}").unlink(missing_ok=True)
         sync(target.parent)
         made.replace(target)
-        # As long as this is of another store, the new one is refused: it has to be restored again.
-        identity_path(made).replace(identity_path(target))
         sync(target.parent)
     finally:
         _remove(made)

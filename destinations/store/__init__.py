@@ -7,10 +7,11 @@ from destinations.store.database import (
     check_not_lost,
     check_store_path,
     default_path,
+    fold_log,
     make_store,
 )
-from destinations.store.files import FILE_MODE, is_missing, make_folder, sync
-from destinations.store.identity import identity_path
+from destinations.store.files import FILE_MODE, is_missing, make_file, make_folder, sync
+from destinations.store.identity import identity_path, restoration_path
 from destinations.store.ledger import SqliteLedger
 from destinations.store.open_files import close_file, lock, open_file
 from destinations.store.queue import SqliteQueue
@@ -46,16 +47,19 @@ __all__ = [
     "delete_messages",
     "delete_settled",
     "delete_spent_events",
+    "fold_log",
     "identity_path",
     "is_missing",
     "is_newer",
     "is_older",
     "latest_acceptance",
     "lock",
+    "make_file",
     "make_folder",
     "make_store",
     "mark_restored",
     "open_file",
+    "restoration_path",
     "stored_version",
     "sync",
     "unmark",

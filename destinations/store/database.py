@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import glob
 import os
 import sqlite3
 import threading
@@ -32,7 +31,14 @@ from destinations.store.place import check_place
 from destinations.store.reader import copied_at, copy_of, stored_version
 from destinations.store.write_lock import WriteLock, write_lock
 
-__all__ = ["Database", "check_not_lost", "check_store_path", "default_path", "make_store"]
+__all__ = [
+    "Database",
+    "check_not_lost",
+    "check_store_path",
+    "default_path",
+    "fold_log",
+    "make_store",
+]
 
 T = TypeVar("T")
 
@@ -72,8 +78,9 @@ def check_not_lost(path: Path) -> None:
     log = path.with_name(f"{path.name}-wal")
     if is_missing(path) and _size(log):
         msg = (
-            f"there is no store {path}, but its log {log} is still there. Put the store back, or "
-            "remove the log as well to begin anew, which sends everything again"
+            f"there is no store {path}, but its log {log} is still there. Put the store back, "
+            "restore a backup with destinations store restore, or remove the log as well to begin "
+            "anew, which sends everything again"
         )
         raise UsageError(msg)
     if path.is_file() and not _size(path):
@@ -91,6 +98,19 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
+
+
+def fold_log(path: Path) -> None:
+    """Write what is in the log of a store that nobody has open back into its file.
+
+    Raises OSError or sqlite3.Error.
+    """
+    with (
+        contextlib.closing(write_lock(path)) as lock,
+        _locked(lock, path),
+        contextlib.closing(_connected(path)) as connection,
+    ):
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def make_store(path: Path) -> None:
@@ -381,8 +401,6 @@ class Database:
         """
         copy = self.path.with_name(f"{self.path.name}.version-{version}")
         try:
-            for left in copy.parent.glob(f".{glob.escape(copy.name)}.*"):
-                left.unlink(missing_ok=True)  # of a process that was killed while it copied
             copy_of(self.path, copy)
         except (OSError, sqlite3.Error) as error:
             msg = (

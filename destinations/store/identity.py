@@ -28,6 +28,7 @@ __all__ = [
     "forget",
     "identity_path",
     "noted_time",
+    "restoration_path",
     "stored_identity",
 ]
 
@@ -48,6 +49,11 @@ class Identity:
 def identity_path(store: Path) -> Path:
     """Return the file beside a store."""
     return store.with_name(f"{store.name}.identity")
+
+
+def restoration_path(store: Path) -> Path:
+    """Return where a store is made that is restored from a copy, until it takes its place."""
+    return store.with_name(f".{store.name}.restored")
 
 
 class IdentityFile:
@@ -142,6 +148,11 @@ def check(path: Path, stored: Identity | None, beside: IdentityFile, *, is_empty
         why = f"it is older than what was here: {said.writes - stored.writes:,} commits are missing"
     else:
         return
+    if restoration_path(path).exists():
+        why = (
+            "a restoration in its place was interrupted; run the same destinations store restore "
+            f"again ({why})"
+        )
     raise UsageError(
         f"{why}. If it was moved here and is used nowhere else: "
         f"destinations store adopt --store {path}. If it is a copy: destinations store restore "

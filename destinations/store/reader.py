@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import sqlite3
 import tempfile
@@ -23,7 +24,14 @@ from destinations.store.migrations import (
     FIRST_WITH_ID,
     MIGRATIONS,
 )
-from destinations.store.open_files import FileKey, close_file, connected, disconnected, open_file
+from destinations.store.open_files import (
+    FileKey,
+    close_file,
+    connected,
+    disconnected,
+    lock,
+    open_file,
+)
 
 __all__ = ["Reader", "copied_at", "copy_of", "is_newer", "is_older", "stored_version", "unmark"]
 
@@ -31,6 +39,7 @@ T = TypeVar("T")
 
 _BUSY_SECONDS: Final = 30.0
 _TRIES: Final = 20
+_PART: Final = ".part"
 _ID_AT: Final = 68
 """Where the application_id is in a database file (sqlite.org/fileformat2.html, 1.3)."""
 
@@ -143,22 +152,16 @@ def copy_of(store: Path, target: Path, *, marked_at: float | None = None) -> Non
     a backup is one of the same time. Raises OSError or sqlite3.Error, and `StoreDamagedError` if
     the store itself is to blame.
     """
+    _remove_parts(target)
     # mkstemp makes it readable for its owner alone.
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    os.close(handle)
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=_PART, dir=target.parent)
     temporary = Path(name)
     try:
-        with (
-            contextlib.closing(Reader(store)) as reader,
-            contextlib.closing(sqlite3.connect(temporary, isolation_level=None)) as copy,
-        ):
-            # In one step: with several, every write of somebody else would begin the copy anew.
-            reader.run(lambda source: source.backup(copy))
-            # One file by itself: the store turns the journal on again when it opens it.
-            copy.execute("PRAGMA journal_mode = DELETE")
-            if marked_at is not None:
-                _mark(copy, marked_at)
-            faults = [fault for (fault,) in copy.execute("PRAGMA integrity_check")]
+        try:
+            lock(handle, shared=False)  # so that nobody takes it for one that was left
+            faults = _write_copy(store, temporary, marked_at)
+        finally:
+            os.close(handle)  # not every system moves a file that is open
         if faults != ["ok"]:
             raise damaged(store, "; ".join(faults[:3]))
         sync(temporary)
@@ -170,6 +173,34 @@ def copy_of(store: Path, target: Path, *, marked_at: float | None = None) -> Non
         raise failed if isinstance(failed, StoreDamagedError) else error from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _write_copy(store: Path, target: Path, marked_at: float | None) -> list[str]:
+    """Write a copy into a file that is there; returns ``ok``, or what is wrong with it."""
+    with (
+        contextlib.closing(Reader(store)) as reader,
+        contextlib.closing(sqlite3.connect(target, isolation_level=None)) as copy,
+    ):
+        # In one step: with several, every write of somebody else would begin the copy anew.
+        reader.run(lambda source: source.backup(copy))
+        # One file by itself: the store turns the journal on again when it opens it.
+        copy.execute("PRAGMA journal_mode = DELETE")
+        if marked_at is not None:
+            _mark(copy, marked_at)
+        return [fault for (fault,) in copy.execute("PRAGMA integrity_check")]
+
+
+def _remove_parts(target: Path) -> None:
+    """Remove what processes left that were killed while they made a copy."""
+    for part in target.parent.glob(f".{glob.escape(target.name)}.????????{_PART}"):
+        with contextlib.suppress(OSError):
+            handle = os.open(part, os.O_RDONLY)
+            try:
+                if lock(handle, shared=False):
+                    for end in ("-wal", "-shm", "-journal", ""):
+                        part.with_name(f"{part.name}{end}").unlink(missing_ok=True)
+            finally:
+                os.close(handle)
 
 
 def _mark(copy: sqlite3.Connection, now: float) -> None:
@@ -204,11 +235,13 @@ def unmark(copy: Path) -> None:
 def copied_at(path: Path) -> float | None:
     """Return when a backup was made, in seconds since 1970; None for what is no backup.
 
-    A backup with the log of another file beside it is one, too, whatever the log says. Raises as
-    `stored_version`.
+    A backup with the log of another file beside it is one, too, whatever the log says: of 1970. It
+    has no log of its own. Raises as `stored_version`.
     """
     made_at = _look_at(path)[1]
-    return 0.0 if made_at is None and _is_marked(path) else made_at
+    log = path.with_name(f"{path.name}-wal")
+    has_log = log.exists() and log.stat().st_size > 0
+    return 0.0 if (made_at is None or has_log) and _is_marked(path) else made_at
 
 
 def _is_marked(path: Path) -> bool:

@@ -3,7 +3,8 @@
 Each line of standard input is a task (JSON). Each is done in a new process, forked from this one so
 that nothing is imported again; how it ended is a line of standard output: its exit code, or minus
 the number of the signal. A task has ``crash`` and either ``deliver`` (accept events and deliver
-until nothing waits), ``command`` (a command line) or ``migrate`` (open a store).
+until nothing waits), ``command`` (a command line) or ``migrate`` (open a store). With ``steps``, a
+folder, each statement is a point, and whatever is done to a file in there.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from destinations.cli import main as run_command_line
-from destinations.cli import opening, run_command
+from destinations.cli import opening, run_command, store_command  # noqa: F401 - one import for all
 from destinations.cli.run_notices import Notices
 from destinations.clock import SystemClock
 from destinations.definition import DestinationDefinition, load_definition
@@ -55,6 +56,9 @@ BATCH = 7
 
 GROUP = 4
 """So many events are accepted at a time."""
+
+
+_CHANGES = frozenset({"open", "os.rename", "os.remove"})
 
 
 class Crash:
@@ -152,6 +156,7 @@ def with_points(crash: Crash, full: int | None) -> None:
         connection = connect(self)
 
         def begins(statement: str) -> None:
+            crash.at("step")
             if connection.in_transaction or statement.startswith("BEGIN"):
                 crash.at("statement")
 
@@ -159,6 +164,26 @@ def with_points(crash: Crash, full: int | None) -> None:
         return connection
 
     Database._connect = traced  # type: ignore[method-assign]
+
+
+def with_steps(crash: Crash, folder: str) -> None:
+    """Make a point before each statement, and before whatever is done to a file of a folder."""
+
+    def look(event: str, arguments: tuple[Any, ...]) -> None:
+        named = any(str(one).startswith(folder) for one in arguments)
+        if event in {"os.truncate", "fcntl.flock"} or (event in _CHANGES and named):
+            crash.at("step")
+
+    sys.addaudithook(look)
+    around(os, "fsync", crash, ["step"], [])
+    connect = sqlite3.connect
+
+    def traced(*arguments: Any, **named: Any) -> sqlite3.Connection:
+        connection: sqlite3.Connection = connect(*arguments, **named)
+        connection.set_trace_callback(lambda _: crash.at("step"))
+        return connection
+
+    vars(sqlite3)["connect"] = traced
 
 
 class Watching(Observer):
@@ -299,6 +324,8 @@ def do(definition: DestinationDefinition, task: Mapping[str, Any]) -> int:
     """Do a task, in a process of its own."""
     crash = Crash(**task["crash"])
     with_points(crash, task.get("full"))
+    if "steps" in task:
+        with_steps(crash, task["steps"])
     tasks: dict[str, Callable[[], int]] = {
         "deliver": lambda: deliver(definition, task, crash),
         "command": lambda: command(definition, task, crash),

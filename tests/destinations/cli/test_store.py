@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import sqlite3
 import time
 from collections.abc import Callable
@@ -159,3 +160,140 @@ def test_check(command: Run, path: Path) -> None:
     assert done.code == 1
     assert done.out.startswith(f"{path}: totals are what was counted: ")
     assert path.read_bytes() == before
+
+
+@pytest.fixture
+def backup(command: Run, path: Path, tmp_path: Path) -> Path:
+    """A backup of the store, which has another delivery since."""
+    target = tmp_path / "copy.sqlite3"
+    assert command("store", "backup", target, "--store", path).code == 0
+    return target
+
+
+@pytest.mark.parametrize("there", ["the store", "nothing", "only its log", "an empty file"])
+def test_restore(command: Run, path: Path, backup: Path, there: str) -> None:
+    """Whatever is in its place: a store is made of the backup, which stays as it was."""
+    if there != "the store":
+        path.unlink()
+    if there == "only its log":
+        path.with_name(f"{path.name}-wal").write_bytes(b"of the store that was lost")
+    if there == "an empty file":
+        path.touch()
+    before = backup.read_bytes()
+    done = command("store", "restore", backup, "--to", path, "--yes")
+    assert done.code == 0
+    assert done.out.startswith(f"{path}: restored from {backup}, a copy of ")
+    assert "are held" in done.out
+    for _ in range(2):
+        SqliteStore(path).close()
+    listed = command("deliveries", "list", "--all", "--store", path, "--json").json
+    assert listed["total"] == 2
+    assert backup.read_bytes() == before
+
+
+def _none(backup: Path) -> None:
+    backup.unlink()
+
+
+def _empty(backup: Path) -> None:
+    backup.write_bytes(b"")
+
+
+def _with_a_log(backup: Path) -> None:
+    with SqliteStore(backup.with_name("other")) as store:
+        store.note({"name": 1})
+        log = backup.with_name("other-wal").read_bytes()
+    backup.with_name(f"{backup.name}-wal").write_bytes(log)
+
+
+def _newer(backup: Path) -> None:
+    with contextlib.closing(sqlite3.connect(backup)) as connection:
+        connection.execute("PRAGMA user_version = 1000")
+
+
+def _damaged(backup: Path) -> None:
+    data = backup.read_bytes()
+    backup.write_bytes(data[: len(data) // 2])
+
+
+@pytest.mark.parametrize("is_new", [False, True])
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (_none, "there is no backup"),
+        (_empty, "is empty"),
+        (_with_a_log, "copy.sqlite3-wal"),
+        (_newer, "it was written by a newer version of this package"),
+        (_damaged, "copy.sqlite3"),
+    ],
+)
+def test_what_cannot_be_restored(
+    command: Run,
+    path: Path,
+    backup: Path,
+    change: Callable[[Path], None],
+    why: str,
+    *,
+    is_new: bool,
+) -> None:
+    """It is said, and what is in the place of the store stays as it is; also if that is nothing."""
+    change(backup)
+    target = path.with_name("new.sqlite3") if is_new else path
+    before = path.read_bytes()
+    done = command("store", "restore", backup, "--to", target, "--yes")
+    assert done.code == 2
+    assert why in done.err
+    assert target.exists() is not is_new
+    assert path.read_bytes() == before
+    assert not list(path.parent.glob("*.restored*"))
+    SqliteStore(target).close()
+
+
+def test_restore_while_something_delivers(command: Run, path: Path, backup: Path) -> None:
+    """The store of a server is not taken away from it, also where it is missing by now."""
+    with lock_server(path):
+        done = command("store", "restore", backup, "--to", path, "--yes")
+        assert (done.code, "another process delivers" in done.err) == (75, True)
+        path.unlink()
+        done = command("store", "restore", backup, "--to", path, "--yes")
+        assert (done.code, "another process delivers" in done.err) == (75, True)
+        assert not path.exists()
+
+
+def test_restore_asks(
+    command: Run, path: Path, backup: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only before it replaces something."""
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    before = path.read_bytes()
+    done = command("store", "restore", backup, "--to", path)
+    assert (done.code, "Use --yes" in done.err) == (2, True)
+    assert path.read_bytes() == before
+    assert command("store", "restore", backup, "--to", path.with_name("new.sqlite3")).code == 0
+
+
+def test_a_restoration_that_was_interrupted(command: Run, path: Path, backup: Path) -> None:
+    """Whoever uses the store is told that, and to run it again."""
+    with SqliteStore(path.with_name(".store.sqlite3.restored")):
+        pass
+    identity = path.with_name(f"{path.name}.identity")
+    path.with_name(".store.sqlite3.restored.identity").replace(identity)
+    done = command("store", "compact", "--store", path)
+    assert done.code == 2
+    assert "a restoration in its place was interrupted" in done.err
+    assert command("store", "restore", backup, "--to", path, "--yes").code == 0
+    assert command("store", "compact", "--store", path).code == 0
+    assert not list(path.parent.glob("*.restored*"))
+
+
+def test_adopt(command: Run, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that was moved without the file beside it is refused until it is adopted."""
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    moved = path.rename(path.with_name("moved.sqlite3"))
+    moved.with_name(f"{moved.name}.identity").write_text("")
+    done = command("store", "compact", "--store", moved)
+    assert (done.code, "destinations store adopt --store" in done.err) == (2, True)
+    assert command("store", "adopt", "--store", moved).code == 2  # nobody answers the question
+    assert command("store", "compact", "--store", moved).code == 2
+    assert command("store", "adopt", "--store", moved, "--yes").code == 0
+    assert command("store", "compact", "--store", moved).code == 0

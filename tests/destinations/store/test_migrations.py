@@ -408,7 +408,7 @@ def test_a_copy_that_is_there_is_replaced(old_store: Unpack) -> None:
     path.with_name("store.sqlite3.identity").unlink()
     copy.replace(path)
     copy.write_text("an earlier copy", encoding="utf-8")
-    left = path.with_name(".store.sqlite3.version-3.left")
+    left = path.with_name(".store.sqlite3.version-3.leftover.part")
     left.write_text("of a process that was killed while it copied", encoding="utf-8")
     with contextlib.closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE kept_events SET outcome = 'delivered' WHERE outcome = 'dead'")
