@@ -25,6 +25,7 @@ Verdict = Answer | Failure
 Sent = Callable[[], Sequence[Any]]
 """Gives the ``json`` of each event of the request; only asked for where events have ids."""
 
+_NOTHING: Final[Sequence[Any]] = (None, [], {}, "", False, 0)
 _UNREADABLE: Final = "the status of its item cannot be read"
 
 
@@ -51,18 +52,27 @@ class FailedItemReader:
 
     def read(self, status: int, body: Any, count: int, sent: Sent) -> list[Verdict] | None:
         """Return a verdict for each of ``count`` events; None if the answer names no item."""
-        if status not in self._statuses or not isinstance(body, dict | list):
+        if status not in self._statuses:
             return None
-        try:
-            items = self._items.resolve(body)
-        except ResolveError as error:
-            items = f"the items cannot be read: {error}"
-        if items is None or items is UNDEFINED or items in ([], {}, "", False, 0):
-            return None
+        items = self._listed_in(body)
+        if items in _NOTHING:
+            if not self._is_positional:
+                return None  # the items are of those that failed, so nobody did
+            items = []  # the items are of all, so nothing is said of any
         found = self._found(items, status, count, sent)
         if not found.unplaced and not found.verdicts:
             return None
         return [self._verdict(place, found, body, status, count) for place in range(count)]
+
+    def _listed_in(self, body: Any) -> Any:
+        """Return the items of an answer, None where it has none."""
+        if not isinstance(body, dict | list):
+            return None
+        try:
+            items = self._items.resolve(body)
+        except ResolveError as error:
+            return f"the items cannot be read: {error}"
+        return None if items is UNDEFINED else items
 
     def _verdict(self, place: int, found: _Found, body: Any, status: int, count: int) -> Verdict:
         if place in found.verdicts:

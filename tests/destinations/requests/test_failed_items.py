@@ -287,6 +287,22 @@ def test_a_list_of_one_item_for_each_event(
     assert found == outcomes
 
 
+@pytest.mark.parametrize("idempotent", [False, True])
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"results": []}, {"results": None}, {"results": {}}, {"results": ""}, [], "<html>", None],
+)
+def test_an_answer_without_the_list_of_all(
+    deliver: Any, partner: Any, body: Any, *, idempotent: bool
+) -> None:
+    """Where each event has an item, none at all makes nobody a success, whatever is sent again."""
+    partner.answer = lambda _: (207, body)
+    done = deliver("run", _folder(deliver, BY_PLACE, idempotent=idempotent), _events())
+    assert set(done.outcomes.values()) <= ({"ready"} if idempotent else {"unknown", "held"})
+    assert len(done.outcomes) == 3
+    assert all("items are missing" in reason for reason in done.reasons.values())
+
+
 def test_a_code_that_a_rule_reads(deliver: Any, partner: Any) -> None:
     """The rule says what follows: here that the event is given up, as it was tried often enough."""
     partner.answer = lambda _: (
