@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import requests
 import urllib3
+from requests.utils import select_proxy
 
 from destinations._version import __version__
 from destinations.definition import Timeouts
@@ -151,6 +152,10 @@ class _Session(requests.Session):
             self._environments[host] = known
         return known
 
+    def has_proxy(self, url: str) -> bool:
+        """Tell whether requests to a URL go through a proxy."""
+        return select_proxy(url, dict(self.environment(url)["proxies"])) is not None
+
 
 class HttpTransport:
     """HTTP through `requests`, one set of connections for each thread that uses it.
@@ -212,7 +217,8 @@ class HttpTransport:
                 **{key: session.environment(request.url)[key] for key in _ENVIRONMENT},
             )
             with response:
-                if response.status_code == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+                asks_for_credentials = HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
+                if response.status_code == asks_for_credentials and session.has_proxy(request.url):
                     message = "no connection through the proxy: it asks for credentials (HTTP 407)"
                     raise TransportError(message, sent=False)
                 body = self._read(response, deadline)
@@ -222,20 +228,13 @@ class HttpTransport:
                 return HttpResponse(response.status_code, headers, body)
         except PrivateAddressError as error:
             raise UnsendableError(str(error)) from None
-        except requests.RequestException as error:
+        except (
+            requests.RequestException,
+            urllib3.exceptions.HTTPError,
+            OSError,  # such as certificates that are not where they should be
+            ValueError,  # such as an address or a header that cannot be written, or read
+        ) as error:
             raise _transport_error(error, exchange) from None
-        except (urllib3.exceptions.LocationValueError, UnicodeError) as error:
-            # An address or header that cannot be written: found before anything is sent.
-            raise UnsendableError(_unsendable(error)) from None
-        except OSError as error:  # such as certificates that are not where they should be
-            raise TransportError(
-                f"no connection: {_cause(error)}", sent=exchange.sent and exchange.complete
-            ) from None
-        except urllib3.exceptions.HTTPError as error:
-            if isinstance(error, urllib3.exceptions.TimeoutError):
-                message = "the answer stopped coming: timed out"
-                raise TransportError(message, sent=exchange.may_act, timeout=True) from None
-            raise TransportError(_lost(error), sent=exchange.may_act) from None
 
     def hang_up(self) -> None:
         """Give up all requests that are under way; see `CanHangUp`.
@@ -310,37 +309,40 @@ def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
-def _transport_error(error: requests.RequestException, exchange: Exchange) -> TransportError:
-    """Return what an error of the library means; ``exchange`` knows whether anything was sent."""
+def _transport_error(error: Exception, exchange: Exchange) -> TransportError:
+    """Return what an error of the libraries means.
+
+    What was sent is what ``exchange`` saw, whatever the error is called: the same ones tell of a
+    request that cannot be written and of an answer that cannot be read.
+    """
+    timeout = isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError)
+    if exchange.sent:
+        if not exchange.complete:
+            message = (
+                "the connection timed out" if timeout else f"the connection broke: {_cause(error)}"
+            )
+            message += ", before the request was written to its end"
+            return TransportError(message, sent=False, timeout=timeout)
+        if _refuses_certificate(error):
+            # In TLS 1.3 a client may write before the other side has looked at its certificate.
+            return TransportError(f"no connection: {_cause(error)}", sent=False)
+        return TransportError(_lost(error, timeout=timeout), sent=True, timeout=timeout)
     if isinstance(error, requests.exceptions.InvalidProxyURL):
         return TransportError(f"no connection through the proxy: {_cause(error)}", sent=False)
     if isinstance(error, ValueError):  # an address or header that requests refuses to send
-        return UnsendableError(_unsendable(error))
-    timeout = isinstance(error, requests.Timeout)
-    if exchange.sent and not exchange.complete:
-        message = (
-            "the connection timed out" if timeout else f"the connection broke: {_cause(error)}"
-        )
-        message += ", before the request was written to its end"
-        return TransportError(message, sent=False, timeout=timeout)
-    if exchange.sent and _refuses_certificate(error):
-        # In TLS 1.3 a client may write before the other side has looked at its certificate.
-        return TransportError(f"no connection: {_cause(error)}", sent=False)
-    sent = exchange.sent if exchange.connected else _sounds_sent(error)
-    if sent:
-        message = "no answer: timed out" if timeout else _lost(error)
-    elif timeout:
-        message = "no connection: timed out"
-    elif isinstance(error, requests.exceptions.ProxyError):
-        message = f"no connection through the proxy: {_cause(error)}"
-    else:
-        message = f"no connection: {_cause(error)}"
-    return TransportError(message, sent=sent, timeout=timeout)
+        return UnsendableError(f"the request cannot be sent: {_cause(error)}")
+    if not exchange.connected and _sounds_sent(error):
+        return TransportError(_lost(error, timeout=timeout), sent=True, timeout=timeout)
+    through = " through the proxy" if isinstance(error, requests.exceptions.ProxyError) else ""
+    why = "timed out" if timeout else _cause(error)
+    return TransportError(f"no connection{through}: {why}", sent=False, timeout=timeout)
 
 
-def _sounds_sent(error: requests.RequestException) -> bool:
+def _sounds_sent(error: Exception) -> bool:
     """Tell by its kind whether an error came after sending, where no connection was seen."""
     if isinstance(error, requests.ConnectTimeout | requests.exceptions.ProxyError):
+        return False
+    if not isinstance(error, requests.RequestException | urllib3.exceptions.HTTPError):
         return False
     reason = getattr(error.args[0] if error.args else None, "reason", None)
     return not isinstance(reason, urllib3.exceptions.NewConnectionError)
@@ -359,11 +361,12 @@ def _refuses_certificate(error: BaseException) -> bool:
     return False
 
 
-def _unsendable(error: Exception) -> str:
-    return f"the request cannot be sent: {_cause(error)}"
-
-
-def _lost(error: Exception) -> str:
+def _lost(error: Exception, *, timeout: bool) -> str:
+    if timeout:
+        began = isinstance(error, urllib3.exceptions.TimeoutError)  # else requests wraps it
+        return f"{'the answer stopped coming' if began else 'no answer'}: timed out"
+    if isinstance(error, ValueError):
+        return f"the answer cannot be read: {_cause(error)}"
     return f"the connection broke before the answer was complete: {_cause(error)}"
 
 

@@ -11,7 +11,7 @@ import ssl
 import struct
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -724,6 +724,64 @@ def test_a_proxy_that_asks_for_credentials(
     with pytest.raises(TransportError, match=r"through the proxy: .*407") as caught:
         transport().send(_post(f"{scheme}://api.example.com/v1"))
     assert not caught.value.sent
+
+
+def test_a_partner_that_asks_for_credentials_of_a_proxy(
+    server: Callable[[Serve], Server],
+    transport: Callable[..., HttpTransport],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where no proxy stands between, 407 is an answer like others: it proves nothing."""
+    _no_proxies(monkeypatch)
+    text = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
+    running = server(_then_closes(text))
+    assert transport().send(_post(running.url)).status == 407
+
+
+ODD_HEADS: Sequence[bytes] = (
+    *(b"Content-Length: 2\r\nContent-Length: 3", b"Content-Length: 2, 3", b"Content-Length: two"),
+    *(b"Content-Length: -1", b"Content-Length: 9" + b"9" * 40, b"Content-Length:"),
+    *(b"Transfer-Encoding: chunked\r\nContent-Length: 2", b"Transfer-Encoding: odd, chunked"),
+    *(b"Content-Encoding: odd", b"Content-Encoding: gzip, gzip", b"Content-Type: \xff\xfe"),
+    *(
+        b"no colon",
+        b": no name",
+        b" folded: 1",
+        b"X: " + b"y" * 70_000,
+        b"X: 1\r\n" * 150 + b"Y: 1",
+    ),
+    *(b"Location: http://[::1", b"Set-Cookie: \x00=\x00; expires=never", b"Connection: upgrade"),
+    *(b"Retry-After: \xff", b"Keep-Alive: timeout=no", b"X\x00: 1"),
+)
+ODD_STATUSES: Sequence[bytes] = (
+    *(b"HTTP/1.1 99 Low", b"HTTP/1.1 1000 High", b"HTTP/1.1 abc No", b"HTTP/1.1 -20 No"),
+    *(b"HTTP/9.9 200 OK", b"HTTP/1.1", b"HTTP/1.1 200", b"\xff\xfe 200 OK", b"", b"\r\n\r\n"),
+    *(b"HTTP/1.1 302 Found\r\nLocation: http://[::1", b"HTTP/1.1 101 Switching"),
+)
+ODD_BODIES: Sequence[bytes] = (
+    *(b"zz\r\nok\r\n0\r\n\r\n", b"-2\r\nok\r\n0\r\n\r\n", b"ffffffffffffffffffff\r\nok"),
+    *(b"2;" + b"x" * 70_000, b"2\nok\n0\n\n", b"\r\n\r\n"),
+)
+ODD_ANSWERS: Sequence[bytes] = (
+    *(HEAD + odd + b"\r\n\r\nok" for odd in ODD_HEADS),
+    *(odd + b"\r\n\r\nok" for odd in ODD_STATUSES),
+    *(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + odd for odd in ODD_BODIES),
+)
+
+
+@pytest.mark.parametrize("answer", ODD_ANSWERS, ids=lambda text: repr(text[:70]))
+def test_an_answer_that_cannot_be_read(
+    server: Callable[[Serve], Server], transport: Callable[..., HttpTransport], answer: bytes
+) -> None:
+    """It is an answer that was lost: what it is about was sent, whatever the libraries say."""
+    running = server(_then_closes(answer))
+    lost: list[TransportError] = []
+    try:
+        transport().send(_post(running.url))
+    except TransportError as error:
+        lost.append(error)
+    assert all(one.sent and not isinstance(one, UnsendableError) for one in lost)
+    assert len(running.heads) == 1
 
 
 @contextlib.contextmanager
