@@ -569,6 +569,7 @@ class _Runner:
             shown,
             stream=source,
             input_id=options.input_id,
+            settle_from=kept.settle_from,
             goes_on=tell_that_again_goes_on,
             cut=tell_of_cut_agains,
         )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from destinations.clock import WallClock
+from destinations.clock import SystemClock, WallClock
 from destinations.operations.locks import lock_run, noted_periods
 from destinations.operations.retention import Periods, Pruned, prune
 from destinations.pipeline.run import RunStore
@@ -42,8 +42,11 @@ def open_run_store(
     with lock_run(store.path, scope.id, f"{identity.slug} at {accounts.get(account).shown}"):
         queue = store.queue(clock)
         queue.recover([scope], reconcile_after)
+        for cut in store.noted_under(_prefix(scope.id)).values():
+            queue.settle_from(cut["since"])
         answers = store.answers(identity.partner)
-        yield RunStore(queue, scope, queue.source(scope), answers, store.gap())
+        source, gap = queue.source(scope), store.gap()
+        yield RunStore(queue, scope, source, answers, gap, queue.settle_from)
 
 
 def prune_after_run(
@@ -84,7 +87,8 @@ class Again:
     cannot, the first entry is looked at when it was read. ``input_id`` is the name that the input
     got: with another, some of its events are others.
 
-    ``goes_on`` is told since when this input is being sent again, if that was cut; ``cut`` which
+    ``settle_from`` is told of the time from which on what ends was sent once more. ``goes_on`` is
+    told since when this input is being sent again, if that was cut; ``cut`` which
     others were, if this is none of them, and all of it is sent once more. They are told at once
     where the input can be read twice.
     """
@@ -97,14 +101,17 @@ class Again:
         *,
         stream: BinaryIO,
         input_id: str | None = None,
-        now: Callable[[], float] = time.time,
+        settle_from: Callable[[float], None] = lambda _time: None,
+        now: Callable[[], float] = SystemClock().time,  # noqa: B008 - it keeps nothing
         goes_on: Callable[[float], None] = lambda _since: None,
         cut: Callable[[Sequence[CutAgain]], None] = lambda _others: None,
     ) -> None:
         self._store = store
-        self._prefix = f"again {scope} "
+        self._scope = scope
+        self._prefix = _prefix(scope)
         self._source = source
         self._input_id = input_id
+        self._settle_from = settle_from
         self._now = now
         self._goes_on = goes_on
         self._cut = cut
@@ -122,7 +129,10 @@ class Again:
         if not self._name:
             self._look(f"first {hashlib.sha256(first).hexdigest()}")
         if self._since is None:
-            self._since = self._now()
+            # Later than all that ended before, so that it is told from what ends from now on even
+            # if a clock was set back.
+            self._since = max(self._now(), self._store.last_settled(self._scope) + 0.001)
+            self._settle_from(self._since)
             self._store.note({self._name: {"since": self._since, "input": self._source}})
         return self._since
 
@@ -141,6 +151,10 @@ class Again:
             self._goes_on(self._since)
         elif known:
             self._cut([CutAgain(one["since"], one["input"]) for one in known.values()])
+
+
+def _prefix(scope: int) -> str:
+    return f"again {scope} "
 
 
 def wrote_undelivered(store: SqliteStore, scope: int, path: Path) -> bool:

@@ -55,6 +55,7 @@ class RunStore:
     """What outlives a run: the queue of one account with what waits in it, and known answers.
 
     Events of the ``gap`` are held: a store that was restored from a copy does not know of them.
+    ``settle_from`` is told of a time before which nothing is noted to have ended from now on.
     """
 
     queue: Queue
@@ -62,6 +63,7 @@ class RunStore:
     source: Source | None = None
     answers: MutableMapping[str, Any] = field(default_factory=dict)
     gap: Gap | None = None
+    settle_from: Callable[[float], None] = lambda _time: None
 
 
 class Run:

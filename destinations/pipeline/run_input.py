@@ -28,6 +28,7 @@ from destinations.pipeline.queue import (
 from destinations.pipeline.reading import Entries, Entry
 from destinations.pipeline.reconcile import LossOptions
 from destinations.pipeline.report import Report
+from destinations.pipeline.row_set import RowSet
 from destinations.pipeline.rows import Rows
 from destinations.pipeline.undelivered import Wrapped, unwrap
 from destinations.runtime.action import SubscriptionKey
@@ -137,8 +138,8 @@ class RunInput:
     so is what may have been applied. A corrected content takes the place of one that had no effect;
     any other content under a known messageId is rejected.
 
-    ``is_kept`` tells that the queue outlives the run, which ``began_at`` that time; nothing more is
-    read once ``stop`` is set. ``broken`` is told of what reading raises, and has to set it.
+    ``is_kept`` tells that the queue outlives the run; nothing more is read once ``stop`` is set.
+    ``broken`` is told of what reading raises, and has to set it.
     """
 
     def __init__(  # noqa: PLR0913 - what it is made of
@@ -161,7 +162,6 @@ class RunInput:
         self._options = options
         self._is_kept = is_kept
         self._now = now
-        self._began_at = now()
         self._stop = stop
         self._broken = broken
         self._again_since: float | None = None
@@ -170,6 +170,8 @@ class RunInput:
         # By messageId, events of this input of which something has no row yet.
         self._pending: dict[str, _Pending] = {}
         self._sweep_at = _PENDING
+        # The rows that had those of them that are over: no clock tells which rows are of this run.
+        self._mine = RowSet()
         # By messageId, other contents of events that are under way: what those come to decides
         # whether they are corrected, or in conflict.
         self._deferred: dict[str, list[_Read]] = {}
@@ -361,11 +363,8 @@ class RunInput:
         if verdict is Verdict.CORRECTION:
             event.replaces = history or other
             return False
-        if self._again_since is not None and all(
-            past.state is State.DONE and (past.settled_at or 0.0) < self._again_since
-            for past in pasts
-        ):
-            return False
+        if self._again_since is not None and all(past.state is State.DONE for past in pasts):
+            return False  # what a run has sent again since is in its own history
         past_of = _Matcher(pipeline.destination, other)
         for delivery, _ in _each(arrival):
             past = past_of(delivery.key)
@@ -449,8 +448,16 @@ class RunInput:
         keys = {one.key for one, _ in _each(read.arrival)} if read.is_part else None
         self._pending[event.message_id] = _Pending(event, read.line, keys, waiting, ended)
         if len(self._pending) >= self._sweep_at:
-            self._pending = {key: one for key, one in self._pending.items() if not one.is_over}
+            self._sweep()
             self._sweep_at = len(self._pending) + _PENDING
+
+    def _sweep(self) -> None:
+        """Remember of what has its row only that."""
+        for message_id, pending in list(self._pending.items()):
+            if pending.is_over:
+                del self._pending[message_id]
+                for one in (*pending.waiting, *pending.ended):
+                    self._mine.add(pending.event.id, one.nth)
 
     def _refuse(
         self, pipeline: Pipeline, read: _Read, history: History, why: Result, round_: Round
@@ -540,7 +547,7 @@ class RunInput:
         """Return what is reported of a delivery that has its outcome; None if it goes on."""
         settled_at = past.settled_at
         # A queue that keeps nothing knows of this run alone, and of no times.
-        if settled_at is None or settled_at >= self._began_at:
+        if settled_at is None or self._mine.has(delivery.event.id, past.nth):
             return _IN_THIS_RUN
         if past.outcome in {Outcome.DELIVERED, Outcome.FILTERED, Outcome.DROPPED}:
             since = self._again_since

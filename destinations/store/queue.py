@@ -135,6 +135,7 @@ class SqliteQueue:
     def __init__(self, database: Database, *, clock: WallClock | None = None) -> None:
         self._database = database
         self._now = (clock or SystemClock()).time
+        self._settle_from = 0.0
         self._names = Names(database)
         self._version = database.data_version
         since = datetime.fromtimestamp(self._now(), UTC).isoformat(timespec="seconds")
@@ -216,6 +217,10 @@ class SqliteQueue:
                 (latest, now, scope.id, status),
             )
 
+    def settle_from(self, time: float) -> None:
+        """Note nothing to have ended before ``time``, even if the clock is set back."""
+        self._settle_from = max(time, self._settle_from)
+
     def waiting(self, scope: Scope) -> int:
         """Return how many deliveries of a scope wait, the unknown ones included."""
         row = self._database.one(
@@ -236,7 +241,9 @@ class SqliteQueue:
                 changed = self.poll()
                 if round_.arrivals and not self._database.has_room(connection):
                     raise StoreFullError(_NEARLY_FULL)  # noqa: TRY301 - nothing is written
-                work = _Commit(connection, self._names, self._now(), assigned, given)
+                now = self._now()
+                work = _Commit(connection, self._names, now, assigned, given)
+                work.settle_at(max(now, self._settle_from))
                 work.begin_after(self._database.latest_event)
                 work.write(round_, self._process)
         except BaseException:
@@ -347,6 +354,7 @@ class _Commit:
         self._to = connection
         self._names = names
         self._now_ms = round(now * 1000)
+        self._settled_ms = self._now_ms
         self._day = self._now_ms // DAY_MS
         self._assigned = assigned
         self._given = given
@@ -356,6 +364,10 @@ class _Commit:
         self._raws: set[int] = set()
         self._messages: list[tuple[object, ...]] = []
         self.gone: set[QueuedDelivery] = set()
+
+    def settle_at(self, time: float) -> None:
+        """Note this time as that at which all of it has ended."""
+        self._settled_ms = round(time * 1000)
 
     def begin_after(self, latest: tuple[int, int] | None) -> None:
         """Give the ids after that of the ``latest`` event, of which the day is known as well."""
@@ -509,7 +521,7 @@ class _Commit:
         if result.reason or result.code:
             note = self._names.note(self._to, result, transition.stage)
         accepted = round(event.accepted_at * 1000)
-        took = max(0, self._now_ms - accepted)  # the clock may have been set back
+        took = max(0, self._settled_ms - accepted)  # the clock may have been set back
         subscription = self._count(scope, delivery, outcome, (accepted + took) // DAY_MS, 1)
         return (
             delivery.id,
@@ -532,7 +544,7 @@ class _Commit:
         delivery, result = transition.delivery, transition.result
         event, increment = delivery.event, delivery.increment
         accepted = round(event.accepted_at * 1000)
-        settled = max(self._now_ms, accepted)  # the clock may have been set back
+        settled = max(self._settled_ms, accepted)  # the clock may have been set back
         subscription = self._count(scope, delivery, result.outcome, settled // DAY_MS, 1)
         first = delivery.first_attempt_at
         if first is None and transition.attempts:

@@ -83,6 +83,15 @@ class SqliteStore:
         )
         return None if row is None else Gap(*row)
 
+    def last_settled(self, scope: int) -> float:
+        """Return the latest time at which a delivery of a scope has ended, 0 if none has."""
+        row = self.database.one(
+            "SELECT max((SELECT coalesce(max(accepted_at + took), 0) FROM ledger WHERE scope = ?1),"
+            " (SELECT coalesce(max(settled_at), 0) FROM kept WHERE scope = ?1))",
+            (scope,),
+        )
+        return 0.0 if row is None else row[0] / 1000
+
     def note(self, notes: Mapping[str, Any]) -> None:
         """Keep JSON values by name: what a process says of itself."""
         with self.database.transaction() as connection:

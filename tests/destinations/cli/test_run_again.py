@@ -363,6 +363,60 @@ def test_again_that_was_cut(runs: Any, use: Use) -> None:
     assert runs.usage == {"ann": 3}
 
 
+HOUR = 3_600.0
+
+
+@pytest.fixture
+def shift(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Sets the clock of the machine forth or back, by so many seconds from what it is."""
+
+    def shift(seconds: float) -> None:
+        monkeypatch.setattr("destinations.clock.unix_time", lambda: time.time() + seconds)
+
+    return shift
+
+
+@pytest.mark.parametrize(
+    ("before", "cut"),
+    [(40 * 24 * HOUR, 0), (HOUR, HOUR), (0, HOUR), (0, -HOUR), (-HOUR, 40 * 24 * HOUR)],
+)
+def test_again_with_a_clock_that_was_set(
+    runs: Any, use: Use, shift: Callable[[float], None], before: float, cut: float
+) -> None:
+    """Whatever the clock shows meanwhile, each --again sends all of it once more, and only once."""
+    events = runs.file(*(use() for _ in range(3)), PERSON)
+    shift(before)
+    runs(events=events)
+    shift(cut)
+    runs.partner.faults.add(NO_PERSON)
+    sent = runs.counts(runs("--again", "--yes", "--outage", "0.2", events=events))
+    shift(0)
+    sent_next = runs.counts(runs("--again", "--yes", "--outage", "0.2", events=events))
+    runs.partner.faults.clear()
+    done = runs("--again", "--yes", events=events)
+    assert done.code == 0
+    delivered = [one.get("delivered", 0) for one in (sent, sent_next, runs.counts(done))]
+    assert sum(delivered) == 4
+    assert runs.usage == {"ann": 6}
+    assert runs.counts(runs("--again", "--yes", events=events)) == {"delivered": 4}
+    assert runs.usage == {"ann": 9}
+
+
+@pytest.mark.parametrize("then", [40 * 24 * HOUR, HOUR, 0, -HOUR])
+def test_what_failed_with_a_clock_that_was_set(
+    runs: Any, use: Use, shift: Callable[[float], None], then: float
+) -> None:
+    """It is planned anew whenever it failed, and counted as what it is."""
+    late = {**use(), "properties": {"featureId": "later", "delta": 1}}
+    events = runs.file(use(), late, late)
+    shift(then)
+    assert runs.counts(runs(events=events)) == {"delivered": 1, "rejected": 1, "filtered": 1}
+    shift(0)
+    done = runs(events=events)
+    assert (done.code, runs.counts(done)) == (1, {"filtered": 2, "rejected": 1})
+    assert done.json["requests"] > 0
+
+
 def test_another_input_is_sent_again(runs: Any, use: Use) -> None:
     """A cut --again is not taken up by other content of its name: that is sent once more whole."""
     first = use()
