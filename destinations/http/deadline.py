@@ -75,6 +75,13 @@ class Exchange:
             connection = self._connection
         self._shut_down(connection)
 
+    def close(self) -> None:
+        """Close the connection: no further request may have it."""
+        with self._lock:
+            connection = self._connection
+        if connection is not None:
+            connection.close()
+
     @staticmethod
     def _shut_down(connection: urllib3.connection.HTTPConnection | None) -> None:
         found = getattr(connection, "sock", None)

@@ -234,6 +234,7 @@ class HttpTransport:
             OSError,  # such as certificates that are not where they should be
             ValueError,  # such as an address or a header that cannot be written, or read
         ) as error:
+            exchange.close()  # not all of these close it
             raise _transport_error(error, exchange) from None
 
     def hang_up(self) -> None:
