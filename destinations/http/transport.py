@@ -10,6 +10,7 @@ import contextlib
 import ssl
 import threading
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Final, Protocol, runtime_checkable
@@ -234,8 +235,10 @@ class HttpTransport:
             OSError,  # such as certificates that are not where they should be
             ValueError,  # such as an address or a header that cannot be written, or read
         ) as error:
+            found = _transport_error(error, exchange)
             exchange.close()  # not all of these close it
-            raise _transport_error(error, exchange) from None
+            _let_go(error)
+            raise found from None
 
     def hang_up(self) -> None:
         """Give up all requests that are under way; see `CanHangUp`.
@@ -337,6 +340,14 @@ def _transport_error(error: Exception, exchange: Exchange) -> TransportError:
     through = " through the proxy" if isinstance(error, requests.exceptions.ProxyError) else ""
     why = "timed out" if timeout else _cause(error)
     return TransportError(f"no connection{through}: {why}", sent=False, timeout=timeout)
+
+
+def _let_go(error: BaseException) -> None:
+    """Free what the calls behind an error hold, such as an answer whose socket is open."""
+    seen: BaseException | None = error
+    while seen is not None:
+        traceback.clear_frames(seen.__traceback__)
+        seen = seen.__cause__ or seen.__context__
 
 
 def _sounds_sent(error: Exception) -> bool:
