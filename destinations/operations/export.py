@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from destinations.outcome import Result
+from dataclasses import replace
+from typing import Final
+
+from destinations.outcome import ANSWER_LOST, Result, State
 from destinations.pipeline.ledger import Ledger, LedgerEntry
 from destinations.pipeline.undelivered import wrapped
 from destinations.secrets import Masker
 
 __all__ = ["export_line"]
+
+_BEING_SENT: Final = "it was being sent when it was exported; it may have been applied"
 
 
 def export_line(ledger: Ledger, entry: LedgerEntry, masker: Masker) -> bytes | None:
@@ -25,4 +30,8 @@ def export_line(ledger: Ledger, entry: LedgerEntry, masker: Masker) -> bytes | N
         entry.http_status,
         attempts=entry.attempts,
     )
+    if entry.status is State.SENDING:  # what comes of it is not known to who reads the line
+        result = replace(
+            result, outcome=State.UNKNOWN, reason=_BEING_SENT, code=ANSWER_LOST, status=None
+        )
     return wrapped(entry.key, result, raw, masker, message_id=entry.message_id)

@@ -52,7 +52,7 @@ class Wrapped:
     @property
     def may_be_applied(self) -> bool:
         """Whether it was not known what had become of it."""
-        return self.outcome in {State.UNKNOWN, State.HELD}
+        return self.outcome in {State.SENDING, State.UNKNOWN, State.HELD}
 
 
 class Undelivered:

@@ -35,6 +35,8 @@ _WITH_EVENT = frozenset(
     }
 )
 
+_WAITING = frozenset({State.READY, State.SENDING, State.UNKNOWN})
+
 
 @click.command(
     "export",
@@ -69,7 +71,7 @@ def export_command(
             entries = selected(ledger, ids, selection, is_given=is_given)
         else:
             entries = ledger.find(selection)
-        written = missing = 0
+        written = missing = waiting = 0
         masker = Masker(())  # the store keeps reasons masked
         with _opened(output, dry_run=dry_run) as stream:
             for entry in entries:
@@ -78,9 +80,16 @@ def export_command(
                     missing += 1
                     continue
                 written += 1
+                waiting += entry.status in _WAITING
                 if not dry_run:
                     stream.write(line + b"\n")
     click.echo(f"{'Would export' if dry_run else 'Exported'}: {written:,}.", err=True)
+    if waiting:
+        click.echo(
+            f"Of these, {waiting:,} still wait in this store, which delivers them: feed them back to "
+            "a run with this store, or drop them here first.",
+            err=True,
+        )
     if missing:
         click.echo(f"Left out, as their events are not kept any more: {missing:,}.", err=True)
     return 1 if ids and missing else 0

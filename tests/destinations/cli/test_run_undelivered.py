@@ -116,3 +116,15 @@ def test_two_runs_do_not_write_one_file(runs: Any, use: Use, kept: Path) -> None
         done = runs("--undelivered", kept, events=events)
     assert (done.code, done.out) == (75, "")
     assert f"another run writes {kept}" in done.err
+
+
+@pytest.mark.parametrize("outcome", ["sending", "unknown", "held"])
+@pytest.mark.parametrize("keep", [True, False])
+def test_what_may_be_applied_is_not_sent_elsewhere(
+    runs: Any, use: Use, outcome: str, *, keep: bool
+) -> None:
+    """Fed back to a run that knows nothing of it, it is held: else it could count twice."""
+    line = {"undelivered": {"outcome": outcome, "reason": "", "action": None}, "rawEvent": use()}
+    done = runs(*([] if keep else ["--no-store"]), events=runs.file(line), keep=keep)
+    assert (done.code, runs.counts(done)) == (1, {"held": 1})
+    assert runs.usage == {}

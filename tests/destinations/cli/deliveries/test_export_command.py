@@ -33,8 +33,13 @@ def test_everything_that_has_an_event(deliveries: Run, every: dict[str, int]) ->
     assert done.code == 0
     notes = [line["undelivered"]["outcome"] for line in _lines(done.out)]
     finished = {"delivered", "filtered", "dropped"}
-    assert notes == [status for status in every if status not in finished]
-    assert done.err == f"Exported: {len(notes)}.\n"
+    # What comes of what is being sent, whoever reads the file cannot know.
+    known = ["unknown" if status == "sending" else status for status in every]
+    assert notes == [status for status in known if status not in finished]
+    assert done.err == (
+        f"Exported: {len(notes)}.\nOf these, 3 still wait in this store, which delivers them: feed "
+        "them back to a run with this store, or drop them here first.\n"
+    )
     assert deliveries("list", "--all", "--json").json == before
 
 
@@ -94,7 +99,8 @@ def test_a_dry_run(deliveries: Run, tmp_path: Path, every: dict[str, int]) -> No
     """It only says how many there would be, and makes no file."""
     target = tmp_path / "all.ndjson"
     done = deliveries("export", "--dry-run", "--output", target)
-    assert (done.code, done.out, done.err) == (0, "", f"Would export: {len(every) - 3}.\n")
+    assert (done.code, done.out) == (0, "")
+    assert done.err.startswith(f"Would export: {len(every) - 3}.\n")
     assert not target.exists()
 
 
