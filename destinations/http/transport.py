@@ -18,14 +18,13 @@ from urllib.parse import urlsplit
 
 import requests
 import urllib3
-from requests.utils import select_proxy
 
 from destinations._version import __version__
 from destinations.definition import Timeouts
 from destinations.errors import DestinationsError
 from destinations.http.answer import HttpRequest, HttpResponse
 from destinations.http.deadline import Exchange, Watchdog, WatchedAdapter
-from destinations.http.environment import environment_faults, trusted_certificates
+from destinations.http.environment import environment_faults, proxy_of, trusted_certificates
 from destinations.http.ssrf import GuardedAdapter, PrivateAddressError, public_addresses
 
 __all__ = ["CanHangUp", "HttpTransport", "Transport", "TransportError", "UnsendableError"]
@@ -153,10 +152,6 @@ class _Session(requests.Session):
             self._environments[host] = known
         return known
 
-    def has_proxy(self, url: str) -> bool:
-        """Tell whether requests to a URL go through a proxy."""
-        return select_proxy(url, dict(self.environment(url)["proxies"])) is not None
-
 
 class HttpTransport:
     """HTTP through `requests`, one set of connections for each thread that uses it.
@@ -219,7 +214,7 @@ class HttpTransport:
             )
             with response:
                 asks_for_credentials = HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
-                if response.status_code == asks_for_credentials and session.has_proxy(request.url):
+                if response.status_code == asks_for_credentials and proxy_of(request.url):
                     message = "no connection through the proxy: it asks for credentials (HTTP 407)"
                     raise TransportError(message, sent=False)
                 body = self._read(response, deadline)

@@ -86,8 +86,8 @@ def export_command(
     click.echo(f"{'Would export' if dry_run else 'Exported'}: {written:,}.", err=True)
     if waiting:
         click.echo(
-            f"Of these, {waiting:,} still wait in this store, which delivers them: feed them back to "
-            "a run with this store, or drop them here first.",
+            f"Of these, {waiting:,} still wait in this store, which delivers them: feed them back "
+            "to a run with this store, or drop them here first.",
             err=True,
         )
     if missing:
