@@ -104,7 +104,8 @@ class Retry:
     failure; ``whole_request`` tells that the request failed as a whole, whatever its events are.
     ``concerns`` tells what a refusal is about: other than an event it is the ``request`` (the
     document or the address), the ``key``, or the ``permission`` of a key that is valid.
-    ``wait_for`` is what a server waits for before it gives the event up.
+    ``wait_for`` is what a server waits for before it gives the event up. ``for_operator`` tells
+    that nothing can be sent before an operator has mended something: no event is given up by it.
     """
 
     after: float | None = None
@@ -112,6 +113,7 @@ class Retry:
     whole_request: bool = True
     concerns: Literal["event", "request", "key", "permission"] = "event"
     wait_for: WaitFor | None = None
+    for_operator: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import ssl
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, Final, Protocol, runtime_checkable
 from urllib.parse import urlsplit
@@ -64,12 +64,16 @@ class TransportError(DestinationsError):
     """No answer came.
 
     ``sent`` is False only if it is certain that the partner got nothing, or lacks the end of it.
+    ``for_operator`` tells that nothing can be sent before an operator has mended something.
     """
 
-    def __init__(self, message: str, *, sent: bool, timeout: bool = False) -> None:
+    def __init__(
+        self, message: str, *, sent: bool, timeout: bool = False, for_operator: bool = False
+    ) -> None:
         self.message = message
         self.sent = sent
         self.timeout = timeout
+        self.for_operator = for_operator
         super().__init__(message)
 
 
@@ -142,7 +146,7 @@ class _Session(requests.Session):
         if known is None:
             faults = environment_faults([url])
             if faults:
-                raise TransportError(f"no connection: {faults[0]}", sent=False)
+                raise TransportError(f"no connection: {faults[0]}", sent=False, for_operator=True)
             found = trusted_certificates()
             verify = True if found is None else found[1]
             known = self.merge_environment_settings(url, {}, None, None, None)
@@ -216,7 +220,7 @@ class HttpTransport:
                 asks_for_credentials = HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
                 if response.status_code == asks_for_credentials and proxy_of(request.url):
                     message = "no connection through the proxy: it asks for credentials (HTTP 407)"
-                    raise TransportError(message, sent=False)
+                    raise TransportError(message, sent=False, for_operator=True)
                 body = self._read(response, deadline)
                 if not exchange.complete:  # the answer came early: what follows would be misread
                     session.close()
@@ -324,17 +328,21 @@ def _transport_error(error: Exception, exchange: Exchange) -> TransportError:
             return TransportError(message, sent=False, timeout=timeout)
         if _refuses_certificate(error):
             # In TLS 1.3 a client may write before the other side has looked at its certificate.
-            return TransportError(f"no connection: {_cause(error)}", sent=False)
+            message = f"no connection: {_cause(error)}"
+            return TransportError(message, sent=False, for_operator=True)
         return TransportError(_lost(error, timeout=timeout), sent=True, timeout=timeout)
     if isinstance(error, requests.exceptions.InvalidProxyURL):
-        return TransportError(f"no connection through the proxy: {_cause(error)}", sent=False)
+        message = f"no connection through the proxy: {_cause(error)}"
+        return TransportError(message, sent=False, for_operator=True)
     if isinstance(error, ValueError):  # an address or header that requests refuses to send
         return UnsendableError(f"the request cannot be sent: {_cause(error)}")
     if not exchange.connected and _sounds_sent(error):
         return TransportError(_lost(error, timeout=timeout), sent=True, timeout=timeout)
     through = " through the proxy" if isinstance(error, requests.exceptions.ProxyError) else ""
     why = "timed out" if timeout else _cause(error)
-    return TransportError(f"no connection{through}: {why}", sent=False, timeout=timeout)
+    for_operator = any(isinstance(one, ssl.SSLCertVerificationError) for one in _chain(error))
+    message = f"no connection{through}: {why}"
+    return TransportError(message, sent=False, timeout=timeout, for_operator=for_operator)
 
 
 def _let_go(error: BaseException) -> None:
@@ -357,15 +365,9 @@ def _sounds_sent(error: Exception) -> bool:
 
 def _refuses_certificate(error: BaseException) -> bool:
     """Tell whether the other side ended TLS as it does not know who we are (RFC 8446, 6.2)."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, ssl.SSLError) and seen.reason in _CERTIFICATE_ALERTS:
-            return True
-        nested = [item for item in getattr(seen, "args", ()) if isinstance(item, BaseException)]
-        seen = nested[-1] if nested else getattr(seen, "reason", None)
-        if not isinstance(seen, BaseException):
-            return False
-    return False
+    return any(
+        isinstance(one, ssl.SSLError) and one.reason in _CERTIFICATE_ALERTS for one in _chain(error)
+    )
 
 
 def _lost(error: Exception, *, timeout: bool) -> str:
@@ -379,14 +381,17 @@ def _lost(error: Exception, *, timeout: bool) -> str:
 
 def _cause(error: BaseException) -> str:
     """The innermost cause in a few words, without addresses of objects in memory."""
-    seen: BaseException = error
-    while True:
-        inner = seen.__cause__ or seen.__context__
-        nested = [item for item in getattr(seen, "args", ()) if isinstance(item, BaseException)]
-        following = nested[-1] if nested else inner
-        if following is None or following is seen:
-            break
-        seen = following
+    *_, seen = _chain(error)
     if isinstance(seen, OSError) and seen.strerror:
         return seen.strerror
     return str(seen) or type(seen).__name__
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and its causes, from without to within, however the libraries wrap them."""
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        nested = [item for item in getattr(seen, "args", ()) if isinstance(item, BaseException)]
+        following = nested[-1] if nested else seen.__cause__ or seen.__context__
+        seen = None if following is seen else following

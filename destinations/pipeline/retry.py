@@ -95,7 +95,7 @@ class RetryPolicy:
         rule_failures = delivery.rule_failures + (retry.attempts is not None)
         batch_failures = delivery.batch_failures + _is_suspicious(result, retry)
         waits_for_partner = is_down and retry.whole_request and self.outage == "wait"
-        if retry.concerns in {"request", "permission"}:
+        if retry.concerns in {"request", "permission"} or retry.for_operator:
             waits_for_partner = True  # what is no verdict on the event does not end it
         if retry.wait_for is not None and self.outage == "dead":
             exhausted = now - (delivery.first_attempt_at or now) >= retry.wait_for.seconds

@@ -520,6 +520,7 @@ class Sender:
             verdict.whole_request,
             verdict.concerns,
             verdict.wait_for,
+            verdict.for_operator,
         )
         return replace(result, retry=retry)
 
@@ -633,6 +634,7 @@ def _lost(error: TransportError) -> Failure:
         0,
         retryable=True,
         nothing_applied=not error.sent,
+        for_operator=error.for_operator,
     )
 
 
