@@ -24,7 +24,7 @@ from destinations.pipeline.ledger import Selection
 from destinations.store import SqliteStore, broken_rules, copied_at, identity_path
 
 IS_LONG = "CHAOS_SEEDS" in os.environ
-EVERY = 1 if IS_LONG else 24
+EVERY = 1 if IS_LONG else 32
 """Of the steps of a command, each so many-th is one that the process is killed at."""
 
 MOST_CRASHES = 4

@@ -64,6 +64,14 @@ class Serving:
         files = [self._log(number) for number in range(len(self._processes))]
         return b"".join(file.read_bytes() for file in files)
 
+    @property
+    def listens_at(self) -> int | None:
+        """The port of the latest process; None if it does not listen, or not yet."""
+        if not self._processes:
+            return None
+        found = URL.findall(self._log(len(self._processes) - 1).read_text("utf-8"))
+        return int(found[0]) if found else None
+
     def spawn(self) -> subprocess.Popen[bytes]:
         """Starts a process; it does not listen yet."""
         command = [sys.executable, "-P", "-m", "destinations", "serve"]
@@ -81,26 +89,22 @@ class Serving:
 
     def start(self) -> None:
         """Starts a process, and returns when it listens."""
-        process, log = self.spawn(), self._log(len(self._processes) - 1)
-
-        def found() -> list[str]:
-            return list(URL.findall(log.read_text("utf-8")))
-
-        wait_until(lambda: bool(found()) or process.poll() is not None)
-        assert found(), log.read_text("utf-8")
-        self._moved(int(found()[0]))
+        process = self.spawn()
+        wait_until(lambda: self.listens_at or process.poll() is not None)
+        assert self.listens_at, self.log.decode()
+        self.use(self.listens_at)
 
     def kill(self) -> None:
         """Ends the process at once."""
         self._processes[-1].kill()
         assert self._processes[-1].wait(PATIENCE) == -signal.SIGKILL
-        self._moved(None)
+        self.use(None)
 
     def stop(self) -> int:
         """Lets it end; its exit code."""
         self._processes[-1].terminate()
         code = self._processes[-1].wait(PATIENCE)
-        self._moved(None)
+        self.use(None)
         return code
 
     def close(self) -> None:
@@ -113,7 +117,8 @@ class Serving:
     def _log(self, number: int) -> Path:
         return self._folder / f"serve-{number}.log"
 
-    def _moved(self, port: int | None) -> None:
+    def use(self, port: int | None) -> None:
+        """Lets senders send to this port from now on."""
         with self.changed:
             self.port = port
             self.changed.notify_all()
@@ -153,6 +158,8 @@ class Sender(threading.Thread):
     def stop(self) -> None:
         """Gives up what is left."""
         self._stopped = True
+        with self._serving.changed:
+            self._serving.changed.notify_all()
         self.join()
 
     def _post(self, body: bytes, events: int) -> bool:
@@ -196,12 +203,15 @@ def wait_until(is_so: Callable[[], Any]) -> None:
 def serving(tmp_path: Path, ledger: Any) -> Iterator[Callable[..., Serving]]:
     """Makes a server that delivers with these settings, from the store of this test.
 
-    It has a destination for each of the names, all of one account.
+    It has a destination for each of the names, all of one account. ``link`` is another path of
+    the store.
     """
     made: list[Serving] = []
 
-    def make(settings: Mapping[str, str], *names: str) -> Serving:
-        made.append(Serving(tmp_path, ledger.path, settings, names or ("kana",)))
+    def make(settings: Mapping[str, str], *names: str, link: Path | None = None) -> Serving:
+        folder = tmp_path / f"server-{len(made)}"
+        folder.mkdir()
+        made.append(Serving(folder, link or ledger.path, settings, names or ("kana",)))
         return made[-1]
 
     yield make
