@@ -119,3 +119,36 @@ def test_restored_twice(tmp_path: Path, add_delivery: Add) -> None:
         assert store.database.all("SELECT restored FROM open") == before
         gap = store.database.all("SELECT gap_from, gap_until, gap_held FROM identity")
     assert gap == [(first.copied_at, 3_000_000_000.0, 0)]
+
+
+@pytest.mark.parametrize(("amounts", "is_known"), [((7, 7), True), ((7, 8), False)])
+def test_two_of_one_account(
+    tmp_path: Path, add_delivery: Add, amounts: tuple[int, int], *, is_known: bool
+) -> None:
+    """Where two destinations of an account knew other amounts, none of them is taken for it."""
+    with SqliteStore(tmp_path / "store") as store:
+        for name in ("one", "two"):
+            add_delivery(
+                store,
+                destination=name,
+                slug="kana",
+                account="main",
+                status=State.UNKNOWN,
+                increment=Increment(KNOWN, 5),
+            )
+        scopes = [Scope(one.scope, one.destination) for one in store.ledger().find(Selection())]
+        balances: dict[tuple[Scope, str], Balance | None] = {
+            (scope, KNOWN): Balance("u1", amount)
+            for scope, amount in zip(scopes, amounts, strict=True)
+        }
+        store.queue().commit(Round(balances=balances))
+        back_up(store.path, tmp_path / "backup")
+    restore(tmp_path / "backup", tmp_path / "target", 2_000.0)
+    with SqliteStore(tmp_path / "target") as store:
+        rows = store.database.all("SELECT restored FROM open")
+    found = [decode_restored(text) for (text,) in rows]
+    assert len(found) == 2
+    for one in found:
+        assert one is not None
+        assert one.amount == (7 if is_known else None)
+        assert (NOT_KNOWN in one.why) is not is_known
