@@ -304,6 +304,30 @@ def test_several_of_which_one_was_delivered(
     assert place.used == 520
 
 
+def test_more_than_a_batch_of_which_one_was_delivered(
+    place: Place, write: Callable[[str, Any], Path]
+) -> None:
+    """That the balance is known by then lets nothing of a later batch go."""
+    place.start()
+    place.post(_track("a", 20))
+    place.until(a="delivered")
+    place.sandbox.faults.add(BUSY)
+    names = [f"b{nth}" for nth in range(130)]
+    place.post(*(_track(name, 7) for name in names))
+    place.until_tried("b0")
+    place.back_up()
+    place.stop()
+    place.sandbox.faults.clear()
+    values = {"apiKey": place.sandbox.api_key, "endpoint": place.sandbox.url}
+    events = write("events.ndjson", [_track("b0", 7)])
+    run = ("run", "kana", "--settings", write("settings.json", values), "--no-store")
+    assert place.command(*run, "--events", events).code == 0
+    place.restore()
+    place.start()
+    place.until(**dict.fromkeys(names, "held"))
+    assert place.used == 27
+
+
 def test_something_negative(place: Place) -> None:
     """Amounts may cancel out: the partner's amount tells nothing."""
     place.start()
