@@ -44,8 +44,11 @@ def test_so_many_events_in_a_row(concerns: str, events: int, *, together: bool) 
     refused = _refused(concerns)
     for number in [*range(events - 1), *[0] * 10]:
         (result,) = _judge(refusals, (_delivery(number, attempts=9), refused))
-        assert result == refused
+        assert (result, refusals.paused) == (refused, {})
     _judge(refusals, (_delivery(50), DELIVERED), now=1.0)
+    # It is counted anew.
+    assert _judge(refusals, (_delivery(60, 2.0), refused)) == [refused]
+    assert refusals.paused == {}
     batch = [(_delivery(number, 2.0), refused) for number in range(events)]
     found = _judge(refusals, *batch) if together else [_judge(refusals, one)[0] for one in batch]
     assert {one.outcome for one in found} == {State.READY}

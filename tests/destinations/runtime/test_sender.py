@@ -419,6 +419,8 @@ def test_who_is_refused(
     confirmed = {one.code == "INVALID_AUTHENTICATION" for one in results if one.retry is not None}
     assert confirmed == ({test == "fails"} if READY in outcomes else set())
     assert len(transport.requests) <= requests
+    if concerns in {"permission", "key"} and test != "fails":  # looked at in four halves
+        assert min(len(_counts(one)) for one in transport.requests if not _is_test(one)) == 2
 
 
 @pytest.mark.parametrize(
@@ -464,6 +466,8 @@ def test_what_is_said_of_the_request(
     assert Counter(result.outcome for result in results) == outcomes
     assert {one.retry.concerns for one in results if one.retry is not None} <= {"request"}
     assert len(transport.requests) <= requests
+    if READY in outcomes:  # after three halves
+        assert [len(_counts(one)) for one in transport.requests] == [40, 20, 10, 5, 5, 10, 20]
 
 
 @pytest.mark.parametrize(
