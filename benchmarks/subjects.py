@@ -71,7 +71,7 @@ def kana_subject() -> Subject:
     definition = destination.definition
     lines = (ROOT / "examples" / "events.ndjson").read_bytes().splitlines()
     events = [line for line in lines if _is_admitted(destination, line)]
-    actions = {slug: _segment_fields(action) for slug, action in definition.actions.items()}
+    actions = {slug: _segment_fields(action) for slug, action in definition.event_actions.items()}
     peer = _peer(definition.slug, actions, definition.presets)
     return Subject(definition.slug, destination, peer, events)
 

@@ -60,7 +60,7 @@ def _order(case: Case) -> int:
 
 def _fields(definition: DestinationDefinition) -> Iterator[str]:
     yield "| action | field | required | meaning |\n|---|---|---|---|"
-    for action in definition.actions.values():
+    for action in definition.event_actions.values():
         for key, spec in action.fields["properties"].items():
             required = "yes" if key in action.fields["required"] else ""
             yield f"| {action.title} | `{key}` | {required} | {spec['description']} |"

@@ -31,7 +31,7 @@ def command(*, as_json: bool) -> int:
                 "slug": slug,
                 "name": definition.name,
                 "version": definition.version,
-                "actions": list(definition.actions),
+                "actions": list(definition.event_actions),
                 "description": definition.description,
             }
         )

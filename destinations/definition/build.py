@@ -88,6 +88,7 @@ def build_action(data: Mapping[str, Any]) -> ActionDefinition:
         default_subscription=data.get("defaultSubscription"),
         unmapped=None if unmapped is None else Unmapped(**unmapped),
         touches=tuple(data.get("touches", ())),
+        operator=data.get("operator", False),
     )
 
 

@@ -49,13 +49,21 @@ def check_destination(document: Document, actions: Mapping[str, Document]) -> It
     yield from _conditions(document, "", data)
     yield from _awaited(document, actions)
     yield from _authentication(document)
-    yield from preset_faults(document, "/presets", data.get("presets", ()), actions)
+    of_operator = {slug for slug, action in actions.items() if action.data.get("operator")}
+    yield from preset_faults(document, "/presets", data.get("presets", ()), actions, of_operator)
 
 
 def preset_faults(
-    document: Document, place: str, presets: Sequence[Any], actions: Collection[str]
+    document: Document,
+    place: str,
+    presets: Sequence[Any],
+    actions: Collection[str],
+    of_operator: Collection[str] = (),
 ) -> Iterator[Fault]:
-    """Yields the faults of subscriptions that stand at ``place``, given the actions' slugs."""
+    """Yields the faults of subscriptions that stand at ``place``, given the actions' slugs.
+
+    Those ``of_operator`` no subscription may have.
+    """
     names: set[tuple[str, str]] = set()
     for index, preset in enumerate(presets):
         own = place + pointer(index)
@@ -65,14 +73,28 @@ def preset_faults(
             yield document.fault(own + "/name", message)
         names.add(name)
         if preset["partnerAction"] not in actions:
-            known = ", ".join(sorted(actions)) or "none"
+            known = ", ".join(sorted(set(actions) - set(of_operator))) or "none"
             yield document.fault(
                 own + "/partnerAction",
                 f"there is no action {preset['partnerAction']!r}; there are: {known}",
             )
+        elif preset["partnerAction"] in of_operator:
+            message = "only an operator asks for this action: no event may reach it"
+            yield document.fault(own + "/partnerAction", message)
         yield from _fql(document, own + "/subscribe", preset["subscribe"])
         if "mapping" in preset:
             yield from mapping_faults(document, own + "/mapping", preset["mapping"])
+
+
+_OF_EVENTS = ("method", "defaultSubscription", "unmapped")
+
+
+def _of_operator(document: Document) -> Iterator[Fault]:
+    """Yield what an action that only an operator asks for says of events."""
+    for key in _OF_EVENTS if document.data.get("operator") else ():
+        if key in document.data:
+            message = "says which events it is for, but only an operator asks for this action"
+            yield document.fault(pointer(key), message)
 
 
 def check_action(document: Document, requests: Mapping[str, Any]) -> Iterator[Fault]:
@@ -88,6 +110,7 @@ def check_action(document: Document, requests: Mapping[str, Any]) -> Iterator[Fa
         if name not in requests:
             known = ", ".join(requests)
             yield document.fault(place, f"there is no request {name!r}; there are: {known}")
+    yield from _of_operator(document)
     if "defaultSubscription" in data:
         yield from _fql(document, "/defaultSubscription", data["defaultSubscription"])
     properties = data["fields"]["properties"]

@@ -61,6 +61,9 @@ def _action(old: ActionDefinition | None, new: ActionDefinition) -> Iterator[Dif
     if old is None:
         yield Difference(Step.MINOR, place, f"the action {new.slug!r} is new")
         return
+    if new.operator and not old.operator:
+        message = "only an operator asks for it from now on: no event reaches it any more"
+        yield Difference(Step.MAJOR, place + "/operator", message)
     yield from _object(place + "/fields", old.fields, new.fields, "field")
     if old.perform != new.perform:
         yield Difference(Step.MINOR, place + "/perform", "another request is made")

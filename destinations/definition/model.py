@@ -96,6 +96,7 @@ class ActionDefinition:
     """One action: its fields (JSON Schema; each default is a mapping) and what it performs.
 
     ``touches`` are mappings of a payload to the names of further accounts that an event touches.
+    One of an ``operator`` is asked for by commands alone: no subscription has it.
     """
 
     slug: str
@@ -107,6 +108,7 @@ class ActionDefinition:
     default_subscription: str | None = None
     unmapped: Unmapped | None = None
     touches: tuple[object, ...] = ()
+    operator: bool = False
 
     @property
     def default_mapping(self) -> dict[str, object]:
@@ -156,6 +158,11 @@ class DestinationDefinition:
     catalog: Mapping[str, Any]
     warnings: tuple[Fault, ...] = field(default=(), repr=False, compare=False)
     """What `check_folder` reports and is done all the same, in a way that does no harm."""
+
+    @property
+    def event_actions(self) -> Mapping[str, ActionDefinition]:
+        """The actions that events reach, by slug: all but those that only an operator asks for."""
+        return {slug: action for slug, action in self.actions.items() if not action.operator}
 
     @property
     def pending_requests(self) -> tuple[str, ...]:

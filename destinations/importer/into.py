@@ -45,12 +45,12 @@ def import_subscriptions(file: Path, folder: Path) -> Imported:
             findings.fault(path, f"should be a subscription, an object, but is {json_type(raw)}")
             continue
         preset = read_preset(raw, path, {}, findings)
-        if preset is not None and preset.action not in definition.actions:
-            known = ", ".join(definition.actions)
+        if preset is not None and preset.action not in definition.event_actions:
+            known = ", ".join(definition.event_actions)
             findings.fault(path, f"there is no action {preset.action!r}; there are: {known}")
         elif preset is not None:
             presets.append(preset)
-    actions = definition.actions
+    actions = definition.event_actions
     titles = {slug: action.title for slug, action in actions.items()}
     defaults = {slug: action.default_mapping for slug, action in actions.items()}
     planned = plan_presets(presets, titles, defaults, findings)

@@ -100,7 +100,8 @@ def plan_replay(ledger: Ledger, destination: Destination, entry: LedgerEntry) ->
         return PlannedReplay(entry, refused="its raw event is not kept any more")
     intake = Intake(destination)
     digest = intake.digest
-    planned = plan(destination, raw, received_at=entry.accepted_at)
+    only = _asked_by_operator(destination, entry.key)
+    planned = plan(destination, raw, only=only, received_at=entry.accepted_at)
     todays = {one.key: one for one in planned.deliveries}
     known = {one.key for one in ledger.of_event(entry)}
     # Subscriptions that have another name now: which of today's stands for them cannot be told, so
@@ -206,6 +207,13 @@ def _once(replans: Iterable[Replan]) -> list[Replan]:
         seen.update((event, delivery.key) for delivery, _ in added)
         found.append(one if len(added) == len(one.added) else replace(one, added=added))
     return found
+
+
+def _asked_by_operator(
+    destination: Destination, key: SubscriptionKey | None
+) -> SubscriptionKey | None:
+    """Return the key of what only an operator asks for, which no event comes to by itself."""
+    return key if key in destination.operator_subscriptions else None
 
 
 def _heir(

@@ -71,7 +71,7 @@ def page_facts(
 
 def _methods(definition: DestinationDefinition) -> list[MethodFacts]:
     taken: dict[str, list[ActionDefinition]] = {}
-    for action in definition.actions.values():
+    for action in definition.event_actions.values():
         for name in _calls(definition, action):
             taken.setdefault(name, []).append(action)
     if not taken:

@@ -641,11 +641,16 @@ def _join(delivery: QueuedDelivery, event: QueuedEvent) -> None:
     event.count += 1
 
 
+_NOBODY: Final = SubscriptionKey("", "")
+
+
 def _meant(destination: Destination, key: SubscriptionKey | None) -> SubscriptionKey | None:
     """Return today's subscription for the one that an entry is for."""
     if key is None:
         return None
     heirs = destination.heirs(key)
+    if any(one.key in destination.operator_subscriptions for one in heirs):
+        return _NOBODY  # what only an operator asks for is not asked for by a file
     return heirs[0].key if len(heirs) == 1 else key
 
 

@@ -12,7 +12,7 @@ from functools import cached_property, lru_cache
 from typing import Any, Final, TypeVar
 
 from destinations._version import __version__
-from destinations.definition import ActionDefinition, DestinationDefinition
+from destinations.definition import ActionDefinition, DestinationDefinition, Preset
 from destinations.definition.settings import Settings
 from destinations.errors import DefinitionError, Fault, ResolveError
 from destinations.http import CompiledRequest, compile_request
@@ -129,6 +129,14 @@ class Destination:
             Subscription(preset, actions[preset.partner_action], definition.placeholders)
             for preset in definition.presets
         )
+        self.operator_subscriptions = {
+            one.key: one
+            for one in (
+                _of_operator(actions[slug], definition.placeholders)
+                for slug, action in definition.actions.items()
+                if action.operator
+            )
+        }
         placeholders, blank_traits = definition.placeholders, definition.blank_traits
         self._identifier_fault = identifier_check(placeholders) if placeholders else None
         self._is_blank = None if blank_traits is None else blank_check(blank_traits)
@@ -193,9 +201,13 @@ class Destination:
     ) -> list[tuple[Subscription | None, Payload | Result]]:
         """Return, for each subscription that matches, the payload or why the event ends there.
 
-        ``only`` restricts this to one subscription. If none matches there is exactly one pair
-        without a subscription, ``filtered``.
+        ``only`` restricts this to one subscription: it alone leads to an action that only an
+        operator asks for. If none matches there is exactly one pair without a subscription,
+        ``filtered``.
         """
+        asked = None if only is None else self.operator_subscriptions.get(only)
+        if asked is not None:
+            return [(asked, asked.payload(event))]
         found: list[tuple[Subscription | None, Payload | Result]] = []
         for matches, subscription in self._routes.of(event.get("type")):
             if (only is None or only == subscription.key) and (matches is None or matches(event)):
@@ -204,8 +216,9 @@ class Destination:
 
     @cached_property
     def by_key(self) -> Mapping[SubscriptionKey, Subscription]:
-        """The subscriptions by their keys."""
-        return {subscription.key: subscription for subscription in self.subscriptions}
+        """All subscriptions by their keys, also those that stand for what operators ask for."""
+        of_events = {subscription.key: subscription for subscription in self.subscriptions}
+        return {**of_events, **self.operator_subscriptions}
 
     def heirs(self, key: SubscriptionKey) -> Sequence[Subscription]:
         """Return the subscriptions that a delivery for ``key`` may be for today.
@@ -215,12 +228,12 @@ class Destination:
         own = self.by_key.get(key)
         if own is not None:
             return (own,)
-        return [one for one in self.subscriptions if one.key.action == key.action]
+        return [one for one in self.by_key.values() if one.key.action == key.action]
 
     @cached_property
     def actions(self) -> Mapping[str, Action]:
-        """The actions that have a subscription, by their slugs."""
-        return {one.action.slug: one.action for one in self.subscriptions}
+        """The actions that have a subscription, by their slugs; and those of operators."""
+        return {one.action.slug: one.action for one in self.by_key.values()}
 
     @property
     def plan_digest(self) -> str:
@@ -286,6 +299,16 @@ class Destination:
         requests = {name: self.requests[name] for name in perform.requests}
         generator = _named("generator", code.generators, perform.generator, definition)
         return Action(definition, requests, generator, mapper)
+
+
+def _of_operator(action: Action, placeholders: Sequence[str]) -> Subscription:
+    """Return what stands for a subscription of an action that only an operator asks for.
+
+    It is known by the slug, and no route leads to it: what it would match is never asked.
+    """
+    definition = action.definition
+    preset = Preset(action.slug, action.slug, 'type = "none"', definition.default_mapping)
+    return Subscription(preset, action, placeholders)
 
 
 @lru_cache(maxsize=16)

@@ -64,7 +64,8 @@ class Bound:
     @property
     def types(self) -> frozenset[str] | None:
         """The calls that its actions support; None if one of them does not say."""
-        methods = [action.method for action in self.destination.definition.actions.values()]
+        actions = self.destination.definition.event_actions
+        methods = [action.method for action in actions.values()]
         return frozenset(method for method in methods if method) if all(methods) else None
 
 

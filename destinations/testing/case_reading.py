@@ -79,7 +79,8 @@ def build_case(document: Document, name: str, definition: DestinationDefinition)
     subscriptions = data.get("subscriptions")
     if subscriptions is not None:
         actions = definition.actions
-        faults += preset_faults(document, "/subscriptions", subscriptions, actions.keys())
+        of_operator = actions.keys() - definition.event_actions.keys()
+        faults += preset_faults(document, "/subscriptions", subscriptions, actions, of_operator)
     faults += _expectation_faults(document, definition)
     if faults or settings is None:
         raise DefinitionError(faults)

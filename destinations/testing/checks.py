@@ -120,7 +120,7 @@ def secret_leaks(subject: Subject) -> Iterator[str]:
             yield f"the setting {key!r} looks like a secret: give it the format password"
     if not definition.secret_settings:
         return
-    for action in definition.actions.values():
+    for action in definition.event_actions.values():
         stage = Stage(subject, action)
         secrets = [
             "".join(value)
@@ -152,7 +152,8 @@ def documentation_gaps(definition: DestinationDefinition) -> Iterator[str]:
     if not definition.presets:
         yield "destination.yaml has no presets: without one, nothing is delivered"
     for slug, action in definition.actions.items():
-        if action.method is None and action.default_subscription is None:
+        has_calls = action.method is not None or action.default_subscription is not None
+        if not (has_calls or action.operator):
             yield f"{slug}.yaml has neither method nor defaultSubscription: what is it for?"
         for key, spec in action.fields["properties"].items():
             if not spec["description"].strip().endswith((".", "!", "?")):

@@ -55,11 +55,11 @@ class FaultReport:
 
 
 def fault_cases(subject: Subject) -> Iterator[FaultCase]:
-    """The fault cases of every action, by the requests that it can reach.
+    """The fault cases of every action that events reach, by the requests that it can make.
 
     Raises `UsageError` for an action that does not deliver its sample payload when all goes well.
     """
-    for action in subject.definition.actions.values():
+    for action in subject.definition.event_actions.values():
         stage = Stage(subject, action)
         whole, ways = find_ways(stage)
         for result in whole.results:

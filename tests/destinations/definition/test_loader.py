@@ -384,6 +384,18 @@ def _set(path: str, value: object) -> Callable[[Any], None]:
             "/presets/0/mapping/by",
             "",
         ),
+        (
+            _set("sync.operator", value=True),
+            "/presets/2/partnerAction",
+            "only an operator asks for this action: no event may reach it",
+        ),
+        (
+            _set("count.operator", value=True),
+            "/defaultSubscription",
+            "only an operator asks for this action",
+        ),
+        (_set("count.operator", value=True), "/unmapped", "says which events it is for"),
+        (_set("count.operator", value=False), "/operator", "must be True"),
         (_set("count.slug", "cuont"), "/slug", "must be the name of the file, 'count'"),
         (_set("count.perform.request", "cuont"), "/perform/request", "there is no request 'cuont'"),
         (_set("sync.perform.requests.1", "make"), "/perform/requests/1", "no request 'make'"),

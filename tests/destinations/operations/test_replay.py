@@ -600,6 +600,20 @@ def _correct(store: SqliteStore, entry: LedgerEntry) -> None:
     assert arrival.receipt == Receipt(event.id)
 
 
+def test_what_only_an_operator_asks_for(ledger: SqliteLedger, put: Put, bind: Bind) -> None:
+    """No event comes to it, but a delivery of it is planned as what it is."""
+
+    def asked(documents: Documents) -> None:
+        documents["sync"]["operator"] = True
+        del documents["destination"]["presets"][2]
+
+    entry = put(Outcome.REJECTED, GOOD, subscription="sync", action="sync")
+    replan = plan_replay(ledger, bind(asked), entry).replan
+    assert replan is not None
+    assert (replan.delivery.key, replan.delivery.payload) == (("sync", "sync"), b'{"id":"u1"}')
+    assert (replan.result, replan.added) == (None, ())
+
+
 # -- many ------------------------------------------------------------------------------------------
 
 
