@@ -80,12 +80,16 @@ class ManualChange:
 
     ``fields`` are those of the partner's user ``subject``. ``settled`` names fields that have
     their value by now: earlier changes that wait for them are obsolete, those of other fields
-    stay.
+    stay. ``absorbed`` is a user who is part of the subject from now on: of what waits for it, the
+    ``inherited`` fields wait for the subject, unless that waits for a value of its own, and the
+    others are obsolete.
     """
 
     subject: str
     fields: Mapping[str, str]
     settled: frozenset[str] = frozenset()
+    absorbed: str | None = None
+    inherited: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

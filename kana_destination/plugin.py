@@ -12,6 +12,7 @@ from destinations import Code, Documents, Store, UsageError
 from destinations.segment.event import Event
 from kana_destination.cases import cases
 from kana_destination.identify import identify
+from kana_destination.merge_request import merge_request
 from kana_destination.rules import Rule, RuleMapper
 from kana_destination.sandbox_process import SandboxProcess
 
@@ -54,9 +55,9 @@ class KanaPlugin:
     """Code, sandbox and commands of the destination ``kana``; see `destinations.Plugin`."""
 
     def code(self, store: Store | None) -> Code:
-        """The generator of identify, and the mapper of the rules in ``store``."""
+        """The generators of identify and merge, and the mapper of the rules in ``store``."""
         mapper = RuleMapper(()) if store is None else StoredRules(store)
-        return Code({"identify": identify}, {"rules": mapper})
+        return Code({"identify": identify, "merge": merge_request}, {"rules": mapper})
 
     def commands(self) -> Sequence[click.Command]:
         """The sub-commands of ``destinations kana``."""

@@ -30,6 +30,13 @@ from destinations.operations.replay import (
     waiting_for_nobody,
     why_not_replayed,
 )
+from destinations.operations.requests import (
+    HandedOver,
+    await_server,
+    hand_to_server,
+    instead_of_server,
+    plan_request,
+)
 from destinations.operations.restore import Restoration, adopt, restore
 from destinations.operations.retention import DEDUPE_DAYS, KEEP_DAYS, Periods, Pruned, prune
 from destinations.operations.runs import (
@@ -52,6 +59,7 @@ __all__ = [
     "KEEP_DAYS",
     "Again",
     "CutAgain",
+    "HandedOver",
     "Periods",
     "PlannedReplay",
     "Pruned",
@@ -61,11 +69,14 @@ __all__ = [
     "StoreStatus",
     "StoredPauses",
     "adopt",
+    "await_server",
     "back_up",
     "check_migration",
     "count_waiting",
     "drop",
     "export_line",
+    "hand_to_server",
+    "instead_of_server",
     "is_in_use",
     "is_served",
     "lock_run",
@@ -76,6 +87,7 @@ __all__ = [
     "parse_time",
     "paused_actions",
     "plan_replay",
+    "plan_request",
     "proposed",
     "prune",
     "prune_after_run",

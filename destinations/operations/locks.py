@@ -12,8 +12,8 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -58,11 +58,13 @@ class Serving:
     """Who delivers from a store now.
 
     ``running`` is whether a server does, None if that cannot be told. ``names`` are the
-    destinations that it has, None if it does not say so.
+    destinations that it has, None if it does not say so. ``actions`` are, by these names, those
+    which it does for operators that ask for them.
     """
 
     running: bool | None
     names: frozenset[str] | None = None
+    actions: Mapping[str, Collection[str]] = field(default_factory=dict)
 
     def has(self, name: str) -> bool | None:
         """Tell whether somebody delivers for the destination of this name; None if nobody knows."""
@@ -88,10 +90,13 @@ def lock_server(store: Path, make: Callable[[Path], object] = make_store) -> Ite
 
 
 @contextlib.contextmanager
-def lock_run(store: Path, scope: int, account: str) -> Iterator[None]:
+def lock_run(
+    store: Path, scope: int, account: str, *, beside_server: bool = False
+) -> Iterator[None]:
     """Let no server deliver from the store, and no other run for the account.
 
-    ``scope`` is that of the account. Raises `TemporaryError` if one does.
+    ``scope`` is that of the account. With ``beside_server`` a server may deliver, as it does so to
+    other accounts alone. Raises `TemporaryError` if one of them does.
     """
     served = (
         f"a server delivers from the store {store}; stop it, or use another store with --store FILE"
@@ -102,11 +107,11 @@ def lock_run(store: Path, scope: int, account: str) -> Iterator[None]:
     )
     store = store.resolve()
     of_run = store.with_name(f"{store.name}.run-{scope}")
-    with (
-        _locked(_lock_path(store), served, shared=True),
-        _locked_itself(store, served, shared=True),
-        _locked(of_run, running, shared=False),
-    ):
+    with contextlib.ExitStack() as stack:
+        if not beside_server:
+            stack.enter_context(_locked(_lock_path(store), served, shared=True))
+            stack.enter_context(_locked_itself(store, served, shared=True))
+        stack.enter_context(_locked(of_run, running, shared=False))
         yield
 
 
@@ -183,17 +188,25 @@ def who_serves(store: SqliteStore) -> Serving:
     except OSError:
         return Serving(None)
     names = store.noted("destinations") if running else []
-    return Serving(running, None if names is None else frozenset(names))
+    actions = store.noted("operatorActions") if running else None
+    return Serving(running, None if names is None else frozenset(names), actions or {})
 
 
-def note_server(store: SqliteStore, names: Iterable[str], periods: Periods) -> None:
+def note_server(
+    store: SqliteStore,
+    names: Iterable[str],
+    periods: Periods,
+    actions: Mapping[str, Iterable[str]] | None = None,
+) -> None:
     """Write down for which destinations a server delivers, and for how long things are kept.
 
-    Raises `UsageError` if the store cannot be written.
+    ``actions`` are, by these names, those that it does for operators. Raises `UsageError` if the
+    store cannot be written.
     """
     store.note(
         {
             "destinations": sorted(names),
+            "operatorActions": {name: sorted(each) for name, each in (actions or {}).items()},
             "keepDays": periods.keep_days,
             "dedupeDays": periods.dedupe_days,
         }

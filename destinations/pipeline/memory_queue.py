@@ -253,8 +253,8 @@ class MemoryQueue:
     def _transition(self, transition: Transition) -> None:
         delivery = transition.delivery
         if transition.forget:
-            user = transition.delivery.user
-            for key in [key for key, one in self._balances.items() if one.user == user]:
+            users = transition.forget
+            for key in [key for key, one in self._balances.items() if one.user in users]:
                 del self._balances[key]
         if transition.result.manual is not None:
             self.manual_changes.append(transition.result.manual)

@@ -17,7 +17,7 @@ from destinations.http import Answer, Failure
 from destinations.http.json_bytes import decode_json
 from destinations.outcome import ANSWER_LOST, Effect, Outcome, Result, Retry, State
 from destinations.pipeline.breaker import LONGEST_WAIT, CircuitBreaker, describe
-from destinations.pipeline.exclusion import PartnerAccount
+from destinations.pipeline.exclusion import PartnerAccount, folded
 from destinations.pipeline.intake import Intake
 from destinations.pipeline.observer import Observer
 from destinations.pipeline.prefetch import Prefetch
@@ -166,9 +166,7 @@ class Pipeline:
         self._queue = queue
         self._clock = clock
         self._observer = observer
-        self._actions: dict[str, Action] = {
-            one.action.slug: one.action for one in destination.subscriptions
-        }
+        self._actions: dict[str, Action] = dict(destination.actions)
         self.reconciler = Reconciler(destination, policy, options.fresh, options.losses)
         self.intake = Intake(destination, gap)
         self.refusals = Refusals(ends=feed is not None)
@@ -532,8 +530,6 @@ class Pipeline:
         batch, results = job.batch, self._judged(job.batch, job.result, now)
         action = batch.deliveries[0].action
         self._tell_breaker(action, job, results, monotonic)
-        # Plugin code may have changed balances in its own way, as merging users does.
-        forgets = self._actions[action].generator is not None
         is_down = self.breaker.failing_since is not None
         scope, first = self.scope, len(round_.transitions)
         for delivery, result in zip(batch.deliveries, results, strict=True):
@@ -550,7 +546,7 @@ class Pipeline:
             )
             if delivery.first_attempt_at is None:
                 delivery.first_attempt_at = batch.at
-            transition.forget = forgets
+            transition.forget = self._changed_users(delivery)
             if batch.balances and result.outcome is State.READY:
                 transition.balance = _without(delivery, batch, results)
             round_.transitions.append((scope, transition))
@@ -561,6 +557,16 @@ class Pipeline:
                 if transition.ends_waiting:
                     applied = transition.applied
                     self._rechecks.ended(transition.delivery, now, applied=applied)
+
+    def _changed_users(self, delivery: QueuedDelivery) -> frozenset[str]:
+        """Return whose balances plugin code may have changed in its own way, as by a merge."""
+        action = self._actions[delivery.action]
+        if action.generator is None:
+            return frozenset()
+        touched: list[str] = []
+        if action.touches and delivery.payload:
+            touched = action.touched(decode_json(delivery.payload))
+        return frozenset({delivery.user, *touched, *map(folded, touched)})
 
     def _tell_breaker(
         self, action: str, job: Job, results: Sequence[Result], monotonic: float
@@ -698,9 +704,9 @@ class Pipeline:
             outcome = transition.result.outcome
             if transition.applied:
                 self._balances.add(delivery)
-            if transition.forget:
-                self._balances.forget_user(delivery.user)
-                self._rechecks.forget_user(delivery.user)
+            for user in transition.forget:
+                self._balances.forget_user(user)
+                self._rechecks.forget_user(user)
             if outcome is State.READY or outcome is State.UNKNOWN:
                 _carry_on(transition, now)
                 until = monotonic + max(0.0, transition.next_at - now)

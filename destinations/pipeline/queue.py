@@ -288,8 +288,8 @@ class Transition:
 
     ``attempts`` are all so far. ``next_at`` is for what is ready or unknown: not before this.
     ``evidence`` is for an operator who has to decide. ``applied`` says that its increment is with
-    the partner now; ``forget`` that balances of its user may have changed otherwise; ``resent``
-    that it is sent again although its answer was lost. ``balance`` is what the partner holds
+    the partner now; ``forget`` names users whose balances may have changed otherwise; ``resent``
+    tells that it is sent again although its answer was lost. ``balance`` is what the partner holds
     without it, where it is to be tried again.
     """
 
@@ -302,7 +302,7 @@ class Transition:
     next_at: float = 0.0
     effect: Effect = Effect.NONE
     applied: bool = False
-    forget: bool = False
+    forget: Collection[str] = ()
     resent: bool = False
     balance: Balance | None = None
     evidence: Mapping[str, Any] = field(default_factory=dict)

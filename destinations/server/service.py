@@ -121,7 +121,7 @@ class Service:
             if self.config.store.max_bytes is not None:
                 self._store.database.limit_size(self.config.store.max_bytes)
             bound = self._bind(self.config)
-            self._note([each.name for each in bound])
+            self._note(bound)
             self._queue = self._store.queue(self._clock)
             self._engine = Engine(
                 self._queue,
@@ -159,12 +159,12 @@ class Service:
         former = self._served
         fresh = {each.name: self._prepared(each) for each in bound}
         # Before anything ends: where this cannot be written, what runs has to go on.
-        self._note({*former, *fresh})
+        self._note([each.bound for each in (*former.values(), *fresh.values())])
         self._close(former.values())
         self.config, self._served, self._accounts = config, fresh, _accounts(bound)
         self._engine.max_open = config.max_events
         try:
-            self._note(fresh)
+            self._note([each.bound for each in fresh.values()])
         except UsageError as error:  # then the former ones are left alone, too
             _LOG.warning("the store does not know that destinations are gone: %s", error)
         for name in former.keys() - fresh.keys():
@@ -355,10 +355,15 @@ class Service:
                 f"{count:,}",
             )
 
-    def _note(self, names: Iterable[str]) -> None:
-        """Let others know whose deliveries they must leave alone."""
+    def _note(self, bound: Iterable[Bound]) -> None:
+        """Let others know whose deliveries they must leave alone, and what they may ask for."""
         store = self.config.store
-        note_server(self._store, names, Periods(store.keep_days, store.dedupe_days))
+        actions = {
+            each.name: [one.action for one in each.destination.operator_subscriptions]
+            for each in bound
+        }
+        names, actions = list(actions), {name: each for name, each in actions.items() if each}
+        note_server(self._store, names, Periods(store.keep_days, store.dedupe_days), actions)
 
 
 def _accounts(bound: Sequence[Bound]) -> Mapping[str, PartnerAccount]:

@@ -182,6 +182,15 @@ class Accounts:
             ).fetchone()
         return Scope(scope, destination)
 
+    def served_by(self, account: int) -> Sequence[Scope]:
+        """Return the scopes of servers' destinations that deliver to an account, by name."""
+        rows = self._database.all(
+            "SELECT id, destination FROM scopes WHERE served AND partner_account = ?"
+            " ORDER BY destination",
+            (account,),
+        )
+        return [Scope(*row) for row in rows]
+
     def get(self, account: int) -> KnownAccount:
         """Return an account by its id."""
         return self._where("id = ?", account)[0]

@@ -6,6 +6,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from destinations.outcome import ManualChange
 from destinations.store.database import Database
@@ -34,12 +35,8 @@ class SqliteManualChanges:
                     is_first = account == self._accounts[0]
                     fields = change.fields if is_first else {}
                     settled = change.settled | change.fields.keys()
-                    _note(
-                        connection,
-                        account,
-                        ManualChange(change.subject, fields, settled),
-                        self._now(),
-                    )
+                    of_account = replace(change, fields=fields, settled=settled)
+                    _note(connection, account, of_account, self._now())
 
     def entries(self) -> Mapping[str, Mapping[str, str]]:
         """Return the fields to set by user, in the order in which they were noted."""
@@ -65,15 +62,37 @@ def note_change(
 
 
 def _note(connection: sqlite3.Connection, account: int, change: ManualChange, now: float) -> None:
-    key = (account, change.subject)
+    before = _waiting(connection, account, change.subject)
+    waiting = {name: before[name] for name in before if name not in change.settled}
+    if change.absorbed is not None:
+        absorbed = _waiting(connection, account, change.absorbed)
+        inherited = change.inherited - before.keys()
+        waiting |= {name: absorbed[name] for name in absorbed if name in inherited}
+        _write(connection, account, change.absorbed, absorbed, {}, now)
+    waiting |= change.fields
+    _write(connection, account, change.subject, before, waiting, now)
+
+
+def _waiting(connection: sqlite3.Connection, account: int, subject: str) -> dict[str, str]:
     row = connection.execute(
-        "SELECT fields FROM manual_changes WHERE partner_account = ? AND subject = ?", key
+        "SELECT fields FROM manual_changes WHERE partner_account = ? AND subject = ?",
+        (account, subject),
     ).fetchone()
-    before = json.loads(row[0]) if row else {}
-    kept = {name: before[name] for name in before if name not in change.settled}
-    waiting = {**kept, **change.fields}
+    found: dict[str, str] = json.loads(row[0]) if row else {}
+    return found
+
+
+def _write(
+    connection: sqlite3.Connection,
+    account: int,
+    subject: str,
+    before: Mapping[str, str],
+    waiting: Mapping[str, str],
+    now: float,
+) -> None:
     if waiting == before:
         return
+    key = (account, subject)
     connection.execute("DELETE FROM manual_changes WHERE partner_account = ? AND subject = ?", key)
     if waiting:
         values = (*key, json.dumps(waiting), now)

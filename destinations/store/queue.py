@@ -260,6 +260,26 @@ class SqliteQueue:
         self._database.latest_event = work.latest_event
         return Committed(work.gone, changed=changed)
 
+    def request(self, scope: Scope, arrival: Arrival) -> int:
+        """Add the one delivery of what an operator asks for; returns its id.
+
+        Whoever delivers for the scope notices it. Where the same waits already, nothing is added,
+        and that one's id is returned. Raises `StoreFullError` or `UsageError`.
+        """
+        (delivery,) = arrival.deliveries
+        self._names.forget()  # another process may have changed what they stand for
+        with self._database.transaction() as connection:
+            if not self._database.has_room(connection):
+                raise StoreFullError(_NEARLY_FULL)
+            work = _Commit(connection, self._names, self._now(), [], [])
+            same = work.same_waiting(scope, delivery)
+            if same is None:
+                work.arrivals([(scope, arrival)])
+                work.notice(delivery)
+                work.finish()
+        self._names.keep()
+        return delivery.id if same is None else same
+
     def poll(self) -> bool:
         """Tell whether another connection has written since this was last asked."""
         version = self._database.data_version
@@ -482,13 +502,12 @@ class _Commit:
                     self._noticed.append((delivery_id,))
 
     def _side_effects(self, scope: Scope, transition: Transition) -> None:
-        delivery = transition.delivery
-        if transition.forget:
+        for user in transition.forget:
             for statement in (
                 "DELETE FROM balances WHERE scope = ? AND user = ?",
                 "UPDATE rechecks SET amount = NULL WHERE scope = ? AND user = ?",
             ):
-                self._to.execute(statement, (scope.id, delivery.user))
+                self._to.execute(statement, (scope.id, user))
         if transition.result.manual is not None:
             note_change(self._to, scope.id, transition.result.manual, self._now_ms / 1000)
 
@@ -738,6 +757,22 @@ class _Commit:
                 fresh[digest] = (scope, arrival)
                 known.pop(digest, None)
         self._write_fresh(fresh)
+
+    def same_waiting(self, scope: Scope, delivery: QueuedDelivery) -> int | None:
+        """Return the id of a delivery that waits, of the same subscription and payload."""
+        row = self._to.execute(
+            "SELECT id FROM open WHERE scope = ? AND subscription = ? AND user = ?"
+            " AND payload = ? ORDER BY id LIMIT 1",
+            (
+                *(scope.id, self._names.subscription(self._to, delivery.key)),
+                *(delivery.user, delivery.payload),
+            ),
+        ).fetchone()
+        return None if row is None else int(row[0])
+
+    def notice(self, delivery: QueuedDelivery) -> None:
+        """Let another process that delivers know of a delivery."""
+        self._noticed.append((delivery.id,))
 
     def _elsewhere(
         self, arrivals: Sequence[tuple[Scope, Arrival]]

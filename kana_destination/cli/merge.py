@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+import shlex
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
-from destinations import Answer, Call, ManualChange, UsageError
+from destinations import Done, Payload
 from destinations.cli.accounts import account_options
 from destinations.cli.opening import settings_option, store_option
-from kana_destination.cli.opening import open_account
-from kana_destination.merge import LeftOver, left_overs_of, put_back
-from kana_destination.merge import merge as merge_users
-from kana_destination.users import FIELDS, LEFT_OVER, User, left_over_of
+from destinations.operations import (
+    HandedOver,
+    await_server,
+    hand_to_server,
+    instead_of_server,
+    plan_request,
+)
+from kana_destination.cli.opening import SLUG, KanaAccount, open_account
+from kana_destination.users import LEFT_OVER, left_over_of
 
-__all__ = ["merge", "merge_steps"]
+__all__ = ["merge"]
+
+_ACTION = "merge"
 
 
 @click.command(epilog="Example: destinations kana merge user@example.com 42 --settings kana.yaml")
@@ -38,33 +47,36 @@ __all__ = ["merge", "merge_steps"]
 @store_option
 @account_options
 def merge(
-    gone: str, kept: str, moved: tuple[str, ...], not_moved: tuple[str, ...], **where: Any
+    gone: str,
+    kept: str,
+    moved: tuple[str, ...],
+    not_moved: tuple[str, ...],
+    store: Path | None,
+    **where: Any,
 ) -> int:
     """Merge the user FROM into the user INTO: one user is left with the id INTO and both usages.
 
     The one that is connected to a billing provider survives, with its own name, email and billing
     id, and what it lacks of these from the other. The other is kept as a left-over for removal in
-    the dashboard, since the API has no delete. Its subscriptions cannot be moved. The command may
-    be repeated if it was cut off.
+    the dashboard, since the API has no delete. Its subscriptions cannot be moved.
+
+    If a server delivers to the account from the same store, it merges the users, in turn with their
+    events, and the command waits for that. Else the command does it, while no server or run can
+    deliver to the account. The command may be repeated if it was cut off.
     """
-    if gone == kept:
-        raise click.UsageError("FROM and INTO are the same user")
-    if both := sorted(set(moved) & set(not_moved)):
-        raise click.UsageError(f"--moved and --not-moved both name {', '.join(both)}")
-    decided = {**dict.fromkeys(moved, True), **dict.fromkeys(not_moved, False)}
-    if left_over_of(gone) or left_over_of(kept):
-        msg = f"a user whose id ends in {LEFT_OVER} is what a merge left; name the users themselves"
-        raise click.UsageError(msg)
-    with open_account(**where) as opened:
-        waiting = opened.manual_changes.entries()
-        pair, refused = opened.sender.perform(merge_steps(gone, kept, decided))
-        left = {**_inherited(pair, waiting.get(gone, {}), waiting.get(kept, {})), **refused}
-        opened.manual_changes.note(
-            ManualChange(kept, left), ManualChange(gone, {}, frozenset(FIELDS))
-        )
+    event = _event(gone, kept, moved, not_moved)
+    with open_account(store=store, **where) as opened:
+        planned, payload = plan_request(opened.destination, _ACTION, event)
+        handed = hand_to_server(opened.store, opened.destination, planned, opened.id)
+        if handed is None:
+            with instead_of_server(opened.store, SLUG, opened.id, planned):
+                _perform(opened, payload)
+        else:
+            _await(opened, handed, store)
+        waiting = opened.manual_changes.entries().get(kept, {})
     click.echo(f"Merged {gone} into {kept}.")
-    if left:
-        fields = ", ".join(f"{key}: {value}" for key, value in left.items())
+    if waiting:
+        fields = ", ".join(f"{key}: {value}" for key, value in waiting.items())
         click.echo(
             f"The API does not take these fields of an existing user: {fields}. "
             "They wait in destinations kana flags --csv.",
@@ -73,74 +85,41 @@ def merge(
     return 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Pair:
-    """The two users of a merge, wherever it stands: the one that goes may be a left-over.
-
-    ``earlier`` are all left-overs of the one that goes.
-    """
-
-    goes: User | LeftOver
-    survives: User
-    earlier: Sequence[LeftOver] = ()
-    from_survives: bool = False
-
-
-def merge_steps(
-    gone: str, kept: str, decided: Mapping[str, bool]
-) -> Generator[Call, Answer, tuple[_Pair, dict[str, str]]]:
-    """The requests of the command; ends with the pair, and the changes that Kana does not take."""
-    listed = yield Call("listUsers", {})
-    users: Mapping[str, User] = {user["id"]: user for user in listed.data}
-    pair = _find_pair(gone, kept, users)
-    if pair is None:
-        yield from _put_back(gone, kept, users)
-        raise UsageError(f"Kana has no user {(kept if gone in users else gone)!r}")
-    goes, survives = pair.goes, pair.survives
-    inherits = goes.user if isinstance(goes, LeftOver) else goes
-    changes = {key: inherits[key] for key in FIELDS if inherits[key] and not survives[key]}
-    refused = yield from merge_users(
-        goes, survives, final_id=kept, changes=changes, earlier=pair.earlier, decided=decided
-    )
-    return pair, refused
-
-
-def _inherited(
-    pair: _Pair, of_gone: Mapping[str, str], of_kept: Mapping[str, str]
-) -> dict[str, str]:
-    """Of the changes that waited for FROM, those that are to be made to the merged user."""
+def _event(
+    gone: str, kept: str, moved: Sequence[str], not_moved: Sequence[str]
+) -> Mapping[str, Any]:
+    """Return what asks for a merge: an alias event, which reaches no other action."""
+    if gone == kept:
+        raise click.UsageError("FROM and INTO are the same user")
+    if both := sorted(set(moved) & set(not_moved)):
+        raise click.UsageError(f"--moved and --not-moved both name {', '.join(both)}")
+    if left_over_of(gone) or left_over_of(kept):
+        msg = f"a user whose id ends in {LEFT_OVER} is what a merge left; name the users themselves"
+        raise click.UsageError(msg)
+    decided = {"moved": sorted(set(moved)), "notMoved": sorted(set(not_moved))}
     return {
-        key: value
-        for key, value in of_gone.items()
-        if key not in of_kept and (pair.from_survives or not pair.survives[key])
+        "type": "alias",
+        "messageId": f"merge-{uuid.uuid4()}",
+        "previousId": gone,
+        "userId": kept,
+        "properties": {key: features for key, features in decided.items() if features},
     }
 
 
-def _find_pair(gone: str, kept: str, users: Mapping[str, User]) -> _Pair | None:
-    """The users of the merge; None if one is missing, and no merge of both was cut off."""
-    source, target = users.get(gone), users.get(kept)
-    of_gone, of_kept = (left_overs_of(one, users.values()) for one in (gone, kept))
-    if source is not None and target is not None:
-        if source["billingId"] and not target["billingId"]:
-            return _Pair(target, source, of_kept, from_survives=True)
-        return _Pair(source, target, of_gone)
-    # Cut off, or done already: the one that goes has its left-over id.
-    if target is not None and of_gone:
-        found = [one for one in of_gone if one.belongs_to(kept)]
-        if not found:
-            raise UsageError(f"{gone!r} was merged into another user than {kept!r}")
-        return _Pair(found[-1], target, of_gone)
-    survivor = source or target
-    found = [one for one in of_kept if one.belongs_to(gone)]
-    if survivor is not None and found:
-        return _Pair(found[-1], survivor, of_kept, from_survives=True)
-    return None
+def _perform(opened: KanaAccount, payload: Payload) -> None:
+    """Merge without a server."""
+    action = opened.destination.actions[_ACTION]
+    done: Done = opened.sender.perform(action.generate(payload, resumes=True))
+    if done.manual is not None:
+        opened.manual_changes.note(done.manual)
 
 
-def _put_back(gone: str, kept: str, users: Mapping[str, User]) -> Generator[Call, Answer, None]:
-    """Gives INTO its id back, if it was to be merged into FROM and FROM is gone since."""
-    for one in left_overs_of(kept, users.values()):
-        is_lost = one.survivor == gone and not users.keys() & {gone, kept}
-        if is_lost and one.is_untouched and not one.is_done:
-            yield from put_back(one)
-            raise UsageError(f"Kana has no user {gone!r} any more; {kept!r} has its id back")
+def _await(opened: KanaAccount, handed: HandedOver, store: Path | None) -> None:
+    """Wait for the server to merge."""
+    option = "" if store is None else f" --store {shlex.quote(str(store))}"
+    look = f"destinations deliveries show {handed.id}{option}"
+    try:
+        await_server(opened.store, handed, tell=lambda text: click.echo(text, err=True))
+    except KeyboardInterrupt:
+        click.echo(f"The server goes on with it; look with: {look}", err=True)
+        raise

@@ -154,7 +154,12 @@ class ServedKana:
     """A server whose destinations all deliver to one account of a sandbox, with its store."""
 
     def __init__(
-        self, folder: Path, observation: Observation, sandbox: Sandbox, *names: str
+        self,
+        folder: Path,
+        observation: Observation,
+        sandbox: Sandbox,
+        *names: str,
+        delivery: Mapping[str, Any] | None = None,
     ) -> None:
         destinations = [
             {
@@ -163,6 +168,7 @@ class ServedKana:
                 "account": "main",
                 "settings": {"apiKey": {"env": "KANA_KEY"}, "endpoint": sandbox.url},
                 "receiver": {"keys": [{"env": "RECEIVER"}]},
+                "delivery": delivery or {},
             }
             for name in names
         ]
@@ -206,13 +212,16 @@ class ServedKana:
 
 @pytest.fixture
 def serve_kana(tmp_path: Path) -> Iterator[Callable[..., ServedKana]]:
-    """Starts a server for a sandbox, with destinations of these names; it stops with the test."""
+    """Starts a server for a sandbox, with destinations of these names; it stops with the test.
+
+    ``delivery`` is that of their configuration.
+    """
     with contextlib.ExitStack() as stack:
         observation = observe(stream=io.StringIO(), level="warning")
         stack.callback(observation.close)
 
-        def serve(sandbox: Sandbox, *names: str) -> ServedKana:
-            served = ServedKana(tmp_path, observation, sandbox, *(names or ("kana",)))
+        def serve(sandbox: Sandbox, *names: str, **more: Any) -> ServedKana:
+            served = ServedKana(tmp_path, observation, sandbox, *(names or ("kana",)), **more)
             stack.callback(served.service.stop)
             return served
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from destinations import Answer, Call, RetryableError, Sender, UsageError
+from destinations import Answer, Call, IntegrationError, RetryableError, Sender
 from destinations.http.transport import HttpTransport
-from kana_destination.cli.merge import merge_steps
 from kana_destination.identify import identify
+from kana_destination.merge_request import merge_request
 
 X = "x@example.com"
 SEED: dict[str, Any] = {
@@ -48,7 +48,7 @@ class Merger:
             self.is_done = True
         except RetryableError:
             self._steps, self._answer = self._begin(), None
-        except UsageError:  # a command says that there is nothing to merge any more
+        except IntegrationError:  # a command says that there is nothing to merge any more
             self.is_done = True
 
 
@@ -57,7 +57,7 @@ def _identified() -> Generator[Call, Answer, object]:
 
 
 def _commanded() -> Generator[Call, Answer, object]:
-    return merge_steps(X, "1", {})
+    return merge_request({"from": X, "into": "1"})
 
 
 PAIRS: dict[str, tuple[Steps, Steps]] = {

@@ -13,7 +13,7 @@ from destinations.testing.subject import Subject, open_subject, placeholder_sett
 def test_an_installed_destination_and_a_folder(template: Path) -> None:
     """Both are found, the one with the code of its plugin."""
     kana = open_subject("kana")
-    assert (kana.slug, list(kana.code.generators)) == ("kana", ["identify"])
+    assert (kana.slug, list(kana.code.generators)) == ("kana", ["identify", "merge"])
     partner = open_subject(str(template))
     assert (partner.slug, partner.plugin, dict(partner.code.generators)) == ("partner", None, {})
 

@@ -1,0 +1,193 @@
+"""What an operator asks for at the partner, such as to merge two users.
+
+It is an action that no event reaches. If a server delivers to the account, it does it, so that
+nothing else of what the action touches is under way meanwhile; the command waits for the outcome.
+Else the command does it itself, and nobody may begin to deliver to the account before it has ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from destinations.clock import Clock, SystemClock
+from destinations.errors import TemporaryError, UsageError
+from destinations.http.json_bytes import encode_json
+from destinations.operations.locks import lock_run, who_serves
+from destinations.outcome import Outcome, State
+from destinations.pipeline.intake import Intake
+from destinations.pipeline.ledger import LedgerEntry, Selection
+from destinations.pipeline.queue import Arrival, Scope
+from destinations.runtime.action import Payload, SubscriptionKey
+from destinations.runtime.destination import Destination
+from destinations.runtime.plan import Plan, plan
+from destinations.store import SqliteStore
+
+__all__ = ["HandedOver", "await_server", "hand_to_server", "instead_of_server", "plan_request"]
+
+_POLL_SECONDS: Final = 0.2
+_LOOK_SECONDS: Final = 1.0
+_TELL_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """What a server is to do for its destination ``name``: the delivery ``id`` in its queue."""
+
+    id: int
+    name: str
+
+
+def plan_request(
+    destination: Destination, action: str, event: Mapping[str, Any]
+) -> tuple[Plan, Payload]:
+    """Return the plan of the event that asks for an action of operators, and its payload.
+
+    Raises `UsageError` if it does not fit the action's fields.
+    """
+    planned = plan(destination, encode_json(dict(event)), only=SubscriptionKey(action, action))
+    (one,) = planned.deliveries
+    if one.payload is None:
+        raise UsageError("" if one.result is None else one.result.reason)
+    return planned, one.payload
+
+
+def hand_to_server(
+    store: SqliteStore, destination: Destination, planned: Plan, account: int
+) -> HandedOver | None:
+    """Let the server that delivers to an account do what was planned; None if no server does.
+
+    ``account`` is its id in the store. The same that waits there already is joined. Raises
+    `TemporaryError` for a server that does not know the action.
+    """
+    (one,) = planned.deliveries
+    assert one.key is not None  # noqa: S101 - it has a payload
+    scope = _serving_scope(store, account, one.key.action)
+    if scope is None:
+        return None
+    intake = Intake(destination)
+    arrival: Arrival = intake.arrival(
+        planned, intake.digest, message_id=planned.message_id, accepted_at=time.time()
+    )
+    if not arrival.deliveries:  # such as a payload that cannot be written as JSON
+        raise UsageError(arrival.ended[0].result.reason)
+    return HandedOver(store.queue().request(scope, arrival), scope.name)
+
+
+def await_server(
+    store: SqliteStore,
+    handed: HandedOver,
+    *,
+    tell: Callable[[str], None],
+    clock: Clock | None = None,
+) -> LedgerEntry:
+    """Return the delivery once it was delivered.
+
+    What it waits for is told after 5 s, and when that changes. Raises `TemporaryError` if no server
+    delivers for it any more, and `UsageError` if it ended otherwise, or is held.
+    """
+    clock, stop, ledger = clock or SystemClock(), threading.Event(), store.ledger()
+    tells_at = clock.monotonic() + _TELL_SECONDS
+    looks_at, is_served, told = clock.monotonic() + _LOOK_SECONDS, True, ""
+    while True:
+        now = clock.monotonic()
+        if now >= looks_at:  # before the delivery: it may be over since
+            is_served = who_serves(store).has(handed.name) is not False
+            looks_at = now + _LOOK_SECONDS
+        entry = ledger.get(handed.id)
+        if entry.status is Outcome.DELIVERED:
+            return entry
+        if entry.status is State.HELD or isinstance(entry.status, Outcome):
+            reason = entry.reason or "without a reason"
+            raise UsageError(f"{reason} (delivery {entry.id} is {entry.status})")
+        if not is_served:
+            msg = (
+                f"no server delivers for {handed.name} any more: this waits for its next start, as "
+                f"delivery {handed.id}"
+            )
+            raise TemporaryError(msg)
+        why = f"{entry.status}: {entry.reason}" if entry.reason else f"{entry.status}"
+        if now >= tells_at and why != told:
+            told, tells_at = why, now + _TELL_SECONDS
+            tell(f"The server has it as delivery {handed.id} of {handed.name}, which is {why}.")
+        clock.wait(_POLL_SECONDS, stop)
+
+
+@contextlib.contextmanager
+def instead_of_server(store: SqliteStore, slug: str, account: int, planned: Plan) -> Iterator[None]:
+    """Let nobody deliver to an account while the caller does what was planned.
+
+    What asks for the same and waits for a server is dropped afterwards. Raises `TemporaryError` if
+    somebody delivers to the account, or if it is not known yet whether something of those whom this
+    touches was applied: that is judged by what they had before.
+    """
+    accounts = store.accounts()
+    scope = accounts.run(slug, account)
+    serving = who_serves(store)
+    of_others = bool(serving.running) and not any(
+        serving.has(one.name) is not False for one in accounts.served_by(account)
+    )
+    shown = f"{slug} at {accounts.get(account).shown}"
+    with lock_run(store.path, scope.id, shown, beside_server=of_others):
+        _check_settled(store, account, planned)
+        yield
+        _drop_same(store, account, planned)
+
+
+def _serving_scope(store: SqliteStore, account: int, action: str) -> Scope | None:
+    """Return the queue of the running server's destination that delivers to an account."""
+    serving = who_serves(store)
+    if not serving.running:
+        return None
+    served = [one for one in store.accounts().served_by(account) if serving.has(one.name)]
+    for scope in served:
+        if action in serving.actions.get(scope.name, ()):
+            return scope
+    if served:
+        msg = (
+            f"the server that delivers for {served[0].name} from the store {store.path} does not "
+            f"know the action {action}: start it again with this version"
+        )
+        raise TemporaryError(msg)
+    return None
+
+
+def _check_settled(store: SqliteStore, account: int, planned: Plan) -> None:
+    """Raise `TemporaryError` for a lost answer of a user whom this touches."""
+    (one,) = planned.deliveries
+    assert one.subscription is not None  # noqa: S101 - it has a payload
+    assert one.payload is not None  # noqa: S101 - as above
+    lost = frozenset({State.UNKNOWN, State.SENDING})
+    accounts, ledger = store.accounts(), store.ledger()
+    scopes = {scope.id for scope in accounts.served_by(account)}
+    of_runs = accounts.scope_of_runs(account)
+    if of_runs is not None:
+        scopes.add(of_runs.id)
+    for user in dict.fromkeys((planned.user, *one.subscription.action.touched(one.payload))):
+        for entry in ledger.find(Selection(user=user, statuses=lost)):
+            if entry.scope in scopes:
+                msg = (
+                    f"the answer to delivery {entry.id} of {user} was lost: let the server or the "
+                    f"run that delivers for {entry.destination} find out whether it was applied, "
+                    "and then ask again"
+                )
+                raise TemporaryError(msg)
+
+
+def _drop_same(store: SqliteStore, account: int, planned: Plan) -> None:
+    """Drop what waits for a server to do the same."""
+    (one,) = planned.deliveries
+    ledger, payload = store.ledger(), encode_json(one.payload)
+    scopes = {scope.id for scope in store.accounts().served_by(account)}
+    waiting = Selection(user=planned.user, statuses=frozenset({State.READY}))
+    same = [
+        entry
+        for entry in ledger.find(waiting)
+        if entry.key == one.key and entry.scope in scopes and ledger.payload(entry) == payload
+    ]
+    if same:
+        ledger.drop(same, "a command has done the same", time.time())

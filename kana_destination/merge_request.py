@@ -1,0 +1,102 @@
+"""A merge that an operator asks for: two users, whoever they are, become one.
+
+Which requests it needs is found out anew with each attempt, so that one which was cut off, by
+whomever it was begun, goes on where it stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+
+from destinations import (
+    Answer,
+    Call,
+    Done,
+    Generated,
+    IntegrationError,
+    ManualChange,
+    Payload,
+)
+from kana_destination.merge import LeftOver, left_overs_of, merge, put_back
+from kana_destination.users import FIELDS, User
+
+__all__ = ["merge_request"]
+
+
+def merge_request(payload: Payload) -> Generated:
+    """Merge the user ``from`` into the user ``into``; see `destinations.Generator`.
+
+    ``moved`` and ``notMoved`` are the features of which an operator knows what Kana does not tell.
+    """
+    gone, kept = payload["from"], payload["into"]
+    decided = {
+        **dict.fromkeys(payload.get("moved", ()), True),
+        **dict.fromkeys(payload.get("notMoved", ()), False),
+    }
+    listed = yield Call("listUsers", {})
+    users: Mapping[str, User] = {user["id"]: user for user in listed.data}
+    pair = _find_pair(gone, kept, users)
+    if pair is None:
+        yield from _put_back(gone, kept, users)
+        raise _no_user(f"Kana has no user {(kept if gone in users else gone)!r}")
+    goes, survives = pair.goes, pair.survives
+    of_goes = goes.user if isinstance(goes, LeftOver) else goes
+    changes = {key: of_goes[key] for key in FIELDS if of_goes[key] and not survives[key]}
+    refused = yield from merge(
+        goes, survives, final_id=kept, changes=changes, earlier=pair.earlier, decided=decided
+    )
+    note = f"merged {gone} into {kept}"
+    if refused:
+        note += f"; the API does not take {', '.join(refused)} of an existing user"
+    # What waited for FROM is to be made to the merged user, where that has no value of its own.
+    inherited = {key for key in FIELDS if pair.from_survives or not survives[key]}
+    left = ManualChange(kept, refused, absorbed=gone, inherited=frozenset(inherited))
+    return Done(note, left)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """The two users of a merge, wherever it stands: the one that goes may be a left-over.
+
+    ``earlier`` are all left-overs of the one that goes.
+    """
+
+    goes: User | LeftOver
+    survives: User
+    earlier: Sequence[LeftOver] = ()
+    from_survives: bool = False
+
+
+def _find_pair(gone: str, kept: str, users: Mapping[str, User]) -> _Pair | None:
+    """The users of the merge; None if one is missing, and no merge of both was cut off."""
+    source, target = users.get(gone), users.get(kept)
+    of_gone, of_kept = (left_overs_of(one, users.values()) for one in (gone, kept))
+    if source is not None and target is not None:
+        if source["billingId"] and not target["billingId"]:
+            return _Pair(target, source, of_kept, from_survives=True)
+        return _Pair(source, target, of_gone)
+    # Cut off, or done already: the one that goes has its left-over id.
+    if target is not None and of_gone:
+        found = [one for one in of_gone if one.belongs_to(kept)]
+        if not found:
+            raise _no_user(f"{gone!r} was merged into another user than {kept!r}")
+        return _Pair(found[-1], target, of_gone)
+    survivor = source or target
+    found = [one for one in of_kept if one.belongs_to(gone)]
+    if survivor is not None and found:
+        return _Pair(found[-1], survivor, of_kept, from_survives=True)
+    return None
+
+
+def _put_back(gone: str, kept: str, users: Mapping[str, User]) -> Generator[Call, Answer, None]:
+    """Gives INTO its id back, if it was to be merged into FROM and FROM is gone since."""
+    for one in left_overs_of(kept, users.values()):
+        is_lost = one.survivor == gone and not users.keys() & {gone, kept}
+        if is_lost and one.is_untouched and not one.is_done:
+            yield from put_back(one)
+            raise _no_user(f"Kana has no user {gone!r} any more; {kept!r} has its id back")
+
+
+def _no_user(message: str) -> IntegrationError:
+    return IntegrationError(message, "NOT_FOUND", 404)
