@@ -8,7 +8,7 @@ import itertools
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,23 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFacto
         monkeypatch.setenv(name, str(path))
     monkeypatch.setenv("XDG_DATA_HOME", str(path / "data"))
     return path
+
+
+@pytest.fixture
+def limit_files() -> Callable[[int], contextlib.AbstractContextManager[None]]:
+    """Lets no file grow beyond so many bytes while the block runs, as if the disk were full."""
+    resource = pytest.importorskip("resource", reason="has no limits for files")
+
+    @contextlib.contextmanager
+    def limit(size: int) -> Iterator[None]:
+        former = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, former[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, former)
+
+    return limit
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import sqlite3
 from pathlib import Path
 
 from destinations.clock import unix_time
-from destinations.errors import UsageError
-from destinations.store import copy_of, identity_path, is_missing, stored_version
+from destinations.errors import TemporaryError, UsageError
+from destinations.store import copy_of, identity_path, is_full, is_missing, stored_version
 
 __all__ = ["back_up"]
 
@@ -18,7 +18,8 @@ def back_up(store: Path, target: Path) -> int:
     The copy is of one moment, checked, and takes the place of an earlier one at once or not at all.
     It is marked as a backup: it can be read like a store, and is never written to. Raises
     `UsageError` if there is no store, if ``target`` is something else than such a copy, or if the
-    copy cannot be written; `StoreDamagedError` if the store is damaged.
+    copy cannot be written; that one is a `TemporaryError` on a full disk, and a `StoreDamagedError`
+    if the store is damaged.
     """
     if is_missing(store):
         raise UsageError(f"there is no store {store}")
@@ -31,7 +32,8 @@ def back_up(store: Path, target: Path) -> int:
         copy_of(store, target, marked_at=unix_time())
     except (OSError, sqlite3.Error) as error:
         why = error.strerror if isinstance(error, OSError) else None
-        raise UsageError(f"cannot write the backup {target}: {why or error}") from None
+        kind = TemporaryError if is_full(error) else UsageError
+        raise kind(f"cannot write the backup {target}: {why or error}") from None
     return target.stat().st_size
 
 

@@ -10,7 +10,7 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-from destinations.errors import UsageError
+from destinations.errors import TemporaryError, UsageError
 from destinations.operations.locks import lock_server
 from destinations.pipeline.queue import Scope
 from destinations.store import (
@@ -20,6 +20,7 @@ from destinations.store import (
     copy_of,
     fold_log,
     identity_path,
+    is_full,
     is_missing,
     is_newer,
     latest_acceptance,
@@ -64,7 +65,7 @@ def restore(backup: Path, target: Path, now: float, *, hold_gap: bool = True) ->
     The store and the file beside it are new, whatever was in that place before. All that was open
     is marked, and events of the time from the copy until ``now`` are held, unless ``hold_gap`` is
     False. Nobody is asked. Raises `UsageError` for what is no copy of a store, or cannot be
-    written, and `TemporaryError` if a process delivers from the target.
+    written, and `TemporaryError` on a full disk, or if a process delivers from the target.
     """
     check_store_path(target)
     if is_missing(backup):
@@ -94,7 +95,8 @@ def restore(backup: Path, target: Path, now: float, *, hold_gap: bool = True) ->
                     target.unlink()
                 raise
     except (OSError, sqlite3.Error) as error:
-        raise UsageError(f"cannot restore {backup} to {target}: {error}") from None
+        kind = TemporaryError if is_full(error) else UsageError
+        raise kind(f"cannot restore {backup} to {target}: {error}") from None
 
 
 def _restore(backup: Path, target: Path, now: float, *, hold_gap: bool) -> Restoration:

@@ -10,6 +10,7 @@ from destinations.store.database import (
     fold_log,
     make_store,
 )
+from destinations.store.failures import is_full
 from destinations.store.files import FILE_MODE, is_missing, make_file, make_folder, sync
 from destinations.store.identity import identity_path, restoration_path
 from destinations.store.ledger import SqliteLedger
@@ -49,6 +50,7 @@ __all__ = [
     "delete_spent_events",
     "fold_log",
     "identity_path",
+    "is_full",
     "is_missing",
     "is_newer",
     "is_older",

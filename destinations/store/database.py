@@ -15,7 +15,7 @@ import platformdirs
 from destinations.clock import SteadyClock
 from destinations.errors import TemporaryError, UsageError
 from destinations.pipeline.queue import StoreGoneError
-from destinations.store.failures import failure, is_of_the_file
+from destinations.store.failures import failure, is_of_the_file, roll_back
 from destinations.store.files import is_missing, make_file, make_folder, sync
 from destinations.store.identity import (
     IdentityFile,
@@ -286,8 +286,7 @@ class Database:
                     (writes,) = self._connection.execute(_COUNT_WRITE, noted).fetchone()
                 self._connection.execute("COMMIT")
             except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
+                roll_back(self._connection)
                 raise
             # Again: nobody may be told that something is durable in a file that nobody finds.
             self._check_place()
@@ -321,7 +320,7 @@ class Database:
             try:
                 return work(connection)
             finally:
-                connection.execute("ROLLBACK")
+                roll_back(connection)
 
     @property
     def data_version(self) -> int:

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Final
 
 from destinations.errors import TemporaryError, UsageError
+from destinations.pipeline.output import FULL
 from destinations.pipeline.queue import StoreDamagedError, StoreFullError
 
-__all__ = ["damaged", "failure", "is_of_the_file"]
+__all__ = ["damaged", "failure", "is_full", "is_of_the_file", "roll_back"]
 
 _FULL: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
+_NOT_WRITTEN: Final = FULL | {errno.EIO}
 _HELD: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 
@@ -27,7 +29,7 @@ def failure(what: str, path: Path, error: Exception) -> UsageError:
     message = f"cannot {what} the store {path}: {why or error}"
     if _code(cause) == sqlite3.SQLITE_NOTADB:
         return StoreDamagedError(f"{message}; it is damaged, or something else than a store")
-    if _code(cause) in _FULL or getattr(cause, "errno", None) == errno.ENOSPC:
+    if is_full(cause):
         return StoreFullError(message)
     return TemporaryError(message) if _code(cause) in _HELD else UsageError(message)
 
@@ -40,10 +42,25 @@ def damaged(path: Path, why: str) -> StoreDamagedError:
     )
 
 
+def is_full(error: BaseException) -> bool:
+    """Tell whether there was no room for a file, or its disk failed: that may pass by itself."""
+    return _code(error) in _FULL or getattr(error, "errno", None) in _NOT_WRITTEN
+
+
 def is_of_the_file(error: sqlite3.Error) -> bool:
     """Tell whether the file is to blame for an error, and not the statement or its values."""
     is_damage = _code(error) in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
     return is_damage or isinstance(error, sqlite3.OperationalError)
+
+
+def roll_back(connection: sqlite3.Connection) -> None:
+    """End a transaction without effect, if it is not ended yet.
+
+    SQLite ends it by itself where the disk is full or fails. Ending it again would be another
+    error, which hides the first one.
+    """
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
 
 
 def _code(error: BaseException) -> int:

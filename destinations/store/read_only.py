@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 
 from destinations.errors import UsageError
 from destinations.store.database import Database, check_not_lost, check_store_path
-from destinations.store.failures import failure
+from destinations.store.failures import failure, roll_back
 from destinations.store.files import is_missing
 from destinations.store.migrations import MIGRATIONS
 from destinations.store.reader import Reader, stored_version
@@ -78,7 +78,7 @@ class ReadOnlyDatabase(Database):
             try:
                 return work(connection)
             finally:
-                connection.execute("ROLLBACK")
+                roll_back(connection)
 
         return self._run(look)
 

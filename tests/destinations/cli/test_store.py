@@ -297,3 +297,24 @@ def test_adopt(command: Run, path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert command("store", "compact", "--store", moved).code == 2
     assert command("store", "adopt", "--store", moved, "--yes").code == 0
     assert command("store", "compact", "--store", moved).code == 0
+
+
+@pytest.mark.parametrize("what", ["backup", "restore", "adopt", "compact"])
+def test_a_full_disk(
+    command: Run, path: Path, backup: Path, limit_files: Callable[..., Any], *, what: str
+) -> None:
+    """Each command says so, and may work later; what was there is as it was."""
+    lines: dict[str, tuple[object, ...]] = {
+        "backup": (backup, "--store", path),
+        "restore": (backup, "--to", path, "--yes"),
+        "adopt": ("--store", path, "--yes"),
+        "compact": ("--store", path),
+    }
+    before = backup.read_bytes(), path.read_bytes()
+    with limit_files(20_000):
+        done = command("store", what, *lines[what])
+    assert done.code == 75
+    assert "rollback" not in done.err
+    assert done.err.strip().endswith(("disk is full", "disk I/O error", "File too large"))
+    assert (backup.read_bytes(), path.read_bytes()) == before
+    assert command("store", what, *lines[what]).code == 0
