@@ -1,9 +1,10 @@
 """Tells a store that is in its place from a copy that was put there, by a small file beside it.
 
 The store and the file beside it have the same uuid, and two numbers. ``starts`` rises by one at
-each start that writes, in the store first: so the file may be one behind, after a crash. ``writes``
-rises with each commit; the file says it without being synced, so it may be behind, but it never
-says more than the store, unless the store is older than it was.
+each start that writes, in the store first: so the file may be one behind, after a crash. The next
+start brings it up before it counts itself, so it is never two behind, however many starts are cut.
+``writes`` rises with each commit; the file says it without being synced, so it may be behind, but
+it never says more than the store, unless the store is older than it was.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from typing import Final
 from uuid import uuid4
 
 from destinations.errors import UsageError
-from destinations.store.files import FILE_MODE, sync
+from destinations.store.failures import roll_back
+from destinations.store.files import FILE_MODE, make_file, sync
 
 __all__ = [
     "Identity",
@@ -79,14 +81,28 @@ class IdentityFile:
     def write(self, identity: Identity) -> None:
         """Write all of it, durably. Raises OSError."""
         line = f"{identity.uuid} {identity.starts:016d} {identity.writes:016d}\n".encode()
-        is_new = not self.is_there
+        if not self.is_there:
+            self._make(line)
+            return
         handle = self._open()
         os.lseek(handle, 0, os.SEEK_SET)
         os.write(handle, line)  # less than a sector: all of it, or nothing
         os.ftruncate(handle, len(line))
         os.fsync(handle)
-        if is_new:
+
+    def _make(self, line: bytes) -> None:
+        """Make it under another name: a file that says nothing would be that of another store."""
+        self.close()  # of one that was removed
+        new = self._path.with_name(f".{self._path.name}.new")
+        try:
+            new.unlink(missing_ok=True)  # of a process that was killed meanwhile
+            make_file(new)
+            new.write_bytes(line)
+            sync(new)
+            new.replace(self._path)
             sync(self._path.parent)
+        finally:
+            new.unlink(missing_ok=True)
 
     def wrote(self, writes: int) -> None:
         """Say how often the store was written by now; where that fails, it stays behind."""
@@ -115,10 +131,9 @@ class IdentityFile:
 
 def stored_identity(connection: sqlite3.Connection) -> Identity | None:
     """Return what a store says; None if it says nothing, as one of an earlier version."""
-    try:
-        row = connection.execute("SELECT uuid, starts, writes FROM identity").fetchone()
-    except sqlite3.OperationalError:
+    if not _has_identity(connection):
         return None
+    row = connection.execute("SELECT uuid, starts, writes FROM identity").fetchone()
     return None if row is None or not row[0] else Identity(*row)
 
 
@@ -162,9 +177,16 @@ def check(path: Path, stored: Identity | None, beside: IdentityFile, *, is_empty
 
 def forget(connection: sqlite3.Connection, beside: IdentityFile) -> None:
     """Let a store begin anew as the one of its place: a file of before belongs to none any more."""
-    with contextlib.suppress(sqlite3.OperationalError):  # of an earlier version
+    if _has_identity(connection):
         connection.execute("UPDATE identity SET uuid = '', starts = 0")
     beside.remove()
+
+
+def _has_identity(connection: sqlite3.Connection) -> bool:
+    """Tell whether a store can say something; one of an earlier version cannot."""
+    query = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'identity'"
+    (found,) = connection.execute(query).fetchone()
+    return bool(found)
 
 
 def begin(connection: sqlite3.Connection, beside: IdentityFile) -> None:
@@ -173,6 +195,10 @@ def begin(connection: sqlite3.Connection, beside: IdentityFile) -> None:
     if stored is None:
         stored = Identity(uuid4().hex, 0, 0)
         beside.write(stored)  # first, so that the store is never without it
+    else:
+        said = beside.read()
+        if said is not None and said.starts < stored.starts:
+            beside.write(stored)  # a start was cut; if this one is as well, it is one behind again
     begun = replace(stored, starts=stored.starts + 1)
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -183,6 +209,6 @@ def begin(connection: sqlite3.Connection, beside: IdentityFile) -> None:
         )
         connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        roll_back(connection)
         raise
     beside.write(begun)

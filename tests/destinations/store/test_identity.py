@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import itertools
 import os
 import shutil
 import sqlite3
@@ -12,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from destinations.errors import UsageError
+from destinations.pipeline.queue import StoreFullError
 from destinations.store import SqliteStore
 from destinations.store import database as database_module
-from destinations.store.identity import IdentityFile, identity_path
+from destinations.store.identity import Identity, IdentityFile, identity_path
 from destinations.store.migrations import FIRST_WITH_IDENTITY, MIGRATIONS
 
 Change = Callable[[Path], object]
@@ -167,3 +171,53 @@ def test_starts_and_commits_are_counted(path: Path) -> None:
     with SqliteStore(path, read_only=True) as store:
         assert store.noted("name") == 3
     assert both() == (stored, said)
+
+
+@pytest.mark.parametrize("failing", list(itertools.product([1, 2], repeat=4)))
+@pytest.mark.parametrize("is_new", [True, False])
+def test_starts_that_fail_in_a_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: tuple[int, ...], *, is_new: bool
+) -> None:
+    """Whichever write of the file beside the store fails: the store stays the one of its place."""
+    path = tmp_path / "store.sqlite3"
+    if not is_new:
+        SqliteStore(path).close()
+    for nth in failing:
+        with monkeypatch.context() as patched:
+            patched.setattr(IdentityFile, "write", _fails_at(nth))
+            with contextlib.suppress(StoreFullError):
+                SqliteStore(path).close()
+    SqliteStore(path).close()
+    with closing(sqlite3.connect(path)) as connection:
+        (starts,) = connection.execute("SELECT starts FROM identity").fetchone()
+    said = IdentityFile(path).read()
+    assert said is not None
+    assert said.starts == starts
+
+
+def _fails_at(nth: int) -> Callable[[IdentityFile, Identity], None]:
+    write, calls = IdentityFile.write, itertools.count(1)
+
+    def fail(beside: IdentityFile, identity: Identity) -> None:
+        if next(calls) == nth:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(beside, identity)
+
+    return fail
+
+
+def test_a_file_beside_the_store_that_cannot_be_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is left of it: an empty one would be that of another store."""
+    path = tmp_path / "store.sqlite3"
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_bytes", fail)
+        with pytest.raises(StoreFullError):
+            SqliteStore(path)
+    assert {one.name for one in tmp_path.iterdir()} == {path.name, f"{path.name}.lock"}
+    SqliteStore(path).close()
