@@ -30,8 +30,9 @@ class CircuitBreaker:
     """Of one destination. ``draw`` gives numbers from 0 to 1 for the jitter.
 
     While the partner is down one request at a time is sent as a probe, at growing intervals of up
-    to a minute; the first that is answered closes the breaker. All times are those of a monotonic
-    clock, in seconds.
+    to a minute; the first that is answered closes the breaker. Where events were sent in vain, an
+    answered question does not: a partner that may be read from need not take anything. All times
+    are those of a monotonic clock, in seconds.
     """
 
     def __init__(
@@ -46,6 +47,8 @@ class CircuitBreaker:
         self.probes = 0
         self.failing_since: float | None = None
         """Since when the partner has answered nothing; None if its last answer was one."""
+        self.untaken_since: float | None = None
+        """Since when no event was taken, though some were sent; None if the last one was."""
 
     def wait(self, now: float) -> float:
         """Return the seconds until something may be sent, 0 if it may now."""
@@ -60,8 +63,9 @@ class CircuitBreaker:
 
     def used(self) -> None:
         """Note that something is being sent."""
-        if self.state == "open":
+        if self.state != "closed":
             self._probing = True
+        if self.state == "open":
             self.probes += 1
             self._become("half-open", "a probe is sent")
 
@@ -72,9 +76,23 @@ class CircuitBreaker:
             self.probes -= 1
             self._become("open", "nothing was sent")
 
+    def heard(self) -> None:
+        """Note that the partner answered a question; whether it takes events is another one."""
+        if self.untaken_since is not None:
+            self._probing = False
+            self.failing_since = None
+        else:
+            self.answered()
+
+    def not_taken(self, began: float) -> None:
+        """Note that events were sent then, and nobody said what became of them."""
+        if self.untaken_since is None:
+            self.untaken_since = began
+
     def answered(self) -> None:
-        """Note that the partner answered."""
+        """Note that the partner answered what was to be delivered."""
         self._failures = 0
+        self.untaken_since = None
         self._probing = False
         self.failing_since = None
         if self.state != "closed":

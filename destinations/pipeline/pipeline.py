@@ -530,7 +530,7 @@ class Pipeline:
         batch, results = job.batch, self._judged(job.batch, job.result, now)
         action = batch.deliveries[0].action
         self._tell_breaker(action, job, results, monotonic)
-        is_down = self.breaker.failing_since is not None
+        is_down = self._is_down
         scope, first = self.scope, len(round_.transitions)
         for delivery, result in zip(batch.deliveries, results, strict=True):
             if result.outcome is State.READY and result.retry is None:
@@ -579,6 +579,7 @@ class Pipeline:
             self.breaker.unused()
         elif all(retry is not None for retry in retries):
             waits = [one.after for one in retries if one is not None and one.after is not None]
+            self.breaker.not_taken(self._silent_since(job))
             self.breaker.failed(
                 monotonic,
                 describe(results[0].code, results[0].status),
@@ -594,6 +595,11 @@ class Pipeline:
             self.prefetch.scheduler.single.add(action)
         elif any(result.outcome is Outcome.DELIVERED for result in results):
             self.prefetch.scheduler.single.discard(action)
+
+    @property
+    def _is_down(self) -> bool:
+        """Whether the partner has answered nothing, or has taken no event, for some time."""
+        return self.breaker.failing_since is not None or self.breaker.untaken_since is not None
 
     def _answered(self, monotonic: float) -> None:
         self._answered_at = monotonic
@@ -809,7 +815,7 @@ class Pipeline:
             assert delivery.increment is not None  # noqa: S101 - else it was not asked about
             by_key.setdefault(delivery.increment.key, []).append(delivery)
         known = self._queue.balances(self.scope, list(by_key))
-        is_down = self.breaker.failing_since is not None
+        is_down = self._is_down
         for key, deliveries in by_key.items():
             failure = answered.failures.get(key)
             if failure is not None:
@@ -822,6 +828,8 @@ class Pipeline:
             else:
                 shown = answered.balances[key]
                 found = self._shown(key, deliveries, known.get(key), shown, now, round_)
+                if any(one.result.outcome is Outcome.DELIVERED for one in found):
+                    self.breaker.answered()  # only to the questions, but it does take events
             round_.transitions += [(self.scope, transition) for transition in found]
 
     def _shown(
@@ -838,7 +846,9 @@ class Pipeline:
         found = self._judge_restored(mine, shown, now, round_)
         others = [one for one in deliveries if one not in mine]
         if others:
-            found += self.reconciler.transitions(key, others, before, shown, now)
+            found += self.reconciler.transitions(
+                key, others, before, shown, now, is_down=self._is_down
+            )
         again = [one for one in found if one.result.outcome is State.READY]
         for one in again:
             one.balance = shown
@@ -939,7 +949,7 @@ class Pipeline:
                 # What is under way of one of them was noted as if it were the only one.
                 round_.balances[self.scope, key] = found
         failures = _failures_of_users(batch, answered)
-        is_down = self.breaker.failing_since is not None
+        is_down = self._is_down
         ready: list[QueuedDelivery] = []
         for delivery in batch.deliveries:
             failure = failures.get(delivery.user)
@@ -1035,7 +1045,8 @@ class Pipeline:
         ]
         # What the partner says of one user is an answer: the others must not wait for it.
         if len(failures) < len(verdicts):
-            self._answered(monotonic)
+            self._answered_at = monotonic
+            self.breaker.heard()
         else:
             waits = [one.retry_after for one in failures if one.retry_after is not None]
             why = describe(failures[0].error_class, failures[0].status)

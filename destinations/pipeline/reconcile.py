@@ -359,8 +359,13 @@ class Reconciler(ReconcileRules):
         before: Balance | None,
         found: Balance | None,
         now: float,
+        *,
+        is_down: bool = False,
     ) -> list[Transition]:
-        """Return what becomes of deliveries whose answers were lost: all that share the key."""
+        """Return what becomes of deliveries whose answers were lost: all that share the key.
+
+        ``is_down`` tells that the partner has taken no event for some time.
+        """
         amounts = [one.increment.amount for one in deliveries if one.increment is not None]
         judgement = judge(before, found, amounts)
         if not self._options.sole_writer:
@@ -386,7 +391,7 @@ class Reconciler(ReconcileRules):
         return [
             Transition(one, _APPLIED, "reconcile", one.attempts, effect=Effect.APPLIED)
             if applied
-            else self._policy.not_applied(one, now, self.loss(one))
+            else self._policy.not_applied(one, now, self.loss(one), is_down=is_down)
             for one, applied in zip(deliveries, judgement.applied, strict=True)
         ]
 

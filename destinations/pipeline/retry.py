@@ -44,7 +44,7 @@ class RetryPolicy:
     The wait between attempts is drawn evenly from 0 to an exponential bound between ``base`` and
     ``cap`` ("full jitter"), with ``draw`` giving numbers from 0 to 1; a ``Retry-After`` goes before
     it, up to ``max_retry_after``. A delivery that fails ``deadline`` after its first attempt is
-    dead, unless the partner answers nobody and an ``outage`` makes all wait. One that was sent
+    dead, unless the partner takes nothing and an ``outage`` makes all wait. One that was sent
     again after a lost answer, and may have been applied, is held instead.
     """
 
@@ -69,8 +69,8 @@ class RetryPolicy:
     ) -> Transition:
         """Return what follows an attempt that was sent at ``sent_at`` and ended at ``now``.
 
-        ``rule`` says what follows a lost answer, ``is_down`` that the partner has answered nothing
-        for some time.
+        ``rule`` says what follows a lost answer, ``is_down`` that the partner has answered
+        nothing, or has taken no event, for some time.
         """
         attempts = delivery.attempts + 1
         outcome = result.outcome
@@ -182,11 +182,16 @@ class RetryPolicy:
         )
 
     def not_applied(
-        self, delivery: QueuedDelivery, now: float, rule: LossRule = _HOLD
+        self,
+        delivery: QueuedDelivery,
+        now: float,
+        rule: LossRule = _HOLD,
+        *,
+        is_down: bool = False,
     ) -> Transition:
         """Return what follows when the partner shows that it did not get what it never answered."""
         attempts = delivery.attempts
-        if self._is_late(delivery, now, rule):
+        if self._is_late(delivery, now, rule) and not (is_down and self.outage == "wait"):
             dead = Result(Outcome.DEAD, _NOT_APPLIED, ANSWER_LOST, attempts=attempts)
             return Transition(delivery, dead, "reconcile", attempts)
         return Transition(

@@ -29,6 +29,7 @@ from destinations.pipeline.queue import (
 )
 from destinations.pipeline.rate_limit import RateLimitedTransport
 from destinations.pipeline.reading import Entries, Entry, IteratedEntries
+from destinations.pipeline.reconcile import longest_wait
 from destinations.pipeline.report import Report, Stopped
 from destinations.pipeline.restored import Gap
 from destinations.pipeline.retry import RetryPolicy
@@ -216,9 +217,9 @@ class Run:
     def _deliver(self, pipeline: Pipeline, feed: RunInput) -> None:
         """Do rounds until everything is delivered, or the run is stopped."""
         while not self._stop.is_set() and not (feed.is_over and self._has_done(pipeline)):
-            if self._is_partner_away(pipeline):
-                outage = self._options.outage
-                self._halt("unavailable", f"the partner has not answered for {outage:g} s")
+            why = self._partner_is_away(pipeline)
+            if why is not None:
+                self._halt("unavailable", why)
                 self._given_up_at = self._clock.monotonic()
                 return
             self._engine.run_round(self._patience)
@@ -230,15 +231,22 @@ class Run:
             elif self._is_store_away():
                 self._halt("unavailable", str(error))
 
-    def _is_partner_away(self, pipeline: Pipeline) -> bool:
-        """Tell whether the partner has answered nobody for as long as it is waited for.
+    def _partner_is_away(self, pipeline: Pipeline) -> str | None:
+        """Return why the partner is waited for no longer; None if it is.
 
-        Requests fail, or are under way and hang.
+        Requests fail, or are under way and hang; or it answers questions and takes no event. What
+        it takes is known only when it could be asked about a lost answer.
         """
         outage, since = self._options.outage, pipeline.breaker.failing_since
-        if since is not None and self._clock.monotonic() - since >= outage:
-            return True
-        return self._transport.silent_seconds >= max(outage, LEAST_SILENCE)
+        now = self._clock.monotonic()
+        is_silent = self._transport.silent_seconds >= max(outage, LEAST_SILENCE)
+        if is_silent or (since is not None and now - since >= outage):
+            return f"the partner has not answered for {outage:g} s"
+        untaken = pipeline.breaker.untaken_since
+        longest = outage + longest_wait(self._destination.definition, self._options.losses)
+        if untaken is not None and now - untaken >= longest:
+            return f"the partner has taken no event for {longest:g} s"
+        return None
 
     def _has_done(self, pipeline: Pipeline) -> bool:
         """Tell whether nothing is left for this run, once its input is over.

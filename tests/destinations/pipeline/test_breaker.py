@@ -154,6 +154,36 @@ def test_a_failure_that_costs_something(bench: Bench) -> None:
     assert (bench.wait(), bench.breaker.limit) == (0.0, None)
 
 
+def test_an_answered_question(bench: Bench) -> None:
+    """It shows that the partner is there; while events are sent in vain, it closes nothing."""
+
+    def since_taken() -> float | None:
+        return bench.breaker.untaken_since
+
+    bench.fail(5)
+    bench.clock.now += 1.0
+    bench.breaker.used()
+    bench.breaker.heard()
+    assert bench.breaker.state == "closed"
+    bench.clock.now = 7.0
+    pauses = []
+    for _ in range(8):
+        bench.breaker.used()
+        bench.breaker.heard()
+        assert bench.breaker.failing_since is None
+        assert bench.wait() == 0
+        bench.breaker.used()
+        bench.breaker.not_taken(bench.clock.now)
+        bench.breaker.failed(bench.clock.now, "lost", is_outage=False)
+        pauses.append(bench.wait())
+        bench.clock.now += bench.wait()
+    assert pauses == [0.0, 0.0, 0.0, 0.0, 1.0, 2.0, 4.0, 8.0]
+    assert since_taken() == 7.0
+    bench.breaker.answered()
+    assert bench.told[-1] == "closed"
+    assert since_taken() is None
+
+
 def test_a_failure_that_is_no_outage(bench: Bench) -> None:
     """What is asked about later opens the breaker, and begins no time that a run waits."""
     for _ in range(5):

@@ -24,6 +24,7 @@ from destinations.pipeline.reading import (
     read_json_entries,
     read_lines,
 )
+from destinations.pipeline.reconcile import LossOptions
 from destinations.pipeline.report import Report, Row
 from destinations.pipeline.run import LEAST_SILENCE, Run, RunOptions, RunStore
 from destinations.pipeline.undelivered import Undelivered
@@ -1157,6 +1158,60 @@ def test_it_waits_for_lost_answers(bind: Bind, tmp_path: Path) -> None:
     assert report.totals.outcomes == {Outcome.DELIVERED: 1}
     assert partner.counts == {"t": 3}
     assert runner.clock.now >= 120
+
+
+@pytest.mark.parametrize("taken", [0, 4])
+def test_a_partner_that_takes_nothing(bind: Bind, tmp_path: Path, taken: int) -> None:
+    """Where questions are answered and nothing is taken, no event ends: the run does.
+
+    A database that may only be read from is the commonest outage of that kind. Afterwards the same
+    file delivers all of it, once. The first request is lost before the outage, so that the time of
+    its events is over first.
+    """
+    runner = Runner(bind(with_reconcile), tmp_path / "store.sqlite3")
+    partner = Partner()
+    events = [{**one, "properties": {"by": 1, "thing": one["userId"]}} for one in _tracks(30)]
+    requests = iter(range(1_000))
+
+    def count() -> HttpResponse | None:
+        runner.clock.now += 10.0
+        return None if 0 < next(requests) <= taken else HttpResponse(503, {}, b"")
+
+    partner.on_count = count
+    losses = LossOptions(settle_after=5.0)
+    began = runner.clock.now
+    report = runner(partner, _entries(*events), outage=60.0, losses=losses)
+    delivered = report.totals.outcomes.pop(Outcome.DELIVERED, 0)
+    assert (delivered > 0) is (taken > 0)
+    assert set(report.totals.outcomes) <= {State.READY, State.UNKNOWN}
+    assert sum(report.totals.outcomes.values()) == 30 - delivered
+    assert report.stopped is not None
+    assert report.stopped.why == "unavailable"
+    assert report.stopped.message == "the partner has taken no event for 65 s"
+    assert partner.asked > 1
+    assert runner.clock.now - began < 200
+    partner.on_count = lambda: None
+    runner.clock.now += 200
+    report = runner(partner, _entries(*events), outage=20.0)
+    assert report.totals.outcomes[Outcome.DELIVERED] == 30 - delivered
+    assert set(partner.counts.values()) == {1}
+
+
+def test_a_partner_that_takes_some(bind: Bind, tmp_path: Path) -> None:
+    """One event that it never answers is dead when its time is over, as others were taken."""
+    runner = Runner(bind(with_reconcile), tmp_path / "store.sqlite3")
+    partner = Partner()
+
+    def hook(counts: bool, things: list[str]) -> HttpResponse | None:
+        runner.clock.now += 1.5
+        return HttpResponse(503, {}, b"") if counts and "u0" in things else None
+
+    partner.hook = hook
+    events = [{**one, "properties": {"by": 1, "thing": one["userId"]}} for one in _tracks(400)]
+    report = runner(partner, _entries(*events), outage=20.0)
+    assert report.stopped is None
+    assert report.totals.outcomes[Outcome.DELIVERED] >= 396  # but for those of its request
+    assert runner.outcomes[1] == ["dead"]
 
 
 @pytest.mark.parametrize("is_late", [True, False])
