@@ -53,8 +53,9 @@ def choose_account(accounts: Accounts, identity: AccountIdentity, *, same: bool 
     if found is not None:
         accounts.use(found.id, identity)
         return found.id
-    here = accounts.at(identity)
-    elsewhere = accounts.elsewhere(identity)
+    # Nothing can be mixed with what has nothing: a key or an endpoint that was a typing error.
+    here = [one for one in accounts.at(identity) if accounts.has_something(one.id)]
+    elsewhere = [one for one in accounts.elsewhere(identity) if accounts.has_something(one.id)]
     if identity.name is not None:  # an account with another name is another one
         elsewhere = [one for one in elsewhere if one.name is None]
     known = [*here, *elsewhere]

@@ -101,6 +101,22 @@ class Accounts:
         owners, here = self._owners(identity), self.at(identity)
         return [one for one in self.of_slug(identity.slug) if one.id in owners and one not in here]
 
+    def has_something(self, account: int) -> bool:
+        """Tell whether anything was ever kept of an account, or a server delivers to it.
+
+        If not, its credentials may be a typing error that the partner has refused.
+        """
+        query = """
+            SELECT EXISTS (SELECT 1 FROM scopes WHERE partner_account = ?1 AND served)
+            OR EXISTS (
+                SELECT 1 FROM tallies JOIN scopes ON scopes.id = tallies.scope
+                WHERE partner_account = ?1
+            )
+            OR EXISTS (SELECT 1 FROM manual_changes WHERE partner_account = ?1)
+        """
+        row = self._database.one(query, (account,))
+        return bool(row and row[0])
+
     def add(self, identity: AccountIdentity) -> int:
         """Note a new account with its credentials; returns its id."""
         digest = self._digest(identity)

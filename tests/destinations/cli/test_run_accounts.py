@@ -37,6 +37,22 @@ def test_a_wrong_key(runs: Any, use: Use, tmp_path: Any) -> None:
     assert runs.statuses == []
 
 
+def test_a_wrong_key_that_is_mended(runs: Any, use: Use) -> None:
+    """The right key is no second account to be asked about: nothing was delivered with the other.
+
+    The same holds for an endpoint where nobody is.
+    """
+    events = runs.file(use())
+    assert runs(events=events, key=WRONG).code == 2
+    assert runs("--no-check", "--outage", "0", events=runs.file(), where=NOBODY).code == 0
+    done = runs(events=events)
+    assert (done.code, runs.counts(done)) == (0, {"delivered": 1})
+    assert runs(events=events, key=WRONG).code == 2
+    done = runs(events=events)
+    assert (done.code, runs.counts(done)) == (0, {"filtered": 1})
+    assert runs(events=events, key=SECOND).code == 2  # which may be another customer's
+
+
 def test_a_wrong_key_without_a_check(runs: Any, use: Use) -> None:
     """The first refusal ends the run at its line; what was read is ready, not lost."""
     done = runs("--no-check", events=runs.file(use(), use()), key=WRONG)
