@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from destinations.pipeline.names import folded
 from destinations.pipeline.queue import Balance, QueuedDelivery
 
 __all__ = ["KnownBalances"]
@@ -18,7 +19,7 @@ class KnownBalances:
 
     def __init__(self) -> None:
         self._known: dict[str, Balance] = {}
-        # By user, the keys of the balances that their events add to.
+        # By user, folded, the keys of the balances that their events add to.
         self._keys: dict[str, set[str]] = {}
 
     def get(self, key: str) -> Balance | None:
@@ -29,13 +30,13 @@ class KnownBalances:
         """Note what the partner shows; None forgets what was known."""
         before = self._known.pop(key, None)
         if before is not None and (balance is None or balance.user != before.user):
-            self._forget_key(before.user, key)
+            self._forget_key(folded(before.user), key)
         if balance is not None:
             self._known[key] = balance
-            self._keys.setdefault(balance.user, set()).add(key)
+            self._keys.setdefault(folded(balance.user), set()).add(key)
             if len(self._known) > _MOST:
                 oldest = next(iter(self._known))
-                self._forget_key(self._known.pop(oldest).user, oldest)
+                self._forget_key(folded(self._known.pop(oldest).user), oldest)
 
     def add(self, delivery: QueuedDelivery) -> None:
         """Count a delivery that was applied."""
@@ -47,7 +48,7 @@ class KnownBalances:
 
     def forget_user(self, user: str) -> None:
         """Forget the balances of a user: something else than counting may have changed them."""
-        for key in self._keys.pop(user, ()):
+        for key in self._keys.pop(folded(user), ()):
             del self._known[key]
 
     def _forget_key(self, user: str, key: str) -> None:

@@ -7,19 +7,15 @@ email address that two users share may be spelled in two ways.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Protocol
 
 from destinations.pipeline.balances import KnownBalances
+from destinations.pipeline.queue import Queue, QueuedDelivery, Scope
 from destinations.pipeline.rechecks import Rechecks
 
-__all__ = ["Exclusion", "Holder", "PartnerAccount", "Waiter", "folded"]
-
-
-def folded(name: str) -> str:
-    """Return what a name is compared by."""
-    return name.strip().casefold()
+__all__ = ["Exclusion", "Holder", "PartnerAccount", "Waiter"]
 
 
 class Holder(Protocol):
@@ -103,8 +99,10 @@ class Exclusion:
 class PartnerAccount:
     """What a process knows of one account at a partner, which several destinations may share.
 
-    Nothing is sent to it before all ``members`` are `joined`: each of them may have lost answers,
-    which keep the others from what they touch.
+    Nothing is sent to it before all ``members`` have joined: each of them may have lost answers,
+    which keep the others from what they touch. Lost answers of destinations that are not served
+    now, and of runs, keep nobody, as they may stay for long: instead they are not judged by numbers
+    that somebody else has changed; see `adds_to`.
     """
 
     def __init__(self, members: int = 1) -> None:
@@ -113,12 +111,28 @@ class PartnerAccount:
         self.rechecks = Rechecks()
         self.is_shared = members > 1
         self._missing = members
+        self._scopes: list[Scope] = []
+        self._lost_elsewhere: Mapping[str, Sequence[Scope]] = {}
 
     @property
     def is_complete(self) -> bool:
         """Whether all of its destinations have read what their lost answers touch."""
         return self._missing <= 0
 
-    def join(self) -> None:
-        """Note that one more destination has."""
+    def join(self, scope: Scope, queue: Queue) -> None:
+        """Note that one more destination has; with the last one all that is lost is known."""
         self._missing -= 1
+        self._scopes.append(scope)
+        if self.is_complete:
+            self._lost_elsewhere = queue.lost_elsewhere(self._scopes)
+
+    def adds_to(self, deliveries: Iterable[QueuedDelivery]) -> Iterable[tuple[Scope, str]]:
+        """Return the lost answers of others, by scope and balance, that these would be taken for.
+
+        Whoever judges those has to know that the partner shows more than them.
+        """
+        lost = self._lost_elsewhere
+        if not lost:
+            return ()
+        keys = {one.increment.key for one in deliveries if one.increment is not None}
+        return [(scope, key) for key in keys & lost.keys() for scope in lost[key]]

@@ -14,6 +14,7 @@ from typing import Final
 
 from destinations.outcome import Effect, ManualChange, Outcome, State
 from destinations.pipeline.dedupe import Verdict, conflict, recognise
+from destinations.pipeline.names import folded
 from destinations.pipeline.queue import (
     Arrival,
     Balance,
@@ -167,6 +168,10 @@ class MemoryQueue:
         """Return nothing: there is no other queue."""
         return {}
 
+    def lost_elsewhere(self, scopes: Sequence[Scope]) -> Mapping[str, Sequence[Scope]]:  # noqa: ARG002 - there is one
+        """Return nothing: there is no other queue."""
+        return {}
+
     def raw_events(self, deliveries: Sequence[QueuedDelivery]) -> None:
         """Look nothing up: each has its own."""
 
@@ -253,8 +258,8 @@ class MemoryQueue:
     def _transition(self, transition: Transition) -> None:
         delivery = transition.delivery
         if transition.forget:
-            users = transition.forget
-            for key in [key for key, one in self._balances.items() if one.user in users]:
+            names = transition.forget
+            for key in [key for key, one in self._balances.items() if folded(one.user) in names]:
                 del self._balances[key]
         if transition.result.manual is not None:
             self.manual_changes.append(transition.result.manual)

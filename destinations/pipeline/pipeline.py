@@ -17,11 +17,13 @@ from destinations.http import Answer, Failure
 from destinations.http.json_bytes import decode_json
 from destinations.outcome import ANSWER_LOST, Effect, Outcome, Result, Retry, State
 from destinations.pipeline.breaker import LONGEST_WAIT, CircuitBreaker, describe
-from destinations.pipeline.exclusion import PartnerAccount, folded
+from destinations.pipeline.exclusion import PartnerAccount
 from destinations.pipeline.intake import Intake
+from destinations.pipeline.names import folded
 from destinations.pipeline.observer import Observer
 from destinations.pipeline.prefetch import Prefetch
 from destinations.pipeline.queue import (
+    SEVERAL,
     Balance,
     ClaimedBatch,
     Drift,
@@ -33,7 +35,6 @@ from destinations.pipeline.queue import (
     Transition,
 )
 from destinations.pipeline.reconcile import (
-    SEVERAL,
     Answered,
     LossOptions,
     Question,
@@ -177,7 +178,7 @@ class Pipeline:
         excludes = account.is_shared or any(one.touches for one in self._actions.values())
         self.prefetch = Prefetch(source, self._actions, account.exclusion if excludes else None)
         self.prefetch.begin(clock.time(), clock.monotonic(), only_unknown=feed is not None)
-        account.join()
+        account.join(scope, queue)
         self._balances = account.balances
         self._rechecks = account.rechecks
         if options.losses.sole_writer and options.losses.asks:
@@ -424,6 +425,7 @@ class Pipeline:
             balances=self._balances.of(ready),
         )
         round_.batches.append(batch)
+        round_.added_to += self._account.adds_to(ready)
         self.breaker.used()
         self._rechecks.sends(ready)
         return Job("send", self, batch)
@@ -546,7 +548,9 @@ class Pipeline:
             )
             if delivery.first_attempt_at is None:
                 delivery.first_attempt_at = batch.at
-            transition.forget = self._changed_users(delivery)
+            if self._actions[action].generator is not None:  # it may do more than to add
+                touched = self.prefetch.scheduler.touched(delivery)
+                transition.forget = (folded(delivery.user), *touched)
             if batch.balances and result.outcome is State.READY:
                 transition.balance = _without(delivery, batch, results)
             round_.transitions.append((scope, transition))
@@ -557,16 +561,6 @@ class Pipeline:
                 if transition.ends_waiting:
                     applied = transition.applied
                     self._rechecks.ended(transition.delivery, now, applied=applied)
-
-    def _changed_users(self, delivery: QueuedDelivery) -> frozenset[str]:
-        """Return whose balances plugin code may have changed in its own way, as by a merge."""
-        action = self._actions[delivery.action]
-        if action.generator is None:
-            return frozenset()
-        touched: list[str] = []
-        if action.touches and delivery.payload:
-            touched = action.touched(decode_json(delivery.payload))
-        return frozenset({delivery.user, *touched, *map(folded, touched)})
 
     def _tell_breaker(
         self, action: str, job: Job, results: Sequence[Result], monotonic: float
@@ -710,9 +704,9 @@ class Pipeline:
             outcome = transition.result.outcome
             if transition.applied:
                 self._balances.add(delivery)
-            for user in transition.forget:
-                self._balances.forget_user(user)
-                self._rechecks.forget_user(user)
+            for name in transition.forget:
+                self._balances.forget_user(name)
+                self._rechecks.forget_user(name)
             if outcome is State.READY or outcome is State.UNKNOWN:
                 _carry_on(transition, now)
                 until = monotonic + max(0.0, transition.next_at - now)

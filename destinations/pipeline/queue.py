@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from destinations.errors import DestinationsError, TemporaryError, UsageError
 from destinations.outcome import Effect, Outcome, Result, State
@@ -98,10 +98,17 @@ class Increment(NamedTuple):
     amount: int
 
 
+SEVERAL: Final = ""
+"""Instead of a user: the events of several add to a balance, so it can tell of none."""
+
+OTHERS: Final = "\tothers"
+"""Instead of a user: another destination or run of the account has added to a balance since."""
+
+
 class Balance(NamedTuple):
     """The amount that the partner keeps under a key: counted in ``period``, until ``ends_at``.
 
-    ``user`` is whose events add to it; empty if several users' do.
+    ``user`` is whose events add to it, `SEVERAL` or `OTHERS` where it is not comparable.
     """
 
     user: str
@@ -288,8 +295,8 @@ class Transition:
 
     ``attempts`` are all so far. ``next_at`` is for what is ready or unknown: not before this.
     ``evidence`` is for an operator who has to decide. ``applied`` says that its increment is with
-    the partner now; ``forget`` names users whose balances may have changed otherwise; ``resent``
-    tells that it is sent again although its answer was lost. ``balance`` is what the partner holds
+    the partner now; ``forget`` names, folded, whose balances may have changed otherwise; ``resent``
+    that it is sent again although its answer was lost. ``balance`` is what the partner holds
     without it, where it is to be tried again.
     """
 
@@ -302,7 +309,7 @@ class Transition:
     next_at: float = 0.0
     effect: Effect = Effect.NONE
     applied: bool = False
-    forget: Collection[str] = ()
+    forget: tuple[str, ...] = ()
     resent: bool = False
     balance: Balance | None = None
     evidence: Mapping[str, Any] = field(default_factory=dict)
@@ -329,7 +336,8 @@ class Round:
     and key, are what was held before requests whose answers were lost; None forgets one.
     ``rechecks`` are balances to be looked at again, None for one that is over, and ``drifts`` those
     that were not as expected. Nothing of a restored copy that adds under a key of ``trusted`` was
-    delivered since: it waits like others.
+    delivered since: it waits like others. What the partner held before lost answers, by
+    scope and key of ``added_to``, is not comparable any more: somebody else adds to it.
     """
 
     arrivals: list[tuple[Scope, Arrival]] = field(default_factory=list)
@@ -341,6 +349,7 @@ class Round:
     rechecks: dict[tuple[Scope, str], Recheck | None] = field(default_factory=dict)
     drifts: list[tuple[Scope, Drift]] = field(default_factory=list)
     trusted: list[tuple[Scope, str]] = field(default_factory=list)
+    added_to: list[tuple[Scope, str]] = field(default_factory=list)
 
     @property
     def is_empty(self) -> bool:
@@ -355,6 +364,7 @@ class Round:
             or self.rechecks
             or self.drifts
             or self.trusted
+            or self.added_to
         )
 
     def leave(self, scopes: Collection[Scope]) -> None:
@@ -479,6 +489,13 @@ class Queue(Protocol):
 
     def balances(self, scope: Scope, keys: Sequence[str]) -> Mapping[str, Balance]:
         """Return what the partner held before requests whose answers were lost, by key."""
+        ...
+
+    def lost_elsewhere(self, scopes: Sequence[Scope]) -> Mapping[str, Sequence[Scope]]:
+        """Return, by balance, who else of the same accounts has lost answers that add to it.
+
+        Or looks at it again. Those are destinations of a server, or runs, beside ``scopes``.
+        """
         ...
 
     def rechecks(self, scope: Scope) -> Mapping[str, Recheck]:

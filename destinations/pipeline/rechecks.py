@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
+from destinations.pipeline.names import folded
 from destinations.pipeline.queue import Balance, QueuedDelivery, Recheck, Scope
 
 __all__ = ["RECHECKED_AFTER", "Rechecks"]
@@ -111,8 +112,9 @@ class Rechecks:
 
     def forget_user(self, user: str) -> None:
         """Note that the balances of a user may be anything: not only events have changed them."""
+        name = folded(user)
         for key, recheck in list(self._known.items()):
-            if recheck.user == user and recheck.amount is not None:
+            if folded(recheck.user) == name and recheck.amount is not None:
                 self._change(key, replace(recheck, amount=None))
 
     # -- looking again -------------------------------------------------------------------------

@@ -21,7 +21,14 @@ from destinations.definition import DestinationDefinition, ReconcileDefinition
 from destinations.errors import ResolveError
 from destinations.http import Answer, Failure
 from destinations.outcome import ANSWER_LOST, Effect, Outcome, Result, State
-from destinations.pipeline.queue import Balance, Increment, QueuedDelivery, Transition
+from destinations.pipeline.queue import (
+    OTHERS,
+    SEVERAL,
+    Balance,
+    Increment,
+    QueuedDelivery,
+    Transition,
+)
 from destinations.pipeline.retry import LossRule, RetryPolicy
 from destinations.runtime.action import Action, Payload
 from destinations.runtime.destination import Destination
@@ -45,8 +52,10 @@ _MOST_SELECTIONS: Final = 20_000
 _LARGEST: Final = 2**53
 """What JSON can hold exactly; the ledger holds sums of such."""
 
-SEVERAL: Final = ""
-"""Instead of a user: the events of several add to this balance, so it can tell of none."""
+_UNSURE: Final = {
+    SEVERAL: "the events of several users add to it, which are not in one order",
+    OTHERS: "another destination or a run has added to it since, for the same account",
+}
 
 _APPLIED: Final = Result(
     Outcome.DELIVERED, "its answer was lost; the partner shows that it was applied"
@@ -101,8 +110,8 @@ def judge(before: Balance | None, now: Balance | None, amounts: Sequence[int]) -
         return Judgement(None, "the partner shows no amount")
     if before is None:
         return Judgement(None, "what the partner held before is not known")
-    if not before.user:
-        return Judgement(None, "the events of several users add to it, which are not in one order")
+    if before.user in _UNSURE:
+        return Judgement(None, _UNSURE[before.user])
     if None not in (before.period, now.period) and before.period != now.period:
         return Judgement(None, "a new period has begun, in which the amount counts anew")
     difference = now.amount - before.amount
@@ -371,6 +380,8 @@ class Reconciler(ReconcileRules):
         if not self._options.sole_writer:
             judgement = Judgement(None, _SHARED)
         if judgement.applied is None:
+            if before is not None and before.user == OTHERS:
+                before = None  # it is not what was held before these
             proposed = proposal(before, found, amounts) or (None,) * len(deliveries)
             evidence = {
                 "why": judgement.why,

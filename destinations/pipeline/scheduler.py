@@ -15,7 +15,8 @@ from typing import Final
 
 from destinations.http.json_bytes import decode_json
 from destinations.outcome import State
-from destinations.pipeline.exclusion import Exclusion, Holder, folded
+from destinations.pipeline.exclusion import Exclusion, Holder
+from destinations.pipeline.names import folded
 from destinations.pipeline.queue import QueuedDelivery
 from destinations.runtime.action import Action, SubscriptionKey
 
@@ -382,6 +383,10 @@ class Scheduler:
 
     def _names(self, user: _User, delivery: QueuedDelivery) -> tuple[str, ...]:
         """Return the accounts that a delivery touches."""
+        return (user.account, *self.touched(delivery))
+
+    def touched(self, delivery: QueuedDelivery) -> tuple[str, ...]:
+        """Return the accounts that a delivery touches beside that of its own user, folded."""
         touched = delivery.touches
         if touched is None:
             action = self._actions.get(delivery.action)
@@ -389,7 +394,7 @@ class Scheduler:
             if action is not None and action.touches and delivery.payload:
                 touched = tuple(map(folded, action.touched(decode_json(delivery.payload))))
             delivery.touches = touched
-        return (user.account, *touched)
+        return touched
 
     def freed(self, name: str) -> None:
         """Unpark the oldest user of each kind who waits for a name that nobody has reserved.

@@ -19,7 +19,10 @@ from destinations.clock import SystemClock, WallClock
 from destinations.outcome import Effect, Outcome, State, Status
 from destinations.pipeline.breaker import LONGEST_WAIT
 from destinations.pipeline.dedupe import Verdict, conflict, recognise
+from destinations.pipeline.names import folded
 from destinations.pipeline.queue import (
+    OTHERS,
+    SEVERAL,
     Arrival,
     Balance,
     ClaimedBatch,
@@ -98,6 +101,29 @@ _ADD_FAILURES: Final = """
 _TRUST: Final = (
     "UPDATE open SET restored = NULL WHERE scope = ? AND key = ? AND restored IS NOT NULL"
 )
+_OF_ACCOUNT: Final = """
+    SELECT other.id FROM scopes AS own JOIN scopes AS other
+    ON other.partner_account = own.partner_account WHERE own.id = ?
+"""
+_FORGET: Final = {
+    "balances": "DELETE FROM balances WHERE scope = ? AND key = ?",
+    "rechecks": "UPDATE rechecks SET amount = NULL WHERE scope = ? AND key = ?",
+}
+_LOST_ELSEWHERE: Final = f"""
+    WITH mine (id) AS (SELECT value FROM json_each(?)),
+    others (id, destination) AS (
+        SELECT DISTINCT other.id, other.destination FROM scopes AS own JOIN scopes AS other
+        ON other.partner_account = own.partner_account
+        WHERE own.id IN (SELECT id FROM mine) AND other.id NOT IN (SELECT id FROM mine)
+    )
+    SELECT open.key, others.id, others.destination FROM others JOIN open ON open.scope = others.id
+    WHERE open.key IS NOT NULL AND open.status = {_UNKNOWN}
+    UNION SELECT open.key, others.id, others.destination FROM others
+    JOIN intents ON intents.scope = others.id JOIN json_each(intents.deliveries) AS sent
+    JOIN open ON open.id = sent.value WHERE open.key IS NOT NULL
+    UNION SELECT rechecks.key, others.id, others.destination FROM others
+    JOIN rechecks ON rechecks.scope = others.id
+"""  # noqa: S608 - constants
 _DROP_OPEN: Final = "DELETE FROM open WHERE id IN (SELECT value FROM json_each(?))"
 _DROP_FAILURES: Final = "DELETE FROM failures WHERE id IN (SELECT value FROM json_each(?))"
 # Of events whose last delivery has just got its outcome.
@@ -121,8 +147,14 @@ _SET_DRIFTS: Final = """
     INSERT OR REPLACE INTO drifts
     (scope, key, user, expected, found, noticed_at, deliveries) VALUES {rows}
 """
-# Not where it is known by now that the events of several users add to it.
-_RESTORE_BALANCES: Final = f"{_SET_BALANCES} WHERE balances.user <> ''"
+# Not where it is known by now that others add to it.
+_RESTORE_BALANCES: Final = f"""{_SET_BALANCES}
+    WHERE balances.user NOT IN ('{SEVERAL}', '{OTHERS}')
+"""
+_MARK_BALANCES: Final = """
+    INSERT INTO balances (scope, key, user, amount, asked_at) VALUES {rows}
+    ON CONFLICT (scope, key) DO UPDATE SET user = excluded.user
+"""
 _OPEN_COLUMNS: Final = (
     "id, subscription, status, effect, attempts, user, message_id, type, accepted_at,"
     " fingerprint, plan, first_attempt_at, next_at, amount, key, payload, restored"
@@ -337,6 +369,14 @@ class SqliteQueue:
         )
         return {key: Balance(*rest) for key, *rest in rows}
 
+    def lost_elsewhere(self, scopes: Sequence[Scope]) -> Mapping[str, Sequence[Scope]]:
+        """Return who else may have lost answers; see `pipeline.queue.Queue.lost_elsewhere`."""
+        rows = self._database.all(_LOST_ELSEWHERE, (json.dumps([one.id for one in scopes]),))
+        found: dict[str, list[Scope]] = {}
+        for key, scope, destination in rows:
+            found.setdefault(key, []).append(Scope(scope, destination))
+        return found
+
     def rechecks(self, scope: Scope) -> Mapping[str, Recheck]:
         """Return the balances of a scope that are to be looked at again, by key."""
         rows = self._database.all(
@@ -382,6 +422,7 @@ class _Commit:
         self._last_event: int | None = None
         self._noticed: list[tuple[int]] = []
         self._raws: set[int] = set()
+        self._forgotten: set[tuple[int, str]] = set()
         self._messages: list[tuple[object, ...]] = []
         self.gone: set[QueuedDelivery] = set()
 
@@ -414,6 +455,8 @@ class _Commit:
             self._to.executemany(_TRUST, keys)
         if round_.batches:
             self.batches(round_.batches, process)
+        if round_.added_to:
+            self.added_to(round_.added_to)
         if round_.waiting:
             self.waiting(round_.waiting)
         if round_.arrivals:
@@ -422,7 +465,7 @@ class _Commit:
 
     # -- what became of deliveries -------------------------------------------------------------
 
-    def transitions(  # noqa: C901, PLR0912 - a row goes to one of several tables
+    def transitions(  # noqa: C901, PLR0912, PLR0915 - a row goes to one of several tables
         self, transitions: Sequence[tuple[Scope, Transition]]
     ) -> None:
         """Write what became of deliveries."""
@@ -475,6 +518,29 @@ class _Commit:
         with_rows(self._to, _ADD_FAILURES, failures)
         if finished:
             self._to.execute(_DROP_EVENTS, (array_of({one // PER_EVENT for one in finished}),))
+        if self._forgotten:
+            self._forget()
+
+    def _forget(self) -> None:
+        """Forget what the partner held of names, also for others who deliver to the same account.
+
+        There are few rows: those of lost answers, and of what is looked at again.
+        """
+        for scope in {scope for scope, _ in self._forgotten}:
+            names = {name for of, name in self._forgotten if of == scope}
+            for table, statement in _FORGET.items():
+                rows = self._to.execute(
+                    f"SELECT scope, key, user FROM {table} WHERE scope IN ({_OF_ACCOUNT})",  # noqa: S608 - constants
+                    (scope,),
+                ).fetchall()
+                gone = [(of, key) for of, key, user in rows if folded(user) in names]
+                self._to.executemany(statement, gone)
+
+    def added_to(self, added: Sequence[tuple[Scope, str]]) -> None:
+        """Note that the lost answers of others cannot be told by these balances any more."""
+        marked = [(scope.id, key, OTHERS, 0, 0.0) for scope, key in added]
+        with_rows(self._to, _MARK_BALANCES, marked)
+        self._to.executemany(_FORGET["rechecks"], [(scope.id, key) for scope, key in added])
 
     def _find_gone(self, transitions: Sequence[tuple[Scope, Transition]]) -> None:
         """Find what an operator was faster with: what waits can be dropped or decided on.
@@ -502,12 +568,7 @@ class _Commit:
                     self._noticed.append((delivery_id,))
 
     def _side_effects(self, scope: Scope, transition: Transition) -> None:
-        for user in transition.forget:
-            for statement in (
-                "DELETE FROM balances WHERE scope = ? AND user = ?",
-                "UPDATE rechecks SET amount = NULL WHERE scope = ? AND user = ?",
-            ):
-                self._to.execute(statement, (scope.id, user))
+        self._forgotten.update((scope.id, name) for name in transition.forget)
         if transition.result.manual is not None:
             note_change(self._to, scope.id, transition.result.manual, self._now_ms / 1000)
 
