@@ -119,7 +119,7 @@ class Place:
             assert end == -signal.SIGKILL
             yield nth
         # The last steps exchange what is there, and nobody knows beforehand which ones that are.
-        for behind in range(max(1, nth - EVERY), nth, 3) if EVERY > 1 else ():
+        for behind in range(max(1, nth - EVERY), nth, 4) if EVERY > 1 else ():
             self.reset()
             if self.run(*command, point="step", nth=behind) == -signal.SIGKILL:
                 yield behind
@@ -233,7 +233,7 @@ def test_restore_is_killed_again_and_again(seed: int, place: Place) -> None:
     assert place.left == set()
 
 
-@pytest.mark.parametrize("beside", ["nothing", "of another store"])
+@pytest.mark.parametrize("beside", ["of another store", *["nothing"] * IS_LONG])
 def test_adopt_is_killed(place: Place, beside: str) -> None:
     """It is refused as before, or it is adopted: the number of its starts never tells otherwise."""
     identity = identity_path(place.store)

@@ -19,14 +19,14 @@ from destinations.store import SqliteStore
 
 IS_LONG = "CHAOS_SEEDS" in os.environ
 ROUNDS = 6 if IS_LONG else 1
-EVENTS = 240 if IS_LONG else 60
+EVENTS = 240 if IS_LONG else 30
 SENDERS = 3
 IN_USE = 75
 """The exit code of a server that is refused."""
 
 
 def test_two_servers_of_one_store(  # noqa: PLR0917 - fixtures
-    served_seed: int,
+    often_killed_seed: int,
     traffic: Callable[..., Any],
     partner: Callable[..., Any],
     serving: Callable[..., Any],
@@ -40,7 +40,7 @@ def test_two_servers_of_one_store(  # noqa: PLR0917 - fixtures
 
     Both are started at about the same time, again and again; the one that delivers is killed.
     """
-    chance = random.Random(f"two {served_seed}")
+    chance = random.Random(f"two {often_killed_seed}")
     events = traffic(chance, users=9, events=EVENTS)
     kana = partner(events.seed)
     folder = tmp_path / "elsewhere"
@@ -75,7 +75,7 @@ def test_two_servers_of_one_store(  # noqa: PLR0917 - fixtures
     until(lambda: not any(sender.is_alive() for sender in sending))
     until(ledger.is_done)
     assert first.stop() == 0
-    print(f"seed {served_seed}: {notes}")
+    print(f"seed {often_killed_seed}: {notes}")
     assert [sender.faults for sender in sending] == [[]] * SENDERS
     assert Counter(ledger.accepted) == Counter(list(events.messages))
     assert ledger.outcomes == {"delivered": len(events.messages)}
@@ -119,7 +119,7 @@ TAKEN: Mapping[str, Callable[[Path, Path], None]] = {
 
 @pytest.mark.parametrize("how", TAKEN if IS_LONG else ["replaced by a backup"])
 def test_a_store_that_is_taken_away(  # noqa: PLR0917 - fixtures
-    served_seed: int,
+    often_killed_seed: int,
     traffic: Callable[..., Any],
     partner: Callable[..., Any],
     serving: Callable[..., Any],
@@ -133,7 +133,7 @@ def test_a_store_that_is_taken_away(  # noqa: PLR0917 - fixtures
 
     Put back, it is gone on with: everything is there once, and counted once.
     """
-    chance = random.Random(f"taken away {served_seed} {how}")
+    chance = random.Random(f"taken away {often_killed_seed} {how}")
     events = traffic(chance, users=9, events=EVENTS)
     kana = partner(events.seed)
     rule = {"match": {"rootField": "recordUsage"}, "delay": 0.02, "times": None}
@@ -173,7 +173,7 @@ def test_a_store_that_is_taken_away(  # noqa: PLR0917 - fixtures
     until(lambda: not any(sender.is_alive() for sender in sending))
     until(ledger.is_done)
     assert server.stop() == 0
-    print(f"seed {served_seed}: {how} after {len(acknowledged)} of {len(events.messages)}")
+    print(f"seed {often_killed_seed}: {how} after {len(acknowledged)} of {len(events.messages)}")
     assert [sender.faults for sender in sending] == [[]] * SENDERS
     assert Counter(ledger.accepted) == Counter(list(events.messages))
     assert ledger.outcomes == {"delivered": len(events.messages)}
