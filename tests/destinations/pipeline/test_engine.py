@@ -164,6 +164,49 @@ def test_balances_are_asked_for_once(any_bench: Callable[..., Bench]) -> None:
     assert one.partner.counts == {"a": 4}
 
 
+def test_a_busy_user_is_looked_at_before_more_is_sent(bench: Callable[..., Bench]) -> None:
+    """After a second request, a look that is due waits for no pause of the user."""
+    one = bench(fresh=100_000.0)
+
+    def lose() -> None:
+        one.partner.on_count = lambda: None
+        raise LOST
+
+    one.partner.on_count = lose
+    one.accept(("a", 1))
+    one.run()
+    assert one.partner.counts == {"a": 1}
+    one.partner.counts["a"] += 1  # the first request arrives after all
+    told: list[object] = []
+
+    def pass_time() -> None:
+        told.append(list(one.told.drifts))
+        one.clock.now += 700  # the look is due after 600 seconds
+
+    one.partner.on_count = pass_time
+    one.accept_raw(*[one.event("a", 1, f"n{nth}") for nth in range(20)])
+    one.run()
+    assert told[0] == []
+    assert told[1] == [(5, 6)]
+
+
+@pytest.mark.parametrize("can_ask", [True, False])
+def test_the_first_lost_answer_opens_the_breaker(
+    any_bench: Callable[..., Bench], *, can_ask: bool
+) -> None:
+    """Where nobody can be asked, each further one would be one more for an operator."""
+
+    def lose() -> None:
+        raise LOST
+
+    one = any_bench() if can_ask else any_bench(lambda _: None)
+    one.partner.on_count = lose
+    one.accept(("a", 1), ("b", 1))
+    one.step()
+    one.step()
+    assert one.told.breaker_states == ([] if can_ask else ["open"])
+
+
 def test_another_writer_is_noticed(any_bench: Callable[..., Bench]) -> None:
     """When a balance is asked for again, an amount that differs from the expected one is told."""
     one = any_bench(fresh=900.0)
