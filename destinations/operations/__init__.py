@@ -36,6 +36,7 @@ from destinations.operations.requests import (
     hand_to_server,
     instead_of_server,
     plan_request,
+    settle_held,
 )
 from destinations.operations.restore import Restoration, adopt, restore
 from destinations.operations.retention import DEDUPE_DAYS, KEEP_DAYS, Periods, Pruned, prune
@@ -96,6 +97,7 @@ __all__ = [
     "resolve",
     "restore",
     "resume",
+    "settle_held",
     "shown_duration",
     "shown_time",
     "store_status",

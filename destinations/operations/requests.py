@@ -10,15 +10,15 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from destinations.clock import Clock, SystemClock
 from destinations.errors import TemporaryError, UsageError
-from destinations.http.json_bytes import encode_json
+from destinations.http.json_bytes import decode_json, encode_json
 from destinations.operations.locks import lock_run, who_serves
-from destinations.outcome import Outcome, State
+from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.intake import Intake
 from destinations.pipeline.ledger import LedgerEntry, Selection
 from destinations.pipeline.queue import Arrival, Scope
@@ -27,7 +27,14 @@ from destinations.runtime.destination import Destination
 from destinations.runtime.plan import Plan, plan
 from destinations.store import SqliteStore
 
-__all__ = ["HandedOver", "await_server", "hand_to_server", "instead_of_server", "plan_request"]
+__all__ = [
+    "HandedOver",
+    "await_server",
+    "hand_to_server",
+    "instead_of_server",
+    "plan_request",
+    "settle_held",
+]
 
 _POLL_SECONDS: Final = 0.2
 _LOOK_SECONDS: Final = 1.0
@@ -178,16 +185,35 @@ def _check_settled(store: SqliteStore, account: int, planned: Plan) -> None:
                 raise TemporaryError(msg)
 
 
+def settle_held(store: SqliteStore, account: int, planned: Plan) -> None:
+    """Note as applied what is held of earlier requests for the same: this one has done it."""
+    held = _of_same(store, account, planned, State.HELD)
+    if held:
+        store.ledger().resolve(held, applied=True, now=time.time())
+
+
 def _drop_same(store: SqliteStore, account: int, planned: Plan) -> None:
     """Drop what waits for a server to do the same."""
-    (one,) = planned.deliveries
-    ledger, payload = store.ledger(), encode_json(one.payload)
-    scopes = {scope.id for scope in store.accounts().served_by(account)}
-    waiting = Selection(user=planned.user, statuses=frozenset({State.READY}))
-    same = [
-        entry
-        for entry in ledger.find(waiting)
-        if entry.key == one.key and entry.scope in scopes and ledger.payload(entry) == payload
-    ]
+    same = _of_same(store, account, planned, State.READY)
     if same:
-        ledger.drop(same, "a command has done the same", time.time())
+        store.ledger().drop(same, "a command has done the same", time.time())
+
+
+def _of_same(
+    store: SqliteStore, account: int, planned: Plan, status: Status
+) -> Sequence[LedgerEntry]:
+    """Return the deliveries for servers that ask for the same action for the same users."""
+    (one,) = planned.deliveries
+    assert one.subscription is not None  # noqa: S101 - it has a payload
+    assert one.payload is not None  # noqa: S101 - as above
+    touched = one.subscription.action.touched
+    ledger, names = store.ledger(), touched(one.payload)
+    scopes = {scope.id for scope in store.accounts().served_by(account)}
+
+    def is_same(entry: LedgerEntry) -> bool:
+        payload = ledger.payload(entry)
+        return bool(payload) and touched(decode_json(payload)) == names
+
+    found = ledger.find(Selection(user=planned.user, statuses=frozenset({status})))
+    mine = [entry for entry in found if entry.key == one.key and entry.scope in scopes]
+    return [entry for entry in mine if is_same(entry)]

@@ -19,6 +19,7 @@ from destinations.operations import (
     hand_to_server,
     instead_of_server,
     plan_request,
+    settle_held,
 )
 from kana_destination.cli.opening import SLUG, KanaAccount, open_account
 from kana_destination.users import LEFT_OVER, left_over_of
@@ -73,6 +74,7 @@ def merge(
                 _perform(opened, payload)
         else:
             _await(opened, handed, store)
+        settle_held(opened.store, opened.id, planned)
         waiting = opened.manual_changes.entries().get(kept, {})
     click.echo(f"Merged {gone} into {kept}.")
     if waiting:

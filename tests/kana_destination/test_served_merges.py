@@ -304,7 +304,10 @@ def test_a_user_that_is_not_there(
 def test_an_operator_decides_what_was_moved(
     serve_kana: Callable[..., Any], merge: Merge, option: str, used: int
 ) -> None:
-    """What cannot be told is held with both numbers; then the server does as the operator says."""
+    """What cannot be told is held with both numbers; then the server does as the operator says.
+
+    With that, what was held is settled.
+    """
     # Somebody else added as well, so that the difference tells nothing.
     entry = {"amount": 5, "before": 4, "periodStart": None}
     plan = {"survivor": "into", "into": "into", "moved": {"calls": entry}}
@@ -321,9 +324,12 @@ def test_an_operator_decides_what_was_moved(
         assert "which had 4 before and has 7 now" in done.err
         assert "destinations kana merge from into with --moved or --not-moved FEATURE" in done.err
         assert sandbox.snapshot()["usage"]["into"] == {"calls": 7}
+        assert [one.status for one in _merges(served.store)] == ["held"]
         assert merge(sandbox, served.store, "from", "into", option, "calls").code == 0
         assert sandbox.snapshot()["usage"]["into"] == {"calls": used}
-        assert [one.status for one in _merges(served.store)] == ["held", "delivered"]
+        held, decided = _merges(served.store)
+        assert [held.status, decided.status] == ["delivered", "delivered"]
+        assert held.reason == "resolved by an operator: applied"
 
 
 def test_what_waits_for_an_operator_to_change(serve_kana: Callable[..., Any], merge: Merge) -> None:
@@ -571,6 +577,24 @@ def test_a_server_that_ends(
     served.wait()
     assert _is_merged(two)
     assert [one.status for one in _merges(store)] == ["delivered", "delivered"]
+
+
+def test_a_destination_that_is_gone(
+    merge: Merge, two: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reload took it from the server: the delivery waits until it has it again."""
+    store = tmp_path / "store.sqlite3"
+
+    def reload() -> None:
+        with SqliteStore(store) as opened:
+            note_server(opened, ["another"], Periods())
+
+    _at(monkeypatch, 3, reload)
+    with _as_server(store, _account(two, store), "merge"):
+        done = merge(two, store, "from", "into")
+    assert done.code == 75
+    assert "no server delivers for kana any more" in done.err
+    assert [one.status for one in _merges(store)] == ["ready"]
 
 
 def test_what_waits_is_done_by_the_command(merge: Merge, two: Sandbox, tmp_path: Path) -> None:

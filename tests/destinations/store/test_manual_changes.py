@@ -141,3 +141,25 @@ def test_what_a_delivery_leaves_to_do(
     queue.commit(Round(transitions=[(scope, _transition("u3", _change("u1", "email")))]))
     assert waiting.entries() == {}
     assert changes("another").entries() == {}
+
+
+# What the subject's own change says, and what it waits for in the end.
+ABSORBED: dict[str, tuple[list[str], dict[str, str], dict[str, str]]] = {
+    "inherited": (["email"], {}, {"billingId": "own", "email": "e"}),
+    "not inherited": ([], {}, {"billingId": "own"}),
+    "a value of its own": (["billingId", "email"], {}, {"billingId": "own", "email": "e"}),
+    "what the change says itself": (["email"], {"email": "n"}, {"billingId": "own", "email": "n"}),
+}
+
+
+@pytest.mark.parametrize(("inherited", "fields", "waits"), ABSORBED.values(), ids=ABSORBED)
+def test_a_user_who_is_part_of_another_one(
+    changes: Open, inherited: list[str], fields: dict[str, str], waits: dict[str, str]
+) -> None:
+    """Nothing waits for it any more; the inherited fields wait for the other, once."""
+    waiting = changes()
+    waiting.note(_change("gone", email="e", billingId="b"), _change("kept", billingId="own"))
+    merged = ManualChange("kept", fields, absorbed="gone", inherited=frozenset(inherited))
+    for _ in range(2):
+        waiting.note(merged)
+        assert waiting.entries() == {"kept": waits}
