@@ -12,7 +12,7 @@ from typing import Final
 from destinations.errors import UsageError
 from destinations.operations.locks import who_serves
 from destinations.outcome import Effect, Outcome, Result, State
-from destinations.pipeline.dedupe import CONFLICT, fingerprint
+from destinations.pipeline.dedupe import CONFLICT, fingerprints
 from destinations.pipeline.intake import Intake
 from destinations.pipeline.ledger import Ledger, LedgerEntry, Replan
 from destinations.pipeline.queue import QueuedDelivery, QueuedEvent
@@ -244,7 +244,7 @@ def _end_of(planned: Plan, entry: LedgerEntry) -> Result:
 
 
 def _event(planned: Plan, entry: LedgerEntry) -> QueuedEvent:
-    found = 0 if planned.event is None else fingerprint(planned.event)
+    found, former = (0, 0) if planned.event is None else fingerprints(planned.event)
     return QueuedEvent(
         entry.message_id,
         entry.type,
@@ -253,6 +253,7 @@ def _event(planned: Plan, entry: LedgerEntry) -> QueuedEvent:
         planned.raw,
         found,
         entry.event_id,
+        former=former,
     )
 
 

@@ -7,6 +7,7 @@ its content, but for what a sender adds anew each time it sends.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any, Final
@@ -23,6 +24,7 @@ __all__ = [
     "conflict_with_line",
     "content",
     "fingerprint",
+    "fingerprints",
     "recognise",
 ]
 
@@ -32,6 +34,13 @@ CONFLICT: Final = "CONFLICT"
 _OF_THE_SENDING: Final = ("sentAt", "receivedAt", "writeKey")
 
 _encode: Final = msgspec.json.Encoder(order="sorted").encode
+
+_blake: Final = hashlib.blake2b
+
+_find_whole: Final = re.compile(rb"[.]0[],}]").search
+"""Finds what may be a float that is a whole number, or the end of a text that looks like it."""
+
+_TEXT_OR_WHOLE: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|-0[.]0(?=[],}])|[.]0(?=[],}])')
 
 
 class Verdict(Enum):
@@ -54,10 +63,35 @@ class Verdict(Enum):
 def fingerprint(event: Mapping[str, Any]) -> int:
     """Return a digest (48 bits, never 0) of an event's content.
 
-    The order of keys makes no difference, nor do ``sentAt``, ``receivedAt`` and ``writeKey``.
+    The order of keys makes no difference, nor do ``sentAt``, ``receivedAt`` and ``writeKey``; and
+    5, 5.0 and 5e0 are one number, as they are in JSON (below 1e16, from where on a float keeps
+    its exponent).
     """
-    digest = hashlib.blake2b(_encode(content(event)), digest_size=6).digest()
-    return int.from_bytes(digest) or 1
+    return fingerprints(event)[0]
+
+
+def fingerprints(event: Mapping[str, Any]) -> tuple[int, int]:
+    """Return the `fingerprint` of an event, and the one that it had in earlier versions.
+
+    For them 5 and 5.0 were two values. It is 0 where it is the same.
+    """
+    encoded = _encode(content(event))
+    if _find_whole(encoded) is None:
+        return int.from_bytes(_blake(encoded, digest_size=6).digest()) or 1, 0
+    whole = _TEXT_OR_WHOLE.sub(_as_whole, encoded)
+    return _digest(whole), 0 if whole == encoded else _digest(encoded)
+
+
+def _as_whole(found: re.Match[bytes]) -> bytes:
+    """Return a text as it is, and nothing for the fraction of a whole number."""
+    text = found.group()
+    if text.startswith(b'"'):
+        return text
+    return b"0" if text.startswith(b"-") else b""
+
+
+def _digest(encoded: bytes) -> int:
+    return int.from_bytes(_blake(encoded, digest_size=6).digest()) or 1
 
 
 def content(event: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -68,10 +102,16 @@ def content(event: Mapping[str, Any]) -> Mapping[str, Any]:
     return event
 
 
-def recognise(history: History | None, found: int) -> Verdict:
-    """Tell what an event with the fingerprint ``found`` is; a fingerprint of 0 equals any."""
+def recognise(history: History | None, found: int, former: int = 0) -> Verdict:
+    """Tell what an event with the fingerprint ``found`` is; a fingerprint of 0 equals any.
+
+    ``former`` is the one that it had in earlier versions, if that is another one.
+    """
     if history is None:
         return Verdict.NEW
+    if former and found != history.fingerprint and found not in history.others:
+        is_of_before = former == history.fingerprint or former in history.others
+        found = former if is_of_before else found
     if found == history.fingerprint or not history.fingerprint or not found:
         return Verdict.SAME
     if history.others.get(found) is False:

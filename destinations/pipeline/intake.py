@@ -7,7 +7,7 @@ from typing import Any
 from destinations.errors import ResolveError
 from destinations.http.json_bytes import encode_json
 from destinations.outcome import Result
-from destinations.pipeline.dedupe import fingerprint
+from destinations.pipeline.dedupe import fingerprints
 from destinations.pipeline.queue import Arrival, QueuedDelivery, QueuedEvent, Transition
 from destinations.pipeline.reconcile import ReconcileRules
 from destinations.pipeline.restored import Gap, hold_restored
@@ -41,8 +41,9 @@ class Intake:
         line: int = 0,
     ) -> Arrival:
         """Return what a plan queues; ``digest`` was read before it was made."""
-        found = 0 if plan.event is None else fingerprint(plan.event)
+        found, former = (0, 0) if plan.event is None else fingerprints(plan.event)
         event = QueuedEvent(message_id, plan.type, plan.user, accepted_at, plan.raw, found)
+        event.former = former
         event.count = len(plan.deliveries)
         deliveries: list[QueuedDelivery] = []
         ended: list[Transition] = []

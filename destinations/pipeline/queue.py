@@ -176,7 +176,8 @@ class Restored(NamedTuple):
 class QueuedEvent:
     """One event as it was read, with what it is recognised by.
 
-    ``fingerprint`` is a digest of its content. ``id`` is 0 until it has a row, ``count`` how many
+    ``fingerprint`` is a digest of its content, ``former`` the one that it had in earlier versions,
+    0 if that is the same. ``id`` is 0 until it has a row, ``count`` how many
     deliveries it has. ``raw`` is None where it has to be looked up. ``replaces`` is the event that
     it corrects, ``conflicts_with`` the one whose messageId it must not have. ``is_part`` tells
     that it came for one of its subscriptions alone.
@@ -193,6 +194,7 @@ class QueuedEvent:
     replaces: History | None = None
     conflicts_with: History | None = None
     is_part: bool = False
+    former: int = 0
 
 
 @dataclass(slots=True, eq=False)

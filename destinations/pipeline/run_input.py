@@ -329,7 +329,7 @@ class RunInput:
             is_same = pending.event.fingerprint == event.fingerprint
             is_old = _is_replaced_by(pending.event, event.fingerprint)
             return bool(pending.waiting) and not is_same and not is_old
-        verdict = recognise(history, event.fingerprint)
+        verdict = recognise(history, event.fingerprint, event.former)
         is_other = verdict is Verdict.CONFLICT or verdict is Verdict.REFUSED
         return is_other and _is_under_way(pipeline, history)
 
@@ -356,9 +356,9 @@ class RunInput:
         """
         arrival, event = read.arrival, read.arrival.event
         new = {Verdict.NEW, Verdict.CORRECTION}
-        if other is None or recognise(history, event.fingerprint) not in new:
+        if other is None or recognise(history, event.fingerprint, event.former) not in new:
             return False
-        verdict = recognise(other, event.fingerprint)
+        verdict = recognise(other, event.fingerprint, event.former)
         pasts = other.deliveries.values()
         if verdict is Verdict.CORRECTION:
             event.replaces = history or other
@@ -378,7 +378,7 @@ class RunInput:
         self, pipeline: Pipeline, read: _Read, history: History | None, round_: Round
     ) -> None:
         arrival, event = read.arrival, read.arrival.event
-        verdict = recognise(history, event.fingerprint)
+        verdict = recognise(history, event.fingerprint, event.former)
         if verdict is Verdict.NEW or history is None:
             if read.wrapped is not None and read.wrapped.may_be_applied:
                 self._note(arrival, _MAY_BE_APPLIED)

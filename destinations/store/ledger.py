@@ -382,7 +382,10 @@ class _Change:
             ).fetchone()
             if row is not None and row[0] != event.id:
                 found.append((digest, history_of(self._to, self._names, digest, row[0])))
-        if not all(recognise(each, event.fingerprint) is Verdict.CORRECTION for _, each in found):
+        if not all(
+            recognise(each, event.fingerprint, event.former) is Verdict.CORRECTION
+            for _, each in found
+        ):
             return False
         for digest, history in found:
             self._tallies.update(

@@ -886,7 +886,7 @@ class _Commit:
         """Judge an event whose messageId is known; True if it takes the place of the one before."""
         event = arrival.event
         history = history_of(self._to, self._names, digest, event_id)
-        verdict = recognise(history, event.fingerprint)
+        verdict = recognise(history, event.fingerprint, event.former)
         if verdict is Verdict.CORRECTION:
             self._tallies.update(
                 replace(self._to, self._names, digest, history, event.fingerprint, self._now_ms)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from destinations.outcome import Effect, Outcome, State
-from destinations.pipeline.dedupe import Verdict, conflict, fingerprint, recognise
+from destinations.pipeline.dedupe import Verdict, conflict, fingerprint, fingerprints, recognise
 from destinations.pipeline.queue import History, Past
 
 EVENT = {"type": "track", "userId": "u", "properties": {"a": 1, "b": [1, 2]}}
@@ -19,6 +22,8 @@ EVENT = {"type": "track", "userId": "u", "properties": {"a": 1, "b": [1, 2]}}
         {"properties": {"b": [1, 2], "a": 1}, "userId": "u", "type": "track"},
         {**EVENT, "sentAt": "2026-01-01T00:00:00Z"},
         {**EVENT, "receivedAt": "2026-01-01T00:00:00Z", "writeKey": "x"},
+        {**EVENT, "properties": {"a": 1.0, "b": [1.0, 2.0]}},
+        json.loads('{"type":"track","userId":"u","properties":{"a":1e0,"b":[10e-1,0.2e1]}}'),
     ],
 )
 def test_the_same_content(same: dict[str, Any]) -> None:
@@ -32,6 +37,8 @@ def test_the_same_content(same: dict[str, Any]) -> None:
         {**EVENT, "userId": "v"},
         {**EVENT, "properties": {"a": 1, "b": [2, 1]}},
         {**EVENT, "properties": {"a": "1", "b": [1, 2]}},
+        {**EVENT, "properties": {"a": 1.5, "b": [1, 2]}},
+        {**EVENT, "properties": {"a": 10.0, "b": [1, 2]}},
         {**EVENT, "properties": {"a": True, "b": [1, 2]}},
         {**EVENT, "properties": {"a": 1, "b": [1, 2], "sentAt": 1}},
         {**EVENT, "timestamp": "2026-01-01T00:00:00Z"},
@@ -42,6 +49,45 @@ def test_another_content(other: dict[str, Any]) -> None:
     """Anything else makes another content; none of them is 0, which stands for not known."""
     assert fingerprint(other) != fingerprint(EVENT)
     assert 0 < fingerprint(other) < 2**48
+
+
+@pytest.mark.parametrize(
+    ("text", "other"),
+    [
+        ('{"a":0}', '{"a":-0.0}'),
+        ('{"a":[-5,{"b":20}]}', '{"a":[-5.0,{"b":20.0}]}'),
+        ('{"a":-10,"b":"1.0,"}', '{"a":-10.0,"b":"1.0,"}'),
+    ],
+)
+def test_whole_numbers(text: str, other: str) -> None:
+    """They are one value however they are written; what an earlier version noted is known, too."""
+    assert fingerprints(json.loads(text)) == (fingerprint(json.loads(other)), 0)
+    former = fingerprints(json.loads(other))[1]
+    encoded = msgspec.json.encode(json.loads(other), order="sorted")
+    assert former == int.from_bytes(hashlib.blake2b(encoded, digest_size=6).digest())
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a":"5.0,"}', r'{"a":"\"5.0,"}', r'{"a":"\\","b":"5.0]"}', '{"5.0,":"-0.0}"}']
+)
+def test_texts_with_numbers_in_them(text: str) -> None:
+    """They are what they are, and have no other fingerprint than before."""
+    event = json.loads(text)
+    encoded = msgspec.json.encode(event, order="sorted")
+    digest = int.from_bytes(hashlib.blake2b(encoded, digest_size=6).digest())
+    assert fingerprints(event) == (digest, 0)
+
+
+@pytest.mark.parametrize(
+    ("noted", "verdict"), [(7, Verdict.SAME), (6, Verdict.SAME), (5, Verdict.CONFLICT)]
+)
+def test_the_fingerprint_of_an_earlier_version(noted: int, verdict: Verdict) -> None:
+    """An event that was noted with it comes again, and is no other one."""
+    history = _history((State.DONE, Effect.APPLIED), fingerprint=noted)
+    assert recognise(history, 7, 6) is verdict
+    other = _history((State.DONE, Effect.APPLIED))
+    assert recognise(other, 5, 8) is Verdict.REFUSED
+    assert recognise(other, 5, 9) is Verdict.REPLACED
 
 
 def _history(*pasts: tuple[State, Effect], fingerprint: int = 7) -> History:

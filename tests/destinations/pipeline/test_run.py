@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import random
 import signal
+import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from destinations.clock import SystemClock
@@ -876,6 +880,29 @@ def test_another_event_under_the_same_message_id(
     report = kept(scripted([partner]), _entries(one, other))
     assert kept.outcomes == {1: ["filtered"], 2: ["rejected"]}
     assert {row.result.code for row in kept.rows} == {"DUPLICATE", "CONFLICT"}
+    assert report.requests == 0
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_old"),
+    [(5, 5.0, False), (5.0, 5, False), (5.0, 5.0, False), (5, 5.0, True), (5.0, 5.0, True)],
+)
+def test_numbers_in_another_spelling(
+    kept: Runner, scripted: Any, replies: Any, first: float, second: float, is_old: bool
+) -> None:
+    """They are one value, so the event is the same; what an earlier version noted stays known."""
+    partner = _partner(replies)
+    one = _track(first, messageId="m1")
+    kept(scripted([partner]), _entries(one))
+    if is_old:
+        assert kept.path is not None
+        encoded = msgspec.json.encode(one, order="sorted")
+        noted = int.from_bytes(hashlib.blake2b(encoded, digest_size=6).digest())
+        with contextlib.closing(sqlite3.connect(kept.path)) as connection, connection:
+            assert connection.execute("UPDATE ledger SET fingerprint = ?", (noted,)).rowcount == 1
+    report = kept(scripted([partner]), _entries(_track(second, messageId="m1")))
+    assert kept.outcomes == {1: ["filtered"]}
+    assert {row.result.code for row in kept.rows} == {"DUPLICATE"}
     assert report.requests == 0
 
 
