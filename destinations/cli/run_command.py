@@ -763,7 +763,16 @@ def _say_what_is_not_written(
 
 def _say_how_to_go_on(report: Report, options: _Options) -> None:
     if options.events == "-":
-        kept = report.totals.outcomes[State.READY]
+        kept, missing = report.totals.outcomes[State.READY], report.not_kept
+        if missing is not None:
+            kept -= missing.rows
+            click.echo(
+                f"Not in the store: {missing.lines:,} lines that were read, the first of them line "
+                f"{missing.first}, and all that came after line {report.lines}: {missing.why}. "
+                f"Feed the same input again, from line {missing.first} on, or as a whole if its "
+                "events have no messageId: what was delivered is not sent twice.",
+                err=True,
+            )
         click.echo(
             f"Read and not sent: {kept:,}, in the store; go on with: {options.going_on}", err=True
         )

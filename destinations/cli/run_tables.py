@@ -56,6 +56,13 @@ def as_json_object(report: Report, masker: Masker) -> dict[str, Any]:
         found["earlier"] = {
             status.value: number for status in SHOWN if (number := report.earlier[status])
         }
+    if report.not_kept is not None:
+        found["not_kept"] = {
+            "lines": report.not_kept.lines,
+            "rows": report.not_kept.rows,
+            "from_line": report.not_kept.first,
+            "message": masker.text(report.not_kept.why),
+        }
     if report.stopped is not None:
         found["stopped"] = report.stopped.why
         found["line"] = report.stopped.line

@@ -10,7 +10,7 @@ from typing import Final, Literal, NamedTuple
 from destinations.outcome import Outcome, Result, State, Status
 from destinations.runtime.action import SubscriptionKey
 
-__all__ = ["SHOWN", "Reason", "Report", "Row", "Stopped", "Totals"]
+__all__ = ["SHOWN", "NotKept", "Reason", "Report", "Row", "Stopped", "Totals"]
 
 _MAX_REASONS: Final = 200
 
@@ -111,6 +111,20 @@ class Stopped:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class NotKept:
+    """What of an input that cannot be read again is neither done with nor in the store, and why.
+
+    ``lines`` were read; all that comes after them is missing as well. ``rows`` are their rows,
+    which are ``ready``. The input has to come again from the ``first`` line on.
+    """
+
+    lines: int
+    rows: int
+    first: int
+    why: str
+
+
 @dataclass(slots=True)
 class Report:
     """What a run did. ``lines`` counts all that were read, ``empty`` those without an entry.
@@ -118,7 +132,7 @@ class Report:
     ``earlier`` counts what became of deliveries that earlier runs had left. ``derived`` counts the
     duplicates that were recognised by their content, as they have no messageId.
     ``internal_errors`` are what this package did wrong; what it was doing went on as after an
-    attempt that failed.
+    attempt that failed. ``not_kept`` is None if what was not sent is in the store, or in a file.
     """
 
     lines: int = 0
@@ -126,6 +140,7 @@ class Report:
     requests: int = 0
     seconds: float = 0.0
     stopped: Stopped | None = None
+    not_kept: NotKept | None = None
     totals: Totals = field(default_factory=Totals)
     earlier: Counter[Status] = field(default_factory=Counter)
     derived: int = 0

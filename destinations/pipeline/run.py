@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -30,7 +31,7 @@ from destinations.pipeline.queue import (
 from destinations.pipeline.rate_limit import RateLimitedTransport
 from destinations.pipeline.reading import Entries, Entry, IteratedEntries
 from destinations.pipeline.reconcile import longest_wait
-from destinations.pipeline.report import Report, Stopped
+from destinations.pipeline.report import NotKept, Report, Stopped
 from destinations.pipeline.restored import Gap
 from destinations.pipeline.retry import RetryPolicy
 from destinations.pipeline.rows import Recorder, Rows
@@ -288,23 +289,67 @@ class Run:
         if lost_to_others:
             self._rows.settled_elsewhere(self._store.scope.name, lost_to_others)
         # Their intents are durable: the next run asks the partner, or sends them again.
-        lost = [one.delivery for _, one in unwritten.transitions]
-        self._rows.add_unfinished(one for one in lost if one.state is not State.DONE)
+        lost = [
+            one.delivery for _, one in unwritten.transitions if one.delivery.state != State.DONE
+        ]
+        self._rows.add_unfinished(lost)
         self._rows.add_unfinished(abandoned)
         left = pipeline.prefetch.scheduler.drain()
+        error = self._engine.last_error
+        if not self._options.keep_unsent:
+            self._rows.add_unfinished(left)
+            return
+        if unwritten.transitions:
+            self._rows.add_unfinished(left)
+        else:
+            more, error = self._keep(pipeline, feed, left)
+            left += more
+        if error is not None:
+            self._note_not_kept([*lost, *left], feed, error)
+
+    def _keep(
+        self, pipeline: Pipeline, feed: RunInput, left: Sequence[QueuedDelivery]
+    ) -> tuple[list[QueuedDelivery], Exception | None]:
+        """Give what was read and not sent its rows, in the store as well.
+
+        Returns more of it than ``left``, and why not all of it could be written.
+        """
+        found: list[QueuedDelivery] = []
+        fresh = [(pipeline.scope, one) for one in left if not one.id]
+        rest = feed.keep_the_rest(pipeline, self._reads_no_more)
         try:
-            if self._options.keep_unsent and not unwritten.transitions:
-                fresh = [(pipeline.scope, one) for one in left if not one.id]
-                self._store.queue.commit(Round(waiting=fresh))
-                self._rows.add_unfinished(left)
-                left = []
-                for round_, waiting in feed.keep_the_rest(pipeline, self._reads_no_more):
-                    self._store.queue.commit(round_)
-                    self._rows.transitioned("", [one for _, one in round_.transitions])
-                    self._rows.add_unfinished(waiting)
-        except Exception as error:  # noqa: BLE001 - as above
+            for round_, waiting in itertools.chain([(Round(waiting=fresh), left)], rest):
+                ended = [one for _, one in round_.transitions]
+                found += [*waiting, *(one.delivery for one in ended)]
+                try:
+                    if not round_.is_empty:
+                        self._store.queue.commit(round_)
+                except Exception as error:  # noqa: BLE001 - told with what is not kept
+                    self._rows.add_unfinished([*waiting, *(one.delivery for one in ended)])
+                    self._store_failed(error)
+                    return found, error
+                self._rows.transitioned("", ended)
+                self._rows.add_unfinished(waiting)
+        except Exception as error:  # noqa: BLE001 - raised when all that was read has its row
             self._break(error)
-        self._rows.add_unfinished(left)
+            return found, error
+        return found, None
+
+    def _store_failed(self, error: Exception) -> None:
+        if isinstance(error, StoreDamagedError):
+            self._halt("damaged", str(error))
+        else:
+            self._recorder_failed(error)
+
+    def _note_not_kept(
+        self, deliveries: Iterable[QueuedDelivery], feed: RunInput, error: Exception
+    ) -> None:
+        """Note what has to come again: what has an id is in the store."""
+        fresh = {id(one): one.line for one in deliveries if one.line and not one.id}
+        lines = {*fresh.values(), *feed.unjudged}
+        if lines or not feed.has_read_all:
+            first = min(lines, default=self.report.lines + 1)
+            self.report.not_kept = NotKept(len(lines), len(fresh), first, str(error))
 
     def _is_over_time(self) -> bool:
         """Tell whether requests that were given up do not come back, such as looking a name up."""

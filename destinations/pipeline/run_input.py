@@ -183,8 +183,12 @@ class RunInput:
     @property
     def is_over(self) -> bool:
         """Whether nothing more comes."""
-        has_read_all = self._entries.is_over and not self._left and not self._deferred
-        return self._stop.is_set() or has_read_all
+        return self._stop.is_set() or self.has_read_all
+
+    @property
+    def has_read_all(self) -> bool:
+        """Whether all of the input was read, and each entry of it counted."""
+        return self._entries.is_over and not self._left and not self._deferred
 
     @property
     def has_more(self) -> bool:
@@ -228,6 +232,12 @@ class RunInput:
     def has_something(self) -> bool:
         """Whether something was read, or can be now."""
         return bool(self._left) or bool(self._deferred) or self._entries.has_more
+
+    @property
+    def unjudged(self) -> Sequence[int]:
+        """The lines that were read, and of which nothing was done or counted yet."""
+        waiting = [one for each in self._deferred.values() for one in each]
+        return [one.line for one in [*self._left, *waiting]]
 
     def close(self) -> None:
         """Forget what events were recognised by."""

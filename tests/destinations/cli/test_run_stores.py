@@ -116,6 +116,38 @@ def test_a_full_disk(runs: Any, use: Use, monkeypatch: pytest.MonkeyPatch) -> No
     assert runs.usage == {"ann": 20}
 
 
+def test_standard_input_on_a_full_disk(
+    runs: Any, use: Use, monkeypatch: pytest.MonkeyPatch, command: Callable[..., Any]
+) -> None:
+    """What is told as kept is kept; of the rest it is said from which line on it is needed."""
+    runs(events=runs.file(use()))
+    chance = random.Random(1)
+    events = runs.file(
+        *(use(context={"page": {"title": chance.randbytes(8_000).hex()}}) for _ in range(20))
+    )
+
+    def full(path: Path | None) -> SqliteStore:
+        store = open_store(path)
+        store.database.limit_size(store.path.stat().st_size)
+        return store
+
+    for as_json in (True, False):
+        with monkeypatch.context() as patched, events.open() as source:
+            patched.setattr("sys.stdin", source)
+            patched.setattr(run_command, "open_store", full)
+            patched.setattr(run_module, "_STORE_AWAY_SECONDS", 0.0)
+            arguments = [one for one in runs.arguments(events="-") if as_json or one != "--json"]
+            done = command(*arguments)
+        assert done.code == 75
+        if as_json:
+            told = done.json["not_kept"]
+            assert (told["lines"], told["rows"], told["from_line"]) == (20, 20, 1)
+        assert "Not in the store: 20 lines that were read, the first of them line 1," in done.err
+        assert "Read and not sent: 0, in the store; go on with: destinations run" in done.err
+    assert runs.usage == {"ann": 1}
+    assert runs.counts(runs(events=events)) == {"delivered": 20}
+
+
 def test_the_default_store(runs: Any, use: Use) -> None:
     """Without --store there is one for each user, which the commands of operators know as well."""
     events = runs.file(use())

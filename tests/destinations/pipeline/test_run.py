@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import random
 import signal
@@ -21,7 +22,9 @@ from destinations.clock import SystemClock
 from destinations.http import HttpRequest, HttpResponse
 from destinations.http.transport import TransportError
 from destinations.outcome import Effect, Outcome, State
+from destinations.pipeline import run as run_module
 from destinations.pipeline.ledger import LedgerEntry, Selection
+from destinations.pipeline.queue import Round, StoreFullError
 from destinations.pipeline.reading import (
     Entry,
     ThreadedEntries,
@@ -35,7 +38,7 @@ from destinations.pipeline.undelivered import Undelivered
 from destinations.runtime.destination import Destination
 from destinations.runtime.identity import identity_of
 from destinations.secrets import Masker
-from destinations.store import SqliteStore, broken_rules
+from destinations.store import SqliteQueue, SqliteStore, broken_rules
 from destinations.testing.stand_ins import StillClock
 from tests.destinations.pipeline.conftest import Partner, with_reconcile
 
@@ -1349,6 +1352,56 @@ def test_standard_input_that_was_not_sent_is_kept(
     assert len(kept.ledger) == 1_500
     report = kept(scripted([_partner(replies)]), (), deliver_waiting=True)
     assert report.totals.outcomes == {Outcome.DELIVERED: 1_500}
+
+
+@pytest.mark.parametrize("commits", [0, 1, 2, 3])
+@pytest.mark.parametrize("is_partner_away", [False, True])
+def test_standard_input_that_cannot_be_kept(
+    kept: Runner,
+    scripted: Any,
+    replies: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    commits: int,
+    is_partner_away: bool,
+) -> None:
+    """What is not in the store is told, and from which line on the input has to come again."""
+    kept.inline = False
+    lines = list(read_lines(BytesIO(_lines(*_tracks(700)))))
+    left = itertools.count(commits, -1)
+    commit = SqliteQueue.commit
+
+    def full(queue: SqliteQueue, round_: Round) -> Any:
+        if not round_.is_empty and next(left) <= 0:
+            raise StoreFullError("database or disk is full")
+        return commit(queue, round_)
+
+    monkeypatch.setattr(run_module, "_STORE_AWAY_SECONDS", 0.0)
+    partner = replies.refused if is_partner_away else _partner(replies)
+    with monkeypatch.context() as patched:
+        patched.setattr(SqliteQueue, "commit", full)
+        report = kept(
+            scripted([partner]), ThreadedEntries(iter(lines)), keep_unsent=True, outage=0.05
+        )
+    assert report.stopped is not None
+    assert report.stopped.why == "unavailable"
+    told = report.not_kept
+    assert told is not None
+    assert told.why == "database or disk is full"
+    rows = {entry.message_id: entry.status for entry in kept.ledger}
+    missing = [line for line in range(1, 701) if f"m{line - 1}" not in rows]
+    assert told.first == missing[0]
+    assert told.lines == len([line for line in missing if line <= report.lines])
+    assert report.totals.rows == report.lines
+    ready = list(rows.values()).count(State.READY)
+    assert report.totals.outcomes[State.READY] - told.rows == ready
+    again = scripted([_partner(replies)])
+    kept.inline = True
+    kept(again, lines[told.first - 1 :], deliver_waiting=True)
+    found = {entry.message_id: entry.status for entry in kept.ledger}
+    assert len(found) == len(kept.ledger) == 700
+    was_sending = {one for one, status in rows.items() if status is not State.READY}
+    assert {found[one] for one in found.keys() - was_sending} == {Outcome.DELIVERED}
 
 
 def test_a_pipe_that_does_not_end(kept: Runner, scripted: Any, replies: Any) -> None:
