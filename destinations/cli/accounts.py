@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from destinations.cli.names import NAME
 from destinations.errors import UsageError
 from destinations.runtime.identity import AccountIdentity
 from destinations.store import Accounts, KnownAccount
@@ -30,6 +31,7 @@ def account_options(command: F) -> F:
 _OPTIONS = (
     click.option(
         "--account",
+        type=NAME,
         metavar="NAME",
         help="A name for the account at the partner; or account: NAME in the settings.",
     ),

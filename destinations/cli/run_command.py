@@ -20,6 +20,7 @@ import click
 from destinations.cli.accounts import account_options, choose_account
 from destinations.cli.confirming import confirmed, yes_option
 from destinations.cli.garbage import look_less_often
+from destinations.cli.names import NAME
 from destinations.cli.opening import (
     destination_argument,
     open_definition,
@@ -197,6 +198,7 @@ class _Options:
 @yes_option
 @click.option(
     "--input-id",
+    type=NAME,
     metavar="NAME",
     help="Recognise events that have neither a messageId nor a time by NAME and their line.",
 )

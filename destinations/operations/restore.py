@@ -12,7 +12,6 @@ from pathlib import Path
 
 from destinations.errors import TemporaryError, UsageError
 from destinations.operations.locks import lock_server
-from destinations.pipeline.queue import Scope
 from destinations.store import (
     SqliteStore,
     check_store_path,
@@ -27,6 +26,7 @@ from destinations.store import (
     make_file,
     make_folder,
     mark_restored,
+    note_gap,
     restoration_path,
     stored_version,
     sync,
@@ -131,19 +131,12 @@ def _restore(backup: Path, target: Path, now: float, *, hold_gap: bool) -> Resto
 
 
 def _mark(store: SqliteStore, made_at: float | None, now: float, *, hold_gap: bool) -> Restoration:
-    database = store.database
-    scopes = [Scope(*row) for row in database.all("SELECT id, destination FROM scopes")]
-    store.queue().recover(scopes, 0.0)
-    with database.transaction() as connection:
+    store.queue().recover(store.accounts().scopes(), 0.0)
+    with store.database.transaction() as connection:
         accepted_at = latest_acceptance(connection)
         since = made_at or accepted_at or now
         waiting = mark_restored(connection, since)
-        # What an earlier restoration did not know of is still not known.
-        connection.execute(
-            "UPDATE identity SET gap_from = min(coalesce(gap_from, ?1), ?1), gap_until = ?2,"
-            " gap_held = ?3",
-            (since, now, hold_gap),
-        )
+        note_gap(connection, since, now, held=hold_gap)
     return Restoration(waiting, since, is_backup=bool(made_at))
 
 

@@ -51,7 +51,8 @@ class SeenMessages:
     """
 
     def __init__(self, in_memory: int = _IN_MEMORY) -> None:
-        self._recent: dict[str, tuple[int, bool]] = {}
+        # A number each, as a tuple would take more than twice as much.
+        self._recent: dict[str, int] = {}
         self._in_memory = in_memory
         self._older: sqlite3.Connection | None = None
 
@@ -61,11 +62,12 @@ class SeenMessages:
         if found is None and self._older is not None:
             key = _key(message_id)
             row = self._older.execute("SELECT seen FROM seen WHERE id = ?", (key,)).fetchone()
-            found = None if row is None else (row[0] >> 1, bool(row[0] & _CORRECTABLE))
-        return found
+            found = None if row is None else row[0]
+        return None if found is None else (found >> 1, bool(found & _CORRECTABLE))
 
     def __setitem__(self, message_id: str, value: tuple[int, bool]) -> None:
-        self._recent[message_id] = value
+        found, may_be_corrected = value
+        self._recent[message_id] = found << 1 | may_be_corrected
         if len(self._recent) > self._in_memory:
             self._spill()
 
@@ -88,7 +90,7 @@ class SeenMessages:
         self._older.execute("BEGIN")
         self._older.executemany(
             "INSERT OR REPLACE INTO seen VALUES (?, ?)",
-            sorted((_key(one), found << 1 | may) for one, (found, may) in self._recent.items()),
+            sorted((_key(one), seen) for one, seen in self._recent.items()),
         )
         self._older.execute("COMMIT")
         self._recent.clear()

@@ -31,6 +31,14 @@ _RAW_EVENT: Final = '"rawEvent":'
 _MAX_RAW: Final = 128 * 1024
 """Bytes of an entry that are written out; with every escape they stay within an entry."""
 
+_NOT_APPLIED: Final = frozenset(
+    {
+        *(State.READY, Outcome.UNMAPPED, Outcome.INVALID, Outcome.REJECTED, Outcome.DEAD),
+        "retrying",  # as an earlier version called what is ready
+    }
+)
+"""With any other outcome, also one that nobody knows, an event may have been applied."""
+
 _NOT_UNDELIVERED: Final = frozenset({Outcome.DELIVERED, Outcome.FILTERED})
 
 
@@ -51,8 +59,8 @@ class Wrapped:
 
     @property
     def may_be_applied(self) -> bool:
-        """Whether it was not known what had become of it."""
-        return self.outcome in {State.SENDING, State.UNKNOWN, State.HELD}
+        """Whether it is not certain that nothing of it was applied."""
+        return self.outcome not in _NOT_APPLIED
 
 
 class Undelivered:

@@ -17,7 +17,7 @@ from destinations.store.ledger import SqliteLedger
 from destinations.store.open_files import close_file, lock, open_file
 from destinations.store.queue import SqliteQueue
 from destinations.store.reader import copied_at, copy_of, is_newer, is_older, stored_version, unmark
-from destinations.store.restored import latest_acceptance, mark_restored
+from destinations.store.restored import latest_acceptance, mark_restored, note_gap
 from destinations.store.retention import (
     compact,
     delete_drifts,
@@ -60,6 +60,7 @@ __all__ = [
     "make_folder",
     "make_store",
     "mark_restored",
+    "note_gap",
     "open_file",
     "restoration_path",
     "stored_version",

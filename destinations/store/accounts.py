@@ -229,6 +229,13 @@ class Accounts:
                 return Scope(int(done.lastrowid or 0), slug)
         return Scope(row[0], slug)
 
+    def scopes(self) -> Sequence[Scope]:
+        """Return all scopes, those of servers and those of runs."""
+        return [
+            Scope(*row)
+            for row in self._database.all("SELECT id, destination FROM scopes ORDER BY id")
+        ]
+
     def scope_of_runs(self, account: int) -> Scope | None:
         """Return the scope of the runs of an account; None if there were none."""
         row = self._database.one(

@@ -9,6 +9,7 @@ is known of what it added.
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import time
 from collections import Counter
@@ -17,12 +18,16 @@ from typing import Any, Final
 
 from destinations.errors import DestinationsError
 from destinations.outcome import Effect, Outcome, State, Status
+from destinations.pipeline.dedupe import fingerprint
 from destinations.runtime.identity import normalised
-from destinations.segment.event import check_event, read_json
+from destinations.segment.event import check_event, read_event, read_json
 from destinations.store.codes import EFFECT_CODES, STATUS_CODES, TYPE_CODES
 from destinations.store.digests import message_digest, packed_id
 
 __all__ = ["move_rows"]
+
+_DERIVED: Final = re.compile(r"[0-9a-f]{64}:\d+")
+"""The messageId of an event that had none: a digest of its content, and how often it came."""
 
 _PER_EVENT: Final = 1000
 _DAY_MS: Final = 86_400_000
@@ -109,8 +114,12 @@ class _Move:
         row: tuple[Any, ...],
         *,
         raw: bytes | None,
+        found: int = 0,
     ) -> bool:
-        """Write one delivery; returns whether its raw event may be needed again."""
+        """Write one delivery; returns whether its raw event may be needed again.
+
+        ``found`` is the fingerprint of its event, 0 where that is not known.
+        """
         (action, state, attempts, first, next_at, outcome, code, http_status, reason, stage) = row[
             :10
         ]
@@ -128,10 +137,10 @@ class _Move:
                 stage, reason = "send", "under way when the process ended; may have been applied"
                 next_at = time.time() + 30
             self._to.execute(
-                "INSERT INTO open VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?)",
+                "INSERT INTO open VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?)",
                 (
                     *(delivery_id, scope, subscription, STATUS_CODES[status], effect, attempts),
-                    *(*head, first_ms, round(next_at * 1000) or None, amount, key, payload),
+                    *(*head, found, first_ms, round(next_at * 1000) or None, amount, key, payload),
                 ),
             )
             if reason:
@@ -148,10 +157,10 @@ class _Move:
             head = _packed(head)
             self._to.execute(
                 "INSERT INTO kept VALUES"
-                " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     *(delivery_id, scope, subscription, STATUS_CODES[status], effect, attempts),
-                    *(*head, plan, first_ms, settled, code, http_status, stage, reason),
+                    *(*head, found, plan, first_ms, settled, code, http_status, stage, reason),
                     *(amount, key, payload, evidence),
                 ),
             )
@@ -160,8 +169,8 @@ class _Move:
         if status is Outcome.DROPPED and expectation is not None and raw is None:
             effect_code = EFFECT_CODES[Effect.MAYBE]
         self._ledger(
-            delivery_id, scope, subscription, status, effect_code, attempts, head, settled, plan,
-            note=(None if status is Outcome.DROPPED else code, http_status, stage, reason),
+            delivery_id, scope, subscription, status, effect_code, attempts, head, settled, found,
+            plan, note=(None if status is Outcome.DROPPED else code, http_status, stage, reason),
         )  # fmt: skip
         return False
 
@@ -175,6 +184,7 @@ class _Move:
         attempts: int,
         head: tuple[Any, ...],
         settled: int,
+        found: int,
         plan: int,
         note: tuple[Any, ...],
     ) -> None:
@@ -184,10 +194,10 @@ class _Move:
         if code or reason:
             text = self._text(json.dumps([code, http_status, stage, reason], ensure_ascii=False))
         self._to.execute(
-            "INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)",
+            "INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 *(delivery_id, scope, subscription, STATUS_CODES[status], effect, attempts),
-                *(*head, max(0, settled - head[3]), plan, text),
+                *(*head, max(0, settled - head[3]), found, plan, text),
             ),
         )
 
@@ -210,13 +220,13 @@ class _Move:
         scope = self._scope(account, served=0)
         message_id = event_key.partition(":")[2]
         digest = message_digest(scope, message_id)
-        found = self._to.execute(
+        known = self._to.execute(
             "SELECT event_id FROM messages WHERE digest = ?", (digest,)
         ).fetchone()
         at = round(kept_at * 1000)
         nth = 0
-        if found is not None:
-            (event_id,) = found
+        if known is not None:
+            (event_id,) = known
             nth = self._next_nth(event_id)
         else:
             event_id = self._last_event + 1
@@ -235,7 +245,10 @@ class _Move:
             *(version, None, evidence, settled),
         )
         delivery_id = event_id * _PER_EVENT + nth
-        if self._delivery(delivery_id, scope, head, row, raw=raw):
+        # The line as it was read: other content under its messageId is not taken for it. One that
+        # was derived says what content it had.
+        found = 0 if _DERIVED.fullmatch(message_id) else _fingerprint(raw)
+        if self._delivery(delivery_id, scope, head, row, raw=raw, found=found):
             self._to.execute("INSERT OR IGNORE INTO events VALUES (?, ?)", (event_id, raw))
 
     def _next_nth(self, event_id: int) -> int:
@@ -343,6 +356,13 @@ def _expected(expectation: str | None) -> tuple[str | None, int | None, bytes]:
         return None, None, b""
     key, amount, *payload = json.loads(expectation)
     return key, amount, payload[0].encode() if payload else b""
+
+
+def _fingerprint(raw: bytes) -> int:
+    try:
+        return fingerprint(read_event(raw)[1])
+    except DestinationsError:
+        return 0
 
 
 def _type_and_user(raw: bytes) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from destinations.outcome import Outcome, State
 from destinations.pipeline.queue import Restored
 from destinations.store.codes import STATUS_CODES
 
-__all__ = ["decode_restored", "encode_restored", "latest_acceptance", "mark_restored"]
+__all__ = ["decode_restored", "encode_restored", "latest_acceptance", "mark_restored", "note_gap"]
 
 _UNKNOWN: Final = STATUS_CODES[State.UNKNOWN]
 _HELD: Final = STATUS_CODES[State.HELD]
@@ -49,6 +49,18 @@ def latest_acceptance(connection: sqlite3.Connection) -> float | None:
         if row[0] is not None
     ]
     return max(times) / 1000 if times else None
+
+
+def note_gap(connection: sqlite3.Connection, since: float, until: float, *, held: bool) -> None:
+    """Note for which time the store does not know its events; ``held`` tells what becomes of them.
+
+    What an earlier restoration did not know of is still not known.
+    """
+    connection.execute(
+        "UPDATE identity SET gap_from = min(coalesce(gap_from, ?1), ?1), gap_until = ?2,"
+        " gap_held = ?3",
+        (since, until, held),
+    )
 
 
 def mark_restored(connection: sqlite3.Connection, copied_at: float) -> int:

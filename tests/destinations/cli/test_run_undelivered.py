@@ -128,3 +128,28 @@ def test_what_may_be_applied_is_not_sent_elsewhere(
     done = runs(*([] if keep else ["--no-store"]), events=runs.file(line), keep=keep)
     assert (done.code, runs.counts(done)) == (1, {"held": 1})
     assert runs.usage == {}
+
+
+@pytest.mark.parametrize("outcome", ["banana", "", "Unknown", "delivered"])
+def test_an_outcome_that_nobody_knows(runs: Any, use: Use, outcome: str) -> None:
+    """It may tell of something that was applied, so its event is held."""
+    line = {"undelivered": {"outcome": outcome, "reason": "", "action": None}, "rawEvent": use()}
+    assert runs.counts(runs(events=runs.file(line))) == {"held": 1}
+
+
+@pytest.mark.parametrize(
+    "outcome", ["ready", "retrying", "unmapped", "invalid", "rejected", "dead"]
+)
+def test_an_outcome_without_an_effect(runs: Any, use: Use, outcome: str) -> None:
+    """Its event is sent."""
+    line = {"undelivered": {"outcome": outcome, "reason": "", "action": None}, "rawEvent": use()}
+    assert runs.counts(runs(events=runs.file(line))) == {"delivered": 1}
+
+
+@pytest.mark.parametrize("option", ["--input-id", "--account"])
+@pytest.mark.parametrize("name", ["", "  ", "a\nb"])
+def test_a_name_that_names_nothing(runs: Any, use: Use, option: str, name: str) -> None:
+    """Such as that of a variable that is not set: two days' equal lines would be one."""
+    done = runs(option, name, events=runs.file(use()))
+    assert (done.code, option in done.err, "the name " in done.err) == (2, True, True)
+    assert runs.usage == {}

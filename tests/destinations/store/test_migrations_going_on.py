@@ -140,6 +140,25 @@ def runs(
     return Runs(old_store("run-v3", kana.url), kana, write, command), kana
 
 
+@pytest.mark.parametrize("number", [12, 20])
+def test_another_event_with_a_known_message_id(runs: tuple[Runs, Sandbox], number: int) -> None:
+    """It is told, neither taken for the one that was delivered nor put in the place of one."""
+    run, kana = runs
+    assert run(_track(number, "user_1", "calls", 99)) == (1, {"rejected": 1})
+    assert run() == (0, {"delivered": 4})
+    assert _used(kana) == {(f"user_{user}", "exports"): 1 for user in range(4)}
+
+
+def test_a_correction(runs: tuple[Runs, Sandbox]) -> None:
+    """What no rule mapped, and comes with what one maps, takes the place of the former."""
+    run, kana = runs
+    corrected = _track(2, "user_1", None, 2, plan={"name": "pro"})
+    assert run(corrected) == (0, {"delivered": 1})
+    assert run(corrected) == (0, {"filtered": 1})
+    assert run(_track(2, "user_1", None, 2)) == (0, {"filtered": 1})
+    assert _used(kana) == {("user_1", "exports"): 2}
+
+
 def test_what_a_run_had_not_sent_is_delivered(runs: tuple[Runs, Sandbox]) -> None:
     """Without an input, all that waits is sent, once; what else there is stays as it was."""
     run, kana = runs
@@ -173,11 +192,6 @@ FILES: Mapping[str, tuple[Sequence[Any], int, dict[str, int]]] = {
         {"delivered": 1},
     ),
     "what no rule mapped": ([_track(2, "user_1", None, 2)], 0, {"unmapped": 1}),
-    "what a rule maps": (
-        [_track(2, "user_1", None, 2, plan={"name": "pro"})],
-        0,
-        {"delivered": 1},
-    ),
     "what has no messageId": (
         [_track(None, "user_4", None, 2), _track(None, "user_4", None, 2)],
         0,
