@@ -42,6 +42,7 @@ __all__ = [
     "lock_run",
     "lock_server",
     "note_server",
+    "note_start",
     "noted_periods",
     "try_to_lock",
     "who_serves",
@@ -190,6 +191,14 @@ def who_serves(store: SqliteStore) -> Serving:
     names = store.noted("destinations") if running else []
     actions = store.noted("operatorActions") if running else None
     return Serving(running, None if names is None else frozenset(names), actions or {})
+
+
+def note_start(store: SqliteStore) -> None:
+    """Write down that a server begins, so that nobody goes by what the one before it had.
+
+    Raises `UsageError` if the store cannot be written.
+    """
+    store.note({"destinations": None})
 
 
 def note_server(

@@ -39,6 +39,8 @@ __all__ = [
 _POLL_SECONDS: Final = 0.2
 _LOOK_SECONDS: Final = 1.0
 _TELL_SECONDS: Final = 5.0
+_START_SECONDS: Final = 10.0
+"""A server that begins says within so long which destinations it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +66,22 @@ def plan_request(
 
 
 def hand_to_server(
-    store: SqliteStore, destination: Destination, planned: Plan, account: int
+    store: SqliteStore,
+    destination: Destination,
+    planned: Plan,
+    account: int,
+    *,
+    clock: Clock | None = None,
 ) -> HandedOver | None:
     """Let the server that delivers to an account do what was planned; None if no server does.
 
-    ``account`` is its id in the store. The same that waits there already is joined. Raises
-    `TemporaryError` for a server that does not know the action.
+    ``account`` is its id in the store. A server that begins is waited for, for some seconds. The
+    same that waits there already is joined. Raises `TemporaryError` for a server that does not know
+    the action.
     """
     (one,) = planned.deliveries
     assert one.key is not None  # noqa: S101 - it has a payload
-    scope = _serving_scope(store, account, one.key.action)
+    scope = _serving_scope(store, account, one.key.action, clock or SystemClock())
     if scope is None:
         return None
     intake = Intake(destination)
@@ -145,9 +153,13 @@ def instead_of_server(store: SqliteStore, slug: str, account: int, planned: Plan
         _drop_same(store, account, planned)
 
 
-def _serving_scope(store: SqliteStore, account: int, action: str) -> Scope | None:
+def _serving_scope(store: SqliteStore, account: int, action: str, clock: Clock) -> Scope | None:
     """Return the queue of the running server's destination that delivers to an account."""
+    give_up, stop = clock.monotonic() + _START_SECONDS, threading.Event()
     serving = who_serves(store)
+    while serving.running and serving.names is None and clock.monotonic() < give_up:
+        clock.wait(_POLL_SECONDS, stop)
+        serving = who_serves(store)
     if not serving.running:
         return None
     served = [one for one in store.accounts().served_by(account) if serving.has(one.name)]

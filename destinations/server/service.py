@@ -22,6 +22,7 @@ from destinations.operations import (
     count_waiting,
     lock_server,
     note_server,
+    note_start,
     prune,
 )
 from destinations.pipeline.engine import Engine
@@ -117,6 +118,7 @@ class Service:
             stack.enter_context(lock_server(self.config.store.path))
             self._store = SqliteStore(self.config.store.path)
             stack.callback(self._store.close)
+            note_start(self._store)
             self._ledger = self._store.ledger()
             if self.config.store.max_bytes is not None:
                 self._store.database.limit_size(self.config.store.max_bytes)

@@ -19,7 +19,7 @@ from destinations.definition.document import Document
 from destinations.definition.settings import check_settings
 from destinations.errors import TemporaryError
 from destinations.http.transport import HttpTransport
-from destinations.operations import Periods, lock_run, lock_server, note_server
+from destinations.operations import Periods, lock_run, lock_server, note_server, note_start
 from destinations.outcome import Outcome
 from destinations.pipeline.ledger import LedgerEntry, Selection
 from destinations.runtime.destination import Destination
@@ -493,6 +493,31 @@ def test_a_server_of_another_account(merge: Merge, two: Sandbox, tmp_path: Path)
             assert merge(two, store, "from", "into").code == 0
     assert _is_merged(two)
     assert _merges(store) == []
+
+
+def test_a_server_that_begins(
+    merge: Merge, two: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the server before it had says nothing: it is waited for, nothing is done beside it."""
+    store = tmp_path / "store.sqlite3"
+    account = _account(two, store)
+    with _as_server(store, account, "merge"), SqliteStore(store) as opened:
+        note_start(opened)
+        _at(monkeypatch, 3, _interrupt)
+        assert merge(two, store, "from", "into").code == 130
+        _at(monkeypatch, 1_000, _interrupt)
+        done = merge(two, store, "from", "into")
+        assert done.code == 75
+        assert "a server delivers from the store" in done.err
+        assert _merges(store) == []
+
+        def begin() -> None:
+            note_server(opened, ["kana"], Periods(), {"kana": ["merge"]})
+            _at(monkeypatch, 3, _interrupt)
+
+        _at(monkeypatch, 3, begin)
+        assert merge(two, store, "from", "into").code == 130
+    assert [one.status for one in _merges(store)] == ["ready"]
 
 
 def test_a_server_of_an_earlier_version(merge: Merge, two: Sandbox, tmp_path: Path) -> None:
