@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from destinations.definition import DestinationDefinition
+from destinations.outcome import WaitFor
+
 _COUNTER = itertools.count()
 
 
@@ -222,3 +225,9 @@ def test_a_key_that_the_partner_echoes_is_masked(kana: Any) -> None:
     kana.sandbox.faults.add({"match": {"rootField": "recordUsage"}, "errors": {"e0": message}})
     kana.run(_track(featureId="calls"))
     assert kana.result(1).reason == "no ***"
+
+
+def test_how_long_usage_waits_for_its_user(kana_definition: DestinationDefinition) -> None:
+    """A quarter of an hour, for an identify: what follows from that is tested with any partner."""
+    rules = kana_definition.requests["recordUsage"].error_rules
+    assert [one.wait_for for one in rules if one.wait_for] == [WaitFor("identify", 900)]
