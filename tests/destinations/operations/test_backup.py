@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import stat
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -17,8 +18,11 @@ from destinations.pipeline.ledger import Selection
 from destinations.store import (
     SqliteStore,
     broken_rules,
+    close_file,
     copied_at,
     count_deliveries,
+    lock,
+    open_file,
     stored_version,
 )
 from destinations.store.migrations import APPLICATION_ID
@@ -146,6 +150,24 @@ def test_a_copy_that_fails_leaves_the_old_one(
         back_up(store.path, target)
     assert [path.name for path in target.parent.iterdir()] == ["copy.sqlite3"]
     assert _count(target) == number
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere such files are not locked")
+def test_what_others_left(store: SqliteStore, fill: Fill, target: Path) -> None:
+    """Parts of a process that was killed are removed, but not those of one that copies just now."""
+    fill()
+    part = target.with_name(f".{target.name}.abcdefgh.part")
+    log = part.with_name(f"{part.name}-wal")
+    foreign = target.with_name(f".{target.name}.settings")
+    for path in (part, log, foreign):
+        path.touch()
+    handle = open_file(part)
+    assert lock(handle, shared=False)
+    back_up(store.path, target)
+    assert part.exists()
+    close_file(handle)
+    back_up(store.path, target)
+    assert set(target.parent.iterdir()) == {target, foreign}
 
 
 def test_a_damaged_store_is_not_taken_for_a_backup(
