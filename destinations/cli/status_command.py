@@ -91,7 +91,7 @@ def _shown(status: StoreStatus, place: StorePlace, now: float) -> RenderableType
         source = "server" if one.served else "runs"
         at = f" at {one.account}" if one.account else ""
         parts.append(f"[bold]{printable(one.destination)}[/bold]{printable(at)} ({source})")
-        parts += _queue(one, place, now)
+        parts += _queue(one, place, now, is_idle=one.id in status.idle)
         is_stray = one.served and status.served and one.destination not in status.names
         if is_stray and _waits(one):
             parts.append(_STRAY)
@@ -105,7 +105,7 @@ def _waits(one: ScopeTotals) -> int:
     return queue_length(one) + one.counts.get(State.HELD, 0)
 
 
-def _queue(one: ScopeTotals, place: StorePlace, now: float) -> Iterator[str]:
+def _queue(one: ScopeTotals, place: StorePlace, now: float, *, is_idle: bool) -> Iterator[str]:
     states = ", ".join(
         f"{count:,} {state.value}" for state in State if (count := one.counts.get(state, 0))
     )
@@ -114,6 +114,12 @@ def _queue(one: ScopeTotals, place: StorePlace, now: float) -> Iterator[str]:
         yield f"oldest waits for {shown_duration(now - one.oldest)}"
     if one.next_at is not None:
         yield f"next retry in {shown_duration(one.next_at - now)}"
+    if is_idle and (unknown := one.counts.get(State.UNKNOWN, 0)):
+        yield (
+            f"[bold]{unknown:,} unknown[/bold]: no process asks the partner about "
+            f"{'it' if unknown == 1 else 'them'} now; start one: "
+            f"{printable(place.delivering(one.destination, served=one.served))}"
+        )
     if held := one.counts.get(State.HELD, 0):
         yield (
             f"[bold]{held:,} held[/bold]: an operator has to decide; "

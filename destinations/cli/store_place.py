@@ -64,6 +64,13 @@ class StorePlace:
         check_migration(self.path)
         return SqliteStore(self.path)
 
+    def delivering(self, destination: str, *, served: bool) -> str:
+        """Return the command that delivers from the store for a destination of a server, or run."""
+        if served:
+            return f"destinations serve{self.options if self.config else ' --config FILE'}"
+        where = f" --store {shlex.quote(str(self.path))}" if self.options else ""
+        return f"destinations run {shlex.quote(destination)} --settings FILE{where}"
+
     def check(self) -> None:
         """Raise `UsageError` if there is no store."""
         check_store_path(self.path)

@@ -9,6 +9,7 @@ from destinations.operations.changes import (
     why_not_resolved,
 )
 from destinations.operations.export import export_line
+from destinations.operations.interrupted import delivers, open_ledger, recover_interrupted
 from destinations.operations.locks import (
     Serving,
     check_migration,
@@ -75,6 +76,7 @@ __all__ = [
     "back_up",
     "check_migration",
     "count_waiting",
+    "delivers",
     "drop",
     "export_line",
     "hand_to_server",
@@ -86,6 +88,7 @@ __all__ = [
     "note_server",
     "note_start",
     "noted_periods",
+    "open_ledger",
     "open_run_store",
     "parse_time",
     "paused_actions",
@@ -95,6 +98,7 @@ __all__ = [
     "prune",
     "prune_after_run",
     "queue_length",
+    "recover_interrupted",
     "replay",
     "resolve",
     "restore",

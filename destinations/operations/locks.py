@@ -38,7 +38,9 @@ __all__ = [
     "Serving",
     "check_migration",
     "is_in_use",
+    "is_run_for",
     "is_served",
+    "keep_servers_off",
     "lock_run",
     "lock_server",
     "note_server",
@@ -99,20 +101,27 @@ def lock_run(
     ``scope`` is that of the account. With ``beside_server`` a server may deliver, as it does so to
     other accounts alone. Raises `TemporaryError` if one of them does.
     """
-    served = (
-        f"a server delivers from the store {store}; stop it, or use another store with --store FILE"
-    )
     running = (
         f"another run delivers to {account} from the store {store}; wait for it to end, or use "
         "another store with --store FILE"
     )
-    store = store.resolve()
-    of_run = store.with_name(f"{store.name}.run-{scope}")
     with contextlib.ExitStack() as stack:
         if not beside_server:
-            stack.enter_context(_locked(_lock_path(store), served, shared=True))
-            stack.enter_context(_locked_itself(store, served, shared=True))
-        stack.enter_context(_locked(of_run, running, shared=False))
+            stack.enter_context(keep_servers_off(store))
+        stack.enter_context(_locked(_run_path(store, scope), running, shared=False))
+        yield
+
+
+@contextlib.contextmanager
+def keep_servers_off(store: Path) -> Iterator[None]:
+    """Let no server deliver from the store; raises `TemporaryError` if one does."""
+    served = (
+        f"a server delivers from the store {store}; stop it, or use another store with --store FILE"
+    )
+    with (
+        _locked(_lock_path(store), served, shared=True),
+        _locked_itself(store, served, shared=True),
+    ):
         yield
 
 
@@ -139,6 +148,11 @@ def is_served(store: Path) -> bool:
     Raises OSError if the lock of the server is of another user and cannot be read.
     """
     return _is_held(store, shared=True)
+
+
+def is_run_for(store: Path, scope: int) -> bool:
+    """Tell whether a run delivers for this scope now; raises as `is_served`."""
+    return _is_file_held(_run_path(store, scope), shared=True)
 
 
 def is_in_use(store: Path) -> bool:
@@ -297,3 +311,8 @@ else:  # pragma: no cover - tests run elsewhere
 def _lock_path(store: Path) -> Path:
     store = store.resolve()  # a link to a store is that store
     return store.with_name(f"{store.name}.serving")
+
+
+def _run_path(store: Path, scope: int) -> Path:
+    store = store.resolve()
+    return store.with_name(f"{store.name}.run-{scope}")

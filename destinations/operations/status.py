@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from destinations.operations.interrupted import delivers, open_ledger
 from destinations.operations.locks import Serving
 from destinations.outcome import State
 from destinations.pipeline.ledger import ScopeTotals
+from destinations.pipeline.queue import Scope
 from destinations.store import SqliteStore
 
 __all__ = ["StoreStatus", "count_waiting", "queue_length", "store_status"]
@@ -22,7 +24,7 @@ class StoreStatus:
     """A store; ``size`` is in bytes, with its journal.
 
     ``served`` is whether a server delivers from it now, None if that cannot be told; ``names`` are
-    its destinations that it delivers for.
+    its destinations that it delivers for. For the scopes ``idle`` no process delivers now.
     """
 
     path: str
@@ -31,6 +33,7 @@ class StoreStatus:
     served: bool | None
     names: frozenset[str]
     scopes: tuple[ScopeTotals, ...]
+    idle: frozenset[int] = frozenset()
 
     def to_json(self, now: float) -> dict[str, Any]:
         """Return it as JSON values; durations are in seconds."""
@@ -58,7 +61,7 @@ class StoreStatus:
 
 def store_status(store: SqliteStore, now: float, serving: Serving) -> StoreStatus:
     """Return what is in the store at ``now`` (seconds since 1970, UTC)."""
-    scopes = [one for one in store.ledger().totals(now) if one.counts or one.served]
+    scopes = [one for one in open_ledger(store).totals(now) if one.counts or one.served]
     return StoreStatus(
         str(store.path.resolve()),
         _size(store),
@@ -66,6 +69,11 @@ def store_status(store: SqliteStore, now: float, serving: Serving) -> StoreStatu
         serving.running,
         serving.names or frozenset(),
         tuple(scopes),
+        frozenset(
+            one.id
+            for one in scopes
+            if not delivers(store, Scope(one.id, one.destination), served=one.served)
+        ),
     )
 
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
 
 from destinations.errors import UsageError
-from destinations.outcome import Effect, Outcome, Result, State, Status
+from destinations.outcome import ANSWER_LOST, Effect, Outcome, Result, State, Status
 from destinations.pipeline.dedupe import CONFLICT, Verdict, recognise
 from destinations.pipeline.ledger import (
     DeliveryClass,
@@ -21,7 +22,14 @@ from destinations.pipeline.ledger import (
     ScopeTotals,
     Selection,
 )
-from destinations.pipeline.queue import Drift, History, Increment, QueuedDelivery, Stage
+from destinations.pipeline.queue import (
+    Drift,
+    History,
+    Increment,
+    QueuedDelivery,
+    Scope,
+    Stage,
+)
 from destinations.runtime.action import SubscriptionKey
 from destinations.store.accounts import shown_account
 from destinations.store.codes import EFFECT_CODES, EFFECTS, STATUS_CODES, STATUSES, TYPES
@@ -31,6 +39,7 @@ from destinations.store.messages import SIBLINGS, history_of, replace
 from destinations.store.names import Names
 from destinations.store.rows import (
     DAY_MS,
+    INTERRUPTED,
     PER_EVENT,
     OpenRow,
     add_kept,
@@ -43,67 +52,114 @@ __all__ = ["SqliteLedger"]
 
 _PAGE: Final = 500
 _READY: Final = STATUS_CODES[State.READY]
+_UNKNOWN: Final = STATUS_CODES[State.UNKNOWN]
+_MAYBE: Final = EFFECT_CODES[Effect.MAYBE]
 _DROPPED: Final = STATUS_CODES[Outcome.DROPPED]
 _DELIVERED: Final = STATUS_CODES[Outcome.DELIVERED]
 _IN_LEDGER: Final = frozenset({Outcome.DELIVERED, Outcome.FILTERED, Outcome.DROPPED})
 _APPLIED: Final = "resolved by an operator: applied"
 
-_SENDING: Final = "SELECT value FROM intents, json_each(intents.deliveries)"
+_IN_INTENTS: Final = "SELECT value FROM intents, json_each(intents.deliveries)"
+_SENDING: Final = max(STATUSES) + 1
+"""The number of what waits and has an intent; no row has it."""
+_SHOWN: Final[Mapping[int, Status]] = {**STATUSES, _SENDING: State.SENDING}
 
-_OPEN: Final = (
-    "SELECT one.id, scope, subscription, status, effect, attempts, user, message_id, type,"
-    " accepted_at, plan, first_attempt_at, next_at, NULL AS settled_at, failures.code,"
-    " failures.http_status, failures.stage, failures.reason, amount, key, NULL AS evidence,"
-    " one.restored IS NOT NULL AS restored,"
-    f" NULL AS note, one.id IN ({_SENDING}) AS sending"
-    " FROM open AS one LEFT JOIN failures ON failures.id = one.id"
-)
-_KEPT: Final = (
-    "SELECT one.id, scope, subscription, status, effect, attempts, user, message_id, type,"
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A table with deliveries: how they are selected, and where; the rest are expressions."""
+
+    table: Literal["open", "kept", "ledger"]
+    columns: str
+    source: str
+    code: str
+    status: str = "status"
+
+    @property
+    def select(self) -> str:
+        return f"SELECT {self.columns} FROM {self.source}"
+
+
+def _open(left: str) -> _Part:
+    """Return the table of what waits; the process of the scopes ``left`` has ended.
+
+    What it was sending is what the next one makes of it (see `SqliteQueue.recover`): unknown, or
+    ready where it may be sent again.
+    """
+    sending = f"one.id IN ({_IN_INTENTS} WHERE intents.scope NOT IN ({left}))"
+    lost = f"one.id IN ({_IN_INTENTS} WHERE intents.scope IN ({left}) AND durable)"
+    code = f"CASE WHEN {lost} THEN '{ANSWER_LOST}' ELSE failures.code END"
+    status = f"CASE WHEN {sending} THEN {_SENDING} WHEN {lost} THEN {_UNKNOWN} ELSE status END"
+    return _Part(
+        "open",
+        f"one.id, scope, subscription, {status} AS status,"
+        f" CASE WHEN one.id IN ({_IN_INTENTS} WHERE intents.scope IN ({left}))"
+        f" THEN max(effect, {_MAYBE}) ELSE effect END,"
+        " attempts, user, message_id, type, accepted_at, plan, first_attempt_at, next_at,"
+        f" NULL AS settled_at, {code}, CASE WHEN {lost} THEN NULL ELSE failures.http_status END,"
+        f" CASE WHEN {lost} THEN 'send' ELSE failures.stage END,"
+        f" CASE WHEN {lost} THEN '{INTERRUPTED}' ELSE failures.reason END,"
+        " amount, key, NULL AS evidence, one.restored IS NOT NULL AS restored, NULL AS note",
+        "open AS one LEFT JOIN failures ON failures.id = one.id",
+        code,
+        status,
+    )
+
+
+_KEPT: Final = _Part(
+    "kept",
+    "one.id, scope, subscription, status, effect, attempts, user, message_id, type,"
     " accepted_at, plan, first_attempt_at, NULL, settled_at, code, http_status, stage, reason,"
-    " amount, key, evidence, one.restored IS NOT NULL, NULL, 0 FROM kept AS one"
+    " amount, key, evidence, one.restored IS NOT NULL, NULL",
+    "kept AS one",
+    "code",
 )
-_LEDGER: Final = (
-    "SELECT one.id, scope, subscription, status, effect, attempts, user, message_id, type,"
+_LEDGER: Final = _Part(
+    "ledger",
+    "one.id, scope, subscription, status, effect, attempts, user, message_id, type,"
     " accepted_at, plan, NULL, NULL, accepted_at + took, NULL, NULL, NULL, NULL,"
-    " NULL, NULL, NULL, 0, note, 0 FROM ledger AS one LEFT JOIN texts ON texts.id = one.note"
+    " NULL, NULL, NULL, 0, note",
+    "ledger AS one LEFT JOIN texts ON texts.id = one.note",
+    "json_extract(texts.text, '$[0]')",
 )
-_CODES: Final = {
-    _OPEN: "failures.code",
-    _KEPT: "code",
-    _LEDGER: "json_extract(texts.text, '$[0]')",
-}
 
 
 class SqliteLedger:
-    """See the module; any thread may use it."""
+    """See the module; any thread may use it.
 
-    def __init__(self, database: Database) -> None:
+    ``delivers`` tells whether a process delivers for a scope now, and whether it is a server's is
+    its second argument; without it one does.
+    """
+
+    def __init__(
+        self, database: Database, delivers: Callable[[Scope, bool], bool] | None = None
+    ) -> None:
         self._database = database
+        self._delivers = delivers
         self._names = Names(database)
 
     # -- reading -------------------------------------------------------------------------------
 
     def find(self, selection: Selection, *, limit: int | None = None) -> Iterator[LedgerEntry]:
         """Yield the deliveries of a selection; see `Ledger.find`."""
-        last, left = 0, limit
+        last, more = 0, limit
         scopes = self._scopes()
-        while left is None or left > 0:
-            size = _PAGE if left is None else min(_PAGE, left)
+        while more is None or more > 0:
+            size = _PAGE if more is None else min(_PAGE, more)
             found = self._page(selection, scopes, last, size)
             yield from found
             if len(found) < size:
                 return
             last = found[-1].id
-            left = None if left is None else left - len(found)
+            more = None if more is None else more - len(found)
 
     def _page(
         self, selection: Selection, scopes: Mapping[int, tuple[str, str]], last: int, size: int
     ) -> list[LedgerEntry]:
         parts, values = [], []
-        for part in _parts(selection):
+        for part in _parts(selection, self._left()):
             where, given = self._where(selection, part)
-            parts.append(f"{part} WHERE one.id > ? AND {where}")
+            parts.append(f"{part.select} WHERE one.id > ? AND {where}")
             values += [last, *given]
         if not parts:
             return []
@@ -111,7 +167,7 @@ class SqliteLedger:
         rows = self._database.all(query, (*values, size))
         return [self._entry(row, scopes) for row in rows]
 
-    def _where(self, selection: Selection, part: str) -> tuple[str, list[object]]:
+    def _where(self, selection: Selection, part: _Part) -> tuple[str, list[object]]:
         terms: list[str] = []
         values: list[object] = []
         for condition, value in {
@@ -122,18 +178,19 @@ class SqliteLedger:
             " ON account.id = scopes.partner_account WHERE account.slug = ?)": selection.slug,
             "accepted_at >= ?": None if selection.since is None else selection.since * 1000,
             "accepted_at < ?": None if selection.until is None else selection.until * 1000,
-            f"{_CODES[part]} = ?": selection.code,
+            f"{part.code} = ?": selection.code,
         }.items():
             if value is not None:
                 terms.append(condition)
                 values.append(value)
         if selection.user is not None:
             terms.append("user = ?")
-            values.append(selection.user if part is _OPEN else packed_id(selection.user))
+            values.append(selection.user if part.table == "open" else packed_id(selection.user))
         if selection.restored:
-            terms.append("0" if part is _LEDGER else "one.restored IS NOT NULL")
+            terms.append("0" if part.table == "ledger" else "one.restored IS NOT NULL")
         if selection.statuses is not None:
-            terms.append(_statuses(selection.statuses, part))
+            codes = sorted(code for code, one in _SHOWN.items() if one in selection.statuses)
+            terms.append(f"{part.status} IN ({', '.join(map(str, codes))})")
         return " AND ".join(terms) or "1", values
 
     def get(self, delivery_id: int) -> LedgerEntry:
@@ -158,7 +215,8 @@ class SqliteLedger:
 
     def _between(self, first: int, last: int) -> list[LedgerEntry]:
         query = " UNION ALL ".join(
-            f"{part} WHERE one.id BETWEEN ? AND ?" for part in (_OPEN, _KEPT, _LEDGER)
+            f"{part.select} WHERE one.id BETWEEN ? AND ?"
+            for part in _parts(Selection(), self._left())
         )
         rows = self._database.all(f"{query} ORDER BY 1", (first, last) * 3)
         scopes = self._scopes()
@@ -182,19 +240,14 @@ class SqliteLedger:
         """Count a selection by destination, status and code, the most frequent first."""
         counts: Counter[tuple[str, Status, str | None]] = Counter()
         scopes = self._scopes()
-        for part in _parts(selection):
+        for part in _parts(selection, self._left()):
             where, values = self._where(selection, part)
-            code, source = _CODES[part], part.partition(" FROM open ")
-            sending = f"one.id IN ({_SENDING})" if part is _OPEN else "0"
-            table = part.rpartition(" FROM ")[2] if not source[1] else f"open {source[2]}"
             query = (
-                f"SELECT scope, status, {sending}, {code}, count(*) FROM {table} WHERE {where}"
-                " GROUP BY 1, 2, 3, 4"
+                f"SELECT scope, {part.status}, {part.code}, count(*) FROM {part.source}"
+                f" WHERE {where} GROUP BY 1, 2, 3"
             )
-            for scope, status, is_sent, fault, number in self._database.all(query, values):
-                shown = State.SENDING if is_sent else STATUSES[status]
-                has_code = part is not _OPEN
-                counts[scopes[scope][0], shown, fault if has_code else None] += number
+            for scope, status, code, number in self._database.all(query, values):
+                counts[scopes[scope][0], _SHOWN[status], code] += number
         return sorted(
             (DeliveryClass(*key, number) for key, number in counts.items()),
             key=lambda one: (one.destination, -one.deliveries, one.status, one.code or ""),
@@ -217,7 +270,25 @@ class SqliteLedger:
 
     def totals(self, now: float) -> Sequence[ScopeTotals]:
         """Return how all scopes stand, without counting their deliveries one by one."""
-        return self._database.at_once(lambda connection: _totals(connection, now))
+        left = self._left()
+        return self._database.at_once(lambda connection: _totals(connection, now, left))
+
+    def interrupted(self) -> Sequence[tuple[Scope, bool]]:
+        """Return the scopes whose process has ended while it was sending, and if it was a server.
+
+        What it was sending is still noted as under way.
+        """
+        if self._delivers is None:
+            return []
+        rows = self._database.all(
+            "SELECT id, destination, served FROM scopes WHERE id IN (SELECT scope FROM intents)"
+        )
+        found = [(Scope(scope, name), bool(served)) for scope, name, served in rows]
+        return [(scope, served) for scope, served in found if not self._delivers(scope, served)]
+
+    def _left(self) -> str:
+        """Return the ids of `interrupted` as a list for a statement."""
+        return ", ".join(str(scope.id) for scope, _ in self.interrupted())
 
     def _scopes(self) -> Mapping[int, tuple[str, str]]:
         """Return the name of each scope and what its account is called."""
@@ -231,7 +302,7 @@ class SqliteLedger:
         (
             identity, scope, subscription, status, effect, attempts, user, message_id, kind,
             accepted_at, plan, first_attempt_at, next_at, settled_at, code, http_status, stage,
-            reason, amount, key, evidence, restored, note, sending,
+            reason, amount, key, evidence, restored, note,
         ) = row  # fmt: skip
         if note is not None:
             code, http_status, stage, reason = self._names.note_of(note)
@@ -245,7 +316,7 @@ class SqliteLedger:
             destination=destination,
             account=account,
             key=self._names.key(subscription) if subscription else None,
-            status=State.SENDING if sending else STATUSES[status],
+            status=_SHOWN[status],
             effect=EFFECTS[effect],
             attempts=attempts,
             user=unpacked_id(user),
@@ -350,7 +421,7 @@ class _Change:
         self._tallies: Counter[tuple[int, int, int, int]] = Counter()
         self._noticed: list[int] = []
         self._events: set[int] = set()
-        self._sending = {identity for (identity,) in connection.execute(_SENDING)}
+        self._sending = {identity for (identity,) in connection.execute(_IN_INTENTS)}
 
     def is_as_said(self, entry: LedgerEntry) -> bool:
         """Tell whether a delivery is still as the operator saw it, and is not being sent."""
@@ -554,7 +625,7 @@ class _Change:
         return self._names.subscription(self._to, key)
 
 
-def _totals(connection: sqlite3.Connection, now: float) -> Sequence[ScopeTotals]:
+def _totals(connection: sqlite3.Connection, now: float, left: str) -> Sequence[ScopeTotals]:
     today = round(now * 1000) // DAY_MS
     found = {
         scope: ScopeTotals(
@@ -570,13 +641,14 @@ def _totals(connection: sqlite3.Connection, now: float) -> Sequence[ScopeTotals]
             one.counts[name] = one.counts.get(name, 0) + count
             if day == today:
                 one.today[name] = one.today.get(name, 0) + count
-    for scope, sending in connection.execute(
-        "SELECT scope, sum(json_array_length(deliveries)) FROM intents GROUP BY scope"
+    for scope, is_left, number in connection.execute(
+        f"SELECT scope, scope IN ({left}), sum(json_array_length(deliveries)) FROM intents"
+        f" WHERE durable OR scope NOT IN ({left}) GROUP BY 1, 2"
     ):
-        counts = found[scope].counts
-        counts[State.SENDING] = sending
+        counts, state = found[scope].counts, State.UNKNOWN if is_left else State.SENDING
+        counts[state] = counts.get(state, 0) + number
         # It is counted as ready, too.
-        counts[State.READY] = counts.get(State.READY, 0) - sending
+        counts[State.READY] = counts.get(State.READY, 0) - number
         if not counts[State.READY]:
             del counts[State.READY]
     for one in found.values():
@@ -601,11 +673,11 @@ def _waits(
     return _seconds(oldest), _seconds(due)
 
 
-def _parts(selection: Selection) -> Iterable[str]:
+def _parts(selection: Selection, left: str) -> Iterable[_Part]:
     """Return the tables in which deliveries of a selection can be."""
     statuses = selection.statuses
     if statuses is None or statuses & {State.READY, State.SENDING, State.UNKNOWN}:
-        yield _OPEN
+        yield _open(left)
     if statuses is None or any(
         status is State.HELD or (isinstance(status, Outcome) and status not in _IN_LEDGER)
         for status in statuses
@@ -613,17 +685,6 @@ def _parts(selection: Selection) -> Iterable[str]:
         yield _KEPT
     if statuses is None or statuses & _IN_LEDGER:
         yield _LEDGER
-
-
-def _statuses(statuses: frozenset[Status], part: str) -> str:
-    codes = [STATUS_CODES[status] for status in statuses if status is not State.SENDING]
-    term = f"status IN ({', '.join(map(str, sorted(codes)))})"
-    if part is _OPEN:
-        sending = f"one.id IN ({_SENDING})"
-        term = f"({term} AND NOT {sending})"
-        if State.SENDING in statuses:
-            term = f"({term} OR {sending})"
-    return term
 
 
 def _seconds(row: tuple[Any, ...] | None) -> float | None:

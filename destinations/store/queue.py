@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from destinations.clock import SystemClock, WallClock
-from destinations.outcome import Effect, Outcome, State, Status
+from destinations.outcome import ANSWER_LOST, Effect, Outcome, State, Status
 from destinations.pipeline.breaker import LONGEST_WAIT
 from destinations.pipeline.dedupe import Verdict, conflict, recognise
 from destinations.pipeline.names import folded
@@ -60,6 +60,7 @@ from destinations.store.rows import (
     ADD_LEDGER,
     ADD_OPEN,
     DAY_MS,
+    INTERRUPTED,
     PER_EVENT,
     add_tallies,
     array_of,
@@ -69,7 +70,6 @@ __all__ = ["SqliteQueue", "SqliteSource"]
 
 _NEARLY_FULL: Final = "it has nearly the size that it may have"
 _BALANCES: Final = json.JSONEncoder(separators=(",", ":"))
-_INTERRUPTED: Final = "under way when the process ended; it may have been applied"
 
 _READY: Final = STATUS_CODES[State.READY]
 _UNKNOWN: Final = STATUS_CODES[State.UNKNOWN]
@@ -216,8 +216,8 @@ class SqliteQueue:
                     tallies[scope.id, subscription, _UNKNOWN, 0] += 1
                 connection.execute(
                     "INSERT OR REPLACE INTO failures (id, code, http_status, stage, reason)"
-                    " SELECT value, NULL, NULL, 'send', ? FROM json_each(?)",
-                    (_INTERRUPTED, ids),
+                    " SELECT value, ?, NULL, 'send', ? FROM json_each(?)",
+                    (ANSWER_LOST, INTERRUPTED, ids),
                 )
             else:  # it may be sent again, by code that may want to know that it was
                 connection.execute(

@@ -21,6 +21,7 @@ __all__ = [
     "ADD_LEDGER",
     "ADD_OPEN",
     "DAY_MS",
+    "INTERRUPTED",
     "PER_EVENT",
     "OpenRow",
     "add_kept",
@@ -35,6 +36,9 @@ PER_EVENT: Final = 1000
 """An id of a delivery is so many times that of its event, plus its number among its deliveries."""
 
 DAY_MS: Final = 86_400_000
+
+INTERRUPTED: Final = "under way when the process ended; it may have been applied"
+"""Why a delivery is unknown of which nobody heard an answer."""
 
 _FILTERED: Final = STATUS_CODES[Outcome.FILTERED]
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from destinations.clock import WallClock
+from destinations.pipeline.queue import Scope
 from destinations.pipeline.restored import Gap
 from destinations.store.accounts import Accounts
 from destinations.store.answers import SqliteAnswers
@@ -56,9 +57,9 @@ class SqliteStore:
         """Return the queue, for whoever delivers."""
         return SqliteQueue(self.database, clock=clock)
 
-    def ledger(self) -> SqliteLedger:
-        """Return all deliveries, for operators."""
-        return SqliteLedger(self.database)
+    def ledger(self, delivers: Callable[[Scope, bool], bool] | None = None) -> SqliteLedger:
+        """Return all deliveries; ``delivers`` is as `SqliteLedger` has it."""
+        return SqliteLedger(self.database, delivers)
 
     def accounts(self) -> Accounts:
         """Return the accounts at partners."""

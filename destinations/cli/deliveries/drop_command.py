@@ -16,7 +16,12 @@ from destinations.cli.deliveries.selection import (
     selection_options,
 )
 from destinations.cli.store_place import StorePlace, place_options
-from destinations.operations import drop, why_not_dropped
+from destinations.operations import (
+    drop,
+    open_ledger,
+    recover_interrupted,
+    why_not_dropped,
+)
 
 __all__ = ["drop_command"]
 
@@ -44,7 +49,7 @@ def drop_command(
         raise click.UsageError("--reason must say why")
     selection, is_given = read_selection(given)
     with place.read() if dry_run else place.change() as store:
-        ledger = store.ledger()
+        ledger = open_ledger(store)
         entries = selected(ledger, ids, selection, is_given=is_given)
         entries, others = split(entries, why_not_dropped, "dropped", strict=bool(ids))
         if dry_run or not entries:
@@ -53,6 +58,7 @@ def drop_command(
             return 0
         if not yes and not confirmed(f"Drop {describe(entries)} for good?"):
             return 1
+        recover_interrupted(store, ledger, entries)
         done = drop(ledger, entries, reason=reason.strip(), now=time.time())
     click.echo(f"Dropped: {done:,}.")
     left_alone(others, changed=len(entries) - done)

@@ -17,7 +17,7 @@ from destinations.cli.deliveries.selection import (
     selection_options,
 )
 from destinations.cli.store_place import StorePlace, place_options
-from destinations.operations import export_line
+from destinations.operations import export_line, open_ledger
 from destinations.outcome import Outcome, State
 from destinations.pipeline.ledger import LedgerEntry
 from destinations.pipeline.output import written_file
@@ -65,7 +65,7 @@ def export_command(
     if not is_given and not ids:
         selection, is_given = replace(selection, statuses=_WITH_EVENT), True
     with place.read() as store:
-        ledger = store.ledger()
+        ledger = open_ledger(store)
         entries: Iterator[LedgerEntry] | list[LedgerEntry]
         if ids:
             entries = selected(ledger, ids, selection, is_given=is_given)

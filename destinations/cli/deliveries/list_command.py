@@ -12,7 +12,8 @@ import click
 from destinations.cli.deliveries.selection import read_selection, record, selection_options
 from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import print_table
-from destinations.operations import shown_time
+from destinations.operations import open_ledger, shown_time
+from destinations.outcome import State
 from destinations.pipeline.ledger import NEEDS_OPERATOR, DeliveryClass, LedgerEntry
 
 __all__ = ["list_command"]
@@ -79,9 +80,11 @@ def list_command(
     if needs_operator:
         selection = replace(selection, statuses=NEEDS_OPERATOR)
     with place.read() as store:
-        ledger = store.ledger()
+        ledger = open_ledger(store)
         found = list(ledger.find(selection, limit=limit))
         classes = ledger.classes(selection)
+        unknown = replace(selection, statuses=frozenset({State.UNKNOWN}))
+        asked = ledger.classes(unknown) if needs_operator else ()
     if as_json:
         shown = {
             "store": str(place.path),
@@ -100,6 +103,12 @@ def list_command(
         click.echo(json.dumps(shown, ensure_ascii=False))
     else:
         _print(place, found, classes, needs_operator=needs_operator)
+        if number := sum(one.deliveries for one in asked):
+            what = "1 more is" if number == 1 else f"{number:,} more are"
+            click.echo(
+                f"{what} unknown: a run or server asks the partner. "
+                f"See: destinations deliveries list --state unknown{place.options}"
+            )
     return 0
 
 

@@ -24,6 +24,7 @@ from destinations.errors import UsageError
 from destinations.operations import (
     PlannedReplay,
     Replayed,
+    open_ledger,
     plan_replay,
     replay,
     waiting_for_nobody,
@@ -76,7 +77,7 @@ def replay_command(
     if is_given and selection.statuses is None:
         selection = replace(selection, statuses=_REPLAYED)
     with place.read() if dry_run else place.change() as store:
-        ledger = store.ledger()
+        ledger = open_ledger(store)
         entries = selected(ledger, ids, selection, is_given=is_given)
         find = _destinations(store, definition, place.config)
         planned = [plan_replay(ledger, find(entry), entry) for entry in entries]

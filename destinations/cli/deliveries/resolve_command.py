@@ -18,7 +18,13 @@ from destinations.cli.deliveries.selection import (
 from destinations.cli.deliveries.show_command import shown_evidence
 from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import print_table
-from destinations.operations import proposed, resolve, why_not_resolved
+from destinations.operations import (
+    open_ledger,
+    proposed,
+    recover_interrupted,
+    resolve,
+    why_not_resolved,
+)
 from destinations.pipeline.ledger import LedgerEntry, Selection
 
 __all__ = ["resolve_command"]
@@ -58,7 +64,7 @@ def resolve_command(
     if not applied and not not_applied:
         return _as_proposed(ids, selection, place, is_given=is_given, dry_run=dry_run, yes=yes)
     with place.read() if dry_run else place.change() as store:
-        ledger = store.ledger()
+        ledger = open_ledger(store)
         entries = selected(ledger, ids, selection, is_given=is_given)
         entries, others = split(entries, why_not_resolved, "resolved", strict=bool(ids))
         verdict = "applied" if applied else "not applied, and sent again"
@@ -72,6 +78,7 @@ def resolve_command(
                 click.echo(line, err=True)
         if not yes and not confirmed(f"Resolve {describe(entries)} as {verdict}?"):
             return 1
+        recover_interrupted(store, ledger, entries)
         done = resolve(ledger, entries, applied=applied, now=time.time())
     what = "counted as delivered" if applied else "waiting for their turn"
     click.echo(f"Resolved: {done:,}, {what}.")
@@ -90,7 +97,7 @@ def _as_proposed(
 ) -> int:
     """Decide as the evidence shows, after a question."""
     with place.read() if dry_run else place.change() as store:
-        ledger = store.ledger()
+        ledger = open_ledger(store)
         entries = selected(ledger, ids, selection, is_given=is_given)
         entries, others = split(entries, why_not_resolved, "resolved", strict=bool(ids))
         known = [(one, proposed(one)) for one in entries]
@@ -121,6 +128,7 @@ def _as_proposed(
         question = f"Resolve {describe([one for one, _ in decided])} as proposed?"
         if not yes and not confirmed(question):
             return 1
+        recover_interrupted(store, ledger, [one for one, _ in decided])
         now = time.time()
         done = {
             applied: resolve(

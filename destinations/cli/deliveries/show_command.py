@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -12,6 +12,8 @@ from destinations.cli.deliveries.selection import record
 from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import plain
 from destinations.operations import (
+    delivers,
+    open_ledger,
     proposed,
     shown_time,
     why_not_dropped,
@@ -20,9 +22,17 @@ from destinations.operations import (
 )
 from destinations.outcome import State
 from destinations.pipeline.ledger import LedgerEntry
+from destinations.pipeline.queue import Scope
 from destinations.segment.event import EventError, read_json
+from destinations.store import SqliteLedger, SqliteStore
 
 __all__ = ["show_command", "shown_evidence"]
+
+_GOES_ON: Final = {
+    State.READY: "sends it in its turn",
+    State.SENDING: "waits for its answer",
+    State.UNKNOWN: "asks the partner whether it was applied",
+}
 
 
 @click.command("show", epilog="Example: destinations deliveries show 17000 --config serve.yaml")
@@ -32,10 +42,11 @@ __all__ = ["show_command", "shown_evidence"]
 def show_command(delivery_id: int, place: StorePlace, *, as_json: bool) -> int:
     """Show all that is known of the delivery ID, and what can be done about it."""
     with place.read() as store:
-        ledger = store.ledger()
+        ledger = open_ledger(store)
         entry = ledger.get(delivery_id)
         raw = ledger.raw_event(entry.event_id)
         payload = ledger.payload(entry)
+        what_goes_on = _what_goes_on(store, place, ledger, entry)
     event = _json(raw)
     commands = [
         (f"destinations deliveries {text}{place.options}", meaning)
@@ -50,12 +61,25 @@ def show_command(delivery_id: int, place: StorePlace, *, as_json: bool) -> int:
         }
         click.echo(json.dumps(shown, ensure_ascii=False))
         return 0
+    _print(entry, event=event, has_event=raw is not None, payload=payload)
+    if what_goes_on:
+        click.echo(f"\n{what_goes_on}")
+    if commands:
+        click.echo("\nWhat can be done:")
+    elif not what_goes_on:
+        click.echo("\nNothing needs to be done.")
+    for text, meaning in commands:
+        click.echo(f"  {text}  # {meaning}")
+    return 0
+
+
+def _print(entry: LedgerEntry, *, event: Any, has_event: bool, payload: bytes) -> None:
     for name, value in _lines(entry):
         if value != "":
             click.echo(f"{name + ':':<20}{plain(str(value))}")
     for line in shown_evidence(entry):
         click.echo(line)
-    if raw is None:
+    if not has_event:
         click.echo("\nThe event itself is not kept any more: nothing needs it.")
     else:
         click.echo("\nThe event:")
@@ -64,10 +88,20 @@ def show_command(delivery_id: int, place: StorePlace, *, as_json: bool) -> int:
     if payload:
         click.echo("\nThe payload:")
         click.echo(json.dumps(_json(payload), indent=2))
-    click.echo("\nWhat can be done:" if commands else "\nNothing needs to be done.")
-    for text, meaning in commands:
-        click.echo(f"  {text}  # {meaning}")
-    return 0
+
+
+def _what_goes_on(
+    store: SqliteStore, place: StorePlace, ledger: SqliteLedger, entry: LedgerEntry
+) -> str:
+    """Return what a process does with a delivery that waits, or how to start one; else nothing."""
+    if entry.state not in _GOES_ON:
+        return ""
+    (served,) = (one.served for one in ledger.totals(0.0) if one.id == entry.scope)
+    what = _GOES_ON[entry.state]
+    if delivers(store, Scope(entry.scope, entry.destination), served=served):
+        return f"The process that delivers now {what}."
+    command = place.delivering(entry.destination, served=served)
+    return f"No process delivers for this account now. The next one {what}: {command}"
 
 
 def shown_evidence(entry: LedgerEntry) -> Iterator[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from destinations.operations import Periods, lock_server, locks, note_server
+from destinations.operations import Periods, lock_run, lock_server, locks, note_server
 from destinations.outcome import Outcome, State
 from destinations.runtime.identity import AccountIdentity
 from destinations.store import SqliteStore
@@ -118,3 +118,32 @@ def test_who_may_not_look_at_the_lock(
     done = command("status", "--store", store.path)
     assert (done.code, "cannot be told: its lock cannot be read" in done.out) == (0, True)
     assert command("status", "--store", store.path, "--json").json["served"] is None
+
+
+@pytest.mark.parametrize(
+    ("served", "next_one"),
+    [
+        (True, "destinations serve --config FILE"),
+        (False, "destinations run sample --settings FILE"),
+    ],
+)
+def test_after_a_process_was_killed(
+    command: Run,
+    store: SqliteStore,
+    add_delivery: Callable[..., int],
+    *,
+    served: bool,
+    next_one: str,
+) -> None:
+    """What it was sending is unknown, and it is said what to start, so that somebody asks."""
+    add_delivery(store, sending=True, served=served)
+    text = command("status", "--store", store.path).out
+    assert "queue 1 (1 unknown)" in text
+    where = "" if served else f" --store {store.path}"
+    assert (
+        f"1 unknown: no process asks the partner about it now; start one: {next_one}{where}" in text
+    )
+    with lock_server(store.path) if served else lock_run(store.path, 1, "sample"):
+        text = command("status", "--store", store.path).out
+    assert "queue 1 (1 sending)" in text
+    assert "start one" not in text

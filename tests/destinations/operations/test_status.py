@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from destinations.operations import count_waiting, queue_length, store_status
+from destinations.operations import count_waiting, lock_server, queue_length, store_status
 from destinations.operations.locks import Serving
 from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.ledger import LedgerEntry
@@ -34,7 +34,8 @@ def test_counts(store: SqliteStore, fill: Fill) -> None:
     entries = fill()
     fill(destination="another")
     served = Serving(running=True, names=frozenset({"sample", "idle"}))
-    status = store_status(store, NOW, served)
+    with lock_server(store.path):
+        status = store_status(store, NOW, served)
     assert [one.destination for one in status.scopes] == ["another", "sample"]
     for one in status.scopes:
         assert one.counts == dict.fromkeys(entries, 1)
@@ -117,8 +118,23 @@ def test_what_waits(
 def test_what_is_being_sent(store: SqliteStore, put: Put) -> None:
     """It counts as being sent alone, although it goes on waiting if nothing comes of it."""
     put(State.SENDING)
-    (one,) = store_status(store, NOW, NOBODY).scopes
+    with lock_server(store.path):
+        status = store_status(store, NOW, NOBODY)
+    (one,) = status.scopes
     assert (one.counts, queue_length(one)) == ({State.SENDING: 1}, 1)
+    assert status.idle == frozenset()
+
+
+@pytest.mark.parametrize("served", [True, False])
+def test_what_a_killed_process_was_sending(store: SqliteStore, put: Put, *, served: bool) -> None:
+    """It counts as unknown, and nobody delivers for its scope."""
+    entry = put(State.SENDING, served=served)
+    put(State.UNKNOWN, served=served)
+    put(State.READY, served=served)
+    status = store_status(store, NOW, NOBODY)
+    (one,) = status.scopes
+    assert (one.counts, queue_length(one)) == ({State.UNKNOWN: 2, State.READY: 1}, 3)
+    assert status.idle == {entry.scope}
 
 
 def test_a_destination_that_has_accepted_nothing(store: SqliteStore, put: Put) -> None:

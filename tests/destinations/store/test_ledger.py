@@ -416,7 +416,7 @@ def test_what_is_in_conflict(store: SqliteStore, ledger: SqliteLedger, put: Put)
 
 
 def test_classes(ledger: SqliteLedger, put: Put) -> None:
-    """Destination by destination, the most frequent first; those that wait are not told apart."""
+    """Destination by destination, the most frequent first, each as the list shows it."""
     for _ in range(2):
         put(Outcome.DEAD)
     put(Outcome.DEAD, code="OTHER")
@@ -433,7 +433,7 @@ def test_classes(ledger: SqliteLedger, put: Put) -> None:
         DeliveryClass("sample", Outcome.DEAD, None, 1),
         DeliveryClass("sample", Outcome.DEAD, "OTHER", 1),
         DeliveryClass("sample", State.SENDING, None, 1),
-        DeliveryClass("sample", State.UNKNOWN, None, 1),
+        DeliveryClass("sample", State.UNKNOWN, "SELF_TIMEOUT", 1),
     ]
 
 

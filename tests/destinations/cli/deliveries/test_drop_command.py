@@ -55,7 +55,7 @@ def test_the_same_id_twice(deliveries: Run, dead: Put) -> None:
     assert (done.code, done.out) == (0, "Dropped: 1.\n")
 
 
-def test_by_class(deliveries: Run, dead: Put, put: Put, statuses: Statuses) -> None:
+def test_by_class(deliveries: Run, dead: Put, put: Put, served: Any, statuses: Statuses) -> None:
     """All that can be dropped is; what cannot is left alone, with the reason, and counted."""
     dead()
     put()
@@ -64,7 +64,8 @@ def test_by_class(deliveries: Run, dead: Put, put: Put, statuses: Statuses) -> N
     put(status=State.UNKNOWN)
     put(status=Outcome.DELIVERED)
     put(status=Outcome.DELIVERED)
-    done = deliveries("drop", "--user", "u1", "--reason", "x", "--yes")
+    with served("sample"):
+        done = deliveries("drop", "--user", "u1", "--reason", "x", "--yes")
     assert (done.code, done.out) == (0, "Dropped: 2.\n")
     assert list(statuses().values()) == [
         *("dropped", "dropped", "ready", "sending", "unknown", "delivered", "delivered"),

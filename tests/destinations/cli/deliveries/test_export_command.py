@@ -26,10 +26,11 @@ def every(put: Put) -> dict[str, int]:
     return found
 
 
-def test_everything_that_has_an_event(deliveries: Run, every: dict[str, int]) -> None:
+def test_everything_that_has_an_event(deliveries: Run, every: dict[str, int], served: Any) -> None:
     """Without a word on which: all that may be sent yet, the oldest first; the store stays so."""
-    before = deliveries("list", "--all", "--json").json
-    done = deliveries("export")
+    with served("sample"):
+        before = deliveries("list", "--all", "--json").json
+        done = deliveries("export")
     assert done.code == 0
     notes = [line["undelivered"]["outcome"] for line in _lines(done.out)]
     finished = {"delivered", "filtered", "dropped"}
@@ -40,7 +41,8 @@ def test_everything_that_has_an_event(deliveries: Run, every: dict[str, int]) ->
         f"Exported: {len(notes)}.\nOf these, 3 still wait in this store, which delivers them: feed "
         "them back to a run with this store, or drop them here first.\n"
     )
-    assert deliveries("list", "--all", "--json").json == before
+    with served("sample"):
+        assert deliveries("list", "--all", "--json").json == before
 
 
 @pytest.mark.parametrize(

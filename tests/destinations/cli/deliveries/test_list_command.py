@@ -87,6 +87,7 @@ def test_filters(
     held: Put,
     put: Put,
     named_account: Callable[[], None],
+    served: Callable[..., Any],
     *,
     options: tuple[str, ...],
     ids: set[int],
@@ -99,7 +100,8 @@ def test_filters(
     put(user="u2", status=Outcome.DELIVERED)
     put(sending=True)
     put(served=False, account="main", status=Outcome.REJECTED)
-    found = deliveries("list", *options, "--json").json
+    with served("sample"):
+        found = deliveries("list", *options, "--json").json
     assert {one["id"] for one in found["deliveries"]} == {number * 1000 for number in ids}
     if "--limit" not in options:
         assert found["total"] == len(ids) == sum(one["deliveries"] for one in found["classes"])
@@ -227,3 +229,20 @@ def test_drift(deliveries: Callable[..., Any], drifted: None) -> None:  # noqa: 
     assert deliveries("list", "--drift", "--state", "held").code == 2
     done = deliveries("list", "--drift", "--destination", "nobody")
     assert (done.code, "0 balances" in done.out) == (0, True)
+
+
+def test_after_a_process_was_killed(deliveries: Run, put: Put, path: Path) -> None:
+    """What it was sending is unknown, also to whoever looks for what needs an operator."""
+    put(sending=True)
+    put(sending=True)
+    text = deliveries("list").out
+    assert text.splitlines()[-1] == (
+        "2 more are unknown: a run or server asks the partner. "
+        f"See: destinations deliveries list --state unknown --store {path}"
+    )
+    found = deliveries("list", "--state", "unknown", "--json").json
+    assert [one["code"] for one in found["deliveries"]] == ["ANSWER_LOST"] * 2
+    assert found["classes"] == [
+        {"destination": "sample", "class": "unknown", "code": "ANSWER_LOST", "deliveries": 2}
+    ]
+    assert deliveries("list", "--state", "sending", "--json").json["total"] == 0

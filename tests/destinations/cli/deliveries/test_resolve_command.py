@@ -111,14 +111,17 @@ def test_whether_a_server_runs_or_not(
     assert set(statuses().values()) == {"delivered" if option == "--applied" else "ready"}
 
 
-def test_by_class(deliveries: Run, held: Put, unknown: Put, put: Put, statuses: Statuses) -> None:
+def test_by_class(
+    deliveries: Run, held: Put, unknown: Put, put: Put, served: Any, statuses: Statuses
+) -> None:
     """All of a selection that can be decided on is; the rest is left alone, with the reason."""
     held()
     held(user="u2")
     unknown()
     put(sending=True)
     put(status=Outcome.DEAD)
-    done = deliveries("resolve", "--user", "u1", "--not-applied", "--yes")
+    with served("sample"):
+        done = deliveries("resolve", "--user", "u1", "--not-applied", "--yes")
     assert (done.code, done.out) == (0, "Resolved: 2, waiting for their turn.\n")
     assert list(statuses().values()) == ["ready", "held", "ready", "sending", "dead"]
     assert "Left alone: 1, as it is being sent" in done.err
@@ -222,3 +225,16 @@ def test_what_changed_meanwhile(
     assert (done.code, done.out) == (1, "Resolved: 0, waiting for their turn.\n")
     assert "Changed meanwhile, and left alone: 1. Look again.\n" in done.err
     assert statuses() == {1_000: "delivered"}
+
+
+@pytest.mark.parametrize("option", ["--applied", "--not-applied"])
+@pytest.mark.parametrize("is_served", [True, False])
+def test_after_a_process_was_killed(
+    deliveries: Run, put: Put, statuses: Statuses, *, option: str, is_served: bool
+) -> None:
+    """What it was sending can be decided on at once, and the rest is unknown."""
+    delivery, _ = put(sending=True, served=is_served), put(sending=True, served=is_served)
+    done = deliveries("resolve", delivery, option, "--yes")
+    assert (done.code, done.out[:11]) == (0, "Resolved: 1")
+    expected = "delivered" if option == "--applied" else "ready"
+    assert statuses() == {1_000: expected, 2_000: "unknown"}

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from destinations.operations import lock_run
 from destinations.outcome import Effect, Outcome, State
 from destinations.pipeline.queue import Increment
 
@@ -84,7 +85,6 @@ def test_one_that_waits_for_its_next_attempt(deliveries: Run, put: Put) -> None:
     ("columns", "commands"),
     [
         ({}, ["drop"]),
-        ({"sending": True}, []),
         ({"status": State.UNKNOWN}, ["resolve", "resolve"]),
         ({"status": State.HELD}, ["resolve", "resolve", "drop"]),
         ({"status": Outcome.DELIVERED}, []),
@@ -113,7 +113,49 @@ def test_what_can_be_done(
         found = deliveries("show", delivery, "--json").json
         text = deliveries("show", delivery).out
     assert [one.split()[2] for one in found["commands"]] == commands
-    assert ("Nothing needs to be done." in text) is not bool(commands)
+    waits = found["state"] in {"ready", "sending", "unknown"}
+    assert ("Nothing needs to be done." in text) is not (bool(commands) or waits)
+
+
+@pytest.mark.parametrize(
+    ("columns", "what"),
+    [
+        ({}, "sends it in its turn"),
+        ({"sending": True}, "asks the partner whether it was applied"),
+        ({"status": State.UNKNOWN}, "asks the partner whether it was applied"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize(
+    ("is_served", "next_one"),
+    [
+        (True, "destinations serve --config FILE"),
+        (False, "destinations run sample --settings FILE"),
+    ],
+)
+def test_what_goes_on(
+    deliveries: Run,
+    put: Put,
+    path: Path,
+    served: Any,
+    *,
+    columns: dict[str, Any],
+    what: str,
+    is_served: bool,
+    next_one: str,
+) -> None:
+    """What the process that delivers does with it; without one, how to start one."""
+    delivery = put(served=is_served, **columns)
+    text = deliveries("show", delivery).out
+    where = "" if is_served else f" --store {path}"
+    expected = f"No process delivers for this account now. The next one {what}: {next_one}{where}"
+    assert expected in text.splitlines()
+    with served("sample") if is_served else lock_run(path, 1, "sample"):
+        text = deliveries("show", delivery).out
+    if not columns.get("sending"):
+        assert f"The process that delivers now {what}." in text.splitlines()
+    else:
+        assert "The process that delivers now waits for its answer." in text.splitlines()
 
 
 def test_as_json(deliveries: Run, dead: Put) -> None:

@@ -1,0 +1,69 @@
+"""Deliveries that were being sent by a process that has ended, however it ended.
+
+Its intents are still in the store. The next process that delivers for their scope asks the partner
+about them, or sends again what may be sent again; whoever looks meanwhile is told so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from typing import Final
+
+from destinations.errors import TemporaryError, UsageError
+from destinations.operations.locks import is_run_for, keep_servers_off, lock_run, who_serves
+from destinations.outcome import State
+from destinations.pipeline.ledger import LedgerEntry
+from destinations.pipeline.queue import Scope
+from destinations.store import SqliteLedger, SqliteStore
+
+__all__ = ["delivers", "open_ledger", "recover_interrupted"]
+
+_LATEST: Final = 86_400.0
+"""Seconds: nobody is asked later about a lost answer. Whoever delivers next says when it is."""
+
+
+def open_ledger(store: SqliteStore) -> SqliteLedger:
+    """Return all deliveries of a store, for operators.
+
+    What a process was sending that has ended is `unknown` in it, or `ready` where it may be sent
+    again.
+    """
+    return store.ledger(lambda scope, served: delivers(store, scope, served=served))
+
+
+def recover_interrupted(
+    store: SqliteStore, ledger: SqliteLedger, entries: Sequence[LedgerEntry]
+) -> None:
+    """Write down what `open_ledger` shows of the scopes of ``entries``: now it can be changed.
+
+    What a process delivers by now is left to it. Raises `UsageError` for a destination that the
+    server which runs does not have: it might get it back meanwhile.
+    """
+    ids = {one.scope for one in entries if one.status in {State.READY, State.UNKNOWN}}
+    for scope, served in ledger.interrupted():
+        if scope.id not in ids:
+            continue
+        if served and who_serves(store).running is not False:
+            msg = (
+                f"the server that delivers from the store {store.path} has no destination "
+                f"{scope.name!r}: stop the server first, or let it have this destination again"
+            )
+            raise UsageError(msg)
+        lock = (
+            keep_servers_off(store.path)
+            if served
+            else lock_run(store.path, scope.id, "", beside_server=True)
+        )
+        with contextlib.suppress(TemporaryError), lock:
+            store.queue().recover([scope], _LATEST)
+
+
+def delivers(store: SqliteStore, scope: Scope, *, served: bool) -> bool:
+    """Tell whether a process delivers for a scope now; one may where that cannot be told."""
+    if served:
+        return who_serves(store).has(scope.name) is not False
+    try:
+        return is_run_for(store.path, scope.id)
+    except OSError:
+        return True
