@@ -10,6 +10,7 @@ import click
 
 from destinations.cli.names import NAME
 from destinations.errors import UsageError
+from destinations.operations import shown_time
 from destinations.runtime.identity import AccountIdentity
 from destinations.store import Accounts, KnownAccount
 
@@ -33,7 +34,8 @@ _OPTIONS = (
         "--account",
         type=NAME,
         metavar="NAME",
-        help="A name for the account at the partner; or account: NAME in the settings.",
+        help="A name for the account at the partner, or the unnamed-NUMBER that stands for one "
+        "without a name; or account: NAME in the settings.",
     ),
     click.option(
         "--same-account/--new-account",
@@ -66,7 +68,7 @@ def choose_account(accounts: Accounts, identity: AccountIdentity, *, same: bool 
         return accounts.add(identity)
     question = _question(identity, here, elsewhere)
     if len(known) > 1:
-        names = ", ".join(one.name or "without a name" for one in known)
+        names = "; ".join(map(_described, known))
         msg = (
             f"{question}: there are {len(known)} accounts ({names}); say which it is with "
             "--account NAME, or use --new-account"
@@ -100,6 +102,10 @@ def _question(
     return f"the credentials are known at {places}, and {identity.endpoint} is new"
 
 
+def _described(account: KnownAccount) -> str:
+    return f"{account.label}, first used {shown_time(account.since)}"
+
+
 def _asked(question: str, known: KnownAccount, *, is_moved: bool) -> bool:
     if not sys.stdin.isatty():
         what = "at another address" if is_moved else "with a new key"
@@ -108,6 +114,5 @@ def _asked(question: str, known: KnownAccount, *, is_moved: bool) -> bool:
             "it is another one; account: NAME in the settings says so for good"
         )
         raise UsageError(msg)
-    name = known.name or "without a name"
-    text = f"{question[0].upper()}{question[1:]} ({name}). Is it the same account?"
+    text = f"{question[0].upper()}{question[1:]} ({_described(known)}). Is it the same account?"
     return click.confirm(text, err=True)

@@ -93,8 +93,8 @@ class Selection:
     """Which deliveries: all conditions that are given must hold.
 
     ``statuses`` are outcomes and states. ``since`` (inclusive) and ``until`` are times of
-    acceptance. ``restored`` are those of a restored copy. ``slug`` restricts it to the scopes of
-    a destination, whatever a server calls it.
+    acceptance. ``account`` is its name, or its label. ``restored`` are those of a restored copy.
+    ``slug`` restricts it to the scopes of a destination, whatever a server calls it.
     """
 
     destination: str | None = None
@@ -131,7 +131,8 @@ class LedgerDrift:
 class ScopeTotals:
     """The deliveries of one scope: by status, of all times and of today (UTC).
 
-    ``served`` tells that it is that of a server's destination, ``partner_account`` is its account.
+    ``served`` tells that it is that of a server's destination, ``partner_account`` is its account,
+    and ``label`` what chooses that.
     ``oldest`` is when the first of what waits was accepted, ``next_at`` when the next of what
     sleeps is due.
     """
@@ -141,6 +142,7 @@ class ScopeTotals:
     account: str
     partner_account: int | None
     served: bool
+    label: str = ""
     counts: dict[Status, int] = field(default_factory=dict)
     today: dict[Status, int] = field(default_factory=dict)
     oldest: float | None = None

@@ -6,7 +6,7 @@ import hashlib
 import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from destinations.errors import UsageError
@@ -14,35 +14,54 @@ from destinations.pipeline.queue import Scope
 from destinations.runtime.identity import AccountIdentity, normalised
 from destinations.store.database import Database
 
-__all__ = ["Accounts", "KnownAccount", "shown_account"]
+__all__ = ["Accounts", "KnownAccount", "account_label", "shown_account"]
 
 _SALT_BYTES: Final = 16
 
+_UNNAMED: Final = "unnamed-"
 _NO_ENDPOINT: Final = "None"
 """What earlier versions noted where each request of a definition said its own address."""
 
 
-def shown_account(name: str | None, endpoint: str, environment: str) -> str:
-    """Return what an operator knows an account by: its name, or else where it is."""
-    if name:
-        return name
-    return f"{endpoint} ({environment} environment)" if environment else endpoint
+def shown_account(number: int | None, name: str | None, endpoint: str, environment: str) -> str:
+    """Return what an operator knows an account by: its name, or else where it is, and its label.
+
+    There may be several without a name at one place.
+    """
+    if name or number is None:
+        return name or ""
+    place = f"{endpoint} ({environment} environment)" if environment else endpoint
+    return f"{place}, {account_label(number, name)}"
+
+
+def account_label(number: int | None, name: str | None) -> str:
+    """Return the name of an account, or what stands for it: ``unnamed-`` and its number."""
+    return name or ("" if number is None else f"{_UNNAMED}{number}")
 
 
 @dataclass(frozen=True, slots=True)
 class KnownAccount:
-    """An account at a partner that a store knows; ``name`` is what an operator called it."""
+    """An account at a partner that a store knows; ``name`` is what an operator called it.
+
+    ``since`` is when it was first used, in seconds since 1970, UTC.
+    """
 
     id: int
     slug: str
     name: str | None
     endpoint: str
     environment: str
+    since: float = field(default=0.0, compare=False)
 
     @property
     def shown(self) -> str:
         """What an operator knows it by."""
-        return shown_account(self.name, self.endpoint, self.environment)
+        return shown_account(self.id, self.name, self.endpoint, self.environment)
+
+    @property
+    def label(self) -> str:
+        """What chooses it on the command line."""
+        return account_label(self.id, self.name)
 
 
 class Accounts:
@@ -56,11 +75,14 @@ class Accounts:
 
         That is the one of its name, else the one of its endpoint, environment and credentials. One
         of an earlier version, which noted no credentials, is anybody's if it is alone there. Raises
-        `UsageError` for a name whose credentials are those of an account with another name.
+        `UsageError` for a name whose credentials are those of an account with another name, and for
+        a label (see `account_label`) of no account.
         """
         found = self._of_credentials(identity)
         if identity.name is None:
             return found
+        if _is_label(identity.name):
+            return self._unnamed(identity, found)
         named = self._where("slug = ? AND name = ?", identity.slug, identity.name)
         is_named = named and named[0].id in self._owners(identity)
         if found is not None and found.name not in {None, identity.name} and not is_named:
@@ -70,6 +92,25 @@ class Accounts:
             )
             raise UsageError(msg)
         return named[0] if named else found
+
+    def _unnamed(self, identity: AccountIdentity, found: KnownAccount | None) -> KnownAccount:
+        """Return the account of a label; ``found`` is the one of the credentials."""
+        unnamed = [one for one in self.of_slug(identity.slug) if one.name is None]
+        wanted = next((one for one in unnamed if one.label == identity.name), None)
+        if wanted is None:
+            labels = ", ".join(one.label for one in unnamed) or "none"
+            msg = (
+                f"there is no account {identity.name!r}: names of this form stand for accounts "
+                f"without a name, of which there are: {labels}"
+            )
+            raise UsageError(msg)
+        if found is not None and found.id != wanted.id:
+            msg = (
+                f"these credentials are those of the account {found.label!r}, not of "
+                f"{wanted.label!r}: use that name, or other credentials"
+            )
+            raise UsageError(msg)
+        return wanted
 
     def _of_credentials(self, identity: AccountIdentity) -> KnownAccount | None:
         owners = self._owners(identity)
@@ -138,6 +179,7 @@ class Accounts:
 
         Its endpoint is noted as well, where an earlier version noted none.
         """
+        name = None if identity.name is None or _is_label(identity.name) else identity.name
         digest = self._digest(identity)
         if self.get(account).endpoint == _NO_ENDPOINT != identity.endpoint:
             with self._database.transaction() as connection:
@@ -150,14 +192,14 @@ class Accounts:
             " WHERE digest = ? AND id = ?",
             (digest, account),
         )
-        if known is None or known[0] != identity.name:
+        if known is None or known[0] != name:
             with self._database.transaction() as connection:
                 connection.execute(
                     "INSERT OR IGNORE INTO credentials VALUES (?, ?)", (digest, account)
                 )
                 connection.execute(
                     "UPDATE partner_accounts SET name = coalesce(name, ?) WHERE id = ?",
-                    (identity.name, account),
+                    (name, account),
                 )
 
     def move(self, account: int, identity: AccountIdentity) -> None:
@@ -246,7 +288,7 @@ class Accounts:
 
     def _where(self, condition: str, *values: str | int) -> Sequence[KnownAccount]:
         rows = self._database.all(
-            "SELECT id, slug, name, endpoint, environment FROM partner_accounts"  # noqa: S608 - constants
+            "SELECT id, slug, name, endpoint, environment, noted_at FROM partner_accounts"  # noqa: S608 - constants
             f" WHERE {condition} ORDER BY id",
             values,
         )
@@ -275,3 +317,8 @@ class Accounts:
             row = self._database.one("SELECT value FROM server WHERE name = 'salt'")
         assert row is not None  # noqa: S101 - it was written
         return bytes.fromhex(row[0])
+
+
+def _is_label(name: str) -> bool:
+    """Tell whether a name stands for an account without a name."""
+    return name.startswith(_UNNAMED) and name.removeprefix(_UNNAMED).isdecimal()

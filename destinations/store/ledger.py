@@ -31,7 +31,7 @@ from destinations.pipeline.queue import (
     Stage,
 )
 from destinations.runtime.action import SubscriptionKey
-from destinations.store.accounts import shown_account
+from destinations.store.accounts import account_label, shown_account
 from destinations.store.codes import EFFECT_CODES, EFFECTS, STATUS_CODES, STATUSES, TYPES
 from destinations.store.database import Database
 from destinations.store.digests import message_digest, packed_id, unpacked_id
@@ -173,7 +173,8 @@ class SqliteLedger:
         for condition, value in {
             "scope IN (SELECT id FROM scopes WHERE destination = ?)": selection.destination,
             "scope IN (SELECT scopes.id FROM scopes JOIN partner_accounts AS account"
-            " ON account.id = scopes.partner_account WHERE account.name = ?)": selection.account,
+            " ON account.id = scopes.partner_account"
+            " WHERE coalesce(account.name, 'unnamed-' || account.id) = ?)": selection.account,
             "scope IN (SELECT scopes.id FROM scopes JOIN partner_accounts AS account"
             " ON account.id = scopes.partner_account WHERE account.slug = ?)": selection.slug,
             "accepted_at >= ?": None if selection.since is None else selection.since * 1000,
@@ -294,8 +295,8 @@ class SqliteLedger:
         """Return the name of each scope and what its account is called."""
         rows = self._database.all(_SCOPES)
         return {
-            scope: (destination, shown_account(*account))
-            for scope, destination, _, _, *account in rows
+            scope: (destination, shown_account(number, *account))
+            for scope, destination, number, _, *account in rows
         }
 
     def _entry(self, row: Sequence[Any], scopes: Mapping[int, tuple[str, str]]) -> LedgerEntry:
@@ -629,7 +630,12 @@ def _totals(connection: sqlite3.Connection, now: float, left: str) -> Sequence[S
     today = round(now * 1000) // DAY_MS
     found = {
         scope: ScopeTotals(
-            scope, destination, shown_account(*account), partner, served=bool(served)
+            scope,
+            destination,
+            shown_account(partner, *account),
+            partner,
+            served=bool(served),
+            label=account_label(partner, account[0]),
         )
         for scope, destination, partner, served, *account in connection.execute(_SCOPES)
     }

@@ -15,6 +15,7 @@ from destinations.cli.deliveries.selection import (
     read_selection,
     selected,
     selection_options,
+    tell_of_unknown_names,
 )
 from destinations.cli.store_place import StorePlace, place_options
 from destinations.operations import export_line, open_ledger
@@ -70,6 +71,7 @@ def export_command(
         if ids:
             entries = selected(ledger, ids, selection, is_given=is_given)
         else:
+            tell_of_unknown_names(ledger, selection)
             entries = ledger.find(selection)
         written = missing = waiting = 0
         masker = Masker(())  # the store keeps reasons masked

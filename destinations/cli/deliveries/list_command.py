@@ -9,7 +9,12 @@ from typing import Any, Final
 
 import click
 
-from destinations.cli.deliveries.selection import read_selection, record, selection_options
+from destinations.cli.deliveries.selection import (
+    read_selection,
+    record,
+    selection_options,
+    tell_of_unknown_names,
+)
 from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import print_table
 from destinations.operations import open_ledger, shown_time
@@ -81,6 +86,7 @@ def list_command(
         selection = replace(selection, statuses=NEEDS_OPERATOR)
     with place.read() as store:
         ledger = open_ledger(store)
+        tell_of_unknown_names(ledger, selection)
         found = list(ledger.find(selection, limit=limit))
         classes = ledger.classes(selection)
         unknown = replace(selection, statuses=frozenset({State.UNKNOWN}))

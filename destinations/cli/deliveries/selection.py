@@ -14,7 +14,14 @@ from destinations.operations import parse_time, shown_time
 from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.ledger import Ledger, LedgerEntry, Selection
 
-__all__ = ["describe", "read_selection", "record", "selected", "selection_options"]
+__all__ = [
+    "describe",
+    "read_selection",
+    "record",
+    "selected",
+    "selection_options",
+    "tell_of_unknown_names",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -52,7 +59,9 @@ _OPTIONS: Final = (
         help="Only with this outcome.",
     ),
     click.option("--destination", metavar="NAME", help="Only of this destination."),
-    click.option("--account", metavar="NAME", help="Only of the account of this name."),
+    click.option(
+        "--account", metavar="NAME", help="Only of this account: its name or unnamed-NUMBER."
+    ),
     click.option("--code", metavar="CODE", help="Only with this error code, as in list."),
     click.option("--user", metavar="ID", help="Only of this user."),
     click.option(
@@ -116,11 +125,26 @@ def selected(
         raise click.UsageError("choose deliveries by their ids, or by options such as --outcome")
     if ids:
         return [ledger.get(one) for one in dict.fromkeys(ids)]
+    tell_of_unknown_names(ledger, selection)
     found = list(ledger.find(selection, limit=_MOST + 1))
     if len(found) > _MOST:
         msg = f"more than {_MOST:,} deliveries are chosen: narrow it down, with --since for example"
         raise UsageError(msg)
     return found
+
+
+def tell_of_unknown_names(ledger: Ledger, selection: Selection) -> None:
+    """Say that a store has no destination, or account, of the name that was given."""
+    if selection.destination is None and selection.account is None:
+        return
+    scopes = ledger.totals(time.time())
+    for what, name, known in (
+        ("destination", selection.destination, {one.destination for one in scopes}),
+        ("account", selection.account, {one.label for one in scopes if one.label}),
+    ):
+        if name is not None and name not in known:
+            names = ", ".join(plain(one) for one in sorted(known)) or "none"
+            click.echo(f"The store has no {what} {plain(name)!r}; it has: {names}.", err=True)
 
 
 def describe(entries: Sequence[LedgerEntry]) -> str:

@@ -150,6 +150,19 @@ def test_another_key(
         assert runs.counts(runs(events=events, key=key)) == {"filtered": 1}
 
 
+def test_several_accounts_without_a_name(runs: Any, use: Use) -> None:
+    """They are told apart by numbers and by when they were first used, and chosen by them."""
+    events = runs.file(use())
+    runs(events=events)
+    runs("--new-account", events=events, key=SECOND)
+    done = runs("--same-account", events=events, key="prv_test_third")
+    assert (done.code, done.out) == (2, "")
+    assert "there are 2 accounts (unnamed-1, first used 20" in done.err
+    assert "; unnamed-2, first used 20" in done.err
+    done = runs("--dry-run", "--account", "unnamed-2", events=events, key="prv_test_third")
+    assert runs.counts(done) == {"filtered": 1}
+
+
 @pytest.mark.parametrize("way", ["settings", "option"])
 def test_a_named_account(runs: Any, use: Use, way: str) -> None:
     """A name is the account, whatever its key is by then; another name is another account."""

@@ -80,7 +80,7 @@ def test_nobody_else_delivers_meanwhile(store: SqliteStore) -> None:
         open_run_store(store, second, other, reconcile_after=30.0),
     ):
         for account, identity, shown in (
-            (first, IDENTITY, "sample at http://127.0.0.1/"),
+            (first, IDENTITY, "sample at http://127.0.0.1/, unnamed-1"),
             (second, other, "sample at acme"),
         ):
             with pytest.raises(TemporaryError, match=f"another run delivers to {shown} from"):

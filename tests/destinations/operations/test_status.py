@@ -55,8 +55,8 @@ def test_runs_and_servers_are_apart(store: SqliteStore, put: Put) -> None:
     found = store_status(store, NOW, NOBODY).to_json(NOW)["destinations"]
     shown = [(one["source"], one["account"], one["counts"]) for one in found]
     assert shown == [
-        ("serve", "http://127.0.0.1/", {"delivered": 1, "held": 1}),
-        ("run", "http://127.0.0.1/", {"ready": 1}),
+        ("serve", "http://127.0.0.1/, unnamed-1", {"delivered": 1, "held": 1}),
+        ("run", "http://127.0.0.1/, unnamed-1", {"ready": 1}),
         ("run", "other", {"dead": 1}),
     ]
     # What runs have left is no server's to deliver.

@@ -179,16 +179,47 @@ def test_a_key_of_two_accounts(accounts: Accounts) -> None:
     ("name", "environment", "shown"),
     [
         ("main", "live", "main"),
-        (None, "live", f"{URL} (live environment)"),
-        (None, "", URL),
+        (None, "live", f"{URL} (live environment), unnamed-1"),
+        (None, "", f"{URL}, unnamed-1"),
     ],
 )
 def test_what_an_account_is_called(
     accounts: Accounts, name: str | None, environment: str, shown: str
 ) -> None:
-    """By its name, else by endpoint and environment."""
+    """By its name, else by endpoint and environment and a number, which stays."""
     account = accounts.add(_identity("key", name, environment=environment))
-    assert accounts.get(account).shown == shown
+    other = accounts.add(_identity("another key", environment=environment))
+    assert accounts.get(account).shown == shown != accounts.get(other).shown
+    assert accounts.get(account).label == (name or "unnamed-1")
+
+
+def test_an_account_by_its_label(accounts: Accounts) -> None:
+    """It is chosen by it, with its key or a new one, and has no name from then on either."""
+    first, second = accounts.add(_identity("a")), accounts.add(_identity("b"))
+    for key in ("b", "new"):
+        identity = _identity(key, "unnamed-2")
+        assert _id(accounts.find(identity)) == second
+        accounts.use(second, identity)
+    assert (accounts.get(second).name, accounts.get(second).label) == (None, "unnamed-2")
+    assert _id(accounts.find(_identity("new"))) == second
+    assert _id(accounts.find(_identity("a", "unnamed-1"))) == first
+
+
+@pytest.mark.parametrize(
+    ("key", "name", "message"),
+    [
+        ("a", "unnamed-2", "these credentials are those of the account 'unnamed-1', not of"),
+        ("new", "unnamed-9", "there is no account 'unnamed-9': .* of which there are: unnamed-1"),
+        ("new", "unnamed-3", "there is no account 'unnamed-3'"),
+    ],
+)
+def test_a_label_that_cannot_be(accounts: Accounts, key: str, name: str, message: str) -> None:
+    """It is no name to be given, nor that of an account which has one, nor of another's key."""
+    accounts.add(_identity("a"))
+    accounts.add(_identity("b"))
+    accounts.add(_identity("c", "main"))
+    with pytest.raises(UsageError, match=message):
+        accounts.find(_identity(key, name))
 
 
 # -- of earlier versions ---------------------------------------------------------------------------

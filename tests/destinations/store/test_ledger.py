@@ -270,7 +270,7 @@ def test_what_is_known_of_one_that_waits(ledger: SqliteLedger, put: Put) -> None
     assert (entry.increment, entry.evidence) == (Increment("u1 calls", 5), {})
     assert (entry.key, entry.action, entry.subscription) == (KEY, "count", "Count")
     assert (entry.type, entry.user, entry.plan) == ("track", "u1", "plan")
-    assert (entry.destination, entry.account) == ("sample", "http://127.0.0.1/")
+    assert (entry.destination, entry.account) == ("sample", "http://127.0.0.1/, unnamed-1")
     assert ledger.payload(entry) == b"{}"
 
 
@@ -438,13 +438,28 @@ def test_classes(ledger: SqliteLedger, put: Put) -> None:
 
 
 def test_what_an_account_without_a_name_is_called(store: SqliteStore, ledger: SqliteLedger) -> None:
-    """As everywhere: by its endpoint and environment, in words."""
+    """As everywhere: by its endpoint and environment, in words, and by its number."""
     identity = AccountIdentity("sample", "http://127.0.0.1/", "test", "key")
     scope = store.accounts().served("sample", identity)
     _come(store, scope, "m", 1)
-    shown = "http://127.0.0.1/ (test environment)"
+    shown = "http://127.0.0.1/ (test environment), unnamed-1"
     assert [one.account for one in ledger.find(Selection())] == [shown]
     assert [one.account for one in ledger.totals(0.0)] == [shown]
+
+
+def test_two_accounts_at_one_place(store: SqliteStore, ledger: SqliteLedger) -> None:
+    """Everywhere they are told apart, and each is chosen by what it is called."""
+    accounts = store.accounts()
+    for key in ("a", "b"):
+        account = accounts.add(AccountIdentity("sample", "http://127.0.0.1/", "test", key))
+        _come(store, accounts.run("sample", account), key, 1)
+    assert len({one.account for one in ledger.find(Selection())}) == 2
+    totals = ledger.totals(0.0)
+    assert [one.label for one in totals] == ["unnamed-1", "unnamed-2"]
+    for one in totals:
+        (found,) = ledger.find(Selection(account=one.label))
+        assert (found.scope, found.account) == (one.id, one.account)
+        assert one.account.endswith(f", {one.label}")
 
 
 def test_classes_of_two_accounts(store: SqliteStore, ledger: SqliteLedger, put: Put) -> None:
@@ -463,8 +478,8 @@ def test_totals(ledger: SqliteLedger, everything: Everything) -> None:
     shown = [(one.destination, one.account, one.served) for one in totals]
     assert shown == [
         ("other", "main", False),
-        ("production", "http://127.0.0.1/", True),
-        ("sample", "http://127.0.0.1/", True),
+        ("production", "http://127.0.0.1/, unnamed-3", True),
+        ("sample", "http://127.0.0.1/, unnamed-2", True),
     ]
     for one in totals:
         assert one.counts == dict.fromkeys(CLASSES, 1)

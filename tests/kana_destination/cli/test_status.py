@@ -33,7 +33,7 @@ def test_what_a_run_leaves(open_cli: Callable[..., Any], track: Make, identify: 
     cli = open_cli(api="documented")
     cli.local("rules", "add", "R", "--event", "Seat Added", "--feature", "seats")
     cli.run(track(), track(), track("Seat Added"), identify("ann", email="new@example.com"))
-    shown = f"{cli.sandbox.url} (test environment)"
+    shown = f"{cli.sandbox.url} (test environment), unnamed-1"
     found = cli.local("status", "--json").json
     assert found["rules"] == 1
     (account,) = found["accounts"]
@@ -86,8 +86,8 @@ def test_accounts_are_apart(open_cli: Callable[..., Any], track: Make) -> None:
     two.run(track(), track())
     found = one.local("status", "--json").json["accounts"]
     assert {item["account"]: item["deliveries"] for item in found} == {
-        f"{one.sandbox.url} (test environment)": {"unmapped": 1},
-        f"{two.sandbox.url} (test environment)": {"unmapped": 2},
+        f"{one.sandbox.url} (test environment), unnamed-1": {"unmapped": 1},
+        f"{two.sandbox.url} (test environment), unnamed-2": {"unmapped": 2},
     }
 
 

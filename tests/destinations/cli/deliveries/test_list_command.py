@@ -125,7 +125,7 @@ def test_as_json(deliveries: Run, held: Put, dead: Put) -> None:
         "id": 1000,
         "event_id": 1,
         "destination": "sample",
-        "account": "http://127.0.0.1/",
+        "account": "http://127.0.0.1/, unnamed-1",
         "user": "u1",
         "subscription": "Counts",
         "action": "count",
@@ -246,3 +246,23 @@ def test_after_a_process_was_killed(deliveries: Run, put: Put, path: Path) -> No
         {"destination": "sample", "class": "unknown", "code": "ANSWER_LOST", "deliveries": 2}
     ]
     assert deliveries("list", "--state", "sending", "--json").json["total"] == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--account", "nobody"), "The store has no account 'nobody'; it has: unnamed-1.\n"),
+        (("--destination", "none"), "The store has no destination 'none'; it has: sample.\n"),
+        (("--account", "unnamed-1", "--destination", "sample"), ""),
+    ],
+)
+def test_a_name_that_nothing_has(
+    deliveries: Run, dead: Put, options: tuple[str, ...], told: str
+) -> None:
+    """It is said, so that nobody takes it for an account without deliveries."""
+    dead()
+    for command in (("list",), ("export",), ("drop", "--reason", "x", "--dry-run")):
+        done = deliveries(*command, *options)
+        assert done.code == 0
+        assert done.err.startswith(told)
+        assert ("The store has no" in done.err) is bool(told)

@@ -26,7 +26,7 @@ def test_a_dead_one(deliveries: Run, dead: Put, path: Path) -> None:
     for line in (
         "delivery: 1000 of event 1",
         "destination: sample",
-        "account: http://127.0.0.1/",
+        "account: http://127.0.0.1/, unnamed-1",
         "subscription: Counts",
         "action: count",
         "event: track/m1",
