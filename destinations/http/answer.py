@@ -77,7 +77,8 @@ class Failure:
     ``status`` is 0 if no answer came. ``retry_after`` is in seconds; ``attempts`` bounds those that
     meet this failure. ``unplaced``: some event of the batch failed, and it may be this one.
     ``concerns`` tells what it is about, as far as one answer can; ``wait_for`` what may end it.
-    ``for_operator`` tells that nothing can be sent before an operator has mended something.
+    ``for_operator`` tells that nothing can be sent before an operator has mended something;
+    ``made`` that there was a request at all.
     """
 
     message: str
@@ -92,6 +93,7 @@ class Failure:
     concerns: Concern = "event"
     wait_for: WaitFor | None = None
     for_operator: bool = False
+    made: bool = True
 
     @property
     def is_answered(self) -> bool:

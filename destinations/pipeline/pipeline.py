@@ -950,7 +950,7 @@ class Pipeline:
             held = self._judge_before(delivery, failure, answered, round_)
             if held is not None and failure is None:
                 round_.transitions.append((self.scope, held))
-            elif failure is None:
+            elif failure is None or (self.closing and not failure.made):
                 ready.append(delivery)
             else:
                 transition = self.policy.after(
@@ -1041,6 +1041,8 @@ class Pipeline:
         if len(failures) < len(verdicts):
             self._answered_at = monotonic
             self.breaker.heard()
+        elif not any(one.made for one in failures):
+            self.breaker.unused()
         else:
             waits = [one.retry_after for one in failures if one.retry_after is not None]
             why = describe(failures[0].error_class, failures[0].status)

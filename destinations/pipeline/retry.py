@@ -216,7 +216,12 @@ class RetryPolicy:
         """Return what follows when asking about a lost answer failed."""
         reason = f"its answer was lost, and asking failed: {failure.message}"
         attempts = delivery.attempts
-        if self._is_late(delivery, now, rule) and not (is_down and self.outage == "wait"):
+        # Who was not asked has not failed to answer.
+        if (
+            failure.made
+            and self._is_late(delivery, now, rule)
+            and not (is_down and self.outage == "wait")
+        ):
             evidence = {"why": f"the partner could not be asked: {failure.message}"}
             held = Result(State.HELD, reason, ANSWER_LOST)
             return Transition(

@@ -33,7 +33,16 @@ T = TypeVar("T")
 
 _DELIVERED: Final = Result(Outcome.DELIVERED, attempts=1)
 _NOT_SENT: Final = Result(State.READY, "not sent: stopped first")
-_NOT_ASKED: Final = Failure("not asked", "unavailable", 0, retryable=True, nothing_applied=True)
+_STOPPED: Final = Failure(
+    "no request was made: stopped first",
+    *("unavailable", 0),
+    retryable=True,
+    nothing_applied=True,
+    made=False,
+)
+_GIVEN_UP: Final = replace(
+    _STOPPED, message="no request was made, as the partner did not answer others before it"
+)
 
 _MOST_UNANSWERED: Final = 16
 _LONGEST_UNANSWERED: Final = 60.0
@@ -196,7 +205,8 @@ class Sender:
         refused = [item for item in made if _refuses_key(item.verdict)]
         if refused:
             self._reconsider(refused, self._look_at_key(request))
-        return [self._masked(item.verdict or _NOT_ASKED) for item in items]
+        unasked = _STOPPED if self._stop.is_set() else _GIVEN_UP
+        return [self._masked(item.verdict or unasked) for item in items]
 
     def _ask(self, request: CompiledRequest, batches: Iterable[list[_Item]]) -> None:
         """Ask, and ask the halves of what one of the questions may have hidden the answers to.
@@ -240,7 +250,7 @@ class Sender:
         except _EndedError as ended:
             raise UsageError(ended.result.reason) from None
         self._attempt(request, [item])
-        verdict = self._masked(item.verdict or _NOT_ASKED)
+        verdict = self._masked(item.verdict or _STOPPED)
         return verdict if isinstance(verdict, Failure) else None
 
     def perform(self, steps: Generator[Call, Answer, T]) -> T:

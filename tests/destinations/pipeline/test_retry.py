@@ -268,3 +268,12 @@ def test_a_question_that_failed(
     assert found.effect is Effect.MAYBE
     if outcome is State.UNKNOWN:
         assert found.next_at == now + wait
+
+
+def test_a_question_that_was_not_asked() -> None:
+    """Nobody has refused to answer it: it is no operator's to decide, however late it is."""
+    delivery = _delivery(attempts=1, first_attempt_at=0.0)
+    failure = Failure(
+        "stopped first", "unavailable", 0, retryable=True, nothing_applied=True, made=False
+    )
+    assert POLICY.ask_later(delivery, failure, 1_000.0).result.outcome is State.UNKNOWN

@@ -489,6 +489,26 @@ def test_an_interrupt_loses_nothing(
         assert report.totals.outcomes[Outcome.DELIVERED] == 50 - delivered
 
 
+def test_an_interrupt_before_a_question(bind: Bind, tmp_path: Path) -> None:
+    """What the partner was not asked any more has not failed: it is as it was read."""
+    runner, partner = Runner(bind(with_reconcile), tmp_path / "store.sqlite3"), Partner()
+
+    def interrupt(_thing: str) -> None:
+        partner.on_ask = lambda _thing: None  # twice would end it at once
+        signal.raise_signal(signal.SIGTERM)
+
+    partner.on_ask = interrupt
+    events = [_track(1, f"u{number}", messageId=f"m{number}") for number in range(12)]
+    for number, event in enumerate(events):
+        event["properties"]["thing"] = f"t{number}"
+    report = runner(partner, _entries(*events))
+    assert report.totals.outcomes == {State.READY: 12}
+    assert set(runner.reasons.values()) == {"not sent: the run was stopped first"}
+    assert {row.result.attempts for row in runner.rows} == {0}
+    report = runner(partner, _entries(*events))
+    assert report.totals.outcomes == {Outcome.DELIVERED: 12}
+
+
 def test_a_source_that_breaks_loses_nothing(either: Runner, scripted: Any, replies: Any) -> None:
     """What was read before has its rows when the error comes out."""
 

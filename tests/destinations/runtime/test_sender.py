@@ -991,6 +991,8 @@ def test_a_partner_who_answers_nobody_is_not_asked_for_each(
     assert all(isinstance(one, Failure) and one.whole_request for one in found)
     assert not any(api_key in one.message for one in found if isinstance(one, Failure))
     assert len(transport.requests) == most
+    unasked = {one.message for one in found if isinstance(one, Failure) and not one.made}
+    assert unasked <= {"no request was made, as the partner did not answer others before it"}
 
 
 def test_a_partner_who_lets_everybody_wait_is_not_asked_for_each(
@@ -1020,11 +1022,14 @@ def test_a_question_that_cannot_be_made(bind: Bind, scripted: Any, replies: Any)
 
 
 def test_nothing_is_asked_after_a_stop(bind: Bind, scripted: Any) -> None:
-    """Then every payload has a failure that may pass."""
+    """Then every payload has a failure that may pass, and that is not the partner's."""
     stop = threading.Event()
     stop.set()
     found = Sender(bind(), scripted([]), stop=stop).ask("find", [{"id": "a"}, {"id": "b"}])
-    assert [isinstance(one, Failure) and one.retryable for one in found] == [True, True]
+    for one in found:
+        assert isinstance(one, Failure)
+        assert (one.retryable, one.made) == (True, False)
+        assert one.message == "no request was made: stopped first"
 
 
 @pytest.fixture
