@@ -713,6 +713,13 @@ def _say_how_it_ended(
     failure = None if undelivered is None else undelivered.failure
     if undelivered is not None and failure is not None:
         _say_what_is_not_written(options, undelivered, failure, stopped.message)
+    if not stopped.goes_on:
+        click.echo(
+            "What was delivered is noted in that store alone: put it back, and the same command "
+            "goes on. With a new store it sends everything once more.",
+            err=True,
+        )
+        return
     if options.keeps:
         _say_how_to_go_on(report, options)
         return

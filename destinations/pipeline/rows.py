@@ -6,10 +6,17 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
+from destinations.errors import TemporaryError
 from destinations.outcome import ANSWER_LOST, Outcome, Result, State
 from destinations.pipeline.dry_run import WOULD_BE_SENT
 from destinations.pipeline.observer import Observer
-from destinations.pipeline.queue import Queue, QueuedDelivery, Scope, Transition
+from destinations.pipeline.queue import (
+    Queue,
+    QueuedDelivery,
+    Scope,
+    StoreDamagedError,
+    Transition,
+)
 from destinations.pipeline.report import Report, Row
 
 __all__ = ["Recorder", "Rows"]
@@ -19,6 +26,9 @@ _DRY: Final = Result(State.READY, WOULD_BE_SENT.reason)
 _DONE_WITH: Final = frozenset({Outcome.DELIVERED, Outcome.FILTERED})
 _NOT_ASKED: Final = Result(
     State.UNKNOWN, "its answer was lost; the next run asks the partner", ANSWER_LOST
+)
+_NOT_WRITTEN: Final = Result(
+    State.UNKNOWN, "it was sent; what came of it could not be written to the store", ANSWER_LOST
 )
 
 Recorder = Callable[[Sequence[tuple[Row, bytes]]], None]
@@ -71,8 +81,14 @@ class Rows(Observer):
         """Count a delivery of this run's input of which nothing has to be written."""
         self.add(_row(delivery, result))
 
-    def add_unfinished(self, deliveries: Iterable[QueuedDelivery]) -> None:
-        """Count deliveries that the run leaves as they are."""
+    def add_unfinished(
+        self, deliveries: Iterable[QueuedDelivery], *, are_written: bool = True
+    ) -> None:
+        """Count deliveries that the run leaves as they are.
+
+        What came of those that were sent is unknown, or could not be written to the store.
+        """
+        unknown = _NOT_ASKED if are_written else _NOT_WRITTEN
         rows = []
         deliveries = list(deliveries)
         self._look_up(deliveries)
@@ -81,7 +97,7 @@ class Rows(Observer):
             if not delivery.line:
                 self._report.earlier[State.UNKNOWN if is_unknown else State.READY] += 1
             if delivery.line or self._all:
-                usual = _NOT_ASKED if is_unknown else _STOPPED
+                usual = unknown if is_unknown else _STOPPED
                 result = self._failures.pop(delivery, usual)
                 if result.outcome is not usual.outcome:
                     result = usual
@@ -148,7 +164,9 @@ class Rows(Observer):
 
     def failed(self, destination: str, error: BaseException) -> None:  # noqa: ARG002 - there is one
         """See `Observer.failed`."""
-        self._report.internal_errors.append(error)
+        # A store that is away or damaged ends the run, which says so: nothing to report.
+        if not isinstance(error, TemporaryError | StoreDamagedError):
+            self._report.internal_errors.append(error)
 
 
 def _row(delivery: QueuedDelivery, result: Result) -> tuple[Row, bytes]:

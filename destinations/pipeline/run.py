@@ -27,6 +27,7 @@ from destinations.pipeline.queue import (
     Scope,
     Source,
     StoreDamagedError,
+    StoreGoneError,
 )
 from destinations.pipeline.rate_limit import RateLimitedTransport
 from destinations.pipeline.reading import Entries, Entry, IteratedEntries
@@ -226,11 +227,7 @@ class Run:
             self._engine.run_round(self._patience)
             if feed.is_over and pipeline.is_only_unknown:
                 self._waits(pipeline.prefetch.scheduler.count_in(State.UNKNOWN))
-            error = self._engine.last_error
-            if isinstance(error, StoreDamagedError):  # which no time heals
-                self._halt("damaged", str(error))
-            elif self._is_store_away():
-                self._halt("unavailable", str(error))
+            self._has_lost_store()
 
     def _partner_is_away(self, pipeline: Pipeline) -> str | None:
         """Return why the partner is waited for no longer; None if it is.
@@ -258,6 +255,13 @@ class Run:
             return True
         return not self._options.deliver_waiting and pipeline.waits_for_others
 
+    def _has_lost_store(self) -> bool:
+        """Stop where the store is damaged or away; tell whether it is waited for no longer."""
+        error, is_away = self._engine.last_error, self._is_store_away()
+        if error is not None and (is_away or isinstance(error, StoreDamagedError)):
+            self._store_failed(error)
+        return is_away
+
     def _is_store_away(self) -> bool:
         """Tell whether the store could not be written, or read, for some time."""
         now = self._clock.monotonic()
@@ -278,7 +282,7 @@ class Run:
             self._transport.hang_up()
         while pipeline.under_way or self._engine.is_unwritten:
             self._engine.run_round(self._patience)
-            if self._is_store_away():
+            if self._has_lost_store():
                 unwritten = self._engine.abandon()
                 break
             if pipeline.under_way and self._is_over_time():
@@ -292,7 +296,7 @@ class Run:
         lost = [
             one.delivery for _, one in unwritten.transitions if one.delivery.state != State.DONE
         ]
-        self._rows.add_unfinished(lost)
+        self._rows.add_unfinished(lost, are_written=False)
         self._rows.add_unfinished(abandoned)
         left = pipeline.prefetch.scheduler.drain()
         error = self._engine.last_error
@@ -336,10 +340,10 @@ class Run:
         return found, None
 
     def _store_failed(self, error: Exception) -> None:
-        if isinstance(error, StoreDamagedError):
+        if isinstance(error, StoreDamagedError):  # which no time heals
             self._halt("damaged", str(error))
         else:
-            self._recorder_failed(error)
+            self._halt("unavailable", str(error), goes_on=not isinstance(error, StoreGoneError))
 
     def _note_not_kept(
         self, deliveries: Iterable[QueuedDelivery], feed: RunInput, error: Exception
@@ -376,10 +380,13 @@ class Run:
         why: Literal["authentication", "damaged", "interrupted", "refused", "unavailable"],
         message: str,
         line: int | None = None,
+        *,
+        goes_on: bool = True,
     ) -> None:
         """Read and send no more."""
         if self.report.stopped is None:
-            self.report.stopped = Stopped(why, self.report.lines if line is None else line, message)
+            line = self.report.lines if line is None else line
+            self.report.stopped = Stopped(why, line, message, goes_on)
         self._stop.set()
 
     def _recorder_failed(self, error: BaseException) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import random
 import sqlite3
@@ -15,7 +16,8 @@ import pytest
 from destinations.cli import run_command
 from destinations.cli.opening import open_store
 from destinations.pipeline import run as run_module
-from destinations.store import SqliteStore, default_path
+from destinations.pipeline.queue import StoreGoneError
+from destinations.store import SqliteQueue, SqliteStore, default_path
 
 Use = Callable[..., dict[str, Any]]
 
@@ -146,6 +148,34 @@ def test_standard_input_on_a_full_disk(
         assert "Read and not sent: 0, in the store; go on with: destinations run" in done.err
     assert runs.usage == {"ann": 1}
     assert runs.counts(runs(events=events)) == {"delivered": 20}
+
+
+@pytest.mark.parametrize("source", ["a file", "standard input"])
+def test_a_store_that_is_removed(
+    runs: Any, use: Use, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    """Nobody is told that the same command goes on: with a new store it sends everything again."""
+    monkeypatch.setattr(run_module, "_STORE_AWAY_SECONDS", 0.0)
+    commit = SqliteQueue.commit
+
+    def gone(queue: SqliteQueue, round_: Any) -> Any:
+        if round_.transitions:
+            raise StoreGoneError("the store was removed")
+        return commit(queue, round_)
+
+    monkeypatch.setattr(SqliteQueue, "commit", gone)
+    events = runs.file(use())
+    if source == "a file":
+        done = runs(events=events)
+    else:
+        with events.open("rb") as stream:
+            monkeypatch.setattr("sys.stdin", io.TextIOWrapper(stream))
+            done = runs(events="-")
+    assert (done.code, done.json["stopped"]) == (75, "unavailable")
+    assert "Stopped after line 1: the store was removed." in done.err
+    assert "With a new store it sends everything once more." in done.err
+    for promise in ("goes on where it stopped", "in the store", "is not sent twice", "Internal"):
+        assert promise not in done.err
 
 
 def test_the_default_store(runs: Any, use: Use) -> None:

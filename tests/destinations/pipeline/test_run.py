@@ -24,7 +24,7 @@ from destinations.http.transport import TransportError
 from destinations.outcome import Effect, Outcome, State
 from destinations.pipeline import run as run_module
 from destinations.pipeline.ledger import LedgerEntry, Selection
-from destinations.pipeline.queue import Round, StoreFullError
+from destinations.pipeline.queue import Round, StoreFullError, StoreGoneError
 from destinations.pipeline.reading import (
     Entry,
     ThreadedEntries,
@@ -1422,6 +1422,37 @@ def test_standard_input_that_cannot_be_kept(
     assert len(found) == len(kept.ledger) == 700
     was_sending = {one for one, status in rows.items() if status is not State.READY}
     assert {found[one] for one in found.keys() - was_sending} == {Outcome.DELIVERED}
+
+
+@pytest.mark.parametrize("error", [StoreGoneError("removed"), StoreFullError("disk is full")])
+def test_a_store_that_is_away_when_the_last_answer_comes(
+    kept: Runner, scripted: Any, replies: Any, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """The run ends as it does when that happens earlier, and says what is not known of its rows."""
+    kept.inline = False
+    commit, sent = SqliteQueue.commit, threading.Event()
+
+    def fail(queue: SqliteQueue, round_: Round) -> Any:
+        if sent.is_set():
+            raise error
+        return commit(queue, round_)
+
+    def partner(request: HttpRequest) -> Any:
+        sent.set()
+        return _partner(replies)(request)
+
+    monkeypatch.setattr(run_module, "_STORE_AWAY_SECONDS", 0.0)
+    with monkeypatch.context() as patched:
+        patched.setattr(SqliteQueue, "commit", fail)
+        report = kept(scripted([partner]), _entries(_track(1, "u", messageId="m1")))
+    assert report.stopped is not None
+    assert (report.stopped.why, report.stopped.message) == ("unavailable", str(error))
+    assert report.stopped.goes_on is isinstance(error, StoreFullError)
+    assert report.internal_errors == []
+    assert report.totals.outcomes == {State.UNKNOWN: 1}
+    assert list(kept.reasons.values()) == [
+        "it was sent; what came of it could not be written to the store"
+    ]
 
 
 def test_a_pipe_that_does_not_end(kept: Runner, scripted: Any, replies: Any) -> None:
