@@ -229,6 +229,7 @@ def senders() -> Iterator[Callable[..., list[Sender]]]:
     ) -> list[Sender]:
         users = sorted({event["userId"] for event in events})
         chance.shuffle(users)
+        fresh: list[Sender] = []
         for number in range(count):
             own = [event for event in events if event["userId"] in users[number::count]]
             bodies = []
@@ -236,10 +237,11 @@ def senders() -> Iterator[Callable[..., list[Sender]]]:
                 size = 1 if chance.random() < 0.6 else chance.randint(2, 12)
                 bodies.append(own[:size])
                 own = own[size:]
-            started.append(Sender(serving, bodies, random.Random(chance.random())))
-        for sender in started:
+            fresh.append(Sender(serving, bodies, random.Random(chance.random())))
+        for sender in fresh:
             sender.start()
-        return started
+            started.append(sender)
+        return fresh
 
     yield start
     for sender in started:
