@@ -15,6 +15,9 @@ from destinations.http import Answer, Failure, HttpResponse, compile_request
 from destinations.segment.validation import compile_schema
 
 SHIPPED = importlib.resources.files("kana_destination.definitions")
+LONGEST = 66_000
+"""Of a message: what is read of an answer, and what is said around it. It is cut when shown."""
+
 NAMES = ["kana", "braze", "slack", "webhook"]
 
 
@@ -28,7 +31,9 @@ def _bodies(strategies: Any) -> st.SearchStrategy[bytes]:
     error = st.fixed_dictionaries(
         {},
         optional={
-            "message": st.one_of(st.text(max_size=20), st.just("a" * 5000 + "!"), strategies.json),
+            "message": st.one_of(
+                st.text(max_size=20), st.just("a" * 100_000 + "!"), strategies.json
+            ),
             "path": st.one_of(
                 st.lists(st.sampled_from(["e0", "e1", 0]), max_size=2), strategies.json
             ),
@@ -83,7 +88,7 @@ def test_random_answers(
     for verdict in verdicts:
         if isinstance(verdict, Failure):
             assert verdict.message
-            assert len(verdict.message) < 1000
+            assert len(verdict.message) < LONGEST
             assert verdict.retry_after is None or verdict.retry_after >= 0
             assert str(verdict.error()) == verdict.message
             continue
