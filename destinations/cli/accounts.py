@@ -14,7 +14,7 @@ from destinations.operations import shown_time
 from destinations.runtime.identity import AccountIdentity
 from destinations.store import Accounts, KnownAccount
 
-__all__ = ["account_options", "choose_account"]
+__all__ = ["account_options", "choose_account", "foresee_account"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -57,14 +57,9 @@ def choose_account(accounts: Accounts, identity: AccountIdentity, *, same: bool 
     if found is not None:
         accounts.use(found.id, identity)
         return found.id
-    # Nothing can be mixed with what has nothing: a key or an endpoint that was a typing error.
-    here = [one for one in accounts.at(identity) if accounts.has_something(one.id)]
-    elsewhere = [one for one in accounts.elsewhere(identity) if accounts.has_something(one.id)]
-    if identity.name is not None:  # an account with another name is another one
-        elsewhere = [one for one in elsewhere if one.name is None]
+    here, elsewhere = _candidates(accounts, identity, same=same)
     known = [*here, *elsewhere]
-    is_said = same is None and identity.name is not None and not elsewhere
-    if not known or same is False or is_said:
+    if not known:
         return accounts.add(identity)
     question = _question(identity, here, elsewhere)
     if len(known) > 1:
@@ -90,6 +85,44 @@ def choose_account(accounts: Accounts, identity: AccountIdentity, *, same: bool 
     else:
         accounts.move(one.id, identity)
     return one.id
+
+
+def foresee_account(
+    accounts: Accounts, identity: AccountIdentity, *, same: bool | None
+) -> KnownAccount | None:
+    """Return the account that `choose_account` returns, None for a new one; nothing is noted.
+
+    Where that would ask, it is told, and the account is taken for a new one.
+    """
+    found = accounts.find(identity)
+    if found is not None:
+        return found
+    here, elsewhere = _candidates(accounts, identity, same=same)
+    known = [*here, *elsewhere]
+    if same and len(known) == 1:
+        return known[0]
+    if known:
+        names = "; ".join(map(_described, known))
+        click.echo(
+            f"A run without --dry-run asks first, as {_question(identity, here, elsewhere)} "
+            f"({names}): is it the same account? Shown is what would happen if it is not; use "
+            "--same-account to see the other.",
+            err=True,
+        )
+    return None
+
+
+def _candidates(
+    accounts: Accounts, identity: AccountIdentity, *, same: bool | None
+) -> tuple[Sequence[KnownAccount], Sequence[KnownAccount]]:
+    """Return the accounts that this one may be: at its endpoint, and elsewhere."""
+    # Nothing can be mixed with what has nothing: a key or an endpoint that was a typing error.
+    here = [one for one in accounts.at(identity) if accounts.has_something(one.id)]
+    elsewhere = [one for one in accounts.elsewhere(identity) if accounts.has_something(one.id)]
+    if identity.name is not None:  # an account with another name is another one
+        elsewhere = [one for one in elsewhere if one.name is None]
+    is_said = same is None and identity.name is not None and not elsewhere
+    return ((), ()) if same is False or is_said else (here, elsewhere)
 
 
 def _question(

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Final, Literal
 
 import click
 
-from destinations.cli.accounts import account_options, choose_account
+from destinations.cli.accounts import account_options, choose_account, foresee_account
 from destinations.cli.confirming import confirmed, yes_option
 from destinations.cli.garbage import look_less_often
 from destinations.cli.names import NAME
@@ -253,7 +253,7 @@ def _check_options(options: _Options) -> None:
     if options.seed is not None and not options.use_sandbox:
         raise click.UsageError("--seed is what a sandbox holds at first: use --sandbox as well")
     if options.no_store and options.store is not None:
-        raise click.UsageError("--store and --no-store exclude each other")
+        raise click.UsageError("--store cannot be used with --no-store")
     for name, given in {
         "--resume": options.resume,
         "--again": options.again,
@@ -265,7 +265,7 @@ def _check_options(options: _Options) -> None:
     if options.events is None and (options.again or options.dry_run or options.input_id):
         raise click.UsageError("--again, --dry-run and --input-id need --events")
     if options.dry_run and (options.again or options.resume):
-        raise click.UsageError("--dry-run excludes --again and --resume")
+        raise click.UsageError("--dry-run cannot be used with --again or --resume")
 
 
 def _open_written(name: str) -> tuple[DestinationDefinition, Plugin | None]:
@@ -311,10 +311,13 @@ def _run(options: _Options) -> tuple[Report, _Runner]:
             if options.as_json:
                 click.echo(json.dumps(as_json_object(report, runner.masker)))
             print_report(
-                report, runner.masker, to_stderr=options.as_json, of_earlier=runner.reads_nothing
+                report,
+                runner.masker,
+                to_stderr=options.as_json,
+                of_earlier=runner.account if runner.reads_nothing else None,
             )
             if report.stopped is None or report.stopped.why != "damaged":
-                runner.print_kept()
+                runner.print_kept(report)
             if sandbox is not None and not options.dry_run:
                 for title, columns, rows in sandbox.holdings():
                     print_table(title, columns, rows, to_stderr=options.as_json)
@@ -367,12 +370,13 @@ class _Runner:
             self._stack.callback(self.undelivered.close)
             self._recorders.append(self.undelivered.record)
         self._check_environment()
-        self._test_credentials()
+        if source is not None or self._has_waiting():
+            self._test_credentials()
         if self.reads_nothing:
             report = self._deliver(IteratedEntries(()), deliver_waiting=True)
             if source is None or report.stopped is not None:
                 return report
-            print_report(report, self.masker, to_stderr=True, of_earlier=True)
+            print_report(report, self.masker, to_stderr=True, of_earlier=self.account)
             self._kept = self._renewed()
             self.reads_nothing = False
             self.resumed = report
@@ -419,7 +423,8 @@ class _Runner:
         """Return what earlier runs did, to be read."""
         if self._store is None:
             return None
-        found = self._store.accounts().find(self._identity)
+        accounts = self._store.accounts()
+        found = foresee_account(accounts, self._identity, same=self._options.same)
         scope = None if found is None else self._store.accounts().scope_of_runs(found.id)
         return None if scope is None else RunStore(self._store.queue(), scope)
 
@@ -541,6 +546,19 @@ class _Runner:
             if not failure.status:  # nothing came at all
                 self._silent = time.monotonic() - began
 
+    def _has_waiting(self) -> bool:
+        """Tell whether anything waits: without it the partner need not be asked."""
+        counts = self._counts()
+        return any(counts.get(one) for one in (State.READY, State.UNKNOWN))
+
+    @property
+    def account(self) -> str:
+        """The account at the partner, in words."""
+        slug = self._definition.slug
+        if self._store is None or self._account is None:
+            return slug
+        return f"{slug} at {self._store.accounts().get(self._account).shown}"
+
     def _tell_of_earlier(self) -> None:
         """Say what earlier runs left: it may be of another input."""
         counts = self._counts()
@@ -548,14 +566,11 @@ class _Runner:
         text = summary(left)
         if not text:
             return
-        asks = f"{self._definition.name} is asked about lost answers while this run goes on"
-        if not left[State.UNKNOWN]:
-            rest = "What of it is not in this input stays; --resume delivers it first."
-        elif not left[State.READY]:
-            rest = f"{asks}; --resume waits for them."
-        else:
-            rest = f"{asks}. What is ready and not in this input stays; --resume delivers it first."
-        click.echo(f"Earlier runs left: {text}. {rest}", err=True)
+        click.echo(
+            f"Waiting in the store from before: {text}. What is in this input is part of this run; "
+            "the rest stays, unless --resume delivers it first.",
+            err=True,
+        )
 
     def _ask_for_again(self, source: BinaryIO) -> Again:
         """Ask whether to send again."""
@@ -585,7 +600,7 @@ class _Runner:
 
     # -- afterwards ----------------------------------------------------------------------------
 
-    def print_kept(self) -> None:
+    def print_kept(self, report: Report) -> None:
         """Print what the store holds of this account that somebody has to know of."""
         if self._store is None or self._account is None:
             return
@@ -594,6 +609,7 @@ class _Runner:
             self._counts(),
             users,
             self._options.store_option,
+            read=report.totals.outcomes[State.READY],
             to_stderr=self._options.as_json,
         )
 

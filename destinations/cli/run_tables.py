@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from destinations.cli.tables import count, print_table
+from destinations.cli.tables import count, print_table, printable
 from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.ledger import NEEDS_OPERATOR
 from destinations.pipeline.report import SHOWN, Report, Totals
@@ -71,16 +71,18 @@ def as_json_object(report: Report, masker: Masker) -> dict[str, Any]:
 
 
 def print_report(
-    report: Report, masker: Masker, *, to_stderr: bool, of_earlier: bool = False
+    report: Report, masker: Masker, *, to_stderr: bool, of_earlier: str | None = None
 ) -> None:
     """Print the rows by action and outcome, with totals, and why rows were not delivered.
 
-    ``of_earlier`` tells that no line was read: the rows are those that earlier runs had left.
+    ``of_earlier`` tells that no line was read: the rows are those that earlier runs had left for
+    this account.
     """
     console = Console(stderr=to_stderr, highlight=False)
     totals = report.totals
-    if of_earlier and not totals.rows:
-        console.print("Nothing waits: earlier runs left nothing to deliver.")
+    if of_earlier is not None and not totals.rows:
+        text = f"Nothing waits for {printable(of_earlier)}: earlier runs left nothing to deliver."
+        console.print(text, soft_wrap=True)
         return
     shown = [status for status in SHOWN if totals.outcomes[status]]
     table = Table(title="Outcomes", title_justify="left", title_style="bold", show_footer=True)
@@ -92,13 +94,14 @@ def print_report(
         cells = [f"{counts[status]:,}" if counts[status] else "" for status in shown]
         table.add_row(action, *cells, f"{sum(counts.values()):,}")
     console.print(table)
-    console.print(f"{count(totals.rows, 'row')} of earlier runs." if of_earlier else _sum(report))
+    is_earlier = of_earlier is not None
+    console.print(f"{count(totals.rows, 'row')} of earlier runs." if is_earlier else _sum(report))
     rate = ""
-    if report.seconds and not of_earlier:
-        rate = f", {report.lines / report.seconds:,.0f} lines a second"
+    if report.seconds and not is_earlier:
+        rate = f", {count(round(report.lines / report.seconds), 'line')} a second"
     console.print(f"{count(report.requests, 'request')} in {report.seconds:.2f} s{rate}\n")
     if totals.reasons:
-        _print_reasons(totals, masker, to_stderr=to_stderr, with_lines=not of_earlier)
+        _print_reasons(totals, masker, to_stderr=to_stderr, with_lines=not is_earlier)
     if report.derived:
         console.print(
             f"{count(report.derived, 'event')} without a messageId had the same content as one of "
@@ -107,7 +110,7 @@ def print_report(
 
 
 def _print_reasons(totals: Totals, masker: Masker, *, to_stderr: bool, with_lines: bool) -> None:
-    columns = ["outcome", "rows", *(["first line", "reason there"] if with_lines else ["reason"])]
+    columns = ["outcome", "rows", *(["first line", "why there"] if with_lines else ["why"])]
     rows = [
         (
             *(reason.outcome.value, reason.count),
@@ -124,10 +127,13 @@ def summary(counts: Mapping[Status, int]) -> str:
     return ", ".join(f"{counts[status]:,} {status}" for status in SHOWN if counts.get(status))
 
 
-def print_kept(counts: Mapping[Status, int], users: int, options: str, *, to_stderr: bool) -> None:
+def print_kept(
+    counts: Mapping[Status, int], users: int, options: str, *, read: int = 0, to_stderr: bool
+) -> None:
     """Print what waits for an operator, or for another run, in the store of a run.
 
-    ``users`` is how many have changes to make by hand; ``options`` say where the store is.
+    ``users`` is how many have changes to make by hand; ``options`` say where the store is. Of what
+    the run has ``read``, so many rows are ready: some may be in its input alone.
     """
     if text := summary(_only(counts, *NEEDS_OPERATOR, Outcome.UNMAPPED)):
         click.echo(
@@ -135,7 +141,12 @@ def print_kept(counts: Mapping[Status, int], users: int, options: str, *, to_std
             err=to_stderr,
         )
     if text := summary(_only(counts, State.READY, State.UNKNOWN)):
-        click.echo(f"Waiting for the next run: {text}.", err=to_stderr)
+        click.echo(f"Waiting in the store for the next run: {text}.", err=to_stderr)
+    if read > (stored := counts.get(State.READY, 0)):
+        other = "" if stored == 0 else "other "
+        rest = read - stored
+        rows, verb = count(rest, f"{other}ready row"), "is" if rest == 1 else "are"
+        click.echo(f"The {rows} above {verb} in the input alone, and not stored.", err=to_stderr)
     if users:
         what = "1 user has" if users == 1 else f"{users:,} users have"
         click.echo(f"{what} changes to make by hand.", err=to_stderr)

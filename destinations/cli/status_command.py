@@ -50,7 +50,7 @@ _STRAY: Final = (
 def command(place: StorePlace, live: float | None, *, as_json: bool) -> int:
     """Show how a store stands: outcomes, what waits, and what needs an operator."""
     if live is not None and as_json:
-        raise click.UsageError("--live and --json exclude each other")
+        raise click.UsageError("--live cannot be used with --json")
     with place.read() as opened:
         if as_json:
             now = time.time()

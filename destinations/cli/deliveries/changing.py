@@ -40,6 +40,7 @@ def split(
 def left_alone(others: Mapping[str, int], *, changed: int = 0) -> None:
     """Say what was left alone, and why."""
     for why, number in others.items():
-        click.echo(f"Left alone: {number:,}, as {why}.", err=True)
+        what = "1 delivery, because" if number == 1 else f"{number:,} deliveries, each because"
+        click.echo(f"Left alone: {what} {why}.", err=True)
     if changed:
         click.echo(f"Changed meanwhile, and left alone: {changed:,}. Look again.", err=True)

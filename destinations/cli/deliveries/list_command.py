@@ -80,7 +80,7 @@ def list_command(
         return _list_drifts(place, given, limit=limit, as_json=as_json)
     selection, _ = read_selection(given)
     if everything and has_class:
-        raise click.UsageError("--all excludes --state, --outcome and --code")
+        raise click.UsageError("--all cannot be used with --state, --outcome or --code")
     needs_operator = not everything and not has_class
     if needs_operator:
         selection = replace(selection, statuses=NEEDS_OPERATOR)

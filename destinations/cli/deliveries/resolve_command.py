@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -18,6 +19,7 @@ from destinations.cli.deliveries.selection import (
 from destinations.cli.deliveries.show_command import shown_evidence
 from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import print_table
+from destinations.errors import UsageError
 from destinations.operations import (
     open_ledger,
     proposed,
@@ -80,7 +82,8 @@ def resolve_command(
             return 1
         recover_interrupted(store, ledger, entries)
         done = resolve(ledger, entries, applied=applied, now=time.time())
-    what = "counted as delivered" if applied else "waiting for their turn"
+    turn = "its turn" if done == 1 else "their turn"
+    what = "counted as delivered" if applied else f"waiting for {turn}"
     click.echo(f"Resolved: {done:,}, {what}.")
     left_alone(others, changed=len(entries) - done)
     return 0 if done == len(entries) else 1
@@ -102,15 +105,16 @@ def _as_proposed(
         entries, others = split(entries, why_not_resolved, "resolved", strict=bool(ids))
         known = [(one, proposed(one)) for one in entries]
         open_ones = [one for one, applied in known if applied is None]
-        if entries and (len(open_ones) == len(entries) or (ids and open_ones)):
+        if ids and open_ones:
             msg = (
                 f"the numbers of delivery {open_ones[0].id} do not show whether it was applied: "
                 "look it up at the partner, and use --applied or --not-applied"
             )
-            raise click.UsageError(msg)
+            raise UsageError(msg)
         decided = [(one, applied) for one, applied in known if applied is not None]
         if not decided:
             click.echo("Nothing to resolve.")
+            _tell_of_open_ones(open_ones)
             left_alone(others)
             return 0
         print_table(
@@ -119,8 +123,7 @@ def _as_proposed(
             [_row(entry, applied=applied) for entry, applied in decided],
             to_stderr=True,
         )
-        if open_ones:
-            click.echo(f"Of {len(open_ones):,} more they show nothing: left alone.", err=True)
+        _tell_of_open_ones(open_ones)
         if dry_run:
             click.echo(f"{describe([one for one, _ in decided])} would be resolved as proposed.")
             left_alone(others)
@@ -141,6 +144,18 @@ def _as_proposed(
     )
     left_alone(others, changed=len(decided) - sum(done.values()))
     return 0 if sum(done.values()) == len(decided) else 1
+
+
+def _tell_of_open_ones(entries: Sequence[LedgerEntry]) -> None:
+    """Say how many are left alone as nothing shows whether they were applied."""
+    if entries:
+        what = "1 delivery" if len(entries) == 1 else f"{len(entries):,} deliveries"
+        click.echo(
+            f"Left alone: {what}, as no numbers show whether the partner has applied "
+            f"{'it' if len(entries) == 1 else 'them'}: look there, then use --applied or "
+            "--not-applied.",
+            err=True,
+        )
 
 
 def _row(entry: LedgerEntry, *, applied: bool) -> tuple[object, ...]:

@@ -163,6 +163,27 @@ def test_several_accounts_without_a_name(runs: Any, use: Use) -> None:
     assert runs.counts(done) == {"filtered": 1}
 
 
+@pytest.mark.parametrize(
+    ("options", "outcome", "asks"),
+    [
+        ((), "ready", True),
+        (("--same-account",), "filtered", False),
+        (("--new-account",), "ready", False),
+        (("--account", "other"), "ready", False),
+    ],
+)
+def test_a_dry_run_with_another_key(
+    runs: Any, use: Use, options: tuple[str, ...], outcome: str, *, asks: bool
+) -> None:
+    """It says what a run would ask, and shows what would happen if it had that answer."""
+    events = runs.file(use())
+    runs(events=events)
+    done = runs("--dry-run", *options, events=events, key=SECOND)
+    assert (done.code, runs.counts(done)) == (0, {outcome: 1})
+    assert ("A run without --dry-run asks first, as the credentials are new" in done.err) is asks
+    assert ("unnamed-1, first used 20" in done.err) is asks
+
+
 @pytest.mark.parametrize("way", ["settings", "option"])
 def test_a_named_account(runs: Any, use: Use, way: str) -> None:
     """A name is the account, whatever its key is by then; another name is another account."""

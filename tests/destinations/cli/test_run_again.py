@@ -46,7 +46,7 @@ def test_the_same_file_twice(runs: Any, use: Use) -> None:
     assert (again.code, runs.counts(again)) == (0, {"filtered": 4})
     assert again.json["requests"] == 0
     assert "delivered by an earlier run at 20" in again.err
-    assert "Earlier runs left" not in again.err
+    assert "from before" not in again.err
     assert runs.usage == {"ann": 6, "bob": 1}
 
 
@@ -220,9 +220,9 @@ def test_it_is_not_mixed_in(left: Any, use: Use) -> None:
     """It is named at the start, and stays as it is."""
     done = left(events=left.file(use()))
     assert (done.code, left.counts(done)) == (0, {"delivered": 1})
-    assert done.err.startswith("Earlier runs left: 2 ready.")
+    assert done.err.startswith("Waiting in the store from before: 2 ready.")
     assert "--resume delivers it first" in done.err
-    assert "Waiting for the next run: 2 ready." in done.err
+    assert "Waiting in the store for the next run: 2 ready." in done.err
     assert left.usage == {"ann": 1}
 
 
@@ -248,12 +248,9 @@ def test_a_lost_answer_of_another_input(
     assert (done.code, runs.counts(done)) == (0, {"delivered": 1})
     assert time.monotonic() - began < 20
     told, *_ = done.err.splitlines()
-    asks = "Kana is asked about lost answers while this run goes on"
     assert told == (
-        f"Earlier runs left: 2 ready, 1 unknown. {asks}. What is ready and not in this input "
-        "stays; --resume delivers it first."
-        if with_ready
-        else f"Earlier runs left: 1 unknown. {asks}; --resume waits for them."
+        f"Waiting in the store from before: {'2 ready, ' if with_ready else ''}1 unknown. What is "
+        "in this input is part of this run; the rest stays, unless --resume delivers it first."
     )
     assert "1 unknown." in done.err.splitlines()[-1]
 
@@ -297,9 +294,19 @@ def test_without_events(left: Any) -> None:
     assert left.usage == {"bob": 2}
     done = left()
     assert (done.code, left.counts(done)) == (0, {})
-    assert "Nothing waits: earlier runs left nothing to deliver.\n" in done.err
+    assert "unnamed-1: earlier runs left nothing to deliver.\n" in done.err
+    assert "Nothing waits for kana at http://127.0.0.1:" in done.err
     for word in ("line", "Outcomes", "0 "):
         assert word not in done.err
+
+
+def test_without_events_while_the_partner_is_away(runs: Any, use: Use) -> None:
+    """Where nothing waits, it is not asked, nor waited for."""
+    runs(events=runs.file(use()))
+    runs.partner.faults.add({"status": 503, "times": None})
+    done = runs()
+    assert (done.code, done.json["requests"]) == (0, 0)
+    assert "does not answer" not in done.err
 
 
 def test_the_command_that_goes_on(runs: Any, use: Use, tmp_path: Any) -> None:

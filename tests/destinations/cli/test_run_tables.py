@@ -38,6 +38,7 @@ def _report(
                 "3 requests in 2.00 s, 1,000 lines a second",
             ],
         ),
+        ([Outcome.DELIVERED] * 2, {"lines": 2}, ["0 requests in 2.00 s, 1 line a second"]),
         (
             [Outcome.DELIVERED] * 2,
             {"lines": 1},
@@ -67,7 +68,7 @@ def test_the_sentences_of_a_report(
 def test_the_report_of_what_earlier_runs_left(capsys: pytest.CaptureFixture[str]) -> None:
     """No line was read, so there is none to speak of."""
     report = _report(Outcome.DELIVERED, Outcome.DEAD, requests=2)
-    print_report(report, Masker(), to_stderr=False, of_earlier=True)
+    print_report(report, Masker(), to_stderr=False, of_earlier="kana at main")
     said = capsys.readouterr().out
     assert "2 rows of earlier runs." in said
     assert "2 requests in 2.00 s\n" in said
@@ -77,8 +78,11 @@ def test_the_report_of_what_earlier_runs_left(capsys: pytest.CaptureFixture[str]
 
 def test_the_report_where_nothing_waits(capsys: pytest.CaptureFixture[str]) -> None:
     """It says so, without a table of nothing."""
-    print_report(_report(), Masker(), to_stderr=False, of_earlier=True)
-    assert capsys.readouterr().out == "Nothing waits: earlier runs left nothing to deliver.\n"
+    print_report(_report(), Masker(), to_stderr=False, of_earlier="kana at main")
+    assert (
+        capsys.readouterr().out
+        == "Nothing waits for kana at main: earlier runs left nothing to deliver.\n"
+    )
 
 
 def test_a_reason_without_a_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,7 +116,11 @@ def test_why_it_was_not_delivered(capsys: pytest.CaptureFixture[str]) -> None:
             "Kept for you to decide: 20 dead, 1 held. See: destinations deliveries list --all X\n",
         ),
         ({Outcome.DELIVERED: 5}, 1, "1 user has changes to make by hand.\n"),
-        ({State.READY: 3, State.UNKNOWN: 1}, 0, "Waiting for the next run: 3 ready, 1 unknown.\n"),
+        (
+            {State.READY: 3, State.UNKNOWN: 1},
+            0,
+            "Waiting in the store for the next run: 3 ready, 1 unknown.\n",
+        ),
         ({}, 2, "2 users have changes to make by hand.\n"),
     ],
 )
@@ -122,6 +130,24 @@ def test_what_is_kept(
     """What needs an operator is named with the command that shows it; what is done is not."""
     print_kept(counts, users, " X", to_stderr=False)
     assert capsys.readouterr().out == said
+
+
+@pytest.mark.parametrize(
+    ("stored", "read", "said"),
+    [
+        (100, 1_000, "The 900 other ready rows above are in the input alone, and not stored.\n"),
+        (0, 1, "The 1 ready row above is in the input alone, and not stored.\n"),
+        (2, 2, ""),
+        (2, 0, ""),
+    ],
+)
+def test_what_is_ready_and_not_stored(
+    capsys: pytest.CaptureFixture[str], stored: int, read: int, said: str
+) -> None:
+    """The two numbers of ready rows are told apart."""
+    print_kept({State.READY: stored}, 0, "", read=read, to_stderr=False)
+    waits = f"Waiting in the store for the next run: {stored} ready.\n" if stored else ""
+    assert capsys.readouterr().out == waits + said
 
 
 def test_a_summary() -> None:

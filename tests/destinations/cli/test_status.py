@@ -78,7 +78,7 @@ def test_live(
 
 
 def test_live_json(command: Run, store: SqliteStore) -> None:
-    """They exclude each other."""
+    """They cannot be used together."""
     assert command("status", "--store", store.path, "--live", "1", "--json").code == 2
 
 

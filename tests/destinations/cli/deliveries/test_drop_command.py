@@ -71,9 +71,15 @@ def test_by_class(deliveries: Run, dead: Put, put: Put, served: Any, statuses: S
         *("dropped", "dropped", "ready", "sending", "unknown", "delivered", "delivered"),
     ]
     assert done.err.splitlines() == [
-        "Left alone: 1, as it is being sent; try again when it has an outcome, or is held.",
-        "Left alone: 1, as it is unknown: decide with destinations deliveries resolve.",
-        "Left alone: 2, as it is delivered: nothing of it would be sent.",
+        (
+            "Left alone: 1 delivery, because it is being sent; try again when it has an outcome, or is "
+            "held."
+        ),
+        (
+            "Left alone: 1 delivery, because it is unknown: decide with destinations deliveries "
+            "resolve."
+        ),
+        "Left alone: 2 deliveries, each because it is delivered: nothing of it would be sent.",
     ]
 
 
@@ -89,7 +95,10 @@ def test_a_dry_run(deliveries: Run, dead: Put, put: Put, path: Path, statuses: S
         0,
         "delivery 1000 (dead; track/m1, user u1) would be dropped.\n",
     )
-    assert done.err == "Left alone: 1, as it is delivered: nothing of it would be sent.\n"
+    assert (
+        done.err
+        == "Left alone: 1 delivery, because it is delivered: nothing of it would be sent.\n"
+    )
     assert list(path.parent.glob("store.sqlite3*")) == [path]
     assert path.read_bytes() == before
     assert statuses() == {1_000: "dead", 2_000: "delivered"}

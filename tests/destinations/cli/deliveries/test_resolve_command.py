@@ -72,7 +72,7 @@ def test_resolve(
     ("option", "question", "told"),
     [
         ("--applied", "as applied?", "Resolved: 1, counted as delivered.\n"),
-        ("--not-applied", "as not applied, and sent again?", "Resolved: 1, waiting for their turn"),
+        ("--not-applied", "as not applied, and sent again?", "Resolved: 1, waiting for its turn"),
     ],
 )
 def test_what_is_asked_and_told(
@@ -124,8 +124,8 @@ def test_by_class(
         done = deliveries("resolve", "--user", "u1", "--not-applied", "--yes")
     assert (done.code, done.out) == (0, "Resolved: 2, waiting for their turn.\n")
     assert list(statuses().values()) == ["ready", "held", "ready", "sending", "dead"]
-    assert "Left alone: 1, as it is being sent" in done.err
-    assert "Left alone: 1, as it is dead: there is nothing to resolve" in done.err
+    assert "Left alone: 1 delivery, because it is being sent" in done.err
+    assert "Left alone: 1 delivery, because it is dead: there is nothing to resolve" in done.err
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_what_the_numbers_show(
     done = deliveries("resolve", "--state", "held", *options)
     assert done.code == code
     assert list(statuses().values()) == after
-    assert "Of 1 more they show nothing" in done.err
+    assert "Left alone: 1 delivery, as no numbers show" in done.err
     for number in ("1000", "2000", "4000"):
         assert number in done.err.partition("Of 1 more")[0]
     if code == 0 and not options:
@@ -238,3 +238,16 @@ def test_after_a_process_was_killed(
     assert (done.code, done.out[:11]) == (0, "Resolved: 1")
     expected = "delivered" if option == "--applied" else "ready"
     assert statuses() == {1_000: expected, 2_000: "unknown"}
+
+
+def test_what_no_numbers_show(deliveries: Run, unknown: Put, statuses: Statuses) -> None:
+    """Of a selection it is left alone, which is no wrong usage; an id that is given is refused."""
+    delivery = unknown()
+    done = deliveries("resolve", "--state", "unknown", "--yes")
+    assert (done.code, done.out) == (0, "Nothing to resolve.\n")
+    assert done.err.startswith("Left alone: 1 delivery, as no numbers show whether the partner")
+    done = deliveries("resolve", delivery, "--yes")
+    assert done.code == 2
+    assert "use --applied or --not-applied" in done.err
+    assert "Usage:" not in done.err
+    assert statuses() == {1_000: "unknown"}
