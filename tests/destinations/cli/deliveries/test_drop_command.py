@@ -72,8 +72,8 @@ def test_by_class(deliveries: Run, dead: Put, put: Put, served: Any, statuses: S
     ]
     assert done.err.splitlines() == [
         (
-            "Left alone: 1 delivery, because it is being sent; try again when it has an outcome, or "
-            "is held."
+            "Left alone: 1 delivery, because it is being sent; try again when it has an outcome, "
+            "or is held."
         ),
         (
             "Left alone: 1 delivery, because it is unknown: decide with destinations deliveries "
