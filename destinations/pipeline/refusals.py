@@ -105,6 +105,10 @@ class Refusals:
         is_last: bool,
     ) -> Result:
         of_action = "" if concern == "key" else action
+        if result.outcome is State.UNKNOWN:  # what becomes of this one, the partner is asked
+            if len(self._seen[concern, of_action]) >= _EVENTS[concern] and concern == "request":
+                self._refuse_all(action, result, concern)
+            return result
         if len(self._seen[concern, of_action]) >= _EVENTS[concern]:
             return self._refuse_all(action, result, concern)
         began = delivery.first_attempt_at
@@ -127,7 +131,9 @@ class Refusals:
 
 def _concern(result: Result) -> str:
     """Return what a refusal is about that is not of the event; empty for all else."""
-    if result.outcome is not State.READY or result.retry is None or is_refused_key(result):
+    if result.outcome is not State.READY and result.outcome is not State.UNKNOWN:
+        return ""
+    if result.retry is None or is_refused_key(result):
         return ""
     concern = result.retry.concerns
     return "" if concern == "event" else concern

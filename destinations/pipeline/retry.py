@@ -158,7 +158,8 @@ class RetryPolicy:
                 Effect.MAYBE,
             )
         # Sending again is for what may pass. How far it came when the process ended, nobody knows.
-        may_pass = result.retry is not None or stage == "reconcile"
+        said = result.retry
+        may_pass = stage == "reconcile" or (said is not None and said.concerns == "event")
         if not (rule.resend and may_pass) or result.applied_in_part:
             held = replace(result, outcome=State.HELD, retry=None)
             evidence = {"why": _CANNOT_ASK}

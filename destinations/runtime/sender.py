@@ -522,7 +522,8 @@ class Sender:
             reason = f"the answer was lost: {verdict.message.removeprefix('no answer: ')}"
             result = replace(result, reason=reason, code=ANSWER_LOST, status=None)
         result = replace(result, maybe_applied=not _changed_nothing(request, item))
-        if outcome is not State.READY and not (outcome is State.UNKNOWN and verdict.retryable):
+        may_pass = verdict.retryable or verdict.concerns != "event"
+        if outcome is not State.READY and not (outcome is State.UNKNOWN and may_pass):
             return result
         retry = Retry(
             verdict.retry_after,

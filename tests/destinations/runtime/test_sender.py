@@ -96,7 +96,7 @@ def _own(code: str, index: int = 0) -> dict[str, Any]:
         ("408", UNKNOWN, Retry(), True),
         ("500", UNKNOWN, Retry(), True),
         ("503", UNKNOWN, Retry(), True),
-        ("302", UNKNOWN, None, True),
+        ("302", UNKNOWN, Retry(concerns="request"), True),
         ("html", UNKNOWN, Retry(), True),
         ("null data", UNKNOWN, Retry(), True),
         ("no alias", UNKNOWN, Retry(), True),

@@ -167,6 +167,26 @@ def test_an_action_that_is_refused_pauses(
     assert done.out == "Nothing of one pauses.\n"
 
 
+@pytest.mark.parametrize("status", [301, 302, 303])
+def test_a_redirect_that_proves_nothing(
+    start: Start, configured: Callable[..., ServeConfig], listen: Listen, path: Path, status: int
+) -> None:
+    """Some events may have been carried out; the action pauses, and all others stay ready."""
+
+    def partner(_: bytes) -> Answer:
+        return status, {"location": "/elsewhere"}, b"nothing here"
+
+    running = listen(partner)
+    service = start(configured(running.url))
+    metric = 'destinations_action_paused{action="count",destination="one"}'
+    for number in range(10):
+        _post(service, *[_counts(f"c{number}-{one}") for one in range(50)])
+    _until(lambda: f"{metric} 1.0" in _text(service, "/metrics"))
+    statuses = [one.status for one in _entries(path)]
+    assert statuses.count(State.READY) >= 480
+    assert {one for one in statuses if one is not State.READY} <= {State.UNKNOWN, State.HELD}
+
+
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_firewall_refuses_one_event(
     start: Start, configured: Callable[..., ServeConfig], listen: Listen, path: Path, status: int
