@@ -30,6 +30,7 @@ from destinations.operations.replay import (
     plan_replay,
     replay,
     waiting_for_nobody,
+    why_in_conflict,
     why_not_replayed,
 )
 from destinations.operations.requests import (
@@ -110,6 +111,7 @@ __all__ = [
     "try_to_lock",
     "waiting_for_nobody",
     "who_serves",
+    "why_in_conflict",
     "why_not_dropped",
     "why_not_replayed",
     "why_not_resolved",

@@ -92,7 +92,7 @@ def why_not_replayed(entry: LedgerEntry) -> str:
 
 def plan_replay(ledger: Ledger, destination: Destination, entry: LedgerEntry) -> PlannedReplay:
     """Return what a replay would do with today's ``destination``; nothing is written."""
-    refused = why_not_replayed(entry) or _why_in_conflict(ledger, entry)
+    refused = why_not_replayed(entry) or why_in_conflict(ledger, entry)
     if refused:
         return PlannedReplay(entry, refused=refused)
     raw = ledger.raw_event(entry.event_id)
@@ -182,8 +182,8 @@ def waiting_for_nobody(store: SqliteStore, replays: Iterable[PlannedReplay]) -> 
     return sorted(name for name in waits if serving.running and serving.has(name) is False)
 
 
-def _why_in_conflict(ledger: Ledger, entry: LedgerEntry) -> str:
-    """Return why an event must not be sent instead of the one that has its messageId."""
+def why_in_conflict(ledger: Ledger, entry: LedgerEntry) -> str:
+    """Return why an event must not replace the one that has its messageId; empty if it may."""
     if entry.code != CONFLICT:
         return ""
     others = ledger.of_message(entry)

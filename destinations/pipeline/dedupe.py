@@ -15,13 +15,12 @@ from typing import Any, Final
 import msgspec
 
 from destinations.outcome import Effect, Outcome, Result, State
-from destinations.pipeline.queue import History
+from destinations.pipeline.queue import History, Past
 
 __all__ = [
     "CONFLICT",
     "Verdict",
     "conflict",
-    "conflict_with_line",
     "content",
     "fingerprint",
     "fingerprints",
@@ -125,17 +124,31 @@ def recognise(history: History | None, found: int, former: int = 0) -> Verdict:
     return Verdict.REFUSED if found in history.others else Verdict.CONFLICT
 
 
-def conflict(history: History) -> Result:
-    """Return the result of an event that comes under another's messageId."""
-    # A queue in memory keeps no ids of what is finished.
-    return _conflict(f"event {history.event_id} has" if history.event_id else "another event has")
+def _in_the_way(history: History) -> Past | None:
+    """Return the delivery that has, or may have, an effect; one that has it before all others."""
+    order = (Effect.APPLIED, Effect.MAYBE, Effect.NONE)
+    found = [
+        one
+        for one in history.deliveries.values()
+        if one.effect is not Effect.NONE or one.state is not State.DONE
+    ]
+    return min(found, key=lambda one: order.index(one.effect), default=None)
 
 
-def conflict_with_line(line: int) -> Result:
-    """Return the result of an event whose messageId was read before, at another line."""
-    return _conflict(f"the event of line {line} has")
+def conflict(history: History, line: int = 0) -> Result:
+    """Return the result of an event that comes under another's messageId.
 
-
-def _conflict(other: str) -> Result:
-    reason = f"{other} the same messageId and another content, and may have an effect"
+    It names the delivery that is in the way, as an operator knows it, and the ``line`` that it was
+    read at in the same input.
+    """
+    other = _in_the_way(history)
+    if other is not None and other.id:
+        name = f"delivery {other.id}" + (f" (line {line})" if line else "")
+    elif line:
+        name = f"the event of line {line}"
+    else:  # a queue in memory keeps no ids of what is finished
+        name = "another event"
+    is_applied = other is not None and other.effect is Effect.APPLIED
+    has = "has an effect" if is_applied else "may have an effect"
+    reason = f"{name} has the same messageId and different content, and {has}"
     return Result(Outcome.REJECTED, reason, CONFLICT, 409)

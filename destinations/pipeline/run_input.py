@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from destinations.outcome import Effect, Outcome, Result, State
-from destinations.pipeline.dedupe import CONFLICT, Verdict, conflict, conflict_with_line, recognise
+from destinations.pipeline.dedupe import CONFLICT, Verdict, conflict, recognise
 from destinations.pipeline.derived_ids import DerivedId, DerivedIds
 from destinations.pipeline.pipeline import Pipeline
 from destinations.pipeline.queue import (
@@ -319,7 +319,7 @@ class RunInput:
                 self._note(one.arrival, _REPLACED)
             else:
                 history = History(0, pending.event.fingerprint, {})
-                self._refuse(pipeline, one, history, conflict_with_line(pending.line), round_)
+                self._refuse(pipeline, one, history, conflict(history, pending.line), round_)
         return []
 
     def _waits(
@@ -404,7 +404,7 @@ class RunInput:
         else:
             # Where the other one was read in this run, its line says more than its id.
             other = self._pending.get(event.message_id)
-            why = conflict(history) if other is None else conflict_with_line(other.line)
+            why = conflict(history, 0 if other is None else other.line)
             if verdict is Verdict.REFUSED:
                 self._note(arrival, why)
             else:
@@ -588,7 +588,7 @@ def _with_a_server(past: Past | None, verdict: Verdict) -> Result:
     if verdict is Verdict.REPLACED:
         return _REPLACED
     if verdict is Verdict.CONFLICT or verdict is Verdict.REFUSED:
-        reason = "a server with this store has an event with its messageId and another content"
+        reason = "a server with this store has an event with its messageId and different content"
         return Result(Outcome.REJECTED, reason, CONFLICT, 409)
     if past is None or past.outcome not in _DONE_ELSEWHERE:
         status = "in its queue" if past is None else (past.outcome or past.state).value

@@ -29,7 +29,10 @@ _UNCERTAIN: Final = (
     "MESSAGE_ID_MISSING: has neither a messageId nor a timestamp, so that it would count once more "
     "each time it is sent again: give it either"
 )
-_CONFLICT: Final = "the messageId is that of an event with another content, and may have an effect"
+_CONFLICT: Final = (
+    "another event with this messageId and different content was accepted before, and may have an "
+    "effect"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,13 +107,13 @@ def replace(  # noqa: PLR0913 - a message, what takes its place, and when
     fingerprint: int,
     now_ms: int,
     *,
-    by: int = 0,
+    by: int,
 ) -> Counter[tuple[int, int, int, int]]:
-    """Note that another content takes the place of an event that changed nothing.
+    """Note that another content, of the event ``by``, replaces an event that changed nothing.
 
     What was kept of it needs nobody any more, nor does what was kept of that other content (with
     this ``fingerprint``) when it was refused, as the event was still under way; unless it is that
-    row, of the event ``by``, that goes on. Returns what changes in the tallies.
+    row that goes on. Returns what changes in the tallies.
     """
     note_other(connection, digest, history.fingerprint, history.event_id, refused=False)
     refused = connection.execute(
@@ -123,5 +123,5 @@ def replace(  # noqa: PLR0913 - a message, what takes its place, and when
     ).fetchall()
     tallies: Counter[tuple[int, int, int, int]] = Counter()
     for event_id in (history.event_id, *(one for (one,) in refused if one != by)):
-        tallies.update(end_replaced(connection, names, event_id, now_ms))
+        tallies.update(end_replaced(connection, names, event_id, now_ms, by=by))
     return tallies

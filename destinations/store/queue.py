@@ -813,7 +813,8 @@ class _Commit:
             if is_new and (other := elsewhere.get((scope.id, arrival.event.message_id))):
                 is_new = self._replaces(scope, arrival, *other)
             if is_new:
-                self._new_event(arrival.event)
+                if not arrival.event.id:  # else it has replaced another one
+                    self._new_event(arrival.event)
                 arrival.receipt = Receipt(arrival.event.id)
                 fresh[digest] = (scope, arrival)
                 known.pop(digest, None)
@@ -888,8 +889,13 @@ class _Commit:
         history = history_of(self._to, self._names, digest, event_id)
         verdict = recognise(history, event.fingerprint, event.former)
         if verdict is Verdict.CORRECTION:
+            if not event.id:
+                self._new_event(event)
             self._tallies.update(
-                replace(self._to, self._names, digest, history, event.fingerprint, self._now_ms)
+                replace(
+                    *(self._to, self._names, digest, history, event.fingerprint, self._now_ms),
+                    by=event.id,
+                )
             )
             return True
         if verdict is Verdict.CONFLICT:
@@ -922,6 +928,7 @@ class _Commit:
                             event.replaces,
                             event.fingerprint,
                             self._now_ms,
+                            by=event.id,
                         )
                     )
                 self._messages.append((digest, event.id))

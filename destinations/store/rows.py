@@ -201,9 +201,9 @@ def add_tallies(
 
 
 def end_replaced(
-    connection: sqlite3.Connection, names: Names, event_id: int, now_ms: int
+    connection: sqlite3.Connection, names: Names, event_id: int, now_ms: int, *, by: int
 ) -> Counter[tuple[int, int, int, int]]:
-    """End what is kept of an event as filtered: a corrected one has replaced it.
+    """End what is kept of an event as filtered: a corrected one, ``by``, has replaced it.
 
     Its raw event goes. Returns what changes in the tallies.
     """
@@ -215,7 +215,8 @@ def end_replaced(
         between,
     ).fetchall()
     for identity, scope, subscription, status, accepted_at, settled_at, reason in rows:
-        why = f"replaced by a corrected event; was {STATUSES[status]}: {reason}"
+        first = by * PER_EVENT
+        why = f"replaced by {first} (a corrected event); was {STATUSES[status]}: {reason}"
         note = names.note(connection, Result(Outcome.FILTERED, why, "REPLACED"), "plan")
         took = max(0, now_ms - accepted_at)  # the clock may have been set back
         connection.execute(

@@ -121,7 +121,10 @@ def test_without_a_store(
 def test_the_reason_names_the_line(
     sandbox: Sandbox, tmp_path: Path, capsys: Any, *, kept: bool
 ) -> None:
-    """What is in conflict within a file is told by where the other event stands in it."""
+    """What is in conflict within a file is told by where the other event stands in it.
+
+    With a store, the reason outlives the file, so the delivery is named as well.
+    """
     settings = tmp_path / "settings.json"
     settings.write_text(json.dumps({"apiKey": sandbox.api_key, "endpoint": sandbox.url}))
     path = tmp_path / "events.ndjson"
@@ -130,7 +133,8 @@ def test_the_reason_names_the_line(
     with contextlib.suppress(SystemExit):
         main(["run", "kana", "--settings", str(settings), "--events", str(path), *store])
     shown = " ".join(capsys.readouterr().out.split())
-    assert "the event of line 2 has the same messageId and another content" in shown
+    other = "delivery 1000 (line 2)" if kept else "the event of line 2"
+    assert f"{other} has the same messageId and different content" in shown
 
 
 @pytest.mark.parametrize("wrong", WRONG)

@@ -16,6 +16,7 @@ from destinations.operations import (
     open_ledger,
     proposed,
     shown_time,
+    why_in_conflict,
     why_not_dropped,
     why_not_replayed,
     why_not_resolved,
@@ -47,10 +48,11 @@ def show_command(delivery_id: int, place: StorePlace, *, as_json: bool) -> int:
         raw = ledger.raw_event(entry.event_id)
         payload = ledger.payload(entry)
         what_goes_on = _what_goes_on(store, place, ledger, entry)
+        is_in_conflict = bool(why_in_conflict(ledger, entry))
     event = _json(raw)
     commands = [
         (f"destinations deliveries {text}{place.options}", meaning)
-        for text, meaning in _commands(entry, has_event=raw is not None)
+        for text, meaning in _commands(entry, can_be_sent=raw is not None and not is_in_conflict)
     ]
     if as_json:
         shown = {
@@ -146,7 +148,7 @@ def _json(data: bytes | None) -> Any:
         return data.decode("utf-8", "replace")
 
 
-def _commands(entry: LedgerEntry, *, has_event: bool) -> Iterator[tuple[str, str]]:
+def _commands(entry: LedgerEntry, *, can_be_sent: bool) -> Iterator[tuple[str, str]]:
     if not why_not_resolved(entry):
         shown = dict.fromkeys((True, False), "")
         if (found := proposed(entry)) is not None:
@@ -156,7 +158,7 @@ def _commands(entry: LedgerEntry, *, has_event: bool) -> Iterator[tuple[str, str
             f"resolve {entry.id} --not-applied",
             f"the partner does not have it: send it{shown[False]}",
         )
-    elif has_event and not why_not_replayed(entry):
+    elif can_be_sent and not why_not_replayed(entry):
         yield f"replay {entry.id} --dry-run", "what today's definition makes of it"
         yield f"replay {entry.id}", "let it wait for its turn again"
     if not why_not_dropped(entry):

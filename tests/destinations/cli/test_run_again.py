@@ -109,11 +109,26 @@ def test_what_was_corrected_needs_nobody(runs: Any, use: Use) -> None:
     (old,) = runs.command("deliveries", "list", "--outcome", "filtered", "--json", *where).json[
         "deliveries"
     ]
-    assert old["reason"].startswith("replaced by a corrected event; was invalid: ")
+    assert old["reason"].startswith("replaced by 2000 (a corrected event); was invalid: ")
     shown = runs.command("deliveries", "show", str(old["id"]), *where)
     assert "Nothing needs to be done." in shown.out
     refused = runs.command("deliveries", "replay", str(old["id"]), *where)
     assert "a corrected event has replaced its event" in refused.err
+
+
+def test_what_is_offered_of_a_conflict(runs: Any, use: Use) -> None:
+    """It names the delivery that is in the way as `show` takes it, and offers no refused replay."""
+    one = use()
+    runs(events=runs.file(one))
+    done = runs(events=runs.file({**one, "properties": {"featureId": "calls", "delta": 7}}))
+    assert runs.counts(done) == {"rejected": 1}
+    where = ("--store", runs.store)
+    shown = runs.command("deliveries", "show", "2000", *where)
+    reason = "delivery 1000 has the same messageId and different content, and has an effect"
+    assert reason in shown.out
+    assert runs.command("deliveries", "show", "1000", *where).code == 0
+    assert "deliveries replay" not in shown.out
+    assert "deliveries drop 2000" in shown.out
 
 
 @pytest.mark.parametrize("decision", ["drop", "replay"])

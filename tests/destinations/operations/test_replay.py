@@ -569,7 +569,8 @@ def test_a_corrected_event(store: SqliteStore, ledger: SqliteLedger, put: Put, b
     _correct(store, entry)
     replaced = ledger.get(entry.id)
     assert replaced.status is Outcome.FILTERED
-    assert replaced.reason.startswith("replaced by a corrected event; was invalid: ")
+    (new,) = [one.id for one in _everything(store).values() if one.id != entry.id]
+    assert replaced.reason.startswith(f"replaced by {new} (a corrected event); was invalid: ")
     planned = plan_replay(ledger, bind(), replaced)
     assert planned.refused == "a corrected event has replaced its event"
     with pytest.raises(UsageError, match="it is filtered: nothing of it would be sent"):

@@ -855,7 +855,8 @@ def test_a_corrected_event(kept: Runner, scripted: Any, replies: Any) -> None:
     old, new = kept.ledger
     assert (old.status, new.status) == (Outcome.FILTERED, Outcome.DELIVERED)
     assert old.code == "REPLACED"
-    assert old.reason.startswith("replaced by a corrected event; was invalid: ")
+    new = kept.ledger[-1]
+    assert old.reason.startswith(f"replaced by {new.id} (a corrected event); was invalid: ")
 
 
 @pytest.mark.parametrize("first", ["invalid", "unmapped", "rejected"])

@@ -27,7 +27,10 @@ CALLS = frozenset({"track", "identify"})
 
 
 OTHER = {**TRACK, "event": "Another"}
-CONFLICT = "the messageId is that of an event with another content, and may have an effect"
+CONFLICT = (
+    "another event with this messageId and different content was accepted before, and may have an "
+    "effect"
+)
 
 
 def _events(count: int) -> list[dict[str, str]]:

@@ -386,7 +386,8 @@ def test_what_a_correction_replaces(store: SqliteStore, ledger: SqliteLedger, pu
     after = ledger.get(entry.id)
     assert (after.status, after.code) == (Outcome.FILTERED, "REPLACED")
     assert (after.effect, after.stage) == (Effect.NONE, "plan")
-    assert after.reason == "replaced by a corrected event; was invalid: no name"
+    (_, new) = ledger.find(Selection())
+    assert after.reason == f"replaced by {new.id} (a corrected event); was invalid: no name"
     assert ledger.raw_event(entry.event_id) is None
     assert [one.status for one in ledger.find(Selection())] == [Outcome.FILTERED, State.READY]
     assert broken_rules(store.database) == []
@@ -404,7 +405,9 @@ def test_what_is_in_conflict(store: SqliteStore, ledger: SqliteLedger, put: Put)
         "CONFLICT",
         409,
     )
-    assert f"event {entry.event_id} has the same messageId" in conflict.reason
+    assert conflict.reason == (
+        f"delivery {entry.id} has the same messageId and different content, and has an effect"
+    )
     assert _come(store, scope, "m", 77).receipt == Receipt(
         entry.event_id, duplicate=True, conflict=True
     )
