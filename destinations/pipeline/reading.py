@@ -35,6 +35,10 @@ _MARK: Final = b"\xef\xbb\xbf"
 """A byte order mark, which some programs write first, is no part of JSON (RFC 8259, 8.1)."""
 
 
+_CUT: Final = b"[ ... the array is cut off: it has no ]"
+"""What stands for the missing end of an array: no JSON, so that its line is told of."""
+
+
 class Entry(NamedTuple):
     """What should be one event: ``line`` (from 1) is where it begins.
 
@@ -265,8 +269,15 @@ class _Splitter:
         self._offset += len(chunk)
 
     def finish(self) -> Iterator[Entry]:
-        """What follows the last complete item: the rest of a file that was cut, or nothing."""
+        """What follows the last complete item: the rest of a file that was cut, or nothing.
+
+        Where an array was opened and is not closed, but by an item that is cut itself, an entry
+        that is no JSON tells of the cut: it ends as invalid.
+        """
+        is_cut_in_item = self._in_text or self._depth > 1
         yield from self._end()
+        if self._depth == 1 and not is_cut_in_item:
+            yield Entry(self.line, _CUT)
 
     def _text_token(self, token: bytes, place: int) -> None:
         if self._escaped_at == place:

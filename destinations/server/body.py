@@ -24,6 +24,9 @@ MAX_EVENTS: Final = 2_500
 
 _SPACE: Final = b" \t\r\n"
 
+_MARK: Final = b"\xef\xbb\xbf"
+"""A byte order mark, which some senders write first, is no part of JSON (RFC 8259, 8.1)."""
+
 # The next bracket or comma outside of texts. Possessive: each byte is looked at once.
 _TEXT: Final = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _BRACKET = re.compile(rb'[^"\[\]{}]*+(?:' + _TEXT + rb'[^"\[\]{}]*+)*+([\[\]{}])', re.DOTALL)
@@ -64,7 +67,7 @@ def read_body(data: bytes) -> Body:
     Raises `BodyError` for a body that is cut off or no JSON as a whole, and for more than
     `MAX_EVENTS` events. Whether each event is JSON is not looked at.
     """
-    found = data.strip(_SPACE)
+    found = data.removeprefix(_MARK).strip(_SPACE)
     if not found:
         raise BodyError("the body is empty: send an event, an array of events or a batch")
     if found.startswith(b"["):

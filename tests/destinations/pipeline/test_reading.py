@@ -22,6 +22,8 @@ from destinations.pipeline.reading import (
     read_lines,
 )
 
+CUT = b"[ ... the array is cut off: it has no ]"
+
 
 @pytest.mark.parametrize(
     ("data", "entries"),
@@ -74,7 +76,10 @@ def test_long_lines_are_cut(extra: int, ending: bytes) -> None:
         ),
         # What is no array to its end is not passed over in silence.
         (b'[{"a": 1}, {"b"', [(1, b'{"a": 1}'), (1, b'{"b"')]),
-        (b'[{"a": 1}', [(1, b'{"a": 1}')]),
+        (b'[{"a": 1}', [(1, b'{"a": 1}'), (1, CUT)]),
+        (b'[{"a": 1},\n{"b": 2},\n', [(1, b'{"a": 1}'), (2, b'{"b": 2}'), (3, CUT)]),
+        (b"[", [(1, CUT)]),
+        (b"[1,2", [(1, b"1"), (1, b"2"), (1, CUT)]),
         (b"[1,,2]", [(1, b"1"), (1, b","), (1, b"2")]),
         (b"[1] tail", [(1, b"1"), (1, b"tail")]),
         (b"[1][2]", [(1, b"1"), (1, b"2")]),

@@ -1456,6 +1456,16 @@ def test_a_store_that_is_away_when_the_last_answer_comes(
     ]
 
 
+@pytest.mark.parametrize("end", [b"", b",", b", \n"])
+def test_an_array_that_is_cut_off(either: Runner, scripted: Any, replies: Any, end: bytes) -> None:
+    """What could be read is delivered, and the missing end has a row of its own."""
+    data = b"[" + b",".join(_lines(one) for one in _tracks(2)) + end
+    report = either(scripted([_partner(replies)]), read_json_entries(BytesIO(data)))
+    assert report.totals.outcomes == {Outcome.DELIVERED: 2, Outcome.INVALID: 1}
+    (end_row,) = [row for row in either.rows if row.result.outcome is Outcome.INVALID]
+    assert "is not JSON" in end_row.result.reason
+
+
 def test_a_pipe_that_does_not_end(kept: Runner, scripted: Any, replies: Any) -> None:
     """Whoever interrupts does not wait for its end: what was read is kept, and no more is read."""
     kept.inline = False

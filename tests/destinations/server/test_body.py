@@ -16,6 +16,9 @@ from destinations.server import BodyError, read_body
     [
         (b'{"type": "track"}', [b'{"type": "track"}'], False),
         (b' \r\n{"a": 1}\n', [b'{"a": 1}'], False),
+        (b'\xef\xbb\xbf{"a": 1}', [b'{"a": 1}'], False),
+        (b'\xef\xbb\xbf [{"a": 1}]', [b'{"a": 1}'], True),
+        (b'\xef\xbb\xbf{"batch": [{"a": 1}]}', [b'{"a": 1}'], True),
         (b"[]", [], True),
         (b"[ ]", [], True),
         (b'[{"a":1}]', [b'{"a":1}'], True),
