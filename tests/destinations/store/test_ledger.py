@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, Final
 
 import pytest
@@ -116,6 +117,14 @@ def _expected(entries: Sequence[LedgerEntry], selection: Selection) -> list[int]
     return [one.id for one in entries if all(condition(one) for condition in conditions)]
 
 
+def _shown(value: object) -> str:
+    """Return what names a case; the same in every process, so that several can share the tests."""
+    if isinstance(value, Selection):
+        fields = asdict(value).items()
+        return " ".join(f"{name} {_shown(one)}" for name, one in fields if one not in {None, False})
+    return "+".join(sorted(value)) if isinstance(value, set | frozenset) else str(value)
+
+
 @pytest.mark.parametrize(
     ("selection", "names", "statuses"),
     [
@@ -146,7 +155,7 @@ def _expected(entries: Sequence[LedgerEntry], selection: Selection) -> list[int]
             for status in CLASSES
         ),
     ],
-    ids=str,
+    ids=_shown,
 )
 def test_selections(
     ledger: SqliteLedger,
