@@ -307,6 +307,16 @@ def test_half_a_character_that_is_only_carried(
     assert kana.usage == {"u1": {"calls": len(HALVES)}}
 
 
+@pytest.mark.parametrize("trait", ["email", "billingUserId", "billingId"])
+def test_half_a_character_in_what_identifies_elsewhere(kana: Any, way: Way, trait: str) -> None:
+    """An email finds a Stripe user, a billing id the customer: no good one is overwritten."""
+    traits = b'{"%s": "a\\ud83d@x.com"}' % trait.encode()
+    came = way(_raw(type=b'"identify"', traits=traits))
+    assert came.outcome("m") == "invalid"
+    assert "U+FFFD" not in str(kana.users)
+    assert "\ufffd" not in str(kana.users)
+
+
 @pytest.mark.parametrize("half", HALVES)
 @pytest.mark.parametrize("members", IDENTIFIES.values(), ids=IDENTIFIES)
 def test_half_a_character_in_an_identifier(
