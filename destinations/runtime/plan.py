@@ -81,6 +81,8 @@ def plan(
         invalid = Result.invalid(error.message, error.code)
         return Plan(raw, None, "", "", "", [PlannedDelivery(None, result=invalid)], invalid)
     message_id = event.get("messageId") or ""
+    if message_id.isspace():  # it names nothing, and others would have the same
+        message_id = ""
     user = event.get("userId") or event.get("anonymousId") or ""
     ended = destination.admit(event)
     if ended is not None:

@@ -496,6 +496,16 @@ def test_a_named_input(runs: Any, use: Use) -> None:
     assert runs.usage == {"ann": 4, "bob": 1}
 
 
+@pytest.mark.parametrize("blank", ["", " ", "\t\n", "\u00a0"])
+def test_a_message_id_of_blanks(runs: Any, use: Use, blank: str) -> None:
+    """It names nothing: two different events that have it are two."""
+    times = [{"timestamp": f"2026-11-0{day}T00:00:00Z", "messageId": blank} for day in (1, 2)]
+    events = runs.file(*({**use(), **time} for time in times))
+    assert runs.counts(runs(events=events)) == {"delivered": 2}
+    assert runs.counts(runs(events=events)) == {"filtered": 2}
+    assert runs.usage == {"ann": 2}
+
+
 def test_events_with_a_time_of_their_own(runs: Any, use: Use) -> None:
     """Equal ones of a file count as many as they are; in a later run that is said and counted."""
     timed = use(timestamp="2026-01-01T00:00:00Z")

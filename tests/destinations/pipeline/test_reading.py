@@ -140,7 +140,10 @@ def test_any_bytes_are_read(data: bytes, chunk: int) -> None:
     """Nothing makes the reader fail, and nothing but white space and marks of arrays is lost."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_CHUNK", chunk)
-        found = b"".join(entry.data for entry in read_json_entries(BytesIO(data)))
+        entries = [entry.data for entry in read_json_entries(BytesIO(data))]
+    if entries and entries[-1] == module._CUT:  # which tells that the end is missing
+        entries.pop()
+    found = b"".join(entries)
     marks = b" \t\r\n[],"
     data = data.removeprefix(b"\xef\xbb\xbf")
     assert found.translate(None, marks) == data.translate(None, marks)
