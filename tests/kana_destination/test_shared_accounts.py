@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
+from destinations.outcome import Outcome, State
 from kana_destination.sandbox import Sandbox
 
 FEATURE = {"id": "calls", "name": "Calls", "type": "CONSUMABLE"}
@@ -81,3 +84,33 @@ def test_two_users_with_the_email_of_a_stripe_user(
         if not right:
             wrong.append((a, b, billed, left, used.get(a), used.get(b)))
     assert not wrong
+
+
+CROWD = 5_000 if "CHAOS_SEEDS" in os.environ else 600
+
+
+def test_a_crowd_with_one_address(serve_kana: Callable[..., Any]) -> None:
+    """All of them touch the same Stripe user; one that keeps failing stops nobody but its own."""
+    email = "crowd@example.com"
+    stripe = {"id": email, "email": email, "billingId": "cus_crowd"}
+    users = [f"user{number}" for number in range(CROWD)]
+    failing = users[CROWD // 2]
+    with Sandbox(seed={"features": [FEATURE], "users": [stripe]}) as sandbox:
+        sandbox.faults.add({"match": {"text": f'"{failing}"'}, "status": 503, "times": None})
+        served = serve_kana(sandbox)
+        for first in range(0, CROWD, 500):
+            body = [_identify(user, email) for user in users[first : first + 500]]
+            assert served.post([*body, _track(users[first], 1, 5)]).status_code == 200
+        pause = threading.Event()
+        for _ in range(6_000):
+            left = [one for one in served.entries if one.status is not Outcome.DELIVERED]
+            if len(left) == 1:
+                break
+            pause.wait(0.05)
+        assert [one.user for one in left] == [failing]
+        assert left[0].status in {State.READY, State.SENDING, State.UNKNOWN}
+        sandbox.faults.clear()
+        served.wait()
+        found = sandbox.snapshot()["users"]
+        assert {one["id"] for one in found} == set(users)
+        assert [one["billingId"] for one in found if one["billingId"]] == ["cus_crowd"]
