@@ -10,6 +10,7 @@ import click
 from destinations.cli.confirming import confirmed, yes_option
 from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import count
+from destinations.errors import UsageError
 from destinations.operations import (
     Periods,
     adopt,
@@ -27,7 +28,9 @@ from destinations.store import (
     check_store_path,
     compact,
     count_deliveries,
+    is_backup,
     is_missing,
+    stored_version,
 )
 
 __all__ = ["command"]
@@ -109,7 +112,8 @@ def restore_command(backup: Path, target: Path, *, gap: str, yes: bool) -> int:
     stopped before.
     """
     check_store_path(target)
-    if not yes and not is_missing(target) and not confirmed(f"Replace {target} by {backup}?"):
+    must_ask = not yes and not is_missing(target)
+    if must_ask and not confirmed(f"Replace {target}, {_what_is(target)}, by {backup}?"):
         return 1
     done = restore(backup, target, time.time(), hold_gap=gap == "hold")
     since = shown_time(done.copied_at)
@@ -124,6 +128,23 @@ def restore_command(backup: Path, target: Path, *, gap: str, yes: bool) -> int:
         f"now on, and whose own time lies between then and now, are {verb}."
     )
     return 0
+
+
+def _what_is(target: Path) -> str:
+    """Return what is in the place of a store, in words."""
+    files = [target, target.with_name(f"{target.name}-wal")]
+    found = [one.stat() for one in files if one.exists()]
+    size = sum(one.st_size for one in found)
+    if not size:
+        return "an empty file"
+    try:
+        kind = (
+            "a backup" if is_backup(target) else "a store" if stored_version(target) else "a file"
+        )
+    except UsageError:
+        kind = "a file that is no store, or a damaged one"
+    changed = shown_time(max(one.st_mtime for one in found))
+    return f"{kind} of {size:,} bytes, written last at {changed}"
 
 
 @command.command("check", epilog="Example: destinations store check --config serve.yaml")

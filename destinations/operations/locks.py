@@ -22,6 +22,7 @@ from destinations.operations.retention import Periods
 from destinations.store import (
     FILE_MODE,
     SqliteStore,
+    check_store_path,
     close_file,
     is_older,
     lock,
@@ -80,8 +81,9 @@ class Serving:
 def lock_server(store: Path, make: Callable[[Path], object] = make_store) -> Iterator[None]:
     """Let no other process deliver from the store; raises `TemporaryError` if one does.
 
-    ``make`` makes its file where there is none.
+    ``make`` makes its file where there is none. Raises `UsageError` for what cannot be one.
     """
+    check_store_path(store)
     message = (
         f"another process delivers from the store {store} already; stop it, or use another store"
     )

@@ -19,6 +19,7 @@ from destinations.store import (
     copy_of,
     fold_log,
     identity_path,
+    is_backup,
     is_full,
     is_missing,
     is_newer,
@@ -65,9 +66,11 @@ def restore(backup: Path, target: Path, now: float, *, hold_gap: bool = True) ->
     The store and the file beside it are new, whatever was in that place before. All that was open
     is marked, and events of the time from the copy until ``now`` are held, unless ``hold_gap`` is
     False. Nobody is asked. Raises `UsageError` for what is no copy of a store, or cannot be
-    written, and `TemporaryError` on a full disk, or if a process delivers from the target.
+    written, as another backup, and `TemporaryError` on a full disk, or if a process delivers from
+    the target.
     """
     check_store_path(target)
+    check_store_path(backup)
     if is_missing(backup):
         raise UsageError(f"there is no backup {backup}")
     version = stored_version(backup)
@@ -77,6 +80,12 @@ def restore(backup: Path, target: Path, now: float, *, hold_gap: bool = True) ->
         msg = f"cannot restore {backup}: it was written by a newer version of this package"
         raise UsageError(msg)
     target = target.resolve()
+    if _is_other_backup(backup, target):
+        msg = (
+            f"cannot restore {backup} to {target}: that is a backup itself, and nothing writes to "
+            "one; name another file, or move it away"
+        )
+        raise UsageError(msg)
     is_new = False
 
     def make(path: Path) -> None:
@@ -97,6 +106,16 @@ def restore(backup: Path, target: Path, now: float, *, hold_gap: bool = True) ->
     except (OSError, sqlite3.Error) as error:
         kind = TemporaryError if is_full(error) else UsageError
         raise kind(f"cannot restore {backup} to {target}: {error}") from None
+
+
+def _is_other_backup(backup: Path, target: Path) -> bool:
+    """Tell whether a target is a backup, and neither this one nor in the place of a store.
+
+    One that was copied over a store has the file beside it that tells of that store.
+    """
+    if not is_backup(target) or identity_path(target).exists():
+        return False
+    return not target.samefile(backup)
 
 
 def _restore(backup: Path, target: Path, now: float, *, hold_gap: bool) -> Restoration:

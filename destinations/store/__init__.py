@@ -16,7 +16,15 @@ from destinations.store.identity import identity_path, restoration_path
 from destinations.store.ledger import SqliteLedger
 from destinations.store.open_files import close_file, lock, open_file
 from destinations.store.queue import SqliteQueue
-from destinations.store.reader import copied_at, copy_of, is_newer, is_older, stored_version, unmark
+from destinations.store.reader import (
+    copied_at,
+    copy_of,
+    is_backup,
+    is_newer,
+    is_older,
+    stored_version,
+    unmark,
+)
 from destinations.store.restored import latest_acceptance, mark_restored, note_gap
 from destinations.store.retention import (
     compact,
@@ -50,6 +58,7 @@ __all__ = [
     "delete_spent_events",
     "fold_log",
     "identity_path",
+    "is_backup",
     "is_full",
     "is_missing",
     "is_newer",

@@ -57,7 +57,7 @@ def default_path() -> Path:
 
 
 def check_store_path(path: Path) -> None:
-    """Raise `UsageError` for what SQLite would not take for the name of a file."""
+    """Raise `UsageError` for what is no file, or SQLite would not take for the name of one."""
     if path.name == ":memory:" or str(path).startswith("file:"):
         msg = (
             f"cannot use {path} as a store: expected the path of a file; "
@@ -66,6 +66,12 @@ def check_store_path(path: Path) -> None:
         raise UsageError(msg)
     if path.is_dir():
         raise UsageError(f"cannot use {path} as a store: it is a folder; name a file in it")
+    if not is_missing(path) and not path.is_file():
+        msg = (
+            f"cannot use {path} as a store: it is a device, a pipe or a socket, and not a file; "
+            "to keep nothing, use --no-store"
+        )
+        raise UsageError(msg)
 
 
 def check_not_lost(path: Path) -> None:

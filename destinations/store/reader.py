@@ -33,7 +33,16 @@ from destinations.store.open_files import (
     open_file,
 )
 
-__all__ = ["Reader", "copied_at", "copy_of", "is_newer", "is_older", "stored_version", "unmark"]
+__all__ = [
+    "Reader",
+    "copied_at",
+    "copy_of",
+    "is_backup",
+    "is_newer",
+    "is_older",
+    "stored_version",
+    "unmark",
+]
 
 T = TypeVar("T")
 
@@ -241,11 +250,11 @@ def copied_at(path: Path) -> float | None:
     made_at = _look_at(path)[1]
     log = path.with_name(f"{path.name}-wal")
     has_log = log.exists() and log.stat().st_size > 0
-    return 0.0 if (made_at is None or has_log) and _is_marked(path) else made_at
+    return 0.0 if (made_at is None or has_log) and is_backup(path) else made_at
 
 
-def _is_marked(path: Path) -> bool:
-    """Tell whether the file itself is marked as a backup."""
+def is_backup(path: Path) -> bool:
+    """Tell whether the file itself is marked as a backup; not if there is none."""
     try:
         handle = open_file(path)
     except OSError:

@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import random
+import socket
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -35,11 +36,19 @@ def _of_another_program(path: Path) -> None:
         connection.execute("CREATE TABLE notes (text)")
 
 
+def _socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(os.path.relpath(path))  # such names are short
+
+
 UNUSABLE: dict[str, tuple[Callable[[Path], object], str]] = {
     "of a newer version": (_newer, "it was written by a newer version of this package; update"),
     "of another program": (_of_another_program, "it is the database of another program"),
     "a text": (lambda path: path.write_text("features: []\n" * 50), "file is not a database"),
     "a folder": (Path.mkdir, "it is a folder"),
+    "a pipe": (os.mkfifo, "it is a device, a pipe or a socket"),
+    "a socket": (_socket, "it is a device, a pipe or a socket"),
+    "a link to a device": (lambda path: path.symlink_to(os.devnull), "it is a device, a pipe"),
 }
 
 
@@ -58,6 +67,7 @@ def test_what_is_no_store(
     path = tmp_path / "unusable"
     make(path)
     before = path.is_file() and path.read_bytes()
+    devices = set(Path(os.devnull).parent.glob("null*"))
     done = runs("--store", path, *options, events=runs.file(use()), keep=False)
     assert (done.code, done.out) == (2, "")
     assert str(path) in done.err
@@ -65,6 +75,7 @@ def test_what_is_no_store(
     assert "Traceback" not in done.err
     assert (path.is_file() and path.read_bytes()) == before
     assert [one.name for one in tmp_path.glob("unusable*")] == ["unusable"]
+    assert set(Path(os.devnull).parent.glob("null*")) == devices
     assert runs.usage == {}
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import sqlite3
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from destinations.cli import store_command
 from destinations.operations import Periods, lock_run, lock_server, note_server
 from destinations.outcome import Outcome
 from destinations.store import SqliteStore
@@ -270,6 +272,80 @@ def test_restore_asks(
     assert (done.code, "Use --yes" in done.err) == (2, True)
     assert path.read_bytes() == before
     assert command("store", "restore", backup, "--to", path.with_name("new.sqlite3")).code == 0
+
+
+def test_a_backup_is_not_replaced_by_another(
+    command: Run, path: Path, backup: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not with --yes either; but where it was put in the place of a store, and where it is."""
+    other = backup.with_name("other.sqlite3")
+    assert command("store", "backup", other, "--store", path).code == 0
+    before = other.read_bytes()
+    for options in ((), ("--yes",)):
+        monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+        done = command("store", "restore", backup, "--to", other, *options)
+        assert done.code == 2
+        assert other.read_bytes() == before
+    assert "that is a backup itself, and nothing writes to one" in done.err
+    path.write_bytes(before)
+    for source in (backup, path):
+        assert command("store", "restore", source, "--to", path, "--yes").code == 0
+        SqliteStore(path).close()
+    assert command("store", "restore", other, "--to", other, "--yes").code == 0
+    SqliteStore(other).close()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "a store of "),
+        (b"", "an empty file"),
+        (b"notes" * 500, "a file that is no store, or a damaged one of 2,500 bytes, written last"),
+    ],
+)
+def test_what_is_replaced_is_told(
+    command: Run,
+    path: Path,
+    backup: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    content: bytes | None,
+    words: str,
+) -> None:
+    """The question names what is in the place of the store."""
+    if content is not None:
+        path.write_bytes(content)
+    asked: list[str] = []
+    monkeypatch.setattr(store_command, "confirmed", asked.append)
+    assert command("store", "restore", backup, "--to", path).code == 1
+    (question,) = asked
+    assert question.startswith(f"Replace {path}, {words}")
+    assert question.endswith(f", by {backup}?")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("backup", "{pipe}", "--store", "{store}"),
+        ("backup", "{copy}", "--store", "{pipe}"),
+        ("restore", "{pipe}", "--to", "{copy}", "--yes"),
+        ("restore", "{backup}", "--to", "{pipe}", "--yes"),
+        ("adopt", "--store", "{pipe}", "--yes"),
+        ("check", "--store", "{pipe}"),
+        ("compact", "--store", "{pipe}"),
+    ],
+    ids=" ".join,
+)
+def test_what_is_no_file(command: Run, path: Path, backup: Path, line: tuple[str, ...]) -> None:
+    """No command waits for it, or makes something beside it."""
+    pipe = path.with_name("pipe")
+    os.mkfifo(pipe)
+    files = {one.name for one in path.parent.iterdir()}
+    names = {"pipe": pipe, "store": path, "backup": backup, "copy": path.with_name("new")}
+    done = command("store", *(one.format_map(names) for one in line))
+    assert done.code == 2
+    assert str(pipe) in done.err
+    assert {one.name for one in path.parent.iterdir()} == files
 
 
 def test_a_restoration_that_was_interrupted(command: Run, path: Path, backup: Path) -> None:
