@@ -131,7 +131,9 @@ def check_migration(store: Path) -> None:
     """Raise `TemporaryError` if opening a store to change it would take it from a server.
 
     That is one of an earlier version of this package, which could not go on with what it becomes.
+    Raises `UsageError` for what cannot be a store.
     """
+    check_store_path(store)
     try:
         served = is_served(store)
     except OSError:
