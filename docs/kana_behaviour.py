@@ -8,8 +8,10 @@ from pathlib import Path
 import jinja2
 
 from destinations.definition import DestinationDefinition, load_definition
-from destinations.http import compile_request
-from destinations.outcome import State
+from destinations.definition.request_model import ErrorRule
+from destinations.http import Failure, compile_request
+from destinations.http.error_rules import ErrorReader, Signal
+from destinations.outcome import State, Status
 from destinations.runtime.plugins import find_folder
 from destinations.runtime.sender import status_of
 from kana_destination.boxes import BOXES
@@ -84,7 +86,31 @@ def _errors(definition: DestinationDefinition) -> Iterator[str]:
                 retryable=found.retryable,
                 nothing_applied=found.nothing_applied,
             )
-            again = "tried again, then `dead`" if status is State.READY else f"`{status}`"
-            stops = found.error_class == "authentication"
-            ends.append("stops the run" if stops else again)
+            ends.append(_end(found, status))
         yield f"| {rule.when} | {rule.error_class} | {ends[0]} | {ends[1]} |"
+
+
+def _end(rule: ErrorRule, status: Status) -> str:
+    """Return what becomes of an event whose request meets an error."""
+    if rule.error_class == "authentication":
+        return "stops the run"
+    if _concerns_request(rule):
+        return "the action pauses; its events wait"
+    if rule.wait_for is not None:
+        minutes = f"{rule.wait_for.seconds / 60:g} minutes"
+        return (
+            f"`serve` lets it wait {minutes} for the {rule.wait_for.action} of its user, `run` "
+            "tries it again a few times; then `dead`"
+        )
+    return "tried again, then `dead`" if status is State.READY else f"`{status}`"
+
+
+def _concerns_request(rule: ErrorRule) -> bool:
+    """Tell whether an error is about the document or the address, whatever the event is."""
+    when = rule.when
+    status = 200 if when.status is None else when.status[0]
+    if not isinstance(status, int) or when.exception is not None or when.message is not None:
+        return rule.concerns == "request"
+    signal = Signal(status, "", code=when.code)
+    found = ErrorReader((), [rule], fixed_address=True).match(signal, whole_request=True)
+    return isinstance(found, Failure) and found.concerns == "request"
