@@ -92,6 +92,9 @@ def _shown(status: StoreStatus, place: StorePlace, now: float) -> RenderableType
         at = f" at {one.account}" if one.account else ""
         parts.append(f"[bold]{printable(one.destination)}[/bold]{printable(at)} ({source})")
         parts += _queue(one, place, now, is_idle=one.id in status.idle)
+        if one.served:
+            for action, reason in status.paused.get(one.destination, {}).items():
+                parts.append(_paused(one.destination, action, reason, place))
         is_stray = one.served and status.served and one.destination not in status.names
         if is_stray and _waits(one):
             parts.append(_STRAY)
@@ -99,6 +102,14 @@ def _shown(status: StoreStatus, place: StorePlace, now: float) -> RenderableType
             parts.append(table(("outcome", "today", "all"), outcomes))
         parts.append("")
     return Group(*parts)
+
+
+def _paused(name: str, action: str, reason: str, place: StorePlace) -> str:
+    command = f"destinations resume {name}{place.options}"
+    return (
+        f"[bold]{printable(action)} pauses[/bold]: {printable(reason)}; its events wait until the "
+        f"definition or the settings are others, or: {printable(command)}"
+    )
 
 
 def _waits(one: ScopeTotals) -> int:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from destinations.operations.interrupted import delivers, open_ledger
 from destinations.operations.locks import Serving
+from destinations.operations.pauses import paused_actions
 from destinations.outcome import State
 from destinations.pipeline.ledger import ScopeTotals
 from destinations.pipeline.queue import Scope
@@ -25,6 +26,7 @@ class StoreStatus:
 
     ``served`` is whether a server delivers from it now, None if that cannot be told; ``names`` are
     its destinations that it delivers for. For the scopes ``idle`` no process delivers now.
+    ``paused`` are the actions of a destination that pause, each with its reason.
     """
 
     path: str
@@ -34,6 +36,7 @@ class StoreStatus:
     names: frozenset[str]
     scopes: tuple[ScopeTotals, ...]
     idle: frozenset[int] = frozenset()
+    paused: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def to_json(self, now: float) -> dict[str, Any]:
         """Return it as JSON values; durations are in seconds."""
@@ -51,6 +54,7 @@ class StoreStatus:
                     "queue": queue_length(one),
                     "counts": dict(one.counts),
                     "today": dict(one.today),
+                    "paused": dict(self.paused.get(one.destination, {})) if one.served else {},
                     "oldest": None if one.oldest is None else max(0.0, now - one.oldest),
                     "next_retry": None if one.next_at is None else max(0.0, one.next_at - now),
                 }
@@ -74,6 +78,7 @@ def store_status(store: SqliteStore, now: float, serving: Serving) -> StoreStatu
             for one in scopes
             if not delivers(store, Scope(one.id, one.destination), served=one.served)
         ),
+        {one.destination: paused_actions(store, one.destination) for one in scopes if one.served},
     )
 
 

@@ -149,6 +149,11 @@ def test_an_action_that_is_refused_pauses(
     assert _outcomes(path, "count") == {State.READY}
     assert sum(b"mutation" in body for body in running.bodies) <= 40
     assert stream.getvalue().count("an action pauses") == 1
+    shown = command("status", "--store", path).out
+    assert f"count pauses: HTTP {status}" in shown
+    assert f"destinations resume one --store {path}" in shown
+    (scope,) = command("status", "--store", path, "--json").json["destinations"]
+    assert list(scope["paused"]) == ["count"]
     is_bad = False
     if way == "resume":
         done = command("resume", "one", "--store", path)
@@ -165,6 +170,7 @@ def test_an_action_that_is_refused_pauses(
     assert len(counted) == len(set(counted)) == 550
     done = command("resume", "one", "--store", path)
     assert done.out == "Nothing of one pauses.\n"
+    assert "pauses" not in command("status", "--store", path).out
 
 
 @pytest.mark.parametrize("status", [301, 302, 303])
