@@ -85,21 +85,6 @@ class Totals:
         if outcome is not Outcome.DELIVERED:
             self._add_reason(row)
 
-    def replace(self, row: Row, result: Result) -> None:
-        """Count a row that was added as something else."""
-        outcome, key = row.result.outcome, row.key
-        self.outcomes[outcome] -= 1
-        self.by_action["-" if key is None else key.action][outcome] -= 1
-        if key is not None:
-            self.by_subscription[key][outcome] -= 1
-        name = (outcome, row.result.code or row.result.reason)
-        reason = self._reasons.get(name)
-        if reason is not None:
-            reason.count -= 1
-            if not reason.count:
-                del self._reasons[name]
-        self.add(row._replace(result=result))
-
     def _add_reason(self, row: Row) -> None:
         result = row.result
         key = (result.outcome, result.code or result.reason)

@@ -19,19 +19,10 @@ from destinations.pipeline.queue import (
 )
 from destinations.pipeline.report import Report, Row
 
-__all__ = ["REPLACED", "Recorder", "Rows"]
+__all__ = ["Recorder", "Rows"]
 
 _STOPPED: Final = Result(State.READY, "not sent: the run was stopped first")
 _DRY: Final = Result(State.READY, WOULD_BE_SENT.reason)
-REPLACED: Final = Result(
-    Outcome.FILTERED, "a later event with its messageId has replaced it", "REPLACED"
-)
-"""What becomes of an event that had no effect, and comes again with another content."""
-
-_CORRECTABLE: Final = frozenset({Outcome.UNMAPPED, Outcome.INVALID, Outcome.REJECTED, Outcome.DEAD})
-_MOST_CORRECTABLE: Final = 10_000
-"""Of so many messages that failed it is known how they were counted."""
-
 _DONE_WITH: Final = frozenset({Outcome.DELIVERED, Outcome.FILTERED})
 _NOT_ASKED: Final = Result(
     State.UNKNOWN, "its answer was lost; the next run asks the partner", ANSWER_LOST
@@ -74,28 +65,17 @@ class Rows(Observer):
         self._broken = broken
         # Of what is to be tried again: why it failed.
         self._failures: dict[QueuedDelivery, Result] = {}
-        # By messageId, rows that a corrected event may still take the place of.
-        self._correctable: dict[str, list[Row]] = {}
 
     def add(self, *rows: tuple[Row, bytes]) -> None:
         """Count rows, each with what was read for it."""
         count = self._report.totals.add
         for row, _ in rows:
             count(row)
-            if row.result.outcome in _CORRECTABLE and row.message_id:
-                if len(self._correctable) >= _MOST_CORRECTABLE:
-                    del self._correctable[next(iter(self._correctable))]
-                self._correctable.setdefault(row.message_id, []).append(row)
         for recorder in self._recorders:
             try:
                 recorder(rows)
             except BaseException as error:  # noqa: BLE001 - the run stops, and raises it
                 self._broken(error)
-
-    def corrected(self, message_id: str) -> None:
-        """Count what had no effect as `REPLACED`: a corrected event has taken its place."""
-        for row in self._correctable.pop(message_id, ()):
-            self._report.totals.replace(row, REPLACED)
 
     def add_one(self, delivery: QueuedDelivery, result: Result) -> None:
         """Count a delivery of this run's input of which nothing has to be written."""

@@ -29,7 +29,7 @@ from destinations.pipeline.reading import Entries, Entry
 from destinations.pipeline.reconcile import LossOptions
 from destinations.pipeline.report import Report
 from destinations.pipeline.row_set import RowSet
-from destinations.pipeline.rows import REPLACED, Rows
+from destinations.pipeline.rows import Rows
 from destinations.pipeline.undelivered import Wrapped, unwrap
 from destinations.runtime.action import SubscriptionKey
 from destinations.runtime.destination import Destination
@@ -46,6 +46,9 @@ _PENDING: Final = 8_000
 
 _IN_THIS_RUN: Final = Result(
     Outcome.FILTERED, "a duplicate: its messageId was read before in this run", "DUPLICATE"
+)
+_REPLACED: Final = Result(
+    Outcome.FILTERED, "a later event with its messageId has replaced it", "REPLACED"
 )
 _MAY_BE_APPLIED: Final = Result(
     State.HELD, "may have been applied before; not sent again before that is decided"
@@ -313,7 +316,7 @@ class RunInput:
             if is_same:
                 self._add_to(pending, pipeline, one, known.get(message_id), round_)
             elif _is_replaced_by(pending.event, one.arrival.event.fingerprint):
-                self._note(one.arrival, REPLACED)
+                self._note(one.arrival, _REPLACED)
             else:
                 history = History(0, pending.event.fingerprint, {})
                 self._refuse(pipeline, one, history, conflict(history, pending.line), round_)
@@ -395,10 +398,9 @@ class RunInput:
             self._come_again(pipeline, read, history, round_)
         elif verdict is Verdict.CORRECTION:
             event.replaces = history
-            self._rows.corrected(event.message_id)
             self._deliver(pipeline, read, round_)
         elif verdict is Verdict.REPLACED:
-            self._note(arrival, REPLACED)
+            self._note(arrival, _REPLACED)
         else:
             # Where the other one was read in this run, its line says more than its id.
             other = self._pending.get(event.message_id)
@@ -584,7 +586,7 @@ class RunInput:
 def _with_a_server(past: Past | None, verdict: Verdict) -> Result:
     """Return what is reported of a delivery that a server with this store has."""
     if verdict is Verdict.REPLACED:
-        return REPLACED
+        return _REPLACED
     if verdict is Verdict.CONFLICT or verdict is Verdict.REFUSED:
         reason = "a server with this store has an event with its messageId and different content"
         return Result(Outcome.REJECTED, reason, CONFLICT, 409)
