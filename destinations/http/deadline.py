@@ -52,11 +52,6 @@ class Exchange:
         self.expired = False
         self.done = False
 
-    @property
-    def may_act(self) -> bool:
-        """Whether the partner may have all of the request, as far as that was seen."""
-        return self.complete or not self.connected
-
     def use(self, connection: urllib3.connection.HTTPConnection) -> None:
         """Name the connection that is in use now."""
         with self._lock:

@@ -76,7 +76,7 @@ def fingerprints(event: Mapping[str, Any]) -> tuple[int, int]:
     """
     encoded = _encode(content(event))
     if _find_whole(encoded) is None:
-        return int.from_bytes(_blake(encoded, digest_size=6).digest()) or 1, 0
+        return _digest(encoded), 0
     whole = _TEXT_OR_WHOLE.sub(_as_whole, encoded)
     return _digest(whole), 0 if whole == encoded else _digest(encoded)
 

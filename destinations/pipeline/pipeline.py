@@ -532,6 +532,8 @@ class Pipeline:
         batch, results = job.batch, self._judged(job.batch, job.result, now)
         action = batch.deliveries[0].action
         self._tell_breaker(action, job, results, monotonic)
+        # Plugin code may change balances in its own way, as merging users does.
+        may_change_more = self._actions[action].generator is not None
         is_down = self._is_down
         scope, first = self.scope, len(round_.transitions)
         for delivery, result in zip(batch.deliveries, results, strict=True):
@@ -548,7 +550,7 @@ class Pipeline:
             )
             if delivery.first_attempt_at is None:
                 delivery.first_attempt_at = batch.at
-            if self._actions[action].generator is not None:  # it may do more than to add
+            if may_change_more:
                 touched = self.prefetch.scheduler.touched(delivery)
                 transition.forget = (folded(delivery.user), *touched)
             if batch.balances and result.outcome is State.READY:

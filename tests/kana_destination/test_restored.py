@@ -281,6 +281,16 @@ def test_several_of_a_user(place: Place) -> None:
     assert place.used == 20 + sum(10 + nth for nth in range(30))
 
 
+def _deliver_as_the_store_did(
+    place: Place, write: Callable[[str, Any], Path], *events: Mapping[str, Any]
+) -> None:
+    """Deliver these after the copy was made, and let no store know of it."""
+    values = {"apiKey": place.sandbox.api_key, "endpoint": place.sandbox.url}
+    run = ("run", "kana", "--settings", write("settings.json", values), "--no-store")
+    done = place.command(*run, "--events", write("events.ndjson", list(events)))
+    assert done.code == 0, done.err
+
+
 def test_several_of_which_one_was_delivered(
     place: Place, write: Callable[[str, Any], Path]
 ) -> None:
@@ -294,10 +304,7 @@ def test_several_of_which_one_was_delivered(
     place.back_up()
     place.stop()
     place.sandbox.faults.clear()
-    values = {"apiKey": place.sandbox.api_key, "endpoint": place.sandbox.url}
-    events = write("events.ndjson", [_track("b0", 500)])
-    run = ("run", "kana", "--settings", write("settings.json", values), "--no-store")
-    assert place.command(*run, "--events", events).code == 0  # as the store itself did
+    _deliver_as_the_store_did(place, write, _track("b0", 500))
     place.restore()
     place.start()
     place.until(b0="held", b1="held")
@@ -318,10 +325,7 @@ def test_more_than_a_batch_of_which_one_was_delivered(
     place.back_up()
     place.stop()
     place.sandbox.faults.clear()
-    values = {"apiKey": place.sandbox.api_key, "endpoint": place.sandbox.url}
-    events = write("events.ndjson", [_track("b0", 7)])
-    run = ("run", "kana", "--settings", write("settings.json", values), "--no-store")
-    assert place.command(*run, "--events", events).code == 0
+    _deliver_as_the_store_did(place, write, _track("b0", 7))
     place.restore()
     place.start()
     place.until(**dict.fromkeys(names, "held"))

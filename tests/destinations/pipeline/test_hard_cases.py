@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -312,19 +312,28 @@ def _failing(monkeypatch: pytest.MonkeyPatch, failures: list[Exception]) -> None
     monkeypatch.setattr(Database, "transaction", transaction)
 
 
-def test_a_store_that_cannot_be_written_for_a_time(
-    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What was sent gets its outcome when the store can be written; nothing is sent meanwhile."""
-    one = bench()
+def _failing_from_the_first_count(
+    one: Bench, monkeypatch: pytest.MonkeyPatch, errors: Sequence[Exception]
+) -> list[Exception]:
+    """Let writing fail while the partner counts, once for each error; returns those to come."""
     failures: list[Exception] = []
     _failing(monkeypatch, failures)
 
     def count() -> None:
         one.partner.on_count = lambda: None
-        failures.extend([TemporaryError("in use"), sqlite3.OperationalError("?"), OSError("?")])
+        failures.extend(errors)
 
     one.partner.on_count = count
+    return failures
+
+
+def test_a_store_that_cannot_be_written_for_a_time(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was sent gets its outcome when the store can be written; nothing is sent meanwhile."""
+    one = bench()
+    errors = [TemporaryError("in use"), sqlite3.OperationalError("?"), OSError("?")]
+    failures = _failing_from_the_first_count(one, monkeypatch, errors)
     one.accept(("a", 1), ("b", 1), ("a", 2))
     one.run()
     assert {found for _, found in one.statuses} == {Outcome.DELIVERED}
@@ -337,14 +346,7 @@ def test_a_store_that_is_gone_while_pipelines_are_exchanged(
 ) -> None:
     """Nobody waits for it for ever; what was under way is found out when it is there again."""
     one = bench()
-    failures: list[Exception] = []
-    _failing(monkeypatch, failures)
-
-    def count() -> None:
-        one.partner.on_count = lambda: None
-        failures.extend([TemporaryError("gone")] * 200)
-
-    one.partner.on_count = count
+    failures = _failing_from_the_first_count(one, monkeypatch, [TemporaryError("gone")] * 200)
     one.accept(("a", 1), ("b", 1), ("a", 2))
     while not failures:
         one.engine.run_round(0.0)
