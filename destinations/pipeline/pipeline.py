@@ -548,7 +548,7 @@ class Pipeline:
                 # Of several requests, one after another, the last was sent some time later.
                 sent_at=batch.at if result.attempts <= 1 else now,
             )
-            if delivery.first_attempt_at is None:
+            if delivery.first_attempt_at is None or transition.begins_waiting:
                 delivery.first_attempt_at = batch.at
             if may_change_more:
                 touched = self.prefetch.scheduler.touched(delivery)
@@ -636,6 +636,7 @@ class Pipeline:
         for action in self.refusals.paused:
             self._observer.paused(self.name, action, "")
         self.refusals.resume()
+        self._note_pauses()
         self.prefetch.return_to()
 
     def _keep_balances(self, batch: ClaimedBatch, round_: Round) -> None:

@@ -342,6 +342,8 @@ class Prefetch:
         found = self._source.get(self._aside[user].ids)
         # Not before they are here: reading may fail.
         del self._aside[user]
+        for delivery in found:
+            delivery.rule_failures = 1 if delivery.attempts else 0  # its time has begun
         if user in self._claimed:
             for delivery in found:
                 self._hold(delivery)

@@ -299,7 +299,8 @@ class Transition:
     ``evidence`` is for an operator who has to decide. ``applied`` says that its increment is with
     the partner now; ``forget`` names, folded, whose balances may have changed otherwise; ``resent``
     that it is sent again although its answer was lost. ``balance`` is what the partner holds
-    without it, where it is to be tried again.
+    without it, where it is to be tried again. ``begins_waiting`` tells that it waits for another
+    event of its user from now on: its time counts from here.
     """
 
     delivery: QueuedDelivery
@@ -314,6 +315,7 @@ class Transition:
     forget: tuple[str, ...] = ()
     resent: bool = False
     balance: Balance | None = None
+    begins_waiting: bool = False
     evidence: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -20,7 +20,10 @@ _EVENTS: Final[Mapping[str, int]] = {"request": 3, "key": 5, "permission": 5}
 """So many different events in a row, and nothing taken between them, are no coincidence."""
 
 _TRIES: Final = 3
-"""So often a run sends an event alone that nothing else tells more of."""
+"""So often a run sends an event that nothing else tells more of."""
+
+_TRIES_SERVED: Final = 10
+"""So often a server does while the key is known to be good: others may still tell more of it."""
 
 _REFUSED_KEY: Final = "INVALID_AUTHENTICATION"
 _FORBIDDEN: Final = 403
@@ -120,6 +123,8 @@ class Refusals:
             if is_firewall or concern == "permission" or of_action in self._taken_at:
                 return replace(result, outcome=Outcome.REJECTED, retry=None)
             return self._refuse_all(action, result, concern)
+        if concern == "permission" and delivery.attempts + 1 >= _TRIES_SERVED:
+            return replace(result, outcome=Outcome.REJECTED, retry=None)
         return result
 
     def _refuse_all(self, action: str, result: Result, concern: str) -> Result:

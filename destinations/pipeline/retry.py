@@ -45,7 +45,9 @@ class RetryPolicy:
     ``cap`` ("full jitter"), with ``draw`` giving numbers from 0 to 1; a ``Retry-After`` goes before
     it, up to ``max_retry_after``. A delivery that fails ``deadline`` after its first attempt is
     dead, unless the partner takes nothing and an ``outage`` makes all wait. One that was sent
-    again after a lost answer, and may have been applied, is held instead.
+    again after a lost answer, and may have been applied, is held instead. What waits for another
+    event of its user is given up ``wait_for`` after it began to; None means what the definition
+    says.
     """
 
     deadline: float
@@ -54,6 +56,7 @@ class RetryPolicy:
     max_retry_after: float
     outage: Literal["dead", "wait"]
     draw: Callable[[], float]
+    wait_for: float | None = None
     began_at: float = 0.0
     """Attempts before that were of an earlier run, which had its own time for them."""
 
@@ -97,11 +100,17 @@ class RetryPolicy:
         waits_for_partner = is_down and retry.whole_request and self.outage == "wait"
         if retry.concerns in {"request", "permission"} or retry.for_operator:
             waits_for_partner = True  # what is no verdict on the event does not end it
+        began, limit = self._began(delivery), self._time_for(rule)
+        exhausted = begins_waiting = False
         if retry.wait_for is not None and self.outage == "dead":
-            exhausted = now - (delivery.first_attempt_at or now) >= retry.wait_for.seconds
+            limit = retry.wait_for.seconds if self.wait_for is None else self.wait_for
+            # What failed otherwise before, as in an outage, has not waited for it yet.
+            begins_waiting = delivery.rule_failures == 0
+            began = None if begins_waiting else began
         else:
             exhausted = retry.attempts is not None and rule_failures >= retry.attempts
-        if exhausted or (self._is_late(delivery, now, rule) and not waits_for_partner):
+        is_late = began is not None and now - began >= limit
+        if exhausted or (is_late and not waits_for_partner):
             dead = replace(result, outcome=Outcome.DEAD, retry=None, attempts=attempts)
             if not rule.repeatable:
                 return self.given_up(delivery, dead, attempts, effect)
@@ -113,8 +122,9 @@ class RetryPolicy:
             attempts,
             rule_failures,
             batch_failures,
-            self._next_at(delivery, now, self._wait(attempts, retry.after), rule, sent_at),
+            self._next_at(now, self._wait(attempts, retry.after), began, limit, sent_at),
             effect,
+            begins_waiting=begins_waiting,
         )
 
     def given_up(
@@ -177,7 +187,13 @@ class RetryPolicy:
             attempts,
             delivery.rule_failures,
             delivery.batch_failures + 1,
-            self._next_at(delivery, now, self._wait(attempts, after), rule, sent_at),
+            self._next_at(
+                now,
+                self._wait(attempts, after),
+                self._began(delivery),
+                self._time_for(rule),
+                sent_at,
+            ),
             Effect.MAYBE,
             resent=True,
         )
@@ -202,7 +218,9 @@ class RetryPolicy:
             attempts,
             delivery.rule_failures,
             delivery.batch_failures,
-            self._next_at(delivery, now, self._wait(attempts, None), rule),
+            self._next_at(
+                now, self._wait(attempts, None), self._began(delivery), self._time_for(rule)
+            ),
         )
 
     def ask_later(
@@ -278,17 +296,18 @@ class RetryPolicy:
 
     def _next_at(
         self,
-        delivery: QueuedDelivery,
         now: float,
         wait: float,
-        rule: LossRule,
+        began: float | None,
+        limit: float,
         sent_at: float | None = None,
     ) -> float:
-        # The last attempt is made when the time is over, not at some time after it.
-        began = self._began(delivery)
         if began is None:
             began = now if sent_at is None else sent_at
-        return min(now + wait, max(began + self._time_for(rule), now))
+        end = began + limit
+        # The last attempt is made when the time is over, not at some time after it. What goes on
+        # all the same waits as before.
+        return now + wait if end <= now else min(now + wait, end)
 
     def _is_late(self, delivery: QueuedDelivery, now: float, rule: LossRule) -> bool:
         began = self._began(delivery)

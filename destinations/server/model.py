@@ -67,8 +67,9 @@ class ReceiverConfig:
 class DeliveryConfig:
     """How one destination delivers.
 
-    A delivery that fails ``deadline_seconds`` after its first attempt is dead. ``concurrency`` of
-    None is that of the definition. For the rest see `LossOptions`.
+    A delivery that fails ``deadline_seconds`` after its first attempt is dead, and one that waits
+    for another event of its user ``wait_for_seconds`` after it began to. None of that, and of
+    ``concurrency``, means what the definition says. For the rest see `LossOptions`.
     """
 
     deadline_seconds: float = 4 * 3600.0
@@ -77,6 +78,7 @@ class DeliveryConfig:
     lost_answers: Literal["hold", "resend"] | None = None
     concurrency: int | None = None
     allow_private: bool = False
+    wait_for_seconds: float | None = None
 
     @property
     def losses(self) -> LossOptions:

@@ -43,7 +43,7 @@ def test_so_many_events_in_a_row(concerns: str, events: int, *, together: bool) 
     refusals = Refusals(ends=False)
     refused = _refused(concerns)
     for number in [*range(events - 1), *[0] * 10]:
-        (result,) = _judge(refusals, (_delivery(number, attempts=9), refused))
+        (result,) = _judge(refusals, (_delivery(number, attempts=8), refused))
         assert (result, refusals.paused) == (refused, {})
     _judge(refusals, (_delivery(50), DELIVERED), now=1.0)
     # It is counted anew.
@@ -105,6 +105,22 @@ def test_at_the_end_of_a_run(
         assert result.outcome is (outcome if ends else State.READY)
         assert is_refused_key(result) == (is_key and ends)
         assert refusals.paused == (paused if ends else {})
+
+
+@pytest.mark.parametrize(
+    ("concerns", "ends_at"), [("permission", 10), ("key", None), ("request", None)]
+)
+def test_one_that_nothing_else_tells_more_of(concerns: str, ends_at: int | None) -> None:
+    """A server gives it up alone if the key is known to be good; else others may be like it."""
+    refusals = Refusals(ends=False)
+    refused = _refused(concerns)
+    outcomes = [
+        _judge(refusals, (_delivery(1, 0.0, tries), refused))[0].outcome for tries in range(30)
+    ]
+    found = next((at for at, one in enumerate(outcomes, 1) if one is Outcome.REJECTED), None)
+    assert found == ends_at
+    assert set(outcomes) <= {State.READY, Outcome.REJECTED}
+    assert refusals.paused == {}
 
 
 def test_what_is_none_of_it_stays() -> None:

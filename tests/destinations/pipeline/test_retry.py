@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from destinations.http import Failure, HttpResponse
-from destinations.outcome import Effect, Outcome, Result, Retry, State, Status
+from destinations.outcome import Effect, Outcome, Result, Retry, State, Status, WaitFor
 from destinations.pipeline.queue import QueuedDelivery, QueuedEvent
 from destinations.pipeline.retry import LossRule, RetryPolicy
 from destinations.runtime.action import SubscriptionKey
@@ -154,6 +154,76 @@ def test_a_failure_with_a_bound_of_its_own() -> None:
     assert (found.state, found.rule_failures) == (State.READY, 1)
     found = POLICY.after(_delivery(**many, rule_failures=1), bound, 1.0)
     assert (found.state, found.result.outcome) == (State.DONE, Outcome.DEAD)
+
+
+_UNKNOWN_USER = Retry(attempts=2, whole_request=False, wait_for=WaitFor("save", 900.0))
+
+
+@pytest.mark.parametrize(
+    ("given", "now", "dead"),
+    [
+        ({}, 899.0, False),
+        ({}, 900.0, True),
+        ({"deadline": 5.0}, 899.0, False),
+        ({"deadline": 5.0}, 900.0, True),
+        ({"deadline": 5_000.0}, 900.0, True),
+        ({"wait_for": 30.0}, 29.0, False),
+        ({"wait_for": 30.0}, 30.0, True),
+        ({"wait_for": 2_000.0}, 1_999.0, False),
+        ({"wait_for": 0.0}, 1.0, True),
+    ],
+)
+def test_how_long_it_waits_for_another_event(
+    given: dict[str, Any], now: float, *, dead: bool
+) -> None:
+    """As long as the definition or the operator says; the deadline is for other failures."""
+    policy = replace(POLICY, **given)
+    delivery = _delivery(attempts=9, rule_failures=1, first_attempt_at=0.0)
+    found = policy.after(delivery, _result(State.READY, _UNKNOWN_USER), now)
+    assert (found.result.outcome is Outcome.DEAD) is dead
+    if not dead:
+        assert now < found.next_at <= max(900.0, given.get("wait_for", 0.0))
+
+
+def test_an_outage_is_no_time_of_waiting_for_another_event() -> None:
+    """It begins with the first answer that says that the user is not known."""
+    delivery = _delivery(attempts=9, first_attempt_at=0.0)
+    found = POLICY.after(delivery, _result(State.READY, _UNKNOWN_USER), 9_000.0)
+    assert (found.state, found.begins_waiting) == (State.READY, True)
+    assert found.next_at == 9_008.0
+    delivery = _delivery(attempts=10, rule_failures=1, first_attempt_at=9_000.0)
+    found = POLICY.after(delivery, _result(State.READY, _UNKNOWN_USER), 9_008.0)
+    assert (found.state, found.begins_waiting) == (State.READY, False)
+
+
+@pytest.mark.parametrize(
+    ("outage", "retry"),
+    [
+        ("wait", Retry()),
+        ("dead", Retry(concerns="request")),
+        ("dead", Retry(concerns="permission")),
+        ("dead", Retry(for_operator=True)),
+    ],
+)
+def test_what_its_deadline_does_not_end(outage: Any, retry: Retry) -> None:
+    """It goes on at the same pace, not at once, and again and again."""
+    policy = replace(POLICY, outage=outage)
+    delivery = _delivery(attempts=6, first_attempt_at=0.0)
+    for now in (100.0, 150.0, 9_000.0):
+        found = policy.after(delivery, _result(State.READY, retry), now, is_down=True)
+        assert (found.state, found.next_at) == (State.READY, now + 8.0)
+
+
+def test_what_its_deadline_does_not_end_after_a_lost_answer() -> None:
+    """Sent again, or not applied as the partner shows, it goes on at the same pace as well."""
+    policy = replace(POLICY, outage="wait")
+    delivery = _delivery(attempts=6, first_attempt_at=0.0)
+    rule = LossRule(resend=True, repeatable=True)
+    lost = _result(State.UNKNOWN, Retry())
+    found = policy.after(delivery, lost, 900.0, rule=rule, is_down=True, sent_at=899.0)
+    assert (found.state, found.next_at) == (State.READY, 908.0)
+    found = policy.not_applied(delivery, 900.0, rule, is_down=True)
+    assert (found.state, found.next_at) == (State.READY, 908.0)
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,9 @@ destinations:
     settings: {apiKey: {env: KEY}, region: 'x-${REGION}', text: plain, other: {file: key.txt}}
     account: main
     receiver: {keys: [{env: KEY}, '${KEY2}'], signatureSecrets: [{file: key.txt}]}
-    delivery: {deadlineSeconds: 60, reconcileAfterSeconds: 5, concurrency: 2, allowPrivate: true}
+    delivery:
+      {deadlineSeconds: 60, reconcileAfterSeconds: 5, concurrency: 2, allowPrivate: true,
+       waitForSeconds: 90}
 """
 TOML = """\
 drainSeconds = 1.5
@@ -67,7 +69,12 @@ name = "one"
 destination = "./folder"
 account = "main"
 receiver = {keys = [{env = "KEY"}, "${KEY2}"], signatureSecrets = [{file = "key.txt"}]}
-delivery = {deadlineSeconds = 60, reconcileAfterSeconds = 5, concurrency = 2, allowPrivate = true}
+[destinations.delivery]
+deadlineSeconds = 60
+reconcileAfterSeconds = 5
+concurrency = 2
+allowPrivate = true
+waitForSeconds = 90
 [destinations.settings]
 apiKey = {env = "KEY"}
 region = "x-${REGION}"
@@ -151,7 +158,9 @@ def test_all_of_it(write: Write, tmp_path: Path, name: str, text: str) -> None:
     }
     assert one.in_text == {"region", "text"}
     assert one.receiver == ReceiverConfig((Secret(KEY), Secret(KEY2)), (Secret(FROM_FILE),))
-    assert one.delivery == DeliveryConfig(60, 5, concurrency=2, allow_private=True)
+    assert one.delivery == DeliveryConfig(
+        60, 5, concurrency=2, allow_private=True, wait_for_seconds=90
+    )
     assert KEY not in repr(config)
     assert FROM_FILE not in repr(config)
 
