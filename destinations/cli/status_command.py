@@ -94,7 +94,8 @@ def _shown(status: StoreStatus, place: StorePlace, now: float) -> RenderableType
         parts += _queue(one, place, now, is_idle=one.id in status.idle)
         if one.served:
             for action, reason in status.paused.get(one.destination, {}).items():
-                parts.append(_paused(one.destination, action, reason, place))
+                shown = printable(place.pause(one.destination, action, reason))
+                parts.append(f"[bold]{shown}[/bold]")
         is_stray = one.served and status.served and one.destination not in status.names
         if is_stray and _waits(one):
             parts.append(_STRAY)
@@ -102,14 +103,6 @@ def _shown(status: StoreStatus, place: StorePlace, now: float) -> RenderableType
             parts.append(table(("outcome", "today", "all"), outcomes))
         parts.append("")
     return Group(*parts)
-
-
-def _paused(name: str, action: str, reason: str, place: StorePlace) -> str:
-    command = f"destinations resume {name}{place.options}"
-    return (
-        f"[bold]{printable(action)} pauses[/bold]: {printable(reason)}; its events wait until the "
-        f"definition or the settings are others, or: {printable(command)}"
-    )
 
 
 def _waits(one: ScopeTotals) -> int:

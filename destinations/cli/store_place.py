@@ -71,6 +71,14 @@ class StorePlace:
         where = f" --store {shlex.quote(str(self.path))}" if self.options else ""
         return f"destinations run {shlex.quote(destination)} --settings FILE{where}"
 
+    def pause(self, destination: str, action: str, reason: str) -> str:
+        """Return that an action of a server pauses, why, and how it goes on."""
+        return (
+            f"{destination}: {action} pauses: {reason}. Its events wait until the definition or "
+            f"the settings change, or until: destinations resume {shlex.quote(destination)}"
+            f"{self.options}"
+        )
+
     def check(self) -> None:
         """Raise `UsageError` if there is no store."""
         check_store_path(self.path)

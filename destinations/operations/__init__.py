@@ -23,7 +23,12 @@ from destinations.operations.locks import (
     try_to_lock,
     who_serves,
 )
-from destinations.operations.pauses import StoredPauses, paused_actions, resume
+from destinations.operations.pauses import (
+    StoredPauses,
+    paused_actions,
+    pauses_of_servers,
+    resume,
+)
 from destinations.operations.replay import (
     PlannedReplay,
     Replayed,
@@ -93,6 +98,7 @@ __all__ = [
     "open_run_store",
     "parse_time",
     "paused_actions",
+    "pauses_of_servers",
     "plan_replay",
     "plan_request",
     "proposed",

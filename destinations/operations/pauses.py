@@ -6,11 +6,12 @@ server finds that out within a second.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 
+from destinations.pipeline.ledger import ScopeTotals
 from destinations.store import SqliteStore
 
-__all__ = ["StoredPauses", "paused_actions", "resume"]
+__all__ = ["StoredPauses", "paused_actions", "pauses_of_servers", "resume"]
 
 
 class StoredPauses:
@@ -19,9 +20,12 @@ class StoredPauses:
     def __init__(self, store: SqliteStore, destination: str) -> None:
         self._store = store
         self._name = _name(destination)
+        self.actions: Collection[str] = ()
+        """The actions that pause, by slug; for other threads to read."""
 
     def write(self, reasons: Mapping[str, str]) -> None:
         """See `PauseNotes.write`."""
+        self.actions = tuple(reasons)
         if reasons:
             self._store.note({self._name: dict(reasons)})
         elif self._store.noted(self._name) is not None:
@@ -37,6 +41,13 @@ def paused_actions(store: SqliteStore, destination: str) -> Mapping[str, str]:
     """Return the actions of a destination that pause, each with its reason."""
     found: Mapping[str, str] = store.noted(_name(destination)) or {}
     return found
+
+
+def pauses_of_servers(
+    store: SqliteStore, scopes: Iterable[ScopeTotals]
+) -> Mapping[str, Mapping[str, str]]:
+    """Return the actions that pause, with their reasons, by the names of served destinations."""
+    return {one.destination: paused_actions(store, one.destination) for one in scopes if one.served}
 
 
 def resume(store: SqliteStore, destination: str) -> Mapping[str, str]:

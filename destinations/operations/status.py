@@ -9,7 +9,7 @@ from typing import Any
 
 from destinations.operations.interrupted import delivers, open_ledger
 from destinations.operations.locks import Serving
-from destinations.operations.pauses import paused_actions
+from destinations.operations.pauses import pauses_of_servers
 from destinations.outcome import State
 from destinations.pipeline.ledger import ScopeTotals
 from destinations.pipeline.queue import Scope
@@ -78,7 +78,7 @@ def store_status(store: SqliteStore, now: float, serving: Serving) -> StoreStatu
             for one in scopes
             if not delivers(store, Scope(one.id, one.destination), served=one.served)
         ),
-        {one.destination: paused_actions(store, one.destination) for one in scopes if one.served},
+        pauses_of_servers(store, scopes),
     )
 
 

@@ -53,6 +53,7 @@ class Receiver:
     """``POST /v1/NAME`` for each of its routes, and ``/healthz``, ``/readyz``, ``/metrics``.
 
     ``unready`` gives the reasons for which no events should be sent here now; it may block.
+    ``remarks`` gives what else an operator should know of.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Receiver:
         *,
         metrics: Callable[[], bytes],
         unready: Callable[[], Sequence[str]],
+        remarks: Callable[[], Sequence[str]] = tuple,
         limits: Limits | None = None,
         observer: Observer | None = None,
     ) -> None:
@@ -67,6 +69,7 @@ class Receiver:
         self.draining = False
         self._metrics = metrics
         self._unready = unready
+        self._remarks = remarks
         self._limits = limits or Limits()
         self._observer = observer or Observer()
         self._requests = 0
@@ -101,7 +104,8 @@ class Receiver:
         if path == "/healthz":
             return Reply(200, b"alive\n", content_type=_TEXT)
         reasons = ["draining"] if self.draining else await asyncio.to_thread(self._unready)
-        text = "".join(f"{reason}\n" for reason in reasons or ["ready"])
+        lines = [*(reasons or ["ready"]), *self._remarks()]
+        text = "".join(f"{line}\n" for line in lines)
         return Reply(503 if reasons else 200, text.encode(), content_type=_TEXT)
 
     async def _post(self, route: IngestRoute, scope: Scope, receive: Receive) -> Reply:

@@ -62,6 +62,7 @@ class _Served:
     transport: HttpTransport
     policy: RetryPolicy
     stop: threading.Event
+    pauses: StoredPauses
     fault: str = ""
 
 
@@ -84,6 +85,7 @@ class Service:
         self._receiver = Receiver(
             metrics=observation.metrics,
             unready=self.unready,
+            remarks=self.paused,
             limits=Limits(config.listen.max_body_bytes, config.listen.body_seconds),
             observer=self._observer,
         )
@@ -210,6 +212,14 @@ class Service:
         closed = [(name, each.fault) for name, each in self._served.items() if each.fault]
         return (*reasons, *(f"{name} cannot be opened: {fault}" for name, fault in closed))
 
+    def paused(self) -> Sequence[str]:
+        """Return which actions pause; events for them are accepted, and wait."""
+        return [
+            f"{name}: {action} pauses, its events wait; destinations status says why"
+            for name, each in self._served.items()
+            for action in each.pauses.actions
+        ]
+
     def _unconnected(self) -> Sequence[str]:
         """Return why this process cannot connect to partners; what is accepted waits."""
         return [
@@ -254,6 +264,7 @@ class Service:
         sender = Sender(destination, transport, stop=stop, answers=answers, clock=self._clock)
         policy = RetryPolicy(
             deadline=delivery.deadline_seconds,
+            wait_for=delivery.wait_for_seconds,
             base=definition.retry.base,
             cap=definition.retry.cap,
             max_retry_after=definition.retry.max_retry_after,
@@ -270,15 +281,14 @@ class Service:
             self._engine,
             bound.types,
         )
-        return _Served(bound, scope, route, sender, http, policy, stop)
+        pauses = StoredPauses(self._store, bound.name)
+        return _Served(bound, scope, route, sender, http, policy, stop, pauses)
 
     def _open(self, served: _Served) -> None:
         """Deliver for a destination from now on."""
         bound, scope = served.bound, served.scope
         self._observation.mask(bound.secrets)
-
-        pauses = StoredPauses(self._store, bound.name)
-        pauses.write({})  # with a start, or another definition, all is tried again
+        served.pauses.write({})  # with a start, or another definition, all is tried again
 
         def make() -> Pipeline:
             losses = bound.config.delivery.losses
@@ -293,7 +303,7 @@ class Service:
                 options=PipelineOptions(
                     bound.destination.definition.transport.concurrency,
                     losses=losses,
-                    pauses=pauses,
+                    pauses=served.pauses,
                 ),
                 clock=self._clock,
                 observer=self._observer,

@@ -16,8 +16,8 @@ from destinations.cli.deliveries.selection import (
     tell_of_unknown_names,
 )
 from destinations.cli.store_place import StorePlace, place_options
-from destinations.cli.tables import print_table
-from destinations.operations import open_ledger, shown_time
+from destinations.cli.tables import plain, print_table
+from destinations.operations import open_ledger, pauses_of_servers, shown_time
 from destinations.outcome import State
 from destinations.pipeline.ledger import NEEDS_OPERATOR, DeliveryClass, LedgerEntry
 
@@ -91,6 +91,7 @@ def list_command(
         classes = ledger.classes(selection)
         unknown = replace(selection, statuses=frozenset({State.UNKNOWN}))
         asked = ledger.classes(unknown) if needs_operator else ()
+        pauses = pauses_of_servers(store, ledger.totals(0.0))
     if as_json:
         shown = {
             "store": str(place.path),
@@ -115,6 +116,9 @@ def list_command(
                 f"{what} unknown: a run or server asks the partner. "
                 f"See: destinations deliveries list --state unknown{place.options}"
             )
+        for name, actions in pauses.items():
+            for action, reason in actions.items():
+                click.echo(plain(place.pause(name, action, reason)))
     return 0
 
 

@@ -14,6 +14,7 @@ from destinations.cli.tables import plain
 from destinations.operations import (
     delivers,
     open_ledger,
+    paused_actions,
     proposed,
     shown_time,
     why_in_conflict,
@@ -99,6 +100,9 @@ def _what_goes_on(
     if entry.state not in _GOES_ON:
         return ""
     (served,) = (one.served for one in ledger.totals(0.0) if one.id == entry.scope)
+    paused = paused_actions(store, entry.destination) if served else {}
+    if entry.state is State.READY and entry.action in paused:
+        return place.pause(entry.destination, entry.action, paused[entry.action])
     what = _GOES_ON[entry.state]
     if delivers(store, Scope(entry.scope, entry.destination), served=served):
         return f"The process that delivers now {what}."

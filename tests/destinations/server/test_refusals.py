@@ -150,8 +150,18 @@ def test_an_action_that_is_refused_pauses(
     assert sum(b"mutation" in body for body in running.bodies) <= 40
     assert stream.getvalue().count("an action pauses") == 1
     shown = command("status", "--store", path).out
-    assert f"count pauses: HTTP {status}" in shown
-    assert f"destinations resume one --store {path}" in shown
+    (waiting, *_) = [one.id for one in _entries(path) if one.status is State.READY]
+    for told in (
+        shown,
+        command("deliveries", "show", str(waiting), "--store", path).out,
+        command("deliveries", "list", "--store", path).out,
+    ):
+        assert f"one: count pauses: HTTP {status}" in told
+        assert f"until: destinations resume one --store {path}" in told
+    ready = requests.get(re.sub("/v1/.*", "/readyz", service.urls["one"]), timeout=30)
+    assert ready.status_code == 200
+    assert ready.text.splitlines()[0] == "ready"
+    assert "one: count pauses" in ready.text
     (scope,) = command("status", "--store", path, "--json").json["destinations"]
     assert list(scope["paused"]) == ["count"]
     is_bad = False
@@ -168,6 +178,7 @@ def test_an_action_that_is_refused_pauses(
     _until(lambda: _outcomes(path, "save") == {Outcome.DELIVERED})
     assert f"{metric} 0.0" in _text(service, "/metrics")
     assert len(counted) == len(set(counted)) == 550
+    assert _text(service, "/readyz") == "ready\n"
     done = command("resume", "one", "--store", path)
     assert done.out == "Nothing of one pauses.\n"
     assert "pauses" not in command("status", "--store", path).out
