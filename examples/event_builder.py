@@ -200,9 +200,10 @@ class Builder(EventWriter):
         ``second`` is the reason for this one; None stands for a delivered event.
         """
         earlier = self._sent[first]
-        event, library, action = earlier.pop(self._rng.randrange(len(earlier)))
+        event, library, action, line = earlier.pop(self._rng.randrange(len(earlier)))
         if second is None:
             self.track(message_id=event["messageId"])
+            self._ledger.replace(line, Expectation(first, action))
         elif second == "duplicate":
             self._emit(event, library, Expectation(second, action))
         else:

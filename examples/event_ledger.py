@@ -45,7 +45,14 @@ OUTCOMES_OF_REASONS: Final[Mapping[str, str]] = {
     "no_feature": "unmapped",
     "unknown_feature": "rejected",
     "no_access": "rejected",
+    # a later event has its messageId and another content, and this one had no effect
+    "replaced": "filtered",
 }
+
+_CORRECTABLE: Final = frozenset(
+    {"user_id_missing", "user_id_placeholder", "payload", "no_feature", "unknown_feature"}
+)
+"""What is wrong with an event that can be recognised, and is not sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +89,11 @@ class Ledger:
         self._usage: dict[str, Counter[str]] = {}
         self._users: dict[str, dict[str, str]] = {}
 
+    @property
+    def lines(self) -> int:
+        """How many lines there are so far."""
+        return self._lines
+
     def skip(self) -> None:
         """One more empty line: a line of the file, but no row of the run."""
         self._lines += 1
@@ -102,6 +114,19 @@ class Ledger:
                     "reason": expected.reason,
                 }
             )
+
+    def replace(self, line: int, was: Expectation) -> None:
+        """A delivered event has the messageId of an earlier one: that needs nobody any more."""
+        if was.reason not in _CORRECTABLE:
+            return
+        replaced = Expectation("replaced", was.action)
+        self._totals[was.action, was.outcome] -= 1
+        self._totals[replaced.action, replaced.outcome] += 1
+        self._reasons[was.reason] -= 1
+        self._reasons["replaced"] += 1
+        for row in self._rows or ():
+            if row["line"] == line:
+                row |= {"outcome": replaced.outcome, "reason": "replaced", "was": was.outcome}
 
     def charge(self, user: str, feature: str, delta: int) -> None:
         """A delivered usage, in addition to what the account held before the run."""

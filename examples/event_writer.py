@@ -32,7 +32,8 @@ class EventWriter:
         self._users = list(ACCOUNT_USERS)
         self._created: list[str] = []
         self._clock = 0
-        self._sent: dict[str | None, list[tuple[Event, Library, str]]] = {}
+        # By the reason that each ended with, the event, its library, its action and its line.
+        self._sent: dict[str | None, list[tuple[Event, Library, str, int]]] = {}
 
     def _event(self, library: Library, call: str, user: object) -> Event:
         """A good call of any type; ``user`` may be ABSENT or None."""
@@ -90,7 +91,7 @@ class EventWriter:
         sent = _present(event)
         if isinstance(sent.get("messageId"), str):
             known = self._sent.setdefault(expected.reason, [])
-            known.append((sent, library, expected.action))
+            known.append((sent, library, expected.action, self._ledger.lines + 1))
         self._write(encode(sent, library), expected)
 
     def _write(self, line: bytes, expected: Expectation) -> None:

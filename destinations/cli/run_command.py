@@ -466,6 +466,7 @@ class _Runner:
                 keep_unsent=isinstance(entries, ThreadedEntries) and options.keeps,
             ),
             recorders=self._recorders,
+            replaced=None if self.undelivered is None else self.undelivered.replaced,
             observer=self._notices,
             waits=self._notices.waits,
             dry_run=options.dry_run,

@@ -10,7 +10,7 @@ from typing import Final, Literal, NamedTuple
 from destinations.outcome import Outcome, Result, State, Status
 from destinations.runtime.action import SubscriptionKey
 
-__all__ = ["SHOWN", "NotKept", "Reason", "Report", "Row", "Stopped", "Totals"]
+__all__ = ["SHOWN", "NotKept", "Reason", "Replaced", "Report", "Row", "Stopped", "Totals"]
 
 _MAX_REASONS: Final = 200
 
@@ -29,6 +29,22 @@ class Row(NamedTuple):
     key: SubscriptionKey | None
     result: Result
     message_id: str = ""
+
+
+class Replaced(NamedTuple):
+    """A content of a message that a corrected one has replaced: by its messageId and fingerprint.
+
+    ``is_refused`` means what is kept of it as the refusal of a conflict.
+    """
+
+    message_id: str
+    fingerprint: int
+    is_refused: bool = False
+
+    @property
+    def name(self) -> str:
+        """All of it as one text."""
+        return f"{self.message_id}\0{self.fingerprint}\0{self.is_refused:d}"
 
 
 @dataclass(slots=True)

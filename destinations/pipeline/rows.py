@@ -11,15 +11,23 @@ from destinations.outcome import ANSWER_LOST, Outcome, Result, State
 from destinations.pipeline.dry_run import WOULD_BE_SENT
 from destinations.pipeline.observer import Observer
 from destinations.pipeline.queue import (
+    History,
     Queue,
     QueuedDelivery,
+    QueuedEvent,
     Scope,
     StoreDamagedError,
     Transition,
 )
-from destinations.pipeline.report import Report, Row
+from destinations.pipeline.replaceable import Replaceable
+from destinations.pipeline.report import Replaced, Report, Row
 
-__all__ = ["Recorder", "Rows"]
+__all__ = ["REPLACED", "Recorder", "Rows"]
+
+REPLACED: Final = Result(
+    Outcome.FILTERED, "a later event with its messageId has replaced it", "REPLACED"
+)
+"""What becomes of an event that had no effect when another content of it takes its place."""
 
 _STOPPED: Final = Result(State.READY, "not sent: the run was stopped first")
 _DRY: Final = Result(State.READY, WOULD_BE_SENT.reason)
@@ -31,6 +39,10 @@ _NOT_WRITTEN: Final = Result(
     State.UNKNOWN, "it was sent; what came of it could not be written to the store", ANSWER_LOST
 )
 
+_REPLACEABLE: Final = frozenset({Outcome.UNMAPPED, Outcome.INVALID, Outcome.REJECTED, Outcome.DEAD})
+_JUDGED: Final = 1_000
+"""After so many more corrections it is looked which of them are in the queue."""
+
 Recorder = Callable[[Sequence[tuple[Row, bytes]]], None]
 """Told of rows as they come, each with what was read for it; calls do not overlap."""
 
@@ -38,9 +50,10 @@ Recorder = Callable[[Sequence[tuple[Row, bytes]]], None]
 class Rows(Observer):
     """Counts rows in a report and tells recorders of them.
 
-    What an earlier run left has a row only if ``all_of_them``. ``refused`` is told that the partner
-    refuses the credentials, and at which line; ``pauses`` why it refuses all requests of an action;
-    ``broken`` what a recorder raised.
+    What a later line may replace is counted by `finish`, as what it is then. What an earlier run
+    left has a row only if ``all_of_them``. ``replaced`` is told what corrected events have
+    replaced; ``refused`` that the partner refuses the credentials, and at which line; ``pauses``
+    why it refuses all requests of an action; ``broken`` what a recorder raised.
     """
 
     def __init__(  # noqa: PLR0913 - what it is made of
@@ -51,6 +64,7 @@ class Rows(Observer):
         recorders: Iterable[Recorder],
         *,
         all_of_them: bool,
+        replaced: Callable[[Replaced], None] | None,
         refused: Callable[[str, int], None],
         pauses: Callable[[str], None],
         broken: Callable[[BaseException], None],
@@ -60,26 +74,72 @@ class Rows(Observer):
         self._scope = scope
         self._recorders = tuple(recorders)
         self._all = all_of_them
+        self._tell_replaced = replaced
         self._refused = refused
         self._pauses = pauses
         self._broken = broken
         # Of what is to be tried again: why it failed.
         self._failures: dict[QueuedDelivery, Result] = {}
+        self._replaceable = Replaceable()
+        # Corrected events with what each replaces, once it is in the queue.
+        self._corrections: list[tuple[QueuedEvent, History]] = []
+        self._look_at_corrections = _JUDGED
 
-    def add(self, *rows: tuple[Row, bytes]) -> None:
-        """Count rows, each with what was read for it."""
+    def corrects(self, event: QueuedEvent, history: History) -> None:
+        """Note that an event takes the place of what came before, once it is in the queue."""
+        self._corrections.append((event, history))
+        if len(self._corrections) >= self._look_at_corrections:
+            self._note_corrections()
+            self._look_at_corrections = len(self._corrections) + _JUDGED
+
+    def finish(self) -> None:
+        """Count what a later line might have replaced: no more of them come."""
+        self._note_corrections()
         count = self._report.totals.add
-        for row, _ in rows:
-            count(row)
+        for row, is_replaced in self._replaceable:
+            count(row._replace(result=REPLACED) if is_replaced else row)
+
+    def close(self) -> None:
+        """Forget what might have been replaced."""
+        self._replaceable.close()
+
+    def _note_corrections(self) -> None:
+        waiting = []
+        for event, history in self._corrections:
+            if not event.id:  # as long as it has no row, what it replaces is as it was
+                waiting.append((event, history))
+                continue
+            for one in (
+                Replaced(event.message_id, history.fingerprint),
+                Replaced(event.message_id, event.fingerprint, is_refused=True),
+            ):
+                self._replaceable.replace(one)
+                if self._tell_replaced is not None:
+                    self._tell_replaced(one)
+        self._corrections = waiting
+
+    def _add_all(self, rows: Sequence[tuple[QueuedDelivery, Result]]) -> None:
+        """Count deliveries with what became of them."""
+        told = []
+        for delivery, result in rows:
+            event = delivery.event
+            row = Row(delivery.line, delivery.key, result, event.message_id)
+            if result.outcome in _REPLACEABLE and event.message_id and event.fingerprint:
+                is_refused = event.conflicts_with is not None
+                name = Replaced(event.message_id, event.fingerprint, is_refused)
+                self._replaceable.add(name, row)
+            else:
+                self._report.totals.add(row)
+            told.append((row, event.raw or b""))
         for recorder in self._recorders:
             try:
-                recorder(rows)
+                recorder(told)
             except BaseException as error:  # noqa: BLE001 - the run stops, and raises it
                 self._broken(error)
 
     def add_one(self, delivery: QueuedDelivery, result: Result) -> None:
         """Count a delivery of this run's input of which nothing has to be written."""
-        self.add(_row(delivery, result))
+        self._add_all([(delivery, result)])
 
     def add_unfinished(
         self, deliveries: Iterable[QueuedDelivery], *, are_written: bool = True
@@ -89,7 +149,7 @@ class Rows(Observer):
         What came of those that were sent is unknown, or could not be written to the store.
         """
         unknown = _NOT_ASKED if are_written else _NOT_WRITTEN
-        rows = []
+        rows: list[tuple[QueuedDelivery, Result]] = []
         deliveries = list(deliveries)
         self._look_up(deliveries)
         for delivery in deliveries:
@@ -102,13 +162,13 @@ class Rows(Observer):
                 if result.outcome is not usual.outcome:
                     result = usual
                 result = _with_attempts(result, delivery.attempts)
-                rows.append(_row(delivery, result))
+                rows.append((delivery, result))
         if rows:
-            self.add(*rows)
+            self._add_all(rows)
 
     def transitioned(self, destination: str, transitions: Sequence[Transition]) -> None:  # noqa: ARG002, C901 - there is one; each of its cases once
         """See `Observer.transitioned`."""
-        rows = []
+        rows: list[tuple[QueuedDelivery, Result]] = []
         if self._recorders:
             self._look_up(
                 [one.delivery for one in transitions if one.result.outcome not in _DONE_WITH]
@@ -131,9 +191,9 @@ class Rows(Observer):
                 result = _DRY
             if delivery.line or self._all:
                 result = _with_attempts(result, transition.attempts)
-                rows.append(_row(delivery, result))
+                rows.append((delivery, result))
         if rows:
-            self.add(*rows)
+            self._add_all(rows)
 
     def settled_elsewhere(self, destination: str, deliveries: Sequence[QueuedDelivery]) -> None:  # noqa: ARG002 - there is one
         """See `Observer.settled_elsewhere`."""
@@ -167,12 +227,6 @@ class Rows(Observer):
         # A store that is away or damaged ends the run, which says so: nothing to report.
         if not isinstance(error, TemporaryError | StoreDamagedError):
             self._report.internal_errors.append(error)
-
-
-def _row(delivery: QueuedDelivery, result: Result) -> tuple[Row, bytes]:
-    """Return the row of a delivery, with what was read for it."""
-    event = delivery.event
-    return Row(delivery.line, delivery.key, result, event.message_id), event.raw or b""
 
 
 def _with_attempts(result: Result, attempts: int) -> Result:

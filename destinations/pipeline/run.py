@@ -32,7 +32,7 @@ from destinations.pipeline.queue import (
 from destinations.pipeline.rate_limit import RateLimitedTransport
 from destinations.pipeline.reading import Entries, Entry, IteratedEntries
 from destinations.pipeline.reconcile import longest_wait
-from destinations.pipeline.report import NotKept, Report, Stopped
+from destinations.pipeline.report import NotKept, Replaced, Report, Stopped
 from destinations.pipeline.restored import Gap
 from destinations.pipeline.retry import RetryPolicy
 from destinations.pipeline.rows import Recorder, Rows
@@ -73,11 +73,12 @@ class Run:
     """Delivers entries to one destination; use it once.
 
     Without a ``store`` nothing outlives it. ``observer`` is told of everything, ``recorders`` of
-    rows. ``waits`` is told, again and again, when all that is left are so many lost answers that
-    the partner is asked about. ``draw`` gives numbers from 0 to 1 for the jitter. With ``inline``
-    there are no threads. With ``dry_run`` nothing is sent, and nothing is written. Whoever sets
-    ``stop`` ends it, as an interrupt does. The partner has answered nobody for ``silent`` seconds
-    before.
+    rows as they come, and ``replaced`` of contents whose rows, also those of earlier runs, a
+    corrected event has replaced. ``waits`` is told, again and again, when all that is left are so
+    many lost answers that the partner is asked about. ``draw`` gives numbers from 0 to 1 for the
+    jitter. With ``inline`` there are no threads. With ``dry_run`` nothing is sent, and nothing is
+    written. Whoever sets ``stop`` ends it, as an interrupt does. The partner has answered nobody
+    for ``silent`` seconds before.
     """
 
     def __init__(  # noqa: PLR0913 - what it is made of, all but two with a default
@@ -89,6 +90,7 @@ class Run:
         options: RunOptions | None = None,
         clock: WallClock | None = None,
         recorders: Iterable[Recorder] = (),
+        replaced: Callable[[Replaced], None] | None = None,
         observer: Observer | None = None,
         waits: Callable[[int], None] = lambda _answers: None,
         draw: Callable[[], float] = random.random,
@@ -137,6 +139,7 @@ class Run:
             store.scope,
             recorders,
             all_of_them=options.deliver_waiting,
+            replaced=replaced,
             refused=lambda why, line: self._halt("authentication", why, line),
             pauses=lambda why: self._halt("refused", why),
             broken=self._recorder_failed,
@@ -182,11 +185,13 @@ class Run:
                 except Exception as error:  # noqa: BLE001 - raised again when all has its row
                     self._break(error)
                 self._end(pipeline, feed)
+            self._rows.finish()
         except BaseException:  # whoever interrupts twice wants out at once
             self._engine.abandon(wait=False)
             raise
         finally:
             feed.close()
+            self._rows.close()
         self._engine.close()
         if self._broken is not None:
             raise self._broken

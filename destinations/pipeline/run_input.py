@@ -6,7 +6,7 @@ It is the backlog: an event gets its row when it is about to be sent, or has its
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
@@ -29,7 +29,7 @@ from destinations.pipeline.reading import Entries, Entry
 from destinations.pipeline.reconcile import LossOptions
 from destinations.pipeline.report import Report
 from destinations.pipeline.row_set import RowSet
-from destinations.pipeline.rows import Rows
+from destinations.pipeline.rows import REPLACED, Rows
 from destinations.pipeline.undelivered import Wrapped, unwrap
 from destinations.runtime.action import SubscriptionKey
 from destinations.runtime.destination import Destination
@@ -46,9 +46,6 @@ _PENDING: Final = 8_000
 
 _IN_THIS_RUN: Final = Result(
     Outcome.FILTERED, "a duplicate: its messageId was read before in this run", "DUPLICATE"
-)
-_REPLACED: Final = Result(
-    Outcome.FILTERED, "a later event with its messageId has replaced it", "REPLACED"
 )
 _MAY_BE_APPLIED: Final = Result(
     State.HELD, "may have been applied before; not sent again before that is decided"
@@ -97,7 +94,8 @@ class _Pending:
     """An event of this input of which something has no row yet; it was read at ``line``.
 
     ``keys`` are the subscriptions that it came for: None for all of them. ``waiting`` are to be
-    sent; ``ended`` are not, and take the place of a row from before.
+    sent; ``ended`` are not, and take the place of a row from before. ``nths`` has a bit for each of
+    its rows that this run makes.
     """
 
     event: QueuedEvent
@@ -105,6 +103,16 @@ class _Pending:
     keys: set[SubscriptionKey | None] | None
     waiting: list[QueuedDelivery]
     ended: Sequence[QueuedDelivery]
+    nths: int = 0
+
+    def make(self, deliveries: Iterable[QueuedDelivery]) -> None:
+        """Note that this run makes the rows of these."""
+        for one in deliveries:
+            self.nths |= 1 << one.nth
+
+    def makes(self, event_id: int, nth: int) -> bool:
+        """Tell whether a row is one that this run makes."""
+        return event_id == self.event.id and bool(self.nths >> nth & 1)
 
     @property
     def is_over(self) -> bool:
@@ -316,7 +324,7 @@ class RunInput:
             if is_same:
                 self._add_to(pending, pipeline, one, known.get(message_id), round_)
             elif _is_replaced_by(pending.event, one.arrival.event.fingerprint):
-                self._note(one.arrival, _REPLACED)
+                self._note(one.arrival, REPLACED)
             else:
                 history = History(0, pending.event.fingerprint, {})
                 self._refuse(pipeline, one, history, conflict(history, pending.line), round_)
@@ -398,14 +406,16 @@ class RunInput:
             self._come_again(pipeline, read, history, round_)
         elif verdict is Verdict.CORRECTION:
             event.replaces = history
+            self._rows.corrects(event, history)
             self._deliver(pipeline, read, round_)
         elif verdict is Verdict.REPLACED:
-            self._note(arrival, _REPLACED)
+            self._note(arrival, REPLACED)
         else:
             # Where the other one was read in this run, its line says more than its id.
             other = self._pending.get(event.message_id)
             why = conflict(history, 0 if other is None else other.line)
             if verdict is Verdict.REFUSED:
+                event.conflicts_with = history
                 self._note(arrival, why)
             else:
                 self._refuse(pipeline, read, history, why, round_)
@@ -437,6 +447,7 @@ class RunInput:
                 pipeline.prefetch.add(delivery)
             else:
                 round_.transitions.append((pipeline.scope, transition))
+            pending.make([delivery])
         if not read.is_part:
             pending.keys = None
             pending.event.is_part = False
@@ -444,19 +455,26 @@ class RunInput:
     def _deliver(self, pipeline: Pipeline, read: _Read, round_: Round) -> None:
         arrival, scope = read.arrival, pipeline.scope
         round_.transitions += [(scope, one) for one in arrival.ended]
-        self._remember(read, list(arrival.deliveries))
+        ended = [one.delivery for one in arrival.ended]
+        self._remember(read, list(arrival.deliveries), (), also=ended)
         for delivery in arrival.deliveries:
             pipeline.prefetch.add(delivery)
 
     def _remember(
-        self, read: _Read, waiting: list[QueuedDelivery], ended: Sequence[QueuedDelivery] = ()
+        self,
+        read: _Read,
+        waiting: list[QueuedDelivery],
+        ended: Sequence[QueuedDelivery],
+        also: Sequence[QueuedDelivery] = (),
     ) -> None:
-        """Recognise an event until all of it has its row."""
+        """Recognise an event until all of it has its row, and ``also`` these."""
         event = read.arrival.event
         if not event.message_id:
             return
         keys = {one.key for one, _ in _each(read.arrival)} if read.is_part else None
-        self._pending[event.message_id] = _Pending(event, read.line, keys, waiting, ended)
+        pending = _Pending(event, read.line, keys, waiting, ended)
+        pending.make((*waiting, *ended, *also))
+        self._pending[event.message_id] = pending
         if len(self._pending) >= self._sweep_at:
             self._sweep()
             self._sweep_at = len(self._pending) + _PENDING
@@ -466,21 +484,28 @@ class RunInput:
         for message_id, pending in list(self._pending.items()):
             if pending.is_over:
                 del self._pending[message_id]
-                for one in (*pending.waiting, *pending.ended):
-                    self._mine.add(pending.event.id, one.nth)
+                for nth in range(pending.nths.bit_length()):
+                    if pending.makes(pending.event.id, nth):
+                        self._mine.add(pending.event.id, nth)
+
+    def _is_mine(self, event: QueuedEvent, nth: int) -> bool:
+        """Tell whether a row, of an event with its id, is one that this run has made."""
+        pending = self._pending.get(event.message_id)
+        is_pending = pending is not None and pending.makes(event.id, nth)
+        return is_pending or self._mine.has(event.id, nth)
 
     def _refuse(
         self, pipeline: Pipeline, read: _Read, history: History, why: Result, round_: Round
     ) -> None:
         """Reject an event once, however often it comes."""
         event = read.arrival.event
+        event.conflicts_with = history
         before = self._refused.get((event.message_id, event.fingerprint))
         if before is not None and not before.id:  # its row is still to be written
             self._note(read.arrival, why)
             return
         self._refused = {key: one for key, one in self._refused.items() if not one.id}
         self._refused[event.message_id, event.fingerprint] = event
-        event.conflicts_with = history
         refused = Transition(QueuedDelivery(event, None, line=read.line), why, "plan")
         round_.transitions.append((pipeline.scope, refused))
 
@@ -557,7 +582,7 @@ class RunInput:
         """Return what is reported of a delivery that has its outcome; None if it goes on."""
         settled_at = past.settled_at
         # A queue that keeps nothing knows of this run alone, and of no times.
-        if settled_at is None or self._mine.has(delivery.event.id, past.nth):
+        if settled_at is None or self._is_mine(delivery.event, past.nth):
             return _IN_THIS_RUN
         if past.outcome in {Outcome.DELIVERED, Outcome.FILTERED, Outcome.DROPPED}:
             since = self._again_since
@@ -586,7 +611,7 @@ class RunInput:
 def _with_a_server(past: Past | None, verdict: Verdict) -> Result:
     """Return what is reported of a delivery that a server with this store has."""
     if verdict is Verdict.REPLACED:
-        return _REPLACED
+        return REPLACED
     if verdict is Verdict.CONFLICT or verdict is Verdict.REFUSED:
         reason = "a server with this store has an event with its messageId and different content"
         return Result(Outcome.REJECTED, reason, CONFLICT, 409)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, Final, Literal
 
 from destinations.outcome import Outcome, Result, State
+from destinations.pipeline.dedupe import CONFLICT
 from destinations.pipeline.reading import MAX_ENTRY_BYTES, Entry
 from destinations.pipeline.report import Row
 from destinations.runtime.action import SubscriptionKey
@@ -49,6 +50,7 @@ class Wrapped:
     Files of earlier versions name the action, and the subscription only where there are several:
     then the name is empty. ``line`` is that of the input that it was first read from, 0 if it is
     not known; ``message_id`` what it is recognised by if it has no usable messageId of its own.
+    ``is_refused`` tells that it was refused as another event has its messageId.
     """
 
     data: bytes
@@ -56,6 +58,7 @@ class Wrapped:
     outcome: str
     line: int = 0
     message_id: str = ""
+    is_refused: bool = False
 
     @property
     def may_be_applied(self) -> bool:
@@ -161,6 +164,7 @@ def unwrap(entry: Entry) -> Wrapped | None:
         str(note.get("outcome")),
         line if type(line) is int and line > 0 else 0,
         message_id,
+        is_refused=key is None and note.get("code") == CONFLICT,
     )
 
 

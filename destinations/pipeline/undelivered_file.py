@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from destinations.errors import TemporaryError, UsageError
+from destinations.pipeline.dedupe import fingerprints
 from destinations.pipeline.memory_queue import SeenMessages
 from destinations.pipeline.output import OutputFile
 from destinations.pipeline.reading import MAX_ENTRY_BYTES, Entry
-from destinations.pipeline.report import Row
+from destinations.pipeline.report import Replaced, Row
 from destinations.pipeline.undelivered import Undelivered, Wrapped, is_beginning, unwrap
 from destinations.runtime.action import SubscriptionKey
 from destinations.secrets import Masker
-from destinations.segment.event import EventError, read_json
+from destinations.segment.event import EventError, read_event, read_json
 
 __all__ = ["UndeliveredFile"]
 
@@ -30,14 +31,16 @@ class UndeliveredFile:
 
     So whatever ends the process, nothing that was written is lost. `finish` leaves out the earlier
     lines of deliveries that this run has a row for: it has written a newer line for each, or they
-    need none any more. Raises OSError if the file cannot be written, and `UsageError` if it holds
-    anything but such lines.
+    need none any more; and every line of a content that was replaced by a corrected one. Raises
+    OSError if the file cannot be written, and `UsageError` if it holds anything but such lines.
     """
 
     def __init__(self, path: Path, masker: Masker, earlier: SeenMessages | None = None) -> None:
         self._path = path.resolve()
         # By delivery, a digest of the event in its latest line, and whether there is a row now.
         self._earlier = earlier or SeenMessages()
+        # Which contents were replaced, and which messages have such.
+        self._replaced = SeenMessages()
         self.stream = OutputFile(path, append=True)
         try:
             self._size = self._read_earlier() if self.stream.is_regular else 0
@@ -57,6 +60,15 @@ class UndeliveredFile:
                 self._replace(row, data)
         self._lines.record(rows)
 
+    def replaced(self, content: Replaced) -> None:
+        """Leave out the lines of a content that was replaced; see `destinations.pipeline.run.Run`.
+
+        Those that were written to a pipe have gone.
+        """
+        if self.stream.is_regular:
+            self._replaced[content.name] = self._replaced[content.message_id] = (0, True)
+            self._is_newer = True
+
     def finish(self) -> None:
         """Leave out what is not true any more. Raises OSError; then the file is as it was."""
         if not self._is_newer:
@@ -64,10 +76,12 @@ class UndeliveredFile:
         path = self._path.with_name(f"{self._path.name}.new")
         try:
             with path.open("wb") as new, self._path.open("rb") as old:
-                for line in _lines(old, self._size):
-                    if not self._is_replaced(line):
+                left = self._size
+                for line in _lines(old):
+                    is_earlier = left > 0
+                    left -= len(line)
+                    if not self._is_out_of_date(line, is_earlier=is_earlier):
                         new.write(line)
-                shutil.copyfileobj(old, new)
                 new.flush()
                 os.fsync(new.fileno())
             shutil.copymode(self._path, path)
@@ -85,6 +99,7 @@ class UndeliveredFile:
     def close(self) -> None:
         """Close the file; raises `TemporaryError` if only that tells that it is not whole."""
         self._earlier.close()
+        self._replaced.close()
         self.stream.close()
 
     def _read_earlier(self) -> int:
@@ -121,11 +136,24 @@ class UndeliveredFile:
             self._earlier[name] = (before[0], True)
             self._is_newer = True
 
-    def _is_replaced(self, line: bytes) -> bool:
+    def _is_out_of_date(self, line: bytes, *, is_earlier: bool) -> bool:
         wrapped = unwrap(Entry(1, line.strip(_ENDS)))
         if wrapped is None:
             return False
-        return self._earlier.get(_delivery(wrapped)) == (_digest(wrapped.data), True)
+        if is_earlier and self._earlier.get(_delivery(wrapped)) == (_digest(wrapped.data), True):
+            return True
+        return self._is_replaced(wrapped)
+
+    def _is_replaced(self, wrapped: Wrapped) -> bool:
+        message_id = _message_id(wrapped)
+        if self._replaced.get(message_id) is None:
+            return False
+        try:
+            _, event = read_event(wrapped.data)
+        except EventError:
+            return False
+        contents = (Replaced(message_id, one, wrapped.is_refused) for one in fingerprints(event))
+        return any(self._replaced.get(one.name) is not None for one in contents)
 
 
 def _lines(stream: BinaryIO, size: int | None = None) -> Iterator[bytes]:
@@ -141,13 +169,18 @@ def _lines(stream: BinaryIO, size: int | None = None) -> Iterator[bytes]:
 
 def _delivery(wrapped: Wrapped) -> str:
     """Return which delivery a line is of."""
+    return _name(_message_id(wrapped), wrapped.key)
+
+
+def _message_id(wrapped: Wrapped) -> str:
+    """Return what the event of a line is recognised by."""
     message_id = wrapped.message_id
     if not message_id:
         with contextlib.suppress(EventError):
             event = read_json(wrapped.data)
             own = event.get("messageId") if isinstance(event, dict) else None
             message_id = own if isinstance(own, str) else ""
-    return _name(message_id, wrapped.key)
+    return message_id
 
 
 def _name(message_id: str, key: SubscriptionKey | None) -> str:

@@ -163,7 +163,7 @@ def test_users_exist_before_their_events(rows: list[tuple[Json, bytes]]) -> None
 
 
 # What of an event has certainly no effect, so that another one may take its place.
-WITHOUT_EFFECT = {"not_subscribed", "no_feature", "payload", "integrations"}
+WITHOUT_EFFECT = {"not_subscribed", "integrations", "replaced"}
 
 
 def test_message_ids_that_are_used_again(rows: list[tuple[Json, bytes]]) -> None:
@@ -186,6 +186,7 @@ def test_message_ids_that_are_used_again(rows: list[tuple[Json, bytes]]) -> None
                 continue
             assert row["outcome"] == "delivered"
             assert before["reason"] in WITHOUT_EFFECT
+            assert before["outcome"] == "filtered"
         if row["action"] != "-" or reason in WITHOUT_EFFECT:
             latest[message] = event, row
     assert found[None, "duplicate"] > 0

@@ -29,7 +29,10 @@ def example(make_kana: Callable[..., Any], request: pytest.FixtureRequest) -> An
 
 
 def test_every_line_ends_as_it_must(example: Any, ledger: Any) -> None:
-    """Outcome and action of each line are those known beforehand, and the totals add up."""
+    """Outcome and action of each line are those known beforehand, and the totals add up.
+
+    A line that a later one corrects is told as it was, and counted as filtered in the end.
+    """
     found = {
         line: sorted(
             (row.result.outcome.value, "-" if row.key is None else row.key.action) for row in rows
@@ -37,11 +40,20 @@ def test_every_line_ends_as_it_must(example: Any, ledger: Any) -> None:
         for line, rows in example.rows.items()
     }
     expected = {
-        entry["line"]: [(entry["outcome"], entry["action"] or "-")] for entry in ledger["by_line"]
+        entry["line"]: [(entry.get("was", entry["outcome"]), entry["action"])]
+        for entry in ledger["by_line"]
     }
     assert found == expected
     assert example.report.lines == ledger["lines"]
-    assert example.report.totals.rows == ledger["rows"] == ledger["lines"] - ledger["empty"]
+    totals = example.report.totals
+    assert totals.rows == ledger["rows"] == ledger["lines"] - ledger["empty"]
+    assert _counts(totals.outcomes) == ledger["outcomes"]
+    counted = {action: _counts(counts) for action, counts in totals.by_action.items()}
+    assert counted == ledger["by_action"]
+
+
+def _counts(counts: Any) -> dict[str, int]:
+    return {status.value: count for status, count in counts.items() if count}
 
 
 def test_usage_is_the_sum_of_the_delivered_deltas(example: Any, ledger: Any) -> None:

@@ -92,6 +92,24 @@ def test_a_corrected_file(runs: Any, use: Use) -> None:
     assert runs.statuses.count("delivered") == 2
 
 
+@pytest.mark.parametrize("keep", [True, False])
+@pytest.mark.parametrize(
+    "wrong", [{"featureId": "calls", "delta": "x"}, {"featureId": "nosuch", "delta": 1}, {}]
+)
+def test_a_correction_in_the_same_file(
+    runs: Any, use: Use, wrong: dict[str, Any], *, keep: bool
+) -> None:
+    """The report tells of the wrong line what the store does: it was replaced, and needs nobody."""
+    right = use()
+    events = runs.file({**right, "properties": wrong}, use("bob"), right)
+    done = runs(*([] if keep else ["--no-store"]), events=events, keep=keep)
+    assert (done.code, runs.counts(done)) == (0, {"delivered": 2, "filtered": 1})
+    assert sum(done.json["outcomes"].values()) == done.json["rows"] == 3
+    assert runs.usage == {"ann": 1, "bob": 1}
+    if keep:
+        assert runs.statuses == ["filtered", "delivered", "delivered"]
+
+
 def test_what_was_corrected_needs_nobody(runs: Any, use: Use) -> None:
     """It is counted as filtered from then on: there is nothing to decide."""
     right = use()

@@ -53,6 +53,36 @@ def test_the_same_command_goes_on(runs: Any, use: Use, kept: Path, cuts: int) ->
     assert runs.usage == {"ann": 1, "bob": 1}
 
 
+@pytest.mark.parametrize("properties", [{"featureId": "nosuch"}, {}, {"delta": "x"}])
+@pytest.mark.parametrize("keep", [True, False], ids=["with a store", "without"])
+def test_what_was_replaced_is_not_in_it(
+    runs: Any, use: Use, kept: Path, properties: dict[str, Any], *, keep: bool
+) -> None:
+    """Nobody has to correct what a later line has corrected; what is wrong in that stays."""
+    first, second, other = use("ann"), use("bob"), use("bob")
+    wrong = [{**one, "properties": properties} for one in (first, second, other)]
+    still_wrong = {**second, "properties": {"featureId": "nosuch", "delta": 2}}
+    events = runs.file(*wrong, use("ann"), first, still_wrong)
+    given = [] if keep else ["--no-store"]
+    done = runs("--undelivered", kept, *given, events=events, keep=keep)
+    assert done.json["outcomes"]["filtered"] == 2
+    lines = kept.read_text(encoding="utf-8").splitlines()
+    left = [json.loads(one)["rawEvent"] for one in lines]
+    assert sorted(left, key=str) == sorted([wrong[2], still_wrong], key=str)
+    undelivered = sum(done.json["outcomes"].values()) - 2 - runs.counts(done)["delivered"]
+    assert undelivered == len(lines)
+
+
+def test_what_another_run_corrects_is_not_in_it(runs: Any, use: Use, kept: Path) -> None:
+    """Its line goes with the run that delivers the correction."""
+    first, second = use("ann"), use("bob")
+    wrong = [{**one, "properties": {"featureId": "nosuch"}} for one in (first, second)]
+    runs("--undelivered", kept, events=runs.file(*wrong))
+    assert [one for one, _ in _outcomes(kept)] == [first["messageId"], second["messageId"]]
+    assert runs("--undelivered", kept, events=runs.file(first)).code == 0
+    assert [one for one, _ in _outcomes(kept)] == [second["messageId"]]
+
+
 def test_what_another_input_left_stays(runs: Any, use: Use, kept: Path) -> None:
     """Only what this run has a row for is brought up to date; all of it can be fed back."""
     first, second = use("ann"), use("bob")

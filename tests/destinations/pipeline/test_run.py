@@ -10,6 +10,7 @@ import random
 import signal
 import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
 from pathlib import Path
@@ -884,7 +885,86 @@ def test_a_correction_in_the_same_file(either: Runner, scripted: Any, replies: A
     ]
     report = either(scripted([_partner(replies)]), _entries(*events))
     assert either.outcomes == {1: ["invalid"], 2: ["delivered"], 3: ["filtered"]}
-    assert report.totals.rows == 3
+    assert report.totals.outcomes == {Outcome.DELIVERED: 1, Outcome.FILTERED: 2}
+
+
+_CONTENTS: tuple[Callable[[int], dict[str, Any]], ...] = (
+    lambda line: _track(f"many{line}"),
+    lambda line: {**_track(), "properties": {"by": line}},
+    lambda line: _track(line, thing="refused"),
+    lambda line: _track(line, integrations={"Sample": False}),
+    lambda line: {**_track(line), "userId": None, "anonymousId": f"a{line}"},
+    _track,
+)
+"""Events that are invalid, unmapped, rejected, filtered, invalid as a whole, and delivered."""
+
+
+def _partner_that_rejects(replies: Any) -> Callable[[HttpRequest], Any]:
+    """Rejects what its events say."""
+    usual = _partner(replies)
+
+    def answer(request: HttpRequest) -> Any:
+        return replies.errors("BAD") if b"refused" in (request.body or b"") else usual(request)
+
+    return answer
+
+
+@pytest.mark.parametrize("inline", [True, False], ids=["in one thread", "in several"])
+@pytest.mark.parametrize("seed", range(8))
+def test_the_report_and_the_store_say_the_same(
+    kept: Runner, scripted: Any, replies: Any, bind: Bind, seed: int, *, inline: bool
+) -> None:
+    """Of every row, whatever contents come under one messageId, and so does a run with no store."""
+    draw = random.Random(seed)
+    events = [
+        {**draw.choice(_CONTENTS)(line), "messageId": f"m{draw.randrange(20)}"}
+        for line in range(1, 121)
+    ]
+    without = Runner(bind())
+    reports = []
+    for one in (kept, without):
+        one.inline = inline
+        transport = scripted([_partner_that_rejects(replies)])
+        reports.append(one(transport, _entries(*events)))
+    report, other = reports
+    assert report.totals.outcomes == Counter(entry.status for entry in kept.ledger)
+    actions = Counter((entry.action or "-", entry.status) for entry in kept.ledger)
+    assert actions == {
+        (action, outcome): count
+        for action, counts in report.totals.by_action.items()
+        for outcome, count in counts.items()
+    }
+    assert sum(one.count for one in report.totals.reasons) + report.totals.outcomes[
+        Outcome.DELIVERED
+    ] == len(events)
+    assert report.totals.outcomes == other.totals.outcomes
+    assert report.totals.by_action == other.totals.by_action
+    replaced = [entry for entry in kept.ledger if entry.code == "REPLACED"]
+    assert replaced
+    (told,) = (one for one in report.totals.reasons if one.code == "REPLACED")
+    assert told.count == len(replaced)
+
+
+def test_a_correction_that_was_not_sent(either: Runner, scripted: Any, replies: Any) -> None:
+    """As long as it is in the input alone, the wrong line is what it was, also in the report."""
+    events = [_track(messageId="m0"), _track("many", messageId="m1"), _track(3, messageId="m1")]
+    report = either(scripted([replies.refused]), _entries(*events), outage=0.0)
+    assert report.stopped is not None
+    assert report.totals.outcomes == {Outcome.INVALID: 1, State.READY: 2}
+    if either.path is not None:
+        assert {entry.status for entry in either.ledger} == {State.READY, Outcome.INVALID}
+
+
+@pytest.mark.parametrize("wrong", range(3))
+def test_an_event_that_fails_twice(either: Runner, scripted: Any, replies: Any, wrong: int) -> None:
+    """In one run it is done once, however far apart its lines are: the second is a duplicate."""
+    event = {**_CONTENTS[wrong](1), "messageId": "m1"}
+    others = [{"type": "group", "userId": "u1", "groupId": str(one)} for one in range(1_200)]
+    transport = scripted([_partner_that_rejects(replies)])
+    report = either(transport, _entries(event, *others, event))
+    assert either.outcomes[1_202] == ["filtered"]
+    assert "read before in this run" in either.reasons[1_202]
+    assert report.totals.outcomes[Outcome.FILTERED] == 1_201
 
 
 @pytest.mark.parametrize("apart", [False, True])
