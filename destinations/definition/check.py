@@ -201,8 +201,7 @@ def _mappings(data: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
 def address_warnings(document: Document) -> Iterator[Fault]:
     """Yield the addresses that hold values of events: they are encoded, whatever was meant."""
     for place, value in _address_mappings(document.data):
-        address = read_address(value)
-        if address is not None and place != _BASE_URL and holds_values(address):
+        if place != _BASE_URL and holds_values(read_address(value)):
             yield document.fault(place, f"must not hold a value of the event: {_INSTEAD}")
 
 
@@ -216,14 +215,7 @@ def _addresses(document: Document) -> Iterator[Fault]:
     """Yield addresses that an event could choose, and segments of a path that are none."""
     data = document.data
     for place, value in _address_mappings(data):
-        address = read_address(value)
-        if address is None:
-            message = (
-                "must read event and payload in none but plain @path and @template, so that each "
-                f"value can be encoded; {_INSTEAD}"
-            )
-            yield document.fault(place, message)
-        elif place == _BASE_URL and not is_fixed(address):
+        if place == _BASE_URL and not is_fixed(read_address(value)):
             yield document.fault(place, "must read settings alone: put values into rest.path")
     if {"url", "baseUrl"} <= data["transport"].keys():
         yield document.fault("/transport/url", "is the old name of baseUrl: keep baseUrl alone")

@@ -7,19 +7,26 @@ libraries and servers read those as another path.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 from urllib.parse import SplitResult, quote, urlsplit
 
 from destinations.definition.addresses import (
     OF_ONE_EVENT,
+    AddressChange,
     AddressChoice,
+    AddressComputed,
+    AddressLiquid,
+    AddressMapping,
     AddressTemplate,
     AddressText,
+    AddressWhole,
+    AddressWithin,
     is_fixed,
     read_address,
 )
-from destinations.errors import DefinitionError, Fault, ResolveError
+from destinations.errors import ResolveError
 from destinations.http.answer import Context
 from destinations.segment.javascript import UNDEFINED, to_string, type_name
 from destinations.segment.mapping import CompiledValue, compile_value
@@ -30,8 +37,13 @@ __all__ = ["Address"]
 _OWN_TEXT: Final = "!$&'()*+,;=:@"
 """What a segment may hold unencoded (RFC 3986, 3.3): for the definition's own text alone."""
 
-_Part = Callable[[str, Context], str]
-"""From what stands before it, and the context, to its text."""
+_CUT_ESCAPE: Final = re.compile("%[0-9A-Fa-f]?$")
+
+_Piece = tuple[Any, bool]
+"""A value, and whether it is no event's: the definition's own text, or what the settings say."""
+
+_Pieces = Callable[[Any], list[_Piece]]
+"""From the context to the pieces of a URL; raises `ResolveError`."""
 
 
 class Address:
@@ -39,8 +51,6 @@ class Address:
 
     def __init__(self, base: object, path: Sequence[object] = ()) -> None:
         address = read_address(base)
-        if address is None:  # found when a definition is checked
-            raise DefinitionError([Fault("cannot be told apart from values of the event", "/url")])
         self._base = _compile(address)
         self._path = [_segment(source, f"/path/{at}") for at, source in enumerate(path)]
         self.is_fixed = is_fixed(address) and not reads(list(path), *OF_ONE_EVENT)
@@ -48,7 +58,7 @@ class Address:
 
     def url(self, context: Context) -> str:
         """Return the URL; raises `ResolveError` unless it is an absolute one of HTTP."""
-        url: str = self._base(context)
+        url = _joined(self._base(context))
         parts = _split(url)
         if not self._path:
             return url
@@ -56,43 +66,132 @@ class Address:
         return parts._replace(path=path).geturl()
 
 
-def _split(url: object) -> SplitResult:
-    if isinstance(url, str):
-        try:
-            parts = urlsplit(url)
-        except ValueError as error:  # such as an IPv6 address without its bracket
-            raise ResolveError("/url", f"is no URL: {error}") from None
-        if parts.scheme in {"http", "https"} and parts.hostname:
-            return parts
-    raise ResolveError("/url", "must be an absolute http or https URL")
+def _split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:  # such as an IPv6 address without its bracket
+        raise ResolveError("/url", f"is no URL: {error}") from None
+    if parts.scheme in {"http", "https"} and parts.hostname:
+        return parts
+    raise ResolveError("/url", _ABSOLUTE)
 
 
-def _compile(address: AddressTemplate | AddressChoice) -> Callable[[Context], Any]:
-    if isinstance(address, AddressChoice):
-        condition = compile_value(address.condition)
-        then, otherwise = _compile(address.then), _compile(address.otherwise)
-        return lambda context: (then if condition.resolve(context) is True else otherwise)(context)
-    if not address.pieces:
-        whole = compile_value(address.opaque)
-        return lambda context: _plain(whole.resolve(context))
-    parts = [_piece(piece) for piece in address.pieces]
+def _compile(address: AddressMapping) -> _Pieces:
+    match address:
+        case AddressTemplate():
+            return _compile_template(address)
+        case AddressWhole():
+            whole, is_own = compile_value(address.source), address.of_settings
+            return lambda context: [(whole.resolve(context), is_own)]
+        case AddressComputed():
+            return _compile_computed(address)
+        case AddressLiquid():
+            return _compile_liquid(address)
+        case AddressChange():
+            return _compile_change(address)
+        case AddressWithin():
+            applied = compile_value(
+                {"@transform": {"apply": address.apply, "mapping": {"@path": ""}}}
+            )
+            within = _compile(address.inner)
+            return lambda context: within(applied.resolve(context))
+        case AddressChoice():
+            condition = compile_value(address.condition)
+            then, otherwise = _compile(address.then), _compile(address.otherwise)
+            return lambda context: (then if condition.resolve(context) is True else otherwise)(
+                context
+            )
 
-    def make(context: Context) -> str:
-        url = ""
-        for part in parts:
-            url += part(url, context)
-        return url
+
+def _compile_template(address: AddressTemplate) -> _Pieces:
+    values = [
+        (compile_value(piece.text if isinstance(piece, AddressText) else {"@path": piece.path}))
+        for piece in address.pieces
+    ]
+    own = [isinstance(piece, AddressText) or piece.of_settings for piece in address.pieces]
+    return lambda context: [
+        (value.resolve(context), is_own) for value, is_own in zip(values, own, strict=True)
+    ]
+
+
+def _compile_computed(address: AddressComputed) -> _Pieces:
+    text = compile_value(address.text)
+
+    def make(context: Any) -> list[_Piece]:
+        found = text.resolve(context)
+        if not isinstance(found, str):
+            raise ResolveError("/url", f"must be made of text, not {type_name(found)}")
+        return _compile(read_address({address.directive: "".join(found)}, address.roots))(context)
 
     return make
 
 
-def _piece(piece: Any) -> _Part:
-    if isinstance(piece, AddressText):
-        return lambda _, __: piece.text
-    value = compile_value({"@path": piece.path})
-    if piece.of_settings:
-        return lambda _, context: _text(value.resolve(context))
-    return lambda before, context: _placed(before, value.resolve(context))
+def _compile_liquid(address: AddressLiquid) -> _Pieces:
+    compile_value({"@liquid": address.template})  # says if the library is missing
+    # Deferred, because the library is an extra and slow to import.
+    from destinations.segment.mapping.liquid import (  # noqa: PLC0415 - an extra
+        LiquidError,
+        compile_liquid_pieces,
+    )
+
+    try:
+        pieces = compile_liquid_pieces(address.template, address.roots.own)
+    except LiquidError as error:
+        reason = f"cannot be made of this @liquid: {error}"
+        return lambda _: _refuse(reason)
+
+    def make(context: Any) -> list[_Piece]:
+        try:
+            return list(pieces(context))
+        except LiquidError as error:
+            return _refuse(str(error))
+
+    return make
+
+
+def _refuse(reason: str) -> list[_Piece]:
+    raise ResolveError("/url", reason)
+
+
+def _compile_change(address: AddressChange) -> _Pieces:
+    inner = _compile(address.inner)
+    change = compile_value({address.directive: {**address.argument, "value": {"@path": "piece"}}})
+
+    def changed(piece: _Piece) -> _Piece:
+        value, is_own = piece
+        if isinstance(value, str | int | float):
+            value = change.resolve({"piece": "".join(value) if isinstance(value, str) else value})
+        return value, is_own
+
+    def make(context: Any) -> list[_Piece]:
+        # Each value by itself, so that none has a part in what becomes of the text around it.
+        return [changed(piece) for piece in _merged(inner(context))]
+
+    return make
+
+
+def _merged(pieces: list[_Piece]) -> list[_Piece]:
+    """Return the pieces with own ones that stand side by side as one text."""
+    merged: list[_Piece] = []
+    for value, is_own in pieces:
+        if is_own and merged and merged[-1][1]:
+            merged[-1] = (_text(merged[-1][0]) + _text(value), True)
+        else:
+            merged.append((value, is_own))
+    return merged
+
+
+def _joined(pieces: list[_Piece]) -> str:
+    """Return the URL that pieces make; raises `ResolveError` for a value that chooses more."""
+    if len(pieces) == 1 and pieces[0][1] and not isinstance(pieces[0][0], str):
+        raise ResolveError("/url", _ABSOLUTE)
+    url = ""
+    for value, is_own in pieces:
+        url += _text(value) if is_own else _placed(url, value)
+    return url
+
+
+_ABSOLUTE: Final = "must be an absolute http or https URL"
 
 
 def _placed(before: str, value: Any) -> str:
@@ -101,6 +200,8 @@ def _placed(before: str, value: Any) -> str:
     if not is_absolute or not any(mark in rest for mark in "/?#"):
         message = "holds a value of the event where its host is: an event must not choose it"
         raise ResolveError("/url", message)
+    if _CUT_ESCAPE.search(rest):
+        raise ResolveError("/url", "holds a value within a percent-escape, which it would decide")
     if "?" in rest or "#" in rest:
         return "" if value is None or value is UNDEFINED else _quoted(value, "/url")
     return _encoded(value, "/url")
@@ -139,7 +240,3 @@ def _text(value: Any) -> str:
     if value is None or value is UNDEFINED:
         return ""
     return "".join(value) if isinstance(value, str) else to_string(value)
-
-
-def _plain(value: Any) -> Any:
-    return "".join(value) if isinstance(value, str) else value

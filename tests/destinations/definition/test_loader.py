@@ -262,19 +262,6 @@ def _set(path: str, value: object) -> Callable[[Any], None]:
         ),
         *(
             (
-                _set("destination.requests.save.rest.url", url),
-                "/requests/save/rest/url",
-                "must read event and payload in none but plain @path and @template",
-            )
-            for url in (
-                {"@liquid": "http://a/{{ payload.page | url_decode }}"},
-                {"@case": {"operator": "lower", "value": {"@template": "http://{{event.name}}"}}},
-                {"@path": {"@path": "$.payload.page"}},
-                {"@template": {"@path": "$.payload.page"}},
-            )
-        ),
-        *(
-            (
                 _set("destination.requests.save.rest.path", path),
                 f"/requests/save/rest/path/{at}",
                 message,
@@ -562,6 +549,23 @@ def test_what_would_go_wrong_in_silence(
             True,
         ),
         ({"@case": {"operator": "lower", "value": {"@path": "$.settings.endpoint"}}}, True),
+        ({"@liquid": "http://a/{{ payload.page | url_decode }}"}, False),
+        ({"@case": {"operator": "lower", "value": {"@template": "http://{{event.name}}"}}}, False),
+        ({"@path": {"@path": "$.payload.page"}}, False),
+        ({"@template": {"@path": "$.payload.page"}}, False),
+        ({"@replace": {"pattern": "a", "value": {"@path": "$.payload.page"}}}, False),
+        ({"@json": {"mode": "decode", "value": {"@path": "$.payload.page"}}}, False),
+        ({"@excludeWhenNull": {"@path": "$.payload.page"}}, False),
+        (
+            {
+                "@transform": {
+                    "apply": {"a": {"@path": "$.event.name"}},
+                    "mapping": {"@path": "$.a"},
+                }
+            },
+            False,
+        ),
+        ({"@if": {"exists": 1, "then": {"@arrayPath": ["$.payload.page"]}}}, False),
     ],
     ids=str,
 )

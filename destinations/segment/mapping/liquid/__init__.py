@@ -3,7 +3,10 @@
 Importing this package needs the extra ``liquid``; only mappings that use @liquid do.
 """
 
-from destinations.segment.mapping.liquid.engine import compile_liquid_template
+from destinations.segment.mapping.liquid.engine import (
+    compile_liquid_pieces,
+    compile_liquid_template,
+)
 from destinations.segment.mapping.liquid.values import LiquidError
 
-__all__ = ["LiquidError", "compile_liquid_template"]
+__all__ = ["LiquidError", "compile_liquid_pieces", "compile_liquid_template"]

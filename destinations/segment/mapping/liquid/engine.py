@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from typing import Any, Final, NoReturn, TextIO
 
 import liquid
 from liquid.builtin.output import Output, OutputNode
+from liquid.builtin.tags.capture_tag import CaptureNode, CaptureTag
 from liquid.builtin.tags.echo_tag import EchoNode, EchoTag
 from liquid.exceptions import LiquidError as LibraryError
 from liquid.exceptions import LiquidSyntaxError
@@ -23,6 +24,7 @@ from destinations.segment.mapping.liquid.dates import CALENDAR_FILTERS
 from destinations.segment.mapping.liquid.escaping import ESCAPING_FILTERS
 from destinations.segment.mapping.liquid.listing import LIST_FILTERS
 from destinations.segment.mapping.liquid.numeric import NUMERIC_FILTERS
+from destinations.segment.mapping.liquid.pieces import PRINTED, Piece, Printed, assigned_names
 from destinations.segment.mapping.liquid.textual import TEXTUAL_FILTERS
 from destinations.segment.mapping.liquid.values import (
     DEADLINE,
@@ -34,7 +36,7 @@ from destinations.segment.mapping.liquid.values import (
     plain,
 )
 
-__all__ = ["DISABLED_FILTERS", "DISABLED_TAGS", "compile_liquid_template"]
+__all__ = ["DISABLED_FILTERS", "DISABLED_TAGS", "compile_liquid_pieces", "compile_liquid_template"]
 
 RENDER_SECONDS: Final = 0.5
 DISABLED_TAGS: Final = ("case", "for", "include", "layout", "render", "tablerow")
@@ -74,7 +76,9 @@ class _PrintingNode(OutputNode):
     """An output statement that prints as JavaScript prints."""
 
     def render_to_output(self, context: liquid.RenderContext, buffer: TextIO) -> int:
-        return buffer.write(as_text(plain(self.expression.evaluate(context))))
+        text = as_text(plain(self.expression.evaluate(context)))
+        printed = PRINTED.get()
+        return buffer.write(text if printed is None else printed.mark(text, self.expression))
 
 
 class _PrintingEcho(EchoNode):
@@ -89,6 +93,21 @@ class _OutputTag(Output):
 
 class _EchoTag(EchoTag):
     node_class = _PrintingEcho
+
+
+class _CaptureNode(CaptureNode):
+    """``capture``, whose text is a value as a whole: what is in it is printed as it is."""
+
+    def render_to_output(self, context: liquid.RenderContext, buffer: TextIO) -> int:
+        token = PRINTED.set(None)
+        try:
+            return super().render_to_output(context, buffer)
+        finally:
+            PRINTED.reset(token)
+
+
+class _CaptureTag(CaptureTag):
+    node_class = _CaptureNode
 
 
 class _DisabledTag(liquid.Tag):
@@ -128,6 +147,7 @@ class _Environment(liquid.Environment):
         super().setup_tags_and_filters(extra=extra)
         self.add_tag(_OutputTag)
         self.add_tag(_EchoTag)
+        self.add_tag(_CaptureTag)
         for name in _UNKNOWN_TAGS:
             self.tags.pop(name, None)
         for name in DISABLED_TAGS:
@@ -170,12 +190,40 @@ def _environment() -> _Environment:
 
 def compile_liquid_template(source: str) -> Callable[[Any], str]:
     """A function from data to the rendered text. Raises LiquidError, as does the function."""
+    return _renderer(_template(source))
+
+
+def compile_liquid_pieces(source: str, own_roots: Collection[str]) -> Callable[[Any], list[Piece]]:
+    """A function from data to the rendered text in pieces, which tell the template's own apart.
+
+    Its own are its words, and what it prints of ``own_roots`` alone. Raises LiquidError, as does
+    the function: also for a tag that prints values and is no output statement.
+    """
+    template = _template(source)
+    own_roots = set(own_roots) - assigned_names(source, template.nodes, _Context(template))
+    render = _renderer(template)
+
+    def pieces(data: Any) -> list[Piece]:
+        printed = Printed(own_roots)
+        token = PRINTED.set(printed)
+        try:
+            return printed.pieces(render(data))
+        finally:
+            PRINTED.reset(token)
+
+    return pieces
+
+
+def _template(source: str) -> liquid.BoundTemplate:
     try:
         template = _environment().from_string(source)
         adapt_comparisons(template.nodes, _Context(template))
     except LibraryError as error:
         raise LiquidError(_message(error)) from error
+    return template
 
+
+def _renderer(template: liquid.BoundTemplate) -> Callable[[Any], str]:
     def render(data: Any) -> str:
         token = DEADLINE.set(time.monotonic() + RENDER_SECONDS)
         try:
