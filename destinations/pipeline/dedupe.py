@@ -95,10 +95,10 @@ def _digest(encoded: bytes) -> int:
 
 def content(event: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return an event without what a sender adds anew each time it sends it."""
+    kept = dict(event)
     for key in _OF_THE_SENDING:
-        if key in event:
-            return {name: event[name] for name in event if name not in _OF_THE_SENDING}
-    return event
+        kept.pop(key, None)
+    return kept
 
 
 def recognise(history: History | None, found: int, former: int = 0) -> Verdict:

@@ -213,17 +213,19 @@ class _Rule:
     def increment(self, payload: Mapping[str, Any]) -> Increment | None:
         """Return what a payload adds, and to what; None if its mappings do not say."""
         context = {"payload": payload}
+        key = []
         try:
-            values = [get(context) for get in self._key]
+            for get in self._key:
+                value = get(context)
+                key.append(None if value is UNDEFINED else value)
             amount = self._amount(context)
         except (ResolveError, RecursionError):
             return None
         if type(amount) is not int or abs(amount) > _LARGEST:
             return None
         if self._is_array:
-            key = [None if value is UNDEFINED else value for value in values]
             return Increment(_text(key), amount)
-        return None if values[0] is UNDEFINED else Increment(_text(values[0]), amount)
+        return None if value is UNDEFINED else Increment(_text(value), amount)
 
     def balance(self, answer: Answer, user: str, asked_at: float) -> Balance | None:
         """Return the balance that an answer shows; None if it shows none."""

@@ -117,7 +117,12 @@ class _Pending:
     @property
     def is_over(self) -> bool:
         """Whether all of it has its row."""
-        return bool(self.event.id) and all(one.id for one in (*self.waiting, *self.ended))
+        if not self.event.id:
+            return False
+        for one in self.waiting:  # a loop, as this is asked again and again for each event
+            if not one.id:
+                return False
+        return all(one.id for one in self.ended)
 
 
 class _Read(NamedTuple):

@@ -27,7 +27,7 @@ def identifier_check(placeholders: Iterable[str]) -> Callable[[str], str]:
     known = frozenset(text.casefold() for text in placeholders)
 
     def fault(text: str) -> str:
-        if text.isascii() and text.isalnum():  # nearly all
+        if text.isascii() and text[:1].isalnum() and text[-1:].isalnum():  # nearly all
             return _PLACEHOLDER.format(text) if text.casefold() in known else ""
         trimmed = _EDGES.sub("", text)
         if not trimmed:
