@@ -1468,7 +1468,8 @@ def test_standard_input_that_cannot_be_kept(
 ) -> None:
     """What is not in the store is told, and from which line on the input has to come again."""
     kept.inline = False
-    lines = list(read_lines(BytesIO(_lines(*_tracks(700)))))
+    # So many that they take more commits than there is room for, however they are read.
+    lines = list(read_lines(BytesIO(_lines(*_tracks(2_100)))))
     left = itertools.count(commits, -1)
     commit = SqliteQueue.commit
 
@@ -1490,7 +1491,7 @@ def test_standard_input_that_cannot_be_kept(
     assert told is not None
     assert told.why == "database or disk is full"
     rows = {entry.message_id: entry.status for entry in kept.ledger}
-    missing = [line for line in range(1, 701) if f"m{line - 1}" not in rows]
+    missing = [line for line in range(1, 2_101) if f"m{line - 1}" not in rows]
     assert told.first == missing[0]
     assert told.lines == len([line for line in missing if line <= report.lines])
     assert report.totals.rows == report.lines
@@ -1500,7 +1501,7 @@ def test_standard_input_that_cannot_be_kept(
     kept.inline = True
     kept(again, lines[told.first - 1 :], deliver_waiting=True)
     found = {entry.message_id: entry.status for entry in kept.ledger}
-    assert len(found) == len(kept.ledger) == 700
+    assert len(found) == len(kept.ledger) == 2_100
     was_sending = {one for one, status in rows.items() if status is not State.READY}
     assert {found[one] for one in found.keys() - was_sending} == {Outcome.DELIVERED}
 
