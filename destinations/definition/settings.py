@@ -6,12 +6,13 @@ import re
 import unicodedata
 from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from destinations.definition import DestinationDefinition
 from destinations.definition.document import Document, pointer, read_document
 from destinations.errors import Fault, SettingsError, UsageError
 from destinations.secrets import Masker, Secret
+from destinations.segment.javascript.values import article, type_name
 from destinations.segment.validation import compile_schema
 
 __all__ = ["Settings", "check_settings", "named_settings", "read_settings"]
@@ -70,7 +71,11 @@ def read_settings(
 
 
 def check_settings(definition: DestinationDefinition, document: Document) -> Settings:
-    """Settings with their defaults; raises `SettingsError` with every fault, secrets masked."""
+    """Return settings with their defaults; raises `SettingsError` with every fault.
+
+    Text stands for a number, true or false, as variables of the environment hold nothing else. No
+    other value is turned into the type of its setting. No fault shows a secret.
+    """
     properties: Mapping[str, Mapping[str, Any]] = definition.settings["properties"]
     given: dict[str, Any] = document.data
     masker = Masker(
@@ -82,9 +87,21 @@ def check_settings(definition: DestinationDefinition, document: Document) -> Set
         for key in given
         if key not in properties
     ]
+    of_other_types = {
+        pointer(key): message
+        for key, value in given.items()
+        if key in properties and (message := _type_fault(properties[key], value))
+    }
+    faults += [document.fault(place, message) for place, message in of_other_types.items()]
     defaults = {key: spec["default"] for key, spec in properties.items() if "default" in spec}
     checked = compile_schema(dict(definition.settings)).check({**defaults, **given})
-    faults += [document.fault(error.path, masker.text(error.message)) for error in checked.errors]
+    secret_places = {pointer(key) for key in definition.secret_settings}
+    for error in checked.errors:
+        if error.path not in of_other_types:
+            # A message cuts long values, and what is cut cannot be masked.
+            words = error.message
+            words = words.partition(", got ")[0] if error.path in secret_places else words
+            faults.append(document.fault(error.path, masker.text(words)))
     faults += [
         document.fault(pointer(key), "must not begin or end with white space, nor break lines")
         for key in definition.secret_settings
@@ -108,6 +125,30 @@ def named_settings(definition: DestinationDefinition) -> Settings:
         if "default" in spec or key in required
     }
     return Settings(values, ())
+
+
+_TYPES: Final[Mapping[str, tuple[str, tuple[type, ...]]]] = {
+    "string": ("a string", (str,)),
+    "number": ("a number", (int, float, str)),
+    "integer": ("an integer", (int, float, str)),
+    "boolean": ("true or false", (bool, str)),
+}
+"""By the type of a setting what it must be, and what it may be given as."""
+
+
+def _type_fault(spec: Mapping[str, Any], value: object) -> str:
+    """Return why a value is not of the type of its setting, without it; empty if it may be.
+
+    Null is no value. Whether a text holds a number, true or false, the schema says.
+    """
+    if value is None:
+        return ""
+    expected, types = _TYPES[spec["type"]]
+    if isinstance(value, types) and (bool in types or not isinstance(value, bool)):
+        return ""
+    quoted = spec["type"] == "string" and isinstance(value, int | float)
+    advice = "; put it in quotes if it is meant as text" if quoted else ""
+    return f"must be {expected}, got {article(type_name(value))}{advice}"
 
 
 def _is_url(spec: Mapping[str, object]) -> bool:

@@ -32,7 +32,7 @@ def _plain(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-FAULTS = [
+FAULTS: list[tuple[dict[str, str], dict[str, Any], str]] = [
     ({"REQUESTS_CA_BUNDLE": "/not/there"}, {}, "REQUESTS_CA_BUNDLE names /not/there: No such file"),
     ({"SSL_CERT_FILE": "/not/there"}, {}, "SSL_CERT_FILE names /not/there: No such file"),
     ({"SSL_CERT_FILE": str(ROOT / "setup.cfg")}, {}, "setup.cfg, which holds no certificate"),
@@ -40,6 +40,8 @@ FAULTS = [
     ({"ALL_PROXY": "gopher://127.0.0.1"}, {}, "has the scheme 'gopher'"),
     ({}, {"apiKey": "prv_test_\u200bfirst"}, "character 10 is U+200B (ZERO WIDTH SPACE)"),
     ({}, {"apiKey": "prv_test_firs\u0442"}, "must be text in Latin-1"),
+    ({}, {"endpoint": 5}, "/endpoint: must be a string, got a number"),
+    ({}, {"endpoint": ["https://api.example.com/graphql"]}, "must be a string, got an array"),
     ({}, {"endpoint": "https://api..example.com/graphql"}, "has an empty part"),
     ({}, {"endpoint": "https://api.example.com:99999/graphql"}, "99999"),
 ]
@@ -53,7 +55,7 @@ def test_before_the_first_event(
     tmp_path: Path,
     *,
     variables: dict[str, str],
-    settings: dict[str, str],
+    settings: dict[str, Any],
     message: str,
 ) -> None:
     """The command ends with 2, and no event is charged with it: nothing is in the store."""

@@ -167,3 +167,78 @@ def test_what_nobody_sees_in_a_secret(load: Load, value: str, message: str) -> N
 def test_what_everybody_sees_in_a_secret(load: Load, value: str) -> None:
     """Words of any language, and a space within, are what somebody has typed."""
     assert check_settings(load(), Document("s", {"apiKey": value}, {}))["apiKey"] == value
+
+
+def _typed(load: Load, kind: str, **spec: Any) -> DestinationDefinition:
+    def change(documents: Any) -> None:
+        setting = {"type": kind, "title": "Given", "description": "One that is given.", **spec}
+        documents["destination"]["settings"]["properties"]["given"] = setting
+
+    return load(change)
+
+
+TYPES: dict[str, list[Any]] = {
+    "string": ["5", "true", "text"],
+    "number": [5, 5.5, "5", "5.5"],
+    "integer": [5, 5.0, "5"],
+    "boolean": [True, False, "true", "false"],
+}
+OTHERS: dict[str, list[Any]] = {
+    "string": [5, 0, 5.5, True, False, ["text"], [], {"text": 1}],
+    "number": [True, False, [5], ["5"], {"a": 5}],
+    "integer": [True, False, [5], {}],
+    "boolean": [1, 0, 1.5, [True], ["true"], {}],
+}
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_what_a_setting_may_be_given_as(load: Load, api_key: str, kind: str) -> None:
+    """Its type, or text that holds it, as the environment has nothing else; null is no value."""
+    definition = _typed(load, kind)
+    expected = {"number": float, "integer": int, "boolean": lambda v: v in {True, "true"}}
+    for value in TYPES[kind]:
+        settings = check_settings(definition, _document(apiKey=api_key, given=value))
+        assert settings["given"] == expected.get(kind, str)(value)
+    assert "given" not in check_settings(definition, _document(apiKey=api_key, given=None))
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+@pytest.mark.parametrize("secret", [False, True], ids=["plain", "secret"])
+def test_no_setting_is_coerced_silently(
+    load: Load, api_key: str, kind: str, *, secret: bool
+) -> None:
+    """A value of another type is a fault that says what is expected, and not what it is."""
+    nouns = {"string": "a string", "boolean": "true or false"}
+    definition = _typed(load, kind, **({"format": "password"} if secret else {}))
+    for value in OTHERS[kind]:
+        with pytest.raises(SettingsError) as caught:
+            check_settings(definition, _document(apiKey=api_key, given=value))
+        (fault,) = caught.value.faults
+        assert fault.path == "/given"
+        assert fault.message.startswith(f"must be {nouns.get(kind, 'a')}")
+        assert ", got a" in fault.message
+        assert str(value) not in fault.message or not str(value)
+
+
+@pytest.mark.parametrize("value", [1, True, ["eu"], "mars"])
+def test_a_choice_is_not_coerced(load: Load, api_key: str, value: object) -> None:
+    """What is none of the choices is a fault, also where its text or its item would be one."""
+    definition = _typed(load, "string", enum=["eu", "1", "true"])
+    with pytest.raises(SettingsError, match=r"/given: must be (a string|one of)"):
+        check_settings(definition, _document(apiKey=api_key, given=value))
+
+
+@pytest.mark.parametrize("spec", [{"pattern": "^prv_"}, {"maxLength": 8}, {"enum": ["a"]}], ids=str)
+def test_a_long_secret_is_not_shown_in_part(load: Load, spec: dict[str, Any]) -> None:
+    """A message that cuts a value shows none of a secret; it says what is expected."""
+
+    def change(documents: Any) -> None:
+        documents["destination"]["settings"]["properties"]["apiKey"] |= spec
+
+    value = "sk_test_" + "0123456789" * 30
+    definition = load(change)
+    with pytest.raises(SettingsError) as caught:
+        check_settings(definition, _document(apiKey=value))
+    assert "must" in str(caught.value)
+    assert "sk_test" not in str(caught.value)
+    assert "0123" not in str(caught.value)
