@@ -195,7 +195,11 @@ OTHERS: dict[str, list[Any]] = {
 def test_what_a_setting_may_be_given_as(load: Load, api_key: str, kind: str) -> None:
     """Its type, or text that holds it, as the environment has nothing else; null is no value."""
     definition = _typed(load, kind)
-    expected = {"number": float, "integer": int, "boolean": lambda v: v in {True, "true"}}
+    expected: dict[str, Callable[[Any], Any]] = {
+        "number": float,
+        "integer": int,
+        "boolean": lambda v: v in {True, "true"},
+    }
     for value in TYPES[kind]:
         settings = check_settings(definition, _document(apiKey=api_key, given=value))
         assert settings["given"] == expected.get(kind, str)(value)
