@@ -110,6 +110,9 @@ def _read(path: Path) -> Sequence[Entry]:
     except OSError as error:
         msg = f"cannot read the events file {path}: {error.strerror}"
         raise UsageError(msg) from None
+    for entry in entries:
+        if entry.fault:
+            raise UsageError(f"cannot read {path}: line {entry.line}: {entry.fault}")
     if not entries:
         msg = f"the events file {path} holds no events"
         raise UsageError(msg)

@@ -50,6 +50,8 @@ def as_json_object(report: Report, masker: Masker) -> dict[str, Any]:
         "requests": report.requests,
         "seconds": round(report.seconds, 3),
     }
+    if report.hidden_from:
+        found["unreadable_from_line"] = report.hidden_from
     if report.derived:
         found["duplicates_by_content"] = report.derived
     if report.earlier:
@@ -96,6 +98,12 @@ def print_report(
     console.print(table)
     is_earlier = of_earlier is not None
     console.print(f"{count(totals.rows, 'row')} of earlier runs." if is_earlier else _sum(report))
+    if report.hidden_from:
+        console.print(
+            f"Not all of the input could be read: from line {report.hidden_from} on events may be "
+            "missing; see why there. Correct it, and give the same command again.",
+            soft_wrap=True,
+        )
     rate = ""
     if report.seconds and not is_earlier:
         rate = f", {count(round(report.lines / report.seconds), 'line')} a second"

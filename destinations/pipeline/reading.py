@@ -7,7 +7,8 @@ import re
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import BinaryIO, Final, NamedTuple, Protocol, runtime_checkable
+from enum import Enum
+from typing import BinaryIO, Final, Literal, NamedTuple, Protocol, runtime_checkable
 
 __all__ = [
     "MAX_ENTRY_BYTES",
@@ -36,18 +37,27 @@ _MARK: Final = b"\xef\xbb\xbf"
 
 
 _CUT: Final = b"[ ... the array is cut off: it has no ]"
-"""What stands for the missing end of an array: no JSON, so that its line is told of."""
+_NO_COMMA: Final = b"[ ... a comma is missing here ... ]"
+_MORE: Final = b"[ ... ] ... more than one value"
+"""What stands for a fault of an input that is no text of its own: no JSON, as in a row of it."""
+
+_DEEPEST: Final = 1_000
+"""So many open brackets are told apart; no event may have as many."""
 
 
 class Entry(NamedTuple):
     """What should be one event: ``line`` (from 1) is where it begins.
 
-    ``data`` is cut at `MAX_ENTRY_BYTES`. An entry without data is an empty line.
+    ``data`` is cut at `MAX_ENTRY_BYTES`. An entry without data is an empty line. ``fault`` says
+    what is wrong with the input here, and what was expected: then it is no event. ``hides_more``
+    tells that what comes after it in the input could not be told apart from it.
     """
 
     line: int
     data: bytes
     truncated: bool = False
+    fault: str = ""
+    hides_more: bool = False
 
 
 @runtime_checkable
@@ -222,62 +232,93 @@ def read_lines(stream: BinaryIO) -> Iterator[Entry]:
         yield Entry(number, data.strip(_SPACE), truncated)
 
 
-# Everything that matters for finding where an item of an array ends.
+# Everything that matters for finding where an element of an array ends.
 _TOKEN = re.compile(rb'["\\\[\]{},\n]')
 
 
+class _Expected(Enum):
+    """What may come next between two elements."""
+
+    ELEMENT_OR_END = 0
+    ELEMENT = 1
+    COMMA_OR_END = 2
+    NOTHING = 3
+
+
 class _Splitter:
-    """Splits the items of one JSON array without parsing them."""
+    """Splits the elements of one JSON array without parsing them.
+
+    What is wrong between elements has an entry with a fault, and those behind it are read on. An
+    array behind another one is read as well, and so is one object after another.
+    """
 
     def __init__(self) -> None:
         self.line = 1
-        self._depth = 0
+        self._in_array = False
+        self._expected = _Expected.ELEMENT
+        # The open brackets of an element, and how many more there are.
+        self._open = bytearray()
+        self._deeper = 0
         self._in_text = False
         self._escaped_at = -1
         self._item = bytearray()
         self._item_line = 1
+        self._item_at = 0
         self._truncated = False
         self._offset = 0
+        self._elements = 0
+        self._had_array = False
+        self._told: set[bytes] = set()
 
-    def feed(self, chunk: bytes) -> Iterator[Entry]:
+    def feed(self, chunk: bytes) -> Iterator[Entry]:  # noqa: C901 - each kind of token once
         start = 0
         for match in _TOKEN.finditer(chunk):
             position = match.start()
             token = match.group()
             if token == b"\n":
                 self.line += 1
-            elif self._in_text:
+                continue
+            if self._in_text:
                 self._text_token(token, self._offset + position)
-            elif token == b'"':
+                continue
+            if token == b'"':
                 self._in_text = True
+            elif self._open:
+                if token in b"[{":
+                    self._push(token)
+                elif token in b"]}":
+                    ended = self._pop(token)
+                    if ended is None:
+                        continue
+                    self._keep(chunk, start, position + (ended == "element"))
+                    start = position + 1
+                    yield self._end_element() if ended == "element" else self._end_open_element()
             elif token in b"[{":
-                self._depth += 1
-                if self._depth == 1 and not self._item.strip(_SPACE) and token == b"[":
-                    start = position + 1
-                    self._begin()
-            elif token in b"]}":
-                self._depth -= 1
-                if self._depth == 0 and token == b"]":
-                    self._keep(chunk[start:position])
-                    start = position + 1
-                    yield from self._end()
-            elif token == b"," and self._depth == 1:
-                self._keep(chunk[start:position])
+                self._keep(chunk, start, position)
+                yield from self._begin(token, self._offset + position)
+                start = position + (not self._open)
+            elif self._in_array and token in b",]":
+                self._keep(chunk, start, position)
                 start = position + 1
-                yield from self._end(always=True)
-        self._keep(chunk[start:])
+                yield from self._separate(token)
+        self._keep(chunk, start, len(chunk))
         self._offset += len(chunk)
 
     def finish(self) -> Iterator[Entry]:
-        """What follows the last complete item: the rest of a file that was cut, or nothing.
+        """What follows the last complete element: the rest of a file that was cut, or nothing.
 
-        Where an array was opened and is not closed, but by an item that is cut itself, an entry
-        that is no JSON tells of the cut: it ends as invalid.
+        Where an array was opened and is not closed, but by an element that is cut itself, an entry
+        tells of the cut.
         """
-        is_cut_in_item = self._in_text or self._depth > 1
-        yield from self._end()
-        if self._depth == 1 and not is_cut_in_item:
-            yield Entry(self.line, _CUT)
+        if self._open or self._in_text:
+            yield self._unfinished("the input ends within it")
+            return
+        yield from self._end_text()
+        if self._in_array:
+            fault = "the array has no ] at its end: the input may have been cut off here"
+            yield Entry(self.line, _CUT, fault=fault)
+
+    # -- within an element ---------------------------------------------------------------------
 
     def _text_token(self, token: bytes, place: int) -> None:
         if self._escaped_at == place:
@@ -287,40 +328,160 @@ class _Splitter:
         elif token == b'"':
             self._in_text = False
 
-    def _keep(self, piece: bytes) -> None:
-        if not self._item and not piece.strip(_SPACE):
+    def _push(self, token: bytes) -> None:
+        if len(self._open) < _DEEPEST:
+            self._open += token
+        else:
+            self._deeper += 1
+
+    def _pop(self, token: bytes) -> Literal["element", "array"] | None:
+        """Close a bracket; returns what ends with it.
+
+        One of the other kind closes those within its own: the element is no JSON, and ends.
+        """
+        if self._deeper:
+            self._deeper -= 1
+            return None
+        place = self._open.rfind(b"[" if token == b"]" else b"{")
+        if place < 0:
+            return "array" if token == b"]" and self._in_array else None
+        del self._open[place:]
+        return None if self._open else "element"
+
+    # -- between elements ----------------------------------------------------------------------
+
+    def _begin(self, token: bytes, at: int) -> Iterator[Entry]:
+        """Begin an element, or an array."""
+        has_text = bool(self._item)
+        yield from self._end_text(is_followed=True)
+        if token == b"[" and not self._in_array:
+            self._in_array = self._had_array = True
+            self._expected = _Expected.ELEMENT_OR_END
             return
+        if self._expected is _Expected.COMMA_OR_END and not has_text:
+            fault = (
+                f"a comma is missing before element {self._elements + 1:,} (byte {at + 1:,}); what "
+                "follows is read all the same, and further ones are not told"
+            )
+            yield from self._tell(_NO_COMMA, fault)
+        elif self._expected is _Expected.NOTHING and not has_text:
+            yield from self._tell(_MORE, self._behind(at))
+        self._open += token
+
+    def _separate(self, token: bytes) -> Iterator[Entry]:
+        """End what stands before a comma, or before the end of the array."""
+        is_end = token == b"]"
+        if self._item:
+            yield from self._end_text()
+        elif self._expected is _Expected.ELEMENT or (
+            self._expected is _Expected.ELEMENT_OR_END and not is_end
+        ):
+            before = " before ]" if is_end else ""
+            fault = f"a comma{before} {self._after}: expected an element"
+            yield Entry(self.line, b",", fault=fault)
+        self._in_array = not is_end
+        self._expected = _Expected.NOTHING if is_end else _Expected.ELEMENT
+
+    def _end_text(self, *, is_followed: bool = False) -> Iterator[Entry]:
+        """Yield what stands between brackets: a value such as 1, or what does not belong there."""
         if not self._item:
-            blank = len(piece) - len(piece.lstrip(_SPACE))
-            self._item_line = self.line - piece[blank:].count(b"\n")
+            return
+        at = self._item_at
+        fault = ""
+        if not self._in_array:
+            fault = self._behind(at)
+            if not self._item.strip(_SPACE + b",") and _MORE in self._told:
+                self._clear()
+                return
+            self._told.add(_MORE)
+        elif is_followed or self._expected is _Expected.COMMA_OR_END:
+            fault = (
+                f"text {self._after} (byte {at + 1:,}): expected an element, a comma or the ] that "
+                "ends the array"
+            )
+        else:
+            self._elements += 1
+        yield self._entry(fault)
+
+    @property
+    def _after(self) -> str:
+        number = self._elements
+        return f"after element {number:,}" if number else "before the first element"
+
+    def _behind(self, at: int) -> str:
+        if not self._had_array:
+            return (
+                f"more than one value (byte {at + 1:,}): expected one object alone, or one array; "
+                "for one event a line, use --format ndjson"
+            )
+        return f"text behind the ] that ends the array (byte {at + 1:,}): expected nothing"
+
+    def _tell(self, data: bytes, fault: str) -> Iterator[Entry]:
+        """Yield a fault that costs no event, once."""
+        if data not in self._told:
+            self._told.add(data)
+            yield Entry(self.line, data, fault=fault)
+
+    def _end_element(self) -> Entry:
+        self._elements += 1
+        self._expected = _Expected.COMMA_OR_END if self._in_array else _Expected.NOTHING
+        return self._entry()
+
+    def _end_open_element(self) -> Entry:
+        entry = self._unfinished(f"the array ends within it, at line {self.line:,}")
+        self._in_array, self._expected = False, _Expected.NOTHING
+        self._open.clear()
+        return entry
+
+    def _unfinished(self, how: str) -> Entry:
+        self._elements += 1
+        what = f"element {self._elements:,} of the array" if self._in_array else "a value"
+        return self._entry(
+            f"{what} (from byte {self._item_at + 1:,} on) does not end: {how}, so a bracket or a "
+            "quote of it is missing, and what follows could not be told apart from it",
+            hides_more=True,
+        )
+
+    def _keep(self, chunk: bytes, start: int, end: int) -> None:
+        piece = chunk[start:end]
+        if not self._item:
+            piece = piece.lstrip(_SPACE)
+            if not piece:
+                return
+            self._item_at = self._offset + end - len(piece)
+            self._item_line = self.line - piece.count(b"\n")
         room = MAX_ENTRY_BYTES - len(self._item)
         self._item += piece[:room]
         self._truncated = self._truncated or len(piece) > room
 
-    def _begin(self) -> None:
+    def _entry(self, fault: str = "", *, hides_more: bool = False) -> Entry:
+        data = bytes(self._item).strip(_SPACE)
+        entry = Entry(self._item_line, data, self._truncated, fault, hides_more)
+        self._clear()
+        return entry
+
+    def _clear(self) -> None:
         self._item.clear()
         self._truncated = False
 
-    def _end(self, *, always: bool = False) -> Iterator[Entry]:
-        data = bytes(self._item).strip(_SPACE)
-        if data or always:
-            yield Entry(self._item_line if data else self.line, data or b",", self._truncated)
-        self._begin()
-
 
 def read_json_entries(stream: BinaryIO) -> Iterator[Entry]:
-    """One entry for each item of a JSON array; a single object is one entry."""
+    """One entry for each element of a JSON array; a single object is one entry.
+
+    What is wrong with the array has an entry of its own, and the elements behind it are read on.
+    """
     splitter = _Splitter()
     chunk = stream.read(len(_MARK)).removeprefix(_MARK) + stream.read(_CHUNK)
     while chunk and not chunk.strip(_SPACE):
         yield from splitter.feed(chunk)
         chunk = stream.read(_CHUNK)
     found = chunk.lstrip(_SPACE)
-    if found and not found.startswith(b"["):
+    if found and not found.startswith((b"[", b"{")):
         line = splitter.line + chunk[: -len(found)].count(b"\n")
         data = chunk + stream.read(MAX_ENTRY_BYTES)
         too_long = len(data) > MAX_ENTRY_BYTES
-        yield Entry(line, data[:MAX_ENTRY_BYTES].strip(_SPACE), truncated=too_long)
+        fault = "expected an array of events, or one event" if too_long else ""
+        yield Entry(line, data[:MAX_ENTRY_BYTES].strip(_SPACE), too_long, fault, too_long)
         return
     while chunk:
         yield from splitter.feed(chunk)

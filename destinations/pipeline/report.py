@@ -151,6 +151,7 @@ class Report:
     duplicates that were recognised by their content, as they have no messageId.
     ``internal_errors`` are what this package did wrong; what it was doing went on as after an
     attempt that failed. ``not_kept`` is None if what was not sent is in the store, or in a file.
+    ``hidden_from`` is the line from which on events could not be told apart, 0 if all could be.
     """
 
     lines: int = 0
@@ -163,3 +164,4 @@ class Report:
     earlier: Counter[Status] = field(default_factory=Counter)
     derived: int = 0
     internal_errors: list[BaseException] = field(default_factory=list)
+    hidden_from: int = 0

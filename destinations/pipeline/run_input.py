@@ -33,7 +33,7 @@ from destinations.pipeline.rows import REPLACED, Rows
 from destinations.pipeline.undelivered import Wrapped, unwrap
 from destinations.runtime.action import SubscriptionKey
 from destinations.runtime.destination import Destination
-from destinations.runtime.plan import plan
+from destinations.runtime.plan import plan, unreadable
 
 __all__ = ["RunInput", "RunOptions"]
 
@@ -277,11 +277,16 @@ class RunInput:
     def _read(self, pipeline: Pipeline, entry: Entry, digest: str) -> _Read:
         """Plan an entry."""
         line = entry.line
-        wrapped = unwrap(entry)
+        wrapped = None if entry.fault else unwrap(entry)
         data = entry.data if wrapped is None else wrapped.data
         only = None if wrapped is None else _meant(pipeline.destination, wrapped.key)
         now = self._now()
-        planned = plan(pipeline.destination, data, only=only, received_at=now)
+        if entry.fault:
+            planned = unreadable(data, entry.fault)
+        else:
+            planned = plan(pipeline.destination, data, only=only, received_at=now)
+        if entry.hides_more and not self._report.hidden_from:
+            self._report.hidden_from = line
         event, derived = planned.event, DerivedId(planned.message_id)
         if not derived.id:
             content = data if event is None else event

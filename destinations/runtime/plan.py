@@ -14,7 +14,7 @@ from destinations.runtime.action import Payload, Subscription, SubscriptionKey
 from destinations.runtime.destination import Destination
 from destinations.segment.event import Event, EventError, read_event
 
-__all__ = ["Plan", "PlannedDelivery", "plan"]
+__all__ = ["Plan", "PlannedDelivery", "plan", "unreadable"]
 
 
 @dataclass(slots=True)
@@ -61,6 +61,12 @@ class Plan:
             and (one.result is None or one.result.outcome is Outcome.UNMAPPED)
             for one in self.deliveries
         )
+
+
+def unreadable(raw: bytes, reason: str) -> Plan:
+    """Return the plan of what is no event for a reason of its input."""
+    invalid = Result.invalid(reason, "malformed_input")
+    return Plan(raw, None, "", "", "", [PlannedDelivery(None, result=invalid)], invalid)
 
 
 def plan(

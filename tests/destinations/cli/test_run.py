@@ -50,6 +50,33 @@ MIXED = [
 ]
 
 
+def test_an_array_with_faults(command: Callable[..., Any], write: Write) -> None:
+    """What is wrong with it has rows, all events count, and the same input does so again."""
+    one, two, three = (json.dumps(_track(number)) for number in (1, 2, 3))
+    events = write("events.json", f"[{one}\n{two},, {three}]\nthe end")
+    for store in (["--store", "store.sqlite3"], ["--store", "store.sqlite3"], []):
+        done = command("run", "kana", "--events", events, "--sandbox", *store)
+        assert done.code == 1
+        shown = " ".join(done.out.split())
+        assert "6 lines read: 6 rows, one for each." in shown
+        assert "line 2: a comma is missing before element 2" in shown
+        assert "Not all of the input could be read" not in shown
+
+
+def test_an_event_without_an_end(command: Callable[..., Any], write: Write) -> None:
+    """The report says from where on events may be missing, for people and for machines."""
+    one, two, three = (json.dumps(_track(number)) for number in (1, 2, 3))
+    events = write("events.json", f"[{one},\n{two[:-1]},\n{three}]")
+    done = command("run", "kana", "--events", events, "--sandbox", "--json")
+    assert (done.code, done.json["unreadable_from_line"]) == (1, 2)
+    assert {key: count for key, count in done.json["outcomes"].items() if count} == {
+        "delivered": 1,
+        "invalid": 1,
+    }
+    assert "from line 2 on events may be missing; see why there" in done.err
+    assert "element 2 of the array" in " ".join(done.err.split())
+
+
 def test_the_object_of_json(command: Callable[..., Any], write: Write) -> None:
     """The object has every outcome, and rows is their sum; all else goes to standard error."""
     events = write("events.ndjson", MIXED)

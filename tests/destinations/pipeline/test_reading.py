@@ -23,6 +23,8 @@ from destinations.pipeline.reading import (
 )
 
 CUT = b"[ ... the array is cut off: it has no ]"
+COMMA = b"[ ... a comma is missing here ... ]"
+MORE = b"[ ... ] ... more than one value"
 
 
 @pytest.mark.parametrize(
@@ -80,8 +82,6 @@ def test_long_lines_are_cut(extra: int, ending: bytes) -> None:
         (b'[{"a": 1},\n{"b": 2},\n', [(1, b'{"a": 1}'), (2, b'{"b": 2}'), (3, CUT)]),
         (b"[", [(1, CUT)]),
         (b"[1,2", [(1, b"1"), (1, b"2"), (1, CUT)]),
-        (b"[1,,2]", [(1, b"1"), (1, b","), (1, b"2")]),
-        (b"[1] tail", [(1, b"1"), (1, b"tail")]),
         (b"[1][2]", [(1, b"1"), (1, b"2")]),
         (b"[1 2]", [(1, b"1 2")]),
     ],
@@ -141,9 +141,8 @@ def test_any_bytes_are_read(data: bytes, chunk: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_CHUNK", chunk)
         entries = [entry.data for entry in read_json_entries(BytesIO(data))]
-    if entries and entries[-1] == module._CUT:  # which tells that the end is missing
-        entries.pop()
-    found = b"".join(entries)
+    # These tell of what is not there.
+    found = b"".join(one for one in entries if one not in {CUT, COMMA, MORE})
     marks = b" \t\r\n[],"
     data = data.removeprefix(b"\xef\xbb\xbf")
     assert found.translate(None, marks) == data.translate(None, marks)
@@ -163,7 +162,103 @@ def test_a_long_object_is_cut(extra: int) -> None:
     """A file that is one object is held to the same limit."""
     data = b'"' + b"x" * (MAX_ENTRY_BYTES - 2 + extra) + b'"'
     (entry,) = read_json_entries(BytesIO(data))
-    assert entry == Entry(1, data[:MAX_ENTRY_BYTES], extra > 0)
+    assert entry[:3] == (1, data[:MAX_ENTRY_BYTES], extra > 0)
+    assert entry.hides_more is bool(entry.fault) is (extra > 0)
+
+
+ONE, TWO, THREE = b'{"a": "1,}]"}', b'{"a": [2]}', b'{"a": {"b": 3}}'
+
+
+@pytest.mark.parametrize(
+    ("data", "faults"),
+    [
+        (b"[%s %s\n%s]", {(1, COMMA): "a comma is missing before element 2 (byte 16)"}),
+        (b"[%s\n%s, %s]", {(2, COMMA): "a comma is missing before element 2 (byte 16)"}),
+        (b"[%s, %s\n,,%s]", {(2, b","): "a comma after element 2: expected an element"}),
+        (b"[%s,,%s,\n,%s]", {(1, b","): "a comma after element 1", (2, b","): "a comma after el"}),
+        (b"[,%s, %s, %s]", {(1, b","): "a comma before the first element: expected an element"}),
+        (b"[%s, %s, %s,\n]", {(2, b","): "a comma before ] after element 3: expected an elem"}),
+        (b"[%s, %s foo, %s]", {(1, b"foo"): "text after element 2 (byte 28): expected an element"}),
+        (b"[%s, foo %s, %s]", {(1, b"foo"): "text after element 1 (byte 17)"}),
+        (b"[foo\n%s, %s, %s]", {(1, b"foo"): "text before the first element (byte 2)"}),
+        (b'[%s "x" %s, %s]', {(1, b'"x"'): "text after element 1 (byte 16)"}),
+        (b"[%s}, %s, %s]", {(1, b"}"): "text after element 1 (byte 15)"}),
+        (b"[%s, %s, %s] foo", {(1, b"foo"): "text behind the ] that ends the array (byte 46)"}),
+        (b"[%s], %s, %s", {(1, b","): "text behind the ] that ends the array (byte 16)"}),
+        (b"[%s] %s %s", {(1, MORE): "text behind the ] that ends the array (byte 17)"}),
+        (b"%s\n%s\n%s\n", {(2, MORE): "more than one value (byte 15): expected one object"}),
+        (b"[%s]\n[%s, %s]", {}),
+        (b"[%s, %s, %s", {(1, CUT): "the array has no ] at its end"}),
+    ],
+)
+@pytest.mark.parametrize("chunk", [1, 2, 7, 65536])
+def test_what_is_wrong_between_elements(
+    monkeypatch: pytest.MonkeyPatch, chunk: int, data: bytes, faults: dict[tuple[int, bytes], str]
+) -> None:
+    """It is named with its place and what was expected, and every element is read."""
+    monkeypatch.setattr(module, "_CHUNK", chunk)
+    entries = list(read_json_entries(BytesIO(data % (ONE, TWO, THREE))))
+    assert [entry.data for entry in entries if not entry.fault] == [ONE, TWO, THREE]
+    found = {(entry.line, entry.data): entry.fault for entry in entries if entry.fault}
+    assert found.keys() == faults.keys()
+    for place, fault in faults.items():
+        assert found[place].startswith(fault)
+    assert not any(entry.hides_more for entry in entries)
+
+
+@pytest.mark.parametrize(
+    ("data", "read", "fault", "hides_more"),
+    [
+        (b'[%s, {"a": [2}, %s]', [ONE, b'{"a": [2}', THREE], "", False),
+        (
+            b'[%s,\n{"a": {"b": 1}, %s]\n',
+            [ONE],
+            "element 2 of the array (from byte 17 on) does not end: the array ends within it",
+            True,
+        ),
+        (
+            b'[%s,\n{"a": "1, %s]\n',
+            [ONE],
+            "element 2 of the array (from byte 17 on) does not end: the input ends within it",
+            True,
+        ),
+        (b'[%s, {"a": 2], %s', [ONE, THREE], "element 2 of the array (from byte 17 on)", True),
+        (b'[%s, %s, {"a', [ONE, THREE], "element 3 of the array (from byte 34 on)", True),
+    ],
+)
+@pytest.mark.parametrize("chunk", [1, 7, 65536])
+def test_an_element_without_an_end(
+    monkeypatch: pytest.MonkeyPatch,
+    chunk: int,
+    data: bytes,
+    read: list[bytes],
+    fault: str,
+    *,
+    hides_more: bool,
+) -> None:
+    """It says from where on events may be hidden in it; what stands around it is read."""
+    monkeypatch.setattr(module, "_CHUNK", chunk)
+    entries = list(read_json_entries(BytesIO(data % (ONE, THREE))))
+    assert [entry.data for entry in entries if not entry.fault] == read
+    first = next((entry for entry in entries if entry.fault), None)
+    assert (first is not None and first.hides_more) is hides_more
+    if first is not None:
+        assert first.fault.startswith(fault)
+
+
+def test_a_file_without_commas_is_told_once() -> None:
+    """Every element is read, and memory holds one of them."""
+    data = b"[" + b" ".join(b'{"a": %d}' % number for number in range(1_000)) + b"]"
+    entries = list(read_json_entries(BytesIO(data)))
+    assert len(entries) == 1_001
+    assert [entry.data for entry in entries if entry.fault] == [COMMA]
+
+
+@pytest.mark.parametrize("data", [b"[" * 100_000, b'[{"a":' * 100_000, b"[" * 2_000 + b"]" * 2_000])
+def test_brackets_without_an_end(data: bytes) -> None:
+    """However deep they are, they are one entry, and bounded."""
+    (entry,) = read_json_entries(BytesIO(data))
+    assert len(entry.data) <= MAX_ENTRY_BYTES
 
 
 @pytest.mark.parametrize("data", [b"[1]", b"1", b" [\n1]"])
