@@ -50,11 +50,12 @@ MIXED = [
 ]
 
 
-def test_an_array_with_faults(command: Callable[..., Any], write: Write) -> None:
+def test_an_array_with_faults(command: Callable[..., Any], write: Write, tmp_path: Path) -> None:
     """What is wrong with it has rows, all events count, and the same input does so again."""
     one, two, three = (json.dumps(_track(number)) for number in (1, 2, 3))
     events = write("events.json", f"[{one}\n{two},, {three}]\nthe end")
-    for store in (["--store", "store.sqlite3"], ["--store", "store.sqlite3"], []):
+    kept = ["--store", tmp_path / "store.sqlite3"]
+    for store in (kept, kept, []):
         done = command("run", "kana", "--events", events, "--sandbox", *store)
         assert done.code == 1
         shown = " ".join(done.out.split())
