@@ -133,6 +133,7 @@ def _restore(backup: Path, target: Path, now: float, *, hold_gap: bool) -> Resto
         unmark(made)
         with SqliteStore(made, adopt=True) as store:
             found = _mark(store, made_at, now, hold_gap=hold_gap)
+        fold_log(made)  # closing it does not tell where there was no room for that
         if backup.samefile(target):
             fold_log(target)  # if this process is killed now, it is all that there is to restore
         # From here on, what is in the place is refused until all is done.

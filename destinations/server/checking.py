@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,13 @@ from pathlib import Path
 from destinations.errors import UsageError
 from destinations.server.binding import Bound, bind
 from destinations.server.model import ServeConfig
-from destinations.store import check_not_lost, check_store_path, is_newer, stored_version
+from destinations.store import (
+    check_not_lost,
+    check_store_path,
+    is_newer,
+    stored_version,
+    why_not_writable,
+)
 from destinations.telemetry import check_tracing
 
 __all__ = ["check_start"]
@@ -65,8 +70,9 @@ def _check_store(path: Path) -> None:
             "package; update the package"
         )
         raise UsageError(msg)
-    if not os.access(path, os.W_OK):
-        raise UsageError(f"/store/path: cannot write to the store {path}: Permission denied")
+    why = why_not_writable(path)
+    if why is not None:
+        raise UsageError(f"/store/path: cannot write to the store {path}: {why}")
 
 
 def _check_folder(path: Path) -> None:
@@ -74,6 +80,7 @@ def _check_folder(path: Path) -> None:
     folder = next(parent for parent in path.resolve().parents if parent.exists())
     if not folder.is_dir():
         raise UsageError(f"/store/path: cannot make the store {path}: {folder} is no folder")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        msg = f"/store/path: cannot make the store {path}: {folder} cannot be written to"
+    why = why_not_writable(folder)
+    if why is not None:
+        msg = f"/store/path: cannot make the store {path}: {folder} cannot be written to: {why}"
         raise UsageError(msg)

@@ -11,7 +11,14 @@ from destinations.store.database import (
     make_store,
 )
 from destinations.store.failures import is_full
-from destinations.store.files import FILE_MODE, is_missing, make_file, make_folder, sync
+from destinations.store.files import (
+    FILE_MODE,
+    is_missing,
+    make_file,
+    make_folder,
+    sync,
+    why_not_writable,
+)
 from destinations.store.identity import identity_path, restoration_path
 from destinations.store.ledger import SqliteLedger
 from destinations.store.open_files import close_file, lock, open_file
@@ -75,4 +82,5 @@ __all__ = [
     "stored_version",
     "sync",
     "unmark",
+    "why_not_writable",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +15,14 @@ from destinations.clock import SteadyClock
 from destinations.errors import TemporaryError, UsageError
 from destinations.pipeline.queue import StoreGoneError
 from destinations.store.failures import failure, is_of_the_file, roll_back
-from destinations.store.files import is_missing, make_file, make_folder, sync
+from destinations.store.files import (
+    READ_ONLY,
+    is_missing,
+    make_file,
+    make_folder,
+    sync,
+    why_not_writable,
+)
 from destinations.store.identity import (
     IdentityFile,
     begin,
@@ -116,7 +122,7 @@ def fold_log(path: Path) -> None:
         _locked(lock, path),
         contextlib.closing(_connected(path)) as connection,
     ):
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        _fold(connection)
 
 
 def make_store(path: Path) -> None:
@@ -208,11 +214,12 @@ class Database:
                 f"it with destinations store restore {self.path} --to FILE"
             )
             raise UsageError(msg)
-        if not os.access(self.path, os.W_OK):
-            msg = (
-                f"cannot write to the store {self.path}: permission denied; give its owner the "
-                "right to write, or name another store"
+        why = why_not_writable(self.path)
+        if why is not None:
+            cure = (
+                "mount it for writing" if why == READ_ONLY else "give its owner the right to write"
             )
+            msg = f"cannot write to the store {self.path}: {why}; {cure}, or name another store"
             raise UsageError(msg)
 
     def _prepare(self, *, adopt: bool) -> None:
@@ -445,6 +452,8 @@ def _make_new(path: Path) -> None:
                 connection.execute("BEGIN IMMEDIATE")
                 _bring_forward(connection, 0)
                 connection.execute("COMMIT")
+                # Closing it does that as well, and does not tell where there was no room for it.
+                _fold(connection)
             sync(new)
             IdentityFile(path).remove()  # of one that somebody has removed
             new.replace(path)
@@ -480,6 +489,13 @@ def _set_up(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
+
+
+def _fold(connection: sqlite3.Connection) -> None:
+    """Write what is in the log back into the file; raises sqlite3.Error if not all of it is."""
+    (is_busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if is_busy:
+        raise sqlite3.OperationalError("another process reads it")
 
 
 def _bring_forward(connection: sqlite3.Connection, version: int) -> None:

@@ -7,10 +7,21 @@ import os
 from pathlib import Path
 from typing import Final
 
-__all__ = ["FILE_MODE", "is_missing", "make_file", "make_folder", "sync"]
+__all__ = [
+    "FILE_MODE",
+    "READ_ONLY",
+    "is_missing",
+    "make_file",
+    "make_folder",
+    "sync",
+    "why_not_writable",
+]
 
 FILE_MODE: Final = 0o600
 _FOLDER_MODE: Final = 0o700
+
+READ_ONLY: Final = "read-only file system"
+"""Why nothing can be written there, whoever owns it."""
 
 
 def make_folder(path: Path) -> None:
@@ -42,6 +53,17 @@ def is_missing(path: Path) -> bool:
     except OSError:
         return False
     return False
+
+
+def why_not_writable(path: Path) -> str | None:
+    """Return why this process cannot write to a file, or into a folder; None if it can.
+
+    The file is not opened: closing it would end the locks of SQLite.
+    """
+    if os.access(path, os.W_OK | os.X_OK if path.is_dir() else os.W_OK):
+        return None
+    is_read_only = hasattr(os, "statvfs") and os.statvfs(path).f_flag & os.ST_RDONLY
+    return READ_ONLY if is_read_only else "permission denied"
 
 
 def sync(path: Path) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -12,7 +15,45 @@ import pytest
 
 from destinations.errors import UsageError
 from destinations.pipeline.queue import StoreFullError
-from destinations.store import SqliteStore
+from destinations.store import SqliteStore, copy_of
+
+# What is done on a small disk, and what is printed of it: for each size in KB how it ended, how it
+# ends once there is room, and what was left.
+_SMALL_DISKS = """
+import subprocess, sys
+from pathlib import Path
+from destinations.errors import DestinationsError
+from destinations.operations import restore
+from destinations.store import SqliteStore, copy_of
+from destinations.store.check import broken_rules
+
+what, disk, backup = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+path = disk / "store.sqlite3"
+
+def mount(size, *options):
+    options = ",".join([f"size={size}k", *options])
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", disk], check=True)
+
+def make():
+    try:
+        if what == "restore":
+            restore(backup, path, 2e9)
+        with SqliteStore(path) as store:
+            assert broken_rules(store.database) == []
+            if what == "restore":
+                assert store.database.one("SELECT gap_until FROM identity") == (2e9,)
+    except DestinationsError as error:
+        return type(error).__name__
+    return "whole"
+
+for size in (8, 80, 160, 320, *range(400, 560, 8), 1_400):
+    mount(size)
+    first = make()
+    left = sorted(one.name for one in disk.iterdir())
+    mount(4_000, "remount")
+    print(size, first, make(), ",".join(left) or "-")
+    subprocess.run(["umount", disk], check=True)
+"""
 
 Limit = Callable[[int], AbstractContextManager[None]]
 
@@ -63,6 +104,36 @@ def test_a_new_store_on_a_full_disk(tmp_path: Path, limit_files: Limit) -> None:
             SqliteStore(path)
         assert {one.name for one in tmp_path.iterdir()} <= {f"{path.name}.lock"}
     SqliteStore(path).close()
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="needs namespaces")
+@pytest.mark.parametrize("what", ["a new store", "restore"])
+def test_a_small_disk(tmp_path: Path, what: str) -> None:
+    """There is a whole store or none, wherever the room ends, and a whole one once there is room.
+
+    Here the disk is full when the log of the new file is written into it: no file is too large.
+    """
+    disk, backup, script = tmp_path / "disk", tmp_path / "backup.sqlite3", tmp_path / "script.py"
+    disk.mkdir()
+    with SqliteStore(tmp_path / "store.sqlite3") as store:
+        copy_of(store.path, backup, marked_at=1e9)
+    script.write_text(_SMALL_DISKS, encoding="utf-8")
+    done = subprocess.run(
+        ["unshare", "-Urm", sys.executable, str(script), what, str(disk), str(backup)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode and "unshare" in done.stderr:
+        pytest.skip(f"namespaces are not permitted: {done.stderr}")
+    assert not done.returncode, done.stderr
+    found = [line.split() for line in done.stdout.splitlines()]
+    assert {then for _, _, then, _ in found} == {"whole"}, done.stdout
+    firsts = [first for _, first, _, _ in found]
+    assert set(firsts[: firsts.index("whole")]) <= {"StoreFullError", "TemporaryError"}, done.stdout
+    assert set(firsts[firsts.index("whole") :]) == {"whole"}
+    assert firsts.index("whole") > 10
 
 
 @pytest.mark.parametrize("read_only", [False, True])

@@ -97,6 +97,43 @@ def test_a_file_that_is_mounted(tmp_path: Path) -> None:
     assert "the file itself is a mount point" in found.stdout
 
 
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="needs namespaces")
+@pytest.mark.parametrize("name", ["store.sqlite3", "new.sqlite3"])
+def test_a_file_system_that_is_only_read(tmp_path: Path, name: str) -> None:
+    """It is told as one, whoever owns the file, and so by the check of a configuration."""
+    SqliteStore(tmp_path / "store.sqlite3").close()
+    script = (
+        "from pathlib import Path; import sys\n"
+        "from destinations.server import checking\n"
+        "from destinations.store import SqliteStore\n"
+        "for look in (SqliteStore, checking._check_store):\n"
+        "    try: look(Path(sys.argv[1]))\n"
+        "    except Exception as error: print(error)\n"
+    )
+    (tmp_path / "script.py").write_text(script, encoding="utf-8")
+    commands = (
+        f"mount --bind {tmp_path} {tmp_path} && mount -o remount,bind,ro {tmp_path} "
+        f"&& exec $PYTHON {tmp_path / 'script.py'} {tmp_path / name}"
+    )
+    found = subprocess.run(
+        ["unshare", "-Urm", "sh", "-c", commands],
+        env={
+            **os.environ,
+            "PYTHON": sys.executable,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if found.returncode:
+        pytest.skip(f"namespaces are not permitted: {found.stderr}")
+    told = found.stdout.casefold().splitlines()
+    assert len(told) == 2
+    assert all("read-only file system" in one for one in told)
+    assert "permission" not in found.stdout
+
+
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for a lock."""
