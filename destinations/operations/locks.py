@@ -2,8 +2,9 @@
 
 A server holds the lock of the store's file, and runs share it: so they find each other under
 whatever path they know it. They do the same with a file beside the store, for systems where the
-file itself cannot be locked beside SQLite; each run holds that of its own account, too. The system
-frees locks when a process ends, however it ends.
+file itself cannot be locked beside SQLite; each run holds that of its own account, too. A server
+also holds one for each account that it delivers to, since a reload may begin with an account while
+a command works there instead of it. The system frees locks when a process ends, however it ends.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ __all__ = [
     "is_run_for",
     "is_served",
     "keep_servers_off",
+    "lock_account",
     "lock_run",
     "lock_server",
     "note_server",
@@ -111,6 +113,21 @@ def lock_run(
         if not beside_server:
             stack.enter_context(keep_servers_off(store))
         stack.enter_context(_locked(_run_path(store, scope), running, shared=False))
+        yield
+
+
+@contextlib.contextmanager
+def lock_account(store: Path, account: int, shown: str, *, by_server: bool) -> Iterator[None]:
+    """Let not both a server and commands deliver to an account from the store.
+
+    ``account`` is its id there. Raises `TemporaryError` if the other one does.
+    """
+    message = (
+        f"a command delivers to {shown} from the store {store}: wait for it to end"
+        if by_server
+        else f"a server or another command delivers to {shown} from the store {store}; ask again"
+    )
+    with _locked(_account_path(store, account), message, shared=False):
         yield
 
 
@@ -320,3 +337,8 @@ def _lock_path(store: Path) -> Path:
 def _run_path(store: Path, scope: int) -> Path:
     store = store.resolve()
     return store.with_name(f"{store.name}.run-{scope}")
+
+
+def _account_path(store: Path, account: int) -> Path:
+    store = store.resolve()
+    return store.with_name(f"{store.name}.account-{account}")

@@ -17,7 +17,7 @@ from typing import Any, Final
 from destinations.clock import Clock, SystemClock
 from destinations.errors import TemporaryError, UsageError
 from destinations.http.json_bytes import decode_json, encode_json
-from destinations.operations.locks import lock_run, who_serves
+from destinations.operations.locks import lock_account, lock_run, who_serves
 from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.intake import Intake
 from destinations.pipeline.ledger import LedgerEntry, Selection
@@ -147,7 +147,10 @@ def instead_of_server(store: SqliteStore, slug: str, account: int, planned: Plan
         serving.has(one.name) is not False for one in accounts.served_by(account)
     )
     shown = f"{slug} at {accounts.get(account).shown}"
-    with lock_run(store.path, scope.id, shown, beside_server=of_others):
+    with (
+        lock_run(store.path, scope.id, shown, beside_server=of_others),
+        lock_account(store.path, account, shown, by_server=False),
+    ):
         _check_settled(store, account, planned)
         yield
         _drop_same(store, account, planned)

@@ -20,6 +20,7 @@ from destinations.operations import (
     Periods,
     StoredPauses,
     count_waiting,
+    lock_account,
     lock_server,
     note_server,
     note_start,
@@ -79,6 +80,7 @@ class Service:
         self._served: dict[str, _Served] = {}
         self._accounts: Mapping[str, PartnerAccount] = {}
         self._closing = contextlib.ExitStack()
+        self._locks: dict[int, contextlib.ExitStack] = {}
         self._starting = True
         self._left = 0
         self._probed: tuple[float, Sequence[str]] = (-math.inf, ())
@@ -120,6 +122,7 @@ class Service:
             stack.enter_context(lock_server(self.config.store.path))
             self._store = SqliteStore(self.config.store.path)
             stack.callback(self._store.close)
+            stack.callback(self._unlock)
             note_start(self._store)
             self._ledger = self._store.ledger()
             if self.config.store.max_bytes is not None:
@@ -287,6 +290,7 @@ class Service:
     def _open(self, served: _Served) -> None:
         """Deliver for a destination from now on."""
         bound, scope = served.bound, served.scope
+        self._lock(bound)
         self._observation.mask(bound.secrets)
         served.pauses.write({})  # with a start, or another definition, all is tried again
 
@@ -337,6 +341,23 @@ class Service:
         self._engine.remove(scopes)
         for each in served:
             each.transport.close()
+        self._unlock()
+
+    def _lock(self, bound: Bound) -> None:
+        """Let no command deliver to an account from now on; raises `TemporaryError` if one does."""
+        known = self._store.accounts().find(bound.identity)
+        if known is None or known.id in self._locks:  # some destinations share one
+            return
+        shown = f"{bound.identity.slug} at {known.shown}"
+        with contextlib.ExitStack() as stack:
+            path = self.config.store.path
+            stack.enter_context(lock_account(path, known.id, shown, by_server=True))
+            self._locks[known.id] = stack.pop_all()
+
+    def _unlock(self) -> None:
+        for stack in self._locks.values():
+            stack.close()
+        self._locks.clear()
 
     def _drain(self) -> None:
         """Let what is under way end, as long as that may take; the rest is found out later."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import itertools
 import json
 import threading
@@ -25,7 +26,10 @@ from destinations.pipeline.ledger import LedgerEntry, Selection
 from destinations.runtime.destination import Destination
 from destinations.runtime.identity import identity_of
 from destinations.runtime.plugins import find_folder
+from destinations.server import Service, read_config
+from destinations.server.model import ServeConfig
 from destinations.store import SqliteStore, broken_rules
+from destinations.telemetry import observe
 from kana_destination.plugin import KanaPlugin
 from kana_destination.sandbox import Sandbox
 from kana_destination.users import LEFT_OVER
@@ -633,3 +637,136 @@ def test_what_waits_is_done_by_the_command(merge: Merge, two: Sandbox, tmp_path:
     assert _is_merged(two)
     (entry,) = _merges(store)
     assert (entry.status, entry.reason) == ("dropped", "dropped: a command has done the same")
+
+
+class TwoAccounts:
+    """A server of another account, and the configuration that lets it have the one of `two`."""
+
+    def __init__(self, folder: Path, store: Path, two: Sandbox, other: Sandbox) -> None:
+        self._two, self._other = two, other
+        self._folder, self.store = folder, store
+
+    def config(self, *names: str) -> ServeConfig:
+        """The configuration with the destinations ``two``, ``other``, or both."""
+        sandboxes = {"two": (self._two, "main"), "other": (self._other, "else")}
+        keys = {f"KEY_{name}": sandboxes[name][0].api_key for name in names}
+        destinations = [
+            {
+                "name": name,
+                "destination": "kana",
+                "account": sandboxes[name][1],
+                "settings": {"apiKey": f"${{KEY_{name}}}", "endpoint": sandboxes[name][0].url},
+            }
+            for name in names
+        ]
+        document = {"store": {"path": str(self.store)}, "listen": {"port": 0}}
+        path = self._folder / "serve.json"
+        path.write_text(json.dumps({**document, "destinations": destinations}), encoding="utf-8")
+        return read_config(path, keys)
+
+
+@pytest.fixture
+def accounts(tmp_path: Path, two: Sandbox) -> Iterator[TwoAccounts]:
+    """Two accounts, of which both may be served."""
+    with Sandbox({**TWO, "apiKeys": ["prv_test_else"]}) as other:
+        yield TwoAccounts(tmp_path, tmp_path / "store.sqlite3", two, other)
+
+
+@pytest.fixture
+def service_of() -> Iterator[Callable[[ServeConfig], Service]]:
+    """Makes servers, which stop with the test."""
+    with contextlib.ExitStack() as stack:
+        observation = observe(stream=io.StringIO(), level="error")
+        stack.callback(observation.close)
+
+        def make(config: ServeConfig) -> Service:
+            service = Service(config, observation)
+            stack.callback(service.stop)
+            return service
+
+        yield make
+
+
+USED = {
+    "type": "track",
+    "event": "Used",
+    "userId": "other",
+    "messageId": "m",
+    "properties": {"featureId": "calls", "delta": 3},
+}
+
+
+@pytest.mark.parametrize("by", ["a reload", "a start"])
+def test_a_server_that_gets_the_account_meanwhile(
+    merge: Merge,
+    two: Sandbox,
+    accounts: TwoAccounts,
+    service_of: Callable[[ServeConfig], Service],
+    monkeypatch: pytest.MonkeyPatch,
+    by: str,
+) -> None:
+    """It delivers nothing to the account before the command has ended, and keeps what comes."""
+    service = service_of(accounts.config("other"))
+    service.start()
+    monkeypatch.setattr("destinations.operations.locks._PATIENCE", 0.0)
+    merging = threading.get_ident()
+    begun: list[str] = []
+
+    def send(transport: HttpTransport, request: Any) -> Any:
+        # What has to be excluded is another thread's, or comes before the merge is over.
+        if threading.get_ident() == merging and not begun:
+            begun.append(request.url)
+            if by == "a start":
+                service.stop()
+                with pytest.raises(TemporaryError, match="a command delivers to kana at main"):
+                    service_of(accounts.config("two", "other")).start()
+            else:
+                service.reload(accounts.config("two", "other"))
+                assert service.needs_mending
+                service.mend()
+                assert any("a command delivers to kana at main" in it for it in service.unready())
+                reply = requests.post(service.urls["two"], json=USED, timeout=30)
+                assert reply.status_code == 200
+        return SEND(transport, request)
+
+    monkeypatch.setattr(HttpTransport, "send", send)
+    assert merge(two, accounts.store, "from", "into").code == 0
+    assert begun
+    assert _is_merged(two)
+    if by == "a start":
+        service_of(accounts.config("two", "other")).start()
+        return
+    assert two.snapshot()["usage"].get("other", {}) == {}
+    service.mend()
+    assert not service.needs_mending
+    pause = threading.Event()
+    while two.snapshot()["usage"].get("other", {}) != {"calls": 3}:
+        pause.wait(0.02)
+
+
+def test_a_server_that_has_the_account_by_now(
+    merge: Merge,
+    two: Sandbox,
+    accounts: TwoAccounts,
+    service_of: Callable[[ServeConfig], Service],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A command that did not see it yet does nothing beside it: exit code 75."""
+    service = service_of(accounts.config("other"))
+    service.start()
+    monkeypatch.setattr("destinations.operations.locks._PATIENCE", 0.0)
+
+    def late(*arguments: Any, **options: Any) -> Any:
+        service.reload(accounts.config("two", "other"))  # after the command has looked
+        return lock_run(*arguments, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("destinations.operations.requests.lock_run", late)
+        done = merge(two, accounts.store, "from", "into")
+    assert (done.code, done.out) == (75, "")
+    assert "a server or another command delivers to kana at main" in done.err
+    assert not any(LEFT_OVER in user["id"] for user in two.snapshot()["users"])
+    assert merge(two, accounts.store, "from", "into").code == 0
+    assert _is_merged(two)
+    service.reload(accounts.config("other"))  # which lets go of the account
+    assert merge(two, accounts.store, "from", "into").code == 0

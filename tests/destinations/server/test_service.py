@@ -931,5 +931,5 @@ def test_its_files_are_for_its_owner_alone(
     finally:
         os.umask(before)
     found = {one.name: stat.S_IMODE(one.stat().st_mode) for one in (tmp_path / "made").rglob("*")}
-    ends = ("", "-wal", "-shm", ".lock", ".serving", ".identity")
+    ends = ("", "-wal", "-shm", ".lock", ".serving", ".account-1", ".identity")
     assert found == {"for": 0o700} | {f"s.sqlite3{end}": 0o600 for end in ends}
