@@ -183,3 +183,14 @@ def test_failures_as_errors(failure: tuple[Any, ...], name: str, code: str, stat
     error = Failure("why", error_class, given, retryable, nothing_applied=False).error()
     assert (type(error).__name__, error.code, error.status) == (name, code, status)
     assert str(error) == "why"
+
+
+@pytest.mark.parametrize("status", [307, 308, 413])
+def test_one_item_that_was_turned_away_proves_nothing(status: int) -> None:
+    """Only a request that is turned away as a whole has certainly changed nothing."""
+    reader = ErrorReader((), ())
+    proofs = []
+    for whole_request in (True, False):
+        verdict = reader.read(Signal(status, "no"), whole_request=whole_request)
+        proofs.append(isinstance(verdict, Failure) and verdict.nothing_applied)
+    assert proofs == [True, False]

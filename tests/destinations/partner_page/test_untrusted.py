@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from destinations.partner_page import (
     page_files,
     preview_html,
     render_page,
+    rendering,
 )
 from destinations.partner_page.rendering import Limits
 
@@ -275,3 +278,37 @@ def test_the_linter_finds_it(line: str, tmp_path: Path) -> None:
     page = f"---\ntitle: Sample Destination\n---\n\nA page.\n\n{line}\n"
     rules = {finding.rule for finding in lint_page(page, tmp_path / "page.md")}
     assert rules & {"liquid", "active-content"} == ({LINES[line]} if LINES[line] else set())
+
+
+ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="time alone is bounded there")
+def test_the_processor_is_bounded(render: Render) -> None:
+    """A loop without an end is cut by the time of the processor that it takes."""
+    with pytest.raises(UsageError, match="need more than 2 s of processor time"):
+        render(PUBLISHED, {"track.md.j2": ENDLESS})
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is bounded there alone")
+def test_memory_is_bounded(render: Render) -> None:
+    """Much memory is a fault also where little is written, and soon."""
+    with pytest.raises(UsageError, match="MiB"):
+        render(PUBLISHED, {"track.md.j2": "{{ ('x' * 700000000)|length }}"})
+
+
+def test_time_is_bounded(render: Render, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who takes no processor, and no memory, ends as well."""
+    monkeypatch.setattr(rendering, "_WALL_SECONDS", 0.001)
+    with pytest.raises(UsageError, match=r"its templates take longer than 0\.001 s"):
+        render(PUBLISHED, {"track.md.j2": "a"})
+
+
+@pytest.mark.parametrize("place", ["page", "setup"])
+def test_the_length_of_a_page_is_bounded(render: Render, place: str) -> None:
+    """A page is no longer than its limit, nor is a step of its setup."""
+    template = "{{ 'x' * 1000001 }}"
+    page = {"track.md.j2": template} if place == "page" else {}
+    steps = {"setup": [template]} if place == "setup" else {}
+    with pytest.raises(UsageError, match="make more than 1,000,000 characters"):
+        render(PUBLISHED, page, **steps)
