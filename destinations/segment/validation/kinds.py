@@ -45,10 +45,18 @@ _LONGEST_TEXT: Final = 60
 
 
 def describe(value: Any) -> str:
-    """``value`` for an error message: scalars as JSON, cut when long, containers by their type."""
+    """``value`` for an error message: scalars as JSON, cut when long, containers by their type.
+
+    A number that is too large for JavaScript, which JSON would show as null, has its own digits.
+    """
     if isinstance(value, dict | list | NativeFunction):
         return article(type_name(value))
-    text = str(stringify(value))
+    if isinstance(value, int) and not isinstance(value, bool):
+        text = str(value)
+    elif isinstance(value, float):
+        text = number_to_string(value)
+    else:
+        text = str(stringify(value))
     return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 3]}..."
 
 

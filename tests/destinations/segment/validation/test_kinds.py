@@ -61,6 +61,15 @@ def test_values_are_coerced_as_in_ajv(types: tuple[str, ...], value: Any, result
         ({"a": 1}, "an object"),
         ([], "an array"),
         ("y" * 100, '"' + "y" * 56 + "..."),
+        (True, "true"),
+        (-7, "-7"),
+        (12_345_678_901_234_567_890, "12345678901234567890"),
+        (int("12" * 200), "12" * 28 + "1..."),
+        (-int("12" * 200), "-" + "12" * 28 + "..."),
+        (5.0, "5"),
+        (1e300, "1e+300"),
+        (float("-inf"), "-Infinity"),
+        (float("nan"), "NaN"),
     ],
 )
 def test_values_are_described_shortly(value: Any, text: str) -> None:
