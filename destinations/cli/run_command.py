@@ -84,6 +84,7 @@ __all__ = ["command"]
 
 _SANDBOX_ACCOUNT: Final = "sandbox"
 _PATIENCE: Final = 1.0
+_NO_ANSWER: Final = "no answer so far"
 _OUTAGE: Final = 60.0
 
 
@@ -469,6 +470,7 @@ class _Runner:
             replaced=None if self.undelivered is None else self.undelivered.replaced,
             observer=self._notices,
             waits=self._notices.waits,
+            unanswered=lambda: self._notices.is_away(_NO_ANSWER),
             dry_run=options.dry_run,
             silent=self._silent,
         )
@@ -528,7 +530,7 @@ class _Runner:
         thread.start()
         thread.join(_PATIENCE)
         if thread.is_alive():
-            self._notices.is_away("no answer so far")
+            self._notices.is_away(_NO_ANSWER)
             left = began + max(self._options.outage, LEAST_SILENCE) - time.monotonic()
             thread.join(max(left, 0.0))
         if thread.is_alive():

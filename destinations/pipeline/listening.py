@@ -24,6 +24,12 @@ class ListeningTransport:
         self._under_way = 0
         self._since = 0.0
         self._silent = silent
+        self._has_answered = False
+
+    @property
+    def has_answered(self) -> bool:
+        """Whether any request was answered so far."""
+        return self._has_answered
 
     @property
     def silent_seconds(self) -> float:
@@ -44,6 +50,7 @@ class ListeningTransport:
                 self._begin_anew(self._counted())
             raise
         with self._lock:
+            self._has_answered = True
             self._begin_anew(0.0)
         return response
 

@@ -49,6 +49,11 @@ _STORE_AWAY_SECONDS: Final = 5.0
 LEAST_SILENCE: Final = 2.0
 """Seconds that a request is given at least: an answer takes its time also where nobody waits."""
 
+_FIRST_SECONDS: Final = 1.0
+_SLOW_SECONDS: Final = 10.0
+"""After so long it is told that nothing is answered: before the first answer, and later, when the
+partner may only be slow."""
+
 _HANG_UP_SECONDS: Final = 10.0
 """So long it may take until requests that were given up are back, as those that still connect."""
 
@@ -75,10 +80,11 @@ class Run:
     Without a ``store`` nothing outlives it. ``observer`` is told of everything, ``recorders`` of
     rows as they come, and ``replaced`` of contents whose rows, also those of earlier runs, a
     corrected event has replaced. ``waits`` is told, again and again, when all that is left are so
-    many lost answers that the partner is asked about. ``draw`` gives numbers from 0 to 1 for the
-    jitter. With ``inline`` there are no threads. With ``dry_run`` nothing is sent, and nothing is
-    written. Whoever sets ``stop`` ends it, as an interrupt does. The partner has answered nobody
-    for ``silent`` seconds before.
+    many lost answers that the partner is asked about. ``unanswered`` is told, again and again, that
+    requests are under way and none was answered for some time. ``draw`` gives numbers from 0 to 1
+    for the jitter. With ``inline`` there are no threads. With ``dry_run`` nothing is sent, and
+    nothing is written. Whoever sets ``stop`` ends it, as an interrupt does. The partner has
+    answered nobody for ``silent`` seconds before.
     """
 
     def __init__(  # noqa: PLR0913 - what it is made of, all but two with a default
@@ -93,6 +99,7 @@ class Run:
         replaced: Callable[[Replaced], None] | None = None,
         observer: Observer | None = None,
         waits: Callable[[int], None] = lambda _answers: None,
+        unanswered: Callable[[], None] = lambda: None,
         draw: Callable[[], float] = random.random,
         inline: bool = False,
         dry_run: bool = False,
@@ -116,6 +123,7 @@ class Run:
         self._store = store
         self._make = DryPipeline if dry_run else Pipeline
         self._waits = waits
+        self._unanswered = unanswered
         definition = destination.definition.transport
         self._transport = transport = ListeningTransport(transport, clock, silent)
         limited: Transport = transport
@@ -230,9 +238,17 @@ class Run:
                 self._given_up_at = self._clock.monotonic()
                 return
             self._engine.run_round(self._patience)
+            if self._is_unanswered:
+                self._unanswered()
             if feed.is_over and pipeline.is_only_unknown:
                 self._waits(pipeline.prefetch.scheduler.count_in(State.UNKNOWN))
             self._has_lost_store()
+
+    @property
+    def _is_unanswered(self) -> bool:
+        """Whether somebody who watches would wonder why nothing comes."""
+        after = _SLOW_SECONDS if self._transport.has_answered else _FIRST_SECONDS
+        return self._transport.silent_seconds >= after
 
     def _partner_is_away(self, pipeline: Pipeline) -> str | None:
         """Return why the partner is waited for no longer; None if it is.

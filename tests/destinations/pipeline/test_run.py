@@ -79,6 +79,7 @@ class Runner:
         self.rows: list[Row] = []
         self.undelivered = BytesIO()
         self.waits: list[int] = []
+        self.unanswered: Callable[[], None] = lambda: None
 
     def __call__(
         self, transport: Any, entries: Iterable[Entry] | ThreadedEntries, **options: Any
@@ -114,6 +115,7 @@ class Runner:
             clock=clock,
             recorders=[self._record, Undelivered(self.undelivered, Masker()).record],
             waits=self.waits.append,
+            unanswered=self.unanswered,
             draw=lambda: 1.0,
             inline=self.inline,
             dry_run=dry_run,
@@ -365,6 +367,31 @@ class _Hanging:
     def close(self) -> None:
         """Let what hangs end."""
         self._over.set()
+
+
+@pytest.mark.parametrize(("before", "seconds"), [(0, 1.0), (1, 10.0)])
+def test_a_partner_that_has_not_answered_yet(
+    runner: Runner, replies: Any, before: int, seconds: float
+) -> None:
+    """It is told while the request is under way, sooner if none was ever answered."""
+    told, answers = threading.Event(), itertools.count()
+    runner.inline, runner.unanswered = False, told.set
+
+    class Slow:
+        """Answers some requests at once, and the next one when it was told of."""
+
+        def send(self, request: HttpRequest) -> HttpResponse:
+            if next(answers) == before:
+                assert not told.wait(0.0)
+                runner.clock.now += seconds
+                assert told.wait(20), "nobody was told"
+            answer: HttpResponse = _partner(replies)(request)
+            return answer
+
+    events = [_track(messageId=f"m{number}") for number in range(before + 1)]
+    report = runner(Slow(), _entries(*events), clock=runner.clock)
+    assert report.totals.outcomes == {Outcome.DELIVERED: before + 1}
+    assert told.is_set()
 
 
 PAGE = {"type": "page", "userId": "u2", "name": "home", "messageId": "p1"}
