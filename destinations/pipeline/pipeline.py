@@ -8,14 +8,14 @@ it happens in the engine's thread, between two commits; only a `Job` runs in ano
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
 
 from destinations.clock import WallClock
 from destinations.http import Answer, Failure
-from destinations.http.json_bytes import decode_json
-from destinations.outcome import ANSWER_LOST, Effect, Outcome, Result, Retry, State
+from destinations.outcome import Effect, Outcome, Result, Retry, State
+from destinations.pipeline.balance_checks import BalanceChecks
 from destinations.pipeline.breaker import LONGEST_WAIT, CircuitBreaker, describe
 from destinations.pipeline.exclusion import PartnerAccount
 from destinations.pipeline.intake import Intake
@@ -23,10 +23,8 @@ from destinations.pipeline.names import folded
 from destinations.pipeline.observer import Observer
 from destinations.pipeline.prefetch import Prefetch
 from destinations.pipeline.queue import (
-    SEVERAL,
     Balance,
     ClaimedBatch,
-    Drift,
     Queue,
     QueuedDelivery,
     Round,
@@ -42,7 +40,7 @@ from destinations.pipeline.reconcile import (
     may_pass,
 )
 from destinations.pipeline.refusals import PauseNotes, Refusals, is_refused_key
-from destinations.pipeline.restored import Gap, hold_restored, why_not_sent
+from destinations.pipeline.restored import Gap, hold_restored
 from destinations.pipeline.retry import RetryPolicy
 from destinations.runtime.action import Action
 from destinations.runtime.destination import Delivery, Destination
@@ -50,12 +48,6 @@ from destinations.runtime.plan import plan
 from destinations.runtime.sender import Sender
 
 __all__ = ["Feed", "Job", "Pipeline", "PipelineOptions"]
-
-_LASTING: Final = 3
-"""So often a question is asked again that the partner does not take; then it is done without."""
-
-_LOOKS: Final = 500
-"""So many balances are looked at again with one job."""
 
 _EVENT_GONE: Final = Result(
     Outcome.DEAD, "its raw event is not kept any more, so there is nothing to send", "EVENT_GONE"
@@ -179,12 +171,16 @@ class Pipeline:
         self.prefetch = Prefetch(source, self._actions, account.exclusion if excludes else None)
         self.prefetch.begin(clock.time(), clock.monotonic(), only_unknown=feed is not None)
         account.join(scope, queue)
-        self._balances = account.balances
-        self._rechecks = account.rechecks
-        if options.losses.sole_writer and options.losses.asks:
-            self._rechecks.load(scope, queue.rechecks(scope))
-        # Keys under which nothing of a restored copy was delivered since.
-        self._trusted: set[str] = set()
+        self._checks = BalanceChecks(
+            scope,
+            queue,
+            account,
+            self.reconciler,
+            policy,
+            observer,
+            sole_writer=options.losses.sole_writer,
+            looks_again=options.losses.asks,
+        )
         self._lingering_since: float | None = None
         self.under_way = 0
         self._jobs: set[Job] = set()
@@ -208,7 +204,7 @@ class Pipeline:
         """
         if self.under_way or self.prefetch.scheduler.waiting:
             return False
-        return not self._is_time_to_look(self._clock.time())
+        return not self._checks.is_time_to_look(self._clock.time())
 
     @property
     def is_only_unknown(self) -> bool:
@@ -223,7 +219,7 @@ class Pipeline:
         """
         if self.under_way or not self.prefetch.is_only_of_others:
             return False
-        if self._is_time_to_look(self._clock.time()):
+        if self._checks.is_time_to_look(self._clock.time()):
             return False
         return not self.prefetch.scheduler.available or self.breaker.failing_since is not None
 
@@ -244,15 +240,7 @@ class Pipeline:
     def look_at_changes(self) -> None:
         """Take in what an operator has changed."""
         settled, opened = self.prefetch.look_at_changes()
-        for delivery in (*settled, *opened):  # it may or may not have been applied
-            self._balances.forget_user(delivery.user)
-            if delivery.increment is not None:
-                self._balances.note(delivery.increment.key, None)
-                self._rechecks.rebase(delivery.increment.key, None)
-        if opened and self.options.losses.sole_writer:  # one may be sent again
-            fresh = self._queue.rechecks(self.scope)
-            keys = {one.increment.key for one in opened if one.increment is not None}
-            self._rechecks.load(self.scope, {key: fresh[key] for key in keys & fresh.keys()})
+        self._checks.changed_by_operator(settled, opened)
         if settled:
             self._observer.settled_elsewhere(self.name, settled)
         if self.refusals.paused and self.options.pauses is not None and self.options.pauses.is_gone:
@@ -266,7 +254,7 @@ class Pipeline:
         if self.feed is not None and self.feed.has_more and self.has_room:
             return 0.0
         times = []
-        looks_at = self._rechecks.next_time(self.scope)
+        looks_at = self._checks.next_look
         if looks_at is not None and self.under_way < self._most():
             pause = max(self.breaker.wait(monotonic), looks_at - self._clock.time())
             times.append(pause)
@@ -284,7 +272,8 @@ class Pipeline:
 
     def claim(self, now: float, monotonic: float, round_: Round) -> Iterator[Job]:
         """Claim batches while they may go; their jobs start when the round is durable."""
-        if not self.closing and self._is_time_to_look(now) and not self.breaker.wait(monotonic):
+        may_look = not self.closing and not self.breaker.wait(monotonic)
+        if may_look and self._checks.is_time_to_look(now):
             yield from self._look_again(now)
         while not self.closing and self._may_claim(monotonic):
             found = self.prefetch.claim()
@@ -369,50 +358,18 @@ class Pipeline:
         self, deliveries: Sequence[QueuedDelivery], now: float, round_: Round
     ) -> Job | None:
         """Make the intent of a batch that is ready, or ask for the balances that it adds to."""
-        left = self._held_back(deliveries, round_)
+        left = self._checks.hold_restored(deliveries, round_)
         ready = self._planned(left, round_) if left else []
         if not ready:
             return None
         action = self._actions[ready[0].action]
         if not action.is_idempotent:
-            questions = self._unsure(action, ready, now)
+            questions = self._checks.questions_before(action.slug, ready, now)
             if questions:
                 batch = ClaimedBatch(self.scope, ready, durable=False, at=now)
                 self.breaker.used()
                 return Job("ask", self, batch, questions, before=True)
         return self._intend(action, ready, now, round_)
-
-    def _held_back(
-        self, deliveries: Sequence[QueuedDelivery], round_: Round
-    ) -> Sequence[QueuedDelivery]:
-        """Hold what was restored from a copy, unless the partner can be asked about it."""
-        left: list[QueuedDelivery] = []
-        for delivery in deliveries:
-            if self._is_restored(delivery) and not self._can_ask_about(delivery):
-                held = hold_restored(delivery, "the partner cannot be asked about it")
-                round_.transitions.append((self.scope, held))
-            else:
-                left.append(delivery)
-        return left
-
-    def _is_restored(self, delivery: QueuedDelivery) -> bool:
-        """Tell whether a delivery is of a copy, and may have been delivered since."""
-        restored = delivery.restored
-        if restored is not None and restored.key in self._trusted:
-            delivery.restored = None
-        return delivery.restored is not None
-
-    def _can_ask_about(self, delivery: QueuedDelivery) -> bool:
-        return delivery.increment is not None and self.reconciler.can_ask(delivery.action)
-
-    def _trust(self, delivery: QueuedDelivery, round_: Round) -> None:
-        """Take all that a copy has under a key as not delivered since."""
-        assert delivery.increment is not None  # noqa: S101 - it was asked about
-        key = delivery.increment.key
-        delivery.restored = None
-        if key not in self._trusted:
-            self._trusted.add(key)
-            round_.trusted.append((self.scope, key))
 
     def _intend(
         self, action: Action, ready: list[QueuedDelivery], now: float, round_: Round
@@ -422,12 +379,11 @@ class Pipeline:
             ready,
             durable=not action.is_idempotent,
             at=now,
-            balances=self._balances.of(ready),
+            balances=self._checks.sends(ready),
         )
         round_.batches.append(batch)
         round_.added_to += self._account.adds_to(ready)
         self.breaker.used()
-        self._rechecks.sends(ready)
         return Job("send", self, batch)
 
     def begin(self, job: Job, gone: set[QueuedDelivery]) -> bool:
@@ -439,7 +395,7 @@ class Pipeline:
         lost = [one for one in batch.deliveries if one in gone]
         if lost:
             self.prefetch.done(lost)
-            self._rechecks.sent(lost)
+            self._checks.sent(lost)
             self._observer.reached(self.name, "returned", lost)
             batch.deliveries = [one for one in batch.deliveries if one not in gone]
             if not batch.deliveries:
@@ -498,7 +454,7 @@ class Pipeline:
         self._jobs.remove(job)
         batch = job.batch
         following = self._returned(job, now, monotonic, round_)
-        self._write_rechecks(round_)
+        self._checks.write_changes(round_)
         if following is None:
             self._over(None if job.only_asks else batch.deliveries[0].action)
         return following
@@ -510,7 +466,7 @@ class Pipeline:
             return None
         if job.kind == "send":
             round_.returned.append(batch)
-            self._rechecks.sent(batch.deliveries)
+            self._checks.sent(batch.deliveries)
         try:
             self._observer.reached(self.name, "answered", batch.deliveries)
             if job.error is not None:
@@ -521,11 +477,14 @@ class Pipeline:
             answered = self._heard(job, now, monotonic)
             if job.before:
                 return self._asked_before(batch, answered, now, round_)
-            self._asked_about(batch, answered, now, round_)
+            if self._checks.answered_about(
+                batch.deliveries, answered, now, round_, is_down=self._is_down
+            ):
+                self.breaker.answered()  # only to the questions, but it does take events
         except Exception as error:  # noqa: BLE001 - one batch must not end the engine
             was_sent = job.kind == "send" and batch.durable
             self._internal_error(error, batch.deliveries, now, round_, was_sent=was_sent)
-            self._keep_balances(batch, round_)
+            self._checks.keep(batch, round_)
         return None
 
     def _sent(self, job: Job, now: float, monotonic: float, round_: Round) -> None:
@@ -557,12 +516,8 @@ class Pipeline:
                 transition.balance = _without(delivery, batch, results)
             round_.transitions.append((scope, transition))
         if batch.balances:
-            self._keep_balances(batch, round_)
-        if self._rechecks:
-            for _, transition in round_.transitions[first:]:
-                if transition.ends_waiting:
-                    applied = transition.applied
-                    self._rechecks.ended(transition.delivery, now, applied=applied)
+            self._checks.keep(batch, round_)
+        self._checks.ended((one for _, one in round_.transitions[first:]), now)
 
     def _tell_breaker(
         self, action: str, job: Job, results: Sequence[Result], monotonic: float
@@ -639,29 +594,6 @@ class Pipeline:
         self._note_pauses()
         self.prefetch.return_to()
 
-    def _keep_balances(self, batch: ClaimedBatch, round_: Round) -> None:
-        """Make durable what was held before the answers that were lost: they are judged by it."""
-        deliveries = set(batch.deliveries)
-        mine = [one for _, one in round_.transitions if one.delivery in deliveries]
-        lost = {
-            one.delivery.increment.key
-            for one in mine
-            if one.result.outcome is State.UNKNOWN and one.delivery.increment is not None
-        }
-        for key in lost & batch.balances.keys():
-            # The answer may tell of some of those that add to it.
-            applied = sum(
-                one.delivery.increment.amount
-                for one in mine
-                if one.applied
-                and one.delivery.increment is not None
-                and one.delivery.increment.key == key
-            )
-            before, known = batch.balances[key].plus(applied), self._balances.get(key)
-            if known is not None and known.user == SEVERAL:  # it became so while this was sent
-                before = before.of(SEVERAL)
-            round_.balances[self.scope, key] = before
-
     def _internal_error(
         self,
         error: Exception,
@@ -705,11 +637,7 @@ class Pipeline:
             delivery = transition.delivery
             done.append(delivery)
             outcome = transition.result.outcome
-            if transition.applied:
-                self._balances.add(delivery)
-            for name in transition.forget:
-                self._balances.forget_user(name)
-                self._rechecks.forget_user(name)
+            self._checks.settled(transition)
             if outcome is State.READY or outcome is State.UNKNOWN:
                 _carry_on(transition, now)
                 until = monotonic + max(0.0, transition.next_at - now)
@@ -751,286 +679,57 @@ class Pipeline:
         self._over(None if job.only_asks else batch.deliveries[0].action)
         self.breaker.unused()
         if job.kind == "look":
-            for key in job.questions:
-                self._rechecks.put_off(key, self._clock.time())
+            self._checks.put_off(job.questions, self._clock.time())
             return
         if job.kind == "send":
-            self._rechecks.sent(batch.deliveries)
+            self._checks.sent(batch.deliveries)
         self.prefetch.done(batch.deliveries, [(one, None) for one in batch.deliveries])
         self._observer.reached(self.name, "returned", batch.deliveries)
 
-    # -- lost answers and balances -------------------------------------------------------------
+    # -- questions -----------------------------------------------------------------------------
 
     def _ask_about(
         self, deliveries: Sequence[QueuedDelivery], now: float, round_: Round
     ) -> Job | None:
         """Ask the partner about deliveries whose answers were lost."""
-        action = deliveries[0].action
-        asked: list[QueuedDelivery] = []
-        for delivery in deliveries:
-            if delivery.increment is None or not delivery.payload:
-                transition = self.policy.lost(
-                    delivery,
-                    Result(State.UNKNOWN, "its answer was lost", ANSWER_LOST),
-                    now,
-                    rule=self.reconciler.loss_of_interrupted(delivery),
-                    attempts=delivery.attempts,
-                    now=now,
-                    stage="reconcile",
-                )
-                round_.transitions.append((self.scope, transition))
-            else:
-                asked.append(delivery)
+        asked, questions = self._checks.questions_about(
+            deliveries, now, round_, is_down=self._is_down
+        )
         if not asked:
             return None
-        batch = ClaimedBatch(self.scope, asked, durable=False, at=now)
-        if not self.reconciler.can_ask(action):
-            failure = Failure(
-                "today's definition does not say how",
-                "invalid",
-                400,
-                retryable=False,
-                nothing_applied=True,
-            )
-            keys = {one.increment.key for one in asked if one.increment is not None}
-            self._asked_about(batch, Answered({}, dict.fromkeys(keys, failure)), now, round_)
-            return None
-        questions: dict[str, Question] = {}
-        for delivery in asked:
-            assert delivery.increment is not None  # noqa: S101 - seen above
-            # About what was sent: a mapping or a rule may make something else of the event by now.
-            payload = decode_json(delivery.payload)
-            questions.setdefault(delivery.increment.key, Question(delivery.user, payload))
         self.breaker.used()
+        batch = ClaimedBatch(self.scope, asked, durable=False, at=now)
         return Job("ask", self, batch, questions)
-
-    def _asked_about(
-        self, batch: ClaimedBatch, answered: Answered, now: float, round_: Round
-    ) -> None:
-        by_key: dict[str, list[QueuedDelivery]] = {}
-        for delivery in batch.deliveries:
-            assert delivery.increment is not None  # noqa: S101 - else it was not asked about
-            by_key.setdefault(delivery.increment.key, []).append(delivery)
-        known = self._queue.balances(self.scope, list(by_key))
-        is_down = self._is_down
-        for key, deliveries in by_key.items():
-            failure = answered.failures.get(key)
-            if failure is not None:
-                found = [
-                    self.policy.ask_later(
-                        one, failure, now, rule=self.reconciler.loss(one), is_down=is_down
-                    )
-                    for one in deliveries
-                ]
-            else:
-                shown = answered.balances[key]
-                found = self._shown(key, deliveries, known.get(key), shown, now, round_)
-                if any(one.result.outcome is Outcome.DELIVERED for one in found):
-                    self.breaker.answered()  # only to the questions, but it does take events
-            round_.transitions += [(self.scope, transition) for transition in found]
-
-    def _shown(
-        self,
-        key: str,
-        deliveries: Sequence[QueuedDelivery],
-        before: Balance | None,
-        shown: Balance | None,
-        now: float,
-        round_: Round,
-    ) -> list[Transition]:
-        """Return what becomes of lost answers by the balance that the partner shows."""
-        mine = {one for one in deliveries if self._is_restored(one)}
-        found = self._judge_restored(mine, shown, now, round_)
-        others = [one for one in deliveries if one not in mine]
-        if others:
-            found += self.reconciler.transitions(
-                key, others, before, shown, now, is_down=self._is_down
-            )
-        again = [one for one in found if one.result.outcome is State.READY]
-        for one in again:
-            one.balance = shown
-        held = any(one.result.outcome is State.HELD for one in found)
-        self._balances.note(key, None if held else shown)
-        round_.balances[self.scope, key] = None
-        for one in found:
-            if one.ends_waiting:  # what was applied is in what is shown
-                self._rechecks.ended(one.delivery, now, applied=False)
-        if shown is None or held:
-            self._rechecks.rebase(key, None)
-        elif again:
-            self._rechecks.begin(self.scope, key, shown, [one.delivery for one in again])
-        else:
-            self._rechecks.rebase(key, shown.amount, shown.period)
-        return found
-
-    def _judge_before(
-        self,
-        delivery: QueuedDelivery,
-        failure: Failure | None,
-        answered: Answered,
-        round_: Round,
-    ) -> Transition | None:
-        """Return how a delivery of a copy is held; None if it may be sent, or is of no copy."""
-        if not self._is_restored(delivery):
-            return None
-        assert delivery.increment is not None  # noqa: S101 - else it was held before
-        key = delivery.increment.key
-        failure = failure or answered.failures.get(key)
-        if failure is not None:
-            return hold_restored(delivery, f"the partner could not be asked: {failure.message}")
-        shown = answered.balances.get(key)
-        why = why_not_sent(delivery, shown)
-        if why:
-            return hold_restored(delivery, why, shown, asked=True)
-        self._trust(delivery, round_)
-        return None
-
-    def _judge_restored(
-        self,
-        deliveries: Collection[QueuedDelivery],
-        shown: Balance | None,
-        now: float,
-        round_: Round,
-    ) -> list[Transition]:
-        """Return what becomes of deliveries of a copy whose answers were lost."""
-        found: list[Transition] = []
-        for delivery in deliveries:
-            why = why_not_sent(delivery, shown)
-            if why:
-                found.append(hold_restored(delivery, why, shown, asked=True))
-            else:
-                self._trust(delivery, round_)
-                found.append(self.policy.not_applied(delivery, now))
-        return found
-
-    def _unsure(
-        self, action: Action, deliveries: Sequence[QueuedDelivery], now: float
-    ) -> dict[str, Question]:
-        """Return what has to be asked before these are sent: balances that are not known."""
-        if not self.reconciler.can_ask(action.slug):
-            return {}
-        users: dict[str, str] = {}
-        first: dict[str, QueuedDelivery] = {}
-        for delivery in deliveries:
-            if delivery.increment is not None:
-                key = delivery.increment.key
-                first.setdefault(key, delivery)
-                user = delivery.event.user
-                if users.setdefault(key, user) != user:
-                    users[key] = SEVERAL
-        restored = {
-            one.increment.key
-            for one in deliveries
-            if one.increment is not None and self._is_restored(one)
-        }
-        unsure: dict[str, Question] = {}
-        for key, user in users.items():
-            before = self._balances.get(key)
-            of_one = before is None or before.user == user
-            # That it is shared must be known before more is sent.
-            unwritten = before is not None and before.user and not of_one
-            is_due = self._rechecks.is_due(key, now)
-            is_unsure = key in restored or unwritten or is_due
-            if is_unsure or self.reconciler.needs_asking(before, now):
-                unsure[key] = Question(user if of_one else SEVERAL, decode_json(first[key].payload))
-        return unsure
 
     def _asked_before(
         self, batch: ClaimedBatch, answered: Answered, now: float, round_: Round
     ) -> Job | None:
         """Send, now that the balances are known; those of users of whom they are not wait."""
-        for key, found in answered.balances.items():
-            self._compare(key, found, now, round_)
-            self._balances.note(key, found)
-            if found is not None and found.user == SEVERAL:
-                # What is under way of one of them was noted as if it were the only one.
-                round_.balances[self.scope, key] = found
-        failures = _failures_of_users(batch, answered)
-        is_down = self._is_down
-        ready: list[QueuedDelivery] = []
-        for delivery in batch.deliveries:
-            failure = failures.get(delivery.user)
-            held = self._judge_before(delivery, failure, answered, round_)
-            if held is not None and failure is None:
-                round_.transitions.append((self.scope, held))
-            elif failure is None or (self.closing and not failure.made):
-                ready.append(delivery)
-            else:
-                transition = self.policy.after(
-                    delivery,
-                    _not_sent(failure),
-                    now,
-                    rule=self.reconciler.loss(delivery),
-                    is_down=is_down,
-                )
-                if held is not None and transition.ends_waiting:
-                    transition = held
-                round_.transitions.append((self.scope, transition))
+        ready = self._checks.answered_before(
+            batch, answered, now, round_, is_down=self._is_down, closing=self.closing
+        )
+        if ready and self.closing:
+            round_.returned.append(ClaimedBatch(self.scope, ready))
         if not ready or self.closing:
-            if ready:
-                round_.returned.append(ClaimedBatch(self.scope, ready))
             return None
         return self._intend(self._actions[ready[0].action], ready, now, round_)
 
-    def _compare(self, key: str, found: Balance | None, now: float, round_: Round) -> None:
-        """Tell if the partner holds another amount than was counted; nothing was under way."""
-        before = self._balances.get(key)
-        surprise = self._rechecks.looked(key, found, now)
-        if found is None or not self.options.losses.sole_writer:
-            return
-        expected = None if surprise is None else surprise.amount
-        if expected is None and before is not None and before.period == found.period:
-            expected = before.amount
-        if expected is None or expected == found.amount:
-            return
-        self._observer.drifted(self.name, key, expected, found.amount)
-        sent_again = () if surprise is None else surprise.deliveries
-        user = found.user if before is None else before.user
-        drift = Drift(key, user, expected, found.amount, now, sent_again)
-        round_.drifts.append((self.scope, drift))
-
-    # -- balances that are looked at again -----------------------------------------------------
-
-    def _is_time_to_look(self, now: float) -> bool:
-        looks_at = self._rechecks.next_time(self.scope)
-        return looks_at is not None and looks_at <= now
-
     def _look_again(self, now: float) -> Iterator[Job]:
         """Ask for balances of users of whom nothing waits; the others are asked before sending."""
-        by_action: dict[str, dict[str, Question]] = {}
-        for key, recheck in self._rechecks.take_due(self.scope, now, _LOOKS).items():
-            is_busy = self.prefetch.scheduler.is_known(recheck.user)
-            if is_busy or not self.reconciler.can_ask(recheck.action):
-                self._rechecks.put_off(key, now)
-            else:
-                question = Question(recheck.user, decode_json(recheck.payload))
-                by_action.setdefault(recheck.action, {})[key] = question
-        for action, questions in by_action.items():
+        is_busy = self.prefetch.scheduler.is_known
+        for action, questions in self._checks.questions_again(is_busy, now).items():
             self.under_way += 1
             self.breaker.used()
             batch = ClaimedBatch(self.scope, [], durable=False, at=now)
             yield Job("look", self, batch, questions, action=action)
 
     def _looked_again(self, job: Job, now: float, monotonic: float, round_: Round) -> None:
-        for key in job.questions:
-            self._rechecks.put_off(key, now)
+        self._checks.put_off(job.questions, now)
         if job.error is not None:
             self.breaker.unused()
             self._observer.failed(self.name, job.error)
             return
-        answered = self._heard(job, now, monotonic)
-        for key, found in answered.balances.items():
-            # What was sent meanwhile may be in it, or not: then it is looked at another time.
-            if self._rechecks.is_untouched(key):
-                self._compare(key, found, now, round_)
-                if self._balances.get(key) is not None:
-                    self._balances.note(key, found)
-
-    def _write_rechecks(self, round_: Round) -> None:
-        """Make durable what is to be looked at, with what has changed it."""
-        if self._rechecks.changes:
-            round_.rechecks.update(self._rechecks.changes)
-            self._rechecks.changes.clear()
+        self._checks.answered_again(self._heard(job, now, monotonic), now, round_)
 
     def _heard(self, job: Job, now: float, monotonic: float) -> Answered:
         """Read the answers to questions, and tell the breaker how the partner is."""
@@ -1076,7 +775,7 @@ class Pipeline:
                 ended = self.plan_again(delivery, digest)
             if ended is not None:
                 transition = self._ended(delivery, ended)
-                if self._is_restored(delivery):
+                if self._checks.is_restored(delivery):
                     transition = hold_restored(delivery, ended.reason)
                 round_.transitions.append((self.scope, transition))
             elif self.prefetch.scheduler.reserve(delivery):
@@ -1146,19 +845,6 @@ def _failed_as_a_whole(result: Result) -> Retry | None:
     return retry if is_away else None
 
 
-def _failures_of_users(batch: ClaimedBatch, answered: Answered) -> dict[str, Failure]:
-    """Return why the balances of users are not known, for those who have to wait for them."""
-    failures: dict[str, Failure] = {}
-    for delivery in batch.deliveries:
-        if delivery.increment is None:
-            continue
-        key = delivery.increment.key
-        failure = answered.failures.get(key)
-        if failure is not None and (key not in answered.lasting or delivery.attempts < _LASTING):
-            failures[delivery.user] = failure
-    return failures
-
-
 def _without(
     delivery: QueuedDelivery, batch: ClaimedBatch, results: Sequence[Result]
 ) -> Balance | None:
@@ -1176,9 +862,3 @@ def _without(
             and one.increment.key == increment.key
         )
     )
-
-
-def _not_sent(failure: Failure) -> Result:
-    """Return the result of what could not be sent, as asking for what it adds to failed before."""
-    retry = Retry(failure.retry_after, failure.attempts, failure.whole_request)
-    return replace(Result.of_error(State.READY, failure.error()), retry=retry)

@@ -1,0 +1,486 @@
+"""What a pipeline asks its partner for balances, and what follows from the answers.
+
+They are asked for before something is added to them, after an answer was lost, and some time after
+something was sent again. Here it is decided what that means for deliveries, and for what is known
+of balances. All of it happens in the engine's thread, between two commits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from destinations.http import Failure
+from destinations.http.json_bytes import decode_json
+from destinations.outcome import ANSWER_LOST, Outcome, Result, Retry, State
+from destinations.pipeline.exclusion import PartnerAccount
+from destinations.pipeline.observer import Observer
+from destinations.pipeline.queue import (
+    SEVERAL,
+    Balance,
+    ClaimedBatch,
+    Drift,
+    Queue,
+    QueuedDelivery,
+    Round,
+    Scope,
+    Transition,
+)
+from destinations.pipeline.reconcile import Answered, Question, Reconciler
+from destinations.pipeline.restored import hold_restored, why_not_sent
+from destinations.pipeline.retry import RetryPolicy
+
+__all__ = ["BalanceChecks"]
+
+_LASTING: Final = 3
+"""So often a question is asked again that the partner does not take; then it is done without."""
+
+_LOOKS: Final = 500
+"""So many balances are looked at again with one job."""
+
+
+class BalanceChecks:
+    """Of one pipeline. ``account`` has what is known of the balances, also by other pipelines.
+
+    With ``sole_writer`` nobody else adds to them, so that a balance which is not as expected tells
+    something. ``looks_again`` says whether those of what was sent again are asked for some time
+    later.
+    """
+
+    def __init__(  # noqa: PLR0913 - what it is made of
+        self,
+        scope: Scope,
+        queue: Queue,
+        account: PartnerAccount,
+        reconciler: Reconciler,
+        policy: RetryPolicy,
+        observer: Observer,
+        *,
+        sole_writer: bool,
+        looks_again: bool,
+    ) -> None:
+        self._scope = scope
+        self._queue = queue
+        self._balances = account.balances
+        self._rechecks = account.rechecks
+        self._reconciler = reconciler
+        self._policy = policy
+        self._observer = observer
+        self._sole_writer = sole_writer
+        if sole_writer and looks_again:
+            self._rechecks.load(scope, queue.rechecks(scope))
+        # Keys under which nothing of a restored copy was delivered since.
+        self._trusted: set[str] = set()
+
+    # -- what changes balances -----------------------------------------------------------------
+
+    def sends(self, deliveries: Sequence[QueuedDelivery]) -> Mapping[str, Balance]:
+        """Note that deliveries are being sent; returns the balances that they add to, as before."""
+        self._rechecks.sends(deliveries)
+        return self._balances.of(deliveries)
+
+    def sent(self, deliveries: Iterable[QueuedDelivery]) -> None:
+        """Note that deliveries are not under way any more."""
+        self._rechecks.sent(deliveries)
+
+    def ended(self, transitions: Iterable[Transition], now: float) -> None:
+        """Note what became of deliveries that were sent."""
+        if self._rechecks:
+            for one in transitions:
+                if one.ends_waiting:
+                    self._rechecks.ended(one.delivery, now, applied=one.applied)
+
+    def settled(self, transition: Transition) -> None:
+        """Note that a transition is durable."""
+        if transition.applied:
+            self._balances.add(transition.delivery)
+        for name in transition.forget:
+            self._balances.forget_user(name)
+            self._rechecks.forget_user(name)
+
+    def changed_by_operator(
+        self, settled: Sequence[QueuedDelivery], opened: Sequence[QueuedDelivery]
+    ) -> None:
+        """Note deliveries that an operator has settled, and those that wait again."""
+        for delivery in (*settled, *opened):  # it may or may not have been applied
+            self._balances.forget_user(delivery.user)
+            if delivery.increment is not None:
+                self._balances.note(delivery.increment.key, None)
+                self._rechecks.rebase(delivery.increment.key, None)
+        if opened and self._sole_writer:  # one may be sent again
+            fresh = self._queue.rechecks(self._scope)
+            keys = {one.increment.key for one in opened if one.increment is not None}
+            self._rechecks.load(self._scope, {key: fresh[key] for key in keys & fresh.keys()})
+
+    def keep(self, batch: ClaimedBatch, round_: Round) -> None:
+        """Make durable what was held before the answers that were lost: they are judged by it."""
+        deliveries = set(batch.deliveries)
+        mine = [one for _, one in round_.transitions if one.delivery in deliveries]
+        lost = {
+            one.delivery.increment.key
+            for one in mine
+            if one.result.outcome is State.UNKNOWN and one.delivery.increment is not None
+        }
+        for key in lost & batch.balances.keys():
+            # The answer may tell of some of those that add to it.
+            applied = sum(
+                one.delivery.increment.amount
+                for one in mine
+                if one.applied
+                and one.delivery.increment is not None
+                and one.delivery.increment.key == key
+            )
+            before, known = batch.balances[key].plus(applied), self._balances.get(key)
+            if known is not None and known.user == SEVERAL:  # it became so while this was sent
+                before = before.of(SEVERAL)
+            round_.balances[self._scope, key] = before
+
+    def write_changes(self, round_: Round) -> None:
+        """Make durable what is to be looked at again, with what has changed it."""
+        if self._rechecks.changes:
+            round_.rechecks.update(self._rechecks.changes)
+            self._rechecks.changes.clear()
+
+    # -- before something is added -------------------------------------------------------------
+
+    def questions_before(
+        self, action: str, deliveries: Sequence[QueuedDelivery], now: float
+    ) -> dict[str, Question]:
+        """Return what has to be asked before these are sent: balances that are not known."""
+        if not self._reconciler.can_ask(action):
+            return {}
+        users: dict[str, str] = {}
+        first: dict[str, QueuedDelivery] = {}
+        for delivery in deliveries:
+            if delivery.increment is not None:
+                key = delivery.increment.key
+                first.setdefault(key, delivery)
+                user = delivery.event.user
+                if users.setdefault(key, user) != user:
+                    users[key] = SEVERAL
+        restored = {
+            one.increment.key
+            for one in deliveries
+            if one.increment is not None and self.is_restored(one)
+        }
+        questions: dict[str, Question] = {}
+        for key, user in users.items():
+            before = self._balances.get(key)
+            of_one = before is None or before.user == user
+            # That it is shared must be known before more is sent.
+            unwritten = before is not None and before.user and not of_one
+            is_due = self._rechecks.is_due(key, now)
+            is_unsure = key in restored or unwritten or is_due
+            if is_unsure or self._reconciler.needs_asking(before, now):
+                questions[key] = Question(
+                    user if of_one else SEVERAL, decode_json(first[key].payload)
+                )
+        return questions
+
+    def answered_before(
+        self,
+        batch: ClaimedBatch,
+        answered: Answered,
+        now: float,
+        round_: Round,
+        *,
+        is_down: bool,
+        closing: bool,
+    ) -> list[QueuedDelivery]:
+        """Return what may be sent, now that balances are known; the others wait.
+
+        When ``closing``, what was not asked about is ready as before.
+        """
+        for key, found in answered.balances.items():
+            self._compare(key, found, now, round_)
+            self._balances.note(key, found)
+            if found is not None and found.user == SEVERAL:
+                # What is under way of one of them was noted as if it were the only one.
+                round_.balances[self._scope, key] = found
+        failures = _failures_of_users(batch, answered)
+        ready: list[QueuedDelivery] = []
+        for delivery in batch.deliveries:
+            failure = failures.get(delivery.user)
+            held = self._judge_before(delivery, failure, answered, round_)
+            if held is not None and failure is None:
+                round_.transitions.append((self._scope, held))
+            elif failure is None or (closing and not failure.made):
+                ready.append(delivery)
+            else:
+                transition = self._policy.after(
+                    delivery,
+                    _not_sent(failure),
+                    now,
+                    rule=self._reconciler.loss(delivery),
+                    is_down=is_down,
+                )
+                if held is not None and transition.ends_waiting:
+                    transition = held
+                round_.transitions.append((self._scope, transition))
+        return ready
+
+    def _compare(self, key: str, found: Balance | None, now: float, round_: Round) -> None:
+        """Tell if the partner holds another amount than was counted; nothing was under way."""
+        before = self._balances.get(key)
+        surprise = self._rechecks.looked(key, found, now)
+        if found is None or not self._sole_writer:
+            return
+        expected = None if surprise is None else surprise.amount
+        if expected is None and before is not None and before.period == found.period:
+            expected = before.amount
+        if expected is None or expected == found.amount:
+            return
+        self._observer.drifted(self._scope.name, key, expected, found.amount)
+        sent_again = () if surprise is None else surprise.deliveries
+        user = found.user if before is None else before.user
+        drift = Drift(key, user, expected, found.amount, now, sent_again)
+        round_.drifts.append((self._scope, drift))
+
+    # -- after an answer was lost --------------------------------------------------------------
+
+    def questions_about(
+        self, deliveries: Sequence[QueuedDelivery], now: float, round_: Round, *, is_down: bool
+    ) -> tuple[list[QueuedDelivery], dict[str, Question]]:
+        """Return which deliveries the partner is asked about whose answers were lost, and how.
+
+        The others go on, or are held, in the round.
+        """
+        asked: list[QueuedDelivery] = []
+        for delivery in deliveries:
+            if delivery.increment is None or not delivery.payload:
+                transition = self._policy.lost(
+                    delivery,
+                    Result(State.UNKNOWN, "its answer was lost", ANSWER_LOST),
+                    now,
+                    rule=self._reconciler.loss_of_interrupted(delivery),
+                    attempts=delivery.attempts,
+                    now=now,
+                    stage="reconcile",
+                )
+                round_.transitions.append((self._scope, transition))
+            else:
+                asked.append(delivery)
+        if asked and not self._reconciler.can_ask(asked[0].action):
+            failure = Failure(
+                "today's definition does not say how",
+                "invalid",
+                400,
+                retryable=False,
+                nothing_applied=True,
+            )
+            keys = {one.increment.key for one in asked if one.increment is not None}
+            unanswered = Answered({}, dict.fromkeys(keys, failure))
+            self.answered_about(asked, unanswered, now, round_, is_down=is_down)
+            asked = []
+        questions: dict[str, Question] = {}
+        for delivery in asked:
+            assert delivery.increment is not None  # noqa: S101 - seen above
+            # About what was sent: a mapping or a rule may make something else of the event by now.
+            payload = decode_json(delivery.payload)
+            questions.setdefault(delivery.increment.key, Question(delivery.user, payload))
+        return asked, questions
+
+    def answered_about(
+        self,
+        deliveries: Sequence[QueuedDelivery],
+        answered: Answered,
+        now: float,
+        round_: Round,
+        *,
+        is_down: bool,
+    ) -> bool:
+        """Judge deliveries by the answers; returns whether the partner has taken one of them."""
+        by_key: dict[str, list[QueuedDelivery]] = {}
+        for delivery in deliveries:
+            assert delivery.increment is not None  # noqa: S101 - else it was not asked about
+            by_key.setdefault(delivery.increment.key, []).append(delivery)
+        known = self._queue.balances(self._scope, list(by_key))
+        was_taken = False
+        for key, mine in by_key.items():
+            failure = answered.failures.get(key)
+            if failure is not None:
+                found = [
+                    self._policy.ask_later(
+                        one, failure, now, rule=self._reconciler.loss(one), is_down=is_down
+                    )
+                    for one in mine
+                ]
+            else:
+                shown = answered.balances[key]
+                takes_nothing = is_down and not was_taken
+                found = self._shown(
+                    key, mine, known.get(key), shown, now, round_, is_down=takes_nothing
+                )
+                was_taken |= any(one.result.outcome is Outcome.DELIVERED for one in found)
+            round_.transitions += [(self._scope, transition) for transition in found]
+        return was_taken
+
+    def _shown(  # noqa: PLR0913 - what is known of a balance
+        self,
+        key: str,
+        deliveries: Sequence[QueuedDelivery],
+        before: Balance | None,
+        shown: Balance | None,
+        now: float,
+        round_: Round,
+        *,
+        is_down: bool,
+    ) -> list[Transition]:
+        """Return what becomes of lost answers by the balance that the partner shows."""
+        mine = {one for one in deliveries if self.is_restored(one)}
+        found = self._judge_restored(mine, shown, now, round_)
+        others = [one for one in deliveries if one not in mine]
+        if others:
+            found += self._reconciler.transitions(key, others, before, shown, now, is_down=is_down)
+        again = [one for one in found if one.result.outcome is State.READY]
+        for one in again:
+            one.balance = shown
+        held = any(one.result.outcome is State.HELD for one in found)
+        self._balances.note(key, None if held else shown)
+        round_.balances[self._scope, key] = None
+        for one in found:
+            if one.ends_waiting:  # what was applied is in what is shown
+                self._rechecks.ended(one.delivery, now, applied=False)
+        if shown is None or held:
+            self._rechecks.rebase(key, None)
+        elif again:
+            self._rechecks.begin(self._scope, key, shown, [one.delivery for one in again])
+        else:
+            self._rechecks.rebase(key, shown.amount, shown.period)
+        return found
+
+    # -- what was restored from a copy ---------------------------------------------------------
+
+    def hold_restored(
+        self, deliveries: Sequence[QueuedDelivery], round_: Round
+    ) -> Sequence[QueuedDelivery]:
+        """Hold what was restored from a copy, unless the partner can be asked about it."""
+        left: list[QueuedDelivery] = []
+        for delivery in deliveries:
+            if self.is_restored(delivery) and not self._can_ask_about(delivery):
+                held = hold_restored(delivery, "the partner cannot be asked about it")
+                round_.transitions.append((self._scope, held))
+            else:
+                left.append(delivery)
+        return left
+
+    def is_restored(self, delivery: QueuedDelivery) -> bool:
+        """Tell whether a delivery is of a copy, and may have been delivered since."""
+        restored = delivery.restored
+        if restored is not None and restored.key in self._trusted:
+            delivery.restored = None
+        return delivery.restored is not None
+
+    def _can_ask_about(self, delivery: QueuedDelivery) -> bool:
+        return delivery.increment is not None and self._reconciler.can_ask(delivery.action)
+
+    def _trust(self, delivery: QueuedDelivery, round_: Round) -> None:
+        """Take all that a copy has under a key as not delivered since."""
+        assert delivery.increment is not None  # noqa: S101 - it was asked about
+        key = delivery.increment.key
+        delivery.restored = None
+        if key not in self._trusted:
+            self._trusted.add(key)
+            round_.trusted.append((self._scope, key))
+
+    def _judge_before(
+        self,
+        delivery: QueuedDelivery,
+        failure: Failure | None,
+        answered: Answered,
+        round_: Round,
+    ) -> Transition | None:
+        """Return how a delivery of a copy is held; None if it may be sent, or is of no copy."""
+        if not self.is_restored(delivery):
+            return None
+        assert delivery.increment is not None  # noqa: S101 - else it was held before
+        key = delivery.increment.key
+        failure = failure or answered.failures.get(key)
+        if failure is not None:
+            return hold_restored(delivery, f"the partner could not be asked: {failure.message}")
+        shown = answered.balances.get(key)
+        why = why_not_sent(delivery, shown)
+        if why:
+            return hold_restored(delivery, why, shown, asked=True)
+        self._trust(delivery, round_)
+        return None
+
+    def _judge_restored(
+        self,
+        deliveries: Collection[QueuedDelivery],
+        shown: Balance | None,
+        now: float,
+        round_: Round,
+    ) -> list[Transition]:
+        """Return what becomes of deliveries of a copy whose answers were lost."""
+        found: list[Transition] = []
+        for delivery in deliveries:
+            why = why_not_sent(delivery, shown)
+            if why:
+                found.append(hold_restored(delivery, why, shown, asked=True))
+            else:
+                self._trust(delivery, round_)
+                found.append(self._policy.not_applied(delivery, now))
+        return found
+
+    # -- what was sent again, some time later --------------------------------------------------
+
+    @property
+    def next_look(self) -> float | None:
+        """When a balance is to be looked at again; None if none is."""
+        return self._rechecks.next_time(self._scope)
+
+    def is_time_to_look(self, now: float) -> bool:
+        """Tell whether a balance is to be looked at again now."""
+        looks_at = self.next_look
+        return looks_at is not None and looks_at <= now
+
+    def questions_again(
+        self, is_busy: Callable[[str], bool], now: float
+    ) -> dict[str, dict[str, Question]]:
+        """Return which balances are to be looked at again now, by action.
+
+        Those of users who are busy are asked for before more is sent.
+        """
+        by_action: dict[str, dict[str, Question]] = {}
+        for key, recheck in self._rechecks.take_due(self._scope, now, _LOOKS).items():
+            if is_busy(recheck.user) or not self._reconciler.can_ask(recheck.action):
+                self._rechecks.put_off(key, now)
+            else:
+                question = Question(recheck.user, decode_json(recheck.payload))
+                by_action.setdefault(recheck.action, {})[key] = question
+        return by_action
+
+    def put_off(self, keys: Iterable[str], now: float) -> None:
+        """Look at balances another time."""
+        for key in keys:
+            self._rechecks.put_off(key, now)
+
+    def answered_again(self, answered: Answered, now: float, round_: Round) -> None:
+        """Compare balances that were looked at again with what was expected."""
+        for key, found in answered.balances.items():
+            # What was sent meanwhile may be in it, or not: then it is looked at another time.
+            if self._rechecks.is_untouched(key):
+                self._compare(key, found, now, round_)
+                if self._balances.get(key) is not None:
+                    self._balances.note(key, found)
+
+
+def _failures_of_users(batch: ClaimedBatch, answered: Answered) -> dict[str, Failure]:
+    """Return why the balances of users are not known, for those who have to wait for them."""
+    failures: dict[str, Failure] = {}
+    for delivery in batch.deliveries:
+        if delivery.increment is None:
+            continue
+        key = delivery.increment.key
+        failure = answered.failures.get(key)
+        if failure is not None and (key not in answered.lasting or delivery.attempts < _LASTING):
+            failures[delivery.user] = failure
+    return failures
+
+
+def _not_sent(failure: Failure) -> Result:
+    """Return the result of what could not be sent, as asking for what it adds to failed before."""
+    retry = Retry(failure.retry_after, failure.attempts, failure.whole_request)
+    return replace(Result.of_error(State.READY, failure.error()), retry=retry)
