@@ -317,6 +317,7 @@ class Run:
         lost = [
             one.delivery for _, one in unwritten.transitions if one.delivery.state != State.DONE
         ]
+        lost += _not_sent_of(unwritten)
         self._rows.add_unfinished(lost, are_written=False)
         self._rows.add_unfinished(abandoned)
         left = pipeline.prefetch.scheduler.drain()
@@ -324,7 +325,7 @@ class Run:
         if not self._options.keep_unsent:
             self._rows.add_unfinished(left)
             return
-        if unwritten.transitions:
+        if not unwritten.is_empty:
             self._rows.add_unfinished(left)
         else:
             more, error = self._keep(pipeline, feed, left)
@@ -420,3 +421,19 @@ class Run:
     def _break(self, error: BaseException) -> None:
         self._broken = self._broken or error
         self._stop.set()
+
+
+def _not_sent_of(unwritten: Round) -> list[QueuedDelivery]:
+    """Return what was claimed and not sent after all, of a round that could not be written.
+
+    Where an intent of it is durable, nobody can tell any more that it was not sent.
+    """
+    ended = {one.delivery for _, one in unwritten.transitions}
+    found = []
+    for batch in unwritten.returned:
+        for delivery in batch.deliveries:
+            if delivery not in ended:
+                if not batch.durable:
+                    delivery.state = State.READY
+                found.append(delivery)
+    return found
