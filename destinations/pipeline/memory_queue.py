@@ -268,16 +268,17 @@ class MemoryQueue:
         if not transition.ends_waiting:
             return
         event = delivery.event
-        self._waiting -= bool(delivery.id)
-        if event.conflicts_with is not None:
+        was_waiting = bool(delivery.id)
+        self._waiting -= was_waiting
+        if not was_waiting:  # it has its row at once
             self._ids += 1
-            event.id = self._ids
+            delivery.id = self._ids
+        if event.conflicts_with is not None:
+            event.id = delivery.id
             self._others.setdefault(event.message_id, {})[event.fingerprint] = True
             return
-        if not delivery.id:
-            self._ids += 1
         opened = self._opened(event)
-        opened.left -= bool(delivery.id)
+        opened.left -= was_waiting
         correctable = transition.effect is Effect.NONE and transition.state is State.DONE
         opened.correctable = opened.correctable and correctable
         opened.deliveries[delivery.key] = _past(correctable=correctable)

@@ -1642,6 +1642,35 @@ def test_a_dry_run(kept: Runner, scripted: Any, replies: Any) -> None:
     assert report.requests == 0
 
 
+class _Impatient(StillClock):
+    """A clock for what has no reason to wait for long."""
+
+    def wait(self, seconds: float, stop: threading.Event) -> bool:
+        assert len(self.waits) < 1_000, "it waits for what never comes"
+        return super().wait(seconds, stop)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_dry_run_of_several_contents(
+    either: Runner, scripted: Any, replies: Any, bind: Bind, seed: int
+) -> None:
+    """It tells what a run makes of them, whatever comes under one messageId, and ends."""
+    draw = random.Random(seed)
+    contents = [one for at, one in enumerate(_CONTENTS) if at != 2]  # that the partner rejects
+    events = [
+        {**draw.choice(contents)(line), "messageId": f"m{draw.randrange(20)}"}
+        for line in range(1, 81)
+    ]
+    either.clock = _Impatient()
+    dry = either(scripted([]), _entries(*events), dry_run=True)
+    real = Runner(bind())(scripted([_partner(replies)]), _entries(*events))
+    expected = Counter(real.totals.outcomes)
+    expected[State.READY] = expected.pop(Outcome.DELIVERED)
+    assert dry.totals.outcomes == expected
+    assert dry.totals.outcomes[Outcome.REJECTED]
+    assert dry.totals.rows == dry.lines == 80
+
+
 # -- beside an operator ----------------------------------------------------------------------------
 
 
