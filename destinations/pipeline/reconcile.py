@@ -382,9 +382,12 @@ class Reconciler(ReconcileRules):
         if not self._options.sole_writer:
             judgement = Judgement(None, _SHARED)
         if judgement.applied is None:
+            # What the balance may not be judged by, no operator should take for shown by it.
+            is_sure = self._options.sole_writer and (before is None or before.user not in _UNSURE)
+            shown = proposal(before, found, amounts) if is_sure else None
+            proposed = shown or (None,) * len(deliveries)
             if before is not None and before.user == OTHERS:
                 before = None  # it is not what was held before these
-            proposed = proposal(before, found, amounts) or (None,) * len(deliveries)
             evidence = {
                 "why": judgement.why,
                 "key": key,
