@@ -14,7 +14,7 @@ from destinations.errors import (
     RetryableError,
     SelfTimeoutError,
 )
-from destinations.outcome import WaitFor
+from destinations.outcome import Retry, WaitFor
 
 __all__ = ["Answer", "Concern", "Context", "Failure", "HttpRequest", "HttpResponse", "Part"]
 
@@ -99,6 +99,17 @@ class Failure:
     def is_answered(self) -> bool:
         """Whether the partner answered at all."""
         return self.status > 0
+
+    def retry(self) -> Retry:
+        """Return what it says about the next attempt."""
+        return Retry(
+            self.retry_after,
+            self.attempts,
+            self.whole_request,
+            self.concerns,
+            self.wait_for,
+            self.for_operator,
+        )
 
     def error(self) -> IntegrationError:
         """The failure as the error class that Segment's framework would raise."""

@@ -13,7 +13,7 @@ from typing import Final
 
 from destinations.http import Failure
 from destinations.http.json_bytes import decode_json
-from destinations.outcome import ANSWER_LOST, Outcome, Result, Retry, State
+from destinations.outcome import ANSWER_LOST, Outcome, Result, State
 from destinations.pipeline.exclusion import PartnerAccount
 from destinations.pipeline.observer import Observer
 from destinations.pipeline.queue import (
@@ -482,5 +482,4 @@ def _failures_of_users(batch: ClaimedBatch, answered: Answered) -> dict[str, Fai
 
 def _not_sent(failure: Failure) -> Result:
     """Return the result of what could not be sent, as asking for what it adds to failed before."""
-    retry = Retry(failure.retry_after, failure.attempts, failure.whole_request)
-    return replace(Result.of_error(State.READY, failure.error()), retry=retry)
+    return replace(Result.of_error(State.READY, failure.error()), retry=failure.retry())

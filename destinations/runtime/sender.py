@@ -525,15 +525,7 @@ class Sender:
         may_pass = verdict.retryable or verdict.concerns != "event"
         if outcome is not State.READY and not (outcome is State.UNKNOWN and may_pass):
             return result
-        retry = Retry(
-            verdict.retry_after,
-            verdict.attempts,
-            verdict.whole_request,
-            verdict.concerns,
-            verdict.wait_for,
-            verdict.for_operator,
-        )
-        return replace(result, retry=retry)
+        return replace(result, retry=verdict.retry())
 
 
 def status_of(

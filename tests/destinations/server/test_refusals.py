@@ -259,9 +259,10 @@ def test_a_handshake_that_breaks(
     assert {one.effect.value for one in _entries(path)} == {"none"}
 
 
-@pytest.mark.parametrize(
-    ("name", "value"), [("SSL_CERT_FILE", "/not/there"), ("HTTPS_PROXY", "gopher://127.0.0.1")]
-)
+_ENVIRONMENT_FAULTS = [("SSL_CERT_FILE", "/not/there"), ("HTTPS_PROXY", "gopher://127.0.0.1")]
+
+
+@pytest.mark.parametrize(("name", "value"), _ENVIRONMENT_FAULTS)
 def test_what_an_operator_has_to_mend(
     start: Start,
     configured: Callable[..., ServeConfig],
@@ -283,6 +284,34 @@ def test_what_an_operator_has_to_mend(
     _until(lambda: any(one.attempts > 3 for one in _entries(path)))
     assert {one.status for one in _entries(path)} <= {State.READY, State.SENDING}
     assert {one.effect.value for one in _entries(path)} == {"none"}
+
+
+@pytest.mark.parametrize(("name", "value"), _ENVIRONMENT_FAULTS)
+def test_what_an_operator_has_to_mend_before_anything_is_asked(
+    start: Start,
+    write: Callable[[str, Any], Path],
+    monkeypatch: pytest.MonkeyPatch,
+    path: Path,
+    name: str,
+    value: str,
+) -> None:
+    """Nor is an event charged whose balance has to be asked for first."""
+    for other in ("NO_PROXY", "no_proxy", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(other, raising=False)
+    monkeypatch.setenv(name, value)
+    destination = {
+        "name": "one",
+        "destination": str(ROOT / "definitions" / "kana"),
+        "settings": {"apiKey": "${KEY}", "endpoint": "https://api.example.com/graphql"},
+        "receiver": {"keys": ["${RECEIVER}"]},
+        "delivery": {"deadlineSeconds": 0.1},
+    }
+    config = {"listen": {"port": 0}, "store": {"path": str(path)}, "destinations": [destination]}
+    environment = {"KEY": "prv_test_first", "RECEIVER": KEY}
+    service = start(read_config(write("serve.json", json.dumps(config)), environment))
+    _post(service, *[_usage(f"u{one}", f"c{one}", 1) for one in range(3)])
+    _until(lambda: any(one.attempts > 3 for one in _entries(path)))
+    assert {one.status for one in _entries(path)} <= {State.READY, State.SENDING}
 
 
 def _usage(user: str, message_id: str, delta: int) -> dict[str, Any]:
