@@ -52,8 +52,8 @@ def as_json_object(report: Report, masker: Masker) -> dict[str, Any]:
     }
     if report.hidden_from:
         found["unreadable_from_line"] = report.hidden_from
-    if report.derived:
-        found["duplicates_by_content"] = report.derived
+    for by, number in report.derived.items():
+        found[f"duplicates_by_{by}"] = number
     if report.earlier:
         found["earlier"] = {
             status.value: number for status in SHOWN if (number := report.earlier[status])
@@ -110,10 +110,15 @@ def print_report(
     console.print(f"{count(report.requests, 'request')} in {report.seconds:.2f} s{rate}\n")
     if totals.reasons:
         _print_reasons(totals, masker, to_stderr=to_stderr, with_lines=not is_earlier)
-    if report.derived:
+    if number := report.derived["content"]:
         console.print(
-            f"{count(report.derived, 'event')} without a messageId had the same content as one of "
+            f"{count(number, 'event')} without a messageId had the same content as one of "
             "an earlier run. Events that are not the same need a messageId each.\n"
+        )
+    if number := report.derived["line"]:
+        console.print(
+            f"{count(number, 'event')} without a messageId stood in the same line of an input with "
+            "the same --input-id. Another input needs another name.\n"
         )
 
 

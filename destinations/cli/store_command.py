@@ -125,7 +125,8 @@ def restore_command(backup: Path, target: Path, *, gap: str, yes: bool) -> int:
     verb = "held" if gap == "hold" else "delivered"
     click.echo(
         f"Events that were accepted after {since} are unknown to this store. Events that come from "
-        f"now on, and whose own time lies between then and now, are {verb}."
+        f"now on, and whose own time lies between then and now, are {verb}. Those without a time "
+        "of their own, or with one before then, cannot be recognised: do not send them again."
     )
     return 0
 

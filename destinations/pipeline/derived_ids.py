@@ -5,24 +5,26 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from destinations.pipeline.memory_queue import SeenMessages
 
-__all__ = ["DerivedId", "DerivedIds"]
+__all__ = ["DerivedFrom", "DerivedId", "DerivedIds"]
+
+DerivedFrom = Literal["content", "line"]
 
 _TIMES: Final = ("timestamp", "originalTimestamp", "sentAt", "receivedAt")
 
 
 class DerivedId(NamedTuple):
-    """What an event is recognised by; ``by_content`` if that is its content alone.
+    """What an event is recognised by: ``by`` its content, or its line in a named input.
 
     ``is_certain`` tells that two such events of different inputs with other ids are different
     events.
     """
 
     id: str
-    by_content: bool = False
+    by: DerivedFrom | None = None
     is_certain: bool = True
 
 
@@ -61,13 +63,13 @@ class DerivedIds:
             found = f"{self._input_id}:{place}"
             if noted:
                 self._of_noted[noted] = found
-            return DerivedId(found)
+            return DerivedId(found, "line")
         if noted:
             return DerivedId(noted, is_certain=False)
         known = self._counts.get(digest)
         count = 1 if known is None else known[0] + 1
         self._counts[digest] = (count, False)
-        return DerivedId(f"{digest}:{count}", by_content=True, is_certain=is_certain)
+        return DerivedId(f"{digest}:{count}", "content", is_certain=is_certain)
 
     def close(self) -> None:
         """Forget everything."""

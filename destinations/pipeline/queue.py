@@ -418,7 +418,9 @@ class History:
 
     ``others`` are the fingerprints of other contents: True for those that were refused as they came
     under its messageId, False for those that it replaced. ``fingerprint`` of 0 is that of an event
-    whose content is not known any more. ``next_nth`` is free for another delivery.
+    whose content is not known any more. ``next_nth`` is free for another delivery. ``restored`` is
+    set if it ended before the store was restored from a copy: what corrects it now may have been
+    delivered after that copy was made.
     """
 
     event_id: int
@@ -426,6 +428,7 @@ class History:
     deliveries: Mapping[SubscriptionKey | None, Past]
     others: Mapping[int, bool] = field(default_factory=dict)
     next_nth: int = 0
+    restored: Restored | None = None
 
 
 class Source(Protocol):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
 from destinations.outcome import Outcome, Result, State, Status
+from destinations.pipeline.derived_ids import DerivedFrom
 from destinations.runtime.action import SubscriptionKey
 
 __all__ = ["SHOWN", "NotKept", "Reason", "Replaced", "Report", "Row", "Stopped", "Totals"]
@@ -148,7 +149,7 @@ class Report:
     """What a run did. ``lines`` counts all that were read, ``empty`` those without an entry.
 
     ``earlier`` counts what became of deliveries that earlier runs had left. ``derived`` counts the
-    duplicates that were recognised by their content, as they have no messageId.
+    duplicates that have no messageId, by what they were recognised by.
     ``internal_errors`` are what this package did wrong; what it was doing went on as after an
     attempt that failed. ``not_kept`` is None if what was not sent is in the store, or in a file.
     ``hidden_from`` is the line from which on events could not be told apart, 0 if all could be.
@@ -162,6 +163,6 @@ class Report:
     not_kept: NotKept | None = None
     totals: Totals = field(default_factory=Totals)
     earlier: Counter[Status] = field(default_factory=Counter)
-    derived: int = 0
+    derived: Counter[DerivedFrom] = field(default_factory=Counter)
     internal_errors: list[BaseException] = field(default_factory=list)
     hidden_from: int = 0

@@ -6,14 +6,14 @@ It is the backlog: an event gets its row when it is about to be sent, or has its
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from destinations.outcome import Effect, Outcome, Result, State
 from destinations.pipeline.dedupe import CONFLICT, Verdict, conflict, recognise
-from destinations.pipeline.derived_ids import DerivedId, DerivedIds
+from destinations.pipeline.derived_ids import DerivedFrom, DerivedId, DerivedIds
 from destinations.pipeline.pipeline import Pipeline
 from destinations.pipeline.queue import (
     Arrival,
@@ -55,12 +55,20 @@ _FORGOTTEN: Final = Result(
     "its messageId was read by an earlier run; what became of it is not kept any more",
     "DUPLICATE",
 )
-_FORGOTTEN_CONTENT: Final = Result(
-    Outcome.FILTERED,
-    "an event without a messageId and with this content was read by an earlier run; what became of"
-    " it is not kept any more",
-    "DUPLICATE_CONTENT",
-)
+_DERIVED: Final[Mapping[DerivedFrom, tuple[str, str]]] = {
+    "content": ("an event without a messageId and with this content", "DUPLICATE_CONTENT"),
+    "line": ("the event without a messageId of this line of the named input", "DUPLICATE_LINE"),
+}
+"""What was dropped although it has no messageId: how that is said, and its code."""
+
+_FORGOTTEN_AS: Final[Mapping[DerivedFrom, Result]] = {
+    by: Result(
+        Outcome.FILTERED,
+        f"{what} was read by an earlier run; what became of it is not kept any more",
+        code,
+    )
+    for by, (what, code) in _DERIVED.items()
+}
 _DONE_ELSEWHERE: Final = frozenset({Outcome.DELIVERED, Outcome.FILTERED, Outcome.DROPPED})
 _UNCERTAIN: Final = Result.invalid(
     "has neither a messageId nor a time of its own, so that two equal lines cannot be told apart: "
@@ -128,13 +136,13 @@ class _Pending:
 class _Read(NamedTuple):
     """An entry with what it comes to; ``wrapped`` if an earlier run had written it out.
 
-    ``by_content`` tells that it is recognised by its content alone.
+    ``derived`` tells what it is recognised by where it has no messageId.
     """
 
     arrival: Arrival
     line: int
     wrapped: Wrapped | None
-    by_content: bool
+    derived: DerivedFrom | None
 
     @property
     def is_part(self) -> bool:
@@ -304,7 +312,7 @@ class RunInput:
                 transition.result = replace(transition.result, reason=reason)
         elif self._is_kept and not derived.is_certain:
             _refuse_uncertain(pipeline, arrival)
-        read = _Read(arrival, line, wrapped, derived.by_content)
+        read = _Read(arrival, line, wrapped, derived.by)
         arrival.event.is_part = read.is_part
         return read
 
@@ -464,6 +472,9 @@ class RunInput:
 
     def _deliver(self, pipeline: Pipeline, read: _Read, round_: Round) -> None:
         arrival, scope = read.arrival, pipeline.scope
+        if arrival.event.replaces is not None:
+            for delivery in arrival.deliveries:
+                delivery.restored = delivery.restored or arrival.event.replaces.restored
         round_.transitions += [(scope, one) for one in arrival.ended]
         ended = [one.delivery for one in arrival.ended]
         self._remember(read, list(arrival.deliveries), (), also=ended)
@@ -523,8 +534,8 @@ class RunInput:
         """Decide, subscription by subscription, what is done with an event that is known."""
         arrival, event = read.arrival, read.arrival.event
         if not history.deliveries and self._again_since is None:
-            self._report.derived += len(list(_each(arrival))) if read.by_content else 0
-            self._note(arrival, _FORGOTTEN_CONTENT if read.by_content else _FORGOTTEN)
+            self._count_derived(read, len(list(_each(arrival))))
+            self._note(arrival, _FORGOTTEN if read.derived is None else _FORGOTTEN_AS[read.derived])
             return
         event.id, event.count = history.event_id, max(event.count, history.next_nth)
         past_of = _Matcher(pipeline.destination, history)
@@ -597,8 +608,8 @@ class RunInput:
         if past.outcome in {Outcome.DELIVERED, Outcome.FILTERED, Outcome.DROPPED}:
             since = self._again_since
             if past.outcome is not Outcome.DELIVERED or since is None or settled_at >= since:
-                self._report.derived += read.by_content
-                return _known(past, settled_at, by_content=read.by_content)
+                self._count_derived(read, 1)
+                return _known(past, settled_at, read.derived)
         elif past.effect is not Effect.NONE:
             action = pipeline.destination.actions.get(delivery.action)
             if action is None or not action.is_idempotent:
@@ -611,6 +622,11 @@ class RunInput:
             # Nothing of this sending is applied yet, but something of the event is.
             delivery.effect = Effect.MAYBE
         return None
+
+    def _count_derived(self, read: _Read, rows: int) -> None:
+        """Count what was dropped as known although it has no messageId of its own."""
+        if read.derived is not None:
+            self._report.derived[read.derived] += rows
 
     def _note(self, arrival: Arrival, result: Result) -> None:
         """Report what needs nothing to be written."""
@@ -706,11 +722,12 @@ def _refuse_uncertain(pipeline: Pipeline, arrival: Arrival) -> None:
     arrival.ended = [*arrival.ended, *(Transition(one, _UNCERTAIN, "plan") for one in refused)]
 
 
-def _known(past: Past, settled_at: float, *, by_content: bool) -> Result:
+def _known(past: Past, settled_at: float, derived: DerivedFrom | None) -> Result:
     at = datetime.fromtimestamp(settled_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    if by_content:
-        reason = f"an event without a messageId and with this content was {past.outcome} at {at}"
-        return Result(Outcome.FILTERED, reason, _known_code(past.outcome, "DUPLICATE_CONTENT"))
+    if derived is not None:
+        what, code = _DERIVED[derived]
+        reason = f"{what} was {past.outcome} at {at}"
+        return Result(Outcome.FILTERED, reason, _known_code(past.outcome, code))
     reason = f"{past.outcome} by an earlier run at {at}"
     return Result(Outcome.FILTERED, reason, _known_code(past.outcome, "DUPLICATE"))
 

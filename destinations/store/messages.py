@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
+from collections.abc import Iterable
 from typing import Final
 
 from destinations.outcome import Effect, Outcome, State
-from destinations.pipeline.queue import History, Past
+from destinations.pipeline.queue import History, Past, Restored
 from destinations.runtime.action import SubscriptionKey
 from destinations.store.codes import EFFECT_CODES, EFFECTS, STATUS_CODES, STATUSES
 from destinations.store.names import Names
@@ -21,6 +22,10 @@ from destinations.store.rows import PER_EVENT, end_replaced
 __all__ = ["KNOWN", "SIBLINGS", "history_of", "note_other", "replace"]
 
 _DELIVERED: Final = STATUS_CODES[Outcome.DELIVERED]
+
+_CORRECTED: Final = (
+    "it corrects an event of the copy that the store was restored from, and may have done so before"
+)
 
 SIBLINGS: Final = """
     SELECT other.id FROM scopes AS own JOIN scopes AS other
@@ -81,7 +86,19 @@ def history_of(
             "SELECT fingerprint, refused FROM other_contents WHERE digest = ?", (digest,)
         )
     }
-    return History(event_id, found, deliveries, others, highest + 1)
+    restored = _restored(connection, deliveries.values())
+    return History(event_id, found, deliveries, others, highest + 1, restored)
+
+
+def _restored(connection: sqlite3.Connection, deliveries: Iterable[Past]) -> Restored | None:
+    """Return what is known of an event's correction if the event ended before a restoration."""
+    ended_at = [one.settled_at for one in deliveries if one.settled_at is not None]
+    gap = connection.execute(
+        "SELECT gap_from, gap_until FROM identity WHERE gap_until IS NOT NULL"
+    ).fetchone()
+    if gap is None or not ended_at or min(ended_at) >= gap[1]:
+        return None
+    return Restored(gap[0], _CORRECTED)
 
 
 def note_other(

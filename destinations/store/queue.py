@@ -891,6 +891,8 @@ class _Commit:
         if verdict is Verdict.CORRECTION:
             if not event.id:
                 self._new_event(event)
+            for delivery in arrival.deliveries:
+                delivery.restored = delivery.restored or history.restored
             self._tallies.update(
                 replace(
                     *(self._to, self._names, digest, history, event.fingerprint, self._now_ms),

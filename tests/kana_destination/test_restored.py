@@ -471,3 +471,48 @@ def test_what_was_kept_in_the_copy(place: Place, write: Callable[[str, Any], Pat
     place.restore()
     place.command(*rule, *both)
     assert (place.used, place.statuses()) == (1, {"a": "held"})
+
+
+@pytest.mark.parametrize("way", ["over HTTP", "in a file"])
+@pytest.mark.parametrize("gap", ["hold", "deliver"])
+@pytest.mark.parametrize(
+    ("outcome", "other"),
+    [
+        ("invalid", {"properties": {"featureId": "calls", "delta": "many"}}),
+        ("unmapped", {"properties": {}}),
+        ("filtered", {"integrations": {"All": False}}),
+        ("rejected", {"properties": {"featureId": "unknown", "delta": 20}}),
+    ],
+)
+def test_a_correction_that_was_delivered_after_the_copy(
+    place: Place,
+    write: Callable[[str, Any], Path],
+    outcome: str,
+    other: dict[str, Any],
+    gap: str,
+    way: str,
+) -> None:
+    """It comes again, and is held: nothing tells it from one that is new."""
+    values = {"apiKey": place.sandbox.api_key, "endpoint": place.sandbox.url}
+    both = ("--settings", write("settings.json", values), "--store", place.store)
+    right = _track("a", 20)
+
+    def give(event: dict[str, Any], outcome: str) -> None:
+        if way == "in a file":
+            place.command("run", "kana", *both, "--events", write("one.ndjson", [event]))
+        else:
+            place.start()
+            place.post(event)
+            place.until(**{event["messageId"]: outcome})
+            place.stop()
+        assert place.statuses()[event["messageId"]] == outcome
+
+    give(right | other, outcome)
+    place.back_up()
+    give(right, "delivered")
+    assert place.used == 20
+    place.restore("--gap", gap)
+    give(right, "held")
+    assert place.used == 20
+    give(_track("b", 3), "delivered")
+    assert place.used == 23

@@ -538,6 +538,21 @@ def test_events_with_a_time_of_their_own(runs: Any, use: Use) -> None:
     assert runs.usage == {"ann": 2}
 
 
+def test_events_known_by_their_line(runs: Any, use: Use) -> None:
+    """What an input of the same name drops by them says so, and is counted apart."""
+    timeless = use()
+    del timeless["messageId"]
+    timeless.pop("timestamp", None)
+    events = runs.file(timeless, timeless, use(messageId="own"))
+    assert runs.counts(runs("--input-id", "monday", events=events)) == {"delivered": 3}
+    done = runs("--input-id", "monday", events=events)
+    assert (runs.counts(done), done.json["duplicates_by_line"]) == ({"filtered": 3}, 2)
+    assert "2 events without a messageId stood in the same line of an input" in done.err
+    assert "Another input needs another name." in done.err
+    assert "the event without a messageId of this line of the named input was delivered" in done.err
+    assert runs.usage == {"ann": 3}
+
+
 @pytest.mark.parametrize("by", ["run", "export"])
 def test_what_is_fed_back(runs: Any, use: Use, tmp_path: Any, by: str) -> None:
     """It goes on in the rows that it had, whatever it lacks, also if it is corrected."""

@@ -19,7 +19,7 @@ def test_equal_events_are_counted() -> None:
     assert len(set(ids)) == 3
     assert [again.id_of(dict(reversed(TIMED.items())), line) for line in (2, 3, 4)] == ids
     assert first.id_of({**TIMED, "userId": "v"}, 1) not in ids
-    assert all(one.by_content and one.is_certain for one in ids)
+    assert all(one.by == "content" and one.is_certain for one in ids)
 
 
 def test_what_is_not_an_event_has_an_id_too() -> None:
@@ -32,7 +32,7 @@ def test_what_is_not_an_event_has_an_id_too() -> None:
 def test_a_named_input() -> None:
     """What has no time of its own is known by the name and the line, whatever its content is."""
     ids = DerivedIds("monday")
-    assert ids.id_of(EVENT, 17) == ("monday:17", False, True)
+    assert ids.id_of(EVENT, 17) == ("monday:17", "line", True)
 
 
 def test_the_name_of_an_input_changes_no_other_id() -> None:
@@ -64,14 +64,14 @@ def test_an_id_that_was_written_out(event: dict[str, Any] | bytes, input_id: str
     others = [written.id_of(event, line).id for line in (1, 2)]
     for noted in ("tuesday:3", *(others if event is not EVENT else ()), "corrected:1"):
         found = DerivedIds(input_id).id_of(event, 7, noted)
-        assert found == (noted, False, True)
+        assert found == (noted, None, True)
 
 
 def test_an_id_of_the_content_alone() -> None:
     """Without a time it is no more certain than before: the input needs a name."""
     noted = DerivedIds(None).id_of(EVENT, 1).id
-    assert DerivedIds(None).id_of(EVENT, 7, noted) == (noted, False, False)
-    assert DerivedIds("monday").id_of(EVENT, 7, noted) == ("monday:7", False, True)
+    assert DerivedIds(None).id_of(EVENT, 7, noted) == (noted, None, False)
+    assert DerivedIds("monday").id_of(EVENT, 7, noted) == ("monday:7", "line", True)
 
 
 def test_several_events_at_a_line() -> None:
