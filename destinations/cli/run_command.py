@@ -74,6 +74,7 @@ from destinations.runtime.sender import Sender
 from destinations.secrets import Masker
 from destinations.store import (
     SqliteStore,
+    check_not_beside_store,
     check_not_lost,
     check_store_path,
     default_path,
@@ -410,6 +411,7 @@ class _Runner:
         if path.exists() and events not in {None, "-"} and path.samefile(str(events)):
             msg = f"--undelivered {path} is the file that --events reads; use another name"
             raise UsageError(msg)
+        check_not_beside_store(path)
         is_own = False
         if store is not None and kept is not None and not self._options.dry_run:
             is_own = wrote_undelivered(store, kept.scope.id, path)
@@ -801,8 +803,10 @@ def _say_how_to_go_on(report: Report, options: _Options) -> None:
                 "events have no messageId: what was delivered is not sent twice.",
                 err=True,
             )
-        click.echo(
-            f"Read and not sent: {kept:,}, in the store; go on with: {options.going_on}", err=True
-        )
+        if kept or missing is None:
+            click.echo(
+                f"Read and not sent: {kept:,}, in the store; go on with: {options.going_on}",
+                err=True,
+            )
     else:
         click.echo("The same command goes on where it stopped.", err=True)

@@ -7,7 +7,14 @@ from pathlib import Path
 
 from destinations.clock import unix_time
 from destinations.errors import TemporaryError, UsageError
-from destinations.store import copy_of, identity_path, is_full, is_missing, stored_version
+from destinations.store import (
+    check_not_beside_store,
+    copy_of,
+    identity_path,
+    is_full,
+    is_missing,
+    stored_version,
+)
 
 __all__ = ["back_up"]
 
@@ -25,6 +32,7 @@ def back_up(store: Path, target: Path) -> int:
         raise UsageError(f"there is no store {store}")
     if not stored_version(store):
         raise UsageError(f"the store {store} is empty")
+    check_not_beside_store(target)
     if target.exists() and (target.samefile(store) or not _is_copy(target)):
         msg = f"{target} is there already and is not a copy of a store; name another file"
         raise UsageError(msg)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -131,7 +132,9 @@ class Again:
         if self._since is None:
             # Later than all that ended before, so that it is told from what ends from now on even
             # if a clock was set back.
-            self._since = max(self._now(), self._store.last_settled(self._scope) + 0.001)
+            since = max(self._now(), self._store.last_settled(self._scope) + 0.001)
+            # Rows have whole milliseconds, and what ends just then must not seem to be before it.
+            self._since = math.ceil(since * 1000) / 1000
             self._settle_from(self._since)
             self._store.note({self._name: {"since": self._since, "input": self._source}})
         return self._since

@@ -124,6 +124,9 @@ def recognise(history: History | None, found: int, former: int = 0) -> Verdict:
     return Verdict.REFUSED if found in history.others else Verdict.CONFLICT
 
 
+_WAITS: Final = (State.READY, Effect.NONE)
+
+
 def _in_the_way(history: History) -> Past | None:
     """Return the delivery that has, or may have, an effect; one that has it before all others."""
     order = (Effect.APPLIED, Effect.MAYBE, Effect.NONE)
@@ -148,7 +151,10 @@ def conflict(history: History, line: int = 0) -> Result:
         name = f"the event of line {line}"
     else:  # a queue in memory keeps no ids of what is finished
         name = "another event"
-    is_applied = other is not None and other.effect is Effect.APPLIED
-    has = "has an effect" if is_applied else "may have an effect"
+    has = "may have an effect"
+    if other is not None and other.effect is Effect.APPLIED:
+        has = "has an effect"
+    elif other is not None and other.id and (other.state, other.effect) == _WAITS:
+        has = "waits to be sent; drop it first if that content is wrong"
     reason = f"{name} has the same messageId and different content, and {has}"
     return Result(Outcome.REJECTED, reason, CONFLICT, 409)

@@ -240,7 +240,7 @@ class Run:
             self._engine.run_round(self._patience)
             if self._is_unanswered:
                 self._unanswered()
-            if feed.is_over and pipeline.is_only_unknown:
+            if feed.is_over and pipeline.is_only_unknown and not self._has_done(pipeline):
                 self._waits(pipeline.prefetch.scheduler.count_in(State.UNKNOWN))
             self._has_lost_store()
 

@@ -14,6 +14,7 @@ import platformdirs
 from destinations.clock import SteadyClock
 from destinations.errors import TemporaryError, UsageError
 from destinations.pipeline.queue import StoreGoneError
+from destinations.store.beside import store_beside
 from destinations.store.failures import failure, is_of_the_file, roll_back
 from destinations.store.files import (
     READ_ONLY,
@@ -72,6 +73,10 @@ def check_store_path(path: Path) -> None:
         raise UsageError(msg)
     if path.is_dir():
         raise UsageError(f"cannot use {path} as a store: it is a folder; name a file in it")
+    other = store_beside(path)
+    if other is not None:
+        msg = f"cannot use {path} as a store: a file of this name belongs to the store {other}"
+        raise UsageError(msg)
     if not is_missing(path) and not path.is_file():
         msg = (
             f"cannot use {path} as a store: it is a device, a pipe or a socket, and not a file; "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from collections.abc import Generator, Sequence
 from pathlib import Path
@@ -103,7 +104,8 @@ def add(
             waiting = _map_unmapped(opened)
         click.echo("Without --settings the features were not looked up.", err=True)
         if waiting:
-            click.echo("Deliver what waits: destinations run kana --settings FILE", err=True)
+            at = "" if store is None else f" --store {shlex.quote(str(store))}"
+            click.echo(f"Deliver what waits: destinations run kana --settings FILE{at}", err=True)
         return 0
     with open_account(settings, store, account, same=same) as opened:
         _check_features(opened, new)

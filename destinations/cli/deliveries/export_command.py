@@ -23,6 +23,7 @@ from destinations.outcome import Outcome, State
 from destinations.pipeline.ledger import LedgerEntry
 from destinations.pipeline.output import written_file
 from destinations.secrets import Masker
+from destinations.store import check_not_beside_store
 
 __all__ = ["export_command"]
 
@@ -103,5 +104,6 @@ def _opened(path: Path | None, *, dry_run: bool) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
+    check_not_beside_store(path)
     with written_file(path, "move it away, or name another file") as stream:
         yield stream

@@ -148,6 +148,21 @@ def test_since_when_an_input_is_sent_again(store: SqliteStore, kind: type[io.Byt
     assert (agains.since, agains.told) == (500.0, [100.0, 100.0])
 
 
+@pytest.mark.parametrize("last_settled", [0.0, 1_795_889_672.41, 1_795_889_672.999])
+@pytest.mark.parametrize("now", [100.0, 1_795_889_672.4104, 1_795_889_672.4106, 1_795_889_673.0])
+def test_what_ends_just_then_is_not_before_it(
+    store: SqliteStore, put: Put, now: float, last_settled: float
+) -> None:
+    """Rows have whole milliseconds: rounded to them, no end of this run seems to be of before."""
+    if last_settled:
+        put(Outcome.DELIVERED, served=False, settled_at=last_settled)
+    agains = _Agains(store)
+    agains(io.BytesIO(b"1\n2\n"), now)
+    stored = round(agains.since * 1000)
+    assert stored / 1000 >= agains.since >= now
+    assert stored > round(last_settled * 1000)
+
+
 @pytest.mark.parametrize(
     ("kind", "lines", "given"),
     [
