@@ -34,14 +34,18 @@ _OPTIONS = (
         "--account",
         type=NAME,
         metavar="NAME",
-        help="A name for the account at the partner, or the unnamed-NUMBER that stands for one "
-        "without a name; or account: NAME in the settings.",
+        help=(
+            "Name the account at the partner; unnamed-NUMBER stands for one without a name. The "
+            "settings may say account: NAME instead."
+        ),
     ),
     click.option(
         "--same-account/--new-account",
         "same",
         default=None,
-        help="Whether a key that is new at a known endpoint is of the account known there.",
+        help=(
+            "Say whether a new key at a known endpoint belongs to the account that is known there."
+        ),
     ),
 )
 
@@ -104,9 +108,9 @@ def foresee_account(
     if known:
         names = "; ".join(map(_described, known))
         click.echo(
-            f"A run without --dry-run asks first, as {_question(identity, here, elsewhere)} "
-            f"({names}): is it the same account? Shown is what would happen if it is not; use "
-            "--same-account to see the other.",
+            "Without --dry-run, the run first asks whether it is the same account: "
+            f"{_question(identity, here, elsewhere)} ({names}). This shows the result for a new "
+            "account; use --same-account to see that for the known one.",
             err=True,
         )
     return None

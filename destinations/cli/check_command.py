@@ -26,7 +26,7 @@ __all__ = ["command"]
 @destination_argument
 @settings_option
 @click.option(
-    "--live", is_flag=True, help="Fail unless the credentials are of the live environment."
+    "--live", is_flag=True, help="Fail unless the credentials belong to the live environment."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(destination: str, settings: Path | None, *, live: bool, as_json: bool) -> int:
@@ -45,7 +45,7 @@ def command(destination: str, settings: Path | None, *, live: bool, as_json: boo
     if status == "valid" and live and "live" not in environments:
         status = "wrong environment"
         found = " and ".join(environments) or "no known environment"
-        message = f"These are {found} credentials; --live asks for live ones."
+        message = f"wrong credentials ({found}): expected live ones, as --live asks for."
     if as_json:
         shown = {"status": status, "message": message, "environments": environments}
         click.echo(json.dumps(shown, ensure_ascii=False))

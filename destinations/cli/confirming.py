@@ -8,7 +8,7 @@ from destinations.errors import UsageError
 
 __all__ = ["confirmed", "yes_option"]
 
-yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
+yes_option = click.option("--yes", is_flag=True, help="Skip the prompt.")
 
 
 def confirmed(question: str) -> bool:
@@ -18,6 +18,7 @@ def confirmed(question: str) -> bool:
             return True
     except click.Abort as error:
         if isinstance(error.__context__, EOFError):
+            click.echo(err=True)  # ends the line of the question
             msg = "no answer on stdin; nothing changed. Use --yes to skip the prompt"
             raise UsageError(msg) from None
         raise

@@ -25,13 +25,13 @@ _WIDTH = 400
     type=click.IntRange(0),
     default=3,
     metavar="N",
-    help="Differences to show of each file; 3 by default.",
+    help="Show at most N differences for each file; 3 by default.",
 )
 @click.option(
     "--outputs",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write what came out of every line, as JSON lines.",
+    help="Write the result of every line to FILE, as JSON lines.",
 )
 def command(directory: Path, show: int, outputs: Path | None) -> int:
     """Run the test vectors in DIR that were made with Segment's runtime.

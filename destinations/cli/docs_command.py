@@ -34,7 +34,7 @@ def command() -> None:
     default=_DOCS,
     show_default=True,
     metavar="DIR",
-    help="Where the pages go: into a folder named after the destination.",
+    help="Write the pages into DIR, in a folder named after the destination.",
 )
 def build(destinations: Sequence[str], out: Path, *, check: bool) -> int:
     """Write the page of each DESTINATION in both flavours, and an HTML preview.
@@ -73,7 +73,10 @@ def build(destinations: Sequence[str], out: Path, *, check: bool) -> int:
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="YAML with levels of rules (error, warning, suggestion, off) and more known words.",
+    help=(
+        "Read levels of rules (error, warning, suggestion, off) and more known words from FILE, "
+        "as YAML."
+    ),
 )
 @click.option("--rules", "list_rules", is_flag=True, help="List the rules instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
@@ -118,7 +121,10 @@ def lint(files: Sequence[Path], config: Path | None, *, list_rules: bool, as_jso
 @command.command("preview", epilog="Example: destinations docs preview kana --port 4100")
 @destination_argument
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=0, help="0, the default, takes a free one."
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="Listen on this port; 0, the default, takes a free one.",
 )
 def preview(destination: str, port: int) -> int:
     """Serve the page of DESTINATION on this machine, and load it again when the definition changes.
@@ -146,7 +152,7 @@ def _committed_pages() -> list[Path]:
     """The pages in docs/ of the destinations that are installed."""
     pages = [path for slug, _ in installed() for path in sorted((_DOCS / slug).glob(f"{slug}*.md"))]
     if not pages:
-        msg = "docs/ holds no page of an installed destination; name the files"
+        msg = "docs/ has no page for an installed destination; name the files"
         raise UsageError(msg)
     return pages
 

@@ -26,15 +26,15 @@ def command() -> None:
 @click.option(
     "--destination",
     metavar="SLUG",
-    help="Which destination is meant, where FILE holds several.",
+    help="Import this destination, where FILE holds several.",
 )
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="The folder of the definition, which is called like it; by default ./SLUG.",
+    help="Write the definition into DIR, which has its name; by default ./SLUG.",
 )
-@click.option("--force", is_flag=True, help="Write over files that are there.")
+@click.option("--force", is_flag=True, help="Overwrite existing files.")
 @click.option(
     "--into",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
@@ -59,7 +59,10 @@ def segment(
     """
     if into is not None:
         if destination is not None or out is not None or force:
-            raise click.UsageError("--into stands alone: it adds to a definition that is there")
+            raise click.UsageError(
+                "--into cannot be used with --destination, --out or --force: "
+                "it adds to an existing definition"
+            )
         imported = import_subscriptions(file, into)
     else:
         imported = import_segment(file, destination=destination, out=out, force=force)

@@ -21,7 +21,7 @@ __all__ = ["command"]
     type=click.Path(path_type=Path, file_okay=False),
     default=".",
     metavar="DIR",
-    help="Where the folder goes; the current directory by default.",
+    help="Make the folder in DIR; by default in the current directory.",
 )
 def command(name: str, parent: Path) -> int:
     """Make the folder NAME of a new destination: a definition, an action and a case.

@@ -41,7 +41,7 @@ settings_option = click.option(
     "--settings",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="YAML or JSON with the settings; ${NAME} in it is taken from the environment.",
+    help="Read the settings from FILE, YAML or JSON; ${NAME} in it is taken from the environment.",
 )
 
 
@@ -49,7 +49,7 @@ store_option = click.option(
     "--store",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="The SQLite file for what outlives a run; by default one for this user.",
+    help="Keep what outlives a run in this SQLite file; by default one for this user.",
 )
 
 _ACCOUNT = "account"

@@ -51,22 +51,22 @@ class _Options:
     type=click.Path(path_type=Path),
     required=True,
     metavar="FILE",
-    help="The events: NDJSON, or a JSON array in a file that ends in .json.",
+    help="Read the events from FILE: NDJSON, or a JSON array if its name ends in .json.",
 )
-@click.option("--case", "name", required=True, metavar="NAME", help="The name of the new case.")
-@click.option("--description", metavar="TEXT", help="What the case shows, in a sentence.")
+@click.option("--case", "name", required=True, metavar="NAME", help="Name the new case.")
+@click.option("--description", metavar="TEXT", help="Say in a sentence what the case shows.")
 @settings_option
 @click.option(
     "--seed",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="What the sandbox holds at first.",
+    help="Fill the sandbox from FILE first.",
 )
 @click.option(
     "--cases",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Where the case goes; the folder cases beside the definition by default.",
+    help="Write the case into DIR; by default into the folder cases beside the definition.",
 )
 def command(**given: Any) -> int:
     """Deliver events to DESTINATION once, and keep what was sent and answered as a case.
@@ -76,7 +76,7 @@ def command(**given: Any) -> int:
     """
     options = _Options(**given)
     if options.seed is not None and options.settings is not None:
-        msg = "--seed is what a sandbox holds at first: it does not go with --settings"
+        msg = "--seed fills a sandbox: it cannot be used with --settings"
         raise click.UsageError(msg)
     subject = open_subject(options.destination)
     path = case_path(options.cases or _folder_of(subject.folder), options.name)
@@ -97,7 +97,7 @@ def command(**given: Any) -> int:
 def _folder_of(folder: Traversable) -> Path:
     """Where the cases of a definition are; raises `UsageError` for one that is not on a disk."""
     if not isinstance(folder, Path):
-        msg = f"{folder} is no folder that can be written to: give --cases DIR"
+        msg = f"cannot write to the folder {folder}: name another one with --cases DIR"
         raise UsageError(msg)
     return folder / CASES_FOLDER
 

@@ -15,7 +15,7 @@ __all__ = ["command"]
 @click.argument("name")
 @place_options
 def command(place: StorePlace, name: str) -> int:
-    """Let the actions of the destination NAME go on that pause.
+    """Resume the paused actions of the destination NAME.
 
     An action of a server pauses when the partner refuses its requests whatever the events are, as
     after a change of its API. What waits for it stays until the server is started or reloaded with
@@ -25,12 +25,12 @@ def command(place: StorePlace, name: str) -> int:
     with place.read() as opened:
         found = paused_actions(opened, name)
     if not found:
-        click.echo(f"Nothing of {printable(name)} pauses.")
+        click.echo(f"No action of {printable(name)} is paused.")
         return 0
     with place.change() as opened:
         found = resume(opened, name)
     for action, reason in found.items():
         click.echo(
-            f"{printable(name)}, {action}: goes on. It paused because of: {printable(reason)}"
+            f"{printable(name)}, {action}: resumed. It was paused because: {printable(reason)}"
         )
     return 0

@@ -161,13 +161,16 @@ class _Options:
 @click.option(
     "--events",
     metavar="FILE|-",
-    help="The events; - is standard input. Without it, deliver what earlier runs left.",
+    help=(
+        "Read the events from FILE, or - for standard input. Without it, deliver what earlier "
+        "runs left."
+    ),
 )
 @click.option(
     "--format",
     "form",
     type=click.Choice(["ndjson", "json"]),
-    help="One event a line, or one array. Default: by the file's ending, ndjson for -.",
+    help="Read one event a line, or one array. Default: by the file's ending, ndjson for -.",
 )
 @settings_option
 @click.option(
@@ -180,13 +183,13 @@ class _Options:
     "--seed",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="What the sandbox holds at first.",
+    help="Fill the sandbox from FILE first.",
 )
 @click.option(
     "--undelivered",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write what was not delivered here, in a form that can be fed back.",
+    help="Write what was not delivered to FILE, in a form that can be fed back.",
 )
 @store_option
 @click.option(
@@ -194,9 +197,7 @@ class _Options:
 )
 @account_options
 @click.option("--resume", is_flag=True, help="First deliver what earlier runs left.")
-@click.option(
-    "--again", is_flag=True, help="Send what was delivered before once more, after a question."
-)
+@click.option("--again", is_flag=True, help="Ask, then send once more what was delivered before.")
 @yes_option
 @click.option(
     "--input-id",
@@ -210,18 +211,18 @@ class _Options:
     default=_OUTAGE,
     show_default=True,
     metavar="SECONDS",
-    help="Wait so long for a partner that does not answer.",
+    help="Wait up to SECONDS for a partner that does not answer.",
 )
 @click.option(
     "--settle-after",
     type=click.FloatRange(min=0, max=86_400),
     metavar="SECONDS",
-    help="Ask about a lost answer so long after its request. Default: as the definition says.",
+    help="Ask about a lost answer SECONDS after its request. Default: as the definition says.",
 )
 @click.option(
     "--sole-writer/--no-sole-writer",
     default=True,
-    help="Whether nobody else adds to the same balances; if somebody does, hold lost answers.",
+    help="Say whether nobody else adds to the same balances; if somebody does, hold lost answers.",
 )
 @click.option(
     "--lost-answers",
@@ -233,7 +234,7 @@ class _Options:
     default=True,
     help="Test the credentials before the first event; on by default.",
 )
-@click.option("--dry-run", is_flag=True, help="Send nothing, write nothing: only show what would.")
+@click.option("--dry-run", is_flag=True, help="Send and write nothing; show what the run would do.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
 def command(**given: Any) -> int:
     """Deliver a file or stream of events to DESTINATION and account for every one of them.
@@ -253,7 +254,7 @@ def command(**given: Any) -> int:
 
 def _check_options(options: _Options) -> None:
     if options.seed is not None and not options.use_sandbox:
-        raise click.UsageError("--seed is what a sandbox holds at first: use --sandbox as well")
+        raise click.UsageError("--seed fills a sandbox: use --sandbox as well")
     if options.no_store and options.store is not None:
         raise click.UsageError("--store cannot be used with --no-store")
     for name, given in {
@@ -572,8 +573,8 @@ class _Runner:
         if not text:
             return
         click.echo(
-            f"Waiting in the store from before: {text}. What is in this input is part of this run; "
-            "the rest stays, unless --resume delivers it first.",
+            f"Left in the store by earlier runs: {text}. This run delivers those that are in this "
+            "input, too; the others stay, unless --resume delivers them first.",
             err=True,
         )
 
@@ -596,8 +597,8 @@ class _Runner:
             cut=tell_of_cut_agains,
         )
         question = (
-            f"Send the events of {shown} again, also those that {name} has? It will count "
-            "them once more."
+            f"Send the events of {shown} again, even those that {name} already has? {name} will "
+            "count them once more."
         )
         if not options.yes and not confirmed(question):
             raise click.exceptions.Exit(1)
@@ -768,9 +769,9 @@ def _why_stopped(stopped: Stopped, after: str) -> str:
         return f"Error: stopped{where}: the credentials were refused: {stopped.message}"
     if stopped.why == "refused":
         return (
-            f"Error: stopped{after}: the partner refuses the requests of this action, whatever the "
-            f"events are: {stopped.message}. Mend the definition, the endpoint or the permissions "
-            "of the key; no event was rejected for it."
+            f"Error: stopped{after}: the partner refuses every request of this action, whatever "
+            f"the event: {stopped.message}. Fix the definition, the endpoint or the permissions "
+            "of the key; no event was rejected because of it."
         )
     if stopped.why == "damaged":
         return f"Error: stopped{after}: {stopped.message}"
@@ -785,7 +786,10 @@ def _say_what_is_not_written(
     """Say what the file of --undelivered lacks, and what must be done before the next run."""
     if str(failure) != told:
         click.echo(f"{failure}.", err=True)
-    text = f"{options.undelivered} does not hold everything that was not delivered."
+    text = (
+        f"{options.undelivered} is incomplete: some events that were not delivered are missing in "
+        "it."
+    )
     if undelivered.stream.holds_lines and not options.keeps:
         text += " Move it away, or name another file."
     click.echo(text, err=True)

@@ -71,7 +71,8 @@ class Notices(Observer):
             self._told_at = now
             what = "1 lost answer" if answers == 1 else f"{answers:,} lost answers"
             click.echo(
-                f"Waiting to ask {self._name} about {what}; Ctrl-C leaves that to the next run.",
+                f"Waiting to ask {self._name} about {what}; press Ctrl-C to leave that to the "
+                "next run.",
                 err=True,
             )
 
@@ -79,8 +80,8 @@ class Notices(Observer):
 def tell_that_again_goes_on(since: float) -> None:
     """Tell that an input is being sent again already."""
     click.echo(
-        f"The --again of this input that began at {shown_time(since)} was cut and goes on: what "
-        "was delivered since then is not sent once more.",
+        f"Continuing the --again of this input that began at {shown_time(since)} and was "
+        "interrupted: what was delivered since then is not sent once more.",
         err=True,
     )
 
@@ -89,8 +90,8 @@ def tell_of_cut_agains(others: Sequence[CutAgain]) -> None:
     """Tell that other inputs were being sent again, so that nobody takes this one for them."""
     for one in others:
         click.echo(
-            f"An --again of {one.source} that began at {shown_time(one.since)} was cut. This input "
-            "has other content: all of it is sent once more.",
+            f"An --again of {one.source} that began at {shown_time(one.since)} was interrupted. "
+            "This input has different content: all of it is sent once more.",
             err=True,
         )
 

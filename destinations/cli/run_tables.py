@@ -123,7 +123,7 @@ def print_report(
 
 
 def _print_reasons(totals: Totals, masker: Masker, *, to_stderr: bool, with_lines: bool) -> None:
-    columns = ["outcome", "rows", *(["first line", "why there"] if with_lines else ["why"])]
+    columns = ["outcome", "rows", *(["first line", "reason"] if with_lines else ["why"])]
     rows = [
         (
             *(reason.outcome.value, reason.count),
@@ -159,7 +159,7 @@ def print_kept(
         other = "" if stored == 0 else "other "
         rest = read - stored
         rows, verb = count(rest, f"{other}ready row"), "is" if rest == 1 else "are"
-        click.echo(f"The {rows} above {verb} in the input alone, and not stored.", err=to_stderr)
+        click.echo(f"The {rows} above {verb} only in the input, not in the store.", err=to_stderr)
     if users:
         what = "1 user has" if users == 1 else f"{users:,} users have"
         click.echo(f"{what} changes to make by hand.", err=to_stderr)

@@ -24,10 +24,13 @@ __all__ = ["command"]
     "--seed",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="What it holds at first, as YAML.",
+    help="Fill it from FILE first, as YAML.",
 )
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=0, help="0, the default, takes a free one."
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="Listen on this port; 0, the default, takes a free one.",
 )
 @click.option(
     "--db",
@@ -39,7 +42,7 @@ __all__ = ["command"]
     "--api",
     default="current",
     metavar="NAME",
-    help="Which API it speaks; for kana: current, documented.",
+    help="Speak this API; for kana: current, documented.",
 )
 def command(destination: str, seed: Path | None, port: int, db: Path | None, api: str) -> int:
     """Serve a stand-in for the partner of DESTINATION on this machine until stopped.

@@ -33,9 +33,9 @@ _MEND_SECONDS = 5.0
     type=click.Path(path_type=Path),
     metavar="FILE",
     required=True,
-    help="The configuration, as YAML, JSON (.json) or TOML (.toml).",
+    help="Read the configuration from FILE: YAML, JSON (.json) or TOML (.toml).",
 )
-@click.option("--check", is_flag=True, help="Only say whether the configuration can be used.")
+@click.option("--check", is_flag=True, help="Only check whether the configuration can be used.")
 def command(path: Path, *, check: bool) -> int:
     """Receive events over HTTP and deliver them, until stopped.
 

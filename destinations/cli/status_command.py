@@ -30,7 +30,7 @@ __all__ = ["command"]
 _SERVED: Final = {
     True: "a server delivers from it",
     False: "no server delivers from it",
-    None: "whether a server delivers from it cannot be told: its lock cannot be read",
+    None: "cannot read its lock, so a server may or may not deliver from it",
 }
 _STRAY: Final = (
     "[bold]the server has no destination of this name[/bold]: what waits stays until it has one "

@@ -72,8 +72,8 @@ def adopt_command(place: StorePlace, *, yes: bool) -> int:
     """
     place.check()
     question = (
-        f"Use {place.path} from now on? It must be the store itself, moved here as a whole, and "
-        "not a copy: what was delivered after a copy was made would be delivered again."
+        f"Use {place.path} from now on? It must be the store itself, moved here as a whole. A "
+        "copy would deliver again what was delivered after it was made."
     )
     if not yes and not confirmed(question):
         return 1
@@ -93,14 +93,14 @@ def adopt_command(place: StorePlace, *, yes: bool) -> int:
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="STORE",
     required=True,
-    help="The file of the store; what is there is replaced.",
+    help="Write the store to STORE, replacing what is there.",
 )
 @click.option(
     "--gap",
     type=click.Choice(["hold", "deliver"]),
     default="hold",
     show_default=True,
-    help="What is done with events of the time since the copy, by their own time.",
+    help="Hold or deliver events whose own time lies between the copy and now.",
 )
 @yes_option
 def restore_command(backup: Path, target: Path, *, gap: str, yes: bool) -> int:
@@ -143,7 +143,7 @@ def _what_is(target: Path) -> str:
             "a backup" if is_backup(target) else "a store" if stored_version(target) else "a file"
         )
     except UsageError:
-        kind = "a file that is no store, or a damaged one"
+        kind = "a damaged store, or some other file"
     changed = shown_time(max(one.st_mtime for one in found))
     return f"{kind} of {size:,} bytes, written last at {changed}"
 
@@ -175,14 +175,16 @@ def check(place: StorePlace) -> int:
     "--keep-days",
     type=click.FloatRange(0),
     metavar="N",
-    help="Days that finished deliveries stay; by default as a server of the store says, else 30.",
+    help="Keep finished deliveries for N days; by default as a server of the store says, else 30.",
 )
 @click.option(
     "--dedupe-days",
     type=click.FloatRange(0),
     metavar="N",
-    help="Days that a messageId is recognised again, and not less than its deliveries stay; by "
-    "default as a server of the store says, else 7.",
+    help=(
+        "Recognise a messageId for N days, and at least as long as its deliveries are kept; by "
+        "default as a server of the store says, else 7."
+    ),
 )
 def compact_command(place: StorePlace, keep_days: float | None, dedupe_days: float | None) -> int:
     """Delete what is finished and old, and give the space back.
@@ -205,7 +207,9 @@ def compact_command(place: StorePlace, keep_days: float | None, dedupe_days: flo
             f"{count(done.messages, 'messageId')}."
         )
         if is_in_use(store.path):
-            click.echo("Something delivers from it: the file keeps its size, to be used again.")
+            click.echo(
+                "A server or run delivers from it: the file keeps its size, and reuses the space."
+            )
             return 0
         compact(store.database)
         after = store.path.stat().st_size

@@ -29,13 +29,15 @@ _OPTIONS = (
         "--store",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="The SQLite file; by default that of --config, else this user's own.",
+        help="Use this SQLite file; by default that of --config, else this user's own.",
     ),
     click.option(
         "--config",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="The configuration of a server: says where its store is. Needs none of its secrets.",
+        help=(
+            "Use the store of the server that FILE configures. Needs none of the server's secrets."
+        ),
     ),
 )
 

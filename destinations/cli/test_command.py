@@ -41,7 +41,7 @@ class _Report:
     "--cases",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     metavar="DIR",
-    help="Where the cases are; the folder cases beside the definition by default.",
+    help="Read the cases from DIR; by default from the folder cases beside the definition.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(destination: str | None, cases: Path | None, *, as_json: bool) -> int:

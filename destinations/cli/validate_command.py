@@ -46,9 +46,7 @@ def command(destination: str, *, as_json: bool) -> int:
             f"{count(len(definition.presets), 'preset')}."
         )
         for name in definition.pending_requests:
-            click.echo(
-                f"Left to do: write the request {name}; as long as it is pending, it is not sent."
-            )
+            click.echo(f"Left to do: write the request {name}; it is not sent while it is pending.")
     return 2 if faults else 0
 
 

@@ -47,7 +47,7 @@ _WHY_NOT: Final = {
     State.HELD: "it may have been applied: decide with destinations deliveries resolve",
     Outcome.DELIVERED: "it was delivered",
     Outcome.DROPPED: "it was dropped",
-    Outcome.FILTERED: "its raw event is not kept any more",
+    Outcome.FILTERED: "its raw event was deleted",
 }
 
 
@@ -97,7 +97,7 @@ def plan_replay(ledger: Ledger, destination: Destination, entry: LedgerEntry) ->
         return PlannedReplay(entry, refused=refused)
     raw = ledger.raw_event(entry.event_id)
     if raw is None:
-        return PlannedReplay(entry, refused="its raw event is not kept any more")
+        return PlannedReplay(entry, refused="its raw event was deleted")
     intake = Intake(destination)
     digest = intake.digest
     only = _asked_by_operator(destination, entry.key)
@@ -118,7 +118,7 @@ def plan_replay(ledger: Ledger, destination: Destination, entry: LedgerEntry) ->
         heir = _heir(destination, key, known)
         if heir is None:
             there = ", ".join(sorted(repr(one.name) for one in destination.by_key))
-            why = f"there is no subscription {key.name!r} any more; there are: {there}"
+            why = f"the definition has no subscription {key.name!r} any more; it has: {there}"
             return PlannedReplay(entry, refused=why)
         key = heir
     today = todays.get(key)

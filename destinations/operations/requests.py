@@ -211,7 +211,7 @@ def _drop_same(store: SqliteStore, account: int, planned: Plan) -> None:
     """Drop what waits for a server to do the same."""
     same = _of_same(store, account, planned, State.READY)
     if same:
-        store.ledger().drop(same, "a command has done the same", time.time())
+        store.ledger().drop(same, "another command has done the same", time.time())
 
 
 def _of_same(

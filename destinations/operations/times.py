@@ -27,8 +27,8 @@ def parse_time(text: str, now: float) -> float:
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         msg = (
-            f"{text!r} is no time; write it as 2026-05-04T10:00:00Z, as a day 2026-05-04, or as "
-            "how long ago it was: 90s, 30m, 2h, 3d, 1w"
+            f"invalid time {text!r}: expected ISO 8601, such as 2026-05-04T10:00:00Z or "
+            "2026-05-04, or an age such as 90s, 30m, 2h, 3d or 1w"
         )
         raise UsageError(msg) from None
 

@@ -263,7 +263,7 @@ class BalanceChecks:
                 asked.append(delivery)
         if asked and not self._reconciler.can_ask(asked[0].action):
             failure = Failure(
-                "today's definition does not say how",
+                "today's definition has no request for that",
                 "invalid",
                 400,
                 retryable=False,

@@ -50,7 +50,7 @@ from destinations.runtime.sender import Sender
 __all__ = ["Feed", "Job", "Pipeline", "PipelineOptions"]
 
 _EVENT_GONE: Final = Result(
-    Outcome.DEAD, "its raw event is not kept any more, so there is nothing to send", "EVENT_GONE"
+    Outcome.DEAD, "its raw event was deleted, so it cannot be sent", "EVENT_GONE"
 )
 _NOT_SUBSCRIBED: Final = Result(
     Outcome.FILTERED, "today's definition does not send this event to this action"
@@ -802,7 +802,10 @@ class Pipeline:
         # has to say what is, as the event must neither get lost nor go twice.
         if len(heirs) != 1:
             known = ", ".join(repr(one.name) for one in self.destination.subscriptions)
-            reason = f"there is no subscription {delivery.key.name!r} any more; there are: {known}"
+            reason = (
+                f"the definition has no subscription {delivery.key.name!r} any more; it has: "
+                f"{known}"
+            )
             return Result(Outcome.DEAD, reason, "SUBSCRIPTION_GONE")
         try:
             received_at = delivery.event.accepted_at
@@ -811,7 +814,7 @@ class Pipeline:
             ).deliveries
         except Exception as error:  # noqa: BLE001 - an internal error must fail its event only
             self._observer.failed(self.name, error)
-            reason = f"internal error while it was planned: {type(error).__name__}"
+            reason = f"internal error while planning: {type(error).__name__}"
             return Result(Outcome.DEAD, reason, "UNKNOWN_ERROR", 500)
         if planned.result is not None:
             is_filtered = planned.result.outcome is Outcome.FILTERED

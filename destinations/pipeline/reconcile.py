@@ -53,15 +53,15 @@ _LARGEST: Final = 2**53
 """What JSON can hold exactly; the ledger holds sums of such."""
 
 _UNSURE: Final = {
-    SEVERAL: "the events of several users add to it, which are not in one order",
-    OTHERS: "another destination or a run has added to it since, for the same account",
+    SEVERAL: "events of several users add to it, in no fixed order",
+    OTHERS: "another destination or run of the account has added to it since",
 }
 
 _APPLIED: Final = Result(
     Outcome.DELIVERED, "its answer was lost; the partner shows that it was applied"
 )
 
-_SHARED: Final = "others write there as well (soleWriter is false), so the difference may be theirs"
+_SHARED: Final = "others add to it as well (soleWriter is false), so the difference may be theirs"
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -109,7 +109,7 @@ def judge(before: Balance | None, now: Balance | None, amounts: Sequence[int]) -
     if now is None:
         return Judgement(None, "the partner shows no amount")
     if before is None:
-        return Judgement(None, "what the partner held before is not known")
+        return Judgement(None, "the balance before is not known")
     if before.user in _UNSURE:
         return Judgement(None, _UNSURE[before.user])
     if None not in (before.period, now.period) and before.period != now.period:
@@ -121,14 +121,16 @@ def judge(before: Balance | None, now: Balance | None, amounts: Sequence[int]) -
         return Judgement((False,) * len(amounts))
     selections = _selections(amounts, difference)
     if selections == []:
-        return Judgement(None, "no selection of the amounts makes the difference: another writer")
+        return Judgement(
+            None, ("no combination of the amounts makes the difference: another writer adds to it")
+        )
     if selections is None or len(selections) > 1:
         # Whichever it was, the partner ends with the same amount when the others are sent again.
         # But the more selections there are, the easier another writer's amount is taken for one:
         # so only the likely ones count, a request that was carried out up to a point, or from one.
         selections = [run for run in _runs(amounts) if sum(run) == difference]
     if not selections:
-        return Judgement(None, "it cannot be told which of the amounts make the difference")
+        return Judgement(None, "more than one combination of the amounts makes the difference")
     return Judgement(_members(amounts, selections[0]))
 
 
@@ -398,7 +400,9 @@ class Reconciler(ReconcileRules):
                 "periodBefore": None if before is None else before.period,
                 "periodNow": None if found is None else found.period,
             }
-            reason = f"its answer was lost, and asking did not tell: {judgement.why}"
+            reason = (
+                f"its answer was lost, and asking the partner did not settle it: {judgement.why}"
+            )
             return [
                 _held(one, reason, {**evidence, **_proposed(applied)})
                 for one, applied in zip(deliveries, proposed, strict=True)

@@ -71,7 +71,7 @@ def hold_restored(
     if asked:
         evidence["found"] = None if found is None else found.amount
         evidence["periodNow"] = None if found is None else found.period
-    reason = f"it may have been delivered after the copy that was restored was made: {why}"
+    reason = f"it may have been delivered since the restored copy was made: {why}"
     return Transition(
         delivery,
         Result(State.HELD, reason, _CODE),

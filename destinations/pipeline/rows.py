@@ -22,7 +22,7 @@ from destinations.pipeline.queue import (
 from destinations.pipeline.replaceable import Replaceable
 from destinations.pipeline.report import Replaced, Report, Row
 
-__all__ = ["REPLACED", "Recorder", "Rows"]
+__all__ = ["NOT_ASKED", "REPLACED", "Recorder", "Rows"]
 
 REPLACED: Final = Result(
     Outcome.FILTERED, "a later event with its messageId has replaced it", "REPLACED"
@@ -32,11 +32,11 @@ REPLACED: Final = Result(
 _STOPPED: Final = Result(State.READY, "not sent: the run was stopped first")
 _DRY: Final = Result(State.READY, WOULD_BE_SENT.reason)
 _DONE_WITH: Final = frozenset({Outcome.DELIVERED, Outcome.FILTERED})
-_NOT_ASKED: Final = Result(
+NOT_ASKED: Final = Result(
     State.UNKNOWN, "its answer was lost; the next run asks the partner", ANSWER_LOST
 )
 _NOT_WRITTEN: Final = Result(
-    State.UNKNOWN, "it was sent; what came of it could not be written to the store", ANSWER_LOST
+    State.UNKNOWN, "it was sent, but its outcome could not be written to the store", ANSWER_LOST
 )
 
 _REPLACEABLE: Final = frozenset({Outcome.UNMAPPED, Outcome.INVALID, Outcome.REJECTED, Outcome.DEAD})
@@ -148,7 +148,7 @@ class Rows(Observer):
 
         What came of those that were sent is unknown, or could not be written to the store.
         """
-        unknown = _NOT_ASKED if are_written else _NOT_WRITTEN
+        unknown = NOT_ASKED if are_written else _NOT_WRITTEN
         rows: list[tuple[QueuedDelivery, Result]] = []
         deliveries = list(deliveries)
         self._look_up(deliveries)
@@ -204,7 +204,7 @@ class Rows(Observer):
             past = None if history is None else history.deliveries.get(delivery.key)
             if past is None or past.outcome is None:
                 result = Result(
-                    past.state if past is not None else State.READY, "settled elsewhere"
+                    past.state if past is not None else State.READY, "decided by another process"
                 )
             else:
                 result = Result(past.outcome, past.reason, past.code)

@@ -29,7 +29,7 @@ from destinations.pipeline.reading import Entries, Entry
 from destinations.pipeline.reconcile import LossOptions
 from destinations.pipeline.report import Report
 from destinations.pipeline.row_set import RowSet
-from destinations.pipeline.rows import REPLACED, Rows
+from destinations.pipeline.rows import NOT_ASKED, REPLACED, Rows
 from destinations.pipeline.undelivered import Wrapped, unwrap
 from destinations.runtime.action import SubscriptionKey
 from destinations.runtime.destination import Destination
@@ -583,7 +583,8 @@ class RunInput:
             if waiting is not None:
                 decided = _IN_THIS_RUN
             elif past.state is State.UNKNOWN:
-                decided = Result(State.UNKNOWN, past.reason, past.code)
+                lost = past.reason or NOT_ASKED.reason
+                decided = Result(State.UNKNOWN, lost, past.code or NOT_ASKED.code)
             else:
                 delivery.id, delivery.nth = past.id, past.nth
                 delivery.effect, delivery.replanned = past.effect, True

@@ -119,8 +119,8 @@ class UndeliveredFile:
                         self.stream.cut(size)
                         return size
                     msg = (
-                        f"line {number} of {self._path} is not an undelivered event, so it is not "
-                        "such a file: use another name"
+                        f"line {number} of {self._path} is not an undelivered event: expected a "
+                        "new file, an empty one, or one that --undelivered wrote"
                     )
                     raise UsageError(msg)
                 size += len(line)

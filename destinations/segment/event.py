@@ -1,9 +1,9 @@
 """Events as Segment sends them: read strictly from bytes, and checked like its ingest API does.
 
 What is not an event raises `EventError`, whose ``code`` is a reject code of that API where it has
-one. Strict reading matters for billing: of two equal keys one would win silently, and infinite
-numbers cannot be sent on. Nor can half a character: it is replaced where it is only carried, and
-refused in an identifier.
+one, in capitals like all codes here. Strict reading matters for billing: of two equal keys one
+would win silently, and infinite numbers cannot be sent on. Nor can half a character: it is replaced
+where it is only carried, and refused in an identifier.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def read_json(data: bytes, *, limit: int = MAX_EVENT_BYTES) -> Any:
     nesting of more than 200 levels, and more than ``limit`` bytes.
     """
     if len(data) > limit:
-        raise EventError("too_large", f"is {len(data):,} bytes, more than {limit:,}")
+        raise EventError("TOO_LARGE", f"is {len(data):,} bytes, more than {limit:,}")
     try:
         value = _decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -93,10 +93,10 @@ def _read_strictly(data: bytes) -> Any:
     try:
         value = jiter.from_json(data, allow_inf_nan=False, catch_duplicate_keys=True)
     except ValueError as error:
-        raise EventError("not_json", f"is not JSON: {error}") from None
+        raise EventError("NOT_JSON", f"is not JSON: {error}") from None
     packed = marshal.dumps(value)
     if (_INFINITE in packed or _MINUS_INFINITE in packed) and _has_infinity(value):
-        raise EventError("not_json", "is not JSON: a number is too large to be represented")
+        raise EventError("NOT_JSON", "is not JSON: a number is too large to be represented")
     return value
 
 
@@ -116,25 +116,27 @@ def _has_infinity(value: object) -> bool:
 def check_event(value: object) -> Event:
     """``value`` as an event; raises `EventError` for the first rule of the ingest API it breaks."""
     if not isinstance(value, dict):
-        raise EventError("not_object", f"must be a JSON object, not {_kind(value)}")
+        raise EventError("NOT_OBJECT", f"must be a JSON object, not {_kind(value)}")
     kind = value.get("type")
     if not isinstance(kind, str) or kind not in _TYPES:
         shown = repr(kind) if isinstance(kind, str) and len(kind) < 40 else _kind(kind)
         expected = ", ".join(sorted(_TYPES))
-        raise EventError("type_invalid", f"type must be one of {expected}, not {shown}")
+        raise EventError("TYPE_INVALID", f"type must be one of {expected}, not {shown}")
     for key in _IDS:
         item = value.get(key)
         if item is not None and not isinstance(item, str):
-            raise EventError("id_not_string", f"{key} must be text, not {_kind(item)}")
+            raise EventError("ID_NOT_STRING", f"{key} must be text, not {_kind(item)}")
     for key in _OBJECTS:
         item = value.get(key)
         if item is not None and not isinstance(item, dict):
-            raise EventError(f"{key}_not_object", f"{key} must be an object, not {_kind(item)}")
+            raise EventError(
+                f"{key.upper()}_NOT_OBJECT", f"{key} must be an object, not {_kind(item)}"
+            )
     if not value.get("userId") and not value.get("anonymousId"):
-        raise EventError("no_user_anon_id", "has neither a userId nor an anonymousId")
+        raise EventError("NO_USER_ANON_ID", "has neither a userId nor an anonymousId")
     if len(value.get("messageId") or "") > _MAX_MESSAGE_ID:
         raise EventError(
-            "message_id_too_long", f"messageId is longer than {_MAX_MESSAGE_ID} characters"
+            "MESSAGE_ID_TOO_LONG", f"messageId is longer than {_MAX_MESSAGE_ID} characters"
         )
     _check_call(kind, value)
     return value
@@ -145,13 +147,13 @@ def _check_call(kind: str, event: Mapping[str, Any]) -> None:
     if kind == "track":
         name = event.get("event")
         if name is None or name == "":
-            raise EventError("event_not_defined", "a track call needs an event name in event")
+            raise EventError("EVENT_NOT_DEFINED", "a track call needs an event name in event")
         if not isinstance(name, str):
-            raise EventError("event_not_string", f"event must be text, not {_kind(name)}")
+            raise EventError("EVENT_NOT_STRING", f"event must be text, not {_kind(name)}")
     elif kind == "group" and not event.get("groupId"):
-        raise EventError("group_id_not_defined", "a group call needs a groupId")
+        raise EventError("GROUP_ID_NOT_DEFINED", "a group call needs a groupId")
     elif kind == "alias" and not (event.get("previousId") and event.get("userId")):
-        raise EventError("alias_ids_not_defined", "an alias call needs a userId and a previousId")
+        raise EventError("ALIAS_IDS_NOT_DEFINED", "an alias call needs a userId and a previousId")
 
 
 # Half of a pair (\ud83d without \ude00): an escape, or the bytes that some programs make of it.
@@ -172,14 +174,14 @@ def read_event(data: bytes) -> tuple[bytes, Event]:
     try:
         return data, check_event(read_json(data))
     except EventError as error:
-        mended = _without_halves(data) if error.code == "not_json" else data
+        mended = _without_halves(data) if error.code == "NOT_JSON" else data
         if mended == data:
             raise
     event = check_event(read_json(mended))
     as_it_came = json.loads(data, parse_int=float)  # which reads halves
     for key in _IDS:
         if not _is_whole(as_it_came.get(key)):
-            raise EventError("id_not_text", f"{key} holds half a character (a lone surrogate)")
+            raise EventError("ID_NOT_TEXT", f"{key} holds half a character (a lone surrogate)")
     return mended, event
 
 

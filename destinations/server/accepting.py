@@ -26,8 +26,8 @@ _IN_PLACE: Final = 100
 handing them to a thread and back would delay the others."""
 
 _UNCERTAIN: Final = (
-    "MESSAGE_ID_MISSING: has neither a messageId nor a timestamp, so that it would count once more "
-    "each time it is sent again: give it either"
+    "MESSAGE_ID_MISSING: has neither a messageId nor a timestamp, so it would count again each "
+    "time it is sent: give it one of them"
 )
 _CONFLICT: Final = (
     "another event with this messageId and different content was accepted before, and may have an "

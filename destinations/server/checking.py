@@ -79,7 +79,7 @@ def _check_folder(path: Path) -> None:
     """Whether the file could be made, with the folders that it is to be in."""
     folder = next(parent for parent in path.resolve().parents if parent.exists())
     if not folder.is_dir():
-        raise UsageError(f"/store/path: cannot make the store {path}: {folder} is no folder")
+        raise UsageError(f"/store/path: cannot make the store {path}: {folder} is not a folder")
     why = why_not_writable(folder)
     if why is not None:
         msg = f"/store/path: cannot make the store {path}: {folder} cannot be written to: {why}"

@@ -40,8 +40,8 @@ _CAPITAL: Final = re.compile("[A-Z]")
 _SECRET_PLACE: Final = re.compile(r"/destinations/\d+/receiver/(keys|signatureSecrets)/\d+")
 _NAME_PLACE: Final = re.compile(r"/destinations/\d+/name")
 _NAME_WORDS: Final = (
-    "is no name: it has letters (a-z, A-Z), digits, _, . and -, at most 64 in all, and begins with "
-    "a letter or digit"
+    "is not a valid name: expected at most 64 letters (a-z, A-Z), digits, _, . and -, and a "
+    "letter or digit first"
 )
 
 
@@ -275,7 +275,5 @@ def _strangers(document: Document, config: ServeConfig) -> Iterator[Fault]:
         return
     for index, spec in enumerate(document.data["destinations"]):
         if not spec.get("receiver"):
-            message = (
-                f"lacks keys or signatureSecrets in receiver: others than this machine reach {host}"
-            )
+            message = f"lacks keys or signatureSecrets in receiver: other machines can reach {host}"
             yield document.fault(pointer("destinations", index), message)

@@ -21,9 +21,7 @@ __all__ = [
     "names_a_secret",
 ]
 
-NAME_IT: Final = (
-    "must be {env: NAME}, {file: PATH} or ${NAME}: a secret does not stand in this file"
-)
+NAME_IT: Final = "must be {env: NAME}, {file: PATH} or ${NAME}, not the secret itself"
 
 NAME_ONE: Final = "must have exactly one of env and file"
 
@@ -136,13 +134,13 @@ def names_a_secret(given: Any) -> bool:
 def _unfit(value: str) -> str | None:
     """What is wrong with a key or signature secret, without what it is."""
     if not value.strip():
-        return "holds nothing but white space"
+        return "holds only white space"
     if any(character in value.rstrip() for character in "\r\n"):
         return "has several lines; it must hold one key, and nothing else"
     if value != value.strip():
         return "begins or ends with white space"
     if not (value.isascii() and value.isprintable()):
-        return "has characters that a header does not carry; use printable ASCII"
+        return "has characters that a header cannot carry: expected printable ASCII"
     if len(value) < SHORTEST:
         return (
             f"has {len(value)} character{'s' * (len(value) > 1)}; a key needs at least {SHORTEST}: "

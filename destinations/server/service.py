@@ -161,7 +161,7 @@ class Service:
         """
         bound = self._bind(config)
         if config.listen != self.config.listen or config.store != self.config.store:
-            _LOG.warning("listen and store of the configuration change with the next start only")
+            _LOG.warning("changes to listen and store take effect at the next start")
         config = replace(config, listen=self.config.listen, store=self.config.store)
         former = self._served
         fresh = {each.name: self._prepared(each) for each in bound}
@@ -173,7 +173,7 @@ class Service:
         try:
             self._note([each.bound for each in fresh.values()])
         except UsageError as error:  # then the former ones are left alone, too
-            _LOG.warning("the store does not know that destinations are gone: %s", error)
+            _LOG.warning("cannot note in the store which destinations were removed: %s", error)
         for name in former.keys() - fresh.keys():
             _LOG.info("%s is no longer received; what waits for it stays in the store", name)
         self._receive()
@@ -382,7 +382,7 @@ class Service:
             _LOG.warning("%s", fault)
         for name, count in self.strays.items():
             _LOG.warning(
-                "%r is not in the configuration, and deliveries wait for it: %s; give it back "
+                "%r is not in the configuration, but deliveries wait for it: %s; add it again "
                 "under this name, or drop them with destinations deliveries drop",
                 name,
                 f"{count:,}",

@@ -147,7 +147,7 @@ class Protocol(HttpToolsProtocol):
             if self._refused is None:
                 return self._declined() + data[end_of_head:]
         except httptools.HttpParserError as error:
-            self._refused = self._refused or (400, f"this is no HTTP/1.1: {error}")
+            self._refused = self._refused or (400, f"invalid HTTP/1.1 request: {error}")
         return b""
 
     def _declined(self) -> bytes:

@@ -39,23 +39,23 @@ _COUNTED: Final = f"""
 
 _RULES: Final[tuple[tuple[str, str], ...]] = (
     (
-        "a delivery has one row",
+        "every delivery must have exactly one row",
         f"SELECT id FROM ({_ALL}) GROUP BY id HAVING count(*) > 1",
     ),
     (
-        "what is open is ready or unknown",
+        "every open delivery must be ready or unknown",
         f"SELECT id FROM open WHERE status NOT IN ({_WAITS})",
     ),
     (
-        "what is kept is held or has failed",
+        "every kept delivery must be held or have failed",
         f"SELECT id FROM kept WHERE status NOT IN ({_KEPT})",
     ),
     (
-        "what is finished was delivered, filtered or dropped",
+        "every finished delivery must be delivered, filtered or dropped",
         f"SELECT id FROM ledger WHERE status NOT IN ({_ENDED})",
     ),
     (
-        "what is unknown or held may have been applied",
+        "every unknown or held delivery must have the effect maybe",
         (
             f"SELECT id FROM open WHERE status = {_codes(State.UNKNOWN)} AND effect <> {_MAYBE}"
             f" UNION ALL SELECT id FROM kept WHERE status = {_codes(State.HELD)}"
@@ -63,7 +63,7 @@ _RULES: Final[tuple[tuple[str, str], ...]] = (
         ),
     ),
     (
-        "what is not delivered was not applied",
+        "only what is delivered may have the effect applied",
         (
             f"SELECT id FROM open WHERE effect = {_APPLIED}"
             f" UNION ALL SELECT id FROM kept WHERE effect = {_APPLIED}"
@@ -72,7 +72,7 @@ _RULES: Final[tuple[tuple[str, str], ...]] = (
         ),
     ),
     (
-        "what is filtered, unmapped or invalid changed nothing",
+        "what is filtered, unmapped or invalid must have the effect none",
         (
             f"SELECT id FROM kept WHERE effect <> {_NONE}"
             f" AND status IN ({_codes(Outcome.UNMAPPED, Outcome.INVALID)})"
@@ -81,53 +81,53 @@ _RULES: Final[tuple[tuple[str, str], ...]] = (
         ),
     ),
     (
-        "what waits or may be replayed has its raw event",
+        "every delivery that waits or may be replayed must have its raw event",
         (
             f"SELECT id FROM open WHERE id / {PER_EVENT} NOT IN (SELECT id FROM events)"
             f" UNION ALL SELECT id FROM kept WHERE id / {PER_EVENT} NOT IN (SELECT id FROM events)"
         ),
     ),
     (
-        "what adds to an amount says to which",
+        "every amount must say which balance it adds to",
         (
             "SELECT id FROM open WHERE (amount IS NULL) <> (key IS NULL)"
             " UNION ALL SELECT id FROM kept WHERE (amount IS NULL) <> (key IS NULL)"
         ),
     ),
     (
-        "a failure is that of a delivery that waits",
+        "every noted failure must belong to a waiting delivery",
         "SELECT id FROM failures WHERE id NOT IN (SELECT id FROM open)",
     ),
     (
-        "a delivery is under way once at most",
+        "no delivery may be under way twice",
         (
             "SELECT value FROM intents, json_each(intents.deliveries) GROUP BY value"
             " HAVING count(*) > 1"
         ),
     ),
     (
-        "what is under way is ready",
+        "every delivery under way must be ready",
         (
             "SELECT value FROM intents, json_each(intents.deliveries) WHERE value NOT IN"
             f" (SELECT id FROM open WHERE status = {_codes(State.READY)})"
         ),
     ),
     (
-        "a delivery belongs to a scope and a subscription that are known",
+        "every delivery must belong to a known scope and subscription",
         (
             f"SELECT id FROM ({_ALL}) WHERE scope NOT IN (SELECT id FROM scopes)"
             " OR (subscription IS NOT NULL AND subscription NOT IN (SELECT id FROM subscriptions))"
         ),
     ),
     (
-        "an event has a number that was given",
+        "no event may have a number above the last one given",
         (
             f"SELECT id FROM ({_ALL}) WHERE id / {PER_EVENT} >"
             " coalesce((SELECT value FROM counters WHERE name = 'event'), 0)"
         ),
     ),
     (
-        "a messageId leads to an event that was accepted",
+        "every messageId must lead to an accepted event",
         (
             "SELECT event_id FROM messages WHERE event_id >"
             " coalesce((SELECT value FROM counters WHERE name = 'event'), 0)"
@@ -150,7 +150,7 @@ def broken_rules(database: Database) -> list[tuple[str, str]]:
 
 def _look(connection: sqlite3.Connection) -> list[tuple[str, str]]:
     found = [
-        ("the file is whole", fault)
+        ("the file must be intact", fault)
         for (fault,) in connection.execute(f"PRAGMA integrity_check({_EXAMPLES})")
         if fault != "ok"
     ]
@@ -159,11 +159,13 @@ def _look(connection: sqlite3.Connection) -> list[tuple[str, str]]:
         if rows:
             ids = ", ".join(str(row[0]) for row in rows[:_EXAMPLES])
             more = " and more" if len(rows) > _EXAMPLES else ""
-            found.append((rule, f"not so for {ids}{more}"))
+            found.append((rule, f"broken by {ids}{more}"))
     rows = connection.execute(_TALLIES).fetchall()
     if rows:
         total = sum(abs(row[3]) for row in rows)
-        found.append(("totals are what was counted", f"off by {total:,} in {len(rows):,} of them"))
+        found.append(
+            ("the totals must match the rows", f"off by {total:,} in {len(rows):,} of them")
+        )
     return found
 
 

@@ -46,8 +46,8 @@ def check_place(path: Path) -> None:
             longest, kind = len(point.parts), file_system
     if kind is not None and _ON_NETWORK.fullmatch(kind):
         msg = (
-            f"cannot use the store {path}: it is on a file system of the network ({kind}), whose "
-            "locks do not protect it; use a disk of this machine"
+            f"cannot use the store {path}: it is on a network file system ({kind}), whose locks "
+            "do not protect it; use a local disk"
         )
         raise UsageError(msg)
 

@@ -61,7 +61,7 @@ class ReadOnlyDatabase(Database):
         yield self._refused()
 
     def _refused(self) -> sqlite3.Connection:
-        raise UsageError(f"cannot write to the store {self.path}: it was opened to be read only")
+        raise UsageError(f"cannot write to the store {self.path}: it was opened read-only")
 
     def all(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Return the rows that a query finds, of what was committed.

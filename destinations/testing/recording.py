@@ -240,7 +240,7 @@ def _expectation(row: Delivered) -> ExpectedOutcome:
         action=_action(row),
         outcome=result.outcome,
         # Why text is not JSON is in the words of the library that reads it.
-        reason=None if result.code == "not_json" else result.reason or None,
+        reason=None if result.code == "NOT_JSON" else result.reason or None,
         code=result.code,
         payload=row.payload,
     )

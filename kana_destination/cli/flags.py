@@ -30,7 +30,7 @@ _LEFT_OUT = (
 @settings_option
 @store_option
 @account_options
-@click.option("--box", type=click.Choice(list(BOXES)), help="Only this one.")
+@click.option("--box", type=click.Choice(list(BOXES)), help="Show only this box.")
 @click.option(
     "--csv",
     "as_csv",
@@ -40,7 +40,7 @@ _LEFT_OUT = (
 @click.option(
     "--exact",
     is_flag=True,
-    help="With --csv: also users whose fields a spreadsheet would take for formulas.",
+    help="With --csv, also write users whose fields a spreadsheet would take for formulas.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def flags(box: str | None, *, as_csv: bool, exact: bool, as_json: bool, **where: Any) -> int:
@@ -51,9 +51,9 @@ def flags(box: str | None, *, as_csv: bool, exact: bool, as_json: bool, **where:
     (fields that the API does not take of an existing user). Exits 1 if the CSV lacks a user.
     """
     if as_csv and as_json:
-        raise click.UsageError("--csv and --json exclude each other")
+        raise click.UsageError("--csv cannot be used with --json")
     if exact and not as_csv:
-        raise click.UsageError("--exact is for --csv")
+        raise click.UsageError("--exact can only be used with --csv")
     with open_account(**where) as opened:
         users = opened.sender.perform(_users())
         found = find_flags(users, opened.manual_changes.entries())

@@ -36,13 +36,13 @@ _ACTION = "merge"
     "--moved",
     multiple=True,
     metavar="FEATURE",
-    help="The usage of this feature is with the merged user already, where Kana does not tell.",
+    help="Take the usage of this feature as moved already, where Kana does not tell.",
 )
 @click.option(
     "--not-moved",
     multiple=True,
     metavar="FEATURE",
-    help="The usage of this feature is not with the merged user, where Kana does not tell.",
+    help="Take the usage of this feature as not moved yet, where Kana does not tell.",
 )
 @settings_option
 @store_option
@@ -80,8 +80,8 @@ def merge(
     if waiting:
         fields = ", ".join(f"{key}: {value}" for key, value in waiting.items())
         click.echo(
-            f"The API does not take these fields of an existing user: {fields}. "
-            "They wait in destinations kana flags --csv.",
+            f"The API cannot change these fields of an existing user: {fields}. See destinations "
+            "kana flags --csv.",
             err=True,
         )
     return 0
@@ -96,7 +96,10 @@ def _event(
     if both := sorted(set(moved) & set(not_moved)):
         raise click.UsageError(f"--moved and --not-moved both name {', '.join(both)}")
     if left_over_of(gone) or left_over_of(kept):
-        msg = f"a user whose id ends in {LEFT_OVER} is what a merge left; name the users themselves"
+        msg = (
+            f"a user whose id ends in {LEFT_OVER} was left over by a merge: expected the users "
+            "themselves"
+        )
         raise click.UsageError(msg)
     decided = {"moved": sorted(set(moved)), "notMoved": sorted(set(not_moved))}
     return {
@@ -123,5 +126,5 @@ def _await(opened: KanaAccount, handed: HandedOver, store: Path | None) -> None:
     try:
         await_server(opened.store, handed, tell=lambda text: click.echo(text, err=True))
     except KeyboardInterrupt:
-        click.echo(f"The server goes on with it; look with: {look}", err=True)
+        click.echo(f"The server continues it; see: {look}", err=True)
         raise

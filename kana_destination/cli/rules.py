@@ -57,20 +57,22 @@ def rules() -> None:
     "add", epilog="Example: destinations kana rules add --file rules.yaml --settings kana.yaml"
 )
 @click.argument("name", required=False)
-@click.option("--event", metavar="NAME", help="Condition: the name of the event.")
+@click.option("--event", metavar="NAME", help="Match events of this name.")
 @click.option(
     "--where",
     multiple=True,
     metavar="PATH=VALUE",
-    help=r"Condition: a property, with dots for nesting and \. for a dot of its name; "
-    "may be repeated, all must hold.",
+    help=(
+        "Match events with this property: dots for nesting, \\. for a dot in a name. May be "
+        "repeated; all must match."
+    ),
 )
-@click.option("--feature", metavar="ID", help="The feature that such an event uses.")
+@click.option("--feature", metavar="ID", help="Map such events to this feature.")
 @click.option(
     "--amount",
     type=click.IntRange(-(2**31), 2**31 - 1),
     metavar="INTEGER",
-    help="A fixed amount; without it the event's delta, or 1.",
+    help="Count this amount; by default the event's delta, or 1.",
 )
 @click.option(
     "--file",
@@ -152,7 +154,7 @@ def test(event: Path, store: Path | None) -> int:
         return 1
     own = (checked.get("properties") or {}).get("featureId")
     if own:
-        click.echo(f"It names the feature {own!r} itself: no rule is asked.")
+        click.echo(f"It names the feature {own!r} itself, so no rule is needed.")
         return 0
     found = _stored(store)
     matching = [rule for rule in found if rule.matches(checked)]
@@ -186,7 +188,7 @@ def _given(given: dict[str, Any]) -> list[Rule]:
     fields = {key: value for key, value in given.items() if value is not None}
     if path is not None:
         if fields or where:
-            raise click.UsageError("--file takes the place of NAME and the other options")
+            raise click.UsageError("--file cannot be used with NAME or the other options")
         try:
             text = path.read_text(encoding="utf-8")
         except OSError as error:
@@ -196,7 +198,7 @@ def _given(given: dict[str, Any]) -> list[Rule]:
             raise UsageError(f"the rules file {path} is not UTF-8: {error.reason}") from None
         return read_rules(read_document(text, str(path)))
     if not ("name" in fields and "feature" in fields and ("event" in fields or where)):
-        msg = "give NAME, --feature and a condition (--event or --where), or else --file"
+        msg = "expected NAME, --feature and a condition (--event or --where), or --file"
         raise click.UsageError(msg)
     if where:
         fields["where"] = _conditions(where)
@@ -234,8 +236,8 @@ def _check_features(account: KanaAccount, new: Sequence[Rule]) -> None:
             raise UsageError(msg)
         if known[rule.feature] != "CONSUMABLE":
             click.echo(
-                f"Warning: the feature {rule.feature!r} is {known[rule.feature]}: it is had or "
-                "not, so Kana may refuse its usage.",
+                f"Warning: the feature {rule.feature!r} is {known[rule.feature]}: users have it "
+                "or not, so Kana may refuse usage of it.",
                 err=True,
             )
 
@@ -247,7 +249,7 @@ def _keep(documents: Documents, new: Sequence[Rule]) -> None:
     documents.add(*((rule.name, rule.to_json()) for rule in fresh))
     for rule in new:
         if rule not in fresh:
-            click.echo(f"The rule {rule.name!r} is there already.")
+            click.echo(f"The rule {rule.name!r} exists already.")
             continue
         amount = "" if rule.amount is None else f", amount {rule.amount}"
         click.echo(f"Added the rule {rule.name!r}: when {rule.conditions}, {rule.feature}{amount}.")

@@ -26,7 +26,7 @@ _MEANING: Final[dict[Status, str]] = {
     State.READY: "not sent yet: destinations run kana, or the server in its turn",
     State.SENDING: "being sent",
     State.UNKNOWN: "their answers were lost; Kana is asked",
-    State.HELD: "may have been applied: destinations deliveries list --state held",
+    State.HELD: "decide on them: destinations deliveries list --state held",
 }
 
 
@@ -43,14 +43,14 @@ def status(store: Path | None, *, as_json: bool) -> int:
     click.echo(f"Store: {found['store']}")
     click.echo(f"Mapping rules: {found['rules']:,}")
     if not found["accounts"]:
-        click.echo("No account of Kana has left anything in it.")
+        click.echo("It holds nothing of an account at Kana.")
     for account in found["accounts"]:
         rows: list[tuple[object, ...]] = [
             (count, f"events {name}", _MEANING.get(_status(name), ""))
             for name, count in account["deliveries"].items()
         ]
         if account["users_to_change"]:
-            meaning = "by hand: destinations kana flags --csv"
+            meaning = "change them by hand: destinations kana flags --csv"
             rows.append((account["users_to_change"], "users to change", meaning))
         rows += [
             (1, f"answer to {name}", "asked once for this endpoint") for name in account["answers"]

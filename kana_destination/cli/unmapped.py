@@ -31,7 +31,7 @@ _MOST = 100_000
     type=click.IntRange(1),
     default=20,
     metavar="N",
-    help="Lines of each table; 20 by default.",
+    help="Show at most N lines in each table; 20 by default.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def unmapped(store: Path | None, top: int, *, as_json: bool) -> int:

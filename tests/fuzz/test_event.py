@@ -47,7 +47,7 @@ def test_random_bytes(raw: bytes) -> None:
     try:
         value = read_json(raw)
     except EventError as error:
-        assert error.code in {"not_json", "too_large"}
+        assert error.code in {"NOT_JSON", "TOO_LARGE"}
         assert error.message
         assert "\n" not in error.message
     else:

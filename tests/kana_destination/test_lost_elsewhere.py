@@ -171,7 +171,7 @@ def test_a_destination_that_is_away(
     place.serve("one", "two", ask_after=0.05, way=way)
     held = place.until("lost", "held", "delivered")
     assert str(held.status) == "held"
-    assert "another destination or a run has added to it since" in held.reason
+    assert "another destination or run of the account has added to it since" in held.reason
     assert "proposed" not in held.evidence
     assert place.usage["ann"] == added + (5 if when == "after" else 0)
     applied = "--applied" if when == "after" else "--not-applied"

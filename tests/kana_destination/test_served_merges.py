@@ -576,7 +576,7 @@ def test_ctrl_c(
     look = f"destinations deliveries show {entry.id} --store {store}"
     assert [line for line in done.err.splitlines() if line] == [
         f"The server has it as delivery {entry.id} of kana, which is ready.",
-        f"The server goes on with it; look with: {look}",
+        f"The server continues it; see: {look}",
         "Interrupted.",
     ]
 
@@ -636,7 +636,7 @@ def test_what_waits_is_done_by_the_command(merge: Merge, two: Sandbox, tmp_path:
     assert merge(two, store, "from", "into").code == 0
     assert _is_merged(two)
     (entry,) = _merges(store)
-    assert (entry.status, entry.reason) == ("dropped", "dropped: a command has done the same")
+    assert (entry.status, entry.reason) == ("dropped", "dropped: another command has done the same")
 
 
 class TwoAccounts:

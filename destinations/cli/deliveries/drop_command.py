@@ -33,7 +33,7 @@ __all__ = ["drop_command"]
 )
 @click.argument("ids", metavar="[ID]...", type=int, nargs=-1)
 @selection_options
-@click.option("--reason", required=True, metavar="TEXT", help="Why; it stays in the ledger.")
+@click.option("--reason", required=True, metavar="TEXT", help="Say why; the ledger keeps it.")
 @place_options
 @click.option("--dry-run", is_flag=True, help="Only show what would be dropped.")
 @yes_option
@@ -46,7 +46,7 @@ def drop_command(
     those that are named by their ids, all or none.
     """
     if not reason.strip():
-        raise click.UsageError("--reason must say why")
+        raise click.UsageError("--reason must not be empty")
     selection, is_given = read_selection(given)
     with place.read() if dry_run else place.change() as store:
         ledger = open_ledger(store)

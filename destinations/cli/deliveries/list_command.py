@@ -10,6 +10,7 @@ from typing import Any, Final
 import click
 
 from destinations.cli.deliveries.selection import (
+    event_name,
     read_selection,
     record,
     selection_options,
@@ -44,14 +45,23 @@ _COLUMNS: Final = (
 )
 @place_options
 @selection_options
-@click.option("--all", "everything", is_flag=True, help="Not only what needs an operator.")
+@click.option(
+    "--all",
+    "everything",
+    is_flag=True,
+    help="List all deliveries, not only those that need an operator.",
+)
 @click.option(
     "--drift",
     is_flag=True,
-    help="Balances that were not as expected, and what may count twice there.",
+    help="List balances that were not as expected, and what may count twice there.",
 )
 @click.option(
-    "--limit", type=click.IntRange(1), default=100, metavar="N", help="At most N; 100 by default."
+    "--limit",
+    type=click.IntRange(1),
+    default=100,
+    metavar="N",
+    help="Show at most N; 100 by default.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def list_command(
@@ -65,8 +75,8 @@ def list_command(
 ) -> int:
     """List deliveries, the oldest first, and count them by class.
 
-    Without --state, --outcome, --code or --all, those that need an operator: held, dead, rejected
-    and invalid ones.
+    Without --state, --outcome, --code or --all, only those that need an operator are listed: held,
+    dead, rejected and invalid ones.
     """
     has_class = any(given[name] is not None for name in ("state", "outcome", "code"))
     if drift:
@@ -76,7 +86,9 @@ def list_command(
             if it is not None and it is not False and name not in _OF_DRIFTS
         ]
         if everything or others:
-            raise click.UsageError("--drift goes with --destination, --user and --since alone")
+            raise click.UsageError(
+                "--drift can only be used with --destination, --user and --since"
+            )
         return _list_drifts(place, given, limit=limit, as_json=as_json)
     selection, _ = read_selection(given)
     if everything and has_class:
@@ -195,7 +207,7 @@ def _row(entry: LedgerEntry) -> tuple[object, ...]:
         entry.destination,
         entry.subscription or entry.action,
         entry.user,
-        f"{entry.type}/{entry.message_id}",
+        event_name(entry),
         entry.status.value,
         entry.attempts,
         f"{entry.code}: {entry.reason}" if entry.code else entry.reason,

@@ -12,6 +12,7 @@ from typing import Any, Final
 import click
 
 from destinations.cli.deliveries.selection import (
+    event_name,
     read_selection,
     selected,
     selection_options,
@@ -52,7 +53,10 @@ _SHOWN: Final = 20
 @click.option(
     "--definition",
     metavar="DESTINATION",
-    help="What maps them: a slug or a folder; by default the name of their destination.",
+    help=(
+        "Map them with this definition, a slug or a folder; by default the one named as their "
+        "destination."
+    ),
 )
 @place_options
 @click.option("--dry-run", is_flag=True, help="Only show what would change.")
@@ -122,7 +126,10 @@ def _destinations(
 def _nameless(entry: LedgerEntry, configured: Mapping[str, str], error: UsageError) -> str:
     """Return that nothing says what maps a delivery: its destination was removed, or renamed."""
     name = entry.destination
-    hint = f"say what maps it with --definition DESTINATION, or choose others than {name!r}"
+    hint = (
+        "name its definition with --definition DESTINATION, or select deliveries of other "
+        f"destinations than {name!r}"
+    )
     if configured:
         names = ", ".join(map(repr, configured))
         where = f"the configuration has no destination {name!r}, only {names}"
@@ -179,12 +186,14 @@ def _parts(one: PlannedReplay) -> Iterator[tuple[QueuedDelivery, Result | None, 
 
 def _described(one: PlannedReplay) -> Iterator[str]:
     entry = one.entry
-    head = f"{entry.id} {plain(entry.type)}/{plain(entry.message_id)}, user {plain(entry.user)}"
+    user = f", user {plain(entry.user)}" if entry.user else ""
+    head = f"{entry.id} {plain(event_name(entry))}{user}"
     if one.replan is None:
         yield f"{head}: not replayed: {one.refused}"
         return
     yield f"{head}: {entry.status} -> {_what(one.replan.result)}"
-    yield f"  was: {plain(entry.reason)}"
+    if entry.reason:
+        yield f"  was: {plain(entry.reason)}"
     for delivery, result, is_new in _parts(one):
         new = "new " if is_new else ""
         if result is None:

@@ -38,8 +38,8 @@ __all__ = ["resolve_command"]
 )
 @click.argument("ids", metavar="[ID]...", type=int, nargs=-1)
 @selection_options
-@click.option("--applied", is_flag=True, help="The partner has it: it counts as delivered.")
-@click.option("--not-applied", is_flag=True, help="The partner does not have it: send it again.")
+@click.option("--applied", is_flag=True, help="Count it as delivered: the partner has it.")
+@click.option("--not-applied", is_flag=True, help="Send it again: the partner does not have it.")
 @place_options
 @click.option("--dry-run", is_flag=True, help="Only show what would be resolved.")
 @yes_option
@@ -55,13 +55,13 @@ def resolve_command(
 ) -> int:
     """Decide on deliveries whose answers were lost: look them up at the partner first.
 
-    For held and unknown ones, also while a server delivers. One of --applied and --not-applied says
-    what was found at the partner. Without them, what the numbers of each show is proposed, and the
-    rest is left alone. Of those that are named by their ids, all or none. --restored
-    decides on all that a restored backup has left.
+    Takes held and unknown deliveries, also while a server runs. Say with --applied or
+    --not-applied what you found at the partner. Without them, it proposes what the balances show
+    for each delivery, and leaves the others alone. IDs are resolved all together or not at all.
+    --restored selects what a restored backup has left.
     """
     if applied and not_applied:
-        raise click.UsageError("use one of --applied and --not-applied, and not both")
+        raise click.UsageError("--applied cannot be used with --not-applied")
     selection, is_given = read_selection(given)
     if not applied and not not_applied:
         return _as_proposed(ids, selection, place, is_given=is_given, dry_run=dry_run, yes=yes)
@@ -107,8 +107,8 @@ def _as_proposed(
         open_ones = [one for one, applied in known if applied is None]
         if ids and open_ones:
             msg = (
-                f"the numbers of delivery {open_ones[0].id} do not show whether it was applied: "
-                "look it up at the partner, and use --applied or --not-applied"
+                f"the balances do not show whether delivery {open_ones[0].id} was applied: look "
+                "it up at the partner, and use --applied or --not-applied"
             )
             raise UsageError(msg)
         decided = [(one, applied) for one, applied in known if applied is not None]
@@ -118,7 +118,7 @@ def _as_proposed(
             left_alone(others)
             return 0
         print_table(
-            "What the numbers show",
+            "Balances at the partner",
             ("id", "user", "adds", "before", "found", "proposed"),
             [_row(entry, applied=applied) for entry, applied in decided],
             to_stderr=True,
@@ -151,7 +151,7 @@ def _tell_of_open_ones(entries: Sequence[LedgerEntry]) -> None:
     if entries:
         what = "1 delivery" if len(entries) == 1 else f"{len(entries):,} deliveries"
         click.echo(
-            f"Left alone: {what}, as no numbers show whether the partner has applied "
+            f"Left alone: {what}, as the balances do not show whether the partner applied "
             f"{'it' if len(entries) == 1 else 'them'}: look there, then use --applied or "
             "--not-applied.",
             err=True,

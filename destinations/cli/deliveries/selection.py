@@ -16,6 +16,7 @@ from destinations.pipeline.ledger import Ledger, LedgerEntry, Selection
 
 __all__ = [
     "describe",
+    "event_name",
     "read_selection",
     "record",
     "selected",
@@ -51,28 +52,36 @@ _OPTIONS: Final = (
     click.option(
         "--state",
         type=click.Choice([state.value for state in _STATES]),
-        help="Only in this state: without an outcome yet.",
+        help="Select by state, of those without an outcome yet.",
     ),
     click.option(
         "--outcome",
         type=click.Choice([outcome.value for outcome in Outcome]),
-        help="Only with this outcome.",
+        help="Select by outcome.",
     ),
-    click.option("--destination", metavar="NAME", help="Only of this destination."),
+    click.option("--destination", metavar="NAME", help="Select by destination."),
     click.option(
-        "--account", metavar="NAME", help="Only of this account: its name or unnamed-NUMBER."
+        "--account", metavar="NAME", help="Select by account: its name or unnamed-NUMBER."
     ),
-    click.option("--code", metavar="CODE", help="Only with this error code, as in list."),
-    click.option("--user", metavar="ID", help="Only of this user."),
+    click.option("--code", metavar="CODE", help="Select by error code, as list shows it."),
+    click.option("--user", metavar="ID", help="Select by user."),
     click.option(
-        "--since", type=_Time(), metavar="TIME", help="Accepted since: ISO 8601, or 2h or 3d ago."
+        "--since",
+        type=_Time(),
+        metavar="TIME",
+        help="Select what was accepted since TIME: ISO 8601, or an age such as 2h or 3d.",
     ),
     click.option(
         "--restored",
         is_flag=True,
-        help="Only what waited in a backup that was restored, and may have been delivered since.",
+        help="Select what waited in a restored backup, and may have been delivered since.",
     ),
-    click.option("--until", type=_Time(), metavar="TIME", help="Accepted before: as for --since."),
+    click.option(
+        "--until",
+        type=_Time(),
+        metavar="TIME",
+        help="Select what was accepted before TIME, written as for --since.",
+    ),
 )
 
 
@@ -93,14 +102,14 @@ def read_selection(given: dict[str, Any]) -> tuple[Selection, bool]:
     restored = given.pop("restored")
     state, outcome = chosen.pop("state"), chosen.pop("outcome")
     if state is not None and outcome is not None:
-        msg = f"--state {state} and --outcome {outcome}: what has an outcome is in no other state"
+        msg = (
+            f"--state {state} cannot be used with --outcome {outcome}: a delivery has a state or "
+            "an outcome, not both"
+        )
         raise click.UsageError(msg)
     since, until = chosen["since"], chosen["until"]
     if since is not None and until is not None and since >= until:
-        msg = (
-            f"--since {shown_time(since)} is not before --until {shown_time(until)}: "
-            "no delivery is between them"
-        )
+        msg = f"--since {shown_time(since)} must be before --until {shown_time(until)}"
         raise click.UsageError(msg)
     statuses: frozenset[Status] | None = None
     if state is not None:
@@ -152,8 +161,14 @@ def describe(entries: Sequence[LedgerEntry]) -> str:
     if len(entries) != 1:
         return f"{len(entries):,} deliveries"
     (entry,) = entries
-    event = f"{plain(entry.type)}/{plain(entry.message_id)}"
-    return f"delivery {entry.id} ({entry.status}; {event}, user {plain(entry.user)})"
+    event = plain(event_name(entry))
+    user = f", user {plain(entry.user)}" if entry.user else ""
+    return f"delivery {entry.id} ({entry.status}; {event}{user})"
+
+
+def event_name(entry: LedgerEntry) -> str:
+    """Return what an event is known by: its type, if it has one, and its messageId."""
+    return "/".join(filter(None, (entry.type, entry.message_id)))
 
 
 def record(entry: LedgerEntry) -> dict[str, Any]:

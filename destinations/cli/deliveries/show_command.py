@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from destinations.cli.deliveries.selection import record
+from destinations.cli.deliveries.selection import event_name, record
 from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import plain
 from destinations.operations import (
@@ -35,6 +35,20 @@ _GOES_ON: Final = {
     State.SENDING: "waits for its answer",
     State.UNKNOWN: "asks the partner whether it was applied",
 }
+
+_EVIDENCE: Final = {
+    "added": "amounts to judge",
+    "before": "balance before",
+    "copiedAt": "backup made",
+    "expected": "balance expected",
+    "found": "balance found",
+    "key": "balance",
+    "periodBefore": "period before",
+    "periodNow": "period now",
+    "proposed": "balances show",
+    "why": "held because",
+}
+"""How the numbers that a lost answer is judged by are shown; JSON has their own names."""
 
 
 @click.command("show", epilog="Example: destinations deliveries show 17000 --config serve.yaml")
@@ -68,7 +82,7 @@ def show_command(delivery_id: int, place: StorePlace, *, as_json: bool) -> int:
     if what_goes_on:
         click.echo(f"\n{what_goes_on}")
     if commands:
-        click.echo("\nWhat can be done:")
+        click.echo("\nCommands:")
     elif not what_goes_on:
         click.echo("\nNothing needs to be done.")
     for text, meaning in commands:
@@ -83,7 +97,7 @@ def _print(entry: LedgerEntry, *, event: Any, has_event: bool, payload: bytes) -
     for line in shown_evidence(entry):
         click.echo(line)
     if not has_event:
-        click.echo("\nThe event itself is not kept any more: nothing needs it.")
+        click.echo("\nThe event itself was deleted: it is no longer needed.")
     else:
         click.echo("\nThe event:")
         # ASCII, so that no character of it drives the terminal.
@@ -114,11 +128,15 @@ def shown_evidence(entry: LedgerEntry) -> Iterator[str]:
     """Yield what an operator needs to decide on a lost answer: both numbers, line by line."""
     increment = entry.increment
     if increment is not None:
-        yield f"{'to be added:':<20}{increment.amount:,} under {plain(increment.key)}"
+        yield f"{'adds:':<20}{increment.amount:,} to {plain(increment.key)}"
     for name, value in entry.evidence.items():
-        text = f"{value:,}" if type(value) is int else value
-        shown = text if isinstance(text, str) else json.dumps(text)
-        yield f"{plain(name) + ':':<20}{plain(shown)}"
+        if value is None:
+            shown = "unknown"
+        elif type(value) is int:
+            shown = f"{value:,}"
+        else:
+            shown = value if isinstance(value, str) else json.dumps(value)
+        yield f"{_EVIDENCE.get(name, plain(name)) + ':':<20}{plain(shown)}"
 
 
 def _lines(entry: LedgerEntry) -> Iterator[tuple[str, object]]:
@@ -127,7 +145,7 @@ def _lines(entry: LedgerEntry) -> Iterator[tuple[str, object]]:
     yield "account", entry.account
     yield "subscription", entry.subscription
     yield "action", entry.action or "none"
-    yield "event", f"{entry.type}/{entry.message_id}"
+    yield "event", event_name(entry)
     yield "user", entry.user
     yield "status", entry.status.value
     yield "effect", entry.effect.value
@@ -135,12 +153,13 @@ def _lines(entry: LedgerEntry) -> Iterator[tuple[str, object]]:
     yield "code", f"{entry.code or ''} {entry.http_status or ''}".strip()
     yield "stage", entry.stage
     yield "attempts", entry.attempts
-    yield "planned by", entry.plan
+    yield "definition", entry.plan
     yield "accepted", shown_time(entry.accepted_at)
     yield "first attempt", shown_time(entry.first_attempt_at)
     if entry.status in {State.READY, State.UNKNOWN} and entry.next_at:
         yield "not before", shown_time(entry.next_at)
-    yield "settled", shown_time(entry.settled_at)
+    # A held one keeps the time too, but whoever reads "ended" would take it for finished.
+    yield ("held since" if entry.status is State.HELD else "ended"), shown_time(entry.settled_at)
 
 
 def _json(data: bytes | None) -> Any:
@@ -156,14 +175,17 @@ def _commands(entry: LedgerEntry, *, can_be_sent: bool) -> Iterator[tuple[str, s
     if not why_not_resolved(entry):
         shown = dict.fromkeys((True, False), "")
         if (found := proposed(entry)) is not None:
-            shown[found] = "; the numbers show this"
-        yield f"resolve {entry.id} --applied", f"the partner has it{shown[True]}"
+            shown[found] = "; the balances show this"
+        yield (
+            f"resolve {entry.id} --applied",
+            f"count it as delivered: the partner has it{shown[True]}",
+        )
         yield (
             f"resolve {entry.id} --not-applied",
-            f"the partner does not have it: send it{shown[False]}",
+            f"send it again: the partner does not have it{shown[False]}",
         )
     elif can_be_sent and not why_not_replayed(entry):
-        yield f"replay {entry.id} --dry-run", "what today's definition makes of it"
-        yield f"replay {entry.id}", "let it wait for its turn again"
+        yield f"replay {entry.id} --dry-run", "show what today's definition makes of it"
+        yield f"replay {entry.id}", "plan it with today's definition, and send it in its turn"
     if not why_not_dropped(entry):
-        yield f"drop {entry.id} --reason TEXT", "never send it"
+        yield f"drop {entry.id} --reason TEXT", "give it up, and never send it"

@@ -168,7 +168,7 @@ def test_users_and_sums_are_exact(  # noqa: PLR0917 - fixtures
 
 def _others(ledger: Any) -> list[str]:
     """What was not delivered, and why: but for what a command did while there was no server."""
-    done = "dropped: a command has done the same"
+    done = "dropped: another command has done the same"
     return [
         f"{one.type} {one.user}: {one.status}: {one.reason}"
         for one in ledger.entries

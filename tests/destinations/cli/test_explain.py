@@ -64,7 +64,7 @@ CASES: dict[str, tuple[Any, list[str]]] = {
         _event(userId=None, anonymousId="a"),
         ["invalid (400 BAD_REQUEST)", "Kana needs userId"],
     ),
-    "no event": ("{nonsense", ["invalid (400 not_json)", "is not JSON"]),
+    "no event": ("{nonsense", ["invalid (400 NOT_JSON)", "is not JSON"]),
 }
 
 

@@ -85,7 +85,7 @@ def test_beside_the_definition(command: Callable[..., Any], kana_folder: Path, w
         (["--case", "a b"], "is no name for a case"),
         (["--events", "nothing.ndjson"], "cannot read the events file nothing.ndjson"),
         (["--settings", "nothing.yaml"], "cannot read the settings file nothing.yaml"),
-        (["--seed", "s.yaml", "--settings", "x.yaml"], "--seed is what a sandbox holds"),
+        (["--seed", "s.yaml", "--settings", "x.yaml"], "--seed fills a sandbox"),
     ],
 )
 def test_wrong_usage(record: Callable[..., Any], arguments: list[str], message: str) -> None:

@@ -180,7 +180,9 @@ def test_a_dry_run_with_another_key(
     runs(events=events)
     done = runs("--dry-run", *options, events=events, key=SECOND)
     assert (done.code, runs.counts(done)) == (0, {outcome: 1})
-    assert ("A run without --dry-run asks first, as the credentials are new" in done.err) is asks
+    assert (
+        "the run first asks whether it is the same account: the credentials are new" in done.err
+    ) is asks
     assert ("unnamed-1, first used 20" in done.err) is asks
 
 

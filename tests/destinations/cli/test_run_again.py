@@ -253,8 +253,8 @@ def test_it_is_not_mixed_in(left: Any, use: Use) -> None:
     """It is named at the start, and stays as it is."""
     done = left(events=left.file(use()))
     assert (done.code, left.counts(done)) == (0, {"delivered": 1})
-    assert done.err.startswith("Waiting in the store from before: 2 ready.")
-    assert "--resume delivers it first" in done.err
+    assert done.err.startswith("Left in the store by earlier runs: 2 ready.")
+    assert "--resume delivers them first" in done.err
     assert "Waiting in the store for the next run: 2 ready." in done.err
     assert left.usage == {"ann": 1}
 
@@ -282,8 +282,9 @@ def test_a_lost_answer_of_another_input(
     assert time.monotonic() - began < 20
     told, *_ = done.err.splitlines()
     assert told == (
-        f"Waiting in the store from before: {'2 ready, ' if with_ready else ''}1 unknown. What is "
-        "in this input is part of this run; the rest stays, unless --resume delivers it first."
+        f"Left in the store by earlier runs: {'2 ready, ' if with_ready else ''}1 unknown. "
+        "This run delivers those that are in this input, too; the others stay, unless "
+        "--resume delivers them first."
     )
     assert "1 unknown." in done.err.splitlines()[-1]
 
@@ -382,7 +383,7 @@ def test_again(
     done = runs("--again", *options, events=events)
     assert done.code == code
     assert runs.usage == {"ann": usage}
-    assert ("It will count them once more." in done.err) == (not options)
+    assert ("will count them once more." in done.err) == (not options)
     assert ("Use --yes to skip the prompt" in done.err) == (code == 2)
     assert ("Nothing changed." in done.err) == (code == 1)
 
@@ -472,7 +473,7 @@ def test_another_input_is_sent_again(runs: Any, use: Use) -> None:
     assert (done.code, runs.counts(done)) == (0, {"delivered": 2})
     assert runs.usage == {"ann": before["ann"] + 1, "bob": 2}
     assert f"An --again of {events} that began at 20" in done.err
-    assert "This input has other content: all of it is sent once more." in done.err
+    assert "This input has different content: all of it is sent once more." in done.err
 
 
 @pytest.mark.parametrize("is_same", [True, False])
@@ -490,7 +491,11 @@ def test_another_stream_is_sent_again(runs: Any, use: Use, *, is_same: bool) -> 
     done = runs.process("--again", "--yes", events="-", lines=streams[not is_same])
     assert (done.code, runs.counts(done)) == (0, {"filtered": 2} if is_same else {"delivered": 1})
     assert runs.usage == {"ann": 2, "bob": 1 if is_same else 2}
-    told = "was cut and goes on" if is_same else "An --again of standard input that began at 20"
+    told = (
+        "Continuing the --again of this input"
+        if is_same
+        else "An --again of standard input that began at 20"
+    )
     assert told in done.err
 
 

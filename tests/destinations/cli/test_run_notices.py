@@ -93,6 +93,6 @@ def test_lost_answers(notices: Notices, clock: Clock, capsys: pytest.CaptureFixt
         clock.now = seconds
         notices.waits(answers)
     assert capsys.readouterr().err.splitlines() == [
-        f"Waiting to ask Partner about {what}; Ctrl-C leaves that to the next run."
+        f"Waiting to ask Partner about {what}; press Ctrl-C to leave that to the next run."
         for what in ("2,000 lost answers", "1 lost answer")
     ]

@@ -70,7 +70,8 @@ def test_undelivered_without_room(command: Run, events: Path, tmp_path: Path) ->
     assert done.json["outcomes"]["delivered"] == 1
     for part in (
         f"cannot write {undelivered}: File too large; make room for it.",
-        f"{undelivered} does not hold everything that was not delivered. Move it away,",
+        f"{undelivered} is incomplete: some events that were not delivered are missing in it.",
+        "Move it away,",
         "Nothing was remembered: the same command sends what was delivered once more.",
     ):
         assert part in done.err
@@ -93,7 +94,10 @@ def test_the_same_command_goes_on(
     done = command(*given, "--undelivered", FULL)
     assert done.code == 75
     assert done.err.count("cannot write /dev/full: No space left on device; make room") == 1
-    assert "/dev/full does not hold everything that was not delivered.\n" in done.err
+    assert (
+        "/dev/full is incomplete: some events that were not delivered are missing in it.\n"
+        in done.err
+    )
     assert done.err.endswith("The same command goes on where it stopped.\n")
     undelivered = tmp_path / "undelivered.ndjson"
     again = command(*given, "--undelivered", undelivered)
@@ -124,7 +128,10 @@ def test_undelivered_that_fails_at_an_interrupt(
     assert done.code == 130
     assert "Interrupted after line" in done.err
     assert done.err.count("cannot write /dev/full: No space left on device; make room for") == 1
-    assert "/dev/full does not hold everything that was not delivered." in done.err
+    assert (
+        "/dev/full is incomplete: some events that were not delivered are missing in it."
+        in done.err
+    )
 
 
 def test_an_undelivered_file_that_fails_when_it_is_closed(

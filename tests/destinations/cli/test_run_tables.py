@@ -135,8 +135,8 @@ def test_what_is_kept(
 @pytest.mark.parametrize(
     ("stored", "read", "said"),
     [
-        (100, 1_000, "The 900 other ready rows above are in the input alone, and not stored.\n"),
-        (0, 1, "The 1 ready row above is in the input alone, and not stored.\n"),
+        (100, 1_000, "The 900 other ready rows above are only in the input, not in the store.\n"),
+        (0, 1, "The 1 ready row above is only in the input, not in the store.\n"),
         (2, 2, ""),
         (2, 0, ""),
     ],

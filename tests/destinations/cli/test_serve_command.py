@@ -401,7 +401,7 @@ def _store_of_newer_version(path: Path) -> None:
         ({}, lambda path: path.write_text("no database " * 100), "file is not a database"),
         ({}, lambda path: path.mkdir(), "as a store: it is a folder; name a file in it"),
         ({}, _store_of_newer_version, "it was written by a newer version"),
-        ({"store": {"path": "serve.yaml/s.sqlite3"}}, None, "serve.yaml is no folder"),
+        ({"store": {"path": "serve.yaml/s.sqlite3"}}, None, "serve.yaml is not a folder"),
     ],
 )
 def test_check_finds_what_serve_refuses(
@@ -467,7 +467,7 @@ def test_what_waits_for_nobody(
         add_delivery(store, destination="gone", accepted_at=1.0)
     serving = serve(path)
     url = _url(serving)
-    warning = "'gone' is not in the configuration, and deliveries wait for it: 1; "
+    warning = "'gone' is not in the configuration, but deliveries wait for it: 1; "
     assert sum(warning in line for line in serving.lines) == 1
     write("serve.yaml", {**document, "log": {"level": "debug"}})
     serving.process.send_signal(signal.SIGHUP)

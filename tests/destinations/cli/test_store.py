@@ -148,7 +148,7 @@ def test_compact_while_something_delivers(command: Run, path: Path, by: str) -> 
         done = command("store", "compact", "--store", path, "--keep-days", "30")
     assert done.code == 0
     assert "1 finished delivery" in done.out
-    assert "Something delivers from it: the file keeps its size" in done.out
+    assert "A server or run delivers from it: the file keeps its size" in done.out
 
 
 def test_check(command: Run, path: Path) -> None:
@@ -160,7 +160,7 @@ def test_check(command: Run, path: Path) -> None:
     before = path.read_bytes()
     done = command("store", "check", "--store", path)
     assert done.code == 1
-    assert done.out.startswith(f"{path}: totals are what was counted: ")
+    assert done.out.startswith(f"{path}: the totals must match the rows: ")
     assert path.read_bytes() == before
 
 
@@ -300,7 +300,7 @@ def test_a_backup_is_not_replaced_by_another(
     [
         (None, "a store of "),
         (b"", "an empty file"),
-        (b"notes" * 500, "a file that is no store, or a damaged one of 2,500 bytes, written last"),
+        (b"notes" * 500, "a damaged store, or some other file of 2,500 bytes, written last"),
     ],
 )
 def test_what_is_replaced_is_told(

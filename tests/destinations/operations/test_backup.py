@@ -62,7 +62,7 @@ def test_a_backup_of_an_open_store(store: SqliteStore, fill: Fill, target: Path)
 def test_a_backup_while_others_write(
     store: SqliteStore, add_delivery: Callable[..., int], target: Path
 ) -> None:
-    """It is of one moment: every delivery has its event, and totals are what was counted."""
+    """It is of one moment: every delivery has its event, and the totals must match the rows."""
     stop = threading.Event()
 
     def write() -> None:

@@ -262,9 +262,9 @@ def test_a_store_that_is_only_read(store: SqliteStore, put: Put) -> None:
     entry = put(Outcome.DEAD)
     with SqliteStore(store.path, read_only=True) as read:
         assert read.ledger().get(entry.id) == entry
-        with pytest.raises(UsageError, match="opened to be read only"):
+        with pytest.raises(UsageError, match="opened read-only"):
             drop(read.ledger(), [entry], reason="x", now=1.0)
-        with pytest.raises(UsageError, match="opened to be read only"):
+        with pytest.raises(UsageError, match="opened read-only"):
             resolve(read.ledger(), [put(State.HELD)], applied=False, now=1.0)
 
 

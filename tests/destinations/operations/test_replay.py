@@ -73,7 +73,7 @@ def _statuses(store: SqliteStore) -> list[tuple[str, Status]]:
         (State.HELD, "it may have been applied: decide with destinations deliveries resolve"),
         (Outcome.DELIVERED, "it was delivered"),
         (Outcome.DROPPED, "it was dropped"),
-        (Outcome.FILTERED, "its raw event is not kept any more"),
+        (Outcome.FILTERED, "its raw event was deleted"),
         (Outcome.UNMAPPED, ""),
         (Outcome.INVALID, ""),
         (Outcome.REJECTED, ""),
@@ -231,7 +231,7 @@ def test_what_waits_again(
     assert (after.reason, after.code, after.http_status, after.stage) == ("", None, None, "")
     assert (after.accepted_at, after.user) == (entry.accepted_at, entry.user)
     assert after.plan == destination.plan_digest
-    assert after.increment is None  # today's definition does not say how to ask
+    assert after.increment is None  # today's definition has no request for that to ask
     assert json.loads(ledger.payload(after)) == {"by": 2, "thing": "t"}
     assert noticed() == [entry.id]
 
@@ -422,9 +422,19 @@ def _counting(*names: str) -> Callable[[Documents], None]:
     [
         # A was delivered and has another name now: nobody can tell that A2 is not a new one.
         (["A", "B"], ["A2", "B"], "B", "B"),
-        (["A", "B"], ["A2", "B"], "A", "there is no subscription 'A' any more; there are: 'A2'"),
-        (["A"], ["B", "C"], "A", "there is no subscription 'A' any more; there are: 'B', 'C'"),
-        (["A", "B"], ["C"], "A", "there is no subscription 'A' any more; there are: 'C'"),
+        (
+            ["A", "B"],
+            ["A2", "B"],
+            "A",
+            "the definition has no subscription 'A' any more; it has: 'A2'",
+        ),
+        (
+            ["A"],
+            ["B", "C"],
+            "A",
+            "the definition has no subscription 'A' any more; it has: 'B', 'C'",
+        ),
+        (["A", "B"], ["C"], "A", "the definition has no subscription 'A' any more; it has: 'C'"),
         # Where there was one and is one, it is the same.
         (["A"], ["B"], "A", "B"),
         (["A"], ["A"], "A", "A"),
@@ -552,7 +562,7 @@ def test_an_event_that_is_gone(
     assert replay(ledger, [planned], now=5_000.0) == Replayed(changed_meanwhile=1)
     assert ledger.get(entry.id) == entry
     again = plan_replay(ledger, bind(), entry)
-    assert again == PlannedReplay(entry, refused="its raw event is not kept any more")
+    assert again == PlannedReplay(entry, refused="its raw event was deleted")
     with store.database.transaction() as connection:
         connection.execute("DELETE FROM kept WHERE id = ?", (entry.id,))
         connection.execute("DELETE FROM tallies")

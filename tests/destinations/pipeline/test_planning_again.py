@@ -62,7 +62,7 @@ def _waiting(key: tuple[str, str], raw: bytes | None) -> QueuedDelivery:
         ([("A", "track"), ("B", "track")], ("C", "count"), RAW, "SUBSCRIPTION_GONE"),
         ([("A", "track")], ("A", "removed"), RAW, "SUBSCRIPTION_GONE"),
         # What cannot be sent any more.
-        ([("A", "track")], ("A", "count"), b"{", "not_json"),
+        ([("A", "track")], ("A", "count"), b"{", "NOT_JSON"),
         ([("A", "track")], ("A", "count"), None, "EVENT_GONE"),
     ],
 )

@@ -1560,7 +1560,7 @@ def test_a_store_that_is_away_when_the_last_answer_comes(
     assert report.internal_errors == []
     assert report.totals.outcomes == {State.UNKNOWN: 1}
     assert list(kept.reasons.values()) == [
-        "it was sent; what came of it could not be written to the store"
+        "it was sent, but its outcome could not be written to the store"
     ]
 
 

@@ -99,16 +99,16 @@ def test_an_event_has_a_delivery_for_each_subscription(
 @pytest.mark.parametrize(
     ("raw", "code", "reason"),
     [
-        (b"", "not_json", "is not JSON: "),
-        (b"{", "not_json", "is not JSON: "),
-        (b"\xff", "not_json", "is not JSON: "),
-        (b"[]", "not_object", "must be a JSON object, not an array"),
-        (b'{"a":1,"a":1}', "not_json", "is not JSON: Detected duplicate key"),
-        (_json({**TRACK, "type": "push"}), "type_invalid", "type must be one of "),
-        (_json({**TRACK, "event": ""}), "event_not_defined", "a track call needs an event name"),
-        (_json({**TRACK, "userId": 5}), "id_not_string", "userId must be text, not a number"),
-        (_json({**TRACK, "userId": ""}), "no_user_anon_id", "has neither a userId nor"),
-        (b" " * (32 * 1024 + 1), "too_large", "is 32,769 bytes, more than 32,768"),
+        (b"", "NOT_JSON", "is not JSON: "),
+        (b"{", "NOT_JSON", "is not JSON: "),
+        (b"\xff", "NOT_JSON", "is not JSON: "),
+        (b"[]", "NOT_OBJECT", "must be a JSON object, not an array"),
+        (b'{"a":1,"a":1}', "NOT_JSON", "is not JSON: Detected duplicate key"),
+        (_json({**TRACK, "type": "push"}), "TYPE_INVALID", "type must be one of "),
+        (_json({**TRACK, "event": ""}), "EVENT_NOT_DEFINED", "a track call needs an event name"),
+        (_json({**TRACK, "userId": 5}), "ID_NOT_STRING", "userId must be text, not a number"),
+        (_json({**TRACK, "userId": ""}), "NO_USER_ANON_ID", "has neither a userId nor"),
+        (b" " * (32 * 1024 + 1), "TOO_LARGE", "is 32,769 bytes, more than 32,768"),
     ],
 )
 def test_what_is_no_event(bind: Bind, raw: bytes, code: str, reason: str) -> None:
@@ -313,17 +313,17 @@ def test_two_keys_that_become_one(bind: Bind) -> None:
     raw = _json(TRACK)[:-1] + rb', "context": {"\ud83d": 1, "\ud83e": 2}}'
     refusal = plan(bind(), raw).refusal
     assert refusal is not None
-    assert refusal.code == "not_json"
+    assert refusal.code == "NOT_JSON"
 
 
 def test_other_events_are_refused_as_ever(bind: Bind) -> None:
     """A half does not hide what else is wrong."""
     for raw, code in [
-        (rb'{"type": "track", "a": "\ud83d"', "not_json"),
-        (rb'{"type": "track", "a": "\ud83d"}', "no_user_anon_id"),
-        (rb'{"type": "nope", "a": "\ud83d"}', "type_invalid"),
-        (rb'["\ud83d"]', "not_object"),
-        (b'{"a": "\xff"}', "not_json"),
+        (rb'{"type": "track", "a": "\ud83d"', "NOT_JSON"),
+        (rb'{"type": "track", "a": "\ud83d"}', "NO_USER_ANON_ID"),
+        (rb'{"type": "nope", "a": "\ud83d"}', "TYPE_INVALID"),
+        (rb'["\ud83d"]', "NOT_OBJECT"),
+        (b'{"a": "\xff"}', "NOT_JSON"),
     ]:
         refusal = plan(bind(), raw).refusal
         assert refusal is not None

@@ -74,7 +74,7 @@ def test_what_is_not_exactly_one_json_value_is_refused(data: bytes) -> None:
     """Nothing is read that a strict reader elsewhere would refuse, or read differently."""
     with pytest.raises(EventError, match="is not JSON") as caught:
         read_json(data)
-    assert caught.value.code == "not_json"
+    assert caught.value.code == "NOT_JSON"
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_the_size_of_an_event_is_limited(length: int, fits: bool) -> None:
     else:
         with pytest.raises(EventError, match="32,769 bytes, more than 32,768") as caught:
             read_json(data)
-        assert caught.value.code == "too_large"
+        assert caught.value.code == "TOO_LARGE"
 
 
 JSON = st.recursive(
@@ -291,35 +291,35 @@ def test_events_are_accepted(event: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("value", "code", "message"),
     [
-        ([TRACK], "not_object", "not an array"),
-        ("track", "not_object", "not text"),
-        (None, "not_object", "not null"),
-        (True, "not_object", "not true or false"),
-        (1.5, "not_object", "not a number"),
-        ({}, "type_invalid", "type must be one of alias, group"),
-        ({**TRACK, "type": "Track"}, "type_invalid", "not 'Track'"),
-        ({**TRACK, "type": ["track"]}, "type_invalid", "not "),
-        ({**TRACK, "type": "t" * 1000}, "type_invalid", "not "),
-        ({**TRACK, "userId": 7}, "id_not_string", "userId must be text, not a number"),
-        ({**TRACK, "anonymousId": {}}, "id_not_string", "anonymousId must be text, not an object"),
-        ({**TRACK, "messageId": False}, "id_not_string", "messageId must be text"),
-        ({**TRACK, "groupId": []}, "id_not_string", "groupId must be text, not an array"),
-        ({**TRACK, "previousId": 1}, "id_not_string", "previousId must be text"),
-        ({**TRACK, "properties": []}, "properties_not_object", "not an array"),
-        ({**TRACK, "traits": "x"}, "traits_not_object", "traits must be an object, not text"),
-        ({**TRACK, "context": 1}, "context_not_object", "context must be an object"),
-        ({**TRACK, "integrations": True}, "integrations_not_object", "not true or false"),
-        ({"type": "track", "event": "Used"}, "no_user_anon_id", "neither"),
-        ({**TRACK, "userId": ""}, "no_user_anon_id", "neither"),
-        ({**TRACK, "messageId": "m" * 101}, "message_id_too_long", "longer than 100"),
-        ({"type": "track", "userId": "u1"}, "event_not_defined", "needs an event name"),
-        ({**TRACK, "event": ""}, "event_not_defined", "needs an event name"),
-        ({**TRACK, "event": 0}, "event_not_string", "event must be text, not a number"),
-        ({"type": "group", "userId": "u1"}, "group_id_not_defined", "needs a groupId"),
-        ({"type": "alias", "userId": "u1"}, "alias_ids_not_defined", "a previousId"),
+        ([TRACK], "NOT_OBJECT", "not an array"),
+        ("track", "NOT_OBJECT", "not text"),
+        (None, "NOT_OBJECT", "not null"),
+        (True, "NOT_OBJECT", "not true or false"),
+        (1.5, "NOT_OBJECT", "not a number"),
+        ({}, "TYPE_INVALID", "type must be one of alias, group"),
+        ({**TRACK, "type": "Track"}, "TYPE_INVALID", "not 'Track'"),
+        ({**TRACK, "type": ["track"]}, "TYPE_INVALID", "not "),
+        ({**TRACK, "type": "t" * 1000}, "TYPE_INVALID", "not "),
+        ({**TRACK, "userId": 7}, "ID_NOT_STRING", "userId must be text, not a number"),
+        ({**TRACK, "anonymousId": {}}, "ID_NOT_STRING", "anonymousId must be text, not an object"),
+        ({**TRACK, "messageId": False}, "ID_NOT_STRING", "messageId must be text"),
+        ({**TRACK, "groupId": []}, "ID_NOT_STRING", "groupId must be text, not an array"),
+        ({**TRACK, "previousId": 1}, "ID_NOT_STRING", "previousId must be text"),
+        ({**TRACK, "properties": []}, "PROPERTIES_NOT_OBJECT", "not an array"),
+        ({**TRACK, "traits": "x"}, "TRAITS_NOT_OBJECT", "traits must be an object, not text"),
+        ({**TRACK, "context": 1}, "CONTEXT_NOT_OBJECT", "context must be an object"),
+        ({**TRACK, "integrations": True}, "INTEGRATIONS_NOT_OBJECT", "not true or false"),
+        ({"type": "track", "event": "Used"}, "NO_USER_ANON_ID", "neither"),
+        ({**TRACK, "userId": ""}, "NO_USER_ANON_ID", "neither"),
+        ({**TRACK, "messageId": "m" * 101}, "MESSAGE_ID_TOO_LONG", "longer than 100"),
+        ({"type": "track", "userId": "u1"}, "EVENT_NOT_DEFINED", "needs an event name"),
+        ({**TRACK, "event": ""}, "EVENT_NOT_DEFINED", "needs an event name"),
+        ({**TRACK, "event": 0}, "EVENT_NOT_STRING", "event must be text, not a number"),
+        ({"type": "group", "userId": "u1"}, "GROUP_ID_NOT_DEFINED", "needs a groupId"),
+        ({"type": "alias", "userId": "u1"}, "ALIAS_IDS_NOT_DEFINED", "a previousId"),
         (
             {"type": "alias", "anonymousId": "a1", "previousId": "p1"},
-            "alias_ids_not_defined",
+            "ALIAS_IDS_NOT_DEFINED",
             "a userId",
         ),
     ],

@@ -45,7 +45,7 @@ def _events(count: int) -> list[dict[str, str]]:
         ({"batch": [TRACK, {**TRACK, "messageId": "m2"}]}, 200, {"accepted": 2}),
         ([], 200, {"accepted": 0}),
         (_events(150), 200, {"accepted": 150}),
-        (ANONYMOUS, 400, {"message": "no_user_anon_id: has neither a userId nor an anonymousId"}),
+        (ANONYMOUS, 400, {"message": "NO_USER_ANON_ID: has neither a userId nor an anonymousId"}),
         (PAGE, 501, {"message": "page calls are not supported; supported are: identify, track"}),
         (
             [TRACK, ANONYMOUS, PAGE],
@@ -56,7 +56,7 @@ def _events(count: int) -> list[dict[str, str]]:
                     {
                         "index": 1,
                         "status": 400,
-                        "message": "no_user_anon_id: has neither a userId nor an anonymousId",
+                        "message": "NO_USER_ANON_ID: has neither a userId nor an anonymousId",
                     },
                     {
                         "index": 2,
@@ -82,12 +82,12 @@ def test_events(serve: Serve, body: Any, status: int, answer: Any) -> None:
     ("body", "status", "shown"),
     [
         (b"", 400, "the body is empty"),
-        (b"{", 400, "not_json: is not JSON"),
-        (b'{"type": "track", "userId": "\xff"}', 400, "not_json"),
+        (b"{", 400, "NOT_JSON: is not JSON"),
+        (b'{"type": "track", "userId": "\xff"}', 400, "NOT_JSON"),
         (b"[1", 400, "ends before it is complete"),
-        (b"7", 400, "not_object: must be a JSON object, not a number"),
-        (json.dumps({**TRACK, "x": "y" * 33_000}).encode(), 400, "too_large: is "),
-        (b'{"type":"track","type":"track"}', 400, "not_json"),
+        (b"7", 400, "NOT_OBJECT: must be a JSON object, not a number"),
+        (json.dumps({**TRACK, "x": "y" * 33_000}).encode(), 400, "TOO_LARGE: is "),
+        (b'{"type":"track","type":"track"}', 400, "NOT_JSON"),
         (json.dumps([ANONYMOUS, 3]).encode(), 400, "none of 2 events was accepted; the first: no_"),
         (json.dumps([ANONYMOUS]).encode(), 400, "the event was not accepted: no_"),
         (json.dumps([PAGE, PAGE]).encode(), 501, "page calls are not supported"),

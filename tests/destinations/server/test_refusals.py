@@ -168,7 +168,7 @@ def test_an_action_that_is_refused_pauses(
     if way == "resume":
         done = command("resume", "one", "--store", path)
         assert done.code == 0
-        assert f"one, count: goes on. It paused because of: HTTP {status}" in done.out
+        assert f"one, count: resumed. It was paused because: HTTP {status}" in done.out
     elif way == "reload":
         service.reload(config)
     else:

@@ -472,7 +472,9 @@ def test_a_reload_whose_store_gets_full(
         service.reload(configure("two", "three"))
     assert notes == [["one", "three", "two"]]
     assert list(service.urls) == ["two", "three"]
-    assert any("the store does not know that destinations are gone" in it for it in _logged(caplog))
+    assert any(
+        "cannot note in the store which destinations were removed" in it for it in _logged(caplog)
+    )
     assert _post(service, "three", "m1") == 200
     partner.wait_for("m1")
 
@@ -658,7 +660,7 @@ def test_what_a_reload_does_not_change(
     before = service.config.listen
     service.reload(replace(config, listen=replace(config.listen, port=1)))
     assert service.config.listen == before
-    assert "with the next start only" in caplog.text
+    assert "take effect at the next start" in caplog.text
 
 
 # -- what is seen of it -----------------------------------------------------------------------
@@ -672,7 +674,7 @@ def test_what_waits_for_nobody(
     service = start(configure("one", "two"))
     assert [_post(service, "one", message) for message in ("m1", "m2")] == [200, 200]
     assert (service.strays, _logged(caplog)) == ({}, [])
-    warning = "'one' is not in the configuration, and deliveries wait for it: 2; give it back"
+    warning = "'one' is not in the configuration, but deliveries wait for it: 2; add it again"
     service.reload(configure("two", "renamed"))
     assert service.strays == {"one": 2}
     assert warning in caplog.text

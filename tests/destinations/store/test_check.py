@@ -72,77 +72,77 @@ _AGAIN: Final = (
 # totals are off as well.
 BREACHES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "two rows of one delivery": (
-        "a delivery has one row",
+        "every delivery must have exactly one row",
         (_ALSO_FINISHED,),
         ("held", "dead"),
     ),
     "what is finished waits": (
-        "what is open is ready or unknown",
+        "every open delivery must be ready or unknown",
         ("UPDATE open SET status = {status_delivered} WHERE id = {ready}",),
         ("ready",),
     ),
     "what was delivered is kept": (
-        "what is kept is held or has failed",
+        "every kept delivery must be held or have failed",
         ("UPDATE kept SET status = {status_delivered} WHERE id = {dead}",),
         ("dead",),
     ),
     "what waits is kept": (
-        "what is kept is held or has failed",
+        "every kept delivery must be held or have failed",
         ("UPDATE kept SET status = {status_ready} WHERE id = {dead}",),
         ("dead",),
     ),
     "what waits is finished": (
-        "what is finished was delivered, filtered or dropped",
+        "every finished delivery must be delivered, filtered or dropped",
         ("UPDATE ledger SET status = {status_ready} WHERE id = {delivered}",),
         ("delivered",),
     ),
     "what needs an operator is finished": (
-        "what is finished was delivered, filtered or dropped",
+        "every finished delivery must be delivered, filtered or dropped",
         ("UPDATE ledger SET status = {status_dead} WHERE id = {delivered}",),
         ("delivered",),
     ),
     "an unknown one that changed nothing": (
-        "what is unknown or held may have been applied",
+        "every unknown or held delivery must have the effect maybe",
         ("UPDATE open SET effect = {effect_none} WHERE id = {unknown}",),
         ("unknown",),
     ),
     "a held one that changed nothing": (
-        "what is unknown or held may have been applied",
+        "every unknown or held delivery must have the effect maybe",
         ("UPDATE kept SET effect = {effect_none} WHERE id = {held}",),
         ("held",),
     ),
     "what waits was applied": (
-        "what is not delivered was not applied",
+        "only what is delivered may have the effect applied",
         ("UPDATE open SET effect = {effect_applied} WHERE id = {ready}",),
         ("ready",),
     ),
     "what is dead was applied": (
-        "what is not delivered was not applied",
+        "only what is delivered may have the effect applied",
         ("UPDATE kept SET effect = {effect_applied} WHERE id = {dead}",),
         ("dead",),
     ),
     "what was dropped was applied": (
-        "what is not delivered was not applied",
+        "only what is delivered may have the effect applied",
         ("UPDATE ledger SET effect = {effect_applied} WHERE id = {dropped}",),
         ("dropped",),
     ),
     "what is unmapped changed something": (
-        "what is filtered, unmapped or invalid changed nothing",
+        "what is filtered, unmapped or invalid must have the effect none",
         ("UPDATE kept SET effect = {effect_maybe} WHERE id IN ({unmapped}, {invalid})",),
         ("unmapped", "invalid"),
     ),
     "what was filtered changed something": (
-        "what is filtered, unmapped or invalid changed nothing",
+        "what is filtered, unmapped or invalid must have the effect none",
         ("UPDATE ledger SET effect = {effect_maybe} WHERE id = {filtered}",),
         ("filtered",),
     ),
     "events that are gone": (
-        "what waits or may be replayed has its raw event",
+        "every delivery that waits or may be replayed must have its raw event",
         ("DELETE FROM events WHERE id IN ({ready} / 1000, {dead} / 1000)",),
         ("ready", "dead"),
     ),
     "a failure of what is finished": (
-        "a failure is that of a delivery that waits",
+        "every noted failure must belong to a waiting delivery",
         (
             "INSERT INTO failures (id, stage, reason) VALUES ({dead}, 'send', 'no answer')",
             "INSERT INTO failures (id, stage, reason) VALUES ({delivered}, 'send', 'no answer')",
@@ -150,7 +150,7 @@ BREACHES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
         ("dead", "delivered"),
     ),
     "an amount of nothing": (
-        "what adds to an amount says to which",
+        "every amount must say which balance it adds to",
         (
             "UPDATE open SET key = NULL WHERE id = {unknown}",
             "UPDATE kept SET amount = NULL WHERE id = {held}",
@@ -158,22 +158,22 @@ BREACHES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
         ("unknown", "held"),
     ),
     "two requests with one delivery": (
-        "a delivery is under way once at most",
+        "no delivery may be under way twice",
         (_AGAIN,),
         ("sending",),
     ),
     "a request with what is finished": (
-        "what is under way is ready",
+        "every delivery under way must be ready",
         (_REQUEST.replace("ID", "{delivered}"),),
         ("delivered",),
     ),
     "a request with what is unknown": (
-        "what is under way is ready",
+        "every delivery under way must be ready",
         (_REQUEST.replace("ID", "{unknown}"),),
         ("unknown",),
     ),
     "a scope that nobody knows": (
-        "a delivery belongs to a scope and a subscription that are known",
+        "every delivery must belong to a known scope and subscription",
         (
             "UPDATE ledger SET scope = 99 WHERE id = {delivered}",
             "UPDATE tallies SET scope = 99 WHERE status = {status_delivered}",
@@ -181,7 +181,7 @@ BREACHES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
         ("delivered",),
     ),
     "a subscription that nobody knows": (
-        "a delivery belongs to a scope and a subscription that are known",
+        "every delivery must belong to a known scope and subscription",
         (
             "UPDATE kept SET subscription = 99 WHERE id = {dead}",
             "UPDATE tallies SET subscription = 99 WHERE status = {status_dead}",
@@ -189,7 +189,7 @@ BREACHES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
         ("dead",),
     ),
     "an event that has no number yet": (
-        "an event has a number that was given",
+        "no event may have a number above the last one given",
         (
             "UPDATE counters SET value = {dropped} / 1000 - 1 WHERE name = 'event'",
             "DELETE FROM messages WHERE event_id = {dropped} / 1000",
@@ -212,17 +212,17 @@ def test_a_broken_rule(
     _break(store, ids, *statements)
     found = dict(broken_rules(store.database))
     why = found.pop(rule)
-    assert sorted(why.removeprefix("not so for ").split(", ")) == sorted(
+    assert sorted(why.removeprefix("broken by ").split(", ")) == sorted(
         str(ids[name]) for name in broken
     )
-    assert set(found) <= {"totals are what was counted"}
+    assert set(found) <= {"the totals must match the rows"}
 
 
 def test_a_message_that_leads_nowhere(store: SqliteStore, ids: dict[str, int]) -> None:
     """Its event is told."""
     _break(store, ids, "UPDATE messages SET event_id = 99 WHERE event_id = {dead} / 1000")
     assert broken_rules(store.database) == [
-        ("a messageId leads to an event that was accepted", "not so for 99")
+        ("every messageId must lead to an accepted event", "broken by 99")
     ]
 
 
@@ -252,13 +252,15 @@ def test_totals_that_do_not_add_up(
 ) -> None:
     """By how much they are off is told, whichever way; a nought is as good as nothing."""
     _break(store, ids, statement)
-    assert broken_rules(store.database) == ([("totals are what was counted", why)] if why else [])
+    assert broken_rules(store.database) == (
+        [("the totals must match the rows", why)] if why else []
+    )
 
 
 def test_every_rule_is_seen_to_fail() -> None:
     """No rule is there that no store can break."""
     seen = {rule for rule, _, _ in BREACHES.values()}
-    seen.add("a messageId leads to an event that was accepted")
+    seen.add("every messageId must lead to an accepted event")
     assert {rule for rule, _ in check._RULES} == seen
 
 
@@ -279,7 +281,7 @@ def test_only_some_are_told(store: SqliteStore, add_delivery: Callable[..., int]
     broken = [add_delivery(store, status=Outcome.DEAD) for _ in range(8)]
     _break(store, {}, "UPDATE kept SET effect = {effect_applied}")
     ((_, why),) = broken_rules(store.database)
-    assert why == f"not so for {', '.join(map(str, broken[:5]))} and more"
+    assert why == f"broken by {', '.join(map(str, broken[:5]))} and more"
 
 
 def test_several_rules_at_once(store: SqliteStore, ids: dict[str, int]) -> None:
@@ -292,9 +294,9 @@ def test_several_rules_at_once(store: SqliteStore, ids: dict[str, int]) -> None:
         "DELETE FROM tallies WHERE status = {status_held}",
     )
     assert [rule for rule, _ in broken_rules(store.database)] == [
-        "what is unknown or held may have been applied",
-        "what waits or may be replayed has its raw event",
-        "totals are what was counted",
+        "every unknown or held delivery must have the effect maybe",
+        "every delivery that waits or may be replayed must have its raw event",
+        "the totals must match the rows",
     ]
 
 
@@ -318,5 +320,5 @@ def test_a_damaged_file(tmp_path: Path, add_delivery: Callable[..., int]) -> Non
         try:
             found = broken_rules(read.database)
         except UsageError as error:
-            found = [("the file is whole", str(error))]
-    assert found[0][0] == "the file is whole"
+            found = [("the file must be intact", str(error))]
+    assert found[0][0] == "the file must be intact"

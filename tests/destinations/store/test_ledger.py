@@ -335,7 +335,7 @@ def test_what_is_no_event_is_kept_as_it_is(
 ) -> None:
     """Bytes of any kind, for whoever wants to know what was read."""
     event = QueuedEvent("a digest", "", "", 1_000.0, raw, 1, count=1)
-    ended = Transition(QueuedDelivery(event, None), Result.invalid("no event", "not_json"), "plan")
+    ended = Transition(QueuedDelivery(event, None), Result.invalid("no event", "NOT_JSON"), "plan")
     store.queue().commit(Round(arrivals=[(many, Arrival(event, (), [ended]))]))
     entry = ledger.get(event.id * 1000)
     assert (entry.status, entry.key, entry.type, entry.user) == (Outcome.INVALID, None, "", "")

@@ -38,7 +38,7 @@ def test_a_file_system_of_the_network(tmp_path: Path, mounted: Path, kind: str) 
     folder.mkdir(parents=True)
     text = _MOUNTS.format(folder=str(folder.parent).replace(" ", r"\040"), kind=kind)
     mounted.write_text(text, encoding="utf-8")
-    with pytest.raises(UsageError, match=rf"file system of the network \({kind}\)"):
+    with pytest.raises(UsageError, match=rf"network file system \({kind}\)"):
         SqliteStore(folder / "store.sqlite3")
     assert list(folder.iterdir()) == []
     SqliteStore(tmp_path / "store.sqlite3").close()

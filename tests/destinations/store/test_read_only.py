@@ -167,7 +167,7 @@ def test_nothing_is_written(database: Database, reader: Open) -> None:
     """To change it is refused, in words and by SQLite itself."""
     _add(database, "a")
     found = reader(database.path)
-    with pytest.raises(UsageError, match="it was opened to be read only"):
+    with pytest.raises(UsageError, match="it was opened read-only"):
         _add(found, "b")
     with pytest.raises(UsageError, match="readonly"):
         found.all("INSERT INTO notes VALUES ('b')")
@@ -283,7 +283,7 @@ def test_everything_of_a_store_can_be_read(
             lambda: read.answers("x").update(a=1),
         ]
         for change in changes:
-            with pytest.raises(UsageError, match="opened to be read only"):
+            with pytest.raises(UsageError, match="opened read-only"):
                 change()
 
 

@@ -70,7 +70,7 @@ def test_without_settings_a_run_delivers_what_waits(cli: Any, track: Make) -> No
     assert "1 unmapped event waits for delivery now." in done.out
     assert "Deliver what waits: destinations run kana --settings FILE" in done.err
     assert cli.usage == {}
-    assert "Waiting in the store from before: 1 ready." in cli.run(new).err
+    assert "Left in the store by earlier runs: 1 ready." in cli.run(new).err
     assert cli.usage == {"ann": {"calls": 4}}
     ran = cli.command("run", "kana", "--settings", cli.settings, "--store", cli.store, "--json")
     assert ran.json["outcomes"]["delivered"] == 1
@@ -171,7 +171,7 @@ def test_a_file_of_rules(cli: Any, track: Make, write: Callable[[str, Any], Any]
     ]
     again = cli("rules", "add", "--file", file)
     assert again.code == 0
-    assert again.out.count("is there already") == 2
+    assert again.out.count("exists already") == 2
     assert cli.local("rules", "list", "--json").json == listed
     cli.run(track("E", plan={"name": "pro"}, count=2, first=True))
     assert cli.usage == {"ann": {"seats": 4}}
@@ -238,10 +238,10 @@ def test_a_file_that_is_refused(
 
 
 WRONG_USAGE = {
-    "nothing": ((), "give NAME, --feature and a condition"),
-    "no name": (CALLS, "give NAME, --feature and a condition"),
-    "no condition": (("A", "--feature", "calls"), "give NAME, --feature and a condition"),
-    "no feature": (("A", "--event", "E"), "give NAME, --feature and a condition"),
+    "nothing": ((), "expected NAME, --feature and a condition"),
+    "no name": (CALLS, "expected NAME, --feature and a condition"),
+    "no condition": (("A", "--feature", "calls"), "expected NAME, --feature and a condition"),
+    "no feature": (("A", "--event", "E"), "expected NAME, --feature and a condition"),
     "an empty name": (("", *CALLS), "''"),
     "no value": (("A", "--where", "plan", *CALLS), "must be PATH=VALUE"),
     "no path": (("A", "--where", "=x", *CALLS), "must be PATH=VALUE"),
@@ -249,7 +249,7 @@ WRONG_USAGE = {
     "a path twice": (("A", "--where", "a=x", "--where", "a=y", *CALLS), "names 'a' twice"),
     "an amount that is none": (("A", *CALLS, "--amount", "1.5"), "1.5"),
     "an amount beyond 32 bits": (("A", *CALLS, "--amount", "2147483648"), "2147483648"),
-    "a file and options": (("--file", "x.yaml", *CALLS), "--file takes the place"),
+    "a file and options": (("--file", "x.yaml", *CALLS), "--file cannot be used with NAME"),
     "a file that is not there": (("--file", "x.yaml"), "cannot read the rules file x.yaml"),
     "an unknown feature": (("A", "--event", "E", "--feature", "nope"), "it has: calls, seats, sso"),
 }

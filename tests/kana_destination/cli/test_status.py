@@ -19,7 +19,7 @@ def test_an_empty_store(cli: Any) -> None:
     assert done.out.splitlines() == [
         f"Store: {cli.store}",
         "Mapping rules: 0",
-        "No account of Kana has left anything in it.",
+        "It holds nothing of an account at Kana.",
     ]
     assert cli.local("status", "--json").json == {
         "store": str(cli.store),
@@ -57,7 +57,7 @@ MEANINGS: dict[Status, str] = {
     Outcome.DEAD: "given up: destinations deliveries list",
     State.READY: "not sent yet: destinations run kana, or the server in its turn",
     State.UNKNOWN: "their answers were lost; Kana is asked",
-    State.HELD: "may have been applied: destinations deliveries list --state held",
+    State.HELD: "decide on them: destinations deliveries list --state held",
 }
 
 

@@ -116,7 +116,7 @@ def test_nothing_to_drop(deliveries: Run, put: Put) -> None:
     [
         (("--reason", "x"), "choose deliveries by their ids, or by options such as --outcome"),
         ((1_000,), "Missing option '--reason'"),
-        ((1_000, "--reason", " "), "--reason must say why"),
+        ((1_000, "--reason", " "), "--reason must not be empty"),
         ((2_000, "--reason", "x"), "delivery 2000 cannot be dropped: it is dropped: nothing of"),
         ((1_000, 2_000, "--reason", "x"), "delivery 2000 cannot be dropped: it is dropped"),
         ((3_000, "--reason", "x"), "delivery 3000 cannot be dropped: it is being sent"),

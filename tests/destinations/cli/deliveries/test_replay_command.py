@@ -192,7 +192,7 @@ def test_the_name_is_the_definition(deliveries: Run, dead: Put) -> None:
     done = deliveries("replay", 1_000)
     assert done.code == 2
     assert "delivery 1000 is of 'nobody': there is no destination 'nobody'" in done.err
-    assert "use the server's configuration with --config FILE, or say what maps it" in done.err
+    assert "use the server's configuration with --config FILE, or name its definition" in done.err
 
 
 def test_a_name_that_the_configuration_has_not(
@@ -205,7 +205,7 @@ def test_a_name_that_the_configuration_has_not(
     done = command("deliveries", "replay", "1000", "--config", config)
     assert done.code == 2
     assert "delivery 1000 is of 'former': the configuration has no destination" in done.err
-    assert "only 'now'; say what maps it with --definition DESTINATION" in done.err
+    assert "only 'now'; name its definition with --definition DESTINATION" in done.err
     done = command("deliveries", "replay", "1000", "--config", config, "--definition", folder)
     assert (done.code, done.err) == (0, "")
 

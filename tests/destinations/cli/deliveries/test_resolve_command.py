@@ -59,7 +59,7 @@ def test_resolve(
     if code == 2:
         names = {
             ("--applied",): "--yes",
-            ("--applied", "--not-applied", "--yes"): "one of --applied and --not-applied",
+            ("--applied", "--not-applied", "--yes"): "--applied cannot be used with --not-applied",
         }
         assert names.get(options, "use --applied or --not-applied") in done.err
     else:
@@ -88,7 +88,7 @@ def test_what_is_asked_and_told(
     answer("y\n")
     done = deliveries("resolve", unknown(), option)
     assert f"Resolve delivery 1000 (unknown; track/m1, user u1) {question}" in done.err
-    assert "to be added:        5 under u1 calls" in done.err
+    assert "adds:               5 to u1 calls" in done.err
     assert told in done.out
 
 
@@ -162,7 +162,7 @@ def test_what_the_numbers_show(
     done = deliveries("resolve", "--state", "held", *options)
     assert done.code == code
     assert list(statuses().values()) == after
-    assert "Left alone: 1 delivery, as no numbers show" in done.err
+    assert "Left alone: 1 delivery, as the balances do not show" in done.err
     for number in ("1000", "2000", "4000"):
         assert number in done.err.partition("Of 1 more")[0]
     if code == 0 and not options:
@@ -174,7 +174,7 @@ def test_what_the_numbers_do_not_show(deliveries: Run, held: Put, statuses: Stat
     """Then the operator has to look it up."""
     done = deliveries("resolve", held(), "--yes")
     assert done.code == 2
-    assert "do not show whether it was applied" in done.err
+    assert "do not show whether delivery 1000 was applied" in done.err
     assert statuses() == {1_000: "held"}
 
 
@@ -245,7 +245,9 @@ def test_what_no_numbers_show(deliveries: Run, unknown: Put, statuses: Statuses)
     delivery = unknown()
     done = deliveries("resolve", "--state", "unknown", "--yes")
     assert (done.code, done.out) == (0, "Nothing to resolve.\n")
-    assert done.err.startswith("Left alone: 1 delivery, as no numbers show whether the partner")
+    assert done.err.startswith(
+        "Left alone: 1 delivery, as the balances do not show whether the partner"
+    )
     done = deliveries("resolve", delivery, "--yes")
     assert done.code == 2
     assert "use --applied or --not-applied" in done.err

@@ -37,30 +37,32 @@ def test_a_dead_one(deliveries: Run, dead: Put, path: Path) -> None:
         "code: SERVICE_UNAVAILABLE 503",
         "stage: send",
         "attempts: 3",
-        "planned by: plan",
+        "definition: plan",
         "accepted: 1970-01-01T00:16:40Z",
         "first attempt: 1970-01-01T00:33:20Z",
-        "settled: 1970-01-01T00:33:20Z",
+        "ended: 1970-01-01T00:33:20Z",
         "The event:",
         '"userId": "u1",',
         "The payload:",
         '"by": 2',
     ):
         assert line in lines
-    assert f"  destinations deliveries replay 1000 --dry-run --store {path}  # what" in done.out
-    assert f"  destinations deliveries drop 1000 --reason TEXT --store {path}  # n" in done.out
+    assert f"  destinations deliveries replay 1000 --dry-run --store {path}  # show" in done.out
+    assert f"  destinations deliveries drop 1000 --reason TEXT --store {path}  # give" in done.out
     assert "resolve" not in done.out
 
 
 def test_a_held_one(deliveries: Run, held: Put) -> None:
-    """Both numbers stand there, and the two ways to decide."""
+    """Both numbers stand there in words, why it is held, and the two ways to decide."""
     done = deliveries("show", held())
     lines = _lines(done.out)
-    assert "to be added: 5 under u1 calls" in lines
-    assert "expected: 12,000" in lines
-    assert "found: 9" in lines
+    assert "adds: 5 to u1 calls" in lines
+    assert "balance expected: 12,000" in lines
+    assert "balance found: 9" in lines
     assert "note: another writer" in lines
     assert "effect: maybe" in lines
+    assert any(line.startswith("held since: ") for line in lines)
+    assert not any(line.startswith("ended: ") for line in lines)
     assert "destinations deliveries resolve 1000 --applied" in done.out
     assert "destinations deliveries resolve 1000 --not-applied" in done.out
     assert "replay" not in done.out
@@ -173,7 +175,7 @@ def test_an_event_that_is_gone(deliveries: Run, put: Put) -> None:
     """The row is shown without it, and no replay is offered."""
     delivery = put(status=Outcome.DELIVERED)
     done = deliveries("show", delivery)
-    assert "The event itself is not kept any more" in done.out
+    assert "The event itself was deleted" in done.out
     assert "replay" not in done.out
     found = deliveries("show", delivery, "--json").json
     assert (found["event"], found["payload"]) == (None, None)
