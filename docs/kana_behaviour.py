@@ -29,7 +29,7 @@ _THEN = {
 
 
 def kana_behaviour() -> str:
-    """The page."""
+    """Write the page."""
     definition = load_definition(find_folder("kana"))
     template = (Path(__file__).parent / "kana-behaviour.md.j2").read_text(encoding="utf-8")
     boxes = ["| box | users |", "|---|---|", *(f"| `{name}` | {BOXES[name]} |" for name in BOXES)]
@@ -56,7 +56,7 @@ def _case_table() -> Iterator[str]:
 
 
 def _order(case: Case) -> int:
-    """The guide's cases first, by number."""
+    """Sort the guide's cases first, by number."""
     return case.number if case.number is not None else 99
 
 
@@ -69,7 +69,7 @@ def _fields(definition: DestinationDefinition) -> Iterator[str]:
 
 
 def _errors(definition: DestinationDefinition) -> Iterator[str]:
-    """What each documented error means for a usage event and for any other request."""
+    """Yield what each documented error means for a usage event and for any other request."""
     yield "| error | class | recording usage | other requests |\n|---|---|---|---|"
     compiled = {
         name: compile_request(request, definition.transport, definition.error_rules)

@@ -36,7 +36,7 @@ class Builder(EventWriter):
     # --- ordinary calls -----------------------------------------------------------------------
 
     def track(self, user: str | None = None, *, message_id: object = None) -> None:
-        """A usage of a feature that exists, by a user that exists."""
+        """Add a usage of a feature that exists, by a user that exists."""
         library = self._rng.choice(LIBRARIES)
         delta: object = self._rng.choice((ABSENT, 1, 1, self._rng.randrange(2, 50), -1))
         amount = delta if isinstance(delta, int) else 1
@@ -46,7 +46,7 @@ class Builder(EventWriter):
         self._deliver_track(event, library, amount)
 
     def identify_new(self, user: str | None = None) -> None:
-        """A user that Kana does not know yet; later events may be about it."""
+        """Add a user that Kana does not know yet; later events may be about it."""
         number = len(self._users) + 1
         name = user or f"user_{number:04d}"
         rng = self._rng
@@ -82,13 +82,13 @@ class Builder(EventWriter):
         self._identify(self._rng.choice(self._users), {name: value})
 
     def unsupported(self, call: str) -> None:
-        """A good call of a type that has no subscription."""
+        """Add a good call of a type that has no subscription."""
         library = self._rng.choice(LIBRARIES)
         event = self._event(library, call, self._rng.choice(self._users))
         self._emit(event, library, Expectation("not_subscribed"))
 
     def no_usage(self) -> None:
-        """An everyday track that names no feature: kept until a mapping rule gives it one."""
+        """Add an everyday track without a feature: kept until a mapping rule gives it one."""
         library = self._rng.choice(LIBRARIES)
         event = self._event(library, "track", self._rng.choice(self._users))
         event["event"] = self._rng.choice(("Product Viewed", "Search Performed", "Größe gewählt"))
@@ -99,7 +99,7 @@ class Builder(EventWriter):
         self._emit(event, library, Expectation("no_feature", "track"))
 
     def anonymous(self) -> None:
-        """A good call of a visitor that has not been identified."""
+        """Add a good call of a visitor that has not been identified."""
         library = self._rng.choice(_ANONYMOUS)
         call = self._rng.choice(("page", "screen", "track", "identify"))
         event = self._event(library, call, None if library is LIBRARIES[0] else ABSENT)
@@ -108,7 +108,7 @@ class Builder(EventWriter):
     # --- special cases ------------------------------------------------------------------------
 
     def track_delta(self, delta: object, amount: int | None) -> None:
-        """A track with this ``properties.delta``; ``amount`` None means that it is invalid."""
+        """Add a track with this ``properties.delta``; ``amount`` None means that it is invalid."""
         library = self._rng.choice(LIBRARIES)
         event = self._track_event(library, self._rng.choice(self._users), delta)
         if amount is None:
@@ -117,7 +117,7 @@ class Builder(EventWriter):
             self._deliver_track(event, library, amount)
 
     def track_feature(self, feature: object, reason: str) -> None:
-        """A track with this ``properties.featureId``."""
+        """Add a track with this ``properties.featureId``."""
         library = self._rng.choice(_WITH_IDS)
         event = self._track_event(library, self._rng.choice(self._users), 1, feature)
         self._emit(event, library, Expectation(reason, "track"))
@@ -125,7 +125,7 @@ class Builder(EventWriter):
     def identify_traits(
         self, traits: object, fields: Mapping[str, str] | None, *, escapes: bool
     ) -> None:
-        """An identify of a known user with these traits; ``fields`` None means invalid."""
+        """Add an identify of a known user with these traits; ``fields`` None means invalid."""
         library = self._rng.choice([one for one in LIBRARIES if one.escapes == escapes])
         user = self._rng.choice(self._users)
         event = self._event(library, "identify", user)
@@ -137,7 +137,7 @@ class Builder(EventWriter):
             self._ledger.save_user(user, fields)
 
     def integrations(self, value: object, passes: bool) -> None:  # noqa: FBT001 - a table's column
-        """A good track with this integrations object."""
+        """Add a good track with this integrations object."""
         library = self._rng.choice(_WITH_IDS)
         event = self._track_event(library, self._rng.choice(self._users), 2)
         event["integrations"] = value
@@ -147,55 +147,55 @@ class Builder(EventWriter):
             self._emit(event, library, Expectation("integrations"))
 
     def fault(self, call: str, changes: Mapping[str, object], reason: str) -> None:
-        """A good call with ``changes`` that keep it from reaching an action."""
+        """Add a good call with ``changes`` that keep it from reaching an action."""
         library = self._rng.choice(_WITH_IDS)
         event = self._event(library, call, self._rng.choice(self._users))
         self._emit({**event, **changes}, library, Expectation(reason))
 
     def no_access(self) -> None:
-        """A track of a binary feature by a user without any subscription."""
+        """Add a track of a binary feature by a user without any subscription."""
         library = self._rng.choice(LIBRARIES)
         event = self._track_event(library, self._rng.choice(self._created), ABSENT, "sso")
         self._emit(event, library, Expectation("no_access", "track"))
 
     def identify_wide(self) -> None:
-        """Creates the user of :meth:`track_wide`, which no other event is about."""
+        """Create the user of :meth:`track_wide`, which no other event is about."""
         self._identify(_WIDE_USER, {"name": "Example User with wide deltas"})
 
     def track_wide(self, feature: str, delta: object, amount: int) -> None:
-        """A delta at a bound of 32 bits."""
+        """Add a delta at a bound of 32 bits."""
         event = self._track_event(PLAIN_LIBRARY, _WIDE_USER, delta, feature)
         self._deliver_track(event, PLAIN_LIBRARY, amount)
 
     def longest_message_id(self) -> None:
-        """A messageId of 100 characters, which is as long as it may be."""
+        """Add a messageId of 100 characters, which is as long as it may be."""
         self.track(message_id="m" * 100)
 
     def largest_line(self) -> None:
-        """An event of exactly as many bytes as are allowed."""
+        """Add an event of exactly as many bytes as are allowed."""
         event = self._track_event(PLAIN_LIBRARY, self._rng.choice(self._users), 1)
         self._write(_enlarge(encode(event, PLAIN_LIBRARY), MAX_EVENT_BYTES, "x"), TRACKED)
         self._charge(event, 1)
 
     def too_large(self, size: int, filler: str) -> None:
-        """An event of ``size`` bytes (or all but one), which is over the limit."""
+        """Add an event of ``size`` bytes (or all but one), which is over the limit."""
         event = self._track_event(PLAIN_LIBRARY, ACCOUNT_USERS[0], 1)
         line = _enlarge(encode(event, PLAIN_LIBRARY), size, filler)
         self._write(line, Expectation("too_large"))
 
     def broken(self, damage: Callable[[bytes], bytes], reason: str) -> None:
-        """A line that yields no event."""
+        """Add a line that yields no event."""
         event = self._track_event(PLAIN_LIBRARY, self._rng.choice(ACCOUNT_USERS), 1)
         self._write(damage(encode(event, PLAIN_LIBRARY)), Expectation(reason))
 
     def changed(self, change: Callable[[bytes], bytes]) -> None:
-        """A good event whose line is changed in a way that makes no difference to it."""
+        """Add a good event whose line is changed in a way that makes no difference to it."""
         event = self._track_event(PLAIN_LIBRARY, self._rng.choice(self._users), 1)
         self._write(change(encode(event, PLAIN_LIBRARY)), TRACKED)
         self._charge(event, 1)
 
     def repeat(self, first: str | None, second: str | None) -> None:
-        """The messageId of an earlier event that ended with the reason ``first`` once more.
+        """Repeat the messageId of an earlier event that ended with the reason ``first``.
 
         ``second`` is the reason for this one; None stands for a delivered event.
         """
@@ -212,7 +212,7 @@ class Builder(EventWriter):
             self._emit(changed, library, Expectation(second))
 
     def blank(self, line: bytes) -> None:
-        """A line that is no row: ``line`` holds nothing or only white space."""
+        """Add a line that is no row: ``line`` holds nothing or only white space."""
         self._out.write(line + b"\n")
         self._ledger.skip()
 
@@ -222,7 +222,7 @@ def _email(number: int) -> str:
 
 
 def _enlarge(line: bytes, size: int, filler: str) -> bytes:
-    """The object on the line with one member more, so that it has ``size`` bytes.
+    """Return the object on the line with one more member, so that it has ``size`` bytes.
 
     A byte is missing where ``filler`` has two bytes and does not fit into the room.
     """

@@ -233,12 +233,12 @@ SPACED_LINES: Final[tuple[Callable[[bytes], bytes], ...]] = (
 
 
 def _with(member: bytes) -> Callable[[bytes], bytes]:
-    """Appends a member to the object on the line."""
+    """Append a member to the object on the line."""
     return lambda line: line[:-1] + b"," + member + b"}"
 
 
 def _in_id(key: bytes, text: bytes) -> Callable[[bytes], bytes]:
-    """Puts text in front of an id."""
+    """Put text in front of an id."""
     member = re.compile(b'("' + key + b'": ?")')
     return lambda line: member.sub(lambda found: found[1] + text, line)
 

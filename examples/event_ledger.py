@@ -116,7 +116,7 @@ class Ledger:
             )
 
     def replace(self, line: int, was: Expectation) -> None:
-        """A delivered event has the messageId of an earlier one: that needs nobody any more."""
+        """Note that a delivered event has the messageId of an earlier one: nobody needs that."""
         if was.reason not in _CORRECTABLE:
             return
         replaced = Expectation("replaced", was.action)
@@ -129,15 +129,15 @@ class Ledger:
                 row |= {"outcome": replaced.outcome, "reason": "replaced", "was": was.outcome}
 
     def charge(self, user: str, feature: str, delta: int) -> None:
-        """A delivered usage, in addition to what the account held before the run."""
+        """Count a delivered usage, in addition to what the account held before the run."""
         self._usage.setdefault(user, Counter())[feature] += delta
 
     def save_user(self, user: str, fields: Mapping[str, str]) -> None:
-        """A delivered identify; ``fields`` holds what it sets of name, email and billingId."""
+        """Note a delivered identify; ``fields`` holds what it sets of name, email and billingId."""
         self._users.setdefault(user, {}).update(fields)
 
     def to_json(self) -> str:
-        """The ledger as JSON text: one row per line, so that a change shows as a small diff."""
+        """Return the ledger as JSON text: one row a line, so that changes show as small diffs."""
         outcomes: Counter[str] = Counter()
         by_action: dict[str, dict[str, int]] = {}
         for (action, outcome), count in sorted(self._totals.items()):

@@ -74,7 +74,7 @@ class Library:
 
 
 def encode(event: Mapping[str, object], library: Library) -> bytes:
-    """An event as the library writes it on one line."""
+    """Return an event as the library writes it on one line."""
     text = json.dumps(event, ensure_ascii=library.escapes, separators=library.separators)
     return text.encode()
 

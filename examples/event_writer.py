@@ -36,7 +36,7 @@ class EventWriter:
         self._sent: dict[str | None, list[tuple[Event, Library, str, int]]] = {}
 
     def _event(self, library: Library, call: str, user: object) -> Event:
-        """A good call of any type; ``user`` may be ABSENT or None."""
+        """Return a good call of any type; ``user`` may be ABSENT or None."""
         self._clock += self._rng.randrange(50, 4_000)
         event = library.envelope(self._rng, self._clock)
         event |= {"type": call, "userId": user}
@@ -57,7 +57,7 @@ class EventWriter:
     def _track_event(
         self, library: Library, user: str, delta: object, feature: object = ...
     ) -> Event:
-        """A track; without ``feature`` it is of one of the consumable features."""
+        """Return a track; without ``feature`` it is of one of the consumable features."""
         event = self._event(library, "track", user)
         known = event["properties"]
         properties: Event = dict(known) if isinstance(known, dict) else {}

@@ -79,7 +79,7 @@ def special_rows(builder: Builder) -> list[Row]:
 
 
 def following_rows(builder: Builder) -> list[Row]:
-    """The cases that are about an earlier event: repeated ids, and usage of special users."""
+    """Write cases about an earlier event: repeated ids, and usage of special users."""
     rows: list[Row] = [
         partial(builder.repeat, first, second)
         for first, second, times in REPEATS
@@ -107,7 +107,7 @@ def ordinary_rows(builder: Builder, count: int, room: int) -> list[Row]:
 
 
 def write_examples(out: BinaryIO, ledger: Ledger, *, count: int, seed: int) -> None:
-    """Writes ``count`` rows, and some empty lines between them.
+    """Write ``count`` rows, and some empty lines between them.
 
     Raises ValueError before anything is written when ``count`` is too small to hold every case.
     """
@@ -179,7 +179,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command line; nothing is written when the arguments are wrong (exit code 2)."""
+    """Run the command line; wrong arguments write nothing (exit code 2)."""
     parser = _parser()
     options = parser.parse_args(arguments)
     plain: int | None = options.plain_track

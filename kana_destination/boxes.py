@@ -32,7 +32,7 @@ class Flagged:
 def find_flags(
     users: Sequence[User], waiting: Mapping[str, Mapping[str, str]]
 ) -> dict[str, list[Flagged]]:
-    """The flagged users of each box, in the order in which Kana lists them.
+    """Return the flagged users of each box, in the order in which Kana lists them.
 
     ``waiting`` are the fields that the API did not take, by user id; those that the user has by
     now do not wait any longer.
@@ -66,7 +66,7 @@ def find_flags(
 
 
 def _left(left_over: LeftOver, users: Mapping[str, User]) -> str:
-    """What a merge has left with a left-over, and whether it is over."""
+    """Return what a merge has left with a left-over, and whether it is over."""
     survivor = left_over.survivor
     if not left_over.is_done and left_over.owner not in users and survivor in users:
         return f"its merge with {survivor} was cut off: {left_over.command}"
@@ -75,7 +75,7 @@ def _left(left_over: LeftOver, users: Mapping[str, User]) -> str:
 
 
 def _waiting(user_id: str, fields: Mapping[str, str], user: User | None) -> Flagged:
-    """What is to be set; for a user who is gone there is nothing to import, but it is shown."""
+    """Return what is to be set; for a user who is gone it is shown, not imported."""
     changes = fields if user is None else changes_to(user, fields)
     note = "set " + ", ".join(f"{key} to {value}" for key, value in changes.items())
     if user is not None:

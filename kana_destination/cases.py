@@ -30,7 +30,7 @@ class Case:
 
 @cache
 def cases() -> Mapping[tuple[UserState, bool, bool], Case]:
-    """The whole table: each combination of user state, Stripe user and others has its row.
+    """Return the whole table: each combination of user state, Stripe user and others.
 
     Raises `ValueError` if the file lacks one or has one twice.
     """
@@ -59,7 +59,7 @@ def user_state(user: Mapping[str, Any] | None, email: str) -> UserState:
 
 
 def decide(user: UserState, *, stripe: bool, others: bool) -> Case:
-    """The row for what Kana holds."""
+    """Return the row for what Kana holds."""
     return cases()[user, stripe, others]
 
 

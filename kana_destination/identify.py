@@ -123,7 +123,7 @@ def _everyone() -> Generator[Call, Answer, Mapping[str, User]]:
 
 
 def _stripe_user(email: str, *, user_id: str) -> Generator[Call, Answer, User | None]:
-    """Looks the Stripe user with an email up; None if there is none that may become ``user_id``."""
+    """Look up the Stripe user with an email; None if there is none that may become ``user_id``."""
     for address in addresses(email):
         if address == user_id:
             continue
@@ -149,7 +149,7 @@ def _merge(
 
 
 def _fields_of(user: User) -> Mapping[str, Any]:
-    """What the merged user keeps of the one whose id it gets: its name."""
+    """Return what the merged user keeps of the one whose id it gets: its name."""
     return {"name": user["name"]} if user["name"] else {}
 
 

@@ -115,13 +115,13 @@ class LeftOver:
 
 
 def left_overs_of(owner: str, users: Iterable[User]) -> list[LeftOver]:
-    """What merges left over of a user, by number."""
+    """Return what merges left over of a user, by number."""
     found = [one for one in map(left_over_from, users) if one is not None and one.owner == owner]
     return sorted(found, key=lambda one: one.number)
 
 
 def left_over_from(user: User) -> LeftOver | None:
-    """What a merge left over, if a user is that."""
+    """Return what a merge left over, if a user is that."""
     named = left_over_of(user["id"])
     return None if named is None else LeftOver(user, *named, _plan(user))
 
@@ -135,7 +135,7 @@ def merge(
     earlier: Iterable[LeftOver] = (),
     decided: Mapping[str, bool] | None = None,
 ) -> Steps:
-    """Merges ``goes`` into ``stays``, which gets the id ``final_id`` and the ``changes``.
+    """Merge ``goes`` into ``stays``, which gets the id ``final_id`` and the ``changes``.
 
     A merge that was cut off goes on with its left-over. ``earlier`` are all left-overs of the same
     user: what they have not moved yet is moved as well. ``decided`` says of features whether their
@@ -170,7 +170,7 @@ def merge(
 
 
 def put_back(left_over: LeftOver) -> _Asking[User]:
-    """Gives a left-over its own id back, as the user that it was to be merged into is gone."""
+    """Give a left-over its own id back, as the user that it was to be merged into is gone."""
     metadata = left_over.metadata()
     del metadata[PLAN]
     kept = metadata or None
@@ -179,7 +179,7 @@ def put_back(left_over: LeftOver) -> _Asking[User]:
 
 
 def _check_sums(goes: str, stays: str, features: Iterable[str]) -> _Asking[None]:
-    """Looks whether Kana can count the usage of both together, before anything is changed."""
+    """Look whether Kana can count the usage of both together, before anything is changed."""
     too_large = []
     for feature in features:
         both = yield from _usage_of(goes, stays, feature)
@@ -223,7 +223,7 @@ def _move_all(
     number: int,
     decided: Mapping[str, bool],
 ) -> _Asking[int]:
-    """Moves what is not moved yet; returns the next free number, after those that it used.
+    """Move what is not moved yet; returns the next free number, after those that it used.
 
     ``stays`` is the id of the user that stays by now: it has the final one if all was over before.
     """
@@ -247,7 +247,7 @@ def _move_all(
 
 
 def _begin_plan(left_over: LeftOver, stays: str, decided: Mapping[str, bool]) -> None:
-    """Gives a left-over a plan of today; one of an earlier version may need a decision."""
+    """Give a left-over a plan of today; one of an earlier version may need a decision."""
     plan = left_over.plan or {"survivor": stays}
     sums: Mapping[str, int] = plan.pop("usage", {})
     open_sums = [f"{key}: {amount}" for key, amount in sums.items() if key not in decided]
@@ -296,7 +296,7 @@ def _how_to_decide(left_over: LeftOver) -> str:
 def _move(
     left_over: LeftOver, stays: str, feature: str, both: tuple[Usage, Usage], number: int
 ) -> _Asking[None]:
-    """Moves the usage of one feature; where that is not certain, its entry has no ``ok``."""
+    """Move the usage of one feature; where that is not certain, its entry has no ``ok``."""
     assert left_over.plan is not None  # noqa: S101 - it has begun
     amount, before = both[0].used, both[1].used
     if abs(amount + before) > _MOST:
@@ -341,7 +341,7 @@ def _features() -> _Asking[list[str]]:
 
 
 def _usage_of(goes: str, stays: str, feature: str) -> _Asking[tuple[Usage, Usage] | None]:
-    """What both users have used of a feature; None if there is no such feature any more."""
+    """Return what both users have used of a feature; None if there is no such feature any more."""
     payload = {"goes": goes, "stays": stays, "featureId": feature}
     answer = yield Call("usageOfBoth", payload)
     if answer.name == "no_such_feature":
@@ -352,7 +352,7 @@ def _usage_of(goes: str, stays: str, feature: str) -> _Asking[tuple[Usage, Usage
 
 
 def _usage(shown: Mapping[str, Any]) -> Usage:
-    """What is shown of the current period; nothing where Kana tells of none."""
+    """Return what is shown of the current period; nothing where Kana tells of none."""
     current = shown["current"]
     if current is None:
         return Usage(0, None)
@@ -370,7 +370,7 @@ def _plan(user: User) -> dict[str, Any] | None:
 
 
 def _with_plan(user: User, plan: Mapping[str, Any]) -> dict[str, Any]:
-    """A user's metadata with the plan in it; its other keys stay, and what is no object as one."""
+    """Return a user's metadata with the plan in it; its other keys stay."""
     metadata = user["metadata"]
     kept = metadata if isinstance(metadata, dict) else {}
     if metadata is not None and not isinstance(metadata, dict):

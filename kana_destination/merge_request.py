@@ -69,7 +69,7 @@ class _Pair:
 
 
 def _find_pair(gone: str, kept: str, users: Mapping[str, User]) -> _Pair | None:
-    """The users of the merge; None if one is missing, and no merge of both was cut off."""
+    """Return the users of the merge; None if one is missing, and no merge of both was cut off."""
     source, target = users.get(gone), users.get(kept)
     of_gone, of_kept = (left_overs_of(one, users.values()) for one in (gone, kept))
     if source is not None and target is not None:
@@ -90,7 +90,7 @@ def _find_pair(gone: str, kept: str, users: Mapping[str, User]) -> _Pair | None:
 
 
 def _put_back(gone: str, kept: str, users: Mapping[str, User]) -> Generator[Call, Answer, None]:
-    """Gives INTO its id back, if it was to be merged into FROM and FROM is gone since."""
+    """Give INTO its id back, if it was to be merged into FROM, which is gone since."""
     for one in left_overs_of(kept, users.values()):
         is_lost = one.survivor == gone and not users.keys() & {gone, kept}
         if is_lost and one.is_untouched and not one.is_done:

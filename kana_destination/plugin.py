@@ -55,12 +55,12 @@ class KanaPlugin:
     """Code, sandbox and commands of the destination ``kana``; see `destinations.Plugin`."""
 
     def code(self, store: Store | None) -> Code:
-        """The generators of identify and merge, and the mapper of the rules in ``store``."""
+        """Return the generators of identify and merge, and the mapper of the rules in ``store``."""
         mapper = RuleMapper(()) if store is None else StoredRules(store)
         return Code({"identify": identify, "merge": merge_request}, {"rules": mapper})
 
     def commands(self) -> Sequence[click.Command]:
-        """The sub-commands of ``destinations kana``."""
+        """Return the sub-commands of ``destinations kana``."""
         # The commands use the framework's, which look for plugins: they are loaded when called.
         from kana_destination.cli import COMMANDS  # noqa: PLC0415 - a cycle
 

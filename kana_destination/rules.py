@@ -64,7 +64,7 @@ class Rule:
         return all(_holds(properties, path, value) for path, value in self.where.items())
 
     def to_json(self) -> dict[str, Any]:
-        """The rule as it stands in a file."""
+        """Return the rule as it stands in a file."""
         found: dict[str, Any] = {"name": self.name}
         if self.event is not None:
             found["event"] = self.event
@@ -98,12 +98,12 @@ class RuleMapper:
         return {**payload, "featureId": rule.feature, **amount}
 
     def find(self, event: Event) -> Rule | None:
-        """The rule that maps an event."""
+        """Return the rule that maps an event."""
         return next((rule for rule in self.rules if rule.matches(event)), None)
 
 
 def read_rules(document: Document) -> list[Rule]:
-    """The rules of a document ``{rules: [...]}``; raises `DefinitionError` with every fault."""
+    """Read a document ``{rules: [...]}``; raises `DefinitionError` with every fault."""
     faults = [
         document.fault(pointer(*error.absolute_path), _message(error))
         for error in jsonschema.Draft202012Validator(_RULES).iter_errors(document.data)

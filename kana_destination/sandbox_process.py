@@ -63,7 +63,7 @@ class SandboxProcess:
         return snapshot
 
     def holdings(self) -> Sequence[tuple[str, Sequence[str], Sequence[Sequence[object]]]]:
-        """What Kana holds now: a table of users, and one of usage by feature."""
+        """Return what Kana holds now: a table of users, and one of usage by feature."""
         snapshot = self.snapshot()
         users = snapshot["users"]
         usage: Mapping[str, Mapping[str, int]] = snapshot["usage"]
@@ -87,7 +87,7 @@ class SandboxProcess:
         return self._process.poll() is None
 
     def close(self) -> None:
-        """Stops it; safe to repeat."""
+        """Stop it; safe to repeat."""
         if self._process.poll() is None:
             self._process.terminate()
             try:

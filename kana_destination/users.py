@@ -39,12 +39,12 @@ _RESTRICTED: Final = frozenset({"email", "billingId"})
 
 
 def left_over_id(user_id: str, number: int = 0) -> str:
-    """The id under which a user is kept whose own id went to another one."""
+    """Return the id under which a user is kept whose own id went to another one."""
     return f"{user_id}{LEFT_OVER}~{number}" if number else user_id + LEFT_OVER
 
 
 def left_over_of(user_id: str) -> tuple[str, int] | None:
-    """The user whose left-over has this id, and its number; None if it is no such id."""
+    """Return the user whose left-over has this id, and its number; None if it is no such id."""
     found = _LEFT_OVER_ID.fullmatch(user_id)
     return None if found is None else (found[1], int(found[2] or 0))
 
@@ -61,7 +61,7 @@ def is_stripe_user(user: User, *, user_id: str) -> bool:
 
 
 def addresses(email: str) -> tuple[str, ...]:
-    """The ids under which a Stripe user with an email may stand: as it came, and as Stripe has it.
+    """Return the ids that a Stripe user with an email may have: as it came, and as in Stripe.
 
     People and programs write one address in several cases, or with spaces around it.
     """
@@ -70,19 +70,19 @@ def addresses(email: str) -> tuple[str, ...]:
 
 
 def folded(email: str | None) -> str:
-    """An email as it is compared with others: trimmed, and without regard to case."""
+    """Return an email as it is compared with others: trimmed, and without regard to case."""
     return (email or "").strip().casefold()
 
 
 def changes_to(user: User, payload: Mapping[str, Any]) -> dict[str, str]:
-    """The fields of a payload that differ from what a user has."""
+    """Return the fields of a payload that differ from what a user has."""
     return {key: payload[key] for key in FIELDS if key in payload and payload[key] != user[key]}
 
 
 def update(
     user_id: str, changes: Mapping[str, str], *, new_id: str | None = None, merges: bool = False
 ) -> Steps:
-    """Sets the fields of a user, and its id; returns the fields that the API does not take.
+    """Set the fields of a user, and its id; returns the fields that the API does not take.
 
     ``merges`` tells that this is a step of a merge. Whether ``updateUser`` takes email and
     billingId differs between the API's documentation and its example, so the API is asked, once for
@@ -108,7 +108,7 @@ def update(
 def write(
     user_id: str, fields: Mapping[str, Any], *, new_id: str | None = None, merges: bool = False
 ) -> Generator[Call, Answer, bool]:
-    """Sets fields of a user, and its id; False if the API refused a field.
+    """Set fields of a user, and its id; False if the API refused a field.
 
     ``merges`` tells that this is a step of a merge: until it is certain, the merge may be half
     done. Raises `RetryableError` if there is no such user (any more), or if somebody has the new

@@ -47,7 +47,7 @@ __all__ = ["rules"]
     epilog="Example: destinations kana rules add Calls --event 'API Called' --feature api-calls"
 )
 def rules() -> None:
-    """Mapping rules: which feature an event uses that does not say so itself.
+    """Manage mapping rules: which feature an event uses that does not say so itself.
 
     An event that several rules match uses the feature of the oldest.
     """
@@ -182,7 +182,7 @@ def _read_event(path: Path) -> Event:
 
 
 def _given(given: dict[str, Any]) -> list[Rule]:
-    """The rules of the command line or of the file."""
+    """Read the rules from the command line or the file."""
     path: Path | None = given.pop("file")
     where: Sequence[str] = given.pop("where")
     fields = {key: value for key, value in given.items() if value is not None}
@@ -243,7 +243,7 @@ def _check_features(account: KanaAccount, new: Sequence[Rule]) -> None:
 
 
 def _keep(documents: Documents, new: Sequence[Rule]) -> None:
-    """Stores all rules or none; those that are stored already, word for word, may come again."""
+    """Store all rules or none; those that are stored already, word for word, may come again."""
     old = [Rule(**document.content) for document in documents.entries()]
     fresh = [rule for rule in new if rule not in old]
     documents.add(*((rule.name, rule.to_json()) for rule in fresh))

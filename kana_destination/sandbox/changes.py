@@ -42,7 +42,7 @@ def _new_id(kind: str, given: Given, taken: Mapping[str, object]) -> str:
 
 
 def _updated(kind: str, given: Given, attributes: Mapping[str, str]) -> dict[str, Any]:
-    """The attributes to replace; ``name`` of what must have one cannot be cleared."""
+    """Return the attributes to replace; a required ``name`` cannot be cleared."""
     if kind != "User" and given.get("name", "") is None:
         raise KanaError(f"{kind} name must not be null")
     return {attribute: given[key] for key, attribute in attributes.items() if key in given}
@@ -65,7 +65,7 @@ _PACKAGE = {"name": "name", "prices": "prices", "metadata": "metadata"}
 
 
 def create_user(state: State, given: Given, now: datetime) -> User:
-    """A new user; an id that exists is refused (Kana does not say what it does)."""
+    """Create a user; an id that exists is refused (Kana does not say what it does)."""
     _new_id("User", given, state.users)
     user = User(
         state.next_seq(),
@@ -91,7 +91,7 @@ def update_user(state: State, user_id: str, given: Given) -> User:
 
 
 def create_feature(state: State, given: Given) -> Feature:
-    """A new feature."""
+    """Create a feature."""
     _new_id("Feature", given, state.features)
     feature = Feature.from_json(given)
     state.put_feature(feature)
@@ -107,7 +107,7 @@ def update_feature(state: State, feature_id: str, given: Given) -> Feature:
 
 
 def create_package(state: State, given: Given, now: datetime) -> Package:
-    """A new package; its features must exist."""
+    """Create a package; its features must exist."""
     package = Package(
         _new_id("Package", given, state.packages),
         given["name"],
@@ -147,7 +147,7 @@ def _entries(state: State, given: Sequence[Given]) -> dict[str, PackageFeature]:
 
 
 def held_packages(state: State, user: User) -> list[Package]:
-    """The packages of the user's subscriptions that have not ended."""
+    """Return the packages of the user's subscriptions that have not ended."""
     return [
         state.packages[one.package_id]
         for one in state.subscriptions_by_user.get(user.seq, ())

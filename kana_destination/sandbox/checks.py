@@ -25,7 +25,7 @@ def _is_moment(value: object) -> bool:
 
 
 def pointer(*parts: object) -> str:
-    """A JSON pointer; raw keys and indexes are escaped."""
+    """Return a JSON pointer; raw keys and indexes are escaped."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 

@@ -51,11 +51,11 @@ class Document:
     roots: Mapping[str | None, tuple[RootField, ...]]
 
     def operation(self, name: str | None) -> str | None:
-        """The name of the operation that is run: the one asked for, or the only one."""
+        """Return the name of the operation that is run: the one asked for, or the only one."""
         return next(iter(self.roots)) if name is None and len(self.roots) == 1 else name
 
     def root_fields(self, name: str | None) -> tuple[RootField, ...]:
-        """The root fields of :meth:`operation`; none if there is no such operation."""
+        """Return the root fields of :meth:`operation`; none if there is no such operation."""
         return self.roots.get(self.operation(name), ())
 
 
@@ -71,7 +71,7 @@ class Documents:
         self._characters = 0
 
     def get(self, text: str) -> Document:
-        """The document of the text; one with ``errors`` if it is no valid one."""
+        """Parse the text into a document; an invalid one has ``errors``."""
         found = self._kept.get(text)
         if found is not None:
             self._kept.move_to_end(text)

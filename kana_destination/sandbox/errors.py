@@ -114,5 +114,5 @@ def error_entry(error: GraphQLError, code: str) -> dict[str, Any]:
 
 
 def request_error(error: KanaError) -> dict[str, Any]:
-    """A whole answer that says why nothing was run: there is no ``data`` in it."""
+    """Return a whole answer that says why nothing was run: there is no ``data`` in it."""
     return {"errors": [{"message": str(error), "extensions": error.extensions}]}

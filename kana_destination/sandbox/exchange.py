@@ -46,7 +46,7 @@ class Answer:
 
     @classmethod
     def of(cls, value: object, status: int = 200) -> Answer:
-        """An answer with the value as JSON."""
+        """Return an answer with the value as JSON."""
         return cls(status, encode(value))
 
 

@@ -59,18 +59,18 @@ class Account:
             self.state.close()
 
     def now(self) -> datetime:
-        """The clock's moment in UTC."""
+        """Return the clock's moment in UTC."""
         return self._clock().astimezone(UTC)
 
     def document(self, text: str) -> Document:
-        """The parsed and validated document."""
+        """Return the parsed and validated document."""
         with self.lock:
             return self._documents.get(text)
 
     def run(
         self, request: GraphQLRequest, injected: Mapping[str, InjectedError] | None = None
     ) -> dict[str, Any]:
-        """The answer as JSON-able ``{data, errors}``; changes are stored when this returns.
+        """Return the answer as JSON-able ``{data, errors}``; changes are stored when this returns.
 
         Without ``data`` nothing was run. ``injected`` holds the errors for root fields by alias;
         such a field is not run. Raises ``ConnectionAbortedError`` once the account is closed.

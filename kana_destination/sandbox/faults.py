@@ -157,7 +157,7 @@ class Faults:
             self._left.clear()
 
     def take(self, facts: RequestFacts) -> FaultRule | None:
-        """The rule for a request, which is spent by one."""
+        """Return the rule for a request, which is spent by one."""
         if not self._left:
             return None
         with self._lock:

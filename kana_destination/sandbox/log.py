@@ -32,7 +32,7 @@ class RequestRecord:
     fault: bool
 
     def to_json(self) -> dict[str, Any]:
-        """The record as ``GET /requests`` shows it."""
+        """Return the record as ``GET /requests`` shows it."""
         return {
             "number": self.number,
             "digest": self.digest,

@@ -14,7 +14,7 @@ __all__ = ["feature_of", "package_of", "user_of"]
 
 
 def user_of(state: State, user_id: str) -> User:
-    """The user; raises :class:`UserNotFoundError`."""
+    """Find the user; raises :class:`UserNotFoundError`."""
     user = state.users.get(user_id)
     if user is None:
         raise UserNotFoundError(user_id)
@@ -22,7 +22,7 @@ def user_of(state: State, user_id: str) -> User:
 
 
 def feature_of(state: State, feature_id: str) -> Feature:
-    """The feature; raises :class:`FeatureNotFoundError`."""
+    """Find the feature; raises :class:`FeatureNotFoundError`."""
     feature = state.features.get(feature_id)
     if feature is None:
         raise FeatureNotFoundError(feature_id)
@@ -30,7 +30,7 @@ def feature_of(state: State, feature_id: str) -> Feature:
 
 
 def package_of(state: State, package_id: str) -> Package:
-    """The package; raises :class:`PackageNotFoundError`."""
+    """Find the package; raises :class:`PackageNotFoundError`."""
     package = state.packages.get(package_id)
     if package is None:
         raise PackageNotFoundError(package_id)

@@ -21,7 +21,7 @@ def iso(moment: datetime) -> str:
 
 
 def parse_iso(text: str) -> datetime:
-    """The reverse; a time without an offset is UTC. Raises ``ValueError``."""
+    """Read such a text; a time without an offset is UTC. Raises ``ValueError``."""
     moment = datetime.fromisoformat(text)
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
@@ -75,7 +75,7 @@ class Feature:
     metadata: object = None
 
     def to_json(self) -> dict[str, Any]:
-        """The feature with the API's names."""
+        """Return the feature with the API's names."""
         return {
             "id": self.id,
             "name": self.name,
@@ -108,7 +108,7 @@ class PackageFeature:
     overage_enabled: bool
 
     def to_json(self) -> dict[str, Any]:
-        """The entry with the API's names."""
+        """Return the entry with the API's names."""
         return {
             "id": self.id,
             "limit": self.limit,
@@ -141,7 +141,7 @@ class Package:
     metadata: object = None
 
     def to_json(self) -> dict[str, Any]:
-        """The package with the API's names."""
+        """Return the package with the API's names."""
         return {
             "id": self.id,
             "name": self.name,
@@ -189,5 +189,5 @@ class Subscription:
 
     @classmethod
     def from_json(cls, doc: Mapping[str, Any]) -> Subscription:
-        """The reverse of :meth:`to_json`."""
+        """Read what :meth:`to_json` writes."""
         return cls(doc["id"], doc["userSeq"], doc["packageId"], doc["status"])

@@ -31,7 +31,7 @@ _POLL_SECONDS = 0.02
 
 
 def utc_now() -> datetime:
-    """The present moment, aware, in UTC."""
+    """Return the present moment, aware, in UTC."""
     return datetime.now(UTC)
 
 
@@ -123,7 +123,7 @@ class Sandbox:
         return self._keys.shown
 
     def snapshot(self) -> dict[str, Any]:
-        """What the account holds; see :func:`~kana_destination.sandbox.snapshot.take_snapshot`."""
+        """Return a snapshot; see :func:`~kana_destination.sandbox.snapshot.take_snapshot`."""
         with self._account.lock:
             return take_snapshot(self._account.state, self._account.now().toordinal())
 

@@ -31,7 +31,7 @@ _MODELS: Final = ("User", "Feature", "Package", "PackageSubscription")
 
 @cache
 def schema_of(api: Api) -> GraphQLSchema:
-    """The schema of one form of the API; built once."""
+    """Return the schema of one form of the API; built once."""
     folder = files("kana_destination.sandbox")
     schema = build_schema((folder / "schema.graphql").read_text("utf-8"))
     if api == "current":

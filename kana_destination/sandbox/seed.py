@@ -78,7 +78,7 @@ def _placed(fault: Fault, text: SeedText) -> Fault:
 
 
 def _with_text_moments(value: Any) -> Any:
-    """A copy with ``datetime`` as text: a mapping may have what YAML text cannot."""
+    """Return a copy with ``datetime`` as text: a mapping may have what YAML text cannot."""
     if isinstance(value, datetime):
         return iso(value if value.tzinfo else parse_iso(value.isoformat()))
     if isinstance(value, Mapping):

@@ -34,7 +34,7 @@ def _entries(holder: Mapping[str, Any], key: str) -> Iterator[Entry]:
 
 
 def _ids(document: Mapping[str, Any], section: str) -> dict[str, Entry]:
-    """The first entry of each id; an id of another type than text is the schema's concern."""
+    """Return the first entry of each id; ids of other types are the schema's concern."""
     found: dict[str, Entry] = {}
     for index, entry in _entries(document, section):
         if isinstance(entry.get("id"), str):

@@ -23,7 +23,7 @@ class SeedText:
     lines: Mapping[str, int]
 
     def line_of(self, path: str) -> int | None:
-        """The line of the value, or of what holds it; None if it is from no file."""
+        """Return the line of the value, or of its container; None if it has no file."""
         while path not in self.lines and path:
             path = path.rpartition("/")[0]
         return self.lines.get(path)

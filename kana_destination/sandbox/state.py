@@ -52,7 +52,7 @@ class State:
         return not (self.users or self.features or self.packages)
 
     def next_seq(self) -> int:
-        """The number of the next new user."""
+        """Return the number of the next new user."""
         return len(self.users_by_seq) + 1
 
     def next_subscription_id(self) -> str:
@@ -84,12 +84,12 @@ class State:
         self._mark("subscription", subscription.id, subscription.to_json)
 
     def days(self, user: User, feature_id: str) -> Mapping[int, int]:
-        """What the user has used of the feature, by day; for reading."""
+        """Return what the user has used of the feature, by day; for reading."""
         features = self.usage.get(user.seq)
         return _NO_DAYS if features is None else features.get(feature_id, _NO_DAYS)
 
     def days_to_change(self, user: User, feature_id: str) -> Days:
-        """The same for changing; the change is written with the next commit."""
+        """Return it for changing; the change is written with the next commit."""
         if self._store is not None:
             self._dirty_usage.add((user.seq, feature_id))
         return self.usage.setdefault(user.seq, {}).setdefault(feature_id, {})

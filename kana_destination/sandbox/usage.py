@@ -71,7 +71,7 @@ def _midnight(ordinal: int) -> datetime:
 
 @lru_cache(maxsize=4096)
 def period_of(reset: str, day: int) -> Period:
-    """The period (``YEAR``, ``MONTH`` or ``DAY``) that holds the day."""
+    """Return the period (``YEAR``, ``MONTH`` or ``DAY``) that holds the day."""
     if reset == "DAY":
         return Period(day, day + 1)
     start = date.fromordinal(day).replace(day=1)
@@ -83,7 +83,7 @@ def period_of(reset: str, day: int) -> Period:
 
 
 def used_in(period: Period, days: Mapping[int, int]) -> int:
-    """The sum of what was used on the days of the period."""
+    """Return the sum of what was used on the days of the period."""
     return sum(used for day, used in days.items() if period.first <= day < period.end)
 
 
@@ -98,7 +98,7 @@ def past_periods(reset: str, days: Mapping[int, int], before: int) -> list[tuple
 
 
 def grant_of(state: State, user: User, feature_id: str) -> PackageFeature | None:
-    """The best entry for the feature among the user's usable packages; None without any."""
+    """Return the best entry for the feature among the user's usable packages, or None."""
     best: PackageFeature | None = None
     for subscription in state.subscriptions_by_user.get(user.seq, ()):
         if subscription.status not in _USABLE:
@@ -114,7 +114,7 @@ def _rank(entry: PackageFeature) -> tuple[float, bool]:
 
 
 def reset_of(grant: PackageFeature | None) -> str:
-    """The reset period under a grant, or without one."""
+    """Return the reset period under a grant, or without one."""
     return _DEFAULT_PERIOD if grant is None else grant.reset_period
 
 

@@ -19,7 +19,7 @@ class WireError(Exception):
         self.status = status
 
     def to_json(self) -> dict[str, Any]:
-        """The body of the answer."""
+        """Return the body of the answer."""
         return {"errors": [{"message": str(self), "extensions": {"code": "BAD_REQUEST"}}]}
 
 
@@ -33,7 +33,7 @@ def encode(value: object) -> bytes:
 
 
 def read_json(body: bytes) -> object:
-    """The JSON value of a body; raises :class:`WireError` (400)."""
+    """Return the JSON value of a body; raises :class:`WireError` (400)."""
     try:
         value = json.loads(body, parse_constant=_no_constant)
         if rb"\u" in body:
@@ -45,7 +45,7 @@ def read_json(body: bytes) -> object:
 
 
 def read_request(body: bytes) -> GraphQLRequest:
-    """A GraphQL request; raises :class:`WireError` (400) or :class:`VariablesError`."""
+    """Return a GraphQL request; raises :class:`WireError` (400) or :class:`VariablesError`."""
     value = read_json(body)
     if not isinstance(value, dict):
         raise WireError(400, 'The body must be a JSON object {"query": ..., "variables": ...}')
