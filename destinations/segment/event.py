@@ -143,7 +143,7 @@ def check_event(value: object) -> Event:
 
 
 def _check_call(kind: str, event: Mapping[str, Any]) -> None:
-    """What one type of call needs beyond the fields that all have in common."""
+    """Check what one type of call needs beyond the fields that all have in common."""
     if kind == "track":
         name = event.get("event")
         if name is None or name == "":

@@ -78,7 +78,7 @@ _ANY_TEXT: Final = frozenset({"text", "password", "binary"})
 
 
 def _keywords(schema: Any) -> frozenset[str]:
-    """The keywords of a schema that ask for something."""
+    """Return the keywords of a schema that ask for something."""
     if not isinstance(schema, dict):
         return frozenset({"not"})  # true and false
     return frozenset(key for key in schema if key not in _NOTES and not _is_note(key))
@@ -90,7 +90,7 @@ def _is_note(keyword: str) -> bool:
 
 
 def object_shape(schema: Any) -> Shape | None:
-    """The shape of an object with declared properties; None for every other schema."""
+    """Return the shape of an object with declared properties; None for every other schema."""
     if not isinstance(schema, dict) or schema.get("type") != "object":
         return None
     additional = schema.get("additionalProperties", True)
@@ -102,19 +102,19 @@ def object_shape(schema: Any) -> Shape | None:
 
 
 def item_shape(schema: Any) -> Shape | None:
-    """The shape of the items of an array of objects; None for every other schema."""
+    """Return the shape of the items of an array of objects; None for every other schema."""
     is_array = _keywords(schema) == {"type", "items"} and schema["type"] == "array"
     return object_shape(schema["items"]) if is_array else None
 
 
 def split_combined(schema: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A schema without what it combines (``allOf`` and the like), and that."""
+    """Return a schema without what it combines (``allOf`` and the like), and that."""
     combined = {name: part for name, part in schema.items() if name in _COMBINED}
     return {name: part for name, part in schema.items() if name not in _COMBINED}, combined
 
 
 def mentioned(combined: Mapping[str, Any]) -> frozenset[str] | None:
-    """The members of an object that a combined schema looks at; None if it may be any."""
+    """Return the members of an object that a combined schema looks at; None if it may be any."""
     names: set[str] = set()
     pending: list[Any] = [combined]
     while pending:
@@ -134,7 +134,7 @@ def mentioned(combined: Mapping[str, Any]) -> frozenset[str] | None:
 
 
 def combined_check(combined: Mapping[str, Any], root: Mapping[str, Any]) -> Callable[[Any], None]:
-    """What a schema combines, for an object that fits the rest: raises Miss unless it holds."""
+    """Check what a schema combines, for an object that fits the rest; raises Miss if it fails."""
     rule = compile_rule(combined, root)
 
     def check(value: Any) -> None:
@@ -155,7 +155,7 @@ def forgets_null(schema: Any) -> bool:
 def field_check(
     schema: Any, root: Mapping[str, Any], level: Level, *, unchanged: bool
 ) -> Callable[[Any], Any]:
-    """The rules for one field of an object.
+    """Return the rules for one field of an object.
 
     The function gives the value as the field has it, UNDEFINED if nothing is left of it. It raises
     Miss for what does not fit and, with ``unchanged``, for what has to be coerced.

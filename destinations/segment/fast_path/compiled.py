@@ -51,7 +51,7 @@ class FastPath:
 def compile_fast_path(
     mapping: object, schema: Mapping[str, Any], *, needed: Collection[str] = ()
 ) -> FastPath | None:
-    """The fast path of a mapping and a schema that have no faults.
+    """Return the fast path of a mapping and a schema that have no faults.
 
     An event whose payload lacks a key of ``needed`` is a miss. None where nothing can be gained:
     the mapping as a whole is one directive, or a required field has no mapping.

@@ -51,7 +51,7 @@ class Items:
 
 
 def _directive(node: Any) -> tuple[str, Any] | None:
-    """The directive that a node is, with its argument."""
+    """Return the directive that a node is, with its argument."""
     if not isinstance(node, dict) or not all(isinstance(key, str) for key in node):
         return None
     names = directive_keys(node)
@@ -75,7 +75,7 @@ def is_plain_object(node: Any) -> bool:
 
 
 def plain_path(node: Any) -> tuple[str, ...] | None:
-    """The keys of an ``@path`` that leads through objects only; None for every other node."""
+    """Return the keys of an ``@path`` through objects only; None for every other node."""
     directive = _directive(node)
     if directive is None or directive[0] != "@path" or not isinstance(directive[1], str):
         return None
@@ -95,7 +95,7 @@ def _plain_keys(path: str) -> tuple[str, ...] | None:
 
 
 def choice_of(node: Any) -> Choice | None:
-    """The ``@if`` that a node is; None for every other node, and for one without condition."""
+    """Return the ``@if`` of a node; None for every other, and for one without condition."""
     directive = _directive(node)
     if directive is None or directive[0] != "@if" or not isinstance(directive[1], dict):
         return None
@@ -114,7 +114,7 @@ def choice_of(node: Any) -> Choice | None:
 
 
 def items_of(node: Any) -> Items | None:
-    """The ``@arrayPath`` that a node is, if it has a shape; None for every other node."""
+    """Return the ``@arrayPath`` that a node is, if it has a shape; None for every other node."""
     directive = _directive(node)
     if directive is None or directive[0] != "@arrayPath" or not isinstance(directive[1], list):
         return None
@@ -126,7 +126,7 @@ def items_of(node: Any) -> Items | None:
 
 
 def resolver_of(node: Any) -> Resolver:
-    """The compiled resolver of a node; it raises Miss for a result that JSON has no words for."""
+    """Compile the resolver of a node; it raises Miss for a result that JSON cannot hold."""
     compiler = Compiler()
     resolver = compiler.value(node, Place())
     if not compiler.needs_cleaning:

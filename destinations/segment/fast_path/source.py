@@ -29,13 +29,13 @@ class Source:
         self._functions: list[Function] = []
 
     def bind(self, kind: str, value: object) -> str:
-        """A new name, ``kind`` with a number, that stands for ``value``."""
+        """Return a new name, ``kind`` with a number, that stands for ``value``."""
         name = self._fresh(kind)
         self._names[name] = value
         return name
 
     def function(self, kind: str, argument: str) -> Function:
-        """A new function of one argument; what begins first comes last in the text."""
+        """Return a new function of one argument; what begins first comes last in the text."""
         made = Function(self._fresh(kind), argument, _OWN_NAMES | self._names.keys())
         self._functions.insert(0, made)
         return made
@@ -46,7 +46,7 @@ class Source:
         return "\n\n\n".join(function.text for function in self._functions) + "\n"
 
     def compile(self) -> dict[str, Any]:
-        """The functions by name. Tracebacks show their lines."""
+        """Return the functions by name. Tracebacks show their lines."""
         text = self.text
         file = f"<fast path {hashlib.sha256(text.encode()).hexdigest()[:12]}>"
         linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
@@ -77,14 +77,14 @@ class Function:
 
     @contextmanager
     def block(self, head: str) -> Iterator[None]:
-        """The lines added within stand one level deeper, below ``head``."""
+        """Indent the lines that are added within by one level, below ``head``."""
         self.line(f"{head}:")
         self._depth += 1
         yield
         self._depth -= 1
 
     def local(self, kind: str) -> str:
-        """A new local name."""
+        """Return a new local name."""
         number = 1
         while f"{kind}_{number}" in self._taken:
             number += 1
@@ -92,7 +92,7 @@ class Function:
         return f"{kind}_{number}"
 
     def part(self, keys: Sequence[str]) -> str:
-        """The local name of the object at ``keys`` of the argument, found once at the beginning.
+        """Return the local name of the object at ``keys`` of the argument, found only once.
 
         An object that is not there counts as empty; anything else but an object is a miss.
         """

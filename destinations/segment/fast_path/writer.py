@@ -60,7 +60,7 @@ class Writer:
         self._unchanged = fixed is None
 
     def members(self, node: Mapping[str, Any], into: str, shape: Shape, level: Level) -> None:
-        """Makes the object ``into`` of the mapping ``node``."""
+        """Make the object ``into`` of the mapping ``node``."""
         self._function.line(f"{into} = {{}}")
         for key, child in entries(node):
             place = f"{into}[{key!r}]"
@@ -110,7 +110,7 @@ class Writer:
         self._tested(place, test, call, absent, is_required=is_required)
 
     def _members_otherwise(self, into: str, shape: Shape) -> None:
-        """Gives fields their value for where the mapping gives none."""
+        """Give fields their value for where the mapping gives none."""
         for key, schema in shape.properties.items():
             if not isinstance(schema, dict) or "x-otherwise" not in schema:
                 continue
@@ -127,7 +127,7 @@ class Writer:
         return field_check(schema, self._root, Level.ITEM, unchanged=True)(schema["x-otherwise"])
 
     def _checked(self, place: str, check: str, *, is_required: bool) -> None:
-        """Puts what the field's rules make of ``value`` into its place."""
+        """Put what the field's rules make of ``value`` into its place."""
         line = self._function.line
         if is_required:
             line(f"value = {check}")
@@ -139,7 +139,7 @@ class Writer:
             line(f"    {place} = value")
 
     def _tested(self, place: str, test: str, check: str, absent: str, *, is_required: bool) -> None:
-        """Puts a ``value`` that passes the test into its place, and asks the rules of any other."""
+        """Put a ``value`` that passes the test into its place, and asks the rules of any other."""
         line = self._function.line
         if is_required:
             with self._function.block(f"if not ({test})"):
@@ -155,7 +155,7 @@ class Writer:
             line(f"    {place} = value")
 
     def _value(self, node: Any, absent: str) -> None:
-        """Puts what ``node`` gives into ``value``."""
+        """Put what ``node`` gives into ``value``."""
         line = self._function.line
         if keys := plain_path(node):
             self._found(keys, absent)
@@ -205,7 +205,7 @@ class Writer:
             self._value(node, absent)
 
     def _array(self, items: Items, shape: Shape, absent: str) -> None:
-        """Puts an array of objects of that shape into ``value``; one object is an item, too."""
+        """Put an array of objects of that shape into ``value``; one object is an item, too."""
         function = self._source.function("item", "item")
         fixed = None if self._unchanged else frozenset[str]()
         writer = Writer(self._source, function, self._root, fixed)

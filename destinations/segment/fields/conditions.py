@@ -52,7 +52,7 @@ def _required(key: str) -> Schema:
 
 
 def _split(key: str) -> tuple[str, str, str]:
-    """The first two parts of a dotted key; deeper ones do not count, as in the reference."""
+    """Return the first two parts of a dotted key; deeper ones do not count, as in the reference."""
     parent, dot, rest = key.partition(".")
     return parent, dot, rest.split(".")[0]
 

@@ -35,7 +35,7 @@ Schema = dict[str, Any]
 
 
 def fields_to_schema(fields: Mapping[str, Any], *, path: str = "") -> Schema:
-    """The JSON Schema of a payload with these fields; unknown keys are not allowed in it.
+    """Return the JSON Schema of a payload with these fields; unknown keys are not allowed in it.
 
     Raises DefinitionError with every fault: fields that are no objects, unknown types, conditions
     that cannot be understood. ``path`` is the JSON pointer that faults start with.
@@ -55,7 +55,7 @@ def _object(
     additional: bool = False,
     conditional_children: bool = False,
 ) -> Schema:
-    """The schema of an object with ``fields``.
+    """Return the schema of an object with ``fields``.
 
     With ``conditional_children`` what is required is left to the object around it, whose
     conditions may look at the children.

@@ -89,7 +89,7 @@ def compile_fql(text: str) -> Fql:
 
 
 def _types(node: Node) -> tuple[frozenset[str] | None, bool]:
-    """The event types without which a node does not hold, and whether it asks for nothing else."""
+    """Return the event types that a node requires, and whether it requires nothing else."""
     if isinstance(node, Condition) and node.path == ("type",) and node.operator == "=":
         return frozenset({to_string(node.operand)}), True
     if not isinstance(node, Group) or not node.children:

@@ -39,7 +39,7 @@ class _NotFqlError(Exception):
 
 
 def check_fql(text: str) -> list[FqlFault]:
-    """What in ``text`` is not FQL, or can never hold; empty if it is fine.
+    """Return what in ``text`` is not FQL, or can never hold; empty if it is fine.
 
     One level is read up to its first fault, so there is at most one. Raises TypeError for
     anything but text.

@@ -44,7 +44,7 @@ class ParseError(Exception):
 
 
 def parse(source: str, tokens: list[Token]) -> Group:
-    """The conditions of a subscription; raises ParseError where there are none to evaluate."""
+    """Return the conditions of a subscription; raises ParseError if there are none."""
     node = _Parser(source, tokens).parse()
     if node is None:
         raise ParseError('there should be a condition, such as type = "track"', 0)
@@ -58,7 +58,7 @@ class _Parser:
         self._at = 0
 
     def _next(self) -> Token | None:
-        """The next token; None past the end, where the reference goes on reading."""
+        """Return the next token; None past the end, where the reference goes on reading."""
         if self._at >= len(self._tokens):
             return None
         self._at += 1
@@ -163,7 +163,7 @@ def _function_operator(function: str, value: Token) -> tuple[str, str]:
 
 
 def _function_field(name: str) -> str | None:
-    """The field that a function looks at; None where it looks at nothing, as at ``type``."""
+    """Return the field that a function looks at; None where it looks at nothing, as at ``type``."""
     if name in PLAIN_FIELDS and name != "type":
         return name
     return next((field for field in NESTED_FIELDS if name.startswith(field)), None)
@@ -180,7 +180,7 @@ def _nested_comparison(field: str, name: str, operator: str, value: Token, text:
 
 
 def _path(field: str, name: str) -> tuple[str, ...] | None:
-    """The keys from the event to ``name``; without a dot it is looked for below the field."""
+    """Return the keys from the event to ``name``; without a dot, below the field."""
     rest = name.removeprefix(f"{field}.")
     if not rest:
         return ()

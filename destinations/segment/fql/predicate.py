@@ -23,7 +23,7 @@ class UnevaluableError(Exception):
 
 
 def compile_node(node: Node) -> Predicate:
-    """The predicate of a condition or group; it may raise UnevaluableError."""
+    """Return the predicate of a condition or group; it may raise UnevaluableError."""
     if isinstance(node, Group):
         return _compile_group(node)
     if isinstance(node, Condition) and node.path is not None:
@@ -57,12 +57,12 @@ def _compile_group(group: Group) -> Predicate:
 
 
 def value_getter(path: tuple[str, ...]) -> Getter:
-    """A function that finds the value a condition looks at."""
+    """Return a function that finds the value a condition looks at."""
     return getter(path) if path else lambda event: UNDEFINED  # noqa: ARG005 - a getter's signature
 
 
 def compile_condition(condition: Condition) -> Predicate:
-    """The predicate of one comparison; operators that the reference lacks never hold."""
+    """Return the predicate of one comparison; operators that the reference lacks never hold."""
     make = _OPERATORS.get(condition.operator)
     if make is None:
         return _never
@@ -76,7 +76,7 @@ def compile_condition(condition: Condition) -> Predicate:
 
 
 def _field_and_text(node: Node) -> tuple[str, str] | None:
-    """The field of the event that has to equal a text, and the text; None for all other nodes."""
+    """Return the field that has to equal a text, and the text; None for all other nodes."""
     if isinstance(node, Condition) and node.operator == "=" and len(node.path or ()) == 1:
         return (node.path or ("",))[0], to_string(node.operand)
     return None
@@ -133,7 +133,7 @@ def _differs(operand: _Operand) -> _Test:
 
 
 def _compare_numbers(compare: Callable[[float, float], bool]) -> Callable[[_Operand], _Test]:
-    """A comparison that holds for numbers only; comparisons with NaN never hold, except ``!=``."""
+    """Return a comparison for numbers only; with NaN it never holds, except ``!=``."""
 
     def make(operand: _Operand) -> _Test:
         bound = _number(operand)
@@ -157,7 +157,7 @@ def _number(operand: _Operand) -> float:
 def _search_text(
     search: Callable[[str, str], bool], *, negated: bool = False
 ) -> Callable[[_Operand], _Test]:
-    """A test that holds for text only, negated or not."""
+    """Return a test that holds for text only, negated or not."""
 
     def make(operand: _Operand) -> _Test:
         wanted = to_string(operand)

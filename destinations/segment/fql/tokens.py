@@ -70,7 +70,7 @@ _WORDS: Final = {
 
 
 def lex(text: str) -> list[Token]:
-    """The tokens of ``text``, closed by one of kind END; raises LexError."""
+    """Return the tokens of ``text``, closed by one of kind END; raises LexError."""
     if len(text) > _LONGEST_TEXT:
         message = f"a subscription should have at most {_LONGEST_TEXT:,} characters"
         raise LexError(message, _LONGEST_TEXT)
@@ -105,14 +105,14 @@ class _Lexer:
         self._at = 0
 
     def _peek(self) -> str:
-        """The next character, empty at the end."""
+        """Return the next character, empty at the end."""
         return self._text[self._at : self._at + 1]
 
     def _token(self, kind: Kind, text: str, start: int) -> Token:
         return Token(kind, text, start, self._at)
 
     def token(self) -> Token:
-        """The next token."""
+        """Return the next token."""
         while self._peek() in _SPACE:
             self._at += 1
         start = self._at

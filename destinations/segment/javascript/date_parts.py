@@ -115,7 +115,7 @@ class Zone:
         return self.hour is not None and self.minute is None and 0 <= number < 60
 
     def milliseconds(self) -> int:
-        """The offset from UTC; 0 for local time, which is taken as UTC."""
+        """Return the offset from UTC; 0 for local time, which is taken as UTC."""
         if self.sign is None:
             return 0
         return self.sign * ((self.hour or 0) * 60 + (self.minute or 0)) * 60_000

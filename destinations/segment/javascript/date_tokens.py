@@ -85,7 +85,7 @@ _WORDS: Final = {
 
 
 def scan(text: str) -> list[Token]:
-    """The tokens of ``text``, closed by one of kind END. Text in parentheses is one token."""
+    """Return the tokens of ``text`` and one of kind END. Text in parentheses is one token."""
     tokens = []
     at = 0
     while at < len(text):

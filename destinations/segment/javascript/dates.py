@@ -18,7 +18,7 @@ MAX_DATE: Final = 8.64e15
 
 
 def parse_date(text: str) -> int | None:
-    """The moment that ``text`` names, in milliseconds since 1970 UTC; None if it is no date."""
+    """Read a date as milliseconds since 1970 UTC; None if ``text`` names none."""
     return _Parser(scan(text)).parse()
 
 
@@ -42,7 +42,7 @@ class _Parser:
         self._has_number = False
 
     def parse(self) -> int | None:
-        """The moment that all tokens together name."""
+        """Return the moment that all tokens together name."""
         try:
             token = self._iso()
             self._has_number = bool(self._day.numbers)
@@ -212,6 +212,6 @@ _WORD_KINDS: Final = frozenset(
 
 
 def _milliseconds(fraction: Token) -> int:
-    """The first three digits of a fraction of a second."""
+    """Return the first three digits of a fraction of a second."""
     digits = f"{fraction.value:0{min(fraction.length, 9)}}"
     return int(digits[:3].ljust(3, "0"))

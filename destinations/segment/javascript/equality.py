@@ -12,7 +12,7 @@ __all__ = ["equal", "member_of"]
 
 
 def _key(value: Any) -> Hashable | None:
-    """A hashable stand-in for a scalar, equal exactly for equal scalars; None for containers."""
+    """Return a hashable stand-in for a scalar, equal for equal scalars; None for containers."""
     if isinstance(value, bool):
         return ("boolean", value)
     if isinstance(value, int | float):
@@ -33,7 +33,7 @@ def equal(left: Any, right: Any) -> bool:
 
 
 def member_of(values: Sequence[Any]) -> Callable[[Any], bool]:
-    """A function that tells whether a value equals one of ``values``."""
+    """Return a function that tells whether a value equals one of ``values``."""
     texts = frozenset(value for value in values if isinstance(value, str))
     keys = frozenset(key for value in values if (key := _key(value)) is not None)
     containers = [value for value in values if isinstance(value, dict | list)]

@@ -59,7 +59,7 @@ def _quote(text: str) -> str:
 
 
 def parse(text: str) -> Any:
-    """The value of JSON ``text``.
+    """Return the value of JSON ``text``.
 
     Raises ValueError for anything that is not JSON: NaN and infinities, control characters in
     strings, a byte order mark, and nesting of more than 200 levels, as in events.

@@ -27,7 +27,7 @@ Getter = Callable[[Any], Any]
 
 
 def array_index(key: str) -> int | None:
-    """The number that ``key`` is as an array index (``"0"``, ``"12"``; not ``"01"``), else None."""
+    """Return ``key`` as an array index (``"0"``, ``"12"``; not ``"01"``), else None."""
     if not (key.isascii() and key.isdigit()) or (key[0] == "0" and len(key) > 1) or len(key) > 10:
         return None
     index = int(key)
@@ -73,7 +73,7 @@ def _inherited(key: str, names: frozenset[str], constructor: str) -> Any:
 
 
 def getter(keys: Sequence[str]) -> Getter:
-    """A function that follows ``keys`` from a value down and stops at the first falsy value.
+    """Return a function that follows ``keys`` from a value down and stops at the first falsy value.
 
     A falsy value on the way is the result (``a.b`` of ``{"a": 0}`` is 0), as in
     ``keys.reduce((value, key) => value && value[key])``.

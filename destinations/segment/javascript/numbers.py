@@ -24,7 +24,7 @@ _INFINITY: Final = {"Infinity": math.inf, "+Infinity": math.inf, "-Infinity": -m
 
 
 def as_double(number: float) -> float:
-    """``number`` as a double; integers too large for one become infinite."""
+    """Return ``number`` as a double; integers too large for one become infinite."""
     try:
         return float(number)
     except OverflowError:
@@ -32,14 +32,14 @@ def as_double(number: float) -> float:
 
 
 def plain_number(number: float) -> int | float:
-    """A double as an ``int`` where that says the same (2.0 as 2), else unchanged."""
+    """Return a double as an ``int`` where that says the same (2.0 as 2), else unchanged."""
     if abs(number) < _MAX_SAFE and float(number).is_integer():
         return int(number)
     return number
 
 
 def number_to_string(number: float) -> str:
-    """The text of a number: ``1``, ``1.5``, ``1e+21``, ``NaN``, ``Infinity``; -0 is ``0``.
+    """Return the text of a number: ``1``, ``1.5``, ``1e+21``, ``NaN``, ``Infinity``; -0 is ``0``.
 
     An integer comes with all its digits, unless it is too large for a double.
     """
@@ -77,13 +77,13 @@ def _format(double: float) -> str:
 
 
 def whole_number(text: str) -> int | None:
-    """The whole number that ``text`` writes in decimal digits, white space around them; or None."""
+    """Read a whole number in decimal digits, perhaps with white space around; None otherwise."""
     text = trim(text)
     return int(text) if _WHOLE.fullmatch(text) else None
 
 
 def to_number(text: str) -> float:
-    """What ``Number(text)`` reads: NaN for anything that is not one number, 0 for blank text."""
+    """Read as ``Number(text)`` does: NaN unless it is one number, 0 for blank text."""
     text = trim(text)
     if not text:
         return 0.0

@@ -6,5 +6,5 @@ __all__ = ["pointer"]
 
 
 def pointer(path: str, key: str | int) -> str:
-    """The JSON pointer of the member ``key`` of what stands at ``path``."""
+    """Return the JSON pointer of the member ``key`` of what stands at ``path``."""
     return f"{path}/{str(key).replace('~', '~0').replace('/', '~1')}"

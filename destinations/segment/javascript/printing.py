@@ -11,7 +11,7 @@ __all__ = ["to_string"]
 
 
 def to_string(value: Any) -> str:
-    """What ``String(value)`` gives.
+    """Return what ``String(value)`` gives.
 
     ``true``, ``1.5``, ``null``, ``undefined``; arrays are their items joined with commas, where
     null and undefined items are empty; objects are ``[object Object]``.

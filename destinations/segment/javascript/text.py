@@ -19,7 +19,7 @@ def trim(text: str) -> str:
 
 
 def length(text: str) -> int:
-    """The number of UTF-16 code units of ``text``, which is what ``.length`` counts."""
+    """Return the number of UTF-16 code units of ``text``, which is what ``.length`` counts."""
     if text.isascii():
         return len(text)
     return len(text) + sum(char > "\uffff" for char in text)
@@ -34,6 +34,6 @@ def code_units(text: str) -> list[str]:
 
 
 def code_unit(text: str, index: int) -> str | None:
-    """The code unit at ``index`` (from 0), ``None`` past the end."""
+    """Return the code unit at ``index`` (from 0), ``None`` past the end."""
     units = text if text.isascii() else code_units(text)
     return units[index] if index < len(units) else None

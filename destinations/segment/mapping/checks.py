@@ -31,7 +31,7 @@ _JSON_TYPES: Final = frozenset({"object", "array", "boolean", "string", "number"
 
 
 def directive_keys(value: Mapping[str, Any]) -> list[str]:
-    """The keys of ``value`` that start with ``@``."""
+    """Return the keys of ``value`` that start with ``@``."""
     return [key for key in value if str(key).startswith("@")]
 
 
@@ -168,7 +168,7 @@ class Required:
 
 
 def fields(checks: Mapping[str, ArgumentCheck | Required]) -> ArgumentCheck:
-    """A check for an object with these fields; others may stand beside them."""
+    """Return a check for an object with these fields; others may stand beside them."""
 
     def check(checker: Checker, value: object, path: str) -> None:
         if not checker.plain_object(value, path) or not isinstance(value, dict):
@@ -184,7 +184,7 @@ def fields(checks: Mapping[str, ArgumentCheck | Required]) -> ArgumentCheck:
 
 
 def text_of_length(shortest: int, longest: int) -> ArgumentCheck:
-    """A check for text of so many UTF-16 code units."""
+    """Return a check for text of so many UTF-16 code units."""
 
     def check(checker: Checker, value: object, path: str) -> None:
         if checker.text(value, path) and isinstance(value, str):
@@ -198,7 +198,7 @@ def text_of_length(shortest: int, longest: int) -> ArgumentCheck:
 
 
 def one_of(*allowed: str) -> ArgumentCheck:
-    """A check for one of these words, in upper or lower case."""
+    """Return a check for one of these words, in upper or lower case."""
 
     def check(checker: Checker, value: object, path: str) -> None:
         if checker.text(value, path) and isinstance(value, str) and value.lower() not in allowed:

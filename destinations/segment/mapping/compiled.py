@@ -48,7 +48,7 @@ class CompiledValue:
     _adds_up: bool = field(default=False, repr=False)
 
     def resolve(self, data: Any) -> Any:
-        """The value for ``data``, which is not changed; UNDEFINED where there is none.
+        """Return the value for ``data``, which is not changed; UNDEFINED where there is none.
 
         The result may share objects and arrays with ``data``: copy what you want to change.
         Raises ResolveError with the place of the directive that failed.
@@ -59,7 +59,7 @@ class CompiledValue:
             raise ResolveError(self.path, _TOO_DEEP) from None
 
     def trace(self, data: Any) -> tuple[Any, list[Step]]:
-        """The value for ``data`` and what each directive gave on the way, innermost first.
+        """Return the value for ``data`` and what each directive gave on the way, innermost first.
 
         Raises ResolveError as ``resolve`` does.
         """
@@ -85,12 +85,12 @@ class CompiledMapping(CompiledValue):
     __slots__ = ()
 
     def resolve(self, data: Mapping[str, Any]) -> Any:
-        """The payload for an event; raises ResolveError, also if the event is no object."""
+        """Return the payload for an event; raises ResolveError, also if the event is no object."""
         self._check(data)
         return super().resolve(data)
 
     def trace(self, data: Any) -> tuple[Any, list[Step]]:
-        """The payload and what each directive gave; raises ResolveError as ``resolve`` does."""
+        """Return the payload and each directive's result; raises as ``resolve`` does."""
         self._check(data)
         return super().trace(data)
 

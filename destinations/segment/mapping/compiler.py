@@ -24,14 +24,14 @@ Observer = Callable[[str, str, Any], None]
 
 
 def check(mapping: object, path: str = "") -> tuple[Fault, ...]:
-    """The faults for which the reference runtime refuses ``mapping``."""
+    """Return the faults for which the reference runtime refuses ``mapping``."""
     checker = Checker({name: directive.check for name, directive in DIRECTIVES.items()})
     checker.value(mapping, path)
     return checker.faults
 
 
 def root_mapping(mapping: Mapping[str, Any], path: str) -> tuple[Mapping[str, Any], list[Fault]]:
-    """``mapping`` with its root directive, if it has one, wrapped around all the rest."""
+    """Wrap the root directive of ``mapping``, if it has one, around all the rest."""
     if ROOT_DIRECTIVE not in mapping:
         return mapping, []
     place = f"{path}/{ROOT_DIRECTIVE}"
@@ -82,7 +82,7 @@ class Compiler:
         return self.value(root, place)
 
     def failing(self, place: Place, message: str) -> Resolver:
-        """A resolver that always fails."""
+        """Return a resolver that always fails."""
         self.warnings.append(Fault(message, place.path))
 
         def fail(data: Any) -> Any:  # noqa: ARG001 - the signature of every resolver
@@ -153,7 +153,7 @@ def _summed_object(members: Sequence[tuple[str, Resolver]], place: Place) -> Res
 
 
 def _summed(resolvers: Iterable[Resolver], data: Any, place: Place) -> Iterator[Any]:
-    """What each resolver gives; raises ResolveError if that is too much together."""
+    """Yield what each resolver gives; raises ResolveError if that is too much together."""
     left = LARGEST_VALUE
     for resolver in resolvers:
         value = resolver(data)

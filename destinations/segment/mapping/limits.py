@@ -35,7 +35,7 @@ MANY_DIRECTIVES: Final = 100
 
 
 def measure(mapping: object, path: str) -> tuple[int, list[Fault]]:
-    """The number of directives in ``mapping``, and a fault if it is nested too deeply."""
+    """Return the number of directives in ``mapping``, and a fault if it is nested too deeply."""
     directives = 0
     level: list[tuple[object, str]] = [(mapping, path)]
     for _ in range(DEEPEST_MAPPING + 1):
@@ -54,7 +54,7 @@ def measure(mapping: object, path: str) -> tuple[int, list[Fault]]:
 
 
 def count_values(node: object) -> int:
-    """The number of values in a mapping, itself included."""
+    """Return the number of values in a mapping, itself included."""
     if isinstance(node, dict):
         return 1 + sum(map(count_values, node.values()))
     if isinstance(node, list):
@@ -68,7 +68,7 @@ def is_too_large(value: Any, left: int = LARGEST_VALUE) -> bool:
 
 
 def weight(value: Any, most: int = LARGEST_VALUE) -> int:
-    """What ``value`` holds; counting ends soon after ``most``.
+    """Return what ``value`` holds; counting ends soon after ``most``.
 
     What is in it twice counts twice, because it is written twice.
     """
@@ -90,13 +90,13 @@ def weight(value: Any, most: int = LARGEST_VALUE) -> int:
 
 
 def check_size(value: Any, path: str) -> None:
-    """Raises ResolveError if ``value``, which the directive at ``path`` made, is too large."""
+    """Raise ResolveError if ``value``, which the directive at ``path`` made, is too large."""
     if is_too_large(value):
         raise too_large(path)
 
 
 def too_large(path: str) -> ResolveError:
-    """The error of a directive that makes too much."""
+    """Return the error of a directive that makes too much."""
     return ResolveError(
         path, f"makes more than {LARGEST_VALUE:,} values and characters of this event"
     )

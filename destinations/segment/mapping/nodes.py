@@ -27,7 +27,7 @@ class Place:
     sparse: bool = False
 
     def child(self, key: str | int, *, sparse: bool = False) -> Place:
-        """The place of a member."""
+        """Return the place of a member."""
         return Place(pointer(self.path, key), sparse=sparse)
 
 
@@ -44,7 +44,7 @@ class Constant:
         self._is_container = isinstance(value, dict | list)
 
     def __call__(self, data: Any) -> Any:  # noqa: ARG002 - the signature of every resolver
-        """The value, whatever the data."""
+        """Return the value, whatever the data."""
         return copy.deepcopy(self.value) if self._is_container else self.value
 
 
@@ -64,7 +64,7 @@ class ValueCompiler(Protocol):
         """Compile a mapping of its own, checked as if it were loaded alone."""
 
     def failing(self, place: Place, message: str) -> Resolver:
-        """A resolver that always fails, noted as a warning of the mapping."""
+        """Return a resolver that always fails, noted as a warning of the mapping."""
 
     def leaves_undefined(self) -> None:
         """Say that arrays of the result may hold undefined items, or results functions."""

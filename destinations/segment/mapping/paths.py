@@ -29,13 +29,13 @@ def strip_root(path: str) -> str:
 
 
 def split_path(path: str) -> tuple[str, ...]:
-    """The keys that ``path`` follows, from the root down; none for the root itself."""
+    """Return the keys that ``path`` follows, from the root down; none for the root itself."""
     parts = tuple(part.translate(_QUOTES) for part in _CUT.split(path) if part)
     return tuple(part.replace("\\.", ".") for part in parts) if "\\." in path else parts
 
 
 def compile_path(path: str) -> Getter:
-    """A function that finds ``path`` in a value: UNDEFINED where nothing is found.
+    """Return a function that finds ``path`` in a value: UNDEFINED where nothing is found.
 
     A falsy value on the way is what is found. Kept in a cache, because templates and directives
     may compute their paths from the event; long ones are not, because events would fill it.

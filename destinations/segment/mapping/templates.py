@@ -21,7 +21,7 @@ _TRIPLE: Final = re.compile(r"\{\{\{([^}]+)\}\}\}")
 
 
 def compile_template(template: str, place: str = "") -> str | Callable[[Any], str]:
-    """A function from data to the filled-in text, or the text itself if there is nothing in it.
+    """Return a function from data to the filled-in text, or the text if nothing is in it.
 
     Triple placeholders are filled in first; what they gave is searched for double ones again.
     Missing and null values are empty, all others print as JavaScript prints them. The function

@@ -18,7 +18,7 @@ __all__ = ["find_changes"]
 
 
 def find_changes(before: Any, after: Any, schema: Any, path: str = "") -> Iterator[Change]:
-    """The changes that turned ``before`` into ``after``, which ``schema`` describes."""
+    """Yield the changes that turned ``before`` into ``after``, which ``schema`` describes."""
     schema = schema if isinstance(schema, dict) else {}
     if isinstance(before, dict) and isinstance(after, dict):
         yield from _in_object(before, after, schema, path)

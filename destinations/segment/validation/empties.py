@@ -21,7 +21,7 @@ Cleaner = Callable[[Any], Any]
 
 
 def compile_root_cleaner(schema: Mapping[str, Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """A function from a payload to a new one without empty values.
+    """Return a function from a payload to a new one without empty values.
 
     Fields of type array come as arrays: any other value of theirs but null as the one item.
     """
@@ -77,7 +77,7 @@ def _cleaners(properties: Mapping[str, Any]) -> dict[str, Cleaner]:
 
 
 def compile_cleaner(schema: Any) -> Cleaner | None:
-    """The cleaner of a value with this schema; None if nothing is ever removed from it."""
+    """Return the cleaner of a value with this schema; None if nothing is ever removed from it."""
     if not isinstance(schema, dict) or not (schema.get("type") or schema.get("enum")):
         return None
     if keeps_empty(schema):

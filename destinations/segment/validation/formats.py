@@ -103,7 +103,7 @@ def _is_date_like(text: str) -> bool:
 
 
 def _is_url(text: str) -> bool:
-    """A public address of the web: no spaces, no private networks, a top-level domain."""
+    """Accept a public address of the web: no spaces, no private networks, a top-level domain."""
     scheme, _, rest = text.partition("://")
     if scheme.lower() not in {"http", "https", "ftp"} or _SPACES.search(rest):
         return False

@@ -66,7 +66,7 @@ _SCHEME: Final = r"[a-z][a-z0-9+\-.]*:"
 
 
 def _reference(more: str) -> tuple[str, str]:
-    """The hierarchical part, and query with fragment; ``more`` characters may stand in names."""
+    """Return a pattern of hierarchy, query and fragment; ``more`` may stand in names."""
     name = rf"(?:[{_UNRESERVED}{_DELIMITERS}{more}]|{_ESCAPE})*"
     char = rf"(?:[{_UNRESERVED}{_DELIMITERS}{more}:@]|{_ESCAPE})"
     rootless = rf"{char}+(?:/{char}*)*"

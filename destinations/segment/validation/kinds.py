@@ -83,7 +83,7 @@ TYPES: Final[Mapping[str, Callable[[Any], bool]]] = {
 
 
 def converter(types: Sequence[str]) -> Converter:
-    """A function that gives a value in one of ``types`` (in their order), or WRONG.
+    """Return a function that gives a value in one of ``types`` (in their order), or WRONG.
 
     Values of one of the types stay; integers of type integer come as ``int``. An array of one
     item stands for the item.
@@ -154,7 +154,7 @@ def takes_whole_numbers(schema: Mapping[str, Any]) -> bool:
 
 
 def to_whole_number(value: Any) -> Any:
-    """A whole number, or its digits as text, as ``int``; WRONG for anything else.
+    """Return a whole number, or its digits as text, as ``int``; WRONG for anything else.
 
     Other values can be turned into integers, but nobody meant 0 by a blank or 1 by true.
     """

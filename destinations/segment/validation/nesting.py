@@ -37,7 +37,7 @@ def object_rule(
     *,
     is_closed: bool,
 ) -> Rule:
-    """Required keys, then keys that are taken out (if closed) or checked, then known ones."""
+    """Check required keys, then take out (if closed) or check the others, then known ones."""
     others = _anything if additional is None else additional
 
     def rule(value: Any, errors: Errors) -> Any:
@@ -105,7 +105,7 @@ def all_rule(rules: Sequence[Rule]) -> Rule:
 
 
 def any_rule(rules: Sequence[Rule]) -> Rule:
-    """The first rule that holds is enough."""
+    """Accept what the first rule that holds accepts."""
 
     def rule(value: Any, errors: Errors) -> Any:
         reasons: Errors = []
@@ -139,7 +139,7 @@ def one_rule(rules: Sequence[Rule]) -> Rule:
 
 
 def not_rule(inner: Rule) -> Rule:
-    """The rule must not hold."""
+    """Refuse what the rule accepts."""
 
     def rule(value: Any, errors: Errors) -> Any:
         attempt: Errors = []

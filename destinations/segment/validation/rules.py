@@ -34,12 +34,12 @@ _TYPE_NOUNS: Final = {
 
 
 def type_rule(types: Sequence[str]) -> tuple[Callable[[Any], Any], str]:
-    """The converter to ``types``, and the message for what cannot be converted."""
+    """Return the converter to ``types``, and the message for what cannot be converted."""
     return converter(types), f"must be {' or '.join(_TYPE_NOUNS[name] for name in types)}"
 
 
 def _on(is_kind: Callable[[Any], bool], holds: Callable[[Any], bool], message: str) -> Rule:
-    """A rule that looks only at values of a kind; the message gets the value appended."""
+    """Return a rule that looks only at values of a kind; the message gets the value appended."""
 
     def rule(value: Any, errors: Errors) -> Any:
         if is_kind(value) and not holds(value):
@@ -98,7 +98,7 @@ def _refused(entries: Sequence[Mapping[str, str]]) -> Rule:
 
 
 def _identifier(placeholders: Sequence[str] | Literal[True]) -> Rule:
-    """A rule for the keyword ``x-identifier``, which gets the placeholders of the destination."""
+    """Return the rule for ``x-identifier``, which gets the destination's placeholders."""
     find = identifier_check(() if placeholders is True else placeholders)
 
     def rule(value: Any, errors: Errors) -> Any:
@@ -130,7 +130,7 @@ def _unique(wanted: bool) -> Rule:  # noqa: FBT001 - called with the value of th
 
 
 def _sized(kind: Callable[[Any], bool], noun: str, *, least: bool) -> Callable[[int], Rule]:
-    """A rule maker for the number of characters, items or keys."""
+    """Return a rule maker for the number of characters, items or keys."""
 
     def make(limit: int) -> Rule:
         if least:

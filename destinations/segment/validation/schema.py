@@ -62,7 +62,7 @@ def _meta_validator() -> jsonschema_rs.Validator:
 
 
 def schema_faults(schema: object, path: str = "") -> list[Fault]:
-    """What is wrong with a schema: against the 2020-12 meta-schema, and names nobody knows.
+    """Return what is wrong with a schema: against the 2020-12 meta-schema, and names nobody knows.
 
     Of the keywords that start with ``x-`` only ``x-refuse`` is looked at.
     """
@@ -83,7 +83,7 @@ def schema_faults(schema: object, path: str = "") -> list[Fault]:
 
 
 def _library_faults(schema: Mapping[str, Any], path: str) -> list[Fault]:
-    """What only shows when the library compiles the schema: references and identifiers."""
+    """Return what only shows when the library compiles the schema: references and identifiers."""
     try:
         library_validator(schema)
     except jsonschema_rs.ValidationError as error:
@@ -161,7 +161,7 @@ _SCHEMAS: Final = frozenset(
 
 
 def compile_rule(schema: Any, root: Mapping[str, Any]) -> Rule:
-    """The rule of a schema that has no faults; ``root`` is the schema that ``$ref`` looks in."""
+    """Return the rule of a schema without faults; ``$ref`` looks in ``root``."""
     if schema is True or schema == {}:
         return _pass
     if schema is False:
@@ -259,7 +259,7 @@ def _members(schema: Mapping[str, Any], root: Mapping[str, Any]) -> list[Rule]:
 
 
 def library_validator(schema: Mapping[str, Any]) -> jsonschema_rs.Validator:
-    """The validator of jsonschema-rs for a schema, with the formats of this package."""
+    """Return the jsonschema-rs validator for a schema, with the formats of this package."""
     formats = {name: known.holds for name, known in FORMATS.items() if not known.of_numbers}
     return jsonschema_rs.validator_for(
         {"$schema": _DIALECT, **schema},
@@ -270,7 +270,7 @@ def library_validator(schema: Mapping[str, Any]) -> jsonschema_rs.Validator:
 
 
 def _library_rule(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Rule:
-    """A rule for the keywords that need no coercion and are rare: jsonschema-rs decides."""
+    """Return a rule for the keywords that need no coercion and are rare: jsonschema-rs decides."""
     definitions = {name: root[name] for name in ("$defs", "definitions") if name in root}
     validator = library_validator({**definitions, **schema})
 

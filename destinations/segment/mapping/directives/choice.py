@@ -25,7 +25,7 @@ _NOTHING: Final = Constant(UNDEFINED)
 
 
 def check_value(checker: Checker, argument: object, path: str) -> None:
-    """The argument is any JSON value or a directive."""
+    """Accept any JSON value or a directive."""
     checker.raw(argument, path)
 
 
@@ -68,12 +68,12 @@ def is_not_blank(value: Any) -> bool:
 
 
 def compile_literal(compiler: ValueCompiler, argument: object, place: Place) -> Resolver:
-    """The argument; directives in it are resolved all the same, as in the reference."""
+    """Return the argument; directives in it are resolved all the same, as in the reference."""
     return compiler.value(argument, place)
 
 
 def compile_exclude_when_null(compiler: ValueCompiler, argument: object, place: Place) -> Resolver:
-    """The value without null members, at any depth but not within arrays; nothing if null."""
+    """Return the value without null members, except within arrays; nothing if null."""
     inner = compiler.value(argument, place)
     if isinstance(inner, Constant):
         return Constant(_without_nulls(inner.value, sparse=place.sparse))

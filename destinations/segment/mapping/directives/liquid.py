@@ -20,12 +20,12 @@ _MISSING: Final = (
 
 
 def check_liquid(checker: Checker, argument: object, path: str) -> None:
-    """The argument is text; its length and syntax are looked at when it is reached."""
+    """Require text; its length and syntax are looked at when it is reached."""
     checker.text(argument, path)
 
 
 def compile_liquid(compiler: ValueCompiler, argument: object, place: Place) -> Resolver:
-    """The rendered template, always text.
+    """Return the rendered template, always text.
 
     Raises MappingError if the library is not installed. Fails when reached: templates of more
     than 1000 characters, syntax errors, disabled tags and filters, more than 500 ms.

@@ -48,7 +48,7 @@ _CHECK_MERGE: Final[ArgumentCheck] = fields(
 
 
 def check_array_path(checker: Checker, argument: object, path: str) -> None:
-    """The argument is ``[path, shape]``; the shape may be left out."""
+    """Require ``[path, shape]``; the shape may be left out."""
     if not checker.array(argument, path) or not isinstance(argument, list):
         return
     first = argument[0] if argument else UNDEFINED
@@ -58,7 +58,7 @@ def check_array_path(checker: Checker, argument: object, path: str) -> None:
 
 
 def check_merge(checker: Checker, argument: object, path: str) -> None:
-    """The argument has ``objects``, each an object or a directive, and perhaps ``direction``."""
+    """Require ``objects``, each an object or a directive, and perhaps ``direction``."""
     _CHECK_MERGE(checker, argument, path)
     if isinstance(argument, dict) and isinstance(argument.get("objects"), list):
         for at, item in enumerate(argument["objects"]):
@@ -66,7 +66,7 @@ def check_merge(checker: Checker, argument: object, path: str) -> None:
 
 
 def compile_array_path(compiler: ValueCompiler, argument: object, place: Place) -> Resolver:
-    """What the path finds; with a shape, each of its items in that shape.
+    """Return what the path finds; with a shape, each of its items in that shape.
 
     Paths in the shape start at the item. A single object is taken as one item; anything that is
     neither array nor object is given as it is.
@@ -188,7 +188,7 @@ def compile_merge(compiler: ValueCompiler, argument: object, place: Place) -> Re
 
 
 def _members(value: Any) -> dict[str, Any]:
-    """What ``Object.assign`` takes from a value: text and arrays give their items by index."""
+    """Return what ``Object.assign`` takes: text and arrays give their items by index."""
     if isinstance(value, dict):
         return value
     if isinstance(value, str):
@@ -199,7 +199,7 @@ def _members(value: Any) -> dict[str, Any]:
 
 
 def compile_transform(compiler: ValueCompiler, argument: object, place: Place) -> Resolver:
-    """The mapping resolved on the result of ``apply``, which is a mapping of its own."""
+    """Return the mapping resolved on the result of ``apply``, which is a mapping of its own."""
     if not isinstance(argument, dict):
         return compiler.failing(place, 'should be an object with "apply" and "mapping"')
     for name in ("mapping", "apply"):

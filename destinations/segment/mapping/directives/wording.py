@@ -53,7 +53,7 @@ _CASES: Final[dict[object, Callable[[str], str]]] = {"lower": str.lower, "upper"
 
 
 def check_text(checker: Checker, argument: object, path: str) -> None:
-    """The argument is text, or a directive that is to give text."""
+    """Require text, or a directive that is to give text."""
     checker.text_or_directive(argument, path)
 
 
@@ -64,7 +64,7 @@ def _text(value: Any, place: Place) -> str:
 
 
 def compile_path_directive(compiler: ValueCompiler, argument: object, place: Place) -> Resolver:
-    """What the path finds in the data; UNDEFINED if nothing."""
+    """Return what the path finds in the data; UNDEFINED if nothing."""
     inner = compiler.value(argument, place)
     if isinstance(inner, Constant) and isinstance(inner.value, str):
         path = strip_root(inner.value)
@@ -81,7 +81,7 @@ def may_give_function(path: str) -> bool:
 
 
 def compile_template_directive(compiler: ValueCompiler, argument: object, place: Place) -> Resolver:
-    """The template with its placeholders filled in."""
+    """Return the template with its placeholders filled in."""
     inner = compiler.value(argument, place)
     if isinstance(inner, Constant) and isinstance(inner.value, str):
         template = compile_template(inner.value, place.path)
@@ -117,7 +117,7 @@ def compile_case(compiler: ValueCompiler, argument: object, place: Place) -> Res
 
 
 def compile_replace(compiler: ValueCompiler, argument: object, place: Place) -> Resolver:
-    """The text with one pattern, or two in turn, replaced; ``''`` for what is no text.
+    """Return the text with one pattern, or two in turn, replaced; ``''`` for what is no text.
 
     Numbers and booleans are taken as text; a falsy ``value`` in the mapping gives nothing.
     """
@@ -175,7 +175,7 @@ def _replaceable(value: Any) -> str | None:
 
 
 def _pairs(argument: dict[str, Any]) -> list[tuple[str, str]]:
-    """What is replaced by what; nothing if the first pair is not text."""
+    """Return the pairs to replace; none if the first pair is not text."""
     pairs = []
     for suffix in ("", "2"):
         pattern, replacement = (

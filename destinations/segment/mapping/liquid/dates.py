@@ -51,13 +51,13 @@ class _Moment:
         return self.shown.isoweekday() % 7
 
     def week(self, first_day: int) -> int:
-        """The week of the year; days before the first ``first_day`` are in week 0."""
+        """Return the week of the year; days before the first ``first_day`` are in week 0."""
         since = (self.weekday - first_day) % 7
         return (self.shown.timetuple().tm_yday - 1 - since + 7) // 7
 
 
 def _moment(milliseconds: float, offset: Any = UNDEFINED) -> _Moment | None:
-    """The moment, shown ``offset`` minutes behind UTC or in the zone of that name."""
+    """Return the moment, shown ``offset`` minutes behind UTC or in the zone of that name."""
     if math.isnan(milliseconds) or abs(milliseconds) > MAX_DATE:
         return None
     exact = int(milliseconds)
@@ -81,7 +81,7 @@ def _offset(milliseconds: int, offset: Any) -> tuple[int, str]:
 
 
 def _read(value: Any, offset: Any = UNDEFINED) -> _Moment | None:
-    """A date from text, or from Unix time in seconds as a number or in digits."""
+    """Return a date from text, or from Unix time in seconds as a number or in digits."""
     if is_nil(value) or isinstance(value, dict):
         return None
     if value in {"now", "today"} if isinstance(value, str) else False:
@@ -199,7 +199,7 @@ def _fixed(pattern: str) -> Callable[[Any], Any]:
 
 
 def _worded(month: str) -> Callable[..., Any]:
-    """A date in words, perhaps with an ordinal day, in the American order."""
+    """Return a date in words, perhaps with an ordinal day, in the American order."""
 
     def apply(value: Any, kind: Any = UNDEFINED, style: Any = UNDEFINED) -> Any:
         if kind != "ordinal":

@@ -125,7 +125,7 @@ class _Context(liquid.RenderContext):
     """What a template sees, with members as JavaScript finds them."""
 
     def get_item(self, obj: Any, key: Any) -> Any:
-        """A member; raises KeyError where there is none."""
+        """Return a member; raises KeyError where there is none."""
         return read_member(obj, plain(key))
 
 
@@ -164,7 +164,7 @@ def _disabled(name: str) -> Callable[..., NoReturn]:
 
 
 def _adapted(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``function`` with plain values, without surplus arguments, within the limits."""
+    """Call ``function`` with plain values, without surplus arguments, within the limits."""
     parameters = inspect.signature(function).parameters.values()
     takes_all = any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters)
     most = None if takes_all else sum(p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters)
@@ -189,12 +189,12 @@ def _environment() -> _Environment:
 
 
 def compile_liquid_template(source: str) -> Callable[[Any], str]:
-    """A function from data to the rendered text. Raises LiquidError, as does the function."""
+    """Return a function from data to rendered text. Both raise LiquidError."""
     return _renderer(_template(source))
 
 
 def compile_liquid_pieces(source: str, own_roots: Collection[str]) -> Callable[[Any], list[Piece]]:
-    """A function from data to the rendered text in pieces, which tell the template's own apart.
+    """Return a function from data to rendered pieces, which tell the template's own apart.
 
     Its own are its words, and what it prints of ``own_roots`` alone. Raises LiquidError, as does
     the function: also for a tag that prints values and is no output statement.
@@ -240,6 +240,6 @@ def _renderer(template: liquid.BoundTemplate) -> Callable[[Any], str]:
 
 
 def _message(error: Exception) -> str:
-    """What went wrong, in one line: the library would draw the template, too."""
+    """Return what went wrong, in one line: the library would draw the template, too."""
     text = str(error.message if isinstance(error, LibraryError) else error)
     return text or type(error).__name__

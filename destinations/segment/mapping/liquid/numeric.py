@@ -50,7 +50,7 @@ def _modulo(value: float, divisor: float) -> float:
 
 
 def _shift(number: float, digits: float) -> float:
-    """``number`` with its decimal point moved, without the errors of a multiplication."""
+    """Move the decimal point of ``number``, without the errors of a multiplication."""
     mantissa, _, power = number_to_string(number).partition("e")
     exponent = int(power or 0) + digits
     return to_number(f"{mantissa}e{number_to_string(exponent)}")

@@ -38,7 +38,7 @@ def _capitalize(value: Any) -> str:
 
 
 def _stripper(strip: Callable[[str, str], str]) -> Callable[..., str]:
-    """A filter that strips white space, or the characters given."""
+    """Return a filter that strips white space, or the characters given."""
 
     def apply(value: Any, characters: Any = UNDEFINED) -> str:
         return strip(as_text(value), as_text(characters) if is_truthy(characters) else WHITE_SPACE)

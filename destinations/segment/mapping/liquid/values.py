@@ -39,19 +39,19 @@ class LiquidError(Exception):
 
 
 def check_size(characters: float) -> None:
-    """Raises LiquidError before a value gets too large."""
+    """Raise LiquidError before a value gets too large."""
     if characters > LARGEST_TEXT:
         raise LiquidError(f"values should have at most {LARGEST_TEXT} characters")
 
 
 def check_time() -> None:
-    """Raises LiquidError after the deadline."""
+    """Raise LiquidError after the deadline."""
     if time.monotonic() > DEADLINE.get():
         raise LiquidError("the template takes too long to render")
 
 
 def plain(value: Any) -> Any:
-    """A value of the library as one of JSON."""
+    """Return a value of the library as one of JSON."""
     if isinstance(value, liquid.Undefined):
         return UNDEFINED
     if isinstance(value, Empty | Blank):
@@ -78,7 +78,7 @@ def as_text(value: Any) -> str:
 
 
 def as_number(value: Any) -> float:
-    """The number that JavaScript makes of a value; 0 where it is none."""
+    """Return the number that JavaScript makes of a value; 0 where it is none."""
     if is_nil(value) or isinstance(value, dict):
         return 0.0
     is_number = isinstance(value, int | float)
@@ -87,7 +87,7 @@ def as_number(value: Any) -> float:
 
 
 def as_list(value: Any) -> list[Any]:
-    """A list as it is, nothing for null, anything else as the one item."""
+    """Return a list as it is, nothing for null, anything else as the one item."""
     if is_nil(value):
         return []
     return value if isinstance(value, list) else [value]
