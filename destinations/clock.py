@@ -38,11 +38,11 @@ class Clock(Protocol):
     """What a runner needs of time. All values are in seconds."""
 
     def monotonic(self) -> float:
-        """A time that never goes back."""
+        """Return a time that never goes back."""
         ...
 
     def wait(self, seconds: float, stop: threading.Event) -> bool:
-        """Waits, or returns True at once when ``stop`` is set."""
+        """Wait, or return True at once when ``stop`` is set."""
         ...
 
 

@@ -57,7 +57,7 @@ class LineResult:
     is_liquid: bool
 
     def record(self) -> Record:
-        """The line as it is written out: ``{file, line, output|match|payload|skipped|error}``."""
+        """Return the written line: ``{file, line, output|match|payload|skipped|error}``."""
         return {"file": self.file, "line": self.line, **self.outcome}
 
 

@@ -53,7 +53,7 @@ _UNKNOWN_CODE: Final = "UNKNOWN_ERROR"
 
 
 def error_code(status: int) -> str:
-    """The upper-case name of an HTTP status, ``UNKNOWN_ERROR`` where HTTP has none."""
+    """Return the upper-case name of an HTTP status, ``UNKNOWN_ERROR`` where HTTP has none."""
     try:
         return HTTPStatus(status).name
     except ValueError:

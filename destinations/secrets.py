@@ -69,7 +69,7 @@ class Masker:
         return text if self._pattern is None else self._pattern.sub(MASK, text)
 
     def foreign(self, text: str) -> str:
-        """The same for what somebody else said, with every part of a secret of 8 characters.
+        """Mask a text of somebody else, with every part of a secret of 8 characters.
 
         Our own words are not masked so: where they are known, what is missing would tell a part.
         """
@@ -89,7 +89,7 @@ class Masker:
         return "".join(pieces)
 
     def value(self, value: Any) -> Any:
-        """A copy of a JSON value with every secret in its texts and keys replaced."""
+        """Return a copy of a JSON value with every secret in its texts and keys replaced."""
         if isinstance(value, str):
             return self.text("".join(value))
         if isinstance(value, dict):
@@ -121,7 +121,7 @@ def _forms(secret: str) -> Iterable[str]:
 
 
 def _base64_forms(secret: bytes) -> Iterable[str]:
-    """What Base64 makes of ``secret`` wherever it begins: three bytes make four characters.
+    """Return ``secret`` in Base64, wherever it begins: three bytes make four characters.
 
     Characters that also hold bits of what stands before or after it are not fixed: left out.
     """

@@ -149,7 +149,7 @@ def _count(number: int, name: str) -> str:
 
 
 def _committed_pages() -> list[Path]:
-    """The pages in docs/ of the destinations that are installed."""
+    """Return the pages in docs/ of the destinations that are installed."""
     pages = [path for slug, _ in installed() for path in sorted((_DOCS / slug).glob(f"{slug}*.md"))]
     if not pages:
         msg = "docs/ has no page for an installed destination; name the files"

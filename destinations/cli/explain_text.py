@@ -18,7 +18,7 @@ __all__ = ["print_explanation"]
 
 
 def print_explanation(explanation: Explanation, masker: Masker) -> None:
-    """Prints each subscription's steps in order; secrets are masked."""
+    """Print each subscription's steps in order; secrets are masked."""
     console = Console(highlight=False, soft_wrap=True)
 
     def say(text: str, indent: int = 0) -> None:

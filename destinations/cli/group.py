@@ -72,7 +72,7 @@ class _Commands(click.Group):
 
 
 def _of_plugin(slug: str) -> click.Command | None:
-    """The group of the commands that a destination's plugin adds."""
+    """Return the group of the commands that a destination's plugin adds."""
     if slug not in plugin_slugs():
         return None
     # What plugins need is only loaded when one is called: --help must not wait for it.

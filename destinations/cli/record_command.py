@@ -123,7 +123,7 @@ def _read(path: Path) -> Sequence[Entry]:
 
 
 def _settings(options: _Options, subject: Subject, stack: ExitStack) -> tuple[Settings, Settings]:
-    """The settings to deliver with, and those that the case shows."""
+    """Return the settings to deliver with, and those that the case shows."""
     if options.settings is not None:
         document = read_settings(options.settings, os.environ)
         checked = check_settings(subject.definition, document)

@@ -15,7 +15,7 @@ _UNLIMITED = 10_000
 
 
 def count(number: int, what: str) -> str:
-    """A number of things, with the plural where there is not just one."""
+    """Return a number of things, with the plural where there is not just one."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
@@ -30,7 +30,7 @@ def printable(text: str) -> str:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
-    """A table of these rows; columns of integers stand on the right."""
+    """Return a table of these rows; columns of integers stand on the right."""
     shown = Table(box=None, pad_edge=False)
     for number, column in enumerate(columns):
         right = all(isinstance(row[number], int) for row in rows)
@@ -48,7 +48,7 @@ def print_table(
     *,
     to_stderr: bool = False,
 ) -> None:
-    """Prints a title and, if there are rows, a table; columns of integers stand on the right."""
+    """Print a title and, if there are rows, a table; columns of integers stand on the right."""
     console = Console(stderr=to_stderr, highlight=False)
     console.print(f"[bold]{printable(title)}[/bold]", soft_wrap=True)
     if rows:

@@ -48,7 +48,7 @@ _CATALOG_KEYS = (
 def build_destination(
     data: Mapping[str, Any], actions: Mapping[str, ActionDefinition]
 ) -> DestinationDefinition:
-    """The definition that ``destination.yaml`` (``data``) and its actions make."""
+    """Return the definition that ``destination.yaml`` (``data``) and its actions make."""
     events = data.get("events", {})
     return DestinationDefinition(
         name=data["name"],
@@ -71,7 +71,7 @@ def build_destination(
 
 
 def build_action(data: Mapping[str, Any]) -> ActionDefinition:
-    """The definition that one action's file makes."""
+    """Return the definition that one action's file makes."""
     perform = data["perform"]
     unmapped = data.get("unmapped")
     return ActionDefinition(

@@ -19,7 +19,7 @@ __all__ = ["address_warnings", "check_action", "check_destination", "preset_faul
 
 
 def check_destination(document: Document, actions: Mapping[str, Document]) -> Iterator[Fault]:
-    """Yields the faults of ``destination.yaml``, given the actions' documents by slug."""
+    """Yield the faults of ``destination.yaml``, given the actions' documents by slug."""
     data = document.data
     yield from _settings(document)
     yield from _addresses(document)
@@ -60,7 +60,7 @@ def preset_faults(
     actions: Collection[str],
     of_operator: Collection[str] = (),
 ) -> Iterator[Fault]:
-    """Yields the faults of subscriptions that stand at ``place``, given the actions' slugs.
+    """Yield the faults of subscriptions that stand at ``place``, given the actions' slugs.
 
     Those ``of_operator`` no subscription may have.
     """
@@ -98,7 +98,7 @@ def _of_operator(document: Document) -> Iterator[Fault]:
 
 
 def check_action(document: Document, requests: Mapping[str, Any]) -> Iterator[Fault]:
-    """Yields the faults of one action's file, given the destination's requests."""
+    """Yield the faults of one action's file, given the destination's requests."""
     data = document.data
     perform = data["perform"]
     named = [("/perform/request", perform["request"])] if "request" in perform else []
@@ -164,7 +164,7 @@ def _own_keywords(document: Document, place: str, spec: Mapping[str, Any]) -> It
 
 
 def mapping_faults(document: Document, place: str, value: object) -> Iterator[Fault]:
-    """The faults of one mapping value; what would fail only when reached counts as well."""
+    """Yield the faults of one mapping value; what would fail only when reached counts as well."""
     try:
         compiled = compile_value(value)
     except DefinitionError as error:
@@ -256,7 +256,7 @@ _OF_SETTINGS = re.compile(r"(?:^(?:\$\.)?|\{\{\{?\s*(?:\$\.)?)settings\.([A-Za-z
 
 
 def _unknown_settings(document: Document, place: str, value: object) -> Iterator[Fault]:
-    """Settings that a mapping reads and that do not exist: it would silently read nothing."""
+    """Yield settings that a mapping reads and that do not exist, so that it would read nothing."""
     known = document.data["settings"]["properties"]
     for text in _texts(value):
         for name in _OF_SETTINGS.findall(text):
@@ -270,7 +270,7 @@ _OF_ONE_EVENT = re.compile(r"^(\$\.)?(event|payload)\b|\{\{\{?\s*(\$\.)?(event|p
 
 
 def _batch(document: Document, name: str, request: Mapping[str, Any]) -> Iterator[Fault]:
-    """What all events of a batch share must not be made of one of them."""
+    """Yield batch-level templates that read `event` or `payload`."""
     if request.get("batch", {}).get("size", 1) == 1:
         return
     rest = request.get("rest", {})
@@ -388,7 +388,7 @@ def _authentication(document: Document) -> Iterator[Fault]:
 
 
 def _conditions(document: Document, place: str, data: Mapping[str, Any]) -> Iterator[Fault]:
-    """The faults in what errors are told by: the schemas of their bodies."""
+    """Yield the faults of error rules: the schemas of their bodies."""
     for kind in ("answers", "errorRules"):
         for index, rule in enumerate(data.get(kind, ())):
             body = place + pointer(kind, index, "when", "body")

@@ -34,7 +34,7 @@ class Difference:
 
 
 def step_between(old: str, new: str) -> Step:
-    """The step that two versions (``1.2.3``) declare; NONE if the new one is not higher."""
+    """Return the step that two versions (``1.2.3``) declare; NONE if the new one is not higher."""
     before, after = ([int(part) for part in version.split(".")] for version in (old, new))
     if after <= before:
         return Step.NONE
@@ -75,7 +75,7 @@ def _action(old: ActionDefinition | None, new: ActionDefinition) -> Iterator[Dif
 def _object(
     place: str, old: Mapping[str, Any], new: Mapping[str, Any], kind: str
 ) -> Iterator[Difference]:
-    """The properties of the settings or of an action's fields."""
+    """Yield the properties of the settings or of an action's fields."""
     before, after = old["properties"], new["properties"]
     was_required, is_required = set(old.get("required", ())), set(new.get("required", ()))
     for key in before:

@@ -47,7 +47,7 @@ class Document:
     lines: Mapping[str, int]
 
     def fault(self, path: str, message: str) -> Fault:
-        """A fault at ``path``, with the line of that value or of the closest one around it."""
+        """Return a fault at ``path``, with the line of that value or the closest one around it."""
         place = path
         while place and place not in self.lines:
             place = place.rpartition("/")[0]
@@ -56,7 +56,7 @@ class Document:
 
 
 def pointer(*parts: object) -> str:
-    """The JSON pointer (RFC 6901) of a sequence of keys and indices."""
+    """Return the JSON pointer (RFC 6901) of a sequence of keys and indices."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
@@ -152,7 +152,7 @@ def _compose(text: str, name: str) -> yaml.Node | None:
 
 
 def _check_growth(text: str, name: str, loader: Any) -> None:
-    """Raises for what cannot be read in bounded time: aliases, and nesting without end."""
+    """Raise for what cannot be read in bounded time: aliases, and nesting without end."""
     depth = 0
     for event in yaml.parse(text, loader):
         mark = event.start_mark
@@ -178,7 +178,7 @@ def _is_json(text: str) -> bool:
 
 
 def read_document(text: str, name: str) -> Document:
-    """Parses ``text`` (YAML or JSON); ``name`` is the file's name for messages.
+    """Parse ``text`` (YAML or JSON); ``name`` is the file's name for messages.
 
     Raises `DefinitionError` with every fault that reading alone can find.
     """

@@ -32,12 +32,12 @@ _INDEX = "\x00"
 
 
 def alias(index: int, key: str = "") -> str:
-    """The alias of the event at ``index`` of a batch; of several root fields, that of ``key``."""
+    """Return the alias of the event at ``index`` of a batch; of several fields, that of ``key``."""
     return f"e{index}_{key}" if key else f"e{index}"
 
 
 def variable_name(name: str, index: int | str) -> str:
-    """The name of a variable for the event at ``index`` of a batch."""
+    """Return the name of a variable for the event at ``index`` of a batch."""
     return f"{name}_{index}"
 
 
@@ -71,7 +71,7 @@ class Operation:
         return tuple(field.key for field in self.root_fields if field.key)
 
     def document(self, size: int) -> str:
-        """The text that runs the operation ``size`` times, each under its aliases."""
+        """Return the text that runs the operation ``size`` times, each under its aliases."""
         return _repeat(self, size)
 
 
@@ -92,7 +92,7 @@ def _repeat(operation: Operation, size: int) -> str:
 
 
 def parse_operation(document: str) -> Operation:
-    """Splits a document that `check_operation` has passed."""
+    """Split a document that `check_operation` has passed."""
     (definition,) = graphql.parse(document, no_location=True).definitions
     assert isinstance(definition, graphql.OperationDefinitionNode)  # noqa: S101 - for the types
     fields = [
@@ -114,7 +114,7 @@ def parse_operation(document: str) -> Operation:
 
 
 def root_keys(document: str) -> Sequence[str]:
-    """The keys of several root fields; none of a single one, nor of what is no operation."""
+    """Return the keys of several root fields; none of a single one, nor of what is no operation."""
     try:
         (operation,) = graphql.parse(document, no_location=True).definitions
     except (graphql.GraphQLSyntaxError, ValueError):
@@ -127,12 +127,12 @@ def root_keys(document: str) -> Sequence[str]:
 
 
 def _key(field: graphql.FieldNode) -> str:
-    """What the answer calls a root field."""
+    """Return what the answer calls a root field."""
     return field.alias.value if field.alias else field.name.value
 
 
 def _selection(field: graphql.FieldNode) -> str:
-    """The text of a root field, without its alias."""
+    """Return the text of a root field, without its alias."""
     numbered: graphql.FieldNode = graphql.visit(field, _Numbered())
     text = graphql.print_ast(numbered)
     return text.removeprefix(f"{field.alias.value}: ") if field.alias else text
@@ -169,7 +169,7 @@ class _Used(graphql.Visitor):
 
 
 def check_operation(document: str, variables: Mapping[str, object]) -> Iterator[str]:
-    """Yields what is wrong with a document, given the variables that the definition maps."""
+    """Yield what is wrong with a document, given the variables that the definition maps."""
     try:
         definitions = graphql.parse(document).definitions
     except graphql.GraphQLSyntaxError as error:

@@ -29,7 +29,7 @@ def is_definition(folder: Traversable) -> bool:
 
 
 def load_definition(folder: Traversable) -> DestinationDefinition:
-    """The definition in ``folder``; raises `DefinitionError` with every fault.
+    """Return the definition in ``folder``; raises `DefinitionError` with every fault.
 
     What is wrong and can be used without harm is in its ``warnings``.
     """

@@ -27,7 +27,7 @@ def _validator(kind: str) -> jsonschema.Draft202012Validator:
 
 
 def schema_faults(document: Document, kind: str) -> Iterator[Fault]:
-    """Yields what does not fit the schema ``kind`` (destination, action, case), with its place."""
+    """Yield what does not fit the schema ``kind`` (destination, action, case), with its place."""
     errors = sorted(
         _validator(kind).iter_errors(document.data), key=lambda error: list(map(str, error.path))
     )
@@ -58,7 +58,7 @@ def _unknown_keys(
 
 
 def _words(error: jsonschema.ValidationError) -> str:
-    """A message that says what would be right, without repeating a whole value."""
+    """Return a message that says what would be right, without repeating a whole value."""
     expected: Any = error.validator_value
     match error.validator:
         case "required":

@@ -37,7 +37,7 @@ class Settings(dict[str, Any]):
 def read_settings(
     path: Path, environment: Mapping[str, str], *, replaced: Container[str] = ()
 ) -> Document:
-    """Reads a YAML or JSON file and replaces ``${NAME}`` in its texts from ``environment``.
+    """Read a YAML or JSON file and replaces ``${NAME}`` in its texts from ``environment``.
 
     Settings in ``replaced`` are going to have other values: their variables need not be set.
     Raises `SettingsError` for variables that are not set, `UsageError` if there is no such file.

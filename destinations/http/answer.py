@@ -112,7 +112,7 @@ class Failure:
         )
 
     def error(self) -> IntegrationError:
-        """The failure as the error class that Segment's framework would raise."""
+        """Return the failure as the error class that Segment's framework would raise."""
         if self.error_class == "authentication":
             return InvalidAuthenticationError(self.message)
         if self.error_class == "timeout":

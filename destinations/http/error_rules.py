@@ -68,7 +68,7 @@ class ErrorReader:
     def read(
         self, signal: Signal, *, whole_request: bool, retry_after: float | None = None
     ) -> Answer | Failure:
-        """The answer that this error is, or the failure that it means."""
+        """Return the answer that this error is, or the failure that it means."""
         matched = self.match(signal, whole_request=whole_request, retry_after=retry_after)
         if matched is not None:
             return matched
@@ -80,7 +80,7 @@ class ErrorReader:
     def match(
         self, signal: Signal, *, whole_request: bool, retry_after: float | None = None
     ) -> Answer | Failure | None:
-        """The same by the definition alone; None if it says nothing of such an error."""
+        """Judge by the definition alone; None if it says nothing of such an error."""
         for name, holds in self._answers:
             if holds(signal):
                 return Answer(name)
@@ -123,7 +123,7 @@ class ErrorReader:
 
 
 def _shown(signal: Signal) -> str:
-    """The message for people, with the status where it is what tells of the error."""
+    """Return the message for people, with the status where it is what tells of the error."""
     if 200 <= signal.status < 300:
         return signal.message
     return f"HTTP {signal.status}" + (f": {signal.message}" if signal.message else "")

@@ -79,7 +79,7 @@ def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
 
 
 def public_addresses(host: str, port: int) -> list[str]:
-    """The addresses of a host.
+    """Return the addresses of a host.
 
     Raises `PrivateAddressError` if one of them is not public, and `OSError` if there are none.
     """
@@ -105,7 +105,7 @@ class _HTTPSConnection(WatchedHTTPSConnection):
 
 
 def _connect(connection: Any, connect: Any) -> socket.socket:
-    """Connects to the addresses that were checked; urllib3 takes one in the place of the name."""
+    """Connect to the addresses that were checked; urllib3 takes one in the place of the name."""
     if connection.proxy is not None:
         made: socket.socket = connect()  # to the proxy, which the operator has chosen
         return made
@@ -132,6 +132,6 @@ class GuardedAdapter(WatchedAdapter):
     """An adapter of `requests` that connects to public addresses only."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Makes the pools of guarded connections."""
+        """Make the pools of guarded connections."""
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = pool_classes(_HTTPConnection, _HTTPSConnection)

@@ -88,11 +88,11 @@ class Transport(Protocol):
     """Anything that takes an HTTP request to the partner and brings the response back."""
 
     def send(self, request: HttpRequest) -> HttpResponse:
-        """The response; raises `TransportError` if there is none, `UnsendableError` as its kind."""
+        """Send; raises `TransportError` without a response, `UnsendableError` as its kind."""
         ...
 
     def close(self) -> None:
-        """Closes what is open."""
+        """Close what is open."""
         ...
 
 
@@ -380,7 +380,7 @@ def _lost(error: Exception, *, timeout: bool) -> str:
 
 
 def _cause(error: BaseException) -> str:
-    """The innermost cause in a few words, without addresses of objects in memory."""
+    """Return the innermost cause in a few words, without addresses of objects in memory."""
     *_, seen = _chain(error)
     if isinstance(seen, OSError) and seen.strerror:
         return seen.strerror

@@ -24,7 +24,7 @@ _LAST: Final = ("items", "required", "additionalProperties", "properties", "allO
 
 
 def action_schema(action: SegmentAction, findings: Findings) -> dict[str, Any]:
-    """The JSON Schema of an action's fields, as a definition has it.
+    """Return the JSON Schema of an action's fields, as a definition has it.
 
     Faults of the fields and their defaults go to ``findings``. An action without fields takes any
     payload, as in Segment's runtime.
@@ -52,7 +52,7 @@ def action_schema(action: SegmentAction, findings: Findings) -> dict[str, Any]:
 def action_text(
     action: SegmentAction, title: str, schema: Mapping[str, Any], request: str, findings: Findings
 ) -> str:
-    """The file of ``action`` with the fields ``schema``, which performs ``request``."""
+    """Return the file of ``action`` with the fields ``schema``, which performs ``request``."""
     head: dict[str, Any] = {
         **_SCHEMA_LINE,
         "slug": action.slug,
@@ -77,7 +77,7 @@ def _subscription(action: SegmentAction, findings: Findings) -> Iterator[str]:
 
 
 def _method(fql: str) -> dict[str, str]:
-    """The call of the Spec that an action is for, where its subscription names a single one."""
+    """Return the Spec call that an action is for, where its subscription names just one."""
     named = set(re.findall(r'\btype\s*=\s*"(\w+)"', fql))
     if len(named) != 1 or re.search(r"\bor\b", fql) or not named <= set(_CALLS):
         return {}
@@ -103,7 +103,7 @@ def _fields(action: SegmentAction, schema: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _remarks(field: Mapping[str, Any]) -> Iterator[str]:
-    """What Segment's file says of a field and JSON Schema has no place for."""
+    """Yield what Segment's file says of a field that JSON Schema cannot hold."""
     placeholder = field.get("placeholder")
     if isinstance(placeholder, str) and placeholder:
         yield f"Placeholder: {placeholder}"
@@ -122,7 +122,7 @@ def _remarks(field: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _ordered(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The keywords of a schema in the order in which people read them."""
+    """Return the keywords of a schema in the order in which people read them."""
     keys = [key for key in _FIRST if key in schema]
     keys += [key for key in schema if key not in (*_FIRST, *_LAST)]
     keys += [key for key in _LAST if key in schema]

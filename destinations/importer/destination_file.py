@@ -56,7 +56,7 @@ def destination_text(
     presets: Sequence[PlannedPreset],
     findings: Findings,
 ) -> str:
-    """The file of the definition called ``slug``.
+    """Return the file of the definition called ``slug``.
 
     ``requests`` are the titles of the actions by the name of their request.
     """

@@ -20,7 +20,7 @@ _TYPES: Mapping[type, str] = {
 
 
 def json_type(value: object) -> str:
-    """What ``value`` is in JSON, for messages."""
+    """Return what ``value`` is in JSON, for messages."""
     return "null" if value is None else _TYPES.get(type(value), type(value).__name__)
 
 
@@ -41,14 +41,14 @@ class Findings:
         self.notes.append(Fault(message, path=path, file=self.file))
 
     def raise_faults(self) -> None:
-        """Raises `DefinitionError` with every fault, if there are any."""
+        """Raise `DefinitionError` with every fault, if there are any."""
         if self.faults:
             raise DefinitionError(self.faults)
 
     def text(
         self, data: Mapping[str, Any], key: str, path: str, *, required: bool = False
     ) -> str | None:
-        """The text at ``key``; None where there is none, or nothing but white space."""
+        """Return the text at ``key``; None where there is none, or nothing but white space."""
         value = data.get(key)
         if value is None:
             if required:
@@ -62,14 +62,14 @@ class Findings:
         return value if value.strip() else None
 
     def flag(self, data: Mapping[str, Any], key: str, path: str) -> bool:
-        """The boolean at ``key``; false where there is none."""
+        """Return the boolean at ``key``; false where there is none."""
         value = data.get(key)
         if value is not None and not isinstance(value, bool):
             self.fault(f"{path}/{key}", f"should be true or false but is {json_type(value)}")
         return value is True
 
     def objects(self, value: object, path: str) -> list[tuple[str, dict[str, Any]]]:
-        """The objects of a list, each with its path; none where there is no list."""
+        """Return the objects of a list, each with its path; none where there is no list."""
         if value is None:
             return []
         if not isinstance(value, list):

@@ -52,7 +52,7 @@ def _rewritten(text: str, tokens: list[Token], joined: str) -> str:
 
 
 def _meaning(node: Node) -> object:
-    """What is matched, without the text that said so."""
+    """Return what is matched, without the text that said so."""
     if isinstance(node, Group):
         return (node.operator, tuple(map(_meaning, node.children)))
     if isinstance(node, Condition):

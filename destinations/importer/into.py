@@ -27,7 +27,7 @@ _FILES = ("destination.yaml", "destination.yml")
 
 
 def import_subscriptions(file: Path, folder: Path) -> Imported:
-    """Reads subscriptions from a file of Segment's and adds them to the definition in ``folder``.
+    """Read subscriptions from a file of Segment's and adds them to the definition in ``folder``.
 
     Those that are set aside (switched off, for instance) are noted and not added.
 
@@ -109,7 +109,7 @@ def _indent(line: str) -> int:
 
 
 def _check(text: str, before: Document, entries: list[Any], actions: Sequence[str]) -> None:
-    """Raises `DefinitionError` unless ``text`` is the definition with these presets added."""
+    """Raise `DefinitionError` unless ``text`` is the definition with these presets added."""
     after = read_document(text, name=before.name)
     faults = list(schema_faults(after, "destination"))
     faults += preset_faults(after, "/presets", after.data.get("presets", ()), actions)

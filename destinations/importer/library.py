@@ -16,7 +16,7 @@ __all__ = ["read_library"]
 def read_library(
     raw: Mapping[str, Any], slug: str, path: str, findings: Findings
 ) -> SegmentDestination:
-    """The definition at ``path``, whose faults go to ``findings``."""
+    """Return the definition at ``path``, whose faults go to ``findings``."""
     actions = [
         _action(item, key, place, findings)
         for key, place, item in _by_key(raw["actions"], f"{path}/actions", findings)

@@ -67,7 +67,7 @@ def plan_presets(
     defaults: Mapping[str, Mapping[str, Any]],
     findings: Findings,
 ) -> list[PlannedPreset]:
-    """What becomes of each preset; ``titles`` and ``defaults`` (mappings) are by action.
+    """Return what becomes of each preset; ``titles`` and ``defaults`` (mappings) are by action.
 
     A preset of an action that is not there is noted and left out. A mapping that is that of the
     fields' defaults is not written out: without one, the defaults are meant.

@@ -24,7 +24,7 @@ _HIDDEN: Final = "hidden"
 def read_metadata(
     raw: Mapping[str, Any], slug: str, path: str, findings: Findings
 ) -> SegmentDestination:
-    """The metadata at ``path``, whose faults go to ``findings``."""
+    """Return the metadata at ``path``, whose faults go to ``findings``."""
     listed = findings.objects(raw["actions"], f"{path}/actions")
     slugs = {str(item.get("id")): str(item.get("slug")) for _, item in listed if "id" in item}
     actions = [_action(item, place, findings) for place, item in listed]
@@ -88,7 +88,7 @@ def _action(raw: Mapping[str, Any], path: str, findings: Findings) -> SegmentAct
 
 
 def _field(raw: Mapping[str, Any], key: str, path: str, findings: Findings) -> dict[str, Any]:
-    """A field in the shape of the action library."""
+    """Return a field in the shape of the action library."""
     kind = (findings.text(raw, "type", path, required=True) or "string").lower()
     if kind == _HIDDEN:
         findings.note(

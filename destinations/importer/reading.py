@@ -39,7 +39,7 @@ Placed = tuple[str, Any]
 
 
 def read_json_file(path: Path) -> Any:
-    """The JSON value in a file, which may be compressed (``.gz``).
+    """Return the JSON value in a file, which may be compressed (``.gz``).
 
     Raises `UsageError` if it cannot be read, `DefinitionError` if it is not JSON.
     """
@@ -75,7 +75,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _unwrapped(value: Any) -> Placed:
-    """What an answer of the Public API is about."""
+    """Return what an answer of the Public API is about."""
     path = ""
     if isinstance(value, dict) and isinstance(value.get("data"), dict):
         path, value = "/data", value["data"]
@@ -123,7 +123,7 @@ def _candidates(found: Any, path: str) -> Iterator[tuple[str, str | None, Any]]:
 
 
 def subscriptions_in(value: Any) -> list[Placed] | None:
-    """The subscriptions in the file with their paths; None if it holds something else."""
+    """Return the subscriptions in the file with their paths; None if it holds something else."""
     path, found = _unwrapped(value)
     if isinstance(found, dict) and any(key in found for key in _ACTION_KEYS):
         return [(path, found)]

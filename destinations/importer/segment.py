@@ -56,7 +56,7 @@ def import_segment(
     out: Path | None = None,
     force: bool = False,
 ) -> Imported:
-    """Reads a destination from a file of Segment's (JSON, also ``.gz``) and writes its definition.
+    """Read a destination from a file of Segment's (JSON, also ``.gz``) and writes its definition.
 
     ``destination`` is the slug of the one that is meant, where the file holds several. ``out`` is
     the folder, by default named after the slug in the current directory; the definition is called
@@ -124,7 +124,7 @@ def _read(raw: Mapping[str, Any], slug: str, path: str, findings: Findings) -> S
 
 
 def _files(destination: SegmentDestination, slug: str, findings: Findings) -> dict[str, str]:
-    """The texts of the folder's files by name; ``slug`` is what the definition is called."""
+    """Return the texts of the folder's files by name; ``slug`` is what the definition is called."""
     titles = {action.slug: action.name or title_of(action.slug) for action in destination.actions}
     schemas = {action.slug: action_schema(action, findings) for action in destination.actions}
     requests: dict[str, str] = {}
@@ -160,7 +160,7 @@ def _note_prose(destination: SegmentDestination, findings: Findings) -> None:
 
 
 def _schema_files() -> dict[str, str]:
-    """The schemas go beside the definition, for editors."""
+    """Put the schemas beside the definition, for editors."""
     folder = importlib.resources.files("destinations") / "schemas"
     names = [f"{kind}.schema.json" for kind in _SCHEMAS]
     return {f"schemas/{name}": (folder / name).read_text(encoding="utf-8") for name in names}

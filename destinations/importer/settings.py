@@ -36,7 +36,7 @@ _LOOKS_SECRET: Final = re.compile(
 
 
 def settings_schema(options: Sequence[SegmentOption] | None, findings: Findings) -> dict[str, Any]:
-    """The JSON Schema of the settings; options that cannot be one are noted and left out.
+    """Return the JSON Schema of the settings; options that cannot be one are noted and left out.
 
     A setting is text, a number or a boolean. Secrets are those of the type password, and text
     whose name says so (``apiKey``, ``clientSecret``, ``accessToken``); they have no default.

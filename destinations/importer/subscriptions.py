@@ -23,7 +23,7 @@ _AUTOMATIC: Final = "automatic"
 def read_preset(
     raw: Mapping[str, Any], path: str, slugs: Mapping[str, str], findings: Findings
 ) -> SegmentPreset | None:
-    """The preset at ``path``; ``slugs`` are the actions' by id. None after a fault."""
+    """Return the preset at ``path``; ``slugs`` are the actions' by id. None after a fault."""
     before = len(findings.faults)
     action = _action(raw, path, slugs, findings)
     name = findings.text(raw, "name", path)

@@ -14,14 +14,14 @@ _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W_]+")
 
 
 def title_of(key: str) -> str:
-    """A label made of a key: ``external_id`` and ``externalId`` are both ``External id``."""
+    """Return a label made of a key: ``external_id`` and ``externalId`` are both ``External id``."""
     words = _WORDS.findall(key)
     text = " ".join(word if word.isupper() and len(word) > 1 else word.lower() for word in words)
     return text[:1].upper() + text[1:] or key
 
 
 def camel_case(slug: str) -> str:
-    """The name of a request: letters and digits of ``slug``, beginning with a small letter."""
+    """Return a request's name: letters and digits of ``slug``, beginning with a small letter."""
     words = re.findall(r"[A-Za-z0-9]+", slug)
     joined = "".join(words[:1] + [word[:1].upper() + word[1:] for word in words[1:]])
     return joined[:1].lower() + joined[1:]

@@ -65,7 +65,7 @@ _Dumper.add_representer(list, _sequence)
 
 
 def yaml_text(data: Mapping[str, Any], *, indent: int = 0) -> str:
-    """The block for ``data``, indented by so many spaces."""
+    """Return the block for ``data``, indented by so many spaces."""
     text: str = yaml.dump(
         dict(data),
         Dumper=_Dumper,

@@ -26,7 +26,7 @@ class Configuration:
 
 
 def read_configuration(path: Path) -> Configuration:
-    """The configuration in a YAML or JSON file: ``levels`` by rule id, and a list ``words``.
+    """Return the configuration in a YAML or JSON file: ``levels`` by rule id, and a list ``words``.
 
     Raises `UsageError` for a file that cannot be read, `DefinitionError` with every fault in it.
     """

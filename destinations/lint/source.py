@@ -66,7 +66,7 @@ class Source:
         return line, offset - self._starts[line - 1] + 1
 
     def start_of(self, line: int) -> int:
-        """The offset at which a line (from 1) starts."""
+        """Return the offset at which a line (from 1) starts."""
         return self._starts[min(line, len(self._starts)) - 1]
 
     @cached_property

@@ -34,7 +34,7 @@ def parse_time(text: str, now: float) -> float:
 
 
 def shown_time(seconds: float | None) -> str:
-    """A time as ISO 8601 in UTC, to the second; empty for none."""
+    """Return a time as ISO 8601 in UTC, to the second; empty for none."""
     if seconds is None:
         return ""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -42,7 +42,7 @@ class Browser:
         self._sent = 0
 
     def send(self, call: Call) -> Event:
-        """The event of ``call``; raises `SampleError` for arguments that analytics.js refuses."""
+        """Return the event of ``call``; raises `SampleError` for what analytics.js refuses."""
         makers: Mapping[str, Callable[[Call], dict[str, Any]]] = {
             "identify": self._identify,
             "track": _track,
@@ -90,7 +90,7 @@ def _track(call: Call) -> dict[str, Any]:
 
 
 def _page(call: Call) -> dict[str, Any]:
-    """A page or screen call: ([category], [name], [properties], [options])."""
+    """Return a page or screen call: ([category], [name], [properties], [options])."""
     texts = [value for value in call.arguments[:2] if isinstance(value, str)]
     properties, options = _objects(call, list(call.arguments[len(texts) :]))
     category, name = (texts[0], texts[1]) if len(texts) == 2 else (None, *texts, None)[:2]
@@ -105,7 +105,7 @@ def _group(call: Call) -> dict[str, Any]:
 
 
 def _objects(call: Call, values: list[Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The properties or traits, and the options: the two objects at a call's end."""
+    """Return the properties or traits, and the options: the two objects at a call's end."""
     found = [{} if value is None else value for value in values]
     if len(found) > 2 or any(not isinstance(value, dict) for value in found):
         raise SampleError(
@@ -117,7 +117,7 @@ def _objects(call: Call, values: list[Any]) -> tuple[dict[str, Any], dict[str, A
 
 
 def _options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """What options set on the event itself; other keys go into its context."""
+    """Return what options set on the event itself; other keys go into its context."""
     top = {"integrations", "anonymousId", "timestamp", "userId"}
     own = {key: value for key, value in options.items() if key in top}
     context = options.get("context", {})

@@ -37,7 +37,7 @@ def render_page(
     plugin: Plugin | None,
     flavour: Flavour,
 ) -> str:
-    """The page of the definition in ``folder`` as Markdown.
+    """Return the page of the definition in ``folder`` as Markdown.
 
     The folder's own templates, ``page/*.md.j2``, come before those of the framework; they see no
     other file. Raises `UsageError` for a template that cannot be rendered, for a sample that does
@@ -106,14 +106,14 @@ def page_files(
 
 
 def write_files(files: Mapping[str, str], target: Path) -> None:
-    """Writes files into the folder ``target``, which is made if it is missing."""
+    """Write files into the folder ``target``, which is made if it is missing."""
     target.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         (target / name).write_text(text, encoding="utf-8", newline="\n")
 
 
 def stale_files(files: Mapping[str, str], target: Path) -> list[str]:
-    """The paths in ``target`` that are missing or hold something else than ``files``."""
+    """Return the paths in ``target`` that are missing or hold something else than ``files``."""
     return [
         str(target / name)
         for name, text in files.items()

@@ -42,7 +42,7 @@ class MethodFacts:
 def page_facts(
     definition: DestinationDefinition, code: Code | None, data: Mapping[str, object]
 ) -> dict[str, Any]:
-    """The names that templates use.
+    """Return the names that templates use.
 
     ``data`` is what the plugin hands over. Raises `UsageError` for a sample that does not work, and
     for a destination of which no call of the Segment Spec is known.
@@ -98,7 +98,7 @@ def _methods(definition: DestinationDefinition) -> list[MethodFacts]:
 
 
 def _calls(definition: DestinationDefinition, action: ActionDefinition) -> list[str]:
-    """The calls that an action is for: its method, else what its subscriptions name."""
+    """Return the calls that an action is for: its method, else what its subscriptions name."""
     if action.method is not None:
         return [action.method]
     texts = [
@@ -109,7 +109,7 @@ def _calls(definition: DestinationDefinition, action: ActionDefinition) -> list[
 
 
 def _modes(modes: Mapping[str, str]) -> dict[str, list[str]]:
-    """The platforms of each connection mode, without those that have none."""
+    """Return the platforms of each connection mode, without those that have none."""
     found: dict[str, list[str]] = {}
     for platform, mode in modes.items():
         if mode != "none":
@@ -118,7 +118,7 @@ def _modes(modes: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 def _refusal(definition: DestinationDefinition, runtime: Runtime) -> str:
-    """The HTTP status that an event without what the partner requires is answered with."""
+    """Return the HTTP status that an event without what the partner requires is answered with."""
     if "userId" not in definition.required_event_fields:
         return ""
     event = {"type": "track", "event": "Any", "anonymousId": "a", "messageId": "m"}
@@ -133,7 +133,7 @@ def _samples(
     documentation: Mapping[str, Any],
     runtime: Runtime,
 ) -> dict[str, Sample]:
-    """The definition's samples by name, and one made for each method that it gives none for."""
+    """Return the definition's samples by name, and one for each method without any."""
     given: dict[str, str] = dict(documentation.get("samples", {}))
     for method in methods:
         if method.name not in given:

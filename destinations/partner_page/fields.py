@@ -44,7 +44,7 @@ class FieldRow:
 
 
 def field_rows(action: ActionDefinition) -> list[FieldRow]:
-    """The fields of ``action`` in the order of its definition."""
+    """Return the fields of ``action`` in the order of its definition."""
     properties: dict[str, dict[str, Any]] = action.fields["properties"]
     # Without this field the event is kept, not refused: to the customer it is optional.
     kept = action.unmapped.missing if action.unmapped else None
@@ -62,7 +62,7 @@ def field_rows(action: ActionDefinition) -> list[FieldRow]:
 
 
 def first_sources(mapping: object) -> Iterator[str]:
-    """The paths of the event that a mapping reads first: of alternatives, those of the first."""
+    """Yield the event paths that a mapping reads first: of alternatives, the first one's."""
     if isinstance(mapping, list):
         for item in mapping:
             yield from first_sources(item)
@@ -72,7 +72,7 @@ def first_sources(mapping: object) -> Iterator[str]:
 
 
 def _of_directive(key: str, value: Any) -> Iterator[str]:
-    """The paths that one directive reads, or one plain key of an object."""
+    """Yield the paths that one directive reads, or one plain key of an object."""
     if key == "@path" and isinstance(value, str):
         yield value.removeprefix("$").removeprefix(".")
     elif key == "@template" and isinstance(value, str):
@@ -88,7 +88,7 @@ def _of_directive(key: str, value: Any) -> Iterator[str]:
 
 
 def _default(mapping: object) -> str:
-    """The literal that a mapping falls back on, as text."""
+    """Return the literal that a mapping falls back on, as text."""
     if isinstance(mapping, dict):
         other = mapping.get("@if", {}).get("else") if "@if" in mapping else None
         return "" if other is None or isinstance(other, dict | list) else str(other)

@@ -24,11 +24,11 @@ class Flavour:
     suffix: str
 
     def heading(self, text: str, *, published: int, submission: int) -> str:
-        """A heading, on the level that it has in this flavour."""
+        """Return a heading, on the level that it has in this flavour."""
         return "#" * (published if self.name == "published" else submission) + " " + text
 
     def hint(self, kind: Literal["info", "warning"], *, caller: Callable[[], str]) -> str:
-        """A hint block; the text is what stands between ``call`` and ``endcall``."""
+        """Return a hint block; its text stands between ``call`` and ``endcall``."""
         body = caller().strip()
         if self.name == "submission":
             return f":::{kind}\n{body}\n:::\n"
@@ -36,17 +36,17 @@ class Flavour:
         return "\n".join(lines) + "\n"
 
     def external(self, text: str, url: str) -> str:
-        """A link out of Segment's docs; it opens in a tab of its own."""
+        """Return a link out of Segment's docs; it opens in a tab of its own."""
         attribute = '{:target="_blank"}' if self.name == "published" else ""
         return f"[{text}]({url}){attribute}"
 
     def partner(self, text: str, url: str) -> str:
-        """A link to the partner's site that tells the partner where visitors come from."""
+        """Return a link to the partner's site that tells the partner where visitors come from."""
         mark = "&" if urlsplit(url).query else "?"
         return self.external(text, f"{url}{mark}utm_source=segment&utm_medium=docs")
 
     def segment(self, text: str, path: str) -> str:
-        """A link to a page of Segment's docs, such as ``/docs/connections/spec/``."""
+        """Return a link to a page of Segment's docs, such as ``/docs/connections/spec/``."""
         return f"[{text}]({path if self.name == 'published' else _SEGMENT + path})"
 
 

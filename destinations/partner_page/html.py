@@ -33,7 +33,7 @@ _CODE: Final = re.compile(
 
 
 def preview_html(text: str, *, reload_from: str | None = None) -> str:
-    """A whole HTML document that needs no other file but the page's images.
+    """Return a whole HTML document that needs no other file but the page's images.
 
     With ``reload_from``, the URL of a stream of server-sent events, it loads itself again at each.
     """
@@ -49,7 +49,7 @@ def preview_html(text: str, *, reload_from: str | None = None) -> str:
 
 
 def error_html(message: str, *, reload_from: str | None = None) -> str:
-    """A document that shows why there is no page."""
+    """Return a document that shows why there is no page."""
     body = f'<div class="hint warning"><pre class="fault">{html.escape(message)}</pre></div>'
     return _document(
         title="The page cannot be built",
@@ -110,7 +110,7 @@ def _as_quote(found: re.Match[str]) -> str:
 
 
 def _open_hint(tokens: Sequence[Token], start: int) -> None:
-    """Turns a quote that begins like ``info ""`` into a hint block."""
+    """Turn a quote that begins like ``info ""`` into a hint block."""
     first = next((token for token in tokens[start:] if token.type == "inline"), None)
     found = _HINT.match(first.content) if first is not None else None
     if first is None or found is None or not first.children:
@@ -129,7 +129,7 @@ def _open_hint(tokens: Sequence[Token], start: int) -> None:
 
 
 def _with_attributes(tokens: Sequence[Token]) -> Iterator[Token]:
-    """Puts kramdown's ``{:target="_blank"}`` behind a link into the link."""
+    """Put kramdown's ``{:target="_blank"}`` behind a link into the link."""
     opened: Token | None = None
     after_link = False
     for token in tokens:

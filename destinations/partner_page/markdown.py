@@ -85,7 +85,7 @@ class Page:
         return tuple(block.content for block in self.blocks if isinstance(block.content, Fence))
 
     def section(self, heading: Heading, *, whole: bool = False) -> tuple[Block, ...]:
-        """The blocks below a heading up to the next one; with ``whole``, sub-sections too."""
+        """Return the blocks from a heading to the next one; with ``whole``, sub-sections too."""
         ends = [
             other.line
             for other in self.headings
@@ -136,7 +136,7 @@ def _front_matter(found: re.Match[str] | None) -> tuple[Mapping[str, Any] | None
 
 
 def anchor_of(text: str) -> str:
-    """The id that Jekyll (kramdown) makes of a heading's text."""
+    """Return the id that Jekyll (kramdown) makes of a heading's text."""
     plain = re.sub(r"[`*_]|\[|\]\([^)]*\)", "", text)
     letters = re.sub(r"^[^A-Za-z]+", "", plain)
     return re.sub(r"[^A-Za-z0-9 -]", "", letters).replace(" ", "-").lower() or "section"

@@ -51,11 +51,11 @@ class Runtime:
         self._browser = Browser(EXAMPLE_USER)
 
     def run(self, calls: Iterable[Call]) -> list[SampleResult]:
-        """What each call comes to, in order; raises `SampleError` for one that is no call."""
+        """Return the payloads of each call, in order; raises `SampleError` for an invalid call."""
         return [result for call in calls for result in self.follow(self._browser.send(call))]
 
     def follow(self, event: Event) -> list[SampleResult]:
-        """What one event comes to, for each action that sees it."""
+        """Return what one event comes to, for each action that sees it."""
         explanation = explain(self._destination, json.dumps(event).encode())
         if explanation.result is not None:
             end = explanation.result

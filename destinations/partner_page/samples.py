@@ -48,7 +48,7 @@ class Sample:
 
 
 def run_samples(samples: Mapping[str, str], runtime: Runtime) -> dict[str, Sample]:
-    """Runs samples by name, in order, as one visitor's calls.
+    """Run samples by name, in order, as one visitor's calls.
 
     Raises `UsageError` for a sample that cannot be read, and for one that shows customers
     something that does not work: its event is invalid, or nothing takes it.
@@ -73,7 +73,7 @@ def run_samples(samples: Mapping[str, str], runtime: Runtime) -> dict[str, Sampl
 
 
 def make_sample(method: str, actions: Iterable[ActionDefinition]) -> str:
-    """A call of ``method`` with a value for everything that the actions read by default."""
+    """Return a call of ``method`` with a value for everything that the actions read by default."""
     event: dict[str, Any] = {}
     name = "Example Event"
     for action in actions:
@@ -102,7 +102,7 @@ def make_sample(method: str, actions: Iterable[ActionDefinition]) -> str:
 
 
 def _example(key: str, spec: Mapping[str, Any]) -> Any:
-    """A value that a field takes: the one that the definition gives, or one of its type."""
+    """Return a value that a field takes: the one that the definition gives, or one of its type."""
     if spec.get("examples"):
         return spec["examples"][0]
     if "enum" in spec:

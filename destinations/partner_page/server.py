@@ -51,17 +51,17 @@ class Preview:
         self.url = f"http://{_HOST}:{self._server.server_address[1]}/"
 
     def serve(self) -> None:
-        """Serves until `close` is called from elsewhere."""
+        """Serve until `close` is called from elsewhere."""
         self._server.serve_forever(poll_interval=0.1)
 
     def close(self) -> None:
-        """Stops serving and ends all streams."""
+        """Stop serving and ends all streams."""
         self.stopped.set()
         self._server.shutdown()
         self._server.server_close()
 
     def page(self, path: str) -> str | None:
-        """The document at ``path``; None if there is none. Faults are shown in place of a page."""
+        """Return the document at ``path``, or None. Faults are shown in place of a page."""
         flavour = _PATHS.get(path)
         if flavour is None:
             return None
@@ -96,7 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(HTTPStatus.OK, page, "text/html; charset=utf-8")
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
-        """Requests are not logged: the terminal shows the address and nothing else."""
+        """Log nothing: the terminal shows the address and nothing else."""
 
     def _send(self, status: HTTPStatus, text: str, kind: str = "text/plain; charset=utf-8") -> None:
         data = text.encode()

@@ -30,31 +30,31 @@ class Observer:
         """Deliveries had their result when their event was accepted; of no duplicates."""
 
     def refused(self, destination: str, status: int) -> None:
-        """A receiver turned an event or a request away."""
+        """Note that a receiver turned an event or a request away."""
 
     def reached(self, destination: str, point: Point, deliveries: Sequence[QueuedDelivery]) -> None:
         """Deliveries came to a point of their way."""
 
     def transitioned(self, destination: str, transitions: Sequence[Transition]) -> None:
-        """What became of deliveries is durable."""
+        """Note that transitions of deliveries are durable."""
 
     def settled_elsewhere(self, destination: str, deliveries: Sequence[QueuedDelivery]) -> None:
-        """An operator has settled deliveries that waited here."""
+        """Note that an operator has settled deliveries that waited here."""
 
     def breaker(self, destination: str, state: str, reason: str) -> None:
-        """The circuit breaker is ``closed``, ``open`` or ``half-open`` now."""
+        """Note the state of the circuit breaker: ``closed``, ``open`` or ``half-open``."""
 
     def paused(self, destination: str, action: str, reason: str) -> None:
-        """An action sends nothing any more: the partner refuses its requests, whatever they hold.
+        """Note that an action pauses: the partner refuses its requests, whatever they hold.
 
         ``reason`` has the partner's words; it is empty where the action goes on.
         """
 
     def drifted(self, destination: str, key: str, expected: int, found: int) -> None:
-        """The partner holds another amount than we counted: somebody else writes there."""
+        """Note that the partner holds another amount than we counted: somebody else adds to it."""
 
     def failed(self, destination: str, error: BaseException) -> None:
-        """An internal error. What was claimed goes on as after an attempt that failed.
+        """Note an internal error. What was claimed goes on as after an attempt that failed.
 
         Or as after a lost answer, where it may have been sent; `transitioned` tells of each.
         """

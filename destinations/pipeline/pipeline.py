@@ -603,7 +603,7 @@ class Pipeline:
         *,
         was_sent: bool,
     ) -> None:
-        """What was claimed goes on as after an attempt that failed, or was lost if it was sent."""
+        """Treat what was claimed as failed, or as lost if it was sent."""
         self.breaker.unused()
         self._observer.failed(self.name, error)
         reason = f"internal error: {type(error).__name__}"

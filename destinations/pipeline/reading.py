@@ -305,7 +305,7 @@ class _Splitter:
         self._offset += len(chunk)
 
     def finish(self) -> Iterator[Entry]:
-        """What follows the last complete element: the rest of a file that was cut, or nothing.
+        """Yield what follows the last complete element: the rest of a cut file, or nothing.
 
         Where an array was opened and is not closed, but by an element that is cut itself, an entry
         tells of the cut.

@@ -12,5 +12,5 @@ PLUGINS: Final = "destinations.plugins"
 
 
 def plugin_slugs() -> list[str]:
-    """The slugs of the destinations that have a plugin, sorted."""
+    """Return the slugs of the destinations that have a plugin, sorted."""
     return sorted({found.name for found in importlib.metadata.entry_points(group=PLUGINS)})

@@ -71,7 +71,7 @@ class Explanation:
     subscriptions: list[SubscriptionExplanation] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """The explanation as JSON values, undefined ones as null; secrets are still in it."""
+        """Return the explanation as JSON, undefined values as null; secrets are still in it."""
         found: dict[str, Any] = _defined(asdict(self))
         return found
 
@@ -164,7 +164,7 @@ def _requests(
 
 
 def _play(steps: Generated, answers: tuple[Answer, ...]) -> tuple[str, Payload] | str:
-    """The call that a generator makes after these answers, or what it says when it is done."""
+    """Return the call that a generator makes after these answers, or its result."""
     try:
         call = next(steps)
         for answer in answers:
@@ -180,7 +180,7 @@ def _play(steps: Generated, answers: tuple[Answer, ...]) -> tuple[str, Payload] 
 
 
 def _answers(request: CompiledRequest) -> Iterator[Answer]:
-    """What a request may be answered with, where that is known without asking."""
+    """Yield what a request may be answered with, where that is known without asking."""
     for rule in request.definition.answers:
         yield Answer(rule.name)
     if request.definition.example is not None:
@@ -220,7 +220,7 @@ def _shown(message: HttpRequest) -> dict[str, Any]:
 
 
 def _outcomes(destination: Destination, request: CompiledRequest) -> tuple[tuple[str, str], ...]:
-    """What each answer would mean for the event, in the order in which rules are tried."""
+    """Return what each answer would mean for the event, in the order in which rules are tried."""
     definition = request.definition
     found = [("a success", "delivered" if not definition.answers else "goes on")]
     found += [(str(answer.when), f"goes on: {answer.name}") for answer in definition.answers]

@@ -163,7 +163,7 @@ class Receiver:
         return error(401, f"{what} in Authorization", _CHALLENGE, close=True)
 
     async def _read(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
-        """The whole body; raises before more of it than allowed is held."""
+        """Read the whole body; raises before more of it than allowed is held."""
         encoding = headers.get(b"content-encoding", b"identity").lower()
         if encoding != b"identity":
             accepted = (b"accept-encoding", b"identity")

@@ -72,7 +72,7 @@ class Authenticator:
 
 
 def _presented(authorization: bytes | None) -> bytes | None:
-    """The key in the header; None if there is none."""
+    """Return the key in the header; None if there is none."""
     if not authorization:
         return None
     scheme, _, rest = authorization.strip().partition(b" ")

@@ -119,7 +119,7 @@ def _plain_secrets(definition: DestinationDefinition, config: DestinationConfig)
 
 
 def _placed(fault: Fault, config: DestinationConfig, place: str) -> Fault:
-    """A fault of the settings with its path in the whole file; others have files of their own."""
+    """Return a fault of inline settings with its path in the whole file."""
     if fault.file != config.settings.name:
         return fault
     return replace(fault, path=place + "/settings" + fault.path)

@@ -62,7 +62,7 @@ class Body:
 
 
 def read_body(data: bytes) -> Body:
-    """The events in one object, an array, or an object with ``batch``.
+    """Return the events in one object, an array, or an object with ``batch``.
 
     Raises `BodyError` for a body that is cut off or no JSON as a whole, and for more than
     `MAX_EVENTS` events. Whether each event is JSON is not looked at.
@@ -94,7 +94,7 @@ def _array(data: bytes) -> Sequence[bytes]:
 
 
 def _batch(data: bytes) -> bytes | None:
-    """The array under ``batch``; None if the object is an event, which has a ``type``."""
+    """Return the array under ``batch``; None if the object is an event, which has a ``type``."""
     members: dict[str, bytes] = {}
     for part in _parts(data):
         match = _KEY.match(part)
@@ -118,7 +118,7 @@ def _batch(data: bytes) -> bytes | None:
 
 
 def _parts(data: bytes) -> list[bytes]:
-    """What stands between the commas of the array or object that ``data`` is."""
+    """Return what stands between the commas of the array or object that ``data`` is."""
     parts: list[bytes] = []
     open_brackets = [data[:1]]
     position = start = 1

@@ -22,7 +22,7 @@ __all__ = ["check_start"]
 
 
 def check_start(config: ServeConfig, environment: Mapping[str, str]) -> Sequence[Bound]:
-    """The destinations of a configuration that a server could start with.
+    """Check a configuration, and return its destinations, that a server could start with.
 
     Raises `DefinitionError` or `UsageError` for what it could not start with. What is so at this
     moment alone is not looked at: whether the port is taken, and the store served.
@@ -54,7 +54,7 @@ def _check_host(host: str) -> None:
 
 
 def _check_store(path: Path) -> None:
-    """Looks at the file as it is: opening it as a store would bring it forward."""
+    """Look at the file as it is: opening it as a store would bring it forward."""
     try:
         check_store_path(path)
         check_not_lost(path)

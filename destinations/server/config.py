@@ -46,7 +46,7 @@ _NAME_WORDS: Final = (
 
 
 def read_config(path: Path, environment: Mapping[str, str], *, secrets: bool = True) -> ServeConfig:
-    """The configuration in a file: by its ending TOML or JSON, else YAML.
+    """Return the configuration in a file: by its ending TOML or JSON, else YAML.
 
     Without ``secrets``, for who does not serve, nothing is looked up that is only named there:
     settings and receivers are left empty.
@@ -97,7 +97,7 @@ def _read(path: Path) -> Document:
 
 
 def _no_json(document: Document, value: object, place: str) -> Iterator[Fault]:
-    """What TOML has and JSON has not: dates, and numbers that are none."""
+    """Refuse what TOML has and JSON has not: dates, and numbers that are none."""
     if isinstance(value, dict):
         for key, item in value.items():
             yield from _no_json(document, item, place + pointer(key))
@@ -111,7 +111,7 @@ def _no_json(document: Document, value: object, place: str) -> Iterator[Fault]:
 
 
 def _check_json(text: str, path: Path) -> None:
-    """Raises for a file that is YAML at best, in words of JSON."""
+    """Raise for a file that is YAML at best, in words of JSON."""
     try:
         json.loads(text)
     except json.JSONDecodeError as error:
@@ -130,7 +130,7 @@ def _is_toml(text: str) -> bool:
 
 
 def _in_words(document: Document, fault: Fault) -> Fault:
-    """A fault of the schema as somebody needs it who does not know the schema.
+    """Return a fault of the schema as somebody needs it who does not know the schema.
 
     Where a secret should be named, it does not show what stands there.
     """
@@ -207,7 +207,7 @@ class _Reader:
         return DeliveryConfig(**fields)
 
     def _exposed(self, spec: Mapping[str, Any]) -> Iterator[tuple[str, Path]]:
-        """The files of secrets that everybody can read, by their place in the destination."""
+        """Yield files of secrets that everybody can read, by their place in the destination."""
         receiver = spec.get("receiver", {})
         named = [(pointer("settings", key), it) for key, it in spec.get("settings", {}).items()]
         for key, many in receiver.items():
@@ -218,7 +218,7 @@ class _Reader:
                 yield place, path
 
     def _where(self, destination: str) -> str:
-        """A name stays; a folder is relative to the configuration's own."""
+        """Keep a name; make a folder relative to the configuration's own."""
         is_path = destination.startswith(".") or "/" in destination or "\\" in destination
         return str(self._folder / destination) if is_path else destination
 
@@ -255,7 +255,7 @@ class _Reader:
 
 
 def _fields(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys of the file as the names of fields: ``maxBytes`` is ``max_bytes``."""
+    """Return the keys of the file as the names of fields: ``maxBytes`` is ``max_bytes``."""
     return {_CAPITAL.sub(lambda m: "_" + m.group().lower(), key): spec[key] for key in spec}
 
 

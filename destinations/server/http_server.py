@@ -89,7 +89,7 @@ class HttpServer:
         return f"http://{host}:{self.port}"
 
     def start(self) -> None:
-        """Returns when connections are accepted."""
+        """Wait until connections are accepted."""
         self._thread.start()
         while not self._server.ready.wait(0.1):
             if not self._thread.is_alive():
@@ -97,12 +97,12 @@ class HttpServer:
                 raise UsageError(msg)
 
     def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """The result of a coroutine that runs where the receiver does."""
+        """Run a coroutine where the receiver runs, and return its result."""
         assert self._server.loop is not None  # noqa: S101 - it was started
         return asyncio.run_coroutine_threadsafe(coroutine, self._server.loop).result()
 
     def close(self) -> None:
-        """Stops: open requests have five seconds. Safe to repeat."""
+        """Stop: open requests have five seconds. Safe to repeat."""
         self._server.should_exit = True
         if self._thread.is_alive():
             self._thread.join()

@@ -61,7 +61,7 @@ class Sources:
         return self._filled(given) if names_a_secret(given) else given
 
     def secret(self, given: Any) -> Secret:
-        """The key or signature secret that ``given`` names.
+        """Return the key or signature secret that ``given`` names.
 
         Raises `SourceError`, also for one that no sender can send or that can be guessed.
         """
@@ -74,7 +74,7 @@ class Sources:
         return Secret(value)
 
     def exposed(self, given: Any) -> Path | None:
-        """The file that ``given`` names, if every user of this machine may read it."""
+        """Return the file that ``given`` names, if every user of this machine may read it."""
         if os.name != "posix" or not (isinstance(given, dict) and names_a_secret(given)):
             return None
         if "file" not in given:
@@ -83,7 +83,7 @@ class Sources:
         return path if path.exists() and path.stat().st_mode & stat.S_IROTH else None
 
     def _filled(self, given: Any) -> str:
-        """What a value that `names_a_secret` names, unless it is empty."""
+        """Return what a value that `names_a_secret` names, unless it is empty."""
         if isinstance(given, str):
             value = self._variable(given.removeprefix("${").removesuffix("}"))
         else:
@@ -132,7 +132,7 @@ def names_a_secret(given: Any) -> bool:
 
 
 def _unfit(value: str) -> str | None:
-    """What is wrong with a key or signature secret, without what it is."""
+    """Return what is wrong with a key or signature secret, without what it is."""
     if not value.strip():
         return "holds only white space"
     if any(character in value.rstrip() for character in "\r\n"):

@@ -42,7 +42,7 @@ class Signals:
             signal.signal(number, handler)
 
     def wait(self, seconds: float) -> Wish | None:
-        """The next wish; None if none comes in time."""
+        """Return the next wish; None if none comes in time."""
         give_up = time.monotonic() + seconds
         while True:
             # In slices: a signal that arrives just before the wait begins does not end it, and

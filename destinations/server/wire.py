@@ -68,7 +68,7 @@ class Protocol(HttpToolsProtocol):
     _refused: tuple[int, str] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # of TCP, which reads and writes
-        """A client has connected."""
+        """Note that a client has connected."""
         super().connection_made(transport)
         self._joined = _Joined(transport)
         # asyncio does so for sockets that it makes itself. Without it an answer in two pieces, as
@@ -77,12 +77,12 @@ class Protocol(HttpToolsProtocol):
         self._begin()
 
     def on_message_begin(self) -> None:
-        """A request begins."""
+        """Begin a request."""
         super().on_message_begin()
         self._begin()
 
     def on_headers_complete(self) -> None:
-        """The head of a request is complete."""
+        """Answer or go on, as the head of a request is complete."""
         self._end()
         self._ended = True
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
@@ -97,17 +97,17 @@ class Protocol(HttpToolsProtocol):
             cycle.transport = self._joined
 
     def on_response_complete(self) -> None:
-        """An answer was given."""
+        """Go on after an answer."""
         self._joined.flush()
         super().on_response_complete()
 
     def on_body(self, body: bytes) -> None:
-        """A part of the body of a request."""
+        """Take a part of the body of a request."""
         if self._refused is None:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The body of a request is complete."""
+        """Handle a request whose body is complete."""
         self._ended = True
         if not self._offers and self._refused is None:
             super().on_message_complete()
@@ -134,12 +134,12 @@ class Protocol(HttpToolsProtocol):
                 self._cut_off()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is gone."""
+        """Clean up after the connection is gone."""
         self._end()
         super().connection_lost(exc)
 
     def _feed(self, data: bytes) -> bytes:
-        """What has to be read again, with a parser of its own."""
+        """Return what has to be read again, with a parser of its own."""
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -151,7 +151,7 @@ class Protocol(HttpToolsProtocol):
         return b""
 
     def _declined(self) -> bytes:
-        """The head of the request without what it offers, for a new parser."""
+        """Return the head of the request without what it offers, for a new parser."""
         self._offers = False
         method, version = self.parser.get_method(), self.parser.get_http_version()
         head = [method, b" ", self.url, f" HTTP/{version}\r\n".encode()]
@@ -190,7 +190,7 @@ class Protocol(HttpToolsProtocol):
         return cycle is not None and not cycle.response_complete
 
     def _await_next(self) -> None:
-        """The next request has to begin in time, whatever came that is none."""
+        """Close the connection unless the next request begins in time."""
         if not self._is_answering and not self.transport.is_closing():
             self.timeout_keep_alive_task = self.loop.call_later(
                 self.timeout_keep_alive, self.timeout_keep_alive_handler

@@ -25,7 +25,7 @@ READ_ONLY: Final = "read-only file system"
 
 
 def make_folder(path: Path) -> None:
-    """Makes a folder and those that it is in; one that is there keeps its mode.
+    """Make a folder and those that it is in; one that is there keeps its mode.
 
     Raises OSError.
     """

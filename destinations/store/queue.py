@@ -394,7 +394,7 @@ class SqliteQueue:
         }
 
     def close(self) -> None:
-        """The store is its owner's to close."""
+        """Do nothing: the owner of the store closes it."""
 
 
 class _Commit:

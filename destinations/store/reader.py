@@ -80,11 +80,11 @@ class Reader:
         self._file: FileKey | None = None
 
     def all(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """The rows that a query finds; raises sqlite3.Error, or OSError if the file is gone."""
+        """Return a query's rows; raises sqlite3.Error, or OSError if the file is gone."""
         return self.run(lambda connection: connection.execute(query, values).fetchall())
 
     def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """What ``work`` finds, which only reads and may be called again; raises as `all`.
+        """Return what ``work`` finds, which only reads and may be called again; raises as `all`.
 
         ``work`` may look up more by another call, which reads the same file.
         """
@@ -111,7 +111,7 @@ class Reader:
         raise sqlite3.OperationalError("the file is being exchanged again and again")
 
     def close(self) -> None:
-        """Closes the file; safe to repeat."""
+        """Close the file; safe to repeat."""
         with self._lock:
             self._close()
 

@@ -81,5 +81,5 @@ else:
 
 
 def write_lock(path: Path) -> WriteLock:
-    """The lock of the store at ``path``; raises OSError if its file cannot be made."""
+    """Return the lock of the store at ``path``; raises OSError if its file cannot be made."""
     return _Lock(path.with_name(path.name + ".lock"))

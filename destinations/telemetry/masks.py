@@ -35,11 +35,11 @@ class Masks:
         return self._masker.text(text)
 
     def foreign(self, text: str) -> str:
-        """The same for what somebody else said; see `destinations.secrets.Masker.foreign`."""
+        """Mask a text of somebody else; see `destinations.secrets.Masker.foreign`."""
         return self._masker.foreign(text)
 
     def plain(self, value: Any) -> Any:
-        """A JSON value without secrets: objects of other kinds as their text."""
+        """Return a JSON value without secrets: objects of other kinds as their text."""
         if value is None or isinstance(value, bool | int | float):
             return value
         if isinstance(value, Secret):

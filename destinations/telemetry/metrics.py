@@ -74,7 +74,7 @@ class Metrics(Observer):
         self._measure(self._registry)
 
     def _count(self, registry: CollectorRegistry) -> None:
-        """Makes the counters."""
+        """Make the counters."""
 
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(
@@ -110,7 +110,7 @@ class Metrics(Observer):
         )
 
     def _measure(self, registry: CollectorRegistry) -> None:
-        """Makes what is no counter: the state of the breaker, and times."""
+        """Make the gauges: the state of the breaker, and times."""
         self._breaker = Gauge(
             "destinations_breaker_state",
             "1 for the state that the circuit breaker is in.",
@@ -139,7 +139,7 @@ class Metrics(Observer):
         return text
 
     def follow(self, destination: str, read: Read, actions: Collection[str] = ()) -> None:
-        """Shows the figures of a queue, which are read whenever somebody asks for the metrics.
+        """Show the figures of a queue, which are read whenever somebody asks for the metrics.
 
         ``actions`` are the slugs of those that deliver from it.
         """
@@ -149,11 +149,11 @@ class Metrics(Observer):
         self._show_breaker(destination, "closed")
 
     def watch(self, destination: str, read: Read) -> None:
-        """Shows the figures of a queue from which nobody delivers."""
+        """Show the figures of a queue from which nobody delivers."""
         self._queues.reads = {**self._queues.reads, destination: read}
 
     def keep(self, destinations: Collection[str]) -> None:
-        """Shows no queue and no breaker but those; what was counted of the others stays."""
+        """Show only those queues and breakers; what was counted of the others stays."""
         reads = self._queues.reads
         self._queues.reads = {name: read for name, read in reads.items() if name in destinations}
         for name in reads.keys() - set(destinations):
@@ -241,7 +241,7 @@ class Metrics(Observer):
         self._errors.labels(destination).inc()
 
     def _begin(self, destination: str, actions: Collection[str]) -> None:
-        """Shows counters at 0: an increase from nothing at all is none to Prometheus."""
+        """Show counters at 0: Prometheus sees no increase from nothing."""
         for counter in (self._accepted, self._duplicates, self._drifts, self._errors):
             counter.labels(destination)
         for status in _REFUSALS:

@@ -50,7 +50,7 @@ def open_tracing() -> Tracing:
 
 
 def check_installed() -> None:
-    """Raises `UsageError` if the extra is not installed."""
+    """Raise `UsageError` if the extra is not installed."""
     if not _is_installed():
         msg = (
             f"traces are wanted ({' or '.join(_WANTED)} is set), but OpenTelemetry is not "

@@ -38,14 +38,14 @@ _JSON: Final = {"content-type": "application/json"}
 
 
 def success_value(request: RequestDefinition) -> Any:
-    """What a success answers for one event: the example, else a value that fits ``expect``."""
+    """Return a success's answer for one event: the example, or a value that fits ``expect``."""
     if request.example is not None:
         return request.example
     return sample(request.expect) if request.expect is not None else {}
 
 
 def success(request: RequestDefinition, count: int) -> HttpResponse:
-    """The answer of a success for ``count`` events."""
+    """Return the answer of a success for ``count`` events."""
     value = success_value(request)
     if isinstance(request.call, GraphQLDefinition):
         return _json(200, {"data": _data(request.call, value, count)})
@@ -53,7 +53,7 @@ def success(request: RequestDefinition, count: int) -> HttpResponse:
 
 
 def _data(call: GraphQLDefinition, value: Any, count: int) -> dict[str, Any]:
-    """The root fields of ``count`` events, each of which is answered with ``value``."""
+    """Return the root fields of ``count`` events, each of which is answered with ``value``."""
     keys = root_keys(call.document)
     if not keys:
         return {alias(index): value for index in range(count)}
@@ -75,7 +75,7 @@ def graphql_error(message: str = MESSAGE, **parts: Any) -> dict[str, Any]:
 
 
 def partial_answer(request: RequestDefinition, count: int) -> HttpResponse | None:
-    """An answer that says no to the last of ``count`` events alone; None where there is no such."""
+    """Make an answer that refuses only the last of ``count`` events; None if there is none."""
     if isinstance(request.call, GraphQLDefinition):
         data = _data(request.call, success_value(request), count)
         last = [*data][-1]
@@ -87,7 +87,7 @@ def partial_answer(request: RequestDefinition, count: int) -> HttpResponse | Non
 
 
 def unplaced_answer(request: RequestDefinition, count: int) -> HttpResponse | None:
-    """An answer that says no to one of ``count`` events, and not to which."""
+    """Make an answer that refuses one of ``count`` events without saying which."""
     if not isinstance(request.call, RestDefinition) or request.idempotent or count == 1:
         return None  # what is idempotent is sent again event by event
     return _failed_items(request, request.call, None)
@@ -112,7 +112,7 @@ def _failed_items(
 
 
 def _put(target: dict[str, Any], mapping: object, value: Any) -> bool:
-    """Sets the value that a plain path leads to; False for any other mapping."""
+    """Set the value that a plain path leads to; False for any other mapping."""
     path = mapping.get("@path") if isinstance(mapping, Mapping) else None
     keys = path.removeprefix("$.").split(".") if isinstance(path, str) else []
     if not keys or not all(key.isidentifier() for key in keys):
@@ -124,7 +124,7 @@ def _put(target: dict[str, Any], mapping: object, value: Any) -> bool:
 
 
 def error_answer(condition: ErrorCondition, request: RequestDefinition) -> HttpResponse | None:
-    """An answer to one event that fits ``condition``; None if none could be made."""
+    """Return an answer to one event that fits ``condition``; None if none could be made."""
     is_graphql = isinstance(request.call, GraphQLDefinition)
     status = _status(condition, default=200 if is_graphql else 400)
     message = MESSAGE if condition.message is None else text_with(condition.message)
@@ -157,7 +157,7 @@ def _status(condition: ErrorCondition, default: int) -> int:
 def rule_that_reads(
     response: HttpResponse, request: RequestDefinition, definition: DestinationDefinition
 ) -> ErrorCondition | None:
-    """The first condition (answer, rule of the request, rule of the destination) that fits.
+    """Return the first condition (answer, rule of the request, rule of the destination) that fits.
 
     Found by the runtime's own reader: each rule is given to it as an answer with a number for its
     name.

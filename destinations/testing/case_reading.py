@@ -34,7 +34,7 @@ _ENDINGS: Final = (".yaml", ".yml", ".json")
 
 
 def case_files(folder: Traversable) -> list[Traversable]:
-    """The case files in a folder, by name; none if there is no such folder."""
+    """Return the case files in a folder, by name; none if there is no such folder."""
     if not folder.is_dir():
         return []
     files = [file for file in folder.iterdir() if file.name.endswith(_ENDINGS) and file.is_file()]
@@ -56,7 +56,7 @@ def read_cases(folder: Traversable, definition: DestinationDefinition) -> list[C
 
 
 def read_case(file: Traversable, definition: DestinationDefinition) -> Case:
-    """The case in a file, made for a definition; raises `DefinitionError` with every fault."""
+    """Read a case for a definition; raises `DefinitionError` with every fault."""
     try:
         text = file.read_text(encoding="utf-8")
     except OSError as error:
@@ -69,7 +69,7 @@ def read_case(file: Traversable, definition: DestinationDefinition) -> Case:
 
 
 def build_case(document: Document, name: str, definition: DestinationDefinition) -> Case:
-    """The case that a document holds; raises `DefinitionError` with every fault."""
+    """Return the case that a document holds; raises `DefinitionError` with every fault."""
     faults = list(schema_faults(document, "case"))
     if faults:
         raise DefinitionError(faults)
@@ -102,7 +102,7 @@ def build_case(document: Document, name: str, definition: DestinationDefinition)
 def _settings(
     document: Document, definition: DestinationDefinition, faults: list[Fault]
 ) -> Settings | None:
-    """The settings, checked as those of a run are; what is wrong is added to ``faults``."""
+    """Return the settings, checked as those of a run are; what is wrong is added to ``faults``."""
     given = document.data["settings"]
     try:
         return check_settings(definition, Document(document.name, given, {}))

@@ -28,7 +28,7 @@ _Dumper.add_representer(str, _text)
 
 
 def case_text(case: Case, *, schema: str | None = None) -> str:
-    """The file for a case; ``schema`` is where the JSON Schema is, for editors."""
+    """Return the file for a case; ``schema`` is where the JSON Schema is, for editors."""
     data: dict[str, Any] = {} if schema is None else {"$schema": schema}
     data |= {"description": case.description, "settings": _plain(case.settings)}
     if case.subscriptions is not None:
@@ -54,7 +54,7 @@ def case_text(case: Case, *, schema: str | None = None) -> str:
 
 
 def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with their secrets as text: in a case they are placeholders."""
+    """Return settings with their secrets as text: in a case they are placeholders."""
     return {
         key: "".join(value) if isinstance(value, str) else value for key, value in settings.items()
     }

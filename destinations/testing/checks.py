@@ -113,7 +113,7 @@ def _condition(error: Mapping[str, Any]) -> ErrorCondition:
 
 
 def secret_leaks(subject: Subject) -> Iterator[str]:
-    """Settings that should be secrets and are not, and results that show a secret."""
+    """Find settings that should be secrets and are not, and results that show a secret."""
     definition = subject.definition
     for key, spec in definition.settings["properties"].items():
         if _LOOKS_SECRET.search(key) and spec.get("format") != "password":

@@ -109,7 +109,7 @@ class DestinationConformance:
 
 
 def _found(make: Callable[[], list[T]]) -> list[T]:
-    """What ``make`` finds; nothing where the definition is wrong, which a test of its own says."""
+    """Return what ``make`` finds; nothing for a wrong definition, which has its own test."""
     try:
         return make()
     except DestinationsError:

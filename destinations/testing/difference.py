@@ -41,7 +41,7 @@ def _shown(value: object) -> str:
 
 
 def differences(place: str, expected: Any, got: Any) -> Iterator[Difference]:
-    """The innermost places where two JSON values differ; ``place`` stands before their paths.
+    """Yield the innermost differences of two JSON values; ``place`` stands before paths.
 
     Numbers are compared by value, and the order of keys does not count.
     """

@@ -55,7 +55,7 @@ class FaultReport:
 
 
 def fault_cases(subject: Subject) -> Iterator[FaultCase]:
-    """The fault cases of every action that events reach, by the requests that it can make.
+    """Yield the fault cases of every action that events reach, by the requests that it can make.
 
     Raises `UsageError` for an action that does not deliver its sample payload when all goes well.
     """
@@ -172,7 +172,7 @@ def _verdicts(request: CompiledRequest, case: FaultCase) -> list[Answer | Failur
 
 
 def _expected(case: FaultCase, request: CompiledRequest, verdict: Answer | Failure) -> Status:
-    """What must become of an event whose part of the request ended so."""
+    """Return what must become of an event whose part of the request ended so."""
     if isinstance(verdict, Answer):
         return Outcome.DELIVERED
     if _is_halfway(case):

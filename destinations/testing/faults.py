@@ -91,7 +91,7 @@ def _errors_in_success(request: RequestDefinition, _count: int) -> Reply | None:
 
 
 def _not_expected(request: RequestDefinition, _count: int) -> Reply | None:
-    """A success by its status alone, with a body of another shape."""
+    """Return a success by its status alone, with a body of another shape."""
     if not isinstance(request.call, GraphQLDefinition) and request.expect is None:
         return None
     return _json(200, {"unexpected": MESSAGE}, {})

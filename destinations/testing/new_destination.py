@@ -19,7 +19,7 @@ _SCHEMAS: Final = ("destination", "action", "case")
 
 
 def create_destination(slug: str, parent: Path) -> list[Path]:
-    """Makes the folder ``slug`` in ``parent`` and returns its files, sorted.
+    """Make the folder ``slug`` in ``parent`` and returns its files, sorted.
 
     The schemas are copied beside the definition, for editors. Raises `UsageError` for a slug that
     is none, for a folder that holds something already, and if it cannot be written.

@@ -15,7 +15,7 @@ _QUANTIFIERS: Final = frozenset("*+?{")
 
 
 def text_with(pattern: str) -> str | None:
-    """A short text in which ``pattern`` is found; None if this is too simple to make one.
+    """Return a short text in which ``pattern`` is found; None if this is too simple to make one.
 
     Of alternatives the first is taken, and what may repeat does so as seldom as it may.
     """
@@ -35,7 +35,7 @@ class _Reader:
         self._place = 0
 
     def alternatives(self) -> str:
-        """The first of the alternatives up to the end of the group."""
+        """Return the first of the alternatives up to the end of the group."""
         first: str | None = None
         current = ""
         while self._place < len(self._pattern) and self._pattern[self._place] != ")":

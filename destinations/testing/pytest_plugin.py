@@ -54,7 +54,7 @@ class CaseItem(pytest.Item):
     def repr_failure(  # type: ignore[override]  # narrower, as pytest itself has it
         self, excinfo: pytest.ExceptionInfo[BaseException], style: str | None = None
     ) -> object:
-        """What differs, or what is wrong with the files, without a trace of this code."""
+        """Return what differs, or what is wrong with the files, without a trace of this code."""
         if isinstance(excinfo.value, CaseDifferenceError | errors.DestinationsError):
             return f"{self.path.name}\n{excinfo.value}"
         return super().repr_failure(excinfo, style)  # type: ignore[arg-type]  # as above
@@ -74,12 +74,12 @@ class CaseFile(pytest.File):
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The setting that names the destination of the fixtures."""
+    """Add the setting that names the destination of the fixtures."""
     parser.addini("destination", "The slug or folder of the destination that is tested.")
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> CaseFile | None:
-    """Collects the cases of a destination."""
+    """Collect the cases of a destination."""
     if file_path.suffix not in _ENDINGS or file_path.parent.name != "cases":
         return None
     folder = file_path.parent.parent
@@ -104,7 +104,7 @@ def destination_name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def destination_sandbox(destination_name: str) -> Iterator[RunningSandbox]:
-    """A running stand-in for the partner, with its first state."""
+    """Run a stand-in for the partner, with its first state."""
     sandbox = testing.open_subject(destination_name).start_sandbox()
     yield sandbox
     sandbox.close()
@@ -112,7 +112,7 @@ def destination_sandbox(destination_name: str) -> Iterator[RunningSandbox]:
 
 @pytest.fixture
 def destination(request: pytest.FixtureRequest, destination_name: str) -> Destination:
-    """The destination, bound to its sandbox where the test uses one, else to placeholders."""
+    """Return the destination, bound to its sandbox if the test uses one, else placeholders."""
     subject = testing.open_subject(destination_name)
     if "destination_sandbox" in request.fixturenames:
         sandbox: RunningSandbox = request.getfixturevalue("destination_sandbox")
@@ -122,7 +122,7 @@ def destination(request: pytest.FixtureRequest, destination_name: str) -> Destin
 
 @pytest.fixture
 def scripted_transport() -> Callable[..., ScriptedTransport]:
-    """Makes a transport of its replies: responses, errors to raise, functions of the request."""
+    """Make a transport from its replies: responses, errors to raise, functions of the request."""
 
     def make(*replies: ScriptedReply) -> ScriptedTransport:
         return testing.ScriptedTransport(replies)

@@ -151,7 +151,7 @@ def record(subject: Subject, draft: Draft, *, settings: Settings, shown_settings
 
 
 def _numbered(entries: Sequence[Entry]) -> Iterator[Entry]:
-    """The lines that hold something, numbered as the events of a case are."""
+    """Yield the lines that hold something, numbered as the events of a case are."""
     lines = [entry for entry in entries if entry.data]
     for number, entry in enumerate(lines, start=1):
         yield Entry(number, entry.data, entry.truncated)
@@ -183,7 +183,7 @@ def _with_placeholders(
     exchanges: Sequence[_Exchange],
     seconds: float,
 ) -> tuple[list[Interaction], list[Delivered]]:
-    """The requests that the placeholders make, answered with what was recorded, and the rows."""
+    """Return the rows and requests that the placeholders make with the recorded answers."""
     interactions: list[Interaction] = []
 
     def reply(request: RecordedRequest) -> Reply:
@@ -214,7 +214,7 @@ class _OneMoreError(DestinationsError):
 def _missing_requests(
     exchanges: Sequence[_Exchange], interactions: Sequence[Interaction]
 ) -> Iterator[Difference]:
-    """What the placeholders do not lead to. Bodies may differ: they can hold a signature."""
+    """Yield what the placeholders do not lead to. Bodies may differ: they can hold a signature."""
     for number, exchange in enumerate(exchanges[len(interactions) :], start=len(interactions) + 1):
         yield Difference(f"request {number}", exchange.shown, ABSENT)
 

@@ -49,7 +49,7 @@ class _Script:
         self.differences: list[Difference] = []
 
     def reply(self, request: RecordedRequest) -> Reply:
-        """The recorded reply; stops everything at the first request that is another one."""
+        """Return the recorded reply; stop everything at the first request that is another one."""
         number = self.used + 1
         if self.used == len(self._interactions):
             found = [Difference(f"request {number}", ABSENT, _line(request))]
@@ -65,7 +65,7 @@ class _Script:
         return reply_of(expected)
 
     def finish(self) -> None:
-        """Notes the requests that were not made."""
+        """Note the requests that were not made."""
         for number in range(self.used, len(self._interactions)):
             line = _line(self._interactions[number].request)
             self.differences.append(Difference(f"request {number + 1}", line, ABSENT))
@@ -99,7 +99,7 @@ def clock_seconds(text: str) -> float:
 
 
 def reply_of(interaction: Interaction) -> Reply:
-    """What the wire answers for a recorded interaction."""
+    """Return what the wire answers for a recorded interaction."""
     result = interaction.result
     return result if isinstance(result, str) else http_response(result)
 

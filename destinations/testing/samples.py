@@ -26,7 +26,7 @@ _MAX_DEPTH: Final = 12
 
 
 def sample(schema: Mapping[str, Any], name: str = "value", *, depth: int = 0) -> Any:
-    """A value for ``schema``, by its ``examples``, ``const``, ``enum`` or else its type.
+    """Return a value for ``schema``, by its ``examples``, ``const``, ``enum`` or else its type.
 
     Objects have all the properties that are declared. Whether the value fits is for the caller to
     check: keywords that exclude values (``not``, conditions) are not looked at.

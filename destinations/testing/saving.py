@@ -33,7 +33,7 @@ def case_path(folder: Path, name: str) -> Path:
 
 
 def save_case(subject: Subject, case: Case, path: Path, masker: Masker) -> None:
-    """Writes a new file; ``masker`` knows the secrets with which the case was recorded.
+    """Write a new file; ``masker`` knows the secrets with which the case was recorded.
 
     Raises `UsageError`, and writes nothing, if a secret is in the text, if the case does not
     replay, or if the file cannot be written.
@@ -58,7 +58,7 @@ def save_case(subject: Subject, case: Case, path: Path, masker: Masker) -> None:
 
 
 def _schema_beside(path: Path) -> str | None:
-    """The path of the schema, for editors, in a checkout of the framework itself."""
+    """Return the path of the schema, for editors, in a checkout of the framework itself."""
     schema = "destinations/schemas/case.schema.json"
     up = path.resolve().parent
     for level, folder in enumerate([up, *up.parents][:6]):

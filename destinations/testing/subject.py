@@ -38,25 +38,25 @@ class Subject:
         return self.definition.slug
 
     def cases(self, folder: Traversable | None = None) -> list[Case]:
-        """The cases in ``folder``, by default those beside the definition.
+        """Return the cases in ``folder``, by default those beside the definition.
 
         Raises `DefinitionError` with every fault of every file.
         """
         return read_cases(folder or self.folder / CASES_FOLDER, self.definition)
 
     def settings(self, values: Mapping[str, Any]) -> Settings:
-        """Checked settings; raises `SettingsError` with every fault."""
+        """Check settings; raises `SettingsError` with every fault."""
         return check_settings(self.definition, Document("settings", dict(values), {}))
 
     def start_sandbox(self, seed: Path | None = None) -> RunningSandbox:
-        """A stand-in for the partner, to be closed; raises `UsageError` if there is none."""
+        """Return a stand-in for the partner, to be closed; raises `UsageError` if there is none."""
         if self.plugin is None:
             msg = f"{self.definition.name} has no sandbox: no plugin is installed for it"
             raise UsageError(msg)
         return self.plugin.start_sandbox(seed=seed)
 
     def bind(self, settings: Settings, presets: tuple[Preset, ...] | None = None) -> Destination:
-        """The destination with these settings, and other subscriptions than the presets."""
+        """Return the destination with these settings, and other subscriptions than the presets."""
         definition = self.definition
         if presets is not None:
             definition = replace(definition, presets=presets)
@@ -72,7 +72,7 @@ def open_subject(destination: str) -> Subject:
 
 
 def subject_in(folder: Traversable) -> Subject:
-    """The destination in a folder; raises `DefinitionError` if it has faults."""
+    """Return the destination in a folder; raises `DefinitionError` if it has faults."""
     definition = load_definition(folder)
     plugin = find_plugin(definition.slug)
     code = plugin.code(None) if plugin is not None else Code()
@@ -82,7 +82,7 @@ def subject_in(folder: Traversable) -> Subject:
 def placeholder_settings(
     definition: DestinationDefinition, given: Mapping[str, Any] | None = None
 ) -> Settings:
-    """Settings that can be shown: a placeholder for each secret, and for what is required.
+    """Return settings that can be shown, with placeholders for secrets and required values.
 
     ``given`` are settings to keep; of those that are secrets only the name is used. A setting's own
     ``examples`` come first. Raises `UsageError` for a setting that no placeholder fits.

@@ -133,7 +133,7 @@ class Stage:
         )
 
     def answer(self, name: str, request: RequestDefinition) -> Reply:
-        """A success, or the answer that the definition has under ``name``."""
+        """Return a success, or the answer that the definition has under ``name``."""
         if name != _OK:
             condition = next(one.when for one in request.answers if one.name == name)
             made = error_answer(condition, request)
@@ -142,7 +142,7 @@ class Stage:
         return success(request, self.count)
 
     def scripted(self, way: tuple[str, ...]) -> Callable[[int, str, int], Reply]:
-        """Replies with these answers, then with successes."""
+        """Reply with these answers, then with successes."""
 
         def reply(place: int, request: str, _attempt: int) -> Reply:
             name = way[place] if place < len(way) else _OK
@@ -155,7 +155,7 @@ class Stage:
         return perform.request if perform.request is not None else self._calls[place]
 
     def _bind(self) -> Destination:
-        """The destination with this action alone, and generators that tell what they ask for."""
+        """Return the destination with this action alone, and generators that note what they ask."""
         code = self._subject.code
         watched = {name: self._watched(made) for name, made in code.generators.items()}
         definition = replace(self.definition, presets=(self._preset,))
@@ -225,7 +225,7 @@ class _WatchedResuming:
 
 
 def find_ways(stage: Stage) -> tuple[Played, list[Way]]:
-    """What happens when all goes well, and one way to each request that can be reached."""
+    """Return what happens when all goes well, and one way to each request that can be reached."""
     whole = stage.play(stage.scripted(()))
     found: dict[str, Way] = {}
     pending: list[tuple[str, ...]] = [()]

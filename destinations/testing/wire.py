@@ -90,7 +90,7 @@ class Wire:
         return Everything
 
     def _answer(self, request: requests.PreparedRequest) -> Any:
-        """What `responses` wants of a callback: an exception, or (status, headers, body)."""
+        """Return what `responses` wants of a callback: an exception, or (status, headers, body)."""
         reply = self._reply(recorded_request(request))
         if isinstance(reply, str):
             return _exception(reply)
@@ -102,7 +102,7 @@ class Wire:
 
 
 def recorded_request(request: requests.PreparedRequest) -> RecordedRequest:
-    """A request as a case holds it, with the headers that the destination gave it."""
+    """Return a request as a case holds it, with the headers that the destination gave it."""
     headers = {
         name: value
         for name, value in request.headers.items()
@@ -132,7 +132,7 @@ def _json(body: object, headers: Mapping[str, str]) -> Any:
 
 
 def http_response(recorded: RecordedResponse) -> HttpResponse:
-    """The response of a case as it goes over the wire."""
+    """Return the response of a case as it goes over the wire."""
     headers = {name.lower(): value for name, value in recorded.headers.items()}
     if recorded.json is not ABSENT:
         headers.setdefault("content-type", "application/json")
@@ -150,7 +150,7 @@ def failure_kind(error: TransportError) -> FailureKind:
 
 
 def transport_error(kind: FailureKind) -> TransportError:
-    """What the transport makes of a failure that a case names."""
+    """Return what the transport makes of a failure that a case names."""
     messages = {
         "refused": "no connection: Connection refused",
         "connectTimeout": "no connection: timed out",
@@ -165,7 +165,7 @@ def transport_error(kind: FailureKind) -> TransportError:
 
 
 def _exception(kind: FailureKind) -> Exception:
-    """The error of the HTTP library that the transport reads as this failure."""
+    """Return the error of the HTTP library that the transport reads as this failure."""
     match kind:
         case "connectTimeout":
             return requests.ConnectTimeout("timed out")

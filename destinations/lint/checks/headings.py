@@ -45,7 +45,7 @@ def top_level_sections(
 
 
 def first_level(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
-    """A published page's title is in its front matter; a submission has one, at its top."""
+    """Check titles: a page's is in its front matter; a submission has one, at its top."""
     titles = [heading for heading in source.page.headings if heading.level == 1]
     if source.page.flavour == "published":
         for heading in titles:
@@ -56,7 +56,7 @@ def first_level(source: Source, _rule: Rule, _configuration: Configuration) -> I
 
 
 def heading_order(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
-    """A heading more than one level below the one before it."""
+    """Find headings more than one level below the one before them."""
     level = 0
     for heading in source.page.headings:
         if level and heading.level > level + 1:
@@ -65,7 +65,7 @@ def heading_order(source: Source, _rule: Rule, _configuration: Configuration) ->
 
 
 def title_case(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
-    """A title with a word in lower case that is no article, conjunction or short preposition."""
+    """Find titles with a word in lower case, except articles and short prepositions."""
     title = str((source.page.front_matter or {}).get("title", ""))
     words = title.split()
     for index, word in enumerate(words):

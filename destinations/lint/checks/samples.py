@@ -32,7 +32,7 @@ def method_samples(source: Source, _rule: Rule, _configuration: Configuration) -
 
 
 def sample_calls(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
-    """Samples that cannot be executed as they stand."""
+    """Find samples that cannot be executed as they stand."""
     browser = Browser()
     for fence in source.page.fences:
         if fence.language not in SAMPLE_LANGUAGES:
@@ -62,7 +62,7 @@ def sample_fields(source: Source, _rule: Rule, _configuration: Configuration) ->
 
 
 def _read_by_tables(heading: Heading, blocks: Sequence[Block]) -> set[str]:
-    """The paths in the first column of the tables of fields."""
+    """Return the paths in the first column of the tables of fields."""
     found: set[str] = set()
     root = "traits" if heading.text.lower() in {"identify", "group"} else "properties"
     for block in blocks:
@@ -84,7 +84,7 @@ def _fences(blocks: Sequence[Block]) -> list[Fence]:
 
 
 def _calls(fences: Sequence[Fence]) -> Iterator[tuple[Fence, Call]]:
-    """The calls of all samples that can be read."""
+    """Yield the calls of all samples that can be read."""
     for fence in fences:
         if fence.language in SAMPLE_LANGUAGES:
             try:
@@ -95,7 +95,7 @@ def _calls(fences: Sequence[Fence]) -> Iterator[tuple[Fence, Call]]:
 
 
 def _values(call: Call) -> dict[str, Any]:
-    """The traits or properties of one call by itself."""
+    """Return the traits or properties of one call by itself."""
     try:
         event = Browser().send(call)
     except DestinationsError:
