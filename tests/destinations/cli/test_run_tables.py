@@ -14,9 +14,10 @@ KEY = SubscriptionKey("Counts", "count")
 
 
 def _report(
-    *outcomes: Status, lines: int = 0, empty: int = 0, requests: int = 0, derived: int = 0
+    *outcomes: Status, lines: int = 0, empty: int = 0, requests: int = 0, by_content: int = 0
 ) -> Report:
-    report = Report(lines, empty, requests, seconds=2.0, derived=derived)
+    report = Report(lines, empty, requests, seconds=2.0)
+    report.derived["content"] += by_content
     for line, outcome in enumerate(outcomes, 1):
         report.totals.add(Row(line, KEY, Result(outcome, "since sk_1234 came")))
     return report
@@ -46,7 +47,7 @@ def _report(
         ),
         (
             [Outcome.FILTERED],
-            {"lines": 1, "derived": 1},
+            {"lines": 1, "by_content": 1},
             ["1 event without a messageId had the same content as one of an earlier run."],
         ),
         ([], {}, ["0 lines read: 0 rows, one for each.", "0 requests in"]),

@@ -180,7 +180,7 @@ def test_an_action_that_is_refused_pauses(
     assert len(counted) == len(set(counted)) == 550
     assert _text(service, "/readyz") == "ready\n"
     done = command("resume", "one", "--store", path)
-    assert done.out == "Nothing of one pauses.\n"
+    assert done.out == "No action of one is paused.\n"
     assert "pauses" not in command("status", "--store", path).out
 
 

@@ -49,7 +49,7 @@ def test_what_is_no_http(serve: Serve, data: bytes, caplog: pytest.LogCaptureFix
     """It is answered in JSON, the connection ends, and nobody can fill the log with it."""
     answer = serve().raw(data)
     assert answer.startswith(b"HTTP/1.1 400 ")
-    assert "no HTTP" in json.loads(answer.partition(b"\r\n\r\n")[2])["message"]
+    assert "invalid HTTP/1.1 request: " in json.loads(answer.partition(b"\r\n\r\n")[2])["message"]
     assert caplog.records == []
 
 

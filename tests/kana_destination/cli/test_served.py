@@ -88,7 +88,7 @@ def test_a_rule_lets_events_wait(
     assert cli.usage.get("ann", {}).get("seats", 0) == 0
     again = call("rules", "add", *SEATS)
     assert again.code == 0
-    assert "is there already" in again.out
+    assert "exists already" in again.out
     assert "wait" not in again.out
     assert sorted(outcomes()) == ["ready", "ready", "unmapped"]
 
