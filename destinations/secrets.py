@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final, Self
 from urllib.parse import quote, quote_plus
 
-__all__ = ["MASK", "Masker", "Secret"]
+__all__ = ["MASK", "Masker", "Secret", "reveal"]
 
 MASK: Final = "***"
 
@@ -34,7 +34,11 @@ class Secret(str):
 
     def __new__(cls, value: str) -> Self:
         """Make a secret of its value."""
-        return super().__new__(cls, "".join(value))
+        return super().__new__(cls, reveal(value))
+
+    def reveal(self) -> str:
+        """Return the value, to be sent or compared."""
+        return "".join(self)  # which formats nothing
 
     def __repr__(self) -> str:
         return f"{MASK!r}"
@@ -46,6 +50,11 @@ class Secret(str):
         return format(MASK, spec)
 
 
+def reveal(text: str) -> str:
+    """Return plain text: the value of a secret, and any other text as it is."""
+    return text.reveal() if isinstance(text, Secret) else text
+
+
 class Masker:
     """Replaces secrets by value, in any case, also where they were encoded on the way.
 
@@ -55,7 +64,7 @@ class Masker:
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        plain = ["".join(secret) for secret in secrets]
+        plain = [reveal(secret) for secret in secrets]
         long = {form for secret in plain if len(secret) >= _PART for form in _forms(secret)}
         short = {form for secret in plain if len(secret) < _PART for form in _forms(secret)}
         # Longest first: a secret that contains another is replaced as a whole. The case of a short
@@ -91,7 +100,7 @@ class Masker:
     def value(self, value: Any) -> Any:
         """Return a copy of a JSON value with every secret in its texts and keys replaced."""
         if isinstance(value, str):
-            return self.text("".join(value))
+            return self.text(reveal(value))
         if isinstance(value, dict):
             return {self.text(key): self.value(item) for key, item in value.items()}
         if isinstance(value, list | tuple):

@@ -28,6 +28,7 @@ from destinations.definition.addresses import (
 )
 from destinations.errors import ResolveError
 from destinations.http.answer import Context
+from destinations.secrets import reveal
 from destinations.segment.javascript import UNDEFINED, to_string, type_name
 from destinations.segment.mapping import CompiledValue, compile_value
 from destinations.segment.mapping.roots import reads
@@ -121,7 +122,7 @@ def _compile_computed(address: AddressComputed) -> _Pieces:
         found = text.resolve(context)
         if not isinstance(found, str):
             raise ResolveError("/url", f"must be made of text, not {type_name(found)}")
-        return _compile(read_address({address.directive: "".join(found)}, address.roots))(context)
+        return _compile(read_address({address.directive: reveal(found)}, address.roots))(context)
 
     return make
 
@@ -160,7 +161,7 @@ def _compile_change(address: AddressChange) -> _Pieces:
     def changed(piece: _Piece) -> _Piece:
         value, is_own = piece
         if isinstance(value, str | int | float):
-            value = change.resolve({"piece": "".join(value) if isinstance(value, str) else value})
+            value = change.resolve({"piece": reveal(value) if isinstance(value, str) else value})
         return value, is_own
 
     def make(context: Any) -> list[_Piece]:
@@ -239,4 +240,4 @@ def _text(value: Any) -> str:
     """Return a value as a template prints it; a secret is text here, but prints itself masked."""
     if value is None or value is UNDEFINED:
         return ""
-    return "".join(value) if isinstance(value, str) else to_string(value)
+    return reveal(value) if isinstance(value, str) else to_string(value)

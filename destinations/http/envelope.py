@@ -17,6 +17,7 @@ from destinations.definition.addresses import OF_ONE_EVENT
 from destinations.errors import ResolveError
 from destinations.http.address import Address
 from destinations.http.answer import Context, HttpResponse
+from destinations.secrets import reveal
 from destinations.segment.javascript import UNDEFINED, to_string
 from destinations.segment.mapping import compile_value
 from destinations.segment.mapping.roots import reads
@@ -95,7 +96,7 @@ def _header(name: str, value: object) -> str | None:
     """Return a header's value as text, None for null and undefined; raises `ResolveError`."""
     if value is None or value is UNDEFINED:
         return None
-    text = "".join(value) if isinstance(value, str) else to_string(value)
+    text = reveal(value) if isinstance(value, str) else to_string(value)
     if any(character in text for character in "\r\n\0"):
         raise ResolveError(f"/headers/{name}", "must not contain line breaks")
     try:

@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 from destinations.definition import ArrayFormat
 from destinations.errors import ResolveError
 from destinations.http.json_bytes import encode_json
+from destinations.secrets import reveal
 from destinations.segment.javascript import UNDEFINED, to_string
 
 __all__ = ["write_parameters"]
@@ -92,4 +93,4 @@ def _kind(value: Any) -> str:
 
 def _text(value: Any) -> str:
     # A secret is text here, but prints itself masked.
-    return "".join(value) if isinstance(value, str) else to_string(value)
+    return reveal(value) if isinstance(value, str) else to_string(value)

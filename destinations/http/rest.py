@@ -25,6 +25,7 @@ from destinations.http.failed_items import FailedItemReader
 from destinations.http.json_bytes import decode_json, encode_json
 from destinations.http.parameters import write_parameters
 from destinations.http.success import SuccessCheck
+from destinations.secrets import reveal
 from destinations.segment.javascript import UNDEFINED
 from destinations.segment.mapping import compile_value
 from destinations.segment.mapping.roots import reads
@@ -137,7 +138,7 @@ class RestRequest:
         secret = self._secret.resolve(context)
         if not isinstance(secret, str) or not secret:
             return {}
-        key = "".join(secret).encode()
+        key = reveal(secret).encode()
         return {self._sign.header: hmac.new(key, body, self._sign.algorithm).hexdigest()}
 
     def read(

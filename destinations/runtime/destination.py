@@ -28,6 +28,7 @@ from destinations.runtime.action import (
     SubscriptionKey,
     VersionedMapper,
 )
+from destinations.secrets import reveal
 from destinations.segment.event import (
     Event,
     integrations_allow,
@@ -262,7 +263,7 @@ class Destination:
     @cached_property
     def _static_digest(self) -> str:
         settings = {
-            key: "".join(value) if isinstance(value, str) else value
+            key: reveal(value) if isinstance(value, str) else value
             for key, value in self.settings.items()
         }
         parts = [__version__, repr(self.definition), json.dumps(settings, sort_keys=True)]
@@ -284,7 +285,7 @@ class Destination:
             name
             for key, spec in properties.items()
             for name, pattern in spec.get("x-environments", {}).items()
-            if compile_pattern(pattern)("".join(self.settings.get(key, "")))
+            if compile_pattern(pattern)(reveal(self.settings.get(key, "")))
         ]
 
     def _action(self, definition: ActionDefinition, code: Code) -> Action:

@@ -17,6 +17,7 @@ from urllib3.exceptions import LocationValueError
 from urllib3.util import parse_url
 
 from destinations.runtime.destination import Destination
+from destinations.secrets import reveal
 
 __all__ = ["AccountIdentity", "identity_of"]
 
@@ -52,7 +53,7 @@ def identity_of(destination: Destination, name: str | None = None) -> AccountIde
     keys = {*definition.secret_settings, *(authentication.fields if authentication else ())}
     credentials = {
         # A secret prints itself masked; `str.join` gives its value.
-        key: "".join(value) if isinstance(value, str) else value
+        key: reveal(value) if isinstance(value, str) else value
         for key in sorted(keys)
         if (value := settings.get(key)) is not None
     }

@@ -8,13 +8,13 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 
-from destinations.secrets import Secret
+from destinations.secrets import Secret, reveal
 
 __all__ = ["Authenticator"]
 
 
 def _bytes(secret: Secret) -> bytes:
-    return "".join(secret).encode()
+    return reveal(secret).encode()
 
 
 class Authenticator:
