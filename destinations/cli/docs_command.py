@@ -12,6 +12,7 @@ import click
 
 from destinations.cli.opening import destination_argument, open_definition
 from destinations.errors import UsageError
+from destinations.input_files import read_text_input
 from destinations.pipeline.output import naming
 from destinations.runtime.plugins import find_folder, installed
 
@@ -159,7 +160,7 @@ def _committed_pages() -> list[Path]:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_text_input(path, pipes=True)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError as error:

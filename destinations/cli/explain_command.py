@@ -20,6 +20,7 @@ from destinations.cli.opening import (
 from destinations.clock import unix_time
 from destinations.definition.settings import named_settings
 from destinations.errors import UsageError
+from destinations.input_files import read_input
 from destinations.runtime.destination import Destination
 from destinations.runtime.explain import Explanation, explain
 from destinations.segment.event import read_event
@@ -105,7 +106,7 @@ def _read(event: str) -> bytes:
     if event == "-":
         return sys.stdin.buffer.read()
     try:
-        return Path(event).read_bytes()
+        return read_input(Path(event), pipes=True)
     except OSError as error:
         msg = f"cannot read the event file {event}: {error.strerror}"
         raise UsageError(msg) from None

@@ -96,6 +96,9 @@ def cli() -> None:
 
 def run(arguments: Sequence[str], loaded: Callable[[], None]) -> int:
     """Run one command and return its exit code; ``loaded`` is called when its module is there."""
+    if any("\0" in argument for argument in arguments):
+        # A shell cannot pass one; a program that calls this can, and every path would fail on it.
+        return _fail("Error: an argument holds a NUL character (U+0000); nothing can have it", 2)
     try:
         # Commands return their exit code; click's own exits (--help) return theirs.
         result = cli.main(

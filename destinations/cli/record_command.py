@@ -18,6 +18,7 @@ from destinations.cli.opening import destination_argument, settings_option
 from destinations.cli.tables import count, print_table
 from destinations.definition.settings import Settings, check_settings, read_settings
 from destinations.errors import UsageError
+from destinations.input_files import open_input
 from destinations.pipeline.reading import Entry, read_json_entries, read_lines
 from destinations.testing.case import Case
 from destinations.testing.case_reading import CASES_FOLDER
@@ -104,7 +105,7 @@ def _folder_of(folder: Traversable) -> Path:
 
 def _read(path: Path) -> Sequence[Entry]:
     try:
-        with path.open("rb") as stream:
+        with open_input(path, pipes=True) as stream:
             read = read_json_entries if path.suffix.lower() == ".json" else read_lines
             entries = [entry for entry in read(stream) if entry.data]
     except OSError as error:

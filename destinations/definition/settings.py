@@ -11,6 +11,7 @@ from typing import Any, Final
 from destinations.definition import DestinationDefinition
 from destinations.definition.document import Document, pointer, read_document
 from destinations.errors import Fault, SettingsError, UsageError
+from destinations.input_files import read_text_input
 from destinations.secrets import Masker, Secret
 from destinations.segment.javascript.values import article, type_name
 from destinations.segment.validation import compile_schema
@@ -43,7 +44,7 @@ def read_settings(
     Raises `SettingsError` for variables that are not set, `UsageError` if there is no such file.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text_input(path, pipes=True)
     except OSError as error:
         msg = f"cannot read the settings file {path}: {error.strerror}"
         raise UsageError(msg) from None

@@ -13,16 +13,17 @@ What is inside of ``data`` may stand alone, and so may a list of destinations or
 
 from __future__ import annotations
 
-import gzip
 import json
 import zlib
 from collections.abc import Iterator
+from gzip import GzipFile
 from pathlib import Path
 from typing import Any, Final
 
 from destinations.definition.document import pointer
 from destinations.errors import DefinitionError, Fault, UsageError
 from destinations.importer.findings import Findings, json_type
+from destinations.input_files import open_input
 
 __all__ = ["destinations_in", "read_json_file", "subscriptions_in"]
 
@@ -45,8 +46,8 @@ def read_json_file(path: Path) -> Any:
     """
     name = str(path)
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            data = file.read(_LIMIT + 1)
+        with open_input(path, pipes=True) as file:
+            data = (GzipFile(fileobj=file) if path.suffix == ".gz" else file).read(_LIMIT + 1)
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
         raise UsageError(f"cannot read {name}: {reason}") from None

@@ -9,6 +9,7 @@ from typing import Final, get_args
 
 from destinations.definition.document import Document, pointer, read_document
 from destinations.errors import DefinitionError, Fault, UsageError
+from destinations.input_files import read_text_input
 from destinations.lint.finding import Level
 from destinations.lint.rules import load_rules
 
@@ -31,7 +32,7 @@ def read_configuration(path: Path) -> Configuration:
     Raises `UsageError` for a file that cannot be read, `DefinitionError` with every fault in it.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text_input(path, pipes=True)
     except (OSError, UnicodeDecodeError) as error:
         msg = f"cannot read the configuration {path}: {getattr(error, 'strerror', None) or error}"
         raise UsageError(msg) from None

@@ -14,6 +14,7 @@ from typing import Any, Final
 from destinations.definition.document import Document, pointer, read_document
 from destinations.definition.schema_faults import schema_faults
 from destinations.errors import DefinitionError, Fault, SecretMissingError
+from destinations.input_files import path_fault, read_text_input
 from destinations.secrets import Secret
 from destinations.server.http_server import is_loopback
 from destinations.server.model import (
@@ -71,7 +72,7 @@ def read_config(path: Path, environment: Mapping[str, str], *, secrets: bool = T
 
 def _read(path: Path) -> Document:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text_input(path, pipes=True)
     except OSError as error:
         message = f"cannot be read: {error.strerror}"
         raise DefinitionError([Fault(message, file=str(path))]) from None
@@ -167,7 +168,10 @@ class _Reader:
             listen=ListenConfig(**_fields(data.get("listen", {}))),
             log=LogConfig(**_fields(data.get("log", {}))),
             store=StoreConfig(
-                **{**_fields(data["store"]), "path": self._folder / data["store"]["path"]}
+                **{
+                    **_fields(data["store"]),
+                    "path": self._path(data["store"]["path"], "/store/path"),
+                }
             ),
             destinations=tuple(
                 self._destination(spec, pointer("destinations", index))
@@ -183,7 +187,7 @@ class _Reader:
         receiver, settings = spec.get("receiver", {}), spec.get("settings", {})
         return DestinationConfig(
             name=spec["name"],
-            destination=self._where(spec["destination"]),
+            destination=self._where(spec["destination"], place + "/destination"),
             settings=self._settings(settings, place + "/settings"),
             in_text=frozenset(key for key, value in settings.items() if not names_a_secret(value)),
             receiver=ReceiverConfig(
@@ -217,10 +221,18 @@ class _Reader:
             if path is not None:
                 yield place, path
 
-    def _where(self, destination: str) -> str:
+    def _where(self, destination: str, place: str) -> str:
         """Keep a name; make a folder relative to the configuration's own."""
+        path = self._path(destination, place)
         is_path = destination.startswith(".") or "/" in destination or "\\" in destination
-        return str(self._folder / destination) if is_path else destination
+        return str(path) if is_path else destination
+
+    def _path(self, given: str, place: str) -> Path:
+        """Return a path relative to the configuration's folder; one that cannot be is a fault."""
+        fault = path_fault(given)
+        if fault is not None:
+            self.faults.append(self._document.fault(place, f"{given!r} {fault}"))
+        return self._folder / given
 
     def _settings(self, given: Mapping[str, Any], place: str) -> Document:
         values: dict[str, Any] = {}

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from destinations.input_files import path_fault, read_input
 from destinations.secrets import Secret
 
 __all__ = [
@@ -106,9 +107,11 @@ class Sources:
 
     def _file(self, name: str) -> str:
         path = self._folder / name
+        fault = path_fault(name)
+        if fault is not None:
+            raise SourceError(f"the path {name!r} {fault}")
         try:
-            with path.open("rb") as stream:
-                data = stream.read(_MAX_BYTES + 1)
+            data = read_input(path, limit=_MAX_BYTES + 1)
             text = data.decode()
         except FileNotFoundError as error:
             msg = f"cannot read the file {path}: {error.strerror}"

@@ -24,6 +24,7 @@ from destinations.cli.tables import count, print_table
 from destinations.definition.document import Document, read_document
 from destinations.definition.settings import named_settings
 from destinations.errors import DefinitionError, UsageError
+from destinations.input_files import read_input, read_text_input
 from destinations.operations import (
     open_run_store,
     plan_replay,
@@ -171,7 +172,7 @@ def test(event: Path, store: Path | None) -> int:
 
 def _read_event(path: Path) -> Event:
     try:
-        _, event = read_event(path.read_bytes())
+        _, event = read_event(read_input(path, pipes=True))
     except OSError as error:
         msg = f"cannot read the event file {path}: {error.strerror}"
     except EventError as error:
@@ -190,7 +191,7 @@ def _given(given: dict[str, Any]) -> list[Rule]:
         if fields or where:
             raise click.UsageError("--file cannot be used with NAME or the other options")
         try:
-            text = path.read_text(encoding="utf-8")
+            text = read_text_input(path, pipes=True)
         except OSError as error:
             msg = f"cannot read the rules file {path}: {error.strerror}"
             raise UsageError(msg) from None

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from destinations.errors import DefinitionError, Fault, UsageError
+from destinations.input_files import read_text_input
 from kana_destination.sandbox.checks import schema_faults
 from kana_destination.sandbox.models import (
     Feature,
@@ -55,7 +56,7 @@ def load_seed(source: Path | Mapping[str, Any] | None) -> Seed:
         text = read_yaml(example, _EXAMPLE)
     else:
         try:
-            text = read_yaml(source.read_text("utf-8"), str(source))
+            text = read_yaml(read_text_input(source, pipes=True), str(source))
         except OSError as error:
             raise UsageError(f"{source}: cannot be read: {error.strerror}") from None
         except UnicodeDecodeError as error:

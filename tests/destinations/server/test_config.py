@@ -258,6 +258,18 @@ WAYS = "must be {env: NAME}, {file: PATH} or ${NAME}, not the secret itself"
         (_faulty(f"    account: {'a' * 65}\n"), "5: /destinations/0/account: "),
         (_faulty("    account: 7\n"), "5: /destinations/0/account: must be string"),
         (_faulty("log: {level: loud}\n"), "5: /log/level: must be one of debug, info, warning"),
+        (
+            SMALL.replace("store.sqlite3", '"a\\0b"'),
+            r"1: /store/path: 'a\x00b' holds a NUL character (U+0000), which no path can hold",
+        ),
+        (
+            SMALL.replace("kana", '"./a\\0b"'),
+            r"4: /destinations/0/destination: './a\x00b' holds a NUL character",
+        ),
+        (
+            _faulty('    settings: {apiKey: {file: "a\\0b"}}\n'),
+            r"5: /destinations/0/settings/apiKey: the path 'a\x00b' holds a NUL character",
+        ),
         ("destinations: [", "not YAML"),
     ],
 )
