@@ -8,13 +8,14 @@ import os
 import sys
 import threading
 import time
+from concurrent.futures import Future, wait
 from pathlib import Path
 
 import click
 
 from destinations._version import __version__
 from destinations.cli.garbage import look_less_often
-from destinations.errors import DestinationsError
+from destinations.errors import DestinationsError, TemporaryError
 from destinations.server import ServeConfig, Service, check_start, read_config
 from destinations.server.signals import Signals
 from destinations.telemetry import Observation, observe
@@ -24,6 +25,8 @@ __all__ = ["command"]
 _LOG = logging.getLogger(__name__)
 _UPKEEP_SECONDS = 3600.0
 _MEND_SECONDS = 5.0
+_READ_SECONDS = 60.0
+_SLICE_SECONDS = 0.1
 
 
 @click.command("serve", epilog="Example: destinations serve --config serve.yaml")
@@ -92,23 +95,26 @@ def _serve(service: Service, path: Path, signals: Signals, observation: Observat
         if time.monotonic() >= upkeep_at:
             upkeep_at = time.monotonic() + _UPKEEP_SECONDS
             threading.Thread(target=_prune, args=(service,), name="upkeep", daemon=True).start()
-        wait = upkeep_at - time.monotonic()
-        wish = signals.wait(min(wait, _MEND_SECONDS) if service.needs_mending else wait)
+        pause = upkeep_at - time.monotonic()
+        wish = signals.wait(min(pause, _MEND_SECONDS) if service.needs_mending else pause)
         if wish == "stop":
             observation.logger.info("Stopping: no more events are taken")
             return
         if wish == "reload":
-            _reload(service, path, observation)
+            _reload(service, path, signals, observation)
         if service.needs_mending:
             service.mend()
 
 
-def _reload(service: Service, path: Path, observation: Observation) -> None:
+def _reload(service: Service, path: Path, signals: Signals, observation: Observation) -> None:
     """Log whatever is wrong: what runs goes on."""
     logger = observation.logger
     failed = "the configuration was not reloaded; the one before stays"
     try:
-        config = read_config(path, os.environ)
+        config = _read_aside(path, signals)
+        if config is None:
+            logger.warning(f"{failed}: told to stop before it was read")
+            return
         service.reload(config)
     except DestinationsError as error:
         logger.error(f"{failed}: {error}")  # noqa: TRY400 - told in a line
@@ -118,6 +124,33 @@ def _reload(service: Service, path: Path, observation: Observation) -> None:
         observation.log(config.log.level, config.log.form)
         logger.info(f"Reloaded {path}", destinations=list(service.urls))
     service.watch_queues()
+
+
+def _read_aside(path: Path, signals: Signals) -> ServeConfig | None:
+    """Read the configuration in a thread: files may keep their reader, and a stop must not wait.
+
+    Returns None if told to stop meanwhile. Raises as `read_config` does, and `TemporaryError` if
+    it takes longer than a minute.
+    """
+    read: Future[ServeConfig] = Future()
+
+    def run() -> None:
+        try:
+            read.set_result(read_config(path, os.environ))
+        except BaseException as error:  # noqa: BLE001 - raised by whoever waits
+            read.set_exception(error)
+
+    # As a daemon, it does not keep the process either.
+    threading.Thread(target=run, name="reload", daemon=True).start()
+    give_up = time.monotonic() + _READ_SECONDS
+    while not read.done():
+        if signals.stopping:
+            return None
+        if time.monotonic() >= give_up:
+            msg = f"{path}: reading it and its secrets took longer than {_READ_SECONDS:.0f} s"
+            raise TemporaryError(msg)
+        wait([read], timeout=_SLICE_SECONDS)
+    return read.result()
 
 
 def _prune(service: Service) -> None:

@@ -41,6 +41,11 @@ class Signals:
         for number, handler in self._former.items():
             signal.signal(number, handler)
 
+    @property
+    def stopping(self) -> bool:
+        """Whether somebody wants it to stop; `wait` may not have said so yet."""
+        return self._stopping
+
     def wait(self, seconds: float) -> Wish | None:
         """Return the next wish; None if none comes in time."""
         give_up = time.monotonic() + seconds

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import select
 import signal
 import socket
 import sqlite3
@@ -229,6 +230,44 @@ class Sender(threading.Thread):
     def _post(self, event: dict[str, Any]) -> int:
         auth = (RECEIVER_KEY, "")
         return requests.post(f"{self._url}/v1/kana", json=event, auth=auth, timeout=30).status_code
+
+
+def test_a_secret_that_became_a_pipe(
+    serve: Any, document: dict[str, Any], write: Write, sandbox: Any, tmp_path: Path
+) -> None:
+    """A reload says so, delivery goes on, and a stop still drains."""
+    secret = tmp_path / "key"
+    secret.write_text(sandbox.settings["apiKey"])
+    document["destinations"][0]["settings"]["apiKey"] = {"file": "key"}
+    serving = serve(write("serve.json", document))
+    url = _url(serving)
+    secret.unlink()
+    os.mkfifo(secret)
+    serving.process.send_signal(signal.SIGHUP)
+    assert "it is a pipe; expected a regular file" in serving.until("was not reloaded")
+    assert _post(url, 1) == 200
+    serving.process.terminate()
+    assert serving.end() == 0
+
+
+def test_a_stop_while_a_reload_reads(serve: Any, document: dict[str, Any], write: Write) -> None:
+    """A configuration that does not end keeps nobody who has to drain."""
+    path = write("serve.json", document)
+    serving = serve(path)
+    url = _url(serving)
+    path.unlink()
+    os.mkfifo(path)
+    handle = os.open(path, os.O_RDWR)  # as both ends: it never ends
+    try:
+        os.write(handle, b"{")
+        serving.process.send_signal(signal.SIGHUP)
+        _until(lambda: not select.select([handle], [], [], 0)[0])  # it has been read
+        assert _post(url, 1) == 200
+        serving.process.terminate()
+        assert serving.end() == 0
+    finally:
+        os.close(handle)
+    assert any("told to stop before it was read" in line for line in serving.lines)
 
 
 def test_reloads_under_traffic(serve: Any, document: dict[str, Any], write: Write) -> None:
