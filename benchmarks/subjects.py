@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.workload import ROOT
+from benchmarks.workload import EVERY_CASE, ROOT
 from destinations.definition import (
     ActionDefinition,
     DestinationDefinition,
@@ -69,7 +69,7 @@ def kana_subject() -> Subject:
     """
     destination = kana_destination()
     definition = destination.definition
-    lines = (ROOT / "examples" / "events.ndjson").read_bytes().splitlines()
+    lines = EVERY_CASE.read_bytes().splitlines()
     events = [line for line in lines if _is_admitted(destination, line)]
     actions = {slug: _segment_fields(action) for slug, action in definition.event_actions.items()}
     peer = _peer(definition.slug, actions, definition.presets)

@@ -12,14 +12,16 @@ from pathlib import Path
 
 from destinations.runtime.plugins import RunningSandbox, find_plugin
 
-__all__ = ["ROOT", "example_lines", "sandbox", "settings_file", "track_file"]
+__all__ = ["EVERY_CASE", "ROOT", "example_lines", "sandbox", "settings_file", "track_file"]
 
 ROOT = Path(__file__).resolve().parent.parent
+EVERY_CASE = ROOT / "tests" / "fixtures" / "examples" / "every-case.ndjson"
+"""Example events of every case, everyday or odd; ``examples/make_events.py`` makes them."""
 
 
 def example_lines() -> list[bytes]:
     """The lines of the example that are events of Kana's two actions."""
-    lines = (ROOT / "examples" / "events.ndjson").read_bytes().splitlines()
+    lines = EVERY_CASE.read_bytes().splitlines()
     return [line for line in lines if b'"track"' in line or b'"identify"' in line]
 
 

@@ -1,8 +1,15 @@
-r"""Writes the example events and the ledger of what must become of them.
+r"""Writes example events, and the ledger of what must become of them.
 
-    python examples/make_events.py --out examples/events.ndjson \
-        --ledger tests/fixtures/examples/ledger.json
-    python examples/make_events.py --out plain.ndjson --plain-track 200000
+    python examples/make_events.py --kept
+    python examples/make_events.py --check
+    python examples/make_events.py --kind everyday --events 5000 --out more.ndjson
+    python examples/make_events.py --plain-track 200000 --out plain.ndjson
+
+``--kept`` writes the files that the repository keeps, and their ledgers in
+``tests/fixtures/examples``: ``examples/events.ndjson`` (everyday events),
+``examples/faulty.ndjson`` (an event for each fault, and some good ones), and beside the ledgers
+``every-case.ndjson`` (all cases, for tests and benchmarks). ``--check`` names those that differ
+from what the script makes.
 
 The same arguments give the same bytes on every machine. Each line is made together with its
 expected outcome, so the ledger owes nothing to the code that it checks. It holds for the sandbox's
@@ -13,7 +20,9 @@ binary feature ``sso``.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -22,6 +31,7 @@ from typing import BinaryIO, Final
 
 from event_builder import MAX_EVENT_BYTES, Builder
 from event_cases import (
+    ABSENT,
     BLANK_LINES,
     BROKEN_LINES,
     CARRIED_HALVES,
@@ -35,7 +45,7 @@ from event_cases import (
     SPACED_LINES,
     TRAITS,
 )
-from event_ledger import Expectation, Ledger
+from event_ledger import OUTCOMES_OF_REASONS, Expectation, Ledger
 from event_libraries import PLAIN_LIBRARY, encode
 from event_writer import ACCOUNT_USERS
 
@@ -43,6 +53,9 @@ Row = Callable[[], None]
 
 DEFAULT_EVENTS: Final = 1_000
 DEFAULT_SEED: Final = 20_221_003
+
+_ROOT: Final = Path(__file__).resolve().parents[1]
+_LEDGERS: Final = _ROOT / "tests" / "fixtures" / "examples"
 
 _HEAD: Final = 12  # new users at the start, so that every case finds users to pick from
 # Rows of each kind in 1,000; tracks of known features fill up what is left.
@@ -56,6 +69,16 @@ _SHARES: Final[tuple[tuple[Callable[[Builder], None], int], ...]] = (
     (Builder.anonymous, 25),
     (Builder.no_usage, 20),
 )
+# The same for everyday events: what a site sends day by day, and one event in a hundred twice.
+_EVERYDAY_SHARES: Final[tuple[tuple[Callable[[Builder], None], int], ...]] = (
+    (Builder.identify_new, 120),
+    (Builder.identify_again, 50),
+    (lambda builder: builder.unsupported("page"), 60),
+    (lambda builder: builder.unsupported("screen"), 30),
+    (Builder.no_usage, 20),
+)
+_EVERYDAY_REPEATS: Final = 10
+_FAULTY_CONFLICTS: Final = 2
 
 
 def special_rows(builder: Builder) -> list[Row]:
@@ -89,6 +112,28 @@ def following_rows(builder: Builder) -> list[Row]:
     rows += [partial(builder.track_wide, "exports", 2_147_483_647, 2_147_483_647)]
     rows += [partial(builder.track_wide, "seats", "-2147483648", -2_147_483_648)]
     return rows
+
+
+def everyday_track(builder: Builder, rng: Random) -> Row:
+    """Return a usage as applications report it: without an amount, or with one above 0."""
+    amount = rng.randrange(1, 50)
+    return partial(builder.track_delta, *rng.choice(((ABSENT, 1), (1, 1), (amount, amount))))
+
+
+def faulty_rows(builder: Builder) -> list[Row]:
+    """Return one row for each entry of the tables that ends as ``invalid`` or ``rejected``."""
+    rows: list[Row] = [partial(builder.track_delta, *case) for case in DELTAS if case[1] is None]
+    rows += [partial(builder.track_feature, *case) for case in FEATURE_IDS if _is_fault(case[1])]
+    for escapes in (False, True):
+        cases = [case for case in TRAITS if case[1] is None]
+        rows += [partial(builder.identify_traits, *case, escapes=escapes) for case in cases]
+    rows += [partial(builder.fault, *case) for case in EVENT_FAULTS if _is_fault(case[2])]
+    rows += [partial(builder.broken, *case) for case in BROKEN_LINES]
+    return [*rows, partial(builder.too_large, MAX_EVENT_BYTES + 1, "x"), builder.no_access]
+
+
+def _is_fault(reason: str) -> bool:
+    return OUTCOMES_OF_REASONS[reason] in {"invalid", "rejected"}
 
 
 def ordinary_rows(builder: Builder, count: int, room: int) -> list[Row]:
@@ -127,6 +172,42 @@ def write_examples(out: BinaryIO, ledger: Ledger, *, count: int, seed: int) -> N
         make()
 
 
+def write_everyday(out: BinaryIO, ledger: Ledger, *, count: int, seed: int) -> None:
+    """Write ``count`` rows of everyday events, which all end as delivered, filtered or unmapped.
+
+    Raises ValueError before anything is written when ``count`` is too small.
+    """
+    rng = Random(seed)
+    builder = Builder(rng, ledger, out)
+    first: list[Row] = [partial(builder.identify_known, name) for name in ACCOUNT_USERS]
+    first += [builder.identify_new] * _HEAD
+    rows: list[Row] = []
+    for make, share in _EVERYDAY_SHARES:
+        rows += [partial(make, builder)] * (count * share // 1_000)
+    repeats = count * _EVERYDAY_REPEATS // 1_000
+    room = count - len(first) - len(rows) - repeats
+    if room < 1:
+        raise ValueError(f"{count} rows leave no room for usage, 100 would do")
+    rows += [everyday_track(builder, rng) for _ in range(room)]
+    rng.shuffle(rows)
+    last: list[Row] = [partial(builder.repeat, None, "duplicate")] * repeats
+    for make_row in first + rows + last:
+        make_row()
+
+
+def write_faulty(out: BinaryIO, ledger: Ledger, *, seed: int) -> None:
+    """Write a row for each fault among a few good ones, so that both ends of each rule show."""
+    rng = Random(seed)
+    builder = Builder(rng, ledger, out)
+    rows = faulty_rows(builder) + [everyday_track(builder, rng) for _ in range(_HEAD)]
+    rng.shuffle(rows)
+    first: list[Row] = [partial(builder.identify_known, name) for name in ACCOUNT_USERS]
+    first += [builder.identify_new] * 3
+    last: list[Row] = [partial(builder.repeat, None, "conflict")] * _FAULTY_CONFLICTS
+    for make in first + rows + last:
+        make()
+
+
 def write_plain(out: BinaryIO, ledger: Ledger, *, count: int, seed: int, users: int) -> None:
     """Streams ``count`` good tracks of consumable features, by user_0001, user_0002, ..."""
     rng = Random(seed)
@@ -148,19 +229,78 @@ def write_plain(out: BinaryIO, ledger: Ledger, *, count: int, seed: int, users: 
         ledger.charge(user, feature, delta)
 
 
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of example file, and where the repository keeps one with ``events`` rows.
+
+    ``events`` is None where the cases alone say how many rows there are.
+    """
+
+    name: str
+    folder: Path
+    events: int | None
+
+    @property
+    def path(self) -> Path:
+        """The kept file of events."""
+        return self.folder / f"{self.name}.ndjson"
+
+    @property
+    def ledger_path(self) -> Path:
+        """The kept ledger of that file."""
+        return _LEDGERS / f"{self.name}.ledger.json"
+
+    def make(self, *, count: int | None, seed: int) -> tuple[bytes, Ledger]:
+        """Return a file of this kind and its ledger.
+
+        Raises ValueError when ``count`` is too small.
+        """
+        out, ledger = BytesIO(), Ledger(keep_rows=True)
+        if self.events is None:
+            write_faulty(out, ledger, seed=seed)
+        else:
+            write = write_everyday if self.name == "events" else write_examples
+            write(out, ledger, count=count or self.events, seed=seed)
+        return out.getvalue(), ledger
+
+    def kept(self) -> Mapping[Path, bytes]:
+        """Return what the repository must keep: each path with its content."""
+        events, ledger = self.make(count=None, seed=DEFAULT_SEED)
+        return {self.path: events, self.ledger_path: ledger.to_json().encode("ascii")}
+
+
+KINDS: Final[Mapping[str, Kind]] = {
+    "everyday": Kind("events", _ROOT / "examples", DEFAULT_EVENTS),
+    "faulty": Kind("faulty", _ROOT / "examples", None),
+    "every-case": Kind("every-case", _LEDGERS, DEFAULT_EVENTS),
+}
+
+
 def _positive(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+        raise argparse.ArgumentTypeError(f"invalid {text!r}: expected a whole number above 0")
     return int(text)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Write example events and their ledger.")
-    parser.add_argument("--out", type=Path, required=True, help="the file of events to write")
-    parser.add_argument("--ledger", type=Path, help="the file of expected outcomes to write")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--out", type=Path, metavar="FILE", help="write events to FILE")
+    what.add_argument(
+        "--kept", action="store_true", help="write the files that the repository keeps"
+    )
+    what.add_argument(
+        "--check", action="store_true", help="name kept files that are not up to date (exit code 1)"
+    )
+    parser.add_argument(
+        "--ledger", type=Path, metavar="FILE", help="write the expected outcomes to FILE"
+    )
+    parser.add_argument(
+        "--kind", choices=KINDS, default="every-case", help="which events; default: %(default)s"
+    )
     parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help="default: %(default)s")
     parser.add_argument(
-        "--events", type=_positive, default=DEFAULT_EVENTS, help="rows; default: %(default)s"
+        "--events", type=_positive, metavar="N", help=f"rows; default: {DEFAULT_EVENTS}"
     )
     parser.add_argument(
         "--plain-track",
@@ -182,20 +322,40 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; wrong arguments write nothing (exit code 2)."""
     parser = _parser()
     options = parser.parse_args(arguments)
+    if options.kept or options.check:
+        kept = {path: text for kind in KINDS.values() for path, text in kind.kept().items()}
+        _keep(kept, check=options.check)
+        return
     plain: int | None = options.plain_track
-    ledger = Ledger(keep_rows=plain is None)
+    kind = KINDS[options.kind]
+    if kind.events is None and options.events is not None:
+        parser.error(f"--events: there are as many {options.kind} events as there are cases")
     if plain is not None:
+        ledger = Ledger(keep_rows=False)
         with options.out.open("wb") as out:
             write_plain(out, ledger, count=plain, seed=options.seed, users=options.users)
     else:
-        buffer = BytesIO()
         try:
-            write_examples(buffer, ledger, count=options.events, seed=options.seed)
+            events, ledger = kind.make(count=options.events, seed=options.seed)
         except ValueError as error:
             parser.error(f"--events: {error}")
-        options.out.write_bytes(buffer.getvalue())
+        options.out.write_bytes(events)
     if options.ledger is not None:
         options.ledger.write_text(ledger.to_json(), encoding="ascii", newline="\n")
+
+
+def _keep(kept: Mapping[Path, bytes], *, check: bool) -> None:
+    """Write the kept files, or end with 1 and name those that differ."""
+    if not check:
+        for path, text in kept.items():
+            path.write_bytes(text)
+        return
+    stale = [path for path, text in kept.items() if not path.is_file() or path.read_bytes() != text]
+    for path in stale:
+        name = path.relative_to(_ROOT).as_posix()
+        sys.stderr.write(f"{name} is not up to date: run python examples/make_events.py --kept\n")
+    if stale:
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

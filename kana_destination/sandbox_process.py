@@ -62,24 +62,31 @@ class SandboxProcess:
         snapshot: dict[str, Any] = response.json()
         return snapshot
 
-    def holdings(self) -> Sequence[tuple[str, Sequence[str], Sequence[Sequence[object]]]]:
-        """Return what Kana holds now: a table of users, and one of usage by feature."""
-        snapshot = self.snapshot()
-        users = snapshot["users"]
-        usage: Mapping[str, Mapping[str, int]] = snapshot["usage"]
-        rows = []
-        for feature in snapshot["features"]:
-            used = [
-                amounts[feature["id"]] for amounts in usage.values() if feature["id"] in amounts
-            ]
-            rows.append((feature["id"], feature["name"], len(used), sum(used)))
-        counts = [("all", len(users))] + [
-            (f"with {key}", sum(1 for user in users if user.get(key)))
-            for key in ("name", "email", "billingId")
+    def holdings(
+        self, before: Mapping[str, Any]
+    ) -> Sequence[tuple[str, Sequence[str], Sequence[Sequence[object]]]]:
+        """Return a table of users and one of usage by feature, each now and ``before`` the events.
+
+        ``before`` is an earlier `snapshot`; the difference is what events have added since.
+        """
+        after = self.snapshot()
+        changes = ("before", "by events", "after")
+        users = [
+            (what, *_change(_users_with(key, before), _users_with(key, after)))
+            for what, key in (
+                ("all", "id"),
+                ("with name", "name"),
+                ("with email", "email"),
+                ("with billingId", "billingId"),
+            )
+        ]
+        usage = [
+            (one["id"], one["name"], *_change(_used(one["id"], before), _used(one["id"], after)))
+            for one in after["features"]
         ]
         return [
-            ("Users in Kana", ("users", "count"), counts),
-            ("Usage in Kana", ("feature", "name", "users", "used"), rows),
+            ("Users in the Kana sandbox", ("users", *changes), users),
+            ("Usage in the Kana sandbox", ("feature", "name", *changes), usage),
         ]
 
     def is_running(self) -> bool:
@@ -98,3 +105,15 @@ class SandboxProcess:
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             if stream is not None:
                 stream.close()
+
+
+def _users_with(key: str, snapshot: Mapping[str, Any]) -> int:
+    return sum(1 for user in snapshot["users"] if user.get(key))
+
+
+def _used(feature: str, snapshot: Mapping[str, Any]) -> int:
+    return sum(amounts.get(feature, 0) for amounts in snapshot["usage"].values())
+
+
+def _change(before: int, after: int) -> tuple[int, int, int]:
+    return before, after - before, after

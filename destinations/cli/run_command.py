@@ -289,9 +289,10 @@ def _run(options: _Options) -> tuple[Report, _Runner]:
         source = None
         if options.events is not None:
             source = stack.enter_context(_open_events(options.events))
-        sandbox = None
+        sandbox, held = None, None
         if options.use_sandbox:
             sandbox = stack.enter_context(_started(plugin, definition.name, options.seed))
+            held = None if options.dry_run else sandbox.snapshot()
         store = _open_store(options)
         if store is not None:
             stack.callback(store.close)
@@ -321,8 +322,8 @@ def _run(options: _Options) -> tuple[Report, _Runner]:
             )
             if report.stopped is None or report.stopped.why != "damaged":
                 runner.print_kept(report)
-            if sandbox is not None and not options.dry_run:
-                for title, columns, rows in sandbox.holdings():
+            if sandbox is not None and held is not None:
+                for title, columns, rows in sandbox.holdings(held):
                     print_table(title, columns, rows, to_stderr=options.as_json)
         runner.prune(report)
     return report, runner

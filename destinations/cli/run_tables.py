@@ -176,5 +176,6 @@ def _sum(report: Report) -> str:
     if report.empty:
         text += f", {report.empty:,} of them empty"
     if rows == entries:
-        return f"{text}: {count(rows, 'row')}, one for each."
+        each = ", one for each" if rows > 1 else ""
+        return f"{text}: {count(rows, 'row')}{each}."
     return f"{text}: {count(rows, 'row')}, one for each event and subscription that took it."

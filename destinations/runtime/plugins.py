@@ -12,7 +12,7 @@ import importlib.resources
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import click
 
@@ -38,8 +38,14 @@ class RunningSandbox(Protocol):
         """The settings that make the destination talk to it."""
         ...
 
-    def holdings(self) -> Sequence[tuple[str, Sequence[str], Sequence[Sequence[object]]]]:
-        """Return what the partner holds now, asked through its API: title, columns and rows."""
+    def snapshot(self) -> Mapping[str, Any]:
+        """Return all that the partner holds, in a form of its own, for `holdings` later."""
+        ...
+
+    def holdings(
+        self, before: Mapping[str, Any]
+    ) -> Sequence[tuple[str, Sequence[str], Sequence[Sequence[object]]]]:
+        """Return tables of what it held ``before`` and holds now: title, columns and rows."""
         ...
 
     def is_running(self) -> bool:

@@ -13,12 +13,13 @@ Json = dict[str, Any]
 
 @pytest.fixture(scope="session")
 def events_file() -> Path:
-    return ROOT / "examples" / "events.ndjson"
+    """The file of every case."""
+    return ROOT / "tests" / "fixtures" / "examples" / "every-case.ndjson"
 
 
 @pytest.fixture(scope="session")
 def ledger_file() -> Path:
-    return ROOT / "tests" / "fixtures" / "examples" / "ledger.json"
+    return ROOT / "tests" / "fixtures" / "examples" / "every-case.ledger.json"
 
 
 @pytest.fixture(scope="session")

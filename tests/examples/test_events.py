@@ -2,26 +2,61 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+ROOT = Path(__file__).parents[2]
+FIXTURES = ROOT / "tests" / "fixtures" / "examples"
 FEATURES = {"api-calls", "storage-gb", "seats", "exports"}
 ACCOUNT_USERS = {f"user_{number:04d}" for number in range(1, 13)}
 
 Json = dict[str, Any]
 
 
-def test_the_ledger_adds_up(ledger: Json, lines: list[bytes]) -> None:
+EXAMPLES = {
+    "events": ROOT / "examples" / "events.ndjson",
+    "faulty": ROOT / "examples" / "faulty.ndjson",
+    "every-case": FIXTURES / "every-case.ndjson",
+}
+
+
+def _ledger(name: str) -> Json:
+    made: Json = json.loads((FIXTURES / f"{name}.ledger.json").read_text(encoding="ascii"))
+    return made
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_ledger_adds_up(name: str) -> None:
     """Every line is empty or a row, and each total of the ledger equals the sum over its rows."""
+    ledger, lines = _ledger(name), EXAMPLES[name].read_bytes().split(b"\n")[:-1]
     rows = ledger["by_line"]
     assert ledger["lines"] == len(lines) == ledger["empty"] + ledger["rows"]
     assert len({row["line"] for row in rows}) == len(rows) == ledger["rows"]
     assert Counter(row["outcome"] for row in rows) == ledger["outcomes"]
-    assert Counter(row["reason"] for row in rows if row["reason"]) == ledger["reasons"]
+    assert Counter(row["reason"] for row in rows if row["reason"]) == +Counter(ledger["reasons"])
     for action, outcomes in ledger["by_action"].items():
         assert Counter(row["outcome"] for row in rows if row["action"] == action) == outcomes
     assert all((row["outcome"] == "delivered") == (row["reason"] is None) for row in rows)
+
+
+def test_everyday_events_have_no_faults() -> None:
+    """A run of them ends with 0, each outcome of that kind occurs, and amounts are ordinary."""
+    ledger = _ledger("events")
+    assert ledger["outcomes"].keys() == {"delivered", "filtered", "unmapped"}
+    assert ledger["empty"] == 0
+    amounts = [amount for used in ledger["usage"].values() for amount in used.values()]
+    assert 0 < min(amounts) <= max(amounts) < 1_000
+
+
+def test_the_faulty_events_have_every_fault(ledger: Json) -> None:
+    """Each reason of every-case.ndjson that ends as invalid or rejected is shown once at least."""
+    faults = {"invalid", "rejected"}
+    expected = {row["reason"] for row in ledger["by_line"] if row["outcome"] in faults}
+    faulty = _ledger("faulty")
+    assert {row["reason"] for row in faulty["by_line"]} == expected | {None}
+    assert faulty["outcomes"].keys() == faults | {"delivered"}
 
 
 def test_empty_lines_are_no_rows(ledger: Json, lines: list[bytes]) -> None:
@@ -242,8 +277,9 @@ def test_text_that_careless_readers_break(rows: list[tuple[Json, bytes]], text: 
     assert any(text in line for row, line in rows if row["outcome"] == "delivered")
 
 
-def test_no_address_beyond_example_com(lines: list[bytes]) -> None:
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_no_address_beyond_example_com(name: str) -> None:
     """Every e-mail address of the examples is of the domain that is kept for documentation."""
-    words = b" ".join(lines).replace(b'"', b" ").split()
+    words = EXAMPLES[name].read_bytes().replace(b'"', b" ").split()
     domains = {word.rsplit(b"@", 1)[1] for word in words if b"@" in word}
     assert domains == {b"example.com"}

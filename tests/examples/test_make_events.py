@@ -28,14 +28,40 @@ def run(tmp_path: Path) -> Run:
     return start
 
 
-def test_the_kept_files_are_what_the_script_makes(
-    run: Run, tmp_path: Path, events_file: Path, ledger_file: Path
-) -> None:
-    """The events and the ledger in the repository are the script's own, byte for byte."""
-    done = run("--out", "events.ndjson", "--ledger", "ledger.json")
+def test_the_kept_files_are_what_the_script_makes(run: Run) -> None:
+    """The events and the ledgers in the repository are the script's own, byte for byte."""
+    done = run("--check")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert (tmp_path / "events.ndjson").read_bytes() == events_file.read_bytes()
-    assert (tmp_path / "ledger.json").read_bytes() == ledger_file.read_bytes()
+
+
+def test_kept_files_are_written_and_checked(tmp_path: Path) -> None:
+    """In a tree without them the check names each file; written, they are those of this tree."""
+    examples = tmp_path / "examples"
+    examples.mkdir()
+    (tmp_path / "tests" / "fixtures" / "examples").mkdir(parents=True)
+    for path in SCRIPT.parent.glob("*.py"):
+        (examples / path.name).write_bytes(path.read_bytes())
+
+    def start(option: str) -> tuple[int, list[str]]:
+        command = [sys.executable, "-B", str(examples / SCRIPT.name), option]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return done.returncode, [line.split(" ")[0] for line in done.stderr.splitlines()]
+
+    fixtures = "tests/fixtures/examples"
+    kept = [
+        "examples/events.ndjson",
+        f"{fixtures}/events.ledger.json",
+        "examples/faulty.ndjson",
+        f"{fixtures}/faulty.ledger.json",
+        f"{fixtures}/every-case.ndjson",
+        f"{fixtures}/every-case.ledger.json",
+    ]
+    assert start("--check") == (1, kept)
+    assert start("--kept") == (0, [])
+    assert start("--check") == (0, [])
+    assert all((tmp_path / name).read_bytes() == (ROOT / name).read_bytes() for name in kept)
+    (tmp_path / kept[2]).write_bytes(b"{}\n")
+    assert start("--check") == (1, [kept[2]])
 
 
 def test_another_seed_makes_other_events_with_the_same_cases(
@@ -63,9 +89,11 @@ def test_the_number_of_events_can_be_chosen(run: Run, tmp_path: Path, ledger: Js
     ("arguments", "message"),
     [
         (("--events", "20"), "20 rows leave no room for all cases"),
-        (("--events", "0"), "'0' is not a whole number above 0"),
-        (("--events", "ten"), "'ten' is not a whole number above 0"),
-        (("--plain-track", "-1"), "'-1' is not a whole number above 0"),
+        (("--kind", "everyday", "--events", "20"), "20 rows leave no room for usage"),
+        (("--kind", "faulty", "--events", "20"), "as many faulty events as there are cases"),
+        (("--events", "0"), "invalid '0': expected a whole number above 0"),
+        (("--events", "ten"), "invalid 'ten': expected a whole number above 0"),
+        (("--plain-track", "-1"), "invalid '-1': expected a whole number above 0"),
     ],
 )
 def test_wrong_numbers_are_refused(

@@ -10,21 +10,35 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
+FIXTURES = ROOT / "tests" / "fixtures" / "examples"
+EXAMPLES = {
+    "everyday": ROOT / "examples" / "events.ndjson",
+    "faulty": ROOT / "examples" / "faulty.ndjson",
+    "every case": FIXTURES / "every-case.ndjson",
+}
+
+
+@pytest.fixture(scope="module", params=EXAMPLES)
+def events(request: pytest.FixtureRequest) -> Path:
+    """The file of example events."""
+    return EXAMPLES[request.param]
+
+
 @pytest.fixture(scope="module")
-def ledger() -> dict[str, Any]:
+def ledger(events: Path) -> dict[str, Any]:
     """What must become of every line of the example, known from the script that made it."""
-    path = ROOT / "tests" / "fixtures" / "examples" / "ledger.json"
+    path = FIXTURES / f"{events.stem}.ledger.json"
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
 
 
 @pytest.fixture(params=[False, True], ids=["one by one", "side by side"])
-def example(make_kana: Callable[..., Any], request: pytest.FixtureRequest) -> Any:
+def example(make_kana: Callable[..., Any], request: pytest.FixtureRequest, events: Path) -> Any:
     """The example, delivered to the sandbox's own account."""
     kana = make_kana()
     kana.side_by_side = request.param
     kana.before = kana.usage
-    kana.report = kana.run_stream((ROOT / "examples" / "events.ndjson").read_bytes())
+    kana.report = kana.run_stream(events.read_bytes())
     return kana
 
 
@@ -76,9 +90,9 @@ def test_users_are_as_their_last_identify_left_them(example: Any, ledger: Any) -
     assert found == ledger["users"]
 
 
-def test_a_second_run_changes_no_user(example: Any, ledger: Any) -> None:
+def test_a_second_run_changes_no_user(example: Any, ledger: Any, events: Path) -> None:
     """Identifies may be repeated: after a second run the users of one identify are the same."""
     before = example.users
-    example.run_stream((ROOT / "examples" / "events.ndjson").read_bytes())
+    example.run_stream(events.read_bytes())
     assert example.users == before
     assert len(before) >= len(ledger["users"])

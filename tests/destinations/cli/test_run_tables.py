@@ -29,7 +29,7 @@ def _report(
         (
             [Outcome.DELIVERED],
             {"lines": 1, "requests": 1},
-            ["1 line read: 1 row, one for each.", "1 request in 2.00 s, 0 lines a second"],
+            ["1 line read: 1 row. 1 request in 2.00 s, 0 lines a second"],
         ),
         (
             [Outcome.DELIVERED] * 2,
@@ -38,6 +38,11 @@ def _report(
                 "2,000 lines read, 1,998 of them empty: 2 rows, one for each.",
                 "3 requests in 2.00 s, 1,000 lines a second",
             ],
+        ),
+        (
+            [Outcome.DELIVERED],
+            {"lines": 2, "empty": 1},
+            ["2 lines read, 1 of them empty: 1 row. 0 requests in"],
         ),
         ([Outcome.DELIVERED] * 2, {"lines": 2}, ["0 requests in 2.00 s, 1 line a second"]),
         (
@@ -50,7 +55,7 @@ def _report(
             {"lines": 1, "by_content": 1},
             ["1 event without a messageId had the same content as one of an earlier run."],
         ),
-        ([], {}, ["0 lines read: 0 rows, one for each.", "0 requests in"]),
+        ([], {}, ["0 lines read: 0 rows. 0 requests in"]),
     ],
 )
 def test_the_sentences_of_a_report(

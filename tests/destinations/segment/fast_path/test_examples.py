@@ -77,7 +77,7 @@ def kana() -> Destination:
 def test_kana_examples(kana: Destination) -> None:
     """Every event of the example that gives a payload takes the code, which gives the same."""
     payloads = 0
-    for line in (ROOT / "examples" / "events.ndjson").read_bytes().splitlines():
+    for line in (ROOT / "tests/fixtures/examples/every-case.ndjson").read_bytes().splitlines():
         try:
             event = check_event(read_json(line))
         except EventError:

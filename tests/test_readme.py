@@ -1,0 +1,53 @@
+"""The commands of the README do what it says."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def _command(marker: str) -> list[str]:
+    """Return the last command of the marked block, as one that starts what is under test."""
+    found = re.search(rf"<!-- {marker} -->\n```sh\n(.+)\n```\n", README)
+    assert found, marker
+    program, *arguments = found[1].rsplit("&& ", 1)[-1].split()
+    assert program == ".venv/bin/destinations"
+    return [sys.executable, "-P", "-m", "destinations", *arguments]
+
+
+@pytest.mark.parametrize(("marker", "code"), [("main job", 0), ("faulty events", 1)])
+def test_the_examples(marker: str, code: int, tmp_path: Path) -> None:
+    """The command ends as the README says, shows all rows, and what the sandbox held before."""
+    done = subprocess.run(
+        _command(marker),
+        cwd=ROOT,
+        env={**os.environ, "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (code, "")
+    file = next(word for word in _command(marker) if word.endswith(".ndjson"))
+    rows = f"{len((ROOT / file).read_bytes().splitlines()):,}"
+    assert f"{rows} lines read: {rows} rows, one for each." in done.stdout
+    path = ROOT / "tests" / "fixtures" / "examples" / f"{Path(file).stem}.ledger.json"
+    ledger = json.loads(path.read_text(encoding="utf-8"))
+    assert ("invalid" in ledger["outcomes"], "invalid" in done.stdout) == (code == 1,) * 2
+    tables = done.stdout.partition("Users in the Kana sandbox\n")[2]
+    said = {line.split()[0]: line.split() for line in tables.splitlines() if line}
+    assert said["users"] == ["users", "before", "by", "events", "after"]
+    assert said["all"][1] == "13"
+    for feature in ("api-calls", "storage-gb", "seats", "exports"):
+        added = sum(amounts.get(feature, 0) for amounts in ledger["usage"].values())
+        before, by_events, after = (int(cell.replace(",", "")) for cell in said[feature][-3:])
+        assert (by_events, before + by_events) == (added, after)
