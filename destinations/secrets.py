@@ -7,11 +7,11 @@ import html
 import itertools
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Any, Final, Self
 from urllib.parse import quote, quote_plus
 
-__all__ = ["MASK", "Masker", "Secret", "reveal"]
+__all__ = ["MASK", "Masker", "Secret", "has_userinfo", "query_pieces", "reveal", "shown_url"]
 
 MASK: Final = "***"
 
@@ -53,6 +53,47 @@ class Secret(str):
 def reveal(text: str) -> str:
     """Return plain text: the value of a secret, and any other text as it is."""
     return text.reveal() if isinstance(text, Secret) else text
+
+
+def has_userinfo(url: str) -> bool:
+    """Whether a URL has a user or a password before its host."""
+    return _USERINFO.match(url) is not None
+
+
+def shown_url(url: str, hidden: Container[str] | None = None) -> str:
+    """Return a URL without what may be a credential: userinfo, and the values in its query.
+
+    With ``hidden``, only these `query_pieces` are masked. A fragment counts as part of the query.
+    """
+    userinfo = _USERINFO.match(url)
+    if userinfo is not None:
+        url = f"{userinfo['before']}{MASK}{url[userinfo.end('userinfo') :]}"
+    place, query = _at_query(url)
+
+    def masked(found: re.Match[str]) -> str:
+        piece = found.group()
+        if hidden is not None and piece not in hidden:
+            return piece
+        name, sign, value = piece.partition("=")
+        return name + sign + (MASK if value else "") if sign else MASK
+
+    return place + _PIECE.sub(masked, query)
+
+
+def query_pieces(url: str) -> list[str]:
+    """Return each ``name=value`` of the query of a URL, as it is written there."""
+    return _PIECE.findall(_at_query(url)[1])
+
+
+def _at_query(url: str) -> tuple[str, str]:
+    at = min((place for mark in "?#" if (place := url.find(mark)) >= 0), default=len(url))
+    return url[:at], url[at:]
+
+
+_USERINFO: Final = re.compile(
+    r"(?P<before>\s*(?:[a-z][a-z0-9+.-]*:)?//)(?P<userinfo>[^/?#]*)@", re.IGNORECASE
+)
+_PIECE: Final = re.compile(r"[^?&;#]+")
 
 
 class Masker:

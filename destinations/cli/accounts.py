@@ -12,6 +12,7 @@ from destinations.cli.names import NAME
 from destinations.errors import UsageError
 from destinations.operations import shown_time
 from destinations.runtime.identity import AccountIdentity
+from destinations.secrets import shown_url
 from destinations.store import Accounts, KnownAccount
 
 __all__ = ["account_options", "choose_account", "foresee_account"]
@@ -76,7 +77,7 @@ def choose_account(accounts: Accounts, identity: AccountIdentity, *, same: bool 
     (one,) = known
     if identity.name is not None and one.name is not None:
         msg = (
-            f"the account that is known at {identity.endpoint} is {one.name!r}, not "
+            f"the account that is known at {shown_url(identity.endpoint)} is {one.name!r}, not "
             f"{identity.name!r}: use that name, or --new-account"
         )
         raise UsageError(msg)
@@ -133,10 +134,11 @@ def _question(
     identity: AccountIdentity, here: Sequence[KnownAccount], elsewhere: Sequence[KnownAccount]
 ) -> str:
     """Return what is to be decided, as the beginning of a sentence."""
+    own = shown_url(identity.endpoint)
     if here:
-        return f"the credentials are new at {identity.endpoint}, where an account is known"
-    places = ", ".join(sorted({one.endpoint for one in elsewhere}))
-    return f"the credentials are known at {places}, and {identity.endpoint} is new"
+        return f"the credentials are new at {own}, where an account is known"
+    places = ", ".join(sorted({shown_url(one.endpoint) for one in elsewhere}))
+    return f"the credentials are known at {places}, and {own} is new"
 
 
 def _described(account: KnownAccount) -> str:

@@ -18,6 +18,7 @@ from destinations.errors import UsageError
 from destinations.http.transport import HttpTransport
 from destinations.runtime.destination import Destination
 from destinations.runtime.sender import Sender
+from destinations.secrets import shown_url
 
 __all__ = ["command"]
 
@@ -67,4 +68,4 @@ def _test(bound: Destination) -> tuple[str, str]:
     if failure.error_class == "authentication":
         return "refused", f"The partner refuses these credentials: {message}"
     status = "failed" if failure.is_answered else "unreachable"
-    return status, f"{bound.endpoint}: {message}"
+    return status, f"{shown_url(bound.endpoint)}: {message}"

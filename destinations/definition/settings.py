@@ -12,7 +12,7 @@ from destinations.definition import DestinationDefinition
 from destinations.definition.document import Document, pointer, read_document
 from destinations.errors import Fault, SettingsError, UsageError
 from destinations.input_files import read_text_input
-from destinations.secrets import Masker, Secret
+from destinations.secrets import Masker, Secret, has_userinfo
 from destinations.segment.javascript.values import article, type_name
 from destinations.segment.validation import compile_schema
 
@@ -94,11 +94,18 @@ def check_settings(definition: DestinationDefinition, document: Document) -> Set
         if key in properties and (message := _type_fault(properties[key], value))
     }
     faults += [document.fault(place, message) for place, message in of_other_types.items()]
+    with_userinfo = {
+        pointer(key)
+        for key, value in given.items()
+        if isinstance(value, str) and key not in definition.secret_settings and has_userinfo(value)
+    }
+    advice = _where_credentials_belong(definition)
+    faults += [document.fault(place, advice) for place in sorted(with_userinfo)]
     defaults = {key: spec["default"] for key, spec in properties.items() if "default" in spec}
     checked = compile_schema(dict(definition.settings)).check({**defaults, **given})
     secret_places = {pointer(key) for key in definition.secret_settings}
     for error in checked.errors:
-        if error.path not in of_other_types:
+        if error.path not in of_other_types and error.path not in with_userinfo:
             # A message cuts long values, and what is cut cannot be masked.
             words = error.message
             words = words.partition(", got ")[0] if error.path in secret_places else words
@@ -110,11 +117,20 @@ def check_settings(definition: DestinationDefinition, document: Document) -> Set
     ]
     for key, spec in properties.items():
         value = checked.payload.get(key)
+        if pointer(key) in with_userinfo:
+            continue
         if isinstance(value, str) and (key in definition.secret_settings or _is_url(spec)):
             faults += [document.fault(pointer(key), fault) for fault in _invisible(value)]
     if faults:
         raise SettingsError(faults)
     return Settings(checked.payload, definition.secret_settings)
+
+
+def _where_credentials_belong(definition: DestinationDefinition) -> str:
+    """Return why an address with credentials is refused: only secrets are masked everywhere."""
+    secret = ", ".join(definition.secret_settings)
+    cure = f"; credentials belong in {secret}" if secret else ""
+    return f"must not have a user or a password before its host{cure}"
 
 
 def named_settings(definition: DestinationDefinition) -> Settings:

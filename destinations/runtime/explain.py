@@ -18,6 +18,7 @@ from destinations.runtime.action import Action, Done, Generated, Payload, Subscr
 from destinations.runtime.destination import Delivery, Destination
 from destinations.runtime.plan import PlannedDelivery, plan
 from destinations.runtime.sender import status_of
+from destinations.secrets import query_pieces, reveal, shown_url
 from destinations.segment.event import Event, EventError, read_json, with_timestamp
 from destinations.segment.javascript import UNDEFINED
 
@@ -201,10 +202,14 @@ def _planned(
         message = request.prepare([request.part(context)], context)
     except ResolveError as error:
         return PlannedRequest(name, after, note=f"cannot be made: {error}")
-    return PlannedRequest(name, after, _shown(message), outcomes=_outcomes(destination, request))
+    shown = _shown(message, destination.settings)
+    return PlannedRequest(name, after, shown, outcomes=_outcomes(destination, request))
 
 
-def _shown(message: HttpRequest) -> dict[str, Any]:
+def _shown(message: HttpRequest, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a request as it is printed: the query of an endpoint may hold a credential."""
+    texts = [value for value in settings.values() if isinstance(value, str)]
+    hidden = {piece for text in texts for piece in query_pieces(reveal(text))}
     body: Any = None
     if message.body is not None:
         try:
@@ -213,7 +218,7 @@ def _shown(message: HttpRequest) -> dict[str, Any]:
             body = message.body.decode("utf-8", "replace")
     return {
         "method": message.method,
-        "url": message.url,
+        "url": shown_url(message.url, hidden),
         "headers": dict(message.headers),
         "body": body,
     }

@@ -12,6 +12,7 @@ from typing import Final
 from destinations.errors import UsageError
 from destinations.pipeline.queue import Scope
 from destinations.runtime.identity import AccountIdentity, normalised
+from destinations.secrets import shown_url
 from destinations.store.database import Database
 
 __all__ = ["Accounts", "KnownAccount", "account_label", "shown_account"]
@@ -26,10 +27,11 @@ _NO_ENDPOINT: Final = "None"
 def shown_account(number: int | None, name: str | None, endpoint: str, environment: str) -> str:
     """Return what an operator knows an account by: its name, or else where it is, and its label.
 
-    There may be several without a name at one place.
+    There may be several without a name at one place. The values in the query of a URL are masked.
     """
     if name or number is None:
         return name or ""
+    endpoint = shown_url(endpoint)
     place = f"{endpoint} ({environment} environment)" if environment else endpoint
     return f"{place}, {account_label(number, name)}"
 

@@ -13,6 +13,7 @@ from destinations.cli.opening import open_definition, open_destination, open_sto
 from destinations.runtime.destination import Destination
 from destinations.runtime.identity import AccountIdentity, identity_of
 from destinations.runtime.store import ManualChanges
+from destinations.secrets import shown_url
 from destinations.store import SqliteStore
 
 __all__ = ["SLUG", "KanaAccount", "open_account"]
@@ -60,4 +61,4 @@ def open_account(
         try:
             yield KanaAccount(destination, transport, sender, opened, identity, known)
         except IntegrationError as error:
-            raise UsageError(f"{destination.endpoint}: {error.message}") from None
+            raise UsageError(f"{shown_url(destination.endpoint)}: {error.message}") from None

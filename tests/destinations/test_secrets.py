@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from destinations.secrets import MASK, Masker, Secret
+from destinations.secrets import MASK, Masker, Secret, query_pieces, shown_url
 
 KEY = "prv_test_äb/c+d e\"f'"
 
@@ -186,3 +186,28 @@ def test_no_part_of_a_secret_is_left(
     masked = Masker([secret]).foreign(before + part + after)
     if len(part) >= 8 and "://" not in secret and "_" not in secret:
         assert part not in masked
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://example.com/graphql", "https://example.com/graphql"),
+        ("https://example.com/?token=abc", "https://example.com/?token=***"),
+        ("https://example.com/?a=1&b=&c=x%20y;d=2", "https://example.com/?a=***&b=&c=***;d=***"),
+        ("https://example.com/?abcdef", "https://example.com/?***"),
+        ("https://example.com/?a=b?c=d", "https://example.com/?a=***?c=***"),
+        ("https://example.com/#abcdef", "https://example.com/#***"),
+        ("https://example.com/a@b?c=d@e", "https://example.com/a@b?c=***"),
+        ("HTTP://user:abc@example.com/", "HTTP://***@example.com/"),
+        ("//user:abc@def@example.com", "//***@example.com"),
+        ("https://user:a?b@example.com/", "https://user:a?***"),
+        ("not a url", "not a url"),
+    ],
+)
+def test_a_url_is_shown_without_what_it_may_know(url: str, shown: str) -> None:
+    """Its userinfo is masked, and so are the values of its query; with a list, only those of it."""
+    assert shown_url(url) == shown
+    assert shown_url(shown) == shown
+    if "@" not in url:
+        assert shown_url(url, query_pieces(url)) == shown
+        assert shown_url(url, ()) == url

@@ -316,3 +316,40 @@ def test_a_store_in_use(
         assert told in done.err
     assert runs.usage == {"ann": 2 if told is None else 1}
     assert runs.counts(runs(events=runs.file(use()))) == {"delivered": 1}
+
+
+@pytest.mark.parametrize("mark", ["?token=", "?a=1&token=", "#"])
+def test_what_the_query_of_an_endpoint_holds(
+    runs: Any, use: Use, command: Any, write: Any, *, mark: str
+) -> None:
+    """Nothing that an operator sees shows it, and the account stays the one that it is."""
+    where = f"{runs.partner.url}{mark}hunter2secret"
+    events = runs.file(use())
+    done = runs(events=events, where=where)
+    assert runs.counts(done) == {"delivered": 1}
+    again = runs(events=events, where=where)
+    assert runs.counts(again) == {"filtered": 1}
+    shown = [done, again, runs(events=events, where=where, key=SECOND)]
+    settings = write("s.json", {"apiKey": WRONG, "endpoint": where})
+    event = write("event.json", json.dumps(use()))
+    shown += [
+        command(*line, "--store", runs.store)
+        for line in (
+            ("status",),
+            ("status", "--json"),
+            ("deliveries", "list", "--all"),
+            ("deliveries", "list", "--all", "--json"),
+            ("deliveries", "show", "1000"),
+            ("deliveries", "show", "1000", "--json"),
+            ("kana", "status"),
+            ("kana", "status", "--json"),
+            ("explain", "kana", event, "--settings", settings),
+            ("explain", "kana", event, "--settings", settings, "--json"),
+        )
+    ]
+    shown.append(command("check", "kana", "--settings", settings))
+    nowhere = write("t.json", {"apiKey": WRONG, "endpoint": f"{NOBODY}{mark}hunter2secret"})
+    shown.append(command("check", "kana", "--settings", nowhere))
+    for one in shown:
+        assert "Traceback" not in one.err
+        assert "hunter2" not in one.out + one.err

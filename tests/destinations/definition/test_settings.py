@@ -128,6 +128,38 @@ def test_wrong_settings_are_refused(
     assert "sk_" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "https://bob:hunter2@example.com/graphql",
+        "HTTP://hunter2@127.0.0.1:9/graphql",
+        "ftp://bob:hunter2@example.com/",
+        "//bob:hunter2@example.com/",
+        " https://bob:hunter2@example.com",
+        "https://bob:hunter2@[::1/",
+        "https://bob:hunter2\u200b@example.com/",
+    ],
+)
+def test_credentials_in_an_address(load: Load, endpoint: str) -> None:
+    """They are refused, whatever else is wrong with it: only secrets are masked everywhere."""
+    with pytest.raises(SettingsError) as caught:
+        check_settings(load(), _document(apiKey="sk_test_12345", endpoint=endpoint))
+    (fault,) = caught.value.faults
+    assert fault.path == "/endpoint"
+    assert "must not have a user or a password before its host" in fault.message
+    assert "credentials belong in apiKey" in fault.message
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["https://example.com/@bob", "https://example.com?a=b@c", "http://h.com/a:b@c#d@e"]
+)
+def test_an_address_may_hold_an_at_sign(load: Load, endpoint: str) -> None:
+    """Behind the host, it is a character as any other."""
+    checked = check_settings(load(), _document(apiKey="sk_test_12345", endpoint=endpoint))
+    assert checked["endpoint"] == endpoint
+
+
 def test_a_setting_may_be_refused_with_advice(load: Load) -> None:
     """A value that is known to be a mistake is refused with words that say what is right."""
 
