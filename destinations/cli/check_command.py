@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from pathlib import Path
 
 import click
 
+from destinations.cli.json_output import json_text
 from destinations.cli.opening import (
     destination_argument,
     open_definition,
@@ -49,7 +49,7 @@ def command(destination: str, settings: Path | None, *, live: bool, as_json: boo
         message = f"wrong credentials ({found}): expected live ones, as --live asks for."
     if as_json:
         shown = {"status": status, "message": message, "environments": environments}
-        click.echo(json.dumps(shown, ensure_ascii=False))
+        click.echo(json_text(shown))
     else:
         environment = f" ({', '.join(environments)})" if environments else ""
         text = f"{definition.name}{environment}: {status}. {message}".strip()

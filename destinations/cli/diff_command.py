@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
+from destinations.cli.json_output import json_text
 from destinations.cli.tables import print_table
 from destinations.definition import load_definition
 from destinations.definition.comparison import Step, compare, step_between
@@ -39,7 +38,7 @@ def command(old: str, new: str, *, as_json: bool) -> int:
                 for item in found
             ],
         }
-        click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+        click.echo(json_text(shown, indent=2))
         return 0 if made >= needed else 1
     rows = [(item.step.name.lower(), item.path, item.message) for item in found]
     print_table(f"{len(rows)} differences", ("step", "where", "what"), rows)

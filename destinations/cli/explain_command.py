@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
+from destinations.cli.json_output import json_text
 from destinations.cli.opening import (
     destination_argument,
     open_definition,
@@ -75,7 +75,7 @@ def command(
         shown = explanation.to_json()
         for followed, (code_text, _) in zip(shown["subscriptions"], sources, strict=False):
             followed["source"] = code_text
-        click.echo(json.dumps(bound.settings.masker.value(shown), indent=2, ensure_ascii=False))
+        click.echo(json_text(bound.settings.masker.value(shown), indent=2))
     else:
         from destinations.cli.explain_text import print_explanation  # noqa: PLC0415 - rich is slow
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 
+from destinations.cli.json_output import json_text
+from destinations.cli.tables import plain
 from destinations.outcome import Result
 from destinations.runtime.explain import Explanation, PlannedRequest, SubscriptionExplanation
 from destinations.secrets import Masker
@@ -22,7 +23,7 @@ def print_explanation(explanation: Explanation, masker: Masker) -> None:
     console = Console(highlight=False, soft_wrap=True)
 
     def say(text: str, indent: int = 0) -> None:
-        console.print(" " * indent + masker.text(text))
+        console.print(" " * indent + plain(masker.text(text)))
 
     if explanation.blank_traits:
         say(f"[bold]blank traits, left out[/bold]: {escape(', '.join(explanation.blank_traits))}")
@@ -104,4 +105,4 @@ def _result(result: Result) -> str:
 def _json(value: Any) -> str:
     if value is UNDEFINED:
         return "undefined"
-    return escape(json.dumps(value, ensure_ascii=False, default=str))
+    return escape(json_text(value, default=str))

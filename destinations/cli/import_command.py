@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
+from destinations.cli.json_output import json_text
 from destinations.importer import Imported, import_segment, import_subscriptions
 
 __all__ = ["command"]
@@ -67,7 +67,7 @@ def segment(
     else:
         imported = import_segment(file, destination=destination, out=out, force=force)
     if as_json:
-        click.echo(json.dumps(_as_json(imported), indent=2, ensure_ascii=False))
+        click.echo(json_text(_as_json(imported), indent=2))
     else:
         _print(imported)
     return 0

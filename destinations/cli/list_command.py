@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
+from destinations.cli.json_output import json_text
 from destinations.definition import load_definition
 from destinations.errors import DefinitionError
 from destinations.runtime.plugins import installed
@@ -36,7 +35,7 @@ def command(*, as_json: bool) -> int:
             }
         )
     if as_json:
-        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        click.echo(json_text(rows, indent=2))
     else:
         _print_table(rows)
     return 2 if broken else 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -12,6 +11,7 @@ import click
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 
+from destinations.cli.json_output import json_text
 from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import printable, table
 from destinations.operations import (
@@ -55,7 +55,7 @@ def command(place: StorePlace, live: float | None, *, as_json: bool) -> int:
         if as_json:
             now = time.time()
             status = store_status(opened, now, who_serves(opened))
-            click.echo(json.dumps(status.to_json(now), ensure_ascii=False))
+            click.echo(json_text(status.to_json(now)))
         elif live is None:
             Console(highlight=False).print(_read(opened, place), soft_wrap=True)
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import click
 
+from destinations.cli.json_output import json_text
 from destinations.cli.tables import count, print_table
 from destinations.pipeline.report import SHOWN
 from destinations.runtime.plugins import installed
@@ -59,7 +59,7 @@ def command(destination: str | None, cases: Path | None, *, as_json: bool) -> in
             "passed": all(report.passed for report in reports),
             "destinations": [_to_json(report) for report in reports],
         }
-        click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+        click.echo(json_text(shown, indent=2))
     else:
         for report in reports:
             _print(report)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 
 import click
 
+from destinations.cli.json_output import json_text
 from destinations.cli.opening import destination_argument
 from destinations.cli.tables import count
 from destinations.definition import check_folder, load_definition
@@ -30,7 +30,7 @@ def command(destination: str, *, as_json: bool) -> int:
     if not faults:
         faults += _code(destination)
     if as_json:
-        click.echo(json.dumps([asdict(fault) for fault in faults], indent=2, ensure_ascii=False))
+        click.echo(json_text([asdict(fault) for fault in faults], indent=2))
     elif faults:
         for fault in faults:
             click.echo(str(fault))

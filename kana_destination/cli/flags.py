@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ import click
 from destinations import Answer, Call
 from destinations.cli.accounts import account_options
 from destinations.cli.csv_text import csv_text
+from destinations.cli.json_output import json_text
 from destinations.cli.opening import settings_option, store_option
 from destinations.cli.tables import count, print_table
 from kana_destination.boxes import BOXES, Flagged, find_flags
@@ -73,7 +73,7 @@ def flags(box: str | None, *, as_csv: bool, exact: bool, as_json: bool, **where:
             name: {"count": len(flagged), "users": [_json(item) for item in flagged]}
             for name, flagged in shown.items()
         }
-        click.echo(json.dumps(boxes, ensure_ascii=False))
+        click.echo(json_text(boxes))
     else:
         for name, flagged in shown.items():
             rows = [[item.user[key] or "" for key in _COLUMNS] + [item.note] for item in flagged]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import time
 from collections.abc import Generator, Sequence
@@ -13,6 +12,7 @@ import click
 
 from destinations import Answer, Call, Documents, Run, RunOptions
 from destinations.cli.accounts import account_options
+from destinations.cli.json_output import json_text
 from destinations.cli.opening import (
     open_definition,
     open_store,
@@ -20,7 +20,7 @@ from destinations.cli.opening import (
     store_option,
 )
 from destinations.cli.run_tables import exit_code, summary
-from destinations.cli.tables import count, print_table
+from destinations.cli.tables import count, plain, print_table
 from destinations.definition.document import Document, read_document
 from destinations.definition.settings import named_settings
 from destinations.errors import DefinitionError, UsageError
@@ -123,7 +123,7 @@ def show(store: Path | None, *, as_json: bool) -> int:
     """List the rules, the oldest first: it wins where several match."""
     found = _stored(store)
     if as_json:
-        click.echo(json.dumps([rule.to_json() for rule in found], ensure_ascii=False))
+        click.echo(json_text([rule.to_json() for rule in found]))
         return 0
     rows = [
         (rule.name, rule.conditions, rule.feature, "" if rule.amount is None else str(rule.amount))
@@ -306,7 +306,7 @@ def _deliver(account: KanaAccount) -> int:
     masker = account.destination.settings.masker
     click.echo(f"What waited: {summary(report.totals.outcomes) or 'nothing'}.")
     for reason in report.totals.reasons:
-        text = masker.text(reason.example)
+        text = plain(masker.text(reason.example))
         click.echo(f"{reason.outcome.value}, {reason.count:,}: {text}", err=True)
     if report.stopped is not None and report.stopped.why == "interrupted":
         raise click.Abort

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
+from destinations.cli.json_output import json_text
 from destinations.cli.opening import open_store, store_option
 from destinations.cli.tables import print_table
 from destinations.outcome import Outcome, State, Status
@@ -38,7 +38,7 @@ def status(store: Path | None, *, as_json: bool) -> int:
     with open_store(store, existing=True) as opened:
         found = _holdings(opened)
     if as_json:
-        click.echo(json.dumps(found, ensure_ascii=False))
+        click.echo(json_text(found))
         return 0
     click.echo(f"Store: {found['store']}")
     click.echo(f"Mapping rules: {found['rules']:,}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import click
 
+from destinations.cli.json_output import json_text
 from destinations.cli.opening import open_store, store_option
 from destinations.cli.tables import print_table
 from destinations.outcome import Outcome
@@ -50,7 +50,7 @@ def unmapped(store: Path | None, top: int, *, as_json: bool) -> int:
                 for (path, value), count in values.most_common()
             ],
         }
-        click.echo(json.dumps(found, ensure_ascii=False))
+        click.echo(json_text(found))
         return 0
     click.echo(f"{total:,} unmapped event{'' if total == 1 else 's'}")
     if total:

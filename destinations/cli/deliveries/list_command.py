@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -16,6 +15,7 @@ from destinations.cli.deliveries.selection import (
     selection_options,
     tell_of_unknown_names,
 )
+from destinations.cli.json_output import json_text
 from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import plain, print_table
 from destinations.operations import open_ledger, pauses_of_servers, shown_time
@@ -119,7 +119,7 @@ def list_command(
             ],
             "deliveries": [record(entry) for entry in found],
         }
-        click.echo(json.dumps(shown, ensure_ascii=False))
+        click.echo(json_text(shown))
     else:
         _print(place, found, classes, needs_operator=needs_operator)
         if number := sum(one.deliveries for one in asked):
@@ -152,7 +152,7 @@ def _list_drifts(place: StorePlace, given: Mapping[str, Any], *, limit: int, as_
             for one in shown
         ]
         text = {"store": str(place.path), "total": len(found), "drifts": drifts}
-        click.echo(json.dumps(text, ensure_ascii=False))
+        click.echo(json_text(text))
         return 0
     what = f"{len(found):,} {'balance' if len(found) == 1 else 'balances'} not as expected"
     rows = [

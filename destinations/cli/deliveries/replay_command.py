@@ -17,6 +17,7 @@ from destinations.cli.deliveries.selection import (
     selected,
     selection_options,
 )
+from destinations.cli.json_output import escaped, json_text
 from destinations.cli.opening import open_definition
 from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import plain
@@ -88,7 +89,7 @@ def replay_command(
         done = None if dry_run else replay(ledger, planned, now=time.time())
         strays = [] if dry_run else waiting_for_nobody(store, planned)
     if as_json:
-        click.echo(json.dumps(_json(planned, done), ensure_ascii=False))
+        click.echo(json_text(_json(planned, done)))
     else:
         _print(planned, done)
     for name in strays:
@@ -151,7 +152,7 @@ def _print(planned: Sequence[PlannedReplay], done: Replayed | None) -> None:
         click.echo("Nothing changed: this was a dry run.")
         return
     for one in refused[:_SHOWN]:
-        click.echo(f"delivery {one.entry.id} is not replayed: {one.refused}", err=True)
+        click.echo(f"delivery {one.entry.id} is not replayed: {plain(one.refused)}", err=True)
     unchanged = sum(not one.refused and not one.changes for one in planned)
     numbers = {
         ("waits for its turn", "wait for their turn"): done.reopened,
@@ -189,7 +190,7 @@ def _described(one: PlannedReplay) -> Iterator[str]:
     user = f", user {plain(entry.user)}" if entry.user else ""
     head = f"{entry.id} {plain(event_name(entry))}{user}"
     if one.replan is None:
-        yield f"{head}: not replayed: {one.refused}"
+        yield f"{head}: not replayed: {plain(one.refused)}"
         return
     yield f"{head}: {entry.status} -> {_what(one.replan.result)}"
     if entry.reason:
@@ -197,7 +198,7 @@ def _described(one: PlannedReplay) -> Iterator[str]:
     for delivery, result, is_new in _parts(one):
         new = "new " if is_new else ""
         if result is None:
-            yield f"  {new}{delivery.action}: {delivery.payload.decode()}"
+            yield f"  {new}{delivery.action}: {escaped(delivery.payload.decode())}"
         elif result.reason != entry.reason:
             yield f"  {new}{delivery.action or 'no action'}: {plain(result.reason)}"
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 import click
 
 from destinations.cli.deliveries.selection import event_name, record
+from destinations.cli.json_output import json_text
 from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import plain
 from destinations.operations import (
@@ -76,7 +77,7 @@ def show_command(delivery_id: int, place: StorePlace, *, as_json: bool) -> int:
             "event": event,
             "commands": [text for text, _ in commands],
         }
-        click.echo(json.dumps(shown, ensure_ascii=False))
+        click.echo(json_text(shown))
         return 0
     _print(entry, event=event, has_event=raw is not None, payload=payload)
     if what_goes_on:
@@ -101,10 +102,10 @@ def _print(entry: LedgerEntry, *, event: Any, has_event: bool, payload: bytes) -
     else:
         click.echo("\nThe event:")
         # ASCII, so that no character of it drives the terminal.
-        click.echo(json.dumps(event, indent=2))
+        click.echo(json_text(event, indent=2))
     if payload:
         click.echo("\nThe payload:")
-        click.echo(json.dumps(_json(payload), indent=2))
+        click.echo(json_text(_json(payload), indent=2))
 
 
 def _what_goes_on(
