@@ -169,7 +169,8 @@ def read_event(data: bytes) -> tuple[bytes, Event]:
     """Return an event, and its JSON without halves of characters; raises `EventError`.
 
     SDKs that cut a text after so many units leave half an emoji at its end. U+FFFD stands in its
-    place, unless that makes one identifier of two.
+    place, unless that makes one identifier of two. Where it makes one key of two, the later one has
+    another U+FFFD at its end.
     """
     try:
         return data, check_event(read_json(data))
@@ -177,7 +178,15 @@ def read_event(data: bytes) -> tuple[bytes, Event]:
         mended = _without_halves(data) if error.code == "NOT_JSON" else data
         if mended == data:
             raise
-    event = check_event(read_json(mended))
+    try:
+        value = read_json(mended)
+    except EventError as error:
+        distinct = _with_distinct_keys(data) if error.code == "NOT_JSON" else None
+        if distinct is None:
+            raise
+        mended = distinct
+        value = read_json(mended)
+    event = check_event(value)
     as_it_came = json.loads(data, parse_int=float)  # which reads halves
     for key in _IDS:
         if not _is_whole(as_it_came.get(key)):
@@ -192,6 +201,40 @@ def _without_halves(data: bytes) -> bytes:
         return b"\xef\xbf\xbd" if match[2] else match[0]
 
     return _HALVES.sub(whole, data)
+
+
+class _TwiceError(Exception):
+    """An object has a key twice, before anything was replaced in it."""
+
+
+def _with_distinct_keys(data: bytes) -> bytes | None:
+    """Return JSON without halves of characters, whose keys stay as many; None for other faults."""
+    try:
+        value = json.loads(data, object_pairs_hook=_distinct)
+        # Halves within values come out as escapes.
+        return _without_halves(json.dumps(value, separators=(",", ":")).encode())
+    except (_TwiceError, ValueError, RecursionError):
+        return None
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    given = {key for key, _ in pairs}
+    if len(given) < len(pairs):
+        raise _TwiceError
+    names: dict[str, str] = {}
+    taken = {key for key in given if _is_whole(key)}
+    for key, _ in pairs:
+        name = key
+        if not _is_whole(key):
+            name = _HALF.sub("\ufffd", key)
+            while name in taken:
+                name += "\ufffd"
+            taken.add(name)
+        names[key] = name
+    return {names[key]: item for key, item in pairs}
+
+
+_HALF: Final = re.compile("[\ud800-\udfff]")
 
 
 def _is_whole(text: str | None) -> bool:

@@ -17,6 +17,7 @@ from destinations.segment.event import (
     check_event,
     integrations_allow,
     missing_fields,
+    read_event,
     read_json,
 )
 
@@ -385,3 +386,61 @@ def test_integrations(integrations: object, allowed: bool) -> None:
 def test_no_integrations_allow_everything() -> None:
     """An event without the object goes everywhere."""
     assert integrations_allow({}, "Sample")
+
+
+@pytest.mark.parametrize(
+    ("context", "read"),
+    [
+        (rb'{"\ud800": 1, "\ud801": 2}', {"\ufffd": 1, "\ufffd\ufffd": 2}),
+        (
+            rb'{"\ud801": 1, "\ud800": 2, "\udfff": 3}',
+            dict(zip(("\ufffd" * n for n in (1, 2, 3)), (1, 2, 3), strict=True)),
+        ),
+        (rb'{"\ud800": 1, "\ufffd": 2}', {"\ufffd\ufffd": 1, "\ufffd": 2}),
+        (b'{"\xed\xa0\x80": 1, "\xed\xa0\x81": 2}', {"\ufffd": 1, "\ufffd\ufffd": 2}),
+        (
+            rb'{"a\ud800": "b\ud83d", "a\ud801": [1.50, "\ud83d\ude00"]}',
+            {"a\ufffd": "b\ufffd", "a\ufffd\ufffd": [1.5, "😀"]},
+        ),
+        (
+            rb'{"x": [{"\ud800": 12345678901234567890, "\ud801": null}]}',
+            {"x": [{"\ufffd": 12345678901234567890, "\ufffd\ufffd": None}]},
+        ),
+        (rb'{"\ud800": 1, "b": 2}', {"\ufffd": 1, "b": 2}),
+    ],
+    ids=["two", "three", "the mark itself", "bytes", "values", "deep", "one"],
+)
+def test_keys_that_differ_by_half_a_character(context: bytes, read: Any) -> None:
+    """Both stay, in their order, with all that they hold: no event is lost by it."""
+    data = b'{"type": "page", "userId": "u", "context": ' + context + b"}"
+    mended, event = read_event(data)
+    assert event["context"] == read
+    assert list(event["context"]) == list(read)
+    assert read_json(mended) == event
+    assert read_event(mended) == (mended, event)
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        rb'"a": {"\ud800": 1, "\ud800": 2}',
+        rb'"a": {"\ud800": 1, "\ud801": 2}, "b": {"c": 1, "c": 2}',
+        rb'"a": {"\ud800": 1, "\ud801": 2}, "b": 1e999',
+        rb'"a": {"\ud800": 1, "\ud801": 2}, "b": NaN',
+        rb'"a": {"\ud800": 1, "\ud801": 2}, "b": ' + b"[" * 900 + b"]" * 900,
+        rb'"a": {"\ud800": 1, "\ud801": 2} "b": 1',
+    ],
+    ids=["half twice", "another twice", "infinite", "NaN", "deep", "no comma"],
+)
+def test_what_half_a_character_does_not_hide(rest: bytes) -> None:
+    """What is no JSON without it is none with it."""
+    with pytest.raises(EventError) as caught:
+        read_event(b'{"type": "page", "userId": "u", ' + rest + b"}")
+    assert caught.value.code == "NOT_JSON"
+
+
+def test_an_id_beside_such_keys() -> None:
+    """Half a character in it is refused as ever."""
+    with pytest.raises(EventError) as caught:
+        read_event(rb'{"type": "page", "userId": "u\ud800", "a": {"\ud800": 1, "\ud801": 2}}')
+    assert caught.value.code == "ID_NOT_TEXT"
