@@ -42,6 +42,9 @@ def encode_json(value: Any) -> bytes:
 
 def decode_json(data: bytes) -> Any:
     """Return the value that `encode_json` wrote; raises `ResolveError` for anything else."""
+    # How deep the parsers go depends on the version of Python, and on the stack that is left.
+    if len(data) > 2 * _DEEPEST and _is_too_deep(data):
+        raise ResolveError("", "the body is nested too deeply to be read as JSON")
     try:
         return _decode(data)
     except (msgspec.DecodeError, ValueError, RecursionError):  # such as very large integers
