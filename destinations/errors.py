@@ -26,8 +26,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from http import HTTPStatus
-from typing import Final
+
+from destinations.statuses import CODES, UNKNOWN_CODE
 
 __all__ = [
     "APIError",
@@ -49,15 +49,10 @@ __all__ = [
     "error_code",
 ]
 
-_UNKNOWN_CODE: Final = "UNKNOWN_ERROR"
-
 
 def error_code(status: int) -> str:
-    """Return the upper-case name of an HTTP status, ``UNKNOWN_ERROR`` where HTTP has none."""
-    try:
-        return HTTPStatus(status).name
-    except ValueError:
-        return _UNKNOWN_CODE
+    """Return the upper-case name of an HTTP status, ``UNKNOWN_ERROR`` where it has none."""
+    return CODES.get(status, UNKNOWN_CODE)
 
 
 class DestinationsError(Exception):

@@ -12,7 +12,6 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from http import HTTPStatus
 from typing import Any, Final, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
@@ -54,6 +53,9 @@ _CERTIFICATE_ALERTS: Final = frozenset(
     }
 )
 """Alerts that are sent before anything of the request is read."""
+
+_ASKS_FOR_CREDENTIALS: Final = 407
+"""What a proxy answers that wants to know who asks."""
 
 _ENVIRONMENT: Final = ("verify", "cert", "proxies")
 
@@ -217,8 +219,7 @@ class HttpTransport:
                 **{key: session.environment(request.url)[key] for key in _ENVIRONMENT},
             )
             with response:
-                asks_for_credentials = HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
-                if response.status_code == asks_for_credentials and proxy_of(request.url):
+                if response.status_code == _ASKS_FOR_CREDENTIALS and proxy_of(request.url):
                     message = "no connection through the proxy: it asks for credentials (HTTP 407)"
                     raise TransportError(message, sent=False, for_operator=True)
                 body = self._read(response, deadline)

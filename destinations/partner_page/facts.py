@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any
 
 from destinations.definition import ActionDefinition, DestinationDefinition
@@ -15,6 +14,7 @@ from destinations.partner_page.fields import FieldRow, field_rows
 from destinations.partner_page.payloads import Runtime
 from destinations.partner_page.samples import Sample, make_sample, run_samples
 from destinations.runtime.destination import Code
+from destinations.statuses import PHRASES
 
 __all__ = ["ActionFacts", "MethodFacts", "page_facts"]
 
@@ -123,8 +123,8 @@ def _refusal(definition: DestinationDefinition, runtime: Runtime) -> str:
         return ""
     event = {"type": "track", "event": "Any", "anonymousId": "a", "messageId": "m"}
     (result,) = runtime.follow(event)
-    status = HTTPStatus(result.status or 400)
-    return f"{status.value} {status.phrase}"
+    status = result.status or 400
+    return f"{status} {PHRASES[status]}"
 
 
 def _samples(

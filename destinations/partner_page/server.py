@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable
-from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources.abc import Traversable
 from typing import Final
@@ -83,7 +82,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         # Other names may be another site's, which must not read what is served here.
         if urlsplit(f"//{self.headers.get('Host', '')}").hostname not in _NAMES:
-            self._send(HTTPStatus.FORBIDDEN, "This preview answers to 127.0.0.1 alone.")
+            self._send(403, "This preview answers to 127.0.0.1 alone.")
             return
         path = urlsplit(self.path).path
         if path == _CHANGES:
@@ -91,14 +90,14 @@ class _Handler(BaseHTTPRequestHandler):
             return
         page = self.owner.page(path)
         if page is None:
-            self._send(HTTPStatus.NOT_FOUND, "There are / and /submission.")
+            self._send(404, "There are / and /submission.")
         else:
-            self._send(HTTPStatus.OK, page, "text/html; charset=utf-8")
+            self._send(200, page, "text/html; charset=utf-8")
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
         """Log nothing: the terminal shows the address and nothing else."""
 
-    def _send(self, status: HTTPStatus, text: str, kind: str = "text/plain; charset=utf-8") -> None:
+    def _send(self, status: int, text: str, kind: str = "text/plain; charset=utf-8") -> None:
         data = text.encode()
         self.send_response(status)
         self.send_header("Content-Type", kind)
@@ -109,7 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _stream(self) -> None:
         self.close_connection = True
-        self.send_response(HTTPStatus.OK)
+        self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Cache-Control", "no-store")
         self.end_headers()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import http
 import json
 import socket
 from typing import Any, Final
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from destinations.statuses import PHRASES
 
 __all__ = ["Protocol"]
 
@@ -177,7 +178,7 @@ class Protocol(HttpToolsProtocol):
             return
         body = json.dumps({"message": message}).encode()
         head = (
-            f"HTTP/1.1 {status} {http.HTTPStatus(status).phrase}\r\n"
+            f"HTTP/1.1 {status} {PHRASES[status]}\r\n"
             f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
             "connection: close\r\n\r\n"
         )

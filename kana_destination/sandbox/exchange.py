@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any, Final
 
+from destinations.statuses import PHRASES
 from kana_destination.sandbox.arrivals import Arrivals
 from kana_destination.sandbox.errors import KanaError, request_error
 from kana_destination.sandbox.execution import Account, GraphQLRequest
@@ -132,10 +132,7 @@ def _scripted(rule: FaultRule) -> Answer:
     status = rule.status or 200
     headers = () if rule.retry_after is None else (("Retry-After", rule.retry_after),)
     if rule.body is None:
-        try:
-            phrase = HTTPStatus(status).phrase
-        except ValueError:
-            phrase = f"HTTP {status}"
+        phrase = PHRASES.get(status, f"HTTP {status}")
         return Answer(status, encode({"message": phrase}), headers)
     is_json = rule.body.lstrip()[:1] in ("{", "[")
     kind = "application/json" if is_json else "text/html; charset=utf-8"

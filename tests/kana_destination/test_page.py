@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from destinations.lint import lint_page
 from destinations.partner_page import Browser, Page, read_calls, read_page
 from destinations.partner_page.markdown import Table
 from destinations.runtime.explain import explain
+from destinations.statuses import PHRASES
 from kana_destination.cases import cases
 from kana_destination.rules import Rule, RuleMapper
 
@@ -205,7 +205,7 @@ def test_an_event_without_a_user_is_answered_as_the_text_says(page: Page, kana: 
         assert result is not None
         assert result.outcome == "invalid"
         assert result.status is not None
-        assert said[1] == f"{result.status} {HTTPStatus(result.status).phrase}"
+        assert said[1] == f"{result.status} {PHRASES[result.status]}"
 
 
 def test_what_the_page_must_say(page: Page, kana_definition: DestinationDefinition) -> None:
