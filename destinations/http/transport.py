@@ -28,7 +28,8 @@ from destinations.http.ssrf import GuardedAdapter, PrivateAddressError, public_a
 
 __all__ = ["CanHangUp", "HttpTransport", "Transport", "TransportError", "UnsendableError"]
 
-_USER_AGENT: Final = f"kana-destination/{__version__} (python-requests)"
+_USER_AGENT: Final = f"destinations/{__version__}"
+"""Who sends, for the logs of partners; a header of the definition replaces it."""
 
 _MAX_BODY: Final = 16 * 1024 * 1024
 """Bytes of an answer; more than any documented answer needs, less than hurts."""

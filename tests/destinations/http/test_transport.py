@@ -19,6 +19,7 @@ from unittest.mock import ANY
 
 import pytest
 
+from destinations._version import __version__
 from destinations.definition import Timeouts
 from destinations.http import HttpRequest, HttpResponse
 from destinations.http.environment import environment_faults
@@ -160,8 +161,31 @@ def test_a_request_and_its_answer(
     (head,) = running.heads
     assert head.startswith(b"PUT /a?b=c HTTP/1.1\r\n")
     assert b"\r\nAuthorization: Bearer \xe4\r\n" in head
-    assert b"\r\nUser-Agent: kana-destination/" in head
     assert running.bodies == [b"\0body\xff"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        pytest.param({}, f"destinations/{__version__}", id="ours"),
+        ({"User-Agent": "Partner/2"}, "Partner/2"),
+        ({"user-agent": "Partner/2"}, "Partner/2"),
+    ],
+)
+def test_the_user_agent(
+    server: Callable[[Serve], Server],
+    transport: Callable[..., HttpTransport],
+    headers: dict[str, str],
+    expected: str,
+) -> None:
+    """Every request says once who sends it; the definition's own header replaces that."""
+    running = server(_answer(OK))
+    sending = transport()
+    sending.send(HttpRequest("GET", running.url, headers, None))
+    sending.send(_post(running.url, **headers))
+    for head in running.heads:
+        assert re.findall(r"(?im)^user-agent: (.*?)\r$", head.decode()) == [expected]
+    assert len(running.heads) == 2
 
 
 @pytest.mark.parametrize(
