@@ -6,6 +6,9 @@ from typing import Any
 
 import click
 
+from destinations.errors import UsageError
+from destinations.runtime.identity import checked_name
+
 __all__ = ["NAME"]
 
 
@@ -16,12 +19,10 @@ class _Name(click.ParamType[str]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the name; refuses one that is empty, as of a variable that is not set."""
-        name = str(value).strip()
-        if not name:
-            self.fail("the name is empty", param, ctx)
-        if not name.isprintable():
-            self.fail("the name has a line break, or a character that is not shown", param, ctx)
-        return name
+        try:
+            return checked_name(str(value))
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
 
 
 NAME = _Name()

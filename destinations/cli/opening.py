@@ -15,6 +15,7 @@ from destinations.definition.settings import check_settings, read_settings
 from destinations.errors import SettingsError, UsageError
 from destinations.operations import check_migration
 from destinations.runtime.destination import Destination
+from destinations.runtime.identity import checked_name
 from destinations.runtime.plugins import Plugin, find_folder, find_plugin
 from destinations.runtime.store import Store
 from destinations.store import (
@@ -88,9 +89,7 @@ def open_destination(
     values = {**document.data, **(overrides or {})}
     account = None
     if _ACCOUNT not in definition.settings["properties"]:
-        account = values.pop(_ACCOUNT, None)
-        if not isinstance(account, str | None) or account == "":
-            raise UsageError(f"{document.name}: account must be a name")
+        account = _account(document.name, values.pop(_ACCOUNT, None))
     checked = check_settings(definition, Document(document.name, values, document.lines))
     code = plugin.code(store) if plugin is not None else None
     destination = Destination(definition, checked, code)
@@ -98,6 +97,18 @@ def open_destination(
     if faults:
         raise SettingsError([document.fault("", fault) for fault in faults])
     return OpenedDestination(destination, account)
+
+
+def _account(file: str, given: object) -> str | None:
+    """Return the name that settings give their account; raises `UsageError` for what is none."""
+    if given is None:
+        return None
+    if not isinstance(given, str):
+        raise UsageError(f"{file}: account must be a name")
+    try:
+        return checked_name(given)
+    except UsageError as error:
+        raise UsageError(f"{file}: account must be a name: {error}") from None
 
 
 def open_store(path: Path | None, *, existing: bool = False) -> SqliteStore:

@@ -16,10 +16,11 @@ from requests.utils import requote_uri, unquote_unreserved
 from urllib3.exceptions import LocationValueError
 from urllib3.util import parse_url
 
+from destinations.errors import UsageError
 from destinations.runtime.destination import Destination
 from destinations.secrets import reveal
 
-__all__ = ["AccountIdentity", "identity_of"]
+__all__ = ["AccountIdentity", "checked_name", "identity_of"]
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _HERE: Final = "127.0.0.1"
@@ -64,6 +65,19 @@ def identity_of(destination: Destination, name: str | None = None) -> AccountIde
         json.dumps(credentials),
         name,
     )
+
+
+def checked_name(text: str) -> str:
+    """Return a name that an operator gives, without the spaces around it.
+
+    Raises `UsageError`, which says what is wrong, for one that is empty or cannot be shown.
+    """
+    name = text.strip()
+    if not name:
+        raise UsageError("the name is empty")
+    if not name.isprintable():
+        raise UsageError("the name has a line break, or a character that is not shown")
+    return name
 
 
 def normalised(url: str) -> str:

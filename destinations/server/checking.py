@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,9 +11,12 @@ from destinations.errors import UsageError
 from destinations.server.binding import Bound, bind
 from destinations.server.model import ServeConfig
 from destinations.store import (
+    SqliteStore,
+    check_label,
     check_not_lost,
     check_store_path,
     is_newer,
+    is_older,
     stored_version,
     why_not_writable,
 )
@@ -32,6 +36,7 @@ def check_start(config: ServeConfig, environment: Mapping[str, str]) -> Sequence
     _check_connections(bound)
     _check_host(config.listen.host)
     _check_store(config.store.path)
+    _check_accounts(config.store.path, bound)
     return bound
 
 
@@ -73,6 +78,23 @@ def _check_store(path: Path) -> None:
     why = why_not_writable(path)
     if why is not None:
         raise UsageError(f"/store/path: cannot write to the store {path}: {why}")
+
+
+def _check_accounts(path: Path, bound: Sequence[Bound]) -> None:
+    """Look whether the store knows the accounts by their names, as a start does."""
+    version = stored_version(path) if path.exists() else 0
+    if is_older(version):  # of which only what it is brought forward to can be asked
+        return
+    store = SqliteStore(path, read_only=True) if version else None
+    with contextlib.closing(store) if store else contextlib.nullcontext():
+        for each in bound:
+            try:
+                if store is None:
+                    check_label(each.identity.name)
+                else:
+                    store.accounts().find(each.identity)
+            except UsageError as error:
+                raise UsageError(f"{each.name}: {error}") from None
 
 
 def _check_folder(path: Path) -> None:

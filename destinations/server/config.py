@@ -13,8 +13,9 @@ from typing import Any, Final
 
 from destinations.definition.document import Document, pointer, read_document
 from destinations.definition.schema_faults import schema_faults
-from destinations.errors import DefinitionError, Fault, SecretMissingError
+from destinations.errors import DefinitionError, Fault, SecretMissingError, UsageError
 from destinations.input_files import path_fault, read_text_input
+from destinations.runtime.identity import checked_name
 from destinations.secrets import Secret
 from destinations.server.http_server import is_loopback
 from destinations.server.model import (
@@ -195,7 +196,7 @@ class _Reader:
                 self._secrets(receiver, "signatureSecrets", place + "/receiver"),
             ),
             delivery=self._delivery(spec.get("delivery", {}), place + "/delivery"),
-            account=spec.get("account"),
+            account=self._account(spec.get("account"), place + "/account"),
             exposed=dict(self._exposed(spec)),
         )
 
@@ -226,6 +227,14 @@ class _Reader:
         path = self._path(destination, place)
         is_path = destination.startswith(".") or "/" in destination or "\\" in destination
         return str(path) if is_path else destination
+
+    def _account(self, given: str | None, place: str) -> str | None:
+        """Return the name of an account by the rule that commands have for it."""
+        try:
+            return None if given is None else checked_name(given)
+        except UsageError as error:
+            self.faults.append(self._document.fault(place, str(error)))
+            return None
 
     def _path(self, given: str, place: str) -> Path:
         """Return a path relative to the configuration's folder; one that cannot be is a fault."""

@@ -1,6 +1,6 @@
 """What outlives a process: a SQLite file with queue, ledger, and what plugins keep."""
 
-from destinations.store.accounts import Accounts, KnownAccount
+from destinations.store.accounts import Accounts, KnownAccount, check_label
 from destinations.store.beside import check_not_beside_store
 from destinations.store.check import broken_rules, count_deliveries
 from destinations.store.database import (
@@ -52,6 +52,7 @@ __all__ = [
     "SqliteQueue",
     "SqliteStore",
     "broken_rules",
+    "check_label",
     "check_not_beside_store",
     "check_not_lost",
     "check_store_path",

@@ -15,7 +15,7 @@ from destinations.runtime.identity import AccountIdentity, normalised
 from destinations.secrets import shown_url
 from destinations.store.database import Database
 
-__all__ = ["Accounts", "KnownAccount", "account_label", "shown_account"]
+__all__ = ["Accounts", "KnownAccount", "account_label", "check_label", "shown_account"]
 
 _SALT_BYTES: Final = 16
 
@@ -97,15 +97,9 @@ class Accounts:
 
     def _unnamed(self, identity: AccountIdentity, found: KnownAccount | None) -> KnownAccount:
         """Return the account of a label; ``found`` is the one of the credentials."""
-        unnamed = [one for one in self.of_slug(identity.slug) if one.name is None]
-        wanted = next((one for one in unnamed if one.label == identity.name), None)
-        if wanted is None:
-            labels = ", ".join(one.label for one in unnamed) or "none"
-            msg = (
-                f"there is no account {identity.name!r}: names of this form stand for accounts "
-                f"without a name, of which there are: {labels}"
-            )
-            raise UsageError(msg)
+        unnamed = {one.label: one for one in self.of_slug(identity.slug) if one.name is None}
+        check_label(identity.name, list(unnamed))
+        wanted = unnamed[identity.name or ""]
         if found is not None and found.id != wanted.id:
             msg = (
                 f"these credentials are those of the account {found.label!r}, not of "
@@ -319,6 +313,17 @@ class Accounts:
             row = self._database.one("SELECT value FROM server WHERE name = 'salt'")
         assert row is not None  # noqa: S101 - it was written
         return bytes.fromhex(row[0])
+
+
+def check_label(name: str | None, labels: Sequence[str] = ()) -> None:
+    """Raise `UsageError` for a label (see `account_label`) that none of the accounts has."""
+    if name is not None and _is_label(name) and name not in labels:
+        shown = ", ".join(labels) or "none"
+        msg = (
+            f"there is no account {name!r}: names of this form stand for accounts without a name, "
+            f"of which there are: {shown}"
+        )
+        raise UsageError(msg)
 
 
 def _is_label(name: str) -> bool:

@@ -14,7 +14,7 @@ from destinations.cli import run_command
 from destinations.operations import lock_run, lock_server, locks
 from destinations.store import SqliteStore
 from kana_destination.sandbox import Sandbox
-from tests.destinations.cli.conftest import SEED
+from tests.destinations.cli.conftest import KEYS, SEED
 
 Use = Callable[..., dict[str, Any]]
 
@@ -275,12 +275,89 @@ def test_a_named_account_may_move(runs: Any, use: Use, moved: str) -> None:
     assert runs.counts(runs(events=events, where=moved, account="copy")) == {"delivered": 1}
 
 
-@pytest.mark.parametrize("name", ["", 7])
-def test_a_name_that_is_none(runs: Any, use: Use, name: Any) -> None:
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("", "the name is empty"),
+        ("  ", "the name is empty"),
+        ("\u00a0", "the name is empty"),
+        ("a\nb", "the name has a line break"),
+        ("a\x1b[2J", "a character that is not shown"),
+        ("a\u202eb", "a character that is not shown"),
+        ("unnamed-1", "there is no account 'unnamed-1'"),
+    ],
+    ids=ascii,
+)
+def test_a_name_that_is_none(
+    runs: Any, use: Use, command: Any, write: Any, *, name: str, why: str
+) -> None:
+    """It is refused by one rule: as an option, in settings, by a server and by its check."""
+    events = runs.file(use())
+    config = {
+        "store": {"path": str(runs.store)},
+        "listen": {"port": 0},
+        "destinations": [
+            {
+                "name": "kana",
+                "destination": "kana",
+                "account": name,
+                "settings": {"apiKey": "${KANA_KEY}", "endpoint": runs.partner.url},
+            }
+        ],
+    }
+    runs.monkeypatch.setenv("KANA_KEY", KEYS[0])
+    path = write("serve.json", config)
+    for given in (
+        runs("--account", name, events=events),
+        runs(events=events, account=name),
+        command("serve", "--check", "--config", path),
+        command("serve", "--config", path),
+    ):
+        assert given.code == 2
+        # An empty text fails the schema of the configuration before.
+        assert why in given.err or (not name and "must not be empty" in given.err)
+
+
+def test_a_name_that_is_a_number(runs: Any, use: Use) -> None:
     """It is refused with its place."""
-    done = runs(events=runs.file(use()), account=name)
+    done = runs(events=runs.file(use()), account=7)
     assert (done.code, done.out) == (2, "")
     assert "account must be a name" in done.err
+
+
+@pytest.mark.parametrize("way", ["option", "settings"])
+def test_spaces_around_a_name(runs: Any, use: Use, way: str) -> None:
+    """They are no part of it, wherever it is given."""
+    events = runs.file(use())
+    assert runs.counts(runs("--account", "acme", events=events)) == {"delivered": 1}
+    if way == "option":
+        done = runs("--account", " acme ", events=events)
+    else:
+        done = runs(events=events, account=" acme ")
+    assert runs.counts(done) == {"filtered": 1}
+
+
+@pytest.mark.parametrize(
+    ("account", "code", "told"),
+    [("unnamed-1", 0, ""), ("unnamed-2", 2, "there is no account 'unnamed-2'"), ("acme", 0, "")],
+)
+def test_a_check_asks_the_store(
+    runs: Any, use: Use, command: Any, write: Any, *, account: str, code: int, told: str
+) -> None:
+    """What a start would be told of an account, `--check` is told as well."""
+    runs(events=runs.file(use()))
+    runs.monkeypatch.setenv("KANA_KEY", KEYS[0])
+    settings = {"apiKey": "${KANA_KEY}", "endpoint": runs.partner.url}
+    destination = {"name": "kana", "destination": "kana", "settings": settings}
+    config = {
+        "store": {"path": str(runs.store)},
+        "destinations": [{**destination, "account": account}],
+    }
+    before = sorted(path.name for path in runs.store.parent.iterdir())
+    done = command("serve", "--check", "--config", write("serve.json", config))
+    assert (done.code, told in done.err) == (code, True)
+    after = sorted(path.name for path in runs.store.parent.iterdir())
+    assert set(after) - set(before) <= {"serve.json"}
 
 
 # -- one run at a time -----------------------------------------------------------------------------

@@ -256,6 +256,11 @@ WAYS = "must be {env: NAME}, {file: PATH} or ${NAME}, not the secret itself"
         ),
         (_faulty("    account: ''\n"), "5: /destinations/0/account: must not be empty"),
         (_faulty(f"    account: {'a' * 65}\n"), "5: /destinations/0/account: "),
+        (_faulty("    account: '  '\n"), "5: /destinations/0/account: the name is empty"),
+        (
+            _faulty('    account: "a\\eb"\n'),
+            "5: /destinations/0/account: the name has a line break",
+        ),
         (_faulty("    account: 7\n"), "5: /destinations/0/account: must be string"),
         (_faulty("log: {level: loud}\n"), "5: /log/level: must be one of debug, info, warning"),
         (
