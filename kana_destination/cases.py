@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, get_args
 
-import yaml
+from destinations.definition.document import read_document
 
 __all__ = ["Case", "Then", "UserState", "cases", "decide", "stripe_matters", "user_state"]
 
@@ -35,7 +35,8 @@ def cases() -> Mapping[tuple[UserState, bool, bool], Case]:
     Raises `ValueError` if the file lacks one or has one twice.
     """
     path = importlib.resources.files(__package__) / "identify-cases.yaml"
-    rows = [Case(**row) for row in yaml.safe_load(path.read_text(encoding="utf-8"))["cases"]]
+    document = read_document(path.read_text(encoding="utf-8"), name=str(path))
+    rows = [Case(**row) for row in document.data["cases"]]
     table = {(row.user, row.stripe, row.others): row for row in rows}
     expected = {
         (user, stripe, others)

@@ -1,8 +1,9 @@
 """Reads YAML and JSON documents together with the line of every value.
 
-JSON is read as the YAML it nearly is, so both report faults the same way; the differences (tabs,
-numbers such as 1e5, escaped surrogate pairs) are bridged. Keys that occur twice are refused: the
-second would silently win.
+YAML is that of version 1.2, its core schema; what readers of YAML disagree on is refused, such as
+an unquoted ``NO``. JSON is read as the YAML it nearly is, so both report faults the same way; the
+differences (tabs, numbers such as 1e5, escaped surrogate pairs) are bridged. Keys that occur twice
+are refused: the second would silently win.
 """
 
 from __future__ import annotations
@@ -11,12 +12,20 @@ import contextlib
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import yaml
 
+from destinations.definition.yaml_schema import (
+    AMBIGUOUS,
+    LOADERS,
+    TEXT,
+    construct,
+    disagreement,
+    is_ambiguous,
+)
 from destinations.errors import DefinitionError, Fault
 
 __all__ = ["Document", "pointer", "read_document"]
@@ -25,13 +34,13 @@ _MAX_DEPTH = 64
 _MAX_NESTING = 2 * _MAX_DEPTH  # from here on not even read; up to here a fault has its path
 _MAX_CHARACTERS = 1_000_000
 _LARGEST_NUMBER = 10**308
+_COLLECTIONS: Final = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 
-# libyaml, which nearly every build of PyYAML has, reads several times faster. What it refuses is
-# read by the pure loader, which says better what is wrong and takes escaped surrogate pairs.
-_LOADERS: Final[tuple[Any, ...]] = (getattr(yaml, "CSafeLoader", yaml.SafeLoader), yaml.SafeLoader)
+# What JSON may have in its texts as it is: YAML takes it for line breaks, or refuses it.
+_ESCAPED_IN_JSON: Final = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
-# A number of JSON that YAML 1.1 takes for text: it wants a dot, and a sign in the exponent.
-_JSON_FLOAT = re.compile(r"-?\d+(\.\d+)?[eE][+-]?\d+")
+# Line breaks of YAML 1.1 that are characters like others in 1.2, and their escapes.
+_DISAGREED_BREAKS: Final = {"\x85": r"\N", "\u2028": r"\L", "\u2029": r"\P"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,22 +77,22 @@ class _Reader:
         self._is_json = is_json
         self.lines: dict[str, int] = {}
         self.faults: list[Fault] = []
-        self._constructor = yaml.constructor.SafeConstructor()
 
     def value(self, node: yaml.Node, path: str, depth: int = 0) -> Any:
         self.lines[path] = node.start_mark.line + 1
         if depth > _MAX_DEPTH:
             self._fault(node, path, f"nested more than {_MAX_DEPTH} levels deep")
             return None
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node, path)
+        if node.tag not in _COLLECTIONS:
+            self._fault(node, path, _unsupported(node.tag))
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path, depth)
-        if isinstance(node, yaml.SequenceNode):
-            return [
-                self.value(item, path + pointer(index), depth + 1)
-                for index, item in enumerate(node.value)
-            ]
-        assert isinstance(node, yaml.ScalarNode)  # noqa: S101 - there is no fourth kind
-        return self._scalar(node, path)
+        return [
+            self.value(item, path + pointer(index), depth + 1)
+            for index, item in enumerate(node.value)
+        ]
 
     def _mapping(self, node: yaml.MappingNode, path: str, depth: int) -> dict[str, Any]:
         result: dict[str, Any] = {}
@@ -101,30 +110,35 @@ class _Reader:
         if not isinstance(node, yaml.ScalarNode):
             self._fault(node, path, "a key must be text")
             return ""
-        return self._text(node, path, str(node.value))
+        key = self._text(node, path, str(node.value))
+        if node.tag == AMBIGUOUS:
+            self._fault(node, path + pointer(key), disagreement(key, is_key=True))
+        return key
 
     def _scalar(self, node: yaml.ScalarNode, path: str) -> Any:
-        if node.tag == "tag:yaml.org,2002:timestamp":
-            return str(node.value)  # JSON has no dates; an unquoted one is meant as text
-        try:
-            value = self._constructor.construct_object(node)
-        except (yaml.YAMLError, ValueError, LookupError) as error:
-            # Of a tag that does not fit its text the library raises whatever it meets.
-            reason = getattr(error, "problem", f"{node.value[:40]!r} does not fit its type")
-            self._fault(node, path, f"cannot be read: {reason}")
+        tag, text = node.tag, node.value
+        if tag == TEXT:
+            return self._text(node, path, text)
+        if tag == AMBIGUOUS and self._is_json:  # of all that is ambiguous, it only has 1e5
+            return self._finite(node, path, float(text))
+        if tag == AMBIGUOUS or is_ambiguous(text):  # the second with a tag that is written
+            self._fault(node, path, disagreement(text))
             return None
-        if isinstance(value, str):
-            if self._is_json and not node.style and _JSON_FLOAT.fullmatch(value):
-                value = float(value)
-            else:
-                return self._text(node, path, value)
+        try:
+            return self._finite(node, path, construct(tag, text))
+        except LookupError:
+            self._fault(node, path, _unsupported(tag))
+        except ValueError:
+            self._fault(node, path, f"cannot be read: {text[:40]!r} does not fit its type")
+
+    def _finite(self, node: yaml.Node, path: str, value: Any) -> Any:
         if isinstance(value, int) and abs(value) >= _LARGEST_NUMBER:
             self._fault(node, path, "must be a number below 1e+308")
             return None
         if isinstance(value, float) and not math.isfinite(value):
-            self._fault(node, path, "must be a finite number")
-        elif not isinstance(value, str | int | float | bool | None):
-            self._fault(node, path, f"must be a JSON value, not {type(value).__name__}")
+            self._fault(
+                node, path, f"must be a finite number; quote {node.value[:40]} if it is text"
+            )
         return value
 
     def _text(self, node: yaml.Node, path: str, text: str) -> str:
@@ -141,7 +155,7 @@ class _Reader:
 
 
 def _compose(text: str, name: str) -> yaml.Node | None:
-    *fast, last = _LOADERS
+    *fast, last = LOADERS
     for loader in fast:
         with contextlib.suppress(yaml.YAMLError):
             _check_growth(text, name, loader)
@@ -169,38 +183,69 @@ def _check_growth(text: str, name: str, loader: Any) -> None:
             raise DefinitionError([Fault(message, file=name, line=line)])
 
 
+def _disagreed_breaks(text: str, name: str) -> Iterator[Fault]:
+    """Yield a fault for each line break that only YAML 1.1 has: it may end a text or a comment."""
+    for found in re.finditer(f"[{''.join(_DISAGREED_BREAKS)}]", text):
+        character = found[0]
+        cure = f"write it as {_DISAGREED_BREAKS[character]} in double quotes"
+        message = f"YAML readers disagree on the character U+{ord(character):04X}: {cure}"
+        yield Fault(message, file=name, line=text.count("\n", 0, found.start()) + 1)
+
+
+def _unsupported(tag: str) -> str:
+    return f"unsupported tag {tag[:80]}: expected a JSON value"
+
+
 def _is_json(text: str) -> bool:
     try:
-        json.loads(text)
+        json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         return False
     return True
 
 
-def read_document(text: str, name: str) -> Document:
+def _no_constant(name: str) -> None:
+    """Refuse what Python takes for JSON although it is not: NaN and Infinity."""
+    raise ValueError(name)
+
+
+def read_document(
+    text: str,
+    name: str,
+    *,
+    max_characters: int | None = _MAX_CHARACTERS,
+    may_be_empty: bool = False,
+) -> Document:
     """Parse ``text`` (YAML or JSON); ``name`` is the file's name for messages.
+
+    ``max_characters`` is None for what its owner may make as large as it takes. An empty document
+    is a fault, unless it ``may_be_empty``: then its data are None.
 
     Raises `DefinitionError` with every fault that reading alone can find.
     """
-    if len(text) > _MAX_CHARACTERS:
-        message = f"has {len(text):,} characters, more than {_MAX_CHARACTERS:,}"
+    if max_characters is not None and len(text) > max_characters:
+        message = f"has {len(text):,} characters, more than {max_characters:,}"
         raise DefinitionError([Fault(message, file=name)])
     is_json = _is_json(text)
     if is_json:
         text = text.replace("\t", " ")  # white space in JSON, where texts hold none; not in YAML
+        text = _ESCAPED_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    breaks = list(_disagreed_breaks(text, name))  # the parser may take what they cut for anything
     try:
         node = _compose(text, name)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = None if mark is None else mark.line + 1
         problem = error.problem or "cannot be read"
-        raise DefinitionError([Fault(f"not YAML: {problem}", file=name, line=line)]) from None
+        fault = Fault(f"not YAML: {problem}", file=name, line=line)
+        raise DefinitionError(breaks or [fault]) from None
     except (yaml.YAMLError, RecursionError) as error:
-        raise DefinitionError([Fault(f"not YAML: {error}", file=name)]) from None
-    if node is None:
+        raise DefinitionError(breaks or [Fault(f"not YAML: {error}", file=name)]) from None
+    if node is None and not may_be_empty:
         raise DefinitionError([Fault("the file is empty", file=name, line=1)])
     reader = _Reader(name, is_json=is_json)
-    data = reader.value(node, "")
+    reader.faults += breaks
+    data = None if node is None else reader.value(node, "")
     if reader.faults:
         raise DefinitionError(reader.faults)
     return Document(name=name, data=data, lines=reader.lines)

@@ -8,33 +8,27 @@ from typing import Any, Final
 
 import yaml
 
+from destinations.definition.yaml_schema import Dumper
+
 __all__ = ["WIDTH", "comment", "indented", "yaml_text"]
 
 WIDTH: Final = 96
 _SHORT: Final = 60
 _LONG: Final = 76
-_BREAKS: Final = "\r\x85\u2028\u2029"  # line breaks of YAML beside the usual one
 
 
-class _Dumper(yaml.SafeDumper):
-    """Keeps the order of keys; what occurs twice is written twice, not as an alias."""
-
-    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - the library's signature
-        return True
+class _Dumper(Dumper):
+    """Indents the items of a list below its key."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - their signature
         super().increase_indent(flow, indentless=False)
 
-
-def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = None
-    if any(character in text for character in _BREAKS):
-        style = '"'  # written as escapes: as they are, they would be read as line breaks
-    elif "\n" in text:
-        style = "|"
-    elif len(text) > _LONG and " " in text:
-        style = ">"
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        """Return the node for ``text``; a long one is folded."""
+        node = super().represent_text(text)
+        if node.style is None and len(text) > _LONG and " " in text:
+            node.style = ">"
+        return node
 
 
 def _mapping(dumper: yaml.SafeDumper, data: dict[str, Any]) -> yaml.MappingNode:
@@ -59,7 +53,7 @@ def _is_short(values: Iterable[object]) -> bool:
     )
 
 
-_Dumper.add_representer(str, _text)
+_Dumper.add_representer(str, _Dumper.represent_text)
 _Dumper.add_representer(dict, _mapping)
 _Dumper.add_representer(list, _sequence)
 

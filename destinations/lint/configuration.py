@@ -63,7 +63,7 @@ def _faults(document: Document) -> list[Fault]:
         place = pointer("levels", rule)
         if rule not in ids:
             faults.append(document.fault(place, "is no rule; docs lint --rules lists all"))
-        # YAML reads an unquoted off as false.
+        # So says who was used to an unquoted off: readers of YAML 1.1 take it for false.
         if level is False:
             levels[rule] = "off"
         elif level not in get_args(Level):

@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal
 
-import yaml
-
+from destinations.definition.document import read_document
 from destinations.lint.finding import Level
 
 __all__ = ["Rule", "load_rules"]
@@ -44,7 +43,7 @@ class Rule:
 def load_rules() -> tuple[Rule, ...]:
     """All rules in the order of rules.yaml."""
     path = importlib.resources.files("destinations.lint") / "rules.yaml"
-    data: Mapping[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    data = read_document(path.read_text(encoding="utf-8"), name=str(path)).data
     return tuple(_rule(spec) for spec in data["rules"])
 
 

@@ -13,9 +13,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-import yaml
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+
+from destinations.definition.document import read_document
+from destinations.errors import DefinitionError
 
 __all__ = ["Block", "Fence", "Heading", "Page", "Table", "anchor_of", "inline_tokens", "read_page"]
 
@@ -127,12 +129,14 @@ def _front_matter(found: re.Match[str] | None) -> tuple[Mapping[str, Any] | None
     if found is None:
         return None, ""
     try:
-        values = yaml.safe_load(found["yaml"])
-    except yaml.YAMLError as error:
-        return {}, f"is not YAML: {getattr(error, 'problem', None) or error}"
+        values = read_document(found["yaml"], name="front matter", may_be_empty=True).data
+    except DefinitionError as error:
+        return {}, "; ".join(
+            f"{fault.path}: {fault.message}".removeprefix(": ") for fault in error.faults
+        )
     if not isinstance(values, dict):
         return {}, "must be a mapping of keys to values"
-    return {str(key): value for key, value in values.items()}, ""
+    return values, ""
 
 
 def anchor_of(text: str) -> str:

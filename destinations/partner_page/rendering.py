@@ -18,6 +18,7 @@ from typing import Any, Final
 import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from destinations.definition.yaml_schema import write_scalar
 from destinations.errors import UsageError
 from destinations.partner_page.escaping import escaped_text
 from destinations.partner_page.flavour import FLAVOURS, Flavour, in_one_line
@@ -107,6 +108,7 @@ def _environment(flavour: Flavour, job: Mapping[str, Any]) -> jinja2.Environment
     environment.globals.update({name: getattr(flavour, name) for name in names})
     environment.globals["flavour"] = flavour.name
     environment.filters["words"] = _words
+    environment.filters["yaml"] = write_scalar
     environment.filters["one_line"] = in_one_line
     environment.filters["cell"] = lambda text: str(text).replace("|", "\\|").replace("\n", " ")
     environment.globals.update(job["facts"])

@@ -7,24 +7,10 @@ from typing import Any
 
 import yaml
 
+from destinations.definition.yaml_schema import Dumper
 from destinations.testing.case import ABSENT, Case, ExpectedOutcome, Interaction
 
 __all__ = ["case_text"]
-
-
-class _Dumper(yaml.SafeDumper):
-    """Texts of several lines as blocks; what occurs twice is written twice, not as an alias."""
-
-    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - the library's signature
-        return True
-
-
-def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in text else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-_Dumper.add_representer(str, _text)
 
 
 def case_text(case: Case, *, schema: str | None = None) -> str:
@@ -48,7 +34,7 @@ def case_text(case: Case, *, schema: str | None = None) -> str:
         "expected": [_expectation(row) for row in case.expected],
     }
     text: str = yaml.dump(
-        data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100, indent=2
+        data, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100, indent=2
     )
     return text
 

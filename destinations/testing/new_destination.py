@@ -9,6 +9,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Final
 
+from destinations.definition.yaml_schema import write_scalar
 from destinations.errors import UsageError
 
 __all__ = ["create_destination"]
@@ -43,7 +44,11 @@ def _files(slug: str) -> Iterator[tuple[str, str]]:
     name = slug.replace("-", " ").title()
     for path, source in _templates(importlib.resources.files(__package__) / "template", ""):
         text = source.read_text(encoding="utf-8")
-        yield path, text.replace("__SLUG__", slug).replace("__NAME__", name)
+        # A value of its own is quoted where readers of YAML would disagree, as on 2026-01-01.
+        for placeholder, value in (("__SLUG__", slug), ("__NAME__", name)):
+            text = text.replace(f": {placeholder}", f": {write_scalar(value)}")
+            text = text.replace(placeholder, value)
+        yield path, text
     schemas = importlib.resources.files("destinations") / "schemas"
     for kind in _SCHEMAS:
         file = f"{kind}.schema.json"

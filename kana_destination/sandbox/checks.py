@@ -9,10 +9,11 @@ from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker, ValidationError
 
+from destinations.definition.document import pointer
 from destinations.errors import Fault
 from kana_destination.sandbox.models import parse_iso
 
-__all__ = ["pointer", "schema_faults"]
+__all__ = ["schema_faults"]
 
 _FORMATS = FormatChecker(formats=())
 
@@ -22,11 +23,6 @@ def _is_moment(value: object) -> bool:
     if isinstance(value, str):
         parse_iso(value)
     return True
-
-
-def pointer(*parts: object) -> str:
-    """Return a JSON pointer; raw keys and indexes are escaped."""
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
 def schema_faults(schema_name: str, document: object) -> list[Fault]:

@@ -9,12 +9,13 @@ moment at which the sandbox starts. ``at`` puts usage into a past period.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
+from destinations.definition.document import Document, read_document
 from destinations.errors import DefinitionError, Fault, UsageError
 from destinations.input_files import read_text_input
 from kana_destination.sandbox.checks import schema_faults
@@ -27,7 +28,6 @@ from kana_destination.sandbox.models import (
     parse_iso,
 )
 from kana_destination.sandbox.seed_rules import rule_faults
-from kana_destination.sandbox.seed_text import SeedText, read_yaml
 from kana_destination.sandbox.state import State
 
 __all__ = ["Seed", "apply_seed", "load_seed"]
@@ -50,19 +50,19 @@ def load_seed(source: Path | Mapping[str, Any] | None) -> Seed:
     :class:`~destinations.errors.UsageError` if the file cannot be read.
     """
     if isinstance(source, Mapping):
-        text = SeedText(None, _with_text_moments(source), {})
+        read = Document("seed", _with_text_moments(source), {})
     elif source is None:
         example = (files("kana_destination.sandbox") / _EXAMPLE).read_text("utf-8")
-        text = read_yaml(example, _EXAMPLE)
+        read = _read(example, _EXAMPLE)
     else:
         try:
-            text = read_yaml(read_text_input(source, pipes=True), str(source))
+            read = _read(read_text_input(source, pipes=True), str(source))
         except OSError as error:
             raise UsageError(f"{source}: cannot be read: {error.strerror}") from None
         except UnicodeDecodeError as error:
-            raise DefinitionError([Fault(f"is no UTF-8: {error}", file=str(source))]) from None
-    document = {} if text.document is None else text.document
-    faults = [_placed(fault, text) for fault in _faults(document)]
+            raise DefinitionError([Fault(f"not UTF-8: {error}", file=str(source))]) from None
+    document = {} if read.data is None else read.data
+    faults = [read.fault(fault.path, fault.message) for fault in _faults(document)]
     if faults:
         raise DefinitionError(sorted(faults, key=lambda fault: fault.line or 0))
     return Seed(tuple(document.get("apiKeys", ())), document)
@@ -74,8 +74,8 @@ def _faults(document: object) -> Iterator[Fault]:
         yield from rule_faults(document)
 
 
-def _placed(fault: Fault, text: SeedText) -> Fault:
-    return replace(fault, file=text.file, line=text.line_of(fault.path))
+def _read(text: str, name: str) -> Document:
+    return read_document(text, name, max_characters=None, may_be_empty=True)
 
 
 def _with_text_moments(value: Any) -> Any:

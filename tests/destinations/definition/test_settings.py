@@ -39,7 +39,7 @@ def settings_file(tmp_path: Path) -> Callable[[str], Path]:
         ("apiKey: $KEY", {"apiKey": "$KEY"}),
         ("apiKey: ${not a name}", {"apiKey": "${not a name}"}),
         ("apiKey: ${INDIRECT}", {"apiKey": "${KEY}"}),
-        ("limit: 5\non: true", {"limit": 5, "on": True}),
+        ("limit: 5\nactive: true", {"limit": 5, "active": True}),
         ('{"apiKey": "${KEY}"}', {"apiKey": "secret"}),
     ],
 )

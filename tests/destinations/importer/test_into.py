@@ -10,7 +10,7 @@ from destinations.definition import load_definition
 from destinations.errors import DefinitionError, UsageError
 from destinations.importer import import_segment, import_subscriptions
 
-ONE = {"name": "N", "partnerAction": "trackEvent", "subscribe": 'type = "page"', "mapping": {}}
+ONE = {"name": "New", "partnerAction": "trackEvent", "subscribe": 'type = "page"', "mapping": {}}
 
 
 @pytest.fixture
@@ -53,9 +53,9 @@ def test_layouts_are_kept(
     path.write_text(text, "utf-8")
     import_subscriptions(write("s.json", [ONE]), folder)
     new = path.read_text("utf-8")
-    item = '  - name: N\n    partnerAction: trackEvent\n    subscribe: type = "page"\n'
+    item = '  - name: New\n    partnerAction: trackEvent\n    subscribe: type = "page"\n'
     assert new == text.replace("\n# Facts.", f"{item}    mapping: {{}}\n\n# Facts.")
-    assert [preset.name for preset in load_definition(folder).presets][-1] == "N"
+    assert [preset.name for preset in load_definition(folder).presets][-1] == "New"
 
 
 def test_a_definition_without_presets(folder: Path, write: Callable[[str, Any], Path]) -> None:
@@ -64,7 +64,7 @@ def test_a_definition_without_presets(folder: Path, write: Callable[[str, Any], 
     path.write_text(path.read_text("utf-8").partition("\npresets:")[0].rstrip("\n"), "utf-8")
     import_subscriptions(write("s.json", ONE), folder)
     (preset,) = load_definition(folder).presets
-    assert (preset.name, preset.mapping) == ("N", {})
+    assert (preset.name, preset.mapping) == ("New", {})
 
 
 @pytest.mark.parametrize(

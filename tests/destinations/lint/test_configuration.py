@@ -15,8 +15,8 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_levels_and_words(file: Path) -> None:
-    """Levels by rule, an unquoted off among them, and words in any case."""
-    file.write_text("levels: {will: error, their: off}\nwords: [Frobnitz]\n", encoding="utf-8")
+    """Levels by rule, ``false`` for off among them, and words in any case."""
+    file.write_text("levels: {will: error, their: false}\nwords: [Frobnitz]\n", encoding="utf-8")
     configuration = read_configuration(file)
     assert configuration.levels == {"will": "error", "their": "off"}
     assert configuration.words == {"frobnitz"}

@@ -75,7 +75,12 @@ def test_sections() -> None:
         ("Text", None, ""),
         ("---\n---\n", {}, "must be a mapping of keys to values"),
         ("---\n- a\n---\n", {}, "must be a mapping of keys to values"),
-        ("---\na: b: c\n---\n", {}, "is not YAML: mapping values are not allowed here"),
+        ("---\na: b: c\n---\n", {}, "not YAML: mapping values are not allowed here"),
+        (
+            "---\nbeta: yes\n---\n",
+            {},
+            "/beta: YAML readers disagree on yes: quote it, or write true",
+        ),
         ("---\na: 1\n---", {"a": 1}, ""),
     ],
 )

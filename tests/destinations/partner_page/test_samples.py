@@ -106,7 +106,7 @@ def test_values_of_one_sample_are_not_shared(load: Load) -> None:
     """What one path puts into an object is neither in another one nor in the next sample."""
 
     def change(documents: Any) -> None:
-        paths = {"x": "$.properties.a", "y": "$.properties.a.deep", "z": "$.properties.b"}
+        paths = {"x": "$.properties.a", "w": "$.properties.a.deep", "z": "$.properties.b"}
         for key, path in paths.items():
             documents["count"]["fields"]["properties"][key] = {
                 "title": "X",

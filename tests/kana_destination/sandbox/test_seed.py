@@ -138,14 +138,14 @@ def test_faults_of_a_file_come_with_lines_in_their_order(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("text", "line", "message"),
     [
-        (b"users: [", 1, "is no YAML"),
-        (b"users:\n  - id: a\n  id: b\n", 3, "is no YAML"),
-        (b"users: []\nusers: []\n", 2, "is given twice, first in line 1"),
-        (b"users: []\n---\nusers: []\n", 2, "is no YAML"),
-        (b"users: !!python/name:os.system x\n", 1, "is no YAML"),
-        (b"users:\n  - &a\n    id: a\n    metadata: *b\n", 4, "is no YAML"),
-        (b"\xff\xff", None, "is no UTF-8"),
-        (b"users: \x07", None, "is no YAML"),
+        (b"users: [", 1, "not YAML"),
+        (b"users:\n  - id: a\n  id: b\n", 3, "not YAML"),
+        (b"users: []\nusers: []\n", 2, "the key 'users' occurs twice"),
+        (b"users: []\n---\nusers: []\n", 2, "not YAML"),
+        (b"users: !!python/name:os.system x\n", 1, "unsupported tag"),
+        (b"users:\n  - &a\n    id: a\n    metadata: *b\n", 4, "aliases"),
+        (b"\xff\xff", None, "not UTF-8"),
+        (b"users: \x07", None, "not YAML"),
     ],
 )
 def test_text_that_is_no_yaml(tmp_path: Path, text: bytes, line: int | None, message: str) -> None:
