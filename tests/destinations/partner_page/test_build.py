@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from destinations.definition import load_definition
 from destinations.errors import UsageError
@@ -16,6 +18,7 @@ from destinations.partner_page import (
     Flavour,
     page_files,
     read_page,
+    render_page,
     stale_files,
     write_files,
 )
@@ -54,6 +57,22 @@ def test_the_outline_of_a_submission(render: Render) -> None:
     ]
     assert "{:target" not in text
     assert "(https://segment.com/docs/connections/spec/track/)" in text
+
+
+@pytest.mark.parametrize("identifier", ["545215254721832472239912", "5452152547218324722399e2"])
+def test_front_matter_is_text_to_every_reader(
+    identifier: str, page_folder: Callable[..., Path], plugin: Any
+) -> None:
+    """A name with a colon, and an id that looks like a number, are in quotes."""
+    folder = page_folder()
+    path = folder / "destination.yaml"
+    text = path.read_text(encoding="utf-8").replace("0123456789abcdef01234567", identifier)
+    text = re.sub("^name: .*$", "name: 'Sample: One'", text, flags=re.MULTILINE)
+    path.write_text(re.sub("^id: .*$", f"id: '{identifier}'", text, flags=re.MULTILINE), "utf-8")
+    page = render_page(folder, load_definition(folder), plugin(), PUBLISHED)
+    front = page.split("---\n")[1]
+    assert yaml.safe_load(front) == {"title": "Sample: One Destination", "id": identifier}
+    assert read_page(page).front_matter == yaml.safe_load(front)
 
 
 def test_beta_stands_there_only_while_it_lasts(render: Render) -> None:

@@ -13,9 +13,9 @@ from destinations.testing.replay import replay
 from destinations.testing.subject import subject_in
 
 
-@pytest.mark.parametrize("slug", ["my-partner", "a1", "partner"])
+@pytest.mark.parametrize("slug", ["my-partner", "a1", "partner", "no", "y", "007", "1e3", "null"])
 def test_what_is_made_is_whole(tmp_path: Path, slug: str) -> None:
-    """It is valid, its case replays, faults end as the rules say, and editors have schemas."""
+    """It is valid, whatever its name may be in YAML; its case replays, and its faults end well."""
     files = create_destination(slug, tmp_path / "new")
     folder = tmp_path / "new" / slug
     assert [path.relative_to(folder).as_posix() for path in files] == [
