@@ -20,12 +20,20 @@ def _edit(folder: Path, file: str, change: Change) -> None:
 
 
 def _required(data: dict[str, Any]) -> None:
-    data["fields"]["properties"]["note"] = {"title": "N", "description": "N", "type": "string"}
+    data["fields"]["properties"]["note"] = {
+        "title": "Note",
+        "description": "Note",
+        "type": "string",
+    }
     data["fields"]["required"].append("note")
 
 
 def _optional(data: dict[str, Any]) -> None:
-    data["fields"]["properties"]["note"] = {"title": "N", "description": "N", "type": "string"}
+    data["fields"]["properties"]["note"] = {
+        "title": "Note",
+        "description": "Note",
+        "type": "string",
+    }
 
 
 def _type(data: dict[str, Any]) -> None:

@@ -102,7 +102,7 @@ def test_lint_takes_levels_from_a_file(command: Command, here: Path) -> None:
     done = command("docs", "lint", "page.md", "--config", "lint.yaml")
     assert done.code == 0
     assert ": suggestion: " in done.out
-    (here / "lint.yaml").write_text("levels: {wil: off}\n", encoding="utf-8")
+    (here / "lint.yaml").write_text("levels: {wil: 'off'}\n", encoding="utf-8")
     done = command("docs", "lint", "page.md", "--config", "lint.yaml")
     assert done.code == 2
     assert "lint.yaml:1: /levels/wil: is no rule" in done.err
