@@ -8,10 +8,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-__all__ = ["count", "plain", "print_table", "printable", "table"]
+__all__ = ["bounded", "count", "plain", "print_table", "printable", "table"]
 
 # Output that goes to a file or a pipe: a row must stay one line, however long it is.
 _UNLIMITED = 10_000
+_WIDEST = 100
 
 
 def count(number: int, what: str) -> str:
@@ -27,6 +28,14 @@ def plain(text: str) -> str:
 def printable(text: str) -> str:
     """As `plain`, and without anything that rich would read as markup."""
     return escape(plain(text))
+
+
+def bounded(text: str) -> str:
+    """Return an id for a row of a table: one of more than 100 characters is cut, and ends in ….
+
+    It would be wider than any screen, and move the columns behind it out of sight.
+    """
+    return text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:

@@ -11,7 +11,7 @@ import click
 
 from destinations.cli.json_output import json_text
 from destinations.cli.opening import open_store, store_option
-from destinations.cli.tables import print_table
+from destinations.cli.tables import bounded, print_table
 from destinations.outcome import Outcome
 from destinations.pipeline.ledger import Ledger, Selection
 from destinations.segment.event import read_json
@@ -55,8 +55,12 @@ def unmapped(store: Path | None, top: int, *, as_json: bool) -> int:
     click.echo(f"{total:,} unmapped event{'' if total == 1 else 's'}")
     if total:
         click.echo()
-        print_table("By event name", ("event", "events"), events.most_common(top))
-        rows = [(path, value, count) for (path, value), count in values.most_common(top)]
+        names = [(bounded(name), number) for name, number in events.most_common(top)]
+        print_table("By event name", ("event", "events"), names)
+        rows = [
+            (bounded(path), bounded(value), number)
+            for (path, value), number in values.most_common(top)
+        ]
         print_table("By property", ("path", "value", "events"), rows)
         click.echo("Map them: destinations kana rules add --help")
     return 0

@@ -17,7 +17,7 @@ from destinations.cli.deliveries.selection import (
 )
 from destinations.cli.json_output import json_text
 from destinations.cli.store_place import StorePlace, place_options
-from destinations.cli.tables import plain, print_table
+from destinations.cli.tables import bounded, plain, print_table
 from destinations.operations import open_ledger, pauses_of_servers, shown_time
 from destinations.outcome import State
 from destinations.pipeline.ledger import NEEDS_OPERATOR, DeliveryClass, LedgerEntry
@@ -159,7 +159,7 @@ def _list_drifts(place: StorePlace, given: Mapping[str, Any], *, limit: int, as_
         (
             shown_time(one.drift.noticed_at),
             one.destination,
-            one.drift.key,
+            bounded(one.drift.key),
             f"{one.drift.expected:,}",
             f"{one.drift.found:,}",
             ", ".join(map(str, one.drift.deliveries)),
@@ -206,8 +206,8 @@ def _row(entry: LedgerEntry) -> tuple[object, ...]:
         shown_time(entry.accepted_at),
         entry.destination,
         entry.subscription or entry.action,
-        entry.user,
-        event_name(entry),
+        bounded(entry.user),
+        bounded(event_name(entry)),
         entry.status.value,
         entry.attempts,
         f"{entry.code}: {entry.reason}" if entry.code else entry.reason,

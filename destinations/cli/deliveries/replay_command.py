@@ -20,7 +20,7 @@ from destinations.cli.deliveries.selection import (
 from destinations.cli.json_output import escaped, json_text
 from destinations.cli.opening import open_definition
 from destinations.cli.store_place import StorePlace, place_options
-from destinations.cli.tables import plain
+from destinations.cli.tables import bounded, plain
 from destinations.definition.settings import named_settings
 from destinations.errors import UsageError
 from destinations.operations import (
@@ -187,8 +187,8 @@ def _parts(one: PlannedReplay) -> Iterator[tuple[QueuedDelivery, Result | None, 
 
 def _described(one: PlannedReplay) -> Iterator[str]:
     entry = one.entry
-    user = f", user {plain(entry.user)}" if entry.user else ""
-    head = f"{entry.id} {plain(event_name(entry))}{user}"
+    user = f", user {plain(bounded(entry.user))}" if entry.user else ""
+    head = f"{entry.id} {plain(bounded(event_name(entry)))}{user}"
     if one.replan is None:
         yield f"{head}: not replayed: {plain(one.refused)}"
         return

@@ -18,7 +18,7 @@ from destinations.cli.deliveries.selection import (
 )
 from destinations.cli.deliveries.show_command import shown_evidence
 from destinations.cli.store_place import StorePlace, place_options
-from destinations.cli.tables import print_table
+from destinations.cli.tables import bounded, print_table
 from destinations.errors import UsageError
 from destinations.operations import (
     open_ledger,
@@ -162,4 +162,10 @@ def _row(entry: LedgerEntry, *, applied: bool) -> tuple[object, ...]:
     amount = "" if entry.increment is None else f"{entry.increment.amount:,}"
     numbers = [entry.evidence.get(name) for name in ("before", "found")]
     shown = ["" if number is None else f"{number:,}" for number in numbers]
-    return (str(entry.id), entry.user, amount, *shown, "applied" if applied else "not applied")
+    return (
+        str(entry.id),
+        bounded(entry.user),
+        amount,
+        *shown,
+        "applied" if applied else "not applied",
+    )

@@ -60,3 +60,24 @@ def test_json_text(text: str, indent: int | None) -> None:
     assert json.loads(shown) == value
     assert {c for c in shown if not c.isprintable()} <= {"\n"}
     assert ("ä€😀" in shown) == ("ä€😀" in text)
+
+
+@pytest.mark.parametrize("length", [100, 101, 5000])
+def test_a_long_id(runs: Any, command: Any, length: int) -> None:
+    """A table cuts it and keeps its other columns in sight; elsewhere it is whole."""
+    user = "u" * length
+    runs(events=runs.file(_event(userId=user), _event(messageId="m2", userId=user, properties={})))
+    name = user if length <= 100 else "u" * 99 + "…"
+    for line, behind in (
+        ("deliveries list --all", "track/m"),
+        ("deliveries replay 1000 2000 --dry-run", " -> "),
+    ):
+        done = command(*line.split(), "--store", runs.store)
+        rows = [row for row in done.out.splitlines() if row.startswith(("1000 ", "2000 "))]
+        assert len(rows) == 2
+        for row in rows:
+            assert name in row
+            assert row.index(behind) < 200
+    whole = command("deliveries", "list", "--all", "--json", "--store", runs.store).json
+    assert {one["user"] for one in whole["deliveries"]} == {user}
+    assert user in command("deliveries", "show", "1000", "--store", runs.store).out
