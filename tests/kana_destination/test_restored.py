@@ -473,8 +473,7 @@ def test_what_was_kept_in_the_copy(place: Place, write: Callable[[str, Any], Pat
     assert (place.used, place.statuses()) == (1, {"a": "held"})
 
 
-@pytest.mark.parametrize("way", ["over HTTP", "in a file"])
-@pytest.mark.parametrize("gap", ["hold", "deliver"])
+@pytest.mark.parametrize(("way", "gap"), [("over HTTP", "deliver"), ("in a file", "hold")])
 @pytest.mark.parametrize(
     ("outcome", "other"),
     [
