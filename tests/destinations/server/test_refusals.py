@@ -109,8 +109,7 @@ def _outcomes(path: Path, action: str) -> set[object]:
     return {one.status for one in _entries(path) if one.action == action}
 
 
-@pytest.mark.parametrize("way", ["resume", "reload", "restart"])
-@pytest.mark.parametrize("status", [404, 405, 308])
+@pytest.mark.parametrize(("status", "way"), [(404, "resume"), (405, "reload"), (308, "restart")])
 def test_an_action_that_is_refused_pauses(
     start: Start,
     configured: Callable[..., ServeConfig],
