@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+ROOT = Path(__file__).parents[3]
+
 
 @pytest.fixture
 def partner(command: Callable[..., Any], tmp_path: Path) -> Path:
@@ -126,7 +128,20 @@ def test_files_that_are_wrong(command: Callable[..., Any], partner: Path) -> Non
     assert "/expected/1/outcome: must be one of delivered" in done.err
 
 
-def test_the_shipped_cases(command: Callable[..., Any]) -> None:
+@pytest.mark.parametrize(
+    "destination",
+    sorted(path.parent.name for path in (ROOT / "definitions").glob("*/destination.yaml")),
+)
+def test_the_shipped_cases(command: Callable[..., Any], destination: str) -> None:
+    """Every case and every made fault of each shipped destination passes."""
+    done = command("test", ROOT / "definitions" / destination, "--json")
+    (found,) = done.json["destinations"]
+    failed = [one for one in (*found["cases"], *found["faults"]) if not one["passed"]]
+    assert (done.code, failed, done.json["passed"]) == (0, [], True)
+    assert found["cases"]
+
+
+def test_the_shipped_cases_of_kana(command: Callable[..., Any]) -> None:
     """Kana's pass, found by its name."""
     done = command("test", "kana", "--json")
     assert done.code == 0
