@@ -138,13 +138,6 @@ def test_the_shipped_cases(command: Callable[..., Any], destination: str) -> Non
     (found,) = done.json["destinations"]
     failed = [one for one in (*found["cases"], *found["faults"]) if not one["passed"]]
     assert (done.code, failed, done.json["passed"]) == (0, [], True)
-    assert found["cases"]
-
-
-def test_the_shipped_cases_of_kana(command: Callable[..., Any]) -> None:
-    """Kana's pass, found by its name."""
-    done = command("test", "kana", "--json")
-    assert done.code == 0
-    (kana,) = done.json["destinations"]
-    assert len(kana["cases"]) >= 10
-    assert {fault["action"] for fault in kana["faults"]} == {"identify", "track"}
+    assert len(found["cases"]) >= (10 if destination == "kana" else 1)
+    if destination == "kana":  # what only an operator asks for has no event that could fail
+        assert {fault["action"] for fault in found["faults"]} == {"identify", "track"}
