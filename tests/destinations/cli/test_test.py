@@ -57,7 +57,7 @@ def test_the_same_for_machines(command: Callable[..., Any], partner: Path) -> No
     }
 
 
-@pytest.mark.parametrize("destination", ["kana", "webhook", "slack", "braze"])
+@pytest.mark.parametrize("destination", ["webhook", "slack", "braze"])
 def test_the_outcomes_of_every_fault(command: Callable[..., Any], destination: str) -> None:
     """The table shows them all, also of what waits and what is unknown."""
     (found,) = command("test", destination, "--json").json["destinations"]
