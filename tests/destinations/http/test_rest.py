@@ -44,13 +44,21 @@ def _send(request: CompiledRequest, context: dict[str, Any]) -> Any:
             None,
         ),
         (
-            {"method": "POST", "url": URL, "json": {"who": {"@path": "$.event.userId"}, "n": None}},
+            {
+                "method": "POST",
+                "url": URL,
+                "json": {"who": {"@path": "$.event.userId"}, "what": None},
+            },
             URL,
             "application/json",
-            b'{"who":"u1","n":null}',
+            b'{"who":"u1","what":null}',
         ),
         (
-            {"method": "POST", "url": URL, "form": {"who": {"@path": "$.event.userId"}, "n": None}},
+            {
+                "method": "POST",
+                "url": URL,
+                "form": {"who": {"@path": "$.event.userId"}, "what": None},
+            },
             URL,
             "application/x-www-form-urlencoded",
             b"who=u1",

@@ -309,9 +309,13 @@ def test_half_a_character_in_an_id(bind: Bind, key: str) -> None:
 
 
 def test_two_keys_that_become_one(bind: Bind) -> None:
-    """Neither wins in silence."""
+    """Both stay, and none wins; two that are equal as they came are refused."""
     raw = _json(TRACK)[:-1] + rb', "context": {"\ud83d": 1, "\ud83e": 2}}'
-    refusal = plan(bind(), raw).refusal
+    made = plan(bind(), raw)
+    assert made.refusal is None
+    assert made.event is not None
+    assert list(made.event["context"].values()) == [1, 2]
+    refusal = plan(bind(), raw.replace(b"ud83e", b"ud83d")).refusal
     assert refusal is not None
     assert refusal.code == "NOT_JSON"
 
