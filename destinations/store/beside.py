@@ -6,11 +6,13 @@ store that is called like its journal, or delete it.
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Final
 
 from destinations.errors import UsageError
+from destinations.store.open_files import close_file, open_file
 
 __all__ = ["check_not_beside_store", "store_beside"]
 
@@ -26,12 +28,22 @@ def store_beside(path: Path) -> Path | None:
     if found is None:
         return None
     store = path.with_name(found["store"])
+    return store if _is_database(store) else None
+
+
+def _is_database(path: Path) -> bool:
+    if not path.is_file():  # a pipe would have to be waited for
+        return False
     try:
-        with store.open("rb") as file:
-            is_database = file.read(len(_SQLITE)) == _SQLITE
+        handle = open_file(path)
     except OSError:
-        return None
-    return store if is_database else None
+        return False
+    try:
+        return os.read(handle, len(_SQLITE)) == _SQLITE
+    except OSError:
+        return False
+    finally:
+        close_file(handle)  # this process may have the store open
 
 
 def check_not_beside_store(path: Path) -> None:

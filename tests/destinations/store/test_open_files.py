@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from destinations.errors import UsageError
 from destinations.operations import (
     back_up,
     is_in_use,
@@ -23,6 +24,7 @@ from destinations.operations import (
 )
 from destinations.store import (
     SqliteStore,
+    check_not_beside_store,
     close_file,
     copied_at,
     open_file,
@@ -76,12 +78,19 @@ def _opens_again(_: SqliteStore, path: Path) -> None:
         other.note({"other": 1})
 
 
+def _looks_at_names(_: SqliteStore, path: Path) -> None:
+    for end in ("-journal", ".lock"):
+        with pytest.raises(UsageError):
+            check_not_beside_store(path.with_name(f"{path.name}{end}"))
+
+
 USES: dict[str, Callable[[SqliteStore, Path], None]] = {
     "asks": _asks,
     "locks of runs": _locks_of_runs,
     "locks of servers": _locks_of_servers,
     "reads": _reads,
     "opens again": _opens_again,
+    "looks at names": _looks_at_names,
 }
 
 
