@@ -419,8 +419,8 @@ class History:
     ``others`` are the fingerprints of other contents: True for those that were refused as they came
     under its messageId, False for those that it replaced. ``fingerprint`` of 0 is that of an event
     whose content is not known any more. ``next_nth`` is free for another delivery. ``restored`` is
-    set if it ended before the store was restored from a copy: what corrects it now may have been
-    delivered after that copy was made.
+    set if it ended, without an effect, before the store was restored from a copy: what corrects it
+    now may have been delivered after that copy was made.
     """
 
     event_id: int

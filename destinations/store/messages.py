@@ -86,7 +86,11 @@ def history_of(
             "SELECT fingerprint, refused FROM other_contents WHERE digest = ?", (digest,)
         )
     }
-    restored = _restored(connection, deliveries.values())
+    # What has, or may have, an effect is corrected by nothing, and most of what comes again has.
+    had_no_effect = all(
+        one.state is State.DONE and one.effect is Effect.NONE for one in deliveries.values()
+    )
+    restored = _restored(connection, deliveries.values()) if had_no_effect else None
     return History(event_id, found, deliveries, others, highest + 1, restored)
 
 
