@@ -103,7 +103,7 @@ def list_command(
         classes = ledger.classes(selection)
         unknown = replace(selection, statuses=frozenset({State.UNKNOWN}))
         asked = ledger.classes(unknown) if needs_operator else ()
-        pauses = pauses_of_servers(store, ledger.totals(0.0))
+        pauses = {} if as_json else pauses_of_servers(store, ledger.totals(0.0))
     if as_json:
         shown = {
             "store": str(place.path),
