@@ -261,43 +261,36 @@ def test_a_handshake_that_breaks(
 _ENVIRONMENT_FAULTS = [("SSL_CERT_FILE", "/not/there"), ("HTTPS_PROXY", "gopher://127.0.0.1")]
 
 
-@pytest.mark.parametrize(("name", "value"), _ENVIRONMENT_FAULTS)
-def test_what_an_operator_has_to_mend(
-    start: Start,
-    configured: Callable[..., ServeConfig],
-    monkeypatch: pytest.MonkeyPatch,
-    path: Path,
-    name: str,
-    value: str,
-) -> None:
-    """A server says so before the first event, and charges none with it, however long it lasts."""
+@pytest.fixture(params=_ENVIRONMENT_FAULTS, ids=lambda fault: fault[0])
+def faulty_variable(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a variable by which this machine cannot connect to anybody."""
     for other in ("NO_PROXY", "no_proxy", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(other, raising=False)
+    name, value = request.param
     monkeypatch.setenv(name, value)
+    return str(name)
+
+
+def test_what_an_operator_has_to_mend(
+    start: Start, configured: Callable[..., ServeConfig], path: Path, faulty_variable: str
+) -> None:
+    """A server says so before the first event, and charges none with it, however long it lasts."""
     service = start(configured("https://api.example.com/graphql", deadlineSeconds=0.1))
     _until(lambda: "starting" not in _text(service, "/readyz"))
     found = _text(service, "/readyz")
     assert "one cannot be delivered to: " in found
-    assert (name in found) or "the proxy for https requests" in found
+    assert (faulty_variable in found) or "the proxy for https requests" in found
     _post(service, *[_counts(f"c{one}") for one in range(9)])
     _until(lambda: any(one.attempts > 3 for one in _entries(path)))
     assert {one.status for one in _entries(path)} <= {State.READY, State.SENDING}
     assert {one.effect.value for one in _entries(path)} == {"none"}
 
 
-@pytest.mark.parametrize(("name", "value"), _ENVIRONMENT_FAULTS)
+@pytest.mark.usefixtures("faulty_variable")
 def test_what_an_operator_has_to_mend_before_anything_is_asked(
-    start: Start,
-    write: Callable[[str, Any], Path],
-    monkeypatch: pytest.MonkeyPatch,
-    path: Path,
-    name: str,
-    value: str,
+    start: Start, write: Callable[[str, Any], Path], path: Path
 ) -> None:
     """Nor is an event charged whose balance has to be asked for first."""
-    for other in ("NO_PROXY", "no_proxy", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-        monkeypatch.delenv(other, raising=False)
-    monkeypatch.setenv(name, value)
     destination = {
         "name": "one",
         "destination": str(ROOT / "definitions" / "kana"),

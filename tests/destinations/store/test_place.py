@@ -68,6 +68,24 @@ def test_a_file_that_is_a_mount_point(tmp_path: Path, mounted: Path) -> None:
             SqliteStore(one)
 
 
+def _in_namespace(flags: str, commands: str) -> str:
+    """Return what commands print where their mounts are their own; skips where none may be made."""
+    found = subprocess.run(
+        ["unshare", flags, "sh", "-c", commands],
+        env={
+            **os.environ,
+            "PYTHON": sys.executable,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if found.returncode:
+        pytest.skip(f"namespaces are not permitted: {found.stderr}")
+    return found.stdout
+
+
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="needs namespaces")
 def test_a_file_that_is_mounted(tmp_path: Path) -> None:
     """What the kernel says of such a file is understood."""
@@ -80,21 +98,9 @@ def test_a_file_that_is_mounted(tmp_path: Path) -> None:
         "except Exception as error: print(error)\n"
     )
     (tmp_path / "script.py").write_text(script, encoding="utf-8")
-    commands = f"mount --bind {path} {path} && exec $PYTHON {tmp_path / 'script.py'} {path}"
-    found = subprocess.run(
-        ["unshare", "-m", "sh", "-c", commands],
-        env={
-            **os.environ,
-            "PYTHON": sys.executable,
-            "PYTHONPATH": os.pathsep.join(sys.path),
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if found.returncode:
-        pytest.skip(f"namespaces are not permitted: {found.stderr}")
-    assert "the file itself is a mount point" in found.stdout
+    run = f"exec $PYTHON {tmp_path / 'script.py'} {path}"
+    told = _in_namespace("-m", f"mount --bind {path} {path} && {run}")
+    assert "the file itself is a mount point" in told
 
 
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="needs namespaces")
@@ -111,27 +117,15 @@ def test_a_file_system_that_is_only_read(tmp_path: Path, name: str) -> None:
         "    except Exception as error: print(error)\n"
     )
     (tmp_path / "script.py").write_text(script, encoding="utf-8")
-    commands = (
-        f"mount --bind {tmp_path} {tmp_path} && mount -o remount,bind,ro {tmp_path} "
-        f"&& exec $PYTHON {tmp_path / 'script.py'} {tmp_path / name}"
+    run = f"exec $PYTHON {tmp_path / 'script.py'} {tmp_path / name}"
+    said = _in_namespace(
+        "-Urm",
+        f"mount --bind {tmp_path} {tmp_path} && mount -o remount,bind,ro {tmp_path} && {run}",
     )
-    found = subprocess.run(
-        ["unshare", "-Urm", "sh", "-c", commands],
-        env={
-            **os.environ,
-            "PYTHON": sys.executable,
-            "PYTHONPATH": os.pathsep.join(sys.path),
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if found.returncode:
-        pytest.skip(f"namespaces are not permitted: {found.stderr}")
-    told = found.stdout.casefold().splitlines()
+    told = said.casefold().splitlines()
     assert len(told) == 2
     assert all("read-only file system" in one for one in told)
-    assert "permission" not in found.stdout
+    assert "permission" not in said
 
 
 @pytest.fixture
