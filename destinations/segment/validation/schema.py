@@ -67,7 +67,7 @@ def schema_faults(schema: object, path: str = "") -> list[Fault]:
     Of the keywords that start with ``x-`` only ``x-refuse`` is looked at.
     """
     try:
-        faults = [
+        found = [
             Fault(error.message, "".join(pointer("", part) for part in error.instance_path))
             for error in _meta_validator().iter_errors(schema)
         ]
@@ -75,6 +75,8 @@ def schema_faults(schema: object, path: str = "") -> list[Fault]:
         return [Fault("should not hold one half of a surrogate pair", path)]
     except ValueError:  # the library reads 255 levels
         return [Fault("should not be nested so deeply", path)]
+    # Each vocabulary of the meta-schema reports what is no schema at all.
+    faults = list(dict.fromkeys(found))
     if not faults:
         _check_names(schema, path, faults)
     if not faults and isinstance(schema, dict):

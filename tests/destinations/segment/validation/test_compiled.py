@@ -331,3 +331,19 @@ def test_any_payload_is_answered(schema: Any, payload: Any) -> None:
     checked = compiled.check(payload, changes=True)
     assert repr(payload) == repr(before)
     assert all(isinstance(error, FieldError) for error in checked.errors)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"properties": {"a": {"type": "array", "items": "x"}}},
+        {"properties": {"a": {"properties": {"b": 3}}}},
+        {"not": 4},
+        {"allOf": [[]]},
+    ],
+)
+def test_what_is_no_schema_is_told_once(schema: dict[str, Any]) -> None:
+    """However many vocabularies of the meta-schema it belongs to."""
+    with pytest.raises(DefinitionError) as raised:
+        compile_schema(schema)
+    assert len(raised.value.faults) == 1
