@@ -230,7 +230,8 @@ def read_document(
     if is_json:
         text = text.replace("\t", " ")  # white space in JSON, where texts hold none; not in YAML
         text = _ESCAPED_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
-    breaks = list(_disagreed_breaks(text, name))  # the parser may take what they cut for anything
+    # The parser may take what they cut for anything. A line may hold several.
+    breaks = list(dict.fromkeys(_disagreed_breaks(text, name)))
     try:
         node = _compose(text, name)
     except yaml.MarkedYAMLError as error:

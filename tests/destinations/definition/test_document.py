@@ -106,6 +106,13 @@ def test_a_fault_has_the_closest_line(path: str, line: int) -> None:
                 r"f.yaml:1: YAML readers disagree on the character U+0085: write it as \N in",
             ],
         ),
+        (
+            "a: x\x85y\x85 # \x85\nb: \x85",
+            [
+                r"f.yaml:1: YAML readers disagree on the character U+0085: write it as \N in",
+                r"f.yaml:2: YAML readers disagree on the character U+0085: write it as \N in",
+            ],
+        ),
         ("? [1]\n: x", ["f.yaml:1: a key must be text"]),
         ("a: 1\n  b: 2", ["f.yaml:2: not YAML: mapping values are not allowed here"]),
         ("a: [1", ["f.yaml:1: not YAML: expected ',' or ']'"]),
