@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from destinations.definition import ErrorClass
 from destinations.errors import (
@@ -66,6 +66,10 @@ class Answer:
 
     name: str
     data: Any = None
+
+
+WITHOUT_REASON: Final = "rejected by the partner, without a reason"
+"""What is said where a partner refuses and says nothing."""
 
 
 @dataclass(frozen=True, slots=True)

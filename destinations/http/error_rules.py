@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from destinations.definition import AnswerRule, ErrorClass, ErrorCondition, ErrorRule
-from destinations.http.answer import Answer, Concern, Failure
+from destinations.http.answer import WITHOUT_REASON, Answer, Concern, Failure
 from destinations.segment.patterns import compile_pattern
 from destinations.segment.validation import compile_schema
 
@@ -125,7 +125,7 @@ class ErrorReader:
 def _shown(signal: Signal) -> str:
     """Return the message for people, with the status where it is what tells of the error."""
     if 200 <= signal.status < 300:
-        return signal.message
+        return signal.message or WITHOUT_REASON
     return f"HTTP {signal.status}" + (f": {signal.message}" if signal.message else "")
 
 

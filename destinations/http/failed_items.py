@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from destinations.definition import FailedItems
 from destinations.errors import ResolveError
-from destinations.http.answer import Answer, Failure
+from destinations.http.answer import WITHOUT_REASON, Answer, Failure
 from destinations.http.envelope import one_line
 from destinations.http.error_rules import ErrorReader, Signal
 from destinations.http.json_bytes import encode_json
@@ -211,7 +211,12 @@ def _own_text(item: Any) -> str:
 
 def _refused(message: str, status: int) -> Failure:
     return Failure(
-        message, "invalid", status, retryable=False, nothing_applied=True, whole_request=False
+        message or WITHOUT_REASON,
+        "invalid",
+        status,
+        retryable=False,
+        nothing_applied=True,
+        whole_request=False,
     )
 
 

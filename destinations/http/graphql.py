@@ -273,10 +273,10 @@ def _signal(error: Mapping[str, Any], status: int) -> Signal:
     extensions = extensions if isinstance(extensions, dict) else {}
     exception = extensions.get("exception")
     exception = exception if isinstance(exception, dict) else {}
-    message = error.get("message") or exception.get("message") or "an error without a message"
+    message = one_line(str(error.get("message") or exception.get("message") or ""))
     return Signal(
         status=status,
-        message=one_line(str(message)),
+        message=message or "an error without a message",
         code=_text(extensions.get("code")),
         exception=_text(exception.get("name")),
     )

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from destinations.definition import RequestDefinition
 from destinations.errors import ResolveError
-from destinations.http.answer import Answer, Failure
+from destinations.http.answer import WITHOUT_REASON, Answer, Failure
 from destinations.segment.javascript import to_string
 from destinations.segment.mapping import compile_value
 from destinations.segment.validation import compile_schema
@@ -37,7 +37,7 @@ class SuccessCheck:
                 except ResolveError as error:  # a refusal all the same
                     text = f"rejected by the partner (unreadable reason: {error})"
                 return Failure(
-                    text,
+                    text if text.strip() else WITHOUT_REASON,
                     "invalid",
                     status,
                     retryable=False,

@@ -326,6 +326,7 @@ def test_a_query_changes_nothing(moving: Callable[..., CompiledRequest], replies
         (200, {"errors": [{"message": "two\n  lines"}]}, "two lines"),
         (200, {"errors": [{"message": "x" * 5000}]}, "x" * 5000),
         (200, {"errors": [{}]}, "an error without a message"),
+        (200, {"errors": [{"message": " \n"}]}, "an error without a message"),
         (200, {"errors": [{"extensions": {"exception": {"message": "deep"}}}]}, "deep"),
         (200, {"data": {"e0": {"done": False, "why": "full"}}}, "not counted: full"),
         (200, {"data": {"e0": {"done": 1}}}, "the answer is not that of a success"),

@@ -137,6 +137,15 @@ def test_judgements(value: dict[str, Any], message: str | None, final: bool) -> 
     assert (verdict.retryable, verdict.nothing_applied) == (not final, final)
 
 
+@pytest.mark.parametrize("why", ["", " ", "\n\t", None])
+def test_a_refusal_without_a_word(why: str | None) -> None:
+    """Its reason says so, and is never empty."""
+    check = _check(DONE, Refusal(DENIED, {"@template": "{{answer.why}}"}))
+    verdict = check.judge({"done": False, "why": why}, 200)
+    assert isinstance(verdict, Failure)
+    assert verdict.message == "rejected by the partner, without a reason"
+
+
 def test_a_refusal_whose_words_cannot_be_read() -> None:
     """It is a refusal all the same."""
     unreadable = {"@path": {"@path": "$.answer.done"}}
