@@ -19,7 +19,7 @@ from destinations.definition import (
     load_definition,
 )
 from destinations.definition.settings import Settings
-from destinations.importer import import_segment
+from destinations.kit.importer import import_segment
 from destinations.outcome import Result
 from destinations.runtime.destination import Destination
 from destinations.runtime.plugins import find_folder, find_plugin

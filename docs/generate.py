@@ -21,7 +21,7 @@ def definition_reference() -> str:
     """Return every key of a definition's files, from the schemas that check them."""
     tables = []
     for name in ("destination", "action"):
-        path = ROOT / "destinations" / "schemas" / f"{name}.schema.json"
+        path = ROOT / "destinations" / "definition" / "schemas" / f"{name}.schema.json"
         schema = json.loads(path.read_text(encoding="utf-8"))
         tables.append(f"## {schema['title']}\n\n{schema['description']}\n")
         tables.append("| key | required | type | meaning |\n|---|---|---|---|")

@@ -9,10 +9,11 @@ from typing import Any, Final
 
 import jsonschema
 
-from destinations.definition.document import Document, pointer
+from destinations.definition.document import Document
 from destinations.errors import DefinitionError, Fault
 from destinations.segment.event import Event
 from destinations.segment.javascript import to_string
+from destinations.segment.json_pointer import pointer
 
 __all__ = ["Rule", "RuleMapper", "overlap", "property_values", "read_rules"]
 

@@ -57,8 +57,8 @@ def test_the_wheel_holds_the_definitions_and_their_schemas(wheel: Path) -> None:
         "kana_destination/definitions/kana/identify.yaml",
         "kana_destination/definitions/kana/track.yaml",
         "kana_destination/sandbox/schema.graphql",
-        "destinations/schemas/destination.schema.json",
-        "destinations/schemas/action.schema.json",
+        "destinations/definition/schemas/destination.schema.json",
+        "destinations/definition/schemas/action.schema.json",
         "destinations/__init__.pyi",
         "destinations/py.typed",
     } <= names

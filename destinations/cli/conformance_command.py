@@ -10,7 +10,7 @@ from typing import TextIO
 
 import click
 
-from destinations.conformance import LIQUID_TOLERANCE, FileReport, LineResult, run_conformance
+from destinations.kit.conformance import LIQUID_TOLERANCE, FileReport, LineResult, run_conformance
 from destinations.pipeline.output import naming
 
 __all__ = ["command"]

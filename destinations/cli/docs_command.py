@@ -11,8 +11,8 @@ from pathlib import Path
 import click
 
 from destinations.cli.opening import destination_argument, open_definition
+from destinations.definition.input_files import read_text_input
 from destinations.errors import UsageError
-from destinations.input_files import read_text_input
 from destinations.pipeline.output import naming
 from destinations.runtime.plugins import find_folder, installed
 
@@ -43,7 +43,7 @@ def build(destinations: Sequence[str], out: Path, *, check: bool) -> int:
     Everything comes from the definition, its templates in page/ and the tables of its plugin.
     Without DESTINATION, the pages of all installed ones are written.
     """
-    from destinations.partner_page import (  # noqa: PLC0415 - jinja2 and markdown-it are slow
+    from destinations.kit.partner_page import (  # noqa: PLC0415 - jinja2 and markdown-it are slow
         page_files,
         stale_files,
         write_files,
@@ -87,7 +87,7 @@ def lint(files: Sequence[Path], config: Path | None, *, list_rules: bool, as_jso
     Without FILE, the pages in docs/ of all installed destinations are checked. Exits 1 if there is
     an error or a warning; suggestions are only shown.
     """
-    from destinations.lint import (  # noqa: PLC0415 - markdown-it is slow to import
+    from destinations.kit.lint import (  # noqa: PLC0415 - markdown-it is slow to import
         Configuration,
         lint_page,
         load_rules,
@@ -132,7 +132,7 @@ def preview(destination: str, port: int) -> int:
 
     Prints the address. Stop it with Ctrl-C.
     """
-    from destinations.partner_page.server import Preview  # noqa: PLC0415 - jinja2 is slow
+    from destinations.kit.partner_page.server import Preview  # noqa: PLC0415 - jinja2 is slow
 
     server = Preview(find_folder(destination), port=port)
     thread = threading.Thread(target=server.serve, daemon=True)

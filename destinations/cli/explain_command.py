@@ -18,9 +18,9 @@ from destinations.cli.opening import (
     store_option,
 )
 from destinations.clock import unix_time
+from destinations.definition.input_files import read_input
 from destinations.definition.settings import named_settings
 from destinations.errors import UsageError
-from destinations.input_files import read_input
 from destinations.runtime.destination import Destination
 from destinations.runtime.explain import Explanation, explain
 from destinations.segment.event import read_event

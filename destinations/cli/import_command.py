@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from destinations.cli.json_output import json_text
-from destinations.importer import Imported, import_segment, import_subscriptions
+from destinations.kit.importer import Imported, import_segment, import_subscriptions
 
 __all__ = ["command"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from destinations.testing.new_destination import create_destination
+from destinations.kit.init import create_destination
 
 __all__ = ["command"]
 

@@ -16,15 +16,15 @@ import click
 
 from destinations.cli.opening import destination_argument, settings_option
 from destinations.cli.tables import count, print_table
+from destinations.definition.input_files import open_input
 from destinations.definition.settings import Settings, check_settings, read_settings
 from destinations.errors import UsageError
-from destinations.input_files import open_input
+from destinations.kit.testing.case import Case
+from destinations.kit.testing.case_reading import CASES_FOLDER
+from destinations.kit.testing.recording import Draft, record
+from destinations.kit.testing.saving import case_path, save_case
+from destinations.kit.testing.subject import Subject, open_subject, placeholder_settings
 from destinations.pipeline.reading import Entry, read_json_entries, read_lines
-from destinations.testing.case import Case
-from destinations.testing.case_reading import CASES_FOLDER
-from destinations.testing.recording import Draft, record
-from destinations.testing.saving import case_path, save_case
-from destinations.testing.subject import Subject, open_subject, placeholder_settings
 
 __all__ = ["command"]
 

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Sequence
 from types import FrameType
 
-from destinations.signal_handlers import SignalHandlers
+from destinations.pipeline.signal_handlers import SignalHandlers
 
 __all__ = ["Starting"]
 

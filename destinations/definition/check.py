@@ -7,11 +7,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from destinations.definition.addresses import holds_values, is_fixed, read_address
-from destinations.definition.document import Document, pointer
+from destinations.definition.document import Document
 from destinations.definition.graphql_document import check_operation, root_keys
 from destinations.definition.parameters import nested_parameters
 from destinations.errors import DefinitionError, Fault
 from destinations.segment.fql import check_fql
+from destinations.segment.json_pointer import pointer
 from destinations.segment.mapping import compile_value
 from destinations.segment.validation import compile_schema
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from destinations.definition.document import pointer
 from destinations.definition.model import ActionDefinition, DestinationDefinition, Preset
+from destinations.segment.json_pointer import pointer
 
 __all__ = ["Difference", "Step", "compare", "step_between"]
 

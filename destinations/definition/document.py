@@ -27,8 +27,9 @@ from destinations.definition.yaml_schema import (
     is_ambiguous,
 )
 from destinations.errors import DefinitionError, Fault
+from destinations.segment.json_pointer import pointer
 
-__all__ = ["Document", "pointer", "read_document"]
+__all__ = ["Document", "read_document"]
 
 _MAX_DEPTH = 64
 _MAX_NESTING = 2 * _MAX_DEPTH  # from here on not even read; up to here a fault has its path
@@ -62,11 +63,6 @@ class Document:
             place = place.rpartition("/")[0]
         line = self.lines.get(place, 1) if self.lines else None
         return Fault(message, path=path, file=self.name, line=line)
-
-
-def pointer(*parts: object) -> str:
-    """Return the JSON pointer (RFC 6901) of a sequence of keys and indices."""
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
 class _Reader:

@@ -10,8 +10,9 @@ from typing import Any
 
 import jsonschema
 
-from destinations.definition.document import Document, pointer
+from destinations.definition.document import Document
 from destinations.errors import Fault
+from destinations.segment.json_pointer import pointer
 from destinations.segment.patterns import is_pattern
 
 __all__ = ["schema_faults"]
@@ -19,7 +20,7 @@ __all__ = ["schema_faults"]
 
 @cache
 def _validator(kind: str) -> jsonschema.Draft202012Validator:
-    schemas = importlib.resources.files("destinations") / "schemas"
+    schemas = importlib.resources.files("destinations.definition") / "schemas"
     schema = json.loads((schemas / f"{kind}.schema.json").read_text(encoding="utf-8"))
     formats = jsonschema.FormatChecker(jsonschema.Draft202012Validator.FORMAT_CHECKER.checkers)
     formats.checks("regex")(lambda text: not isinstance(text, str) or is_pattern(text))

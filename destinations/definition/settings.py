@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from destinations.definition import DestinationDefinition
-from destinations.definition.document import Document, pointer, read_document
+from destinations.definition.document import Document, read_document
+from destinations.definition.input_files import read_text_input
 from destinations.errors import Fault, SettingsError, UsageError
-from destinations.input_files import read_text_input
 from destinations.secrets import Masker, Secret, has_userinfo
 from destinations.segment.javascript.values import article, type_name
+from destinations.segment.json_pointer import pointer
 from destinations.segment.validation import compile_schema
 
 __all__ = ["Settings", "check_settings", "named_settings", "read_settings"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import FrameType
 
-from destinations.signal_handlers import SignalHandlers
+from destinations.pipeline.signal_handlers import SignalHandlers
 
 __all__ = ["Interrupt"]
 

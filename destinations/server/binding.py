@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from destinations.definition import DestinationDefinition, load_definition
-from destinations.definition.document import pointer
 from destinations.definition.settings import check_settings
 from destinations.errors import DefinitionError, Fault, UsageError
 from destinations.runtime.destination import Destination
@@ -14,6 +13,7 @@ from destinations.runtime.identity import AccountIdentity, identity_of
 from destinations.runtime.plugins import find_folder, find_plugin
 from destinations.runtime.store import Store
 from destinations.secrets import Secret
+from destinations.segment.json_pointer import pointer
 from destinations.server.auth import Authenticator
 from destinations.server.model import DestinationConfig, ServeConfig
 from destinations.server.secret_sources import NAME_IT

@@ -11,12 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from destinations.definition.document import Document, pointer, read_document
+from destinations.definition.document import Document, read_document
+from destinations.definition.input_files import path_fault, read_text_input
 from destinations.definition.schema_faults import schema_faults
 from destinations.errors import DefinitionError, Fault, SecretMissingError, UsageError
-from destinations.input_files import path_fault, read_text_input
 from destinations.runtime.identity import checked_name
 from destinations.secrets import Secret
+from destinations.segment.json_pointer import pointer
 from destinations.server.http_server import is_loopback
 from destinations.server.model import (
     DeliveryConfig,

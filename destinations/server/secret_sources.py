@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from destinations.input_files import path_fault, read_input
+from destinations.definition.input_files import path_fault, read_input
 from destinations.secrets import Secret
 
 __all__ = [

@@ -22,9 +22,9 @@ from destinations.cli.opening import (
 from destinations.cli.run_tables import exit_code, summary
 from destinations.cli.tables import count, plain, print_table
 from destinations.definition.document import Document, read_document
+from destinations.definition.input_files import read_input, read_text_input
 from destinations.definition.settings import named_settings
 from destinations.errors import DefinitionError, UsageError
-from destinations.input_files import read_input, read_text_input
 from destinations.operations import (
     open_run_store,
     plan_replay,

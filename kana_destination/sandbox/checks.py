@@ -9,8 +9,8 @@ from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker, ValidationError
 
-from destinations.definition.document import pointer
 from destinations.errors import Fault
+from destinations.segment.json_pointer import pointer
 from kana_destination.sandbox.models import parse_iso
 
 __all__ = ["schema_faults"]

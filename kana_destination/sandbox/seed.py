@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from destinations.definition.document import Document, read_document
+from destinations.definition.input_files import read_text_input
 from destinations.errors import DefinitionError, Fault, UsageError
-from destinations.input_files import read_text_input
 from kana_destination.sandbox.checks import schema_faults
 from kana_destination.sandbox.models import (
     Feature,

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from destinations.definition.document import pointer
 from destinations.errors import Fault
+from destinations.segment.json_pointer import pointer
 
 __all__ = ["rule_faults"]
 

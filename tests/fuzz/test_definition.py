@@ -20,8 +20,8 @@ from destinations.definition.document import Document, read_document
 from destinations.definition.settings import check_settings, read_settings
 from destinations.errors import DefinitionError, DestinationsError, Fault, SettingsError, UsageError
 from destinations.http import compile_request
+from destinations.kit.testing.case_reading import build_case
 from destinations.runtime.action import Action, Subscription
-from destinations.testing.case_reading import build_case
 
 SHIPPED = importlib.resources.files("kana_destination.definitions")
 NAMES = ["kana", "braze", "slack", "webhook"]

@@ -22,6 +22,7 @@ from destinations.definition import DestinationDefinition, load_definition
 from destinations.definition.document import Document
 from destinations.definition.settings import check_settings
 from destinations.http.transport import HttpTransport
+from destinations.kit.testing.stand_ins import StillClock
 from destinations.outcome import Result
 from destinations.pipeline.ledger import LedgerEntry, Selection
 from destinations.pipeline.reading import read_lines
@@ -33,7 +34,6 @@ from destinations.runtime.plugins import find_folder
 from destinations.server import Service, read_config
 from destinations.store import SqliteStore
 from destinations.telemetry import Observation, observe
-from destinations.testing.stand_ins import StillClock
 from kana_destination.plugin import KanaPlugin
 from kana_destination.sandbox import Sandbox
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from destinations.testing import DestinationConformance
+from destinations.kit.testing import DestinationConformance
 
 
 class TestKana(DestinationConformance):

@@ -12,9 +12,9 @@ import pytest
 
 from destinations.cli import main
 from destinations.definition import DestinationDefinition
-from destinations.lint import lint_page
-from destinations.partner_page import Browser, Page, read_calls, read_page
-from destinations.partner_page.markdown import Table
+from destinations.kit.lint import lint_page
+from destinations.kit.partner_page import Browser, Page, read_calls, read_page
+from destinations.kit.partner_page.markdown import Table
 from destinations.runtime.explain import explain
 from destinations.statuses import PHRASES
 from kana_destination.cases import cases

@@ -24,6 +24,7 @@ from destinations import (
     load_definition,
 )
 from destinations.definition.document import Document
+from destinations.kit.testing import StillClock
 from destinations.operations import open_run_store
 from destinations.outcome import Effect, Outcome, Result
 from destinations.pipeline.intake import Intake
@@ -33,7 +34,6 @@ from destinations.runtime.identity import identity_of
 from destinations.runtime.plan import plan
 from destinations.runtime.plugins import find_folder
 from destinations.store import SqliteStore, broken_rules
-from destinations.testing import StillClock
 from kana_destination.plugin import KanaPlugin
 
 Deliver = Callable[..., None]

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from destinations.errors import Fault
 from destinations.segment.javascript.json_text import stringify
-from destinations.segment.javascript.pointers import pointer
 from destinations.segment.javascript.text import length
 from destinations.segment.javascript.values import article, type_name
+from destinations.segment.json_pointer import pointer
 
 __all__ = [
     "METADATA_KEY",
@@ -86,7 +86,7 @@ class Checker:
             known = ", ".join(self._directives)
             self.fault(path, f"has the unknown directive {name}; should be one of {known}")
         else:
-            self._directives[name](self, value[name], pointer(path, name))
+            self._directives[name](self, value[name], path + pointer(name))
 
     def plain_object(self, value: object, path: str) -> bool:
         """Check an object that is no directive; False if it is not even that."""
@@ -99,7 +99,7 @@ class Checker:
         self._objects_seen.add(path)
         for key, item in value.items():
             if isinstance(key, str):
-                self.value(item, pointer(path, key))
+                self.value(item, path + pointer(key))
             else:
                 self.fault(path, f"should have keys that are text but has {key!r}")
         return True
@@ -176,7 +176,7 @@ def fields(checks: Mapping[str, ArgumentCheck | Required]) -> ArgumentCheck:
         for name, field in checks.items():
             if name in value:
                 run = field.check if isinstance(field, Required) else field
-                run(checker, value[name], pointer(path, name))
+                run(checker, value[name], path + pointer(name))
             elif isinstance(field, Required):
                 checker.fault(path, f'should have the field "{name}" but does not')
 

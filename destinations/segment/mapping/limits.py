@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from destinations.errors import Fault, ResolveError
-from destinations.segment.javascript.pointers import pointer
+from destinations.segment.json_pointer import pointer
 
 __all__ = [
     "DEEPEST_MAPPING",
@@ -43,9 +43,9 @@ def measure(mapping: object, path: str) -> tuple[int, list[Fault]]:
         for value, place in level:
             if isinstance(value, dict):
                 directives += any(str(key).startswith("@") for key in value)
-                inner += ((item, pointer(place, key)) for key, item in value.items())
+                inner += ((item, place + pointer(key)) for key, item in value.items())
             elif isinstance(value, list):
-                inner += ((item, pointer(place, at)) for at, item in enumerate(value))
+                inner += ((item, place + pointer(at)) for at, item in enumerate(value))
         if not inner:
             return directives, []
         level = inner

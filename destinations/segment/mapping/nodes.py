@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from destinations.segment.javascript.pointers import pointer
+from destinations.segment.json_pointer import pointer
 
 __all__ = ["Constant", "Place", "Resolver", "ValueCompiler"]
 
@@ -28,7 +28,7 @@ class Place:
 
     def child(self, key: str | int, *, sparse: bool = False) -> Place:
         """Return the place of a member."""
-        return Place(pointer(self.path, key), sparse=sparse)
+        return Place(self.path + pointer(key), sparse=sparse)
 
 
 class Constant:

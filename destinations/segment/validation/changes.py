@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from destinations.segment.javascript.equality import equal
-from destinations.segment.javascript.pointers import pointer
 from destinations.segment.javascript.values import UNDEFINED
+from destinations.segment.json_pointer import pointer
 from destinations.segment.validation.empties import compile_cleaner
 from destinations.segment.validation.results import Change
 
@@ -33,7 +33,7 @@ def _in_object(
 ) -> Iterator[Change]:
     properties = schema.get("properties", {})
     for key, value in before.items():
-        place = pointer(path, key)
+        place = path + pointer(key)
         if key in after:
             yield from find_changes(value, after[key], properties.get(key), place)
         elif key in properties or value == "":
@@ -49,7 +49,7 @@ def _in_array(
     kept = iter(after)
     removes = len(before) != len(after) and cleaner is not None
     for at, value in enumerate(before):
-        place = pointer(path, at)
+        place = path + pointer(at)
         if removes and cleaner is not None and cleaner(value) is UNDEFINED:
             yield Change(place, "empty", value, UNDEFINED)
         else:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from destinations.segment.javascript.pointers import pointer
+from destinations.segment.json_pointer import pointer
 from destinations.segment.validation.rules import Errors, Rule
 
 __all__ = ["all_rule", "any_rule", "array_rule", "if_rule", "not_rule", "object_rule", "one_rule"]
@@ -16,7 +16,7 @@ __all__ = ["all_rule", "any_rule", "array_rule", "if_rule", "not_rule", "object_
 
 def _move(errors: Errors, start: int, key: str | int) -> None:
     """Put the errors from ``start`` on, which a member made, below the member's key."""
-    prefix = pointer("", key)
+    prefix = pointer(key)
     errors[start:] = [(prefix + path, message) for path, message in errors[start:]]
 
 
@@ -45,7 +45,7 @@ def object_rule(
             return value
         for key in required:
             if key not in value:
-                errors.append((pointer("", key), "is required but missing"))
+                errors.append((pointer(key), "is required but missing"))
         if is_closed:
             value = _only(value, properties)
         result = value

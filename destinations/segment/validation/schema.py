@@ -11,7 +11,7 @@ from typing import Any, Final, NoReturn
 import jsonschema_rs
 
 from destinations.errors import Fault
-from destinations.segment.javascript.pointers import pointer
+from destinations.segment.json_pointer import pointer
 from destinations.segment.patterns import compile_pattern
 from destinations.segment.validation.formats import FORMATS
 from destinations.segment.validation.kinds import (
@@ -68,7 +68,7 @@ def schema_faults(schema: object, path: str = "") -> list[Fault]:
     """
     try:
         found = [
-            Fault(error.message, "".join(pointer("", part) for part in error.instance_path))
+            Fault(error.message, pointer(*error.instance_path))
             for error in _meta_validator().iter_errors(schema)
         ]
     except UnicodeEncodeError:
@@ -89,7 +89,7 @@ def _library_faults(schema: Mapping[str, Any], path: str) -> list[Fault]:
     try:
         library_validator(schema)
     except jsonschema_rs.ValidationError as error:
-        place = "".join(pointer("", part) for part in error.instance_path)
+        place = pointer(*error.instance_path)
         return [Fault(error.message, path + place)]
     except (ValueError, jsonschema_rs.ReferencingError) as error:
         return [Fault(str(error).splitlines()[0], path)]
@@ -104,7 +104,7 @@ def _check_names(schema: Any, path: str, faults: list[Fault]) -> None:
     if not isinstance(schema, dict):
         return
     for name, value in schema.items():
-        place = pointer(path, name)
+        place = path + pointer(name)
         if name in _LISTS_OF_SCHEMAS:
             inner = list(enumerate(value))
         elif name in _MAPS_OF_SCHEMAS:
@@ -113,7 +113,7 @@ def _check_names(schema: Any, path: str, faults: list[Fault]) -> None:
             inner = []
             _check_keyword(name, value, place, faults)
         for key, part in inner:
-            _check_names(part, pointer(place, key), faults)
+            _check_names(part, place + pointer(key), faults)
 
 
 def _check_keyword(name: str, value: Any, path: str, faults: list[Fault]) -> None:
@@ -144,13 +144,13 @@ def _check_refusals(entries: Any, path: str, faults: list[Fault]) -> None:
         faults.append(Fault("should be a list of patterns, each with a message", path))
         return
     for index, entry in enumerate(entries):
-        place = pointer(path, index)
+        place = path + pointer(index)
         if not isinstance(entry, dict) or entry.keys() != {"pattern", "message"}:
             faults.append(Fault("should have a pattern and a message, and nothing else", place))
         elif not all(isinstance(text, str) and text for text in entry.values()):
             faults.append(Fault("should have texts as its pattern and its message", place))
         else:
-            _check_pattern(entry["pattern"], pointer(place, "pattern"), faults)
+            _check_pattern(entry["pattern"], place + pointer("pattern"), faults)
 
 
 _LISTS_OF_SCHEMAS: Final = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
@@ -280,7 +280,7 @@ def _library_rule(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Rule:
         try:
             if not validator.is_valid(value):
                 errors.extend(
-                    ("".join(pointer("", part) for part in error.instance_path), error.message)
+                    (pointer(*error.instance_path), error.message)
                     for error in validator.iter_errors(value)
                 )
         except UnicodeEncodeError:

@@ -19,6 +19,7 @@ from destinations.definition import DestinationDefinition, Timeouts, load_defini
 from destinations.definition.document import Document
 from destinations.definition.settings import check_settings
 from destinations.http.transport import HttpTransport, Transport
+from destinations.kit.testing import StillClock
 from destinations.operations import open_run_store
 from destinations.pipeline import engine as engine_module
 from destinations.pipeline.engine import Engine
@@ -38,7 +39,6 @@ from destinations.runtime.plan import plan
 from destinations.runtime.plugins import find_folder
 from destinations.runtime.sender import Sender
 from destinations.store import SqliteStore
-from destinations.testing import StillClock
 from kana_destination.plugin import KanaPlugin
 
 LONG = 1e6

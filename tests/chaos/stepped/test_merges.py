@@ -17,12 +17,12 @@ from destinations.definition import load_definition
 from destinations.definition.document import Document
 from destinations.definition.settings import check_settings
 from destinations.http.transport import HttpTransport
+from destinations.kit.testing.stand_ins import StillClock
 from destinations.pipeline.reading import Entry
 from destinations.pipeline.report import Row
 from destinations.pipeline.run import Run
 from destinations.runtime.destination import Destination
 from destinations.runtime.plugins import find_folder
-from destinations.testing.stand_ins import StillClock
 from kana_destination.plugin import KanaPlugin
 from kana_destination.sandbox import Sandbox
 

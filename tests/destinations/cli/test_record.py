@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from destinations.testing import recording
-from destinations.testing.stand_ins import StillClock
+from destinations.kit.testing import recording
+from destinations.kit.testing.stand_ins import StillClock
 
 IDENTIFY = {
     "type": "identify",

@@ -17,6 +17,7 @@ from hypothesis.stateful import (
     rule,
 )
 
+from destinations.kit.testing.stand_ins import StillClock
 from destinations.outcome import Effect, Outcome, Result, State, Status
 from destinations.pipeline.dedupe import CONFLICT
 from destinations.pipeline.ledger import LedgerEntry, Replan, Selection
@@ -36,7 +37,6 @@ from destinations.pipeline.queue import (
 from destinations.runtime.action import SubscriptionKey
 from destinations.runtime.identity import AccountIdentity
 from destinations.store import SqliteStore, broken_rules
-from destinations.testing.stand_ins import StillClock
 from tests.destinations.contracts.model import Model, Row
 
 KEY = SubscriptionKey("Counts", "count")

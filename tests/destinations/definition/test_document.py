@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from destinations.definition.document import Document, pointer, read_document
+from destinations.definition.document import Document, read_document
 from destinations.errors import DefinitionError
 
 
@@ -154,12 +154,3 @@ def test_json_is_read_as_json(value: Any, indent: Any) -> None:
     found = read_document(text, name="f.json").data
     assert found == value
     assert json.dumps(found) == json.dumps(value)
-
-
-@pytest.mark.parametrize(
-    ("parts", "text"),
-    [((), ""), (("a", 0, "b"), "/a/0/b"), (("a/b", "~", ""), "/a~1b/~0/")],
-)
-def test_pointers(parts: tuple[object, ...], text: str) -> None:
-    """Keys and indices are joined as RFC 6901 says."""
-    assert pointer(*parts) == text

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from destinations.http import HttpRequest, HttpResponse
+from destinations.kit.testing.stand_ins import StillClock
 from destinations.operations import Periods, drop, plan_replay, prune, replay, resolve
 from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.engine import Engine
@@ -22,7 +23,6 @@ from destinations.runtime.identity import identity_of
 from destinations.runtime.plan import plan
 from destinations.runtime.sender import Sender
 from destinations.store import SqliteLedger, SqliteStore
-from destinations.testing.stand_ins import StillClock
 
 Bind = Callable[..., Destination]
 

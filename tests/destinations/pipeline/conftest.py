@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from destinations.http import HttpRequest, HttpResponse
+from destinations.kit.testing.stand_ins import StillClock
 from destinations.outcome import Status
 from destinations.pipeline.engine import Engine
 from destinations.pipeline.intake import Intake
@@ -26,7 +27,6 @@ from destinations.runtime.identity import identity_of
 from destinations.runtime.plan import plan
 from destinations.runtime.sender import Sender
 from destinations.store import SqliteStore, broken_rules
-from destinations.testing.stand_ins import StillClock
 
 _LONG = 1_000_000.0
 

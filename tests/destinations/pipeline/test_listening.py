@@ -7,8 +7,8 @@ import pytest
 
 from destinations.http import HttpRequest, HttpResponse
 from destinations.http.transport import TransportError
+from destinations.kit.testing.stand_ins import StillClock
 from destinations.pipeline.listening import ListeningTransport
-from destinations.testing.stand_ins import StillClock
 
 REQUEST = HttpRequest("POST", "http://127.0.0.1/", {}, b"")
 LOST = TransportError("no answer", sent=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from destinations.kit.testing.stand_ins import StillClock
 from destinations.outcome import Effect, Outcome, Result, State, Status
 from destinations.pipeline.prefetch import Prefetch
 from destinations.pipeline.queue import (
@@ -21,7 +22,6 @@ from destinations.pipeline.queue import (
 from destinations.runtime.action import SubscriptionKey
 from destinations.runtime.identity import AccountIdentity
 from destinations.store import SqliteStore
-from destinations.testing.stand_ins import StillClock
 
 KEY = SubscriptionKey("Counts", "count")
 

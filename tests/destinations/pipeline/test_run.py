@@ -22,6 +22,7 @@ import pytest
 from destinations.clock import SystemClock
 from destinations.http import HttpRequest, HttpResponse
 from destinations.http.transport import TransportError
+from destinations.kit.testing.stand_ins import StillClock
 from destinations.outcome import Effect, Outcome, State
 from destinations.pipeline import run as run_module
 from destinations.pipeline.ledger import LedgerEntry, Selection
@@ -40,7 +41,6 @@ from destinations.runtime.destination import Destination
 from destinations.runtime.identity import identity_of
 from destinations.secrets import Masker
 from destinations.store import SqliteQueue, SqliteStore, broken_rules
-from destinations.testing.stand_ins import StillClock
 from tests.destinations.pipeline.conftest import Partner, with_reconcile
 
 Bind = Callable[..., Destination]

@@ -23,11 +23,11 @@ from destinations.errors import (
 from destinations.http import Answer, Failure, HttpRequest, HttpResponse
 from destinations.http.json_bytes import encode_json
 from destinations.http.transport import TransportError, UnsendableError
+from destinations.kit.testing.stand_ins import StillClock
 from destinations.outcome import ManualChange, Outcome, Result, Retry, State, Status
 from destinations.runtime.action import Call, Done, Payload, SubscriptionKey
 from destinations.runtime.destination import Code, Delivery, Destination
 from destinations.runtime.sender import Sender, status_of
-from destinations.testing.stand_ins import StillClock
 
 Bind = Callable[..., Destination]
 Deliver = Callable[..., list[Result]]

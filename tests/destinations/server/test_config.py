@@ -88,7 +88,7 @@ ENVIRONMENT = {"KEY": KEY, "KEY2": KEY2, "REGION": "eu", "EMPTY": ""}
 
 def test_the_schema_is_one() -> None:
     """It is valid, and every key in it is described."""
-    text = (files("destinations") / "schemas" / "serve.schema.json").read_text("utf-8")
+    text = (files("destinations.definition") / "schemas" / "serve.schema.json").read_text("utf-8")
     schema = json.loads(text)
     jsonschema.Draft202012Validator.check_schema(schema)
 
@@ -118,7 +118,7 @@ def test_defaults(write: Write, tmp_path: Path) -> None:
 
 def test_defaults_are_those_of_the_schema() -> None:
     """The schema tells editors what the program does."""
-    text = (files("destinations") / "schemas" / "serve.schema.json").read_text("utf-8")
+    text = (files("destinations.definition") / "schemas" / "serve.schema.json").read_text("utf-8")
     schema = json.loads(text)
     listen = schema["properties"]["listen"]["properties"]
     assert [spec["default"] for spec in listen.values()] == ["127.0.0.1", 8787, 512_000, 10]

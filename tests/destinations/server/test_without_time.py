@@ -17,11 +17,11 @@ import requests
 
 from destinations import Entry, HttpTransport, Run, check_settings, load_definition
 from destinations.definition.document import Document
+from destinations.kit.testing import StillClock
 from destinations.runtime.destination import Destination
 from destinations.runtime.plugins import find_folder
 from destinations.server import Service, read_config
 from destinations.telemetry import observe
-from destinations.testing import StillClock
 
 OWN = "2026-01-01T00:00:00.000Z"
 SENT = "2026-01-02T00:00:00.000Z"

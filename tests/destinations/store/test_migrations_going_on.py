@@ -17,6 +17,7 @@ from destinations.definition import load_definition
 from destinations.definition.document import Document
 from destinations.definition.settings import check_settings
 from destinations.http.transport import HttpTransport
+from destinations.kit.testing import StillClock
 from destinations.outcome import Outcome, State
 from destinations.pipeline.engine import Engine
 from destinations.pipeline.intake import Intake
@@ -31,7 +32,6 @@ from destinations.runtime.plan import plan
 from destinations.runtime.plugins import find_folder
 from destinations.runtime.sender import Sender
 from destinations.store import SqliteStore, broken_rules
-from destinations.testing import StillClock
 from kana_destination.plugin import KanaPlugin
 from kana_destination.sandbox import Sandbox
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from destinations.kit.testing.stand_ins import StillClock
 from destinations.outcome import Effect, Outcome, Result, State
 from destinations.pipeline.queue import (
     Arrival,
@@ -26,7 +27,6 @@ from destinations.pipeline.queue import (
 from destinations.runtime.action import SubscriptionKey
 from destinations.runtime.identity import AccountIdentity
 from destinations.store import SqliteQueue, SqliteStore, broken_rules, compact
-from destinations.testing.stand_ins import StillClock
 
 KEY = SubscriptionKey("Counts", "count")
 

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from destinations.errors import ResolveError
 from destinations.segment.javascript.members import entries
-from destinations.segment.javascript.pointers import pointer
 from destinations.segment.javascript.text import code_units
 from destinations.segment.javascript.values import UNDEFINED, is_truthy, type_name
+from destinations.segment.json_pointer import pointer
 from destinations.segment.mapping.checks import (
     ArgumentCheck,
     Checker,
@@ -52,9 +52,9 @@ def check_array_path(checker: Checker, argument: object, path: str) -> None:
     if not checker.array(argument, path) or not isinstance(argument, list):
         return
     first = argument[0] if argument else UNDEFINED
-    checker.text_or_directive(first, pointer(path, 0))
+    checker.text_or_directive(first, path + pointer(0))
     if len(argument) > 1:
-        checker.value(argument[1], pointer(path, 1))
+        checker.value(argument[1], path + pointer(1))
 
 
 def check_merge(checker: Checker, argument: object, path: str) -> None:
@@ -62,7 +62,7 @@ def check_merge(checker: Checker, argument: object, path: str) -> None:
     _CHECK_MERGE(checker, argument, path)
     if isinstance(argument, dict) and isinstance(argument.get("objects"), list):
         for at, item in enumerate(argument["objects"]):
-            checker.object_or_directive(item, pointer(pointer(path, "objects"), at))
+            checker.object_or_directive(item, path + pointer("objects", at))
 
 
 def compile_array_path(compiler: ValueCompiler, argument: object, place: Place) -> Resolver:

@@ -1,0 +1,134 @@
+"""The YAML of one action."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from destinations.errors import DefinitionError
+from destinations.kit.importer.findings import Findings
+from destinations.kit.importer.model import SegmentAction
+from destinations.kit.importer.presets import checked_fql, checked_value
+from destinations.kit.importer.words import NO_DESCRIPTION, title_of
+from destinations.kit.importer.yaml_text import comment, yaml_text
+from destinations.segment.fields import fields_to_schema
+
+__all__ = ["action_schema", "action_text"]
+
+_HIDDEN: Final = "Segment does not show this action to people who set the destination up."
+_SCHEMA_LINE: Final = {"$schema": "schemas/action.schema.json"}
+_CALLS: Final = ("identify", "track", "page", "screen", "group", "alias")
+_FIRST: Final = ("title", "description", "type", "format", "enum")
+_LAST: Final = ("items", "required", "additionalProperties", "properties", "allOf", "default")
+
+
+def action_schema(action: SegmentAction, findings: Findings) -> dict[str, Any]:
+    """Return the JSON Schema of an action's fields, as a definition has it.
+
+    Faults of the fields and their defaults go to ``findings``. An action without fields takes any
+    payload, as in Segment's runtime.
+    """
+    if not action.fields:
+        return {"type": "object", "additionalProperties": True, "properties": {}}
+    place = f"{action.path}/fields"
+    try:
+        schema = fields_to_schema(action.fields, path=place)
+    except DefinitionError as error:
+        for fault in error.faults:
+            findings.fault(fault.path, fault.message)
+        return {"type": "object", "properties": {}}
+    del schema["$schema"]
+    for key, spec in schema["properties"].items():
+        spec.setdefault("title", title_of(key))
+        spec.setdefault("description", NO_DESCRIPTION)
+        if "default" in spec and not checked_value(
+            spec["default"], f"{place}/{key}/default", findings
+        ):
+            del spec["default"]
+    return schema
+
+
+def action_text(
+    action: SegmentAction, title: str, schema: Mapping[str, Any], request: str, findings: Findings
+) -> str:
+    """Return the file of ``action`` with the fields ``schema``, which performs ``request``."""
+    head: dict[str, Any] = {
+        **_SCHEMA_LINE,
+        "slug": action.slug,
+        "title": title,
+        "description": action.description or NO_DESCRIPTION,
+    }
+    hidden = comment(_HIDDEN) if action.hidden else ""
+    parts = [hidden, yaml_text(head), *_subscription(action, findings), "\n"]
+    parts += [*_fields(action, schema), "\n", yaml_text({"perform": {"request": request}})]
+    return "".join(parts)
+
+
+def _subscription(action: SegmentAction, findings: Findings) -> Iterator[str]:
+    given = action.default_subscription
+    if given is None:
+        return
+    written = checked_fql(given, f"{action.path}/defaultSubscription", findings)
+    if written != given:
+        yield comment(f"Segment's file says: {given}")
+    if written is not None:
+        yield yaml_text({**_method(written), "defaultSubscription": written})
+
+
+def _method(fql: str) -> dict[str, str]:
+    """Return the Spec call that an action is for, where its subscription names just one."""
+    named = set(re.findall(r'\btype\s*=\s*"(\w+)"', fql))
+    if len(named) != 1 or re.search(r"\bor\b", fql) or not named <= set(_CALLS):
+        return {}
+    return {"method": named.pop()}
+
+
+def _fields(action: SegmentAction, schema: Mapping[str, Any]) -> Iterator[str]:
+    around = {key: value for key, value in schema.items() if key != "properties"}
+    after = {"allOf": around.pop("allOf")} if "allOf" in around else {}
+    order = ("type", "required", "additionalProperties")
+    yield "fields:\n"
+    yield yaml_text({key: around[key] for key in order if key in around}, indent=2)
+    if not schema["properties"]:
+        yield "  properties: {}\n"
+    else:
+        yield "  properties:\n"
+        for key, spec in schema["properties"].items():
+            yield from (comment(line, indent=4) for line in _remarks(action.fields[key]))
+            yield yaml_text({key: _ordered(spec)}, indent=4)
+    if after:
+        yield comment("Fields that are required under conditions.", indent=2)
+        yield yaml_text(after, indent=2)
+
+
+def _remarks(field: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what Segment's file says of a field that JSON Schema cannot hold."""
+    placeholder = field.get("placeholder")
+    if isinstance(placeholder, str) and placeholder:
+        yield f"Placeholder: {placeholder}"
+    if field.get("dynamic"):
+        yield "Segment asks the partner for the choices of this field."
+    choices = field.get("choices")
+    labels = [
+        f"{choice['value']} ({choice['label']})"
+        for choice in (choices if isinstance(choices, list) else ())
+        if isinstance(choice, dict)
+        and "value" in choice
+        and choice.get("label") not in {None, str(choice["value"])}
+    ]
+    if labels:
+        yield "Choices: " + ", ".join(labels)
+
+
+def _ordered(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keywords of a schema in the order in which people read them."""
+    keys = [key for key in _FIRST if key in schema]
+    keys += [key for key in schema if key not in (*_FIRST, *_LAST)]
+    keys += [key for key in _LAST if key in schema]
+    found = {key: schema[key] for key in keys}
+    if isinstance(found.get("properties"), dict):
+        found["properties"] = {name: _ordered(inner) for name, inner in found["properties"].items()}
+    if isinstance(found.get("items"), dict):
+        found["items"] = _ordered(found["items"])
+    return found

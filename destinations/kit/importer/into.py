@@ -1,0 +1,120 @@
+"""Adds subscriptions of Segment's to a definition that is there, as its presets.
+
+The file keeps its comments and its layout: the new presets are put after the last one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from destinations.definition import load_definition
+from destinations.definition.check import preset_faults
+from destinations.definition.document import Document, read_document
+from destinations.definition.schema_faults import schema_faults
+from destinations.errors import DefinitionError, Fault, UsageError
+from destinations.kit.importer.destination_file import preset_text
+from destinations.kit.importer.findings import Findings, json_type
+from destinations.kit.importer.presets import PlannedPreset, plan_presets
+from destinations.kit.importer.reading import read_json_file, subscriptions_in
+from destinations.kit.importer.segment import Imported
+from destinations.kit.importer.subscriptions import read_preset
+
+__all__ = ["import_subscriptions"]
+
+_FILES = ("destination.yaml", "destination.yml")
+
+
+def import_subscriptions(file: Path, folder: Path) -> Imported:
+    """Read subscriptions from a file of Segment's and adds them to the definition in ``folder``.
+
+    Those that are set aside (switched off, for instance) are noted and not added.
+
+    Raises `UsageError` if a file cannot be used, and `DefinitionError` with every fault of the
+    definition or of the subscriptions; then nothing is written.
+    """
+    findings = Findings(str(file))
+    found = subscriptions_in(read_json_file(file))
+    if found is None:
+        raise UsageError(f"{file} holds no subscriptions: --into adds nothing else")
+    definition = load_definition(folder.resolve())
+    presets = []
+    for path, raw in found:
+        if not isinstance(raw, dict):
+            findings.fault(path, f"should be a subscription, an object, but is {json_type(raw)}")
+            continue
+        preset = read_preset(raw, path, {}, findings)
+        if preset is not None and preset.action not in definition.event_actions:
+            known = ", ".join(definition.event_actions)
+            findings.fault(path, f"there is no action {preset.action!r}; there are: {known}")
+        elif preset is not None:
+            presets.append(preset)
+    actions = definition.event_actions
+    titles = {slug: action.title for slug, action in actions.items()}
+    defaults = {slug: action.default_mapping for slug, action in actions.items()}
+    planned = plan_presets(presets, titles, defaults, findings)
+    findings.raise_faults()
+    target = _target(folder)
+    added = [preset for preset in planned if preset.aside is None]
+    if added:
+        _add(target, added, sorted(actions))
+        definition = load_definition(folder.resolve())
+    files = (target,) if added else ()
+    return Imported(folder, files, tuple(findings.notes), definition)
+
+
+def _target(folder: Path) -> Path:
+    for name in _FILES:
+        if (folder / name).is_file():
+            return folder / name
+    raise UsageError(f"{folder} holds no destination.yaml: presets are only added to YAML")
+
+
+def _add(target: Path, presets: Sequence[PlannedPreset], actions: Sequence[str]) -> None:
+    try:
+        text = target.read_text(encoding="utf-8")
+        before = read_document(text, name=str(target))
+        after = _with(text, before, presets)
+        entries = [dict(preset.entry) for preset in presets]
+        _check(after, before, entries, actions)
+        target.write_text(after, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write {target}: {error.strerror}") from None
+
+
+def _with(text: str, document: Document, presets: Sequence[PlannedPreset]) -> str:
+    """``text`` with more items at the end of its ``presets``, or with such a list at its end."""
+    lines = text.splitlines(keepends=True)
+    if lines and not lines[-1].endswith("\n"):
+        lines[-1] += "\n"
+    start = document.lines.get("/presets")
+    if start is None:
+        return "".join([*lines, "\npresets:\n", *map(preset_text, presets)])
+    if not document.data["presets"] or document.lines["/presets/0"] == start:
+        message = "stands on one line: write it as a block, with one item after each -"
+        raise DefinitionError([document.fault("/presets", message)])
+    indent = _indent(lines[document.lines["/presets/0"] - 1])
+    later = [at for key, at in document.lines.items() if key.count("/") == 1 and at > start]
+    end = min(later, default=len(lines) + 1) - 1
+    # What stands between the last item and the next key belongs to that key.
+    while not lines[end - 1].strip() or lines[end - 1].startswith("#"):
+        end -= 1
+    items = [preset_text(preset, indent=indent) for preset in presets]
+    return "".join([*lines[:end], *items, *lines[end:]])
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def _check(text: str, before: Document, entries: list[Any], actions: Sequence[str]) -> None:
+    """Raise `DefinitionError` unless ``text`` is the definition with these presets added."""
+    after = read_document(text, name=before.name)
+    faults = list(schema_faults(after, "destination"))
+    faults += preset_faults(after, "/presets", after.data.get("presets", ()), actions)
+    expected = {**before.data, "presets": [*before.data.get("presets", ()), *entries]}
+    if not faults and after.data != expected:
+        faults.append(Fault("could not be extended: write presets as a block", file=before.name))
+    if faults:
+        raise DefinitionError(faults)

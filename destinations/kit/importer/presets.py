@@ -1,0 +1,126 @@
+"""Presets checked and made ready for a definition: which are subscriptions, which are set aside."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from destinations.errors import DefinitionError
+from destinations.kit.importer.findings import Findings
+from destinations.kit.importer.fql import proper_fql
+from destinations.kit.importer.model import SegmentPreset
+from destinations.kit.importer.words import numbered
+from destinations.segment.fql import compile_fql
+from destinations.segment.mapping import compile_mapping, compile_value
+
+__all__ = ["PlannedPreset", "checked_fql", "checked_value", "plan_presets"]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedPreset:
+    """An entry of ``presets``; with ``aside``, the reason why it is written as a comment.
+
+    ``comments`` say what was changed.
+    """
+
+    entry: Mapping[str, Any]
+    aside: str | None = None
+    comments: Sequence[str] = field(default=())
+
+
+def checked_fql(text: str, path: str, findings: Findings) -> str | None:
+    """FQL with the meaning of ``text``; what had to be changed is noted. None if it cannot be."""
+    written = proper_fql(text)
+    compiled = compile_fql(text)
+    warnings = "; ".join(map(str, compiled.warnings))
+    if written is None:
+        findings.note(path, f"{warnings}: no FQL has the same meaning, so it is left to you")
+    elif written != text:
+        findings.note(path, f"{warnings}: Segment reads it as {written}, which is what is written")
+    elif warnings:
+        findings.note(path, warnings)
+    return written
+
+
+def checked_value(value: object, path: str, findings: Findings) -> bool:
+    """Whether a mapping value can be taken over.
+
+    What does not compile is a fault of the file. What would fail when an event reaches it is
+    noted, and not taken over.
+    """
+    try:
+        compiled = compile_value(value)
+    except DefinitionError as error:
+        for fault in error.faults:
+            findings.fault(path + fault.path, fault.message)
+        return False
+    for warning in compiled.warnings:
+        findings.note(path + warning.path, f"{warning.message}: left to you")
+    return not compiled.warnings
+
+
+def plan_presets(
+    presets: Iterable[SegmentPreset],
+    titles: Mapping[str, str],
+    defaults: Mapping[str, Mapping[str, Any]],
+    findings: Findings,
+) -> list[PlannedPreset]:
+    """Return what becomes of each preset; ``titles`` and ``defaults`` (mappings) are by action.
+
+    A preset of an action that is not there is noted and left out. A mapping that is that of the
+    fields' defaults is not written out: without one, the defaults are meant.
+    """
+    planned = []
+    names: set[tuple[str, str]] = set()
+    for preset in presets:
+        if preset.action not in titles:
+            message = f"is for the action {preset.action!r}, which is not imported: left out"
+            findings.note(preset.path, message)
+            continue
+        own = preset.name or titles[preset.action]
+        name = numbered(own, (taken for action, taken in names if action == preset.action))
+        names.add((preset.action, name))
+        planned.append(_plan(preset, name, defaults[preset.action], findings))
+    return planned
+
+
+def _plan(
+    preset: SegmentPreset, name: str, default: Mapping[str, Any], findings: Findings
+) -> PlannedPreset:
+    aside = preset.aside
+    if aside is not None:
+        findings.note(preset.path, f"the preset {name!r} is set aside: {aside}")
+    entry: dict[str, Any] = {"name": name, "partnerAction": preset.action}
+    comments = []
+    subscribe = preset.subscribe
+    if subscribe is not None:
+        written = checked_fql(subscribe, preset.subscribe_path, findings)
+        if written is None:
+            aside = aside or "its subscribe is no FQL"
+        elif written != subscribe:
+            comments.append(f"Segment's file says: {subscribe}")
+            subscribe = written
+    entry["subscribe"] = subscribe or ""
+    if preset.mapping is not None:
+        if not _compiles(preset.mapping, preset.mapping_path, findings):
+            aside = aside or "a part of its mapping fails for every event that reaches it"
+        if _canonical(preset.mapping) != _canonical(default):
+            entry["mapping"] = preset.mapping
+    return PlannedPreset(entry, aside, comments)
+
+
+def _compiles(mapping: Mapping[str, Any], path: str, findings: Findings) -> bool:
+    """As `checked_value`; a mapping as a whole may also be one internal directive."""
+    before = len(findings.faults)
+    try:
+        compile_mapping(dict(mapping))
+    except DefinitionError as error:
+        for fault in error.faults:
+            findings.fault(path + fault.path, fault.message)
+    return len(findings.faults) == before and checked_value(mapping, path, findings)
+
+
+def _canonical(value: object) -> str:
+    return json.dumps(value, sort_keys=True)

@@ -1,0 +1,158 @@
+"""Destination metadata of Segment's Public API: lists of actions, fields and options.
+
+What the API does not tell stays unknown: the properties of object fields, and conditions under
+which a field is required.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from destinations.kit.importer.findings import Findings, json_type
+from destinations.kit.importer.model import SegmentAction, SegmentDestination, SegmentOption
+from destinations.kit.importer.subscriptions import read_preset
+
+__all__ = ["read_metadata"]
+
+# Their state is Segment's, not the partner's: its own bookkeeping, in every destination's options.
+_OF_SEGMENT: Final = ("metadata", "subscriptions", "versionSettings")
+_CLOUD: Final = "CLOUD"
+_HIDDEN: Final = "hidden"
+
+
+def read_metadata(
+    raw: Mapping[str, Any], slug: str, path: str, findings: Findings
+) -> SegmentDestination:
+    """Return the metadata at ``path``, whose faults go to ``findings``."""
+    listed = findings.objects(raw["actions"], f"{path}/actions")
+    slugs = {str(item.get("id")): str(item.get("slug")) for _, item in listed if "id" in item}
+    actions = [_action(item, place, findings) for place, item in listed]
+    presets = [
+        read_preset(item, place, slugs, findings)
+        for place, item in findings.objects(raw.get("presets"), f"{path}/presets")
+    ]
+    options = None
+    if raw.get("options") is not None:
+        found = findings.objects(raw["options"], f"{path}/options")
+        options = [
+            _option(item, place, findings)
+            for place, item in found
+            if item.get("name") not in _OF_SEGMENT
+        ]
+    return SegmentDestination(
+        slug=slug,
+        actions=[action for action in actions if action is not None],
+        presets=[preset for preset in presets if preset is not None],
+        path=path,
+        name=findings.text(raw, "name", path, required=True),
+        id=findings.text(raw, "id", path),
+        description=findings.text(raw, "description", path),
+        website=findings.text(raw, "website", path),
+        categories=_categories(raw, path, findings),
+        maintainer=_maintainer(raw.get("contacts")),
+        platforms=_platforms(raw.get("supportedPlatforms")),
+        options=options,
+    )
+
+
+def _action(raw: Mapping[str, Any], path: str, findings: Findings) -> SegmentAction | None:
+    slug = findings.text(raw, "slug", path, required=True)
+    platform = findings.text(raw, "platform", path) or _CLOUD
+    if platform.upper() in {"WEB", "MOBILE"}:
+        where = "browser" if platform.upper() == "WEB" else "app"
+        findings.note(path, f"the action {slug!r} runs in the {where}, not here: left out")
+        return None
+    listed = findings.objects(raw.get("fields"), f"{path}/fields")
+    orders = [item.get("sortOrder") for _, item in listed]
+    if all(isinstance(order, int | float) for order in orders):
+        listed.sort(key=lambda entry: entry[1]["sortOrder"])
+    fields: dict[str, Any] = {}
+    for place, item in listed:
+        key = findings.text(item, "fieldKey", place, required=True)
+        if key in fields:
+            findings.fault(f"{place}/fieldKey", f"is another field {key!r}: keep one")
+        elif key is not None:
+            fields[key] = _field(item, key, place, findings)
+    if slug is None:
+        return None
+    return SegmentAction(
+        slug=slug,
+        fields=fields,
+        path=path,
+        name=findings.text(raw, "name", path),
+        description=findings.text(raw, "description", path),
+        default_subscription=findings.text(raw, "defaultTrigger", path),
+        hidden=findings.flag(raw, "hidden", path),
+    )
+
+
+def _field(raw: Mapping[str, Any], key: str, path: str, findings: Findings) -> dict[str, Any]:
+    """Return a field in the shape of the action library."""
+    kind = (findings.text(raw, "type", path, required=True) or "string").lower()
+    if kind == _HIDDEN:
+        findings.note(
+            f"{path}/type", f"the field {key!r} is hidden, of no known type: taken as text"
+        )
+        kind = "string"
+    field: dict[str, Any] = {
+        "label": findings.text(raw, "label", path),
+        "description": findings.text(raw, "description", path),
+        "type": kind,
+        "placeholder": findings.text(raw, "placeholder", path),
+        "default": raw.get("defaultValue"),
+        "required": findings.flag(raw, "required", path),
+        "multiple": findings.flag(raw, "multiple", path),
+        "allowNull": findings.flag(raw, "allowNull", path),
+        "dynamic": findings.flag(raw, "dynamic", path),
+    }
+    # Segment ignores the choices of a field whose choices are asked of the partner.
+    if raw.get("choices") and not field["dynamic"]:
+        field["choices"] = raw["choices"]
+    return field
+
+
+def _option(raw: Mapping[str, Any], path: str, findings: Findings) -> SegmentOption:
+    return SegmentOption(
+        name=findings.text(raw, "name", path, required=True) or "",
+        type=(findings.text(raw, "type", path, required=True) or "").lower(),
+        path=path,
+        label=findings.text(raw, "label", path),
+        description=findings.text(raw, "description", path),
+        required=findings.flag(raw, "required", path),
+        default=raw.get("defaultValue"),
+        choices=raw["choices"] if isinstance(raw.get("choices"), list) else (),
+    )
+
+
+def _categories(raw: Mapping[str, Any], path: str, findings: Findings) -> Sequence[str]:
+    value = raw.get("categories")
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        message = f"should be a list of texts but is {json_type(value)}"
+        findings.fault(f"{path}/categories", message)
+        return ()
+    return tuple(dict.fromkeys(value))
+
+
+def _maintainer(contacts: object) -> Mapping[str, str] | None:
+    """Name and email of the first contact that has both; a primary one wins."""
+    found = [
+        contact
+        for contact in (contacts if isinstance(contacts, list) else ())
+        if isinstance(contact, dict)
+        and all(isinstance(contact.get(key), str) and contact[key] for key in ("name", "email"))
+    ]
+    found.sort(key=lambda contact: contact.get("isPrimary") is not True)
+    return {key: found[0][key] for key in ("name", "email")} if found else None
+
+
+def _platforms(value: object) -> Mapping[str, bool]:
+    if not isinstance(value, dict):
+        return {}
+    return {
+        name: value[name]
+        for name in ("browser", "mobile", "server")
+        if isinstance(value.get(name), bool)
+    }

@@ -1,0 +1,134 @@
+"""Reads a file of Segment's and tells which of its shapes it holds.
+
+::
+
+    {"data": {"destinationMetadata": {...}}}      GET /catalog/destinations/{id}
+    {"data": {"destinationsCatalog": [{...}]}}    GET /catalog/destinations
+    {"data": {"subscriptions": [{...}]}}          GET /destinations/{id}/subscriptions
+    {"slug": ..., "actions": {slug: {...}}}       a definition of the action library
+    {slug: {"actions": {...}}, ...}               several of them
+
+What is inside of ``data`` may stand alone, and so may a list of destinations or subscriptions.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterator
+from gzip import GzipFile
+from pathlib import Path
+from typing import Any, Final
+
+from destinations.definition.input_files import open_input
+from destinations.errors import DefinitionError, Fault, UsageError
+from destinations.kit.importer.findings import Findings, json_type
+from destinations.segment.json_pointer import pointer
+
+__all__ = ["destinations_in", "read_json_file", "subscriptions_in"]
+
+_LIMIT: Final = 100_000_000  # bytes: a small gzip file can hold far more than memory does
+_ONE: Final = ("destinationMetadata", "destination", "subscription", "destinationSubscription")
+_MANY: Final = ("destinationsCatalog", "destinations", "subscriptions")
+_EXPECTED: Final = (
+    "holds no destination: there should be destinationMetadata or destinationsCatalog of the "
+    "Public API, a definition with slug and actions, or several of them by slug"
+)
+_ACTION_KEYS: Final = ("partnerAction", "actionSlug", "actionId")
+
+Placed = tuple[str, Any]
+
+
+def read_json_file(path: Path) -> Any:
+    """Return the JSON value in a file, which may be compressed (``.gz``).
+
+    Raises `UsageError` if it cannot be read, `DefinitionError` if it is not JSON.
+    """
+    name = str(path)
+    try:
+        with open_input(path, pipes=True) as file:
+            data = (GzipFile(fileobj=file) if path.suffix == ".gz" else file).read(_LIMIT + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"cannot read {name}: {reason}") from None
+    if len(data) > _LIMIT:
+        raise UsageError(f"{name} holds more than {_LIMIT // 1_000_000} MB: import a part of it")
+    try:
+        return json.loads(data, parse_constant=_refuse, object_pairs_hook=_unique)
+    except json.JSONDecodeError as error:
+        fault = Fault(f"is not JSON: {error.msg}", file=name, line=error.lineno)
+        raise DefinitionError([fault]) from None
+    except (ValueError, RecursionError) as error:
+        raise DefinitionError([Fault(f"is not JSON: {error}", file=name)]) from None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number of JSON")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {twice!r} occurs twice in one object")
+    return found
+
+
+def _unwrapped(value: Any) -> Placed:
+    """Return what an answer of the Public API is about."""
+    path = ""
+    if isinstance(value, dict) and isinstance(value.get("data"), dict):
+        path, value = "/data", value["data"]
+    if isinstance(value, dict):
+        for key in (*_ONE, *_MANY):
+            if isinstance(value.get(key), dict if key in _ONE else list):
+                return f"{path}/{key}", value[key]
+    return path, value
+
+
+def _is_destination(value: object) -> bool:
+    return isinstance(value, dict) and "actions" in value
+
+
+def destinations_in(value: Any, findings: Findings) -> dict[str, Placed]:
+    """Every destination in the file, by slug, with its path; unread. Faults if there are none."""
+    path, found = _unwrapped(value)
+    placed: dict[str, Placed] = {}
+    for place, key, item in _candidates(found, path):
+        if not _is_destination(item):
+            findings.fault(place, f"should be a destination with actions but is {json_type(item)}")
+            continue
+        slug = item.get("slug", key)
+        if not isinstance(slug, str) or not slug:
+            findings.fault(place, "lacks 'slug', which names the destination")
+        elif slug in placed:
+            findings.fault(place, f"is another destination called {slug!r}: keep one")
+        else:
+            placed[slug] = (place, item)
+    if not placed and not findings.faults:
+        findings.fault(path, _EXPECTED)
+    return placed
+
+
+def _candidates(found: Any, path: str) -> Iterator[tuple[str, str | None, Any]]:
+    """Path, key if it has one, and value of what should be destinations."""
+    if _is_destination(found):
+        yield path, None, found
+    elif isinstance(found, dict) and any(map(_is_destination, found.values())):
+        for key, item in found.items():
+            yield path + pointer(key), key, item
+    elif isinstance(found, list):
+        for index, item in enumerate(found):
+            yield f"{path}/{index}", None, item
+
+
+def subscriptions_in(value: Any) -> list[Placed] | None:
+    """Return the subscriptions in the file with their paths; None if it holds something else."""
+    path, found = _unwrapped(value)
+    if isinstance(found, dict) and any(key in found for key in _ACTION_KEYS):
+        return [(path, found)]
+    if not isinstance(found, list) or not found:
+        return None
+    is_list = any(isinstance(item, dict) and set(_ACTION_KEYS) & set(item) for item in found)
+    return [(f"{path}/{index}", item) for index, item in enumerate(found)] if is_list else None

@@ -1,0 +1,86 @@
+"""Presets and subscriptions in Segment's shapes.
+
+The action library says ``{partnerAction, subscribe, mapping, type, eventSlug}``, a preset of the
+Public API ``{actionId, trigger, fields}``, a subscription of it ``{actionSlug, actionId, trigger,
+settings, enabled, modelId}``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from destinations.kit.importer.findings import Findings, json_type
+from destinations.kit.importer.model import SegmentPreset
+
+__all__ = ["read_preset"]
+
+_SUBSCRIBE: Final = ("subscribe", "trigger")
+_MAPPING: Final = ("mapping", "fields", "settings")
+_AUTOMATIC: Final = "automatic"
+
+
+def read_preset(
+    raw: Mapping[str, Any], path: str, slugs: Mapping[str, str], findings: Findings
+) -> SegmentPreset | None:
+    """Return the preset at ``path``; ``slugs`` are the actions' by id. None after a fault."""
+    before = len(findings.faults)
+    action = _action(raw, path, slugs, findings)
+    name = findings.text(raw, "name", path)
+    key = _given(raw, _SUBSCRIBE)
+    subscribe = findings.text(raw, key, path) if key else None
+    mapping_key = _given(raw, _MAPPING)
+    mapping = raw[mapping_key] if mapping_key else None
+    if mapping is not None and not isinstance(mapping, dict):
+        message = f"should be an object, the mapping, but is {json_type(mapping)}"
+        findings.fault(f"{path}/{mapping_key}", message)
+    aside = _aside(raw, findings, path)
+    if subscribe is None and aside is None:
+        findings.fault(path, "lacks 'subscribe' (or 'trigger'), the FQL of the events it is for")
+    if action is None or len(findings.faults) > before:
+        return None
+    return SegmentPreset(
+        action=action,
+        path=path,
+        mapping_path=f"{path}/{mapping_key or 'mapping'}",
+        name=name,
+        subscribe=subscribe,
+        subscribe_path=f"{path}/{key or 'subscribe'}",
+        mapping=mapping,
+        aside=aside,
+    )
+
+
+def _given(raw: Mapping[str, Any], keys: Sequence[str]) -> str | None:
+    return next((key for key in keys if raw.get(key) is not None), None)
+
+
+def _action(
+    raw: Mapping[str, Any], path: str, slugs: Mapping[str, str], findings: Findings
+) -> str | None:
+    for key in ("partnerAction", "actionSlug"):
+        if raw.get(key) is not None:
+            return findings.text(raw, key, path, required=True)
+    identifier = findings.text(raw, "actionId", path)
+    if identifier is None:
+        findings.fault(path, "lacks the action: 'partnerAction', 'actionSlug' or 'actionId'")
+        return None
+    if identifier not in slugs and not slugs:
+        message = "is an id, and this file does not say of which action: give 'actionSlug' as well"
+        findings.fault(f"{path}/actionId", message)
+        return None
+    return slugs.get(identifier, identifier)
+
+
+def _aside(raw: Mapping[str, Any], findings: Findings, path: str) -> str | None:
+    """Why Segment itself would not match this against the events of a source."""
+    kind = findings.text(raw, "type", path)
+    if kind is not None and kind != _AUTOMATIC:
+        slug = findings.text(raw, "eventSlug", path)
+        of = f" ({slug})" if slug else ""
+        return f"Segment starts it by events of its own{of}, not by FQL"
+    if raw.get("modelId"):
+        return "it takes rows of a Reverse ETL model, not events"
+    if raw.get("enabled") is False:
+        return "it is switched off in Segment"
+    return None

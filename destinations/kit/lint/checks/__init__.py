@@ -1,0 +1,68 @@
+"""The checks that patterns cannot make, by the names that rules.yaml uses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+from destinations.kit.lint.checks.active import active_html, liquid
+from destinations.kit.lint.checks.found import Found
+from destinations.kit.lint.checks.headings import (
+    empty_sections,
+    first_level,
+    heading_order,
+    sentence_case,
+    title_case,
+    top_level_sections,
+)
+from destinations.kit.lint.checks.images import image_format, image_size, image_width
+from destinations.kit.lint.checks.links import dead_anchors, dead_links, link_target
+from destinations.kit.lint.checks.samples import method_samples, sample_calls, sample_fields
+from destinations.kit.lint.checks.shape import (
+    fence_language,
+    front_matter,
+    front_matter_id,
+    hints,
+    table_shape,
+    trailing_space,
+)
+from destinations.kit.lint.checks.words import long_sentences, spelling
+from destinations.kit.lint.configuration import Configuration
+from destinations.kit.lint.rules import Rule
+from destinations.kit.lint.source import Source
+
+__all__ = ["CHECKS", "Check", "Found"]
+
+Check = Callable[[Source, Rule, Configuration], Iterator[Found]]
+
+CHECKS: Final[Mapping[str, Check]] = {
+    check.__name__: check
+    for check in (
+        active_html,
+        dead_anchors,
+        dead_links,
+        empty_sections,
+        fence_language,
+        first_level,
+        front_matter,
+        front_matter_id,
+        heading_order,
+        hints,
+        image_format,
+        image_size,
+        image_width,
+        link_target,
+        liquid,
+        long_sentences,
+        method_samples,
+        sample_calls,
+        sample_fields,
+        sentence_case,
+        spelling,
+        table_shape,
+        title_case,
+        top_level_sections,
+        trailing_space,
+    )
+}
+"""Each yields what it finds in a page; the rule has its message, and what it lets pass."""

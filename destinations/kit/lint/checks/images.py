@@ -1,0 +1,77 @@
+"""Checks of image files: format, width and size, read from the files themselves."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from destinations.kit.lint.checks.found import Found
+from destinations.kit.lint.configuration import Configuration
+from destinations.kit.lint.rules import Rule
+from destinations.kit.lint.source import Source
+
+__all__ = ["image_format", "image_size", "image_width"]
+
+_PNG: Final = b"\x89PNG\r\n\x1a\n"
+_GIF: Final = (b"GIF87a", b"GIF89a")
+_MAX_GIF: Final = 15 * 1024 * 1024
+_WIDTHS: Final = range(400, 1201)
+
+
+def image_format(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
+    """Images that are neither PNG nor GIF, by what the file holds, else by its name."""
+    for offset, target, file in _images(source):
+        if (_format(file) if file.is_file() else Path(target).suffix.lower()[1:]) not in {
+            "png",
+            "gif",
+        }:
+            yield Found(offset, target)
+
+
+def image_width(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
+    """Images of less than 400 or more than 1,200 pixels' width."""
+    for offset, _, file in _images(source):
+        width = _width(file) if file.is_file() else None
+        if width is not None and width not in _WIDTHS:
+            yield Found(offset, str(width))
+
+
+def image_size(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
+    """GIFs of 15 MB and more."""
+    for offset, _, file in _images(source):
+        if file.is_file() and _format(file) == "gif" and file.stat().st_size >= _MAX_GIF:
+            yield Found(offset, f"{file.stat().st_size / 1024 / 1024:.1f}")
+
+
+def _images(source: Source) -> Iterator[tuple[int, str, Path]]:
+    """Each image of the page with its file, which may be missing: `dead_links` reports that."""
+    for link in source.links:
+        if link.is_image:
+            yield link.start, link.target, source.path.parent / link.target.split("#")[0]
+
+
+def _head(file: Path) -> bytes:
+    with file.open("rb") as stream:
+        return stream.read(24)
+
+
+def _format(file: Path) -> str:
+    head = _head(file)
+    if head.startswith(_PNG):
+        return "png"
+    return "gif" if head.startswith(_GIF) else ""
+
+
+def _width(file: Path) -> int | None:
+    """Pixels, from the header (PNG: IHDR, GIF: logical screen); None for other formats."""
+    head = _head(file)
+    width: int
+    if head.startswith(_PNG) and len(head) == 24:
+        (width,) = struct.unpack(">I", head[16:20])
+        return width
+    if head.startswith(_GIF) and len(head) >= 8:
+        (width,) = struct.unpack("<H", head[6:8])
+        return width
+    return None

@@ -1,0 +1,146 @@
+"""Checks of front matter, hints, tables and code blocks: the forms that the site can read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+from destinations.kit.lint.checks.found import Found
+from destinations.kit.lint.configuration import Configuration
+from destinations.kit.lint.rules import Rule
+from destinations.kit.lint.source import Source
+
+__all__ = [
+    "fence_language",
+    "front_matter",
+    "front_matter_id",
+    "hints",
+    "table_shape",
+    "trailing_space",
+]
+
+# Keys that pages in the catalog use, and the type of each.
+_KEYS: Final[dict[str, type]] = {
+    "title": str,
+    "id": str,
+    "beta": bool,
+    "hidden": bool,
+    "hide-settings": bool,
+    "hide-boilerplate": bool,
+    "hide-cmodes": bool,
+    "maintenance": bool,
+    "redirect_from": list,
+    "rewrite": bool,
+    "strat": str,
+    "versions": list,
+}
+_KINDS: Final = {str: "text", bool: "true or false", list: "a list"}
+_ID: Final = re.compile(r"[0-9a-f]{24}|[A-Za-z0-9]{21,28}")
+
+
+def front_matter(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
+    """Front matter without a title, with unknown keys, or with values of the wrong type."""
+    page = source.page
+    values = page.front_matter or {}
+    if page.front_matter_fault:
+        yield Found(0, page.front_matter_fault)
+        return
+    title = values.get("title")
+    if not title:
+        yield Found(0, "lacks a title")
+    elif not str(title).endswith("Destination"):
+        yield Found(_key(source, "title"), f"the title {title!r} does not end with Destination")
+    for key, value in values.items():
+        place = _key(source, key)
+        if key not in _KEYS:
+            yield Found(place, f"{key} is not a key here; known are: {', '.join(_KEYS)}")
+        elif not isinstance(value, _KEYS[key]):
+            yield Found(place, f"{key} must be {_KINDS[_KEYS[key]]}")
+        elif key == "id" and not _ID.fullmatch(str(value)):
+            yield Found(place, f"{value!r} is no id of the catalog")
+        elif key == "beta" and value is False:
+            yield Found(place, "beta stands there only while the destination is in beta")
+
+
+def front_matter_id(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
+    """Front matter without an id."""
+    values = source.page.front_matter
+    if values is not None and not source.page.front_matter_fault and "id" not in values:
+        yield Found(0)
+
+
+def hints(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
+    """Hint blocks of the other flavour, lines that fall out of one, and blocks without an end."""
+    if source.page.flavour == "submission" and source.text.lstrip().startswith("> "):
+        return
+    yield from _published(source) if source.page.flavour == "published" else _submission(source)
+
+
+def _published(source: Source) -> Iterator[Found]:
+    lines = source.markup.splitlines()
+    inside = False
+    for number, line in enumerate(lines, start=1):
+        offset = source.start_of(number)
+        if line.startswith(":::"):
+            yield Found(offset, 'a published page writes hints as > info "" and > warning ""')
+        if re.match(r'>\s*(info|warning|success|danger|note)\b(?!\s+")', line):
+            yield Found(offset, 'a hint begins with its kind and a title in quotes: > info ""')
+        elif inside and line.strip() and not line.startswith(">"):
+            yield Found(offset, "every line of a hint begins with '> '")
+        inside = line.startswith(">") or (inside and bool(line.strip()))
+
+
+def _submission(source: Source) -> Iterator[Found]:
+    opened: int | None = None
+    for number, line in enumerate(source.markup.splitlines(), start=1):
+        offset = source.start_of(number)
+        if re.match(r'>\s*(info|warning)\s+"', line):
+            yield Found(offset, "a submission writes hints as :::info and :::warning")
+        if not line.startswith(":::"):
+            continue
+        kind = line[3:].strip()
+        if kind and opened is not None:
+            yield Found(offset, "the hint before has no closing :::")
+        elif not kind and opened is None:
+            yield Found(offset, "this ::: closes no hint")
+        elif kind and kind not in {"info", "warning", "success", "danger"}:
+            yield Found(offset, f"{kind} is no kind of hint; there are info and warning")
+        opened = offset if kind else None
+    if opened is not None:
+        yield Found(opened, "the hint has no closing :::")
+
+
+def table_shape(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
+    """Rows with more or fewer cells than the head of their table."""
+    head: int | None = None
+    lines = source.markup.splitlines()
+    for number, line in enumerate(lines, start=1):
+        if not line.lstrip("> ").startswith("|"):
+            head = None
+            continue
+        code_free = re.sub(r"`[^`]*`", "", line)
+        cells = len(re.findall(r"(?<!\\)\|", code_free)) - 1
+        if head is None:
+            head = cells
+        elif cells != head:
+            yield Found(source.start_of(number), f"the row has {cells} cells, its table {head}")
+
+
+def fence_language(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
+    """Code blocks that do not name their language."""
+    for fence in source.page.fences:
+        if not fence.language:
+            yield Found(source.start_of(fence.line))
+
+
+def trailing_space(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
+    """Spaces and tabs at the ends of lines."""
+    for found in re.finditer(r"[ \t]+$", source.text, re.MULTILINE):
+        yield Found(found.start())
+
+
+def _key(source: Source, key: Any) -> int:
+    """Where a key of front matter stands."""
+    found = re.search(rf"^{re.escape(str(key))}:", source.text, re.MULTILINE)
+    return found.start() if found else 0

@@ -1,0 +1,142 @@
+"""What a page can say of a destination: everything from the definition and the plugin's tables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from destinations.definition import ActionDefinition, DestinationDefinition
+from destinations.errors import UsageError
+from destinations.kit.partner_page.calls import METHODS
+from destinations.kit.partner_page.fields import FieldRow, field_rows
+from destinations.kit.partner_page.payloads import Runtime
+from destinations.kit.partner_page.samples import Sample, make_sample, run_samples
+from destinations.runtime.destination import Code
+from destinations.statuses import PHRASES
+
+__all__ = ["ActionFacts", "MethodFacts", "page_facts"]
+
+
+@dataclass(frozen=True, slots=True)
+class ActionFacts:
+    """An action as the page shows it."""
+
+    slug: str
+    title: str
+    description: str
+    fields: tuple[FieldRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MethodFacts:
+    """A call of the Segment Spec, and the actions that take it; ``name`` is ``identify``."""
+
+    name: str
+    title: str
+    path: str
+    actions: tuple[ActionFacts, ...]
+
+
+def page_facts(
+    definition: DestinationDefinition, code: Code | None, data: Mapping[str, object]
+) -> dict[str, Any]:
+    """Return the names that templates use.
+
+    ``data`` is what the plugin hands over. Raises `UsageError` for a sample that does not work, and
+    for a destination of which no call of the Segment Spec is known.
+    """
+    catalog = definition.catalog
+    documentation: Mapping[str, Any] = catalog.get("documentation", {})
+    methods = _methods(definition)
+    runtime = Runtime(definition, code)
+    return {
+        "definition": definition,
+        "name": " ".join(definition.name.split()),
+        "id": catalog.get("id"),
+        "website": catalog.get("website"),
+        "maintainer": catalog.get("maintainer"),
+        "modes": _modes(catalog.get("connectionModes", {})),
+        "settings": definition.settings["properties"],
+        "required_settings": definition.settings.get("required", []),
+        "documentation": documentation,
+        "beta": documentation.get("beta", False),
+        "methods": methods,
+        "refusal": _refusal(definition, runtime),
+        "samples": _samples(definition, methods, documentation, runtime),
+        "data": data,
+    }
+
+
+def _methods(definition: DestinationDefinition) -> list[MethodFacts]:
+    taken: dict[str, list[ActionDefinition]] = {}
+    for action in definition.event_actions.values():
+        for name in _calls(definition, action):
+            taken.setdefault(name, []).append(action)
+    if not taken:
+        msg = (
+            f"no action of {definition.name} tells which calls it takes; give one a method, or a "
+            'defaultSubscription such as type = "track"'
+        )
+        raise UsageError(msg)
+    return [
+        MethodFacts(
+            name=name,
+            title=name.capitalize(),
+            path=f"/docs/connections/spec/{name}/",
+            actions=tuple(
+                ActionFacts(
+                    action.slug, action.title, action.description, tuple(field_rows(action))
+                )
+                for action in taken[name]
+            ),
+        )
+        for name in METHODS
+        if name in taken
+    ]
+
+
+def _calls(definition: DestinationDefinition, action: ActionDefinition) -> list[str]:
+    """Return the calls that an action is for: its method, else what its subscriptions name."""
+    if action.method is not None:
+        return [action.method]
+    texts = [
+        preset.subscribe for preset in definition.presets if preset.partner_action == action.slug
+    ]
+    found = re.findall(r'\btype = "(\w+)"', " ".join([action.default_subscription or "", *texts]))
+    return [name for name in METHODS if name in found]
+
+
+def _modes(modes: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return the platforms of each connection mode, without those that have none."""
+    found: dict[str, list[str]] = {}
+    for platform, mode in modes.items():
+        if mode != "none":
+            found.setdefault(mode, []).append(platform)
+    return found
+
+
+def _refusal(definition: DestinationDefinition, runtime: Runtime) -> str:
+    """Return the HTTP status that an event without what the partner requires is answered with."""
+    if "userId" not in definition.required_event_fields:
+        return ""
+    event = {"type": "track", "event": "Any", "anonymousId": "a", "messageId": "m"}
+    (result,) = runtime.follow(event)
+    status = result.status or 400
+    return f"{status} {PHRASES[status]}"
+
+
+def _samples(
+    definition: DestinationDefinition,
+    methods: list[MethodFacts],
+    documentation: Mapping[str, Any],
+    runtime: Runtime,
+) -> dict[str, Sample]:
+    """Return the definition's samples by name, and one for each method without any."""
+    given: dict[str, str] = dict(documentation.get("samples", {}))
+    for method in methods:
+        if method.name not in given:
+            actions = [definition.actions[action.slug] for action in method.actions]
+            given[method.name] = make_sample(method.name, actions)
+    return run_samples(given, runtime)

@@ -1,0 +1,163 @@
+"""Shows a page of either flavour as HTML, laid out like a documentation site."""
+
+from __future__ import annotations
+
+import html
+import importlib.resources
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import jinja2
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markdown_it.token import Token
+from markdown_it.utils import EnvType, OptionsDict
+
+from destinations.kit.partner_page.escaping import plain_liquid
+from destinations.kit.partner_page.markdown import Heading, Page, read_page
+
+__all__ = ["error_html", "preview_html"]
+
+_HACKMD_HINT: Final = re.compile(
+    r"^:::[ \t]*(?P<kind>\w+)[^\n]*\n(?P<body>.*?)^:::[ \t]*$", re.DOTALL | re.MULTILINE
+)
+_HINT: Final = re.compile(r'^(info|warning|success|danger|note) "([^"]*)"\s*')
+_ATTRIBUTE: Final = re.compile(r'^\{:\s*(\w+)="([^"]*)"\s*\}')
+_CODE: Final = re.compile(
+    r"""(?P<comment>//[^\n]*|/\*.*?\*/)|(?P<string>'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")"""
+    r"|(?P<key>[A-Za-z_$][\w$]*(?=\s*:))|(?P<number>-?\b\d+(?:\.\d+)?\b)"
+    r"|(?P<call>[A-Za-z_$][\w$]*(?=\())|(?P<word>\b(?:true|false|null)\b)",
+    re.DOTALL,
+)
+
+
+def preview_html(text: str, *, reload_from: str | None = None) -> str:
+    """Return a whole HTML document that needs no other file but the page's images.
+
+    With ``reload_from``, the URL of a stream of server-sent events, it loads itself again at each.
+    """
+    page = read_page(plain_liquid(text))
+    title, body = _content(page)
+    return _document(
+        title=title,
+        body=body,
+        contents=[heading for heading in page.headings if 1 < heading.level < 5],
+        flavour=page.flavour,
+        reload_from=reload_from,
+    )
+
+
+def error_html(message: str, *, reload_from: str | None = None) -> str:
+    """Return a document that shows why there is no page."""
+    body = f'<div class="hint warning"><pre class="fault">{html.escape(message)}</pre></div>'
+    return _document(
+        title="The page cannot be built",
+        body=body,
+        contents=[],
+        flavour="published",
+        reload_from=reload_from,
+    )
+
+
+def _document(
+    *, title: str, body: str, contents: Sequence[Heading], flavour: str, reload_from: str | None
+) -> str:
+    files = importlib.resources.files("destinations.kit.partner_page") / "templates"
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = environment.from_string((files / "preview.html.j2").read_text(encoding="utf-8"))
+    return (
+        template.render(
+            title=title,
+            body=body,
+            contents=contents,
+            flavour=flavour,
+            reload_from=reload_from,
+            style=(files / "preview.css").read_text(encoding="utf-8"),
+        )
+        + "\n"
+    )
+
+
+def _content(page: Page) -> tuple[str, str]:
+    """Title and body; the submission's own title is taken out of its body."""
+    text = page.text[page.front_matter_end :]
+    text = _HACKMD_HINT.sub(_as_quote, text)
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    parser.add_render_rule("fence", _fence)
+    tokens = parser.parse(text)
+    title = str((page.front_matter or {}).get("title", ""))
+    if not title and tokens and tokens[0].tag == "h1":
+        title, tokens = tokens[1].content, tokens[3:]
+    anchors = iter([heading.anchor for heading in page.headings if heading.text != title])
+    for index, token in enumerate(tokens):
+        if token.type == "heading_open":
+            token.attrSet("id", next(anchors))
+        elif token.type == "blockquote_open":
+            _open_hint(tokens, index)
+        elif token.type == "inline":
+            token.children = list(_with_attributes(token.children or []))
+    rendered = parser.renderer.render(tokens, parser.options, {})
+    tables = rendered.replace("<table>", '<div class="table"><table>')
+    return title, tables.replace("</table>", "</table></div>")
+
+
+def _as_quote(found: re.Match[str]) -> str:
+    lines = found["body"].rstrip("\n").split("\n")
+    return "\n".join([f'> {found["kind"]} ""', *(f"> {line}" for line in lines)])
+
+
+def _open_hint(tokens: Sequence[Token], start: int) -> None:
+    """Turn a quote that begins like ``info ""`` into a hint block."""
+    first = next((token for token in tokens[start:] if token.type == "inline"), None)
+    found = _HINT.match(first.content) if first is not None else None
+    if first is None or found is None or not first.children:
+        return
+    end = next(
+        token
+        for token in tokens[start:]
+        if token.type == "blockquote_close" and token.level == tokens[start].level
+    )
+    tokens[start].tag = end.tag = "div"
+    tokens[start].attrSet("class", f"hint {found[1]}")
+    head = first.children[0]
+    head.content = _HINT.sub("", head.content)
+    if len(first.children) > 1 and first.children[1].type == "softbreak" and not head.content:
+        first.children = first.children[2:]
+
+
+def _with_attributes(tokens: Sequence[Token]) -> Iterator[Token]:
+    """Put kramdown's ``{:target="_blank"}`` behind a link into the link."""
+    opened: Token | None = None
+    after_link = False
+    for token in tokens:
+        if token.type == "link_open":
+            opened = token
+        elif after_link and token.type == "text" and opened is not None:
+            while found := _ATTRIBUTE.match(token.content):
+                opened.attrSet(found[1], found[2])
+                if found[1] == "target":
+                    opened.attrSet("rel", "noopener")
+                token.content = token.content[found.end() :]
+        after_link = token.type == "link_close"
+        yield token
+
+
+def _fence(
+    _self: RendererHTML, tokens: Sequence[Token], index: int, _options: OptionsDict, _env: EnvType
+) -> str:
+    language = html.escape(tokens[index].info.split()[0] if tokens[index].info.split() else "")
+    code = "".join(_colours(tokens[index].content))
+    return f'<pre class="code" data-language="{language}"><code>{code}</code></pre>\n'
+
+
+def _colours(text: str) -> Iterator[str]:
+    position = 0
+    for found in _CODE.finditer(text):
+        yield html.escape(text[position : found.start()], quote=False)
+        shown = html.escape(found[0], quote=False)
+        yield f'<span class="{found.lastgroup}">{shown}</span>'
+        position = found.end()
+    yield html.escape(text[position:], quote=False)

@@ -1,0 +1,74 @@
+"""Runs the calls of a page through the runtime, with nothing sent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from destinations.definition import DestinationDefinition
+from destinations.definition.settings import named_settings
+from destinations.kit.partner_page.browser import Browser
+from destinations.kit.partner_page.calls import Call
+from destinations.outcome import Status
+from destinations.runtime.destination import Code, Destination
+from destinations.runtime.explain import explain
+from destinations.segment.event import Event
+
+__all__ = ["EXAMPLE_USER", "Runtime", "SampleResult"]
+
+EXAMPLE_USER: Final = "user_0042"
+"""The id of the user in samples."""
+
+
+@dataclass(frozen=True, slots=True)
+class SampleResult:
+    """What becomes of one event at one action.
+
+    ``payload`` is what the action receives; where the event ends before, ``outcome`` says how and
+    ``reason`` why, with the HTTP ``status`` if it was refused. ``action`` is None if no action sees
+    the event.
+    """
+
+    event: Event
+    action: str | None
+    payload: Any = None
+    outcome: Status | None = None
+    reason: str = ""
+    status: int | None = None
+
+
+class Runtime:
+    """A destination whose settings are names in place of values, and one browser for its page.
+
+    The visitor is `EXAMPLE_USER` until a sample identifies another: a destination that takes no
+    Identify calls may need a known user all the same.
+    """
+
+    def __init__(self, definition: DestinationDefinition, code: Code | None) -> None:
+        self._destination = Destination(definition, named_settings(definition), code)
+        self._browser = Browser(EXAMPLE_USER)
+
+    def run(self, calls: Iterable[Call]) -> list[SampleResult]:
+        """Return the payloads of each call, in order; raises `SampleError` for an invalid call."""
+        return [result for call in calls for result in self.follow(self._browser.send(call))]
+
+    def follow(self, event: Event) -> list[SampleResult]:
+        """Return what one event comes to, for each action that sees it."""
+        explanation = explain(self._destination, json.dumps(event).encode())
+        if explanation.result is not None:
+            end = explanation.result
+            return [SampleResult(event, None, None, end.outcome, end.reason, end.status)]
+        return [
+            SampleResult(
+                event,
+                followed.action,
+                followed.payload,
+                followed.result.outcome if followed.result else None,
+                followed.result.reason if followed.result else "",
+                followed.result.status if followed.result else None,
+            )
+            for followed in explanation.subscriptions
+            if followed.matches
+        ]

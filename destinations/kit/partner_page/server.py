@@ -1,0 +1,143 @@
+"""Serves the preview of a page on this machine and tells browsers when the definition changes."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.resources.abc import Traversable
+from typing import Final
+from urllib.parse import urlsplit
+
+from destinations.definition import load_definition
+from destinations.errors import DestinationsError
+from destinations.kit.partner_page.build import render_page
+from destinations.kit.partner_page.flavour import PUBLISHED, SUBMISSION
+from destinations.kit.partner_page.html import error_html, preview_html
+from destinations.runtime.plugins import find_plugin
+
+__all__ = ["Preview", "fingerprint"]
+
+_HOST: Final = "127.0.0.1"
+_NAMES: Final = frozenset({"127.0.0.1", "localhost"})
+_SECONDS_BETWEEN_LOOKS: Final = 0.5
+_PATHS: Final = {"/": PUBLISHED, "/submission": SUBMISSION}
+_CHANGES: Final = "/changes"
+
+
+class Preview:
+    """A server on loopback; ``port`` 0 takes a free one.
+
+    The definition is read anew for every request. Browsers hold ``/changes`` open, a stream of
+    server-sent events with one ``change`` whenever a file of the definition's folder has changed.
+    ``look`` is called between two looks at the folder and returns True to end the stream.
+    """
+
+    def __init__(
+        self, folder: Traversable, *, port: int = 0, look: Callable[[], bool] | None = None
+    ) -> None:
+        self.folder = folder
+        self.stopped = threading.Event()
+        self.look = look or (lambda: self.stopped.wait(_SECONDS_BETWEEN_LOOKS))
+        preview = self
+
+        class Handler(_Handler):
+            owner = preview
+
+        self._server = ThreadingHTTPServer((_HOST, port), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://{_HOST}:{self._server.server_address[1]}/"
+
+    def serve(self) -> None:
+        """Serve until `close` is called from elsewhere."""
+        self._server.serve_forever(poll_interval=0.1)
+
+    def close(self) -> None:
+        """Stop serving and ends all streams."""
+        self.stopped.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def page(self, path: str) -> str | None:
+        """Return the document at ``path``, or None. Faults are shown in place of a page."""
+        flavour = _PATHS.get(path)
+        if flavour is None:
+            return None
+        try:
+            definition = load_definition(self.folder)
+            plugin = find_plugin(definition.slug)
+            text = render_page(self.folder, definition, plugin, flavour)
+        except DestinationsError as error:
+            return error_html(str(error), reload_from=_CHANGES)
+        return preview_html(text, reload_from=_CHANGES)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Answers GET for the two flavours and the stream of changes."""
+
+    owner: Preview
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        # Other names may be another site's, which must not read what is served here.
+        if urlsplit(f"//{self.headers.get('Host', '')}").hostname not in _NAMES:
+            self._send(403, "This preview answers to 127.0.0.1 alone.")
+            return
+        path = urlsplit(self.path).path
+        if path == _CHANGES:
+            self._stream()
+            return
+        page = self.owner.page(path)
+        if page is None:
+            self._send(404, "There are / and /submission.")
+        else:
+            self._send(200, page, "text/html; charset=utf-8")
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+        """Log nothing: the terminal shows the address and nothing else."""
+
+    def _send(self, status: int, text: str, kind: str = "text/plain; charset=utf-8") -> None:
+        data = text.encode()
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(data)))
+        self.send_header("Cache-Control", "no-store")
+        self.end_headers()
+        self.wfile.write(data)
+
+    def _stream(self) -> None:
+        self.close_connection = True
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Cache-Control", "no-store")
+        self.end_headers()
+        seen = fingerprint(self.owner.folder)
+        try:
+            self.wfile.write(b"retry: 500\n\n")
+            while not self.owner.look():
+                now = fingerprint(self.owner.folder)
+                if now != seen:
+                    seen = now
+                    self.wfile.write(b"event: change\ndata: definition\n\n")
+                else:
+                    self.wfile.write(b": still here\n\n")  # finds out that a browser has gone
+                self.wfile.flush()
+        except ConnectionError:
+            return
+
+
+def fingerprint(folder: Traversable) -> str:
+    """Tells two states of a folder apart, by the names and contents of all its files."""
+    digest = hashlib.sha256()
+
+    def add(place: Traversable, name: str) -> None:
+        for entry in sorted(place.iterdir(), key=lambda entry: entry.name):
+            if entry.is_dir():
+                add(entry, f"{name}{entry.name}/")
+            elif entry.is_file():
+                digest.update(f"{name}{entry.name}\0".encode())
+                digest.update(hashlib.sha256(entry.read_bytes()).digest())
+
+    add(folder, "")
+    return digest.hexdigest()

@@ -1,0 +1,41 @@
+from .case import Case, ExpectedOutcome, Interaction, RecordedRequest, RecordedResponse
+from .case_reading import case_files, read_case, read_cases
+from .case_writing import case_text
+from .conformance import DestinationConformance
+from .difference import Difference
+from .fault_cases import FaultCase, FaultReport, fault_cases, play_fault
+from .recording import Draft, record
+from .replay import CaseReport, replay
+from .saving import case_path, save_case
+from .stand_ins import ScriptedTransport, StillClock
+from .subject import Subject, open_subject, placeholder_settings, subject_in
+
+__all__ = [
+    "Case",
+    "CaseReport",
+    "DestinationConformance",
+    "Difference",
+    "Draft",
+    "ExpectedOutcome",
+    "FaultCase",
+    "FaultReport",
+    "Interaction",
+    "RecordedRequest",
+    "RecordedResponse",
+    "ScriptedTransport",
+    "StillClock",
+    "Subject",
+    "case_files",
+    "case_path",
+    "case_text",
+    "fault_cases",
+    "open_subject",
+    "placeholder_settings",
+    "play_fault",
+    "read_case",
+    "read_cases",
+    "record",
+    "replay",
+    "save_case",
+    "subject_in",
+]

@@ -1,0 +1,186 @@
+"""Answers of a partner, made from a definition: successes, and errors that its rules are for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from destinations.definition import (
+    AnswerRule,
+    DestinationDefinition,
+    ErrorCondition,
+    GraphQLDefinition,
+    RequestDefinition,
+    RestDefinition,
+)
+from destinations.definition.graphql_document import alias, root_keys
+from destinations.http import Answer, HttpResponse, compile_request
+from destinations.kit.testing.patterns import text_with
+from destinations.kit.testing.samples import sample
+
+__all__ = [
+    "MESSAGE",
+    "conditions_of",
+    "error_answer",
+    "graphql_error",
+    "partial_answer",
+    "rule_that_reads",
+    "success",
+    "success_value",
+    "unplaced_answer",
+]
+
+MESSAGE: Final = "made by the testing kit"
+
+_JSON: Final = {"content-type": "application/json"}
+
+
+def success_value(request: RequestDefinition) -> Any:
+    """Return a success's answer for one event: the example, or a value that fits ``expect``."""
+    if request.example is not None:
+        return request.example
+    return sample(request.expect) if request.expect is not None else {}
+
+
+def success(request: RequestDefinition, count: int) -> HttpResponse:
+    """Return the answer of a success for ``count`` events."""
+    value = success_value(request)
+    if isinstance(request.call, GraphQLDefinition):
+        return _json(200, {"data": _data(request.call, value, count)})
+    return _json(200, value)
+
+
+def _data(call: GraphQLDefinition, value: Any, count: int) -> dict[str, Any]:
+    """Return the root fields of ``count`` events, each of which is answered with ``value``."""
+    keys = root_keys(call.document)
+    if not keys:
+        return {alias(index): value for index in range(count)}
+    values: Mapping[str, Any] = value if isinstance(value, Mapping) else {}
+    return {alias(index, key): values.get(key, {}) for index in range(count) for key in keys}
+
+
+def graphql_error(message: str = MESSAGE, **parts: Any) -> dict[str, Any]:
+    """One entry of ``errors``; ``code`` and ``exception`` go where GraphQL servers put them."""
+    extensions: dict[str, Any] = {}
+    if parts.get("code") is not None:
+        extensions["code"] = parts["code"]
+    if parts.get("exception") is not None:
+        extensions["exception"] = {"name": parts["exception"], "message": message}
+    error: dict[str, Any] = {"message": message}
+    if parts.get("path") is not None:
+        error["path"] = parts["path"]
+    return {**error, "extensions": extensions} if extensions else error
+
+
+def partial_answer(request: RequestDefinition, count: int) -> HttpResponse | None:
+    """Make an answer that refuses only the last of ``count`` events; None if there is none."""
+    if isinstance(request.call, GraphQLDefinition):
+        data = _data(request.call, success_value(request), count)
+        last = [*data][-1]
+        errors = [graphql_error(path=[last])]
+        return _json(200, {"errors": errors, "data": {**data, last: None}})
+    if not isinstance(request.call, RestDefinition):
+        return None
+    return _failed_items(request, request.call, count - 1)
+
+
+def unplaced_answer(request: RequestDefinition, count: int) -> HttpResponse | None:
+    """Make an answer that refuses one of ``count`` events without saying which."""
+    if not isinstance(request.call, RestDefinition) or request.idempotent or count == 1:
+        return None  # what is idempotent is sent again event by event
+    return _failed_items(request, request.call, None)
+
+
+def _failed_items(
+    request: RequestDefinition, call: RestDefinition, place: int | None
+) -> HttpResponse | None:
+    """By the places that the definition reads items from, where they are plain paths."""
+    failed = call.failed_items
+    if failed is None:
+        return None
+    item: dict[str, Any] = {"message": MESSAGE}
+    value = success_value(request)
+    body: dict[str, Any] = dict(value) if isinstance(value, Mapping) else {}
+    placed = (
+        (place is None or _put(item, failed.index, place))
+        and (failed.message is None or _put(item, failed.message, MESSAGE))
+        and _put(body, failed.items, [item])
+    )
+    return _json(failed.statuses[0], body) if placed else None
+
+
+def _put(target: dict[str, Any], mapping: object, value: Any) -> bool:
+    """Set the value that a plain path leads to; False for any other mapping."""
+    path = mapping.get("@path") if isinstance(mapping, Mapping) else None
+    keys = path.removeprefix("$.").split(".") if isinstance(path, str) else []
+    if not keys or not all(key.isidentifier() for key in keys):
+        return False
+    for key in keys[:-1]:
+        target = target.setdefault(key, {})
+    target[keys[-1]] = value
+    return True
+
+
+def error_answer(condition: ErrorCondition, request: RequestDefinition) -> HttpResponse | None:
+    """Return an answer to one event that fits ``condition``; None if none could be made."""
+    is_graphql = isinstance(request.call, GraphQLDefinition)
+    status = _status(condition, default=200 if is_graphql else 400)
+    message = MESSAGE if condition.message is None else text_with(condition.message)
+    if message is None:
+        return None
+    body: Any = {} if condition.body is None else sample(condition.body)
+    if is_graphql:
+        field = condition.root_field
+        error = graphql_error(
+            message,
+            code=condition.code,
+            exception=condition.exception,
+            path=None if field is None else [alias(0, field)],
+        )
+        body = {**(body if isinstance(body, dict) else {}), "errors": [error]}
+    elif condition.body is None:
+        body = {"message": message}
+    elif condition.message is not None and isinstance(body, dict):
+        body = {**body, "message": message}
+    return _json(status, body)
+
+
+def _status(condition: ErrorCondition, default: int) -> int:
+    if not condition.status:
+        return default
+    first = condition.status[0]
+    return int(first[0]) * 100 if isinstance(first, str) else first
+
+
+def rule_that_reads(
+    response: HttpResponse, request: RequestDefinition, definition: DestinationDefinition
+) -> ErrorCondition | None:
+    """Return the first condition (answer, rule of the request, rule of the destination) that fits.
+
+    Found by the runtime's own reader: each rule is given to it as an answer with a number for its
+    name.
+    """
+    conditions = conditions_of(request, definition)
+    marked = tuple(AnswerRule(str(number), when) for number, when in enumerate(conditions))
+    compiled = compile_request(
+        replace(request, answers=marked, error_rules=()), definition.transport, ()
+    )
+    (verdict,) = compiled.read(response, 1)
+    if isinstance(verdict, Answer) and verdict.name != "ok":
+        return conditions[int(verdict.name)]
+    return None
+
+
+def conditions_of(
+    request: RequestDefinition, definition: DestinationDefinition
+) -> list[ErrorCondition]:
+    """Every condition by which an error of a request is read, in the order of reading."""
+    rules = (*request.error_rules, *definition.error_rules)
+    return [answer.when for answer in request.answers] + [rule.when for rule in rules]
+
+
+def _json(status: int, body: Any) -> HttpResponse:
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    return HttpResponse(status, _JSON, text.encode())

@@ -1,0 +1,75 @@
+"""Writes a case as YAML that people can read, review and edit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from destinations.definition.yaml_schema import Dumper
+from destinations.kit.testing.case import ABSENT, Case, ExpectedOutcome, Interaction
+
+__all__ = ["case_text"]
+
+
+def case_text(case: Case, *, schema: str | None = None) -> str:
+    """Return the file for a case; ``schema`` is where the JSON Schema is, for editors."""
+    data: dict[str, Any] = {} if schema is None else {"$schema": schema}
+    data |= {"description": case.description, "settings": _plain(case.settings)}
+    if case.subscriptions is not None:
+        data["subscriptions"] = [
+            {
+                "name": preset.name,
+                "partnerAction": preset.partner_action,
+                "subscribe": preset.subscribe,
+                "mapping": preset.mapping,
+            }
+            for preset in case.subscriptions
+        ]
+    data |= {
+        "clock": case.clock,
+        "events": list(case.events),
+        "interactions": [_interaction(item) for item in case.interactions],
+        "expected": [_expectation(row) for row in case.expected],
+    }
+    text: str = yaml.dump(
+        data, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100, indent=2
+    )
+    return text
+
+
+def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with their secrets as text: in a case they are placeholders."""
+    return {
+        key: "".join(value) if isinstance(value, str) else value for key, value in settings.items()
+    }
+
+
+def _interaction(item: Interaction) -> dict[str, Any]:
+    request: dict[str, Any] = {"method": item.request.method, "url": item.request.url}
+    request |= _message(item.request.headers, item.request.json, item.request.body)
+    if isinstance(item.result, str):
+        return {"request": request, "failure": item.result}
+    result = item.result
+    response = {"status": result.status, **_message(result.headers, result.json, result.body)}
+    return {"request": request, "response": response}
+
+
+def _message(headers: Mapping[str, str], json: Any, body: str | None) -> dict[str, Any]:
+    found: dict[str, Any] = {"headers": dict(headers)} if headers else {}
+    if json is not ABSENT:
+        found["json"] = json
+    elif body is not None:
+        found["body"] = body
+    return found
+
+
+def _expectation(row: ExpectedOutcome) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "event": row.event,
+        "action": row.action,
+        "outcome": row.outcome.value,
+    }
+    found |= {key: value for key, value in (("reason", row.reason), ("code", row.code)) if value}
+    return found if row.payload is ABSENT else {**found, "payload": row.payload}

@@ -1,0 +1,122 @@
+"""The tests that every destination inherits.
+
+::
+
+from destinations.kit.testing import DestinationConformance
+
+class TestSample(DestinationConformance):
+    destination = "sample"  # a slug, or the path of a folder
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any, ClassVar, TypeVar
+
+import pytest
+
+from destinations.definition import check_folder
+from destinations.errors import DestinationsError
+from destinations.kit.testing.case import Case
+from destinations.kit.testing.checks import (
+    documentation_gaps,
+    preset_gaps,
+    secret_leaks,
+    unreachable_rules,
+    unread_errors,
+    untested_actions,
+)
+from destinations.kit.testing.fault_cases import FaultCase, fault_cases, play_fault
+from destinations.kit.testing.replay import replay
+from destinations.kit.testing.subject import Subject, open_subject, placeholder_settings
+from destinations.runtime.plugins import find_folder
+
+__all__ = ["DestinationConformance"]
+
+T = TypeVar("T")
+
+
+@cache
+def _subject(destination: str) -> Subject:
+    return open_subject(destination)
+
+
+class DestinationConformance:
+    """Checks definition, presets, masking, error rules, facts for the page, cases and faults.
+
+    ``documented_errors`` holds the errors that the partner documents, each by the keys of an error
+    rule's ``when``: ``{"exception": "UserNotFoundError"}``.
+    """
+
+    destination: ClassVar[str]
+    documented_errors: ClassVar[Sequence[Mapping[str, Any]]] = ()
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """One test for each case file, and for each fault at each request of each action."""
+        if "recorded_case" in metafunc.fixturenames:
+            cases = _found(lambda: _subject(self.destination).cases())
+            metafunc.parametrize("recorded_case", cases, ids=[case.name for case in cases])
+        if "fault_case" in metafunc.fixturenames:
+            faults = _found(lambda: list(fault_cases(_subject(self.destination))))
+            metafunc.parametrize("fault_case", faults, ids=[fault.name for fault in faults])
+
+    @property
+    def subject(self) -> Subject:
+        """The destination under test; a test that needs it fails where its definition is wrong."""
+        try:
+            return _subject(self.destination)
+        except DestinationsError as error:
+            message = str(error)
+        pytest.fail(message, pytrace=False)
+
+    def test_the_definition_is_valid(self) -> None:
+        """Its files fit their schemas, and everything that they name is there."""
+        _none(map(str, check_folder(find_folder(self.destination))))
+        self.subject.bind(placeholder_settings(self.subject.definition))
+
+    def test_presets_map_what_their_actions_require(self) -> None:
+        """With the presets alone, an event with the usual fields can be delivered."""
+        _none(preset_gaps(self.subject.definition))
+
+    def test_every_action_has_a_case(self) -> None:
+        """Each action of a preset delivers an event in some recorded case."""
+        _none(untested_actions(self.subject, self.subject.cases()))
+
+    def test_secrets_are_masked(self) -> None:
+        """No secret is shown, also when the partner repeats it in an answer."""
+        _none(secret_leaks(self.subject))
+
+    def test_every_error_rule_is_reachable(self) -> None:
+        """No rule is hidden behind others: each reads the errors that fit it."""
+        _none(unreachable_rules(self.subject.definition))
+
+    def test_every_documented_error_has_a_rule(self) -> None:
+        """None is left to the default by status."""
+        _none(unread_errors(self.subject.definition, self.documented_errors))
+
+    def test_the_page_has_its_facts(self) -> None:
+        """The definition says what the documentation page shows."""
+        _none(documentation_gaps(self.subject.definition))
+
+    def test_a_case_replays(self, recorded_case: Case) -> None:
+        """Requests and outcomes are those that were recorded."""
+        _none(map(str, replay(self.subject, recorded_case).differences))
+
+    def test_a_fault_ends_as_the_rules_say(self, fault_case: FaultCase) -> None:
+        """No fault counts as a success, and none makes a request be sent that may not be."""
+        _none(map(str, play_fault(fault_case).differences))
+
+
+def _found(make: Callable[[], list[T]]) -> list[T]:
+    """Return what ``make`` finds; nothing for a wrong definition, which has its own test."""
+    try:
+        return make()
+    except DestinationsError:
+        return []
+
+
+def _none(findings: Iterable[str]) -> None:
+    found = list(findings)
+    if found:
+        pytest.fail("\n".join(found), pytrace=False)

@@ -1,0 +1,229 @@
+"""Plays every fault at every request of every action, and compares with what must hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from destinations.errors import UsageError
+from destinations.http import Answer, CompiledRequest, Failure
+from destinations.kit.testing.difference import Difference
+from destinations.kit.testing.faults import RETRY_AFTER, PartnerFault, partner_faults
+from destinations.kit.testing.subject import Subject
+from destinations.kit.testing.ways import Played, Stage, Way, find_ways
+from destinations.kit.testing.wire import CutResponse, Reply, transport_error
+from destinations.outcome import Outcome, State, Status
+from destinations.runtime.sender import status_of
+
+__all__ = ["FaultCase", "FaultReport", "fault_cases", "play_fault"]
+
+_FORBIDDEN = 403
+
+
+@dataclass(frozen=True, slots=True)
+class FaultCase:
+    """A fault at one request of an action. Its parts are made once for each action."""
+
+    stage: Stage
+    way: Way
+    fault: PartnerFault
+
+    @property
+    def action(self) -> str:
+        """The slug of the action."""
+        return self.stage.action.slug
+
+    @property
+    def name(self) -> str:
+        """Action, request and fault."""
+        return f"{self.action}, {self.way.request}, {self.fault.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class FaultReport:
+    """What came of a fault case. ``outcomes`` has one for each event of the request."""
+
+    case: FaultCase
+    outcomes: tuple[Status, ...]
+    sent: int
+    differences: tuple[Difference, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether everything was as the rules of outcomes say."""
+        return not self.differences
+
+
+def fault_cases(subject: Subject) -> Iterator[FaultCase]:
+    """Yield the fault cases of every action that events reach, by the requests that it can make.
+
+    Raises `UsageError` for an action that does not deliver its sample payload when all goes well.
+    """
+    for action in subject.definition.event_actions.values():
+        stage = Stage(subject, action)
+        whole, ways = find_ways(stage)
+        for result in whole.results:
+            if result.outcome is not Outcome.DELIVERED:
+                msg = (
+                    f"{subject.slug}, action {action.slug}: with successes made from the definition"
+                    f" the event ends as {result.outcome}: {result.reason}; give the requests an "
+                    "`example` of an answer"
+                )
+                raise UsageError(msg)
+        for way in ways:
+            request = subject.definition.requests[way.request]
+            for fault in partner_faults(request, subject.definition, stage.count):
+                yield FaultCase(stage, way, fault)
+
+
+def play_fault(case: FaultCase) -> FaultReport:
+    """Delivers with the fault and compares outcomes, attempts and waits with what must hold."""
+    place = len(case.way.after)
+    undisturbed = case.stage.scripted(case.way.after)
+
+    def reply(at: int, request: str, attempt: int) -> Reply:
+        times = case.fault.times
+        if at == place and (times is None or attempt <= times):
+            return case.fault.reply
+        return undisturbed(at, request, attempt)
+
+    played = case.stage.play(reply)
+    sent = played.sent[place] if place < len(played.sent) else 0
+    found = tuple(_differences(case, played, sent))
+    return FaultReport(case, tuple(result.outcome for result in played.results), sent, found)
+
+
+def _differences(case: FaultCase, played: Played, sent: int) -> Iterator[Difference]:
+    request = case.stage.destination.requests[case.way.request]
+    verdicts = _verdicts(request, case)
+    if isinstance(verdicts[0], Answer):
+        if case.stage.action.perform.generator is not None:
+            return  # an answer that the plugin's code decides about
+        if case.fault.kind == "status":
+            yield Difference(f"{case.name}: read as", "an error", "a success")
+            return
+    yield from _outcome_differences(case, request, verdicts, played)
+    failures = [verdict for verdict in verdicts if isinstance(verdict, Failure)]
+    if failures:
+        yield from _repeat_differences(case, request, failures, played, sent)
+
+
+def _outcome_differences(
+    case: FaultCase,
+    request: CompiledRequest,
+    verdicts: Sequence[Answer | Failure],
+    played: Played,
+) -> Iterator[Difference]:
+    for number, (verdict, result) in enumerate(zip(verdicts, played.results, strict=True), start=1):
+        place = f"{case.name}, event {number}" if len(verdicts) > 1 else case.name
+        expected = _expected(case, request, verdict)
+        if result.outcome is not expected:
+            shown = f"{result.outcome} ({result.reason})"
+            yield Difference(f"{place}: outcome", expected.value, shown)
+
+
+def _repeat_differences(
+    case: FaultCase,
+    request: CompiledRequest,
+    failures: Sequence[Failure],
+    played: Played,
+    sent: int,
+) -> Iterator[Difference]:
+    """Whether the request was sent again where it must be, and only where it may."""
+    if not any(_may_repeat(case, request, failure) for failure in failures) and sent != 1:
+        yield Difference(f"{case.name}: times sent", 1, sent)
+    if all(_is_tried_again(case, request, failure) for failure in failures):
+        if sent < 2:
+            yield Difference(f"{case.name}: times sent", "more than once", sent)
+        waits = {failure.retry_after for failure in failures}
+        if RETRY_AFTER in waits and (not played.waits or played.waits[0] != RETRY_AFTER):
+            yield Difference(f"{case.name}: first wait", RETRY_AFTER, list(played.waits))
+
+
+def _verdicts(request: CompiledRequest, case: FaultCase) -> list[Answer | Failure]:
+    """How the answer is read, for each event; a rule's own words where the fault is for a rule."""
+    fault, count = case.fault, case.stage.count
+    reply = "lost" if isinstance(fault.reply, CutResponse) else fault.reply
+    if isinstance(reply, str):
+        error = transport_error(reply)
+        lost = Failure(
+            error.message,
+            "timeout" if error.timeout else "unavailable",
+            0,
+            retryable=True,
+            nothing_applied=not error.sent,
+        )
+        return [lost] * count
+    verdicts = request.read(reply, count)
+    rule = fault.rule
+    if rule is None:
+        return verdicts
+    return [
+        Failure(
+            "",
+            rule.error_class,
+            reply.status,
+            retryable=rule.retryable,
+            nothing_applied=rule.nothing_applied,
+            attempts=rule.attempts,
+            concerns=verdicts[0].concerns if isinstance(verdicts[0], Failure) else "event",
+        )
+    ] * count
+
+
+def _expected(case: FaultCase, request: CompiledRequest, verdict: Answer | Failure) -> Status:
+    """Return what must become of an event whose part of the request ended so."""
+    if isinstance(verdict, Answer):
+        return Outcome.DELIVERED
+    if _is_halfway(case):
+        return State.UNKNOWN
+    if case.fault.times is not None and _is_tried_again(case, request, verdict):
+        return Outcome.DELIVERED  # it passed, and the request was sent again
+    status = status_of(
+        request,
+        error_class=verdict.error_class,
+        retryable=verdict.retryable,
+        nothing_applied=verdict.nothing_applied,
+    )
+    if status is State.UNKNOWN and verdict.retryable and _is_resent(request):
+        status = State.READY if verdict.whole_request else State.UNKNOWN
+    if status is State.UNKNOWN:
+        return status
+    if verdict.concerns == "key":
+        has_test = case.stage.definition.authentication is not None
+        return State.READY if has_test or verdict.status != _FORBIDDEN else Outcome.REJECTED
+    if verdict.concerns != "event":  # no verdict on the event
+        return State.READY
+    if status is not State.READY:
+        return status
+    if verdict.whole_request and _is_resent(request):
+        return status
+    # What is wrong with single events is tried until the time is over; a partner that is away as a
+    # whole ends the run before that.
+    ends = not verdict.whole_request or verdict.attempts is not None
+    return Outcome.DEAD if ends else State.READY
+
+
+def _is_halfway(case: FaultCase) -> bool:
+    """Tell whether a request that must not be repeated has been carried out before this one.
+
+    An event is tried again from its first request on.
+    """
+    requests = case.stage.definition.requests
+    return any(not requests[name].idempotent for name in case.way.before)
+
+
+def _may_repeat(case: FaultCase, request: CompiledRequest, failure: Failure) -> bool:
+    may = request.definition.idempotent or failure.nothing_applied or _is_resent(request)
+    return may and not _is_halfway(case)
+
+
+def _is_resent(request: CompiledRequest) -> bool:
+    """Tell whether an event is sent again after an answer that was lost, whatever became of it."""
+    definition = request.definition
+    return definition.on_lost_answer == "resend" and definition.reconcile is None
+
+
+def _is_tried_again(case: FaultCase, request: CompiledRequest, failure: Failure) -> bool:
+    is_once = failure.attempts == 1
+    return failure.retryable and not is_once and _may_repeat(case, request, failure)

@@ -1,0 +1,260 @@
+"""Records a case: delivers events for real once, then makes the case with placeholders.
+
+Only answers are taken from the real delivery, with the secrets in them masked by value. The
+requests of the case are those that placeholders in place of the secrets make, so that neither a
+secret nor anything that was computed from one (Base64, signatures) can be in it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from destinations.clock import frozen_at
+from destinations.definition.settings import Settings
+from destinations.errors import DestinationsError, UsageError
+from destinations.http import HttpRequest, HttpResponse
+from destinations.http.transport import HttpTransport, Transport, TransportError, UnsendableError
+from destinations.kit.testing.case import (
+    ABSENT,
+    Case,
+    ExpectedOutcome,
+    FailureKind,
+    Interaction,
+    RecordedRequest,
+    RecordedResponse,
+)
+from destinations.kit.testing.difference import Difference
+from destinations.kit.testing.replay import clock_seconds, reply_of
+from destinations.kit.testing.sequence import Delivered, deliver_in_sequence, entries_of
+from destinations.kit.testing.stand_ins import PacedClock, StillClock
+from destinations.kit.testing.subject import Subject
+from destinations.kit.testing.wire import Reply, Wire, failure_kind
+from destinations.pipeline.reading import Entry
+from destinations.secrets import Masker
+from destinations.segment.event import EventError, read_json
+
+__all__ = ["Draft", "record"]
+
+# The headers of an answer that the runtime reads, and what people need to read the body.
+_HEADERS_THAT_MATTER: Final = ("content-type", "retry-after")
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a case is to be made of: its name, what it shows, and lines that should be events.
+
+    ``now`` is the time at which its clock stands still.
+    """
+
+    name: str
+    description: str
+    entries: Sequence[Entry]
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Exchange:
+    """A request that was really made, as it is shown, and what came of it."""
+
+    shown: str
+    result: RecordedResponse | FailureKind
+
+
+class _RecordingTransport:
+    """Passes requests on and keeps what came of them, masked."""
+
+    def __init__(self, inner: Transport, masker: Masker) -> None:
+        self._inner = inner
+        self._masker = masker
+        self.exchanges: list[_Exchange] = []
+
+    def send(self, request: HttpRequest) -> HttpResponse:
+        """See `destinations.http.transport.Transport.send`."""
+        try:
+            response = self._inner.send(request)
+        except UnsendableError:
+            raise
+        except TransportError as error:
+            self._keep(request, failure_kind(error))
+            raise
+        self._keep(request, self._recorded(response))
+        return response
+
+    def close(self) -> None:
+        """See `destinations.http.transport.Transport.close`."""
+        self._inner.close()
+
+    def _keep(self, request: HttpRequest, result: RecordedResponse | FailureKind) -> None:
+        shown = self._masker.text(f"{request.method} {request.url}")
+        self.exchanges.append(_Exchange(shown, result))
+
+    def _recorded(self, response: HttpResponse) -> RecordedResponse:
+        headers = {
+            name: self._masker.foreign(response.headers[name])
+            for name in _HEADERS_THAT_MATTER
+            if name in response.headers
+        }
+        try:
+            text = self._masker.foreign(response.body.decode("utf-8"))
+        except UnicodeDecodeError:
+            msg = "an answer is not UTF-8 text, which a case cannot hold"
+            raise UsageError(msg) from None
+        value = _parsed(text)
+        if isinstance(value, dict | list):
+            return RecordedResponse(response.status, headers, json=value)
+        return RecordedResponse(response.status, headers, body=text or None)
+
+
+def record(subject: Subject, draft: Draft, *, settings: Settings, shown_settings: Settings) -> Case:
+    """Delivers the draft's lines with ``settings`` and returns the case, ``shown_settings`` in it.
+
+    Events are delivered one after another; waits that the partner asks for take their time. Raises
+    `UsageError` if with placeholders other requests are made or events end differently.
+    """
+    clock = draft.now.astimezone(UTC).replace(microsecond=0)
+    text = clock.isoformat().replace("+00:00", "Z")
+    events = tuple(_events(draft.entries, settings.masker))
+    transport = _RecordingTransport(
+        HttpTransport(subject.definition.transport.timeouts), settings.masker
+    )
+    try:
+        with frozen_at(clock_seconds(text)):
+            rows = deliver_in_sequence(
+                subject.bind(settings), transport, PacedClock(), _numbered(draft.entries)
+            )
+    finally:
+        transport.close()
+    interactions, again = _with_placeholders(
+        subject, shown_settings, events, transport.exchanges, clock_seconds(text)
+    )
+    found = [
+        *_missing_requests(transport.exchanges, interactions),
+        *_outcome_differences(rows, again),
+    ]
+    if found:
+        lines = "\n".join(f"  {difference}" for difference in found)
+        msg = f"with placeholders for the secrets, something else happens:\n{lines}"
+        raise UsageError(msg)
+    return Case(
+        name=draft.name,
+        description=draft.description,
+        settings=shown_settings,
+        clock=text,
+        events=events,
+        interactions=tuple(interactions),
+        expected=tuple(map(_expectation, again)),
+    )
+
+
+def _numbered(entries: Sequence[Entry]) -> Iterator[Entry]:
+    """Yield the lines that hold something, numbered as the events of a case are."""
+    lines = [entry for entry in entries if entry.data]
+    for number, entry in enumerate(lines, start=1):
+        yield Entry(number, entry.data, entry.truncated)
+
+
+def _events(entries: Sequence[Entry], masker: Masker) -> Iterator[Mapping[str, Any] | str]:
+    """Each line as an object, or as text where it is not one."""
+    for entry in entries:
+        if not entry.data:
+            continue
+        try:
+            value = read_json(entry.data)
+        except EventError:
+            value = None
+        if isinstance(value, dict):
+            yield masker.value(value)
+            continue
+        try:
+            yield masker.text(entry.data.decode("utf-8"))
+        except UnicodeDecodeError:
+            msg = f"line {entry.line} is not UTF-8 text, which a case cannot hold"
+            raise UsageError(msg) from None
+
+
+def _with_placeholders(
+    subject: Subject,
+    settings: Settings,
+    events: Sequence[Mapping[str, Any] | str],
+    exchanges: Sequence[_Exchange],
+    seconds: float,
+) -> tuple[list[Interaction], list[Delivered]]:
+    """Return the rows and requests that the placeholders make with the recorded answers."""
+    interactions: list[Interaction] = []
+
+    def reply(request: RecordedRequest) -> Reply:
+        if len(interactions) == len(exchanges):
+            msg = f"with placeholders, one more request is made: {request.method} {request.url}"
+            raise _OneMoreError(msg)
+        interaction = Interaction(request, exchanges[len(interactions)].result)
+        interactions.append(interaction)
+        return reply_of(interaction)
+
+    transport = HttpTransport(subject.definition.transport.timeouts)
+    try:
+        with frozen_at(seconds), Wire(reply):
+            rows = deliver_in_sequence(
+                subject.bind(settings), transport, StillClock(), entries_of(events)
+            )
+    except _OneMoreError as error:
+        raise UsageError(str(error)) from None
+    finally:
+        transport.close()
+    return interactions, rows
+
+
+class _OneMoreError(DestinationsError):
+    """A request that was not made when it was recorded."""
+
+
+def _missing_requests(
+    exchanges: Sequence[_Exchange], interactions: Sequence[Interaction]
+) -> Iterator[Difference]:
+    """Yield what the placeholders do not lead to. Bodies may differ: they can hold a signature."""
+    for number, exchange in enumerate(exchanges[len(interactions) :], start=len(interactions) + 1):
+        yield Difference(f"request {number}", exchange.shown, ABSENT)
+
+
+def _outcome_differences(
+    rows: Sequence[Delivered], again: Sequence[Delivered]
+) -> Iterator[Difference]:
+    before = [_key(row) for row in rows]
+    after = [_key(row) for row in again]
+    for one, other in zip(before, after, strict=False):
+        if one != other:
+            yield Difference(f"event {one[0]}, {one[1] or 'no action'}", one[2], other[2])
+
+
+def _key(row: Delivered) -> tuple[int, str | None, str]:
+    return (row.row.line, _action(row), row.row.result.outcome.value)
+
+
+def _expectation(row: Delivered) -> ExpectedOutcome:
+    result = row.row.result
+    return ExpectedOutcome(
+        event=row.row.line,
+        action=_action(row),
+        outcome=result.outcome,
+        # Why text is not JSON is in the words of the library that reads it.
+        reason=None if result.code == "NOT_JSON" else result.reason or None,
+        code=result.code,
+        payload=row.payload,
+    )
+
+
+def _action(row: Delivered) -> str | None:
+    return None if row.row.key is None else row.row.key.action
+
+
+def _parsed(text: str) -> Any:
+    """``text`` as JSON where YAML can hold it as such, else as it stands."""
+    try:
+        value = json.loads(text)
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except ValueError:  # no JSON, a number that is infinite, or half of a surrogate pair
+        return text
+    return value

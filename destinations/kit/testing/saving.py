@@ -1,0 +1,67 @@
+"""Puts a new case beside its definition, once it is certain that it replays and holds no secret."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+from destinations.definition.document import read_document
+from destinations.errors import UsageError
+from destinations.kit.testing.case import Case
+from destinations.kit.testing.case_reading import build_case
+from destinations.kit.testing.case_writing import case_text
+from destinations.kit.testing.replay import replay
+from destinations.kit.testing.subject import Subject
+from destinations.secrets import Masker
+
+__all__ = ["case_path", "save_case"]
+
+_NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+def case_path(folder: Path, name: str) -> Path:
+    """Where the case NAME goes; raises `UsageError` for a bad name, or if there is one already."""
+    if not _NAME.fullmatch(name):
+        msg = f"{name!r} is no name for a case: use small letters, digits and single hyphens"
+        raise UsageError(msg)
+    path = folder / f"{name}.yaml"
+    if path.exists():
+        msg = f"{path} exists; give the case another name, or remove it first"
+        raise UsageError(msg)
+    return path
+
+
+def save_case(subject: Subject, case: Case, path: Path, masker: Masker) -> None:
+    """Write a new file; ``masker`` knows the secrets with which the case was recorded.
+
+    Raises `UsageError`, and writes nothing, if a secret is in the text, if the case does not
+    replay, or if the file cannot be written.
+    """
+    text = case_text(case, schema=_schema_beside(path))
+    if masker.text(text) != text:
+        msg = f"the case {case.name} would hold a secret of the settings; nothing was written"
+        raise UsageError(msg)
+    again = build_case(read_document(text, name=str(path)), case.name, subject.definition)
+    report = replay(subject, again)
+    if not report.passed:
+        lines = "\n".join(f"  {difference}" for difference in report.differences)
+        msg = f"the case {case.name} does not replay; nothing was written\n{lines}"
+        raise UsageError(msg)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        msg = f"cannot write {path}: {error.strerror}"
+        raise UsageError(msg) from None
+
+
+def _schema_beside(path: Path) -> str | None:
+    """Return the path of the schema, for editors, in a checkout of the framework itself."""
+    schema = "destinations/definition/schemas/case.schema.json"
+    up = path.resolve().parent
+    for level, folder in enumerate([up, *up.parents][:6]):
+        if (folder / schema).is_file():
+            return "../" * level + schema
+    return None

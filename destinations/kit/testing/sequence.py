@@ -1,0 +1,119 @@
+"""Delivers events by the pipeline, without threads: the same events always make the same requests.
+
+It is the pipeline of a run, but for what depends on the partner's balances: it is not asked for
+those, so that a case shows what its events make, and a lost answer stays unknown.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from destinations.clock import WallClock
+from destinations.http.transport import Transport
+from destinations.kit.testing.case import ABSENT
+from destinations.kit.testing.stand_ins import JITTER
+from destinations.outcome import State
+from destinations.pipeline.observer import Observer
+from destinations.pipeline.reading import Entry
+from destinations.pipeline.reconcile import LossOptions
+from destinations.pipeline.report import Row
+from destinations.pipeline.run import Run, RunOptions
+from destinations.runtime.action import SubscriptionKey
+from destinations.runtime.destination import Destination
+from destinations.runtime.plan import plan
+
+__all__ = ["Delivered", "deliver_in_sequence", "entries_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What became of one event in one subscription; ``payload`` is `ABSENT` if there was none."""
+
+    row: Row
+    payload: Any = ABSENT
+
+
+class _Stopping(Observer):
+    """Ends a run at the first thing that goes wrong: tried again, it would go wrong again."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop = stop
+
+    def failed(self, destination: str, error: BaseException) -> None:  # noqa: ARG002 - as all
+        """See `Observer.failed`."""
+        self._stop.set()
+
+
+def entries_of(events: Iterable[Mapping[str, Any] | str]) -> list[Entry]:
+    """Return what a run would read of the events of a case, one in each line."""
+    lines = [
+        event if isinstance(event, str) else json.dumps(event, ensure_ascii=False)
+        for event in events
+    ]
+    return [Entry(number, line.encode()) for number, line in enumerate(lines, start=1)]
+
+
+def deliver_in_sequence(
+    destination: Destination,
+    transport: Transport,
+    clock: WallClock,
+    entries: Iterable[Entry],
+    *,
+    stop: threading.Event | None = None,
+) -> list[Delivered]:
+    """Return what became of each event in each subscription that takes it, in order of the events.
+
+    As in a run, nothing more is sent after credentials were refused, nor when ``stop`` is set.
+    Raises what went wrong within this package, or within the transport.
+    """
+    entries, stop = list(entries), stop or threading.Event()
+    order, payloads = _planned(destination, entries, clock.time())
+    rows: list[Row] = []
+
+    def keep(found: Sequence[tuple[Row, bytes]]) -> None:
+        rows.extend(row for row, _ in found)
+
+    run = Run(
+        destination,
+        transport,
+        options=RunOptions(losses=LossOptions(asks=False)),
+        clock=clock,
+        recorders=[keep],
+        observer=_Stopping(stop),
+        draw=lambda: JITTER,
+        inline=True,
+        stop=stop,
+    )
+    for error in run.execute(entries).internal_errors:
+        raise error
+    place = {one: number for number, one in enumerate(order)}
+    rows.sort(key=lambda row: (row.line, place.get((row.line, row.key), -1)))
+    return [Delivered(_as_unknown(row), payloads.get((row.line, row.key), ABSENT)) for row in rows]
+
+
+_Place = tuple[int, SubscriptionKey | None]
+
+
+def _planned(
+    destination: Destination, entries: Iterable[Entry], received_at: float
+) -> tuple[Sequence[_Place], Mapping[_Place, Any]]:
+    """Return the deliveries of entries in their order, and the payloads of those that have one."""
+    order: list[_Place] = []
+    payloads: dict[_Place, Any] = {}
+    for entry in entries:
+        for planned in plan(destination, entry.data, received_at=received_at).deliveries:
+            order.append((entry.line, planned.key))
+            if planned.payload is not None:
+                payloads[entry.line, planned.key] = planned.payload
+    return order, payloads
+
+
+def _as_unknown(row: Row) -> Row:
+    """Return a row as it would be before the partner was asked."""
+    if row.result.outcome is not State.HELD:
+        return row
+    return row._replace(result=replace(row.result, outcome=State.UNKNOWN))

@@ -1,0 +1,114 @@
+"""The destination under test: its folder, its definition, and the code of its plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any, Final
+
+from destinations.definition import DestinationDefinition, Preset, load_definition
+from destinations.definition.document import Document
+from destinations.definition.settings import Settings, check_settings
+from destinations.errors import SettingsError, UsageError
+from destinations.kit.testing.case import Case
+from destinations.kit.testing.case_reading import CASES_FOLDER, read_cases
+from destinations.runtime.destination import Code, Destination
+from destinations.runtime.plugins import Plugin, RunningSandbox, find_folder, find_plugin
+
+__all__ = ["Subject", "open_subject", "placeholder_settings", "subject_in"]
+
+_PLACEHOLDER: Final = "placeholder-{}"
+_PLACEHOLDER_URL: Final = "https://placeholder-{}.example.com"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A destination under test."""
+
+    folder: Traversable
+    definition: DestinationDefinition
+    code: Code
+    plugin: Plugin | None = None
+
+    @property
+    def slug(self) -> str:
+        """The destination's slug."""
+        return self.definition.slug
+
+    def cases(self, folder: Traversable | None = None) -> list[Case]:
+        """Return the cases in ``folder``, by default those beside the definition.
+
+        Raises `DefinitionError` with every fault of every file.
+        """
+        return read_cases(folder or self.folder / CASES_FOLDER, self.definition)
+
+    def settings(self, values: Mapping[str, Any]) -> Settings:
+        """Check settings; raises `SettingsError` with every fault."""
+        return check_settings(self.definition, Document("settings", dict(values), {}))
+
+    def start_sandbox(self, seed: Path | None = None) -> RunningSandbox:
+        """Return a stand-in for the partner, to be closed; raises `UsageError` if there is none."""
+        if self.plugin is None:
+            msg = f"{self.definition.name} has no sandbox: no plugin is installed for it"
+            raise UsageError(msg)
+        return self.plugin.start_sandbox(seed=seed)
+
+    def bind(self, settings: Settings, presets: tuple[Preset, ...] | None = None) -> Destination:
+        """Return the destination with these settings, and other subscriptions than the presets."""
+        definition = self.definition
+        if presets is not None:
+            definition = replace(definition, presets=presets)
+        return Destination(definition, settings, self.code)
+
+
+def open_subject(destination: str) -> Subject:
+    """DESTINATION: the slug of an installed definition, or a path to a folder.
+
+    Raises `UsageError` if there is none, `DefinitionError` if it has faults.
+    """
+    return subject_in(find_folder(destination))
+
+
+def subject_in(folder: Traversable) -> Subject:
+    """Return the destination in a folder; raises `DefinitionError` if it has faults."""
+    definition = load_definition(folder)
+    plugin = find_plugin(definition.slug)
+    code = plugin.code(None) if plugin is not None else Code()
+    return Subject(folder, definition, code, plugin)
+
+
+def placeholder_settings(
+    definition: DestinationDefinition, given: Mapping[str, Any] | None = None
+) -> Settings:
+    """Return settings that can be shown, with placeholders for secrets and required values.
+
+    ``given`` are settings to keep; of those that are secrets only the name is used. A setting's own
+    ``examples`` come first. Raises `UsageError` for a setting that no placeholder fits.
+    """
+    given = given or {}
+    secrets = definition.secret_settings
+    values = {key: value for key, value in given.items() if key not in secrets}
+    needed = [*definition.settings.get("required", ()), *(key for key in secrets if key in given)]
+    for key in dict.fromkeys(needed):
+        if key not in values and "default" not in definition.settings["properties"][key]:
+            values[key] = _placeholder(definition, key)
+    return check_settings(definition, Document("settings", values, {}))
+
+
+def _placeholder(definition: DestinationDefinition, key: str) -> Any:
+    spec: Mapping[str, Any] = definition.settings["properties"][key]
+    texts = (_PLACEHOLDER.format(key), _PLACEHOLDER_URL.format(key.lower()))
+    alone = replace(definition, settings={**definition.settings, "required": [key]})
+    for candidate in (*spec.get("examples", ()), *texts, 1, True):
+        try:
+            check_settings(alone, Document("settings", {key: candidate}, {}))
+        except SettingsError:
+            continue
+        return candidate
+    msg = (
+        f"no placeholder fits the setting {key!r} of {definition.name}: give it `examples` in "
+        "destination.yaml, with a value that is no real one"
+    )
+    raise UsageError(msg)

@@ -1,0 +1,245 @@
+"""The ways that an action's requests can take, played with answers made from the definition.
+
+An action with one request has one way. Where a plugin's generator decides, its ways are found by
+playing it: with successes first, then with each answer that the definition declares in its place.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from destinations.definition import ActionDefinition, Preset, RequestDefinition
+from destinations.errors import UsageError
+from destinations.http import Answer
+from destinations.http.transport import HttpTransport
+from destinations.kit.testing.answers import error_answer, success
+from destinations.kit.testing.case import ABSENT, RecordedRequest
+from destinations.kit.testing.samples import sample
+from destinations.kit.testing.sequence import deliver_in_sequence, entries_of
+from destinations.kit.testing.stand_ins import StillClock
+from destinations.kit.testing.subject import Subject, placeholder_settings
+from destinations.kit.testing.wire import Reply, Wire
+from destinations.outcome import Result
+from destinations.pipeline.reading import Entry
+from destinations.runtime.action import (
+    Action,
+    Generated,
+    Generator,
+    Payload,
+    ResumingGenerator,
+    Subscription,
+)
+from destinations.runtime.destination import Code, Destination
+
+__all__ = ["Played", "Stage", "Way", "find_ways"]
+
+_MAX_STEPS: Final = 5
+_OK: Final = "ok"
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """An action makes ``request`` ``after`` these answers to the requests named in ``before``."""
+
+    request: str
+    after: tuple[str, ...] = ()
+    before: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What happened: the requests of the last attempt, how often each was sent, the results.
+
+    ``waits`` are in seconds.
+    """
+
+    calls: tuple[str, ...]
+    sent: tuple[int, ...]
+    results: tuple[Result, ...]
+    waits: tuple[float, ...]
+
+
+class Stage:
+    """One action of a destination, ready to be played any number of times.
+
+    Raises `UsageError` if no payload can be made from its fields.
+    """
+
+    def __init__(self, subject: Subject, action: ActionDefinition) -> None:
+        self.action = action
+        self.definition = subject.definition
+        self._subject = subject
+        self._settings = placeholder_settings(
+            subject.definition, dict.fromkeys(subject.definition.secret_settings)
+        )
+        self._calls: list[str] = []
+        payload = self._sample()
+        # Its mapping is the payload itself, so that any event comes to it.
+        self._preset = Preset(action.slug, action.slug, 'type = "track"', {"@literal": payload})
+        self.destination = self._bind()
+        self.count = 2 if self.destination.subscriptions[0].action.batch_size > 1 else 1
+
+    def play(self, reply: Callable[[int, str, int], Reply]) -> Played:
+        """Deliver sample payloads; ``reply`` is given the call (from 0), its name, its attempt."""
+        self._calls.clear()
+        sent: list[int] = []
+
+        def on_request(request: RecordedRequest) -> Reply:
+            place = max(0, len(self._calls) - 1)
+            sent.extend([0] * (place + 1 - len(sent)))
+            # A key that is refused is refused by the authentication test, too.
+            sent[place] += not self._tests_key(request, self._name(place))
+            return reply(place, self._name(place), sent[place])
+
+        clock = StillClock()
+        transport = HttpTransport(self.definition.transport.timeouts)
+        try:
+            with Wire(on_request):
+                rows = deliver_in_sequence(self.destination, transport, clock, self._entries())
+        finally:
+            transport.close()
+        calls = tuple(self._calls) or (self._name(0),)
+        results = tuple(one.row.result for one in rows)
+        return Played(calls, tuple(sent), results, tuple(clock.waits))
+
+    def _tests_key(self, request: RecordedRequest, name: str) -> bool:
+        """Tell whether this is the authentication test, and not a request of the action."""
+        authentication = self.definition.authentication
+        if authentication is None or authentication.test == name:
+            return False
+        test = self.destination.requests[authentication.test]
+        context = {"event": {}, "payload": {}, "settings": self._settings}
+        message = test.prepare([test.part(context)], context)
+        if (request.method, request.url) != (message.method, message.url):
+            return False
+        if message.body is None:
+            return request.json is ABSENT and request.body is None
+        return bool(request.json == json.loads(message.body))
+
+    def _entries(self) -> list[Entry]:
+        """Return events of as many users as one request can carry."""
+        return entries_of(
+            {
+                "type": "track",
+                "event": "Sample",
+                "userId": f"sample-user-{number}",
+                "messageId": f"sample-message-{number}",
+                "timestamp": "2024-01-15T12:00:00.000Z",
+            }
+            for number in range(self.count)
+        )
+
+    def answer(self, name: str, request: RequestDefinition) -> Reply:
+        """Return a success, or the answer that the definition has under ``name``."""
+        if name != _OK:
+            condition = next(one.when for one in request.answers if one.name == name)
+            made = error_answer(condition, request)
+            if made is not None:
+                return made
+        return success(request, self.count)
+
+    def scripted(self, way: tuple[str, ...]) -> Callable[[int, str, int], Reply]:
+        """Reply with these answers, then with successes."""
+
+        def reply(place: int, request: str, _attempt: int) -> Reply:
+            name = way[place] if place < len(way) else _OK
+            return self.answer(name, self.definition.requests[request])
+
+        return reply
+
+    def _name(self, place: int) -> str:
+        perform = self.action.perform
+        return perform.request if perform.request is not None else self._calls[place]
+
+    def _bind(self) -> Destination:
+        """Return the destination with this action alone, and generators that note what they ask."""
+        code = self._subject.code
+        watched = {name: self._watched(made) for name, made in code.generators.items()}
+        definition = replace(self.definition, presets=(self._preset,))
+        return Destination(definition, self._settings, Code(watched, code.mappers))
+
+    def _watched(self, generator: Generator) -> Generator:
+        if isinstance(generator, ResumingGenerator):
+            return _WatchedResuming(generator, generator, self._calls)
+        return _Watched(generator, self._calls)
+
+    def _sample(self) -> Payload:
+        preset = Preset(self.action.slug, self.action.slug, 'type = "track"', {})
+        schema = Subscription(preset, Action(self.action, {})).schema
+        checked = schema.check(sample(self.action.fields))
+        if checked.errors:
+            faults = "; ".join(map(str, checked.errors))
+            msg = (
+                f"no payload can be made for the action {self.action.slug}: {faults}; "
+                "give these fields `examples`"
+            )
+            raise UsageError(msg)
+        payload: Payload = checked.payload
+        return payload
+
+
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """A generator that notes in ``calls`` what it asks for in its last attempt."""
+
+    generator: Generator
+    calls: list[str]
+
+    def __call__(self, payload: Payload) -> Generated:
+        """See `destinations.Generator`."""
+        return self.watch(self.generator(payload))
+
+    def watch(self, steps: Generated) -> Generated:
+        """Go the steps, noting the requests."""
+        self.calls.clear()  # it begins anew when it is tried again
+        try:
+            call = next(steps)
+            while True:
+                self.calls.append(call.request)
+                answer: Answer = yield call
+                call = steps.send(answer)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return] # what the generator ends with
+        finally:
+            steps.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _WatchedResuming:
+    """The same for one that does more when an attempt came before."""
+
+    generator: Generator
+    resuming: ResumingGenerator
+    calls: list[str]
+
+    def __call__(self, payload: Payload) -> Generated:
+        """See `destinations.Generator`."""
+        return _Watched(self.generator, self.calls)(payload)
+
+    def resume(self, payload: Payload) -> Generated:
+        """See `destinations.ResumingGenerator`."""
+        return _Watched(self.generator, self.calls).watch(self.resuming.resume(payload))
+
+
+def find_ways(stage: Stage) -> tuple[Played, list[Way]]:
+    """Return what happens when all goes well, and one way to each request that can be reached."""
+    whole = stage.play(stage.scripted(()))
+    found: dict[str, Way] = {}
+    pending: list[tuple[str, ...]] = [()]
+    while pending:
+        script = pending.pop(0)
+        played = whole if not script else stage.play(stage.scripted(script))
+        for place, name in enumerate(played.calls):
+            if name in found or place > _MAX_STEPS:
+                continue
+            before = (*script, *[_OK] * place)[:place]
+            found[name] = Way(name, before, played.calls[:place])
+            pending += [
+                (*before, answer.name)
+                for answer in stage.definition.requests[name].answers
+                if stage.action.perform.generator is not None
+            ]
+    return whole, list(found.values())

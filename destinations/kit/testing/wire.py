@@ -1,0 +1,184 @@
+"""The wire between the transport and a partner who is not there: `responses` in its place.
+
+The transport itself is the one of a run, with its reading of time-outs and of broken connections.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Final, Self
+
+import requests
+import responses
+import urllib3
+from responses.registries import FirstMatchRegistry
+
+from destinations.http import HttpResponse
+from destinations.http.transport import TransportError
+from destinations.kit.testing.case import ABSENT, FailureKind, RecordedRequest, RecordedResponse
+
+__all__ = [
+    "CutResponse",
+    "Reply",
+    "Wire",
+    "failure_kind",
+    "http_response",
+    "recorded_request",
+    "transport_error",
+]
+
+# Headers that the HTTP library adds by itself, the same for every destination.
+_OF_THE_LIBRARY: Final = frozenset(
+    {"user-agent", "accept-encoding", "connection", "content-length", "host"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CutResponse:
+    """A response whose body ends in the middle, with a length that says so."""
+
+    response: HttpResponse
+
+
+Reply = HttpResponse | CutResponse | FailureKind
+"""What comes of a request: a whole response, one that is cut off, or none."""
+
+
+class Wire:
+    """While entered, every HTTP request of the process is answered by ``reply``.
+
+    An error that ``reply`` raises is raised where the request is made.
+    """
+
+    def __init__(self, reply: Callable[[RecordedRequest], Reply]) -> None:
+        self._reply = reply
+        self._mock = responses.RequestsMock(
+            assert_all_requests_are_fired=False, registry=self._registry()
+        )
+
+    def __enter__(self) -> Self:
+        self._mock.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._mock.stop(allow_assert=False)
+        self._mock.reset()
+
+    def _registry(self) -> type[FirstMatchRegistry]:
+        answer = self._answer
+
+        class Everything(FirstMatchRegistry):
+            """Matches every request, so that what is expected is compared here, in words."""
+
+            def find(
+                self, request: requests.PreparedRequest
+            ) -> tuple[responses.BaseResponse | None, list[str]]:
+                found = responses.CallbackResponse(
+                    request.method or "", re.compile(""), callback=answer, content_type=None
+                )
+                return found, []
+
+        return Everything
+
+    def _answer(self, request: requests.PreparedRequest) -> Any:
+        """Return what `responses` wants of a callback: an exception, or (status, headers, body)."""
+        reply = self._reply(recorded_request(request))
+        if isinstance(reply, str):
+            return _exception(reply)
+        if isinstance(reply, CutResponse):
+            whole = reply.response
+            headers = {**whole.headers, "content-length": str(max(1, len(whole.body)))}
+            return whole.status, headers, whole.body[: len(whole.body) // 2]
+        return reply.status, dict(reply.headers), reply.body
+
+
+def recorded_request(request: requests.PreparedRequest) -> RecordedRequest:
+    """Return a request as a case holds it, with the headers that the destination gave it."""
+    headers = {
+        name: value
+        for name, value in request.headers.items()
+        if name.lower() not in _OF_THE_LIBRARY and (name, value) != ("Accept", "*/*")
+    }
+    body = request.body
+    if isinstance(body, bytes):
+        body = body.decode("utf-8", "replace")
+    value = _json(body, headers)
+    return RecordedRequest(
+        method=request.method or "",
+        url=request.url or "",
+        headers=headers,
+        json=value,
+        body=str(body) if value is ABSENT and body else None,
+    )
+
+
+def _json(body: object, headers: Mapping[str, str]) -> Any:
+    kind = next((value for name, value in headers.items() if name.lower() == "content-type"), "")
+    if not isinstance(body, str) or "json" not in kind:
+        return ABSENT
+    try:
+        return json.loads(body)
+    except ValueError:
+        return ABSENT
+
+
+def http_response(recorded: RecordedResponse) -> HttpResponse:
+    """Return the response of a case as it goes over the wire."""
+    headers = {name.lower(): value for name, value in recorded.headers.items()}
+    if recorded.json is not ABSENT:
+        headers.setdefault("content-type", "application/json")
+        text = json.dumps(recorded.json, ensure_ascii=False)
+    else:
+        text = recorded.body or ""
+    return HttpResponse(recorded.status, headers, text.encode("utf-8"))
+
+
+def failure_kind(error: TransportError) -> FailureKind:
+    """How a case names a failure of the transport."""
+    if error.sent:
+        return "timeout" if error.timeout else "lost"
+    return "connectTimeout" if error.timeout else "refused"
+
+
+def transport_error(kind: FailureKind) -> TransportError:
+    """Return what the transport makes of a failure that a case names."""
+    messages = {
+        "refused": "no connection: Connection refused",
+        "connectTimeout": "no connection: timed out",
+        "timeout": "no answer: timed out",
+        "lost": "the connection broke",
+    }
+    return TransportError(
+        messages[kind],
+        sent=kind in {"timeout", "lost"},
+        timeout=kind in {"timeout", "connectTimeout"},
+    )
+
+
+def _exception(kind: FailureKind) -> Exception:
+    """Return the error of the HTTP library that the transport reads as this failure."""
+    match kind:
+        case "connectTimeout":
+            return requests.ConnectTimeout("timed out")
+        case "timeout":
+            return requests.ReadTimeout("timed out")
+        case "lost":
+            broken = urllib3.exceptions.ProtocolError("the connection was reset")
+            return requests.ConnectionError(broken)
+        case "refused":
+            pool = urllib3.HTTPConnectionPool("localhost")
+            connection = urllib3.connection.HTTPConnection("localhost")
+            reason = urllib3.exceptions.NewConnectionError(connection, "Connection refused")
+            reason.__cause__ = ConnectionRefusedError(111, "Connection refused")
+            return requests.ConnectionError(
+                urllib3.exceptions.MaxRetryError(pool, "/", reason=reason)
+            )

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from destinations.definition import DestinationDefinition
+from destinations.kit.partner_page.calls import METHODS, read_calls
+from destinations.kit.partner_page.payloads import Runtime
+from destinations.kit.partner_page.samples import make_sample, run_samples
+from destinations.outcome import Outcome
+
+Load = Callable[..., DestinationDefinition]
+
+
+@pytest.mark.parametrize(
+    ("spec", "shown"),
+    [
+        ({"type": "integer"}, "x: 1"),
+        ({"type": "number"}, "x: 9.5"),
+        ({"type": "boolean"}, "x: true"),
+        ({"type": "string"}, "x: 'example x'"),
+        ({"type": ["string", "null"]}, "x: 'example x'"),
+        ({"type": "string", "format": "email"}, "x: 'user@example.com'"),
+        ({"type": "string", "enum": ["b", "a"]}, "x: 'b'"),
+        ({"type": "string", "examples": ["it's"]}, "x: 'it\\'s'"),
+        ({"type": "object"}, "x: {}"),
+        ({"type": "array"}, "x: []"),
+    ],
+)
+def test_values_fit_their_fields(spec: dict[str, Any], shown: str, load: Load) -> None:
+    """A sample that is made shows a value of each field's type, and can be executed."""
+
+    def change(documents: Any) -> None:
+        documents["count"]["fields"]["properties"]["x"] = {
+            "title": "X",
+            "description": "X.",
+            "default": {"@path": "$.properties.deep.x"},
+            **spec,
+        }
+
+    text = make_sample("track", [load(change).actions["count"]])
+    assert f"  deep: {{\n    {shown}\n  }}" in text
+    (call,) = read_calls(text)
+    assert set(call.arguments[1]) == {"by", "thing", "deep"}
+
+
+def test_the_name_of_an_event_is_that_of_the_subscription(load: Load) -> None:
+    """An action for one event is shown with this event."""
+
+    def change(documents: Any) -> None:
+        documents["count"]["defaultSubscription"] = 'type = "track" and event = "Order Completed"'
+
+    text = make_sample("track", [load(change).actions["count"]])
+    assert text.startswith("analytics.track('Order Completed', {")
+
+
+def test_an_action_that_takes_all_properties_is_shown_with_one(load: Load) -> None:
+    """Where no property is named, the call has one all the same."""
+
+    def change(documents: Any) -> None:
+        documents["count"]["fields"]["properties"] = {
+            "all": {
+                "title": "All",
+                "description": "All.",
+                "type": "object",
+                "default": {"@path": "$.properties"},
+            }
+        }
+        documents["count"]["fields"]["required"] = []
+        documents["count"].pop("unmapped")
+
+    text = make_sample("track", [load(change).actions["count"]])
+    assert text == "analytics.track('Example Event', {\n  plan: 'pro'\n});"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_has_a_call(method: str, load: Load, plugin: Any) -> None:
+    """A sample that is made for any method is a call of it that a browser can send."""
+    definition = load()
+    (call,) = read_calls(make_sample(method, definition.actions.values()))
+    assert call.method == method
+    (result, *_) = Runtime(definition, plugin().code(None)).run([call])
+    assert result.event["type"] == method
+
+
+def test_samples_run_as_one_visit(load: Load, plugin: Any) -> None:
+    """A track after an identify has its user; what the runtime makes of each is kept."""
+    samples = run_samples(
+        {
+            "identify": "analytics.identify('user_0042');",
+            "track": "analytics.track('A', {by: 2, thing: 't'});\nanalytics.track('B', {by: 1});\n",
+        },
+        Runtime(load(), plugin().code(None)),
+    )
+    first, second = samples["track"].results
+    assert first.event["userId"] == "user_0042"
+    assert (first.action, first.payload, first.outcome) == ("count", {"by": 2, "thing": "t"}, None)
+    assert (second.payload, second.outcome) == (None, Outcome.UNMAPPED)
+    assert second.reason == "The event names no thing."
+    assert not samples["track"].code.endswith("\n")
+
+
+def test_values_of_one_sample_are_not_shared(load: Load) -> None:
+    """What one path puts into an object is neither in another one nor in the next sample."""
+
+    def change(documents: Any) -> None:
+        paths = {"x": "$.properties.a", "w": "$.properties.a.deep", "z": "$.properties.b"}
+        for key, path in paths.items():
+            documents["count"]["fields"]["properties"][key] = {
+                "title": "X",
+                "description": "X.",
+                "type": "object",
+                "default": {"@path": path},
+            }
+
+    actions = [load(change).actions["count"]]
+    first = make_sample("track", actions)
+    assert first == make_sample("track", actions)
+    (call,) = read_calls(first)
+    assert call.arguments[1]["a"] == {"deep": {}}
+    assert call.arguments[1]["b"] == {}

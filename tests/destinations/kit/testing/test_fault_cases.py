@@ -1,0 +1,183 @@
+"""The kit finds what a runtime or a definition does wrong: here, wrong ones are made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from destinations.errors import UsageError
+from destinations.http import Answer, RestRequest, answer
+from destinations.kit.testing.fault_cases import FaultReport, fault_cases, play_fault
+from destinations.kit.testing.subject import Subject
+from destinations.outcome import Outcome, Retry, State
+from destinations.runtime import sender
+
+MakeSubject = Callable[..., Subject]
+
+
+def _play(subject: Subject) -> list[FaultReport]:
+    return [play_fault(case) for case in fault_cases(subject)]
+
+
+def _wrong(reports: list[FaultReport]) -> set[str]:
+    return {str(found) for report in reports for found in report.differences}
+
+
+def test_the_runtime_does_as_the_rules_say(make_subject: MakeSubject) -> None:
+    """Every action, every request that it can reach, every fault."""
+    reports = _play(make_subject())
+    assert _wrong(reports) == set()
+    assert {(report.case.action, report.case.way.request) for report in reports} == {
+        ("count", "count"),
+        ("save", "save"),
+        ("sync", "find"),
+        ("sync", "create"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("request_name", "fault", "outcomes", "sent"),
+    [
+        ("count", "401", ["ready", "ready"], 1),
+        ("count", "429 with Retry-After, once", ["delivered", "delivered"], 2),
+        ("count", "500", ["unknown", "unknown"], 1),
+        ("count", "no connection", ["ready", "ready"], 12),
+        ("count", "time-out after sending, once", ["unknown", "unknown"], 1),
+        ("count", "200 with an error for one event", ["delivered", "unknown"], 1),
+        ("save", "500", ["ready"], 11),
+        ("save", "time-out after sending, once", ["delivered"], 2),
+        ("save", "answer cut off", ["ready"], 11),
+        ("find", "200 that is not JSON", ["ready"], 11),
+        ("create", "200 that is not JSON", ["unknown"], 1),
+        ("create", "error: code BUSY", ["ready"], 11),
+    ],
+)
+def test_what_must_hold_for_a_fault(
+    make_subject: MakeSubject, request_name: str, fault: str, outcomes: list[str], sent: int
+) -> None:
+    """Repeatable requests are tried again, as long as an outage may last; the others end unknown.
+
+    What was not sent in that time is ready: the partner is to blame, not the event.
+    """
+    (report,) = [
+        play_fault(case)
+        for case in fault_cases(make_subject())
+        if (case.way.request, case.fault.name) == (request_name, fault)
+    ]
+    assert report.passed
+    assert [outcome.value for outcome in report.outcomes] == outcomes
+    assert report.sent == sent
+
+
+def test_a_runtime_that_repeats_what_it_must_not(
+    make_subject: MakeSubject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worst fault there is: everything that fails is sent again."""
+    monkeypatch.setattr(sender, "status_of", lambda *_, **__: State.READY)
+    wrong = _wrong(_play(make_subject()))
+    assert "count, count, time-out after sending: times sent: expected 1, got 12" in wrong
+    assert any(found.startswith("count, count, 500, once, event 1: outcome") for found in wrong)
+
+
+def test_a_runtime_that_gives_up_at_once(
+    make_subject: MakeSubject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What would have passed is lost."""
+    monkeypatch.setattr(sender, "status_of", lambda *_, **__: Outcome.REJECTED)
+    wrong = _wrong(_play(make_subject()))
+    assert 'save, save, 500: times sent: expected "more than once", got 1' in wrong
+    assert any(found.startswith("save, save, 500, once: outcome: expected") for found in wrong)
+
+
+def test_a_runtime_that_does_not_wait(
+    make_subject: MakeSubject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Retry-After is the partner's to say."""
+    monkeypatch.setattr(answer, "Retry", lambda _, *rest: Retry(None, *rest))
+    wrong = _wrong(_play(make_subject()))
+    shown = "save, save, 429 with Retry-After: first wait: expected 1, got [0.5, 1.0, 2.0, 4.0"
+    assert any(found.startswith(shown) for found in wrong)
+
+
+def test_a_runtime_that_takes_everything_for_a_success(
+    make_subject: MakeSubject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No answer with an error status is one, whoever reads it."""
+
+    def read(_self: object, _response: object, count: int, _parts: object = ()) -> list[Answer]:
+        return [Answer("ok")] * count
+
+    monkeypatch.setattr(RestRequest, "read", read)
+    wrong = _wrong(_play(make_subject()))
+    assert 'save, save, 401: read as: expected "an error", got "a success"' in wrong
+
+
+def test_an_event_that_is_applied_halfway(make_subject: MakeSubject) -> None:
+    """After a request that must not be repeated was carried out, the end is unknown.
+
+    So is that of an event whose next request could be sent again: all of its requests would be.
+    """
+
+    def change(documents: dict[str, Any]) -> None:
+        documents["destination"]["requests"]["find"]["idempotent"] = False
+
+    outcomes = {
+        outcome.value
+        for case in fault_cases(make_subject(change))
+        if (case.way.request, case.fault.name) == ("create", "no connection")
+        for outcome in play_fault(case).outcomes
+    }
+    assert outcomes == {"unknown"}
+    assert _wrong(_play(make_subject(change))) == set()
+
+
+@pytest.mark.parametrize("request_name", ["count", "create"])
+def test_an_event_that_is_sent_again(make_subject: MakeSubject, request_name: str) -> None:
+    """Where the definition prefers that to an operator, a lost answer is one more attempt."""
+
+    def change(documents: dict[str, Any]) -> None:
+        request = documents["destination"]["requests"][request_name]
+        request["idempotent"] = False
+        request["onLostAnswer"] = "resend"
+
+    reports = _play(make_subject(change))
+    assert _wrong(reports) == set()
+    assert any(
+        report.case.way.request == request_name and "delivered" in report.outcomes
+        for report in reports
+        if report.case.fault.times is not None
+    )
+
+
+def test_an_error_that_is_not_tried_for_ever(make_subject: MakeSubject) -> None:
+    """A rule bounds the attempts that meet it: then the event is dead, however the partner is."""
+
+    def change(documents: dict[str, Any]) -> None:
+        (busy,) = (
+            rule
+            for rule in documents["destination"]["errorRules"]
+            if rule["when"].get("code") == "BUSY"
+        )
+        busy["attempts"] = 2
+
+    reports = [
+        play_fault(case)
+        for case in fault_cases(make_subject(change))
+        if case.fault.name == "error: code BUSY"
+    ]
+    assert _wrong(reports) == set()
+    assert {(report.outcomes[0].value, report.sent) for report in reports} == {("dead", 2)}
+
+
+def test_a_definition_whose_successes_are_none(make_subject: MakeSubject) -> None:
+    """Without an answer to go by, the message says what to add."""
+
+    def change(documents: dict[str, Any]) -> None:
+        del documents["destination"]["requests"]["find"]["example"]
+
+    with pytest.raises(
+        UsageError, match=r"action sync: .* dead: .*; give the requests an `example`"
+    ):
+        list(fault_cases(make_subject(change)))
