@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -13,12 +12,13 @@ from destinations.kit.importer.presets import checked_fql, checked_value
 from destinations.kit.importer.words import NO_DESCRIPTION, title_of
 from destinations.kit.importer.yaml_text import comment, yaml_text
 from destinations.segment.fields import fields_to_schema
+from destinations.segment.fql import compile_fql
 
 __all__ = ["action_schema", "action_text"]
 
 _HIDDEN: Final = "Segment does not show this action to people who set the destination up."
 _SCHEMA_LINE: Final = {"$schema": "schemas/action.schema.json"}
-_CALLS: Final = ("identify", "track", "page", "screen", "group", "alias")
+_CALLS: Final = frozenset({"identify", "track", "page", "screen", "group", "alias"})
 _FIRST: Final = ("title", "description", "type", "format", "enum")
 _LAST: Final = ("items", "required", "additionalProperties", "properties", "allOf", "default")
 
@@ -78,10 +78,10 @@ def _subscription(action: SegmentAction, findings: Findings) -> Iterator[str]:
 
 def _method(fql: str) -> dict[str, str]:
     """Return the Spec call that an action is for, where its subscription names just one."""
-    named = set(re.findall(r'\btype\s*=\s*"(\w+)"', fql))
-    if len(named) != 1 or re.search(r"\bor\b", fql) or not named <= set(_CALLS):
+    types = compile_fql(fql).types
+    if types is None or len(types) != 1 or not types <= _CALLS:
         return {}
-    return {"method": named.pop()}
+    return {"method": min(types)}
 
 
 def _fields(action: SegmentAction, schema: Mapping[str, Any]) -> Iterator[str]:

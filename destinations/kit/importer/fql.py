@@ -8,9 +8,9 @@ only if what was read of both is the same.
 from __future__ import annotations
 
 from destinations.segment.fql import check_fql
-from destinations.segment.fql.parser import ParseError, parse
-from destinations.segment.fql.syntax import Condition, Group, Node
-from destinations.segment.fql.tokens import Kind, LexError, Token, lex
+from destinations.segment.fql.parser import parse
+from destinations.segment.fql.syntax import Condition, FqlError, Group, Node
+from destinations.segment.fql.tokens import Kind, Token, lex
 
 __all__ = ["proper_fql"]
 
@@ -22,7 +22,7 @@ def proper_fql(text: str) -> str | None:
     try:
         tokens = lex(text)
         meant = _meaning(parse(text, tokens))
-    except (LexError, ParseError):
+    except FqlError:
         return None
     for joined in ("", "and"):  # stray words are skipped, and what no word joins is an "and"
         candidate = _rewritten(text, tokens, joined)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator as op
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from destinations.segment.fql.syntax import Condition, Group, Node
 from destinations.segment.javascript.members import Getter, getter
@@ -37,10 +37,10 @@ def _fail(event: Any) -> bool:  # noqa: ARG001 - the signature of every predicat
 
 def _compile_group(group: Group) -> Predicate:
     parts = tuple(compile_node(child) for child in group.children)
-    equalities = [_field_and_text(child) for child in group.children]
+    equalities = [_equality(child) for child in group.children]
     if group.operator == "and":
         if len(equalities) == 2 and equalities[0] and equalities[1]:
-            return _both_equal(*equalities[0], *equalities[1])
+            return _both_equal(equalities[0], equalities[1])
         if len(parts) == 1:
             return parts[0]
         if len(parts) == 2:
@@ -48,8 +48,8 @@ def _compile_group(group: Group) -> Predicate:
             return lambda event: first(event) and second(event)
         return lambda event: all(part(event) for part in parts)
     known = [equality for equality in equalities if equality is not None]
-    if len(known) == len(parts) and len({field for field, _ in known}) == 1:
-        return _field_among(known[0][0], frozenset(text for _, text in known))
+    if len(known) == len(parts) and len({equality.field for equality in known}) == 1:
+        return _field_among(known[0].field, frozenset(equality.text for equality in known))
     if len(parts) == 2:
         first, second = parts
         return lambda event: first(event) or second(event)
@@ -66,50 +66,47 @@ def compile_condition(condition: Condition) -> Predicate:
     make = _OPERATORS.get(condition.operator)
     if make is None:
         return _never
-    path = condition.path or ()
-    holds = make(condition.operand)
-    equality = _field_and_text(condition)
+    equality = _equality(condition)
     if equality is not None:
-        return _field_equals(*equality)
-    get = value_getter(path)
+        return _field_equals(equality)
+    holds = make(condition.operand)
+    get = value_getter(condition.path or ())
     return lambda event: holds(get(event))
 
 
-def _field_and_text(node: Node) -> tuple[str, str] | None:
-    """Return the field that has to equal a text, and the text; None for all other nodes."""
+# What nearly every subscription is made of: ``type = "track" and event = "..."``, or one of several
+# event names. Each is one call instead of one for every comparison. ``=`` is Python's ``==`` with a
+# text, here as in the table below: nothing but text equals text.
+
+
+class _Equality(NamedTuple):
+    """A field of the event that has to equal a text."""
+
+    field: str
+    text: str
+
+
+def _equality(node: Node) -> _Equality | None:
+    """Return what ``node`` asks if it is ``=`` on a field of the event itself; else None."""
     if isinstance(node, Condition) and node.operator == "=" and len(node.path or ()) == 1:
-        return (node.path or ("",))[0], to_string(node.operand)
+        return _Equality((node.path or ("",))[0], to_string(node.operand))
     return None
 
 
-# What nearly every subscription is made of: ``type = "track" and event = "..."``, or one of several
-# event names. Each is one call instead of one for every comparison.
+def _both_equal(one: _Equality, another: _Equality) -> Predicate:
+    (field, text), (other, other_text) = one, another
+    return lambda event: event.get(field) == text and event.get(other) == other_text
 
 
-def _both_equal(field: str, text: str, other: str, other_text: str) -> Predicate:
-    def holds(event: Mapping[str, Any]) -> bool:
-        value = event.get(field)
-        if type(value) is not str or value != text:
-            return False
-        value = event.get(other)
-        return type(value) is str and value == other_text
-
-    return holds
+def _field_equals(equality: _Equality) -> Predicate:
+    field, text = equality
+    return lambda event: event.get(field) == text
 
 
 def _field_among(field: str, texts: frozenset[str]) -> Predicate:
     def holds(event: Mapping[str, Any]) -> bool:
         value = event.get(field)
-        return type(value) is str and value in texts
-
-    return holds
-
-
-def _field_equals(field: str, text: str) -> Predicate:
-
-    def holds(event: Mapping[str, Any]) -> bool:
-        value = event.get(field)
-        return type(value) is str and value == text
+        return type(value) is str and value in texts  # what is no text may have no hash
 
     return holds
 
@@ -124,12 +121,12 @@ _Operand = str | float | bool | None
 
 def _equals(operand: _Operand) -> _Test:
     text = to_string(operand)
-    return lambda value: isinstance(value, str) and value == text
+    return lambda value: value == text  # nothing but text equals text
 
 
 def _differs(operand: _Operand) -> _Test:
     text = to_string(operand)
-    return lambda value: not (isinstance(value, str) and value == text)
+    return lambda value: value != text
 
 
 def _compare_numbers(compare: Callable[[float, float], bool]) -> Callable[[_Operand], _Test]:

@@ -1,11 +1,11 @@
-"""What a subscription is parsed to."""
+"""What a subscription is parsed to, and what can be wrong with one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Condition", "FqlFault", "Group", "Node"]
+__all__ = ["Condition", "FqlError", "FqlFault", "Group", "Node"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,14 @@ class FqlFault:
 
     def __str__(self) -> str:
         return f"at character {self.position + 1}: {self.message}"
+
+
+class FqlError(Exception):
+    """Stop reading a subscription at its first fault. Private: callers get ``fault`` in a list."""
+
+    def __init__(self, message: str, position: int) -> None:
+        super().__init__(message)
+        self.fault = FqlFault(position, message)
 
 
 @dataclass(frozen=True, slots=True)

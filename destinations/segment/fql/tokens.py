@@ -1,7 +1,7 @@
 """Subscription text to tokens, exactly as the reference's lexer (fql-ts) cuts it.
 
-It gives a meaning to much that is not FQL, which has to come out the same here; see ``grammar``
-for what FQL is.
+It gives a meaning to much that is not FQL, which has to come out the same here; see ``parser`` for
+what FQL is.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-__all__ = ["Kind", "LexError", "Token", "lex"]
+from destinations.segment.fql.syntax import FqlError
+
+__all__ = ["Kind", "Token", "lex"]
 
 
 class Kind(Enum):
@@ -40,15 +42,6 @@ class Token:
     end: int
 
 
-class LexError(Exception):
-    """The text cannot be cut into tokens; ``position`` counts from 0."""
-
-    def __init__(self, message: str, position: int) -> None:
-        super().__init__(message)
-        self.message = message
-        self.position = position
-
-
 _LETTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _DIGITS: Final = frozenset("0123456789")
 _SPACE: Final = frozenset(" \t\n")
@@ -70,10 +63,15 @@ _WORDS: Final = {
 
 
 def lex(text: str) -> list[Token]:
-    """Return the tokens of ``text``, closed by one of kind END; raises LexError."""
+    """Return the tokens of ``text``, closed by one of kind END.
+
+    Raises FqlError where the text cannot be cut, and TypeError for anything but text.
+    """
+    if not isinstance(text, str):
+        raise TypeError(f"a subscription is text, not {type(text).__name__}")
     if len(text) > _LONGEST_TEXT:
         message = f"a subscription should have at most {_LONGEST_TEXT:,} characters"
-        raise LexError(message, _LONGEST_TEXT)
+        raise FqlError(message, _LONGEST_TEXT)
     lexer = _Lexer(text)
     tokens = []
     while (token := lexer.token()).kind is not Kind.END:
@@ -133,14 +131,14 @@ class _Lexer:
             return self._number(start)
         if char in "\"'":
             return self._string(char, start)
-        raise LexError(f"the character {char!r} does not belong in a subscription", start)
+        raise FqlError(f"the character {char!r} does not belong in a subscription", start)
 
     def _exclamation(self, start: int) -> Token:
         if self._peek() in _LETTERS or self._peek() == "(":
             return self._token(Kind.OPERATOR, "!", start)
         if self._accept("="):
             return self._token(Kind.OPERATOR, "!=", start)
-        raise LexError("after ! there should be = and a space, or contains( or match(", start)
+        raise FqlError("after ! there should be = and a space, or contains( or match(", start)
 
     def _word(self, char: str, start: int) -> Token:
         if char in _WORDS:
@@ -173,7 +171,7 @@ class _Lexer:
             if char == "\\":
                 char = self._peek()
                 if not char:
-                    raise LexError("after a backslash there should be a character", self._at)
+                    raise FqlError("after a backslash there should be a character", self._at)
                 self._at += 1
             name += char
             self._limit(name, start)
@@ -182,7 +180,7 @@ class _Lexer:
                 break
             self._at += 1
         if char not in _AFTER_NAME:
-            raise LexError(f"a name should not be followed by {char!r}", self._at)
+            raise FqlError(f"a name should not be followed by {char!r}", self._at)
         return self._token(Kind.IDENT, name, start)
 
     def _number(self, start: int) -> Token:
@@ -191,9 +189,9 @@ class _Lexer:
             self._at += 1
             if char == ".":
                 if self._peek() in _ENDS:
-                    raise LexError("after a decimal point there should be digits", self._at)
+                    raise FqlError("after a decimal point there should be digits", self._at)
                 if has_point:
-                    raise LexError("a number should have one decimal point", self._at - 1)
+                    raise FqlError("a number should have one decimal point", self._at - 1)
                 has_point = True
         text = self._text[start : self._at]
         self._limit(text[1:], start)
@@ -202,7 +200,7 @@ class _Lexer:
     def _string(self, quote: str, start: int) -> Token:
         end = self._text.find(quote, self._at)
         if end < 0:
-            raise LexError(f"the text that starts here should end with {quote}", start)
+            raise FqlError(f"the text that starts here should end with {quote}", start)
         text = quote + self._text[self._at : end] + quote
         self._limit(text[2:], start)
         self._at = end
@@ -212,4 +210,4 @@ class _Lexer:
 
     def _limit(self, text: str, start: int) -> None:
         if len(text) >= _LONGEST_TOKEN:
-            raise LexError(f"a word should be shorter than {_LONGEST_TOKEN} characters", start)
+            raise FqlError(f"a word should be shorter than {_LONGEST_TOKEN} characters", start)

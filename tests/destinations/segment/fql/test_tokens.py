@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from destinations.segment.fql.tokens import Kind, LexError, lex
+from destinations.segment.fql.syntax import FqlError
+from destinations.segment.fql.tokens import Kind, lex
 
 
 @pytest.mark.parametrize(
@@ -54,6 +55,6 @@ def test_tokens_know_their_place() -> None:
 )
 def test_what_cannot_be_cut_is_refused_with_its_place(text: str, position: int) -> None:
     """The error says where the text stops making sense."""
-    with pytest.raises(LexError) as caught:
+    with pytest.raises(FqlError) as caught:
         lex(text)
-    assert caught.value.position == position
+    assert caught.value.fault.position == position

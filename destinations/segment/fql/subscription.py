@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from destinations.segment.fql.grammar import check_fql
-from destinations.segment.fql.parser import FUNCTIONS, ParseError, parse
+from destinations.segment.fql.parser import parse, parse_strictly
 from destinations.segment.fql.predicate import (
     Predicate,
     UnevaluableError,
@@ -15,12 +14,12 @@ from destinations.segment.fql.predicate import (
     compile_node,
     value_getter,
 )
-from destinations.segment.fql.syntax import Condition, FqlFault, Group, Node
-from destinations.segment.fql.tokens import Kind, LexError, Token, lex
+from destinations.segment.fql.syntax import Condition, FqlError, FqlFault, Group, Node
+from destinations.segment.fql.tokens import lex
 from destinations.segment.javascript.printing import to_string
 from destinations.segment.javascript.values import UNDEFINED
 
-__all__ = ["Clause", "Fql", "compile_fql"]
+__all__ = ["Clause", "Fql", "check_fql", "compile_fql"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +70,39 @@ def _conditions(node: Node) -> Iterator[Condition]:
             yield from _conditions(child)
 
 
+def check_fql(text: str) -> list[FqlFault]:
+    """Return what in ``text`` is not FQL, or can never hold; empty if it is fine.
+
+    One level is read up to its first fault, so there is at most one. Raises TypeError for
+    anything but text.
+    """
+    try:
+        parse_strictly(text, lex(text))
+    except FqlError as error:
+        return [error.fault]
+    return []
+
+
 def compile_fql(text: str) -> Fql:
     """Compile a subscription. Text that is not FQL is read as the reference reads it.
 
     Raises TypeError for anything but text, and nothing else: what cannot be read never matches.
     """
-    faults = check_fql(text)
     try:
-        tokens = lex(text)
-        root = parse(text, tokens)
-    except (LexError, ParseError) as error:
-        fault = FqlFault(error.position, f"{error.message}; this never matches")
+        root, faults = _parse(text)
+    except FqlError as error:
+        fault = FqlFault(error.fault.position, f"{error.fault.message}; this never matches")
         return Fql(text, _no_match, (fault,))
-    if not faults:
-        faults = list(_surprises(tokens))
     return Fql(text, _guarded(compile_node(root), root), tuple(faults), *_types(root), root)
+
+
+def _parse(text: str) -> tuple[Group, list[FqlFault]]:
+    """Return the conditions and what to warn about."""
+    tokens = lex(text)
+    try:
+        return parse_strictly(text, tokens)
+    except FqlError as error:
+        return parse(text, tokens), [error.fault]
 
 
 def _types(node: Node) -> tuple[frozenset[str] | None, bool]:
@@ -126,30 +143,3 @@ def _is_whole(node: Node) -> bool:
     if isinstance(node, Group):
         return all(map(_is_whole, node.children))
     return node is not None
-
-
-def _surprises(tokens: list[Token]) -> Iterator[FqlFault]:
-    """Places where FQL means something else than it seems to."""
-    in_group = False
-    joined_by = {False: "", True: ""}  # the last and/or, outside and inside of parentheses
-    for at, token in enumerate(tokens):
-        is_call = at > 0 and tokens[at - 1].text in FUNCTIONS
-        if token.kind is Kind.LEFT_PAREN and is_call and in_group:
-            yield FqlFault(
-                token.start,
-                "parentheses around a function end at the function's own ), so what follows in"
-                " them is read as if it stood outside; put the function first or leave them out",
-            )
-            return
-        if token.kind is Kind.LEFT_PAREN and not is_call:
-            in_group, joined_by[True] = True, ""
-        elif token.kind is Kind.RIGHT_PAREN:
-            in_group = False
-        elif token.kind is Kind.CONDITIONAL:
-            if joined_by[in_group] not in {"", token.text}:
-                yield FqlFault(
-                    token.start,
-                    "and and or stand at one level, where the last one decides for all;"
-                    " use parentheses",
-                )
-            joined_by[in_group] = token.text
