@@ -4,6 +4,7 @@
 
     DestinationsError
     ├── UsageError                    the call is wrong: name, file, option (exit code 2)
+    │   ├── MissingExtraError         a library is missing; the message has the command for it
     │   └── TemporaryError            may pass by itself: disk full, store in use (exit code 75)
     ├── DefinitionError               a file is wrong; holds every Fault that was found
     │   ├── MappingError              a mapping is refused when it is loaded
@@ -38,6 +39,7 @@ __all__ = [
     "IntegrationError",
     "InvalidAuthenticationError",
     "MappingError",
+    "MissingExtraError",
     "PayloadValidationError",
     "ResolveError",
     "RetryableError",
@@ -61,6 +63,10 @@ class DestinationsError(Exception):
 
 class UsageError(DestinationsError):
     """The caller asked for something that does not exist or does not fit together."""
+
+
+class MissingExtraError(UsageError):
+    """A library is missing that comes with an extra; see `destinations.extras.libraries_of`."""
 
 
 class TemporaryError(UsageError):

@@ -18,6 +18,8 @@ import requests
 import urllib3
 from requests.utils import get_environ_proxies, select_proxy
 
+from destinations.extras import pip_install
+
 __all__ = ["check_address", "environment_faults", "proxy_of", "trusted_certificates"]
 
 _BUNDLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
@@ -81,7 +83,7 @@ def _proxy_faults(url: str) -> Iterator[str]:
         return
     if parsed.scheme in _SOCKS:
         if importlib.util.find_spec("socks") is None:
-            yield f"{shown} speaks SOCKS, which needs: pip install requests[socks]"
+            yield f"{shown} speaks SOCKS, which needs: {pip_install('requests[socks]')}"
     elif parsed.scheme not in {"http", "https"}:
         yield f"{shown} has the scheme {parsed.scheme!r}; {right}"
     elif not parsed.host or not _is_name(parsed.host):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from destinations._version import __version__
-from destinations.errors import UsageError
+from destinations.extras import libraries_of, missing_library
 from destinations.pipeline.observer import Observer, Point
 from destinations.pipeline.queue import QueuedDelivery, Transition
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Tracing", "check_installed", "is_wanted", "open_tracing"]
 
 _WANTED: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+_NEEDED_BY: Final = f"a server that makes traces ({' or '.join(_WANTED)} is set)"
 _MOST_IDS: Final = 100
 """Of a batch; OpenTelemetry bounds attributes, and so do those who keep them."""
 
@@ -31,16 +32,18 @@ def is_wanted(environment: Mapping[str, str]) -> bool:
 def open_tracing() -> Tracing:
     """Traces that go where OpenTelemetry's variables say, over OTLP and HTTP.
 
-    Raises `UsageError` if the extra is not installed.
+    Raises `MissingExtraError` if the extra is not installed.
     """
-    check_installed()
     # Deferred: heavy, and there with an extra only.
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415 - as said
-        OTLPSpanExporter,
-    )
-    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415 - as said above
-    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 - as said above
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415 - as said above
+    with libraries_of("otel", _NEEDED_BY):
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415 - as said
+            OTLPSpanExporter,
+        )
+        from opentelemetry.sdk.resources import Resource  # noqa: PLC0415 - as said above
+        from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 - as said above
+        from opentelemetry.sdk.trace.export import (  # noqa: PLC0415 - as said above
+            BatchSpanProcessor,
+        )
 
     named = Resource({"service.name": "destinations", "service.version": __version__})
     # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win.
@@ -50,13 +53,9 @@ def open_tracing() -> Tracing:
 
 
 def check_installed() -> None:
-    """Raise `UsageError` if the extra is not installed."""
+    """Raise `MissingExtraError` if the extra is not installed."""
     if not _is_installed():
-        msg = (
-            f"traces are wanted ({' or '.join(_WANTED)} is set), but OpenTelemetry is not "
-            "installed: pip install 'kana-destination[otel]'"
-        )
-        raise UsageError(msg)
+        raise missing_library("opentelemetry", "otel", _NEEDED_BY)
 
 
 def _is_installed() -> bool:
@@ -85,7 +84,8 @@ class Tracing(Observer):
 
     def __init__(self, tracer: Tracer, close: Callable[[], None] = lambda: None) -> None:
         # Deferred: there with an extra only.
-        from opentelemetry import trace  # noqa: PLC0415 - as said above
+        with libraries_of("otel", _NEEDED_BY):
+            from opentelemetry import trace  # noqa: PLC0415 - as said above
 
         self._trace = trace
         self._tracer = tracer

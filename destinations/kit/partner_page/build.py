@@ -8,10 +8,9 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Final
 
-import jinja2
-
 from destinations.definition import DestinationDefinition
 from destinations.errors import UsageError
+from destinations.extras import libraries_of
 from destinations.kit.partner_page.escaping import (
     active_html,
     escaped,
@@ -24,6 +23,9 @@ from destinations.kit.partner_page.html import preview_html
 from destinations.kit.partner_page.markdown import inline_tokens
 from destinations.kit.partner_page.rendering import render
 from destinations.runtime.plugins import Plugin, TellsItsPage
+
+with libraries_of("kit"):
+    import jinja2
 
 __all__ = ["page_files", "render_page", "stale_files", "write_files"]
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from destinations.errors import DestinationsError
+from destinations.extras import libraries_of
 
 __all__ = ["METHODS", "SAMPLE_LANGUAGES", "Call", "SampleError", "read_calls"]
 
@@ -85,7 +86,8 @@ def _end(text: str, start: int) -> int | None:
 
 
 def _arguments(text: str, line: int) -> tuple[Any, ...]:
-    import json5  # noqa: PLC0415 - only commands that read samples need it
+    with libraries_of("kit"):
+        import json5  # noqa: PLC0415 - only commands that read samples need it
 
     try:
         values = json5.loads(f"[{text}]")

@@ -8,14 +8,16 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-import jinja2
-from markdown_it import MarkdownIt
-from markdown_it.renderer import RendererHTML
-from markdown_it.token import Token
-from markdown_it.utils import EnvType, OptionsDict
-
+from destinations.extras import libraries_of
 from destinations.kit.partner_page.escaping import plain_liquid
 from destinations.kit.partner_page.markdown import Heading, Page, read_page
+
+with libraries_of("kit"):
+    import jinja2
+    from markdown_it import MarkdownIt
+    from markdown_it.renderer import RendererHTML
+    from markdown_it.token import Token
+    from markdown_it.utils import EnvType, OptionsDict
 
 __all__ = ["error_html", "preview_html"]
 

@@ -13,11 +13,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
-
 from destinations.definition.document import read_document
 from destinations.errors import DefinitionError
+from destinations.extras import libraries_of
+
+with libraries_of("kit"):
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
 
 __all__ = ["Block", "Fence", "Heading", "Page", "Table", "anchor_of", "inline_tokens", "read_page"]
 

@@ -15,13 +15,15 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-import jinja2
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-
 from destinations.definition.yaml_schema import write_scalar
 from destinations.errors import UsageError
+from destinations.extras import libraries_of
 from destinations.kit.partner_page.escaping import escaped_text
 from destinations.kit.partner_page.flavour import FLAVOURS, Flavour, in_one_line
+
+with libraries_of("kit"):
+    import jinja2
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 __all__ = ["Limits", "render"]
 

@@ -13,13 +13,16 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import requests
-import responses
 import urllib3
-from responses.registries import FirstMatchRegistry
 
+from destinations.extras import libraries_of
 from destinations.http import HttpResponse
 from destinations.http.transport import TransportError
 from destinations.kit.testing.case import ABSENT, FailureKind, RecordedRequest, RecordedResponse
+
+with libraries_of("kit"):
+    import responses
+    from responses.registries import FirstMatchRegistry
 
 __all__ = [
     "CutResponse",

@@ -482,7 +482,7 @@ def test_check_of_traces(
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "opentelemetry", None)  # as if it were not there
     done = check(write("serve.yaml", document))
-    assert (done.code, "kana-destination[otel]" in done.err) == (2, True)
+    assert (done.code, "install the extra otel: " in done.err) == (2, True)
 
 
 def test_check_warns(document: dict[str, Any], write: Write, check: Any) -> None:

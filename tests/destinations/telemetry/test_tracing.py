@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from destinations.errors import UsageError
+from destinations.errors import MissingExtraError
 from destinations.outcome import Outcome, State
 from destinations.pipeline.queue import QueuedDelivery, Transition
 from destinations.telemetry import Tracing, open_tracing
@@ -287,7 +287,7 @@ def test_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.split(".")[0] == "opentelemetry"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "opentelemetry", None)  # as if it were not there
-    with pytest.raises(UsageError, match=r"pip install 'kana-destination\[otel\]'"):
+    with pytest.raises(MissingExtraError, match=r"is set\) needs .* pip install .*\[otel\]"):
         open_tracing()
 
 

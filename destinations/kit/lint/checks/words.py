@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
+from destinations.extras import libraries_of
 from destinations.kit.lint.checks.found import Found
 from destinations.kit.lint.configuration import Configuration
 from destinations.kit.lint.rules import Rule
@@ -28,7 +29,8 @@ _LONGEST: Final = 35
 @cache
 def _dictionary() -> SpellChecker:
     # Loading the dictionary takes a third of a second: only a lint needs it.
-    from spellchecker import SpellChecker  # noqa: PLC0415 - slow to import
+    with libraries_of("kit"):
+        from spellchecker import SpellChecker  # noqa: PLC0415 - slow to import
 
     return SpellChecker(language="en")
 

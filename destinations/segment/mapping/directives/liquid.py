@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from destinations.errors import Fault, MappingError, ResolveError
+from destinations.extras import missing_library
 from destinations.segment.javascript.text import length
 from destinations.segment.javascript.values import type_name
 from destinations.segment.mapping.checks import Checker
@@ -13,10 +14,6 @@ from destinations.segment.mapping.nodes import Constant, Place, Resolver, ValueC
 __all__ = ["check_liquid", "compile_liquid"]
 
 LONGEST_TEMPLATE: Final = 1000
-_MISSING: Final = (
-    "@liquid needs the library python-liquid; install it with:"
-    " pip install 'kana-destination[liquid]'"
-)
 
 
 def check_liquid(checker: Checker, argument: object, path: str) -> None:
@@ -41,8 +38,9 @@ def compile_liquid(compiler: ValueCompiler, argument: object, place: Place) -> R
     try:
         # Deferred, because the library is an extra and slow to import.
         from destinations.segment.mapping.liquid import LiquidError, compile_liquid_template  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        raise MappingError([Fault(_MISSING, place.path)]) from error
+    except ModuleNotFoundError as error:
+        missing = missing_library("python-liquid", "liquid", "@liquid")
+        raise MappingError([Fault(str(missing), place.path)]) from error
     try:
         render = compile_liquid_template(argument)
     except LiquidError as error:

@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from destinations.errors import MappingError, ResolveError
+from destinations.extras import missing_library
 from destinations.segment.mapping import compile_mapping, compile_value
 
 
@@ -45,5 +46,5 @@ def test_a_missing_library_says_how_to_install_it(monkeypatch: pytest.MonkeyPatc
         compile_mapping({"a": {"@liquid": "x"}})
     (fault,) = caught.value.faults
     assert fault.path == "/a/@liquid"
-    assert "pip install 'kana-destination[liquid]'" in fault.message
+    assert fault.message == str(missing_library("python-liquid", "liquid", "@liquid"))
     assert compile_mapping({"a": {"@path": "x"}}).resolve({"x": 1}) == {"a": 1}

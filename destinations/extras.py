@@ -1,0 +1,83 @@
+"""Libraries that not every command needs: each comes with an extra of the package."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import shlex
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from destinations.errors import MissingExtraError
+
+__all__ = ["libraries_of", "missing_library", "pip_install"]
+
+_PACKAGE: Final = "kana-destination"
+
+
+@contextmanager
+def libraries_of(extra: str, needed_by: str = "this") -> Iterator[None]:
+    """Import the libraries of an extra within; raises `MissingExtraError` if one is missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        library = (error.name or "").partition(".")[0]
+        if library == __name__.partition(".")[0]:  # a fault of this package, which no extra cures
+            raise
+        raise missing_library(library, extra, needed_by) from error
+
+
+def missing_library(library: str, extra: str, needed_by: str = "this") -> MissingExtraError:
+    """Return the error that names a missing library, its extra, and the command that installs it.
+
+    The command works without a release on an index: it installs from where this package came.
+    """
+    origin = _origin()
+    if origin is None:
+        where, requirement = "", [f"{_PACKAGE}[{extra}]"]
+    elif found := _requirement(origin, extra):
+        where, requirement = "", found
+    else:
+        where, requirement = " from a checkout of this package", [f".[{extra}]"]
+    message = (
+        f"{needed_by} needs the library {library}, which is not installed; "
+        f"install the extra {extra}{where}: {pip_install(*requirement)}"
+    )
+    return MissingExtraError(message)
+
+
+def pip_install(*arguments: str) -> str:
+    """Return the command that installs into the environment of this process, quoted for a shell."""
+    return shlex.join([sys.executable or "python3", "-m", "pip", "install", *arguments])
+
+
+def _requirement(origin: Mapping[str, Any], extra: str) -> list[str] | None:
+    """Return what pip is told to install; None if what it came from is no longer there."""
+    url = str(origin["url"])
+    if control := origin.get("vcs_info"):
+        return [f"{_PACKAGE}[{extra}] @ {control['vcs']}+{url}@{control['commit_id']}"]
+    if not url.startswith("file:"):
+        return [f"{_PACKAGE}[{extra}] @ {url}"]
+    path = Path(url2pathname(urlsplit(url).path))
+    if not path.exists():
+        return None
+    editable = ["--editable"] if origin.get("dir_info", {}).get("editable") else []
+    return [*editable, f"{path}[{extra}]"]
+
+
+def _origin() -> dict[str, Any] | None:
+    """Return what pip noted of where the package came from; None if it came from an index.
+
+    The note is ``direct_url.json``: packaging.python.org/en/latest/specifications/direct-url/
+    """
+    try:
+        noted = importlib.metadata.distribution(_PACKAGE).read_text("direct_url.json")
+    except importlib.metadata.PackageNotFoundError:
+        # Started in a checkout that was never installed.
+        return {"url": Path(__file__).parents[1].as_uri()}
+    return None if noted is None else json.loads(noted)
