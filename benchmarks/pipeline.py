@@ -11,9 +11,10 @@ from collections.abc import Callable
 from benchmarks.figures import Figure
 from benchmarks.subjects import kana_destination
 from benchmarks.workload import example_lines
+from destinations.errors import EventError
 from destinations.runtime.destination import Destination
 from destinations.runtime.plan import plan
-from destinations.segment.event import EventError, read_json
+from destinations.segment.event import read_json
 
 __all__ = ["measure"]
 

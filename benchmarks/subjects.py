@@ -19,11 +19,12 @@ from destinations.definition import (
     load_definition,
 )
 from destinations.definition.settings import Settings
+from destinations.errors import EventError
 from destinations.kit.importer import import_segment
 from destinations.outcome import Result
 from destinations.runtime.destination import Destination
 from destinations.runtime.plugins import find_folder, find_plugin
-from destinations.segment.event import Event, EventError, check_event, read_json
+from destinations.segment.event import Event, check_event, read_json
 
 __all__ = [
     "CORPUS",

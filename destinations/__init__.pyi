@@ -5,6 +5,7 @@ from .errors import (
     APIError,
     DefinitionError,
     DestinationsError,
+    EventError,
     Fault,
     HeldError,
     IntegrationError,
@@ -16,10 +17,14 @@ from .errors import (
     SelfTimeoutError,
     SettingsError,
     TemporaryError,
+    TransportError,
     UsageError,
 )
 from .http import Answer, Failure, HttpRequest, HttpResponse
-from .http.transport import HttpTransport, Transport, TransportError
+from .http.transport import (
+    HttpTransport,
+    Transport,
+)
 from .outcome import Effect, ManualChange, Outcome, Result, Retry, State
 from .pipeline.reading import Entry
 from .pipeline.reconcile import LossOptions
@@ -40,7 +45,10 @@ from .runtime.plugins import Plugin, RunningSandbox
 from .runtime.sender import Sender
 from .runtime.store import Documents, Store
 from .secrets import Secret
-from .segment.event import EventError, check_event, read_json
+from .segment.event import (
+    check_event,
+    read_json,
+)
 from .segment.fql import compile_fql
 from .segment.mapping import compile_mapping
 from .segment.validation import compile_schema

@@ -3,24 +3,53 @@
 ::
 
     DestinationsError
-    ├── UsageError                    the call is wrong: name, file, option (exit code 2)
-    │   ├── MissingExtraError         a library is missing; the message has the command for it
-    │   └── TemporaryError            may pass by itself: disk full, store in use (exit code 75)
-    ├── DefinitionError               a file is wrong; holds every Fault that was found
-    │   ├── MappingError              a mapping is refused when it is loaded
-    │   ├── SettingsError             the settings do not fit the definition
-    │   └── SecretMissingError        a secret is not there yet; also a TemporaryError
-    ├── ResolveError                  a directive failed on one event; that event is invalid
-    └── IntegrationError              delivery failed: message, code, status
-        ├── PayloadValidationError    400, the payload does not fit the fields
+    ├── UsageError                     mend the call: a name, a file, an option (exit code 2)
+    │   ├── MissingExtraError          install the extra that the message names
+    │   ├── StoreDamagedError          put a backup in the place of the store
+    │   └── TemporaryError             try again later, unchanged (exit code 75)
+    │       ├── StoreFullError         make room on the disk, or allow the store more
+    │       └── StoreGoneError         begin again: the store was removed while it was in use
+    ├── DefinitionError                mend a file; holds every Fault that was found
+    │   ├── MappingError               a mapping is refused when it is loaded
+    │   ├── SettingsError              the settings do not fit the definition
+    │   └── SecretMissingError         a secret is not there yet; also a TemporaryError
+    ├── SampleError                    mend a code sample of a documentation page
+    ├── EventError                     mend the event: nothing is delivered of it
+    ├── BodyError                      mend the body of a request to the receiver
+    ├── QueueFullError                 send the event to the receiver again, after retry_after
+    ├── ResolveError                   mend the mapping: a directive failed on one event
+    ├── TransportError                 no answer came; tried again by its request's rules
+    │   └── UnsendableError            mend the request: none like it can be sent
+    └── IntegrationError               delivery failed: message, code, status
+        ├── PayloadValidationError     400, the payload does not fit the fields
         ├── InvalidAuthenticationError 401, the credentials are wrong; stops a run
-        ├── APIError                  the partner answered with an error
-        ├── RetryableError            500, may be tried again
-        ├── HeldError                 409, an operator has to decide whether it was applied
-        └── SelfTimeoutError          408, the partner did not answer in time
+        ├── APIError                   the partner answered with an error
+        ├── RetryableError             500, may be tried again
+        ├── HeldError                  409, an operator has to decide whether it was applied
+        └── SelfTimeoutError           408, the partner did not answer in time
 
-The classes below ``IntegrationError``, ``HeldError`` apart, and their codes are those of Segment's
-Actions framework, so that logs and dashboards made for it keep their meaning.
+The classes below ``IntegrationError``, ``HeldError`` apart, and their codes are the public ones of
+Segment's Actions framework. Some differ in nothing but their code; they stay, so that a plugin
+raises what its author knows, and that logs and dashboards made for it keep their meaning.
+
+Signals are no part of the tree: nobody outside of the package that raises them sees them.
+
+::
+
+    CaseDifferenceError      kit.testing: what pytest shows of a case that does not replay
+    FqlError                 segment.fql: ends the reading of a subscription; becomes an FqlFault
+    KanaError                sandbox of Kana: what it answers, with the names of Kana's API
+    LiquidError              segment.mapping: becomes a ResolveError or MappingError with its place
+    SourceError              server: becomes a Fault of the configuration with its place
+    SourceMissingError       server: the same, where the secret may come later
+    UnevaluableError         segment.fql: makes a subscription match nothing
+    WireError                sandbox of Kana: an HTTP answer to what is no request of GraphQL
+    _EndedError              runtime: brings the result out of a plugin's generator
+    _HungUpError             server: ends the reading of a body when its sender is gone
+    _InvalidDateError        segment.javascript: ends the reading of a date
+    _RefusedError            server: ends the handling of a request with a reply
+    _TwiceError              segment: ends the repair of JSON that has a key twice
+    _UnexpectedRequestError  kit.testing: stops a replay at a request that the case lacks
 """
 
 from __future__ import annotations
@@ -32,8 +61,10 @@ from destinations.statuses import CODES, UNKNOWN_CODE
 
 __all__ = [
     "APIError",
+    "BodyError",
     "DefinitionError",
     "DestinationsError",
+    "EventError",
     "Fault",
     "HeldError",
     "IntegrationError",
@@ -41,12 +72,18 @@ __all__ = [
     "MappingError",
     "MissingExtraError",
     "PayloadValidationError",
+    "QueueFullError",
     "ResolveError",
     "RetryableError",
     "SecretMissingError",
     "SelfTimeoutError",
     "SettingsError",
+    "StoreDamagedError",
+    "StoreFullError",
+    "StoreGoneError",
     "TemporaryError",
+    "TransportError",
+    "UnsendableError",
     "UsageError",
     "error_code",
 ]
@@ -71,6 +108,18 @@ class MissingExtraError(UsageError):
 
 class TemporaryError(UsageError):
     """Nothing is wrong with what the caller asked for, and it may work later."""
+
+
+class StoreFullError(TemporaryError):
+    """Nothing was written: the disk is full, or the store has the size that it may have."""
+
+
+class StoreGoneError(TemporaryError):
+    """Nothing is written any more: the store was removed or replaced while it was in use."""
+
+
+class StoreDamagedError(UsageError):
+    """What is in the store is not what was written there: nothing can go on with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +162,36 @@ class SecretMissingError(DefinitionError, TemporaryError):
     """All that is wrong in a document is that secrets which it names are not there yet."""
 
 
+class EventError(DestinationsError):
+    """Something that is not an event; ``code`` names the rule it breaks."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        self.message = message
+        super().__init__(message)
+
+
+class BodyError(DestinationsError):
+    """No event can be found in the body; ``status`` is the one to answer with."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        self.message = message
+        self.status = status
+        super().__init__(message)
+
+
+class QueueFullError(DestinationsError):
+    """Nothing was accepted: the queue is too long or its disk is full.
+
+    ``retry_after`` is in seconds.
+    """
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        self.message = message
+        self.retry_after = retry_after
+        super().__init__(message)
+
+
 class ResolveError(DestinationsError):
     """A directive failed while a mapping was resolved for one event.
 
@@ -123,6 +202,30 @@ class ResolveError(DestinationsError):
         self.path = path
         self.message = message
         super().__init__(f"{path or '/'}: {message}")
+
+
+class TransportError(DestinationsError):
+    """No answer came.
+
+    ``sent`` is False only if it is certain that the partner got nothing, or lacks the end of it.
+    ``for_operator`` tells that nothing can be sent before an operator has mended something.
+    """
+
+    def __init__(
+        self, message: str, *, sent: bool, timeout: bool = False, for_operator: bool = False
+    ) -> None:
+        self.message = message
+        self.sent = sent
+        self.timeout = timeout
+        self.for_operator = for_operator
+        super().__init__(message)
+
+
+class UnsendableError(TransportError):
+    """No HTTP request can be made of this one: nothing was sent, and nothing ever will be."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, sent=False)
 
 
 class IntegrationError(DestinationsError):
@@ -136,14 +239,20 @@ class IntegrationError(DestinationsError):
 
 
 class PayloadValidationError(IntegrationError):
-    """The payload does not fit the action's fields: nothing was sent."""
+    """The payload does not fit the action's fields: nothing was sent.
+
+    One of Segment's names, for plugins; the runtime itself returns such an outcome.
+    """
 
     def __init__(self, message: str) -> None:
         super().__init__(message, "PAYLOAD_VALIDATION_FAILED", 400)
 
 
 class InvalidAuthenticationError(IntegrationError):
-    """The partner refused the credentials; no event of this destination can succeed."""
+    """The partner refused the credentials; no event of this destination can succeed.
+
+    One of Segment's names, for its code.
+    """
 
     def __init__(self, message: str) -> None:
         super().__init__(message, "INVALID_AUTHENTICATION", 401)
@@ -174,7 +283,7 @@ class HeldError(IntegrationError):
 
 
 class SelfTimeoutError(IntegrationError):
-    """The partner did not answer within the time-out."""
+    """The partner did not answer within the time-out. One of Segment's names, for its code."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, "SELF_TIMEOUT", 408)

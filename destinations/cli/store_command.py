@@ -10,7 +10,7 @@ import click
 from destinations.cli.confirming import confirmed, yes_option
 from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import count
-from destinations.errors import UsageError
+from destinations.errors import StoreDamagedError, UsageError
 from destinations.operations import (
     Periods,
     adopt,
@@ -21,7 +21,6 @@ from destinations.operations import (
     restore,
     shown_time,
 )
-from destinations.pipeline.queue import StoreDamagedError
 from destinations.store import (
     SqliteStore,
     broken_rules,

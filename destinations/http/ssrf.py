@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from urllib3.exceptions import NameResolutionError, NewConnectionError
 
-from destinations.errors import DestinationsError
+from destinations.errors import UnsendableError
 from destinations.http.deadline import (
     WatchedAdapter,
     WatchedHTTPConnection,
@@ -22,7 +22,7 @@ from destinations.http.deadline import (
     pool_classes,
 )
 
-__all__ = ["GuardedAdapter", "PrivateAddressError", "is_public", "public_addresses"]
+__all__ = ["GuardedAdapter", "is_public", "public_addresses"]
 
 # What Python's `ipaddress` takes for public, depending on its version, although the registries of
 # special-purpose addresses at IANA do not call it globally reachable; and the one of Azure.
@@ -42,10 +42,6 @@ _ALSO_PRIVATE: Final = tuple(
 )
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 _COMPATIBLE: Final = ipaddress.IPv6Network("::/96")
-
-
-class PrivateAddressError(DestinationsError):
-    """A host has an address that is not of the public internet."""
 
 
 def is_public(address: str) -> bool:
@@ -81,13 +77,13 @@ def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
 def public_addresses(host: str, port: int) -> list[str]:
     """Return the addresses of a host.
 
-    Raises `PrivateAddressError` if one of them is not public, and `OSError` if there are none.
+    Raises `UnsendableError` if one of them is not public, and `OSError` if there are none.
     """
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     addresses = list(dict.fromkeys(str(place[0]) for *_, place in found))
     for address in addresses:
         if not is_public(address):
-            raise PrivateAddressError(
+            raise UnsendableError(
                 f"the event leads to {host}, which is {address}: not an address of the public "
                 "internet"
             )

@@ -20,13 +20,13 @@ import urllib3
 
 from destinations._version import __version__
 from destinations.definition import Timeouts
-from destinations.errors import DestinationsError
+from destinations.errors import TransportError, UnsendableError
 from destinations.http.answer import HttpRequest, HttpResponse
 from destinations.http.deadline import Exchange, Watchdog, WatchedAdapter
 from destinations.http.environment import environment_faults, proxy_of, trusted_certificates
-from destinations.http.ssrf import GuardedAdapter, PrivateAddressError, public_addresses
+from destinations.http.ssrf import GuardedAdapter, public_addresses
 
-__all__ = ["CanHangUp", "HttpTransport", "Transport", "TransportError", "UnsendableError"]
+__all__ = ["CanHangUp", "HttpTransport", "Transport"]
 
 _USER_AGENT: Final = f"destinations/{__version__}"
 """Who sends, for the logs of partners; a header of the definition replaces it."""
@@ -61,30 +61,6 @@ _ASKS_FOR_CREDENTIALS: Final = 407
 _ENVIRONMENT: Final = ("verify", "cert", "proxies")
 
 _Head = tuple[str, str, tuple[tuple[str, str], ...]]
-
-
-class TransportError(DestinationsError):
-    """No answer came.
-
-    ``sent`` is False only if it is certain that the partner got nothing, or lacks the end of it.
-    ``for_operator`` tells that nothing can be sent before an operator has mended something.
-    """
-
-    def __init__(
-        self, message: str, *, sent: bool, timeout: bool = False, for_operator: bool = False
-    ) -> None:
-        self.message = message
-        self.sent = sent
-        self.timeout = timeout
-        self.for_operator = for_operator
-        super().__init__(message)
-
-
-class UnsendableError(TransportError):
-    """No HTTP request can be made of this one: nothing was sent, and nothing ever will be."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, sent=False)
 
 
 class Transport(Protocol):
@@ -228,8 +204,6 @@ class HttpTransport:
                     session.close()
                 headers = {name.lower(): value for name, value in response.headers.items()}
                 return HttpResponse(response.status_code, headers, body)
-        except PrivateAddressError as error:
-            raise UnsendableError(str(error)) from None
         except (
             requests.RequestException,
             urllib3.exceptions.HTTPError,
@@ -304,7 +278,7 @@ def _may_lack_headers(response: requests.Response) -> bool:
 
 
 def _check_host(url: str) -> None:
-    """Also behind a proxy, which then looks the name up itself; raises `PrivateAddressError`."""
+    """Also behind a proxy, which then looks the name up itself; raises `UnsendableError`."""
     with contextlib.suppress(OSError, ValueError):  # found out again when it is connected to
         parts = urlsplit(url)
         public_addresses(parts.hostname or "", parts.port or 0)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar
 
 from destinations.clock import SystemClock, WallClock
-from destinations.errors import UsageError
+from destinations.errors import QueueFullError, StoreFullError, UsageError
 from destinations.pipeline.observer import Observer
 from destinations.pipeline.pipeline import Job, Pipeline
 from destinations.pipeline.queue import (
@@ -23,11 +23,9 @@ from destinations.pipeline.queue import (
     Committed,
     Queue,
     QueuedDelivery,
-    QueueFullError,
     Receipt,
     Round,
     Scope,
-    StoreFullError,
     Transition,
 )
 

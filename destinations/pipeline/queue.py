@@ -13,7 +13,6 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
-from destinations.errors import DestinationsError, TemporaryError, UsageError
 from destinations.outcome import Effect, Outcome, Result, State
 from destinations.pipeline.breaker import LONGEST_WAIT
 from destinations.runtime.action import SubscriptionKey
@@ -28,10 +27,8 @@ __all__ = [
     "History",
     "Inbox",
     "Increment",
-    "LeaseLostError",
     "Past",
     "Queue",
-    "QueueFullError",
     "QueuedDelivery",
     "QueuedEvent",
     "Receipt",
@@ -41,42 +38,11 @@ __all__ = [
     "Scope",
     "Source",
     "Stage",
-    "StoreDamagedError",
-    "StoreFullError",
-    "StoreGoneError",
     "Transition",
 ]
 
 Stage = Literal["plan", "send", "reconcile", "operator"]
 """Where a delivery got its outcome or state."""
-
-
-class QueueFullError(DestinationsError):
-    """Nothing was accepted: the queue is too long or its disk is full.
-
-    ``retry_after`` is in seconds.
-    """
-
-    def __init__(self, message: str, retry_after: float) -> None:
-        self.message = message
-        self.retry_after = retry_after
-        super().__init__(message)
-
-
-class StoreFullError(TemporaryError):
-    """Nothing was written: the disk is full, or the store has the size that it may have."""
-
-
-class StoreGoneError(TemporaryError):
-    """Nothing is written any more: the store was removed or replaced while it was in use."""
-
-
-class StoreDamagedError(UsageError):
-    """What is in the store is not what was written there: nothing can go on with it."""
-
-
-class LeaseLostError(DestinationsError):
-    """Nothing was written: another process has taken these deliveries over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -475,7 +441,7 @@ class Queue(Protocol):
     def commit(self, round_: Round) -> Committed:
         """Make a round durable, all of it or nothing, and give what is new in it an id.
 
-        Raises `StoreFullError` or `LeaseLostError`.
+        Raises `StoreFullError`.
         """
         ...
 

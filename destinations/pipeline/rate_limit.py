@@ -6,8 +6,9 @@ import threading
 
 from destinations.clock import Clock
 from destinations.definition import RateLimit
+from destinations.errors import TransportError
 from destinations.http import HttpRequest, HttpResponse
-from destinations.http.transport import Transport, TransportError
+from destinations.http.transport import Transport
 
 __all__ = ["RateLimitedTransport"]
 

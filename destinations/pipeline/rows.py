@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from destinations.errors import TemporaryError
+from destinations.errors import StoreDamagedError, TemporaryError
 from destinations.outcome import ANSWER_LOST, Outcome, Result, State
 from destinations.pipeline.dry_run import WOULD_BE_SENT
 from destinations.pipeline.observer import Observer
@@ -16,7 +16,6 @@ from destinations.pipeline.queue import (
     QueuedDelivery,
     QueuedEvent,
     Scope,
-    StoreDamagedError,
     Transition,
 )
 from destinations.pipeline.replaceable import Replaceable

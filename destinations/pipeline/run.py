@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from destinations.clock import SystemClock, WallClock
-from destinations.errors import TemporaryError
+from destinations.errors import StoreDamagedError, StoreGoneError, TemporaryError
 from destinations.http.transport import Transport
 from destinations.outcome import State
 from destinations.pipeline.dry_run import DryPipeline, DryQueue
@@ -20,15 +20,7 @@ from destinations.pipeline.listening import ListeningTransport
 from destinations.pipeline.memory_queue import MemoryQueue
 from destinations.pipeline.observer import Observer, Observers
 from destinations.pipeline.pipeline import Pipeline, PipelineOptions
-from destinations.pipeline.queue import (
-    Queue,
-    QueuedDelivery,
-    Round,
-    Scope,
-    Source,
-    StoreDamagedError,
-    StoreGoneError,
-)
+from destinations.pipeline.queue import Queue, QueuedDelivery, Round, Scope, Source
 from destinations.pipeline.rate_limit import RateLimitedTransport
 from destinations.pipeline.reading import Entries, Entry, IteratedEntries
 from destinations.pipeline.reconcile import longest_wait

@@ -16,13 +16,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final, Literal
 
+from destinations.errors import EventError
 from destinations.outcome import Outcome, Result, State
 from destinations.pipeline.dedupe import CONFLICT
 from destinations.pipeline.reading import MAX_ENTRY_BYTES, Entry
 from destinations.pipeline.report import Row
 from destinations.runtime.action import SubscriptionKey
 from destinations.secrets import Masker
-from destinations.segment.event import EventError, read_json
+from destinations.segment.event import read_json
 
 __all__ = ["Undelivered", "Wrapped", "is_beginning", "unwrap", "wrapped"]
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from destinations.errors import TemporaryError, UsageError
+from destinations.errors import EventError, TemporaryError, UsageError
 from destinations.pipeline.dedupe import fingerprints
 from destinations.pipeline.memory_queue import SeenMessages
 from destinations.pipeline.output import OutputFile
@@ -19,7 +19,7 @@ from destinations.pipeline.report import Replaced, Row
 from destinations.pipeline.undelivered import Undelivered, Wrapped, is_beginning, unwrap
 from destinations.runtime.action import SubscriptionKey
 from destinations.secrets import Masker
-from destinations.segment.event import EventError, read_event, read_json
+from destinations.segment.event import read_event, read_json
 
 __all__ = ["UndeliveredFile"]
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from destinations.clock import unix_time
-from destinations.errors import DestinationsError, ResolveError
+from destinations.errors import DestinationsError, EventError, ResolveError
 from destinations.http import Answer, CompiledRequest, HttpRequest
 from destinations.outcome import Result, State, Status
 from destinations.runtime.action import Action, Done, Generated, Payload, Subscription
@@ -19,7 +19,7 @@ from destinations.runtime.destination import Delivery, Destination
 from destinations.runtime.plan import PlannedDelivery, plan
 from destinations.runtime.sender import status_of
 from destinations.secrets import query_pieces, reveal, shown_url
-from destinations.segment.event import Event, EventError, read_json, with_timestamp
+from destinations.segment.event import Event, read_json, with_timestamp
 from destinations.segment.javascript import UNDEFINED
 
 __all__ = ["Explanation", "PlannedRequest", "SubscriptionExplanation", "explain"]

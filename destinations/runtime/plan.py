@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from destinations.clock import unix_time
+from destinations.errors import EventError
 from destinations.outcome import Outcome, Result
 from destinations.runtime.action import Payload, Subscription, SubscriptionKey
 from destinations.runtime.destination import Destination
-from destinations.segment.event import Event, EventError, read_event
+from destinations.segment.event import Event, read_event
 
 __all__ = ["Plan", "PlannedDelivery", "plan", "unreadable"]
 

@@ -19,10 +19,12 @@ from destinations.errors import (
     IntegrationError,
     ResolveError,
     RetryableError,
+    TransportError,
+    UnsendableError,
     UsageError,
 )
 from destinations.http import Answer, CompiledRequest, Concern, Context, Failure, HttpRequest, Part
-from destinations.http.transport import Transport, TransportError, UnsendableError
+from destinations.http.transport import Transport
 from destinations.outcome import ANSWER_LOST, Outcome, Result, Retry, State, Status
 from destinations.runtime.action import Action, Call, Done, Payload
 from destinations.runtime.destination import Delivery, Destination

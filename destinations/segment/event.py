@@ -20,12 +20,11 @@ from typing import Any, Final
 import jiter
 import msgspec
 
-from destinations.errors import DestinationsError
+from destinations.errors import EventError
 
 __all__ = [
     "MAX_EVENT_BYTES",
     "Event",
-    "EventError",
     "check_event",
     "integrations_allow",
     "missing_fields",
@@ -55,15 +54,6 @@ _encode: Final = msgspec.json.Encoder().encode
 # makes of a value takes a third of the time of any search of the text, or of a walk through it.
 _INFINITE: Final = struct.pack("<d", math.inf)
 _MINUS_INFINITE: Final = struct.pack("<d", -math.inf)
-
-
-class EventError(DestinationsError):
-    """Something that is not an event; ``code`` names the rule it breaks."""
-
-    def __init__(self, code: str, message: str) -> None:
-        self.code = code
-        self.message = message
-        super().__init__(message)
 
 
 def read_json(data: bytes, *, limit: int = MAX_EVENT_BYTES) -> Any:

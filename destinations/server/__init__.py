@@ -1,9 +1,10 @@
 """HTTP in: events are taken from Segment and others, kept, and delivered for as long as it runs."""
 
+from destinations.errors import BodyError
 from destinations.server.app import Limits, Receiver
 from destinations.server.auth import Authenticator
 from destinations.server.binding import Bound, bind
-from destinations.server.body import Body, BodyError, read_body
+from destinations.server.body import Body, read_body
 from destinations.server.checking import check_start
 from destinations.server.config import read_config
 from destinations.server.http_server import HttpServer, is_loopback

@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from destinations.errors import BodyError, QueueFullError, StoreGoneError
 from destinations.pipeline.observer import Observer
-from destinations.pipeline.queue import QueueFullError, StoreGoneError
 from destinations.server.accepting import accept
-from destinations.server.body import BodyError, read_body
+from destinations.server.body import read_body
 from destinations.server.future_bridge import FutureBridge
 from destinations.server.ingest import IngestRoute
 from destinations.server.replies import Receive, Reply, Scope, Send, error, unavailable

@@ -15,9 +15,9 @@ from typing import Final
 
 import msgspec
 
-from destinations.errors import DestinationsError
+from destinations.errors import BodyError
 
-__all__ = ["MAX_EVENTS", "Body", "BodyError", "read_body"]
+__all__ = ["MAX_EVENTS", "Body", "read_body"]
 
 MAX_EVENTS: Final = 2_500
 """Segment's limit for one batch."""
@@ -42,15 +42,6 @@ _CLOSING: Final = {b"[": b"]", b"{": b"}"}
 # What the HTTP API of Segment merges into each event of a batch. Events are taken as they stand,
 # so leaving it out in silence could send one where it must not go.
 _NOT_MERGED: Final = ("context", "integrations")
-
-
-class BodyError(DestinationsError):
-    """No event can be found in the body; ``status`` is the one to answer with."""
-
-    def __init__(self, message: str, status: int = 400) -> None:
-        self.message = message
-        self.status = status
-        super().__init__(message)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,7 @@ from typing import Any, Final, TypeVar
 import platformdirs
 
 from destinations.clock import SteadyClock
-from destinations.errors import TemporaryError, UsageError
-from destinations.pipeline.queue import StoreGoneError
+from destinations.errors import StoreGoneError, TemporaryError, UsageError
 from destinations.store.beside import store_beside
 from destinations.store.failures import failure, is_of_the_file, roll_back
 from destinations.store.files import (

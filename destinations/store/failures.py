@@ -7,9 +7,8 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-from destinations.errors import TemporaryError, UsageError
+from destinations.errors import StoreDamagedError, StoreFullError, TemporaryError, UsageError
 from destinations.pipeline.output import FULL
-from destinations.pipeline.queue import StoreDamagedError, StoreFullError
 
 __all__ = ["damaged", "failure", "is_full", "is_of_the_file", "roll_back"]
 

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from destinations.clock import SystemClock, WallClock
+from destinations.errors import StoreFullError
 from destinations.outcome import ANSWER_LOST, Effect, Outcome, State, Status
 from destinations.pipeline.breaker import LONGEST_WAIT
 from destinations.pipeline.dedupe import Verdict, conflict, recognise
@@ -36,7 +37,6 @@ from destinations.pipeline.queue import (
     Recheck,
     Round,
     Scope,
-    StoreFullError,
     Transition,
 )
 from destinations.store.bulk import with_rows

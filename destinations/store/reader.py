@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from destinations.errors import UsageError
-from destinations.pipeline.queue import StoreDamagedError
+from destinations.errors import StoreDamagedError, UsageError
 from destinations.store.failures import damaged, failure
 from destinations.store.files import sync
 from destinations.store.migrations import (

@@ -24,7 +24,7 @@ from destinations.cli.tables import count, plain, print_table
 from destinations.definition.document import Document, read_document
 from destinations.definition.input_files import read_input, read_text_input
 from destinations.definition.settings import named_settings
-from destinations.errors import DefinitionError, UsageError
+from destinations.errors import DefinitionError, EventError, UsageError
 from destinations.operations import (
     open_run_store,
     plan_replay,
@@ -35,7 +35,7 @@ from destinations.outcome import Outcome
 from destinations.pipeline.ledger import Selection
 from destinations.pipeline.reconcile import longest_wait
 from destinations.runtime.destination import Destination
-from destinations.segment.event import Event, EventError, read_event
+from destinations.segment.event import Event, read_event
 from destinations.store import SqliteStore
 from kana_destination.cli.opening import SLUG, KanaAccount, open_account
 from kana_destination.plugin import stored_rules

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from kana_destination.sandbox.errors import KanaError, SubscriptionError
+from kana_destination.sandbox.errors import KanaError, not_subscribable
 from kana_destination.sandbox.lookup import feature_of, package_of, user_of
 from kana_destination.sandbox.models import Feature, Package, PackageFeature, Subscription, User
 from kana_destination.sandbox.state import State
@@ -162,19 +162,19 @@ def subscribe(state: State, user_id: str, package_ids: Sequence[str]) -> list[Su
     """
     user = user_of(state, user_id)
     if not package_ids:
-        raise SubscriptionError("packageIds must name at least one package")
+        raise not_subscribable("packageIds must name at least one package")
     packages = [package_of(state, package_id) for package_id in package_ids]
     held = held_packages(state, user)
     for package in packages:
         if package.status != "PUBLISHED":
-            raise SubscriptionError(
+            raise not_subscribable(
                 f"Package {package.id!r} is {package.status}; only PUBLISHED ones can be subscribed"
             )
         if any(package.id == other.id for other in held):
-            raise SubscriptionError(f"User {user_id!r} already holds the package {package.id!r}")
+            raise not_subscribable(f"User {user_id!r} already holds the package {package.id!r}")
         base = None if package.is_addon else next((p for p in held if not p.is_addon), None)
         if base is not None:
-            raise SubscriptionError(
+            raise not_subscribable(
                 f"User {user_id!r} cannot hold {package.id!r} beside {base.id!r}: "
                 "one base package a user, any number of add-ons"
             )

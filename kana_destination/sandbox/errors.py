@@ -1,14 +1,14 @@
-"""The errors that the sandbox answers with, named as Kana's own clients name them.
+"""The error that the sandbox answers with, and the names that Kana's own clients give its kinds.
 
-::
-
-    KanaError                       exception.name "Error", code BAD_USER_INPUT
-    ├── AuthenticationError         code UNAUTHENTICATED, message starts with "Unauthenticated"
-    ├── UserNotFoundError
-    ├── FeatureNotFoundError
-    ├── PackageNotFoundError
-    ├── SubscriptionNotFoundError
-    └── SubscriptionError           a rule of subscribing is broken
+=========================== ================== ================================================
+``exception.name``          ``code``           when
+=========================== ================== ================================================
+Error                       BAD_USER_INPUT     any other fault of the caller's
+AuthenticationError         UNAUTHENTICATED    the message starts with "Unauthenticated"
+UserNotFoundError           BAD_USER_INPUT     nothing has the id; also for Feature, Package and
+                                               Subscription
+SubscriptionError           BAD_USER_INPUT     a rule of subscribing is broken
+=========================== ================== ================================================
 
 Kana documents the names and the shape ``extensions: {code, exception: {name, message}}``, but a
 code for ``BAD_USER_INPUT`` only: the sandbox answers it for every fault of the caller's.
@@ -16,28 +16,27 @@ code for ``BAD_USER_INPUT`` only: the sandbox answers it for every fault of the 
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, Literal
 
 from graphql import GraphQLError
 
 __all__ = [
-    "AuthenticationError",
-    "FeatureNotFoundError",
     "KanaError",
-    "PackageNotFoundError",
-    "SubscriptionError",
-    "SubscriptionNotFoundError",
-    "UserNotFoundError",
     "error_entry",
+    "not_found",
+    "not_subscribable",
     "request_error",
+    "unauthenticated",
 ]
 
 
 class KanaError(Exception):
     """A refusal; ``name`` is what ``extensions.exception.name`` says."""
 
-    name: ClassVar[str] = "Error"
-    code: ClassVar[str] = "BAD_USER_INPUT"
+    def __init__(self, message: str, name: str = "Error", code: str = "BAD_USER_INPUT") -> None:
+        super().__init__(message)
+        self.name = name
+        self.code = code
 
     @property
     def extensions(self) -> dict[str, Any]:
@@ -45,55 +44,21 @@ class KanaError(Exception):
         return {"code": self.code, "exception": {"name": self.name, "message": str(self)}}
 
 
-class AuthenticationError(KanaError):
-    """The key is missing or is none that the Admin API takes."""
-
-    name = "AuthenticationError"
-    code = "UNAUTHENTICATED"
-
-    def __init__(self, why: str) -> None:
-        super().__init__(f"Unauthenticated: {why}")
+def unauthenticated(why: str) -> KanaError:
+    """Return the error for a key that is missing or is none that the Admin API takes."""
+    return KanaError(f"Unauthenticated: {why}", "AuthenticationError", "UNAUTHENTICATED")
 
 
-class _NotFoundError(KanaError):
-    kind: ClassVar[str]
-
-    def __init__(self, identifier: str) -> None:
-        super().__init__(f"{self.kind} {identifier!r} does not exist")
-
-
-class UserNotFoundError(_NotFoundError):
-    """No user has the id."""
-
-    name = "UserNotFoundError"
-    kind = "User"
+def not_found(
+    kind: Literal["User", "Feature", "Package", "Subscription"], identifier: str
+) -> KanaError:
+    """Return the error for an id that nothing of its kind has."""
+    return KanaError(f"{kind} {identifier!r} does not exist", f"{kind}NotFoundError")
 
 
-class FeatureNotFoundError(_NotFoundError):
-    """No feature has the id."""
-
-    name = "FeatureNotFoundError"
-    kind = "Feature"
-
-
-class PackageNotFoundError(_NotFoundError):
-    """No package has the id."""
-
-    name = "PackageNotFoundError"
-    kind = "Package"
-
-
-class SubscriptionNotFoundError(_NotFoundError):
-    """No subscription has the id."""
-
-    name = "SubscriptionNotFoundError"
-    kind = "Subscription"
-
-
-class SubscriptionError(KanaError):
-    """The user cannot be subscribed to these packages."""
-
-    name = "SubscriptionError"
+def not_subscribable(why: str) -> KanaError:
+    """Return the error for a user that cannot be subscribed to the packages."""
+    return KanaError(why, "SubscriptionError")
 
 
 def error_entry(error: GraphQLError, code: str) -> dict[str, Any]:

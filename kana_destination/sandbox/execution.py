@@ -13,12 +13,12 @@ from typing import Any, Final
 from graphql import GraphQLError, GraphQLResolveInfo, execute_sync
 
 from kana_destination.sandbox.documents import Document, Documents
-from kana_destination.sandbox.errors import error_entry
+from kana_destination.sandbox.errors import KanaError, error_entry
 from kana_destination.sandbox.resolvers import Context
 from kana_destination.sandbox.schema import Api, schema_of
 from kana_destination.sandbox.state import State
 
-__all__ = ["Account", "GraphQLRequest", "InjectedError"]
+__all__ = ["Account", "GraphQLRequest"]
 
 _NOT_STORED: Final = "The sandbox could not write its database file: nothing was changed"
 
@@ -30,14 +30,6 @@ class GraphQLRequest:
     query: str
     variables: Mapping[str, Any]
     operation_name: str | None = None
-
-
-class InjectedError(Exception):
-    """An error that a fault rule wants instead of the result of a root field."""
-
-    def __init__(self, message: str, code: str, name: str) -> None:
-        super().__init__(message)
-        self.extensions = {"code": code, "exception": {"name": name, "message": message}}
 
 
 class Account:
@@ -68,7 +60,7 @@ class Account:
             return self._documents.get(text)
 
     def run(
-        self, request: GraphQLRequest, injected: Mapping[str, InjectedError] | None = None
+        self, request: GraphQLRequest, injected: Mapping[str, KanaError] | None = None
     ) -> dict[str, Any]:
         """Return the answer as JSON-able ``{data, errors}``; changes are stored when this returns.
 
@@ -105,7 +97,7 @@ class Account:
         return {"errors": entries, "data": result.data}
 
 
-def _injector(injected: Mapping[str, InjectedError]) -> Callable[..., Any]:
+def _injector(injected: Mapping[str, KanaError]) -> Callable[..., Any]:
     def resolve(
         next_: Callable[..., Any], root: object, info: GraphQLResolveInfo[Any], **args: object
     ) -> object:

@@ -33,7 +33,7 @@ from typing import Any, Final, Literal
 from destinations.errors import DefinitionError
 from kana_destination.sandbox.checks import schema_faults
 from kana_destination.sandbox.documents import RootField
-from kana_destination.sandbox.execution import InjectedError
+from kana_destination.sandbox.errors import KanaError
 
 __all__ = ["WHOLE_REQUEST", "Drip", "FaultRule", "Faults", "Match", "RequestFacts"]
 
@@ -101,7 +101,7 @@ class FaultRule:
     delay: float = 0.0
     drip: Drip | None = None
     cut: int | None = None
-    errors: Mapping[str, InjectedError] = field(default_factory=dict)
+    errors: Mapping[str, KanaError] = field(default_factory=dict)
     omit_alias: tuple[str, ...] = ()
     data_null: bool = False
 
@@ -219,7 +219,7 @@ def _match(match: str | Mapping[str, str] | None) -> Match | None:
     )
 
 
-def _injected(error: Mapping[str, str]) -> InjectedError:
+def _injected(error: Mapping[str, str]) -> KanaError:
     name = error.get("exception", "Error")
     message = error.get("message", f"{name} injected by a fault rule")
-    return InjectedError(message, error.get("code", "INTERNAL_SERVER_ERROR"), name)
+    return KanaError(message, name, error.get("code", "INTERNAL_SERVER_ERROR"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Sequence
 
-from kana_destination.sandbox.errors import AuthenticationError
+from kana_destination.sandbox.errors import unauthenticated
 
 __all__ = ["DEFAULT_KEY", "Keys"]
 
@@ -26,14 +26,14 @@ class Keys:
     def check(self, header: str | None) -> None:
         """Check an ``Authorization`` header: the key alone, or after ``Bearer``.
 
-        Raises :class:`AuthenticationError` with what would be right, never with the key.
+        Raises :class:`KanaError` that says what would be right, never the key.
         """
         scheme, _, rest = (header or "").strip().partition(" ")
         key = rest.strip() if scheme.lower() == _BEARER else f"{scheme} {rest}".strip()
         if not key:
-            raise AuthenticationError("send the Admin API key in the Authorization header")
+            raise unauthenticated("send the Admin API key in the Authorization header")
         if key.startswith("pub_"):
-            raise AuthenticationError(
+            raise unauthenticated(
                 "keys that start with pub_ belong to the client API; "
                 "use the Admin API (Backend) key, which starts with prv_"
             )
@@ -41,8 +41,8 @@ class Keys:
         if self._named:
             # Every comparison is made, so that the time says nothing.
             if not sum(hmac.compare_digest(sent, known) for known in self._named):
-                raise AuthenticationError("the key is none of those that the seed names")
+                raise unauthenticated("the key is none of those that the seed names")
         elif not key.startswith(_TEST_PREFIX):
-            raise AuthenticationError(
+            raise unauthenticated(
                 f"a sandbox takes test keys only, which start with {_TEST_PREFIX}"
             )

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 from graphql import GraphQLResolveInfo
 
 from kana_destination.sandbox import changes
-from kana_destination.sandbox.errors import SubscriptionNotFoundError
+from kana_destination.sandbox.errors import not_found
 from kana_destination.sandbox.lookup import feature_of, package_of, user_of
 from kana_destination.sandbox.models import (
     Feature,
@@ -86,7 +86,7 @@ def _packages(_root: object, info: Info, status: str | None = None) -> list[Pack
 def _subscription(_root: object, info: Info, identifier: str) -> Subscription:
     found: Subscription | None = info.context.state.subscriptions.get(identifier)
     if found is None:
-        raise SubscriptionNotFoundError(identifier)
+        raise not_found("Subscription", identifier)
     return found
 
 

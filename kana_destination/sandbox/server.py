@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
 from destinations.errors import DefinitionError
-from kana_destination.sandbox.errors import AuthenticationError, request_error
+from kana_destination.sandbox.errors import KanaError, request_error
 from kana_destination.sandbox.exchange import Answer, Site, serve_graphql
 from kana_destination.sandbox.faults import FaultRule
 from kana_destination.sandbox.wire import WireError, read_json
@@ -114,9 +114,10 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             try:
                 self.server.site.keys.check(self.headers.get("Authorization"))
-                self._send(routes[self.command](self.server.site, body))
-            except AuthenticationError as error:
+            except KanaError as error:
                 self._send(Answer.of(request_error(error), 401))
+            else:
+                self._send(routes[self.command](self.server.site, body))
 
     def _body(self) -> bytes:
         if "chunked" in self.headers.get("Transfer-Encoding", "").lower():

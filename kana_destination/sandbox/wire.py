@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from kana_destination.sandbox.errors import KanaError
 from kana_destination.sandbox.execution import GraphQLRequest
 
-__all__ = ["VariablesError", "WireError", "encode", "read_json", "read_request"]
+__all__ = ["WireError", "encode", "read_json", "read_request"]
 
 
 class WireError(Exception):
@@ -21,10 +21,6 @@ class WireError(Exception):
     def to_json(self) -> dict[str, Any]:
         """Return the body of the answer."""
         return {"errors": [{"message": str(self), "extensions": {"code": "BAD_REQUEST"}}]}
-
-
-class VariablesError(KanaError):
-    """``variables`` is neither an object nor text that holds one."""
 
 
 def encode(value: object) -> bytes:
@@ -45,7 +41,7 @@ def read_json(body: bytes) -> object:
 
 
 def read_request(body: bytes) -> GraphQLRequest:
-    """Return a GraphQL request; raises :class:`WireError` (400) or :class:`VariablesError`."""
+    """Return a GraphQL request; raises :class:`WireError` (400) or :class:`KanaError`."""
     value = read_json(body)
     if not isinstance(value, dict):
         raise WireError(400, 'The body must be a JSON object {"query": ..., "variables": ...}')
@@ -62,11 +58,11 @@ def _variables(value: object) -> dict[str, Any]:
         try:
             value = json.loads(value, parse_constant=_no_constant) if value.strip() else None
         except (ValueError, RecursionError) as error:
-            raise VariablesError(f"variables is text that is no JSON: {error}") from None
+            raise KanaError(f"variables is text that is no JSON: {error}") from None
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise VariablesError("variables must be an object, or text that holds one")
+        raise KanaError("variables must be an object, or text that holds one")
     return value
 
 

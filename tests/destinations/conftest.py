@@ -20,8 +20,8 @@ import destinations
 from destinations.definition import DestinationDefinition, load_definition
 from destinations.definition.document import Document
 from destinations.definition.settings import check_settings
+from destinations.errors import TransportError
 from destinations.http import HttpRequest, HttpResponse
-from destinations.http.transport import TransportError
 from destinations.runtime.action import Call, Done
 from destinations.runtime.destination import Code, Destination
 

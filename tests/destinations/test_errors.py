@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
+import re
+from functools import cache
 from typing import Any
 
 import pytest
 
+import destinations
+import kana_destination
 from destinations import errors
 from destinations.errors import (
     APIError,
@@ -104,9 +110,58 @@ def test_what_may_pass_by_itself_is_the_callers_to_try_again() -> None:
     assert str(error) == "the store is in use"
 
 
-def test_every_error_has_one_root() -> None:
-    """Whoever catches the root catches all that is raised on purpose."""
-    found = [getattr(errors, name) for name in errors.__all__]
-    classes = [one for one in found if isinstance(one, type) and issubclass(one, Exception)]
-    assert len(classes) == len(found) - 2  # Fault and error_code are none
-    assert all(issubclass(one, DestinationsError) for one in classes)
+_TREE, _, _SIGNALS = (errors.__doc__ or "").partition("Signals are no part of the tree")
+_BRANCH = re.compile(r"^ {4}([│├└─ ]*)(\w+Error)\b", re.MULTILINE)
+
+
+def _drawn() -> dict[str, str | None]:
+    """Return each class of the picture, and the one that it hangs from."""
+    above: dict[int, str] = {}
+    drawn: dict[str, str | None] = {}
+    for line in _BRANCH.finditer(_TREE):
+        depth = len(line[1]) // 4
+        above[depth] = line[2]
+        drawn[line[2]] = above.get(depth - 1)
+    return drawn
+
+
+@cache
+def _classes() -> list[type[BaseException]]:
+    """Every exception class of both packages that is an error by its name."""
+    for package in (destinations, kana_destination):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+    found, left = set[type[BaseException]](), [BaseException]
+    while left:
+        below = left.pop().__subclasses__()
+        left += below
+        found |= {one for one in below if one.__module__.partition(".")[0] in _PACKAGES}
+    return sorted((one for one in found if one.__name__.endswith("Error")), key=str)
+
+
+_PACKAGES = {"destinations", "kana_destination"}
+
+
+def test_the_picture_is_the_whole_tree() -> None:
+    """Every class below the root is drawn once, below its first base; whoever adds one draws it."""
+    tree = [one for one in _classes() if issubclass(one, DestinationsError)]
+    public = {one.__name__: one.__bases__[0].__name__ for one in tree if one.__name__[0] != "_"}
+    assert {**public, "DestinationsError": None} == _drawn()
+
+
+def test_what_is_outside_of_the_tree_is_a_signal_with_a_reason() -> None:
+    """An exception that is no `DestinationsError` is listed with where it ends, and none else."""
+    reasons = dict(re.findall(r"^ {4}(\w+Error) +(\S.+)$", _SIGNALS, re.MULTILINE))
+    outside = {
+        one.__name__
+        for one in _classes()
+        if not issubclass(one, DestinationsError) or one.__name__[0] == "_"
+    }
+    assert outside == reasons.keys()
+
+
+def test_no_error_is_named_twice() -> None:
+    """A name means one class, in the package and its plugins."""
+    names = [one.__name__ for one in _classes()]
+    assert sorted(names) == sorted(set(names))

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from destinations.errors import EventError
 from destinations.segment.event import (
     MAX_EVENT_BYTES,
-    EventError,
     check_event,
     integrations_allow,
     missing_fields,

@@ -12,6 +12,7 @@ from destinations.cli.deliveries.selection import event_name, record
 from destinations.cli.json_output import json_text
 from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import plain
+from destinations.errors import EventError
 from destinations.operations import (
     delivers,
     open_ledger,
@@ -26,7 +27,7 @@ from destinations.operations import (
 from destinations.outcome import State
 from destinations.pipeline.ledger import LedgerEntry
 from destinations.pipeline.queue import Scope
-from destinations.segment.event import EventError, read_json
+from destinations.segment.event import read_json
 from destinations.store import SqliteLedger, SqliteStore
 
 __all__ = ["show_command", "shown_evidence"]

@@ -15,9 +15,14 @@ from typing import Any, Final
 
 from destinations.clock import frozen_at
 from destinations.definition.settings import Settings
-from destinations.errors import DestinationsError, UsageError
+from destinations.errors import (
+    EventError,
+    TransportError,
+    UnsendableError,
+    UsageError,
+)
 from destinations.http import HttpRequest, HttpResponse
-from destinations.http.transport import HttpTransport, Transport, TransportError, UnsendableError
+from destinations.http.transport import HttpTransport, Transport
 from destinations.kit.testing.case import (
     ABSENT,
     Case,
@@ -35,7 +40,7 @@ from destinations.kit.testing.subject import Subject
 from destinations.kit.testing.wire import Reply, Wire, failure_kind
 from destinations.pipeline.reading import Entry
 from destinations.secrets import Masker
-from destinations.segment.event import EventError, read_json
+from destinations.segment.event import read_json
 
 __all__ = ["Draft", "record"]
 
@@ -189,7 +194,7 @@ def _with_placeholders(
     def reply(request: RecordedRequest) -> Reply:
         if len(interactions) == len(exchanges):
             msg = f"with placeholders, one more request is made: {request.method} {request.url}"
-            raise _OneMoreError(msg)
+            raise UsageError(msg)
         interaction = Interaction(request, exchanges[len(interactions)].result)
         interactions.append(interaction)
         return reply_of(interaction)
@@ -200,15 +205,9 @@ def _with_placeholders(
             rows = deliver_in_sequence(
                 subject.bind(settings), transport, StillClock(), entries_of(events)
             )
-    except _OneMoreError as error:
-        raise UsageError(str(error)) from None
     finally:
         transport.close()
     return interactions, rows
-
-
-class _OneMoreError(DestinationsError):
-    """A request that was not made when it was recorded."""
 
 
 def _missing_requests(

@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from destinations.clock import unix_time
-from destinations.errors import UsageError
+from destinations.errors import TransportError, UsageError
 from destinations.http import HttpRequest, HttpResponse
-from destinations.http.transport import TransportError
 
 __all__ = ["JITTER", "PacedClock", "ScriptedTransport", "StillClock"]
 

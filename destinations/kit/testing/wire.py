@@ -15,9 +15,9 @@ from typing import Any, Final, Self
 import requests
 import urllib3
 
+from destinations.errors import TransportError
 from destinations.extras import libraries_of
 from destinations.http import HttpResponse
-from destinations.http.transport import TransportError
 from destinations.kit.testing.case import ABSENT, FailureKind, RecordedRequest, RecordedResponse
 
 with libraries_of("kit"):

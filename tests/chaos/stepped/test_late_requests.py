@@ -9,8 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from destinations.definition import Timeouts
+from destinations.errors import TransportError
 from destinations.http import HttpRequest, HttpResponse
-from destinations.http.transport import HttpTransport, TransportError
+from destinations.http.transport import HttpTransport
 from destinations.outcome import Outcome
 
 EVENTS = int(os.environ.get("CHAOS_LATE", "150"))

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from destinations.definition import Timeouts
+from destinations.errors import TransportError
 from destinations.http import HttpRequest, HttpResponse
-from destinations.http.transport import HttpTransport, TransportError
+from destinations.http.transport import HttpTransport
 
 USERS, EVENTS = 50, 40 if "CHAOS_SEEDS" in os.environ else 12
 

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from destinations.definition import RateLimit
+from destinations.errors import TransportError
 from destinations.http import HttpRequest, HttpResponse
-from destinations.http.transport import TransportError
 from destinations.outcome import Outcome
 from destinations.pipeline.queue import QueuedDelivery
 

@@ -16,8 +16,8 @@ import pytest
 
 from destinations.cli import run_command
 from destinations.cli.opening import open_store
+from destinations.errors import StoreGoneError
 from destinations.pipeline import run as run_module
-from destinations.pipeline.queue import StoreGoneError
 from destinations.store import SqliteQueue, SqliteStore, default_path
 
 Use = Callable[..., dict[str, Any]]

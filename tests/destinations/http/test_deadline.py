@@ -13,9 +13,10 @@ import pytest
 import urllib3
 
 from destinations.definition import Timeouts
+from destinations.errors import TransportError
 from destinations.http import HttpRequest
 from destinations.http.deadline import Exchange, Watchdog, WatchedHTTPConnection
-from destinations.http.transport import HttpTransport, TransportError
+from destinations.http.transport import HttpTransport
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ from urllib.parse import quote, unquote
 import pytest
 
 from destinations.definition import Timeouts
-from destinations.errors import ResolveError
+from destinations.errors import ResolveError, TransportError, UnsendableError
 from destinations.http import HttpRequest
-from destinations.http.ssrf import PrivateAddressError, is_public, public_addresses
-from destinations.http.transport import HttpTransport, TransportError, UnsendableError
+from destinations.http.ssrf import is_public, public_addresses
+from destinations.http.transport import HttpTransport
 from destinations.runtime.destination import Destination
 
 PRIVATE = [
@@ -123,7 +123,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Names:
 )
 def test_forms_of_an_address(host: str) -> None:
     """However an address is written, it is the one that would be connected to that counts."""
-    with pytest.raises(PrivateAddressError, match="not an address of the public internet"):
+    with pytest.raises(UnsendableError, match="not an address of the public internet"):
         public_addresses(host, 80)
 
 
@@ -142,7 +142,7 @@ def test_a_name_with_several_addresses(names: Names, addresses: list[str], publi
     if public:
         assert public_addresses("inside.example.com", 80) == addresses
     else:
-        with pytest.raises(PrivateAddressError, match=r"inside\.example\.com"):
+        with pytest.raises(UnsendableError, match=r"inside\.example\.com"):
             public_addresses("inside.example.com", 80)
 
 

@@ -21,9 +21,10 @@ import pytest
 
 from destinations._version import __version__
 from destinations.definition import Timeouts
+from destinations.errors import TransportError, UnsendableError
 from destinations.http import HttpRequest, HttpResponse
 from destinations.http.environment import environment_faults
-from destinations.http.transport import HttpTransport, TransportError, UnsendableError
+from destinations.http.transport import HttpTransport
 
 Serve = Callable[[socket.socket, bytes], None]
 

@@ -10,12 +10,10 @@ from typing import Any
 import pytest
 
 from destinations.clock import SystemClock
-from destinations.errors import UsageError
+from destinations.errors import QueueFullError, TransportError, UsageError
 from destinations.http import HttpResponse
-from destinations.http.transport import TransportError
 from destinations.outcome import Outcome, State
 from destinations.pipeline.engine import Engine
-from destinations.pipeline.queue import QueueFullError
 
 Bench = Any
 """See ``conftest.py``."""

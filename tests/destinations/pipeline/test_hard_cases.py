@@ -10,12 +10,11 @@ from typing import Any
 
 import pytest
 
-from destinations.errors import TemporaryError
+from destinations.errors import QueueFullError, TemporaryError, TransportError
 from destinations.http import HttpResponse
-from destinations.http.transport import TransportError
 from destinations.outcome import Outcome, State
 from destinations.pipeline.pipeline import Job
-from destinations.pipeline.queue import QueueFullError, Round
+from destinations.pipeline.queue import Round
 from destinations.store import Database
 
 Bench = Any

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
+from destinations.errors import TransportError
 from destinations.http import HttpRequest, HttpResponse
-from destinations.http.transport import TransportError
 from destinations.kit.testing.stand_ins import StillClock
 from destinations.pipeline.listening import ListeningTransport
 

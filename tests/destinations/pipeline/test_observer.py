@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from destinations.http.transport import TransportError
+from destinations.errors import StoreFullError, TransportError
 from destinations.outcome import Outcome, State
 from destinations.pipeline.ledger import Selection
 from destinations.pipeline.observer import Observer, Observers
-from destinations.pipeline.queue import QueuedDelivery, Round, StoreFullError, Transition
+from destinations.pipeline.queue import QueuedDelivery, Round, Transition
 from destinations.store import SqliteStore
 
 CALLS: list[tuple[str, tuple[Any, ...]]] = [

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from destinations.definition import RateLimit
+from destinations.errors import TransportError
 from destinations.http import HttpRequest, HttpResponse
-from destinations.http.transport import TransportError
 from destinations.pipeline.rate_limit import RateLimitedTransport
 
 

@@ -20,13 +20,13 @@ import msgspec
 import pytest
 
 from destinations.clock import SystemClock
+from destinations.errors import StoreFullError, StoreGoneError, TransportError
 from destinations.http import HttpRequest, HttpResponse
-from destinations.http.transport import TransportError
 from destinations.kit.testing.stand_ins import StillClock
 from destinations.outcome import Effect, Outcome, State
 from destinations.pipeline import run as run_module
 from destinations.pipeline.ledger import LedgerEntry, Selection
-from destinations.pipeline.queue import Round, StoreFullError, StoreGoneError
+from destinations.pipeline.queue import Round
 from destinations.pipeline.reading import (
     Entry,
     ThreadedEntries,

@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from destinations.errors import EventError
 from destinations.outcome import Outcome, Result, State, Status
 from destinations.pipeline.reading import MAX_ENTRY_BYTES, Entry, read_lines
 from destinations.pipeline.report import SHOWN, Row
 from destinations.pipeline.undelivered import Undelivered, unwrap
 from destinations.runtime.action import SubscriptionKey
 from destinations.secrets import Masker
-from destinations.segment.event import EventError, read_json
+from destinations.segment.event import read_json
 
 
 def _written(*rows: tuple[Row, bytes], secret: str = "") -> bytes:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from destinations.http.transport import TransportError
+from destinations.errors import TransportError
 from destinations.outcome import Outcome, State
 
 READY, DELIVERED, DEAD = State.READY, Outcome.DELIVERED, Outcome.DEAD

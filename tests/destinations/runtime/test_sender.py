@@ -18,11 +18,12 @@ from destinations.errors import (
     InvalidAuthenticationError,
     RetryableError,
     SelfTimeoutError,
+    TransportError,
+    UnsendableError,
     UsageError,
 )
 from destinations.http import Answer, Failure, HttpRequest, HttpResponse
 from destinations.http.json_bytes import encode_json
-from destinations.http.transport import TransportError, UnsendableError
 from destinations.kit.testing.stand_ins import StillClock
 from destinations.outcome import ManualChange, Outcome, Result, Retry, State, Status
 from destinations.runtime.action import Call, Done, Payload, SubscriptionKey

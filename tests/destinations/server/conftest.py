@@ -18,13 +18,13 @@ from typing import Any
 import pytest
 import requests
 
+from destinations.errors import QueueFullError
 from destinations.pipeline.intake import Intake
 from destinations.pipeline.observer import Observer
 from destinations.pipeline.queue import (
     Arrival,
     QueuedDelivery,
     QueuedEvent,
-    QueueFullError,
     Receipt,
     Scope,
     Transition,

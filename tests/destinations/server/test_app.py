@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 import requests
 
+from destinations.errors import QueueFullError
 from destinations.outcome import Outcome
-from destinations.pipeline.queue import QueueFullError, Receipt
+from destinations.pipeline.queue import Receipt
 from destinations.server import Limits
 
 Serve = Callable[..., Any]

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from destinations.server import BodyError, read_body
+from destinations.errors import BodyError
+from destinations.server import read_body
 
 
 @pytest.mark.parametrize(

@@ -24,11 +24,11 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
 
-from destinations.errors import DefinitionError, TemporaryError, UsageError
+from destinations.errors import DefinitionError, StoreFullError, TemporaryError, UsageError
 from destinations.operations import Periods, Serving, lock_server, noted_periods, who_serves
 from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.ledger import LedgerEntry, Selection
-from destinations.pipeline.queue import Scope, StoreFullError
+from destinations.pipeline.queue import Scope
 from destinations.server import ServeConfig, Service, bind
 from destinations.store import SqliteQueue, SqliteStore
 from destinations.telemetry import LogLines, Masks, Observation, Tracing

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from destinations.errors import TemporaryError, UsageError
-from destinations.pipeline.queue import StoreFullError
+from destinations.errors import StoreFullError, TemporaryError, UsageError
 from destinations.store import Database, check_store_path, default_path
 from destinations.store import database as database_module
 from destinations.store.files import is_missing

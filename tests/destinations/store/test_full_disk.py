@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from destinations.errors import UsageError
-from destinations.pipeline.queue import StoreFullError
+from destinations.errors import StoreFullError, UsageError
 from destinations.store import SqliteStore, copy_of
 
 # What is done on a small disk, and what is printed of it: for each size in KB how it ended, how it

@@ -14,8 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from destinations.errors import UsageError
-from destinations.pipeline.queue import StoreFullError
+from destinations.errors import StoreFullError, UsageError
 from destinations.store import SqliteStore
 from destinations.store import database as database_module
 from destinations.store.identity import Identity, IdentityFile, identity_path

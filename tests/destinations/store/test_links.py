@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from destinations.errors import TemporaryError, UsageError
+from destinations.errors import StoreGoneError, TemporaryError, UsageError
 from destinations.operations import is_in_use, is_served, lock_run, lock_server
-from destinations.pipeline.queue import StoreGoneError
 from destinations.store import SqliteStore
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from destinations.errors import StoreFullError
 from destinations.kit.testing.stand_ins import StillClock
 from destinations.outcome import Effect, Outcome, Result, State
 from destinations.pipeline.queue import (
@@ -21,7 +22,6 @@ from destinations.pipeline.queue import (
     QueuedEvent,
     Round,
     Scope,
-    StoreFullError,
     Transition,
 )
 from destinations.runtime.action import SubscriptionKey

@@ -5,9 +5,8 @@ import time
 
 import pytest
 
-from destinations.errors import UsageError
+from destinations.errors import TransportError, UsageError
 from destinations.http import HttpRequest, HttpResponse
-from destinations.http.transport import TransportError
 from destinations.kit.testing.stand_ins import PacedClock, ScriptedTransport, StillClock
 
 REQUEST = HttpRequest("GET", "https://example.com/", {}, None)

@@ -6,8 +6,9 @@ import pytest
 import requests
 
 from destinations.definition import Timeouts
+from destinations.errors import TransportError
 from destinations.http import HttpRequest, HttpResponse
-from destinations.http.transport import HttpTransport, TransportError
+from destinations.http.transport import HttpTransport
 from destinations.kit.testing.case import ABSENT, RecordedRequest, RecordedResponse
 from destinations.kit.testing.wire import (
     CutResponse,

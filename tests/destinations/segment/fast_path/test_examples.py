@@ -11,11 +11,11 @@ import pytest
 
 from destinations.definition import load_definition
 from destinations.definition.settings import Settings
-from destinations.errors import DefinitionError, ResolveError
+from destinations.errors import DefinitionError, EventError, ResolveError
 from destinations.outcome import Result
 from destinations.runtime.destination import Destination
 from destinations.runtime.plugins import find_folder, find_plugin
-from destinations.segment.event import EventError, check_event, read_json
+from destinations.segment.event import check_event, read_json
 from destinations.segment.fast_path import FastPath, compile_fast_path
 from destinations.segment.fields import fields_to_schema
 from destinations.segment.mapping import compile_mapping
