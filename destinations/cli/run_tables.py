@@ -94,7 +94,9 @@ def print_report(
     table.add_column("rows", footer=f"{totals.rows:,}", justify="right")
     for action, counts in sorted(totals.by_action.items()):
         cells = [f"{counts[status]:,}" if counts[status] else "" for status in shown]
-        table.add_row(action, *cells, f"{sum(counts.values()):,}")
+        # An event that no action takes has none.
+        shown_action = "(none)" if action == "-" else action
+        table.add_row(shown_action, *cells, f"{sum(counts.values()):,}")
     console.print(table)
     is_earlier = of_earlier is not None
     console.print(f"{count(totals.rows, 'row')} of earlier runs." if is_earlier else _sum(report))
@@ -128,7 +130,8 @@ def _print_reasons(totals: Totals, masker: Masker, *, to_stderr: bool, with_line
         (
             *(reason.outcome.value, reason.count),
             *([reason.first_line or "-"] if with_lines else []),
-            masker.text(reason.example),
+            # A column of its own says which line it is.
+            masker.text(reason.example.removeprefix(f"line {reason.first_line}: ")),
         )
         for reason in totals.reasons
     ]

@@ -83,7 +83,9 @@ def _read_strictly(data: bytes) -> Any:
     try:
         value = jiter.from_json(data, allow_inf_nan=False, catch_duplicate_keys=True)
     except ValueError as error:
-        raise EventError("NOT_JSON", f"is not JSON: {error}") from None
+        # Line 1 of the event may be any line of a file.
+        place = str(error).replace(" at line 1 column ", " at column ")
+        raise EventError("NOT_JSON", f"is not JSON: {place}") from None
     packed = marshal.dumps(value)
     if (_INFINITE in packed or _MINUS_INFINITE in packed) and _has_infinity(value):
         raise EventError("NOT_JSON", "is not JSON: a number is too large to be represented")

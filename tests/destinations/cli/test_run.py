@@ -60,7 +60,7 @@ def test_an_array_with_faults(command: Callable[..., Any], write: Write, tmp_pat
         assert done.code == 1
         shown = " ".join(done.out.split())
         assert "6 lines read: 6 rows, one for each." in shown
-        assert "line 2: a comma is missing before element 2" in shown
+        assert " 2 a comma is missing before element 2" in shown
         assert "Not all of the input could be read" not in shown
 
 

@@ -71,6 +71,17 @@ def test_the_sentences_of_a_report(
         assert sentence in said
 
 
+def test_a_line_that_is_no_event(capsys: pytest.CaptureFixture[str]) -> None:
+    """It has no action, and its line is said once."""
+    report = Report(lines=7)
+    result = Result(Outcome.INVALID, "line 7: is not JSON: it is cut off", code="NOT_JSON")
+    report.totals.add(Row(7, None, result))
+    print_report(report, Masker(), to_stderr=False)
+    shown = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["│", "(none)", "│", "1", "│", "1", "│"] in shown
+    assert ["invalid", "1", "7", *["is", "not", "JSON:", "it", "is", "cut", "off"]] in shown
+
+
 def test_the_report_of_what_earlier_runs_left(capsys: pytest.CaptureFixture[str]) -> None:
     """No line was read, so there is none to speak of."""
     report = _report(Outcome.DELIVERED, Outcome.DEAD, requests=2)

@@ -76,6 +76,7 @@ def test_what_is_not_exactly_one_json_value_is_refused(data: bytes) -> None:
     with pytest.raises(EventError, match="is not JSON") as caught:
         read_json(data)
     assert caught.value.code == "NOT_JSON"
+    assert " at line 1 " not in str(caught.value)  # it may stand in any line of a file
 
 
 @pytest.mark.parametrize(
@@ -136,7 +137,7 @@ def _strictly(data: bytes) -> tuple[str, str]:
     try:
         value = jiter.from_json(data, allow_inf_nan=False, catch_duplicate_keys=True)
     except ValueError as error:
-        return "error", f"is not JSON: {error}"
+        return "error", "is not JSON: " + str(error).replace(" at line 1 column ", " at column ")
     if _has_infinity(value):
         return "error", "is not JSON: a number is too large to be represented"
     return "value", repr(value)
