@@ -5,9 +5,12 @@ import os
 import subprocess
 import sys
 import zipfile
+from email.parser import Parser
 from pathlib import Path
 
 import pytest
+
+from destinations._version import __version__
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -63,6 +66,19 @@ def test_the_wheel_holds_the_definitions_and_their_schemas(wheel: Path) -> None:
         "destinations/py.typed",
     } <= names
     assert not [name for name in names if name.startswith(("tests/", "benchmarks/", "examples/"))]
+
+
+def test_the_metadata_of_the_wheel(wheel: Path) -> None:
+    """It says who made it, for which Pythons, and what it is found by."""
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (one for one in archive.namelist() if one.endswith(".dist-info/METADATA"))
+        metadata = Parser().parsestr(archive.read(name).decode())
+    licence = (ROOT / "LICENSE").read_text(encoding="utf-8")
+    assert metadata["Author"] in licence
+    assert metadata["Version"] == __version__
+    assert "segment" in metadata["Keywords"].split(",")
+    assert metadata["Requires-Python"] == ">=3.11"
+    assert metadata["Description-Content-Type"] == "text/markdown"
 
 
 def test_the_main_job_runs_from_the_wheel(wheel: Path, tmp_path: Path) -> None:
