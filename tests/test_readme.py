@@ -24,18 +24,22 @@ def _command(marker: str) -> list[str]:
     return [sys.executable, "-P", "-m", "destinations", *arguments]
 
 
-@pytest.mark.parametrize(("marker", "code"), [("main job", 0), ("faulty events", 1)])
-def test_the_examples(marker: str, code: int, tmp_path: Path) -> None:
-    """The command ends as the README says, shows all rows, and what the sandbox held before."""
-    done = subprocess.run(
+def _run(marker: str, home: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         _command(marker),
         cwd=ROOT,
-        env={**os.environ, "HOME": str(tmp_path)},
+        env={**os.environ, "HOME": str(home)},
         capture_output=True,
         text=True,
         check=False,
         timeout=60,
     )
+
+
+@pytest.mark.parametrize(("marker", "code"), [("main job", 0), ("faulty events", 1)])
+def test_the_examples(marker: str, code: int, tmp_path: Path) -> None:
+    """The command ends as the README says, shows all rows, and what the sandbox held before."""
+    done = _run(marker, tmp_path)
     assert (done.returncode, done.stderr) == (code, "")
     file = next(word for word in _command(marker) if word.endswith(".ndjson"))
     rows = f"{len((ROOT / file).read_bytes().splitlines()):,}"
@@ -51,3 +55,20 @@ def test_the_examples(marker: str, code: int, tmp_path: Path) -> None:
         added = sum(amounts.get(feature, 0) for amounts in ledger["usage"].values())
         before, by_events, after = (int(cell.replace(",", "")) for cell in said[feature][-3:])
         assert (by_events, before + by_events) == (added, after)
+
+
+def test_the_output_that_is_shown(tmp_path: Path) -> None:
+    """The first command prints each line that the README shows below it, in this order."""
+    found = re.search(r"<!-- its output -->\n```\n(.+?)\n```\n", README, re.DOTALL)
+    assert found
+    printed = iter([line.rstrip() for line in _run("main job", tmp_path).stdout.splitlines()])
+    assert [line for line in found[1].splitlines() if line not in printed] == []
+
+
+@pytest.mark.parametrize(
+    "name", sorted(set(re.findall(r"^(?:.*\| )?destinations (\S+)", README, re.MULTILINE)))
+)
+def test_commands_that_are_named(name: str) -> None:
+    """Each command in the README's blocks exists."""
+    script = [sys.executable, "-P", "-m", "destinations", name, "--help"]
+    assert subprocess.run(script, capture_output=True, check=False, timeout=60).returncode == 0
