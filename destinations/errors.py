@@ -40,8 +40,8 @@ Signals are no part of the tree: nobody outside of the package that raises them 
     FqlError                 segment.fql: ends the reading of a subscription; becomes an FqlFault
     KanaError                sandbox of Kana: what it answers, with the names of Kana's API
     LiquidError              segment.mapping: becomes a ResolveError or MappingError with its place
-    SourceError              server: becomes a Fault of the configuration with its place
-    SourceMissingError       server: the same, where the secret may come later
+    SourceError              definition: becomes a Fault of settings or a configuration
+    SourceMissingError       definition: the same, where the secret may come later
     UnevaluableError         segment.fql: makes a subscription match nothing
     WireError                sandbox of Kana: an HTTP answer to what is no request of GraphQL
     _EndedError              runtime: brings the result out of a plugin's generator

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
@@ -11,16 +10,16 @@ from typing import Any, Final
 from destinations.definition import DestinationDefinition
 from destinations.definition.document import Document, read_document
 from destinations.definition.input_files import read_text_input
-from destinations.errors import Fault, SettingsError, UsageError
+from destinations.definition.secret_sources import SourceError, Sources
+from destinations.errors import SettingsError, UsageError
 from destinations.secrets import Masker, Secret, has_userinfo
 from destinations.segment.javascript.values import article, type_name
 from destinations.segment.json_pointer import pointer
 from destinations.segment.validation import compile_schema
 
-__all__ = ["Settings", "check_settings", "named_settings", "read_settings"]
+__all__ = ["Settings", "check_settings", "filled_settings", "named_settings", "read_settings"]
 
 _INVISIBLE = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"})
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 class Settings(dict[str, Any]):
@@ -39,10 +38,11 @@ class Settings(dict[str, Any]):
 def read_settings(
     path: Path, environment: Mapping[str, str], *, replaced: Container[str] = ()
 ) -> Document:
-    """Read a YAML or JSON file and replaces ``${NAME}`` in its texts from ``environment``.
+    """Read a YAML or JSON file, and look up the values that it only names (see `secret_sources`).
 
-    Settings in ``replaced`` are going to have other values: their variables need not be set.
-    Raises `SettingsError` for variables that are not set, `UsageError` if there is no such file.
+    Variables are those of ``environment``, paths are relative to the file. Settings in ``replaced``
+    are going to have other values: what they name need not be there. Raises `SettingsError` with
+    every value that cannot be had, `UsageError` if there is no such file.
     """
     try:
         text = read_text_input(path, pipes=True)
@@ -55,21 +55,24 @@ def read_settings(
     document = read_document(text, name=str(path))
     if not isinstance(document.data, dict):
         raise SettingsError([document.fault("", "must be a mapping of settings, such as apiKey")])
-    faults: list[Fault] = []
-
-    def expand(key: str, value: object) -> object:
-        if not isinstance(value, str) or key in replaced:
-            return value
-        for name in _VARIABLE.findall(value):
-            if name not in environment:
-                message = f"the environment variable {name} is not set"
-                faults.append(document.fault(pointer(key), message))
-        return _VARIABLE.sub(lambda match: environment.get(match.group(1), ""), value)
-
-    data = {key: expand(key, value) for key, value in document.data.items()}
-    if faults:
-        raise SettingsError(faults)
+    data, found = filled_settings(document.data, Sources(environment, path.parent), replaced)
+    if found:
+        raise SettingsError([document.fault(place, str(error)) for place, error in found.items()])
     return Document(document.name, data, document.lines)
+
+
+def filled_settings(
+    given: Mapping[str, Any], sources: Sources, replaced: Container[str] = ()
+) -> tuple[dict[str, Any], dict[str, SourceError]]:
+    """Return settings with what they name in its place, and by JSON pointer what cannot be had."""
+    values: dict[str, Any] = {}
+    missing: dict[str, SourceError] = {}
+    for key, value in given.items():
+        try:
+            values[key] = value if key in replaced else sources.value(value)
+        except SourceError as error:
+            missing[pointer(key)] = error
+    return values, missing
 
 
 def check_settings(definition: DestinationDefinition, document: Document) -> Settings:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from destinations.definition import DestinationDefinition, load_definition
+from destinations.definition.secret_sources import NAME_IT
 from destinations.definition.settings import check_settings
 from destinations.errors import DefinitionError, Fault, UsageError
 from destinations.runtime.destination import Destination
@@ -16,7 +17,6 @@ from destinations.secrets import Secret
 from destinations.segment.json_pointer import pointer
 from destinations.server.auth import Authenticator
 from destinations.server.model import DestinationConfig, ServeConfig
-from destinations.server.secret_sources import NAME_IT
 
 __all__ = ["Bound", "bind"]
 

@@ -14,6 +14,15 @@ from typing import Any, Final
 from destinations.definition.document import Document, read_document
 from destinations.definition.input_files import path_fault, read_text_input
 from destinations.definition.schema_faults import schema_faults
+from destinations.definition.secret_sources import (
+    NAME_IT,
+    NAME_ONE,
+    SourceError,
+    SourceMissingError,
+    Sources,
+    names_a_secret,
+)
+from destinations.definition.settings import filled_settings
 from destinations.errors import DefinitionError, Fault, SecretMissingError, UsageError
 from destinations.runtime.identity import checked_name
 from destinations.secrets import Secret
@@ -27,14 +36,6 @@ from destinations.server.model import (
     ReceiverConfig,
     ServeConfig,
     StoreConfig,
-)
-from destinations.server.secret_sources import (
-    NAME_IT,
-    NAME_ONE,
-    SourceError,
-    SourceMissingError,
-    Sources,
-    names_a_secret,
 )
 
 __all__ = ["read_config"]
@@ -245,12 +246,9 @@ class _Reader:
         return self._folder / given
 
     def _settings(self, given: Mapping[str, Any], place: str) -> Document:
-        values: dict[str, Any] = {}
-        for key, value in given.items():
-            try:
-                values[key] = self._sources.value(value)
-            except SourceError as error:
-                self._fault(place + pointer(key), error)
+        values, missing = filled_settings(given, self._sources)
+        for key, error in missing.items():
+            self._fault(place + key, error)
         lines = {
             path.removeprefix(place): line
             for path, line in self._document.lines.items()

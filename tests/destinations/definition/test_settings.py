@@ -35,7 +35,9 @@ def settings_file(tmp_path: Path) -> Callable[[str], Path]:
         ("apiKey: plain", {"apiKey": "plain"}),
         ("apiKey: ${KEY}", {"apiKey": "secret"}),
         ("apiKey: a-${KEY}-${HOST}", {"apiKey": "a-secret-example.com"}),
-        ("apiKey: ${EMPTY}", {"apiKey": ""}),
+        ("apiKey: '-${EMPTY}'", {"apiKey": "-"}),
+        ("apiKey: {env: KEY}", {"apiKey": "secret"}),
+        ("apiKey: {file: key}", {"apiKey": "${KEY}"}),
         ("apiKey: $KEY", {"apiKey": "$KEY"}),
         ("apiKey: ${not a name}", {"apiKey": "${not a name}"}),
         ("apiKey: ${INDIRECT}", {"apiKey": "${KEY}"}),
@@ -46,26 +48,32 @@ def settings_file(tmp_path: Path) -> Callable[[str], Path]:
 def test_settings_are_read(
     settings_file: Callable[[str], Path], text: str, data: dict[str, Any]
 ) -> None:
-    """``${NAME}`` in a text is replaced once, from the environment; everything else stays."""
+    """What a value names is put in its place once, also ``${NAME}`` in a text; all else stays."""
     environment = {
         "KEY": "secret",
         "HOST": "example.com",
         "EMPTY": "",
         "INDIRECT": "${KEY}",
     }
-    assert read_settings(settings_file(text), environment).data == data
+    path = settings_file(text)
+    (path.parent / "key").write_text("${KEY}\n")
+    assert read_settings(path, environment).data == data
 
 
-def test_missing_variables_are_all_named(settings_file: Callable[[str], Path]) -> None:
-    """Each variable that is not set is named, with its line."""
+def test_all_that_cannot_be_had_is_named(settings_file: Callable[[str], Path]) -> None:
+    """Each variable that is not set, and each file that is not there, is named with its line."""
+    text = "apiKey: ${ONE}\nendpoint: ${TWO}${THREE}-${TWO}\nlimit: {file: gone}\na: ${EMPTY}"
+    path = settings_file(text)
     with pytest.raises(SettingsError) as caught:
-        read_settings(settings_file("apiKey: ${ONE}\nendpoint: ${TWO}${THREE}"), {})
-    assert [(fault.path, fault.line) for fault in caught.value.faults] == [
-        ("/apiKey", 1),
-        ("/endpoint", 2),
-        ("/endpoint", 2),
+        read_settings(path, {"EMPTY": ""})
+    assert [(fault.path, fault.line, fault.message) for fault in caught.value.faults] == [
+        ("/apiKey", 1, "the environment variable ONE is not set"),
+        ("/endpoint", 2, "environment variables are not set: TWO, THREE"),
+        ("/limit", 3, f"cannot read the file {path.parent / 'gone'}: No such file or directory"),
+        ("/a", 4, "the environment variable EMPTY is empty"),
     ]
-    assert "the environment variable THREE is not set" in str(caught.value)
+    replaced = {"apiKey", "endpoint", "limit", "a"}
+    assert read_settings(path, {}, replaced=replaced).data.keys() == replaced
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,8 @@
-"""Values that a configuration only names: ``${NAME}``, ``{env: NAME}`` and ``{file: PATH}``."""
+"""Values that settings and configurations only name: where secrets come from.
+
+``${NAME}`` and ``{env: NAME}`` name an environment variable, ``{file: PATH}`` names a file. Text
+may hold ``${NAME}`` among other characters.
+"""
 
 from __future__ import annotations
 
@@ -49,14 +53,15 @@ class Sources:
         self._folder = folder
 
     def value(self, given: Any) -> Any:
-        """``given`` with what it names in its place.
+        """Return ``given`` with what it names in its place, once: what comes is not looked into.
 
-        Raises `SourceError`, also if that is empty.
+        Raises `SourceError`, also if a value that is only named is empty.
         """
         if isinstance(given, str):
             if names_a_secret(given):
                 return self._filled(given)
-            return _VARIABLE.sub(lambda match: self._variable(match.group(1)), given)
+            self._require(*_VARIABLE.findall(given))
+            return _VARIABLE.sub(lambda match: self._environment[match.group(1)], given)
         if isinstance(given, dict) and given.keys() == {"env", "file"}:
             raise SourceError(NAME_ONE)
         return self._filled(given) if names_a_secret(given) else given
@@ -100,9 +105,15 @@ class Sources:
             return f"the environment variable {given['env']}"
         return f"the file {self._folder / given['file']}"
 
+    def _require(self, *names: str) -> None:
+        missing = list(dict.fromkeys(name for name in names if name not in self._environment))
+        if len(missing) == 1:
+            raise SourceMissingError(f"the environment variable {missing[0]} is not set")
+        if missing:
+            raise SourceMissingError(f"environment variables are not set: {', '.join(missing)}")
+
     def _variable(self, name: str) -> str:
-        if name not in self._environment:
-            raise SourceMissingError(f"the environment variable {name} is not set")
+        self._require(name)
         return self._environment[name]
 
     def _file(self, name: str) -> str:
