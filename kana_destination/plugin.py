@@ -12,8 +12,8 @@ from destinations import Code, Documents, Store, UsageError
 from destinations.segment.event import Event
 from kana_destination.cases import cases
 from kana_destination.identify import identify
+from kana_destination.mapping_rules import Rule, RuleMapper
 from kana_destination.merge_request import merge_request
-from kana_destination.rules import Rule, RuleMapper
 from kana_destination.sandbox_process import SandboxProcess
 
 __all__ = ["KanaPlugin", "StoredRules", "stored_rules"]

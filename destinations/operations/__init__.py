@@ -1,7 +1,7 @@
 """What operators see and do: every delivery with its reasons, replay, retention, backup."""
 
 from destinations.operations.backup import back_up
-from destinations.operations.changes import (
+from destinations.operations.decisions import (
     drop,
     proposed,
     resolve,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from destinations.pipeline.names import folded
+from destinations.pipeline.account_names import folded
 from destinations.pipeline.queue import Balance, QueuedDelivery
 
 __all__ = ["KnownBalances"]

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from destinations.outcome import Effect, ManualChange, Outcome, State
+from destinations.pipeline.account_names import folded
 from destinations.pipeline.dedupe import Verdict, conflict, recognise
-from destinations.pipeline.names import folded
 from destinations.pipeline.queue import (
     Arrival,
     Balance,

@@ -15,11 +15,11 @@ from typing import Any, Final, Literal, Protocol
 from destinations.clock import WallClock
 from destinations.http import Answer, Failure
 from destinations.outcome import Effect, Outcome, Result, Retry, State
+from destinations.pipeline.account_names import folded
 from destinations.pipeline.balance_checks import BalanceChecks
 from destinations.pipeline.breaker import LONGEST_WAIT, CircuitBreaker, describe
 from destinations.pipeline.exclusion import PartnerAccount
 from destinations.pipeline.intake import Intake
-from destinations.pipeline.names import folded
 from destinations.pipeline.observer import Observer
 from destinations.pipeline.prefetch import Prefetch
 from destinations.pipeline.queue import (

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
-from destinations.pipeline.names import folded
+from destinations.pipeline.account_names import folded
 from destinations.pipeline.queue import Balance, QueuedDelivery, Recheck, Scope
 
 __all__ = ["RECHECKED_AFTER", "Rechecks"]

@@ -15,8 +15,8 @@ from typing import Final
 
 from destinations.http.json_bytes import decode_json
 from destinations.outcome import State
+from destinations.pipeline.account_names import folded
 from destinations.pipeline.exclusion import Exclusion, Holder
-from destinations.pipeline.names import folded
 from destinations.pipeline.queue import QueuedDelivery
 from destinations.runtime.action import Action, SubscriptionKey
 

@@ -7,9 +7,7 @@ from destinations.server.binding import Bound, bind
 from destinations.server.body import Body, read_body
 from destinations.server.checking import check_start
 from destinations.server.config import read_config
-from destinations.server.http_server import HttpServer, is_loopback
-from destinations.server.ingest import IngestRoute
-from destinations.server.model import (
+from destinations.server.config_model import (
     DeliveryConfig,
     DestinationConfig,
     ListenConfig,
@@ -18,6 +16,8 @@ from destinations.server.model import (
     ServeConfig,
     StoreConfig,
 )
+from destinations.server.http_server import HttpServer, is_loopback
+from destinations.server.ingest import IngestRoute
 from destinations.server.service import Service
 
 __all__ = [

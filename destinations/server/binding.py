@@ -16,7 +16,7 @@ from destinations.runtime.store import Store
 from destinations.secrets import Secret
 from destinations.segment.json_pointer import pointer
 from destinations.server.auth import Authenticator
-from destinations.server.model import DestinationConfig, ServeConfig
+from destinations.server.config_model import DestinationConfig, ServeConfig
 
 __all__ = ["Bound", "bind"]
 

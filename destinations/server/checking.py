@@ -9,7 +9,7 @@ from pathlib import Path
 
 from destinations.errors import UsageError
 from destinations.server.binding import Bound, bind
-from destinations.server.model import ServeConfig
+from destinations.server.config_model import ServeConfig
 from destinations.store import (
     SqliteStore,
     check_label,

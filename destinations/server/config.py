@@ -27,8 +27,7 @@ from destinations.errors import DefinitionError, Fault, SecretMissingError, Usag
 from destinations.runtime.identity import checked_name
 from destinations.secrets import Secret
 from destinations.segment.json_pointer import pointer
-from destinations.server.http_server import is_loopback
-from destinations.server.model import (
+from destinations.server.config_model import (
     DeliveryConfig,
     DestinationConfig,
     ListenConfig,
@@ -37,6 +36,7 @@ from destinations.server.model import (
     ServeConfig,
     StoreConfig,
 )
+from destinations.server.http_server import is_loopback
 
 __all__ = ["read_config"]
 

@@ -37,9 +37,9 @@ from destinations.pipeline.retry import RetryPolicy
 from destinations.runtime.sender import Sender
 from destinations.server.app import Limits, Receiver
 from destinations.server.binding import Bound, bind
+from destinations.server.config_model import ServeConfig
 from destinations.server.http_server import HttpServer
 from destinations.server.ingest import IngestRoute
-from destinations.server.model import ServeConfig
 from destinations.store import SqliteStore
 from destinations.telemetry import Observation
 

@@ -35,8 +35,8 @@ from destinations.store.accounts import account_label, shown_account
 from destinations.store.codes import EFFECT_CODES, EFFECTS, STATUS_CODES, STATUSES, TYPES
 from destinations.store.database import Database
 from destinations.store.digests import message_digest, packed_id, unpacked_id
+from destinations.store.interning import Names
 from destinations.store.messages import SIBLINGS, history_of, replace
-from destinations.store.names import Names
 from destinations.store.rows import (
     DAY_MS,
     INTERRUPTED,

@@ -15,7 +15,7 @@ from destinations.outcome import Effect, Outcome, State
 from destinations.pipeline.queue import History, Past, Restored
 from destinations.runtime.action import SubscriptionKey
 from destinations.store.codes import EFFECT_CODES, EFFECTS, STATUS_CODES, STATUSES
-from destinations.store.names import Names
+from destinations.store.interning import Names
 from destinations.store.restored import decode_restored
 from destinations.store.rows import PER_EVENT, end_replaced
 

@@ -18,9 +18,9 @@ from typing import Any, Final
 from destinations.clock import SystemClock, WallClock
 from destinations.errors import StoreFullError
 from destinations.outcome import ANSWER_LOST, Effect, Outcome, State, Status
+from destinations.pipeline.account_names import folded
 from destinations.pipeline.breaker import LONGEST_WAIT
 from destinations.pipeline.dedupe import Verdict, conflict, recognise
-from destinations.pipeline.names import folded
 from destinations.pipeline.queue import (
     OTHERS,
     SEVERAL,
@@ -50,9 +50,9 @@ from destinations.store.codes import (
 )
 from destinations.store.database import Database
 from destinations.store.digests import message_digest, packed_id
+from destinations.store.interning import Names
 from destinations.store.manual_changes import note_change
 from destinations.store.messages import KNOWN, SIBLINGS, history_of, note_other, replace
-from destinations.store.names import Names
 from destinations.store.restored import decode_restored, encode_restored
 from destinations.store.rows import (
     ADD_EVENTS,

@@ -13,7 +13,7 @@ from destinations.pipeline.queue import Increment, QueuedDelivery, Stage
 from destinations.store.bulk import with_rows
 from destinations.store.codes import EFFECT_CODES, STATUS_CODES, STATUSES, TYPE_CODES
 from destinations.store.digests import packed_id, unpacked_id
-from destinations.store.names import Names
+from destinations.store.interning import Names
 
 __all__ = [
     "ADD_EVENTS",

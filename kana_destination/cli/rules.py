@@ -38,8 +38,8 @@ from destinations.runtime.destination import Destination
 from destinations.segment.event import Event, read_event
 from destinations.store import SqliteStore
 from kana_destination.cli.opening import SLUG, KanaAccount, open_account
+from kana_destination.mapping_rules import Rule, RuleMapper, overlap, read_rules
 from kana_destination.plugin import stored_rules
-from kana_destination.rules import Rule, RuleMapper, overlap, read_rules
 
 __all__ = ["rules"]
 

@@ -16,7 +16,7 @@ from destinations.outcome import Outcome
 from destinations.pipeline.ledger import Ledger, Selection
 from destinations.segment.event import read_json
 from kana_destination.cli.opening import SLUG
-from kana_destination.rules import property_values
+from kana_destination.mapping_rules import property_values
 
 __all__ = ["unmapped"]
 

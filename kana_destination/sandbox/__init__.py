@@ -4,9 +4,9 @@
 """
 
 from kana_destination.sandbox.faults import FaultRule, Faults
+from kana_destination.sandbox.graphql_schema import Api
 from kana_destination.sandbox.log import RequestLog, RequestRecord
 from kana_destination.sandbox.sandbox import Sandbox
-from kana_destination.sandbox.schema import Api
 from kana_destination.sandbox.serving import serve
 
 __all__ = ["Api", "FaultRule", "Faults", "RequestLog", "RequestRecord", "Sandbox", "serve"]

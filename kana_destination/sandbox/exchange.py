@@ -11,9 +11,9 @@ from kana_destination.sandbox.arrivals import Arrivals
 from kana_destination.sandbox.errors import KanaError, request_error
 from kana_destination.sandbox.execution import Account, GraphQLRequest
 from kana_destination.sandbox.faults import WHOLE_REQUEST, FaultRule, Faults, RequestFacts
+from kana_destination.sandbox.graphql_http import WireError, encode, read_request
 from kana_destination.sandbox.keys import Keys
 from kana_destination.sandbox.log import RequestLog, RequestRecord
-from kana_destination.sandbox.wire import WireError, encode, read_request
 
 __all__ = ["Answer", "Exchange", "Site", "serve_graphql"]
 

@@ -14,8 +14,8 @@ from graphql import GraphQLError, GraphQLResolveInfo, execute_sync
 
 from kana_destination.sandbox.documents import Document, Documents
 from kana_destination.sandbox.errors import KanaError, error_entry
+from kana_destination.sandbox.graphql_schema import Api, schema_of
 from kana_destination.sandbox.resolvers import Context
-from kana_destination.sandbox.schema import Api, schema_of
 from kana_destination.sandbox.state import State
 
 __all__ = ["Account", "GraphQLRequest"]

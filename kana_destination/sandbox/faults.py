@@ -31,9 +31,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from destinations.errors import DefinitionError
-from kana_destination.sandbox.checks import schema_faults
 from kana_destination.sandbox.documents import RootField
 from kana_destination.sandbox.errors import KanaError
+from kana_destination.sandbox.schema_faults import schema_faults
 
 __all__ = ["WHOLE_REQUEST", "Drip", "FaultRule", "Faults", "Match", "RequestFacts"]
 

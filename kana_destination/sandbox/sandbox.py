@@ -15,9 +15,9 @@ from kana_destination.sandbox.arrivals import Arrivals
 from kana_destination.sandbox.exchange import Site
 from kana_destination.sandbox.execution import Account
 from kana_destination.sandbox.faults import Faults
+from kana_destination.sandbox.graphql_schema import Api
 from kana_destination.sandbox.keys import Keys
 from kana_destination.sandbox.log import RequestLog
-from kana_destination.sandbox.schema import Api
 from kana_destination.sandbox.seed import apply_seed, load_seed
 from kana_destination.sandbox.server import GRAPHQL_PATH, SandboxServer
 from kana_destination.sandbox.snapshot import take_snapshot
@@ -41,7 +41,7 @@ class Sandbox:
     ``seed`` is a YAML file or the same as a mapping; the example account without one. ``port`` 0
     picks a free one. With ``db`` the account is kept in that file, and a mutation is on disk
     before its answer; the seed fills the file only while it is empty. ``api`` is described at
-    :data:`~kana_destination.sandbox.schema.Api`. ``clock`` gives the moment, aware.
+    :data:`~kana_destination.sandbox.graphql_schema.Api`. ``clock`` gives the moment, aware.
 
     Raises :class:`~destinations.errors.DefinitionError` with every fault of the seed, and
     :class:`~destinations.errors.UsageError` if the file or the port cannot be used. As a context

@@ -18,7 +18,6 @@ from typing import Any, Final
 from destinations.definition.document import Document, read_document
 from destinations.definition.input_files import read_text_input
 from destinations.errors import DefinitionError, Fault, UsageError
-from kana_destination.sandbox.checks import schema_faults
 from kana_destination.sandbox.models import (
     Feature,
     Package,
@@ -27,6 +26,7 @@ from kana_destination.sandbox.models import (
     iso,
     parse_iso,
 )
+from kana_destination.sandbox.schema_faults import schema_faults
 from kana_destination.sandbox.seed_rules import rule_faults
 from kana_destination.sandbox.state import State
 

@@ -18,7 +18,7 @@ from destinations.errors import DefinitionError
 from kana_destination.sandbox.errors import KanaError, request_error
 from kana_destination.sandbox.exchange import Answer, Site, serve_graphql
 from kana_destination.sandbox.faults import FaultRule
-from kana_destination.sandbox.wire import WireError, read_json
+from kana_destination.sandbox.graphql_http import WireError, read_json
 
 __all__ = ["GRAPHQL_PATH", "SandboxServer"]
 

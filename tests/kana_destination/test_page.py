@@ -18,7 +18,7 @@ from destinations.kit.partner_page.markdown import Table
 from destinations.runtime.explain import explain
 from destinations.statuses import PHRASES
 from kana_destination.cases import cases
-from kana_destination.rules import Rule, RuleMapper
+from kana_destination.mapping_rules import Rule, RuleMapper
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ["kana.md", "kana-submission.md"]

@@ -27,7 +27,7 @@ from destinations.runtime.destination import Destination
 from destinations.runtime.identity import identity_of
 from destinations.runtime.plugins import find_folder
 from destinations.server import Service, read_config
-from destinations.server.model import ServeConfig
+from destinations.server.config_model import ServeConfig
 from destinations.store import SqliteStore, broken_rules
 from destinations.telemetry import observe
 from kana_destination.plugin import KanaPlugin

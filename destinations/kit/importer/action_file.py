@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from destinations.errors import DefinitionError
 from destinations.kit.importer.findings import Findings
-from destinations.kit.importer.model import SegmentAction
 from destinations.kit.importer.presets import checked_fql, checked_value
-from destinations.kit.importer.words import NO_DESCRIPTION, title_of
+from destinations.kit.importer.segment_model import SegmentAction
+from destinations.kit.importer.titles import NO_DESCRIPTION, title_of
 from destinations.kit.importer.yaml_text import comment, yaml_text
 from destinations.segment.fields import fields_to_schema
 from destinations.segment.fql import compile_fql

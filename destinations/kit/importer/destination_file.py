@@ -7,9 +7,9 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from destinations.kit.importer.findings import Findings
-from destinations.kit.importer.model import SegmentDestination
 from destinations.kit.importer.presets import PlannedPreset
-from destinations.kit.importer.words import NO_DESCRIPTION, title_of
+from destinations.kit.importer.segment_model import SegmentDestination
+from destinations.kit.importer.titles import NO_DESCRIPTION, title_of
 from destinations.kit.importer.yaml_text import comment, yaml_text
 
 __all__ = ["MISSING", "destination_text", "preset_text"]

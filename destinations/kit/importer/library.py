@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from destinations.kit.importer.findings import Findings, json_type
-from destinations.kit.importer.model import SegmentAction, SegmentDestination, SegmentOption
+from destinations.kit.importer.segment_model import SegmentAction, SegmentDestination, SegmentOption
 from destinations.kit.importer.subscriptions import read_preset
 from destinations.segment.json_pointer import pointer
 

@@ -10,8 +10,8 @@ from typing import Any
 from destinations.errors import DefinitionError
 from destinations.kit.importer.findings import Findings
 from destinations.kit.importer.fql import proper_fql
-from destinations.kit.importer.model import SegmentPreset
-from destinations.kit.importer.words import numbered
+from destinations.kit.importer.segment_model import SegmentPreset
+from destinations.kit.importer.titles import numbered
 from destinations.segment.fql import compile_fql
 from destinations.segment.mapping import compile_mapping, compile_value
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from destinations.kit.importer.findings import Findings, json_type
-from destinations.kit.importer.model import SegmentAction, SegmentDestination, SegmentOption
+from destinations.kit.importer.segment_model import SegmentAction, SegmentDestination, SegmentOption
 from destinations.kit.importer.subscriptions import read_preset
 
 __all__ = ["read_metadata"]

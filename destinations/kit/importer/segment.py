@@ -16,12 +16,12 @@ from destinations.kit.importer.action_file import action_schema, action_text
 from destinations.kit.importer.destination_file import destination_text
 from destinations.kit.importer.findings import Findings
 from destinations.kit.importer.library import read_library
-from destinations.kit.importer.model import SegmentDestination
 from destinations.kit.importer.presets import plan_presets
 from destinations.kit.importer.public_api import read_metadata
 from destinations.kit.importer.reading import destinations_in, read_json_file, subscriptions_in
+from destinations.kit.importer.segment_model import SegmentDestination
 from destinations.kit.importer.settings import settings_schema
-from destinations.kit.importer.words import camel_case, numbered, title_of
+from destinations.kit.importer.titles import camel_case, numbered, title_of
 
 __all__ = ["Imported", "import_segment"]
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from destinations.kit.importer.findings import Findings, json_type
-from destinations.kit.importer.model import SegmentOption
-from destinations.kit.importer.words import NO_DESCRIPTION, title_of
+from destinations.kit.importer.segment_model import SegmentOption
+from destinations.kit.importer.titles import NO_DESCRIPTION, title_of
 
 __all__ = ["settings_schema"]
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from destinations.kit.importer.findings import Findings, json_type
-from destinations.kit.importer.model import SegmentPreset
+from destinations.kit.importer.segment_model import SegmentPreset
 
 __all__ = ["read_preset"]
 

@@ -18,7 +18,7 @@ from destinations.definition import (
 from destinations.definition.graphql_document import alias, root_keys
 from destinations.http import Answer, HttpResponse, compile_request
 from destinations.kit.testing.patterns import text_with
-from destinations.kit.testing.samples import sample
+from destinations.kit.testing.sample_value import sample
 
 __all__ = [
     "MESSAGE",

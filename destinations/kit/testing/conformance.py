@@ -19,7 +19,8 @@ import pytest
 from destinations.definition import check_folder
 from destinations.errors import DestinationsError
 from destinations.kit.testing.case import Case
-from destinations.kit.testing.checks import (
+from destinations.kit.testing.fault_cases import FaultCase, fault_cases, play_fault
+from destinations.kit.testing.gaps import (
     documentation_gaps,
     preset_gaps,
     secret_leaks,
@@ -27,7 +28,6 @@ from destinations.kit.testing.checks import (
     unread_errors,
     untested_actions,
 )
-from destinations.kit.testing.fault_cases import FaultCase, fault_cases, play_fault
 from destinations.kit.testing.replay import replay
 from destinations.kit.testing.subject import Subject, open_subject, placeholder_settings
 from destinations.runtime.plugins import find_folder

@@ -17,7 +17,7 @@ from destinations.http import Answer
 from destinations.http.transport import HttpTransport
 from destinations.kit.testing.answers import error_answer, success
 from destinations.kit.testing.case import ABSENT, RecordedRequest
-from destinations.kit.testing.samples import sample
+from destinations.kit.testing.sample_value import sample
 from destinations.kit.testing.sequence import deliver_in_sequence, entries_of
 from destinations.kit.testing.stand_ins import StillClock
 from destinations.kit.testing.subject import Subject, placeholder_settings

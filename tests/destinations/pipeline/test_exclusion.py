@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from destinations.outcome import State
+from destinations.pipeline.account_names import folded
 from destinations.pipeline.exclusion import Exclusion
-from destinations.pipeline.names import folded
 from destinations.pipeline.queue import QueuedDelivery, QueuedEvent
 from destinations.pipeline.scheduler import Scheduler
 from destinations.runtime.action import SubscriptionKey

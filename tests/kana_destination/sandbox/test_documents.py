@@ -8,7 +8,7 @@ import pytest
 
 from kana_destination.sandbox import documents
 from kana_destination.sandbox.documents import Documents
-from kana_destination.sandbox.schema import schema_of
+from kana_destination.sandbox.graphql_schema import schema_of
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from destinations.kit.importer.findings import Findings
-from destinations.kit.importer.model import SegmentOption
+from destinations.kit.importer.segment_model import SegmentOption
 from destinations.kit.importer.settings import settings_schema
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from graphql import GraphQLInputObjectType, GraphQLObjectType, GraphQLSchema, print_ast
 
-from kana_destination.sandbox.schema import schema_of
+from kana_destination.sandbox.graphql_schema import schema_of
 
 FIELDS = {
     "Query": {

@@ -8,8 +8,8 @@ import pytest
 from destinations.outcome import Outcome, Result
 from destinations.runtime.action import SubscriptionKey
 from destinations.store import Database
-from destinations.store import names as module
-from destinations.store.names import Names
+from destinations.store import interning as module
+from destinations.store.interning import Names
 
 KEY = SubscriptionKey("Counts", "count")
 

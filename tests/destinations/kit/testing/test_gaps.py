@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from destinations.kit.testing.case import Case
-from destinations.kit.testing.checks import (
+from destinations.kit.testing.gaps import (
     documentation_gaps,
     preset_gaps,
     secret_leaks,

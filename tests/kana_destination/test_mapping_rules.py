@@ -7,7 +7,7 @@ import pytest
 
 from destinations.definition.document import read_document
 from destinations.errors import DefinitionError
-from kana_destination.rules import Rule, RuleMapper, overlap, property_values, read_rules
+from kana_destination.mapping_rules import Rule, RuleMapper, overlap, property_values, read_rules
 
 PROPERTIES = {
     "plan": {"name": "pro", "years": 2},

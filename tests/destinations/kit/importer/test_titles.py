@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from destinations.kit.importer.words import camel_case, numbered, title_of
+from destinations.kit.importer.titles import camel_case, numbered, title_of
 
 
 @pytest.mark.parametrize(
