@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from destinations._version import __version__
+
 ROOT = Path(__file__).parent.parent
 # Pages of destinations, in folders of docs/, are for another site: the linter checks them.
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -76,6 +78,23 @@ def test_pages_are_well_formed(page: Path) -> None:
     assert text.count("```") % 2 == 0
     outside = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
     assert len(re.findall(r"^# ", outside, re.MULTILINE)) == 1
+
+
+def test_contributing_names_files_that_are_there() -> None:
+    """Each path in the guides exists; a word in capitals stands for a name of one's own."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:destinations|docs|kana_destination|tests)/[\w./-]+)`", text)
+    assert len(named) > 20
+    own = re.compile("[A-Z]{2,}")
+    assert [path for path in named if not own.search(path) and not (ROOT / path).exists()] == []
+
+
+def test_the_changelog_has_the_version() -> None:
+    """What is released last is this version; before the first release there is no section."""
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    unreleased, *released = re.findall(r"^## \[(.+?)\]", text, re.MULTILINE)
+    assert unreleased == "Unreleased"
+    assert released[:1] in ([], [__version__])
 
 
 @pytest.mark.parametrize("name", ["architecture.md", "guarantees.md"])

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from destinations.errors import MappingError, ResolveError
 from destinations.segment.mapping import compile_mapping
+from destinations.segment.mapping.directives import DIRECTIVES
 
 ARGUMENTS: dict[str, list[Any]] = {
     # Arguments that loading lets pass: "?" stands for any mapping value.
@@ -74,6 +75,12 @@ def _try(mapping: Any, events: list[Any]) -> None:
         else:
             assert repr(compiled.trace(event)[0]) == repr(payload)
         assert repr(event) == before
+
+
+def test_every_directive_is_tried() -> None:
+    """Each directive has arguments here, and one name is that of none."""
+    assert ARGUMENTS.keys() - DIRECTIVES.keys() == {"@nothing"}
+    assert DIRECTIVES.keys() <= ARGUMENTS.keys()
 
 
 @settings(settings.get_profile("fuzz"))
