@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
-
 from destinations.cli.json_output import json_text
-from destinations.cli.tables import plain
+from destinations.cli.tables import Bold, Dim, say
 from destinations.outcome import Result
 from destinations.runtime.explain import Explanation, PlannedRequest, SubscriptionExplanation
 from destinations.secrets import Masker
@@ -17,46 +14,48 @@ from destinations.segment.javascript import UNDEFINED
 
 __all__ = ["print_explanation"]
 
+_Line = tuple[int, *tuple[str, ...]]
+"""How far a line is indented, and its parts."""
+
 
 def print_explanation(explanation: Explanation, masker: Masker) -> None:
     """Print each subscription's steps in order; secrets are masked."""
-    console = Console(highlight=False, soft_wrap=True)
 
-    def say(text: str, indent: int = 0) -> None:
-        console.print(" " * indent + plain(masker.text(text)))
+    def show(indent: int, *parts: str) -> None:
+        say(" " * indent, *(type(part)(masker.text(part)) for part in parts))
 
     if explanation.blank_traits:
-        say(f"[bold]blank traits, left out[/bold]: {escape(', '.join(explanation.blank_traits))}")
+        show(0, Bold("blank traits, left out"), f": {', '.join(explanation.blank_traits)}")
     for followed in explanation.subscriptions:
-        for indent, line in _subscription(followed):
-            say(line, indent)
+        for line in _subscription(followed):
+            show(*line)
     if explanation.result is not None:
-        say(_result(explanation.result))
+        show(0, *_result(explanation.result))
 
 
-def _subscription(followed: SubscriptionExplanation) -> Iterable[tuple[int, str]]:
+def _subscription(followed: SubscriptionExplanation) -> Iterable[_Line]:
     verdict = "matches" if followed.matches else "does not match"
-    yield 0, f"[bold]{escape(followed.name)}[/bold] ({followed.action}): {verdict}"
+    yield 0, Bold(followed.name), f" ({followed.action}): {verdict}"
     for clause in followed.clauses:
         mark = "held" if clause["held"] else "did not hold"
-        yield 2, f"{escape(clause['text'])}  [dim]{mark}; found {_json(clause['value'])}[/dim]"
+        yield 2, f"{clause['text']}  ", Dim(f"{mark}; found {_json(clause['value'])}")
     if not followed.matches:
         return
-    yield 2, "[bold]mapping[/bold]"
+    yield 2, Bold("mapping")
     for step in followed.mapping:
-        yield 4, f"{escape(step['path'])} {step['directive']}  = {_json(step['value'])}"
+        yield 4, f"{step['path']} {step['directive']}  = {_json(step['value'])}"
     if followed.changes:
-        yield 2, "[bold]empty values, unknown keys, coercions[/bold]"
+        yield 2, Bold("empty values, unknown keys, coercions")
         for change in followed.changes:
-            yield 4, f"{escape(change['path'])} {_change(change)}"
+            yield 4, f"{change['path']} {_change(change)}"
     if followed.payload is not None:
-        yield 2, f"[bold]payload[/bold] {_json(followed.payload)}"
+        yield 2, Bold("payload"), f" {_json(followed.payload)}"
     for planned in followed.requests:
         yield from _request(planned)
     if followed.result is not None:
-        yield 2, _result(followed.result)
+        yield 2, *_result(followed.result)
         for error in followed.result.errors:
-            yield 4, escape(error)
+            yield 4, error
 
 
 def _change(change: dict[str, Any]) -> str:
@@ -68,41 +67,41 @@ def _change(change: dict[str, Any]) -> str:
     return f"coerced: {_json(change['before'])} became {_json(change['after'])}"
 
 
-def _request(planned: PlannedRequest) -> Iterable[tuple[int, str]]:
+def _request(planned: PlannedRequest) -> Iterable[_Line]:
     after = f", after the answers {', '.join(planned.after)}" if planned.after else ""
     if planned.name is None:
-        yield 2, f"[bold]done[/bold]{after}: {escape(planned.note)}"
+        yield 2, Bold("done"), f"{after}: {planned.note}"
         return
-    yield 2, f"[bold]request {planned.name}[/bold]{after}"
+    yield 2, Bold(f"request {planned.name}"), after
     if planned.request is None:
-        yield 4, escape(planned.note)
+        yield 4, planned.note
         return
-    yield 4, f"{planned.request['method']} {escape(planned.request['url'])}"
+    yield 4, f"{planned.request['method']} {planned.request['url']}"
     for name, value in planned.request["headers"].items():
-        yield 4, f"{name}: {escape(value)}"
+        yield 4, f"{name}: {value}"
     body = planned.request["body"]
     if isinstance(body, dict) and isinstance(body.get("query"), str):
         depth = 0
         for line in body["query"].splitlines():
             depth -= line.strip().startswith("}")
-            yield 6 + 2 * depth, escape(line.strip())
+            yield 6 + 2 * depth, line.strip()
             depth += line.rstrip().endswith("{")
         yield 6, f"variables {_json(body.get('variables'))}"
     elif body is not None:
         yield 6, _json(body)
     if planned.after:
         return
-    yield 4, "[dim]outcome by answer:[/dim]"
+    yield 4, Dim("outcome by answer:")
     for answer, outcome in planned.outcomes:
-        yield 6, f"[dim]{escape(answer)}: {outcome}[/dim]"
+        yield 6, Dim(f"{answer}: {outcome}")
 
 
-def _result(result: Result) -> str:
+def _result(result: Result) -> tuple[str, ...]:
     code = f" ({result.status} {result.code})" if result.status else ""
-    return f"[bold]{result.outcome.value}[/bold]{code}: {escape(result.reason)}"
+    return Bold(result.outcome.value), f"{code}: {result.reason}"
 
 
 def _json(value: Any) -> str:
     if value is UNDEFINED:
         return "undefined"
-    return escape(json_text(value, default=str))
+    return json_text(value, default=str)

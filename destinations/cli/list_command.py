@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from destinations.cli.json_output import json_text
+from destinations.cli.tables import say, table_lines, terminal_width
 from destinations.definition import load_definition
 from destinations.errors import DefinitionError
 from destinations.runtime.plugins import installed
@@ -42,12 +43,11 @@ def command(*, as_json: bool) -> int:
 
 
 def _print_table(rows: list[dict[str, object]]) -> None:
-    from rich.console import Console  # noqa: PLC0415 - slow to import, and not needed for JSON
-    from rich.table import Table  # noqa: PLC0415 - slow to import
-
-    table = Table("destination", "name", "version", "actions", box=None, pad_edge=False)
+    cells = []
     for row in rows:
         actions = row["actions"]
         assert isinstance(actions, list)  # noqa: S101 - made above
-        table.add_row(str(row["slug"]), str(row["name"]), str(row["version"]), ", ".join(actions))
-    Console().print(table)
+        cells.append((row["slug"], row["name"], row["version"], ", ".join(actions)))
+    columns = ("destination", "name", "version", "actions")
+    for line in table_lines(columns, cells, width=terminal_width()):
+        say(line)

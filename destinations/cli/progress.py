@@ -1,37 +1,62 @@
-"""A progress bar on standard error, by bytes where the size of the input is known."""
+"""A line on standard error that shows how far the reading is, where somebody is watching."""
 
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+import click
 
 from destinations.pipeline.reading import Entry
 
-__all__ = ["watch"]
+__all__ = ["tell", "watch"]
 
-_EVERY_SECONDS = 0.2
+_EVERY_SECONDS: Final = 0.2
+_BAR: Final = 30
+_ERASE: Final = "\r\x1b[2K"
+"""Back to the start of the line, and nothing on it (ECMA-48, EL)."""
 
 
 def watch(entries: Iterator[Entry], stream: BinaryIO) -> Iterator[Entry]:
-    """Pass the entries on and show how many were read."""
+    """Pass the entries on and show how many were read, and how much of a file; erased at the end.
+
+    Shows nothing if standard error is not a terminal.
+    """
+    if not sys.stderr.isatty():
+        yield from entries
+        return
     total = _size(stream)
-    columns = [TextColumn("lines: {task.fields[lines]:,}")]
-    bar = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn()) if total else ()
-    with Progress(*columns, *bar, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=total, lines=0)
-        due = 0.0
+    began = time.monotonic()
+    due = began
+    try:
         for lines, entry in enumerate(entries, start=1):
             now = time.monotonic()
             if now >= due:
-                done = stream.tell() if total else 0
-                progress.update(task, completed=done, lines=lines)
                 due = now + _EVERY_SECONDS
+                _show(lines, stream.tell() / total if total else None, now - began)
             yield entry
+    finally:
+        click.echo(_ERASE, err=True, nl=False)
+
+
+def tell(text: str) -> None:
+    """Print a line on standard error, in place of the one that `watch` shows there."""
+    click.echo(f"{_ERASE if sys.stderr.isatty() else ''}{text}", err=True)
+
+
+def _show(lines: int, share: float | None, seconds: float) -> None:
+    text = f"{lines:,} lines read"
+    if share:
+        share = min(share, 1.0)  # somebody may still write to the file
+        full = round(share * _BAR)
+        text = f"[{'#' * full}{'-' * (_BAR - full)}] {share:4.0%}  {text}"
+        if seconds >= 1:  # before that it says nothing about the rest
+            left = time.strftime("%H:%M:%S", time.gmtime(seconds / share - seconds))
+            text = f"{text}, {left} left"
+    click.echo(_ERASE + text, err=True, nl=False)
 
 
 def _size(stream: BinaryIO) -> int | None:

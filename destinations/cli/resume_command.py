@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from destinations.cli.store_place import StorePlace, place_options
-from destinations.cli.tables import printable
+from destinations.cli.tables import plain
 from destinations.operations import paused_actions, resume
 
 __all__ = ["command"]
@@ -25,12 +25,10 @@ def command(place: StorePlace, name: str) -> int:
     with place.read() as opened:
         found = paused_actions(opened, name)
     if not found:
-        click.echo(f"No action of {printable(name)} is paused.")
+        click.echo(f"No action of {plain(name)} is paused.")
         return 0
     with place.change() as opened:
         found = resume(opened, name)
     for action, reason in found.items():
-        click.echo(
-            f"{printable(name)}, {action}: resumed. It was paused because: {printable(reason)}"
-        )
+        click.echo(f"{plain(name)}, {action}: resumed. It was paused because: {plain(reason)}")
     return 0

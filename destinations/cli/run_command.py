@@ -29,11 +29,11 @@ from destinations.cli.opening import (
     settings_option,
     store_option,
 )
+from destinations.cli.progress import watch
 from destinations.cli.run_notices import (
     Notices,
     tell_of_cut_agains,
     tell_that_again_goes_on,
-    with_progress,
 )
 from destinations.cli.run_tables import (
     as_json_object,
@@ -445,7 +445,7 @@ class _Runner:
         options = self._options
         form = options.form or _form_of(options.events or "")
         read = read_json_entries(source) if form == "json" else read_lines(source)
-        entries = with_progress(read, source)
+        entries = watch(read, source)
         if options.events == "-" or not _is_regular(source):
             return ThreadedEntries(entries)
         return IteratedEntries(entries)

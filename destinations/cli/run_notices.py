@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import BinaryIO
+from collections.abc import Callable, Sequence
 
-import click
-
+from destinations.cli.progress import tell
 from destinations.operations import CutAgain, shown_time
 from destinations.pipeline.observer import Observer
 from destinations.pipeline.queue import Transition
-from destinations.pipeline.reading import Entry
 from destinations.secrets import Masker
 
-__all__ = ["Notices", "tell_of_cut_agains", "tell_that_again_goes_on", "with_progress"]
+__all__ = ["Notices", "tell_of_cut_agains", "tell_that_again_goes_on"]
 
 _EVERY_SECONDS = 10.0
 
@@ -46,7 +42,7 @@ class Notices(Observer):
             self._is_away = True
             why = self._masker.text(reason)
             text = f"{self._name} does not answer ({why}); waiting up to {self._outage:g} s."
-            click.echo(text, err=True)
+            tell(text)
 
     def transitioned(self, destination: str, transitions: Sequence[Transition]) -> None:  # noqa: ARG002 - there is one
         """See `Observer.transitioned`."""
@@ -62,7 +58,7 @@ class Notices(Observer):
             self.is_away(failed[0].result.reason)
         elif self._is_away and any(one.ends_waiting and one.stage != "plan" for one in transitions):
             self._is_away = False
-            click.echo(f"{self._name} answers again.", err=True)
+            tell(f"{self._name} answers again.")
 
     def waits(self, answers: int) -> None:
         """Tell, now and then, that lost answers are all that is waited for."""
@@ -70,37 +66,24 @@ class Notices(Observer):
         if now - self._told_at >= _EVERY_SECONDS:
             self._told_at = now
             what = "1 lost answer" if answers == 1 else f"{answers:,} lost answers"
-            click.echo(
+            tell(
                 f"Waiting to ask {self._name} about {what}; press Ctrl-C to leave that to the "
-                "next run.",
-                err=True,
+                "next run."
             )
 
 
 def tell_that_again_goes_on(since: float) -> None:
     """Tell that an input is being sent again already."""
-    click.echo(
+    tell(
         f"Continuing the --again of this input that began at {shown_time(since)} and was "
-        "interrupted: what was delivered since then is not sent once more.",
-        err=True,
+        "interrupted: what was delivered since then is not sent once more."
     )
 
 
 def tell_of_cut_agains(others: Sequence[CutAgain]) -> None:
     """Tell that other inputs were being sent again, so that nobody takes this one for them."""
     for one in others:
-        click.echo(
+        tell(
             f"An --again of {one.source} that began at {shown_time(one.since)} was interrupted. "
-            "This input has different content: all of it is sent once more.",
-            err=True,
+            "This input has different content: all of it is sent once more."
         )
-
-
-def with_progress(entries: Iterator[Entry], stream: BinaryIO) -> Iterator[Entry]:
-    """Show how far the reading is, where somebody is watching."""
-    if not sys.stderr.isatty():
-        yield from entries
-        return
-    from destinations.cli.progress import watch  # noqa: PLC0415 - rich is slow to import
-
-    yield from watch(entries, stream)

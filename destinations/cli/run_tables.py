@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import click
-from rich.console import Console
-from rich.table import Table
 
-from destinations.cli.tables import count, print_table, printable
+from destinations.cli.tables import count, plain, print_table
 from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.ledger import NEEDS_OPERATOR
 from destinations.pipeline.report import SHOWN, Report, Totals
@@ -80,47 +78,56 @@ def print_report(
     ``of_earlier`` tells that no line was read: the rows are those that earlier runs had left for
     this account.
     """
-    console = Console(stderr=to_stderr, highlight=False)
     totals = report.totals
     if of_earlier is not None and not totals.rows:
-        text = f"Nothing waits for {printable(of_earlier)}: earlier runs left nothing to deliver."
-        console.print(text, soft_wrap=True)
+        text = f"Nothing waits for {plain(of_earlier)}: earlier runs left nothing to deliver."
+        click.echo(text, err=to_stderr)
         return
     shown = [status for status in SHOWN if totals.outcomes[status]]
-    table = Table(title="Outcomes", title_justify="left", title_style="bold", show_footer=True)
-    table.add_column("action", footer="total")
-    for status in shown:
-        table.add_column(status.value, footer=f"{totals.outcomes[status]:,}", justify="right")
-    table.add_column("rows", footer=f"{totals.rows:,}", justify="right")
-    for action, counts in sorted(totals.by_action.items()):
-        cells = [f"{counts[status]:,}" if counts[status] else "" for status in shown]
+    rows = [
         # An event that no action takes has none.
-        shown_action = "(none)" if action == "-" else action
-        table.add_row(shown_action, *cells, f"{sum(counts.values()):,}")
-    console.print(table)
+        (
+            "(none)" if action == "-" else action,
+            *(counts[status] or "" for status in shown),
+            sum(counts.values()),
+        )
+        for action, counts in sorted(totals.by_action.items())
+    ]
+    print_table(
+        "Outcomes",
+        ("action", *(status.value for status in shown), "rows"),
+        rows,
+        total=("total", *(totals.outcomes[status] for status in shown), totals.rows),
+        to_stderr=to_stderr,
+    )
     is_earlier = of_earlier is not None
-    console.print(f"{count(totals.rows, 'row')} of earlier runs." if is_earlier else _sum(report))
+    text = f"{count(totals.rows, 'row')} of earlier runs." if is_earlier else _sum(report)
+    click.echo(text, err=to_stderr)
     if report.hidden_from:
-        console.print(
+        click.echo(
             f"Not all of the input could be read: from line {report.hidden_from} on events may be "
             "missing; see why there. Correct it, and give the same command again.",
-            soft_wrap=True,
+            err=to_stderr,
         )
     rate = ""
     if report.seconds and not is_earlier:
         rate = f", {count(round(report.lines / report.seconds), 'line')} a second"
-    console.print(f"{count(report.requests, 'request')} in {report.seconds:.2f} s{rate}\n")
+    click.echo(
+        f"{count(report.requests, 'request')} in {report.seconds:.2f} s{rate}\n", err=to_stderr
+    )
     if totals.reasons:
         _print_reasons(totals, masker, to_stderr=to_stderr, with_lines=not is_earlier)
     if number := report.derived["content"]:
-        console.print(
+        click.echo(
             f"{count(number, 'event')} without a messageId had the same content as one of "
-            "an earlier run. Events that are not the same need a messageId each.\n"
+            "an earlier run. Events that are not the same need a messageId each.\n",
+            err=to_stderr,
         )
     if number := report.derived["line"]:
-        console.print(
+        click.echo(
             f"{count(number, 'event')} without a messageId stood in the same line of an input with "
-            "the same --input-id. Another input needs another name.\n"
+            "the same --input-id. Another input needs another name.\n",
+            err=to_stderr,
         )
 
 

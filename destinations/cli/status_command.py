@@ -8,12 +8,10 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 import click
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
 
 from destinations.cli.json_output import json_text
 from destinations.cli.store_place import StorePlace, place_options
-from destinations.cli.tables import printable, table
+from destinations.cli.tables import Bold, styled, table_lines, terminal_width
 from destinations.operations import (
     StoreStatus,
     queue_length,
@@ -33,8 +31,8 @@ _SERVED: Final = {
     None: "cannot read its lock, so a server may or may not deliver from it",
 }
 _STRAY: Final = (
-    "[bold]the server has no destination of this name[/bold]: what waits stays until it has one "
-    "again, or until it is dropped"
+    Bold("the server has no destination of this name"),
+    ": what waits stays until it has one again, or until it is dropped",
 )
 
 
@@ -57,52 +55,48 @@ def command(place: StorePlace, live: float | None, *, as_json: bool) -> int:
             status = store_status(opened, now, who_serves(opened))
             click.echo(json_text(status.to_json(now)))
         elif live is None:
-            Console(highlight=False).print(_read(opened, place), soft_wrap=True)
+            click.echo(_read(opened, place))
         else:
             _watch(opened, place, live)
     return 0
 
 
-def _read(store: SqliteStore, place: StorePlace) -> RenderableType:
+def _read(store: SqliteStore, place: StorePlace) -> str:
     now = time.time()
-    return _shown(store_status(store, now, who_serves(store)), place, now)
+    return "\n".join(_shown(store_status(store, now, who_serves(store)), place, now))
 
 
 def _watch(store: SqliteStore, place: StorePlace, seconds: float) -> None:
     """Refresh until the user has seen enough: that is no interruption of any work."""
-    with (
-        contextlib.suppress(KeyboardInterrupt),
-        Live(_read(store, place), auto_refresh=False, screen=False) as shown,
-    ):
+    with contextlib.suppress(KeyboardInterrupt):
         while True:
+            shown = _read(store, place)
+            click.clear()  # of a terminal alone
+            click.echo(shown)
             time.sleep(seconds)
-            shown.update(_read(store, place), refresh=True)
 
 
-def _shown(status: StoreStatus, place: StorePlace, now: float) -> RenderableType:
-    parts: list[RenderableType] = [
-        f"[bold]Store[/bold] {printable(status.path)}",
-        f"{status.size / 1_000_000:,.1f} MB, SQLite {status.sqlite}; {_SERVED[status.served]}",
-        "",
-    ]
+def _shown(status: StoreStatus, place: StorePlace, now: float) -> Iterator[str]:
+    yield styled(Bold("Store"), f" {status.path}")
+    yield f"{status.size / 1_000_000:,.1f} MB, SQLite {status.sqlite}; {_SERVED[status.served]}"
+    yield ""
     if not status.scopes:
-        parts += ["It holds no deliveries yet.", ""]
+        yield from ("It holds no deliveries yet.", "")
     for one in status.scopes:
         source = "server" if one.served else "runs"
         at = f" at {one.account}" if one.account else ""
-        parts.append(f"[bold]{printable(one.destination)}[/bold]{printable(at)} ({source})")
-        parts += _queue(one, place, now, is_idle=one.id in status.idle)
+        yield styled(Bold(one.destination), f"{at} ({source})")
+        yield from _queue(one, place, now, is_idle=one.id in status.idle)
         if one.served:
             for action, reason in status.paused.get(one.destination, {}).items():
-                shown = printable(place.pause(one.destination, action, reason))
-                parts.append(f"[bold]{shown}[/bold]")
+                yield styled(Bold(place.pause(one.destination, action, reason)))
         is_stray = one.served and status.served and one.destination not in status.names
         if is_stray and _waits(one):
-            parts.append(_STRAY)
+            yield styled(*_STRAY)
         if outcomes := _outcomes(one):
-            parts.append(table(("outcome", "today", "all"), outcomes))
-        parts.append("")
-    return Group(*parts)
+            columns = ("outcome", "today", "all")
+            yield from map(styled, table_lines(columns, outcomes, width=terminal_width()))
+        yield ""
 
 
 def _waits(one: ScopeTotals) -> int:
@@ -119,15 +113,16 @@ def _queue(one: ScopeTotals, place: StorePlace, now: float, *, is_idle: bool) ->
     if one.next_at is not None:
         yield f"next retry in {shown_duration(one.next_at - now)}"
     if is_idle and (unknown := one.counts.get(State.UNKNOWN, 0)):
-        yield (
-            f"[bold]{unknown:,} unknown[/bold]: no process asks the partner about "
-            f"{'it' if unknown == 1 else 'them'} now; start one: "
-            f"{printable(place.delivering(one.destination, served=one.served))}"
+        yield styled(
+            Bold(f"{unknown:,} unknown"),
+            f": no process asks the partner about {'it' if unknown == 1 else 'them'} now; start "
+            f"one: {place.delivering(one.destination, served=one.served)}",
         )
     if held := one.counts.get(State.HELD, 0):
-        yield (
-            f"[bold]{held:,} held[/bold]: an operator has to decide; "
-            f"destinations deliveries list --state held{printable(place.options)}"
+        yield styled(
+            Bold(f"{held:,} held"),
+            ": an operator has to decide; destinations deliveries list --state held"
+            f"{place.options}",
         )
 
 
