@@ -4,8 +4,8 @@ An event's way: subscription (FQL), mapping (directives), empty values out, coer
 Schema, payload, request, transport, response rules, outcome, ledger.
 """
 
-import lazy_loader
+from destinations.lazy import names_of_stub
 
 # The public names are listed in __init__.pyi, for type checkers and for this. They are loaded when
 # they are first used: the command line must not wait for what a command does not need.
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = names_of_stub(__name__, __file__)

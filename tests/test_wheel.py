@@ -1,18 +1,28 @@
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
+import re
+import shlex
+import shutil
 import subprocess
 import sys
+import venv
 import zipfile
+from collections.abc import Iterator
 from email.parser import Parser
 from pathlib import Path
+from typing import Final
 
 import pytest
+from packaging.requirements import Requirement
 
 from destinations._version import __version__
 
 ROOT = Path(__file__).resolve().parents[1]
+MOST_BYTES: Final = 30 * 2**20
+"""What the package takes up without an extra: its libraries and itself, without compiled Python."""
 
 
 @pytest.fixture(scope="module")
@@ -136,3 +146,147 @@ def test_the_main_job_runs_from_the_wheel(wheel: Path, tmp_path: Path) -> None:
     ledger = json.loads(path.read_text(encoding="utf-8"))
     outcomes = {key: count for key, count in json.loads(done.stdout)["outcomes"].items() if count}
     assert outcomes == ledger["outcomes"]
+
+
+def _libraries(requirements: list[str], found: set[str]) -> set[str]:
+    """Add the names of what these need, without extras, and of what that needs in turn."""
+    for line in requirements:
+        one = Requirement(line)
+        name = re.sub(r"[-_.]+", "-", one.name).lower()
+        if name not in found and (one.marker is None or one.marker.evaluate({"extra": ""})):
+            found.add(name)
+            _libraries(importlib.metadata.requires(name) or [], found)
+    return found
+
+
+@pytest.fixture(scope="module")
+def base(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment of the wheel and what it requires, without extras and a network.
+
+    The libraries are those of this environment, copied file by file.
+    """
+    place = tmp_path_factory.mktemp("base") / "venv"
+    # A copy of Python may miss its libraries; a link does not.
+    venv.EnvBuilder(with_pip=False, symlinks=os.name != "nt").create(place)
+    (packages,) = place.glob("lib/python*/site-packages")
+    command = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "--quiet"]
+    subprocess.run(
+        [*command, "--disable-pip-version-check", "--target", str(packages), str(wheel)], check=True
+    )
+    (metadata,) = packages.glob("kana_destination-*.dist-info")
+    needed = importlib.metadata.PathDistribution(metadata).requires or []
+    for name in _libraries(needed, set()):
+        for file in importlib.metadata.files(name) or []:
+            # Commands, such as `bin/uvicorn`, lie elsewhere, and are not needed.
+            if ".." not in file.parts and "__pycache__" not in file.parts:
+                target = packages / file
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file.locate(), target)
+    return place
+
+
+def _destinations(
+    base: Path, folder: Path, *arguments: str, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in that environment alone."""
+    inherited = {key: os.environ[key] for key in ("PATH", "SYSTEMROOT") if key in os.environ}
+    return subprocess.run(
+        [str(base / "bin" / "python"), "-P", "-m", "destinations", *arguments],
+        cwd=folder,
+        env={**inherited, "HOME": str(folder), **variables},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for path in folder.rglob("*"):
+        if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc":
+            yield path
+
+
+def test_the_base_is_small(base: Path) -> None:
+    """Without extras, all files of the package and its libraries have less than 30 MB."""
+    (packages,) = base.glob("lib/python*/site-packages")
+    sizes: dict[str, int] = {}
+    for path in _files(packages):
+        top = path.relative_to(packages).parts[0]
+        sizes[top] = sizes.get(top, 0) + path.stat().st_size
+    largest = sorted(sizes.items(), key=lambda item: -item[1])[:10]
+    assert sum(sizes.values()) < MOST_BYTES, largest
+    # It is measured where everything is: the package, and its largest library.
+    assert {"destinations", "kana_destination", "jsonschema_rs", "yaml"} <= sizes.keys()
+    assert not {"responses", "spellchecker", "pygments", "rich", "jinja2"} & sizes.keys()
+
+
+def test_commands_of_the_base(base: Path, tmp_path: Path) -> None:
+    """Without extras, events are delivered, explained and found again, and definitions checked."""
+    events = str(ROOT / "examples" / "events.ndjson")
+    event = tmp_path / "event.json"
+    event.write_text((ROOT / "examples" / "events.ndjson").read_text("utf-8").splitlines()[0])
+    store = ("--store", str(tmp_path / "store.sqlite3"))
+    for command in (
+        ("run", "kana", "--events", events, "--sandbox", *store),
+        ("list",),
+        ("validate", "kana"),
+        ("explain", "kana", str(event)),
+        ("status", *store),
+        ("deliveries", "list", "--all", *store),
+        ("store", "check", *store),
+        ("kana", "rules", "list", *store),
+        ("init", "my-partner"),
+        ("validate", "my-partner"),
+        ("diff", "my-partner", "my-partner"),
+    ):
+        done = _destinations(base, tmp_path, *command)
+        assert done.returncode == 0, (command, done.stderr)
+    for name in ("check", "conformance", "import", "resume", "sandbox", "serve"):
+        done = _destinations(base, tmp_path, name, "--help")
+        assert done.returncode == 0, (name, done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("extra", "command"),
+    [
+        ("kit", "test kana"),
+        ("kit", "record kana"),
+        ("kit", "docs build kana"),
+        ("kit", "docs lint page.md"),
+        ("kit", "docs preview kana"),
+        ("otel", "serve --config serve.yaml --check"),
+        ("otel", "serve --config serve.yaml"),
+        ("liquid", "validate with-liquid"),
+    ],
+)
+def test_without_an_extra(
+    base: Path, wheel: Path, tmp_path: Path, extra: str, command: str
+) -> None:
+    """A command that lacks a library says in one line which, and what installs it; exit code 2."""
+    files = {
+        "page.md": "# A page\n\nIt has a word.\n",
+        "key": "prv_test_0123456789\n",
+        "serve.yaml": (
+            "store: {path: store.sqlite3}\n"
+            "destinations:\n"
+            "  - {name: kana, destination: kana, settings: {apiKey: {file: key}},\n"
+            "     receiver: {keys: [{file: key}]}}\n"
+        ),
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        (tmp_path / name).chmod(0o600)
+    _destinations(base, tmp_path, "init", "with-liquid")
+    action = tmp_path / "with-liquid" / "trackEvent.yaml"
+    text = re.sub(r"\{'@path': .*?\}", "{'@liquid': '{{ x }}'}", action.read_text("utf-8"), count=1)
+    action.write_text(text, encoding="utf-8")
+    done = _destinations(
+        base, tmp_path, *command.split(), OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9"
+    )
+    assert done.returncode == 2, done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if "pip install" in line]
+    told, _, install = line.partition(f"install the extra {extra}: ")
+    assert "needs the library" in told
+    python = str(base / "bin" / "python")
+    assert shlex.split(install) == [python, "-m", "pip", "install", f"{wheel}[{extra}]"]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from destinations.cli.explain_text import print_explanation
 from destinations.cli.json_output import json_text
 from destinations.cli.opening import (
     destination_argument,
@@ -77,8 +78,6 @@ def command(
             followed["source"] = code_text
         click.echo(json_text(bound.settings.masker.value(shown), indent=2))
     else:
-        from destinations.cli.explain_text import print_explanation  # noqa: PLC0415 - rich is slow
-
         print_explanation(explanation, bound.settings.masker)
         for followed, (code_text, note) in zip(explanation.subscriptions, sources, strict=False):
             if code_text is not None:

@@ -11,8 +11,8 @@ import click
 
 from destinations.cli.json_output import json_text
 from destinations.cli.tables import count, print_table
-from destinations.kit.testing.fault_cases import FaultReport, fault_cases, play_fault
-from destinations.kit.testing.replay import CaseReport, replay
+from destinations.kit.testing.made_faults import FaultReport, fault_cases, play_fault
+from destinations.kit.testing.replaying import CaseReport, replay
 from destinations.kit.testing.subject import Subject, open_subject, subject_in
 from destinations.pipeline.report import SHOWN
 from destinations.runtime.plugins import installed

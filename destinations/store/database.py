@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
-
-import platformdirs
 
 from destinations.clock import SteadyClock
 from destinations.errors import StoreGoneError, TemporaryError, UsageError
@@ -59,7 +59,35 @@ _COUNT_WRITE: Final = "UPDATE identity SET writes = writes + 1, noted_at = ? RET
 
 def default_path() -> Path:
     """Return the store of this user, in the place that the operating system has for such data."""
-    return Path(platformdirs.user_data_dir("destinations", appauthor=False)) / "store.sqlite3"
+    return _user_data_folder() / "store.sqlite3"
+
+
+if sys.platform == "linux":
+    import pwd
+
+    def _user_data_folder() -> Path:
+        """Return the folder of the XDG Base Directory Specification; relative paths do not count.
+
+        Raises `UsageError` for a user without a home directory.
+        """
+        named = Path(os.environ.get("XDG_DATA_HOME", ""))
+        if named.is_absolute():
+            return named / "destinations"
+        home = Path(os.environ.get("HOME", ""))
+        if not home.is_absolute():
+            try:
+                home = Path(pwd.getpwuid(os.getuid()).pw_dir)
+            except KeyError:
+                msg = "this user has no home directory to keep a store in; name one with --store"
+                raise UsageError(msg) from None
+        return home / ".local" / "share" / "destinations"
+
+else:
+    import platformdirs
+
+    def _user_data_folder() -> Path:
+        """Return where this operating system has it."""
+        return Path(platformdirs.user_data_dir("destinations", appauthor=False))
 
 
 def check_store_path(path: Path) -> None:

@@ -63,6 +63,14 @@ def test_a_name_that_is_not_there() -> None:
         _ = destinations.compile_fqll  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("package", ["", ".kit.testing", ".kit.partner_page"])
+def test_no_lazy_name_is_that_of_a_module(package: str) -> None:
+    """A name is what the stub says, whatever was imported before: no module takes its place."""
+    module = importlib.import_module(f"destinations{package}")
+    folder = Path(module.__file__ or "").parent
+    assert not {path.stem for path in folder.iterdir()} & set(module.__all__)
+
+
 def _packages() -> list[str]:
     root = Path(destinations.__file__ or "").parent
     return sorted(

@@ -1,8 +1,8 @@
 """The documentation page of a destination, made from its definition: Markdown, samples, preview."""
 
-import lazy_loader
+from destinations.lazy import names_of_stub
 
 # A page is rendered in a process of its own, which loads nothing but what it needs for that.
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = names_of_stub(__name__, __file__)
 # Constants, then classes, then functions.
 __all__.sort(key=lambda name: (not name.isupper(), not name[:1].isupper()))

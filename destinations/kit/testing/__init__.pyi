@@ -3,9 +3,9 @@ from .case_reading import case_files, read_case, read_cases
 from .case_writing import case_text
 from .conformance import DestinationConformance
 from .difference import Difference
-from .fault_cases import FaultCase, FaultReport, fault_cases, play_fault
+from .made_faults import FaultCase, FaultReport, fault_cases, play_fault
 from .recording import Draft, record
-from .replay import CaseReport, replay
+from .replaying import CaseReport, replay
 from .saving import case_path, save_case
 from .stand_ins import ScriptedTransport, StillClock
 from .subject import Subject, open_subject, placeholder_settings, subject_in

@@ -19,7 +19,6 @@ import pytest
 from destinations.definition import check_folder
 from destinations.errors import DestinationsError
 from destinations.kit.testing.case import Case
-from destinations.kit.testing.fault_cases import FaultCase, fault_cases, play_fault
 from destinations.kit.testing.gaps import (
     documentation_gaps,
     preset_gaps,
@@ -28,7 +27,8 @@ from destinations.kit.testing.gaps import (
     unread_errors,
     untested_actions,
 )
-from destinations.kit.testing.replay import replay
+from destinations.kit.testing.made_faults import FaultCase, fault_cases, play_fault
+from destinations.kit.testing.replaying import replay
 from destinations.kit.testing.subject import Subject, open_subject, placeholder_settings
 from destinations.runtime.plugins import find_folder
 

@@ -33,7 +33,7 @@ from destinations.kit.testing.case import (
     RecordedResponse,
 )
 from destinations.kit.testing.difference import Difference
-from destinations.kit.testing.replay import clock_seconds, reply_of
+from destinations.kit.testing.replaying import clock_seconds, reply_of
 from destinations.kit.testing.sequence import Delivered, deliver_in_sequence, entries_of
 from destinations.kit.testing.stand_ins import PacedClock, StillClock
 from destinations.kit.testing.subject import Subject

@@ -11,7 +11,7 @@ from destinations.errors import UsageError
 from destinations.kit.testing.case import Case
 from destinations.kit.testing.case_reading import build_case
 from destinations.kit.testing.case_writing import case_text
-from destinations.kit.testing.replay import replay
+from destinations.kit.testing.replaying import replay
 from destinations.kit.testing.subject import Subject
 from destinations.secrets import Masker
 

@@ -8,8 +8,8 @@ import pytest
 from destinations.definition import check_folder
 from destinations.errors import UsageError
 from destinations.kit.init import create_destination
-from destinations.kit.testing.fault_cases import fault_cases, play_fault
-from destinations.kit.testing.replay import replay
+from destinations.kit.testing.made_faults import fault_cases, play_fault
+from destinations.kit.testing.replaying import replay
 from destinations.kit.testing.subject import subject_in
 
 

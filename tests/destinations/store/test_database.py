@@ -4,10 +4,12 @@ import contextlib
 import errno
 import os
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import platformdirs
 import pytest
 
 from destinations.errors import StoreFullError, TemporaryError, UsageError
@@ -305,12 +307,33 @@ def test_an_old_sqlite_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         Database(tmp_path / "store.sqlite3")
 
 
-def test_the_default_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The store of a user is in the folder that their system has for data of programs."""
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    path = default_path()
-    assert path.name == "store.sqlite3"
-    assert path.parent.name == "destinations"
+@pytest.mark.parametrize("home", [None, "", "relative", "/home/ann"])
+@pytest.mark.parametrize("data", [None, "", "  ", "relative", "~/data", "/srv/data"])
+def test_the_default_place(
+    monkeypatch: pytest.MonkeyPatch, data: str | None, home: str | None
+) -> None:
+    """The store of a user is where platformdirs has it: elsewhere it would be a new one."""
+    for name, value in (("XDG_DATA_HOME", data), ("HOME", home)):
+        if value is None:
+            monkeypatch.delenv(name, raising=False)
+        else:
+            monkeypatch.setenv(name, value)
+    folder = platformdirs.user_data_path("destinations", appauthor=False)
+    assert default_path() == folder / "store.sqlite3"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems know by themselves")
+def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no place for a store, it is said how to name one."""
+
+    def unknown(_number: int) -> object:
+        raise KeyError
+
+    for name in ("XDG_DATA_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    with pytest.raises(UsageError, match=r"no home directory .* --store"):
+        default_path()
 
 
 # -- writing and reading ---------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from destinations.kit.testing import DestinationConformance
-from destinations.kit.testing.fault_cases import fault_cases
+from destinations.kit.testing.made_faults import fault_cases
 from destinations.kit.testing.subject import Subject
 from destinations.outcome import Outcome
 from destinations.runtime import sender

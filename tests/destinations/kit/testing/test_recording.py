@@ -15,7 +15,7 @@ from destinations.errors import UsageError
 from destinations.kit.testing.case import ABSENT, Case
 from destinations.kit.testing.case_writing import case_text
 from destinations.kit.testing.recording import Draft, record
-from destinations.kit.testing.replay import replay
+from destinations.kit.testing.replaying import replay
 from destinations.kit.testing.subject import Subject, placeholder_settings
 from destinations.pipeline.reading import Entry
 

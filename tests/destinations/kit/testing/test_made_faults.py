@@ -9,7 +9,7 @@ import pytest
 
 from destinations.errors import UsageError
 from destinations.http import Answer, RestRequest, answer
-from destinations.kit.testing.fault_cases import FaultReport, fault_cases, play_fault
+from destinations.kit.testing.made_faults import FaultReport, fault_cases, play_fault
 from destinations.kit.testing.subject import Subject
 from destinations.outcome import Outcome, Retry, State
 from destinations.runtime import sender

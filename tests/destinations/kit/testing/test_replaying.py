@@ -9,7 +9,7 @@ from destinations.clock import unix_time
 from destinations.definition.document import read_document
 from destinations.kit.testing.case import Case
 from destinations.kit.testing.case_reading import build_case
-from destinations.kit.testing.replay import replay
+from destinations.kit.testing.replaying import replay
 from destinations.kit.testing.subject import Subject
 
 Change = Callable[[dict[str, Any]], object]
