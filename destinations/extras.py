@@ -7,7 +7,7 @@ import json
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -75,9 +75,11 @@ def _origin() -> dict[str, Any] | None:
 
     The note is ``direct_url.json``: packaging.python.org/en/latest/specifications/direct-url/
     """
-    try:
+    with suppress(importlib.metadata.PackageNotFoundError):
         noted = importlib.metadata.distribution(_PACKAGE).read_text("direct_url.json")
-    except importlib.metadata.PackageNotFoundError:
-        # Started in a checkout that was never installed.
-        return {"url": Path(__file__).parents[1].as_uri()}
-    return None if noted is None else json.loads(noted)
+        if noted is not None:
+            origin: dict[str, Any] = json.loads(noted)
+            return origin
+    # A checkout may be started without being installed, or be left with what a build makes in it.
+    checkout = Path(__file__).parents[1]
+    return {"url": checkout.as_uri()} if (checkout / "setup.cfg").is_file() else None

@@ -285,7 +285,7 @@ def test_without_an_extra(
         base, tmp_path, *command.split(), OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9"
     )
     assert done.returncode == 2, done.stderr
-    (line,) = [line for line in done.stderr.splitlines() if "pip install" in line]
+    (line,) = [line for line in (done.stdout + done.stderr).splitlines() if "pip install" in line]
     told, _, install = line.partition(f"install the extra {extra}: ")
     assert "needs the library" in told
     python = str(base / "bin" / "python")

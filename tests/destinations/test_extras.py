@@ -124,10 +124,14 @@ def _came_from(monkeypatch: pytest.MonkeyPatch, note: dict[str, object] | None) 
     ],
 )
 def test_where_it_came_from_without_a_file(
-    monkeypatch: pytest.MonkeyPatch, note: dict[str, object] | None, arguments: list[str]
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    note: dict[str, object] | None,
+    arguments: list[str],
 ) -> None:
     """The command installs from the index, the archive or the commit that the package is from."""
     _came_from(monkeypatch, note)
+    monkeypatch.setattr("destinations.extras.__file__", str(tmp_path / "package" / "extras.py"))
     command = str(missing_library("jinja2", "kit")).partition("kit: ")[2]
     assert shlex.split(command) == [sys.executable, "-m", "pip", "install", *arguments]
 
@@ -156,13 +160,18 @@ def test_where_it_came_from_on_this_machine(
     assert shlex.split(command)[4:] == [*options, f"{place}[kit]"]
 
 
-def test_a_checkout_that_was_never_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("with_metadata", [True, False], ids=["after a build", "never built"])
+def test_a_checkout_that_was_never_installed(
+    monkeypatch: pytest.MonkeyPatch, *, with_metadata: bool
+) -> None:
     """Started with `python -m` in a checkout, the command installs that checkout."""
+    _came_from(monkeypatch, None)
+    if not with_metadata:
 
-    def missing(name: str) -> importlib.metadata.Distribution:
-        raise importlib.metadata.PackageNotFoundError(name)
+        def missing(name: str) -> importlib.metadata.Distribution:
+            raise importlib.metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(importlib.metadata, "distribution", missing)
+        monkeypatch.setattr(importlib.metadata, "distribution", missing)
     assert str(missing_library("jinja2", "kit")).endswith(pip_install(f"{ROOT}[kit]"))
 
 
@@ -173,7 +182,7 @@ def test_a_library_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
         importlib.import_module("no_such_library.inner")
     assert str(caught.value) == (
         "this needs the library no_such_library, which is not installed; install the extra kit: "
-        + pip_install("kana-destination[kit]")
+        + pip_install(f"{ROOT}[kit]")
     )
     assert str(missing_library("x", "otel", "@y")).startswith("@y needs the library x, ")
 
