@@ -1,9 +1,9 @@
-"""Reads the mapping of a URL: which of its text is the author's, and which comes from where.
+"""Split a URL's mapping into pieces: the author's text, settings, and values of events.
 
-A value of an event that is put into a URL as it is chooses where the request goes, with our
-credentials. So a URL is known by its pieces, and only those that are the settings' go in unchanged.
-Directives that change a text change each piece by itself; what cannot be taken apart is a value as
-a whole, which no URL can begin with.
+An event's value that went into a URL unencoded could choose where the request goes, with our
+credentials. So only the author's text and settings go in unchanged. A directive that changes text
+changes each piece by itself. A mapping that cannot be split counts as one value, and no URL may
+begin with a value.
 """
 
 from __future__ import annotations
@@ -36,23 +36,23 @@ __all__ = [
 ]
 
 OF_ONE_EVENT: Final = ("event", "payload")
-"""The roots of a request's mappings that are those of one event."""
+"""The roots of a request's mappings that depend on the event."""
 
 _PLACEHOLDER: Final = re.compile(r"\{\{\{([^}]+)\}\}\}|\{\{([^}]+)\}\}")
 
 
 @dataclass(frozen=True, slots=True)
 class Roots:
-    """What is there to read: ``own`` are the names that hold nothing of an event.
+    """The roots that a mapping can read; ``own`` are those that do not depend on the event.
 
-    ``is_inner`` tells that they are those that a ``@transform`` made, and no longer the request's.
+    ``is_inner`` tells that they are the keys of a ``@transform``, instead of the request's roots.
     """
 
     own: frozenset[str] = frozenset({"settings"})
     is_inner: bool = False
 
     def has(self, source: object) -> bool:
-        """Tell whether a mapping certainly reads nothing of an event."""
+        """Tell whether a mapping certainly does not depend on the event."""
         if self.is_inner:
             return not isinstance(source, dict | list)
         return not reads(source, *OF_ONE_EVENT)
@@ -60,14 +60,14 @@ class Roots:
 
 @dataclass(frozen=True, slots=True)
 class AddressText:
-    """Text that the definition says."""
+    """Text that stands in the definition."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class AddressValue:
-    """What stands at a path of the context; ``of_settings`` tells that the operator chose it."""
+    """The value at a path of the context; ``of_settings`` tells that the operator chose it."""
 
     path: str
     of_settings: bool
@@ -75,14 +75,14 @@ class AddressValue:
 
 @dataclass(frozen=True, slots=True)
 class AddressTemplate:
-    """Pieces in their order."""
+    """A template: text and values in their order."""
 
     pieces: tuple[AddressText | AddressValue, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class AddressWhole:
-    """A mapping that is taken as a whole; ``of_settings`` tells that it reads nothing else."""
+    """A mapping that cannot be split; ``of_settings`` tells that it reads settings alone."""
 
     source: object
     of_settings: bool
@@ -90,7 +90,7 @@ class AddressWhole:
 
 @dataclass(frozen=True, slots=True)
 class AddressComputed:
-    """``@path`` or ``@template`` whose text is that of a mapping, which reads settings alone."""
+    """A ``@path`` or ``@template`` whose own text comes from a mapping of settings alone."""
 
     directive: str
     text: object
@@ -99,7 +99,7 @@ class AddressComputed:
 
 @dataclass(frozen=True, slots=True)
 class AddressLiquid:
-    """A Liquid template, whose output statements are values unless they print own roots alone."""
+    """A Liquid template; an output statement is a value unless it reads own roots alone."""
 
     template: str
     roots: Roots
@@ -107,7 +107,7 @@ class AddressLiquid:
 
 @dataclass(frozen=True, slots=True)
 class AddressChange:
-    """What ``@case`` or ``@replace`` makes of each piece; ``argument`` is without its value."""
+    """A ``@case`` or ``@replace``, applied to each piece; ``argument`` lacks its ``value``."""
 
     directive: str
     argument: Mapping[str, Any]
@@ -116,7 +116,7 @@ class AddressChange:
 
 @dataclass(frozen=True, slots=True)
 class AddressWithin:
-    """A URL that is made of what ``apply`` of a ``@transform`` gave."""
+    """A URL that a ``@transform`` makes from the result of its ``apply``."""
 
     apply: object
     inner: AddressMapping
@@ -124,7 +124,7 @@ class AddressWithin:
 
 @dataclass(frozen=True, slots=True)
 class AddressChoice:
-    """One of two URLs, by the condition of an ``@if``."""
+    """An ``@if``: one of two URLs."""
 
     condition: object
     then: AddressMapping
@@ -146,7 +146,7 @@ _OF_REQUEST: Final = Roots()
 
 
 def read_address(source: object, roots: Roots = _OF_REQUEST) -> AddressMapping:
-    """Return the pieces of a URL's mapping; ``roots`` are what it can read."""
+    """Split a URL's mapping into pieces; ``roots`` are the roots it can read."""
     if isinstance(source, str):
         return AddressTemplate((AddressText(source),))
     name, argument = _directive(source)
@@ -156,7 +156,7 @@ def read_address(source: object, roots: Roots = _OF_REQUEST) -> AddressMapping:
 
 
 def holds_values(address: AddressMapping) -> bool:
-    """Tell whether values that are not the settings' stand in the text of a URL."""
+    """Tell whether a URL contains values that do not come from the settings."""
     match address:
         case AddressTemplate():
             pieces = address.pieces
@@ -201,7 +201,7 @@ def _path(argument: object, roots: Roots) -> AddressMapping | None:
 
 
 def _array_path(argument: object, roots: Roots) -> AddressMapping | None:
-    """With a shape it gives a list or what the path finds, which can be a URL only as text."""
+    """Split an ``@arrayPath``; with a shape, only a text found at the path can be a URL."""
     return _path(argument[0], roots) if isinstance(argument, list) and argument else None
 
 
@@ -266,7 +266,7 @@ _READERS: Final[Mapping[str, Callable[[Any, Roots], AddressMapping | None]]] = {
     "@replace": lambda argument, roots: _changed("@replace", argument, roots),
     "@transform": _transform,
 }
-"""How each directive is taken apart; None stands for one that has to be taken as a whole."""
+"""Splits each directive; None for one that cannot be split."""
 
 
 def _pieces(template: str, roots: Roots) -> Iterator[AddressText | AddressValue]:

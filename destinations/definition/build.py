@@ -1,4 +1,4 @@
-"""Turns checked documents into the typed definition. Knows the YAML's names, finds no faults."""
+"""Turn checked documents into the typed definition; nothing is checked here again."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _CATALOG_KEYS = (
 def build_destination(
     data: Mapping[str, Any], actions: Mapping[str, ActionDefinition]
 ) -> DestinationDefinition:
-    """Return the definition that ``destination.yaml`` (``data``) and its actions make."""
+    """Build a destination from ``destination.yaml`` (``data``) and its actions."""
     events = data.get("events", {})
     return DestinationDefinition(
         name=data["name"],
@@ -71,7 +71,7 @@ def build_destination(
 
 
 def build_action(data: Mapping[str, Any]) -> ActionDefinition:
-    """Return the definition that one action's file makes."""
+    """Build an action from its file."""
     perform = data["perform"]
     unmapped = data.get("unmapped")
     return ActionDefinition(
@@ -205,7 +205,7 @@ def _condition(data: Mapping[str, Any]) -> ErrorCondition:
 
 
 def build_preset(data: Mapping[str, Any], actions: Mapping[str, ActionDefinition]) -> Preset:
-    """One subscription; without a mapping of its own it has the defaults of the fields."""
+    """Build a subscription; its mapping defaults to the defaults of the action's fields."""
     action = actions[data["partnerAction"]]
     mapping = data.get("mapping", action.default_mapping)
     return Preset(data["name"], action.slug, data["subscribe"], mapping)

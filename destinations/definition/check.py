@@ -1,4 +1,4 @@
-"""Finds every fault of a definition that its schema cannot: references, FQL, mappings, GraphQL."""
+"""Find the faults that the JSON Schemas cannot: references, FQL, mappings, GraphQL."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def preset_faults(
 ) -> Iterator[Fault]:
     """Yield the faults of subscriptions that stand at ``place``, given the actions' slugs.
 
-    Those ``of_operator`` no subscription may have.
+    No subscription may have an action in ``of_operator``.
     """
     names: set[tuple[str, str]] = set()
     for index, preset in enumerate(presets):
@@ -77,10 +77,10 @@ def preset_faults(
             known = ", ".join(sorted(set(actions) - set(of_operator))) or "none"
             yield document.fault(
                 own + "/partnerAction",
-                f"there is no action {preset['partnerAction']!r}; there are: {known}",
+                f"unknown action {preset['partnerAction']!r}; known: {known}",
             )
         elif preset["partnerAction"] in of_operator:
-            message = "only an operator asks for this action: no event may reach it"
+            message = "this action is for operators alone: no subscription may have it"
             yield document.fault(own + "/partnerAction", message)
         yield from _fql(document, own + "/subscribe", preset["subscribe"])
         if "mapping" in preset:
@@ -91,10 +91,10 @@ _OF_EVENTS = ("method", "defaultSubscription", "unmapped")
 
 
 def _of_operator(document: Document) -> Iterator[Fault]:
-    """Yield what an action that only an operator asks for says of events."""
+    """Yield the keys of an operator action that only make sense for events."""
     for key in _OF_EVENTS if document.data.get("operator") else ():
         if key in document.data:
-            message = "says which events it is for, but only an operator asks for this action"
+            message = "must not be set: this action is for operators alone, and no event reaches it"
             yield document.fault(pointer(key), message)
 
 
@@ -110,7 +110,7 @@ def check_action(document: Document, requests: Mapping[str, Any]) -> Iterator[Fa
     for place, name in named:
         if name not in requests:
             known = ", ".join(requests)
-            yield document.fault(place, f"there is no request {name!r}; there are: {known}")
+            yield document.fault(place, f"unknown request {name!r}; known: {known}")
     yield from _of_operator(document)
     if "defaultSubscription" in data:
         yield from _fql(document, "/defaultSubscription", data["defaultSubscription"])
@@ -123,11 +123,11 @@ def check_action(document: Document, requests: Mapping[str, Any]) -> Iterator[Fa
     for index, key in enumerate(data["fields"].get("required", ())):
         if key not in properties:
             yield document.fault(
-                pointer("fields", "required", index), f"there is no field {key!r} to require"
+                pointer("fields", "required", index), f"unknown field {key!r} to require"
             )
     unmapped = data.get("unmapped")
     if unmapped is not None and unmapped["missing"] not in properties:
-        yield document.fault("/unmapped/missing", f"there is no field {unmapped['missing']!r}")
+        yield document.fault("/unmapped/missing", f"unknown field {unmapped['missing']!r}")
     yield from _touches(document)
     yield from _schema(document, "/fields", data["fields"])
 
@@ -136,7 +136,7 @@ _PAYLOAD_FIELD = re.compile(r"^(?:\$\.)?payload\.([A-Za-z0-9_-]+)$")
 
 
 def _touches(document: Document) -> Iterator[Fault]:
-    """Yield what is wrong with the names of accounts: only a payload is there to make them of."""
+    """Yield the faults of ``touches``: account names can only be made from the payload."""
     properties = document.data["fields"]["properties"]
     for index, value in enumerate(document.data.get("touches", ())):
         place = pointer("touches", index)
@@ -149,11 +149,11 @@ def _touches(document: Document) -> Iterator[Fault]:
             yield document.fault(place, f"must read a field, as $.payload.email does, not {path!r}")
         elif field[1] not in properties:
             known = ", ".join(properties)
-            yield document.fault(place, f"there is no field {field[1]!r}; there are: {known}")
+            yield document.fault(place, f"unknown field {field[1]!r}; known: {known}")
 
 
 def _own_keywords(document: Document, place: str, spec: Mapping[str, Any]) -> Iterator[Fault]:
-    """Yield what is wrong with the keywords of a field that JSON Schema does not know."""
+    """Yield the faults of a field's keywords that are not JSON Schema's."""
     for keyword, kind in (("x-wholeNumber", "integer"), ("x-identifier", "string")):
         if keyword in spec and spec["type"] != kind:
             message = f"is for fields of type {kind}, but this one's is {spec['type']}"
@@ -165,7 +165,7 @@ def _own_keywords(document: Document, place: str, spec: Mapping[str, Any]) -> It
 
 
 def mapping_faults(document: Document, place: str, value: object) -> Iterator[Fault]:
-    """Yield the faults of one mapping value; what would fail only when reached counts as well."""
+    """Yield the faults of one mapping value, also in branches that no event may ever reach."""
     try:
         compiled = compile_value(value)
     except DefinitionError as error:
@@ -200,20 +200,18 @@ def _mappings(data: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
 
 
 def address_warnings(document: Document) -> Iterator[Fault]:
-    """Yield the addresses that hold values of events: they are encoded, whatever was meant."""
+    """Yield the URLs that contain values of events: these are always encoded."""
     for place, value in _address_mappings(document.data):
         if place != _BASE_URL and holds_values(read_address(value)):
             yield document.fault(place, f"must not hold a value of the event: {_INSTEAD}")
 
 
 _BASE_URL = "/transport/baseUrl"
-_INSTEAD = (
-    "write transport.baseUrl and rest.path, a list of which each item becomes one segment, encoded"
-)
+_INSTEAD = "write transport.baseUrl and rest.path, a list; each item becomes one encoded segment"
 
 
 def _addresses(document: Document) -> Iterator[Fault]:
-    """Yield addresses that an event could choose, and segments of a path that are none."""
+    """Yield URLs that an event could choose, and invalid segments of paths."""
     data = document.data
     for place, value in _address_mappings(data):
         if place == _BASE_URL and not is_fixed(read_address(value)):
@@ -238,31 +236,33 @@ def _address_mappings(data: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
 
 
 def _fault_of_segment(segment: object, *, is_last: bool) -> str | None:
-    """Return why an item of a path cannot be a segment, as far as the definition tells."""
+    """Return why an item of a path cannot be a segment; None if it can."""
     if isinstance(segment, str):
         if "/" in segment:
             return f"{segment!r} is several segments: write each as an item of its own"
         if segment in {".", ".."}:
             return f"{segment!r} would lead to another path"
         if not segment and not is_last:
-            return "is empty: only the last segment may be, for a path that ends in a slash"
+            return (
+                "must not be empty: only the last segment may be, for a path that ends in a slash"
+            )
         return None
     is_directive = isinstance(segment, dict) and any(str(key)[:1] == "@" for key in segment)
     if is_directive or (isinstance(segment, int | float) and not isinstance(segment, bool)):
         return None
-    return "must be text or a mapping directive: it is one segment of the path"
+    return "must be text or a mapping directive, as it is one segment of the path"
 
 
 _OF_SETTINGS = re.compile(r"(?:^(?:\$\.)?|\{\{\{?\s*(?:\$\.)?)settings\.([A-Za-z0-9_-]+)")
 
 
 def _unknown_settings(document: Document, place: str, value: object) -> Iterator[Fault]:
-    """Yield settings that a mapping reads and that do not exist, so that it would read nothing."""
+    """Yield the unknown settings that a mapping reads."""
     known = document.data["settings"]["properties"]
     for text in _texts(value):
         for name in _OF_SETTINGS.findall(text):
             if name not in known:
-                message = f"there is no setting {name!r}; there are: {', '.join(known) or 'none'}"
+                message = f"unknown setting {name!r}; known: {', '.join(known) or 'none'}"
                 yield document.fault(place, message)
 
 
@@ -277,7 +277,7 @@ def _batch(document: Document, name: str, request: Mapping[str, Any]) -> Iterato
     rest = request.get("rest", {})
     if "rest" in request and "json" not in rest:
         place = pointer("requests", name, "batch")
-        yield document.fault(place, "needs rest.json, of which the body of a batch is made")
+        yield document.fault(place, "needs rest.json: a batch's body is made from it")
     shared = [
         (f"/requests/{name}/rest/{key}", rest.get(key))
         for key in ("url", "path", "headers", "query")
@@ -293,7 +293,7 @@ def _batch(document: Document, name: str, request: Mapping[str, Any]) -> Iterato
 def _parameters(
     document: Document, name: str, request: Mapping[str, Any], actions: Mapping[str, Document]
 ) -> Iterator[Fault]:
-    """Yield the lists and objects in queries and forms that no format is declared for."""
+    """Yield lists and objects in queries and forms without a declared format."""
     rest = request.get("rest", {})
     declared = rest.get("arrayFormat")
     fields = [
@@ -308,10 +308,10 @@ def _parameters(
                 place += pointer(parameter)
             what = f"{parameter} is {kind}"
             if declared is None:
-                message = f"{what}: say with arrayFormat how it is written ({_FORMATS})"
+                message = f"{what}: declare with arrayFormat how to write it ({_FORMATS})"
                 yield document.fault(place, message)
             elif kind == "an object" and declared in {"repeat", "comma"}:
-                message = f"{what}, and {declared} writes lists alone: use brackets or json"
+                message = f"{what}, but {declared} is for lists alone: use brackets or json"
                 yield document.fault(place, message)
 
 
@@ -319,12 +319,12 @@ _FORMATS = "repeat, brackets, comma or json"
 
 
 def _reconcile(document: Document, name: str, request: Mapping[str, Any]) -> Iterator[Fault]:
-    """Yield what is wrong with the request that asks for balances: it must exist and only ask."""
+    """Yield the faults of ``reconcile``: its request must exist and be idempotent."""
     key = _reconcile_key(request)
     if "onLostAnswer" in request and (request["idempotent"] or key in request):
-        has = "is idempotent, so it is sent again" if request["idempotent"] else f"has {key}"
+        has = "is idempotent and sent again" if request["idempotent"] else f"has {key}"
         place = pointer("requests", name, "onLostAnswer")
-        yield document.fault(place, f"says nothing: {name} {has}")
+        yield document.fault(place, f"has no effect: {name} {has}")
     if key not in request:
         return
     if key == "reconcile" and "settle" in request:
@@ -335,11 +335,11 @@ def _reconcile(document: Document, name: str, request: Mapping[str, Any]) -> Ite
     place = pointer("requests", name, key)
     if asking is None:
         known = ", ".join(requests)
-        message = f"there is no request {reconcile['ask']!r}; there are: {known}"
+        message = f"unknown request {reconcile['ask']!r}; known: {known}"
         yield document.fault(place + "/ask", message)
         return
     if not asking["idempotent"]:
-        message = f"{reconcile['ask']} must be idempotent: it only asks"
+        message = f"{reconcile['ask']} must be idempotent, as it only asks for a balance"
         yield document.fault(place + "/ask", message)
     known_answers = [answer["name"] for answer in asking.get("answers", ())]
     for index, answer in enumerate(reconcile.get("nothing", ())):
@@ -350,7 +350,7 @@ def _reconcile(document: Document, name: str, request: Mapping[str, Any]) -> Ite
 
 
 def _reconcile_key(request: Mapping[str, Any]) -> str:
-    """Return the key that a request uses: ``settle`` is the name that it had before."""
+    """Return the key that a request uses: ``reconcile``, or its old name ``settle``."""
     return "settle" if "settle" in request and "reconcile" not in request else "reconcile"
 
 
@@ -367,7 +367,7 @@ def _settings(document: Document) -> Iterator[Fault]:
     for index, key in enumerate(settings.get("required", ())):
         if key not in settings["properties"]:
             yield document.fault(
-                pointer("settings", "required", index), f"there is no setting {key!r} to require"
+                pointer("settings", "required", index), f"unknown setting {key!r} to require"
             )
     yield from _schema(document, "/settings", settings)
 
@@ -380,16 +380,14 @@ def _authentication(document: Document) -> Iterator[Fault]:
     for index, key in enumerate(authentication["fields"]):
         if key not in settings:
             yield document.fault(
-                pointer("authentication", "fields", index), f"there is no setting {key!r}"
+                pointer("authentication", "fields", index), f"unknown setting {key!r}"
             )
     if authentication["test"] not in document.data["requests"]:
-        yield document.fault(
-            "/authentication/test", f"there is no request {authentication['test']!r}"
-        )
+        yield document.fault("/authentication/test", f"unknown request {authentication['test']!r}")
 
 
 def _conditions(document: Document, place: str, data: Mapping[str, Any]) -> Iterator[Fault]:
-    """Yield the faults of error rules: the schemas of their bodies."""
+    """Yield the faults of error rules: body schemas and root fields."""
     for kind in ("answers", "errorRules"):
         for index, rule in enumerate(data.get(kind, ())):
             body = place + pointer(kind, index, "when", "body")
@@ -397,9 +395,11 @@ def _conditions(document: Document, place: str, data: Mapping[str, Any]) -> Iter
             field = rule["when"].get("rootField")
             known = root_keys(data.get("graphql", {}).get("document", ""))
             if field is not None and field not in known:
-                what = f"there is no root field {field!r} of several"
                 listed = ", ".join(known) or "none"
-                message = f"{what} in the document beside it; there are: {listed}"
+                message = (
+                    f"unknown root field {field!r}: expected one of several in the document "
+                    f"beside it; known: {listed}"
+                )
                 yield document.fault(place + pointer(kind, index, "when", "rootField"), message)
 
 
@@ -413,7 +413,7 @@ def _awaited(document: Document, actions: Collection[str]) -> Iterator[Fault]:
             action = rule.get("waitFor", {}).get("action")
             if action is not None and action not in actions:
                 own = place + pointer("errorRules", index, "waitFor", "action")
-                yield document.fault(own, f"there is no action {action!r}; there are: {known}")
+                yield document.fault(own, f"unknown action {action!r}; known: {known}")
 
 
 def _fql(document: Document, place: str, text: str) -> Iterator[Fault]:

@@ -1,4 +1,4 @@
-"""What a new version of a definition means for those who use the old one."""
+"""Compare two versions of a definition, and say what changes for its users."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MISSING: Any = object()
 
 
 class Step(IntEnum):
-    """The part of a version that a change steps: major if users must do something."""
+    """The version number that a change requires: major if users have to act."""
 
     NONE = 0
     PATCH = 1
@@ -34,7 +34,7 @@ class Difference:
 
 
 def step_between(old: str, new: str) -> Step:
-    """Return the step that two versions (``1.2.3``) declare; NONE if the new one is not higher."""
+    """Return the step between two versions (``1.2.3``); NONE if the new one is not higher."""
     before, after = ([int(part) for part in version.split(".")] for version in (old, new))
     if after <= before:
         return Step.NONE
@@ -43,7 +43,7 @@ def step_between(old: str, new: str) -> Step:
 
 
 def compare(old: DestinationDefinition, new: DestinationDefinition) -> list[Difference]:
-    """All changes that users of the definition could notice, in the order of the new one."""
+    """Return all changes that users could notice, in the order of the new definition."""
     found = [*_object("/settings", old.settings, new.settings, "setting")]
     for slug in old.actions:
         if slug not in new.actions:
@@ -62,13 +62,13 @@ def _action(old: ActionDefinition | None, new: ActionDefinition) -> Iterator[Dif
         yield Difference(Step.MINOR, place, f"the action {new.slug!r} is new")
         return
     if new.operator and not old.operator:
-        message = "only an operator asks for it from now on: no event reaches it any more"
+        message = "it is for operators alone from now on: events no longer reach it"
         yield Difference(Step.MAJOR, place + "/operator", message)
     yield from _object(place + "/fields", old.fields, new.fields, "field")
     if old.perform != new.perform:
-        yield Difference(Step.MINOR, place + "/perform", "another request is made")
+        yield Difference(Step.MINOR, place + "/perform", "it makes another request")
     if old.default_subscription != new.default_subscription:
-        message = "the default subscription is another; those that exist keep theirs"
+        message = "the default subscription has changed; existing ones keep theirs"
         yield Difference(Step.MINOR, place + "/defaultSubscription", message)
 
 
@@ -80,7 +80,7 @@ def _object(
     was_required, is_required = set(old.get("required", ())), set(new.get("required", ()))
     for key in before:
         if key not in after:
-            message = f"the {kind} {key!r} is gone: what is given for it is dropped or refused"
+            message = f"the {kind} {key!r} is gone: a value given for it is dropped or refused"
             yield Difference(Step.MAJOR, place + pointer("properties", key), message)
     for key, spec in after.items():
         own = place + pointer("properties", key)
@@ -101,7 +101,7 @@ def _required(
     if kind == "field" and "default" in spec and is_new:
         message = f"{what}: subscriptions without a mapping for it end as invalid; add its default"
         return Difference(Step.MAJOR, place, message)
-    return Difference(Step.MAJOR, place, f"{what}: what lacks it is refused")
+    return Difference(Step.MAJOR, place, f"{what}: refused where it is missing")
 
 
 def _property(
@@ -113,10 +113,12 @@ def _property(
             continue
         own = place + pointer(key)
         if key == "default" and kind == "field":
-            message = "the default mapping is another: new subscriptions send something else"
+            message = "the default mapping has changed: new subscriptions send something else"
             yield Difference(Step.MINOR if before is _MISSING else Step.MAJOR, own, message)
         elif key == "default":
-            yield Difference(Step.MAJOR, own, "the default is another: those without it notice")
+            yield Difference(
+                Step.MAJOR, own, "the default has changed: it applies to those that do not set it"
+            )
         elif after is _MISSING:
             yield Difference(Step.MINOR, own, f"{key} no longer restricts the {kind}")
         else:
@@ -132,7 +134,7 @@ def _presets(old: DestinationDefinition, new: DestinationDefinition) -> Iterator
             yield Difference(Step.MAJOR, place, f"the preset {preset.name!r} is gone")
             continue
         if preset.subscribe != after[preset.name].subscribe:
-            message = "takes other events than before"
+            message = "selects other events than before"
             yield Difference(Step.MAJOR, place + "/subscribe", message)
         yield from _mapping(place, preset, new)
     for name in after.keys() - {preset.name for preset in old.presets}:
@@ -140,25 +142,27 @@ def _presets(old: DestinationDefinition, new: DestinationDefinition) -> Iterator
 
 
 def _mapping(place: str, old: Preset, new: DestinationDefinition) -> Iterator[Difference]:
-    """Whether a subscription that was made from the old preset still fits the fields."""
+    """Yield why a subscription made from the old preset no longer fits the fields."""
     action = new.actions.get(old.partner_action)
     if action is None:
         return
     fields = action.fields["properties"]
     for key in old.mapping:
         if key not in fields:
-            message = f"subscriptions made from it map {key!r}, which is no field any more"
+            message = f"subscriptions made from it map the removed field {key!r}"
             yield Difference(Step.MAJOR, place + pointer("mapping", key), message)
     for key in action.fields.get("required", ()):
         if key not in old.mapping:
-            message = f"subscriptions made from it do not map {key!r}, which is required"
+            message = f"subscriptions made from it lack the required field {key!r}"
             yield Difference(Step.MAJOR, place + pointer("mapping", key), message)
 
 
 def _prose(old: DestinationDefinition, new: DestinationDefinition) -> Iterator[Difference]:
     for key in ("name", "description", "catalog"):
         if getattr(old, key) != getattr(new, key):
-            yield Difference(Step.PATCH, pointer(key), "the words are others")
+            yield Difference(Step.PATCH, pointer(key), "its wording has changed")
     for key in ("transport", "requests", "error_rules"):
         if getattr(old, key) != getattr(new, key):
-            yield Difference(Step.PATCH, pointer(key), "how the partner is called, or read")
+            yield Difference(
+                Step.PATCH, pointer(key), "its requests, or how it reads answers, have changed"
+            )

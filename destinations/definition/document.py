@@ -1,9 +1,9 @@
-"""Reads YAML and JSON documents together with the line of every value.
+"""Read YAML and JSON documents together with the line of every value.
 
-YAML is that of version 1.2, its core schema; what readers of YAML disagree on is refused, such as
-an unquoted ``NO``. JSON is read as the YAML it nearly is, so both report faults the same way; the
-differences (tabs, numbers such as 1e5, escaped surrogate pairs) are bridged. Keys that occur twice
-are refused: the second would silently win.
+YAML is read by the core schema of YAML 1.2; scalars that YAML readers disagree on, such as an
+unquoted ``NO``, are refused. JSON goes through the same parser, so both report faults the same way;
+where JSON is not YAML (tabs, numbers such as 1e5, escaped surrogate pairs) it is adapted first.
+Duplicate keys are refused: the second would silently win.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ from destinations.segment.json_pointer import pointer
 __all__ = ["Document", "read_document"]
 
 _MAX_DEPTH = 64
-_MAX_NESTING = 2 * _MAX_DEPTH  # from here on not even read; up to here a fault has its path
+_MAX_NESTING = 2 * _MAX_DEPTH  # deeper nesting is not read at all; up to here a fault has its path
 _MAX_CHARACTERS = 1_000_000
 _LARGEST_NUMBER = 10**308
 _COLLECTIONS: Final = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 
-# What JSON may have in its texts as it is: YAML takes it for line breaks, or refuses it.
+# Characters that JSON texts may hold unescaped, but YAML takes for line breaks or refuses.
 _ESCAPED_IN_JSON: Final = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
-# Line breaks of YAML 1.1 that are characters like others in 1.2, and their escapes.
+# Line breaks of YAML 1.1 that are ordinary characters in 1.2, with their escapes.
 _DISAGREED_BREAKS: Final = {"\x85": r"\N", "\u2028": r"\L", "\u2029": r"\P"}
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """Parsed data and where each part of it stands.
+    """Parsed data, with the line of each value.
 
     ``lines`` maps JSON pointers (``""`` is the whole document) to lines, from 1. It is empty for
-    what was not read from a file.
+    data that did not come from a file.
     """
 
     name: str
@@ -98,7 +98,7 @@ class _Reader:
             if key in result:
                 self._fault(key_node, place, f"the key {key!r} occurs twice")
             result[key] = self.value(value_node, place, depth + 1)
-            # A fault of a value is looked for at its key: that is where a block value begins.
+            # The line of a value is that of its key: a block value begins there.
             self.lines[place] = key_node.start_mark.line + 1
         return result
 
@@ -115,7 +115,7 @@ class _Reader:
         tag, text = node.tag, node.value
         if tag == TEXT:
             return self._text(node, path, text)
-        if tag == AMBIGUOUS and self._is_json:  # of all that is ambiguous, it only has 1e5
+        if tag == AMBIGUOUS and self._is_json:  # the only ambiguous scalar that JSON has is 1e5
             return self._finite(node, path, float(text))
         if tag == AMBIGUOUS or is_ambiguous(text):  # the second with a tag that is written
             self._fault(node, path, disagreement(text))
@@ -138,11 +138,11 @@ class _Reader:
         return value
 
     def _text(self, node: yaml.Node, path: str, text: str) -> str:
-        """``text`` with its surrogate pairs joined: the reader takes each escape by itself."""
+        """Return ``text`` with surrogate pairs joined: the parser leaves them as two escapes."""
         try:
             return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
         except UnicodeDecodeError:
-            self._fault(node, path, "has one half of a surrogate pair")
+            self._fault(node, path, "has a lone surrogate (half of a character)")
             return ""
 
     def _fault(self, node: yaml.Node, path: str, message: str) -> None:
@@ -162,12 +162,12 @@ def _compose(text: str, name: str) -> yaml.Node | None:
 
 
 def _check_growth(text: str, name: str, loader: Any) -> None:
-    """Raise for what cannot be read in bounded time: aliases, and nesting without end."""
+    """Raise for documents without a bounded reading time: aliases, and endless nesting."""
     depth = 0
     for event in yaml.parse(text, loader):
         mark = event.start_mark
         line = None if mark is None else mark.line + 1
-        if isinstance(event, yaml.AliasEvent):  # they make a small file expand without bound
+        if isinstance(event, yaml.AliasEvent):  # a small file could expand without bound
             message = "YAML aliases (*name) are not supported; repeat the value"
             raise DefinitionError([Fault(message, file=name, line=line)])
         if isinstance(event, yaml.CollectionStartEvent):
@@ -180,7 +180,7 @@ def _check_growth(text: str, name: str, loader: Any) -> None:
 
 
 def _disagreed_breaks(text: str, name: str) -> Iterator[Fault]:
-    """Yield a fault for each line break that only YAML 1.1 has: it may end a text or a comment."""
+    """Yield a fault for each line break of YAML 1.1 alone: it may end a text or a comment."""
     for found in re.finditer(f"[{''.join(_DISAGREED_BREAKS)}]", text):
         character = found[0]
         cure = f"write it as {_DISAGREED_BREAKS[character]} in double quotes"
@@ -201,7 +201,7 @@ def _is_json(text: str) -> bool:
 
 
 def _no_constant(name: str) -> None:
-    """Refuse what Python takes for JSON although it is not: NaN and Infinity."""
+    """Refuse NaN and Infinity, which Python's JSON reader would accept."""
     raise ValueError(name)
 
 
@@ -214,10 +214,10 @@ def read_document(
 ) -> Document:
     """Parse ``text`` (YAML or JSON); ``name`` is the file's name for messages.
 
-    ``max_characters`` is None for what its owner may make as large as it takes. An empty document
-    is a fault, unless it ``may_be_empty``: then its data are None.
+    ``max_characters`` is None for files without a limit. An empty document is a fault, unless it
+    ``may_be_empty``: then its data are None.
 
-    Raises `DefinitionError` with every fault that reading alone can find.
+    Raises `DefinitionError` with every fault of syntax.
     """
     if max_characters is not None and len(text) > max_characters:
         message = f"has {len(text):,} characters, more than {max_characters:,}"
@@ -226,7 +226,7 @@ def read_document(
     if is_json:
         text = text.replace("\t", " ")  # white space in JSON, where texts hold none; not in YAML
         text = _ESCAPED_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
-    # The parser may take what they cut for anything. A line may hold several.
+    # One of these can make the parser report more faults. A line may hold several.
     breaks = list(dict.fromkeys(_disagreed_breaks(text, name)))
     try:
         node = _compose(text, name)

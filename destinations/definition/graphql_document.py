@@ -1,10 +1,10 @@
-"""GraphQL operations of a definition: checked when loaded, and repeated under aliases for batches.
+"""Check a definition's GraphQL operations when loaded, and repeat them under aliases for batches.
 
-A definition writes one operation with one root field, or with several that are carried out in their
-order. To send many events in one request, the root field is repeated under the aliases ``e0``,
-``e1``, ... (of several: ``e0_first``, ``e0_second``, ``e1_first``, ...) and each variable ``$x``
-becomes ``$x_0``, ``$x_1``, ... Mutations of one document run one after another (GraphQL
-specification, 6.2.2), and none runs behind one that fails where null is not allowed (6.4.4).
+A definition writes one operation, with one root field or several that run in order. To send many
+events in one request, the root field is repeated under the aliases ``e0``, ``e1``, ... (several:
+``e0_first``, ``e0_second``, ``e1_first``, ...) and each variable ``$x`` becomes ``$x_0``, ``$x_1``,
+... Mutations of one document run one after another (GraphQL specification, 6.2.2). After one that
+fails in a position that must not be null, the others do not run (6.4.4).
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ __all__ = [
     "variable_name",
 ]
 
-# Stands for the event's index in a selection; no GraphQL source can hold this character.
+# A placeholder for the event's index; this character cannot occur in GraphQL source.
 _INDEX = "\x00"
 
 
 def alias(index: int, key: str = "") -> str:
-    """Return the alias of the event at ``index`` of a batch; of several fields, that of ``key``."""
+    """Return the alias for the event at ``index`` of a batch; ``key`` is that of the root field."""
     return f"e{index}_{key}" if key else f"e{index}"
 
 
@@ -43,10 +43,10 @@ def variable_name(name: str, index: int | str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RootField:
-    """One root field as text, with a mark behind each variable where the index of an event goes.
+    """One root field as text, with a placeholder for the event's index behind each variable.
 
-    ``key`` is what tells it from the others of its operation: its alias, or its name without one;
-    empty for the only one.
+    ``key`` distinguishes the root fields of one operation: the alias, else the name; empty if
+    there is only one.
     """
 
     key: str
@@ -55,9 +55,9 @@ class RootField:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation, split so that it can be repeated: ``kind`` is query or mutation.
+    """One operation, split so that it can be repeated; ``kind`` is ``query`` or ``mutation``.
 
-    ``variables`` holds (name, type with its default) pairs; ``root_fields`` are in their order.
+    ``variables`` holds pairs (name, type with default); ``root_fields`` keep the source's order.
     """
 
     kind: str
@@ -67,7 +67,7 @@ class Operation:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The keys of several root fields; none of a single one."""
+        """Return the keys of the root fields; empty if there is only one."""
         return tuple(field.key for field in self.root_fields if field.key)
 
     def document(self, size: int) -> str:
@@ -92,7 +92,7 @@ def _repeat(operation: Operation, size: int) -> str:
 
 
 def parse_operation(document: str) -> Operation:
-    """Split a document that `check_operation` has passed."""
+    """Split a document without faults (see `check_operation`)."""
     (definition,) = graphql.parse(document, no_location=True).definitions
     assert isinstance(definition, graphql.OperationDefinitionNode)  # noqa: S101 - for the types
     fields = [
@@ -114,7 +114,7 @@ def parse_operation(document: str) -> Operation:
 
 
 def root_keys(document: str) -> Sequence[str]:
-    """Return the keys of several root fields; none of a single one, nor of what is no operation."""
+    """Return the keys of the root fields; empty for a single one and for an invalid document."""
     try:
         (operation,) = graphql.parse(document, no_location=True).definitions
     except (graphql.GraphQLSyntaxError, ValueError):
@@ -127,12 +127,12 @@ def root_keys(document: str) -> Sequence[str]:
 
 
 def _key(field: graphql.FieldNode) -> str:
-    """Return what the answer calls a root field."""
+    """Return a root field's name in the answer: its alias, else its name."""
     return field.alias.value if field.alias else field.name.value
 
 
 def _selection(field: graphql.FieldNode) -> str:
-    """Return the text of a root field, without its alias."""
+    """Return a root field's text without its alias."""
     numbered: graphql.FieldNode = graphql.visit(field, _Numbered())
     text = graphql.print_ast(numbered)
     return text.removeprefix(f"{field.alias.value}: ") if field.alias else text
@@ -146,7 +146,7 @@ def _type(variable: graphql.VariableDefinitionNode) -> str:
 
 
 class _Numbered(graphql.Visitor):
-    """Gives every variable the name that it has for one event of a batch."""
+    """Adds the event's index to the name of every variable."""
 
     def enter_variable(self, node: graphql.VariableNode, *_: object) -> graphql.VariableNode:
         name = variable_name(node.name.value, _INDEX)
@@ -169,7 +169,7 @@ class _Used(graphql.Visitor):
 
 
 def check_operation(document: str, variables: Mapping[str, object]) -> Iterator[str]:
-    """Yield what is wrong with a document, given the variables that the definition maps."""
+    """Yield the faults of a document, given the variables that the definition maps."""
     try:
         definitions = graphql.parse(document).definitions
     except graphql.GraphQLSyntaxError as error:
@@ -201,23 +201,23 @@ def check_operation(document: str, variables: Mapping[str, object]) -> Iterator[
 def _check_roots(fields: Sequence[graphql.SelectionNode]) -> Iterator[str]:
     found = [field for field in fields if isinstance(field, graphql.FieldNode)]
     if len(found) != len(fields):
-        yield "must select its root fields themselves, not in fragments"
+        yield "must select its root fields directly, not in fragments"
     elif len(found) == 1 and found[0].alias:
-        yield "must not give its only root field an alias: it has one for each event of a batch"
+        yield "must not give its only root field an alias: batches give one to each event"
     for key, count in Counter(map(_key, found)).items():
         if count > 1:
-            yield f"has {count} root fields called {key!r}; give each an alias of its own"
+            yield f"has {count} root fields called {key!r}; give each its own alias"
 
 
 def _check_variables(
     declared: Mapping[str, graphql.VariableDefinitionNode], used: set[str], mapped: AbstractSet[str]
 ) -> Iterator[str]:
     for name in sorted(used - declared.keys()):
-        yield f"uses ${name} without declaring it"
+        yield f"uses the undeclared variable ${name}"
     for name in sorted(declared.keys() - used):
-        yield f"declares ${name} but does not use it"
+        yield f"declares the unused variable ${name}"
     for name in sorted(mapped - declared.keys()):
-        yield f"variables has {name!r}, which the operation does not declare"
+        yield f"variables has {name!r}, but the operation does not declare it"
     for name in sorted(declared.keys() - mapped):
         node = declared[name]
         if isinstance(node.type, graphql.NonNullTypeNode) and node.default_value is None:

@@ -1,4 +1,4 @@
-"""Reads files that an operator names, which may be anything that has a path."""
+"""Open files that an operator names: regular files and pipes, nothing that could block."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import BinaryIO, Final
 
 __all__ = ["open_input", "path_fault", "read_input", "read_text_input"]
 
-# Of a terminal, a device or a pipe: the call returns at once, and so it can be looked at.
+# Opening a terminal, device or pipe must return at once, so that its kind can be checked.
 _FLAGS: Final = (
     os.O_RDONLY
     | getattr(os, "O_NONBLOCK", 0)
@@ -20,7 +20,7 @@ _FLAGS: Final = (
 
 
 def path_fault(text: str) -> str | None:
-    """Return why no file can have this path; None if one can."""
+    """Return why no file can have this path; None if it is valid."""
     if "\0" in text:
         return "holds a NUL character (U+0000), which no path can hold"
     try:
@@ -31,11 +31,10 @@ def path_fault(text: str) -> str | None:
 
 
 def open_input(path: Path, *, pipes: bool = False) -> BinaryIO:
-    """Return the bytes of a regular file, as a stream.
+    """Open a regular file as a binary stream, without blocking.
 
-    With ``pipes``, also of a pipe, as a shell makes one of ``<(command)``; one that nobody writes
-    to is empty. Nobody is waited for before that: raises `OSError`, whose ``strerror`` says why,
-    for everything else that has a path.
+    With ``pipes``, a pipe is opened as well, such as a shell's ``<(command)``; without a writer it
+    is empty. Raises `OSError` for every other kind of file; ``strerror`` says why.
     """
     fault = path_fault(str(path))
     if fault is not None:
@@ -45,7 +44,7 @@ def open_input(path: Path, *, pipes: bool = False) -> BinaryIO:
         mode = os.fstat(handle).st_mode
         _check_kind(mode, pipes=pipes)
         if stat.S_ISFIFO(mode):
-            os.set_blocking(handle, True)  # whoever writes may be slow
+            os.set_blocking(handle, True)  # the writer may be slow
         return os.fdopen(handle, "rb")
     except BaseException:
         os.close(handle)
@@ -53,7 +52,7 @@ def open_input(path: Path, *, pipes: bool = False) -> BinaryIO:
 
 
 def _check_kind(mode: int, *, pipes: bool) -> None:
-    """Raise `OSError` for what is neither a regular file nor a pipe that may be read."""
+    """Raise `OSError` unless it is a regular file or, with ``pipes``, a pipe."""
     if stat.S_ISREG(mode) or (pipes and stat.S_ISFIFO(mode)):
         return
     if stat.S_ISDIR(mode):
@@ -63,9 +62,9 @@ def _check_kind(mode: int, *, pipes: bool) -> None:
 
 
 def read_input(path: Path, *, limit: int = -1, pipes: bool = False) -> bytes:
-    """Return the content of a file as `open_input` opens it, at most ``limit`` bytes.
+    """Read a file that `open_input` opens, at most ``limit`` bytes.
 
-    Raises `OSError` as there, also for a pipe that is empty.
+    Raises `OSError` as `open_input` does, and for an empty pipe.
     """
     with open_input(path, pipes=pipes) as stream:
         data = stream.read(limit)
@@ -75,9 +74,9 @@ def read_input(path: Path, *, limit: int = -1, pipes: bool = False) -> bytes:
 
 
 def read_text_input(path: Path, *, pipes: bool = False) -> str:
-    r"""Return the text of a UTF-8 file as `read_input` does, every line ending as ``\n``.
+    r"""Read a UTF-8 file; every line ending becomes ``\n``.
 
-    Raises `OSError` as there, `UnicodeDecodeError` for what is not UTF-8.
+    Raises `OSError` as `read_input` does, and `UnicodeDecodeError` for any other encoding.
     """
     text = read_input(path, pipes=pipes).decode()
     return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -1,4 +1,4 @@
-"""Reads a destination's folder and reports everything that is wrong with it, with file and line.
+"""Read a destination's folder and report every fault with file and line.
 
 A folder holds ``destination.yaml`` and one file for each action, named after its slug. JSON files
 (``.json``) are read as well.
@@ -24,14 +24,14 @@ _ENDINGS = (".yaml", ".yml", ".json")
 
 
 def is_definition(folder: Traversable) -> bool:
-    """Whether a folder holds a ``destination.yaml`` (or ``.yml``, ``.json``)."""
+    """Tell whether a folder holds a ``destination.yaml`` (or ``.yml``, ``.json``)."""
     return any(folder.joinpath(_STEM + ending).is_file() for ending in _ENDINGS)
 
 
 def load_definition(folder: Traversable) -> DestinationDefinition:
-    """Return the definition in ``folder``; raises `DefinitionError` with every fault.
+    """Load the definition in ``folder``; raises `DefinitionError` with every fault.
 
-    What is wrong and can be used without harm is in its ``warnings``.
+    Faults that do no harm do not raise; they are the definition's ``warnings``.
     """
     faults, definition = _load(folder)
     if definition is None:
@@ -40,7 +40,7 @@ def load_definition(folder: Traversable) -> DestinationDefinition:
 
 
 def check_folder(folder: Traversable) -> tuple[Fault, ...]:
-    """Every fault of the definition in ``folder``, its warnings as well; empty if it is right."""
+    """Return every fault of the definition in ``folder``, warnings included; empty if none."""
     faults, definition = _load(folder)
     return faults if definition is None else (*faults, *definition.warnings)
 
@@ -51,7 +51,7 @@ def _load(folder: Traversable) -> tuple[tuple[Fault, ...], DestinationDefinition
         faults += schema_faults(document, _STEM if stem == _STEM else "action")
     if _STEM not in documents and not faults:
         faults.append(Fault("there is no destination.yaml in this folder", file=str(folder)))
-    if faults:  # references can only be followed in documents that have the right shape
+    if faults:  # references can only be checked in documents of the right shape
         return tuple(faults), None
     destination = documents.pop(_STEM)
     faults += _names(destination, folder.name, documents)
@@ -90,7 +90,7 @@ def _read_folder(folder: Traversable) -> tuple[dict[str, Document], list[Fault]]
 
 
 def _names(destination: Document, folder: str, actions: dict[str, Document]) -> Iterator[Fault]:
-    """Slugs are what files and folders are called, so that each is found where it is expected."""
+    """Yield the slugs that differ from the name of their file or folder."""
     if folder and destination.data["slug"] != folder:
         yield destination.fault(
             "/slug", f"must be the name of the folder, {folder!r}, not {destination.data['slug']!r}"

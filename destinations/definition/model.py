@@ -1,4 +1,4 @@
-"""A destination as data: what its YAML says, checked and typed, nothing compiled yet."""
+"""A destination as data: its YAML, checked and typed, before anything is compiled."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class Timeouts:
 class RetryDefinition:
     """How long to wait before a request is sent again; all times in seconds.
 
-    The wait before the next attempt is bounded by ``base``, doubled with each attempt up to
-    ``cap``. A ``Retry-After`` counts as ``max_retry_after`` at most.
+    The longest wait is ``base``, doubled with each attempt up to ``cap``. A ``Retry-After`` counts
+    as ``max_retry_after`` at most.
     """
 
     base: float
@@ -52,7 +52,7 @@ class RetryDefinition:
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """``requests`` at most ``per`` so many seconds."""
+    """At most ``requests`` requests in ``per`` seconds."""
 
     requests: int
     per: float
@@ -60,7 +60,7 @@ class RateLimit:
 
 @dataclass(frozen=True, slots=True)
 class TransportDefinition:
-    """What all requests have in common; ``base_url`` and ``headers`` are mappings."""
+    """Settings that all requests share; ``base_url`` and ``headers`` are mappings."""
 
     base_url: object
     headers: Mapping[str, object]
@@ -72,9 +72,9 @@ class TransportDefinition:
 
 @dataclass(frozen=True, slots=True)
 class Unmapped:
-    """A payload without the field ``missing`` ends as ``unmapped``, with this reason.
+    """Ends a payload that lacks the field ``missing`` as ``unmapped``, with this reason.
 
-    Before that, the plugin's ``mapper`` of that name may find the field.
+    The plugin's ``mapper`` of that name gets a chance to fill the field first.
     """
 
     missing: str
@@ -84,7 +84,7 @@ class Unmapped:
 
 @dataclass(frozen=True, slots=True)
 class Perform:
-    """One request, or the requests that a generator of the plugin may make."""
+    """One request, or a plugin's generator with the requests it may make."""
 
     request: str | None = None
     generator: str | None = None
@@ -95,8 +95,8 @@ class Perform:
 class ActionDefinition:
     """One action: its fields (JSON Schema; each default is a mapping) and what it performs.
 
-    ``touches`` are mappings of a payload to the names of further accounts that an event touches.
-    One of an ``operator`` is asked for by commands alone: no subscription has it.
+    ``touches`` are mappings from a payload to the names of further accounts that an event touches.
+    With ``operator``, only commands run the action, and no subscription may have it.
     """
 
     slug: str
@@ -112,7 +112,7 @@ class ActionDefinition:
 
     @property
     def default_mapping(self) -> dict[str, object]:
-        """The mapping that the fields' defaults make."""
+        """Return the mapping made of the fields' defaults."""
         properties: Mapping[str, Mapping[str, object]] = self.fields["properties"]
         return {key: spec["default"] for key, spec in properties.items() if "default" in spec}
 
@@ -129,7 +129,7 @@ class Preset:
 
 @dataclass(frozen=True, slots=True)
 class Authentication:
-    """Which settings are credentials, and the request that tests them."""
+    """The settings that are credentials, and the request that tests them."""
 
     scheme: str
     fields: tuple[str, ...]
@@ -138,7 +138,7 @@ class Authentication:
 
 @dataclass(frozen=True, slots=True)
 class DestinationDefinition:
-    """A whole destination, as its folder says it."""
+    """A whole destination: the content of its folder."""
 
     name: str
     slug: str
@@ -157,21 +157,21 @@ class DestinationDefinition:
     authentication: Authentication | None
     catalog: Mapping[str, Any]
     warnings: tuple[Fault, ...] = field(default=(), repr=False, compare=False)
-    """What `check_folder` reports and is done all the same, in a way that does no harm."""
+    """Faults that `check_folder` reports, but that do not stop loading, as they do no harm."""
 
     @property
     def event_actions(self) -> Mapping[str, ActionDefinition]:
-        """The actions that events reach, by slug: all but those that only an operator asks for."""
+        """Return the actions that events can reach, by slug: all but operator actions."""
         return {slug: action for slug, action in self.actions.items() if not action.operator}
 
     @property
     def pending_requests(self) -> tuple[str, ...]:
-        """The names of the requests that are not written yet, in order."""
+        """Return the names of the requests that are not written yet, in order."""
         pending = (r for r in self.requests.values() if isinstance(r.call, PendingDefinition))
         return tuple(request.name for request in pending)
 
     @property
     def secret_settings(self) -> tuple[str, ...]:
-        """The names of the settings whose values are masked wherever they could be seen."""
+        """Return the names of the settings whose values are masked in all output."""
         properties: Mapping[str, Mapping[str, object]] = self.settings["properties"]
         return tuple(key for key, spec in properties.items() if spec.get("format") == "password")

@@ -1,4 +1,4 @@
-"""Finds parameters of queries and forms that are lists or objects, as far as a definition tells."""
+"""Find lists and objects among the parameters of queries and forms, as far as definitions tell."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _MADE: Final[Mapping[str, Kind]] = {
 def nested_parameters(
     parameters: Mapping[str, Any], fields: Sequence[Mapping[str, Any]]
 ) -> Iterator[tuple[str, Kind]]:
-    """Yield the names of parameters that may be a list or an object, with what they are.
+    """Yield (name, kind) for each parameter that may be a list or an object.
 
-    ``fields`` are the schemas of the payloads that the request is made of.
+    ``fields`` are the schemas of the payloads that the request is made from.
     """
     if any(name.startswith("@") for name in parameters):
         for schema in fields:
@@ -63,7 +63,7 @@ def _kinds_of_directive(
 
 
 def schema_at(fields: Mapping[str, Any], path: object) -> Mapping[str, Any] | None:
-    """Return the schema of what a path in ``payload`` leads to; None where it is not declared."""
+    """Return the schema at a path in ``payload``; None if it is not declared."""
     if not isinstance(path, str):
         return None
     root, *keys = split_path(strip_root(path)) or ("",)

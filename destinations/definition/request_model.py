@@ -1,4 +1,4 @@
-"""The requests of a definition: what they send, and how their answers are read."""
+"""The requests of a definition as data: calls, and the rules that read their answers."""
 
 from __future__ import annotations
 
@@ -42,9 +42,10 @@ ErrorClass = Literal[
 
 @dataclass(frozen=True, slots=True)
 class ErrorCondition:
-    """All that is not None must hold. ``status`` holds codes (429) and classes (``5xx``).
+    """The condition of a rule: every part that is not None must hold.
 
-    ``root_field`` is the alias of the one that failed, where a GraphQL request has several.
+    ``status`` holds codes (429) and classes (``5xx``). ``root_field`` is the alias of the root
+    field that failed, for a GraphQL request with several.
     """
 
     status: tuple[int | str, ...] | None = None
@@ -69,13 +70,13 @@ class ErrorCondition:
 
 @dataclass(frozen=True, slots=True)
 class ErrorRule:
-    """How one kind of error is read.
+    """How to treat one kind of error.
 
     ``retryable``: the same request may succeed later. ``nothing_applied``: the error proves that
-    the request changed nothing, so even one that is not idempotent may be sent again.
-    ``attempts`` bounds the attempts for this error, the first one included. ``concerns`` says what
-    a refusal of a whole request is about, None if the status does. ``wait_for`` is what a server
-    waits for, instead of counting ``attempts``.
+    the request changed nothing, so even a request that is not idempotent may be sent again.
+    ``attempts`` is the highest number of attempts for this error, including the first.
+    ``concerns`` says what refused a whole request is about; None derives it from the status.
+    ``wait_for`` names what a server waits for, instead of counting ``attempts``.
     """
 
     when: ErrorCondition
@@ -90,7 +91,7 @@ class ErrorRule:
 
 @dataclass(frozen=True, slots=True)
 class AnswerRule:
-    """An error that is an answer: the action's generator receives it under ``name``."""
+    """An error that counts as an answer; the action's generator receives it as ``name``."""
 
     name: str
     when: ErrorCondition
@@ -98,7 +99,7 @@ class AnswerRule:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An answer without an error that says no for good; ``message`` is a mapping on ``answer``."""
+    """An answer that refuses for good, not an error; ``message`` is a mapping on ``answer``."""
 
     when: JsonSchema
     message: object
@@ -106,7 +107,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class GraphQLDefinition:
-    """One operation, with one root field or several in order, and its variables as mappings."""
+    """One GraphQL operation and the mappings of its variables."""
 
     document: str
     variables: Mapping[str, object]
@@ -123,12 +124,12 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class FailedItems:
-    """How an answer to a batch names the events that it says no to; the others are delivered.
+    """How an answer to a batch lists the events that failed; the others are delivered.
 
-    ``items`` is a mapping on the body, the others are mappings on an item, but ``event_id``, which
-    is one on the ``json`` of an event. An event is named by its ``index`` (from 0), or by
-    ``item_id``, which is equal to its ``event_id``, or else by the item's own place. An
-    ``item_status`` of 2xx is no failure. Only answers with one of ``statuses`` are read so.
+    ``items`` is a mapping on the body, ``event_id`` one on an event's ``json``; the others are
+    mappings on an item. An item names its event by ``index`` (from 0), or by an ``item_id`` equal
+    to the event's ``event_id``, or else by its own position. An ``item_status`` of 2xx is a
+    success. Only answers with one of ``statuses`` are read this way.
     """
 
     statuses: tuple[int, ...]
@@ -143,14 +144,12 @@ class FailedItems:
 
 @dataclass(frozen=True, slots=True)
 class RestDefinition:
-    """An HTTP call; everything but the method is a mapping. At most one of ``json``, ``form``.
+    """An HTTP call; every part but ``method`` is a mapping. At most one body (``json``, ``form``).
 
-    ``array_format`` is how lists and objects in ``query`` and ``form`` are written.
-
-    It goes to ``url``, or else to the transport's base URL, with each item of ``path`` as one
-    segment below.
-    ``batch_json`` makes the body of a batch, as a mapping on ``items`` (the events' ``json``) and
-    ``settings``; without it, the body is the list of them.
+    The URL is ``url``, or the transport's base URL followed by each item of ``path`` as one
+    segment. ``array_format`` is the format of lists and objects in ``query`` and ``form``.
+    ``batch_json`` maps ``items`` (the events' ``json``) and ``settings`` to the body of a batch;
+    without it, the body is the list of items.
     """
 
     method: str
@@ -168,18 +167,18 @@ class RestDefinition:
 
 @dataclass(frozen=True, slots=True)
 class PendingDefinition:
-    """A call that is not written yet, and what is missing; it is never sent."""
+    """A call that is not written yet, with the missing information; it is never sent."""
 
     missing: str
 
 
 @dataclass(frozen=True, slots=True)
 class ReconcileDefinition:
-    """How a lost answer is settled: the request ``ask`` asks the partner for the balance.
+    """How to settle a lost answer: the request ``ask`` asks the partner for the balance.
 
     ``key`` and ``amount`` are mappings on ``payload``; ``shown``, ``period`` and ``until`` on
-    ``answer``. ``nothing`` are the names of answers that mean an amount of 0. ``after`` so many
-    seconds a request has arrived, or never will: then it is asked.
+    ``answer``. The answers named in ``nothing`` mean a balance of 0. The partner is asked
+    ``after`` seconds, when the lost request has either arrived or never will.
     """
 
     ask: str
@@ -196,9 +195,9 @@ class ReconcileDefinition:
 class RequestDefinition:
     """One named request; ``call`` is its GraphQL or REST part, ``example`` an answer to it.
 
-    ``atomic`` tells that it leaves nothing half done, if it is one of several for an event.
-    ``on_lost_answer`` says what follows a lost answer that the partner cannot be asked about. A
-    batch has ``batch_size`` events at most, and a body of ``batch_bytes`` if it has several.
+    ``atomic`` tells that it never leaves an event half done when an event needs several requests.
+    ``on_lost_answer`` decides after a lost answer that the partner cannot be asked about. A batch
+    has at most ``batch_size`` events and, unless it is a single event, ``batch_bytes`` bytes.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Checks documents against the JSON Schemas of the framework, in words for their authors."""
+"""Check documents against the framework's JSON Schemas, with messages for their authors."""
 
 from __future__ import annotations
 
@@ -28,14 +28,16 @@ def _validator(kind: str) -> jsonschema.Draft202012Validator:
 
 
 def schema_faults(document: Document, kind: str) -> Iterator[Fault]:
-    """Yield what does not fit the schema ``kind`` (destination, action, case), with its place."""
+    """Yield the faults of a document by the schema ``kind`` (destination, action, case)."""
     errors = sorted(
         _validator(kind).iter_errors(document.data), key=lambda error: list(map(str, error.path))
     )
     reported: set[str] = set()
     for error in errors:
         place = pointer(*error.absolute_path)
-        if error.validator == "required":  # one error for each key, and one fault for all of them
+        if (
+            error.validator == "required"
+        ):  # jsonschema reports each key; one fault is enough for all of them
             if place in reported:
                 continue
             reported.add(place)
@@ -54,12 +56,12 @@ def _unknown_keys(
     for key in instance:
         if key not in known:
             yield document.fault(
-                place + pointer(key), f"is not a key here; known are: {', '.join(known) or 'none'}"
+                place + pointer(key), f"is not a key here; known: {', '.join(known) or 'none'}"
             )
 
 
 def _words(error: jsonschema.ValidationError) -> str:
-    """Return a message that says what would be right, without repeating a whole value."""
+    """Return a message that says what was expected, without repeating a whole value."""
     expected: Any = error.validator_value
     match error.validator:
         case "required":

@@ -1,4 +1,4 @@
-"""A destination's settings: read from a file, completed from the environment, checked."""
+"""Read a destination's settings from a file, complete them from the environment, check them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _INVISIBLE = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"})
 
 
 class Settings(dict[str, Any]):
-    """Checked settings: a plain mapping for templates, whose secrets are of type `Secret`."""
+    """Checked settings: a plain mapping for templates; secrets have the type `Secret`."""
 
     def __init__(self, values: Mapping[str, Any], secrets: tuple[str, ...]) -> None:
         super().__init__(
@@ -41,8 +41,8 @@ def read_settings(
     """Read a YAML or JSON file, and look up the values that it only names (see `secret_sources`).
 
     Variables are those of ``environment``, paths are relative to the file. Settings in ``replaced``
-    are going to have other values: what they name need not be there. Raises `SettingsError` with
-    every value that cannot be had, `UsageError` if there is no such file.
+    will be given other values, so the sources of theirs need not exist. Raises `SettingsError` with
+    every missing value, `UsageError` for an unreadable file.
     """
     try:
         text = read_text_input(path, pipes=True)
@@ -78,8 +78,8 @@ def filled_settings(
 def check_settings(definition: DestinationDefinition, document: Document) -> Settings:
     """Return settings with their defaults; raises `SettingsError` with every fault.
 
-    Text stands for a number, true or false, as variables of the environment hold nothing else. No
-    other value is turned into the type of its setting. No fault shows a secret.
+    Text may stand for a number or boolean, as environment variables hold only text. No other value
+    is converted to the type of its setting. No fault shows a secret.
     """
     properties: Mapping[str, Mapping[str, Any]] = definition.settings["properties"]
     given: dict[str, Any] = document.data
@@ -110,12 +110,14 @@ def check_settings(definition: DestinationDefinition, document: Document) -> Set
     secret_places = {pointer(key) for key in definition.secret_settings}
     for error in checked.errors:
         if error.path not in of_other_types and error.path not in with_userinfo:
-            # A message cuts long values, and what is cut cannot be masked.
+            # A message cuts long values, and a secret that is cut could not be masked.
             words = error.message
             words = words.partition(", got ")[0] if error.path in secret_places else words
             faults.append(document.fault(error.path, masker.text(words)))
     faults += [
-        document.fault(pointer(key), "must not begin or end with white space, nor break lines")
+        document.fault(
+            pointer(key), "must not begin or end with white space or contain line breaks"
+        )
         for key in definition.secret_settings
         if isinstance(value := checked.payload.get(key), str) and not _is_one_word(value)
     ]
@@ -131,14 +133,14 @@ def check_settings(definition: DestinationDefinition, document: Document) -> Set
 
 
 def _where_credentials_belong(definition: DestinationDefinition) -> str:
-    """Return why an address with credentials is refused: only secrets are masked everywhere."""
+    """Return the message for a URL with credentials: only secret settings are masked everywhere."""
     secret = ", ".join(definition.secret_settings)
     cure = f"; credentials belong in {secret}" if secret else ""
     return f"must not have a user or a password before its host{cure}"
 
 
 def named_settings(definition: DestinationDefinition) -> Settings:
-    """Defaults, and names where a value is needed: for requests that are shown, never sent."""
+    """Return defaults, with names in place of required values: for requests that are only shown."""
     required = definition.settings.get("required", ())
     values = {
         key: spec.get("default", f"https://<{key}>" if _is_url(spec) else f"<{key}>")
@@ -154,13 +156,13 @@ _TYPES: Final[Mapping[str, tuple[str, tuple[type, ...]]]] = {
     "integer": ("an integer", (int, float, str)),
     "boolean": ("true or false", (bool, str)),
 }
-"""By the type of a setting what it must be, and what it may be given as."""
+"""By the type of a setting: what a message says is expected, and the types accepted."""
 
 
 def _type_fault(spec: Mapping[str, Any], value: object) -> str:
-    """Return why a value is not of the type of its setting, without it; empty if it may be.
+    """Return why a value has the wrong type, without showing it; empty if the type may be right.
 
-    Null is no value. Whether a text holds a number, true or false, the schema says.
+    Null counts as wrong. Whether a text holds a number or boolean is for the schema to check.
     """
     if value is None:
         return ""
@@ -177,17 +179,17 @@ def _is_url(spec: Mapping[str, object]) -> bool:
 
 
 def _invisible(value: str) -> Iterator[str]:
-    """Yield what is wrong with a text that holds what nobody sees, as copied ones often do."""
+    """Yield a fault for an invisible character, as copied texts often have them."""
     for place, character in enumerate(value, 1):
         if unicodedata.category(character) in _INVISIBLE and character not in " \r\n\0":
             name = unicodedata.name(character, "a control character")
             yield (
-                f"character {place} is U+{ord(character):04X} ({name}), which cannot be seen; "
+                f"character {place} is U+{ord(character):04X} ({name}), which is invisible; "
                 "delete it, or type the value instead of copying it"
             )
             return
 
 
 def _is_one_word(value: str) -> bool:
-    """Whether a secret can stand in a header; a file's last line break is often part of one."""
+    """Tell whether a secret fits in a header: a file's last line break is often part of one."""
     return value == value.strip() and not any(character in value for character in "\r\n\0")

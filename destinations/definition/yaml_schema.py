@@ -1,8 +1,8 @@
-"""What plain scalars of YAML mean: the core schema of YAML 1.2, for reading and for writing.
+"""Resolve plain YAML scalars by the core schema of YAML 1.2, for reading and for writing.
 
-The parser is PyYAML's (libyaml's, where there is one), which by itself resolves scalars as YAML 1.1
-does. A plain scalar is taken only if readers of both versions agree on it. All others, such as
-``NO``, ``12:30`` and ``0123``, have the tag `AMBIGUOUS`: reading reports them, writing quotes them.
+The parser is PyYAML's (with libyaml where available), which by itself resolves scalars as YAML 1.1
+does. A plain scalar is accepted only if readers of both versions agree on it. All others, such as
+``NO``, ``12:30`` and ``0123``, get the tag `AMBIGUOUS`: reading reports them, writing quotes them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = [
 _TAG: Final = "tag:yaml.org,2002:"
 TEXT: Final = f"{_TAG}str"
 AMBIGUOUS: Final = "!ambiguous"
-BREAKS: Final = "\r\x85\u2028\u2029"  # line breaks of YAML beside the usual one; 1.2 has only \r
+BREAKS: Final = "\r\x85\u2028\u2029"  # YAML's other line breaks; YAML 1.2 has only \r
 
 _YES: Final = "y|Y|yes|Yes|YES|on|On|ON"
 _NO: Final = "n|N|no|No|NO|off|Off|OFF"
@@ -44,10 +44,10 @@ def _pattern(*alternatives: str) -> re.Pattern[str]:
     return re.compile(rf"(?:{'|'.join(alternatives)})\Z")
 
 
-# The core schema (section 10.3.2 of the specification), without what YAML 1.1 and the readers that
-# came of it (PyYAML, Ruby's Psych, Go's yaml.v2) read in another way.
+# The core schema (section 10.3.2 of the specification), without the scalars that YAML 1.1 and its
+# readers (PyYAML, Ruby's Psych, Go's yaml.v2) read in another way.
 _AGREED: Final[Mapping[str, tuple[str, re.Pattern[str]]]] = {
-    # tag: the characters that it may begin with, and the whole
+    # tag: (possible first characters, pattern of the whole)
     f"{_TAG}null": ("~nN", _pattern("~|null|Null|NULL|")),
     f"{_TAG}bool": ("tTfF", _pattern("true|True|TRUE|false|False|FALSE")),
     f"{_TAG}int": ("-+0123456789", _pattern("[-+]?(?:0|[1-9][0-9]*)", "0x[0-9a-fA-F]+")),
@@ -62,7 +62,8 @@ _AGREED: Final[Mapping[str, tuple[str, re.Pattern[str]]]] = {
     ),
 }
 
-# What they do not agree on. It is asked after the table above, so that its numbers may be wide.
+# Scalars that readers disagree on. This comes after the table above, so its number patterns may
+# match more than they have to.
 _NUMBER: Final = _pattern(
     rf"[-+]?(?:\.?[0-9][0-9_]*|[0-9][0-9_]*\.[0-9_]*)(?:{_EXPONENT})?",  # 0123, 1_000, 1e3, -.5
     "[-+]?0[oO][0-7_]+",
@@ -73,9 +74,9 @@ _DISAGREED: Final = _pattern(
     _YES,
     _NO,
     _NUMBER.pattern.removesuffix(r"\Z"),
-    r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?",  # to base 60
+    r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?",  # base 60
     rf"{_DATE}(?:(?:[Tt]|[ \t]+){_TIME}(?:[ \t]*(?:{_ZONE}))?)?",
-    "=|<<",  # types of YAML 1.1: the default of a mapping, and what is merged into one
+    "=|<<",  # types of YAML 1.1: a mapping's default value, and a merge key
 )
 
 
@@ -96,8 +97,8 @@ def _with_core_schema(base: Any) -> Any:
     return type(base.__name__, (base,), {"yaml_implicit_resolvers": _RESOLVERS})
 
 
-# libyaml, which nearly every build of PyYAML has, reads several times faster. What it refuses is
-# read by the pure loader, which says better what is wrong and takes escaped surrogate pairs.
+# libyaml, which nearly every build of PyYAML has, is several times faster. A file that it refuses
+# is read again by the pure loader, which has better messages and accepts escaped surrogate pairs.
 LOADERS: Final[tuple[Any, ...]] = tuple(
     _with_core_schema(getattr(yaml, name))
     for name in ("CSafeLoader", "SafeLoader")
@@ -108,7 +109,7 @@ LOADERS: Final[tuple[Any, ...]] = tuple(
 class Dumper(yaml.SafeDumper):
     """Quotes every text that a reader of YAML 1.1 or 1.2 could take for something else.
 
-    Texts of several lines are blocks. What occurs twice is written twice, not as an alias.
+    Texts of several lines become blocks. A value that occurs twice is written twice, not aliased.
     """
 
     yaml_implicit_resolvers = _RESOLVERS
@@ -118,10 +119,10 @@ class Dumper(yaml.SafeDumper):
         return True
 
     def represent_text(self, text: str) -> yaml.ScalarNode:
-        """Return the node for ``text``, in quotes if it must not be read as it stands."""
+        """Return the node for ``text``, quoted if a reader could take it for something else."""
         style = "|" if "\n" in text else None
         if any(character in text for character in BREAKS):
-            style = '"'  # written as escapes: as they are, they would be read as line breaks
+            style = '"'  # written as escapes: unescaped, they would be read as line breaks
         return self.represent_scalar(TEXT, text, style=style)
 
 
@@ -129,7 +130,7 @@ Dumper.add_representer(str, Dumper.represent_text)
 
 
 def write_scalar(text: str) -> str:
-    """Return ``text`` on one line, in quotes if it must not be read as it stands."""
+    """Return ``text`` on one line, quoted if a reader could take it for something else."""
     written: str = yaml.dump(
         [str(text)], Dumper=Dumper, default_flow_style=True, allow_unicode=True, width=math.inf
     )
@@ -137,20 +138,20 @@ def write_scalar(text: str) -> str:
 
 
 def is_ambiguous(text: str) -> bool:
-    """Return whether readers of YAML disagree on ``text`` as a plain scalar."""
+    """Tell whether YAML readers disagree on ``text`` as a plain scalar."""
     agreed = any(pattern.match(text) for _, pattern in _AGREED.values())
     return not agreed and _DISAGREED.match(text) is not None
 
 
 def disagreement(text: str, *, is_key: bool = False) -> str:
-    """Return the message for an ambiguous ``text``; a key can only be meant as text."""
+    """Return the message for an ambiguous ``text``; a key is always meant as text."""
     message = f"YAML readers disagree on {text[:40]}: quote it"
     readings = () if is_key else _readings(text)
     return f"{message}, or write {' or '.join(readings)}" if readings else message
 
 
 def _readings(text: str) -> list[str]:
-    """Return what else ``text`` may stand for, written so that all readers agree."""
+    """Return the other meanings of ``text``, written so that all readers agree."""
     if re.fullmatch(_YES, text):
         return ["true"]
     if re.fullmatch(_NO, text):
@@ -158,7 +159,7 @@ def _readings(text: str) -> list[str]:
     if len(text) > 40 or not _NUMBER.match(text):
         return []
     digits = text.replace("_", "").lower()
-    bases = (8, 10) if re.match("[-+]?0[0-9]", digits) else (0,)  # 0 is as the prefix says
+    bases = (8, 10) if re.match("[-+]?0[0-9]", digits) else (0,)  # base 0: as the prefix says
     numbers: list[int | float] = []
     for base in bases:
         with contextlib.suppress(ValueError):
@@ -176,7 +177,7 @@ def _written(number: float) -> str:
 
 
 def construct(tag: str, text: str) -> Any:
-    """Return the value of the scalar ``text`` with ``tag``: a JSON value, or a float that is none.
+    """Return the value of the scalar ``text`` with ``tag``: a JSON value, infinity or NaN.
 
     Raises `LookupError` for a tag that the core schema does not have, and `ValueError` if the text
     does not fit the tag.

@@ -348,6 +348,6 @@ class _Routes:
 def _named(kind: str, known: Mapping[str, T], name: str, action: ActionDefinition) -> T:
     if name not in known:
         names = ", ".join(known) or "none"
-        message = f"no plugin has the {kind} {name!r}; known are: {names}"
+        message = f"no plugin has the {kind} {name!r}; known: {names}"
         raise DefinitionError([Fault(message, "", action.slug)])
     return known[name]

@@ -117,7 +117,7 @@ def find_folder(destination: str) -> Traversable:
         msg = f"the folder {destination} holds no destination.yaml"
     else:
         names = ", ".join(known) or "none"
-        msg = f"there is no destination {destination!r}: neither installed ({names}) nor a folder"
+        msg = f"unknown destination {destination!r}: neither installed ({names}) nor a folder"
     raise UsageError(msg)
 
 

@@ -320,7 +320,7 @@ def check_label(name: str | None, labels: Sequence[str] = ()) -> None:
     if name is not None and _is_label(name) and name not in labels:
         shown = ", ".join(labels) or "none"
         msg = (
-            f"there is no account {name!r}: names of this form stand for accounts without a name, "
+            f"unknown account {name!r}: names of this form stand for accounts without a name, "
             f"of which there are: {shown}"
         )
         raise UsageError(msg)

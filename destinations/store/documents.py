@@ -66,7 +66,7 @@ class SqliteDocuments:
             )
         if not done.rowcount:
             known = ", ".join(document.name for document in self.entries()) or "none"
-            raise UsageError(f"there is no {self._kind} {name!r}; there are: {known}")
+            raise UsageError(f"unknown {self._kind} {name!r}; known: {known}")
 
     def entries(self) -> Sequence[Document]:
         """Return all of them, the oldest first."""

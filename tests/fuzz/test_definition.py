@@ -259,8 +259,8 @@ def test_damaged_cases(data: st.DataObject, kana: DestinationDefinition, strateg
             "slug: Webhook",
             "/slug: 'Webhook' does not have the",
         ),
-        ("destination.yaml", "name: Webhook", "nam: Webhook", "/nam: is not a key here; known are"),
-        ("send.yaml", "title: ", "titel: ", "/titel: is not a key here; known are: "),
+        ("destination.yaml", "name: Webhook", "nam: Webhook", "/nam: is not a key here; known"),
+        ("send.yaml", "title: ", "titel: ", "/titel: is not a key here; known: "),
         ("send.yaml", "slug: send", "slug: post", "/slug: must be the name of the file, 'send'"),
     ],
 )

@@ -47,7 +47,7 @@ def import_subscriptions(file: Path, folder: Path) -> Imported:
         preset = read_preset(raw, path, {}, findings)
         if preset is not None and preset.action not in definition.event_actions:
             known = ", ".join(definition.event_actions)
-            findings.fault(path, f"there is no action {preset.action!r}; there are: {known}")
+            findings.fault(path, f"unknown action {preset.action!r}; known: {known}")
         elif preset is not None:
             presets.append(preset)
     actions = definition.event_actions

@@ -102,7 +102,7 @@ def _chosen(slugs: list[str], wanted: str | None, file: Path) -> str:
             f"{file} holds {len(slugs):,} destinations: pick one with --destination ({shown}{more})"
         )
     else:
-        msg = f"{file} holds no destination {wanted!r}; there are: {shown}{more}"
+        msg = f"{file} holds no destination {wanted!r}; known: {shown}{more}"
     raise UsageError(msg)
 
 

@@ -50,7 +50,7 @@ def _faults(document: Document) -> list[Fault]:
     if not isinstance(data, dict):
         return [document.fault("", "must be a mapping with the keys levels and words")]
     faults = [
-        document.fault(pointer(key), f"is not a key here; known are: {', '.join(_KEYS)}")
+        document.fault(pointer(key), f"is not a key here; known: {', '.join(_KEYS)}")
         for key in data
         if key not in _KEYS
     ]

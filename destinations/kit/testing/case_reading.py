@@ -130,7 +130,7 @@ def _expectation_faults(document: Document, definition: DestinationDefinition) -
         action = row.get("action")
         if action is not None and action not in definition.actions:
             known = ", ".join(sorted(definition.actions))
-            message = f"there is no action {action!r}; there are: {known}"
+            message = f"unknown action {action!r}; known: {known}"
             yield document.fault(pointer("expected", index, "action"), message)
 
 

@@ -72,11 +72,11 @@ CASES: dict[str, tuple[str, Change, str, str]] = {
     "a new required field": ("track.yaml", _required, "major", "'note' is new and required"),
     "a new optional field": ("track.yaml", _optional, "minor", "'note' is new and optional"),
     "another type": ("track.yaml", _type, "major", "type was 'integer' and is 'number'"),
-    "another default": ("track.yaml", _default, "major", "default mapping is another"),
+    "another default": ("track.yaml", _default, "major", "default mapping has changed"),
     "a limit less": ("track.yaml", _limit, "minor", "maximum no longer restricts"),
     "a new required setting": ("destination.yaml", _setting, "major", "'region' is new"),
     "a preset less": ("destination.yaml", _without_preset, "major", "'Record usage' is gone"),
-    "other words": ("destination.yaml", _words, "patch", "the words are others"),
+    "other words": ("destination.yaml", _words, "patch", "its wording has changed"),
 }
 
 

@@ -65,7 +65,7 @@ def test_build_of_what_is_no_destination(command: Command, here: Path) -> None:
     """A name that is neither installed nor a folder is wrong usage."""
     done = command("docs", "build", "nothing")
     assert done.code == 2
-    assert "there is no destination 'nothing'" in done.err
+    assert "unknown destination 'nothing'" in done.err
     assert list(here.iterdir()) == []
 
 

@@ -267,7 +267,7 @@ def test_wrong_settings(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("run", "nope", "--events", "e.ndjson"), "there is no destination 'nope'"),
+        (("run", "nope", "--events", "e.ndjson"), "unknown destination 'nope'"),
         (
             ("run", "kana", "--events", "missing.ndjson"),
             "cannot read the events file missing.ndjson",

@@ -284,7 +284,7 @@ def test_a_named_account_may_move(runs: Any, use: Use, moved: str) -> None:
         ("a\nb", "the name has a line break"),
         ("a\x1b[2J", "a character that is not shown"),
         ("a\u202eb", "a character that is not shown"),
-        ("unnamed-1", "there is no account 'unnamed-1'"),
+        ("unnamed-1", "unknown account 'unnamed-1'"),
     ],
     ids=ascii,
 )
@@ -339,7 +339,7 @@ def test_spaces_around_a_name(runs: Any, use: Use, way: str) -> None:
 
 @pytest.mark.parametrize(
     ("account", "code", "told"),
-    [("unnamed-1", 0, ""), ("unnamed-2", 2, "there is no account 'unnamed-2'"), ("acme", 0, "")],
+    [("unnamed-1", 0, ""), ("unnamed-2", 2, "unknown account 'unnamed-2'"), ("acme", 0, "")],
 )
 def test_a_check_asks_the_store(
     runs: Any, use: Use, command: Any, write: Any, *, account: str, code: int, told: str

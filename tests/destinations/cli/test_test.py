@@ -109,7 +109,7 @@ def test_cases_elsewhere(command: Callable[..., Any], partner: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nobody"], "there is no destination 'nobody'"),
+        (["nobody"], "unknown destination 'nobody'"),
         (["--cases", "."], "--cases is for one destination"),
     ],
 )

@@ -121,13 +121,13 @@ def test_how_a_lost_answer_is_settled(
 @pytest.mark.parametrize(
     ("changes", "place", "message"),
     [
-        ({"ask": "look"}, "/ask", "there is no request 'look'; there are: find, create, count"),
-        ({"ask": "create"}, "/ask", "create must be idempotent: it only asks"),
+        ({"ask": "look"}, "/ask", "unknown request 'look'; known: find, create, count"),
+        ({"ask": "create"}, "/ask", "create must be idempotent, as it only asks"),
         ({"nothing": ["missing", "none"]}, "/nothing/1", "find has no answer 'none'; it has: "),
         ({"ask": "save"}, "/nothing/0", "save has no answer 'missing'; it has: none"),
         ({"amount": {"@path": 1}}, "/amount", ""),
         ({"shown": {"@nope": 1}}, "/shown", "@nope"),
-        ({"until": {"@path": "$.settings.nope"}}, "/until", "there is no setting 'nope'"),
+        ({"until": {"@path": "$.settings.nope"}}, "/until", "unknown setting 'nope'"),
         ({"moer": 1}, "/moer", "is not a key here"),
     ],
 )
@@ -183,7 +183,7 @@ def test_an_error_of_a_root_field_that_is_not_there(
 
     (fault,) = check_folder(write_definition(change))
     assert fault.path == f"/requests/count/{kind}/0/when/rootField"
-    assert fault.message.endswith(f"there are: {known}")
+    assert fault.message.endswith(f"known: {known}")
 
 
 def test_a_rule_for_one_of_several_root_fields(
@@ -245,7 +245,7 @@ def _set(path: str, value: object) -> Callable[[Any], None]:
     [
         (_set("destination.version", "1"), "/version", "'1' does not have the form"),
         (_set("destination.name", ...), "", "lacks 'name'"),
-        (_set("destination.nmae", 1), "/nmae", "is not a key here; known are: $schema, name"),
+        (_set("destination.nmae", 1), "/nmae", "is not a key here; known: $schema, name"),
         (_set("destination.slug", "other"), "/slug", "must be the name of the folder, 'sample'"),
         (_set("destination.transport.concurrency", "4"), "/transport/concurrency", "must be int"),
         (_set("destination.transport.timeout.read", 0), "/transport/timeout/read", "minimum of 0"),
@@ -269,7 +269,7 @@ def _set(path: str, value: object) -> Callable[[Any], None]:
             for path, at, message in (
                 (["v1/users"], 0, "'v1/users' is several segments"),
                 (["v1", ".."], 1, "'..' would lead to another path"),
-                (["", "v1"], 0, "is empty: only the last segment may be"),
+                (["", "v1"], 0, "must not be empty: only the last segment may be"),
                 (["v1", ["a"]], 1, "must be text or a mapping directive"),
                 (["v1", None], 1, "must be text or a mapping directive"),
                 (["v1", {"id": {"@path": "$.payload.page"}}], 1, "must be text or a mapping"),
@@ -343,22 +343,22 @@ def _set(path: str, value: object) -> Callable[[Any], None]:
         (
             _set("destination.authentication.fields", ["key"]),
             "/authentication/fields/0",
-            "there is no setting 'key'",
+            "unknown setting 'key'",
         ),
         (
             _set("destination.authentication.test", "ask"),
             "/authentication/test",
-            "there is no request 'ask'",
+            "unknown request 'ask'",
         ),
         (
             _set("destination.settings.required", ["key"]),
             "/settings/required/0",
-            "there is no setting 'key' to require",
+            "unknown setting 'key' to require",
         ),
         (
             _set("destination.presets.0.partnerAction", "cuont"),
             "/presets/0/partnerAction",
-            "there is no action 'cuont'; there are: count, save, sync",
+            "unknown action 'cuont'; known: count, save, sync",
         ),
         (_set("destination.presets.0.subscribe", "type ="), "/presets/0/subscribe", "at character"),
         (
@@ -374,20 +374,20 @@ def _set(path: str, value: object) -> Callable[[Any], None]:
         (
             _set("sync.operator", value=True),
             "/presets/2/partnerAction",
-            "only an operator asks for this action: no event may reach it",
+            "this action is for operators alone: no subscription may have it",
         ),
         (
             _set("count.operator", value=True),
             "/defaultSubscription",
-            "only an operator asks for this action",
+            "this action is for operators alone",
         ),
-        (_set("count.operator", value=True), "/unmapped", "says which events it is for"),
+        (_set("count.operator", value=True), "/unmapped", "must not be set: this action is"),
         (_set("count.operator", value=False), "/operator", "must be True"),
         (_set("count.slug", "cuont"), "/slug", "must be the name of the file, 'count'"),
-        (_set("count.perform.request", "cuont"), "/perform/request", "there is no request 'cuont'"),
-        (_set("sync.perform.requests.1", "make"), "/perform/requests/1", "no request 'make'"),
-        (_set("count.unmapped.missing", "x"), "/unmapped/missing", "there is no field 'x'"),
-        (_set("count.fields.required", ["x"]), "/fields/required/0", "there is no field 'x'"),
+        (_set("count.perform.request", "cuont"), "/perform/request", "unknown request 'cuont'"),
+        (_set("sync.perform.requests.1", "make"), "/perform/requests/1", "unknown request 'make'"),
+        (_set("count.unmapped.missing", "x"), "/unmapped/missing", "unknown field 'x'"),
+        (_set("count.fields.required", ["x"]), "/fields/required/0", "unknown field 'x'"),
         (_set("count.defaultSubscription", "type"), "/defaultSubscription", "at character"),
         (
             _set("count.fields.properties.by.default", {"@if": {}}),
@@ -510,8 +510,8 @@ def _two_presets_of_one_name(documents: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "path", "message"),
     [
-        (_misspelt_setting, "/transport/headers", "there is no setting 'apikey'; there are: "),
-        (_setting_in_a_template, "/transport/headers", "there is no setting 'nope'"),
+        (_misspelt_setting, "/transport/headers", "unknown setting 'apikey'; known: "),
+        (_setting_in_a_template, "/transport/headers", "unknown setting 'nope'"),
         (_batch_with_an_own_url, "/requests/save/rest/url", "must not use event or payload"),
         (_batch_with_an_own_path, "/requests/save/rest/path", "must not use event or payload"),
         (_batch_without_json, "/requests/save/batch", "needs rest.json"),

@@ -10,7 +10,7 @@ from destinations.definition.schema_faults import schema_faults
     ("text", "shown"),
     [
         ("{}", "f.yaml:1: lacks 'description', 'settings', 'clock', 'events', 'interactions'"),
-        ("description: D\nother: 1", "f.yaml:2: /other: is not a key here; known are: $schema,"),
+        ("description: D\nother: 1", "f.yaml:2: /other: is not a key here; known: $schema,"),
         ("- 1", "f.yaml:1: must be object"),
         ("events:\n  - 1", "f.yaml:2: /events/0: must be object or string"),
         ("description: ''", "f.yaml:1: /description: must not be empty"),

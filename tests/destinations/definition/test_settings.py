@@ -185,12 +185,12 @@ def test_a_setting_may_be_refused_with_advice(load: Load) -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("prv_\u200btest_key", "character 5 is U+200B (ZERO WIDTH SPACE), which cannot be seen"),
-        ("\ufeffprv_test_key", "character 1 is U+FEFF (ZERO WIDTH NO-BREAK SPACE), which cannot"),
-        ("prv\u00a0test_key", "character 4 is U+00A0 (NO-BREAK SPACE), which cannot be seen"),
-        ("prv_test\u00ad_key", "character 9 is U+00AD (SOFT HYPHEN), which cannot be seen"),
-        ("prv\x1b_test_key", "character 4 is U+001B (a control character), which cannot be seen"),
-        ("prv\u202e_test_key", "character 4 is U+202E (RIGHT-TO-LEFT OVERRIDE), which cannot"),
+        ("prv_\u200btest_key", "character 5 is U+200B (ZERO WIDTH SPACE), which is invisible"),
+        ("\ufeffprv_test_key", "character 1 is U+FEFF (ZERO WIDTH NO-BREAK SPACE), which is"),
+        ("prv\u00a0test_key", "character 4 is U+00A0 (NO-BREAK SPACE), which is invisible"),
+        ("prv_test\u00ad_key", "character 9 is U+00AD (SOFT HYPHEN), which is invisible"),
+        ("prv\x1b_test_key", "character 4 is U+001B (a control character), which is invisible"),
+        ("prv\u202e_test_key", "character 4 is U+202E (RIGHT-TO-LEFT OVERRIDE), which is"),
     ],
 )
 def test_what_nobody_sees_in_a_secret(load: Load, value: str, message: str) -> None:

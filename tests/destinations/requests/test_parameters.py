@@ -118,11 +118,11 @@ def test_how_lists_and_objects_are_written(
 
 
 FAULTS = [
-    ({"kind": "array"}, "query/v", "v is a list: say with arrayFormat how it is written"),
-    ({"kind": "object"}, "query/v", "v is an object: say with arrayFormat"),
+    ({"kind": "array"}, "query/v", "v is a list: declare with arrayFormat how to write it"),
+    ({"kind": "object"}, "query/v", "v is an object: declare with arrayFormat"),
     ({"kind": ["array", "null"]}, "query/v", "v is a list"),
-    ({"kind": "object", "array_format": "comma"}, "query/v", "comma writes lists alone"),
-    ({"kind": "object", "array_format": "repeat"}, "query/v", "repeat writes lists alone"),
+    ({"kind": "object", "array_format": "comma"}, "query/v", "comma is for lists alone"),
+    ({"kind": "object", "array_format": "repeat"}, "query/v", "repeat is for lists alone"),
     ({"kind": "array", "array_format": "comma"}, None, None),
     ({"kind": "object", "array_format": "brackets"}, None, None),
     ({"kind": "object", "array_format": "json"}, None, None),

@@ -175,11 +175,11 @@ def test_the_heirs_of_a_subscription(
     [
         (
             lambda documents: documents["sync"]["perform"].update(generator="other"),
-            "sync: no plugin has the generator 'other'; known are: sync",
+            "sync: no plugin has the generator 'other'; known: sync",
         ),
         (
             lambda documents: documents["count"]["unmapped"].update(mapper="rules"),
-            "count: no plugin has the mapper 'rules'; known are: none",
+            "count: no plugin has the mapper 'rules'; known: none",
         ),
     ],
     ids=["generator", "mapper"],

@@ -115,9 +115,9 @@ def test_an_installed_destination_comes_before_a_folder(
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("nope", r"there is no destination 'nope': neither installed \(.*kana.*\) nor a folder"),
+        ("nope", r"unknown destination 'nope': neither installed \(.*kana.*\) nor a folder"),
         ("empty", "the folder empty holds no destination.yaml"),
-        ("file", "there is no destination 'file'"),
+        ("file", "unknown destination 'file'"),
     ],
 )
 def test_what_is_no_destination(

@@ -69,7 +69,7 @@ def test_the_calls_that_are_supported(write: Write) -> None:
 @pytest.mark.parametrize(
     ("destinations", "fault"),
     [
-        (["name: a, destination: nothing"], "there is no destination 'nothing'"),
+        (["name: a, destination: nothing"], "unknown destination 'nothing'"),
         (["name: a, destination: ./none"], "c.yaml:3: /destinations/0"),
         (["name: a, destination: ./sample"], "c.yaml:3: /destinations/0/settings/apiKey: is req"),
         (

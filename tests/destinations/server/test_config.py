@@ -194,7 +194,7 @@ WAYS = "must be {env: NAME}, {file: PATH} or ${NAME}, not the secret itself"
     ("text", "fault"),
     [
         ("{}", "1: lacks 'store', 'destinations'"),
-        (_faulty("other: 1\n"), "5: /other: is not a key here; known are: $schema, listen"),
+        (_faulty("other: 1\n"), "5: /other: is not a key here; known: $schema, listen"),
         (_faulty("drainSeconds: soon\n"), "5: /drainSeconds: must be number"),
         (_faulty("drainSeconds: -1\n"), "5: /drainSeconds: -1 is less than the minimum of 0"),
         (_faulty("listen: {port: 70000}\n"), "5: /listen/port: 70000 is greater than"),

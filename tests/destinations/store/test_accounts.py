@@ -209,8 +209,8 @@ def test_an_account_by_its_label(accounts: Accounts) -> None:
     ("key", "name", "message"),
     [
         ("a", "unnamed-2", "these credentials are those of the account 'unnamed-1', not of"),
-        ("new", "unnamed-9", "there is no account 'unnamed-9': .* of which there are: unnamed-1"),
-        ("new", "unnamed-3", "there is no account 'unnamed-3'"),
+        ("new", "unnamed-9", "unknown account 'unnamed-9': .* of which there are: unnamed-1"),
+        ("new", "unnamed-3", "unknown account 'unnamed-3'"),
     ],
 )
 def test_a_label_that_cannot_be(accounts: Accounts, key: str, name: str, message: str) -> None:

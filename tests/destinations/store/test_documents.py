@@ -79,7 +79,7 @@ def test_removing_what_is_not_there(
     """An error that tells which there are."""
     rules = documents()
     rules.add(*((name, 0) for name in names))
-    with pytest.raises(UsageError, match=f"there is no rule 'x'; there are: {known}$"):
+    with pytest.raises(UsageError, match=f"unknown rule 'x'; known: {known}$"):
         rules.remove("x")
     assert len(rules.entries()) == len(names)
 

@@ -288,7 +288,7 @@ def test_list_and_remove(cli: Any) -> None:
     assert _names(cli) == ["A"]
     done = cli.local("rules", "remove", "B")
     assert done.code == 2
-    assert "there is no rule 'B'; there are: A" in done.err
+    assert "unknown rule 'B'; known: A" in done.err
 
 
 # An event; then the exit code and what is said.

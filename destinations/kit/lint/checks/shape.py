@@ -54,7 +54,7 @@ def front_matter(source: Source, _rule: Rule, _configuration: Configuration) -> 
     for key, value in values.items():
         place = _key(source, key)
         if key not in _KEYS:
-            yield Found(place, f"{key} is not a key here; known are: {', '.join(_KEYS)}")
+            yield Found(place, f"{key} is not a key here; known: {', '.join(_KEYS)}")
         elif not isinstance(value, _KEYS[key]):
             yield Found(place, f"{key} must be {_KINDS[_KEYS[key]]}")
         elif key == "id" and not _ID.fullmatch(str(value)):

@@ -191,7 +191,7 @@ def test_the_name_is_the_definition(deliveries: Run, dead: Put) -> None:
     dead(destination="nobody")
     done = deliveries("replay", 1_000)
     assert done.code == 2
-    assert "delivery 1000 is of 'nobody': there is no destination 'nobody'" in done.err
+    assert "delivery 1000 is of 'nobody': unknown destination 'nobody'" in done.err
     assert "use the server's configuration with --config FILE, or name its definition" in done.err
 
 

@@ -71,7 +71,7 @@ def test_a_definition_without_presets(folder: Path, write: Callable[[str, Any], 
     ("value", "path", "message"),
     [
         ([ONE, 1], "/1", "should be a subscription, an object, but is a number"),
-        ([ONE | {"partnerAction": "none"}], "/0", "there is no action 'none'; there are: save_"),
+        ([ONE | {"partnerAction": "none"}], "/0", "unknown action 'none'; known: save_"),
         ([{"actionId": "x", "trigger": "t"}], "/0/actionId", "give 'actionSlug' as well"),
         ([ONE | {"mapping": {"a": {"@path": 1}}}], "/0/mapping/a/@path", ""),
         ([ONE | {"name": "Track Calls"}], "/presets/2/name", "has another subscription called"),

@@ -276,7 +276,7 @@ def test_one_of_many(write: Callable[[str, Any], Path], tmp_path: Path) -> None:
     file = write("many.json", {"first-one": one, "second-one": one})
     with pytest.raises(UsageError, match=r"holds 2 destinations: .*\(first-one, second-one\)"):
         import_segment(file, out=tmp_path / "x")
-    with pytest.raises(UsageError, match="no destination 'secnd-one'; there are: second-one"):
+    with pytest.raises(UsageError, match="no destination 'secnd-one'; known: second-one"):
         import_segment(file, destination="secnd-one", out=tmp_path / "x")
     imported = import_segment(file, destination="second-one", out=tmp_path / "x")
     assert load_definition(imported.folder).name == "Second One"

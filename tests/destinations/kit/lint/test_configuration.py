@@ -26,7 +26,7 @@ def test_levels_and_words(file: Path) -> None:
     ("text", "faults"),
     [
         ("- a\n", [(1, "must be a mapping with the keys levels and words")]),
-        ("level: {}\n", [(1, "is not a key here; known are: levels, words")]),
+        ("level: {}\n", [(1, "is not a key here; known: levels, words")]),
         ("levels:\n  wil: error\n", [(2, "is no rule; docs lint --rules lists all")]),
         (
             "levels:\n  will: bad\n",

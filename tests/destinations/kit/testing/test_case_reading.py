@@ -73,7 +73,7 @@ FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str, str]] = {
     "an action that is none": (
         _set("expected", 0, "action", to="send"),
         "/expected/0/action",
-        "there are: trackEvent",
+        "known: trackEvent",
     ),
     "an event that is none": (
         _set("expected", 0, "event", to=3),
@@ -95,7 +95,7 @@ FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str, str]] = {
     "a subscription without an action": (
         _set("subscriptions", to=[{"name": "S", "partnerAction": "x", "subscribe": "type = 1"}]),
         "/subscriptions/0/partnerAction",
-        "there is no action 'x'",
+        "unknown action 'x'",
     ),
     "a subscription that is not FQL": (
         _set(

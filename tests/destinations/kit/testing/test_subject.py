@@ -20,7 +20,7 @@ def test_an_installed_destination_and_a_folder(template: Path) -> None:
 
 def test_what_cannot_be_opened(template: Path) -> None:
     """A name that is none, and a definition with faults."""
-    with pytest.raises(UsageError, match="there is no destination 'nobody'"):
+    with pytest.raises(UsageError, match="unknown destination 'nobody'"):
         open_subject("nobody")
     (template / "trackEvent.yaml").unlink()
     with pytest.raises(DefinitionError, match="holds no action"):
