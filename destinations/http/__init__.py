@@ -45,7 +45,7 @@ def compile_request(
     transport: TransportDefinition,
     error_rules: Sequence[ErrorRule],
 ) -> CompiledRequest:
-    """Compiles one request of a definition that has been checked."""
+    """Compile one request of a checked definition."""
     if isinstance(definition.call, PendingDefinition):
         return PendingRequest(definition, definition.call)
     if isinstance(definition.call, GraphQLDefinition):

@@ -1,8 +1,8 @@
-"""Makes the URL of a request: the values of an event are in it, and never choose where it goes.
+"""Build request URLs in which an event's values never choose where the request goes.
 
-Each is percent-encoded as one segment of the path, or as a part of the query, whatever it holds.
-In the place of a host it is refused, and so is a segment that is empty, ``.`` or ``..``: HTTP
-libraries and servers read those as another path.
+Each value is percent-encoded as one path segment or as part of the query. It is refused in the
+place of the host, and as a segment that is empty, ``.`` or ``..``, which HTTP libraries and servers
+resolve to another path.
 """
 
 from __future__ import annotations
@@ -36,29 +36,29 @@ from destinations.segment.mapping.roots import reads
 __all__ = ["Address"]
 
 _OWN_TEXT: Final = "!$&'()*+,;=:@"
-"""What a segment may hold unencoded (RFC 3986, 3.3): for the definition's own text alone."""
+"""Characters that need no encoding in a segment (RFC 3986, 3.3), in the definition's own text."""
 
 _CUT_ESCAPE: Final = re.compile("%[0-9A-Fa-f]?$")
 
 _Piece = tuple[Any, bool]
-"""A value, and whether it is no event's: the definition's own text, or what the settings say."""
+"""A value, and whether it is the definition's own text or a setting, and not an event's."""
 
 _Pieces = Callable[[Any], list[_Piece]]
-"""From the context to the pieces of a URL; raises `ResolveError`."""
+"""Makes the pieces of a URL from the context; raises `ResolveError`."""
 
 
 class Address:
-    """The URL of a request, from mappings that are compiled once: a base, and segments below it."""
+    """The URL of a request, compiled once from mappings: a base, and segments below it."""
 
     def __init__(self, base: object, path: Sequence[object] = ()) -> None:
         address = read_address(base)
         self._base = _compile(address)
         self._path = [_segment(source, f"/path/{at}") for at, source in enumerate(path)]
         self.is_fixed = is_fixed(address) and not reads(list(path), *OF_ONE_EVENT)
-        """Whether it is the same for every event, as only settings are read."""
+        """Whether the URL is the same for every event, as it depends on settings alone."""
 
     def url(self, context: Context) -> str:
-        """Return the URL; raises `ResolveError` unless it is an absolute one of HTTP."""
+        """Return the URL; raises `ResolveError` unless it is an absolute HTTP(S) URL."""
         url = _joined(self._base(context))
         parts = _split(url)
         if not self._path:
@@ -71,7 +71,7 @@ def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
     except ValueError as error:  # such as an IPv6 address without its bracket
-        raise ResolveError("/url", f"is no URL: {error}") from None
+        raise ResolveError("/url", f"is not a URL: {error}") from None
     if parts.scheme in {"http", "https"} and parts.hostname:
         return parts
     raise ResolveError("/url", _ABSOLUTE)
@@ -121,14 +121,14 @@ def _compile_computed(address: AddressComputed) -> _Pieces:
     def make(context: Any) -> list[_Piece]:
         found = text.resolve(context)
         if not isinstance(found, str):
-            raise ResolveError("/url", f"must be made of text, not {type_name(found)}")
+            raise ResolveError("/url", f"must be text, not {type_name(found)}")
         return _compile(read_address({address.directive: reveal(found)}, address.roots))(context)
 
     return make
 
 
 def _compile_liquid(address: AddressLiquid) -> _Pieces:
-    compile_value({"@liquid": address.template})  # says if the library is missing
+    compile_value({"@liquid": address.template})  # raises if the library is missing
     # Deferred, because the library is an extra and slow to import.
     from destinations.segment.mapping.liquid import (  # noqa: PLC0415 - an extra
         LiquidError,
@@ -138,7 +138,7 @@ def _compile_liquid(address: AddressLiquid) -> _Pieces:
     try:
         pieces = compile_liquid_pieces(address.template, address.roots.own)
     except LiquidError as error:
-        reason = f"cannot be made of this @liquid: {error}"
+        reason = f"cannot be made by this @liquid: {error}"
         return lambda _: _refuse(reason)
 
     def make(context: Any) -> list[_Piece]:
@@ -165,14 +165,14 @@ def _compile_change(address: AddressChange) -> _Pieces:
         return value, is_own
 
     def make(context: Any) -> list[_Piece]:
-        # Each value by itself, so that none has a part in what becomes of the text around it.
+        # Each value by itself, so that it cannot change the text around it.
         return [changed(piece) for piece in _merged(inner(context))]
 
     return make
 
 
 def _merged(pieces: list[_Piece]) -> list[_Piece]:
-    """Return the pieces with own ones that stand side by side as one text."""
+    """Return the pieces, with adjacent own texts merged into one."""
     merged: list[_Piece] = []
     for value, is_own in pieces:
         if is_own and merged and merged[-1][1]:
@@ -183,7 +183,7 @@ def _merged(pieces: list[_Piece]) -> list[_Piece]:
 
 
 def _joined(pieces: list[_Piece]) -> str:
-    """Return the URL that pieces make; raises `ResolveError` for a value that chooses more."""
+    """Return the URL made of pieces; raises `ResolveError` if a value could choose the host."""
     if len(pieces) == 1 and pieces[0][1] and not isinstance(pieces[0][0], str):
         raise ResolveError("/url", _ABSOLUTE)
     url = ""
@@ -196,20 +196,24 @@ _ABSOLUTE: Final = "must be an absolute http or https URL"
 
 
 def _placed(before: str, value: Any) -> str:
-    """Return a value of an event as it may stand behind ``before``."""
+    """Return an event's value, encoded for its place behind ``before``."""
     _, is_absolute, rest = before.partition("://")
     if not is_absolute or not any(mark in rest for mark in "/?#"):
-        message = "holds a value of the event where its host is: an event must not choose it"
+        message = (
+            "holds a value of the event in the place of its host: an event must not choose the host"
+        )
         raise ResolveError("/url", message)
     if _CUT_ESCAPE.search(rest):
-        raise ResolveError("/url", "holds a value within a percent-escape, which it would decide")
+        raise ResolveError(
+            "/url", "holds a value within a percent-escape: a value must not complete one"
+        )
     if "?" in rest or "#" in rest:
         return "" if value is None or value is UNDEFINED else _quoted(value, "/url")
     return _encoded(value, "/url")
 
 
 def _segment(source: object, place: str) -> Callable[[Context], str]:
-    """Compile one item of ``path``; the definition's own text may be empty, as the last one."""
+    """Compile one item of ``path``; the definition's own text may be empty as the last one."""
     value: CompiledValue = compile_value(source)
     if isinstance(source, str):
         text = quote(source, safe=_OWN_TEXT)
@@ -218,9 +222,9 @@ def _segment(source: object, place: str) -> Callable[[Context], str]:
 
 
 def _encoded(value: Any, place: str) -> str:
-    """Return a value as one segment of a path; raises `ResolveError` for what cannot be one."""
+    """Return a value as one path segment; raises `ResolveError` if it cannot be one."""
     if value is None or value is UNDEFINED or value == "":
-        raise ResolveError(place, "is empty: a segment of the path must have a value")
+        raise ResolveError(place, "is empty; expected a value, as it is a segment of the path")
     text = _quoted(value, place)
     if text in {".", ".."}:
         raise ResolveError(place, f"is {text!r}, which would lead to another path")
@@ -233,11 +237,11 @@ def _quoted(value: Any, place: str) -> str:
     try:
         return quote(_text(value), safe="")
     except UnicodeEncodeError:
-        raise ResolveError(place, "holds one half of a surrogate pair") from None
+        raise ResolveError(place, "holds a lone surrogate (half of a character)") from None
 
 
 def _text(value: Any) -> str:
-    """Return a value as a template prints it; a secret is text here, but prints itself masked."""
+    """Return a value as text, as templates print it; a secret is revealed here."""
     if value is None or value is UNDEFINED:
         return ""
     return reveal(value) if isinstance(value, str) else to_string(value)

@@ -1,4 +1,4 @@
-"""What a request can come to: an answer, or a failure with all that decides what follows."""
+"""Results of a request: an answer, or a failure with all that a retry depends on."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from destinations.outcome import Retry, WaitFor
 __all__ = ["Answer", "Concern", "Context", "Failure", "HttpRequest", "HttpResponse", "Part"]
 
 Concern = Literal["event", "request", "key", "permission"]
-"""What a refusal is about: an event, the document or the address, the key, or what the key may do.
+"""The subject of a refusal: an event, the document or the URL, the key, or the key's permissions.
 
 Only the first is a verdict on events.
 """
 
 Context = Mapping[str, Any]
-"""The root that request templates see: ``event``, ``payload`` and ``settings``."""
+"""The root object of request templates: ``event``, ``payload`` and ``settings``."""
 
 Part = Mapping[str, bytes]
-"""What one event adds to a request, as JSON by name."""
+"""One event's part of a request, as JSON by name."""
 
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
     """One HTTP request as it goes over the wire.
 
-    ``host_of_event`` tells that its host, or port, is not the definition's or the settings' word.
+    ``host_of_event`` tells that its host or port depends on the event.
     """
 
     method: str
@@ -58,10 +58,10 @@ class HttpResponse:
 class Answer:
     """The partner's answer for one event.
 
-    ``name`` is ``ok`` for a success, else that of one of the request's ``answers``. ``data`` is
-    the root field's value (GraphQL) or the parsed body (REST); None for other names. Of several
-    root fields it is an object of their values by alias, under any name: None is the value of one
-    that failed or was not carried out.
+    ``name`` is ``ok`` for a success, else the name of one of the request's ``answers``. ``data``
+    is the root field's value (GraphQL) or the parsed body (REST); None for other names. For several
+    root fields it is an object of their values by alias, whatever the name; a root field that
+    failed or did not run has the value None.
     """
 
     name: str
@@ -69,20 +69,20 @@ class Answer:
 
 
 WITHOUT_REASON: Final = "rejected by the partner, without a reason"
-"""What is said where a partner refuses and says nothing."""
+"""The reason shown when a partner refuses without one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
     """Why there is no answer for one event.
 
-    ``retryable``: the same request may succeed later. ``nothing_applied``: it is certain that the
-    request changed nothing. ``whole_request``: the failure is of the request, not of this event.
-    ``status`` is 0 if no answer came. ``retry_after`` is in seconds; ``attempts`` bounds those that
-    meet this failure. ``unplaced``: some event of the batch failed, and it may be this one.
-    ``concerns`` tells what it is about, as far as one answer can; ``wait_for`` what may end it.
-    ``for_operator`` tells that nothing can be sent before an operator has mended something;
-    ``made`` that there was a request at all.
+    ``retryable``: the same request may succeed later. ``nothing_applied``: the request certainly
+    changed nothing. ``whole_request``: the request failed, not this event. ``status`` is 0 if no
+    answer came. ``retry_after`` is in seconds. ``attempts`` is the highest number of attempts with
+    this failure. ``unplaced``: some event of the batch failed, and it may be this one.
+    ``concerns`` is what it is about, as far as one answer shows; ``wait_for`` is what may end it.
+    ``for_operator``: nothing can be sent before an operator has fixed something. ``made``: there
+    was a request at all.
     """
 
     message: str
@@ -101,11 +101,11 @@ class Failure:
 
     @property
     def is_answered(self) -> bool:
-        """Whether the partner answered at all."""
+        """Tell whether the partner answered at all."""
         return self.status > 0
 
     def retry(self) -> Retry:
-        """Return what it says about the next attempt."""
+        """Return what the failure says about the next attempt."""
         return Retry(
             self.retry_after,
             self.attempts,
@@ -127,7 +127,7 @@ class Failure:
         return APIError(self.message, status)
 
 
-# Statuses for errors that came with HTTP 200, as GraphQL's do.
+# Statuses for errors that came with HTTP 200, as in GraphQL.
 _STATUS: Mapping[str, int] = {
     "authentication": 401,
     "permission": 403,

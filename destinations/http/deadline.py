@@ -1,8 +1,8 @@
-"""Connections of `requests` that can be cut off, and that tell whether anything was sent on them.
+"""Connections for `requests` with a total time-out, which record whether anything was sent.
 
-Time-outs of sockets begin anew with each byte that arrives, so a server that sends one now and then
-could hold a request for ever, also within its headers. One thread cuts off all exchanges of a
-transport that take too long as a whole.
+A socket's time-out begins anew with each byte that arrives, so a server that sends a byte now and
+then, even within its headers, could hold a request for ever. So one thread cuts off every exchange
+that takes too long as a whole.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ _current = threading.local()
 
 
 class Exchange:
-    """One request and its answer; while entered, the connections that this thread uses are its own.
+    """One request and its answer; a context manager that watches the connections of this thread.
 
-    ``sent`` tells whether a byte of the request may have left: not before a connection was there,
-    its TLS handshake done, and a proxy had agreed to it. ``complete`` tells that all of it was
-    written: until then the partner lacks the end of it, and can do nothing with the rest.
-    ``connected`` tells that a connection of these was used at all, ``expired`` that it was cut off.
+    ``sent`` tells whether a byte of the request may have left, which needs a connection, its TLS
+    handshake and the consent of a proxy. ``complete`` tells that the whole request was written;
+    before that the partner cannot act on it. ``connected`` tells that a watched connection was
+    used at all, ``expired`` that it was cut off.
     """
 
     __slots__ = ("_connection", "_lock", "complete", "connected", "done", "expired", "sent")
@@ -53,7 +53,7 @@ class Exchange:
         self.done = False
 
     def use(self, connection: urllib3.connection.HTTPConnection) -> None:
-        """Name the connection that is in use now."""
+        """Register the connection in use."""
         with self._lock:
             self._connection = connection
             self.connected = True
@@ -71,7 +71,7 @@ class Exchange:
         self._shut_down(connection)
 
     def close(self) -> None:
-        """Close the connection: no further request may have it."""
+        """Close the connection, so that no further request uses it."""
         with self._lock:
             connection = self._connection
         if connection is not None:
@@ -81,7 +81,7 @@ class Exchange:
     def _shut_down(connection: urllib3.connection.HTTPConnection | None) -> None:
         found = getattr(connection, "sock", None)
         if found is not None:
-            # Closing alone would leave a read that is under way waiting.
+            # Closing alone would leave a pending read waiting.
             with contextlib.suppress(OSError):
                 found.shutdown(socket.SHUT_RDWR)
 
@@ -102,7 +102,7 @@ class Exchange:
 
 
 class Watchdog:
-    """The thread that ends exchanges whose time is over; it begins with the first of them."""
+    """The thread that cuts off expired exchanges; it starts with the first exchange."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
@@ -114,7 +114,7 @@ class Watchdog:
         self._all_expired = False
 
     def watch(self, exchange: Exchange, seconds: float) -> None:
-        """Cut ``exchange`` off after so many seconds, unless it is over by then."""
+        """Cut ``exchange`` off after ``seconds``, unless it is over by then."""
         due = self._monotonic() + seconds
         with self._changed:
             heapq.heappush(self._due, (due, next(self._numbers), exchange))
@@ -127,7 +127,7 @@ class Watchdog:
             exchange.expire()
 
     def expire_all(self) -> None:
-        """Cut all exchanges off, and from now on each as it begins."""
+        """Cut off all exchanges, and every later one as it begins."""
         self._all_expired = True
         with self._changed:
             exchanges = [exchange for _, _, exchange in self._due]
@@ -148,10 +148,10 @@ class Watchdog:
             expired.expire()
 
     def _next(self) -> Exchange | None:
-        """Wait for the next exchange whose time is over; None once the watchdog is closed."""
+        """Wait for the next expired exchange; return None once the watchdog is closed."""
         with self._changed:
             while not self._closed:
-                # The first that is not over decides how long there is nothing to do.
+                # Sleep until the first unfinished exchange expires.
                 while self._due and self._due[0][2].done:
                     heapq.heappop(self._due)
                 wait = self._due[0][0] - self._monotonic() if self._due else None
@@ -188,13 +188,13 @@ class _Watched(urllib3.connection.HTTPConnection):
 
     def send(self, data: Any) -> None:
         """Send data; see `http.client.HTTPConnection.send`."""
-        if not self._connecting:  # else it is what a proxy is asked for
+        if not self._connecting:  # else these bytes are for the proxy
             if self.sock is None:
                 self.connect()
             exchange = _exchange()
             if exchange is not None:
                 if exchange.expired and not exchange.sent:
-                    # Its time ended while it was connecting, when there was nothing to cut off.
+                    # It expired while connecting, when there was nothing to cut off yet.
                     raise urllib3.exceptions.ConnectTimeoutError(self, "connected too late")
                 exchange.sent = True
         super().send(data)
@@ -216,7 +216,7 @@ def _exchange() -> Exchange | None:
 def pool_classes(
     http: type[WatchedHTTPConnection], https: type[WatchedHTTPSConnection]
 ) -> dict[str, type[urllib3.HTTPConnectionPool]]:
-    """Return, for each scheme, pools of such connections, as pool managers take them."""
+    """Return the pool class of watched connections for each scheme, for a pool manager."""
     return {
         "http": type("HTTPPool", (urllib3.HTTPConnectionPool,), {"ConnectionCls": http}),
         "https": type("HTTPSPool", (urllib3.HTTPSConnectionPool,), {"ConnectionCls": https}),
@@ -235,7 +235,7 @@ class WatchedAdapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = _CLASSES
 
     def proxy_manager_for(self, proxy: str, **proxy_kwargs: Any) -> Any:
-        """Return the pools behind a proxy, of watched connections as well."""
+        """Return the proxy's pools, also of watched connections."""
         manager = super().proxy_manager_for(proxy, **proxy_kwargs)
         manager.pool_classes_by_scheme = self.poolmanager.pool_classes_by_scheme
         return manager

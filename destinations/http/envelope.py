@@ -1,4 +1,4 @@
-"""What GraphQL and REST requests share: address, headers, and the reading of HTTP answers."""
+"""Build URLs and headers and read HTTP answers, for GraphQL and REST requests alike."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ __all__ = [
 ]
 
 Target = tuple[str, Mapping[str, str]]
-"""Where a request goes: its URL, and its headers."""
+"""The URL and the headers of a request."""
 
 
 class Envelope:
-    """The address and the headers of a request, from mappings that are compiled once."""
+    """The URL and the headers of a request, compiled once from mappings."""
 
     def __init__(
         self,
@@ -55,14 +55,14 @@ class Envelope:
         own = [name for name, value in merged.values() if not reads(value, *OF_ONE_EVENT)]
         self._fixed_headers = [one for one in self._headers if one[0] in own]
         self.is_fixed = self._address.is_fixed and len(own) == len(merged)
-        """Whether it is the same for every event, as only settings are read."""
+        """Whether the URL is the same for every event, as it depends on settings alone."""
         self._fixed: tuple[Mapping[str, Any], Target] | None = None
 
     def fixed_url(self, settings: Mapping[str, Any]) -> str | None:
-        """Return the URL that the settings alone make; None if events have a part in it.
+        """Return the URL if it depends on settings alone, else None.
 
-        Raises `ResolveError` where they make none, or a header that cannot be sent: no event is to
-        blame for that.
+        Raises `ResolveError` if the settings make an invalid URL or header, for which no event is
+        to blame.
         """
         context = {"event": {}, "payload": {}, "settings": settings}
         for name, template in self._fixed_headers:
@@ -70,7 +70,7 @@ class Envelope:
         return self.url(context) if self._address.is_fixed else None
 
     def target(self, context: Context) -> Target:
-        """Return where the request of ``context`` goes; raises `ResolveError`."""
+        """Return the URL and headers for ``context``; raises `ResolveError`."""
         if not self.is_fixed:
             return self.url(context), self.headers(context)
         known, settings = self._fixed, context["settings"]
@@ -79,7 +79,7 @@ class Envelope:
         return known[1]
 
     def url(self, context: Context) -> str:
-        """Return the URL; raises `ResolveError` unless it is an absolute one of HTTP."""
+        """Return the URL; raises `ResolveError` unless it is an absolute HTTP(S) URL."""
         return self._address.url(context)
 
     def headers(self, context: Context) -> dict[str, str]:
@@ -104,11 +104,11 @@ def _header(name: str, value: object) -> str | None:
     except UnicodeEncodeError:
         message = "must be text in Latin-1: HTTP headers hold nothing else"
         raise ResolveError(f"/headers/{name}", message) from None
-    return text.strip(" \t")  # no part of a value (RFC 9110, 5.5)
+    return text.strip(" \t")  # not part of the value (RFC 9110, 5.5)
 
 
 _MARKS: Final = (
-    # The longer ones first: that of UTF-16 is how the one of UTF-32 begins.
+    # The longer ones first: UTF-32's byte order mark begins with that of UTF-16.
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
     (codecs.BOM_UTF32_BE, "utf-32-be"),
@@ -118,7 +118,7 @@ _MARKS: Final = (
 
 
 def _unmarked(body: bytes) -> bytes:
-    """Return a body as UTF-8 without a byte order mark, which says nothing (RFC 8259, 8.1)."""
+    """Return a body as UTF-8 without its byte order mark, which has no meaning (RFC 8259, 8.1)."""
     for mark, encoding in _MARKS:
         if body.startswith(mark):
             rest = body[len(mark) :]
@@ -129,7 +129,7 @@ def _unmarked(body: bytes) -> bytes:
 
 
 def parse_body(response: HttpResponse) -> Any:
-    """Return the body as JSON; raises ValueError if it is anything else."""
+    """Parse the body as JSON; raises `ValueError` if it is not JSON."""
     return jiter.from_json(_unmarked(response.body), allow_inf_nan=False)
 
 
@@ -139,7 +139,7 @@ def body_text(response: HttpResponse) -> str:
 
 
 def _own_words(body: Any) -> Iterator[str]:
-    """Yield what an error's body says, from where partners put it, the most telling first."""
+    """Yield the messages in an error's body, from the usual places, the most telling first."""
     if isinstance(body, Mapping):
         for key in ("error", "errors"):
             yield from _own_words(body.get(key))
@@ -153,13 +153,13 @@ def _own_words(body: Any) -> Iterator[str]:
 
 
 def error_text(response: HttpResponse, body: Any) -> str:
-    """Return one line on why the partner refused: its own message, else how the body begins.
+    """Return the partner's reason on one line: its message, else the beginning of the body.
 
-    It is not cut to what is shown: cut within a secret, that could not be masked any more.
+    It is not cut to its final length here: a secret that is cut could not be masked.
     """
     if 300 <= response.status < 400 and response.headers.get("location"):
         place = _shown_place(response.headers["location"])
-        return f"redirected to {place}, which is not followed"
+        return f"redirected to {place}; redirects are not followed"
     found = next((text for text in _own_words(body) if text.strip()), None)
     if found is not None:
         return one_line(found)
@@ -167,28 +167,28 @@ def error_text(response: HttpResponse, body: Any) -> str:
 
 
 _MOST_READ: Final = 65_536
-"""Characters of an error that are looked at: far more than are shown when it is masked."""
+"""The most characters of an error that are read: far more than are shown once masked."""
 
 
 def one_line(text: str) -> str:
-    """Return what a partner said as one line, which is masked and cut where it is shown."""
+    """Return a partner's message as one line; it is masked and cut where it is shown."""
     return " ".join(text[:_MOST_READ].split())
 
 
 def _shown_place(location: str) -> str:
-    """Return where a redirect leads, without what may let somebody in: user, query, fragment."""
+    """Return a redirect's target without possible credentials: user, query and fragment."""
     text = "".join(character if character.isprintable() else "\ufffd" for character in location)
     try:
         parts = urlsplit(text)
     except ValueError:
-        return "an address that cannot be read"
+        return "an unreadable address"
     host = parts.netloc.rpartition("@")[2]
     path = urlunsplit((parts.scheme, host, parts.path, "", ""))
     return path + ("?***" if parts.query else "")
 
 
 def retry_after(response: HttpResponse, now: datetime | None = None) -> float | None:
-    """Return the seconds of ``Retry-After`` (RFC 9110, 10.2.3), a number or a date; else None."""
+    """Return ``Retry-After`` in seconds (a number or a date; RFC 9110, 10.2.3); else None."""
     value = response.headers.get("retry-after", "").strip()
     if not value:
         return None

@@ -1,7 +1,7 @@
-"""What the environment of the process says of connections: proxies, and whom to trust.
+"""Read proxies and trusted certificates from the environment variables of the process.
 
-A mistake there is the operator's, and is found before the first event: `environment_faults` names
-the variable, and what would be right.
+A mistake there is the operator's, and is reported before the first event: `environment_faults`
+names the variable and what was expected.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ from destinations.extras import pip_install
 __all__ = ["check_address", "environment_faults", "proxy_of", "trusted_certificates"]
 
 _BUNDLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
-"""The first that is set counts, as with `requests`; it does not know the last of them."""
+"""The first variable that is set counts. The last is not known to `requests`."""
 
 _HASHED: Final = re.compile(r"[0-9a-f]{8}\.\d+")
-"""How OpenSSL names the certificates of a directory (`openssl rehash`)."""
+"""File names of certificates in a directory for OpenSSL (`openssl rehash`)."""
 
 _SOCKS: Final = frozenset({"socks4", "socks4a", "socks5", "socks5h"})
 
 
 def trusted_certificates(environment: Mapping[str, str] | None = None) -> tuple[str, str] | None:
-    """Return the variable that says whom to trust, and its value; None if none of them is set."""
+    """Return the name and value of the variable with trusted certificates; None if none is set."""
     environment = os.environ if environment is None else environment
     return next(((name, environment[name]) for name in _BUNDLES if environment.get(name)), None)
 
 
 def proxy_of(url: str) -> str | None:
-    """Return the proxy of the environment for requests to ``url``."""
+    """Return the environment's proxy for requests to ``url``; None without one."""
     proxy: str | None = select_proxy(url, get_environ_proxies(url, no_proxy=None))
     return proxy
 
 
 def environment_faults(urls: Sequence[str]) -> Sequence[str]:
-    """Return what is wrong in the environment of a process that sends requests to these URLs."""
+    """Return the faults in the environment that prevent requests to these URLs."""
     faults = dict.fromkeys(fault for url in urls for fault in _proxy_faults(url))
     if any(url.startswith("https:") for url in urls):
         faults |= dict.fromkeys(_certificate_faults())
@@ -52,7 +52,7 @@ def environment_faults(urls: Sequence[str]) -> Sequence[str]:
 
 
 def check_address(url: str) -> str | None:
-    """Return why no request can be sent to ``url``; None if one can."""
+    """Return why ``url`` cannot be requested; None if it can."""
     try:
         requests.Request("GET", url).prepare()
         parsed = urllib3.util.parse_url(url)
@@ -64,7 +64,7 @@ def check_address(url: str) -> str | None:
 
 
 def _is_name(host: str) -> bool:
-    """Tell whether a host can be looked up: its parts have 1 to 63 characters (RFC 1035, 2.3.4)."""
+    """Tell whether a host is a valid name: parts of 1 to 63 characters (RFC 1035, 2.3.4)."""
     return host.startswith("[") or all(0 < len(part) < 64 for part in host.rstrip(".").split("."))
 
 
@@ -78,7 +78,7 @@ def _proxy_faults(url: str) -> Iterator[str]:
     try:
         parsed = urllib3.util.parse_url(proxy if "://" in proxy else f"http://{proxy}")
     except urllib3.exceptions.LocationValueError:
-        # Not the address itself: it may have a password.
+        # Do not show the address itself: it may hold a password.
         yield f"{shown} is not an address; {right}"
         return
     if parsed.scheme in _SOCKS:
@@ -87,7 +87,7 @@ def _proxy_faults(url: str) -> Iterator[str]:
     elif parsed.scheme not in {"http", "https"}:
         yield f"{shown} has the scheme {parsed.scheme!r}; {right}"
     elif not parsed.host or not _is_name(parsed.host):
-        yield f"{shown} names no host; {right}"
+        yield f"{shown} has no host; {right}"
 
 
 def _certificate_faults() -> Iterator[str]:
@@ -100,10 +100,10 @@ def _certificate_faults() -> Iterator[str]:
     try:
         if path.is_dir():
             if not any(_HASHED.fullmatch(each.name) for each in path.iterdir()):
-                yield f"{name} names {path}, which has no certificates by hash (openssl rehash)"
+                yield f"{name} names {path}, a directory without hashed certificates"
             return
         ssl.create_default_context(cafile=value)
     except ssl.SSLError:
-        yield f"{name} names {path}, which holds no certificate; {right}"
+        yield f"{name} names {path}, a file without certificates; {right}"
     except OSError as error:
         yield f"{name} names {path}: {error.strerror or error}; {right}"

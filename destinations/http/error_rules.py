@@ -1,10 +1,9 @@
-"""Reads errors by the definition's rules, first match wins, and else by the HTTP status.
+"""Read errors by the definition's rules (the first match wins), else by the HTTP status.
 
-The default by status is that of Segment's framework (retried are 408, 423, 429 and 5xx except
-501), with two differences. So that no request is applied twice, only some statuses count as proof
-that nothing was applied: those that refuse a request before anything is done. What else proves it
-at a partner is for its definition to say. And what a status says of the address, the document or
-the key is no verdict on an event: see `Concern`.
+The default by status is that of Segment's framework (it retries 408, 423, 429 and 5xx except 501),
+with two differences. So that no request is applied twice, a status proves that nothing was applied
+only if it refuses a request before anything is done; a definition may declare more for its partner.
+And a status about the URL, the document or the key is not a verdict on an event: see `Concern`.
 """
 
 from __future__ import annotations
@@ -22,19 +21,19 @@ __all__ = ["ErrorReader", "Signal"]
 
 _FORBIDDEN: Final = 403
 _UNREAD: Final = frozenset({307, 308, 413})
-"""The request was turned away, to another place or as it is too long; whatever a rule says."""
+"""Statuses of redirected and too long requests: certainly not applied, whatever a rule says."""
 
 _OF_THE_ADDRESS: Final = frozenset({404, 405, 410, 415})
-"""Nobody takes such requests there: of an address that no event has a part in, proof as well."""
+"""Statuses of a wrong URL: proof that nothing was applied, if it is the same for every event."""
 
 _OF_THE_DOCUMENT: Final = frozenset({"GRAPHQL_PARSE_FAILED", "GRAPHQL_VALIDATION_FAILED"})
 
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """What an error says of itself; ``code`` and ``exception`` are GraphQL's extensions.
+    """The content of an error; ``code`` and ``exception`` are GraphQL's extensions.
 
-    ``root_field`` is the key of the one that failed, of several.
+    ``root_field`` is the key of the root field that failed, if there are several.
     """
 
     status: int
@@ -51,7 +50,7 @@ _Test = Callable[[Signal], bool]
 class ErrorReader:
     """The error rules of one request, compiled: its answers, its own rules, the destination's.
 
-    ``fixed_address`` tells that its address is the same for every event.
+    ``fixed_address`` tells that its URL is the same for every event.
     """
 
     def __init__(
@@ -68,7 +67,7 @@ class ErrorReader:
     def read(
         self, signal: Signal, *, whole_request: bool, retry_after: float | None = None
     ) -> Answer | Failure:
-        """Return the answer that this error is, or the failure that it means."""
+        """Return the answer or the failure that this error stands for."""
         matched = self.match(signal, whole_request=whole_request, retry_after=retry_after)
         if matched is not None:
             return matched
@@ -80,7 +79,7 @@ class ErrorReader:
     def match(
         self, signal: Signal, *, whole_request: bool, retry_after: float | None = None
     ) -> Answer | Failure | None:
-        """Judge by the definition alone; None if it says nothing of such an error."""
+        """Return the result by the definition's rules; None if none of them matches."""
         for name, holds in self._answers:
             if holds(signal):
                 return Answer(name)
@@ -123,14 +122,14 @@ class ErrorReader:
 
 
 def _shown(signal: Signal) -> str:
-    """Return the message for people, with the status where it is what tells of the error."""
+    """Return the message to show, with the HTTP status unless that was a success."""
     if 200 <= signal.status < 300:
         return signal.message or WITHOUT_REASON
     return f"HTTP {signal.status}" + (f": {signal.message}" if signal.message else "")
 
 
 def _by_status(status: int) -> tuple[ErrorClass, bool, bool]:
-    """Error class, retryable, nothing applied."""
+    """Return (error class, retryable, nothing applied) for an HTTP status."""
     match status:
         case 401:
             return "authentication", False, True

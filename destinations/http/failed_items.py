@@ -1,7 +1,7 @@
-"""Tells the events of a batch apart by the items that an answer says no to.
+"""Match the failed items of a batch's answer to the events of the batch.
 
-An item that says no to an event of which it cannot be told makes a success of nothing: which events
-the others are is then as unknown as this one is.
+If a failed item cannot be matched to an event, none of the events counts as delivered: any of them
+may be the one that failed.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ __all__ = ["FailedItemReader"]
 
 Verdict = Answer | Failure
 Sent = Callable[[], Sequence[Any]]
-"""Gives the ``json`` of each event of the request; only asked for where events have ids."""
+"""Returns the ``json`` of each event of the request; called only if items have ids."""
 
 _NOTHING: Final[Sequence[Any]] = (None, [], {}, "", False, 0)
-_UNREADABLE: Final = "the status of its item cannot be read"
+_UNREADABLE: Final = "the status of its item is unreadable"
 
 
 @dataclass(slots=True)
 class _Found:
-    """What the items of an answer say: of which events, and of which event nobody knows."""
+    """The verdicts of an answer's items: by event, and of items that match no event."""
 
     verdicts: dict[int, Verdict] = field(default_factory=dict)
     unplaced: list[tuple[frozenset[int] | None, Verdict | None]] = field(default_factory=list)
@@ -51,27 +51,27 @@ class FailedItemReader:
         self._is_positional = self._index is None and self._item_id is None
 
     def read(self, status: int, body: Any, count: int, sent: Sent) -> list[Verdict] | None:
-        """Return a verdict for each of ``count`` events; None if the answer names no item."""
+        """Return a verdict for each of ``count`` events; None if the answer lists no items."""
         if status not in self._statuses:
             return None
         items = self._listed_in(body)
         if items in _NOTHING:
             if not self._is_positional:
-                return None  # the items are of those that failed, so nobody did
-            items = []  # the items are of all, so nothing is said of any
+                return None  # only failed items are listed, so nothing failed
+            items = []  # all items are listed, so an empty list says nothing
         found = self._found(items, status, count, sent)
         if not found.unplaced and not found.verdicts:
             return None
         return [self._verdict(place, found, body, status, count) for place in range(count)]
 
     def _listed_in(self, body: Any) -> Any:
-        """Return the items of an answer, None where it has none."""
+        """Return the items of an answer; None if it has none."""
         if not isinstance(body, dict | list):
             return None
         try:
             items = self._items.resolve(body)
         except ResolveError as error:
-            return f"the items cannot be read: {error}"
+            return f"unreadable items: {error}"
         return None if items is UNDEFINED else items
 
     def _verdict(self, place: int, found: _Found, body: Any, status: int, count: int) -> Verdict:
@@ -79,7 +79,7 @@ class FailedItemReader:
             return found.verdicts[place]
         for places, verdict in found.unplaced:
             if count == 1 and verdict is not None:
-                return verdict  # there is nobody else of whom it could be
+                return verdict  # it can only be this event's
             if places is None or place in places:
                 return _unplaced(verdict, status)
         return Answer("ok", body)
@@ -105,7 +105,7 @@ class FailedItemReader:
     def _places(
         self, at: int | None, key: object, item: Any, ids: Mapping[str, frozenset[int]]
     ) -> frozenset[int]:
-        """Return the events that an item may be of; none where that cannot be read."""
+        """Return the positions of the events that an item may belong to; empty if unreadable."""
         if self._is_positional:
             return frozenset() if at is None else frozenset({at})
         if self._item_id is not None:
@@ -124,7 +124,7 @@ class FailedItemReader:
         return {identity: frozenset(places) for identity, places in found.items()}
 
     def _of_item(self, item: Any, status: int) -> Verdict | None:
-        """Return what an item means; None if it says that nothing failed."""
+        """Return an item's verdict; None if it is a success."""
         own = status
         if self._status is not None:
             read = _place(_resolved(self._status, item))
@@ -148,7 +148,7 @@ class FailedItemReader:
         if isinstance(verdict, Failure) and 400 <= own < 500 and not verdict.retryable:
             return replace(
                 verdict, nothing_applied=True
-            )  # the partner has looked at this very item
+            )  # the partner has processed this very item
         return verdict
 
 
@@ -157,7 +157,7 @@ def _compiled(mapping: object) -> CompiledValue | None:
 
 
 def _resolved(mapping: CompiledValue | None, item: Any) -> Any:
-    """Return what a mapping gives for an item; None where that is nothing."""
+    """Return the value of a mapping for an item; None for null and undefined."""
     if mapping is None or not isinstance(item, dict | list):
         return None
     try:
@@ -168,9 +168,9 @@ def _resolved(mapping: CompiledValue | None, item: Any) -> Any:
 
 
 def _listed(items: Any, ids: Container[object]) -> Iterator[tuple[object, Any]]:
-    """Yield the items, each with the key that it stands under, if it does under one.
+    """Yield (key, item) pairs; the key is None unless the items are in an object.
 
-    Partners send lists, one item alone, items by their place or id, and text.
+    Partners send lists, a single item, objects of items by position or id, and text.
     """
     if isinstance(items, list):
         yield from ((None, item) for item in items)
@@ -184,7 +184,7 @@ def _listed(items: Any, ids: Container[object]) -> Iterator[tuple[object, Any]]:
 
 
 def _place(value: object) -> int | None:
-    """Return a place that a partner wrote as a number or as its digits; None for anything else."""
+    """Return a position, given as a number or its digits; None for anything else."""
     if isinstance(value, str):
         text = value.strip()
         return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
@@ -194,7 +194,7 @@ def _place(value: object) -> int | None:
 
 
 def _id_text(value: object) -> str:
-    """Return an id as text, so that 1 and "1" are one; empty for what is none."""
+    """Return an id as text, so that 1 and "1" are equal; empty if it is not an id."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return ""
     return to_string(value)
@@ -206,7 +206,7 @@ def _own_text(item: Any) -> str:
     try:
         return encode_json(item).decode()
     except ResolveError:
-        return "an item of the answer says no"
+        return "an item of the answer failed"
 
 
 def _refused(message: str, status: int) -> Failure:
@@ -227,11 +227,11 @@ def _unknown(message: str, status: int) -> Failure:
 
 
 def _unplaced(verdict: Verdict | None, status: int) -> Failure:
-    """Return what an item of an unknown event means for each event that it may be of."""
+    """Return the verdict of an unmatched item for each event that it may belong to."""
     reason = "items are missing" if verdict is None else "one of them failed"
     said = f": {verdict.message}" if isinstance(verdict, Failure) and verdict.message else ""
     return Failure(
-        f"the answer does not tell the events of the batch apart: {reason}{said}",
+        f"the answer does not identify the failed events of the batch: {reason}{said}",
         "internal",
         status,
         retryable=True,

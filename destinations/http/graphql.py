@@ -1,8 +1,8 @@
-"""GraphQL requests: one document for one event or for many, and the reading of its answer.
+"""Build GraphQL requests, one document for one event or many, and read their answers.
 
-An HTTP 200 says nothing about success here: each event is judged by its own alias, by the errors
-whose path begins with it, and by what the definition expects of its value. An event with several
-root fields is judged by all of them: its value is an object of theirs.
+HTTP 200 does not mean success here: each event is judged by the value of its own alias, by the
+errors whose path begins with that alias, and by what the definition expects of the value. For an
+event with several root fields, the value is an object with the values of all.
 """
 
 from __future__ import annotations
@@ -67,10 +67,10 @@ class GraphQLRequest:
             and len(self._names) == 1
             and dict(call.variables) in [{self._names[0]: path} for path in _PAYLOAD]
         )
-        """Whether the one variable is the payload, so that its bytes can be used as they are."""
+        """Whether the only variable is the payload, whose bytes can then be used unchanged."""
 
     def fixed_url(self, settings: Mapping[str, Any]) -> str | None:
-        """Return where it goes whatever the event is; see `Envelope.fixed_url`."""
+        """Return the URL if it is the same for every event; see `Envelope.fixed_url`."""
         return self._envelope.fixed_url(settings)
 
     def part(self, context: Context) -> Part:
@@ -122,7 +122,7 @@ class GraphQLRequest:
         if not 200 <= response.status < 300:
             return [self._whole(response, body, errors)] * count
         if not isinstance(body, dict) or (not errors and not isinstance(body.get("data"), dict)):
-            return [_malformed(response, "the answer is not one of GraphQL")] * count
+            return [_malformed(response, "not a GraphQL answer: expected data or errors")] * count
         keys = self._keys
         if not errors and (keys or self._all_succeeded(body["data"], count)):
             data: Mapping[str, Any] = body["data"]
@@ -159,10 +159,10 @@ class GraphQLRequest:
         own: tuple[int, Mapping[str, Any]] | None,
         whole: Mapping[str, Any] | None,
     ) -> Answer | Failure:
-        """Return the answer for the event at ``index``.
+        """Return the result for the event at ``index``.
 
-        ``own`` is the error of that event, with the position of the root field that failed,
-        ``whole`` one of the request.
+        ``own`` is that event's error with the position of the root field that failed, ``whole`` an
+        error of the whole request.
         """
         data = body.get("data")
         value = self._value(data, index) if isinstance(data, dict) else None
@@ -170,20 +170,21 @@ class GraphQLRequest:
             return self._failed(response, *own, data, value)
         if value is not None and None not in self._members(value):
             verdict = self._success.judge(value, response.status)
-            # A refusal is the word of one root field; the others have been carried out.
+            # A refusal is about one root field; the others have run.
             return self._doubtful(verdict) if self._keys else verdict
         if whole is None:
-            return _malformed(response, "the answer says nothing of this event")
+            return _malformed(response, "the answer has no value for this event")
         verdict = self._errors.read(_signal(whole, response.status), whole_request=True)
         # Only an answer without `data` was refused before anything ran (GraphQL specification,
-        # 7.1): after that, an error of the whole cannot vouch for one event. Credentials can.
+        # 7.1). Otherwise an error of the whole request proves nothing for one event, unless it
+        # is about credentials.
         ran = "data" in body
         if ran and isinstance(verdict, Failure) and verdict.error_class != "authentication":
             return replace(verdict, nothing_applied=False)
         return verdict
 
     def _value(self, data: Mapping[str, Any], index: int) -> Any:
-        """Return what the root field of an event came to; of several, an object of it all."""
+        """Return the value of an event's root field; for several, an object of their values."""
         if not self._keys:
             return data.get(alias(index))
         return {key: data.get(alias(index, key)) for key in self._keys}
@@ -194,7 +195,7 @@ class GraphQLRequest:
     def _failed(
         self, response: HttpResponse, position: int, error: Mapping[str, Any], data: Any, value: Any
     ) -> Answer | Failure:
-        """Return what an error of one root field means for its event."""
+        """Return the result that an error of one root field means for its event."""
         signal = _signal(error, response.status)
         if not self._keys:
             return self._errors.read(signal, whole_request=False)
@@ -202,13 +203,13 @@ class GraphQLRequest:
         verdict = self._errors.read(signal, whole_request=False)
         if isinstance(verdict, Answer):
             return replace(verdict, data=value)
-        # What stands before it has been carried out; what stands behind it only where the error
-        # left null in the place of the field alone.
+        # Root fields before it have run; those behind it only if the error left null for this one
+        # alone.
         is_alone = position == 0 and not isinstance(data, dict)
         return verdict if is_alone else self._doubtful(verdict)
 
     def _doubtful(self, verdict: Answer | Failure) -> Answer | Failure:
-        """Return a verdict that does not vouch for root fields beside the one that it is of."""
+        """Return a verdict that claims nothing about other root fields than its own."""
         if isinstance(verdict, Answer) or self.is_safe:
             return verdict
         return replace(verdict, nothing_applied=False)
@@ -242,13 +243,13 @@ def _variable(name: str, index: int) -> bytes:
 
 
 def _is_name(path: Sequence[object]) -> bool:
-    """Tell whether a path of the answer begins with a name, as it should."""
+    """Tell whether an error's path begins with a name, as the specification demands."""
     return bool(path) and isinstance(path[0], str)
 
 
 @lru_cache(maxsize=4096)
 def _places(count: int, keys: tuple[str, ...]) -> Mapping[str, tuple[int, int]]:
-    """Return, by alias, the event that a root field is of, and the field's position."""
+    """Return (index of the event, position of the root field) by alias."""
     return {
         alias(index, key): (index, position)
         for index in range(count)

@@ -1,4 +1,4 @@
-"""JSON as bytes: what requests carry, and what is kept of a payload until it is sent."""
+"""Encode and decode JSON: bodies of requests, and payloads that are kept until they are sent."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder().decode
 
 _DEEPEST: Final = 900
-"""Levels of objects and arrays; with more, it would depend on who reads it whether it can be."""
+"""The most levels of objects and arrays; deeper JSON is unreadable for some parsers."""
 
 _LEVELS: Final = re.compile(rb'[\[\]{}]|"(?:[^"\\]|\\.)*"')
 _TOO_DEEP: Final = "the body is nested too deeply to be written as JSON"
 
 
 def encode_json(value: Any) -> bytes:
-    """Return ``value`` as compact JSON in UTF-8.
+    """Encode ``value`` as compact JSON in UTF-8.
 
-    Raises `ResolveError` for what JSON cannot hold: a mapping can make infinite numbers and lone
-    surrogates, by ``@json`` for instance.
+    Raises `ResolveError` for infinite numbers and lone surrogates, which mappings can make (with
+    ``@json``, for instance), and for too deep nesting.
     """
     try:
         data = _encode(value)
-        # msgspec writes null for an infinite number, so a null has to be one in the value as well.
+        # msgspec writes null for an infinite number, so a null needs a closer look at the value.
         if b"null" in data and _decode(data) != value:
             data = _encode_strictly(value)
     except (TypeError, OverflowError, RecursionError, UnicodeError, ValueError):
@@ -41,8 +41,8 @@ def encode_json(value: Any) -> bytes:
 
 
 def decode_json(data: bytes) -> Any:
-    """Return the value that `encode_json` wrote; raises `ResolveError` for anything else."""
-    # How deep the parsers go depends on the version of Python, and on the stack that is left.
+    """Decode JSON that `encode_json` wrote; raises `ResolveError` for anything else."""
+    # The depth that parsers reach depends on the version of Python and on the free stack.
     if len(data) > 2 * _DEEPEST and _is_too_deep(data):
         raise ResolveError("", "the body is nested too deeply to be read as JSON")
     try:
@@ -62,7 +62,7 @@ def _is_too_deep(data: bytes) -> bool:
     if data.count(b"[") + data.count(b"{") <= _DEEPEST:
         return False
     depth = 0
-    for found in _LEVELS.finditer(data):  # also texts, so that what is in them does not count
+    for found in _LEVELS.finditer(data):  # texts as well, so that brackets within them do not count
         mark = found[0]
         if mark in {b"[", b"{"}:
             depth += 1
@@ -78,7 +78,7 @@ def _encode_strictly(value: Any) -> bytes:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         return text.encode()
     except UnicodeEncodeError:
-        raise ResolveError("", "the body holds one half of a surrogate pair") from None
+        raise ResolveError("", "the body holds a lone surrogate (half of a character)") from None
     except RecursionError:
         raise ResolveError("", _TOO_DEEP) from None
     except ValueError:  # infinite, or more digits than Python prints

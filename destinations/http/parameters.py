@@ -1,8 +1,8 @@
-"""Writes the parameters of queries and forms, and lists and objects in the format that is declared.
+"""Write the parameters of queries and forms, lists and objects in their declared format.
 
-There is no common way to write a list or an object as a parameter. So a definition says which one
-its partner reads, and without its word none is sent: what JavaScript would print of an object,
-``[object Object]``, is of no use to anybody.
+There is no standard way to write a list or an object as a parameter. So a definition declares the
+format that its partner reads, and without a declaration none is sent: JavaScript would write an
+object as ``[object Object]``, which helps nobody.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from destinations.segment.javascript import UNDEFINED, to_string
 __all__ = ["write_parameters"]
 
 _DEEPEST: Final = 100
-"""Levels of objects and lists in one parameter."""
+"""The most levels of objects and lists in one parameter."""
 
 
 def write_parameters(values: Any, array_format: ArrayFormat | None) -> str:
-    """Return a query or form as text, without what is null or undefined; raises `ResolveError`."""
+    """Return a query or form as text, without null and undefined values; raises `ResolveError`."""
     if not isinstance(values, dict):
         return ""
     pairs = [pair for name, value in values.items() for pair in _pairs(name, value, array_format)]
     try:
         return urlencode(pairs)
     except UnicodeEncodeError:
-        raise ResolveError("", "a parameter holds one half of a surrogate pair") from None
+        raise ResolveError("", "a parameter holds a lone surrogate (half of a character)") from None
 
 
 def _pairs(name: str, value: Any, array_format: ArrayFormat | None) -> Iterator[tuple[str, str]]:
@@ -44,7 +44,7 @@ def _pairs(name: str, value: Any, array_format: ArrayFormat | None) -> Iterator[
     elif array_format == "brackets":
         yield from _bracketed(name, value, _DEEPEST)
     elif array_format is None:
-        message = f"is {_kind(value)}: the definition must say with arrayFormat how it is written"
+        message = f"is {_kind(value)}: the definition must declare with arrayFormat how to write it"
         raise ResolveError(f"/{name}", message)
     else:
         yield from _listed(name, value, array_format)
@@ -52,24 +52,24 @@ def _pairs(name: str, value: Any, array_format: ArrayFormat | None) -> Iterator[
 
 def _listed(name: str, value: Any, array_format: ArrayFormat) -> Iterator[tuple[str, str]]:
     if isinstance(value, dict):
-        raise ResolveError(f"/{name}", f"is an object, and {array_format} writes lists alone")
+        raise ResolveError(f"/{name}", f"is an object, but {array_format} is for lists alone")
     items = [item for item in value if not _is_nothing(item)]
     for item in items:
         if isinstance(item, dict | list):
-            message = f"holds {_kind(item)}, and {array_format} writes plain values alone"
+            message = f"holds {_kind(item)}, but {array_format} is for plain values alone"
             raise ResolveError(f"/{name}", message)
     texts = [_text(item) for item in items]
     if array_format == "repeat":
         yield from ((name, text) for text in texts)
     elif texts:
         if any("," in text for text in texts):
-            message = "holds a comma in an item, which would be read as two: comma cannot write it"
+            message = "holds a comma in an item, which the format comma would split in two"
             raise ResolveError(f"/{name}", message)
         yield name, ",".join(texts)
 
 
 def _bracketed(name: str, value: Any, levels: int) -> Iterator[tuple[str, str]]:
-    """Yield ``name[key]`` for objects and ``name[]`` for lists; with their places if they nest."""
+    """Yield pairs: ``name[key]`` for objects, ``name[]`` for lists, ``name[0]`` for nested ones."""
     if not levels:
         raise ResolveError(f"/{name.partition('[')[0]}", "is nested too deeply for a parameter")
     if isinstance(value, dict):
@@ -92,5 +92,5 @@ def _kind(value: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    # A secret is text here, but prints itself masked.
+    # Secrets are revealed here; anywhere else they print masked.
     return reveal(value) if isinstance(value, str) else to_string(value)

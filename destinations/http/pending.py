@@ -1,4 +1,4 @@
-"""A request that is not written yet: it has a name and a place, and can never be sent."""
+"""A request that is not written yet: definitions may name it, but it is never sent."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["PendingRequest"]
 
 
 class PendingRequest:
-    """What stands in for a call that a definition leaves open."""
+    """Stands in for a call that the definition leaves open."""
 
     reads_event = False
     is_safe = True
@@ -24,10 +24,10 @@ class PendingRequest:
         self._missing = call.missing
 
     def fixed_url(self, settings: Mapping[str, Any]) -> None:
-        """Return nothing: it goes nowhere yet."""
+        """Return None: there is no URL yet."""
 
     def part(self, context: Context) -> Part:  # noqa: ARG002 - as every request
-        """Raise `ResolveError`: no event can be part of it."""
+        """Raise `ResolveError`: it cannot carry an event."""
         self._refuse()
 
     def prepare(self, parts: Sequence[Part | bytes], context: Context) -> HttpRequest:  # noqa: ARG002 - as all requests
@@ -40,7 +40,7 @@ class PendingRequest:
         count: int,  # noqa: ARG002 - as above
         parts: Sequence[Part | bytes] = (),  # noqa: ARG002 - as above
     ) -> NoReturn:
-        """Raise `ResolveError`: nothing was sent that could be answered."""
+        """Raise `ResolveError`: nothing was sent, so there is no answer."""
         self._refuse()
 
     def _refuse(self) -> NoReturn:

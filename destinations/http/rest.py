@@ -1,4 +1,4 @@
-"""REST requests: one HTTP call for one event, or for many whose answer tells them apart."""
+"""Build REST requests, one HTTP call for one event or a batch, and read their answers."""
 
 from __future__ import annotations
 
@@ -79,14 +79,14 @@ class RestRequest:
             and not call.query
             and self._batch_json is None
         )
-        """Whether the body is the payload, so that its bytes can be used as they are."""
+        """Whether the body is the payload, whose bytes can then be used unchanged."""
 
     def fixed_url(self, settings: Mapping[str, Any]) -> str | None:
-        """Return where it goes whatever the event is; see `Envelope.fixed_url`."""
+        """Return the URL if it is the same for every event; see `Envelope.fixed_url`."""
         return self._envelope.fixed_url(settings)
 
     def part(self, context: Context) -> Part:
-        """Return what one event adds: ``query`` and ``form`` as text, ``json``.
+        """Return one event's part of the request: ``query`` and ``form`` as text, and ``json``.
 
         Raises `ResolveError`.
         """
@@ -146,7 +146,7 @@ class RestRequest:
     ) -> list[Answer | Failure]:
         """Return one answer or failure for each of the ``count`` events of the request.
 
-        ``parts`` are those that it was made of, by which an answer may name them.
+        ``parts`` are the request's parts; an answer may identify events by their content.
         """
         try:
             body = parse_body(response) if body_text(response).strip() else None

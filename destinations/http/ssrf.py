@@ -1,9 +1,9 @@
-"""Keeps requests whose address comes from an event away from this machine and its own network.
+"""Keep requests whose host comes from an event away from this machine and its network.
 
-An event may name a host that leads inside: to the metadata service of a cloud, a database, this
-very machine. What counts is the address that a connection is made to, not the name: it is looked
-up once, checked, and that same address is connected to, so a name that changes its address in
-between does not get through.
+An event may name an internal host: a cloud's metadata service, a database, this very machine. The
+IP address of the connection is checked, not the name. The name is looked up once, and the
+connection goes to the address that was checked, so a name that changes its address in between does
+not get through.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from destinations.http.deadline import (
 
 __all__ = ["GuardedAdapter", "is_public", "public_addresses"]
 
-# What Python's `ipaddress` takes for public, depending on its version, although the registries of
-# special-purpose addresses at IANA do not call it globally reachable; and the one of Azure.
+# Networks that some versions of Python's `ipaddress` take for public, although IANA's registries of
+# special-purpose addresses do not call them globally reachable; and Azure's platform address.
 _ALSO_PRIVATE: Final = tuple(
     map(
         ipaddress.ip_network,
         (
             "192.0.0.0/24",  # protocol assignments
-            "192.88.99.0/24",  # relays of 6to4, deprecated: it leads to whoever announces it nearby
-            "168.63.129.16/32",  # the platform of Azure, in the middle of public addresses
+            "192.88.99.0/24",  # 6to4 relays, deprecated: run by anybody
+            "168.63.129.16/32",  # Azure's platform, in the middle of public addresses
             "64:ff9b:1::/48",  # NAT64 of a local network
             "100:0:0:1::/64",  # the dummy prefix
             "3fff::/20",  # documentation
@@ -45,10 +45,10 @@ _COMPATIBLE: Final = ipaddress.IPv6Network("::/96")
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is one of the public internet, by IANA's registries.
+    """Tell whether an IP address is public by IANA's registries.
 
-    An IPv6 address that stands for an IPv4 one (mapped, compatible, NAT64, 6to4, Teredo) is as
-    public as that.
+    An IPv6 address that embeds an IPv4 one (mapped, compatible, NAT64, 6to4, Teredo) counts as
+    that one.
     """
     parsed = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(parsed, ipaddress.IPv6Address):
@@ -77,7 +77,7 @@ def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
 def public_addresses(host: str, port: int) -> list[str]:
     """Return the addresses of a host.
 
-    Raises `UnsendableError` if one of them is not public, and `OSError` if there are none.
+    Raises `UnsendableError` if one of them is not public, `OSError` if the host is unknown.
     """
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     addresses = list(dict.fromkeys(str(place[0]) for *_, place in found))
@@ -101,15 +101,15 @@ class _HTTPSConnection(WatchedHTTPSConnection):
 
 
 def _connect(connection: Any, connect: Any) -> socket.socket:
-    """Connect to the addresses that were checked; urllib3 takes one in the place of the name."""
+    """Connect to the checked addresses, which urllib3 accepts in place of the name."""
     if connection.proxy is not None:
-        made: socket.socket = connect()  # to the proxy, which the operator has chosen
+        made: socket.socket = connect()  # the connection goes to a proxy, which the operator chose
         return made
     name = connection._dns_host  # noqa: SLF001 - what urllib3 connects to; `host` is for the rest
     try:
         addresses = public_addresses(name, connection.port or 0)
     except OSError as error:
-        raise NameResolutionError(name, connection, error) from error  # type: ignore[arg-type]  # any OSError says as much
+        raise NameResolutionError(name, connection, error) from error  # type: ignore[arg-type]  # any OSError will do
     for number, address in enumerate(addresses, 1):
         connection._dns_host = address  # noqa: SLF001 - there is no other way
         try:

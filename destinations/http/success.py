@@ -1,4 +1,4 @@
-"""Judges an answer that came without an error: only what the definition expects is a success."""
+"""Judge answers without an error: a success is only what the definition expects."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class SuccessCheck:
         ]
 
     def judge(self, value: Any, status: int) -> Answer | Failure:
-        """Return a success, or the failure that this value means."""
+        """Return an answer for a success, else the failure."""
         if self.fits(value):
             return Answer("ok", value)
         for holds, message in self._refusals:
             if holds(value):
                 try:
                     text = to_string(message.resolve({"answer": value}))
-                except ResolveError as error:  # a refusal all the same
+                except ResolveError as error:  # still a refusal
                     text = f"rejected by the partner (unreadable reason: {error})"
                 return Failure(
                     text if text.strip() else WITHOUT_REASON,
@@ -45,7 +45,7 @@ class SuccessCheck:
                     whole_request=False,
                 )
         return Failure(
-            "the answer is not that of a success",
+            "the answer is not the expected one",
             "internal",
             status,
             retryable=True,
@@ -64,10 +64,10 @@ _SIMPLE: Final = frozenset({"type", "required", "properties", "const", "descript
 
 
 def _closure(schema: Any) -> Test | None:  # noqa: C901 - each keyword is looked at once
-    """Return a test for an object with constant members; None for a schema that says more.
+    """Return a test for a schema that only asks for constant members; None for any other schema.
 
-    That is the usual ``expect``, asked for every event. A call of the schema library costs more
-    than all else that is done to read an answer.
+    Most ``expect`` schemas do, and they are tested for every event. A call of the schema library
+    costs more than everything else in reading an answer.
     """
     if not (isinstance(schema, Mapping) and schema.keys() <= _SIMPLE):
         return None
@@ -77,7 +77,7 @@ def _closure(schema: Any) -> Test | None:  # noqa: C901 - each keyword is looked
     for name, spec in schema.get("properties", {}).items():
         if not isinstance(spec, Mapping) or spec.keys() - {"description", "title"} != {"const"}:
             return None
-        # Not numbers: 1 and 1.0 are equal, and so is True.
+        # Not for numbers: Python calls 1, 1.0 and True equal.
         if not isinstance(spec["const"], bool | str):
             return None
         constants[name] = spec["const"]

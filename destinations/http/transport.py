@@ -1,6 +1,6 @@
-"""Sends HTTP requests: connections reused, time-outs, and certainty about what was sent.
+"""Send HTTP requests: reuse connections, bound the time, and know what was sent.
 
-For billing the difference between "not sent" and "sent, no answer" is everything, so a failure
+For billing, the difference between "not sent" and "sent, no answer" is everything, so a failure
 says which of the two it is.
 """
 
@@ -29,18 +29,18 @@ from destinations.http.ssrf import GuardedAdapter, public_addresses
 __all__ = ["CanHangUp", "HttpTransport", "Transport"]
 
 _USER_AGENT: Final = f"destinations/{__version__}"
-"""Who sends, for the logs of partners; a header of the definition replaces it."""
+"""The sender's name in a partner's logs; a definition's own header replaces it."""
 
 _MAX_BODY: Final = 16 * 1024 * 1024
-"""Bytes of an answer; more than any documented answer needs, less than hurts."""
+"""The largest answer, in bytes: more than any documented answer needs, less than would hurt."""
 
 _MAX_IDLE: Final = 4.0
-"""Seconds. Servers close idle connections (Node's do after 5 s): a request that is sent just then
-is lost without an answer, so a connection idle for longer is not used again."""
+"""Seconds. A connection idle for longer is not used again: servers close idle connections (Node's
+after 5 s), and a request sent just then is lost without an answer."""
 
 
 _MOST_PREPARED: Final = 256
-"""Heads of requests that are kept; those of requests whose URL comes from events are many."""
+"""The most cached request heads: URLs that depend on events make many."""
 
 _CERTIFICATE_ALERTS: Final = frozenset(
     {
@@ -53,10 +53,10 @@ _CERTIFICATE_ALERTS: Final = frozenset(
         "TLSV1_ALERT_UNKNOWN_CA",
     }
 )
-"""Alerts that are sent before anything of the request is read."""
+"""TLS alerts that are sent before any of the request is read."""
 
 _ASKS_FOR_CREDENTIALS: Final = 407
-"""What a proxy answers that wants to know who asks."""
+"""A proxy's answer that asks for credentials."""
 
 _ENVIRONMENT: Final = ("verify", "cert", "proxies")
 
@@ -64,33 +64,33 @@ _Head = tuple[str, str, tuple[tuple[str, str], ...]]
 
 
 class Transport(Protocol):
-    """Anything that takes an HTTP request to the partner and brings the response back."""
+    """Sends an HTTP request to the partner and returns the response."""
 
     def send(self, request: HttpRequest) -> HttpResponse:
-        """Send; raises `TransportError` without a response, `UnsendableError` as its kind."""
+        """Send a request; raises `TransportError` (also `UnsendableError`) without a response."""
         ...
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close all connections."""
         ...
 
 
 @runtime_checkable
 class CanHangUp(Protocol):
-    """A transport whose requests can be given up; what was sent of them may have been applied."""
+    """A transport that can give up its requests; a partner may have applied them all the same."""
 
     def hang_up(self) -> None:
-        """Give up all requests that are under way, and send nothing any more."""
+        """Give up all requests under way, and send no more."""
         ...
 
 
 class _Session(requests.Session):
-    """Holds what requests to one host have in common, and the connections of one thread."""
+    """The connections of one thread, with cached request heads and environment by host."""
 
     def __init__(self, adapter: WatchedAdapter) -> None:
         super().__init__()
         self.headers["User-Agent"] = _USER_AGENT
-        # The credentials are the definition's to set; those of a ~/.netrc must not replace them.
+        # The definition sets the credentials; those in ~/.netrc must not replace them.
         self.auth = _no_auth
         self.mount("http://", adapter)
         self.mount("https://", adapter)
@@ -99,7 +99,7 @@ class _Session(requests.Session):
         self._environments: dict[str, Mapping[str, Any]] = {}
 
     def prepared(self, request: HttpRequest) -> requests.PreparedRequest:
-        """Return the request as the library sends it; all but its body is made once."""
+        """Return the request in the library's form; everything but the body is cached."""
         head = (request.method, request.url, tuple(request.headers.items()))
         known = self._prepared.get(head)
         if known is None:
@@ -116,9 +116,9 @@ class _Session(requests.Session):
         return whole
 
     def environment(self, url: str) -> Mapping[str, Any]:
-        """Return proxies and certificates for a URL, which are looked up once for each host.
+        """Return proxies and certificates for a URL, cached by host.
 
-        Raises `TransportError` where the operator has to mend them: events are not to blame.
+        Raises `TransportError` (``for_operator``) if they are faulty: no event is to blame.
         """
         host = "/".join(url.split("/", 3)[:3])
         known = self._environments.get(host)
@@ -170,7 +170,7 @@ class HttpTransport:
                 if exchange.expired:
                     raise self._too_long(sent=error.sent) from None
                 raise
-        # A connection that is cut off looks like the end of an answer without a length.
+        # A cut connection looks like the end of an answer without a length.
         if exchange.expired:
             raise self._too_long()
         return response
@@ -200,15 +200,17 @@ class HttpTransport:
                     message = "no connection through the proxy: it asks for credentials (HTTP 407)"
                     raise TransportError(message, sent=False, for_operator=True)
                 body = self._read(response, deadline)
-                if not exchange.complete:  # the answer came early: what follows would be misread
+                if (
+                    not exchange.complete
+                ):  # the answer came before the request was complete: the connection is unusable
                     session.close()
                 headers = {name.lower(): value for name, value in response.headers.items()}
                 return HttpResponse(response.status_code, headers, body)
         except (
             requests.RequestException,
             urllib3.exceptions.HTTPError,
-            OSError,  # such as certificates that are not where they should be
-            ValueError,  # such as an address or a header that cannot be written, or read
+            OSError,  # such as a missing certificate file
+            ValueError,  # such as an invalid URL or header
         ) as error:
             found = _transport_error(error, exchange)
             exchange.close()  # not all of these close it
@@ -218,7 +220,7 @@ class HttpTransport:
     def hang_up(self) -> None:
         """Give up all requests that are under way; see `CanHangUp`.
 
-        One that is just connecting comes back when that ends, and is not sent.
+        A request that is still connecting fails once connected, and is not sent.
         """
         self._hung_up = True
         self._watchdog.expire_all()
@@ -233,7 +235,7 @@ class HttpTransport:
 
     def _session(self, *, guarded: bool) -> _Session:
         now = self._monotonic()
-        # Kept apart: a connection to the operator's own host must not serve an event's request.
+        # Separate sessions: an event's request must not use a connection to an internal host.
         name = "guarded" if guarded else "plain"
         session: _Session | None = getattr(self._local, name, None)
         if session is None:
@@ -243,14 +245,14 @@ class HttpTransport:
             with self._lock:
                 self._sessions.append(session)
         elif now - session.last_used > _MAX_IDLE:
-            session.close()  # drops the pooled connections; the session stays usable
+            session.close()  # closes the pooled connections; the session stays usable
         session.last_used = now
         return session
 
     def _read(self, response: requests.Response, deadline: float) -> bytes:
-        """Read the body in whatever pieces arrive, so that a slow drip meets the deadline.
+        """Read the body in pieces as they arrive, so that a slow one meets the deadline.
 
-        One that is shorter than it was announced raises urllib3's error.
+        Raises urllib3's error for a body that is shorter than announced.
         """
         pieces: list[bytes] = []
         size = 0
@@ -267,9 +269,10 @@ class HttpTransport:
 
 
 def _may_lack_headers(response: requests.Response) -> bool:
-    """Whether the connection may have ended within the headers, which `http.client` overlooks.
+    """Tell whether the connection may have ended within the headers, which `http.client` overlooks.
 
-    HTTP/1.1 says how long a body is, or that the connection ends with it (RFC 9112, 6.3 and 9.6).
+    In HTTP/1.1 headers give the body's length, or say that the connection will close (RFC 9112,
+    6.3 and 9.6).
     """
     says_how_it_ends = {"content-length", "transfer-encoding"} & {*map(str.lower, response.headers)}
     closes = "close" in response.headers.get("Connection", "").lower()
@@ -278,8 +281,8 @@ def _may_lack_headers(response: requests.Response) -> bool:
 
 
 def _check_host(url: str) -> None:
-    """Also behind a proxy, which then looks the name up itself; raises `UnsendableError`."""
-    with contextlib.suppress(OSError, ValueError):  # found out again when it is connected to
+    """Raise `UnsendableError` for a private host, even if a proxy looks it up again."""
+    with contextlib.suppress(OSError, ValueError):  # an unknown name fails again when connecting
         parts = urlsplit(url)
         public_addresses(parts.hostname or "", parts.port or 0)
 
@@ -289,10 +292,10 @@ def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
 
 
 def _transport_error(error: Exception, exchange: Exchange) -> TransportError:
-    """Return what an error of the libraries means.
+    """Translate an error of the libraries.
 
-    What was sent is what ``exchange`` saw, whatever the error is called: the same ones tell of a
-    request that cannot be written and of an answer that cannot be read.
+    Whether anything was sent is known from ``exchange``, not from the error: the same error may
+    mean an invalid request or an unreadable answer.
     """
     timeout = isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError)
     if exchange.sent:
@@ -300,10 +303,10 @@ def _transport_error(error: Exception, exchange: Exchange) -> TransportError:
             message = (
                 "the connection timed out" if timeout else f"the connection broke: {_cause(error)}"
             )
-            message += ", before the request was written to its end"
+            message += ", before the request was complete"
             return TransportError(message, sent=False, timeout=timeout)
         if _refuses_certificate(error):
-            # In TLS 1.3 a client may write before the other side has looked at its certificate.
+            # In TLS 1.3 a client may write before the other side has checked its certificate.
             message = f"no connection: {_cause(error)}"
             return TransportError(message, sent=False, for_operator=True)
         return TransportError(_lost(error, timeout=timeout), sent=True, timeout=timeout)
@@ -322,7 +325,7 @@ def _transport_error(error: Exception, exchange: Exchange) -> TransportError:
 
 
 def _let_go(error: BaseException) -> None:
-    """Free what the calls behind an error hold, such as an answer whose socket is open."""
+    """Clear the stack frames of an error, which may hold an answer with an open socket."""
     seen: BaseException | None = error
     while seen is not None:
         traceback.clear_frames(seen.__traceback__)
@@ -330,7 +333,7 @@ def _let_go(error: BaseException) -> None:
 
 
 def _sounds_sent(error: Exception) -> bool:
-    """Tell by its kind whether an error came after sending, where no connection was seen."""
+    """Tell by its type whether an error came after sending, if no connection was watched."""
     if isinstance(error, requests.ConnectTimeout | requests.exceptions.ProxyError):
         return False
     if not isinstance(error, requests.RequestException | urllib3.exceptions.HTTPError):
@@ -340,7 +343,7 @@ def _sounds_sent(error: Exception) -> bool:
 
 
 def _refuses_certificate(error: BaseException) -> bool:
-    """Tell whether the other side ended TLS as it does not know who we are (RFC 8446, 6.2)."""
+    """Tell whether the other side ended TLS because of our certificate (RFC 8446, 6.2)."""
     return any(
         isinstance(one, ssl.SSLError) and one.reason in _CERTIFICATE_ALERTS for one in _chain(error)
     )
@@ -351,12 +354,12 @@ def _lost(error: Exception, *, timeout: bool) -> str:
         began = isinstance(error, urllib3.exceptions.TimeoutError)  # else requests wraps it
         return f"{'the answer stopped coming' if began else 'no answer'}: timed out"
     if isinstance(error, ValueError):
-        return f"the answer cannot be read: {_cause(error)}"
+        return f"unreadable answer: {_cause(error)}"
     return f"the connection broke before the answer was complete: {_cause(error)}"
 
 
 def _cause(error: BaseException) -> str:
-    """Return the innermost cause in a few words, without addresses of objects in memory."""
+    """Return the innermost cause in a few words, without memory addresses."""
     *_, seen = _chain(error)
     if isinstance(seen, OSError) and seen.strerror:
         return seen.strerror
@@ -364,7 +367,7 @@ def _cause(error: BaseException) -> str:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and its causes, from without to within, however the libraries wrap them."""
+    """Yield an error and its causes, from the outermost to the innermost."""
     seen: BaseException | None = error
     while seen is not None:
         yield seen

@@ -35,7 +35,7 @@ def _plain(monkeypatch: pytest.MonkeyPatch) -> None:
 FAULTS: list[tuple[dict[str, str], dict[str, Any], str]] = [
     ({"REQUESTS_CA_BUNDLE": "/not/there"}, {}, "REQUESTS_CA_BUNDLE names /not/there: No such file"),
     ({"SSL_CERT_FILE": "/not/there"}, {}, "SSL_CERT_FILE names /not/there: No such file"),
-    ({"SSL_CERT_FILE": str(ROOT / "setup.cfg")}, {}, "setup.cfg, which holds no certificate"),
+    ({"SSL_CERT_FILE": str(ROOT / "setup.cfg")}, {}, "setup.cfg, a file without certificates"),
     ({"HTTPS_PROXY": "http://127.0.0.1:99999"}, {}, "the proxy for https requests"),
     ({"ALL_PROXY": "gopher://127.0.0.1"}, {}, "has the scheme 'gopher'"),
     ({}, {"apiKey": "prv_test_\u200bfirst"}, "character 10 is U+200B (ZERO WIDTH SPACE)"),

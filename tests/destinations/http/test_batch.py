@@ -54,7 +54,7 @@ def _answer(status: int, body: Any) -> HttpResponse:
 
 
 ERROR = {"type": "'name' is required", "input_array": "events", "index": 1}
-UNPLACED = "the answer does not tell the events of the batch apart:"
+UNPLACED = "the answer does not identify the failed events of the batch:"
 CASES: dict[str, tuple[HttpResponse, list[str]]] = {
     "all are taken": (_answer(201, {"message": "success"}), ["ok", "ok", "ok"]),
     "one is named": (
@@ -83,7 +83,7 @@ CASES: dict[str, tuple[HttpResponse, list[str]]] = {
     ),
     "another message is no success": (
         _answer(201, {"message": "what"}),
-        ["the answer is not that of a success"] * 3,
+        ["the answer is not the expected one"] * 3,
     ),
     "an error of the whole request": (
         _answer(400, {"message": "bad JSON", "errors": [ERROR]}),

@@ -249,7 +249,7 @@ def test_a_byte_order_mark(text: str, encoding: str) -> None:
         ("https://user:secret@a.example.com:8443/x", "https://a.example.com:8443/x"),
         ("https://a.example.com/x?token=secret#secret", "https://a.example.com/x?***"),
         ("//a.example.com/x", "//a.example.com/x"),
-        ("http://[::1/secret", "an address that cannot be read"),
+        ("http://[::1/secret", "an unreadable address"),
         ("https://a.example.com/\x1b[31m", "https://a.example.com/\ufffd[31m"),
     ],
 )
@@ -257,7 +257,7 @@ def test_a_byte_order_mark(text: str, encoding: str) -> None:
 def test_where_a_redirect_leads(status: int, location: str, text: str) -> None:
     """The reason names the place, without what may let somebody in."""
     response = HttpResponse(status, {"location": location}, b"<html>moved</html>")
-    assert error_text(response, None) == f"redirected to {text}, which is not followed"
+    assert error_text(response, None) == f"redirected to {text}; redirects are not followed"
     assert error_text(HttpResponse(status, {}, b"moved"), None) == "moved"
     assert error_text(HttpResponse(201, {"location": location}, b"made"), None) == "made"
 

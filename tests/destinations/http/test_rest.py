@@ -151,8 +151,8 @@ def test_successes(
     [
         ({"status": "ok"}, True, ""),
         ({"status": "error", "message": "no such page"}, False, "no such page"),
-        ({"status": "other"}, False, "the answer is not that of a success"),
-        (b"ok", False, "the answer is not that of a success"),
+        ({"status": "other"}, False, "the answer is not the expected one"),
+        (b"ok", False, "the answer is not the expected one"),
     ],
 )
 def test_only_what_is_expected_is_a_success(

@@ -356,7 +356,7 @@ def test_no_event_chooses_the_host(
     request = destination.requests["save"]
     parts = [request.part(context)]
     if url is None:
-        with pytest.raises(ResolveError, match="an event must not choose it"):
+        with pytest.raises(ResolveError, match="an event must not choose the host"):
             request.prepare(parts, context)
     else:
         made = request.prepare(parts, context)

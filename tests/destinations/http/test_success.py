@@ -117,7 +117,7 @@ DONE = {"type": "object", "required": ["done"], "properties": {"done": {"const":
         ({"done": True, "why": "x"}, None, False),
         ({"done": False, "why": "full"}, "not done: full", True),
         ({"done": False}, "not done: ", True),
-        ({"done": "no"}, "the answer is not that of a success", False),
+        ({"done": "no"}, "the answer is not the expected one", False),
         ({"done": "never"}, "never", True),
     ],
 )

@@ -679,14 +679,20 @@ def test_a_partner_that_wants_a_certificate(
         ({"REQUESTS_CA_BUNDLE": "/not/there.pem"}, "REQUESTS_CA_BUNDLE names /not/there.pem: No "),
         ({"CURL_CA_BUNDLE": "/not/there.pem"}, "CURL_CA_BUNDLE names /not/there.pem: No such "),
         ({"SSL_CERT_FILE": "/not/there.pem"}, "SSL_CERT_FILE names /not/there.pem: No such file"),
-        ({"SSL_CERT_FILE": "{tmp}/nonsense"}, "SSL_CERT_FILE names .*, which holds no certificate"),
-        ({"SSL_CERT_FILE": "{tmp}"}, "SSL_CERT_FILE names .*, which has no certificates by hash"),
-        ({"HTTPS_PROXY": "http://"}, "the proxy for https requests .* names no host"),
+        (
+            {"SSL_CERT_FILE": "{tmp}/nonsense"},
+            "SSL_CERT_FILE names .*, a file without certificates",
+        ),
+        (
+            {"SSL_CERT_FILE": "{tmp}"},
+            "SSL_CERT_FILE names .*, a directory without hashed certificates",
+        ),
+        ({"HTTPS_PROXY": "http://"}, "the proxy for https requests .* has no host"),
         ({"HTTPS_PROXY": "http://u:secret@127.0.0.1:99999"}, "the proxy .* is not an address"),
         ({"HTTPS_PROXY": "ftp://127.0.0.1"}, "the proxy for https .* has the scheme 'ftp'"),
         ({"ALL_PROXY": "http://a b:3128"}, "the proxy for https .* is not an address"),
         ({"HTTPS_PROXY": "http://[::1"}, "the proxy for https .* is not an address"),
-        ({"HTTPS_PROXY": f"http://{'a' * 70}:1"}, "the proxy for https .* names no host"),
+        ({"HTTPS_PROXY": f"http://{'a' * 70}:1"}, "the proxy for https .* has no host"),
     ],
 )
 def test_faults_of_the_environment(
@@ -848,7 +854,7 @@ def test_a_request_that_was_not_written_to_its_end(
         with pytest.raises(TransportError) as caught:
             transport().send(HttpRequest("POST", f"http://127.0.0.1:{port}/", {}, BODY))
         assert not caught.value.sent
-        assert "before the request was written to its end" in caught.value.message
+        assert "before the request was complete" in caught.value.message
 
 
 @pytest.mark.parametrize(

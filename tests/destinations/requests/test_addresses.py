@@ -216,7 +216,7 @@ def test_no_event_chooses_the_host(deliver: Any, way: Any, partner: Any, templat
     done = deliver(way, deliver.write_definition(**documents), events)
     assert partner.received == []
     assert set(done.outcomes.values()) == {"invalid"}
-    assert all("an event must not choose it" in reason for reason in done.reasons.values())
+    assert all("an event must not choose the host" in reason for reason in done.reasons.values())
 
 
 QUERIES = {

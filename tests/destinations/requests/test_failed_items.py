@@ -190,7 +190,9 @@ def test_a_failed_item_that_cannot_be_placed(deliver: Any, partner: Any, case: s
     assert set(done.outcomes.values()) <= {"unknown", "held"}
     assert len(done.outcomes) == 3
     assert len(partner.received) == 1
-    assert all("does not tell the events of the batch apart" in r for r in done.reasons.values())
+    assert all(
+        "does not identify the failed events of the batch" in r for r in done.reasons.values()
+    )
 
 
 @pytest.mark.parametrize("case", UNREADABLE)
@@ -320,7 +322,7 @@ def test_a_code_that_a_rule_reads(deliver: Any, partner: Any) -> None:
         ({"id": BY_ID["id"]}, "must have exactly one of: index | id | itemStatus"),
         ({"id": {"item": {"@path": "$.id"}}, "index": None}, "lacks 'event'"),
         ({"items": None}, "lacks 'items'"),
-        ({"place": 1}, "is not a key here; known are: status, items, index, id"),
+        ({"place": 1}, "is not a key here; known: status, items, index, id"),
     ],
 )
 def test_what_a_definition_cannot_say(
