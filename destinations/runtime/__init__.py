@@ -1,3 +1,3 @@
-"""One event to one result, without threads and without a disk: destinations, actions, plugins."""
+"""Turn one event into one result, without threads and disk: destinations, actions, plugins."""
 
 __all__: list[str] = []

@@ -48,9 +48,9 @@ T = TypeVar("T")
 class Delivery:
     """One event for one subscription, ready to be sent.
 
-    Made of the payload or of its JSON, and of the raw event where that may be needed; either is
-    read when it is asked for. An event of bytes was received first at ``received_at``. The delivery
-    ``resumes`` where an earlier attempt may have changed something.
+    Built from the payload or its JSON, and from the raw event where needed; JSON is parsed on first
+    access. A raw event was first received at ``received_at``. The delivery ``resumes`` if an
+    earlier attempt may have changed something.
     """
 
     __slots__ = (
@@ -63,7 +63,7 @@ class Delivery:
         "subscription",
     )
 
-    def __init__(  # noqa: PLR0913 - what a queue keeps of it
+    def __init__(  # noqa: PLR0913 - the columns of a queue
         self,
         subscription: Subscription,
         event: Event | None = None,
@@ -84,7 +84,7 @@ class Delivery:
 
     @property
     def event(self) -> Event:
-        """The event; empty where it is not at hand, as no request reads it."""
+        """Return the event; empty if it was not kept because no request reads it."""
         if self._event is None:
             self._event = {} if self.raw is None else decode_json(self.raw)
             if self.received_at is not None:
@@ -93,7 +93,7 @@ class Delivery:
 
     @property
     def payload(self) -> Payload:
-        """What the mapping made of the event."""
+        """Return the payload: the fields that the mapping filled from the event."""
         if self._payload is None:
             self._payload = decode_json(self.payload_json)
         return self._payload
@@ -101,14 +101,14 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """What a plugin adds to a definition, by the names that the definition uses."""
+    """A plugin's generators and mappers, by the names that the definition uses."""
 
     generators: Mapping[str, Generator] = field(default_factory=dict)
     mappers: Mapping[str, Mapper] = field(default_factory=dict)
 
 
 class Destination:
-    """A definition bound to settings; the same object serves any number of events and threads."""
+    """A definition bound to settings; one object serves any number of events and threads."""
 
     def __init__(
         self,
@@ -145,7 +145,7 @@ class Destination:
         self._digest = (0.0, "")
 
     def request_faults(self) -> Sequence[str]:
-        """Return why requests cannot be sent, whatever the event is: by what the settings hold."""
+        """Return the faults of the settings because of which no request can be sent."""
         faults: dict[str, None] = {}
         for name, request in self.requests.items():
             try:
@@ -160,21 +160,21 @@ class Destination:
         return list(faults)
 
     def environment_faults(self) -> Sequence[str]:
-        """Return why this process cannot connect to the partner: by what its environment holds."""
+        """Return the faults of the environment because of which no connection can be made."""
         urls: dict[str, None] = {}
         for request in self.requests.values():
-            with contextlib.suppress(ResolveError):  # one of `request_faults`
+            with contextlib.suppress(ResolveError):  # reported by `request_faults`
                 url = request.fixed_url(self.settings)
                 if url is not None:
                     urls[url] = None
         return environment_faults(list(urls))
 
     def admit(self, event: Event) -> Result | None:
-        """Why no action may see this event; None if they may."""
+        """Return why no action may receive this event; None if they may."""
         key = self.definition.integrations_key
-        # Most events say nothing of integrations.
+        # Most events have no integrations object.
         if event.get("integrations") and not integrations_allow(event, key):
-            reason = f"the event's integrations object keeps it from {key}"
+            reason = f"the event's integrations object excludes {key}"
             return Result(Outcome.FILTERED, reason)
         required = self.definition.required_event_fields
         for name in required:
@@ -190,9 +190,9 @@ class Destination:
         return None
 
     def prepare(self, event: Event, received_at: float) -> Event:
-        """Return an event as its subscriptions and mappings see it; see `plan`.
+        """Return the event for subscriptions and mappings: with a timestamp, without blank traits.
 
-        It has a timestamp, and none of the traits that the definition takes for blank.
+        See `plan` for ``received_at``; the definition says which traits are blank.
         """
         event = with_timestamp(event, received_at)
         return event if self._is_blank is None else without_blank_traits(event, self._is_blank)
@@ -200,10 +200,10 @@ class Destination:
     def payloads(
         self, event: Event, *, only: SubscriptionKey | None = None
     ) -> list[tuple[Subscription | None, Payload | Result]]:
-        """Return, for each subscription that matches, the payload or why the event ends there.
+        """Return, for each matching subscription, the payload or the result that ends the event.
 
-        ``only`` restricts this to one subscription: it alone leads to an action that only an
-        operator asks for. If none matches there is exactly one pair without a subscription,
+        ``only`` restricts this to one subscription, which may be that of an operator action; these
+        match no event otherwise. If no subscription matches, the only pair has None and the result
         ``filtered``.
         """
         asked = None if only is None else self.operator_subscriptions.get(only)
@@ -217,14 +217,14 @@ class Destination:
 
     @cached_property
     def by_key(self) -> Mapping[SubscriptionKey, Subscription]:
-        """All subscriptions by their keys, also those that stand for what operators ask for."""
+        """Return all subscriptions by their keys, those of operator actions included."""
         of_events = {subscription.key: subscription for subscription in self.subscriptions}
         return {**of_events, **self.operator_subscriptions}
 
     def heirs(self, key: SubscriptionKey) -> Sequence[Subscription]:
-        """Return the subscriptions that a delivery for ``key`` may be for today.
+        """Return the subscriptions that a delivery for ``key`` can belong to today.
 
-        That is the one of this key; where it is gone, as it was renamed, those of its action.
+        That is the subscription with this key; if it is gone or was renamed, those of its action.
         """
         own = self.by_key.get(key)
         if own is not None:
@@ -233,15 +233,16 @@ class Destination:
 
     @cached_property
     def actions(self) -> Mapping[str, Action]:
-        """The actions that have a subscription, by their slugs; and those of operators."""
+        """Return the actions with a subscription, and operator actions, by slug."""
         return {one.action.slug: one.action for one in self.by_key.values()}
 
     @property
     def plan_digest(self) -> str:
-        """What a payload that was kept was made by: definition, settings, rules, this package.
+        """Return the digest of all that plans payloads: definition, settings, rules, this package.
 
-        Another digest tells that the event has to be planned again. It may be a moment behind the
-        rules, never before them: what they made is then planned once more, to the same end.
+        An event with another digest has to be planned again. The digest may lag behind the rules
+        for a moment, but is never ahead of them, so at worst an event is planned again for the same
+        result.
         """
         mappers = self._versioned_mappers
         if not mappers:
@@ -272,14 +273,14 @@ class Destination:
 
     @property
     def endpoint(self) -> str:
-        """The URL that the settings lead to; secrets in it are masked."""
+        """Return the URL that the settings give; secrets in it are masked."""
         context = {"event": {}, "payload": {}, "settings": self.settings}
         url = str(compile_value(self.definition.transport.base_url).resolve(context))
         return self.settings.masker.text(url)
 
     @property
     def environments(self) -> list[str]:
-        """The partner's environments that the settings are for, as far as they tell."""
+        """Return the partner's environments that the settings may be for."""
         properties: Mapping[str, Mapping[str, Any]] = self.definition.settings["properties"]
         return [
             name
@@ -294,7 +295,7 @@ class Destination:
         if unmapped is not None and unmapped.mapper is not None:
             mapper = _named("mapper", code.mappers, unmapped.mapper, definition)
         if perform.generator is None:
-            assert perform.request is not None  # noqa: S101 - one of both, says the schema
+            assert perform.request is not None  # noqa: S101 - the schema demands one of them
             requests = {perform.request: self.requests[perform.request]}
             return Action(definition, requests, mapper=mapper)
         requests = {name: self.requests[name] for name in perform.requests}
@@ -303,9 +304,9 @@ class Destination:
 
 
 def _of_operator(action: Action, placeholders: Sequence[str]) -> Subscription:
-    """Return what stands for a subscription of an action that only an operator asks for.
+    """Return the subscription of an operator action.
 
-    It is known by the slug, and no route leads to it: what it would match is never asked.
+    Its name is the action's slug. No route leads to it, so its FQL is never tested.
     """
     definition = action.definition
     preset = Preset(action.slug, action.slug, 'type = "none"', definition.default_mapping)
@@ -318,15 +319,15 @@ def _filtered(kind: str) -> Result:
 
 
 _Route = tuple[Callable[[Event], bool] | None, Subscription]
-"""Whether an event matches (None: its type says so), and where to."""
+"""A test of the event (None: its type decides), and the subscription."""
 
 
 _DIGEST_SECONDS: Final = 0.05
-"""So long it is not asked again whether the rules of a store have changed."""
+"""Seconds between two checks whether the rules in a store have changed."""
 
 
 class _Routes:
-    """The subscriptions by the event types that they ask for, in their order."""
+    """The subscriptions by the event types that they select, in their order."""
 
     def __init__(self, subscriptions: Sequence[Subscription]) -> None:
         routes: list[_Route] = [
@@ -341,7 +342,7 @@ class _Routes:
         self._others = tuple(route for route in routes if route[1].fql.types is None)
 
     def of(self, kind: object) -> tuple[_Route, ...]:
-        """Return those that may match an event of that type; all others do not."""
+        """Return the subscriptions that may match an event of that type."""
         return self._by_type.get(kind, self._others) if isinstance(kind, str) else self._others
 
 

@@ -1,4 +1,4 @@
-"""Names of what is installed, without loading any of it: ``--help`` must not wait."""
+"""List installed plugins without loading them, as ``--help`` must be fast."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Escapes what a mapping takes of an event for a field that declares ``x-escape``.
+"""Escape an event's values in fields that declare ``x-escape``.
 
-The partner reads such a field as markup. What the mapping itself says stays as it is, so that a
-mapping may hold markup; what comes of the event is text, and means nothing to the partner.
+The partner reads such a field as markup. The mapping's own text stays unchanged, so a mapping may
+contain markup; the event's values are escaped, so they are only text to the partner.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from destinations.definition.request_model import JsonSchema
 __all__ = ["Escaping"]
 
 _FIRST_MARK: Final = 0xFDD0
-"""Where Unicode's noncharacters begin, which no text for others holds: 32 in a row."""
+"""The first of 32 noncharacters of Unicode, which no text is meant to contain."""
 
 Mapped = Any
 
 
 class Escaping:
-    """The fields of an action that declare ``x-escape``, by which characters become what.
+    """The fields of an action that declare ``x-escape``, with their tables of characters.
 
-    The mapping sees an event in which each of these characters is one mark, and the marks of what
-    it gives become what the field says. So whatever a mapping does with text between, such as
-    changing its case or looking at its length, does nothing to an escape.
+    Before mapping, each such character in the event is replaced with one placeholder; afterwards,
+    each placeholder is replaced with its escape. So a mapping that changes the case or measures the
+    length of text never sees or damages an escape.
     """
 
     def __init__(self, fields: JsonSchema) -> None:
@@ -42,7 +42,7 @@ class Escaping:
         }
 
     def changes(self, event: Mapping[str, Any]) -> bool:
-        """Tell whether there is anything to escape in an event."""
+        """Tell whether an event contains a character to escape."""
         return bool(self._escapes) and self._holds(event)
 
     def _holds(self, value: Any) -> bool:
@@ -57,7 +57,7 @@ class Escaping:
     def resolve(
         self, mapping: Callable[[Mapping[str, Any]], Mapped], event: Mapping[str, Any]
     ) -> Mapped:
-        """Return what ``mapping`` makes of an event, escaped; raises `ResolveError` as it does."""
+        """Resolve ``mapping`` with the event's values escaped; raises `ResolveError` as it does."""
         mapped = mapping(event)
         if not self.changes(event) or not isinstance(mapped, dict):
             return mapped
@@ -73,7 +73,7 @@ class Escaping:
 
 
 def _translated(value: Any, table: dict[int, Any]) -> Any:
-    """Return a copy of a JSON value with its texts translated, and its keys."""
+    """Return a copy of a JSON value with all texts and keys translated."""
     if isinstance(value, str):
         return value.translate(table)
     if isinstance(value, dict):

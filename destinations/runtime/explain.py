@@ -1,7 +1,7 @@
-"""What would happen to one event: every step with its values, by the code that delivers.
+"""Explain one event: every step with its values, by the same code as delivery.
 
-Only the transport is left out. Where plugin code decides by the partner's answers, each answer is
-played through that the definition declares, with the request's ``example`` for a success.
+Only the transport is left out. Where plugin code depends on the partner's answers, every answer
+that the definition declares is played through, with the request's ``example`` as the success.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _MAX_ANSWERS = 3
 
 @dataclass(frozen=True, slots=True)
 class PlannedRequest:
-    """A request that would be sent, after the answers ``after`` to those before it.
+    """A request that would be sent, after the answers ``after`` to the previous requests.
 
-    ``request`` is None where no further request follows: then ``note`` says what was done.
-    ``outcomes`` pairs what the partner may answer with the outcome that this means.
+    ``request`` is None if no request follows; then ``note`` says what happened instead.
+    ``outcomes`` pairs each possible answer with the outcome that follows from it.
     """
 
     name: str | None
@@ -44,7 +44,7 @@ class PlannedRequest:
 
 @dataclass(slots=True)
 class SubscriptionExplanation:
-    """One subscription's part of the way; what comes after the event's end is empty."""
+    """The steps for one subscription; those after the event's end are empty."""
 
     name: str
     action: str
@@ -61,9 +61,9 @@ class SubscriptionExplanation:
 
 @dataclass(slots=True)
 class Explanation:
-    """All that would happen; ``result`` is set if the event ends before any subscription.
+    """All steps of one event; ``result`` is set if it ends before any subscription.
 
-    ``blank_traits`` are those that the event is taken not to have.
+    ``blank_traits`` are the traits that are treated as missing.
     """
 
     destination: str
@@ -72,7 +72,7 @@ class Explanation:
     subscriptions: list[SubscriptionExplanation] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the explanation as JSON, undefined values as null; secrets are still in it."""
+        """Return the explanation as JSON, undefined values as null; secrets are not masked."""
         found: dict[str, Any] = _defined(asdict(self))
         return found
 
@@ -86,7 +86,7 @@ def _defined(value: Any) -> Any:
 
 
 def explain(destination: Destination, data: bytes) -> Explanation:
-    """Follow the event in ``data`` as far as it goes without sending anything."""
+    """Explain the event in ``data`` (raw JSON) without sending anything."""
     explanation = Explanation(destination.definition.slug)
     now = unix_time()
     planned = plan(destination, data, received_at=now)
@@ -94,7 +94,7 @@ def explain(destination: Destination, data: bytes) -> Explanation:
     unmatched = [one.result for one in planned.deliveries if one.subscription is None]
     explanation.result = next(iter(unmatched), None)
     event = planned.event
-    # What ends before any subscription has not asked them; what none of them takes has.
+    # An event that was refused was never tested against subscriptions; one without a match was.
     if event is not None and destination.admit(event) is None:
         traits = event.get("traits") or {}
         seen, carried = destination.prepare(event, now), with_timestamp(event, now)
@@ -113,9 +113,9 @@ def _follow(
     carried: Event,
     planned: PlannedDelivery | None,
 ) -> SubscriptionExplanation:
-    """Show how the plan for a subscription was made; None if it does not take the event.
+    """Explain the plan for a subscription; None if it does not match the event.
 
-    Subscription and mapping see ``event``, requests ``carried``.
+    Subscription and mapping read ``event``, requests read ``carried``.
     """
     followed = SubscriptionExplanation(
         name=subscription.name,
@@ -165,7 +165,7 @@ def _requests(
 
 
 def _play(steps: Generated, answers: tuple[Answer, ...]) -> tuple[str, Payload] | str:
-    """Return the call that a generator makes after these answers, or its result."""
+    """Return a generator's next call after these answers, or its result."""
     try:
         call = next(steps)
         for answer in answers:
@@ -181,7 +181,7 @@ def _play(steps: Generated, answers: tuple[Answer, ...]) -> tuple[str, Payload] 
 
 
 def _answers(request: CompiledRequest) -> Iterator[Answer]:
-    """Yield what a request may be answered with, where that is known without asking."""
+    """Yield the possible answers to a request that are known without sending it."""
     for rule in request.definition.answers:
         yield Answer(rule.name)
     if request.definition.example is not None:
@@ -207,7 +207,7 @@ def _planned(
 
 
 def _shown(message: HttpRequest, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a request as it is printed: the query of an endpoint may hold a credential."""
+    """Return a request for printing; values in an endpoint's query are masked as credentials."""
     texts = [value for value in settings.values() if isinstance(value, str)]
     hidden = {piece for text in texts for piece in query_pieces(reveal(text))}
     body: Any = None
@@ -225,12 +225,12 @@ def _shown(message: HttpRequest, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _outcomes(destination: Destination, request: CompiledRequest) -> tuple[tuple[str, str], ...]:
-    """Return what each answer would mean for the event, in the order in which rules are tried."""
+    """Return (answer, outcome) pairs for the event, in the order in which rules are tried."""
     definition = request.definition
     found = [("a success", "delivered" if not definition.answers else "goes on")]
     found += [(str(answer.when), f"goes on: {answer.name}") for answer in definition.answers]
     read = {answer.when for answer in definition.answers if answer.when.body is None}
-    found += [("an answer that a refusal fits", "rejected")] if definition.refusals else []
+    found += [("an answer that matches a refusal", "rejected")] if definition.refusals else []
     for rule in (*definition.error_rules, *destination.definition.error_rules):
         if rule.when.body is None and rule.when in read:
             continue
@@ -243,7 +243,7 @@ def _outcomes(destination: Destination, request: CompiledRequest) -> tuple[tuple
         is_refused = rule.error_class == "authentication"
         found.append((str(rule.when), "stops the run" if is_refused else _end(status)))
     lost = status_of(request, error_class="timeout", retryable=True, nothing_applied=False)
-    found.append(("no answer after it was sent", _end(lost)))
+    found.append(("sent, but no answer", _end(lost)))
     found.append(("no connection", "tried again, then dead"))
     return tuple(found)
 

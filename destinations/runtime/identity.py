@@ -1,4 +1,4 @@
-"""Which account at a partner settings lead to."""
+"""Identify the account at a partner that settings belong to."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _SLASHES: Final = re.compile("/{2,}")
 
 @dataclass(frozen=True, slots=True)
 class AccountIdentity:
-    """What an account is known by: endpoint, environment and credentials, or the ``name`` it got.
+    """The identity of an account: endpoint, environment and credentials, or a given ``name``.
 
-    ``credentials`` are those of the settings; they are never shown.
+    ``credentials`` are the settings' credentials; they are never shown.
     """
 
     slug: str
@@ -43,17 +43,17 @@ class AccountIdentity:
 
     @property
     def partner(self) -> str:
-        """What all accounts at the same endpoint share, such as what that endpoint can do."""
+        """Return the key that all accounts at the same endpoint share."""
         return f"{self.slug} {self.endpoint}"
 
 
 def identity_of(destination: Destination, name: str | None = None) -> AccountIdentity:
-    """Return the account that a destination's settings lead to."""
+    """Return the account that a destination's settings belong to."""
     definition, settings = destination.definition, destination.settings
     authentication = definition.authentication
     keys = {*definition.secret_settings, *(authentication.fields if authentication else ())}
     credentials = {
-        # A secret prints itself masked; `str.join` gives its value.
+        # `str.join` reveals a secret; anything else prints it masked.
         key: reveal(value) if isinstance(value, str) else value
         for key in sorted(keys)
         if (value := settings.get(key)) is not None
@@ -68,24 +68,24 @@ def identity_of(destination: Destination, name: str | None = None) -> AccountIde
 
 
 def checked_name(text: str) -> str:
-    """Return a name that an operator gives, without the spaces around it.
+    """Return a name given by an operator, without the spaces around it.
 
-    Raises `UsageError`, which says what is wrong, for one that is empty or cannot be shown.
+    Raises `UsageError` for a name that is empty or has invisible characters.
     """
     name = text.strip()
     if not name:
         raise UsageError("the name is empty")
     if not name.isprintable():
-        raise UsageError("the name has a line break, or a character that is not shown")
+        raise UsageError("the name has a line break or an invisible character")
     return name
 
 
 def normalised(url: str) -> str:
-    """Return a URL in the one form that all of its spellings have (RFC 3986, 6.2.2 and 6.2.3).
+    """Return a URL's normal form, the same for all of its spellings (RFC 3986, 6.2.2 and 6.2.3).
 
-    Scheme and host are in lower case, and names of hosts in ASCII; a default port and a last slash
-    are left out, and so are dot segments and empty ones. Every name of this machine is
-    ``127.0.0.1``, and addresses are written in full.
+    Scheme and host become lower case, host names ASCII; default port, last slash, dot segments and
+    empty segments are removed. Every name of this machine becomes ``127.0.0.1``, and IP addresses
+    are written in full.
     """
     try:
         parts = urlsplit(url)
@@ -93,7 +93,7 @@ def normalised(url: str) -> str:
         if not parts.scheme or not parts.hostname:
             return url
         rest = parse_url(requote_uri(f"//host{parts.path}?{parts.query}"))
-    except (ValueError, LocationValueError, InvalidURL):  # no request can be made to it
+    except (ValueError, LocationValueError, InvalidURL):  # not a valid URL
         return url
     host = _normalised_host(parts.hostname)
     if port is not None and port != _DEFAULT_PORTS.get(parts.scheme):
@@ -117,7 +117,7 @@ def _normalised_host(text: str) -> str:
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Return the address that a host is, also in the short forms that systems take."""
+    """Parse a host as an IP address, short forms included; None for a name."""
     with contextlib.suppress(ValueError):
         return ipaddress.ip_address(host)
     with contextlib.suppress(ValueError, OSError):

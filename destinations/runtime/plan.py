@@ -1,7 +1,6 @@
-"""What an event comes to: for each subscription that takes it a payload, or its end.
+"""Plan an event: a payload or a result for each subscription that matches it.
 
-Every way of an event begins here, whether it is read from a file, received over HTTP, taken from a
-store to be sent or replayed, or only explained.
+All sources use this one function: files, HTTP, deliveries and replays from a store, ``explain``.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ __all__ = ["Plan", "PlannedDelivery", "plan", "unreadable"]
 
 @dataclass(slots=True)
 class PlannedDelivery:
-    """One event for one subscription: ``payload`` is to be sent, unless ``result`` is its end.
+    """One event for one subscription, with the ``payload`` to send or the ``result`` that ends it.
 
-    ``subscription`` is None where the event reaches none.
+    ``subscription`` is None if the event reaches none.
     """
 
     subscription: Subscription | None
@@ -31,7 +30,7 @@ class PlannedDelivery:
 
     @property
     def key(self) -> SubscriptionKey | None:
-        """What the subscription is known by."""
+        """Return the subscription's key."""
         return None if self.subscription is None else self.subscription.key
 
 
@@ -39,10 +38,10 @@ class PlannedDelivery:
 class Plan:
     """One event with its deliveries, at least one.
 
-    ``raw`` is the event as it is kept, ``event`` as it came. ``refusal`` is why the event as a
-    whole cannot be delivered: it is no event, or lacks what the destination asks of every event.
-    Then that is the result of its one delivery, and ``event`` is None if it could not be read.
-    ``message_id`` and ``user`` may be empty.
+    ``raw`` is the event as kept in the store, ``event`` as it came. ``refusal`` is why the event as
+    a whole cannot be delivered: it is not a valid event, or lacks what the destination asks of
+    every event. It is then the result of the only delivery, and ``event`` is None if it could not
+    be read. ``message_id`` and ``user`` may be empty.
     """
 
     raw: bytes
@@ -55,7 +54,7 @@ class Plan:
 
     @property
     def adds(self) -> bool:
-        """Whether a delivery of it adds to an amount, now or once a rule maps it."""
+        """Tell whether one of its deliveries adds to a balance, now or once a rule maps it."""
         return any(
             one.subscription is not None
             and one.subscription.action.repeats_users
@@ -65,7 +64,7 @@ class Plan:
 
 
 def unreadable(raw: bytes, reason: str) -> Plan:
-    """Return the plan of what is no event for a reason of its input."""
+    """Return the plan for input that cannot be read as an event."""
     invalid = Result.invalid(reason, "malformed_input")
     return Plan(raw, None, "", "", "", [PlannedDelivery(None, result=invalid)], invalid)
 
@@ -77,10 +76,10 @@ def plan(
     only: SubscriptionKey | None = None,
     received_at: float | None = None,
 ) -> Plan:
-    """Return what the raw event comes to; ``only`` restricts it to one subscription.
+    """Plan a raw event; ``only`` restricts the plan to one subscription.
 
-    ``received_at`` is when it was received first, now by default: an event that does not say when
-    it happened has happened then.
+    ``received_at`` is when the event was first received, by default now; it becomes the timestamp
+    of an event without one.
     """
     try:
         raw, event = read_event(raw)
@@ -88,7 +87,7 @@ def plan(
         invalid = Result.invalid(error.message, error.code)
         return Plan(raw, None, "", "", "", [PlannedDelivery(None, result=invalid)], invalid)
     message_id = event.get("messageId") or ""
-    if message_id.isspace():  # it names nothing, and others would have the same
+    if message_id.isspace():  # a blank id identifies nothing, and other events may have the same
         message_id = ""
     user = event.get("userId") or event.get("anonymousId") or ""
     ended = destination.admit(event)

@@ -1,8 +1,8 @@
-"""Finds destinations: shipped and installed definitions, folders, and the code of plugins.
+"""Find destinations: installed definitions, folders, and plugins.
 
-Entry points tell what is installed. Group ``destinations.definitions`` names packages whose
-folders are definitions; group ``destinations.plugins`` names, by the destination's slug, a class
-that follows `Plugin` for what data cannot say.
+Entry points list what is installed. Group ``destinations.definitions`` names packages whose folders
+are definitions. Group ``destinations.plugins`` names, by the destination's slug, a class with the
+methods of `Plugin`, for what data cannot express.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ class RunningSandbox(Protocol):
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """Return the URL where it listens."""
         ...
 
     @property
     def settings(self) -> Mapping[str, str]:
-        """The settings that make the destination talk to it."""
+        """Return the settings that connect the destination to it."""
         ...
 
     def snapshot(self) -> Mapping[str, Any]:
-        """Return all that the partner holds, in a form of its own, for `holdings` later."""
+        """Return the partner's data in a private form, for a later `holdings`."""
         ...
 
     def holdings(
         self, before: Mapping[str, Any]
     ) -> Sequence[tuple[str, Sequence[str], Sequence[Sequence[object]]]]:
-        """Return tables of what it held ``before`` and holds now: title, columns and rows."""
+        """Return tables (title, columns, rows) that compare its data ``before`` with now."""
         ...
 
     def is_running(self) -> bool:
-        """Tell whether it still serves."""
+        """Tell whether it is still serving."""
         ...
 
     def close(self) -> None:
@@ -58,34 +58,34 @@ class RunningSandbox(Protocol):
 
 
 class Plugin(Protocol):
-    """What a destination adds to its data."""
+    """The code of a destination, beside its definition."""
 
     def code(self, store: Store | None) -> Code:
-        """Return generators and mappers; rules that a customer made come from ``store``."""
+        """Return generators and mappers; ``store`` holds the rules of customers."""
         ...
 
     def commands(self) -> Sequence[click.Command]:
-        """Return sub-commands of its own, for ``destinations SLUG ...``."""
+        """Return the plugin's own commands, for ``destinations SLUG ...``."""
         ...
 
     def start_sandbox(
         self, *, seed: Path | None, port: int = 0, db: Path | None = None, api: str = "current"
     ) -> RunningSandbox:
-        """Start the sandbox in a process of its own; raises `DefinitionError` for a bad seed."""
+        """Start the sandbox in a separate process; raises `DefinitionError` for an invalid seed."""
         ...
 
 
 @runtime_checkable
 class TellsItsPage(Protocol):
-    """What a plugin may have beside `Plugin`: tables for the destination's documentation page."""
+    """A plugin that adds tables to the destination's documentation page."""
 
     def page_data(self) -> Mapping[str, object]:
-        """Return the tables that the code runs by, as ``data`` in the templates of the page."""
+        """Return the tables that the code uses, available as ``data`` in the page's templates."""
         ...
 
 
 def installed() -> Iterator[tuple[str, Traversable]]:
-    """Yield slug and folder of every definition that an installed package brings, sorted."""
+    """Yield (slug, folder) of every definition in installed packages, sorted."""
     found: dict[str, Traversable] = {}
     for entry_point in importlib.metadata.entry_points(group=DEFINITIONS):
         try:
@@ -103,7 +103,7 @@ def installed() -> Iterator[tuple[str, Traversable]]:
 
 
 def find_folder(destination: str) -> Traversable:
-    """Return the folder of DESTINATION: the slug of an installed definition, or a path to a folder.
+    """Return the folder of DESTINATION: an installed definition's slug, or the path of a folder.
 
     Raises `UsageError` if it is neither.
     """

@@ -1,7 +1,7 @@
-"""Sends: makes the requests of an action, and reads what each attempt came to for each event.
+"""Send an action's requests, and return one result for each event.
 
-One attempt each time: when the next one is made is decided where deliveries wait. A request that is
-not idempotent and whose answer was lost leaves its events ``unknown``.
+Each call makes one attempt; the queue decides when the next one is made. A lost answer to a request
+that is not idempotent leaves its events ``unknown``.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ _GIVEN_UP: Final = replace(
 
 _MOST_UNANSWERED: Final = 16
 _LONGEST_UNANSWERED: Final = 60.0
-"""So many questions in a row, or seconds, without an answer: the partner is away, whoever asks."""
+"""After so many questions in a row, or seconds, without an answer, no other is asked."""
 _TOO_LARGE: Final = 413
 _NOT_ALLOWED: Final = frozenset({401, 403})
 _HALVES: Final[Mapping[Concern, int]] = {"request": 3, "key": 4, "permission": 4}
-"""So often what is refused whatever its events are is halved; the key, till five were tried."""
+"""How often a refused request is halved if its events may not be the reason: 4 make 5 attempts."""
 
 _LONGEST: Final = 500
-"""Characters of what a partner says that are kept."""
+"""The most characters of a partner's message that are kept."""
 
 _PERFORM_ATTEMPTS: Final = 4
 _PERFORM_SECONDS: Final = 0.5
@@ -63,10 +63,10 @@ _PERFORM_SECONDS: Final = 0.5
 
 @dataclass(slots=True)
 class _Item:
-    """One event's part of a request, and what came of it.
+    """One event's part of a request, and its verdict.
 
     ``attempts`` counts the requests that carried it. ``verdict`` is None as long as nothing is
-    known of this event.
+    known about this event.
     """
 
     context: Context
@@ -76,9 +76,9 @@ class _Item:
 
 
 class _Parts:
-    """The parts of a batch that are still to be sent, the next one last, each with its depth.
+    """The parts of a batch still to be sent, the next one last, each with its number of halvings.
 
-    ``is_taken`` tells that the partner has taken something of the batch.
+    ``is_taken`` tells that the partner has accepted some part of the batch.
     """
 
     def __init__(self, items: list[_Item]) -> None:
@@ -87,22 +87,22 @@ class _Parts:
         self._refused: list[tuple[list[_Item], int]] = []
 
     def split(self, part: list[_Item], depth: int) -> None:
-        """Send a part in halves."""
+        """Queue the two halves of a part."""
         if len(part) > 1:
             self.send_apart(part, depth)
 
     def send_apart(self, part: list[_Item], depth: int) -> None:
-        """Send again what is known together alone, in halves."""
+        """Queue halves of the events that got no verdict of their own."""
         for item in part:
-            item.verdict = None  # it may be another event's
+            item.verdict = None  # another event may have failed
         middle = len(part) // 2
         halves = [(part[middle:], depth + 1), (part[:middle], depth + 1)]
         self.waiting += [one for one in halves if one[0]]
 
     def answered(self, part: list[_Item]) -> None:
-        """Note that the partner looked at a part; then what it refused was not for all of them.
+        """Note that the partner processed a part, so earlier refusals were not about all events.
 
-        What it says of the key it may say of every event, each by itself.
+        A refusal of the key is an exception: the partner may repeat it for every event.
         """
         if any(_is_clear(item.verdict) and not _concerns(item.verdict, "key") for item in part):
             self.is_taken = True
@@ -111,7 +111,7 @@ class _Parts:
             self._refused.clear()
 
     def refused(self, part: list[_Item], depth: int) -> None:
-        """Split what was refused as a whole, or leave it, if that has nothing to do with events."""
+        """Split a part that was refused as a whole, unless the refusal is not about its events."""
         of_event = any(_concerns(item.verdict, "event") for item in part)
         go_on = not self._refused and depth < _most_halves(part)
         if self.is_taken or of_event or (go_on and len(part) > 1):
@@ -121,7 +121,7 @@ class _Parts:
 
 
 class _EndedError(Exception):
-    """A request of a generator did not come to an answer."""
+    """A generator's request got no answer."""
 
     def __init__(self, result: Result, failure: Failure | None = None) -> None:
         self.result = result
@@ -132,8 +132,8 @@ class _EndedError(Exception):
 class Sender:
     """Sends for one destination; used by several threads at once.
 
-    When ``stop`` is set, no more requests are made. ``answers`` keeps those of requests that are
-    remembered, by name.
+    When ``stop`` is set, no more requests are made. ``answers`` keeps the answers of requests that
+    the definition remembers, by name.
     """
 
     def __init__(
@@ -150,17 +150,17 @@ class Sender:
         self._stop = stop or threading.Event()
         self._answers: MutableMapping[str, Any] = {} if answers is None else answers
         self._clock = clock or SystemClock()
-        # By request, the bytes and events of those that were refused as too large.
+        # By request: the sizes (bytes, events) that were refused as too large.
         self._too_large: dict[str, Sequence[tuple[int, int]]] = {}
         self._masker = destination.settings.masker
         self._lock = threading.Lock()
         self.requests_sent = 0
 
     def deliver(self, deliveries: Sequence[Delivery]) -> list[Result]:
-        """Return one result for each delivery, in order.
+        """Send deliveries of one action, at most a batch; return one result for each, in order.
 
-        All are of one action, at most a batch. When the partner refuses the credentials the code
-        is ``INVALID_AUTHENTICATION`` and the outcome ``ready``: that is not the event's fault.
+        If the partner refuses the credentials, the code is ``INVALID_AUTHENTICATION`` and the
+        outcome ``ready``, as the event is not to blame.
         """
         action = deliveries[0].subscription.action
         if action.generator is not None:
@@ -211,10 +211,10 @@ class Sender:
         return [self._masked(item.verdict or unasked) for item in items]
 
     def _ask(self, request: CompiledRequest, batches: Iterable[list[_Item]]) -> None:
-        """Ask, and ask the halves of what one of the questions may have hidden the answers to.
+        """Ask, and ask again in halves where one question may have spoiled the answers to others.
 
-        The larger ones come first, so that a partner that answers at all soon does. One that does
-        not is not asked for each of them.
+        Larger batches come first, so that a partner that answers at all is recognised soon. One
+        that does not answer is not asked for every half.
         """
         groups = deque(batches)
         unanswered, answered_at = 0, self._clock.monotonic()
@@ -239,9 +239,9 @@ class Sender:
                 groups += [half for half in (unclear[:middle], unclear[middle:]) if half]
 
     def test_credentials(self) -> Failure | None:
-        """Make the request of the definition that only valid credentials may make.
+        """Send the authentication test, a request of the definition that needs valid credentials.
 
-        Returns why it failed, None if it did not. Raises `UsageError` if there is no such request.
+        Returns why it failed; None if it succeeded. Raises `UsageError` without such a request.
         """
         authentication = self._destination.definition.authentication
         if authentication is None:
@@ -256,10 +256,10 @@ class Sender:
         return verdict if isinstance(verdict, Failure) else None
 
     def perform(self, steps: Generator[Call, Answer, T]) -> T:
-        """Run a plugin's code outside of any event and return what it comes to.
+        """Run a plugin's code outside of any event and return its result.
 
-        A request that may succeed later is made a few times. Raises `IntegrationError` for one
-        that fails all the same.
+        A request that may succeed later is retried a few times. Raises `IntegrationError` if it
+        still fails.
         """
         try:
             return self._drive(steps, {}, [], tries=_PERFORM_ATTEMPTS)
@@ -272,13 +272,13 @@ class Sender:
             raise UsageError(ended.result.reason) from None
 
     def _masked(self, verdict: T) -> T:
-        """Return a failure without the secrets that the partner may have repeated in it."""
+        """Return a failure with masked secrets, as the partner may have repeated them."""
         if isinstance(verdict, Failure):
             return replace(verdict, message=self._shown(verdict.message))
         return verdict
 
     def _shown(self, message: str) -> str:
-        """Return what somebody else said as it may be shown: masked first, and only then cut."""
+        """Return a partner's message for showing: secrets are masked before the text is cut."""
         return self._masker.foreign(message)[:_LONGEST]
 
     def _generate(self, action: Action, delivery: Delivery) -> Result:
@@ -297,7 +297,7 @@ class Sender:
             result = self._of_plugin(State.HELD, error)
         except IntegrationError as error:
             result = self._of_plugin(Outcome.REJECTED, error)
-        except Exception as error:  # noqa: BLE001 - a fault of one plugin must fail its event only
+        except Exception as error:  # noqa: BLE001 - an error in a plugin must only fail its event
             repeatable = all(request.definition.idempotent for request, _ in made)
             name = action.definition.perform.generator
             reason = self._shown(f"the generator {name!r} failed: {type(error).__name__}: {error}")
@@ -305,7 +305,7 @@ class Sender:
             result = Result(outcome, reason, "UNKNOWN_ERROR", 500)
         is_over = result.outcome in {Outcome.DELIVERED, State.HELD}
         if not is_over and any(map(_was_applied_once, made)):
-            # Sent again, the event would make that request a second time.
+            # Another attempt would make that request a second time.
             result = replace(result, outcome=State.UNKNOWN, retry=None, applied_in_part=True)
         attempts = sum(item.attempts for _, item in made)
         changed = [request for request, item in made if not _changed_nothing(request, item)]
@@ -313,7 +313,7 @@ class Sender:
         return replace(result, attempts=attempts, maybe_applied=bool(changed), has_begun=has_begun)
 
     def _of_plugin(self, outcome: Status, error: IntegrationError) -> Result:
-        """Return the result of what a plugin raised, which may hold what the partner said."""
+        """Return the result for a plugin's exception, whose text may hold the partner's message."""
         result = Result.of_error(outcome, error)
         return replace(result, reason=self._shown(result.reason))
 
@@ -360,7 +360,7 @@ class Sender:
             return _Item(context, delivery.payload_json)
         try:
             event, payload = delivery.event, delivery.payload
-        except ResolveError as error:  # an earlier version kept what this one does not read
+        except ResolveError as error:  # an earlier version kept a payload that this one cannot read
             raise self._ended(request, error) from None
         return self._item(request, event, payload)
 
@@ -377,7 +377,7 @@ class Sender:
         return _EndedError(Result.invalid(reason, "BAD_REQUEST"))
 
     def _send(self, request: CompiledRequest, items: list[_Item]) -> None:
-        """Leave every item with the verdict of this attempt; with none after a stop."""
+        """Send one attempt and set the verdict of every item; after a stop, of none."""
         name = request.definition.name
         if request.definition.remember:
             with self._lock:
@@ -393,11 +393,10 @@ class Sender:
                         self._answers[name] = item.verdict.data
 
     def _send_in_parts(self, request: CompiledRequest, items: list[_Item]) -> None:
-        """Send, and what is refused as a whole again in halves, until who is to blame is alone.
+        """Send, and send a refused request again in halves, until the event to blame is alone.
 
-        One event that the partner cannot read must not take the others with it. But what it refuses
-        may be the request itself, whatever the events are: as long as it takes nothing of them,
-        that ends after a few halves.
+        One unreadable event must not fail the others. But the partner may refuse every request,
+        whatever its events: as long as it has accepted nothing, halving ends early.
         """
         parts = _Parts(items)
         key: Mapping[str, Any] = {}
@@ -420,10 +419,10 @@ class Sender:
                 item.verdict = _of_event(item.verdict)
 
     def _look_at_key(self, request: CompiledRequest) -> Mapping[str, Any]:
-        """Return what a refusal of the key turns out to be, by the authentication test.
+        """Find out with the authentication test whether a refusal is really about the key.
 
-        A firewall refuses single events with the same words. Without a test that is left to whoever
-        sees several refusals in a row.
+        A firewall may refuse single events with the same status. Without a test, the pipeline
+        decides after several refusals in a row.
         """
         authentication = self._destination.definition.authentication
         if authentication is None:
@@ -435,7 +434,7 @@ class Sender:
             return {"error_class": "permission", "concerns": "permission"}
         if failure.error_class == "authentication" or failure.status in _NOT_ALLOWED:
             return {"error_class": "authentication"}
-        # It cannot be told now.
+        # Unknown for now.
         return {
             "error_class": "unavailable",
             "concerns": "event",
@@ -445,12 +444,12 @@ class Sender:
 
     @staticmethod
     def _reconsider(items: Sequence[_Item], key: Mapping[str, Any]) -> None:
-        """Change refusals to what `_look_at_key` has found out."""
+        """Replace refusals of the key with the verdict of `_look_at_key`."""
         for item in items:
             item.verdict = replace(cast("Failure", item.verdict), **key)
 
     def _attempt(self, request: CompiledRequest, items: Sequence[_Item]) -> bool:
-        """Make one HTTP request; False if it would be too large for several events."""
+        """Make one HTTP request; return False if it is too large and has several events."""
         if self._stop.is_set():
             return True
         try:
@@ -472,7 +471,7 @@ class Sender:
         return True
 
     def _is_too_large(self, request: CompiledRequest, size: tuple[int, int]) -> bool:
-        """Tell whether a request of so many bytes and events is known to be refused."""
+        """Tell whether a request of this size was refused before."""
         most = request.definition.batch_bytes
         if most is not None and size[0] > most:
             return True
@@ -480,7 +479,7 @@ class Sender:
         return any(size[0] >= length and size[1] >= count for length, count in refused)
 
     def _note_too_large(self, request: CompiledRequest, size: tuple[int, int]) -> None:
-        """Keep what was refused as too large: nothing that is larger has to be tried."""
+        """Remember a size that was refused, so that larger requests are not tried."""
         with self._lock:
             name = request.definition.name
             others = self._too_large.get(name, ())
@@ -503,7 +502,7 @@ class Sender:
         return verdicts
 
     def _result(self, request: CompiledRequest, item: _Item) -> Result:
-        """Return what an item's verdict means."""
+        """Return the result for an item's verdict."""
         verdict = item.verdict
         if verdict is None:
             return replace(_NOT_SENT, attempts=item.attempts)
@@ -520,7 +519,7 @@ class Sender:
         )
         result = Result.of_error(outcome, verdict.error(), attempts=item.attempts)
         if outcome is State.UNKNOWN and not verdict.is_answered:
-            # A status here would read as the partner's.
+            # No status here: it would look like the partner's.
             reason = f"the answer was lost: {verdict.message.removeprefix('no answer: ')}"
             result = replace(result, reason=reason, code=ANSWER_LOST, status=None)
         result = replace(result, maybe_applied=not _changed_nothing(request, item))
@@ -533,12 +532,11 @@ class Sender:
 def status_of(
     request: CompiledRequest, *, error_class: ErrorClass, retryable: bool, nothing_applied: bool
 ) -> Status:
-    """Return what a failure of ``request`` means for an event.
+    """Return an event's status after a failure of ``request``.
 
-    Unless the request is idempotent or certainly changed nothing, sending it again could apply it
-    twice, and so could anybody who is told that it failed: that is ``unknown``. The rest may be
-    sent again (``ready``) if the failure may pass, as a refusal of the credentials does, and is
-    ``rejected`` if not.
+    ``unknown`` unless the request is idempotent or certainly changed nothing: sending it again, by
+    us or by whoever is told of the failure, could apply it twice. Else ``ready`` if the failure may
+    pass (a refusal of the credentials may), and ``rejected`` if not.
     """
     if not (request.definition.idempotent or nothing_applied):
         return State.UNKNOWN
@@ -552,15 +550,15 @@ def _batches(items: list[_Item], size: int) -> Iterator[list[_Item]]:
 
 
 def _is_clear(verdict: Answer | Failure | None) -> bool:
-    """Tell whether this is the partner's word on this very item."""
+    """Tell whether a verdict is certainly about this very item."""
     return isinstance(verdict, Answer) or (verdict is not None and not verdict.whole_request)
 
 
 def _may_be_hidden(verdict: Answer | Failure | None) -> bool:
-    """Tell whether another question may be to blame for the failure of this one.
+    """Tell whether another question may have made this one fail.
 
-    Not for what says something of the partner, or of whoever asks: a request that did not get
-    there, refused credentials, too many requests.
+    Not if the failure is about the partner or the sender: no connection, refused credentials, too
+    many requests.
     """
     if not isinstance(verdict, Failure):
         return False
@@ -569,7 +567,7 @@ def _may_be_hidden(verdict: Answer | Failure | None) -> bool:
 
 
 def _was_applied_once(made: tuple[CompiledRequest, _Item]) -> bool:
-    """Tell whether a request that must not be repeated has been carried out."""
+    """Tell whether a request that must not be repeated was applied."""
     request, item = made
     return isinstance(item.verdict, Answer) and not request.definition.idempotent
 
@@ -577,7 +575,7 @@ def _was_applied_once(made: tuple[CompiledRequest, _Item]) -> bool:
 def _changed_nothing(request: CompiledRequest, item: _Item) -> bool:
     """Tell whether a request certainly changed nothing.
 
-    That is one which only reads, or was not made, or whose failure says so.
+    True if it is idempotent, was not made, or its failure proves it.
     """
     if request.is_safe or not item.attempts:
         return True
@@ -585,7 +583,7 @@ def _changed_nothing(request: CompiledRequest, item: _Item) -> bool:
 
 
 def _is_refused_as_a_whole(request: CompiledRequest, items: Sequence[_Item]) -> bool:
-    """Tell whether the partner refused the request without looking at its single events."""
+    """Tell whether the partner refused the request without judging single events."""
     return all(
         isinstance(verdict := item.verdict, Failure)
         and (verdict.whole_request or verdict.concerns == "key")
@@ -600,10 +598,10 @@ def _is_refused_as_a_whole(request: CompiledRequest, items: Sequence[_Item]) -> 
 
 
 def _unplaced(request: CompiledRequest, items: Sequence[_Item]) -> list[_Item]:
-    """Return what is sent again, so that each event gets a verdict of its own.
+    """Return the items to send again, so that each event gets its own verdict.
 
-    Where one failed and the answer does not say which, those that did not may be sent again if that
-    does no harm.
+    These are the items of a batch whose answer does not say which event failed, provided that
+    sending them again does no harm.
     """
     if len(items) == 1 or not request.definition.idempotent:
         return []
@@ -624,7 +622,7 @@ def _most_halves(part: Sequence[_Item]) -> int:
 
 
 def _of_event(verdict: Answer | Failure | None) -> Answer | Failure | None:
-    """Return a refusal as that of the event: the partner takes others of the same request."""
+    """Return a refusal as one of the event, as the partner accepts others of the same request."""
     if not isinstance(verdict, Failure) or verdict.concerns == "event":
         return verdict
     is_key = verdict.error_class == "authentication"

@@ -1,4 +1,4 @@
-"""What plugins and senders keep beyond one process, whatever keeps it."""
+"""Protocols of the data that plugins and senders keep beyond one process."""
 
 from __future__ import annotations
 
@@ -21,55 +21,52 @@ class Document:
 
 
 class Documents(Protocol):
-    """The documents of one kind of one destination, such as rules that a customer made.
-
-    Any thread may use it.
-    """
+    """One destination's documents of one kind, such as a customer's rules; safe for threads."""
 
     @property
     def version(self) -> str:
-        """Another text whenever documents were added or removed; cheap to ask for."""
+        """Return a text that changes with every change of the documents; cheap."""
         ...
 
     def add(self, *documents: tuple[str, Any]) -> None:
-        """Keep documents (name, content that is JSON), all or none of them.
+        """Add documents (name, JSON content), all or none.
 
-        Raises `UsageError` if there is one of such a name already.
+        Raises `UsageError` if one of the names is taken.
         """
         ...
 
     def remove(self, name: str) -> None:
-        """Remove a document; raises `UsageError` if there is none of that name."""
+        """Remove a document; raises `UsageError` if the name is unknown."""
         ...
 
     def entries(self) -> Sequence[Document]:
-        """Return all of them, the oldest first."""
+        """Return all documents, the oldest first."""
         ...
 
 
 class ManualChanges(Protocol):
-    """Changes that a partner's API does not take, and that wait for an operator to make them."""
+    """Changes that a partner's API does not support, so that an operator has to make them."""
 
     def note(self, *changes: ManualChange) -> None:
-        """Note what is left to be done, and forget what has been done since; durable."""
+        """Save changes to be made, and remove those that have been made; durable."""
         ...
 
     def entries(self) -> Mapping[str, Mapping[str, str]]:
-        """Return the fields to set by user, in the order in which they were noted."""
+        """Return the fields to set by user, oldest change first."""
         ...
 
 
 class Store(Protocol):
-    """Keeps documents, answers that are asked for once, and manual changes."""
+    """Keeps documents, remembered answers, and manual changes."""
 
     def documents(self, destination: str, kind: str) -> Documents:
-        """Return the documents of one kind of a destination, by its slug."""
+        """Return a destination's documents of one kind; ``destination`` is its slug."""
         ...
 
     def answers(self, partner: str) -> MutableMapping[str, Any]:
-        """Return the answers of a partner's endpoint by request; see `AccountIdentity.partner`."""
+        """Return a partner's remembered answers by request; see `AccountIdentity.partner`."""
         ...
 
     def manual_changes(self, accounts: Sequence[int]) -> ManualChanges:
-        """Return what waits for these accounts; what is noted is noted for the first."""
+        """Return the changes of these accounts; new ones are saved for the first."""
         ...

@@ -1,4 +1,4 @@
-"""What can be seen of a running server: metrics, logs without secrets, and traces."""
+"""Observe a running server: metrics, logs without secrets, and traces."""
 
 from destinations.telemetry.log_lines import Form, Level, LogLines
 from destinations.telemetry.logs import Logs, subject_of

@@ -1,4 +1,4 @@
-"""Log lines of the whole process: as JSON or for a terminal, and never with a secret."""
+"""Write the log lines of the whole process, as JSON or for a terminal, without secrets."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ _QUIET: Final = ("uvicorn", "opentelemetry", "urllib3", "asyncio", "filelock")
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """Counts lines that could not be written; that of the library would print their content."""
+    """Counts lines that could not be written; the library's handler would print their content."""
 
     lost = 0
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - as it is there
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - the library's signature
         self.lost += 1
 
 
 class LogLines:
-    """While it is open, all that this process logs goes to ``stream``, one line each.
+    """Sends all log lines of this process to ``stream`` while it is open.
 
-    ``form`` of ``auto`` is text on a terminal and JSON elsewhere. What is logged through the
-    standard library, and errors that end a thread, take the same way.
+    ``form`` is ``text``, ``json`` or ``auto`` (text on a terminal, else JSON). Lines logged through
+    the standard library, and errors that end a thread, are included.
     """
 
     def __init__(
@@ -67,11 +67,11 @@ class LogLines:
 
     @property
     def lost(self) -> int:
-        """How many lines could not be written."""
+        """Return how many lines could not be written."""
         return self._handler.lost
 
     def use(self, level: Level, form: Form) -> None:
-        """Another level and form, from now on."""
+        """Change the level and the form."""
         as_text = form == "text" or (form == "auto" and self._stream.isatty())
         self._handler.setFormatter(self._formatter(as_text=as_text))
         number = getattr(logging, level.upper())
@@ -119,9 +119,9 @@ class LogLines:
         )
 
     def _plain(self, _logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
-        """Without secrets, and the same keys first in every line."""
+        """Mask secrets, and put the same keys first in every line."""
         plain: dict[str, Any] = self._masks.plain(line)
-        if isinstance(plain.get("exception"), str):  # which may repeat what somebody was sent
+        if isinstance(plain.get("exception"), str):  # its text may repeat what was sent
             plain["exception"] = self._masks.foreign(plain["exception"])
         return {key: plain.pop(key) for key in _FIRST if key in plain} | plain
 
@@ -135,14 +135,14 @@ class LogLines:
 
 
 def _timestamp(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
-    """When it was logged, in UTC."""
+    """Add the time, in UTC."""
     at = datetime.fromtimestamp(line["_record"].created, UTC)
     line["timestamp"] = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return line
 
 
 def _one_line(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
-    """Texts of others as they would stand in a program: a terminal obeys control characters."""
+    """Escape control characters in texts of others, as a terminal would obey them."""
     return {
         key: value
         if not isinstance(value, str) or value.isprintable() or key == "exception"

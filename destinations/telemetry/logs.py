@@ -1,4 +1,4 @@
-"""What happens to deliveries, as log lines: their ids, and never whose they are."""
+"""Log what happens to deliveries, with their ids and without their users."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from destinations.pipeline.queue import QueuedDelivery, Transition
 __all__ = ["Logs", "subject_of"]
 
 _LONGEST: Final = 300
-"""Characters of what a partner or a sender says; it is masked before it is cut."""
+"""The most characters of a partner's or sender's text; it is masked before it is cut."""
 
 _QUIET_SECONDS: Final = 1.0
 _TROUBLE: Final[Mapping[Status, str]] = {
@@ -31,10 +31,10 @@ _TROUBLE: Final[Mapping[Status, str]] = {
 
 
 class Logs(Observer):
-    """Logs what it is told; see docs/observability.md for the lines.
+    """An observer that logs; see docs/observability.md for the lines.
 
-    Who a delivery is of, and what a partner said of it, is data of customers: the lines have ids,
-    codes and counts, and the store has the rest.
+    Users and partners' messages are customer data: the lines have ids, codes and counts, and the
+    store has the rest.
     """
 
     def __init__(
@@ -49,17 +49,17 @@ class Logs(Observer):
         self.refresh()
         self._monotonic = monotonic
         self._lock = threading.Lock()
-        # By destination and status: when a line was written last, and how many came since.
+        # By destination and status: the time of the last line, and the refusals since.
         self._refusals: dict[tuple[str, int], tuple[float, int]] = {}
-        # The destinations of which an attempt failed, and none succeeded since.
+        # The destinations whose last attempt failed.
         self._failing: set[str] = set()
 
     def refresh(self) -> None:
-        """Learn the logger's level: asked once, as thousands of lines a second are not written."""
+        """Cache the logger's level, as thousands of lines a second may be suppressed."""
         self._debugs = self._logger.isEnabledFor(logging.DEBUG)
 
     def broken(self, observer: Observer, error: Exception) -> None:
-        """Log what another observer raised."""
+        """Log an exception from another observer."""
         name = type(observer).__name__.lower()
         self._logger.error("observing failed", observer=name, exc_info=error)
 
@@ -102,8 +102,8 @@ class Logs(Observer):
     def transitioned(self, destination: str, transitions: Sequence[Transition]) -> None:
         """See `Observer.transitioned`.
 
-        One line for each action that has outcomes, one for what is tried again, one for what is
-        asked about again, and one for each delivery in trouble.
+        Write one line for the outcomes of each action, one for retries, one for repeated
+        questions, and one for each delivery in trouble.
         """
         found: dict[Status, list[Transition]] = {}
         for one in transitions:
@@ -184,7 +184,7 @@ class Logs(Observer):
     def _retry(
         self, level: int, message: str, destination: str, transitions: Sequence[Transition]
     ) -> None:
-        # Codes and statuses alone: the reason may have the partner's words, which tell of a person.
+        # Only codes and statuses: the reason may repeat the partner's words about a person.
         causes = dict(Counter(describe(one.result.code, one.result.status) for one in transitions))
         attempts = max(one.attempts for one in transitions)
         self._group(level, message, destination, transitions, causes=causes, attempts=attempts)
@@ -224,7 +224,7 @@ class Logs(Observer):
 
 
 def _trouble_of(transition: Transition) -> str | None:
-    """Return what to say of a delivery that somebody may have to look at."""
+    """Return (level, message) for a delivery that may need attention; None for others."""
     outcome = transition.result.outcome
     if transition.resent:
         return "the answer for a delivery was lost, and it is sent again"
@@ -241,5 +241,5 @@ def _by_action(transitions: Sequence[Transition]) -> Iterable[Sequence[Transitio
 
 
 def subject_of(key: str) -> str:
-    """Return a name for a balance that does not say whose it is: half of its key's SHA-256."""
+    """Return a name for a balance without its user: half of the key's SHA-256."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]

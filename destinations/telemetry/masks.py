@@ -1,4 +1,4 @@
-"""The secrets of all destinations of a process, kept out of everything that it shows."""
+"""Mask the secrets of all destinations in everything that a process shows."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = ["Masks"]
 
 
 class Masks:
-    """Like a `destinations.secrets.Masker` that learns of more secrets while it is used.
+    """A `destinations.secrets.Masker` to which secrets can be added.
 
-    Those that a configuration had before stay masked: what was sent with them may still come back.
+    Secrets of an earlier configuration stay masked, as answers may still repeat them.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
@@ -24,22 +24,22 @@ class Masks:
         self.add(secrets)
 
     def add(self, secrets: Iterable[str]) -> None:
-        """Masks these too, from now on."""
+        """Mask these secrets as well."""
         with self._lock:
-            # `str.join` gives the value of what shows itself as ***.
+            # `str.join` reveals a secret; anything else shows ***.
             self._known |= {"".join(secret) for secret in secrets}
             self._masker = Masker(self._known)
 
     def text(self, text: str) -> str:
-        """``text`` with every secret replaced."""
+        """Return ``text`` with every secret masked."""
         return self._masker.text(text)
 
     def foreign(self, text: str) -> str:
-        """Mask a text of somebody else; see `destinations.secrets.Masker.foreign`."""
+        """Mask a text that did not come from us; see `destinations.secrets.Masker.foreign`."""
         return self._masker.foreign(text)
 
     def plain(self, value: Any) -> Any:
-        """Return a JSON value without secrets: objects of other kinds as their text."""
+        """Return a JSON value with secrets masked; objects of other types become text."""
         if value is None or isinstance(value, bool | int | float):
             return value
         if isinstance(value, Secret):

@@ -1,4 +1,4 @@
-"""Metrics in Prometheus' text format, from what an observer is told and what queues hold."""
+"""Expose metrics in Prometheus' text format, from an observer's calls and the queues."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _ENDS: Final[Mapping[Stage, Sequence[Outcome]]] = {
     "send": (*_UNSENT, Outcome.DELIVERED, Outcome.REJECTED, Outcome.DEAD),
     "reconcile": (Outcome.DELIVERED, Outcome.DEAD),
 }
-"""Where a delivery may end, and how."""
+"""The points where a delivery may end, and its outcomes."""
 
 _REFUSALS: Final = (400, 401, 403, 408, 409, 413, 415, 500, 501, 503)
 
@@ -50,10 +50,10 @@ Read = Callable[[], QueueFigures]
 
 
 class Metrics(Observer):
-    """Counts what it is told, in a registry of its own.
+    """An observer that counts, in its own registry.
 
-    ``now`` gives seconds since 1970, ``monotonic`` a time that never goes back. The names and
-    labels are those of docs/observability.md.
+    ``now`` gives seconds since 1970, ``monotonic`` a time that never goes back. Names and labels
+    are documented in docs/observability.md.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Metrics(Observer):
     ) -> None:
         self._now = now
         self._monotonic = monotonic
-        # By its first delivery, when a batch that is under way was sent.
+        # By first delivery: when a batch under way was sent.
         self._sent: dict[QueuedDelivery, float] = {}
         self._registry = CollectorRegistry()
         self._queues = _Queues(now)
@@ -81,24 +81,22 @@ class Metrics(Observer):
                 f"destinations_{name}", text, ("destination", *labels), registry=registry
             )
 
-        self._accepted = counter("events_accepted", "Events that were made durable.")
+        self._accepted = counter("events_accepted", "Events accepted and made durable.")
         self._duplicates = counter(
-            "events_duplicate", "Events that had been accepted before, by their messageId."
+            "events_duplicate", "Events that had been accepted before, by messageId."
         )
-        self._refused = counter("refused", "Requests and events that were turned away.", "status")
+        self._refused = counter("refused", "Requests and events refused.", "status")
         self._deliveries = counter(
-            "deliveries", "Deliveries that have their outcome.", "action", "outcome", "stage"
+            "deliveries", "Deliveries that reached their outcome.", "action", "outcome", "stage"
         )
-        self._retries = counter(
-            "delivery_retries", "Attempts that failed and are made again.", "action"
-        )
+        self._retries = counter("delivery_retries", "Failed attempts that are retried.", "action")
         self._lost = counter("answers_lost", "Deliveries whose answer was lost.", "action")
         self._resent = counter(
-            "answers_lost_resent", "Deliveries that were sent again after a lost answer.", "action"
+            "answers_lost_resent", "Deliveries sent again after a lost answer.", "action"
         )
         self._held = counter("deliveries_held", "Deliveries left to an operator.", "action")
         self._drifts = counter(
-            "balance_drifts", "Balances that differ from what was expected: another writer."
+            "balance_drifts", "Balances that differ from the expected ones: another writer."
         )
         self._errors = counter("internal_errors", "Internal errors of this program.")
         self._changes = counter("breaker_changes", "Changes of the circuit breaker.", "state")
@@ -113,13 +111,13 @@ class Metrics(Observer):
         """Make the gauges: the state of the breaker, and times."""
         self._breaker = Gauge(
             "destinations_breaker_state",
-            "1 for the state that the circuit breaker is in.",
+            "1 for the current state of the circuit breaker, else 0.",
             ("destination", "state"),
             registry=registry,
         )
         self._paused = Gauge(
             "destinations_action_paused",
-            "Whether an action pauses, as the partner refuses its requests.",
+            "Whether an action is paused because the partner refuses its requests.",
             ("destination", "action"),
             registry=registry,
         )
@@ -127,43 +125,43 @@ class Metrics(Observer):
         registry.register(self._latencies)
         self._requests = Histogram(
             "destinations_batch_send_seconds",
-            "From the sending of a batch to its answer, its own retries included.",
+            "Time from sending a batch to its answer, its own retries included.",
             ("destination",),
             buckets=_REQUEST,
             registry=registry,
         )
 
     def exposition(self) -> bytes:
-        """All of it, as `CONTENT_TYPE` says."""
+        """Return all metrics as text of type `CONTENT_TYPE`."""
         text: bytes = generate_latest(self._registry)
         return text
 
     def follow(self, destination: str, read: Read, actions: Collection[str] = ()) -> None:
-        """Show the figures of a queue, which are read whenever somebody asks for the metrics.
+        """Show the figures of a queue, which are read for each scrape.
 
-        ``actions`` are the slugs of those that deliver from it.
+        ``actions`` are the slugs of the actions that deliver from it.
         """
         self.watch(destination, read)
         self._begin(destination, actions)
-        # Whoever opens a queue delivers from it with a new circuit breaker.
+        # An opened queue begins with a new circuit breaker.
         self._show_breaker(destination, "closed")
 
     def watch(self, destination: str, read: Read) -> None:
-        """Show the figures of a queue from which nobody delivers."""
+        """Show the figures of a queue that is not delivered from."""
         self._queues.reads = {**self._queues.reads, destination: read}
 
     def keep(self, destinations: Collection[str]) -> None:
-        """Show only those queues and breakers; what was counted of the others stays."""
+        """Show only these queues and breakers; counters of the others stay."""
         reads = self._queues.reads
         self._queues.reads = {name: read for name, read in reads.items() if name in destinations}
         for name in reads.keys() - set(destinations):
             for state in _BREAKER:
-                with contextlib.suppress(KeyError):  # there is none where nobody delivers
+                with contextlib.suppress(KeyError):  # absent for queues that are not delivered from
                     self._breaker.remove(name, state)
             self._paused.remove_by_labels({"destination": name})
 
     def broken(self, observer: Observer) -> None:
-        """Count what another observer raised."""
+        """Count an exception from another observer."""
         self._broken.labels(type(observer).__name__.lower()).inc()
 
     def accepted(self, destination: str, events: int, duplicates: int) -> None:
@@ -241,14 +239,14 @@ class Metrics(Observer):
         self._errors.labels(destination).inc()
 
     def _begin(self, destination: str, actions: Collection[str]) -> None:
-        """Show counters at 0: Prometheus sees no increase from nothing."""
+        """Show counters at 0: Prometheus sees no increase if the first value is 1."""
         for counter in (self._accepted, self._duplicates, self._drifts, self._errors):
             counter.labels(destination)
         for status in _REFUSALS:
             self._refused.labels(destination, str(status))
         for state in _BREAKER:
             self._changes.labels(destination, state)
-        # What no subscription takes has no action.
+        # A delivery without a subscription has no action.
         self._deliveries.labels(destination, "", Outcome.FILTERED.value, "plan")
         for action in actions:
             self._paused.labels(destination, action).set(0)
@@ -270,16 +268,16 @@ def _counts(
 
 
 class _Latencies(Collector):
-    """How long deliveries took: a histogram that takes those of a batch at once."""
+    """A histogram of delivery times that counts a batch at once."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        # By destination, how many fell into each bucket, the last being open, and their sum.
+        # By destination: the count of each bucket (the last is open), and the sum.
         self._counts: dict[str, list[int]] = {}
         self._sums: dict[str, float] = {}
 
     def observe(self, destination: str, seconds: Sequence[float]) -> None:
-        """Count what took so long each; less than nothing, as the clock was set back, is 0."""
+        """Count times in seconds; a negative one (the clock was set back) counts as 0."""
         with self._lock:
             counts = self._counts.setdefault(destination, [0] * (len(_LATENCY) + 1))
             for each in seconds:
@@ -290,7 +288,7 @@ class _Latencies(Collector):
     def collect(self) -> Iterator[HistogramMetricFamily]:
         family = HistogramMetricFamily(
             "destinations_delivery_latency_seconds",
-            "From accepted to delivered.",
+            "Time from accepted to delivered.",
             labels=("destination",),
         )
         with self._lock:
@@ -311,14 +309,14 @@ class _Queues(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         label = ("destination",)
         up = GaugeMetricFamily(
-            "destinations_queue_up", "Whether the queue's figures could be read.", labels=label
+            "destinations_queue_up", "Whether the figures of the queue could be read.", labels=label
         )
         length = GaugeMetricFamily(
             "destinations_queue_deliveries", "Deliveries without an outcome yet.", labels=label
         )
         age = GaugeMetricFamily(
             "destinations_queue_oldest_age_seconds",
-            "Time since the oldest of what waits was accepted; held deliveries do not count.",
+            "Time since the oldest waiting delivery was accepted, held ones excluded.",
             labels=label,
         )
         unsettled = GaugeMetricFamily(
@@ -329,7 +327,7 @@ class _Queues(Collector):
         for destination, read in self.reads.items():
             try:
                 figures = read()
-            except Exception:  # noqa: BLE001 - the other metrics are needed most just then
+            except Exception:  # noqa: BLE001 - the other metrics are needed most now
                 up.add_metric((destination,), 0)
                 continue
             up.add_metric((destination,), 1)

@@ -1,4 +1,4 @@
-"""All observers of a process, put together."""
+"""Set up all observers of a process."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Observation:
         self._metrics = Metrics()
         self._probe: tuple[Ledger, QueueProbe] | None = None
         self._closing = contextlib.ExitStack()
-        self._closing.enter_context(lines)  # from here on its logger has its level
+        self._closing.enter_context(lines)  # sets the logger's level
         self._logs = Logs(lines.logger, mask=masks.foreign)
         observers: list[Observer] = [self._metrics, self._logs]
         if tracing is not None:
@@ -45,25 +45,25 @@ class Observation:
         return self._metrics.exposition()
 
     def mask(self, secrets: Iterable[str]) -> None:
-        """Keep these out of the logs too."""
+        """Mask these secrets as well."""
         self._masks.add(secrets)
 
     def log(self, level: Level, form: Form) -> None:
-        """Log so from now on; see `observe`."""
+        """Change the log's level and form; see `observe`."""
         self._lines.use(level, form)
         self._logs.refresh()
 
     def follow(self, destination: str, ledger: Ledger, actions: Collection[str] = ()) -> None:
-        """Show the gauges of a queue that was opened; again after a reload.
+        """Show the gauges of an opened queue; called again after a reload.
 
-        What is counted for its ``actions`` begins at 0.
+        Counters of its ``actions`` begin at 0.
         """
         self._metrics.follow(destination, self._read(destination, ledger), actions)
 
     def keep(self, destinations: Collection[str], ledger: Ledger, strays: Collection[str]) -> None:
-        """Follow no queue but those of these destinations, and those of ``strays``.
+        """Follow only the queues of these destinations and of ``strays``.
 
-        From the latter, which wait in the store too, nobody delivers.
+        Strays have deliveries in the store, but are no longer configured.
         """
         self._metrics.keep(destinations)
         for name in strays:
@@ -75,7 +75,7 @@ class Observation:
         return functools.partial(self._probe[1].read, destination)
 
     def close(self) -> None:
-        """Send what is left of traces, and leaves logging as it was; safe to repeat."""
+        """Flush traces and restore the logging; safe to repeat."""
         self._closing.close()
 
     def _broken(self, observer: Observer, error: Exception) -> None:
@@ -92,20 +92,20 @@ def observe(
     form: Form = "auto",
     environment: Mapping[str, str] | None = None,
 ) -> Observation:
-    """Begin to observe this process; from now on all that it logs goes to ``stream`` (stderr).
+    """Begin to observe this process; all its log lines go to ``stream`` (default: stderr).
 
-    Traces are made if OpenTelemetry's variables in ``environment`` (this process's) say where to.
-    Raises `UsageError` if they do and the extra is not installed.
+    Traces are made if OpenTelemetry's variables in ``environment`` (default: this process's) name
+    an endpoint. Raises `UsageError` if they do and the extra is not installed.
     """
     environment = os.environ if environment is None else environment
     tracing = open_tracing() if is_wanted(environment) else None
-    # When a counter began is in no query, and doubles the text.
+    # Nobody queries when a counter was created, and it doubles the text.
     disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no types
     masks = Masks(secrets)
     return Observation(LogLines(masks, stream=stream, level=level, form=form), masks, tracing)
 
 
 def check_tracing(environment: Mapping[str, str]) -> None:
-    """Raise `UsageError` if `observe` would: traces are wanted that cannot be made."""
+    """Raise `UsageError` if traces are wanted but the extra is not installed."""
     if is_wanted(environment):
         check_installed()

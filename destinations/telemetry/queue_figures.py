@@ -1,4 +1,4 @@
-"""What queues hold, for gauges: read from the totals that a store keeps."""
+"""Read the figures of queues for gauges, from the totals that a store keeps."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from destinations.pipeline.ledger import Ledger, ScopeTotals
 __all__ = ["QueueFigures", "QueueProbe"]
 
 _FRESH: Final = 1.0
-"""Seconds: one look is for the gauges of all destinations."""
+"""Seconds that figures are cached, so that one read serves the gauges of all destinations."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueueFigures:
-    """``length`` counts what is not done; ``oldest`` is when the first of what waits was accepted.
+    """The figures of a queue: ``length`` counts its deliveries without an outcome.
 
-    ``oldest`` is in seconds since 1970 (None: nothing waits) and leaves out what is held, since
-    that waits for an operator.
+    ``oldest`` is when the oldest waiting delivery was accepted, in seconds since 1970; None if
+    nothing waits. Held deliveries do not count, as they wait for an operator.
     """
 
     length: int
@@ -32,7 +32,7 @@ class QueueFigures:
 
 
 class QueueProbe:
-    """Looks at the queues of a server's destinations; any thread may use it."""
+    """Reads the figures of a server's queues; safe for threads."""
 
     def __init__(
         self,

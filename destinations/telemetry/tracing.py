@@ -1,4 +1,4 @@
-"""OpenTelemetry traces: a span for each batch, with one within it for what was sent."""
+"""Make OpenTelemetry traces: a span for each batch, with an inner one for its requests."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ __all__ = ["Tracing", "check_installed", "is_wanted", "open_tracing"]
 _WANTED: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _NEEDED_BY: Final = f"a server that makes traces ({' or '.join(_WANTED)} is set)"
 _MOST_IDS: Final = 100
-"""Of a batch; OpenTelemetry bounds attributes, and so do those who keep them."""
+"""The most deliveries that a span lists: OpenTelemetry and its backends limit attributes."""
 
 
 def is_wanted(environment: Mapping[str, str]) -> bool:
-    """Whether one of OpenTelemetry's own variables says where traces go."""
+    """Tell whether one of OpenTelemetry's own variables names an endpoint."""
     return any(environment.get(name) for name in _WANTED)
 
 
 def open_tracing() -> Tracing:
-    """Traces that go where OpenTelemetry's variables say, over OTLP and HTTP.
+    """Return traces that go where OpenTelemetry's variables say, with OTLP over HTTP.
 
     Raises `MissingExtraError` if the extra is not installed.
     """
-    # Deferred: heavy, and there with an extra only.
+    # Deferred: slow to import, and installed with an extra only.
     with libraries_of("otel", _NEEDED_BY):
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415 - as said
             OTLPSpanExporter,
@@ -59,7 +59,7 @@ def check_installed() -> None:
 
 
 def _is_installed() -> bool:
-    with suppress(ModuleNotFoundError):  # of a package above it
+    with suppress(ModuleNotFoundError):  # a parent package is missing
         return importlib.util.find_spec("opentelemetry.exporter.otlp.proto.http") is not None
     return False
 
@@ -76,21 +76,21 @@ class _Open:
 
 
 class Tracing(Observer):
-    """Traces what it is told; ``close`` sends what is left.
+    """An observer that makes traces; ``close`` flushes them.
 
-    A span begins when a batch is claimed and ends when all of it has its transitions or was
-    returned. It has ids, counts and codes; no users, and no texts.
+    A span begins when a batch is claimed and ends when all of its deliveries have a transition or
+    were returned. It has ids, counts and codes; no users, and no texts.
     """
 
     def __init__(self, tracer: Tracer, close: Callable[[], None] = lambda: None) -> None:
-        # Deferred: there with an extra only.
+        # Deferred: installed with an extra only.
         with libraries_of("otel", _NEEDED_BY):
             from opentelemetry import trace  # noqa: PLC0415 - as said above
 
         self._trace = trace
         self._tracer = tracer
         self._open: dict[QueuedDelivery, _Open] = {}
-        # What the engine is at: events that name no delivery belong to it.
+        # The current batch: events without a delivery belong to it.
         self._latest: _Open | None = None
         self.close = close
 
@@ -124,7 +124,7 @@ class Tracing(Observer):
             self._leave(one.delivery, one.result.outcome.value)
 
     def breaker(self, destination: str, state: str, reason: str) -> None:  # noqa: ARG002 - its signature
-        """See `Observer.breaker`; noted on the batch that brought it about."""
+        """See `Observer.breaker`; added to the batch that caused it."""
         if self._latest is not None:
             self._latest.span.add_event("breaker", {"destinations.breaker.state": state})
 
@@ -134,14 +134,14 @@ class Tracing(Observer):
             self._latest.span.add_event("drift", {"expected": expected, "found": found})
 
     def failed(self, destination: str, error: BaseException) -> None:  # noqa: ARG002 - its signature
-        """See `Observer.failed`: the kind alone, since its text may say more."""
+        """See `Observer.failed`: only the type, as the text may hold customer data."""
         if self._latest is not None:
             span, kind = self._latest.span, type(error).__qualname__
             span.set_status(self._trace.Status(self._trace.StatusCode.ERROR, kind))
             span.add_event("exception", {"exception.type": kind})
 
     def _begin(self, destination: str, deliveries: Sequence[QueuedDelivery]) -> None:
-        for one in deliveries:  # whatever went wrong: it is in this batch now
+        for one in deliveries:  # after an error it may still be open: it is in this batch now
             self._leave(one, None)
         ids = [one.id for one in deliveries]
         attributes: dict[str, Any] = {
@@ -160,7 +160,7 @@ class Tracing(Observer):
         self._open.update(dict.fromkeys(deliveries, self._latest))
 
     def _leave(self, delivery: QueuedDelivery, what: str | None) -> None:
-        """Note what a delivery came to; None if it was returned."""
+        """Record the end of a delivery; ``what`` is None if it was returned."""
         current = self._open.pop(delivery, None)
         if current is None:
             return

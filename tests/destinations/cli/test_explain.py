@@ -31,7 +31,7 @@ CASES: dict[str, tuple[Any, list[str]]] = {
             "e0: recordUsage(input: $input_0)",
             '"delta": 2',
             "Authorization: ***",
-            "no answer after it was sent: unknown",
+            "sent, but no answer: unknown",
             "exception UserNotFoundError",
             "message like ^Unauthenticated: stops the run",
         ],
@@ -53,7 +53,7 @@ CASES: dict[str, tuple[Any, list[str]]] = {
     ),
     "filtered by integrations": (
         _event(integrations={"All": False}),
-        ["filtered", "integrations object keeps it from Kana"],
+        ["filtered", "integrations object excludes Kana"],
     ),
     "unmapped": (_event(properties={}), ["unmapped", "names no feature"]),
     "an invalid payload": (

@@ -247,7 +247,7 @@ def test_what_waits_again(
         (
             {**GOOD, "integrations": {"All": False}},
             Outcome.FILTERED,
-            "the event's integrations object keeps it from Sample",
+            "the event's integrations object excludes Sample",
         ),
         (PAGE, Outcome.FILTERED, "no subscription 'Counts' takes this event today"),
     ],

@@ -36,7 +36,7 @@ def _track(**changes: Any) -> dict[str, Any]:
         (
             {"integrations": {"All": False}},
             Outcome.FILTERED,
-            "the event's integrations object keeps it from Sample",
+            "the event's integrations object excludes Sample",
         ),
         (
             {"userId": None, "anonymousId": "a"},

@@ -90,17 +90,17 @@ def test_a_rest_request(bind: Bind) -> None:
     outcomes = dict(planned.outcomes)
     assert outcomes["a success"] == "delivered"
     assert outcomes["code BUSY"] == "tried again, then dead"
-    assert outcomes["no answer after it was sent"] == "tried again, then dead"
+    assert outcomes["sent, but no answer"] == "tried again, then dead"
 
 
 def test_what_may_not_be_repeated_ends_as_unknown(bind: Bind) -> None:
     """The table of answers is that of delivery: it depends on whether a repeat does harm."""
     (planned,) = _matched(_explain(bind(), TRACK)).requests
     outcomes = dict(planned.outcomes)
-    assert outcomes["an answer that a refusal fits"] == "rejected"
+    assert outcomes["an answer that matches a refusal"] == "rejected"
     assert outcomes["code BUSY"] == "tried again, then dead"
     assert outcomes["code BROKEN"] == "unknown"
-    assert outcomes["no answer after it was sent"] == "unknown"
+    assert outcomes["sent, but no answer"] == "unknown"
     assert outcomes["no connection"] == "tried again, then dead"
     assert outcomes["message like ^Who are you"] == "stops the run"
 
