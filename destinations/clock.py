@@ -11,22 +11,22 @@ from typing import Final, Protocol
 __all__ = ["Clock", "SteadyClock", "SystemClock", "WallClock", "frozen_at", "unix_time"]
 
 _AT_START: Final = 86_400.0
-"""Seconds that a steady clock follows another one when it starts."""
+"""The most seconds that a steady clock follows the wall clock when it starts."""
 
 _RATE: Final = 1 / 24
-"""Seconds for each second that it follows it afterwards: an hour a day."""
+"""The most seconds per second that it follows afterwards: an hour a day."""
 
 _frozen: list[float] = []
 
 
 def unix_time() -> float:
-    """Seconds since 1970, for what an event or an answer is read by: `frozen_at` stops it."""
+    """Return seconds since 1970, for reading events and answers; `frozen_at` stops it."""
     return _frozen[-1] if _frozen else time.time()
 
 
 @contextlib.contextmanager
 def frozen_at(seconds: float) -> Iterator[None]:
-    """Within it, `unix_time` is always this one, in every thread of the process."""
+    """Stop `unix_time` at ``seconds`` within the context, in every thread of the process."""
     _frozen.append(seconds)
     try:
         yield
@@ -35,7 +35,7 @@ def frozen_at(seconds: float) -> Iterator[None]:
 
 
 class Clock(Protocol):
-    """What a runner needs of time. All values are in seconds."""
+    """A monotonic clock that can wait; all values are in seconds."""
 
     def monotonic(self) -> float:
         """Return a time that never goes back."""
@@ -47,10 +47,10 @@ class Clock(Protocol):
 
 
 class WallClock(Clock, Protocol):
-    """A clock that also knows what is written down: times that outlive the process."""
+    """A clock that also gives the calendar time, for times that outlive the process."""
 
     def time(self) -> float:
-        """Seconds since 1970, UTC; may jump."""
+        """Return seconds since 1970, UTC; may jump."""
         ...
 
 
@@ -71,11 +71,11 @@ class SystemClock:
 
 
 class SteadyClock:
-    """A time that goes on from the last one that was ``noted``, whatever the wall clock does.
+    """A time that continues from the last ``noted`` one and follows the wall clock only slowly.
 
-    When it starts it follows the wall clock by a day at most, to and fro; from then on it adds what
-    the monotonic clock saw, and follows by an hour a day. What is deleted by such a time is not
-    deleted at once because somebody has set the clock of the machine. Any thread may ask.
+    When it starts it moves towards the wall clock by at most a day. From then on it adds the time
+    of the monotonic clock, and moves towards the wall clock by at most an hour a day. So setting
+    the machine's clock does not expire data at once. Safe for threads.
     """
 
     def __init__(self, noted: float | None = None, clock: WallClock | None = None) -> None:
@@ -95,5 +95,5 @@ class SteadyClock:
 
 
 def _towards(time: float, wall: float, most: float) -> float:
-    """Return a time that is nearer to another one, by so much at most."""
+    """Move ``time`` towards ``wall`` by at most ``most``."""
     return time + max(-most, min(wall - time, most))

@@ -1,4 +1,4 @@
-"""Every error that this package raises, grouped by what can be done about it.
+"""Define every error that this package raises, grouped by its cure.
 
 ::
 
@@ -14,7 +14,7 @@
     │   ├── SettingsError              the settings do not fit the definition
     │   └── SecretMissingError         a secret is not there yet; also a TemporaryError
     ├── SampleError                    mend a code sample of a documentation page
-    ├── EventError                     mend the event: nothing is delivered of it
+    ├── EventError                     mend the event: it is not delivered
     ├── BodyError                      mend the body of a request to the receiver
     ├── QueueFullError                 send the event to the receiver again, after retry_after
     ├── ResolveError                   mend the mapping: a directive failed on one event
@@ -29,21 +29,21 @@
         └── SelfTimeoutError           408, the partner did not answer in time
 
 The classes below ``IntegrationError``, ``HeldError`` apart, and their codes are the public ones of
-Segment's Actions framework. Some differ in nothing but their code; they stay, so that a plugin
-raises what its author knows, and that logs and dashboards made for it keep their meaning.
+Segment's Actions framework. Some differ only in their code; they stay, so that a plugin can
+raise the errors that its author knows, and logs and dashboards made for them keep their meaning.
 
-Signals are no part of the tree: nobody outside of the package that raises them sees them.
+Signals are not part of the tree, as each is caught within the package that raises it.
 
 ::
 
-    CaseDifferenceError      kit.testing: what pytest shows of a case that does not replay
+    CaseDifferenceError      kit.testing: shown by pytest for a case that does not replay
     FqlError                 segment.fql: ends the reading of a subscription; becomes an FqlFault
-    KanaError                sandbox of Kana: what it answers, with the names of Kana's API
+    KanaError                sandbox of Kana: its answers, with the names of Kana's API
     LiquidError              segment.mapping: becomes a ResolveError or MappingError with its place
     SourceError              definition: becomes a Fault of settings or a configuration
     SourceMissingError       definition: the same, where the secret may come later
     UnevaluableError         segment.fql: makes a subscription match nothing
-    WireError                sandbox of Kana: an HTTP answer to what is no request of GraphQL
+    WireError                sandbox of Kana: an HTTP answer to an invalid GraphQL request
     _EndedError              runtime: brings the result out of a plugin's generator
     _HungUpError             server: ends the reading of a body when its sender is gone
     _InvalidDateError        segment.javascript: ends the reading of a date
@@ -107,27 +107,27 @@ class MissingExtraError(UsageError):
 
 
 class TemporaryError(UsageError):
-    """Nothing is wrong with what the caller asked for, and it may work later."""
+    """The request is right, and may work later."""
 
 
 class StoreFullError(TemporaryError):
-    """Nothing was written: the disk is full, or the store has the size that it may have."""
+    """Nothing was written: the disk is full, or the store has reached its size limit."""
 
 
 class StoreGoneError(TemporaryError):
-    """Nothing is written any more: the store was removed or replaced while it was in use."""
+    """The store was removed or replaced while in use; nothing more is written."""
 
 
 class StoreDamagedError(UsageError):
-    """What is in the store is not what was written there: nothing can go on with it."""
+    """The content of the store is damaged; it cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that is wrong in a file or mapping, and where.
+    """One fault of a document or mapping, with its place.
 
     ``path`` is a JSON pointer (``/requests/recordUsage/timeout``), empty for the whole document.
-    ``file`` and ``line`` (from 1) are known for what was read from a file.
+    ``file`` and ``line`` (from 1) are set for documents that were read from a file.
     """
 
     message: str
@@ -143,7 +143,7 @@ class Fault:
 
 
 class DefinitionError(DestinationsError):
-    """A document is wrong; ``faults`` holds everything found, in the order of the document."""
+    """A document is invalid; ``faults`` holds all its faults, in the order of the document."""
 
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.faults = tuple(faults)
@@ -151,7 +151,7 @@ class DefinitionError(DestinationsError):
 
 
 class MappingError(DefinitionError):
-    """A mapping that the reference runtime refuses as well, or that needs a missing extra."""
+    """A mapping is invalid for the reference runtime too, or needs a missing extra."""
 
 
 class SettingsError(DefinitionError):
@@ -159,11 +159,11 @@ class SettingsError(DefinitionError):
 
 
 class SecretMissingError(DefinitionError, TemporaryError):
-    """All that is wrong in a document is that secrets which it names are not there yet."""
+    """A document is valid, but secrets that it names are not there yet."""
 
 
 class EventError(DestinationsError):
-    """Something that is not an event; ``code`` names the rule it breaks."""
+    """The data is not an event; ``code`` names the rule that it breaks."""
 
     def __init__(self, code: str, message: str) -> None:
         self.code = code
@@ -172,7 +172,7 @@ class EventError(DestinationsError):
 
 
 class BodyError(DestinationsError):
-    """No event can be found in the body; ``status`` is the one to answer with."""
+    """The body holds no events; ``status`` is the HTTP status to answer with."""
 
     def __init__(self, message: str, status: int = 400) -> None:
         self.message = message
@@ -207,8 +207,8 @@ class ResolveError(DestinationsError):
 class TransportError(DestinationsError):
     """No answer came.
 
-    ``sent`` is False only if it is certain that the partner got nothing, or lacks the end of it.
-    ``for_operator`` tells that nothing can be sent before an operator has mended something.
+    ``sent`` is False only if the partner certainly got nothing or an incomplete request.
+    ``for_operator`` tells that nothing can be sent before an operator has fixed something.
     """
 
     def __init__(
@@ -222,7 +222,7 @@ class TransportError(DestinationsError):
 
 
 class UnsendableError(TransportError):
-    """No HTTP request can be made of this one: nothing was sent, and nothing ever will be."""
+    """The request cannot be written as HTTP: it was not sent and never will be."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, sent=False)
@@ -273,9 +273,9 @@ class RetryableError(IntegrationError):
 
 
 class HeldError(IntegrationError):
-    """What was applied cannot be told from what the partner shows: an operator has to decide.
+    """The partner's data does not show what was applied, so an operator has to decide.
 
-    The message names what is to be compared. This class is not one of Segment's.
+    The message names the values to compare. This class is not one of Segment's.
     """
 
     def __init__(self, message: str) -> None:

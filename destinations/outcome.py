@@ -1,4 +1,4 @@
-"""What became of an event in one subscription, and what is still to come of it."""
+"""Outcomes, states and results of an event in one subscription."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = [
 
 
 class Outcome(StrEnum):
-    """How an event ends in a subscription, in the order in which tables show the outcomes."""
+    """The end of an event in a subscription; tables show outcomes in this order."""
 
     DELIVERED = "delivered"
     """The partner has it; its answer fits the rules of a success."""
@@ -57,10 +57,10 @@ class State(StrEnum):
 
 
 ANSWER_LOST: Final = "ANSWER_LOST"
-"""The code of what was sent, and never answered: no partner has said anything of it."""
+"""The code of a delivery that was sent and never answered."""
 
 Status = Outcome | State
-"""An outcome, or the state of what has none yet: ``ready``, ``unknown`` or ``held``."""
+"""An outcome, or a state without one yet: ``ready``, ``unknown`` or ``held``."""
 
 
 class Effect(StrEnum):
@@ -76,13 +76,12 @@ class Effect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ManualChange:
-    """A change that the partner's API does not take, so that an operator has to make it.
+    """A change that the partner's API does not support, so that an operator has to make it.
 
-    ``fields`` are those of the partner's user ``subject``. ``settled`` names fields that have
-    their value by now: earlier changes that wait for them are obsolete, those of other fields
-    stay. ``absorbed`` is a user who is part of the subject from now on: of what waits for it, the
-    ``inherited`` fields wait for the subject, unless that waits for a value of its own, and the
-    others are obsolete.
+    ``fields`` are to be set for the partner's user ``subject``. ``settled`` names fields that have
+    their value by now, so earlier changes of these are obsolete. ``absorbed`` is a user who was
+    merged into the subject: its waiting changes of ``inherited`` fields move to the subject, unless
+    the subject has its own, and its other changes are obsolete.
     """
 
     subject: str
@@ -94,7 +93,7 @@ class ManualChange:
 
 @dataclass(frozen=True, slots=True)
 class WaitFor:
-    """What an event that failed waits for: one of ``action`` for the same user, so many seconds."""
+    """A failed event waits up to ``seconds`` for an event of ``action`` with the same user."""
 
     action: str
     seconds: float
@@ -102,14 +101,14 @@ class WaitFor:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """What the partner's answer says about the next attempt.
+    """The partner's answer, as far as it decides about the next attempt.
 
-    ``after`` is its ``Retry-After`` in seconds; ``attempts`` bounds the attempts that meet this
-    failure; ``whole_request`` tells that the request failed as a whole, whatever its events are.
-    ``concerns`` tells what a refusal is about: other than an event it is the ``request`` (the
-    document or the address), the ``key``, or the ``permission`` of a key that is valid.
-    ``wait_for`` is what a server waits for before it gives the event up. ``for_operator`` tells
-    that nothing can be sent before an operator has mended something: no event is given up by it.
+    ``after`` is its ``Retry-After`` in seconds. ``attempts`` is the highest number of attempts with
+    this failure. ``whole_request`` tells that the request failed as a whole, whatever its events.
+    ``concerns`` is the subject of a refusal: an ``event``, the ``request`` (document or URL), the
+    ``key``, or the ``permission`` of a valid key. ``wait_for`` is what a server waits for before
+    it gives the event up. ``for_operator`` tells that nothing can be sent before an operator has
+    fixed something; no event is given up because of it.
     """
 
     after: float | None = None
@@ -122,16 +121,16 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one attempt came to, with its reasons.
+    """The result of one attempt, with its reasons.
 
     ``outcome`` is final, or a state: ``ready`` if nothing was applied and the event may be sent
     again as ``retry`` says, ``unknown`` if the answer was lost. ``reason`` is one line for people.
     ``errors`` lists every fault of an invalid payload. ``code`` and ``status`` are Segment's (see
     `destinations.errors`). ``attempts`` counts the requests that carried the event. ``manual`` is
-    what remains for an operator to do. ``maybe_applied`` tells that the request, or an earlier one
-    for the same event, may have changed something, ``has_begun`` that what it is to change may be
-    half done: others must keep off it until the event is tried again. ``applied_in_part`` tells
-    that one of several requests that must not be repeated was certainly carried out.
+    left for an operator to do. ``maybe_applied`` tells that the request, or an earlier one for the
+    same event, may have changed something. ``has_begun`` tells that its changes may be half done,
+    so no other event may touch them until it is tried again. ``applied_in_part`` tells that one of
+    several requests that must not be repeated was certainly applied.
     """
 
     outcome: Status
@@ -148,10 +147,10 @@ class Result:
 
     @classmethod
     def of_error(cls, outcome: Status, error: IntegrationError, *, attempts: int = 0) -> Result:
-        """Return the result that an error ends in."""
+        """Return the result for an error."""
         return cls(outcome, error.message, error.code, error.status, attempts=attempts)
 
     @classmethod
     def invalid(cls, reason: str, code: str, errors: tuple[str, ...] = ()) -> Result:
-        """Return the result of what must not be sent: 400 with all its errors."""
+        """Return the result for an event that must not be sent: status 400 with all its errors."""
         return cls(Outcome.INVALID, reason, code, 400, errors)

@@ -1,4 +1,4 @@
-"""Secrets as a type, and the mask that keeps them out of everything that can be seen."""
+"""A type for secrets, and the mask that keeps them out of all output."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ __all__ = ["MASK", "Masker", "Secret", "has_userinfo", "query_pieces", "reveal",
 
 MASK: Final = "***"
 
-# A shorter value would mask ordinary words; no credential that is worth its name is shorter.
+# A shorter value would mask ordinary words, and a real credential is longer.
 _SHORTEST: Final = 4
 
 _PART: Final = 8
-"""Characters of a secret that are too many to be shown."""
+"""So many consecutive characters of a secret are never shown."""
 
 
 class Secret(str):
-    """Text that shows itself only to the transport.
+    """Text that prints as ``***``.
 
-    Printing, formatting and ``repr`` give ``***``. As text (headers, JSON, slices, `str.join`) it
-    is the value, so that mappings and requests work on it unchanged. That of a secret is the same
-    secret.
+    Printing, formatting and ``repr`` give ``***``. Text operations (headers, JSON, slices,
+    `str.join`) use the value, so mappings and requests need no change. A `Secret` of a secret is
+    the same secret.
     """
 
     __slots__ = ()
 
     def __new__(cls, value: str) -> Self:
-        """Make a secret of its value."""
+        """Make a secret from its value."""
         return super().__new__(cls, reveal(value))
 
     def reveal(self) -> str:
         """Return the value, to be sent or compared."""
-        return "".join(self)  # which formats nothing
+        return "".join(self)  # joining does not format, so it is not masked
 
     def __repr__(self) -> str:
         return f"{MASK!r}"
@@ -51,17 +51,17 @@ class Secret(str):
 
 
 def reveal(text: str) -> str:
-    """Return plain text: the value of a secret, and any other text as it is."""
+    """Return the value of a secret; any other text unchanged."""
     return text.reveal() if isinstance(text, Secret) else text
 
 
 def has_userinfo(url: str) -> bool:
-    """Whether a URL has a user or a password before its host."""
+    """Tell whether a URL has a user or a password before its host."""
     return _USERINFO.match(url) is not None
 
 
 def shown_url(url: str, hidden: Container[str] | None = None) -> str:
-    """Return a URL without what may be a credential: userinfo, and the values in its query.
+    """Return a URL with possible credentials masked: userinfo, and the values in its query.
 
     With ``hidden``, only these `query_pieces` are masked. A fragment counts as part of the query.
     """
@@ -81,7 +81,7 @@ def shown_url(url: str, hidden: Container[str] | None = None) -> str:
 
 
 def query_pieces(url: str) -> list[str]:
-    """Return each ``name=value`` of the query of a URL, as it is written there."""
+    """Return each ``name=value`` in a URL's query, unchanged."""
     return _PIECE.findall(_at_query(url)[1])
 
 
@@ -97,11 +97,10 @@ _PIECE: Final = re.compile(r"[^?&;#]+")
 
 
 class Masker:
-    """Replaces secrets by value, in any case, also where they were encoded on the way.
+    """Replaces secrets by value, in upper or lower case, also in encoded form.
 
-    Known encodings: JSON escapes, percent-encoding, HTML's, hex, and Base64, alone or within a
-    longer text (as in HTTP Basic); of that, characters that hold bits of the text around it are
-    left.
+    Known encodings: JSON escapes, percent-encoding, HTML escapes, hex, and Base64, alone or within
+    a longer text (as in HTTP Basic), except for characters that mix in bits of the text around it.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
@@ -115,13 +114,13 @@ class Masker:
         self._parts = frozenset(part for secret in plain for part in _parts(secret))
 
     def text(self, text: str) -> str:
-        """``text`` with every secret replaced by ``***``."""
+        """Return ``text`` with every secret replaced by ``***``."""
         return text if self._pattern is None else self._pattern.sub(MASK, text)
 
     def foreign(self, text: str) -> str:
-        """Mask a text of somebody else, with every part of a secret of 8 characters.
+        """Mask a text that did not come from us, including parts of secrets of 8 characters.
 
-        Our own words are not masked so: where they are known, what is missing would tell a part.
+        Our own texts are not masked like this: they are known, so a gap would reveal a part.
         """
         if self._pattern is None:
             return text
@@ -157,7 +156,7 @@ def _forms(secret: str) -> Iterable[str]:
     if len(secret) < _SHORTEST:
         return
     yield secret
-    yield " ".join(secret.split())  # as a message of one line has it
+    yield " ".join(secret.split())  # as in a message on one line
     for escaped in (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]):
         yield escaped
         yield escaped.replace("/", "\\/")
@@ -171,9 +170,9 @@ def _forms(secret: str) -> Iterable[str]:
 
 
 def _base64_forms(secret: bytes) -> Iterable[str]:
-    """Return ``secret`` in Base64, wherever it begins: three bytes make four characters.
+    """Return ``secret`` in Base64 for each of the three alignments in a longer text.
 
-    Characters that also hold bits of what stands before or after it are not fixed: left out.
+    Characters that mix in bits of the text before or after it are left out.
     """
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         yield encode(secret).decode().rstrip("=")
@@ -192,9 +191,9 @@ def _parts(secret: str) -> Iterator[str]:
 
 
 def _private(secret: str) -> Iterator[str]:
-    """Yield what is private of a secret: of a URL neither its scheme nor its host.
+    """Yield the private parts of a secret: scheme and host of a URL are public.
 
-    What all keys of a partner begin with, such as ``sk_live_``, is public as well.
+    So is a prefix that all keys of a partner share, such as ``sk_live_``.
     """
     url = _URL.match(secret)
     if url is not None:
@@ -211,7 +210,7 @@ _PUBLIC: Final = re.compile(r"[A-Za-z]{2,4}_(?:test|live|prod)_")
 
 
 def _lower(text: str) -> str:
-    """Return ``text`` in lower case, with every character in its place."""
+    """Return ``text`` in lower case, with every character at its old position."""
     lower = text.lower()
     if len(lower) == len(text):
         return lower

@@ -1,8 +1,8 @@
-"""The HTTP statuses by name: one table, the same in every version of Python.
+"""Name the HTTP statuses, by one table for every version of Python.
 
 The names in Python's ``http.HTTPStatus`` change with the version: 422 is ``UNPROCESSABLE_ENTITY``
-until 3.12, and ``UNPROCESSABLE_CONTENT`` from 3.13 on. Ledgers keep codes, alerts and ``--code``
-look for them, so they come from here.
+until 3.12, and ``UNPROCESSABLE_CONTENT`` from 3.13 on. Ledgers keep these codes, and alerts and
+``--code`` search for them, so they must not change.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 __all__ = ["CODES", "PHRASES", "UNKNOWN_CODE"]
 
 UNKNOWN_CODE: Final = "UNKNOWN_ERROR"
-"""The code of every status that is not in the table."""
+"""The code of any status that is not in the table."""
 
 # 306, 499, 509 and 529 are not in the registry of HTTP, but partners and the proxies before them
 # answer with them, and their names are Segment's. Segment calls four others differently (301

@@ -1,3 +1,3 @@
-"""Segment's semantics, pure: events, FQL, mapping directives, fields, validation and coercion."""
+"""Segment's semantics without I/O: events, FQL, mapping directives, fields, validation."""
 
 __all__: list[str] = []

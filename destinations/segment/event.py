@@ -1,9 +1,9 @@
-"""Events as Segment sends them: read strictly from bytes, and checked like its ingest API does.
+"""Read Segment events strictly from bytes, and check them like Segment's ingest API.
 
-What is not an event raises `EventError`, whose ``code`` is a reject code of that API where it has
-one, in capitals like all codes here. Strict reading matters for billing: of two equal keys one
-would win silently, and infinite numbers cannot be sent on. Nor can half a character: it is replaced
-where it is only carried, and refused in an identifier.
+Anything else raises `EventError`, whose ``code`` is a reject code of that API if it has one, in
+capitals like all codes here. Strict reading matters for billing: one of two equal keys would
+silently win, and infinite numbers and lone surrogates (halves of characters) cannot be sent on. A
+lone surrogate is refused in an identifier, and replaced anywhere else.
 """
 
 from __future__ import annotations
@@ -45,31 +45,31 @@ _IDS: Final = ("userId", "anonymousId", "messageId", "groupId", "previousId")
 _OBJECTS: Final = ("properties", "traits", "context", "integrations")
 
 _DEEPEST: Final = 200
-"""Levels of nesting that jiter reads, and so the strict reader."""
+"""The levels of nesting that jiter reads; the fast reader must accept no more."""
 
 _decode: Final = msgspec.json.Decoder().decode
 _encode: Final = msgspec.json.Encoder().encode
 
-# How an infinite number looks in memory (IEEE 754, little endian). Looking for it in what `marshal`
-# makes of a value takes a third of the time of any search of the text, or of a walk through it.
+# An infinite number in memory (IEEE 754, little endian). Searching the bytes that `marshal` makes
+# of a value takes a third of the time of searching the text or walking the value.
 _INFINITE: Final = struct.pack("<d", math.inf)
 _MINUS_INFINITE: Final = struct.pack("<d", -math.inf)
 
 
 def read_json(data: bytes, *, limit: int = MAX_EVENT_BYTES) -> Any:
-    """Read ``data`` as exactly one JSON value; raises `EventError` for everything else.
+    """Read ``data`` as exactly one JSON value; raises `EventError` for anything else.
 
-    Refused are also duplicate keys, NaN and infinite numbers, invalid UTF-8, lone surrogates,
-    nesting of more than 200 levels, and more than ``limit`` bytes.
+    Also refuses duplicate keys, NaN and infinite numbers, invalid UTF-8, lone surrogates, nesting
+    of more than 200 levels, and more than ``limit`` bytes.
     """
     if len(data) > limit:
         raise EventError("TOO_LARGE", f"is {len(data):,} bytes, more than {limit:,}")
     try:
         value = _decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _read_strictly(data)  # which says what is wrong
-    # msgspec lets a repeated key overwrite the first. What it writes again byte by byte had none,
-    # and that comparison costs less than half of reading strictly.
+        return _read_strictly(data)  # the strict reader has better messages
+    # msgspec lets a repeated key overwrite the first. If its output equals the input byte by byte,
+    # there was no such key; that comparison costs less than half of reading strictly.
     if _encode(value) != data or _may_be_too_deep(data):
         return _read_strictly(data)
     return value
@@ -106,7 +106,7 @@ def _has_infinity(value: object) -> bool:
 
 
 def check_event(value: object) -> Event:
-    """``value`` as an event; raises `EventError` for the first rule of the ingest API it breaks."""
+    """Return ``value`` as an event; raises `EventError` for the first rule that it breaks."""
     if not isinstance(value, dict):
         raise EventError("NOT_OBJECT", f"must be a JSON object, not {_kind(value)}")
     kind = value.get("type")
@@ -135,7 +135,7 @@ def check_event(value: object) -> Event:
 
 
 def _check_call(kind: str, event: Mapping[str, Any]) -> None:
-    """Check what one type of call needs beyond the fields that all have in common."""
+    """Check the fields that only one type of call needs."""
     if kind == "track":
         name = event.get("event")
         if name is None or name == "":
@@ -148,8 +148,8 @@ def _check_call(kind: str, event: Mapping[str, Any]) -> None:
         raise EventError("ALIAS_IDS_NOT_DEFINED", "an alias call needs a userId and a previousId")
 
 
-# Half of a pair (\ud83d without \ude00): an escape, or the bytes that some programs make of it.
-# Whole pairs and all other escapes are matched first, so that no half is found in them.
+# A lone surrogate (\ud83d without \ude00), as an escape or as the bytes that some programs write.
+# Whole pairs and all other escapes are matched first, so that no half of them is taken for one.
 _HALVES: Final = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
     rb"|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.|(\xed[\xa0-\xbf][\x80-\xbf])",
@@ -158,11 +158,11 @@ _HALVES: Final = re.compile(
 
 
 def read_event(data: bytes) -> tuple[bytes, Event]:
-    """Return an event, and its JSON without halves of characters; raises `EventError`.
+    """Return an event, and its JSON without lone surrogates; raises `EventError`.
 
-    SDKs that cut a text after so many units leave half an emoji at its end. U+FFFD stands in its
-    place, unless that makes one identifier of two. Where it makes one key of two, the later one has
-    another U+FFFD at its end.
+    SDKs that cut texts by UTF-16 units may leave half an emoji at the end. It is replaced with
+    U+FFFD, but refused in identifiers, where two could become equal. If two keys become equal, the
+    later one gets another U+FFFD at its end.
     """
     try:
         return data, check_event(read_json(data))
@@ -179,7 +179,7 @@ def read_event(data: bytes) -> tuple[bytes, Event]:
         mended = distinct
         value = read_json(mended)
     event = check_event(value)
-    as_it_came = json.loads(data, parse_int=float)  # which reads halves
+    as_it_came = json.loads(data, parse_int=float)  # which accepts lone surrogates
     for key in _IDS:
         if not _is_whole(as_it_came.get(key)):
             raise EventError("ID_NOT_TEXT", f"{key} holds half a character (a lone surrogate)")
@@ -196,14 +196,14 @@ def _without_halves(data: bytes) -> bytes:
 
 
 class _TwiceError(Exception):
-    """An object has a key twice, before anything was replaced in it."""
+    """An object has a duplicate key even before lone surrogates are replaced."""
 
 
 def _with_distinct_keys(data: bytes) -> bytes | None:
-    """Return JSON without halves of characters, whose keys stay as many; None for other faults."""
+    """Return JSON without lone surrogates and with distinct keys; None for other faults."""
     try:
         value = json.loads(data, object_pairs_hook=_distinct)
-        # Halves within values come out as escapes.
+        # Lone surrogates in values are written as escapes.
         return _without_halves(json.dumps(value, separators=(",", ":")).encode())
     except (_TwiceError, ValueError, RecursionError):
         return None
@@ -234,10 +234,10 @@ def _is_whole(text: str | None) -> bool:
 
 
 def with_timestamp(event: Event, received_at: float) -> Event:
-    """Return an event that says when it happened: if it does not, when it was received.
+    """Return an event with a timestamp; the given event is not changed.
 
-    That is its own ``originalTimestamp`` or ``receivedAt`` if it has one, else the Unix time
-    ``received_at``. The event given is not changed.
+    If it has none, ``originalTimestamp`` is taken, else ``receivedAt``, else the Unix time
+    ``received_at``.
     """
     timestamp = event.get("timestamp")
     if timestamp is not None and timestamp != "":
@@ -251,7 +251,7 @@ def with_timestamp(event: Event, received_at: float) -> Event:
 
 
 def without_blank_traits(event: Event, is_blank: Callable[[object], bool]) -> Event:
-    """Return an event without those of its traits that are blank; it itself is not changed."""
+    """Return an event without its blank traits; the given event is not changed."""
     traits = event.get("traits")
     if not traits or not any(map(is_blank, traits.values())):
         return event
@@ -275,12 +275,12 @@ def _kind(value: object) -> str:
 
 
 def missing_fields(event: Mapping[str, Any], required: Iterable[str]) -> list[str]:
-    """Those of ``required`` that the event lacks; null and empty text count as absent."""
+    """Return the ``required`` fields that the event lacks; null and empty text count as absent."""
     return [key for key in required if not event.get(key)]
 
 
 def integrations_allow(event: Mapping[str, Any], key: str) -> bool:
-    """Whether the event's ``integrations`` object lets it go to the destination ``key``.
+    """Tell whether the event's ``integrations`` object allows the destination ``key``.
 
     The destination's own key beats ``All``; an object of options counts as true.
     """

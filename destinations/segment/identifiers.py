@@ -1,7 +1,7 @@
-"""Texts that should be identifiers or values, and are none.
+"""Recognise texts that cannot be identifiers or values.
 
-Programs write ``undefined``, ``null`` or ``[object Object]`` where a value is missing. Taken for an
-id, that is one user whom all events without a user are charged to.
+Programs write ``undefined``, ``null`` or ``[object Object]`` where a value is missing. Accepted as
+an id, such a text would be one user, charged for all events without a user.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from typing import Final
 
 __all__ = ["blank_check", "identifier_check"]
 
-# White space, and characters without width that come along when text is copied.
+# White space, and characters without width, which are often copied with text.
 _AROUND: Final = r"[\s\u00ad\u180e\u200b-\u200d\u2060\ufeff]+"
 _EDGES: Final = re.compile(rf"\A{_AROUND}|{_AROUND}\Z")
 _REPLACEMENT: Final = "\ufffd"
 
 
 def identifier_check(placeholders: Iterable[str]) -> Callable[[str], str]:
-    """Return a function that tells what an identifier must be where it is not; else empty text.
+    """Return a function that returns the fault of an identifier, or an empty text.
 
-    It must not be blank, have white space around it, be one of ``placeholders`` in any case, or
-    hold a character that was lost on its way (U+FFFD).
+    An identifier must not be blank, have white space around it, be one of ``placeholders`` (in
+    upper or lower case), or contain U+FFFD, which replaces a lost character.
     """
     known = frozenset(text.casefold() for text in placeholders)
 
     def fault(text: str) -> str:
-        if text.isascii() and text[:1].isalnum() and text[-1:].isalnum():  # nearly all
+        if text.isascii() and text[:1].isalnum() and text[-1:].isalnum():  # the usual case
             return _PLACEHOLDER.format(text) if text.casefold() in known else ""
         trimmed = _EDGES.sub("", text)
         if not trimmed:
@@ -47,7 +47,7 @@ _PLACEHOLDER: Final = "must be an identifier, not {!r}, which stands for a value
 
 
 def blank_check(placeholders: Iterable[str]) -> Callable[[object], bool]:
-    """Return a function that tells whether a value is blank: white space, or a placeholder."""
+    """Return a function that tells whether a value is blank: white space or a placeholder."""
     known = frozenset(["", *(text.casefold() for text in placeholders)])
 
     def is_blank(value: object) -> bool:

@@ -1,4 +1,4 @@
-"""JSON pointers (RFC 6901), which say where in a document something stands."""
+"""Make JSON pointers (RFC 6901), which name places in a document."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ __all__ = ["pointer"]
 
 
 def pointer(*keys: object) -> str:
-    """Return the JSON pointer of a sequence of keys and indices: ``/a/0`` for ``"a", 0``.
+    """Return the JSON pointer of keys and indices: ``/a/0`` for ``"a", 0``.
 
-    Pointers are joined as text: ``path + pointer(key)`` is the place of a member.
+    Pointers can be concatenated: ``path + pointer(key)`` is the place of a member.
     """
     return "".join("/" + str(key).replace("~", "~0").replace("/", "~1") for key in keys)

@@ -1,8 +1,8 @@
-"""Regular expressions that definitions hold, searched in texts in bounded time.
+"""Search a definition's regular expressions in texts, in bounded time.
 
-They are searched in what events and partners say, so an expression such as ``^(a+)+$`` must not be
-able to take for ever. The engine is that of jsonschema-rs: linear in the text, and with a bound on
-its steps for look-around and back-references, beyond which nothing is found.
+The texts come from events and partners, so an expression such as ``^(a+)+$`` must not run for ever.
+The engine is that of jsonschema-rs: linear in the text, with a limit of steps for look-around and
+back-references, beyond which nothing is found.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ __all__ = ["compile_pattern", "is_pattern"]
 
 
 def compile_pattern(pattern: str) -> Callable[[str], bool]:
-    """Whether ``pattern``, a regular expression of JSON Schema (ECMA-262), is found in a text.
+    """Return a function that searches ``pattern``, a regular expression of JSON Schema (ECMA-262).
 
-    Raises ValueError for text that is none, or one that takes too much memory.
+    Raises `ValueError` for an invalid expression, or one that takes too much memory.
     """
     try:
         search = jsonschema_rs.validator_for({"pattern": pattern}).is_valid
@@ -29,14 +29,14 @@ def compile_pattern(pattern: str) -> Callable[[str], bool]:
     def holds(text: str) -> bool:
         try:
             return search(text)
-        except UnicodeEncodeError:  # half a surrogate pair is no character that could be found
+        except UnicodeEncodeError:  # a lone surrogate cannot be searched
             return search(text.encode("utf-8", "replace").decode())
 
     return holds
 
 
 def is_pattern(text: str) -> bool:
-    """Whether ``text`` is a regular expression of JSON Schema."""
+    """Tell whether ``text`` is a regular expression of JSON Schema."""
     try:
         jsonschema_rs.validator_for({"pattern": text})
     except (jsonschema_rs.ValidationError, ValueError):
@@ -45,7 +45,7 @@ def is_pattern(text: str) -> bool:
 
 
 def _reason(pattern: str) -> str:
-    """Why it is none: the library does not say where, Python does."""
+    """Return why it is invalid, from Python's engine: the library does not name the place."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -110,7 +110,7 @@ def test_what_may_pass_by_itself_is_the_callers_to_try_again() -> None:
     assert str(error) == "the store is in use"
 
 
-_TREE, _, _SIGNALS = (errors.__doc__ or "").partition("Signals are no part of the tree")
+_TREE, _, _SIGNALS = (errors.__doc__ or "").partition("Signals are not part of the tree")
 _BRANCH = re.compile(r"^ {4}([│├└─ ]*)(\w+Error)\b", re.MULTILINE)
 
 

@@ -1,4 +1,4 @@
-"""Field definitions of Segment actions, and the JSON Schema that they mean."""
+"""Convert the field definitions of Segment actions to JSON Schema."""
 
 from destinations.segment.fields.json_schema import fields_to_schema
 

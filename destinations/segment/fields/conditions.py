@@ -1,8 +1,7 @@
-"""Conditions under which a field is required, as JSON Schema.
+"""Convert the conditions under which a field is required to JSON Schema.
 
-A rule is ``{match: any|all, conditions: [{fieldKey, operator: is|is_not, value}]}``. A key with a
-dot names a property of an object field. A condition without a value asks whether the field is
-there.
+A rule is ``{match: any|all, conditions: [{fieldKey, operator: is|is_not, value}]}``. A dotted key
+names a property of an object field. A condition without a value tests whether the field is present.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ _OPERATORS: Final = ("is", "is_not")
 
 
 def condition_schema(key: str, rule: object, path: str, faults: list[Fault]) -> Schema:
-    """``if`` the rule holds, ``then`` the field ``key`` (or ``object.property``) is required."""
+    """Return the schema: ``if`` the rule holds, ``then`` the field ``key`` is required."""
     conditions = rule.get("conditions") if isinstance(rule, dict) else None
     if not isinstance(rule, dict) or not isinstance(conditions, list) or not conditions:
         faults.append(Fault('should have "conditions", a list of at least one', path))
@@ -31,7 +30,7 @@ def condition_schema(key: str, rule: object, path: str, faults: list[Fault]) -> 
     if len(conditions) == 1:
         return {"if": _alone(conditions[0]), "then": _required(key)}
     joined = "anyOf" if rule.get("match") == "any" else "allOf"
-    # As in the reference, a rule of several conditions takes a dotted key as the name of a field.
+    # As in the reference, with several conditions a dotted key is the name of one field.
     holds = {joined: [_one_of_many(condition) for condition in conditions]}
     return {"if": holds, "then": {"required": [key]}}
 
@@ -52,7 +51,7 @@ def _required(key: str) -> Schema:
 
 
 def _split(key: str) -> tuple[str, str, str]:
-    """Return the first two parts of a dotted key; deeper ones do not count, as in the reference."""
+    """Return the first two parts of a dotted key; as in the reference, deeper ones are ignored."""
     parent, dot, rest = key.partition(".")
     return parent, dot, rest.split(".")[0]
 

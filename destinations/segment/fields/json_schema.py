@@ -1,9 +1,9 @@
-"""Segment's field definitions to JSON Schema (the keywords used are common to all drafts).
+"""Convert Segment's field definitions to JSON Schema, with keywords that all drafts share.
 
 A field is ``{type, label, description, required, multiple, allowNull, choices, format, properties,
-additionalProperties, minimum, maximum, default}``. What the reference runtime does not enforce is
-left out of the schema, so that what it accepts is accepted here: bounds of integers, a minimum or
-maximum of 0, null for objects with properties.
+additionalProperties, minimum, maximum, default}``. Rules that the reference runtime does not
+enforce are left out, so that every payload it accepts is valid here: bounds of integers, a minimum
+or maximum of 0, null for objects with properties.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ Schema = dict[str, Any]
 
 
 def fields_to_schema(fields: Mapping[str, Any], *, path: str = "") -> Schema:
-    """Return the JSON Schema of a payload with these fields; unknown keys are not allowed in it.
+    """Return the JSON Schema of a payload with these fields, without additional properties.
 
-    Raises DefinitionError with every fault: fields that are no objects, unknown types, conditions
-    that cannot be understood. ``path`` is the JSON pointer that faults start with.
+    Raises `DefinitionError` with every fault: fields that are not objects, unknown types, invalid
+    conditions. ``path`` is the JSON pointer that faults start with.
     """
     faults: list[Fault] = []
     schema = {"$schema": DIALECT, **_object(fields, path, faults)}
@@ -57,8 +57,8 @@ def _object(
 ) -> Schema:
     """Return the schema of an object with ``fields``.
 
-    With ``conditional_children`` what is required is left to the object around it, whose
-    conditions may look at the children.
+    With ``conditional_children``, required children are left to the enclosing object, whose
+    conditions may refer to them.
     """
     if not isinstance(fields, dict):
         faults.append(Fault("should be an object of fields", path))
@@ -95,7 +95,7 @@ def _object(
 def _conditions_of_children(
     key: str, definition: Mapping[str, Any], path: str
 ) -> dict[str, tuple[Any, str]]:
-    """Conditions of an object's properties, by dotted keys: the object around has to ask them."""
+    """Yield conditions of an object's properties, for the schema of the enclosing object."""
     return {
         f"{key}.{child}": (inner["required"], f"{path}/properties/{child}/required")
         for child, inner in _children(definition).items()
@@ -144,7 +144,7 @@ def _field(definition: Mapping[str, Any], path: str, faults: list[Fault]) -> Sch
 
 
 def _described(definition: Mapping[str, Any]) -> Schema:
-    """Title, description and default, which documentation and importers need."""
+    """Return title, description and default, which documentation and importers need."""
     names = {"label": "title", "description": "description", "default": "default"}
     return {
         keyword: definition[name]
@@ -154,7 +154,7 @@ def _described(definition: Mapping[str, Any]) -> Schema:
 
 
 def _scalar(kind: str, definition: Mapping[str, Any], path: str, faults: list[Fault]) -> Schema:
-    """Type, format, bounds and choices of one value of a field."""
+    """Return type, format, bounds and choices of one value of a field."""
     schema: Schema = {"type": FIELD_TYPES[kind]}
     format_name = _FORMATS.get(kind, definition.get("format"))
     if format_name is not None:

@@ -1,4 +1,4 @@
-"""FQL, the language of subscriptions."""
+"""Parse and evaluate FQL, the language of subscriptions."""
 
 from destinations.segment.fql.subscription import Clause, Fql, check_fql, compile_fql
 from destinations.segment.fql.syntax import FqlFault

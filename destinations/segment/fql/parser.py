@@ -1,6 +1,6 @@
-"""Parse tokens to conditions: what FQL is, and what the reference makes of other text.
+"""Parse tokens to conditions: FQL strictly, or any text as the reference does.
 
-FQL, which is all that a strict reading takes::
+The strict parser accepts this grammar only::
 
     subscription = level
     level        = term { ("and" | "or") term }
@@ -12,11 +12,11 @@ FQL, which is all that a strict reading takes::
     operator     = "=" | "!=" | "<" | "<=" | ">" | ">="
     value        = text in double quotes | number | "true" | "false" | "null"
 
-The reference (destination-subscriptions) walks the tokens once, takes three for a comparison
-whatever they are, and skips what it does not know. The last ``and`` or ``or`` of a level joins
-all of it. Its parentheses end at the first ``)``, even at that of a function in them.
+The reference (destination-subscriptions) walks the tokens once, takes any three for a comparison,
+and skips tokens that it does not know. The last ``and`` or ``or`` of a level joins all of its
+terms. A parenthesis ends at the first ``)``, even if that belongs to a function inside.
 
-Both are one walk: a strict one stops where the tokens leave the grammar.
+One parser does both; a strict one stops where the tokens leave the grammar.
 """
 
 from __future__ import annotations
@@ -58,21 +58,21 @@ _TEXT_FORM: Final = '"text" in double quotes'
 
 
 def parse(source: str, tokens: Sequence[Token]) -> Group:
-    """Return the conditions that the reference reads; raises FqlError where it fails."""
+    """Parse as the reference does; raises `FqlError` where it fails."""
     return _Parser(source, tokens, strict=False).parse()
 
 
 def parse_strictly(source: str, tokens: Sequence[Token]) -> tuple[Group, list[FqlFault]]:
-    """Return the same conditions of text that is FQL, and the places where FQL surprises.
+    """Parse FQL alone; also return warnings about text that does not mean what it seems to.
 
-    Raises FqlError at the first token that is not FQL.
+    Raises `FqlError` at the first token that is not FQL.
     """
     parser = _Parser(source, tokens, strict=True)
     return parser.parse(), parser.surprises
 
 
 class _Parser:
-    """One walk over the tokens. Inside of parentheses the ``)`` that ends them reads as the end."""
+    """One walk over the tokens. Within parentheses, the closing ``)`` counts as the end."""
 
     def __init__(self, source: str, tokens: Sequence[Token], *, strict: bool) -> None:
         self.surprises: list[FqlFault] = []
@@ -81,8 +81,8 @@ class _Parser:
         self._strict = strict
         self._at = 0
         self._end = len(tokens) - 1
-        self._is_inside = False  # of parentheses, as the grammar has them
-        self._is_split = False  # parentheses ended early: the levels are no more the grammar's
+        self._is_inside = False  # depth of parentheses in the grammar
+        self._is_split = False  # parentheses ended early, so the levels differ from the grammar's
 
     def parse(self) -> Group:
         node = self._level()
@@ -97,7 +97,7 @@ class _Parser:
         return Token(Kind.END, "eos", token.start, token.start)
 
     def _next(self) -> Token | None:
-        """Return the next token; None past the end, where the reference goes on reading."""
+        """Return the next token; None past the end, as the reference reads on there."""
         if self._at > self._end:
             return None
         token = self._peek()
@@ -111,7 +111,7 @@ class _Parser:
         return token
 
     def _skip(self, kind: Kind, wanted: str) -> Token | None:
-        """Take the next token, which the reference does not look at."""
+        """Skip the next token, which the reference does not check."""
         token = self._next()
         if token is not None and token.kind is not kind:
             self._refuse(token, wanted)
@@ -162,7 +162,7 @@ class _Parser:
         if operator not in {"", token.text}:
             self._surprise(
                 token.start,
-                "and and or stand at one level, where the last one decides for all;"
+                "and and or are mixed at one level, where the last one counts for all;"
                 " use parentheses",
             )
 
@@ -200,7 +200,7 @@ class _Parser:
         closing = next((at for at in rest if self._tokens[at].kind is Kind.RIGHT_PAREN), None)
         if closing is None:
             if self._strict:
-                self._level()  # refuses the first token that is no part of a level, or the end
+                self._level()  # refuses the end and tokens that fit no level
             raise FqlError("the parenthesis that opens here is never closed", opening.start)
         end, self._end = self._end, closing
         node = self._level()
@@ -236,8 +236,8 @@ class _Parser:
         if opening is not None and self._is_inside:
             self._surprise(
                 opening.start,
-                "parentheses around a function end at the function's own ), so what follows in"
-                " them is read as if it stood outside; put the function first or leave them out",
+                "parentheses around a function end at the function's own ), so the rest in them"
+                " is read as if it were outside; put the function first or remove them",
             )
             self._is_split = True
         name = self._required("the first argument")
@@ -261,12 +261,12 @@ class _Parser:
             nodes.append(Condition(path, operator, operand, text))
 
     def _is_parenthesis(self, token: Token) -> bool:
-        """Tell whether ``token`` is a ``)``, or the end that a level sees in place of one."""
+        """Tell whether ``token`` is a ``)``, or the end that stands for one within parentheses."""
         is_end = token.kind is Kind.END and token.start < len(self._source)
         return is_end or token.kind is Kind.RIGHT_PAREN
 
     def _end_of_call(self, value: Token, closing: Token | None) -> int:
-        """Where the call ends in the source; around a group its ) was taken for the group's."""
+        """Return where a call ends in the source; within a group, its ) ended the group."""
         if closing is not None and closing.kind is Kind.RIGHT_PAREN:
             return closing.end
         rest = self._source[value.end :]
@@ -322,7 +322,7 @@ def _function_operator(function: str, value: Token) -> tuple[str, str]:
 
 
 def _function_field(name: str) -> str | None:
-    """Return the field that a function looks at; None where it looks at nothing, as at ``type``."""
+    """Return the field that a function reads; None if it reads nothing, as with ``type``."""
     if name in _PLAIN_FIELDS and name != "type":
         return name
     return next((field for field in _NESTED_FIELDS if name.startswith(field)), None)

@@ -1,4 +1,4 @@
-"""Conditions to predicates: functions from an event to True or False."""
+"""Compile conditions to predicates: functions from an event to True or False."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class UnevaluableError(Exception):
 
 
 def compile_node(node: Node) -> Predicate:
-    """Return the predicate of a condition or group; it may raise UnevaluableError."""
+    """Return the predicate of a condition or group; calling it may raise `UnevaluableError`."""
     if isinstance(node, Group):
         return _compile_group(node)
     if isinstance(node, Condition) and node.path is not None:
@@ -57,12 +57,12 @@ def _compile_group(group: Group) -> Predicate:
 
 
 def value_getter(path: tuple[str, ...]) -> Getter:
-    """Return a function that finds the value a condition looks at."""
+    """Return a function that reads the value of a condition from an event."""
     return getter(path) if path else lambda event: UNDEFINED  # noqa: ARG005 - a getter's signature
 
 
 def compile_condition(condition: Condition) -> Predicate:
-    """Return the predicate of one comparison; operators that the reference lacks never hold."""
+    """Return the predicate of one comparison; it never holds for unknown operators."""
     make = _OPERATORS.get(condition.operator)
     if make is None:
         return _never
@@ -74,20 +74,20 @@ def compile_condition(condition: Condition) -> Predicate:
     return lambda event: holds(get(event))
 
 
-# What nearly every subscription is made of: ``type = "track" and event = "..."``, or one of several
-# event names. Each is one call instead of one for every comparison. ``=`` is Python's ``==`` with a
-# text, here as in the table below: nothing but text equals text.
+# Nearly every subscription is ``type = "track" and event = "..."``, or has several event names.
+# These take one call instead of one for each comparison. ``=`` with a text is Python's ``==``, here
+# and in the table below: nothing but text equals text.
 
 
 class _Equality(NamedTuple):
-    """A field of the event that has to equal a text."""
+    """A comparison of a field of the event with a text."""
 
     field: str
     text: str
 
 
 def _equality(node: Node) -> _Equality | None:
-    """Return what ``node`` asks if it is ``=`` on a field of the event itself; else None."""
+    """Return the equality if ``node`` is ``=`` on a field of the event itself, else None."""
     if isinstance(node, Condition) and node.operator == "=" and len(node.path or ()) == 1:
         return _Equality((node.path or ("",))[0], to_string(node.operand))
     return None
@@ -106,7 +106,7 @@ def _field_equals(equality: _Equality) -> Predicate:
 def _field_among(field: str, texts: frozenset[str]) -> Predicate:
     def holds(event: Mapping[str, Any]) -> bool:
         value = event.get(field)
-        return type(value) is str and value in texts  # what is no text may have no hash
+        return type(value) is str and value in texts  # other values may not be hashable
 
     return holds
 
@@ -130,7 +130,7 @@ def _differs(operand: _Operand) -> _Test:
 
 
 def _compare_numbers(compare: Callable[[float, float], bool]) -> Callable[[_Operand], _Test]:
-    """Return a comparison for numbers only; with NaN it never holds, except ``!=``."""
+    """Return a comparison for numbers only; with NaN only ``!=`` holds."""
 
     def make(operand: _Operand) -> _Test:
         bound = _number(operand)
@@ -199,4 +199,4 @@ _OPERATORS: Final[Mapping[str, Callable[[_Operand], _Test]]] = {
     "is_true": _is_true,
     "is_false": _is_false,
 }
-"""By the names that the reference gives them; some text writes these names out."""
+"""By the reference's names of the operators, which some texts spell out."""

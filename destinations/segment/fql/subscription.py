@@ -1,4 +1,4 @@
-"""Subscriptions, compiled once when they are loaded and matched against every event."""
+"""Compile subscriptions when they are loaded, and match them against events."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["Clause", "Fql", "check_fql", "compile_fql"]
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """One condition of a subscription on one event: its text, the value found, whether it held."""
+    """One condition of a subscription for one event: its text, the value read, the result."""
 
     text: str
     value: Any
@@ -33,11 +33,11 @@ class Clause:
 
 @dataclass(frozen=True, slots=True)
 class Fql:
-    """A subscription. ``matches(event)`` tells whether an event is subscribed to.
+    """A compiled subscription; ``matches(event)`` tells whether it selects an event.
 
-    ``warnings`` name what is no FQL but read all the same, and what never matches. ``types`` are
-    those that an event must have one of to match; None if the subscription does not say.
-    ``asks_type_only`` tells that such a type is all that it takes.
+    ``warnings`` name text that is not FQL but accepted, and conditions that never match. ``types``
+    are the event types that can match; None if the subscription does not restrict them.
+    ``asks_type_only`` tells that the type alone decides.
     """
 
     text: str
@@ -48,9 +48,9 @@ class Fql:
     _root: Group | None = field(default=None, repr=False)
 
     def explain(self, event: Mapping[str, Any]) -> list[Clause]:
-        """Each condition, in the order of the text, whether it decided or not.
+        """Return each condition with its result, in the order of the text.
 
-        Empty where the text cannot be evaluated at all.
+        Empty if the text cannot be evaluated at all.
         """
         return [
             Clause(
@@ -71,10 +71,10 @@ def _conditions(node: Node) -> Iterator[Condition]:
 
 
 def check_fql(text: str) -> list[FqlFault]:
-    """Return what in ``text`` is not FQL, or can never hold; empty if it is fine.
+    """Return the fault of ``text`` if it is not FQL or can never hold; empty if it is valid.
 
-    One level is read up to its first fault, so there is at most one. Raises TypeError for
-    anything but text.
+    Reading stops at the first fault, so there is at most one. Raises `TypeError` for anything but
+    text.
     """
     try:
         parse_strictly(text, lex(text))
@@ -86,7 +86,7 @@ def check_fql(text: str) -> list[FqlFault]:
 def compile_fql(text: str) -> Fql:
     """Compile a subscription. Text that is not FQL is read as the reference reads it.
 
-    Raises TypeError for anything but text, and nothing else: what cannot be read never matches.
+    Text that cannot be read never matches. Raises `TypeError` for anything but text.
     """
     try:
         root, faults = _parse(text)
@@ -97,7 +97,7 @@ def compile_fql(text: str) -> Fql:
 
 
 def _parse(text: str) -> tuple[Group, list[FqlFault]]:
-    """Return the conditions and what to warn about."""
+    """Return the conditions and the warnings."""
     tokens = lex(text)
     try:
         return parse_strictly(text, tokens)
@@ -106,7 +106,7 @@ def _parse(text: str) -> tuple[Group, list[FqlFault]]:
 
 
 def _types(node: Node) -> tuple[frozenset[str] | None, bool]:
-    """Return the event types that a node requires, and whether it requires nothing else."""
+    """Return (event types that a node requires, whether it requires nothing else)."""
     if isinstance(node, Condition) and node.path == ("type",) and node.operator == "=":
         return frozenset({to_string(node.operand)}), True
     if not isinstance(node, Group) or not node.children:
@@ -126,7 +126,7 @@ def _no_match(event: Mapping[str, Any]) -> bool:  # noqa: ARG001 - the signature
 
 
 def _guarded(predicate: Predicate, root: Group) -> Predicate:
-    """``predicate``, and False where it cannot be evaluated, if it has such a place."""
+    """Return ``predicate``, which is False where a part of it cannot be evaluated."""
     if all(condition.path is not None for condition in _conditions(root)) and _is_whole(root):
         return predicate
 

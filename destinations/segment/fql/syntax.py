@@ -1,4 +1,4 @@
-"""What a subscription is parsed to, and what can be wrong with one."""
+"""The syntax tree of a subscription, and its faults."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ __all__ = ["Condition", "FqlError", "FqlFault", "Group", "Node"]
 
 @dataclass(frozen=True, slots=True)
 class FqlFault:
-    """Something in a subscription that is not FQL, or never holds.
+    """A part of a subscription that is not FQL, or never holds.
 
-    ``position`` counts characters from 0; ``message`` says what is wrong and what would be right.
+    ``position`` counts characters from 0; ``message`` says what is wrong and what was expected.
     """
 
     position: int
@@ -23,7 +23,7 @@ class FqlFault:
 
 
 class FqlError(Exception):
-    """Stop reading a subscription at its first fault. Private: callers get ``fault`` in a list."""
+    """Ends the reading of a subscription at its first fault; never leaves this package."""
 
     def __init__(self, message: str, position: int) -> None:
         super().__init__(message)
@@ -32,10 +32,10 @@ class FqlError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One comparison: the keys that lead to a value of the event, an operator, an operand.
+    """One comparison: the path of a value in the event, an operator, an operand.
 
-    An empty ``path`` leads to nothing. It is None where the reference fails to look, which makes
-    the whole subscription false when it is reached. ``text`` is the source.
+    An empty ``path`` finds nothing. None stands for a path at which the reference fails, which
+    makes the whole subscription false once reached. ``text`` is the source.
     """
 
     path: tuple[str, ...] | None

@@ -1,7 +1,7 @@
-"""Subscription text to tokens, exactly as the reference's lexer (fql-ts) cuts it.
+"""Split a subscription into tokens, exactly like the reference's lexer (fql-ts).
 
-It gives a meaning to much that is not FQL, which has to come out the same here; see ``parser`` for
-what FQL is.
+The reference accepts much text that is not FQL, and it must have the same meaning here; ``parser``
+has the grammar of FQL.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["Kind", "Token", "lex"]
 
 
 class Kind(Enum):
-    """What a token is."""
+    """The kind of a token."""
 
     IDENT = "name"
     DOT = "dot"
@@ -34,7 +34,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One token: its text (of a string with its quotes) and where it stands, from 0."""
+    """One token: its text (a string includes its quotes) and its position, from 0."""
 
     kind: Kind
     text: str
@@ -50,7 +50,7 @@ _NAME_STARTS: Final = _LETTERS | frozenset("_\\")
 _ENDS: Final = _SPACE | frozenset(",])") | {""}
 _AFTER_NAME: Final = _ENDS | frozenset(".(=!")
 _LONGEST_TOKEN: Final = 100_000
-_LONGEST_TEXT: Final = 200_000  # the reference has no bound for the whole of it
+_LONGEST_TEXT: Final = 200_000  # the reference has no limit for the whole text
 _SINGLE: Final = {
     ".": Kind.DOT, "[": Kind.BRACKET, "]": Kind.BRACKET, ",": Kind.COMMA,
     "(": Kind.LEFT_PAREN, ")": Kind.RIGHT_PAREN, "=": Kind.OPERATOR,
@@ -63,9 +63,9 @@ _WORDS: Final = {
 
 
 def lex(text: str) -> list[Token]:
-    """Return the tokens of ``text``, closed by one of kind END.
+    """Return the tokens of ``text``, with one of kind END at the end.
 
-    Raises FqlError where the text cannot be cut, and TypeError for anything but text.
+    Raises `FqlError` where no token can be read, and `TypeError` for anything but text.
     """
     if not isinstance(text, str):
         raise TypeError(f"a subscription is text, not {type(text).__name__}")
@@ -81,7 +81,7 @@ def lex(text: str) -> list[Token]:
 
 
 def _join_names(tokens: list[Token]) -> list[Token]:
-    """Names with dots between them as one token: ``properties . a`` is ``properties.a``."""
+    """Join names with dots between them: ``properties . a`` becomes ``properties.a``."""
     joined: list[Token] = []
     at = 0
     while at < len(tokens):
@@ -148,9 +148,9 @@ class _Lexer:
         return self._name(char, start)
 
     def _accept(self, wanted: str) -> bool:
-        """Take ``wanted`` if it is next and ends a word.
+        """Take ``wanted`` if it comes next and ends a word.
 
-        If the text ends while looking, what was looked at is lost, as it is in the reference.
+        If the text ends within ``wanted``, the characters are lost, as in the reference.
         """
         start = self._at
         for _ in wanted:

@@ -1,6 +1,6 @@
-"""What JavaScript does with values, where the definitions of Segment's destinations rely on it.
+"""JavaScript's semantics of values, as far as the definitions of Segment's destinations need them.
 
-One concept a module: values, numbers, text, printing, members, JSON text, replacing, dates.
+Each module has one concept: values, numbers, text, printing, members, JSON text, replacing, dates.
 """
 
 from destinations.segment.javascript.dates import parse_date

@@ -1,4 +1,4 @@
-"""The parts of a date while it is read: day, time of day, zone (the composers of V8's parser)."""
+"""Collect the parts of a date: day, time of day, zone (the composers of V8's parser)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CYCLE_DAYS: Final = 146_097
 
 
 def _days_since_1970(year: int, month: int, day: int) -> int:
-    """Days of the proleptic Gregorian calendar; ``day`` may lie past the end of the month."""
+    """Return days in the proleptic Gregorian calendar; ``day`` may exceed the month."""
     cycles, year_in_cycle = divmod(year - 1, _CYCLE_YEARS)
     first = date(year_in_cycle + 1, month, 1).toordinal()
     return first + day - 1 + cycles * _CYCLE_DAYS - date(1970, 1, 1).toordinal()
@@ -22,21 +22,21 @@ def _days_since_1970(year: int, month: int, day: int) -> int:
 
 @dataclass(slots=True)
 class Day:
-    """Up to three numbers and perhaps the name of a month."""
+    """Up to three numbers and optionally the name of a month."""
 
     numbers: list[int] = field(default_factory=list)
     named_month: int | None = None
     iso: bool = False
 
     def add(self, number: int) -> bool:
-        """Take one more number; False if there are three already."""
+        """Add a number; return False if there are three already."""
         if len(self.numbers) == 3:
             return False
         self.numbers.append(number)
         return True
 
     def milliseconds(self) -> int | None:
-        """Milliseconds from 1970-01-01 to this day; None if it is no date."""
+        """Return milliseconds from 1970-01-01 to this day; None if it is not a valid date."""
         if not self.numbers:
             return None
         first, second, third = [*self.numbers, 1, 1][:3]
@@ -57,29 +57,29 @@ class Day:
 
 @dataclass(slots=True)
 class Time:
-    """Hours, minutes, seconds, milliseconds, as far as they are known."""
+    """Hours, minutes, seconds and milliseconds, as far as given."""
 
     numbers: list[int] = field(default_factory=list)
     half_day: int | None = None
 
     def add(self, number: int) -> bool:
-        """Take one more number; False if there are four already."""
+        """Add a number; return False if there are four already."""
         if len(self.numbers) == 4:
             return False
         self.numbers.append(number)
         return True
 
     def add_last(self, number: int) -> None:
-        """Take the last number: what comes after it is zero."""
+        """Add the last number; the remaining parts become 0."""
         self.numbers = [*self.numbers, number, 0, 0, 0][:4]
 
     def expects(self, number: int) -> bool:
-        """Whether ``number`` fits as the next part of a time that has begun."""
+        """Tell whether ``number`` fits as the next part of a time that has begun."""
         limits = (0, 60, 60, 1000, 0)
         return 0 <= number < limits[len(self.numbers)]
 
     def milliseconds(self) -> int | None:
-        """Milliseconds since midnight; None if it is no time of day."""
+        """Return milliseconds since midnight; None if it is not a valid time."""
         hour, minute, second, millisecond = [*self.numbers, 0, 0, 0, 0][:4]
         if self.half_day is not None:
             if hour > 12:
@@ -93,25 +93,25 @@ class Time:
 
 @dataclass(slots=True)
 class Zone:
-    """The offset from UTC, as far as it is known; none of it means local time."""
+    """The offset from UTC, as far as given; without one it is local time."""
 
     sign: int | None = None
     hour: int | None = None
     minute: int | None = None
 
     def set(self, hours: int) -> None:
-        """Take the offset of a named zone."""
+        """Set the offset of a named zone."""
         self.sign = -1 if hours < 0 else 1
         self.hour = abs(hours)
         self.minute = 0
 
     @property
     def is_utc(self) -> bool:
-        """Whether the zone is UTC, to which an offset may still be added (``GMT+2``)."""
+        """Tell whether the zone is UTC, to which an offset may still be added (``GMT+2``)."""
         return self.hour == 0 and self.minute == 0
 
     def expects(self, number: int) -> bool:
-        """Whether ``number`` fits as the minutes of an offset that has begun."""
+        """Tell whether ``number`` fits as the minutes of an offset that has begun."""
         return self.hour is not None and self.minute is None and 0 <= number < 60
 
     def milliseconds(self) -> int:

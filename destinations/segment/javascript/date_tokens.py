@@ -1,4 +1,4 @@
-"""The words, numbers and signs that a date is read from (the scanner of V8's date parser)."""
+"""Split a date into words, numbers and signs (the scanner of V8's date parser)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PREFIX: Final = 3
 
 
 class Kind(Enum):
-    """What a token is."""
+    """The kind of a token."""
 
     NUMBER = auto()
     SYMBOL = auto()
@@ -33,9 +33,9 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One token. ``value``: of a number; month from 1; hours of a half day or zone; else 0.
+    """One token; ``value`` is a number, a month from 1, or the hours of a half day or zone; else 0.
 
-    ``length`` counts the characters read, ``text`` is the character of a symbol.
+    ``length`` counts the characters read; ``text`` is the character of a symbol.
     """
 
     kind: Kind
@@ -44,16 +44,16 @@ class Token:
     text: str = ""
 
     def is_symbol(self, symbols: str) -> bool:
-        """Whether this is one of the ``symbols``."""
+        """Tell whether this is one of the ``symbols``."""
         return self.kind is Kind.SYMBOL and self.text in symbols
 
     def is_number(self, length: int) -> bool:
-        """Whether this is a number of exactly ``length`` digits."""
+        """Tell whether this is a number of exactly ``length`` digits."""
         return self.kind is Kind.NUMBER and self.length == length
 
     @property
     def is_utc(self) -> bool:
-        """Whether this is the single letter Z."""
+        """Tell whether this is the single letter Z."""
         return self.kind is Kind.ZONE and self.length == 1
 
 
@@ -112,7 +112,7 @@ def _token(text: str, at: int) -> Token:
 
 
 def _is_letter(char: str) -> bool:
-    """V8 takes everything from ``A`` on as a letter: brackets, underscores, other scripts."""
+    """Tell whether V8 takes it for a letter: everything from ``A`` on, brackets included."""
     return char >= "A" and char not in WHITE_SPACE
 
 

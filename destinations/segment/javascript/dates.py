@@ -1,7 +1,7 @@
-"""``Date.parse``: ISO 8601, then whatever else V8 reads as a date.
+"""Parse dates as ``Date.parse`` does: ISO 8601, and V8's other formats.
 
-ECMA-262 (Date Time String Format) fixes only the first; the second follows V8's rules, which
-Node and so Segment's destinations use. Local time is taken as UTC.
+ECMA-262 (Date Time String Format) specifies only ISO 8601. The other formats follow V8, which runs
+Segment's destinations. Local time counts as UTC.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from destinations.segment.javascript.date_tokens import Kind, Token, scan
 __all__ = ["MAX_DATE", "parse_date"]
 
 MAX_DATE: Final = 8.64e15
-"""The last moment that JavaScript knows, in milliseconds from 1970, in both directions."""
+"""JavaScript's largest and smallest date, in milliseconds from 1970."""
 
 
 def parse_date(text: str) -> int | None:
-    """Read a date as milliseconds since 1970 UTC; None if ``text`` names none."""
+    """Parse a date as milliseconds since 1970 UTC; None if ``text`` is not a date."""
     return _Parser(scan(text)).parse()
 
 
 class _InvalidDateError(Exception):
-    """The text cannot be a date any more."""
+    """The text is not a date."""
 
 
 class _Parser:
     """Reads tokens into day, time and zone.
 
-    The ISO form is tried first. Where it does not fit, the other rules go on from there and keep
-    what was read, unless a time after ``T`` had begun: that must be right.
+    The ISO format is tried first. Where it does not fit, V8's other rules continue from there and
+    keep the parts read so far. Only a time after ``T`` must be valid ISO.
     """
 
     def __init__(self, tokens: list[Token]) -> None:
@@ -42,7 +42,7 @@ class _Parser:
         self._has_number = False
 
     def parse(self) -> int | None:
-        """Return the moment that all tokens together name."""
+        """Return the date of all tokens, in milliseconds since 1970; None if it is out of range."""
         try:
             token = self._iso()
             self._has_number = bool(self._day.numbers)
@@ -75,10 +75,10 @@ class _Parser:
         if not condition:
             raise _InvalidDateError
 
-    # The ISO form
+    # The ISO format
 
     def _iso(self) -> Token:
-        """Read an ISO date; returns the first token that is not part of it."""
+        """Read an ISO date; return the first token that is not part of it."""
         if self._peek().is_symbol("+-"):
             sign = self._next()
             if not self._peek().is_number(6):
@@ -109,7 +109,7 @@ class _Parser:
 
     def _iso_time(self) -> None:
         hour = self._two_digits(24)
-        full = hour == 24  # midnight at the end of a day: everything else must be zero
+        full = hour == 24  # midnight at the end of a day: all other parts must be zero
         self._time.add(hour)
         self._expect(self._skip(":"))
         self._time.add(self._two_digits(0 if full else 59))
@@ -139,10 +139,10 @@ class _Parser:
         self._expect(token.is_number(2) and token.value <= largest)
         return token.value
 
-    # Everything else
+    # The other formats
 
     def _legacy(self, token: Token) -> None:
-        """Read one token (and what belongs to it) without a fixed form."""
+        """Read one token, and further ones that belong to it, in any other format."""
         if token.kind is Kind.NUMBER:
             self._has_number = True
             self._legacy_number(token.value)
@@ -186,7 +186,7 @@ class _Parser:
         elif token.kind is Kind.ZONE and self._has_number:
             self._zone.set(token.value)
         else:
-            # Words before the first number mean nothing, but must not touch it.
+            # Words before the first number are ignored, but a space must follow them.
             self._expect(not self._has_number and self._peek().kind is not Kind.NUMBER)
 
     def _legacy_offset(self, sign: int) -> None:

@@ -1,6 +1,6 @@
-"""Equality of JSON values as JavaScript has it: 1 is 1.0 and neither is true.
+"""Compare JSON values as JavaScript does: 1 equals 1.0, and neither equals true.
 
-But whole numbers that share a double are not the same.
+The exception: large integers with the same double are different here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ __all__ = ["equal", "member_of"]
 
 
 def _key(value: Any) -> Hashable | None:
-    """Return a hashable stand-in for a scalar, equal for equal scalars; None for containers."""
+    """Return a hashable key of a scalar, equal for equal scalars; None for containers."""
     if isinstance(value, bool):
         return ("boolean", value)
     if isinstance(value, int | float):
@@ -23,7 +23,7 @@ def _key(value: Any) -> Hashable | None:
 
 
 def equal(left: Any, right: Any) -> bool:
-    """Whether two JSON values are equal, at any depth."""
+    """Tell whether two JSON values are equal, at any depth."""
     if isinstance(left, dict) and isinstance(right, dict):
         return left.keys() == right.keys() and all(equal(left[key], right[key]) for key in left)
     if isinstance(left, list) and isinstance(right, list):

@@ -1,6 +1,6 @@
-"""Names of the methods that JavaScript values inherit (ECMA-262, annex B included).
+"""List the methods that JavaScript values inherit (ECMA-262, annex B included).
 
-A path that ends in one of them finds a function, even where no such key is in the data.
+A path that ends in one of these names finds a function, even if the data has no such key.
 """
 
 from __future__ import annotations
@@ -38,4 +38,4 @@ TEXT_MEMBERS: Final = OBJECT_MEMBERS | _names(
 )
 NUMBER_MEMBERS: Final = OBJECT_MEMBERS | _names("toExponential toFixed toPrecision")
 INHERITED_MEMBERS: Final = ARRAY_MEMBERS | TEXT_MEMBERS | NUMBER_MEMBERS
-"""The names of all kinds of values together."""
+"""The names for all types of values."""

@@ -1,7 +1,7 @@
-"""Results as JSON carries them, which has no word for functions and for undefined in arrays.
+"""Convert results to JSON, which has no functions and no undefined.
 
-A check of types has to see them all the same: a field that got one is of the wrong type, and not
-missing or null.
+Type checks still need the original: a field that is a function has the wrong type, and is neither
+missing nor null.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 
 
 class JsonForm(dict[str, Any]):
-    """An object as JSON carries it; ``whole`` is the object with all that JSON has no word for."""
+    """An object as JSON; ``whole`` is the original with functions and undefined values."""
 
     __slots__ = ("whole",)
 
@@ -26,9 +26,9 @@ class JsonForm(dict[str, Any]):
 
 
 def as_json_form(value: Any) -> Any:
-    """``value`` as JSON carries it: functions and undefined vanish, and are null in arrays.
+    """Return ``value`` as JSON: functions and undefined vanish, and become null in arrays.
 
-    The very same value if it holds neither; UNDEFINED for a function.
+    Returns the same object if it contains neither, and UNDEFINED for a function.
     """
     if isinstance(value, dict):
         return _members(value)
@@ -37,8 +37,8 @@ def as_json_form(value: Any) -> Any:
     return UNDEFINED if type(value) is NativeFunction else value
 
 
-# Most of what a mapping gives comes straight from the event: no call for scalars, and no copy of
-# what stays as it is.
+# Most results come straight from the event: make no call for scalars, and copy nothing that does
+# not change.
 
 
 def _members(value: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""``JSON.stringify`` and ``JSON.parse``."""
+"""Write and read JSON as ``JSON.stringify`` and ``JSON.parse`` do."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LONGEST_INTEGER: Final = 4000  # Python refuses to read integers of more than 4
 
 
 def stringify(value: Any) -> str | Undefined:
-    """``value`` as compact JSON text; UNDEFINED for what has no JSON text.
+    """Return ``value`` as compact JSON; UNDEFINED for undefined and functions.
 
     Undefined values vanish from objects and are ``null`` in arrays, as are NaN and the
     infinities. Keys that look like array indices come first, in ascending order.
@@ -59,16 +59,16 @@ def _quote(text: str) -> str:
 
 
 def parse(text: str) -> Any:
-    """Return the value of JSON ``text``.
+    """Parse JSON ``text``.
 
-    Raises ValueError for anything that is not JSON: NaN and infinities, control characters in
-    strings, a byte order mark, and nesting of more than 200 levels, as in events.
+    Raises `ValueError` for anything else, including NaN and infinities, control characters in
+    strings, a byte order mark, and (as in events) nesting of more than 200 levels.
     """
     try:
         value = json.loads(text, parse_constant=_refuse, parse_int=_read_integer)
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
-    # Only text with so many brackets can be so deep, which nearly none has.
+    # Only text with so many brackets can be so deep, and few texts have them.
     if text.count("[") + text.count("{") > _DEEPEST and _is_deeper(value, _DEEPEST):
         raise ValueError(_TOO_DEEP)
     return value

@@ -1,4 +1,4 @@
-"""Reading members of values: ``value.key``, ``value[key]``, and the order of an object's keys."""
+"""Read members of values: ``value.key``, ``value[key]``, and an object's keys in their order."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from destinations.segment.javascript.values import UNDEFINED, NativeFunction, is
 __all__ = ["Getter", "array_index", "entries", "getter", "member"]
 
 _LARGEST_INDEX: Final = 2**32 - 2
-_MOST_STEPS: Final = 32  # preparing each step of a path takes memory for all that follow it
+_MOST_STEPS: Final = 32  # each prepared step of a path takes memory for all the steps after it
 
-# Methods that were given a second name later know themselves by the first.
+# Methods with a newer alias report their first name.
 _FIRST_NAMES: Final = {"trimLeft": "trimStart", "trimRight": "trimEnd"}
 
 Getter = Callable[[Any], Any]
@@ -35,7 +35,7 @@ def array_index(key: str) -> int | None:
 
 
 def entries(value: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
-    """``Object.entries``: keys that are array indices first, ascending; then as they were added."""
+    """Return ``Object.entries``: array indices first, ascending, then keys in insertion order."""
     if not any(key and key[0] in "0123456789" and array_index(key) is not None for key in value):
         return value.items()
     return sorted(value.items(), key=lambda entry: _rank(entry[0]))
@@ -47,7 +47,7 @@ def _rank(key: str) -> tuple[bool, int]:
 
 
 def member(value: Any, key: str) -> Any:
-    """``value[key]`` of a value that is neither null nor undefined; UNDEFINED if there is none."""
+    """Return ``value[key]`` of a value that is not null or undefined; UNDEFINED if missing."""
     if isinstance(value, dict):
         return value[key] if key in value else _inherited(key, OBJECT_MEMBERS, "Object")
     if isinstance(value, list):
@@ -73,9 +73,9 @@ def _inherited(key: str, names: frozenset[str], constructor: str) -> Any:
 
 
 def getter(keys: Sequence[str]) -> Getter:
-    """Return a function that follows ``keys`` from a value down and stops at the first falsy value.
+    """Return a function that follows ``keys`` from a value and stops at the first falsy value.
 
-    A falsy value on the way is the result (``a.b`` of ``{"a": 0}`` is 0), as in
+    That falsy value is the result (``a.b`` of ``{"a": 0}`` is 0), as in
     ``keys.reduce((value, key) => value && value[key])``.
     """
     path = tuple(keys)
@@ -98,8 +98,8 @@ def _walk(value: Any, keys: Sequence[str]) -> Any:
     return value
 
 
-# The three below walk objects without a call per step, which is the whole of most paths, and
-# leave everything else to _walk.
+# The three functions below walk plain objects, as most paths do, without a call for each step. All
+# other values are left to _walk.
 
 
 def _one_step(key: str) -> Getter:

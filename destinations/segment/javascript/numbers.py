@@ -1,8 +1,7 @@
-"""Numbers as JavaScript prints and reads them (ECMA-262, Number::toString and StringToNumber).
+"""Print and read numbers as JavaScript does (ECMA-262, Number::toString and StringToNumber).
 
-Every JavaScript number is a double. Python's integers keep their digits when they are printed, read
-and compared: an id beyond 2^53 would become that of somebody else. They are taken as doubles where
-somebody computes with them.
+Every JavaScript number is a double. But integers keep all their digits here when they are printed,
+read and compared, as an id beyond 2^53 would become another user's. Arithmetic uses doubles.
 """
 
 from __future__ import annotations
@@ -16,15 +15,15 @@ from destinations.segment.javascript.text import trim
 __all__ = ["as_double", "number_to_string", "plain_number", "to_number", "whole_number"]
 
 _MAX_SAFE: Final = 2**53
-# Possessive, because numbers that end in something else would take quadratic time.
+# Possessive, as long digits with other text behind them would take quadratic time.
 _DECIMAL: Final = re.compile(r"[+-]?(?:\d++\.?\d*+|\.\d++)(?:[eE][+-]?\d++)?", re.ASCII)
-_WHOLE: Final = re.compile(r"[+-]?\d{1,300}", re.ASCII)  # each of these is a finite double
+_WHOLE: Final = re.compile(r"[+-]?\d{1,300}", re.ASCII)  # each of them has a finite double
 _RADIX: Final = re.compile(r"0(?:[xX][0-9a-fA-F]+|[oO][0-7]+|[bB][01]+)", re.ASCII)
 _INFINITY: Final = {"Infinity": math.inf, "+Infinity": math.inf, "-Infinity": -math.inf}
 
 
 def as_double(number: float) -> float:
-    """Return ``number`` as a double; integers too large for one become infinite."""
+    """Return ``number`` as a double; too large integers become infinite."""
     try:
         return float(number)
     except OverflowError:
@@ -32,7 +31,7 @@ def as_double(number: float) -> float:
 
 
 def plain_number(number: float) -> int | float:
-    """Return a double as an ``int`` where that says the same (2.0 as 2), else unchanged."""
+    """Return a double as an ``int`` if it has the same value (2.0 as 2), else unchanged."""
     if abs(number) < _MAX_SAFE and float(number).is_integer():
         return int(number)
     return number
@@ -41,7 +40,7 @@ def plain_number(number: float) -> int | float:
 def number_to_string(number: float) -> str:
     """Return the text of a number: ``1``, ``1.5``, ``1e+21``, ``NaN``, ``Infinity``; -0 is ``0``.
 
-    An integer comes with all its digits, unless it is too large for a double.
+    An integer keeps all its digits, unless it is too large for a double.
     """
     double = as_double(number)
     if isinstance(number, int) and not math.isinf(double):
@@ -56,7 +55,7 @@ def number_to_string(number: float) -> str:
 
 
 def _format(double: float) -> str:
-    """Both languages print the shortest digits that read back; only their layout differs."""
+    """Format a double; JavaScript and Python print the same digits in another layout."""
     sign = "-" if double < 0 else ""
     mantissa, _, exponent = repr(abs(double)).partition("e")
     whole, _, fraction = mantissa.partition(".")
@@ -77,13 +76,13 @@ def _format(double: float) -> str:
 
 
 def whole_number(text: str) -> int | None:
-    """Read a whole number in decimal digits, perhaps with white space around; None otherwise."""
+    """Read a whole number in decimal digits, with optional white space around; else None."""
     text = trim(text)
     return int(text) if _WHOLE.fullmatch(text) else None
 
 
 def to_number(text: str) -> float:
-    """Read as ``Number(text)`` does: NaN unless it is one number, 0 for blank text."""
+    """Convert as ``Number(text)`` does: NaN if it is not a number, 0 for blank text."""
     text = trim(text)
     if not text:
         return 0.0

@@ -1,4 +1,4 @@
-"""How JavaScript prints values where it expects text, in templates for one."""
+"""Convert values to text as JavaScript does, in templates for example."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["to_string"]
 
 
 def to_string(value: Any) -> str:
-    """Return what ``String(value)`` gives.
+    """Return ``String(value)``.
 
-    ``true``, ``1.5``, ``null``, ``undefined``; arrays are their items joined with commas, where
-    null and undefined items are empty; objects are ``[object Object]``.
+    Scalars are ``true``, ``1.5``, ``null``, ``undefined``. Arrays are their items joined with
+    commas, with null and undefined as empty text. Objects are ``[object Object]``.
     """
     if isinstance(value, str):
         return value

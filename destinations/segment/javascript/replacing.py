@@ -1,6 +1,6 @@
-"""``String.prototype.replace`` with a pattern that is plain text.
+"""Replace text as ``String.prototype.replace`` does with a pattern of plain text.
 
-There are no regular expressions here: a pattern stands for itself, so nothing can backtrack.
+Patterns are never regular expressions here, so nothing can backtrack.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ def replace_text(
     ignore_case: bool,
     longest: int = sys.maxsize,
 ) -> str:
-    """``text`` with ``pattern`` (not empty) replaced, once or ``everywhere``, left to right.
+    """Replace ``pattern`` (not empty) in ``text``, once or ``everywhere``, left to right.
 
-    In ``replacement``, ``$&`` is what was found, ``$$`` a dollar, and the forms with a back or
-    forward quote the text before or after it (ECMA-262, GetSubstitution).
+    In ``replacement``, ``$&`` is the match, ``$$`` a dollar, and a dollar with a back or forward
+    quote is the text before or after the match (ECMA-262, GetSubstitution).
 
-    Raises OverflowError for results of more than ``longest`` characters: each place may be
-    replaced by nearly the whole text.
+    Raises `OverflowError` for a result of more than ``longest`` characters, as each match may be
+    replaced with nearly the whole text.
     """
     haystack, needle = (_fold(text), _fold(pattern)) if ignore_case else (text, pattern)
     size = len(pattern)
@@ -56,10 +56,10 @@ def _expand(replacement: str, text: str, start: int, end: int) -> str:
 
 
 def _fold(text: str) -> str:
-    """Case folding of a regular expression with the flag ``i`` and without ``u``.
+    """Fold case like a regular expression with the flag ``i`` and without ``u``.
 
-    Characters are compared by their upper case, if that is a single one and does not turn a
-    character beyond ASCII into an ASCII one (ECMA-262, Canonicalize). The length stays the same.
+    A character becomes its upper case, if that is a single character and does not turn a non-ASCII
+    character into ASCII (ECMA-262, Canonicalize). The length stays the same.
     """
     return text.upper() if text.isascii() else "".join(map(_fold_character, text))
 

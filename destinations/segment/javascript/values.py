@@ -1,6 +1,6 @@
-"""The values of JavaScript that JSON and Python lack, and the questions asked about any value.
+"""Values that JavaScript has and JSON lacks, and tests of any value.
 
-JSON values are the Python ones that ``json.loads`` gives: dict, list, str, int, float, bool, None.
+JSON values are those of ``json.loads``: dict, list, str, int, float, bool, None.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ class Undefined:
 
 
 UNDEFINED: Final = Undefined()
-"""What JavaScript gives for a key that is not there. Falsy, and never equal to ``None``."""
+"""JavaScript's value of a missing key: falsy, and never equal to ``None``."""
 
 
 @final
 class NativeFunction:
-    """A method that every JavaScript value of a kind inherits (``"x".trim``, ``{}.toString``).
+    """A method that JavaScript values inherit (``"x".trim``, ``{}.toString``).
 
-    A path that ends in such a name finds a function there. It is truthy and prints as source
-    text; it is no JSON value, so it vanishes from results.
+    A path that ends in such a name finds it. It is truthy and prints as source text. It is not a
+    JSON value, so it vanishes from results.
     """
 
     __slots__ = ("name",)
@@ -61,16 +61,16 @@ class NativeFunction:
 
 
 def is_truthy(value: object) -> bool:
-    """Whether JavaScript takes ``value`` as true: empty objects and arrays are, NaN is not."""
+    """Tell whether ``value`` is truthy in JavaScript: empty objects and arrays are, NaN is not."""
     if isinstance(value, dict | list):
         return True
     return bool(value) and value == value  # noqa: PLR0124 - NaN alone differs from itself
 
 
 def type_name(value: object) -> str:
-    """``object``, ``array``, ``string``, ``number``, ``boolean``, ``null``, ``undefined``.
+    """Return ``object``, ``array``, ``string``, ``number``, ``boolean``, ``null``, ``undefined``.
 
-    Anything that is no JSON value is named by its Python type.
+    A value outside of JSON is named by its Python type.
     """
     if value is None:
         return "null"
@@ -92,5 +92,5 @@ _NAMES: Final[tuple[tuple[type | tuple[type, ...], str], ...]] = (
 
 
 def article(noun: str) -> str:
-    """``noun`` with ``a`` or ``an`` before it."""
+    """Return ``noun`` with ``a`` or ``an`` before it."""
     return f"{'an' if noun[:1] in 'aeiou' else 'a'} {noun}"
