@@ -41,7 +41,7 @@ from .runtime.action import (
 )
 from .runtime.destination import Code, Delivery, Destination
 from .runtime.plan import Plan, PlannedDelivery, plan
-from .runtime.plugins import Plugin, RunningSandbox
+from .runtime.plugins import Holdings, Plugin, RunningSandbox
 from .runtime.sender import Sender
 from .runtime.store import Documents, Store
 from .secrets import Secret
@@ -73,6 +73,7 @@ __all__ = [
     "Generated",
     "Generator",
     "HeldError",
+    "Holdings",
     "HttpRequest",
     "HttpResponse",
     "HttpTransport",

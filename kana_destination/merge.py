@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from destinations import Answer, Call, HeldError, IntegrationError, RetryableError
 from kana_destination.users import Steps, User, left_over_id, left_over_of, update, write
@@ -56,6 +56,13 @@ class Usage:
 
     used: int
     period: str | None
+
+
+class _Both(NamedTuple):
+    """What the user that goes and the one that stays have used of a feature."""
+
+    goes: Usage
+    stays: Usage
 
 
 @dataclass(slots=True)
@@ -183,7 +190,7 @@ def _check_sums(goes: str, stays: str, features: Iterable[str]) -> _Asking[None]
     too_large = []
     for feature in features:
         both = yield from _usage_of(goes, stays, feature)
-        if both is not None and both[0].used and abs(both[0].used + both[1].used) > _MOST:
+        if both is not None and both.goes.used and abs(both.goes.used + both.stays.used) > _MOST:
             too_large.append(feature)
     if too_large:
         message = (
@@ -235,11 +242,11 @@ def _move_all(
             if both is None:  # the feature is gone, and its usage with it
                 break
             if feature in moved:
-                if _was_moved(left_over, stays, feature, both[1], decided):
+                if _was_moved(left_over, stays, feature, both.stays, decided):
                     moved[feature]["ok"] = True
                     break
                 del moved[feature]
-            if not both[0].used:
+            if not both.goes.used:
                 break
             yield from _move(left_over, stays, feature, both, number)
             number += 1
@@ -293,18 +300,16 @@ def _how_to_decide(left_over: LeftOver) -> str:
     return f"look them up in the dashboard, and call {how}"
 
 
-def _move(
-    left_over: LeftOver, stays: str, feature: str, both: tuple[Usage, Usage], number: int
-) -> _Asking[None]:
+def _move(left_over: LeftOver, stays: str, feature: str, both: _Both, number: int) -> _Asking[None]:
     """Move the usage of one feature; where that is not certain, its entry has no ``ok``."""
     assert left_over.plan is not None  # noqa: S101 - it has begun
-    amount, before = both[0].used, both[1].used
+    amount, before = both.goes.used, both.stays.used
     if abs(amount + before) > _MOST:
         raise HeldError(
             f"the merge of {left_over.owner!r} with {stays!r} cannot go on: {amount} of {feature} "
             f"beside {before} are more than the 32 bits that Kana counts with"
         )
-    entry = {"amount": amount, "before": before, "periodStart": both[1].period}
+    entry = {"amount": amount, "before": before, "periodStart": both.stays.period}
     left_over.plan["moved"][feature] = entry
     claimed = left_over_id(left_over.owner, number)
     answer = yield Call(
@@ -340,7 +345,7 @@ def _features() -> _Asking[list[str]]:
     return [feature["id"] for feature in answer.data]
 
 
-def _usage_of(goes: str, stays: str, feature: str) -> _Asking[tuple[Usage, Usage] | None]:
+def _usage_of(goes: str, stays: str, feature: str) -> _Asking[_Both | None]:
     """Return what both users have used of a feature; None if there is no such feature any more."""
     payload = {"goes": goes, "stays": stays, "featureId": feature}
     answer = yield Call("usageOfBoth", payload)
@@ -348,7 +353,7 @@ def _usage_of(goes: str, stays: str, feature: str) -> _Asking[tuple[Usage, Usage
         return None
     if answer.name != "ok":
         raise RetryableError(f"the users {goes!r} and {stays!r} changed during their merge")
-    return _usage(answer.data["goes"]), _usage(answer.data["stays"])
+    return _Both(_usage(answer.data["goes"]), _usage(answer.data["stays"]))
 
 
 def _usage(shown: Mapping[str, Any]) -> Usage:

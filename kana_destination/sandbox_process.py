@@ -12,6 +12,7 @@ from typing import Any
 import requests
 
 from destinations.errors import UsageError
+from destinations.runtime.plugins import Holdings
 
 __all__ = ["SandboxProcess"]
 
@@ -62,9 +63,7 @@ class SandboxProcess:
         snapshot: dict[str, Any] = response.json()
         return snapshot
 
-    def holdings(
-        self, before: Mapping[str, Any]
-    ) -> Sequence[tuple[str, Sequence[str], Sequence[Sequence[object]]]]:
+    def holdings(self, before: Mapping[str, Any]) -> Sequence[Holdings]:
         """Return a table of users and one of usage by feature, each now and ``before`` the events.
 
         ``before`` is an earlier `snapshot`; the difference is what events have added since.
@@ -85,8 +84,8 @@ class SandboxProcess:
             for one in after["features"]
         ]
         return [
-            ("Users in the Kana sandbox", ("users", *changes), users),
-            ("Usage in the Kana sandbox", ("feature", "name", *changes), usage),
+            Holdings("Users in the Kana sandbox", ("users", *changes), users),
+            Holdings("Usage in the Kana sandbox", ("feature", "name", *changes), usage),
         ]
 
     def is_running(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from destinations import Answer, Call, RetryableError
 
@@ -43,10 +43,17 @@ def left_over_id(user_id: str, number: int = 0) -> str:
     return f"{user_id}{LEFT_OVER}~{number}" if number else user_id + LEFT_OVER
 
 
-def left_over_of(user_id: str) -> tuple[str, int] | None:
-    """Return the user whose left-over has this id, and its number; None if it is no such id."""
+class LeftOverId(NamedTuple):
+    """What the id of a left-over says: whose it is, and which one of that user."""
+
+    owner: str
+    number: int
+
+
+def left_over_of(user_id: str) -> LeftOverId | None:
+    """Read what `left_over_id` has written; None if it is no such id."""
     found = _LEFT_OVER_ID.fullmatch(user_id)
-    return None if found is None else (found[1], int(found[2] or 0))
+    return None if found is None else LeftOverId(found[1], int(found[2] or 0))
 
 
 def is_left_over(user: User) -> bool:

@@ -7,7 +7,7 @@ import click
 from destinations.cli.json_output import json_text
 from destinations.cli.tables import print_table
 from destinations.definition import load_definition
-from destinations.definition.comparison import Step, compare, step_between
+from destinations.definition.comparison import Step, Version, compare
 from destinations.runtime.plugins import find_folder
 
 __all__ = ["command"]
@@ -26,7 +26,8 @@ def command(old: str, new: str, *, as_json: bool) -> int:
     before, after = load_definition(find_folder(old)), load_definition(find_folder(new))
     found = compare(before, after)
     needed = max((difference.step for difference in found), default=Step.NONE)
-    made = step_between(before.version, after.version)
+    version, new_version = Version.read(before.version), Version.read(after.version)
+    made = version.step_to(new_version)
     if as_json:
         shown = {
             "old": before.version,
@@ -42,21 +43,16 @@ def command(old: str, new: str, *, as_json: bool) -> int:
         return 0 if made >= needed else 1
     rows = [(item.step.name.lower(), item.path, item.message) for item in found]
     print_table(f"{len(rows)} differences", ("step", "where", "what"), rows)
-    click.echo(_verdict(before.version, after.version, needed, made))
+    click.echo(_verdict(version, new_version, needed, made))
     return 0 if made >= needed else 1
 
 
-def _verdict(old: str, new: str, needed: Step, made: Step) -> str:
+def _verdict(old: Version, new: Version, needed: Step, made: Step) -> str:
     if needed is Step.NONE:
         return "Nothing changed that users could notice."
     if made >= needed:
         return f"The version goes from {old} to {new}: enough for a {needed.name.lower()} change."
-    major, minor, patch = (int(part) for part in old.split("."))
-    suggested = {
-        Step.MAJOR: f"{major + 1}.0.0",
-        Step.MINOR: f"{major}.{minor + 1}.0",
-        Step.PATCH: f"{major}.{minor}.{patch + 1}",
-    }[needed]
     return (
-        f"The version {new} does not show this {needed.name.lower()} change: make it {suggested}."
+        f"The version {new} does not show this {needed.name.lower()} change: "
+        f"make it {old.after(needed)}."
     )

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from destinations.definition.model import ActionDefinition, DestinationDefinition, Preset
 from destinations.segment.json_pointer import pointer
 
-__all__ = ["Difference", "Step", "compare", "step_between"]
+__all__ = ["Difference", "Step", "Version", "compare"]
 
 _MISSING: Any = object()
 
@@ -33,13 +33,36 @@ class Difference:
     message: str
 
 
-def step_between(old: str, new: str) -> Step:
-    """Return the step between two versions (``1.2.3``); NONE if the new one is not higher."""
-    before, after = ([int(part) for part in version.split(".")] for version in (old, new))
-    if after <= before:
-        return Step.NONE
-    first = next(index for index in range(3) if after[index] != before[index])
-    return (Step.MAJOR, Step.MINOR, Step.PATCH)[first]
+class Version(NamedTuple):
+    """The version of a definition, such as 1.2.3."""
+
+    major: int
+    minor: int
+    patch: int
+
+    @classmethod
+    def read(cls, text: str) -> Version:
+        """Return the version that a definition declares."""
+        return cls(*map(int, text.split(".")))
+
+    def __str__(self) -> str:
+        return f"{self.major}.{self.minor}.{self.patch}"
+
+    def step_to(self, new: Version) -> Step:
+        """Return the step that a ``new`` version makes; NONE if it is not higher."""
+        if new <= self:
+            return Step.NONE
+        if new.major != self.major:
+            return Step.MAJOR
+        return Step.PATCH if new.minor == self.minor else Step.MINOR
+
+    def after(self, step: Step) -> Version:
+        """Return the lowest version that makes a step."""
+        if step is Step.MAJOR:
+            return Version(self.major + 1, 0, 0)
+        if step is Step.MINOR:
+            return Version(self.major, self.minor + 1, 0)
+        return self._replace(patch=self.patch + (step is Step.PATCH))
 
 
 def compare(old: DestinationDefinition, new: DestinationDefinition) -> list[Difference]:

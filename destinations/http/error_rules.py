@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from destinations.definition import AnswerRule, ErrorClass, ErrorCondition, ErrorRule
 from destinations.http.answer import WITHOUT_REASON, Answer, Concern, Failure
@@ -71,9 +71,9 @@ class ErrorReader:
         matched = self.match(signal, whole_request=whole_request, retry_after=retry_after)
         if matched is not None:
             return matched
-        error_class, retryable, proof = _by_status(signal.status)
-        proof = proof or (self._fixed_address and signal.status in _OF_THE_ADDRESS)
-        rule = ErrorRule(ErrorCondition(), error_class, retryable, proof)
+        meaning = _by_status(signal.status)
+        proof = meaning.proof or (self._fixed_address and signal.status in _OF_THE_ADDRESS)
+        rule = ErrorRule(ErrorCondition(), meaning.error_class, meaning.retryable, proof)
         return self._failure(signal, rule, whole_request=whole_request, retry_after=retry_after)
 
     def match(
@@ -128,26 +128,35 @@ def _shown(signal: Signal) -> str:
     return f"HTTP {signal.status}" + (f": {signal.message}" if signal.message else "")
 
 
-def _by_status(status: int) -> tuple[ErrorClass, bool, bool]:
-    """Return (error class, retryable, nothing applied) for an HTTP status."""
+class _Meaning(NamedTuple):
+    """The meaning of an HTTP status; ``proof`` says that nothing was applied."""
+
+    error_class: ErrorClass
+    retryable: bool
+    proof: bool
+
+
+def _by_status(status: int) -> _Meaning:
     match status:
         case 401:
-            return "authentication", False, True
+            return _Meaning("authentication", retryable=False, proof=True)
         case 403:
-            return "permission", False, True
+            return _Meaning("permission", retryable=False, proof=True)
         case 404:
-            return "not_found", False, False
+            return _Meaning("not_found", retryable=False, proof=False)
         case 408:
-            return "timeout", True, False
+            return _Meaning("timeout", retryable=True, proof=False)
         case 423:
-            return "conflict", True, False
+            return _Meaning("conflict", retryable=True, proof=False)
         case 429:
-            return "rate_limit", True, True
+            return _Meaning("rate_limit", retryable=True, proof=True)
         case 501:
-            return "invalid", False, False
+            return _Meaning("invalid", retryable=False, proof=False)
     if 300 <= status < 500:  # 3xx are not followed
-        return "invalid", False, False
-    return ("unavailable", True, False) if status >= 500 else ("internal", False, False)
+        return _Meaning("invalid", retryable=False, proof=False)
+    if status >= 500:
+        return _Meaning("unavailable", retryable=True, proof=False)
+    return _Meaning("internal", retryable=False, proof=False)
 
 
 def _compile(condition: ErrorCondition) -> _Test:

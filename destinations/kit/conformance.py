@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any, Final, cast
+from typing import IO, Any, Final, NamedTuple, cast
 
 from destinations.errors import DefinitionError, ResolveError, UsageError
 from destinations.segment.fields import fields_to_schema
@@ -153,22 +153,30 @@ def _run_file(path: Path, definitions: Definitions) -> Iterator[LineResult]:
                 continue
             try:
                 vector: Record = json.loads(text)
-                outcome, expected, passed = run(vector)
+                judged = run(vector)
             except (json.JSONDecodeError, KeyError) as error:
                 raise UsageError(f"{path}:{number}: cannot read this line: {error!r}") from error
-            yield LineResult(path.name, number, outcome, expected, passed, "@liquid" in text)
+            yield LineResult(path.name, number, *judged, "@liquid" in text)
 
 
-_Run = Callable[[Record], tuple[Record, Record, bool]]
+class _Judged(NamedTuple):
+    """What a vector leads to here, what it says, and whether both are the same."""
+
+    outcome: Record
+    expected: Record
+    passed: bool
+
+
+_Run = Callable[[Record], _Judged]
 
 
 def _run_mappings(definitions: Definitions) -> _Run:  # noqa: ARG001 - the signature of every runner
-    def run(vector: Record) -> tuple[Record, Record, bool]:
+    def run(vector: Record) -> _Judged:
         outcome = _resolve(vector["mapping"], vector["event"])
         if "error" in vector:
-            return outcome, _only(vector, "error"), "error" in outcome
+            return _Judged(outcome, _only(vector, "error"), "error" in outcome)
         passed = "output" in outcome and equal(outcome["output"], vector["output"])
-        return outcome, _only(vector, "output"), passed
+        return _Judged(outcome, _only(vector, "output"), passed)
 
     return run
 
@@ -185,11 +193,11 @@ def _resolve(mapping: Any, event: Any) -> Record:
 def _run_fql(definitions: Definitions) -> _Run:  # noqa: ARG001 - as all
     compiled = lru_cache(maxsize=_CACHED)(compile_fql)
 
-    def run(vector: Record) -> tuple[Record, Record, bool]:
+    def run(vector: Record) -> _Judged:
         match = compiled(vector["fql"]).matches(vector["event"])
         if vector.get("invalid"):
-            return {"match": match}, _only(vector, "invalid"), not match
-        return {"match": match}, _only(vector, "match"), match is vector["match"]
+            return _Judged({"match": match}, _only(vector, "invalid"), not match)
+        return _Judged({"match": match}, _only(vector, "match"), match is vector["match"])
 
     return run
 
@@ -206,7 +214,7 @@ def _run_actions(definitions: Definitions) -> _Run:
 
     compiled = lru_cache(maxsize=_CACHED)(compile_fql)
 
-    def run(vector: Record) -> tuple[Record, Record, bool]:
+    def run(vector: Record) -> _Judged:
         name = next(name for name in ("payload", "skipped", "error") if name in vector)
         expected = _only(vector, name)
         outcome = _execute(
@@ -217,7 +225,7 @@ def _run_actions(definitions: Definitions) -> _Run:
         passed = name in outcome and (
             name != "payload" or equal(outcome["payload"], vector["payload"])
         )
-        return outcome, expected, passed
+        return _Judged(outcome, expected, passed)
 
     return run
 

@@ -67,8 +67,8 @@ class DerivedIds:
         if noted:
             return DerivedId(noted, is_certain=False)
         known = self._counts.get(digest)
-        count = 1 if known is None else known[0] + 1
-        self._counts[digest] = (count, False)
+        count = 1 if known is None else known.number + 1
+        self._counts.add(digest, count)
         return DerivedId(f"{digest}:{count}", "content", is_certain=is_certain)
 
     def close(self) -> None:

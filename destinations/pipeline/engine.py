@@ -498,7 +498,9 @@ class Engine:
             for scope, one in round_.transitions:
                 if one.delivery in gone:
                     self._pipelines[scope].lost(one.delivery)
-            round_.transitions = [one for one in round_.transitions if one[1].delivery not in gone]
+            round_.transitions = [
+                (scope, one) for scope, one in round_.transitions if one.delivery not in gone
+            ]
         by_scope = _by_scope(round_)
         batches: dict[Scope, list[Any]] = {}
         for batch in round_.returned:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from destinations.outcome import Effect, ManualChange, Outcome, State
 from destinations.pipeline.account_names import folded
@@ -44,6 +44,13 @@ _WAITING_PAST: Final = Past(0, 0, State.READY, None, Effect.MAYBE)
 _LASTING_PAST: Final = Past(0, 0, State.DONE, Outcome.FILTERED, Effect.APPLIED)
 
 
+class Seen(NamedTuple):
+    """What a message held, as a number, and whether another content may take its place."""
+
+    number: int
+    correctable: bool
+
+
 class SeenMessages:
     """What messages held, by id: a fingerprint, and whether another content may take its place.
 
@@ -56,18 +63,18 @@ class SeenMessages:
         self._in_memory = in_memory
         self._older: sqlite3.Connection | None = None
 
-    def get(self, message_id: str) -> tuple[int, bool] | None:
+    def get(self, message_id: str) -> Seen | None:
         """Return what is known of a message."""
         found = self._recent.get(message_id)
         if found is None and self._older is not None:
             key = _key(message_id)
             row = self._older.execute("SELECT seen FROM seen WHERE id = ?", (key,)).fetchone()
             found = None if row is None else row[0]
-        return None if found is None else (found >> 1, bool(found & _CORRECTABLE))
+        return None if found is None else Seen(found >> 1, bool(found & _CORRECTABLE))
 
-    def __setitem__(self, message_id: str, value: tuple[int, bool]) -> None:
-        found, may_be_corrected = value
-        self._recent[message_id] = found << 1 | may_be_corrected
+    def add(self, message_id: str, number: int = 0, *, correctable: bool = False) -> None:
+        """Note what a message holds by now: a fingerprint, a count, or nothing but its id."""
+        self._recent[message_id] = number << 1 | correctable
         if len(self._recent) > self._in_memory:
             self._spill()
 
@@ -204,13 +211,13 @@ class MemoryQueue:
         fingerprint = 0
         whole = self._seen.get(message_id)
         if whole is not None:
-            fingerprint = whole[0]
-            deliveries = dict.fromkeys(self._keys, _past(correctable=whole[1]))
+            fingerprint = whole.number
+            deliveries = dict.fromkeys(self._keys, _past(correctable=whole.correctable))
         for key in self._parts:
             part = self._seen.get(_part(message_id, key))
             if part is not None:
-                fingerprint = part[0]
-                deliveries[key] = _past(correctable=part[1])
+                fingerprint = part.number
+                deliveries[key] = _past(correctable=part.correctable)
         opened = self._open.get(message_id)
         if opened is not None:
             fingerprint = opened.event.fingerprint
@@ -294,12 +301,13 @@ class MemoryQueue:
             for key in opened.deliveries:
                 if key is not None:
                     self._parts.add(key)
-                    self._seen[_part(event.message_id, key)] = (event.fingerprint, correctable)
+                    part = _part(event.message_id, key)
+                    self._seen.add(part, event.fingerprint, correctable=correctable)
             return
         before = self._seen.get(event.message_id)
-        if before is not None and before[0] == event.fingerprint:  # another of its deliveries was
-            correctable = correctable and before[1]
-        self._seen[event.message_id] = (event.fingerprint, correctable)
+        if before is not None and before.number == event.fingerprint:
+            correctable = correctable and before.correctable  # another of its deliveries was
+        self._seen.add(event.message_id, event.fingerprint, correctable=correctable)
 
 
 def _past(*, correctable: bool) -> Past:

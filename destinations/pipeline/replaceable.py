@@ -67,7 +67,7 @@ class Replaceable:
 
     def replace(self, content: Replaced) -> None:
         """Note that a content was replaced; its rows may be known already, or come later."""
-        self._replaced[content.name] = (0, True)
+        self._replaced.add(content.name)
         self._has_replaced = True
 
     def __iter__(self) -> Iterator[tuple[Row, bool]]:

@@ -11,7 +11,8 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
-from typing import Final
+from operator import attrgetter
+from typing import Final, NamedTuple
 
 from destinations.http.json_bytes import decode_json
 from destinations.outcome import State
@@ -44,6 +45,17 @@ class BatchKind:
         self.repeats_users = repeats_users
 
 
+class _Waiting(NamedTuple):
+    """A delivery that waits, and its place among those of all users."""
+
+    number: int
+    kind: BatchKind
+    delivery: QueuedDelivery
+
+
+_BY_NUMBER: Final = attrgetter("number")
+
+
 class _User:
     """The deliveries of one user that wait, each with its number in the order of arrival.
 
@@ -59,7 +71,7 @@ class _User:
         self.account = account
         self.busy = False
         self.until: float | None = None
-        self.waiting: deque[tuple[int, BatchKind, QueuedDelivery]] = deque()
+        self.waiting: deque[_Waiting] = deque()
         self.held: set[str] = set()
         self.parked: str | None = None
         self.woken: str | None = None
@@ -116,7 +128,7 @@ class Scheduler:
         number = self._number
         self._number = number + 1
         kind = self._kind(delivery)
-        user.waiting.append((number, kind, delivery))
+        user.waiting.append(_Waiting(number, kind, delivery))
         if self._exclusion is not None and _reserves(delivery):
             self._exclusion.hold(user, self._names(user, delivery))
         if not user.busy:
@@ -159,7 +171,7 @@ class Scheduler:
         if kind.action in self.single and kind.state is State.READY:
             room = 1
         excludes = self._exclusion is not None
-        batch: list[tuple[int, BatchKind, QueuedDelivery]] = []
+        batch: list[_Waiting] = []
         while ready and len(batch) < room:
             number, name = heapq.heappop(ready)
             user = self._users[name]
@@ -169,14 +181,14 @@ class Scheduler:
             if excludes and not self._reserve(user, name, number, kind):
                 continue
             batch.append(waiting.popleft())
-            while repeats and waiting and len(batch) < room and waiting[0][1] is kind:
-                if excludes and not self._may_hold(user, waiting[0][2]):
+            while repeats and waiting and len(batch) < room and waiting[0].kind is kind:
+                if excludes and not self._may_hold(user, waiting[0].delivery):
                     break
                 batch.append(waiting.popleft())
         if not ready:
             del self._ready[kind]
         self.waiting -= len(batch)
-        batch.sort(key=_number)
+        batch.sort(key=_BY_NUMBER)
         return [delivery for _, _, delivery in batch]
 
     def reserve(self, delivery: QueuedDelivery) -> bool:
@@ -218,7 +230,7 @@ class Scheduler:
         waiting = self._users[name].waiting
         for delivery in reversed(list(deliveries)):
             self.waiting += 1
-            waiting.appendleft((self._earlier, self._kind(delivery), delivery))
+            waiting.appendleft(_Waiting(self._earlier, self._kind(delivery), delivery))
             self._earlier -= 1
 
     def remove(self, delivery: QueuedDelivery) -> bool:
@@ -226,7 +238,7 @@ class Scheduler:
         user = self._users.get(delivery.user)
         found = None
         for entry in user.waiting if user is not None else ():
-            if entry[2] is delivery:
+            if entry.delivery is delivery:
                 found = entry
                 break
         if user is None or found is None:
@@ -245,11 +257,12 @@ class Scheduler:
             return True
         # The first of a free user stands in the heap of its kind: all are put back behind it.
         self.available -= len(user.waiting)
-        ready = self._ready[user.waiting[0][1]]
-        ready.remove((user.waiting[0][0], delivery.user))
+        first = user.waiting[0]
+        ready = self._ready[first.kind]
+        ready.remove((first.number, delivery.user))
         heapq.heapify(ready)
         if not ready:
-            del self._ready[user.waiting[0][1]]
+            del self._ready[first.kind]
         user.waiting.remove(found)
         self.waiting -= 1
         user.busy = True
@@ -285,7 +298,7 @@ class Scheduler:
     def is_only(self, state: State) -> bool:
         """Tell whether the first delivery of each user is in this state."""
         return all(
-            user.waiting[0][1].state is state for user in self._users.values() if user.waiting
+            user.waiting[0].kind.state is state for user in self._users.values() if user.waiting
         )
 
     def count_in(self, state: State) -> int:
@@ -300,7 +313,7 @@ class Scheduler:
 
     def drain(self) -> list[QueuedDelivery]:
         """Take away all that waits, in the order of arrival."""
-        entries = sorted((e for user in self._users.values() for e in user.waiting), key=_number)
+        entries = sorted((e for user in self._users.values() for e in user.waiting), key=_BY_NUMBER)
         for name, user in list(self._users.items()):
             user.waiting.clear()
             if not user.busy or user.parked is not None:
@@ -342,7 +355,7 @@ class Scheduler:
         """Reserve what the next delivery of a user touches; if it must wait, park the user."""
         assert self._exclusion is not None  # noqa: S101 - the caller has looked
         woken, user.woken = user.woken, None
-        names = self._names(user, user.waiting[0][2])
+        names = self._names(user, user.waiting[0].delivery)
         blocking = None
         if kind.state is not State.UNKNOWN:  # which is only asked about
             blocking = self._exclusion.blocking(user, names)
@@ -410,7 +423,7 @@ class Scheduler:
                 number, user_name = heapq.heappop(parked)
                 user = self._users.get(user_name)
                 # Entries of those who were unparked before are left where they were.
-                if user is None or user.parked != name or user.waiting[0][0] != number:
+                if user is None or user.parked != name or user.waiting[0].number != number:
                     continue
                 self._unpark(user)
                 user.woken = name
@@ -471,10 +484,6 @@ class Scheduler:
         if suspected > 1:  # once may have been the network's fault
             size = 1 if suspected == _MOST_SUSPECTED else max(1, size // 10)
         return BatchKind(slug, state, size, repeats_users=repeats)
-
-
-def _number(entry: tuple[int, BatchKind, QueuedDelivery]) -> int:
-    return entry[0]
 
 
 def _reserves(delivery: QueuedDelivery) -> bool:

@@ -66,7 +66,8 @@ class UndeliveredFile:
         Those that were written to a pipe have gone.
         """
         if self.stream.is_regular:
-            self._replaced[content.name] = self._replaced[content.message_id] = (0, True)
+            self._replaced.add(content.name)
+            self._replaced.add(content.message_id)
             self._is_newer = True
 
     def finish(self) -> None:
@@ -113,7 +114,7 @@ class UndeliveredFile:
             for number, line in enumerate(_lines(stream), 1):
                 wrapped = unwrap(Entry(number, line.strip(_ENDS)))
                 if wrapped is not None:
-                    self._earlier[_delivery(wrapped)] = (_digest(wrapped.data), False)
+                    self._earlier.add(_delivery(wrapped), _digest(wrapped.data))
                 elif line.strip():
                     if is_beginning(line) and not line.endswith(b"\n"):
                         self.stream.cut(size)
@@ -132,8 +133,8 @@ class UndeliveredFile:
         name = _name(row.message_id, row.key)
         before = self._earlier.get(name)
         # What was delivered of the queue has no raw event any more; its messageId says it all.
-        if before is not None and (not data or _digest(data) == before[0]):
-            self._earlier[name] = (before[0], True)
+        if before is not None and (not data or _digest(data) == before.number):
+            self._earlier.add(name, before.number, correctable=True)
             self._is_newer = True
 
     def _is_out_of_date(self, line: bytes, *, is_earlier: bool) -> bool:

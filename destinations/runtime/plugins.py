@@ -12,7 +12,7 @@ import importlib.resources
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import click
 
@@ -22,7 +22,23 @@ from destinations.runtime.destination import Code
 from destinations.runtime.entry_points import DEFINITIONS, PLUGINS
 from destinations.runtime.store import Store
 
-__all__ = ["Plugin", "RunningSandbox", "TellsItsPage", "find_folder", "find_plugin", "installed"]
+__all__ = [
+    "Holdings",
+    "Plugin",
+    "RunningSandbox",
+    "TellsItsPage",
+    "find_folder",
+    "find_plugin",
+    "installed",
+]
+
+
+class Holdings(NamedTuple):
+    """A table of a partner's data; each row has a value for each column."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[object]]
 
 
 class RunningSandbox(Protocol):
@@ -42,10 +58,8 @@ class RunningSandbox(Protocol):
         """Return the partner's data in a private form, for a later `holdings`."""
         ...
 
-    def holdings(
-        self, before: Mapping[str, Any]
-    ) -> Sequence[tuple[str, Sequence[str], Sequence[Sequence[object]]]]:
-        """Return tables (title, columns, rows) that compare its data ``before`` with now."""
+    def holdings(self, before: Mapping[str, Any]) -> Sequence[Holdings]:
+        """Return tables that compare its data ``before`` with now."""
         ...
 
     def is_running(self) -> bool:

@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from destinations.clock import Clock, SystemClock
 from destinations.definition import ErrorClass
@@ -120,6 +120,17 @@ class _Parts:
             self._refused.append((part, depth))
 
 
+class _Size(NamedTuple):
+    """The size of a request."""
+
+    body_bytes: int
+    events: int
+
+    def holds(self, other: _Size) -> bool:
+        """Tell whether neither number is below the other's."""
+        return self.body_bytes >= other.body_bytes and self.events >= other.events
+
+
 class _EndedError(Exception):
     """A generator's request got no answer."""
 
@@ -150,8 +161,8 @@ class Sender:
         self._stop = stop or threading.Event()
         self._answers: MutableMapping[str, Any] = {} if answers is None else answers
         self._clock = clock or SystemClock()
-        # By request: the sizes (bytes, events) that were refused as too large.
-        self._too_large: dict[str, Sequence[tuple[int, int]]] = {}
+        # By request: the sizes that were refused as too large.
+        self._too_large: dict[str, Sequence[_Size]] = {}
         self._masker = destination.settings.masker
         self._lock = threading.Lock()
         self.requests_sent = 0
@@ -455,7 +466,7 @@ class Sender:
         try:
             parts = [item.part for item in items]
             message = request.prepare(parts, items[0].context)
-            size = (len(message.body or b""), len(items))
+            size = _Size(len(message.body or b""), len(items))
             if len(items) > 1 and self._is_too_large(request, size):
                 return False
             verdicts = self._exchange(request, message, parts)
@@ -470,20 +481,20 @@ class Sender:
             self._note_too_large(request, size)
         return True
 
-    def _is_too_large(self, request: CompiledRequest, size: tuple[int, int]) -> bool:
+    def _is_too_large(self, request: CompiledRequest, size: _Size) -> bool:
         """Tell whether a request of this size was refused before."""
         most = request.definition.batch_bytes
-        if most is not None and size[0] > most:
+        if most is not None and size.body_bytes > most:
             return True
         refused = self._too_large.get(request.definition.name, ())
-        return any(size[0] >= length and size[1] >= count for length, count in refused)
+        return any(size.holds(one) for one in refused)
 
-    def _note_too_large(self, request: CompiledRequest, size: tuple[int, int]) -> None:
+    def _note_too_large(self, request: CompiledRequest, size: _Size) -> None:
         """Remember a size that was refused, so that larger requests are not tried."""
         with self._lock:
             name = request.definition.name
             others = self._too_large.get(name, ())
-            kept = [one for one in others if one[0] < size[0] or one[1] < size[1]]
+            kept = [one for one in others if not one.holds(size)]
             self._too_large[name] = (*kept, size)
 
     def _exchange(

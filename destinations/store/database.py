@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from destinations.clock import SteadyClock
 from destinations.errors import StoreGoneError, TemporaryError, UsageError
@@ -39,6 +39,7 @@ from destinations.store.write_lock import WriteLock, write_lock
 
 __all__ = [
     "Database",
+    "LatestEvent",
     "check_not_lost",
     "check_store_path",
     "default_path",
@@ -174,6 +175,13 @@ def make_store(path: Path) -> None:
         raise failure("make", path, error) from None
 
 
+class LatestEvent(NamedTuple):
+    """The latest event of a store, and the day since 1970 on which it was accepted."""
+
+    day: int
+    id: int
+
+
 class Database:
     """A SQLite file (WAL, ``synchronous=FULL``) with one connection that writes and one that reads.
 
@@ -201,8 +209,8 @@ class Database:
         # Locks are found by it: a link to a store is that store.
         self.path = path = path.resolve()
         self._most_pages: int | None = None
-        # The day and the id of the latest event, as long as no other connection writes.
-        self.latest_event: tuple[int, int] | None = None
+        # As long as no other connection writes.
+        self.latest_event: LatestEvent | None = None
         self._lock = threading.RLock()
         self._reading = threading.RLock()
         self._closed = False

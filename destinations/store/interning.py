@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 from destinations.outcome import Result
 from destinations.runtime.action import SubscriptionKey
 from destinations.store.database import Database
 
-__all__ = ["Names"]
+__all__ = ["Names", "Note"]
 
 _MOST: Final = 10_000
 """Texts that are remembered; looking one up again costs a query."""
+
+
+class Note(NamedTuple):
+    """How a delivery ended, as the ledger keeps it: a JSON array in this order."""
+
+    code: str | None
+    status: int | None
+    stage: str
+    reason: str
+
+
+_NO_NOTE: Final = Note(None, None, "", "")
 
 
 class Names:
@@ -56,8 +68,8 @@ class Names:
 
     def note(self, connection: sqlite3.Connection, result: Result, stage: str) -> int:
         """Return the number of the reasons of a result."""
-        values = [result.code, result.status, stage, result.reason]
-        return self.text(connection, json.dumps(values, ensure_ascii=False))
+        note = Note(result.code, result.status, stage, result.reason)
+        return self.text(connection, json.dumps(note, ensure_ascii=False))
 
     def subscription(self, connection: sqlite3.Connection, key: SubscriptionKey | None) -> int:
         """Return the number of a subscription, within a transaction; 0 for none."""
@@ -87,10 +99,10 @@ class Names:
             found = self._text_of[number] = str(row[0])
         return found
 
-    def note_of(self, number: int) -> tuple[str | None, int | None, str, str]:
-        """Return code, HTTP status, stage and reason of a number."""
-        values: Any = json.loads(self.text_of(number) or '[null, null, "", ""]')
-        return tuple(values)
+    def note_of(self, number: int) -> Note:
+        """Return what the number of `note` stands for."""
+        text = self.text_of(number)
+        return Note(*json.loads(text)) if text else _NO_NOTE
 
     def key(self, number: int) -> SubscriptionKey:
         """Return the subscription of a number."""

@@ -45,8 +45,8 @@ from destinations.store.rows import (
     add_kept,
     add_ledger,
     add_open,
-    add_tallies,
 )
+from destinations.store.tallies import Tallies
 
 __all__ = ["SqliteLedger"]
 
@@ -419,7 +419,7 @@ class _Change:
         self._names = names
         names.forget()  # another process may have changed what they stand for
         self._now_ms = round(now * 1000)
-        self._tallies: Counter[tuple[int, int, int, int]] = Counter()
+        self._tallies = Tallies()
         self._noticed: list[int] = []
         self._events: set[int] = set()
         self._sending = {identity for (identity,) in connection.execute(_IN_INTENTS)}
@@ -460,7 +460,7 @@ class _Change:
         ):
             return False
         for digest, history in found:
-            self._tallies.update(
+            self._tallies.merge(
                 replace(
                     *(self._to, self._names, digest, history, event.fingerprint, self._now_ms),
                     by=event.id,
@@ -492,7 +492,7 @@ class _Change:
         subscription = self._subscription(entry.key)
         add_ledger(self._to, self._names, row, subscription, result, effect, self._now_ms, stage)
         day = max(self._now_ms, row.accepted_at) // DAY_MS  # the clock may have been set back
-        self._count(entry.scope, subscription, result.outcome, day, 1)
+        self._tallies.add(entry.scope, subscription, STATUS_CODES[result.outcome], day)
         self._events.add(entry.event_id)
 
     def end_again(self, entry: LedgerEntry, delivery: QueuedDelivery, result: Result) -> None:
@@ -513,7 +513,9 @@ class _Change:
             ),
         )
         self._uncount(entry)
-        self._count(entry.scope, subscription, result.outcome, settled // DAY_MS, 1)
+        self._tallies.add(
+            entry.scope, subscription, STATUS_CODES[result.outcome], settled // DAY_MS
+        )
 
     def reopen(self, entry: LedgerEntry, delivery: QueuedDelivery | None = None) -> None:
         """Let a delivery wait for its turn, as if it had never been tried.
@@ -534,7 +536,7 @@ class _Change:
             row.payload, row.increment = delivery.payload, delivery.increment
         row.subscription = self._subscription(key)
         add_open(self._to, [row])
-        self._count(entry.scope, row.subscription, State.READY, 0, 1)
+        self._tallies.add(entry.scope, row.subscription, STATUS_CODES[State.READY])
         self._noticed.append(entry.id)
 
     def _look_again(self, row: OpenRow, entry: LedgerEntry) -> None:
@@ -570,7 +572,7 @@ class _Change:
         )
         if result is None:
             add_open(self._to, [row])
-            self._count(entry.scope, subscription, State.READY, 0, 1)
+            self._tallies.add(entry.scope, subscription, STATUS_CODES[State.READY])
             self._noticed.append(row.id)
             return
         settled = max(self._now_ms, row.accepted_at)
@@ -581,11 +583,13 @@ class _Change:
             )
         else:
             add_kept(self._to, row, subscription, result, settled)
-        self._count(entry.scope, subscription, result.outcome, settled // DAY_MS, 1)
+        self._tallies.add(
+            entry.scope, subscription, STATUS_CODES[result.outcome], settled // DAY_MS
+        )
 
     def finish(self) -> None:
         """Write what was counted, and tell whoever delivers."""
-        add_tallies(self._to, self._tallies)
+        self._tallies.write(self._to)
         self._to.executemany(
             "INSERT INTO changes (delivery) VALUES (?)", [(one,) for one in self._noticed]
         )
@@ -617,10 +621,8 @@ class _Change:
 
     def _uncount(self, entry: LedgerEntry) -> None:
         day = 0 if entry.settled_at is None else round(entry.settled_at * 1000) // DAY_MS
-        self._count(entry.scope, self._subscription(entry.key), entry.status, day, -1)
-
-    def _count(self, scope: int, subscription: int, status: Status, day: int, change: int) -> None:
-        self._tallies[scope, subscription, STATUS_CODES[status], day] += change
+        subscription = self._subscription(entry.key)
+        self._tallies.take(entry.scope, subscription, STATUS_CODES[entry.status], day)
 
     def _subscription(self, key: SubscriptionKey | None) -> int:
         return self._names.subscription(self._to, key)

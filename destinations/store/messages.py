@@ -7,7 +7,6 @@ its place under the messageId.
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
@@ -18,6 +17,7 @@ from destinations.store.codes import EFFECT_CODES, EFFECTS, STATUS_CODES, STATUS
 from destinations.store.interning import Names
 from destinations.store.restored import decode_restored
 from destinations.store.rows import PER_EVENT, end_replaced
+from destinations.store.tallies import Tallies
 
 __all__ = ["KNOWN", "SIBLINGS", "history_of", "note_other", "replace"]
 
@@ -60,7 +60,8 @@ def history_of(
         note, restored = more
         status = STATUSES[code]
         if note is not None:
-            fault, _, _, reason = names.note_of(note)
+            ended = names.note_of(note)
+            fault, reason = ended.code, ended.reason
         if effect is None:
             effect = EFFECT_CODES[Effect.APPLIED if code == _DELIVERED else Effect.NONE]
         key = None if subscription is None else names.key(subscription)
@@ -129,7 +130,7 @@ def replace(  # noqa: PLR0913 - a message, what takes its place, and when
     now_ms: int,
     *,
     by: int,
-) -> Counter[tuple[int, int, int, int]]:
+) -> Tallies:
     """Note that another content, of the event ``by``, replaces an event that changed nothing.
 
     What was kept of it needs nobody any more, nor does what was kept of that other content (with
@@ -142,7 +143,7 @@ def replace(  # noqa: PLR0913 - a message, what takes its place, and when
         " RETURNING event_id",
         (digest, fingerprint),
     ).fetchall()
-    tallies: Counter[tuple[int, int, int, int]] = Counter()
+    tallies = Tallies()
     for event_id in (history.event_id, *(one for (one,) in refused if one != by)):
-        tallies.update(end_replaced(connection, names, event_id, now_ms, by=by))
+        tallies.merge(end_replaced(connection, names, event_id, now_ms, by=by))
     return tallies

@@ -10,7 +10,6 @@ import itertools
 import json
 import os
 import sqlite3
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -48,7 +47,7 @@ from destinations.store.codes import (
     TYPE_CODES,
     TYPES,
 )
-from destinations.store.database import Database
+from destinations.store.database import Database, LatestEvent
 from destinations.store.digests import message_digest, packed_id
 from destinations.store.interning import Names
 from destinations.store.manual_changes import note_change
@@ -62,9 +61,9 @@ from destinations.store.rows import (
     DAY_MS,
     INTERRUPTED,
     PER_EVENT,
-    add_tallies,
     array_of,
 )
+from destinations.store.tallies import Tallies
 
 __all__ = ["SqliteQueue", "SqliteSource"]
 
@@ -200,7 +199,7 @@ class SqliteQueue:
             "UPDATE OR REPLACE rechecks SET scope = ? WHERE scope = ?",
             [(scope.id, other) for (other,) in siblings],
         )
-        tallies: Counter[tuple[int, int, int, int]] = Counter()
+        tallies = Tallies()
         for intent, at, durable, ids, balances in rows:
             if durable:
                 before = [(scope.id, key, *rest) for key, rest in json.loads(balances).items()]
@@ -212,8 +211,8 @@ class SqliteQueue:
                     " AND id IN (SELECT value FROM json_each(?)) RETURNING subscription",
                     (_UNKNOWN, EFFECT_CODES[Effect.MAYBE], next_at, at, _READY, ids),
                 ).fetchall():
-                    tallies[scope.id, subscription, _READY, 0] -= 1
-                    tallies[scope.id, subscription, _UNKNOWN, 0] += 1
+                    tallies.take(scope.id, subscription, _READY)
+                    tallies.add(scope.id, subscription, _UNKNOWN)
                 connection.execute(
                     "INSERT OR REPLACE INTO failures (id, code, http_status, stage, reason)"
                     " SELECT value, ?, NULL, 'send', ? FROM json_each(?)",
@@ -229,7 +228,7 @@ class SqliteQueue:
                     ),
                 )
             connection.execute("DELETE FROM intents WHERE id = ?", (intent,))
-        add_tallies(connection, tallies)
+        tallies.write(connection)
 
     def _cut_waits(
         self,
@@ -418,7 +417,7 @@ class _Commit:
         self._day = self._now_ms // DAY_MS
         self._assigned = assigned
         self._given = given
-        self._tallies: Counter[tuple[int, int, int, int]] = Counter()
+        self._tallies = Tallies()
         self._last_event: int | None = None
         self._noticed: list[tuple[int]] = []
         self._raws: set[int] = set()
@@ -430,15 +429,15 @@ class _Commit:
         """Note this time as that at which all of it has ended."""
         self._settled_ms = round(time * 1000)
 
-    def begin_after(self, latest: tuple[int, int] | None) -> None:
-        """Give the ids after that of the ``latest`` event, of which the day is known as well."""
-        if latest is not None and latest[0] == self._day:
-            self._last_event = latest[1]
+    def begin_after(self, latest: LatestEvent | None) -> None:
+        """Give the ids after that of the ``latest`` event."""
+        if latest is not None and latest.day == self._day:
+            self._last_event = latest.id
 
     @property
-    def latest_event(self) -> tuple[int, int] | None:
-        """The day, and the id of the latest event, if it is known."""
-        return None if self._last_event is None else (self._day, self._last_event)
+    def latest_event(self) -> LatestEvent | None:
+        """The latest event of all, if it is known."""
+        return None if self._last_event is None else LatestEvent(self._day, self._last_event)
 
     def write(self, round_: Round, process: str) -> None:
         """Write all of a round; most of its parts are empty."""
@@ -495,7 +494,7 @@ class _Commit:
                 if _may_have_failed(delivery):
                     failed.append(delivery.id)
                 status = STATUS_CODES[_waiting_as(delivery)]
-                self._tallies[scope.id, self._row_subscription(delivery), status, 0] -= 1
+                self._tallies.take(scope.id, self._row_subscription(delivery), status)
             else:
                 self._give_id(scope, delivery)
                 if transition.result.outcome not in _IN_LEDGER:
@@ -578,8 +577,8 @@ class _Commit:
         before = STATUS_CODES[_waiting_as(delivery)]
         if status != before:
             subscription = self._row_subscription(delivery)
-            self._tallies[scope.id, subscription, before, 0] -= 1
-            self._tallies[scope.id, subscription, status, 0] += 1
+            self._tallies.take(scope.id, subscription, before)
+            self._tallies.add(scope.id, subscription, status)
         first = delivery.first_attempt_at
         return (
             delivery.id,
@@ -602,7 +601,7 @@ class _Commit:
             note = self._names.note(self._to, result, transition.stage)
         accepted = round(event.accepted_at * 1000)
         took = max(0, self._settled_ms - accepted)  # the clock may have been set back
-        subscription = self._count(scope, delivery, outcome, (accepted + took) // DAY_MS, 1)
+        subscription = self._count(scope, delivery, outcome, (accepted + took) // DAY_MS)
         return (
             delivery.id,
             scope.id,
@@ -625,7 +624,7 @@ class _Commit:
         event, increment = delivery.event, delivery.increment
         accepted = round(event.accepted_at * 1000)
         settled = max(self._settled_ms, accepted)  # the clock may have been set back
-        subscription = self._count(scope, delivery, result.outcome, settled // DAY_MS, 1)
+        subscription = self._count(scope, delivery, result.outcome, settled // DAY_MS)
         first = delivery.first_attempt_at
         if first is None and transition.attempts:
             first = self._now_ms / 1000
@@ -656,14 +655,14 @@ class _Commit:
         )
 
     def _count(
-        self, scope: Scope, delivery: QueuedDelivery, status: Status, day: int, change: int
+        self, scope: Scope, delivery: QueuedDelivery, status: Status, day: int
     ) -> int | None:
         """Count a delivery; returns the number of its subscription, None if it has none."""
         key = delivery.key
         subscription = None if key is None else self._names.subscription(self._to, key)
         if status is State.SENDING:
             status = State.READY
-        self._tallies[scope.id, subscription or 0, STATUS_CODES[status], day] += change
+        self._tallies.add(scope.id, subscription, STATUS_CODES[status], day)
         return subscription
 
     # -- what is sent next ---------------------------------------------------------------------
@@ -739,8 +738,8 @@ class _Commit:
         before = self._row_subscription(delivery)
         subscription = self._names.subscription(self._to, delivery.key)
         if subscription != before:
-            self._tallies[scope.id, before, _READY, 0] -= 1
-            self._tallies[scope.id, subscription, _READY, 0] += 1
+            self._tallies.take(scope.id, before, _READY)
+            self._tallies.add(scope.id, subscription, _READY)
         return (
             delivery.id,
             subscription,
@@ -758,7 +757,7 @@ class _Commit:
             self._give_id(scope, delivery)
             self._keep_raw(event, events)
             subscription = self._names.subscription(self._to, delivery.key)
-            self._tallies[scope.id, subscription, _READY, 0] += 1
+            self._tallies.add(scope.id, subscription, _READY)
             first = delivery.first_attempt_at
             rows.append(
                 (
@@ -800,11 +799,12 @@ class _Commit:
         )
         fresh: dict[bytes, tuple[Scope, Arrival]] = {}
         for digest, (scope, arrival) in zip(digests, arrivals, strict=True):
-            first = fresh.get(digest)
-            if first is not None and first[1].event.fingerprint == arrival.event.fingerprint:
-                arrival.receipt = Receipt(first[1].event.id, duplicate=True)
-                continue
-            if first is not None:  # another content: judged by what became of the first
+            if digest in fresh:
+                _, first = fresh[digest]
+                if first.event.fingerprint == arrival.event.fingerprint:
+                    arrival.receipt = Receipt(first.event.id, duplicate=True)
+                    continue
+                # Another content: judged by what became of the first.
                 self._write_fresh(fresh)
                 self._write_messages()
                 known |= {one: found.event.id for one, (_, found) in fresh.items()}
@@ -893,7 +893,7 @@ class _Commit:
                 self._new_event(event)
             for delivery in arrival.deliveries:
                 delivery.restored = delivery.restored or history.restored
-            self._tallies.update(
+            self._tallies.merge(
                 replace(
                     *(self._to, self._names, digest, history, event.fingerprint, self._now_ms),
                     by=event.id,
@@ -922,7 +922,7 @@ class _Commit:
                 note_other(self._to, digest, event.fingerprint, event.id, refused=True)
             else:
                 if event.replaces is not None:
-                    self._tallies.update(
+                    self._tallies.merge(
                         replace(
                             self._to,
                             self._names,
@@ -958,7 +958,7 @@ class _Commit:
             self._uncount(*row)
 
     def _uncount(self, scope: int, subscription: int | None, status: int, settled_at: int) -> None:
-        self._tallies[scope, subscription or 0, status, settled_at // DAY_MS] -= 1
+        self._tallies.take(scope, subscription, status, settled_at // DAY_MS)
 
     def _new_event(self, event: QueuedEvent) -> None:
         self._last_event = self._load_last_event() + 1
@@ -1035,7 +1035,7 @@ class _Commit:
             self._to.execute(
                 "INSERT OR REPLACE INTO counters VALUES ('event', ?)", (self._last_event,)
             )
-        add_tallies(self._to, self._tallies)
+        self._tallies.write(self._to)
         if self._noticed:
             self._to.executemany("INSERT INTO changes (delivery) VALUES (?)", self._noticed)
 

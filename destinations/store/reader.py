@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from destinations.errors import StoreDamagedError, UsageError
 from destinations.store.failures import damaged, failure
@@ -293,10 +293,19 @@ def is_older(version: int) -> bool:
     return 0 < version < len(MIGRATIONS)
 
 
+class _Found(NamedTuple):
+    """What the head of a file says; ``made_at`` is known of a backup."""
+
+    identity: int
+    version: int
+    tables: set[str]
+    made_at: float | None
+
+
 def _head(reader: Reader) -> tuple[int, float | None]:
     """Return the version, and when it was made if it is a backup."""
 
-    def look(connection: sqlite3.Connection) -> tuple[int, int, set[str], float | None]:
+    def look(connection: sqlite3.Connection) -> _Found:
         (identity,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         names = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
@@ -304,12 +313,13 @@ def _head(reader: Reader) -> tuple[int, float | None]:
         made_at = None
         if identity == BACKUP_ID:
             (made_at,) = connection.execute("SELECT max(made_at) FROM backup").fetchone()
-        return identity, version, tables, made_at
+        return _Found(identity, version, tables, made_at)
 
-    identity, version, tables, made_at = reader.run(look)
-    empty = (identity, version) == (0, 0) and not tables
+    found = reader.run(look)
+    empty = (found.identity, found.version) == (0, 0) and not found.tables
     # Those of older versions do not say what they are.
-    unnamed = identity == 0 and 0 < version < FIRST_WITH_ID and tables >= FIRST_TABLES
-    if not (empty or unnamed or identity in {APPLICATION_ID, BACKUP_ID}):
+    is_first = 0 < found.version < FIRST_WITH_ID and found.tables >= FIRST_TABLES
+    unnamed = found.identity == 0 and is_first
+    if not (empty or unnamed or found.identity in {APPLICATION_ID, BACKUP_ID}):
         raise UsageError("it is the database of another program")
-    return version, made_at
+    return found.version, found.made_at

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from destinations.store.database import Database
 from destinations.store.digests import DIGEST_BYTES
-from destinations.store.rows import DAY_MS, PER_EVENT, add_tallies, array_of
+from destinations.store.rows import DAY_MS, PER_EVENT, array_of
+from destinations.store.tallies import Tallies
 
 __all__ = ["compact", "delete_drifts", "delete_messages", "delete_settled", "delete_spent_events"]
 
@@ -74,17 +74,27 @@ def delete_settled(database: Database, before: float, more: Callable[[], bool] =
     return deleted
 
 
+class _Finished(NamedTuple):
+    """A row of `_FINISHED`."""
+
+    id: int
+    scope: int
+    subscription: int | None
+    status: int
+    settled_at: int
+
+
 def _delete(connection: sqlite3.Connection, events: Iterable[int], before: float) -> int:
     """Delete the rows of events of which nothing is needed, and nothing was settled since."""
-    rows = connection.execute(_FINISHED, (array_of(events),)).fetchall()
-    since = {row[0] // PER_EVENT for row in rows if row[4] >= before * 1000}
-    old = [row for row in rows if row[0] // PER_EVENT not in since]
-    ids = array_of(row[0] for row in old)
+    rows = list(map(_Finished._make, connection.execute(_FINISHED, (array_of(events),))))
+    since = {one.id // PER_EVENT for one in rows if one.settled_at >= before * 1000}
+    old = [one for one in rows if one.id // PER_EVENT not in since]
+    ids = array_of(one.id for one in old)
     connection.execute("DELETE FROM ledger WHERE id IN (SELECT value FROM json_each(?))", (ids,))
-    tallies: Counter[tuple[int, int, int, int]] = Counter()
-    for _, scope, subscription, status, settled_at in old:
-        tallies[scope, subscription or 0, status, settled_at // DAY_MS] -= 1
-    add_tallies(connection, tallies)
+    tallies = Tallies()
+    for one in old:
+        tallies.take(one.scope, one.subscription, one.status, one.settled_at // DAY_MS)
+    tallies.write(connection)
     connection.execute("DELETE FROM tallies WHERE count = 0")
     return len(old)
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 from typing import Final, Self
 
@@ -14,6 +13,7 @@ from destinations.store.bulk import with_rows
 from destinations.store.codes import EFFECT_CODES, STATUS_CODES, STATUSES, TYPE_CODES
 from destinations.store.digests import packed_id, unpacked_id
 from destinations.store.interning import Names
+from destinations.store.tallies import Tallies
 
 __all__ = [
     "ADD_EVENTS",
@@ -27,7 +27,6 @@ __all__ = [
     "add_kept",
     "add_ledger",
     "add_open",
-    "add_tallies",
     "array_of",
     "end_replaced",
 ]
@@ -60,11 +59,6 @@ ADD_LEDGER: Final = """
     VALUES {rows}
 """
 ADD_EVENTS: Final = "INSERT OR REPLACE INTO events (id, raw) VALUES {rows}"
-
-_ADD_TALLIES: Final = """
-    INSERT INTO tallies (scope, subscription, status, day, count) VALUES {rows}
-    ON CONFLICT (scope, subscription, status, day) DO UPDATE SET count = count + excluded.count
-"""
 
 
 @dataclass(slots=True)
@@ -191,24 +185,15 @@ def add_kept(
     with_rows(connection, ADD_KEPT, [values])
 
 
-def add_tallies(
-    connection: sqlite3.Connection, tallies: Mapping[tuple[int, int, int, int], int]
-) -> None:
-    """Add to the tallies, by scope, subscription, status and day."""
-    with_rows(
-        connection, _ADD_TALLIES, [(*key, change) for key, change in tallies.items() if change]
-    )
-
-
 def end_replaced(
     connection: sqlite3.Connection, names: Names, event_id: int, now_ms: int, *, by: int
-) -> Counter[tuple[int, int, int, int]]:
+) -> Tallies:
     """End what is kept of an event as filtered: a corrected one, ``by``, has replaced it.
 
     Its raw event goes. Returns what changes in the tallies.
     """
     between = (event_id * PER_EVENT, event_id * PER_EVENT + PER_EVENT - 1)
-    tallies: Counter[tuple[int, int, int, int]] = Counter()
+    tallies = Tallies()
     rows = connection.execute(
         "SELECT id, scope, coalesce(subscription, 0), status, accepted_at, settled_at, reason"
         " FROM kept WHERE id BETWEEN ? AND ?",
@@ -224,8 +209,8 @@ def end_replaced(
             " message_id, type, accepted_at, ?, fingerprint, plan, ? FROM kept WHERE id = ?",
             (_FILTERED, took, note, identity),
         )
-        tallies[scope, subscription, status, settled_at // DAY_MS] -= 1
-        tallies[scope, subscription, _FILTERED, (accepted_at + took) // DAY_MS] += 1
+        tallies.take(scope, subscription, status, settled_at // DAY_MS)
+        tallies.add(scope, subscription, _FILTERED, (accepted_at + took) // DAY_MS)
     connection.execute("DELETE FROM kept WHERE id BETWEEN ? AND ?", between)
     connection.execute(
         "DELETE FROM events WHERE id = ? AND NOT EXISTS"

@@ -29,7 +29,7 @@ class Observation:
         self._masks = masks
         self._lines = lines
         self._metrics = Metrics()
-        self._probe: tuple[Ledger, QueueProbe] | None = None
+        self._probe: QueueProbe | None = None
         self._closing = contextlib.ExitStack()
         self._closing.enter_context(lines)  # sets the logger's level
         self._logs = Logs(lines.logger, mask=masks.foreign)
@@ -70,9 +70,9 @@ class Observation:
             self._metrics.watch(name, self._read(name, ledger))
 
     def _read(self, destination: str, ledger: Ledger) -> Callable[[], QueueFigures]:
-        if self._probe is None or self._probe[0] is not ledger:
-            self._probe = (ledger, QueueProbe(ledger))
-        return functools.partial(self._probe[1].read, destination)
+        if self._probe is None or self._probe.ledger is not ledger:
+            self._probe = QueueProbe(ledger)
+        return functools.partial(self._probe.read, destination)
 
     def close(self) -> None:
         """Flush traces and restore the logging; safe to repeat."""

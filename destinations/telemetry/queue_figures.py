@@ -41,7 +41,7 @@ class QueueProbe:
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._ledger = ledger
+        self.ledger = ledger
         self._now = now
         self._monotonic = monotonic
         self._lock = threading.Lock()
@@ -52,7 +52,7 @@ class QueueProbe:
         """Return the figures of a destination; raises `UsageError` if the store cannot be read."""
         with self._lock:
             if self._monotonic() >= self._again_at:
-                totals = self._ledger.totals(self._now())
+                totals = self.ledger.totals(self._now())
                 self._totals = {one.destination: one for one in totals if one.served}
                 self._again_at = self._monotonic() + _FRESH
             found = self._totals.get(destination)

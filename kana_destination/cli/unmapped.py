@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -74,9 +74,15 @@ def _raw_events(ledger: Ledger) -> Iterator[bytes]:
             yield raw
 
 
-def _count(
-    raw_events: Iterable[bytes],
-) -> tuple[Counter[str], Counter[tuple[str, str]], int]:
+class _Counts(NamedTuple):
+    """How many events there are by name, by path and value of their properties, and in all."""
+
+    events: Counter[str]
+    values: Counter[tuple[str, str]]
+    total: int
+
+
+def _count(raw_events: Iterable[bytes]) -> _Counts:
     events: Counter[str] = Counter()
     values: Counter[tuple[str, str]] = Counter()
     total = 0
@@ -87,4 +93,4 @@ def _count(
         for pair in property_values(event.get("properties")):
             if pair in values or len(values) < _MOST:
                 values[pair] += 1
-    return events, values, total
+    return _Counts(events, values, total)

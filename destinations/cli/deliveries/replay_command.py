@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import click
 
@@ -177,12 +177,20 @@ def _print(planned: Sequence[PlannedReplay], done: Replayed | None) -> None:
         click.echo("No delivery matches.")
 
 
-def _parts(one: PlannedReplay) -> Iterator[tuple[QueuedDelivery, Result | None, bool]]:
-    """Yield what a delivery becomes, and what is added: True for the latter."""
+class _Part(NamedTuple):
+    """One thing that a replay leads to: a delivery, and how it ends if it is not sent."""
+
+    delivery: QueuedDelivery
+    result: Result | None
+    is_new: bool
+
+
+def _parts(one: PlannedReplay) -> Iterator[_Part]:
+    """Yield what a delivery becomes, and what is added."""
     if one.replan is not None:
-        yield one.replan.delivery, one.replan.result, False
+        yield _Part(one.replan.delivery, one.replan.result, is_new=False)
         for delivery, result in one.replan.added:
-            yield delivery, result, True
+            yield _Part(delivery, result, is_new=True)
 
 
 def _described(one: PlannedReplay) -> Iterator[str]:
@@ -226,8 +234,8 @@ def _json(planned: Sequence[PlannedReplay], done: Replayed | None) -> dict[str, 
                 "before": {"outcome": one.entry.status.value, "reason": one.entry.reason},
                 "refused": one.refused or None,
                 "changes": one.changes,
-                "today": next((_today(*part) for part in _parts(one) if not part[2]), None),
-                "added": [_today(*part) for part in _parts(one) if part[2]],
+                "today": next((_today(part) for part in _parts(one) if not part.is_new), None),
+                "added": [_today(part) for part in _parts(one) if part.is_new],
             }
             for one in planned
         ],
@@ -242,7 +250,8 @@ def _json(planned: Sequence[PlannedReplay], done: Replayed | None) -> dict[str, 
     return shown
 
 
-def _today(delivery: QueuedDelivery, result: Result | None, _is_new: bool) -> dict[str, Any]:  # noqa: FBT001 - a part, as it is
+def _today(part: _Part) -> dict[str, Any]:
+    delivery, result, _ = part
     found: dict[str, Any] = {
         "subscription": None if delivery.key is None else delivery.key.name,
         "action": delivery.action,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from destinations.errors import DefinitionError, Fault
 
-__all__ = ["Findings", "json_type"]
+__all__ = ["Findings", "Placed", "json_type"]
+
+T = TypeVar("T")
 
 _TYPES: Mapping[type, str] = {
     dict: "an object",
@@ -22,6 +24,13 @@ _TYPES: Mapping[type, str] = {
 def json_type(value: object) -> str:
     """Return what ``value`` is in JSON, for messages."""
     return "null" if value is None else _TYPES.get(type(value), type(value).__name__)
+
+
+class Placed(NamedTuple, Generic[T]):
+    """A value of the file, and its JSON pointer in it."""
+
+    path: str
+    value: T
 
 
 class Findings:
@@ -68,7 +77,7 @@ class Findings:
             self.fault(f"{path}/{key}", f"should be true or false but is {json_type(value)}")
         return value is True
 
-    def objects(self, value: object, path: str) -> list[tuple[str, dict[str, Any]]]:
+    def objects(self, value: object, path: str) -> list[Placed[dict[str, Any]]]:
         """Return the objects of a list, each with its path; none where there is no list."""
         if value is None:
             return []
@@ -79,7 +88,7 @@ class Findings:
         for index, item in enumerate(value):
             place = f"{path}/{index}"
             if isinstance(item, dict):
-                found.append((place, item))
+                found.append(Placed(place, item))
             else:
                 self.fault(place, f"should be an object but is {json_type(item)}")
         return found

@@ -66,7 +66,7 @@ def _action(raw: Mapping[str, Any], path: str, findings: Findings) -> SegmentAct
     listed = findings.objects(raw.get("fields"), f"{path}/fields")
     orders = [item.get("sortOrder") for _, item in listed]
     if all(isinstance(order, int | float) for order in orders):
-        listed.sort(key=lambda entry: entry[1]["sortOrder"])
+        listed.sort(key=lambda placed: placed.value["sortOrder"])
     fields: dict[str, Any] = {}
     for place, item in listed:
         key = findings.text(item, "fieldKey", place, required=True)

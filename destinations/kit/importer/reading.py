@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from destinations.definition.input_files import open_input
 from destinations.errors import DefinitionError, Fault, UsageError
-from destinations.kit.importer.findings import Findings, json_type
+from destinations.kit.importer.findings import Findings, Placed, json_type
 from destinations.segment.json_pointer import pointer
 
 __all__ = ["destinations_in", "read_json_file", "subscriptions_in"]
@@ -35,8 +35,6 @@ _EXPECTED: Final = (
     "Public API, a definition with slug and actions, or several of them by slug"
 )
 _ACTION_KEYS: Final = ("partnerAction", "actionSlug", "actionId")
-
-Placed = tuple[str, Any]
 
 
 def read_json_file(path: Path) -> Any:
@@ -75,7 +73,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _unwrapped(value: Any) -> Placed:
+def _unwrapped(value: Any) -> Placed[Any]:
     """Return what an answer of the Public API is about."""
     path = ""
     if isinstance(value, dict) and isinstance(value.get("data"), dict):
@@ -83,18 +81,18 @@ def _unwrapped(value: Any) -> Placed:
     if isinstance(value, dict):
         for key in (*_ONE, *_MANY):
             if isinstance(value.get(key), dict if key in _ONE else list):
-                return f"{path}/{key}", value[key]
-    return path, value
+                return Placed(f"{path}/{key}", value[key])
+    return Placed(path, value)
 
 
 def _is_destination(value: object) -> bool:
     return isinstance(value, dict) and "actions" in value
 
 
-def destinations_in(value: Any, findings: Findings) -> dict[str, Placed]:
+def destinations_in(value: Any, findings: Findings) -> dict[str, Placed[Any]]:
     """Every destination in the file, by slug, with its path; unread. Faults if there are none."""
     path, found = _unwrapped(value)
-    placed: dict[str, Placed] = {}
+    placed: dict[str, Placed[Any]] = {}
     for place, key, item in _candidates(found, path):
         if not _is_destination(item):
             findings.fault(place, f"should be a destination with actions but is {json_type(item)}")
@@ -105,7 +103,7 @@ def destinations_in(value: Any, findings: Findings) -> dict[str, Placed]:
         elif slug in placed:
             findings.fault(place, f"is another destination called {slug!r}: keep one")
         else:
-            placed[slug] = (place, item)
+            placed[slug] = Placed(place, item)
     if not placed and not findings.faults:
         findings.fault(path, _EXPECTED)
     return placed
@@ -123,12 +121,14 @@ def _candidates(found: Any, path: str) -> Iterator[tuple[str, str | None, Any]]:
             yield f"{path}/{index}", None, item
 
 
-def subscriptions_in(value: Any) -> list[Placed] | None:
+def subscriptions_in(value: Any) -> list[Placed[Any]] | None:
     """Return the subscriptions in the file with their paths; None if it holds something else."""
     path, found = _unwrapped(value)
     if isinstance(found, dict) and any(key in found for key in _ACTION_KEYS):
-        return [(path, found)]
+        return [Placed(path, found)]
     if not isinstance(found, list) or not found:
         return None
     is_list = any(isinstance(item, dict) and set(_ACTION_KEYS) & set(item) for item in found)
-    return [(f"{path}/{index}", item) for index, item in enumerate(found)] if is_list else None
+    if not is_list:
+        return None
+    return [Placed(f"{path}/{index}", item) for index, item in enumerate(found)]

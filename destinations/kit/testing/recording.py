@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from destinations.clock import frozen_at
 from destinations.definition.settings import Settings
@@ -221,15 +221,24 @@ def _missing_requests(
 def _outcome_differences(
     rows: Sequence[Delivered], again: Sequence[Delivered]
 ) -> Iterator[Difference]:
-    before = [_key(row) for row in rows]
-    after = [_key(row) for row in again]
+    before = [_ended(row) for row in rows]
+    after = [_ended(row) for row in again]
     for one, other in zip(before, after, strict=False):
         if one != other:
-            yield Difference(f"event {one[0]}, {one[1] or 'no action'}", one[2], other[2])
+            place = f"event {one.event}, {one.action or 'no action'}"
+            yield Difference(place, one.outcome, other.outcome)
 
 
-def _key(row: Delivered) -> tuple[int, str | None, str]:
-    return (row.row.line, _action(row), row.row.result.outcome.value)
+class _Ended(NamedTuple):
+    """How an event ended for an action, by its number in the case."""
+
+    event: int
+    action: str | None
+    outcome: str
+
+
+def _ended(row: Delivered) -> _Ended:
+    return _Ended(row.row.line, _action(row), row.row.result.outcome.value)
 
 
 def _expectation(row: Delivered) -> ExpectedOutcome:

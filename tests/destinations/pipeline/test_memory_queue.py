@@ -26,12 +26,12 @@ def seen(request: pytest.FixtureRequest) -> Iterator[SeenMessages]:
 
 def test_an_id_is_known_as_it_is(seen: SeenMessages) -> None:
     """Other ids are not, down to case and white space; what is said of one last holds."""
-    seen["m1"] = (7, True)
+    seen.add("m1", 7, correctable=True)
     assert seen.get("m1") == (7, True)
     for other in ("M1", "m1 ", "m", "m1\0", "ž", ""):
         assert seen.get(other) is None
-        seen[other] = (1, False)
-    seen["m1"] = (2**48 - 1, False)
+        seen.add(other, 1)
+    seen.add("m1", 2**48 - 1)
     assert seen.get("m1") == (2**48 - 1, False)
     assert seen.get("ž") == (1, False)
 
@@ -53,7 +53,8 @@ def test_it_is_a_dictionary(steps: list[tuple[str, int, bool]], in_memory: int) 
     try:
         for message_id, fingerprint, correctable in steps:
             assert messages.get(message_id) == known.get(message_id)
-            messages[message_id] = known[message_id] = (fingerprint, correctable)
+            known[message_id] = (fingerprint, correctable)
+            messages.add(message_id, fingerprint, correctable=correctable)
         assert all(messages.get(one) == value for one, value in known.items())
     finally:
         messages.close()

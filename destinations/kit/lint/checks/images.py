@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from destinations.kit.lint.checks.found import Found
 from destinations.kit.lint.configuration import Configuration
@@ -45,11 +45,19 @@ def image_size(source: Source, _rule: Rule, _configuration: Configuration) -> It
             yield Found(offset, f"{file.stat().st_size / 1024 / 1024:.1f}")
 
 
-def _images(source: Source) -> Iterator[tuple[int, str, Path]]:
-    """Each image of the page with its file, which may be missing: `dead_links` reports that."""
+class _Image(NamedTuple):
+    """An image of the page; its file may be missing, which `dead_links` reports."""
+
+    start: int
+    target: str
+    file: Path
+
+
+def _images(source: Source) -> Iterator[_Image]:
     for link in source.links:
         if link.is_image:
-            yield link.start, link.target, source.path.parent / link.target.split("#")[0]
+            file = source.path.parent / link.target.split("#")[0]
+            yield _Image(link.start, link.target, file)
 
 
 def _head(file: Path) -> bytes:
