@@ -10,28 +10,32 @@ from typing import Final
 
 from destinations.extras import libraries_of
 from destinations.kit.partner_page.escaping import plain_liquid
-from destinations.kit.partner_page.markdown import Heading, Page, read_page
+from destinations.kit.partner_page.markdown import (
+    HINT,
+    Heading,
+    Page,
+    kind_of_hint,
+    page_parser,
+    read_page,
+)
 
 with libraries_of("kit"):
     import jinja2
-    from markdown_it import MarkdownIt
+    import pygments
     from markdown_it.renderer import RendererHTML
     from markdown_it.token import Token
     from markdown_it.utils import EnvType, OptionsDict
+    from pygments.formatters import HtmlFormatter
+    from pygments.lexers import TextLexer, get_lexer_by_name
 
 __all__ = ["error_html", "preview_html"]
 
-_HACKMD_HINT: Final = re.compile(
-    r"^:::[ \t]*(?P<kind>\w+)[^\n]*\n(?P<body>.*?)^:::[ \t]*$", re.DOTALL | re.MULTILINE
-)
 _HINT: Final = re.compile(r'^(info|warning|success|danger|note) "([^"]*)"\s*')
 _ATTRIBUTE: Final = re.compile(r'^\{:\s*(\w+)="([^"]*)"\s*\}')
-_CODE: Final = re.compile(
-    r"""(?P<comment>//[^\n]*|/\*.*?\*/)|(?P<string>'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")"""
-    r"|(?P<key>[A-Za-z_$][\w$]*(?=\s*:))|(?P<number>-?\b\d+(?:\.\d+)?\b)"
-    r"|(?P<call>[A-Za-z_$][\w$]*(?=\())|(?P<word>\b(?:true|false|null)\b)",
-    re.DOTALL,
+_LANGUAGES: Final = frozenset(
+    {"bash", "graphql", "html", "http", "javascript", "js", "json", "python", "sh", "toml", "yaml"}
 )
+"""The languages that are shown in colours; everything else is text."""
 
 
 def preview_html(text: str, *, reload_from: str | None = None) -> str:
@@ -85,19 +89,15 @@ def _document(
 
 def _content(page: Page) -> tuple[str, str]:
     """Title and body; the submission's own title is taken out of its body."""
-    text = page.text[page.front_matter_end :]
-    text = _HACKMD_HINT.sub(_as_quote, text)
-    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    parser = page_parser(html=False)
     parser.add_render_rule("fence", _fence)
-    tokens = parser.parse(text)
+    parser.add_render_rule(f"container_{HINT}_open", _hint)
+    tokens = [token for token in parser.parse(page.text) if token.type != "front_matter"]
     title = str((page.front_matter or {}).get("title", ""))
     if not title and tokens and tokens[0].tag == "h1":
         title, tokens = tokens[1].content, tokens[3:]
-    anchors = iter([heading.anchor for heading in page.headings if heading.text != title])
     for index, token in enumerate(tokens):
-        if token.type == "heading_open":
-            token.attrSet("id", next(anchors))
-        elif token.type == "blockquote_open":
+        if token.type == "blockquote_open":
             _open_hint(tokens, index)
         elif token.type == "inline":
             token.children = list(_with_attributes(token.children or []))
@@ -106,9 +106,10 @@ def _content(page: Page) -> tuple[str, str]:
     return title, tables.replace("</table>", "</table></div>")
 
 
-def _as_quote(found: re.Match[str]) -> str:
-    lines = found["body"].rstrip("\n").split("\n")
-    return "\n".join([f'> {found["kind"]} ""', *(f"> {line}" for line in lines)])
+def _hint(
+    _self: RendererHTML, tokens: Sequence[Token], index: int, _options: OptionsDict, _env: EnvType
+) -> str:
+    return f'<div class="hint {html.escape(kind_of_hint(tokens[index].info) or "")}">\n'
 
 
 def _open_hint(tokens: Sequence[Token], start: int) -> None:
@@ -150,16 +151,11 @@ def _with_attributes(tokens: Sequence[Token]) -> Iterator[Token]:
 def _fence(
     _self: RendererHTML, tokens: Sequence[Token], index: int, _options: OptionsDict, _env: EnvType
 ) -> str:
-    language = html.escape(tokens[index].info.split()[0] if tokens[index].info.split() else "")
-    code = "".join(_colours(tokens[index].content))
-    return f'<pre class="code" data-language="{language}"><code>{code}</code></pre>\n'
-
-
-def _colours(text: str) -> Iterator[str]:
-    position = 0
-    for found in _CODE.finditer(text):
-        yield html.escape(text[position : found.start()], quote=False)
-        shown = html.escape(found[0], quote=False)
-        yield f'<span class="{found.lastgroup}">{shown}</span>'
-        position = found.end()
-    yield html.escape(text[position:], quote=False)
+    language = tokens[index].info.split()[0] if tokens[index].info.split() else ""
+    if language in _LANGUAGES:
+        lexer = get_lexer_by_name(language, stripnl=False)
+    else:
+        lexer = TextLexer(stripnl=False)
+    code = pygments.highlight(tokens[index].content, lexer, HtmlFormatter(nowrap=True))
+    shown = html.escape(language)
+    return f'<pre class="code" data-language="{shown}"><code>{code}</code></pre>\n'

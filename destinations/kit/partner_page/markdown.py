@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -20,15 +19,32 @@ from destinations.extras import libraries_of
 with libraries_of("kit"):
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
+    from mdit_py_plugins.anchors import anchors_plugin
+    from mdit_py_plugins.container import container_plugin
+    from mdit_py_plugins.front_matter import front_matter_plugin
 
-__all__ = ["Block", "Fence", "Heading", "Page", "Table", "anchor_of", "inline_tokens", "read_page"]
+__all__ = [
+    "HINT",
+    "Block",
+    "Fence",
+    "Heading",
+    "Page",
+    "Table",
+    "anchor_of",
+    "inline_tokens",
+    "kind_of_hint",
+    "page_parser",
+    "read_page",
+]
 
 FlavourName = Literal["published", "submission"]
 
-_FRONT_MATTER: Final = re.compile(
-    r"\A---\n(?P<yaml>.*?)^---[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE
-)
-_HACKMD_FENCE: Final = re.compile(r"^:::.*$", re.MULTILINE)
+HINT: Final = "hint"
+"""The name of HackMD's ``:::info`` blocks among the kinds of tokens: ``container_hint_open``."""
+
+_KIND_OF_HINT: Final = re.compile(r"\w+")
+# Parts of tables, and what has a content of its own: they are no blocks by themselves.
+_PARTS: Final = frozenset({"thead", "tbody", "tr", "th", "td", "front_matter", f"container_{HINT}"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,37 +117,56 @@ class Page:
 
 def read_page(text: str) -> Page:
     """``text`` as a page: published if it has front matter, else a submission."""
-    front = _FRONT_MATTER.match(text)
+    tokens = page_parser().parse(text)
+    front = tokens[0] if tokens and tokens[0].type == "front_matter" else None
     values, fault = _front_matter(front)
-    end = front.end() if front else 0
-    body = re.sub(r"[^\n]", " ", text[:end]) + text[end:]
-    body = _HACKMD_FENCE.sub("", body)
-    tokens = MarkdownIt("commonmark").enable("table").parse(body)
+    lines = front.map[1] if front is not None and front.map else 0
     return Page(
         text=text,
-        flavour="published" if front else "submission",
+        flavour="submission" if front is None else "published",
         front_matter=values,
-        front_matter_end=end,
+        front_matter_end=sum(map(len, text.splitlines(keepends=True)[:lines])),
         front_matter_fault=fault,
         headings=tuple(_headings(tokens)),
         blocks=tuple(_blocks(tokens)),
     )
 
 
+def page_parser(*, html: bool = True) -> MarkdownIt:
+    """Return a parser of both flavours; without ``html``, HTML in a page is text.
+
+    Front matter is a token of its own, headings have the ids that the site gives them, and HackMD's
+    blocks are containers, see `HINT`.
+    """
+    parser = MarkdownIt("commonmark", {"html": html}).enable("table")
+    front_matter_plugin(parser)
+    container_plugin(parser, HINT, validate=lambda info, _markup: kind_of_hint(info) is not None)
+    anchors_plugin(parser, max_level=6, slug_func=anchor_of)
+    return parser
+
+
+def kind_of_hint(info: str) -> str | None:
+    """Return what stands behind HackMD's ``:::``, such as ``info``; None if it begins no block."""
+    found = _KIND_OF_HINT.match(info.strip())
+    return found and found[0]
+
+
 def inline_tokens(text: str) -> Iterator[Token]:
     """Yield the HTML in a page, and its texts, but none in blocks and spans of code."""
-    body = _HACKMD_FENCE.sub("", _FRONT_MATTER.sub("", text))
-    for token in MarkdownIt("commonmark").enable("table").parse(body):
+    for token in page_parser().parse(text):
         if token.type == "html_block":
             yield token
+        elif token.type == f"container_{HINT}_open":
+            # For Jekyll the line of a HackMD block is Markdown like any other.
+            yield Token("html_block", "", 0, content=token.info)
         yield from (one for one in token.children or () if one.type in {"html_inline", "text"})
 
 
-def _front_matter(found: re.Match[str] | None) -> tuple[Mapping[str, Any] | None, str]:
+def _front_matter(found: Token | None) -> tuple[Mapping[str, Any] | None, str]:
     if found is None:
         return None, ""
     try:
-        values = read_document(found["yaml"], name="front matter", may_be_empty=True).data
+        values = read_document(found.content, name="front matter", may_be_empty=True).data
     except DefinitionError as error:
         return {}, "; ".join(
             f"{fault.path}: {fault.message}".removeprefix(": ") for fault in error.faults
@@ -142,9 +177,8 @@ def _front_matter(found: re.Match[str] | None) -> tuple[Mapping[str, Any] | None
 
 
 def anchor_of(text: str) -> str:
-    """Return the id that Jekyll (kramdown) makes of a heading's text."""
-    plain = re.sub(r"[`*_]|\[|\]\([^)]*\)", "", text)
-    letters = re.sub(r"^[^A-Za-z]+", "", plain)
+    """Return the id that Jekyll (kramdown) makes of what a reader sees of a heading."""
+    letters = re.sub(r"^[^A-Za-z]+", "", text)
     return re.sub(r"[^A-Za-z0-9 -]", "", letters).replace(" ", "-").lower() or "section"
 
 
@@ -153,14 +187,10 @@ def _line(token: Token) -> int:
 
 
 def _headings(tokens: list[Token]) -> Iterator[Heading]:
-    seen: Counter[str] = Counter()
     for token, inline in itertools.pairwise(tokens):
         if token.type == "heading_open":
-            anchor = anchor_of(inline.content)
-            repeats = seen[anchor]
-            seen[anchor] += 1
-            unique = f"{anchor}-{repeats}" if repeats else anchor
-            yield Heading(int(token.tag[1:]), inline.content, _line(token), unique)
+            anchor = str(token.attrGet("id"))
+            yield Heading(int(token.tag[1:]), inline.content, _line(token), anchor)
 
 
 def _blocks(tokens: list[Token]) -> Iterator[Block]:
@@ -174,7 +204,7 @@ def _blocks(tokens: list[Token]) -> Iterator[Block]:
             yield Block("table", table.line, table)
         elif token.nesting >= 0 and token.block and token.map and token.type != "inline":
             kind = token.type.removesuffix("_open")
-            if kind not in {"thead", "tbody", "tr", "th", "td"}:
+            if kind not in _PARTS:
                 yield Block(kind, _line(token))
 
 

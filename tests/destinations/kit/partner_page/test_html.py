@@ -96,7 +96,8 @@ def test_a_published_page() -> None:
     assert "target" not in links["/docs/"]
     assert len(outline.all("table")) == 1
     classes = {str(one["class"]) for one in outline.all("span") if "class" in one}
-    assert classes == {"brand", "flavour", "comment", "call", "string", "key", "number"}
+    # A comment, names, punctuation, a string and a number, as Pygments calls them.
+    assert classes == {"brand", "flavour", "c1", "nx", "o", "p", "s1", "mf", "w"}
     assert "analytics.track('A <b>', { by: 1 });" in text
 
 
@@ -107,6 +108,29 @@ def test_every_anchor_is_there() -> None:
     anchors = [str(one["href"]) for one in outline.all("a") if str(one["href"]).startswith("#")]
     assert len(anchors) == 3
     assert {anchor[1:] for anchor in anchors} <= ids
+
+
+@pytest.mark.parametrize(
+    ("language", "coloured"),
+    [
+        ("js", True),
+        ("json", True),
+        ("graphql", True),
+        ("", False),
+        ("<b>", False),
+        ("brainfuck", False),
+    ],
+)
+def test_code(language: str, *, coloured: bool) -> None:
+    """Languages of pages are in colours; in any other the code is the same text, and no HTML."""
+    code = '{"a": "<b>", "b": [1, null]}\n\n  x\n'
+    outline = Outline(preview_html(f"# A\n\n```{language}\n\n{code}```\n"))
+    assert f"\n{code}" in "".join(outline.text)
+    assert outline.all("b") == []
+    (block,) = [one for one in outline.all("pre") if one.get("class") == "code"]
+    assert block["data-language"] == language
+    classes = {one.get("class") for one in outline.all("span")} - {"brand", "flavour", None}
+    assert bool(classes) == coloured
 
 
 def test_a_submission() -> None:

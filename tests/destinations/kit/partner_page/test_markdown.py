@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from destinations.kit.partner_page.markdown import Fence, Table, anchor_of, read_page
+from destinations.kit.partner_page.markdown import Fence, Table, inline_tokens, read_page
 
 PAGE = """---
 title: Sample Destination
@@ -41,7 +41,8 @@ Text.
 )
 def test_anchors_are_those_of_the_site(text: str, anchor: str) -> None:
     """As kramdown makes them: letters, digits and dashes, from the first letter on."""
-    assert anchor_of(text) == anchor
+    (heading,) = read_page(f"# {text}\n").headings
+    assert heading.anchor == anchor
 
 
 def test_the_parts_of_a_page() -> None:
@@ -82,6 +83,8 @@ def test_sections() -> None:
             "/beta: YAML readers disagree on yes: quote it, or write true",
         ),
         ("---\na: 1\n---", {"a": 1}, ""),
+        ("---\na: 1\n...\nText", {"a": 1}, ""),  # as Jekyll reads it
+        ("---\na: 1\nText", None, ""),
     ],
 )
 def test_front_matter(text: str, values: object, fault: str) -> None:
@@ -89,3 +92,28 @@ def test_front_matter(text: str, values: object, fault: str) -> None:
     page = read_page(text)
     assert (page.front_matter, page.front_matter_fault) == (values, fault)
     assert page.flavour == ("submission" if values is None else "published")
+
+
+@pytest.mark.parametrize("begin", [":::info", "::: warning Title", ":::spoiler"])
+def test_a_block_of_hackmd(begin: str) -> None:
+    """Its marks are no text; what is within has its own lines, and its HTML is found."""
+    text = f"# A\n\n{begin}\n## B\n\n```js\n1\n```\n<b>c</b>\n:::\n\n## B\n"
+    page = read_page(text)
+    assert [(one.text, one.line, one.anchor) for one in page.headings] == [
+        ("A", 1, "a"),
+        ("B", 4, "b"),
+        ("B", 12, "b-1"),
+    ]
+    assert page.fences == (Fence("js", "1\n", 6),)
+    assert [block.kind for block in page.blocks] == ["heading"] * 2 + [
+        "fence",
+        "paragraph",
+        "heading",
+    ]
+    assert "<b>" in "".join(token.content for token in inline_tokens(text))
+
+
+def test_the_line_of_a_block_is_looked_at() -> None:
+    """Jekyll knows no such blocks: the line that begins one is a part of its page."""
+    found = inline_tokens(":::info <script>\ntext\n:::\n")
+    assert [one.content for one in found if "<" in one.content] == ["info <script>"]
