@@ -21,7 +21,7 @@ _PACKAGE: Final = "kana-destination"
 
 
 @contextmanager
-def libraries_of(extra: str, needed_by: str = "this") -> Iterator[None]:
+def libraries_of(extra: str, needed_by: str = "this command") -> Iterator[None]:
     """Import the libraries of an extra within; raises `MissingExtraError` if one is missing."""
     try:
         yield
@@ -32,7 +32,7 @@ def libraries_of(extra: str, needed_by: str = "this") -> Iterator[None]:
         raise missing_library(library, extra, needed_by) from error
 
 
-def missing_library(library: str, extra: str, needed_by: str = "this") -> MissingExtraError:
+def missing_library(library: str, extra: str, needed_by: str = "this command") -> MissingExtraError:
     """Return the error that names a missing library, its extra, and the command that installs it.
 
     The command works without a release on an index: it installs from where this package came.
