@@ -181,8 +181,8 @@ def test_a_library_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(MissingExtraError) as caught, libraries_of("kit"):
         importlib.import_module("no_such_library.inner")
     assert str(caught.value) == (
-        "this command needs the library no_such_library, which is not installed; install the extra kit: "
-        + pip_install(f"{ROOT}[kit]")
+        "this command needs the library no_such_library, which is not installed; "
+        "install the extra kit: " + pip_install(f"{ROOT}[kit]")
     )
     assert str(missing_library("x", "otel", "@y")).startswith("@y needs the library x, ")
 

@@ -7,6 +7,7 @@ import importlib
 import inspect
 import subprocess
 import sys
+from configparser import ConfigParser
 from pathlib import Path
 from types import ModuleType
 
@@ -94,6 +95,23 @@ def test_a_package_lists_what_it_offers(package: str) -> None:
     assert len(set(names)) == len(names)
     assert list(names) == sorted(names, key=_by_kind)
     assert [name for name in names if not hasattr(module, name)] == []
+
+
+def test_an_old_python_is_named() -> None:
+    """A checkout that is started with a Python too old says which one it needs, in one line."""
+    code = "import sys; sys.version_info = (3, 10, 13); import destinations"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (result.returncode, result.stdout) == (1, "")
+    (line,) = result.stderr.splitlines()
+    setup = ConfigParser()
+    setup.read(Path(__file__).parents[2] / "setup.cfg", encoding="utf-8")
+    oldest = setup["options"]["python_requires"].removeprefix(">=")
+    assert line == (
+        f"destinations needs Python {oldest} or newer, but this is Python 3.10; "
+        f"start it with a newer one, such as python{oldest}"
+    )
 
 
 def test_importing_the_package_is_cheap() -> None:

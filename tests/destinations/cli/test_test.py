@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from destinations.runtime.plugins import installed
+
 ROOT = Path(__file__).parents[3]
 
 
@@ -55,6 +57,16 @@ def test_the_same_for_machines(command: Callable[..., Any], partner: Path) -> No
         "passed": True,
         "differences": [],
     }
+
+
+@pytest.mark.parametrize("destination", [slug for slug, _ in installed()])
+def test_every_destination_that_is_shipped(command: Callable[..., Any], destination: str) -> None:
+    """Its recorded cases replay, and every made fault ends as it must."""
+    done = command("test", destination, "--json")
+    assert done.code == 0, done.out
+    (found,) = done.json["destinations"]
+    assert found["cases"]
+    assert found["faults"]
 
 
 @pytest.mark.parametrize("destination", ["webhook", "slack", "braze"])
