@@ -68,11 +68,11 @@ def preset_faults(
     names: set[tuple[str, str]] = set()
     for index, preset in enumerate(presets):
         own = place + pointer(index)
-        name = (preset["partnerAction"], preset["name"])
-        if name in names:
-            message = f"{name[0]} has another subscription called {name[1]!r}; give it its own name"
+        action, name = preset["partnerAction"], preset["name"]
+        if (action, name) in names:
+            message = f"{action} has another subscription called {name!r}; give it its own name"
             yield document.fault(own + "/name", message)
-        names.add(name)
+        names.add((action, name))
         if preset["partnerAction"] not in actions:
             known = ", ".join(sorted(set(actions) - set(of_operator))) or "none"
             yield document.fault(

@@ -12,7 +12,7 @@ from typing import Final
 from destinations.outcome import State
 from destinations.pipeline.exclusion import Exclusion
 from destinations.pipeline.queue import QueuedDelivery, Source
-from destinations.pipeline.scheduler import BatchKind, Scheduler
+from destinations.pipeline.scheduler import Batch, Scheduler
 from destinations.runtime.action import Action
 
 __all__ = ["Prefetch"]
@@ -238,12 +238,12 @@ class Prefetch:
         if not any(one.attempts or one.state is State.UNKNOWN for one in waiting):
             self.scheduler.rouse(user)
 
-    def claim(self) -> tuple[BatchKind, list[QueuedDelivery]] | None:
+    def claim(self) -> Batch | None:
         """Return the next batch, which is claimed until `done`."""
         found = self.scheduler.take()
         if found is not None:
             claimed = self._claimed
-            for delivery in found[1]:
+            for delivery in found.deliveries:
                 delivery.is_claimed = True
                 user = delivery.event.user
                 claimed[user] = claimed.get(user, 0) + 1

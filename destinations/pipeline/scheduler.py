@@ -21,7 +21,7 @@ from destinations.pipeline.exclusion import Exclusion, Holder
 from destinations.pipeline.queue import QueuedDelivery
 from destinations.runtime.action import Action, SubscriptionKey
 
-__all__ = ["BatchKind", "Scheduler"]
+__all__ = ["Batch", "BatchKind", "Scheduler"]
 
 _MOST_SUSPECTED: Final = 3
 """A delivery whose requests failed so often as a whole is sent alone."""
@@ -43,6 +43,13 @@ class BatchKind:
         self.state = state
         self.batch_size = batch_size
         self.repeats_users = repeats_users
+
+
+class Batch(NamedTuple):
+    """Deliveries of one kind, which are sent together."""
+
+    kind: BatchKind
+    deliveries: list[QueuedDelivery]
 
 
 class _Waiting(NamedTuple):
@@ -152,7 +159,7 @@ class Scheduler:
             return 0
         return 1 if kind.action in self.single else kind.batch_size
 
-    def take(self) -> tuple[BatchKind, list[QueuedDelivery]] | None:
+    def take(self) -> Batch | None:
         """Return the next batch, in the order of arrival; its users are busy until `free`.
 
         It begins with the oldest delivery that may go, and takes that user's following ones of the
@@ -162,7 +169,7 @@ class Scheduler:
         while (kind := self._oldest_kind()) is not None:
             batch = self._take_of(kind)
             if batch:
-                return kind, batch
+                return Batch(kind, batch)
         return None
 
     def _take_of(self, kind: BatchKind) -> list[QueuedDelivery]:

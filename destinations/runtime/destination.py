@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from destinations._version import __version__
 from destinations.definition import ActionDefinition, DestinationDefinition, Preset
@@ -318,8 +318,11 @@ def _filtered(kind: str) -> Result:
     return Result(Outcome.FILTERED, f"no subscription takes {kind} events")
 
 
-_Route = tuple[Callable[[Event], bool] | None, Subscription]
-"""A test of the event (None: its type decides), and the subscription."""
+class _Route(NamedTuple):
+    """A subscription, and the test of an event that it makes; None if the type decides."""
+
+    matches: Callable[[Event], bool] | None
+    subscription: Subscription
 
 
 _DIGEST_SECONDS: Final = 0.05
@@ -331,15 +334,18 @@ class _Routes:
 
     def __init__(self, subscriptions: Sequence[Subscription]) -> None:
         routes: list[_Route] = [
-            (None if one.fql.asks_type_only else one.fql.matches, one) for one in subscriptions
+            _Route(None if one.fql.asks_type_only else one.fql.matches, one)
+            for one in subscriptions
         ]
         self._by_type = {
             kind: tuple(
-                route for route in routes if (types := route[1].fql.types) is None or kind in types
+                route
+                for route in routes
+                if (types := route.subscription.fql.types) is None or kind in types
             )
             for kind in {kind for one in subscriptions for kind in one.fql.types or ()}
         }
-        self._others = tuple(route for route in routes if route[1].fql.types is None)
+        self._others = tuple(route for route in routes if route.subscription.fql.types is None)
 
     def of(self, kind: object) -> tuple[_Route, ...]:
         """Return the subscriptions that may match an event of that type."""

@@ -1,8 +1,10 @@
-"""Make JSON pointers (RFC 6901), which name places in a document."""
+"""JSON pointers (RFC 6901), which name places in a document."""
 
 from __future__ import annotations
 
-__all__ = ["pointer"]
+from typing import Any
+
+__all__ = ["pointer", "value_at"]
 
 
 def pointer(*keys: object) -> str:
@@ -11,3 +13,11 @@ def pointer(*keys: object) -> str:
     Pointers can be concatenated: ``path + pointer(key)`` is the place of a member.
     """
     return "".join("/" + str(key).replace("~", "~0").replace("/", "~1") for key in keys)
+
+
+def value_at(document: Any, place: str) -> Any:
+    """Return the value that a JSON pointer names; raises LookupError if there is none."""
+    for part in place.split("/")[1:]:
+        key = part.replace("~1", "/").replace("~0", "~")
+        document = document[int(key)] if isinstance(document, list) else document[key]
+    return document

@@ -26,7 +26,7 @@ from destinations.definition.settings import filled_settings
 from destinations.errors import DefinitionError, Fault, SecretMissingError, UsageError
 from destinations.runtime.identity import checked_name
 from destinations.secrets import Secret
-from destinations.segment.json_pointer import pointer
+from destinations.segment.json_pointer import pointer, value_at
 from destinations.server.config_model import (
     DeliveryConfig,
     DestinationConfig,
@@ -138,10 +138,9 @@ def _in_words(document: Document, fault: Fault) -> Fault:
 
     Where a secret should be named, it does not show what stands there.
     """
-    if _SECRET_PLACE.match(fault.path):
-        given = document.data
-        for part in fault.path.split("/")[1:6]:
-            given = given[int(part)] if isinstance(given, list) else given[part]
+    secret = _SECRET_PLACE.match(fault.path)
+    if secret is not None:
+        given = value_at(document.data, secret[0])
         both = isinstance(given, dict) and given.keys() == {"env", "file"}
         return replace(fault, message=NAME_ONE if both else NAME_IT)
     if _NAME_PLACE.fullmatch(fault.path) and "does not have the form" in fault.message:

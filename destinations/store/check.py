@@ -136,7 +136,7 @@ _RULES: Final[tuple[tuple[str, str], ...]] = (
 )
 
 _TALLIES: Final = f"""
-    SELECT scope, status, day, sum(count) FROM (
+    SELECT abs(sum(count)) FROM (
         SELECT scope, subscription, status, day, count FROM tallies
         UNION ALL SELECT scope, subscription, status, day, -count FROM ({_COUNTED})
     ) GROUP BY scope, subscription, status, day HAVING sum(count) <> 0
@@ -160,12 +160,10 @@ def _look(connection: sqlite3.Connection) -> list[tuple[str, str]]:
             ids = ", ".join(str(row[0]) for row in rows[:_EXAMPLES])
             more = " and more" if len(rows) > _EXAMPLES else ""
             found.append((rule, f"broken by {ids}{more}"))
-    rows = connection.execute(_TALLIES).fetchall()
-    if rows:
-        total = sum(abs(row[3]) for row in rows)
-        found.append(
-            ("the totals must match the rows", f"off by {total:,} in {len(rows):,} of them")
-        )
+    wrong = [count for (count,) in connection.execute(_TALLIES)]
+    if wrong:
+        message = f"off by {sum(wrong):,} in {len(wrong):,} of them"
+        found.append(("the totals must match the rows", message))
     return found
 
 

@@ -101,9 +101,10 @@ def _restored(connection: sqlite3.Connection, deliveries: Iterable[Past]) -> Res
     gap = connection.execute(
         "SELECT gap_from, gap_until FROM identity WHERE gap_until IS NOT NULL"
     ).fetchone()
-    if gap is None or not ended_at or min(ended_at) >= gap[1]:
+    if gap is None or not ended_at:
         return None
-    return Restored(gap[0], _CORRECTED)
+    begins, ends = gap
+    return None if min(ended_at) >= ends else Restored(begins, _CORRECTED)
 
 
 def note_other(

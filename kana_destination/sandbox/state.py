@@ -121,9 +121,9 @@ class State:
             self._dirty[kind, key] = to_json
 
     def _rows(self) -> list[Row]:
-        rows = [(kind, key, document(make())) for (kind, key), make in self._dirty.items()]
+        rows = [Row(kind, key, document(make())) for (kind, key), make in self._dirty.items()]
         rows.extend(
-            (
+            Row(
                 "usage",
                 document([seq, feature_id]),
                 document({str(day): used for day, used in self.usage[seq][feature_id].items()}),

@@ -9,13 +9,20 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from destinations.errors import UsageError
 
 __all__ = ["Row", "Store", "document"]
 
-Row = tuple[str, str, str]
-"""Kind of document, its key, and the document as JSON text."""
+
+class Row(NamedTuple):
+    """A document as JSON text, with its kind and its key."""
+
+    kind: str
+    key: str
+    document: str
+
 
 # Marks a file as ours ("Kana" in ASCII), so that no other program's database is written to.
 _APPLICATION_ID = 0x4B616E61
@@ -40,9 +47,8 @@ class Store:
 
     def load(self) -> Iterator[Row]:
         """Every document, in the order in which they were first written."""
-        yield from self._connection.execute(
-            "SELECT kind, key, document FROM documents ORDER BY number"
-        )
+        query = "SELECT kind, key, document FROM documents ORDER BY number"
+        yield from map(Row._make, self._connection.execute(query))
 
     def write(self, rows: Iterable[Row]) -> None:
         """Write all rows or none; they are on disk when this returns."""

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from destinations.segment.json_pointer import pointer
+from destinations.segment.json_pointer import pointer, value_at
 
 
 @pytest.mark.parametrize(
@@ -12,3 +14,19 @@ from destinations.segment.json_pointer import pointer
 def test_keys_are_escaped(keys: tuple[object, ...], text: str) -> None:
     """Slashes and tildes in keys are escaped as RFC 6901 has it, and indices are keys, too."""
     assert pointer(*keys) == text
+
+
+@pytest.mark.parametrize("keys", [(), ("a", 1, "b"), ("x/y", "~1"), ("", "")])
+def test_a_pointer_leads_to_its_value(keys: tuple[object, ...]) -> None:
+    """What `pointer` writes, `value_at` reads: slashes and tildes, empty keys and indices."""
+    document: Any = "found"
+    for key in reversed(keys):
+        document = {key: document} if isinstance(key, str) else [None, document]
+    assert value_at(document, pointer(*keys)) == "found"
+
+
+def test_a_place_that_is_not_there() -> None:
+    """A pointer into nothing is a LookupError, whatever it leads through."""
+    for place in ("/b", "/a/2"):
+        with pytest.raises(LookupError):
+            value_at({"a": [1, 2]}, place)

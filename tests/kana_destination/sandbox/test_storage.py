@@ -10,15 +10,15 @@ import pytest
 
 from destinations.errors import UsageError
 from kana_destination.sandbox import Sandbox
-from kana_destination.sandbox.storage import Store
+from kana_destination.sandbox.storage import Row, Store
 
 
 def test_documents_come_back_in_the_order_of_their_first_writing(tmp_path: Path) -> None:
     """A document that is written again keeps its place."""
     path = tmp_path / "a.db"
     with closing(Store(path)) as store:
-        store.write([("user", "1", "{}"), ("user", "2", "{}"), ("feature", "1", "[]")])
-        store.write([("user", "1", '{"a":1}'), ("user", "3", "{}")])
+        store.write([Row("user", "1", "{}"), Row("user", "2", "{}"), Row("feature", "1", "[]")])
+        store.write([Row("user", "1", '{"a":1}'), Row("user", "3", "{}")])
     with closing(Store(path)) as store:
         assert list(store.load()) == [
             ("user", "1", '{"a":1}'),
@@ -72,7 +72,7 @@ def test_a_damaged_file_is_reported(tmp_path: Path, row: tuple[str, str, str]) -
     """The error names the file, and the file is free again."""
     path = tmp_path / "a.db"
     with closing(Store(path)) as store:
-        store.write([row])
+        store.write([Row(*row)])
     for _ in range(2):
         with pytest.raises(UsageError, match=r"a\.db: is damaged"):
             Sandbox(db=path)
