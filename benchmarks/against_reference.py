@@ -19,7 +19,7 @@ from typing import Any, Final, get_args
 from benchmarks.figures import Figure
 from benchmarks.reference.install import InstallError, installed
 from benchmarks.reference.peer import Peer, Way
-from benchmarks.subjects import Subject, corpus_subjects, kana_subject
+from benchmarks.subjects import Subject, corpus_subjects, kana_subjects
 from destinations.outcome import Result
 from destinations.runtime.destination import Destination
 from destinations.segment.event import Event, read_json
@@ -54,12 +54,14 @@ def measure(scale: int) -> list[Figure]:
     except InstallError as error:
         return [Figure(f"pipeline beside {way}", None, "", None, str(error)) for way in _ways()]
     with Peer(folder) as peer:
-        kana = _compare(kana_subject(), peer, rounds)
+        kana = [(subject.name, _compare(subject, peer, rounds)) for subject in kana_subjects()]
         corpus = []
         for subject in corpus_subjects(_DEFINITIONS):
             sys.stderr.write(f"  {subject.name}\n")
             corpus.append((subject.name, _compare(subject, peer, rounds)))
-    figures = [_figure("kana", way, rates) for way, rates in kana.items()]
+    figures = [
+        _figure(name, way, rates) for name, of_ways in kana for way, rates in of_ways.items()
+    ]
     for way in _ways():
         figures += _summary(way, [(name, rates[way]) for name, rates in corpus])
     return figures

@@ -7,7 +7,7 @@ import itertools
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,12 +33,13 @@ __all__ = [
     "corpus_subjects",
     "imported",
     "kana_destination",
-    "kana_subject",
+    "kana_subjects",
 ]
 
 CORPUS: Final = ROOT / "tests" / "conformance" / "definitions.json.gz"
 """The fields and presets of 96 public destinations of Segment."""
 
+_LARGEST_EXACT_INTEGER: Final = 2**53 - 1
 _VECTORS: Final = ROOT / "tests" / "conformance" / "actions.jsonl.gz"
 
 
@@ -63,18 +64,31 @@ def kana_destination() -> Destination:
     )
 
 
-def kana_subject() -> Subject:
-    """Kana with the example's events that reach a destination at all.
+def kana_subjects() -> list[Subject]:
+    """Kana as it is shipped, and in Segment's keywords alone: the same work as the reference does.
 
-    Amounts that do not fit into 32 bits are left out: fields of Segment have no bounds of integers.
+    What Kana has beside these (``x-``) refuses identifiers that are none, and amounts that nobody
+    meant; the reference knows nothing of the kind. Both have the example's events that reach a
+    destination at all. Left out is what the reference cannot give: events of which our own keywords
+    make another payload, or none, and integers that no double holds exactly.
     """
     destination = kana_destination()
     definition = destination.definition
+    in_segments_words = _without_own_keywords(definition)
     lines = EVERY_CASE.read_bytes().splitlines()
-    events = [line for line in lines if _is_admitted(destination, line)]
+    events = [
+        line
+        for line in lines
+        if _is_admitted(destination, line)
+        and not _holds_large_integer(read_json(line))
+        and _payloads(destination, line) == _payloads(in_segments_words, line)
+    ]
     actions = {slug: _segment_fields(action) for slug, action in definition.event_actions.items()}
     peer = _peer(definition.slug, actions, definition.presets)
-    return Subject(definition.slug, destination, peer, events)
+    return [
+        Subject("kana", destination, peer, events),
+        Subject("kana in Segment's keywords", in_segments_words, peer, events),
+    ]
 
 
 def corpus_subjects(count: int) -> list[Subject]:
@@ -118,6 +132,43 @@ def _is_admitted(destination: Destination, line: bytes) -> bool:
     return destination.admit(event) is None and not is_huge
 
 
+def _without_own_keywords(definition: DestinationDefinition) -> Destination:
+    actions = {
+        slug: replace(
+            action,
+            fields={
+                **action.fields,
+                "properties": {
+                    key: {name: value for name, value in spec.items() if name[:2] != "x-"}
+                    for key, spec in action.fields["properties"].items()
+                },
+            },
+            unmapped=None,
+        )
+        for slug, action in definition.actions.items()
+    }
+    plugin = find_plugin(definition.slug)
+    code = plugin.code(None) if plugin is not None else None
+    plain = replace(definition, actions=actions, placeholders=(), blank_traits=None)
+    return Destination(plain, Settings({}, ()), code)
+
+
+def _payloads(destination: Destination, line: bytes) -> list[Any]:
+    """What is made of an event; of each subscription that makes nothing of it, None."""
+    return [
+        None if isinstance(what, Result) else what
+        for _, what in destination.payloads(read_json(line))
+    ]
+
+
+def _holds_large_integer(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_holds_large_integer, value.values()))
+    if isinstance(value, list):
+        return any(map(_holds_large_integer, value))
+    return isinstance(value, int) and abs(value) > _LARGEST_EXACT_INTEGER
+
+
 def _is_huge(amount: object) -> bool:
     try:
         number = float(amount) if isinstance(amount, int | float | str) else 0.0
@@ -138,7 +189,7 @@ def _segment_fields(action: ActionDefinition) -> dict[str, Any]:
         "maximum": "maximum",
     }
     fields = {
-        key: {names[keyword]: value for keyword, value in spec.items()}
+        key: {names[keyword]: value for keyword, value in spec.items() if keyword[:2] != "x-"}
         for key, spec in action.fields["properties"].items()
     }
     for key in action.fields["required"]:

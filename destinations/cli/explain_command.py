@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -18,13 +17,11 @@ from destinations.cli.opening import (
     settings_option,
     store_option,
 )
-from destinations.clock import unix_time
 from destinations.definition.input_files import read_input
 from destinations.definition.settings import named_settings
 from destinations.errors import UsageError
 from destinations.runtime.destination import Destination
-from destinations.runtime.explain import Explanation, explain
-from destinations.segment.event import read_event
+from destinations.runtime.explain import explain
 from destinations.store import default_path
 
 __all__ = ["command"]
@@ -37,9 +34,6 @@ __all__ = ["command"]
 @click.argument("event", metavar="EVENT.json")
 @settings_option
 @store_option
-@click.option(
-    "--source", is_flag=True, help="Also print the Python code that the mappings were made into."
-)
 @click.option("--json", "as_json", is_flag=True, help="Print the explanation as JSON.")
 def command(
     destination: str,
@@ -47,7 +41,6 @@ def command(
     settings: Path | None,
     store: Path | None,
     *,
-    source: bool,
     as_json: bool,
 ) -> int:
     """Show every step that an event would take, and the request that would be sent.
@@ -71,34 +64,11 @@ def command(
     finally:
         if opened is not None:
             opened.close()
-    sources = list(_sources(bound, explanation, data)) if source else []
     if as_json:
-        shown = explanation.to_json()
-        for followed, (code_text, _) in zip(shown["subscriptions"], sources, strict=False):
-            followed["source"] = code_text
-        click.echo(json_text(bound.settings.masker.value(shown), indent=2))
+        click.echo(json_text(bound.settings.masker.value(explanation.to_json()), indent=2))
     else:
         print_explanation(explanation, bound.settings.masker)
-        for followed, (code_text, note) in zip(explanation.subscriptions, sources, strict=False):
-            if code_text is not None:
-                click.echo(bound.settings.masker.text(f"\n# {followed.name}: {note}\n{code_text}"))
     return 0
-
-
-def _sources(
-    destination: Destination, explanation: Explanation, data: bytes
-) -> Iterator[tuple[str | None, str]]:
-    """For each subscription the code of its fast path, if the event matches, and a note on it."""
-    for subscription, followed in zip(
-        destination.subscriptions, explanation.subscriptions, strict=False
-    ):
-        path = subscription.fast_path if followed.matches else None
-        if path is None:
-            yield None, ""
-        elif path.takes(destination.prepare(read_event(data)[1], unix_time())):
-            yield path.source, "this event takes this code"
-        else:
-            yield path.source, "this event takes the rules of mapping and validation instead"
 
 
 def _read(event: str) -> bytes:

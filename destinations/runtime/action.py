@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import collections.abc
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from destinations.definition import ActionDefinition, Preset
+from destinations.definition.model import Unmapped
 from destinations.errors import ResolveError
 from destinations.http import Answer, CompiledRequest
 from destinations.outcome import ManualChange, Outcome, Result
 from destinations.runtime.escaping import Escaping
 from destinations.segment.event import Event
-from destinations.segment.fast_path import FastPath, Miss, compile_fast_path
 from destinations.segment.fql import compile_fql
 from destinations.segment.mapping import CompiledValue, compile_mapping, compile_value
-from destinations.segment.validation import compile_schema
+from destinations.segment.payload import MakePayload, compile_payload
+from destinations.segment.validation import FieldError, compile_schema
 
 __all__ = [
     "Action",
@@ -187,56 +188,55 @@ class Subscription:
         self.schema = compile_schema(_with(placeholders, action.definition.fields))
         self._escaping = Escaping(action.definition.fields)
         self._unmapped = action.definition.unmapped
-        self._usual_payload: Callable[[Event], Payload] = self._first_payload
 
     @cached_property
-    def fast_path(self) -> FastPath | None:
-        """The code for the usual events, made for the first one; None where there is none."""
-        needed = () if self._unmapped is None else (self._unmapped.missing,)
-        return compile_fast_path(self.mapping.source, self.schema.schema, needed=needed)
+    def _make(self) -> MakePayload:
+        """What makes payloads, compiled for the first event: few runs need all subscriptions."""
+        return compile_payload(self.mapping, self.schema)
 
     def payload(self, event: Event) -> Payload | Result:
         """Return what the mapping makes of an event that matched, or why it ends here."""
+        errors: list[tuple[str, str]] = []
         try:
-            if self._escaping.changes(event):
-                return self.payload_by_rules(event)
-            return self._usual_payload(event)
-        except (Miss, ResolveError, RecursionError):
-            return self.payload_by_rules(event)
-
-    def _first_payload(self, event: Event) -> Payload:
-        """Make the code: not when a definition is loaded, because few runs need all of it."""
-        self._usual_payload = _never if self.fast_path is None else self.fast_path.payload
-        return self._usual_payload(event)
+            if self._escaping.is_needed and self._escaping.changes(event):
+                payload, errors = self._checked(self.mapped(event))
+            else:
+                payload = self._make(event, errors)
+            unmapped = self._unmapped
+            # A mapping that is one directive may give anything; what is no object is invalid.
+            if unmapped and isinstance(payload, dict) and unmapped.missing not in payload:
+                found = self._found(unmapped, event, payload)
+                if isinstance(found, Result):
+                    return found
+                payload, errors = self._checked({**self.mapped(event), **found})
+        except (ResolveError, RecursionError) as error:
+            reason = error if isinstance(error, ResolveError) else "the data is nested too deeply"
+            return Result.invalid(f"the mapping failed: {reason}", "PAYLOAD_VALIDATION_FAILED")
+        if errors:
+            texts = tuple([str(FieldError(path, message)) for path, message in errors])
+            return Result.invalid("; ".join(texts), "PAYLOAD_VALIDATION_FAILED", texts)
+        result: Payload = payload
+        return result
 
     def mapped(self, event: Event) -> Any:
         """Return what the mapping gives, before it is checked; raises `ResolveError`."""
         return self._escaping.resolve(self.mapping.resolve, event)
 
-    def payload_by_rules(self, event: Event) -> Payload | Result:
-        """Return the same as `payload`, but never by the fast path."""
-        try:
-            mapped = self.mapped(event)
-        except ResolveError as error:
-            return Result.invalid(f"the mapping failed: {error}", "PAYLOAD_VALIDATION_FAILED")
+    def _checked(self, mapped: Any) -> tuple[Any, list[tuple[str, str]]]:
         checked = self.schema.check(mapped)
-        # A mapping that is one directive may give anything; what is no object is invalid.
-        is_object = isinstance(mapped, dict)
-        if is_object and self._unmapped and self._unmapped.missing not in checked.payload:
-            mapper = self.action.mapper
-            try:
-                found = mapper(event, checked.payload) if mapper is not None else None
-            except Exception as error:  # noqa: BLE001 - a fault of one plugin must fail its event only
-                reason = f"the mapper {self._unmapped.mapper!r} failed: {type(error).__name__}: "
-                return Result(Outcome.DEAD, f"{reason}{error}", "UNKNOWN_ERROR", 500)
-            if found is None:
-                return Result(Outcome.UNMAPPED, self._unmapped.reason)
-            checked = self.schema.check({**mapped, **found})
-        if checked.errors:
-            errors = tuple(str(error) for error in checked.errors)
-            return Result.invalid("; ".join(errors), "PAYLOAD_VALIDATION_FAILED", errors)
-        result: Payload = checked.payload
-        return result
+        return checked.payload, [(error.path, error.message) for error in checked.errors]
+
+    def _found(
+        self, unmapped: Unmapped, event: Event, payload: Payload
+    ) -> Mapping[str, Any] | Result:
+        """Return the fields that the plugin's mapper adds to a payload, or why there are none."""
+        mapper = self.action.mapper
+        try:
+            found = mapper(event, payload) if mapper is not None else None
+        except Exception as error:  # noqa: BLE001 - a fault of one plugin must fail its event only
+            reason = f"the mapper {unmapped.mapper!r} failed: {type(error).__name__}: "
+            return Result(Outcome.DEAD, f"{reason}{error}", "UNKNOWN_ERROR", 500)
+        return Result(Outcome.UNMAPPED, unmapped.reason) if found is None else found
 
 
 def _is_name(value: object) -> bool:
@@ -251,7 +251,3 @@ def _with(placeholders: Sequence[str], fields: Mapping[str, Any]) -> dict[str, A
         for key, spec in fields["properties"].items()
     }
     return {**fields, "properties": properties}
-
-
-def _never(event: Event) -> Payload:  # noqa: ARG001 - in the place of a fast path
-    raise Miss

@@ -36,7 +36,7 @@ from destinations.segment.event import (
     with_timestamp,
     without_blank_traits,
 )
-from destinations.segment.identifiers import blank_check, identifier_check
+from destinations.segment.identifiers import IdentifierCheck, blank_check
 from destinations.segment.mapping import compile_value
 from destinations.segment.patterns import compile_pattern
 
@@ -139,7 +139,7 @@ class Destination:
             )
         }
         placeholders, blank_traits = definition.placeholders, definition.blank_traits
-        self._identifier_fault = identifier_check(placeholders) if placeholders else None
+        self._identifiers = IdentifierCheck(placeholders) if placeholders else None
         self._is_blank = None if blank_traits is None else blank_check(blank_traits)
         self._routes = _Routes(self.subscriptions)
         self._digest = (0.0, "")
@@ -183,10 +183,8 @@ class Destination:
                 reason = f"{self.definition.name} needs {missing}"
                 return Result.invalid(reason, "BAD_REQUEST")
         user = event.get("userId")
-        if user and self._identifier_fault is not None:
-            fault = self._identifier_fault(user)
-            if fault:
-                return Result.invalid(f"userId {fault}", "BAD_REQUEST")
+        if user and self._identifiers is not None and not self._identifiers.holds(user):
+            return Result.invalid(f"userId {self._identifiers.fault(user)}", "BAD_REQUEST")
         return None
 
     def prepare(self, event: Event, received_at: float) -> Event:
@@ -209,10 +207,11 @@ class Destination:
         asked = None if only is None else self.operator_subscriptions.get(only)
         if asked is not None:
             return [(asked, asked.payload(event))]
-        found: list[tuple[Subscription | None, Payload | Result]] = []
-        for matches, subscription in self._routes.of(event.get("type")):
-            if (only is None or only == subscription.key) and (matches is None or matches(event)):
-                found.append((subscription, subscription.payload(event)))
+        found: list[tuple[Subscription | None, Payload | Result]] = [
+            (subscription, subscription.payload(event))
+            for matches, subscription in self._routes.of(event.get("type"))
+            if (only is None or only == subscription.key) and (matches is None or matches(event))
+        ]
         return found or [(None, _filtered(event["type"]))]
 
     @cached_property

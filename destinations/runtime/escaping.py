@@ -34,6 +34,8 @@ class Escaping:
         }
         characters = sorted({one for escapes in declared.values() for one in escapes})
         marks = {one: chr(_FIRST_MARK + at) for at, one in enumerate(characters)}
+        self.is_needed: Final = bool(declared)
+        """Whether a field declares ``x-escape``."""
         self._characters = frozenset(characters)
         self._marking = str.maketrans(marks)
         self._escapes = {
@@ -43,7 +45,7 @@ class Escaping:
 
     def changes(self, event: Mapping[str, Any]) -> bool:
         """Tell whether an event contains a character to escape."""
-        return bool(self._escapes) and self._holds(event)
+        return self.is_needed and self._holds(event)
 
     def _holds(self, value: Any) -> bool:
         if isinstance(value, str):

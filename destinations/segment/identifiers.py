@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Final
 
-__all__ = ["blank_check", "identifier_check"]
+__all__ = ["IdentifierCheck", "blank_check"]
 
 # White space, and characters without width, which are often copied with text.
 _AROUND: Final = r"[\s\u00ad\u180e\u200b-\u200d\u2060\ufeff]+"
@@ -18,29 +18,38 @@ _EDGES: Final = re.compile(rf"\A{_AROUND}|{_AROUND}\Z")
 _REPLACEMENT: Final = "\ufffd"
 
 
-def identifier_check(placeholders: Iterable[str]) -> Callable[[str], str]:
-    """Return a function that returns the fault of an identifier, or an empty text.
+class IdentifierCheck:
+    """What an identifier must be.
 
-    An identifier must not be blank, have white space around it, be one of ``placeholders`` (in
-    upper or lower case), or contain U+FFFD, which replaces a lost character.
+    It must not be blank, have white space around it, be one of ``placeholders`` (in upper or lower
+    case), or contain U+FFFD, which replaces a lost character.
     """
-    known = frozenset(text.casefold() for text in placeholders)
 
-    def fault(text: str) -> str:
-        if text.isascii() and text[:1].isalnum() and text[-1:].isalnum():  # the usual case
-            return _PLACEHOLDER.format(text) if text.casefold() in known else ""
+    def __init__(self, placeholders: Iterable[str]) -> None:
+        known = frozenset(text.casefold() for text in placeholders)
+        longest = max(map(len, known), default=0)
+
+        def holds(text: str) -> bool:
+            if text.isascii() and text[:1].isalnum() and text[-1:].isalnum():  # the usual case
+                return len(text) > longest or text.casefold() not in known
+            return not self.fault(text)
+
+        self.holds: Final = holds
+        """Whether a text is an identifier."""
+        self._known = known
+
+    def fault(self, text: str) -> str:
+        """Return the fault of an identifier, or an empty text."""
         trimmed = _EDGES.sub("", text)
         if not trimmed:
             return "must not be blank"
-        if trimmed.casefold() in known:
+        if trimmed.casefold() in self._known:
             return _PLACEHOLDER.format(trimmed)
         if trimmed != text:
             return "must not have white space around it"
         if _REPLACEMENT in text:
             return "must not hold U+FFFD, which stands for a character that was lost"
         return ""
-
-    return fault
 
 
 _PLACEHOLDER: Final = "must be an identifier, not {!r}, which stands for a value that is missing"

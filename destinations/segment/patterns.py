@@ -10,10 +10,15 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable
+from typing import Final
 
 import jsonschema_rs
 
 __all__ = ["compile_pattern", "is_pattern"]
+
+
+_LITERAL: Final = frozenset({"\ufffd"})
+"""What definitions look for most often, beside letters and digits: a character that was lost."""
 
 
 def compile_pattern(pattern: str) -> Callable[[str], bool]:
@@ -21,6 +26,8 @@ def compile_pattern(pattern: str) -> Callable[[str], bool]:
 
     Raises `ValueError` for an invalid expression, or one that takes too much memory.
     """
+    if pattern.isalnum() or pattern in _LITERAL:  # nothing in it means more than itself
+        return lambda text: pattern in text
     try:
         search = jsonschema_rs.validator_for({"pattern": pattern}).is_valid
     except (jsonschema_rs.ValidationError, ValueError):

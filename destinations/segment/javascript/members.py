@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import FunctionType
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from destinations.segment.javascript import text as js_text
 from destinations.segment.javascript.inherited import (
@@ -15,7 +17,7 @@ from destinations.segment.javascript.inherited import (
 )
 from destinations.segment.javascript.values import UNDEFINED, NativeFunction, is_truthy
 
-__all__ = ["Getter", "array_index", "entries", "getter", "member"]
+__all__ = ["Getter", "array_index", "entries", "getter", "member", "plain_keys"]
 
 _LARGEST_INDEX: Final = 2**32 - 2
 _MOST_STEPS: Final = 32  # each prepared step of a path takes memory for all the steps after it
@@ -84,13 +86,31 @@ def getter(keys: Sequence[str]) -> Getter:
     if len(path) > _MOST_STEPS or not INHERITED_MEMBERS.isdisjoint(path):
         return lambda value: _walk(value, path)
     if len(path) == 1:
-        return _one_step(path[0])
-    if len(path) == 2:
-        return _two_steps(path[0], path[1])
-    return _many_steps(path)
+        get = _one_step(path[0])
+    elif len(path) == 2:
+        get = _two_steps(path[0], path[1])
+    elif len(path) == 3:
+        get = _three_steps(path[0], path[1], path[2])
+    else:
+        get = _many_steps(path)
+    _PLAIN_KEYS[get] = path
+    return get
+
+
+_PLAIN_KEYS: Final[WeakKeyDictionary[Getter, tuple[str, ...]]] = WeakKeyDictionary()
+
+
+def plain_keys(get: Getter) -> tuple[str, ...] | None:
+    """Return the keys that a function of `getter` follows; None for any other function.
+
+    Through objects it only looks for keys: what is not there is undefined, and so is all in it.
+    """
+    return _PLAIN_KEYS.get(get) if isinstance(get, FunctionType) else None
 
 
 def _walk(value: Any, keys: Sequence[str]) -> Any:
+    if value is UNDEFINED:  # mostly something on the way is not there
+        return value
     for key in keys:
         if not is_truthy(value):
             break
@@ -98,7 +118,7 @@ def _walk(value: Any, keys: Sequence[str]) -> Any:
     return value
 
 
-# The three functions below walk plain objects, as most paths do, without a call for each step. All
+# The functions below walk plain objects, as most paths do, without a call for each step. All
 # other values are left to _walk.
 
 
@@ -123,6 +143,25 @@ def _two_steps(first: str, second: str) -> Getter:
         value = value.get(first, UNDEFINED)
         if type(value) is dict:
             return value.get(second, UNDEFINED)
+        return _walk(value, last)
+
+    return get
+
+
+def _three_steps(first: str, second: str, third: str) -> Getter:
+    last = (third,)
+    last_two = (second, third)
+    all_three = (first, second, third)
+
+    def get(value: Any) -> Any:
+        if type(value) is not dict:
+            return _walk(value, all_three)
+        value = value.get(first, UNDEFINED)
+        if type(value) is not dict:
+            return _walk(value, last_two)
+        value = value.get(second, UNDEFINED)
+        if type(value) is dict:
+            return value.get(third, UNDEFINED)
         return _walk(value, last)
 
     return get

@@ -3,7 +3,6 @@
 A null goes where the type does not allow it, ``''`` where the type is no string. What the schema
 gives no type is left alone, as are the insides of arrays; at the root ``''`` always goes. Nothing
 goes where only a whole number is taken (``x-wholeNumber``): an empty amount is not an absent one.
-A field of the root that is absent then has its ``x-otherwise``.
 """
 
 from __future__ import annotations
@@ -14,56 +13,41 @@ from typing import Any
 from destinations.segment.javascript.values import UNDEFINED
 from destinations.segment.validation.kinds import takes_whole_numbers
 
-__all__ = ["Cleaner", "compile_cleaner", "compile_root_cleaner", "keeps_empty"]
+__all__ = ["Cleaner", "compile_cleaner", "compile_root_cleaner"]
 
 Cleaner = Callable[[Any], Any]
 """Gives the value without what is empty in it; UNDEFINED if it is empty itself."""
 
 
-def compile_root_cleaner(schema: Mapping[str, Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """Return a function from a payload to a new one without empty values.
+def compile_root_cleaner(schema: Any) -> Cleaner:
+    """Return the cleaner of a member of the payload itself with this schema.
 
     Fields of type array come as arrays: any other value of theirs but null as the one item.
     """
-    properties = _properties(schema)
-    cleaners = _cleaners(properties)
-    kept_empty = frozenset(key for key, field in properties.items() if keeps_empty(field))
-    arrays = frozenset(
-        key for key, field in properties.items() if isinstance(field, dict) and _is_array(field)
-    )
+    clean = compile_cleaner(schema)
+    kept_empty = _keeps_empty(schema)
+    is_array = isinstance(schema, dict) and schema.get("type") == "array"
 
-    otherwise = {
-        key: field["x-otherwise"]
-        for key, field in properties.items()
-        if isinstance(field, dict) and "x-otherwise" in field
-    }
+    def clean_member(value: Any) -> Any:
+        if clean is not None:
+            value = clean(value)
+        if value == "" and not kept_empty:
+            return UNDEFINED
+        if (
+            is_array
+            and not isinstance(value, list)
+            and value is not None
+            and value is not UNDEFINED
+        ):
+            return [value]  # as Segment does
+        return value
 
-    def clean(payload: dict[str, Any]) -> dict[str, Any]:
-        kept: dict[str, Any] = {}
-        for key, value in payload.items():
-            if key in cleaners:
-                value = cleaners[key](value)  # noqa: PLW2901 - the cleaned value takes its place
-                if value is UNDEFINED:
-                    continue
-            if value == "" and key not in kept_empty:
-                continue
-            if key in arrays and not isinstance(value, list) and value is not None:
-                value = [value]  # noqa: PLW2901 - as Segment does
-            kept[key] = value
-        for key, value in otherwise.items():
-            kept.setdefault(key, value)
-        return kept
-
-    return clean
+    return clean_member
 
 
-def keeps_empty(schema: Any) -> bool:
+def _keeps_empty(schema: Any) -> bool:
     """Whether empty values of a field are judged like all others, instead of being taken out."""
     return isinstance(schema, dict) and takes_whole_numbers(schema)
-
-
-def _is_array(schema: Mapping[str, Any]) -> bool:
-    return bool(schema.get("type") == "array")
 
 
 def _properties(schema: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -80,7 +64,7 @@ def compile_cleaner(schema: Any) -> Cleaner | None:
     """Return the cleaner of a value with this schema; None if nothing is ever removed from it."""
     if not isinstance(schema, dict) or not (schema.get("type") or schema.get("enum")):
         return None
-    if keeps_empty(schema):
+    if _keeps_empty(schema):
         return None
     types = schema.get("type", ())
     types = (types,) if isinstance(types, str) else types

@@ -5,13 +5,29 @@ Values are changed on copies only: a rule gives back the very object it got, or 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 from destinations.segment.json_pointer import pointer
-from destinations.segment.validation.rules import Errors, Rule
+from destinations.segment.validation.keywords import Errors, Rule
 
-__all__ = ["all_rule", "any_rule", "array_rule", "if_rule", "not_rule", "object_rule", "one_rule"]
+__all__ = [
+    "ObjectRule",
+    "all_rule",
+    "any_rule",
+    "array_rule",
+    "if_rule",
+    "not_rule",
+    "object_rule",
+    "one_rule",
+]
+
+
+class ObjectRule(Protocol):
+    """The rule of an object's members, which may be asked about some of them alone."""
+
+    def __call__(self, value: Any, errors: Errors, keys: Iterable[str] | None = None) -> Any:
+        """Judge a value; of an object only the members ``keys``, if the others fit already."""
 
 
 def _move(errors: Errors, start: int, key: str | int) -> None:
@@ -30,17 +46,23 @@ def _only(value: dict[str, Any], known: Mapping[str, Rule]) -> dict[str, Any]:
     return {key: item for key, item in value.items() if key in known}
 
 
+def _chosen(value: dict[str, Any], keys: Iterable[str] | None) -> Iterable[tuple[str, Any]]:
+    if keys is None:
+        return value.items()
+    return [(key, value[key]) for key in keys if key in value]  # an unknown one was taken out
+
+
 def object_rule(
     properties: Mapping[str, Rule],
     required: Sequence[str],
     additional: Rule | None,
     *,
     is_closed: bool,
-) -> Rule:
+) -> ObjectRule:
     """Check required keys, then take out (if closed) or check the others, then known ones."""
     others = _anything if additional is None else additional
 
-    def rule(value: Any, errors: Errors) -> Any:
+    def rule(value: Any, errors: Errors, keys: Iterable[str] | None = None) -> Any:
         if not isinstance(value, dict):
             return value
         for key in required:
@@ -50,7 +72,7 @@ def object_rule(
             value = _only(value, properties)
         result = value
         count = len(errors)
-        for key, item in value.items():
+        for key, item in _chosen(value, keys):
             checked = properties.get(key, others)(item, errors)
             if len(errors) != count:
                 _move(errors, count, key)

@@ -81,30 +81,6 @@ def test_each_outcome_is_explained(
     assert "canary" not in done.out + done.err
 
 
-def test_source(command: Callable[..., Any], write: Write) -> None:
-    """The code of what matches is printed, and whether this event takes it."""
-    done = command("explain", "kana", write("event.json", _event()), "--source")
-    assert done.code == 0
-    assert "# Record usage: this event takes this code\n" in done.out
-    assert "properties.get('featureId')" in done.out
-    assert "traits" not in done.out.partition("this event takes this code")[2]
-    done = command("explain", "kana", write("event.json", _event(properties=None)), "--source")
-    assert "# Record usage: this event takes the rules of mapping" in done.out
-    done = command("explain", "kana", write("event.json", "{nonsense"), "--source")
-    assert done.code == 0
-    assert "def " not in done.out
-
-
-def test_source_as_json(command: Callable[..., Any], write: Write) -> None:
-    """For machines each subscription has its source, null where the event does not match."""
-    done = command("explain", "kana", write("event.json", _event()), "--source", "--json")
-    identify, track = done.json["subscriptions"]
-    assert identify["source"] is None
-    assert "properties.get('featureId')" in track["source"]
-    done = command("explain", "kana", write("event.json", _event()), "--json")
-    assert "source" not in done.json["subscriptions"][1]
-
-
 def test_explain_as_json(command: Callable[..., Any], write: Write) -> None:
     """The same for machines: clauses, directives, changes, payload and request."""
     done = command("explain", "kana", write("event.json", _event()), "--json")

@@ -9,16 +9,12 @@ from destinations.extras import missing_library
 from destinations.segment.javascript.text import length
 from destinations.segment.javascript.values import type_name
 from destinations.segment.mapping.checks import Checker
+from destinations.segment.mapping.directive import Directive
 from destinations.segment.mapping.nodes import Constant, Place, Resolver, ValueCompiler
 
-__all__ = ["check_liquid", "compile_liquid"]
+__all__ = ["DIRECTIVE"]
 
 LONGEST_TEMPLATE: Final = 1000
-
-
-def check_liquid(checker: Checker, argument: object, path: str) -> None:
-    """Require text; its length and syntax are looked at when it is reached."""
-    checker.text(argument, path)
 
 
 def compile_liquid(compiler: ValueCompiler, argument: object, place: Place) -> Resolver:
@@ -53,3 +49,7 @@ def compile_liquid(compiler: ValueCompiler, argument: object, place: Place) -> R
             raise ResolveError(place.path, str(error)) from error
 
     return resolve
+
+
+# Its length and syntax are looked at when it is reached.
+DIRECTIVE: Final = Directive("@liquid", Checker.text, compile_liquid)

@@ -1,4 +1,4 @@
-"""The directive @json: values to JSON text and back."""
+"""The directive @json: Turn values into JSON text and back."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import Any, Final
 from destinations.segment.javascript.json_text import parse, stringify
 from destinations.segment.javascript.values import UNDEFINED, is_truthy
 from destinations.segment.mapping.checks import ArgumentCheck, Checker, Required, fields, one_of
+from destinations.segment.mapping.directive import Directive
 from destinations.segment.mapping.limits import LARGEST_VALUE, check_size, too_large
 from destinations.segment.mapping.nodes import Place, Resolver, ValueCompiler
 
-__all__ = ["CHECK_JSON", "compile_json"]
+__all__ = ["DIRECTIVE"]
+
 
 CHECK_JSON: Final[ArgumentCheck] = fields(
     {"value": Required(Checker.raw), "mode": Required(one_of("encode", "decode"))}
@@ -56,3 +58,6 @@ def _decode(value: Any) -> Any:
         return parse(value)
     except ValueError:
         return value
+
+
+DIRECTIVE: Final = Directive("@json", CHECK_JSON, compile_json)

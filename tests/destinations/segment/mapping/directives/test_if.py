@@ -65,25 +65,3 @@ def test_if_needs_a_condition(argument: Any) -> None:
     """Without a condition the directive fails when it is reached."""
     with pytest.raises(ResolveError, match='"exists" or "blank"'):
         compile_value({"@if": argument}).resolve(DATA)
-
-
-def test_literals_are_resolved() -> None:
-    """Directives within a literal are resolved, as in the reference."""
-    value = {"@literal": {"a": {"@path": "text"}, "b": 1}}
-    assert compile_value(value).resolve(DATA) == {"a": "x", "b": 1}
-
-
-@pytest.mark.parametrize(
-    ("argument", "result"),
-    [
-        ({"@path": "none"}, UNDEFINED),
-        ({"@path": "text"}, "x"),
-        ({"@path": "some"}, {"b": {"d": 1}, "e": [None]}),
-        ({"a": None, "b": 1}, {"b": 1}),
-        (None, UNDEFINED),
-    ],
-)
-def test_nulls_are_left_out(argument: Any, result: Any) -> None:
-    """Null members vanish at any depth, but not within arrays."""
-    assert compile_value({"@excludeWhenNull": argument}).resolve(DATA) == result
-    assert DATA["some"]["a"] is None

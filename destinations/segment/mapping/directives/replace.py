@@ -1,17 +1,13 @@
-"""Directives that find or make text: @path, @template, @case, @replace."""
+"""The directive @replace: Replace patterns in text."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
-from destinations.errors import ResolveError
-from destinations.segment.javascript.inherited import INHERITED_MEMBERS
 from destinations.segment.javascript.numbers import number_to_string
-from destinations.segment.javascript.printing import to_string
 from destinations.segment.javascript.replacing import replace_text
 from destinations.segment.javascript.text import length
-from destinations.segment.javascript.values import UNDEFINED, is_truthy, type_name
+from destinations.segment.javascript.values import UNDEFINED, is_truthy
 from destinations.segment.mapping.checks import (
     ArgumentCheck,
     Checker,
@@ -19,27 +15,19 @@ from destinations.segment.mapping.checks import (
     fields,
     text_of_length,
 )
+from destinations.segment.mapping.directive import Directive
 from destinations.segment.mapping.limits import LARGEST_VALUE, too_large
 from destinations.segment.mapping.nodes import Constant, Place, Resolver, ValueCompiler
-from destinations.segment.mapping.paths import compile_path, split_path, strip_root
-from destinations.segment.mapping.templates import compile_template
 
-__all__ = [
-    "CHECK_CASE",
-    "CHECK_REPLACE",
-    "check_text",
-    "compile_case",
-    "compile_path_directive",
-    "compile_replace",
-    "compile_template_directive",
-]
+__all__ = ["DIRECTIVE"]
+
 
 LONGEST_PATTERN: Final = 10
+
+
 LONGEST_REPLACEMENT: Final = 10
 
-CHECK_CASE: Final[ArgumentCheck] = fields(
-    {"operator": Checker.text, "value": Checker.text_or_directive}
-)
+
 CHECK_REPLACE: Final[ArgumentCheck] = fields(
     {
         "pattern": Required(text_of_length(1, LONGEST_PATTERN)),
@@ -49,71 +37,6 @@ CHECK_REPLACE: Final[ArgumentCheck] = fields(
         "global": Checker.boolean,
     }
 )
-_CASES: Final[dict[object, Callable[[str], str]]] = {"lower": str.lower, "upper": str.upper}
-
-
-def check_text(checker: Checker, argument: object, path: str) -> None:
-    """Require text, or a directive that is to give text."""
-    checker.text_or_directive(argument, path)
-
-
-def _text(value: Any, place: Place) -> str:
-    if not isinstance(value, str):
-        raise ResolveError(place.path, f"should be a string but is {type_name(value)}")
-    return value
-
-
-def compile_path_directive(compiler: ValueCompiler, argument: object, place: Place) -> Resolver:
-    """Return what the path finds in the data; UNDEFINED if nothing."""
-    inner = compiler.value(argument, place)
-    if isinstance(inner, Constant) and isinstance(inner.value, str):
-        path = strip_root(inner.value)
-        if may_give_function(path):
-            compiler.leaves_undefined()
-        return compile_path(path)
-    compiler.leaves_undefined()
-    return lambda data: compile_path(strip_root(_text(inner(data), place)))(data)
-
-
-def may_give_function(path: str) -> bool:
-    """Whether the path names a method that objects inherit, or one of text, lists or numbers."""
-    return any(key in INHERITED_MEMBERS for key in split_path(path))
-
-
-def compile_template_directive(compiler: ValueCompiler, argument: object, place: Place) -> Resolver:
-    """Return the template with its placeholders filled in."""
-    inner = compiler.value(argument, place)
-    if isinstance(inner, Constant) and isinstance(inner.value, str):
-        template = compile_template(inner.value, place.path)
-        return Constant(template) if isinstance(template, str) else template
-
-    def render(data: Any) -> str:
-        template = compile_template(_text(inner(data), place), place.path)
-        return template if isinstance(template, str) else template(data)
-
-    return render
-
-
-def compile_case(compiler: ValueCompiler, argument: object, place: Place) -> Resolver:
-    """Text in lower or upper case; any other value as it is, and nothing for a falsy argument."""
-    if not isinstance(argument, dict) or not is_truthy(argument.get("operator")):
-        return compiler.failing(place, 'should have the field "operator": "lower" or "upper"')
-    operator, value = argument["operator"], argument.get("value")
-    if not is_truthy(value):
-        return Constant(UNDEFINED)
-    inner = compiler.value(value, place.child("value", sparse=place.sparse))
-    change = _CASES.get(operator) if isinstance(operator, str) else None
-
-    def apply(data: Any) -> Any:
-        text = inner(data)
-        if not isinstance(text, str):
-            return text
-        if change is None:
-            at = place.child("operator").path
-            raise ResolveError(at, f'should be "lower" or "upper" but is {to_string(operator)}')
-        return change(text)
-
-    return apply
 
 
 def compile_replace(compiler: ValueCompiler, argument: object, place: Place) -> Resolver:
@@ -187,3 +110,6 @@ def _pairs(argument: dict[str, Any]) -> list[tuple[str, str]]:
             break
         pairs.append((pattern, replacement))
     return pairs
+
+
+DIRECTIVE: Final = Directive("@replace", CHECK_REPLACE, compile_replace)

@@ -1,0 +1,52 @@
+"""The directive @case: Write text in lower or upper case."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from destinations.errors import ResolveError
+from destinations.segment.javascript.printing import to_string
+from destinations.segment.javascript.values import UNDEFINED, is_truthy
+from destinations.segment.mapping.checks import (
+    ArgumentCheck,
+    Checker,
+    fields,
+)
+from destinations.segment.mapping.directive import Directive
+from destinations.segment.mapping.nodes import Constant, Place, Resolver, ValueCompiler
+
+__all__ = ["DIRECTIVE"]
+
+
+CHECK_CASE: Final[ArgumentCheck] = fields(
+    {"operator": Checker.text, "value": Checker.text_or_directive}
+)
+
+
+_CASES: Final[dict[object, Callable[[str], str]]] = {"lower": str.lower, "upper": str.upper}
+
+
+def compile_case(compiler: ValueCompiler, argument: object, place: Place) -> Resolver:
+    """Text in lower or upper case; any other value as it is, and nothing for a falsy argument."""
+    if not isinstance(argument, dict) or not is_truthy(argument.get("operator")):
+        return compiler.failing(place, 'should have the field "operator": "lower" or "upper"')
+    operator, value = argument["operator"], argument.get("value")
+    if not is_truthy(value):
+        return Constant(UNDEFINED)
+    inner = compiler.value(value, place.child("value", sparse=place.sparse))
+    change = _CASES.get(operator) if isinstance(operator, str) else None
+
+    def apply(data: Any) -> Any:
+        text = inner(data)
+        if not isinstance(text, str):
+            return text
+        if change is None:
+            at = place.child("operator").path
+            raise ResolveError(at, f'should be "lower" or "upper" but is {to_string(operator)}')
+        return change(text)
+
+    return apply
+
+
+DIRECTIVE: Final = Directive("@case", CHECK_CASE, compile_case)

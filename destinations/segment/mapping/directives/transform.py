@@ -1,0 +1,53 @@
+"""The directive @transform: Resolve a mapping on the result of another."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from destinations.errors import ResolveError
+from destinations.segment.javascript.values import UNDEFINED, is_truthy, type_name
+from destinations.segment.mapping.checks import (
+    ArgumentCheck,
+    Checker,
+    Required,
+    fields,
+)
+from destinations.segment.mapping.directive import Directive
+from destinations.segment.mapping.limits import check_size
+from destinations.segment.mapping.nodes import Place, Resolver, ValueCompiler
+
+__all__ = ["DIRECTIVE"]
+
+
+CHECK_TRANSFORM: Final[ArgumentCheck] = fields(
+    {
+        "apply": Required(Checker.object_or_directive),
+        "mapping": Required(Checker.object_or_directive),
+    }
+)
+
+
+def compile_transform(compiler: ValueCompiler, argument: object, place: Place) -> Resolver:
+    """Return the mapping resolved on the result of ``apply``, which is a mapping of its own."""
+    if not isinstance(argument, dict):
+        return compiler.failing(place, 'should be an object with "apply" and "mapping"')
+    for name in ("mapping", "apply"):
+        if not is_truthy(argument.get(name)):
+            return compiler.failing(place, f'should have the field "{name}" with an object')
+    compiler.transforms = True
+    apply = compiler.transformed(argument["apply"], place.child("apply"))
+    mapping = compiler.value(argument["mapping"], place.child("mapping", sparse=place.sparse))
+
+    def resolve(data: Any) -> Any:
+        if data is UNDEFINED:
+            data = {}  # as in the reference, where an outer @transform gave nothing
+        if not isinstance(data, dict):
+            raise ResolveError(place.path, f"needs an object to work on, got {type_name(data)}")
+        applied = apply(data)
+        check_size(applied, place.path)  # what is taken twice from it counts twice from here on
+        return mapping(applied)
+
+    return resolve
+
+
+DIRECTIVE: Final = Directive("@transform", CHECK_TRANSFORM, compile_transform)

@@ -1,0 +1,221 @@
+"""From an event to the payload of a subscription: its mapping and its fields, compiled into one.
+
+Members are made and checked one by one, in one loop: nearly all hold what their fields ask for, and
+need nothing but a look. What does not fit is judged by the rules of its field. What directives and
+keywords mean is said by `destinations.segment.mapping` and `destinations.segment.validation` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from destinations.segment.javascript.json_form import as_json_form
+from destinations.segment.javascript.members import entries
+from destinations.segment.javascript.values import UNDEFINED
+from destinations.segment.mapping import CompiledMapping
+from destinations.segment.mapping.checks import directive_keys
+from destinations.segment.mapping.cleaning import without_undefined
+from destinations.segment.mapping.compiler import Compiler
+from destinations.segment.mapping.limits import MANY_DIRECTIVES, measure
+from destinations.segment.mapping.nodes import Place, Resolver
+from destinations.segment.payload_code import compile_fill
+from destinations.segment.validation.empties import compile_cleaner
+from destinations.segment.validation.filling import Member, compile_settler
+from destinations.segment.validation.fits import NEVER, Fit, Unfit, compile_fit, judgeable
+from destinations.segment.validation.keywords import Errors
+from destinations.segment.validation.payload_schema import CompiledSchema
+from destinations.segment.validation.schema_rule import compile_rule
+
+__all__ = ["MakePayload", "compile_payload"]
+
+MakePayload = Callable[[Mapping[str, Any], Errors], Any]
+"""Returns the payload for an event, and appends what is wrong with it to the errors.
+
+Raises `ResolveError` if the mapping fails on the event.
+"""
+
+
+def compile_payload(mapping: CompiledMapping, schema: CompiledSchema) -> MakePayload:
+    """Compile what makes the payload of an event: the mapping's result, checked by the schema."""
+    source = mapping.source
+    if not isinstance(source, dict) or directive_keys(source):
+        return _checked_whole(mapping, schema)
+    # So many directives have the sum of what they give checked.
+    if measure(source, "")[0] > MANY_DIRECTIVES:
+        return _checked_whole(mapping, schema)
+    place = Place(mapping.path)
+    compilers = {key: _Compiler(schema.schema, waits=schema.waits(key)) for key in source}
+    fill = compile_fill(
+        [
+            _member(schema, key, node, place.child(key), compilers[key])
+            for key, node in entries(source)
+        ]
+    )
+    finish = schema.finish
+    may_hold_functions = any(compiler.needs_cleaning for compiler in compilers.values())
+
+    def make(event: Mapping[str, Any], errors: Errors) -> Any:
+        payload: dict[str, Any] = {}
+        unsettled: list[str] = []
+        fill(event, payload, unsettled)
+        payload = finish(payload, unsettled, errors)
+        return as_json_form(payload) if unsettled and may_hold_functions else payload
+
+    return make
+
+
+def _checked_whole(mapping: CompiledMapping, schema: CompiledSchema) -> MakePayload:
+    def make(event: Mapping[str, Any], errors: Errors) -> Any:
+        checked = schema.check(mapping.resolve(event))
+        errors += [(error.path, error.message) for error in checked.errors]
+        return checked.payload
+
+    return make
+
+
+def _member(
+    schema: CompiledSchema, key: str, node: Any, place: Place, compiler: _Compiler
+) -> Member:
+    part = schema.schema.get("properties", {}).get(key)
+    get, fit = compiler.of_schema(node, part, place, in_items=False)
+    return schema.member(key, get, fit)
+
+
+class _Compiler(Compiler):
+    """Compiles the node of one member of a payload, for the schema of what it is to give.
+
+    ``root`` is where that looks for ``$ref``. With ``waits`` nothing in the member is coerced, as
+    conditions of the payload come first.
+    """
+
+    def __init__(self, root: Mapping[str, Any], *, waits: bool) -> None:
+        super().__init__()
+        self._root = root
+        self._waits = waits
+        self._shapes: dict[int, Resolver] = {}
+
+    def value(self, node: object, place: Place) -> Resolver:
+        """Compile any mapping value; the shape of items that have a schema, for that."""
+        made = self._shapes.get(id(node))
+        return super().value(node, place) if made is None else made
+
+    def of_schema(
+        self, node: Any, schema: Any, place: Place, *, in_items: bool
+    ) -> tuple[Resolver, Fit | None]:
+        """Compile a node for the schema of what it is to give.
+
+        Objects and arrays of objects are made member by member, and come as `Unfit` if one of them
+        does not fit; what is left to test is returned with them. Of other nodes nothing is known:
+        then the test is None. ``in_items`` tells that they stand in an array, where nothing empty
+        is taken out.
+        """
+        if not isinstance(schema, dict) or not isinstance(node, dict):
+            return self._plain(node, place), None
+        if (fit := _fit_around_members(schema)) is not None and not directive_keys(node):
+            return self._object_of(node, schema, place, in_items=in_items), fit
+        shape = _shape_of_items(node)
+        if shape is None or (fit := _fit_around_items(schema)) is None:
+            return self._plain(node, place), None
+        shape_at = place.child("@arrayPath").child(1)
+        each = self._object_of(shape, schema["items"], shape_at, in_items=True)
+        self._shapes[id(shape)] = each
+        return _list_of(self._plain(node, place)), fit
+
+    def _plain(self, node: Any, place: Place) -> Resolver:
+        """Compile any mapping value; what it gives that JSON cannot hold comes as `Unfit`."""
+        before, self.needs_cleaning = self.needs_cleaning, False
+        resolver = self.value(node, place)
+        cleans, self.needs_cleaning = self.needs_cleaning, before or self.needs_cleaning
+        if not cleans:
+            return resolver
+
+        def resolve(data: Any) -> Any:
+            value = resolver(data)
+            if type(value) is str:  # nearly always
+                return value
+            value = without_undefined(value)
+            return value if as_json_form(value) is value else Unfit(value)
+
+        return resolve
+
+    def _object_of(
+        self, node: Mapping[str, Any], schema: Mapping[str, Any], place: Place, *, in_items: bool
+    ) -> Resolver:
+        members = tuple(
+            self._member_of(key, child, schema, place.child(key), in_items=in_items)
+            for key, child in entries(node)
+        )
+        required: Sequence[str] = schema.get("required", ())
+        fill = compile_fill(members)
+
+        def make(data: Any) -> Any:
+            made: dict[str, Any] = {}
+            unsettled: list[str] = []
+            fill(data, made, unsettled)
+            if unsettled:
+                return _whole(members, data)
+            for key in required:
+                if key not in made:
+                    return _whole(members, data)
+            return made
+
+        return make
+
+    def _member_of(
+        self, key: str, node: Any, schema: Mapping[str, Any], place: Place, *, in_items: bool
+    ) -> Member:
+        part = schema["properties"].get(key, schema.get("additionalProperties", True))
+        get, fit = self.of_schema(node, part, place, in_items=in_items)
+        is_known = key in schema["properties"]
+        clean = None if in_items or not is_known else compile_cleaner(part)
+        # Unknown ones are left to the rules of the object.
+        rule = None if self._waits or not is_known else compile_rule(part, self._root)
+        return Member(key, get, fit or compile_fit(part), compile_settler(clean or judgeable, rule))
+
+
+def _whole(members: Sequence[Member], data: Any) -> Unfit:
+    """Return an object with its members as they were made, to be judged by its rules."""
+    values = ((member.key, judgeable(member.get(data))) for member in members)
+    return Unfit({key: value for key, value in values if value is not UNDEFINED})
+
+
+def _fit_around_members(schema: Mapping[str, Any]) -> Fit | None:
+    """Return what is asked of an object beside its members; None where that is no simple test."""
+    if schema.get("type") != "object" or "properties" not in schema:
+        return None
+    return _fit_without(schema, "properties", "required", "additionalProperties")
+
+
+def _fit_around_items(schema: Mapping[str, Any]) -> Fit | None:
+    """Return what is asked of an array of objects beside them; None if that is no simple test."""
+    items = schema.get("items")
+    if schema.get("type") != "array" or not isinstance(items, dict):
+        return None
+    fit = _fit_around_members(items)
+    return None if fit is None or fit.checks else _fit_without(schema, "items")
+
+
+def _fit_without(schema: Mapping[str, Any], *names: str) -> Fit | None:
+    fit = compile_fit({name: asked for name, asked in schema.items() if name not in names})
+    return None if fit is NEVER else fit
+
+
+def _shape_of_items(node: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the shape that an ``@arrayPath`` gives its items, if they are objects."""
+    argument = node.get("@arrayPath") if directive_keys(node) == ["@arrayPath"] else None
+    shape = argument[1] if isinstance(argument, list) and len(argument) > 1 else None
+    return shape if isinstance(shape, dict) and shape and not directive_keys(shape) else None
+
+
+def _list_of(resolver: Resolver) -> Resolver:
+    """Return a resolver of arrays whose items may come as `Unfit`; then the array does."""
+
+    def resolve(data: Any) -> Any:
+        value = resolver(data)
+        whole = judgeable(value)
+        if type(whole) is list and Unfit in map(type, whole):
+            return Unfit([judgeable(item) for item in whole])
+        return value
+
+    return resolve
