@@ -12,7 +12,6 @@ from typing import Any
 
 from destinations.segment.javascript.json_form import as_json_form
 from destinations.segment.javascript.members import entries
-from destinations.segment.javascript.values import UNDEFINED
 from destinations.segment.mapping import CompiledMapping
 from destinations.segment.mapping.checks import directive_keys
 from destinations.segment.mapping.cleaning import without_undefined
@@ -22,7 +21,14 @@ from destinations.segment.mapping.nodes import Place, Resolver
 from destinations.segment.payload_code import compile_fill
 from destinations.segment.validation.empties import compile_cleaner
 from destinations.segment.validation.filling import Member, compile_settler
-from destinations.segment.validation.fits import NEVER, Fit, Unfit, compile_fit, judgeable
+from destinations.segment.validation.fits import (
+    NEVER,
+    PART_UNFIT,
+    Fit,
+    Unfit,
+    compile_fit,
+    judgeable,
+)
 from destinations.segment.validation.keywords import Errors
 from destinations.segment.validation.payload_schema import CompiledSchema
 from destinations.segment.validation.schema_rule import compile_rule
@@ -78,7 +84,7 @@ def _member(
     schema: CompiledSchema, key: str, node: Any, place: Place, compiler: _Compiler
 ) -> Member:
     part = schema.schema.get("properties", {}).get(key)
-    get, fit = compiler.of_schema(node, part, place, in_items=False)
+    get, fit = compiler.member(node, part, place)
     return schema.member(key, get, fit)
 
 
@@ -95,20 +101,34 @@ class _Compiler(Compiler):
         self._waits = waits
         self._shapes: dict[int, Resolver] = {}
 
+    def member(self, node: Any, schema: Any, place: Place) -> tuple[Resolver, Fit | None]:
+        """Compile the node of the member, and what is left to test of what it gives.
+
+        The test is None where nothing is known of it.
+        """
+        resolver, fit = self._of_schema(node, schema, place, in_items=False)
+        if fit is None:
+            return resolver, None
+        whole = self._plain(node, place)
+
+        def resolve(event: Any) -> Any:
+            value = resolver(event)
+            return Unfit(judgeable(whole(event))) if value is PART_UNFIT else value
+
+        return resolve, fit
+
     def value(self, node: object, place: Place) -> Resolver:
         """Compile any mapping value; the shape of items that have a schema, for that."""
         made = self._shapes.get(id(node))
         return super().value(node, place) if made is None else made
 
-    def of_schema(
+    def _of_schema(
         self, node: Any, schema: Any, place: Place, *, in_items: bool
     ) -> tuple[Resolver, Fit | None]:
         """Compile a node for the schema of what it is to give.
 
-        Objects and arrays of objects are made member by member, and come as `Unfit` if one of them
-        does not fit; what is left to test is returned with them. Of other nodes nothing is known:
-        then the test is None. ``in_items`` tells that they stand in an array, where nothing empty
-        is taken out.
+        Objects and arrays of objects are made member by member. ``in_items`` tells that they stand
+        in an array, where nothing empty is taken out.
         """
         if not isinstance(schema, dict) or not isinstance(node, dict):
             return self._plain(node, place), None
@@ -120,7 +140,9 @@ class _Compiler(Compiler):
         shape_at = place.child("@arrayPath").child(1)
         each = self._object_of(shape, schema["items"], shape_at, in_items=True)
         self._shapes[id(shape)] = each
-        return _list_of(self._plain(node, place)), fit
+        resolver = _list_of(self._plain(node, place))
+        del self._shapes[id(shape)]
+        return resolver, fit
 
     def _plain(self, node: Any, place: Place) -> Resolver:
         """Compile any mapping value; what it gives that JSON cannot hold comes as `Unfit`."""
@@ -142,22 +164,24 @@ class _Compiler(Compiler):
     def _object_of(
         self, node: Mapping[str, Any], schema: Mapping[str, Any], place: Place, *, in_items: bool
     ) -> Resolver:
-        members = tuple(
-            self._member_of(key, child, schema, place.child(key), in_items=in_items)
-            for key, child in entries(node)
-        )
+        """Compile an object; PART_UNFIT comes in its place if a member does not fit."""
         required: Sequence[str] = schema.get("required", ())
-        fill = compile_fill(members)
+        fill = compile_fill(
+            [
+                self._member_of(key, child, schema, place.child(key), in_items=in_items)
+                for key, child in entries(node)
+            ]
+        )
 
         def make(data: Any) -> Any:
             made: dict[str, Any] = {}
-            unsettled: list[str] = []
-            fill(data, made, unsettled)
-            if unsettled:
-                return _whole(members, data)
+            unfit: list[str] = []
+            fill(data, made, unfit)
+            if unfit:
+                return PART_UNFIT
             for key in required:
                 if key not in made:
-                    return _whole(members, data)
+                    return PART_UNFIT
             return made
 
         return make
@@ -166,18 +190,12 @@ class _Compiler(Compiler):
         self, key: str, node: Any, schema: Mapping[str, Any], place: Place, *, in_items: bool
     ) -> Member:
         part = schema["properties"].get(key, schema.get("additionalProperties", True))
-        get, fit = self.of_schema(node, part, place, in_items=in_items)
+        get, fit = self._of_schema(node, part, place, in_items=in_items)
         is_known = key in schema["properties"]
         clean = None if in_items or not is_known else compile_cleaner(part)
         # Unknown ones are left to the rules of the object.
         rule = None if self._waits or not is_known else compile_rule(part, self._root)
         return Member(key, get, fit or compile_fit(part), compile_settler(clean or judgeable, rule))
-
-
-def _whole(members: Sequence[Member], data: Any) -> Unfit:
-    """Return an object with its members as they were made, to be judged by its rules."""
-    values = ((member.key, judgeable(member.get(data))) for member in members)
-    return Unfit({key: value for key, value in values if value is not UNDEFINED})
 
 
 def _fit_around_members(schema: Mapping[str, Any]) -> Fit | None:
@@ -209,13 +227,11 @@ def _shape_of_items(node: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _list_of(resolver: Resolver) -> Resolver:
-    """Return a resolver of arrays whose items may come as `Unfit`; then the array does."""
+    """Return a resolver of arrays that gives PART_UNFIT if an item is."""
 
     def resolve(data: Any) -> Any:
         value = resolver(data)
-        whole = judgeable(value)
-        if type(whole) is list and Unfit in map(type, whole):
-            return Unfit([judgeable(item) for item in whole])
-        return value
+        items = judgeable(value)
+        return PART_UNFIT if type(items) is list and PART_UNFIT in items else value
 
     return resolve

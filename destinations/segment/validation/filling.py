@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from destinations.segment.javascript.json_form import as_json_form
 from destinations.segment.javascript.values import UNDEFINED
 from destinations.segment.validation.empties import Cleaner
-from destinations.segment.validation.fits import Fit, Unfit, judgeable
+from destinations.segment.validation.fits import PART_UNFIT, Fit, Unfit, judgeable
 from destinations.segment.validation.keywords import Errors, Rule
 
 __all__ = ["Member", "compile_settler", "fill"]
@@ -54,6 +54,8 @@ def compile_settler(clean: Cleaner, rule: Rule | None) -> Callable[[Any], Any]:
     """
 
     def settle(value: Any) -> Any:
+        if value is PART_UNFIT:
+            return value
         cleaned = clean(judgeable(value))
         if cleaned is UNDEFINED:
             return cleaned

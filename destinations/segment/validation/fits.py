@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from destinations.segment.validation.keywords import ANNOTATIONS, VALUE_CHECKS, ValueCheck
 
-__all__ = ["ALWAYS", "NEVER", "Fit", "Unfit", "compile_fit", "judgeable"]
+__all__ = ["ALWAYS", "NEVER", "PART_UNFIT", "Fit", "Unfit", "compile_fit", "judgeable"]
 
 
 class Fit(NamedTuple):
@@ -44,6 +44,10 @@ class Unfit:
 
     def __init__(self, value: Any) -> None:
         self.value: Final = value
+
+
+PART_UNFIT: Final = Unfit(None)
+"""In place of a value of which a part does not fit: it is made once more, and judged as a whole."""
 
 
 def judgeable(value: Any) -> Any:

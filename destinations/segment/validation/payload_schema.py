@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
 from operator import itemgetter
 from typing import Any, Final
 
@@ -87,7 +88,7 @@ class CompiledSchema:
             """
             for key, value, fits in otherwise:
                 if key not in payload:
-                    payload[key] = value
+                    payload[key] = deepcopy(value) if type(value) in {dict, list} else value
                     if not fits:
                         unsettled.append(key)
             if unsettled or not is_plain:

@@ -367,6 +367,28 @@ def test_deep_mapping(ways: Ways) -> None:
     assert same_in_all_ways(ways, {"a": node}, schema, EVENT) == ("{'a': 'u'}", [])
 
 
+@pytest.mark.parametrize(("leaf", "result"), [("u", []), ("traits", ["must be a string"])])
+def test_deep_objects_are_judged_once(ways: Ways, leaf: str, result: list[str]) -> None:
+    """A level around what is wrong does not double the work: 2**45 steps would not end."""
+    node: Any = path(f"$.{leaf}" if result else "$.userId")
+    schema: dict[str, Any] = {"type": "string"}
+    for _ in range(45):
+        node, schema = {"a": node}, {"type": "object", "properties": {"a": schema}}
+    _, errors = same_in_all_ways(ways, {"a": node}, {**schema, "properties": {"a": schema}}, EVENT)
+    assert [message.partition(",")[0] for _, message in errors] == result
+
+
+def test_what_stands_for_absent_values_is_not_shared() -> None:
+    """Whoever changes a payload changes neither the definition nor the next payload."""
+    part = {"type": "object", "x-otherwise": {"list": [1]}}
+    schema = compile_schema({"type": "object", "properties": {"a": part}})
+    make = compile_payload(compile_mapping({"b": {"@literal": {"c": [1]}}}), schema)
+    first = make(EVENT, [])
+    first["a"]["list"].append(2)
+    first["b"]["c"].append(2)
+    assert make(EVENT, []) == {"a": {"list": [1]}, "b": {"c": [1]}}
+
+
 def test_names_of_a_definition_are_no_code(ways: Ways) -> None:
     """Keys and paths with quotes, line ends and braces stay text, whatever they look like."""
     names = ["'", '"', "\n", "\\", "{x}", "'] = 1 #", "into", "é\u2028", "None"]
