@@ -1,3 +1,3 @@
-"""What authors of destinations use: cases, the partner's page, the linter, importing, starting."""
+"""Tools for authors of destinations: cases, the partner's page, the linter, import, init."""
 
 __all__: list[str] = []

@@ -1,16 +1,16 @@
-"""Running conformance vectors: lines of input with what the reference runtime made of them.
+"""Run conformance vectors: lines of input with the results of the reference runtime.
 
 A directory holds files whose names begin with ``mapping``, ``fql`` or ``actions`` and end in
 ``.jsonl`` or ``.jsonl.gz``, and ``definitions.json`` (or ``.gz``) with the fields of the actions.
-Of each line:
+A line has, by file:
 
 - ``mapping``: ``{mapping, event}`` and ``output``, or ``error`` if loading or resolving must fail;
-- ``fql``: ``{fql, event}`` and ``match``, or ``invalid`` where nothing but a match is wrong;
+- ``fql``: ``{fql, event}`` and ``match``, or ``invalid`` if any result but a match is right;
 - ``actions``: ``{destination, action, subscribe, mapping, event}`` and ``payload``, ``skipped`` or
   ``error``.
 
-Numbers are compared by value, the order of keys does not count. Lines with ``@liquid`` are counted
-apart; two in a hundred of them may differ.
+Numbers are compared by value, and the order of keys does not count. Lines with ``@liquid`` are
+counted separately; 2% of them may differ.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Definitions = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class LineResult:
-    """One line: its number from 1, what came out, what should have, whether it is the same.
+    """One line: its number from 1, the result, the expected result, and whether they are equal.
 
     ``outcome`` and ``expected`` have one key of ``output``, ``match``, ``payload``, ``skipped``,
     ``error`` (``expected`` also ``invalid``).
@@ -57,13 +57,13 @@ class LineResult:
     is_liquid: bool
 
     def record(self) -> Record:
-        """Return the written line: ``{file, line, output|match|payload|skipped|error}``."""
+        """Return the record to write: ``{file, line, output|match|payload|skipped|error}``."""
         return {"file": self.file, "line": self.line, **self.outcome}
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A line that did not come out as expected."""
+    """A line whose result differs from the expected one."""
 
     line: int
     expected: Record
@@ -72,7 +72,7 @@ class Difference:
 
 @dataclass(slots=True)
 class FileReport:
-    """Counts of one file, and its first differences."""
+    """The counts of one file, and its first differences."""
 
     file: str
     total: int = 0
@@ -83,13 +83,13 @@ class FileReport:
 
     @property
     def ok(self) -> bool:
-        """Whether every line passed, up to the tolerance among the lines with ``@liquid``."""
+        """Tell whether every line passed, within the tolerance for lines with ``@liquid``."""
         liquid_failed = self.liquid_total - self.liquid_passed
         other_failed = self.total - self.passed - liquid_failed
         return other_failed == 0 and liquid_failed <= LIQUID_TOLERANCE * self.liquid_total
 
     def add(self, result: LineResult, keep: int) -> None:
-        """Count a line; of those that differ, the first ``keep`` are kept."""
+        """Count a line, and keep it if it is among the first ``keep`` that differ."""
         self.total += 1
         self.passed += result.passed
         self.liquid_total += result.is_liquid
@@ -104,15 +104,17 @@ def run_conformance(
     differences: int = 10,
     on_line: Callable[[LineResult], object] | None = None,
 ) -> Iterator[FileReport]:
-    """Run every file of ``directory``, one report after the other; one line is held at a time.
+    """Run every file of ``directory`` and yield a report for each; memory holds one line at a time.
 
-    ``on_line`` is told of every line. Raises UsageError if there is nothing to run, a line cannot
-    be read, or an action is not defined.
+    ``on_line`` is called with every line's result. Raises `UsageError` if there is nothing to run,
+    a line cannot be read, or an action is not defined.
     """
     files = sorted(path for path in directory.glob("*") if _kind(path) is not None)
     if not files:
         names = ", ".join(_RUNNERS)
-        raise UsageError(f"{directory}: there are no files {names} with the ending .jsonl(.gz)")
+        raise UsageError(
+            f"{directory}: no vectors found; expected files {names} ending in .jsonl or .jsonl.gz"
+        )
     definitions = _read_definitions(directory)
     for path in files:
         report = FileReport(path.name)

@@ -1,4 +1,4 @@
-"""Definitions made of Segment's own files: its catalog, its action library, subscriptions."""
+"""Import definitions from Segment's files: catalog, action library, subscriptions."""
 
 from destinations.kit.importer.into import import_subscriptions
 from destinations.kit.importer.segment import Imported, import_segment

@@ -1,4 +1,4 @@
-"""The YAML of one action."""
+"""Write the YAML of one action."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _LAST: Final = ("items", "required", "additionalProperties", "properties", "allO
 
 
 def action_schema(action: SegmentAction, findings: Findings) -> dict[str, Any]:
-    """Return the JSON Schema of an action's fields, as a definition has it.
+    """Return the JSON Schema of an action's fields, in a definition's form.
 
-    Faults of the fields and their defaults go to ``findings``. An action without fields takes any
-    payload, as in Segment's runtime.
+    Faults of the fields and their defaults are added to ``findings``. An action without fields
+    accepts any payload, as in Segment's runtime.
     """
     if not action.fields:
         return {"type": "object", "additionalProperties": True, "properties": {}}
@@ -52,7 +52,7 @@ def action_schema(action: SegmentAction, findings: Findings) -> dict[str, Any]:
 def action_text(
     action: SegmentAction, title: str, schema: Mapping[str, Any], request: str, findings: Findings
 ) -> str:
-    """Return the file of ``action`` with the fields ``schema``, which performs ``request``."""
+    """Return an action's file as text; it has the fields ``schema`` and performs ``request``."""
     head: dict[str, Any] = {
         **_SCHEMA_LINE,
         "slug": action.slug,
@@ -77,7 +77,7 @@ def _subscription(action: SegmentAction, findings: Findings) -> Iterator[str]:
 
 
 def _method(fql: str) -> dict[str, str]:
-    """Return the Spec call that an action is for, where its subscription names just one."""
+    """Return the Spec call of an action if its subscription names exactly one, else None."""
     types = compile_fql(fql).types
     if types is None or len(types) != 1 or not types <= _CALLS:
         return {}
@@ -103,7 +103,7 @@ def _fields(action: SegmentAction, schema: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _remarks(field: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what Segment's file says of a field that JSON Schema cannot hold."""
+    """Yield comments on a field that JSON Schema cannot express."""
     placeholder = field.get("placeholder")
     if isinstance(placeholder, str) and placeholder:
         yield f"Placeholder: {placeholder}"
@@ -122,7 +122,7 @@ def _remarks(field: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _ordered(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the keywords of a schema in the order in which people read them."""
+    """Return a schema with its keywords in the usual order of reading."""
     keys = [key for key in _FIRST if key in schema]
     keys += [key for key in schema if key not in (*_FIRST, *_LAST)]
     keys += [key for key in _LAST if key in schema]

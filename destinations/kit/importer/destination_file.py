@@ -1,4 +1,4 @@
-"""The YAML of a destination: ``destination.yaml``."""
+"""Write a destination's YAML: ``destination.yaml``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from destinations.kit.importer.yaml_text import comment, yaml_text
 __all__ = ["MISSING", "destination_text", "preset_text"]
 
 MISSING: Final = "what is sent to the partner; Segment's file does not say it."
-"""What every request that an import makes leaves open."""
+"""The missing information of every imported request."""
 
 _HEAD: Final = (
     "Imported from Segment's definition. Fields, mappings and presets are those of Segment. What "
@@ -40,7 +40,7 @@ _REQUESTS: Final = (
     "path: [v1, users, {'@path': $.payload.userId}]. Until then, nothing is sent. Say that it is "
     "idempotent only if the partner takes a repeat for the same event."
 )
-_ASIDE: Final = "Presets that are no subscriptions here as they are."
+_ASIDE: Final = "Presets that cannot be subscriptions here unchanged."
 _TIMES: Final[Mapping[str, Any]] = {
     "timeout": {"connect": 5, "read": 10, "total": 30},
     "concurrency": 4,
@@ -56,9 +56,9 @@ def destination_text(
     presets: Sequence[PlannedPreset],
     findings: Findings,
 ) -> str:
-    """Return the file of the definition called ``slug``.
+    """Return the text of ``destination.yaml`` for the definition ``slug``.
 
-    ``requests`` are the titles of the actions by the name of their request.
+    ``requests`` are the titles of the actions by the names of their requests.
     """
     return "\n".join(
         [
@@ -106,7 +106,9 @@ def _website(destination: SegmentDestination, findings: Findings) -> str | None:
         is_url = False
     if is_url:
         return website
-    findings.note(f"{destination.path}/website", f"{website!r} is no http or https URL: left out")
+    findings.note(
+        f"{destination.path}/website", f"{website!r} is not an http or https URL: left out"
+    )
     return None
 
 
@@ -135,7 +137,7 @@ def _presets(presets: Sequence[PlannedPreset]) -> Iterator[str]:
 
 
 def preset_text(preset: PlannedPreset, *, indent: int = 2) -> str:
-    """One item of the list of presets, with its comments above."""
+    """Return one item of the list of presets, below its comments."""
     first, *rest = yaml_text(preset.entry, indent=indent + 2).splitlines(keepends=True)
     above = "".join(comment(text, indent=indent) for text in preset.comments)
     return f"{above}{' ' * indent}- {first.lstrip()}{''.join(rest)}"
@@ -144,6 +146,6 @@ def preset_text(preset: PlannedPreset, *, indent: int = 2) -> str:
 def _commented_out(presets: Iterable[PlannedPreset]) -> Iterator[str]:
     for preset in presets:
         yield comment(f"- {preset.aside}:")
-        # Not wrapped: without the signs in front of its lines, it is YAML again.
+        # Not wrapped, so that removing the comment signs gives YAML again.
         for line in preset_text(PlannedPreset(preset.entry)).splitlines():
             yield f"# {line}".rstrip() + "\n"

@@ -1,4 +1,4 @@
-"""What an import finds: faults, which stop it, and notes on what is left to a person."""
+"""Collect an import's findings: faults, which stop it, and notes for the author."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TYPES: Mapping[type, str] = {
 
 
 def json_type(value: object) -> str:
-    """Return what ``value`` is in JSON, for messages."""
+    """Return the JSON type of ``value``, for messages."""
     return "null" if value is None else _TYPES.get(type(value), type(value).__name__)
 
 
@@ -42,11 +42,11 @@ class Findings:
         self.notes: list[Fault] = []
 
     def fault(self, path: str, message: str) -> None:
-        """Something that is wrong in the file, and what would be right."""
+        """Add a fault of the file, with a message that says what was expected."""
         self.faults.append(Fault(message, path=path, file=self.file))
 
     def note(self, path: str, message: str) -> None:
-        """Something that the import does not take over as it is, and what was done."""
+        """Add a note on something that is not imported unchanged, and what was done instead."""
         self.notes.append(Fault(message, path=path, file=self.file))
 
     def raise_faults(self) -> None:
@@ -57,7 +57,7 @@ class Findings:
     def text(
         self, data: Mapping[str, Any], key: str, path: str, *, required: bool = False
     ) -> str | None:
-        """Return the text at ``key``; None where there is none, or nothing but white space."""
+        """Return the text at ``key``; None if it is missing or only white space."""
         value = data.get(key)
         if value is None:
             if required:
@@ -71,14 +71,14 @@ class Findings:
         return value if value.strip() else None
 
     def flag(self, data: Mapping[str, Any], key: str, path: str) -> bool:
-        """Return the boolean at ``key``; false where there is none."""
+        """Return the boolean at ``key``; False if it is missing."""
         value = data.get(key)
         if value is not None and not isinstance(value, bool):
             self.fault(f"{path}/{key}", f"should be true or false but is {json_type(value)}")
         return value is True
 
     def objects(self, value: object, path: str) -> list[Placed[dict[str, Any]]]:
-        """Return the objects of a list, each with its path; none where there is no list."""
+        """Return the objects of a list, each with its path; empty if it is missing."""
         if value is None:
             return []
         if not isinstance(value, list):

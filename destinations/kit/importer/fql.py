@@ -1,8 +1,8 @@
-"""Subscriptions in proper FQL, where Segment's runtime gives other text the same meaning.
+"""Rewrite subscriptions in proper FQL with the same meaning for Segment's runtime.
 
-Segment's own presets hold text such as ``type = "track" AND event = "Signed Up"``, which its
-runtime reads although it is no FQL. A definition holds only FQL, so the text is written anew, and
-only if what was read of both is the same.
+Segment's own presets have text such as ``type = "track" AND event = "Signed Up"``, which its
+runtime accepts although it is not FQL. A definition must have FQL, so the text is rewritten,
+provided that both texts are read as the same conditions.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["proper_fql"]
 
 
 def proper_fql(text: str) -> str | None:
-    """``text`` if it is FQL, else FQL that matches the same events; None if none was found."""
+    """Return ``text`` if it is FQL, else FQL that matches the same events; None if not found."""
     if not check_fql(text):
         return text
     try:
@@ -24,7 +24,10 @@ def proper_fql(text: str) -> str | None:
         meant = _meaning(parse(text, tokens))
     except FqlError:
         return None
-    for joined in ("", "and"):  # stray words are skipped, and what no word joins is an "and"
+    for joined in (
+        "",
+        "and",
+    ):  # stray words are skipped, and terms without a word between them are joined by "and"
         candidate = _rewritten(text, tokens, joined)
         if not check_fql(candidate) and _meaning(parse(candidate, lex(candidate))) == meant:
             return candidate
@@ -32,7 +35,7 @@ def proper_fql(text: str) -> str | None:
 
 
 def _rewritten(text: str, tokens: list[Token], joined: str) -> str:
-    """AND and OR in small letters, or all of them as ``joined``; bare words as quoted text."""
+    """Write AND and OR in small letters, or all of them as ``joined``; quote bare words."""
     parts = []
     at = 0
     for before, token in zip([None, *tokens], tokens, strict=False):
@@ -52,7 +55,7 @@ def _rewritten(text: str, tokens: list[Token], joined: str) -> str:
 
 
 def _meaning(node: Node) -> object:
-    """Return what is matched, without the text that said so."""
+    """Return the conditions without their source text, for comparison."""
     if isinstance(node, Group):
         return (node.operator, tuple(map(_meaning, node.children)))
     if isinstance(node, Condition):

@@ -1,6 +1,6 @@
-"""Adds subscriptions of Segment's to a definition that is there, as its presets.
+"""Add Segment's subscriptions to an existing definition, as presets.
 
-The file keeps its comments and its layout: the new presets are put after the last one.
+The file keeps its comments and layout; the new presets follow the last one.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _FILES = ("destination.yaml", "destination.yml")
 
 
 def import_subscriptions(file: Path, folder: Path) -> Imported:
-    """Read subscriptions from a file of Segment's and adds them to the definition in ``folder``.
+    """Read subscriptions from a file of Segment's and add them to the definition in ``folder``.
 
-    Those that are set aside (switched off, for instance) are noted and not added.
+    Subscriptions that cannot be used (disabled ones, for instance) are noted and not added.
 
     Raises `UsageError` if a file cannot be used, and `DefinitionError` with every fault of the
-    definition or of the subscriptions; then nothing is written.
+    definition or the subscriptions; then nothing is written.
     """
     findings = Findings(str(file))
     found = subscriptions_in(read_json_file(file))
@@ -84,7 +84,7 @@ def _add(target: Path, presets: Sequence[PlannedPreset], actions: Sequence[str])
 
 
 def _with(text: str, document: Document, presets: Sequence[PlannedPreset]) -> str:
-    """``text`` with more items at the end of its ``presets``, or with such a list at its end."""
+    """Return ``text`` with items added to its ``presets``, or with that list added at its end."""
     lines = text.splitlines(keepends=True)
     if lines and not lines[-1].endswith("\n"):
         lines[-1] += "\n"
@@ -97,7 +97,7 @@ def _with(text: str, document: Document, presets: Sequence[PlannedPreset]) -> st
     indent = _indent(lines[document.lines["/presets/0"] - 1])
     later = [at for key, at in document.lines.items() if key.count("/") == 1 and at > start]
     end = min(later, default=len(lines) + 1) - 1
-    # What stands between the last item and the next key belongs to that key.
+    # Lines between the last item and the next key belong to that key.
     while not lines[end - 1].strip() or lines[end - 1].startswith("#"):
         end -= 1
     items = [preset_text(preset, indent=indent) for preset in presets]

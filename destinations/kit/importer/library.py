@@ -1,4 +1,4 @@
-"""Definitions in the shape of Segment's action library: actions by slug, fields by key."""
+"""Read definitions in the shape of Segment's action library: actions by slug, fields by key."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["read_library"]
 def read_library(
     raw: Mapping[str, Any], slug: str, path: str, findings: Findings
 ) -> SegmentDestination:
-    """Return the definition at ``path``, whose faults go to ``findings``."""
+    """Return the definition at ``path``; faults are added to ``findings``."""
     actions = [
         _action(item, key, place, findings)
         for key, place, item in _by_key(raw["actions"], f"{path}/actions", findings)
@@ -45,7 +45,7 @@ def read_library(
 
 
 def _by_key(value: object, path: str, findings: Findings) -> list[tuple[str, str, dict[str, Any]]]:
-    """Key, path and value of each object in an object."""
+    """Yield (key, path, value) of each object in an object."""
     if not isinstance(value, dict):
         findings.fault(path, f"should be an object but is {json_type(value)}")
         return []

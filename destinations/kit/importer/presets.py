@@ -1,4 +1,4 @@
-"""Presets checked and made ready for a definition: which are subscriptions, which are set aside."""
+"""Check presets and decide which become subscriptions, and which are set aside as comments."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["PlannedPreset", "checked_fql", "checked_value", "plan_presets"]
 
 @dataclass(frozen=True, slots=True)
 class PlannedPreset:
-    """An entry of ``presets``; with ``aside``, the reason why it is written as a comment.
+    """An entry of ``presets``; ``aside`` is the reason if it is written as a comment.
 
     ``comments`` say what was changed.
     """
@@ -31,24 +31,24 @@ class PlannedPreset:
 
 
 def checked_fql(text: str, path: str, findings: Findings) -> str | None:
-    """FQL with the meaning of ``text``; what had to be changed is noted. None if it cannot be."""
+    """Return FQL with the meaning of ``text``, noting changes; None if there is none."""
     written = proper_fql(text)
     compiled = compile_fql(text)
     warnings = "; ".join(map(str, compiled.warnings))
     if written is None:
-        findings.note(path, f"{warnings}: no FQL has the same meaning, so it is left to you")
+        findings.note(path, f"{warnings}: no FQL has the same meaning; write it yourself")
     elif written != text:
-        findings.note(path, f"{warnings}: Segment reads it as {written}, which is what is written")
+        findings.note(path, f"{warnings}: imported as {written}, as Segment reads it")
     elif warnings:
         findings.note(path, warnings)
     return written
 
 
 def checked_value(value: object, path: str, findings: Findings) -> bool:
-    """Whether a mapping value can be taken over.
+    """Tell whether a mapping value can be imported.
 
-    What does not compile is a fault of the file. What would fail when an event reaches it is
-    noted, and not taken over.
+    A value that does not compile is a fault of the file. One that would fail for every event is
+    noted and left out.
     """
     try:
         compiled = compile_value(value)
@@ -67,10 +67,10 @@ def plan_presets(
     defaults: Mapping[str, Mapping[str, Any]],
     findings: Findings,
 ) -> list[PlannedPreset]:
-    """Return what becomes of each preset; ``titles`` and ``defaults`` (mappings) are by action.
+    """Plan the import of each preset; ``titles`` and ``defaults`` (mappings) are by action.
 
-    A preset of an action that is not there is noted and left out. A mapping that is that of the
-    fields' defaults is not written out: without one, the defaults are meant.
+    A preset of an unknown action is noted and left out. A mapping that equals the fields' defaults
+    is omitted, as a preset without one has the defaults.
     """
     planned = []
     names: set[tuple[str, str]] = set()
@@ -98,7 +98,7 @@ def _plan(
     if subscribe is not None:
         written = checked_fql(subscribe, preset.subscribe_path, findings)
         if written is None:
-            aside = aside or "its subscribe is no FQL"
+            aside = aside or "its subscribe is not FQL"
         elif written != subscribe:
             comments.append(f"Segment's file says: {subscribe}")
             subscribe = written
@@ -112,7 +112,7 @@ def _plan(
 
 
 def _compiles(mapping: Mapping[str, Any], path: str, findings: Findings) -> bool:
-    """As `checked_value`; a mapping as a whole may also be one internal directive."""
+    """Check a mapping like `checked_value`; as a whole it may also be one internal directive."""
     before = len(findings.faults)
     try:
         compile_mapping(dict(mapping))

@@ -1,7 +1,6 @@
-"""Destination metadata of Segment's Public API: lists of actions, fields and options.
+"""Read destination metadata of Segment's Public API: lists of actions, fields and options.
 
-What the API does not tell stays unknown: the properties of object fields, and conditions under
-which a field is required.
+The API does not include properties of object fields and conditions of required fields.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from destinations.kit.importer.subscriptions import read_preset
 
 __all__ = ["read_metadata"]
 
-# Their state is Segment's, not the partner's: its own bookkeeping, in every destination's options.
+# Segment's own bookkeeping, in every destination's options.
 _OF_SEGMENT: Final = ("metadata", "subscriptions", "versionSettings")
 _CLOUD: Final = "CLOUD"
 _HIDDEN: Final = "hidden"
@@ -24,7 +23,7 @@ _HIDDEN: Final = "hidden"
 def read_metadata(
     raw: Mapping[str, Any], slug: str, path: str, findings: Findings
 ) -> SegmentDestination:
-    """Return the metadata at ``path``, whose faults go to ``findings``."""
+    """Return the metadata at ``path``; faults are added to ``findings``."""
     listed = findings.objects(raw["actions"], f"{path}/actions")
     slugs = {str(item.get("id")): str(item.get("slug")) for _, item in listed if "id" in item}
     actions = [_action(item, place, findings) for place, item in listed]
@@ -106,7 +105,7 @@ def _field(raw: Mapping[str, Any], key: str, path: str, findings: Findings) -> d
         "allowNull": findings.flag(raw, "allowNull", path),
         "dynamic": findings.flag(raw, "dynamic", path),
     }
-    # Segment ignores the choices of a field whose choices are asked of the partner.
+    # Segment ignores these choices if it asks the partner for them.
     if raw.get("choices") and not field["dynamic"]:
         field["choices"] = raw["choices"]
     return field
@@ -137,7 +136,7 @@ def _categories(raw: Mapping[str, Any], path: str, findings: Findings) -> Sequen
 
 
 def _maintainer(contacts: object) -> Mapping[str, str] | None:
-    """Name and email of the first contact that has both; a primary one wins."""
+    """Return name and email of the first contact with both; a primary one wins."""
     found = [
         contact
         for contact in (contacts if isinstance(contacts, list) else ())

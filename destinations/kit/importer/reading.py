@@ -1,4 +1,4 @@
-"""Reads a file of Segment's and tells which of its shapes it holds.
+"""Read a file of Segment's and recognise its shape.
 
 ::
 
@@ -8,7 +8,7 @@
     {"slug": ..., "actions": {slug: {...}}}       a definition of the action library
     {slug: {"actions": {...}}, ...}               several of them
 
-What is inside of ``data`` may stand alone, and so may a list of destinations or subscriptions.
+The content of ``data`` may stand alone, as may a list of destinations or subscriptions.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from destinations.segment.json_pointer import pointer
 
 __all__ = ["destinations_in", "read_json_file", "subscriptions_in"]
 
-_LIMIT: Final = 100_000_000  # bytes: a small gzip file can hold far more than memory does
+_LIMIT: Final = 100_000_000  # bytes: a small gzip file can exceed memory
 _ONE: Final = ("destinationMetadata", "destination", "subscription", "destinationSubscription")
 _MANY: Final = ("destinationsCatalog", "destinations", "subscriptions")
 _EXPECTED: Final = (
@@ -61,7 +61,7 @@ def read_json_file(path: Path) -> Any:
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no number of JSON")
+    raise ValueError(f"{constant} is not a JSON number")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _unwrapped(value: Any) -> Placed[Any]:
-    """Return what an answer of the Public API is about."""
+    """Return the content of an answer of the Public API."""
     path = ""
     if isinstance(value, dict) and isinstance(value.get("data"), dict):
         path, value = "/data", value["data"]
@@ -90,7 +90,7 @@ def _is_destination(value: object) -> bool:
 
 
 def destinations_in(value: Any, findings: Findings) -> dict[str, Placed[Any]]:
-    """Every destination in the file, by slug, with its path; unread. Faults if there are none."""
+    """Return every destination in the file (path, raw value) by slug; a fault if there is none."""
     path, found = _unwrapped(value)
     placed: dict[str, Placed[Any]] = {}
     for place, key, item in _candidates(found, path):
@@ -110,7 +110,7 @@ def destinations_in(value: Any, findings: Findings) -> dict[str, Placed[Any]]:
 
 
 def _candidates(found: Any, path: str) -> Iterator[tuple[str, str | None, Any]]:
-    """Path, key if it has one, and value of what should be destinations."""
+    """Yield (path, key or None, value) of everything that should be a destination."""
     if _is_destination(found):
         yield path, None, found
     elif isinstance(found, dict) and any(map(_is_destination, found.values())):

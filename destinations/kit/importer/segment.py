@@ -1,4 +1,4 @@
-"""Makes a definition of what Segment's files say of a destination."""
+"""Make a definition from Segment's description of a destination."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ _SHOWN: Final = 12
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What an import made: the files that it wrote in ``folder``, and the definition there.
+    """The result of an import: the files written in ``folder``, and the definition there.
 
-    ``notes`` say what was not taken over as it is, each with its JSON pointer in Segment's file.
+    ``notes`` say what was not imported unchanged, each with its JSON pointer in Segment's file.
     """
 
     folder: Path
@@ -45,7 +45,7 @@ class Imported:
 
     @property
     def pending(self) -> tuple[str, ...]:
-        """The names of the requests that are left to be written."""
+        """Return the names of the requests that are still to be written."""
         return self.definition.pending_requests
 
 
@@ -56,11 +56,11 @@ def import_segment(
     out: Path | None = None,
     force: bool = False,
 ) -> Imported:
-    """Read a destination from a file of Segment's (JSON, also ``.gz``) and writes its definition.
+    """Read a destination from a file of Segment's (JSON, also ``.gz``) and write its definition.
 
-    ``destination`` is the slug of the one that is meant, where the file holds several. ``out`` is
-    the folder, by default named after the slug in the current directory; the definition is called
-    like its folder. Files in it are only written over with ``force``; others are left alone.
+    ``destination`` is the slug to import if the file holds several. ``out`` is the folder, by
+    default named after the slug in the current directory; the definition's slug is the folder's
+    name. Existing files are only replaced with ``force``; other files stay.
 
     Raises `UsageError` for a file or folder that cannot be used, and `DefinitionError` with every
     fault of the destination, each with its JSON pointer; then nothing is written.
@@ -79,12 +79,12 @@ def import_segment(
         raise UsageError(f"{folder} is a file: give another --out DIR")
     name = folder.resolve().name
     if not _SLUG.fullmatch(name):
-        msg = f"{name!r} is no name for a destination: use small letters, digits and single hyphens"
+        msg = f"invalid name {name!r}: use small letters, digits and single hyphens"
         raise UsageError(f"{msg}; give --out DIR")
     texts = _files(_read(raw, slug, path, findings), name, findings)
     findings.raise_faults()
     files = _write(folder, texts, force=force)
-    # Files of another origin, beside the imported ones, may not fit them.
+    # Other files in the folder may not fit the imported ones.
     definition = load_definition(folder.resolve())
     return Imported(folder, files, tuple(findings.notes), definition)
 
@@ -114,9 +114,9 @@ def _read(raw: Mapping[str, Any], slug: str, path: str, findings: Findings) -> S
     taken: set[str] = set()
     for action in found.actions:
         if not _ACTION_SLUG.fullmatch(action.slug):
-            message = f"{action.slug!r} is no slug: letters, digits, - and _, a letter first"
+            message = f"invalid slug {action.slug!r}: use letters, digits, - and _, a letter first"
             findings.fault(action.path, message)
-        # Files are named after slugs, and some file systems do not tell small letters apart.
+        # Files are named after slugs, and some file systems ignore case.
         if action.slug.lower() in {"destination", *taken}:
             findings.fault(action.path, f"there is another file called {action.slug}.yaml")
         taken.add(action.slug.lower())
@@ -124,7 +124,7 @@ def _read(raw: Mapping[str, Any], slug: str, path: str, findings: Findings) -> S
 
 
 def _files(destination: SegmentDestination, slug: str, findings: Findings) -> dict[str, str]:
-    """Return the texts of the folder's files by name; ``slug`` is what the definition is called."""
+    """Return the texts of the folder's files by name; ``slug`` is the definition's slug."""
     titles = {action.slug: action.name or title_of(action.slug) for action in destination.actions}
     schemas = {action.slug: action_schema(action, findings) for action in destination.actions}
     requests: dict[str, str] = {}
@@ -151,7 +151,7 @@ def _files(destination: SegmentDestination, slug: str, findings: Findings) -> di
 
 
 def _note_prose(destination: SegmentDestination, findings: Findings) -> None:
-    """One note for all that has no words of its own: catalogs without any prose are common."""
+    """Add one note for all missing labels and descriptions: many catalogs have no prose."""
     fields = [field for action in destination.actions for field in action.fields.values()]
     lacking = sum(not (field.get("label") and field.get("description")) for field in fields)
     if lacking:

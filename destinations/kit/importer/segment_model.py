@@ -1,8 +1,8 @@
-"""A destination as Segment describes it, in whichever of its shapes; nothing decided yet.
+"""A destination as Segment describes it, from any of its file formats.
 
-Fields are in the shape of Segment's action library (``{key: {type, label, default, ...}}``, types
-in lower case), which is the one that `destinations.segment.fields` understands. Each part keeps
-its JSON pointer in the file, for messages.
+Fields have the shape of Segment's action library (``{key: {type, label, default, ...}}``, types in
+lower case), which `destinations.segment.fields` reads. Each part keeps its JSON pointer in the
+file, for messages.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class SegmentAction:
 class SegmentPreset:
     """A preset or a customer's subscription.
 
-    ``mapping`` is None where the defaults of the fields are meant. ``aside`` says why it cannot be
-    a subscription here, where the file itself tells.
+    ``mapping`` is None for the defaults of the fields. ``aside`` is the reason in the file why it
+    cannot be a subscription here.
     """
 
     action: str
@@ -61,7 +61,7 @@ class SegmentOption:
 
 @dataclass(frozen=True, slots=True)
 class SegmentDestination:
-    """A destination; ``options`` is None where the file does not speak of settings at all."""
+    """A destination; ``options`` is None if the file has no settings at all."""
 
     slug: str
     actions: Sequence[SegmentAction]

@@ -1,4 +1,4 @@
-"""Segment's options as the settings of a definition."""
+"""Convert Segment's options to the settings of a definition."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ _LOOKS_SECRET: Final = re.compile(
 
 
 def settings_schema(options: Sequence[SegmentOption] | None, findings: Findings) -> dict[str, Any]:
-    """Return the JSON Schema of the settings; options that cannot be one are noted and left out.
+    """Return the JSON Schema of the settings; other options are noted and left out.
 
-    A setting is text, a number or a boolean. Secrets are those of the type password, and text
-    whose name says so (``apiKey``, ``clientSecret``, ``accessToken``); they have no default.
+    A setting is text, a number or a boolean. Secrets are options of the type password, and texts
+    named like secrets (``apiKey``, ``clientSecret``, ``accessToken``); they have no default.
     """
     properties: dict[str, Any] = {}
     required = []
@@ -87,7 +87,7 @@ def _setting(option: SegmentOption, kind: str, findings: Findings) -> dict[str, 
     elif is_secret:
         findings.note(f"{option.path}/defaultValue", "is the default of a secret: left out")
     elif values and default not in values:
-        findings.note(f"{option.path}/defaultValue", "is none of the choices: left out")
+        findings.note(f"{option.path}/defaultValue", "is not one of the choices: left out")
     else:
         spec["default"] = default
     return spec

@@ -1,7 +1,7 @@
-"""Presets and subscriptions in Segment's shapes.
+"""Read presets and subscriptions in Segment's shapes.
 
-The action library says ``{partnerAction, subscribe, mapping, type, eventSlug}``, a preset of the
-Public API ``{actionId, trigger, fields}``, a subscription of it ``{actionSlug, actionId, trigger,
+The action library has ``{partnerAction, subscribe, mapping, type, eventSlug}``. In the Public API,
+a preset is ``{actionId, trigger, fields}``, and a subscription ``{actionSlug, actionId, trigger,
 settings, enabled, modelId}``.
 """
 
@@ -73,7 +73,7 @@ def _action(
 
 
 def _aside(raw: Mapping[str, Any], findings: Findings, path: str) -> str | None:
-    """Why Segment itself would not match this against the events of a source."""
+    """Return why Segment does not match it with a source's events; None if it does."""
     kind = findings.text(raw, "type", path)
     if kind is not None and kind != _AUTOMATIC:
         slug = findings.text(raw, "eventSlug", path)

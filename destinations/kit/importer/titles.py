@@ -1,4 +1,4 @@
-"""Names and prose for what a file leaves without any."""
+"""Make names and prose for parts of a file that lack them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def camel_case(slug: str) -> str:
 
 
 def numbered(name: str, taken: Iterable[str], join: str = " ") -> str:
-    """``name``, with a number after it if it is taken."""
+    """Return ``name``, followed by a number if it is taken."""
     used = set(taken)
     if name not in used:
         return name

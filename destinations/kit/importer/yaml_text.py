@@ -1,4 +1,4 @@
-"""YAML that reads like what people write: blocks, with short directives and lists on one line."""
+"""Write YAML in the usual style: blocks, with short directives and lists on one line."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class _Dumper(Dumper):
 
 def _mapping(dumper: yaml.SafeDumper, data: dict[str, Any]) -> yaml.MappingNode:
     node = dumper.represent_mapping("tag:yaml.org,2002:map", data.items())
-    # A directive with a plain argument, such as {'@path': $.userId}, is one thing to the eye.
+    # A directive with a scalar argument, such as {'@path': $.userId}, reads best on one line.
     is_directive = len(data) == 1 and next(iter(data)).startswith("@")
     is_numbers = all(type(value) in {int, float} for value in data.values())
     node.flow_style = is_numbers or (is_directive and _is_short(data.values()))
@@ -59,7 +59,7 @@ _Dumper.add_representer(list, _sequence)
 
 
 def yaml_text(data: Mapping[str, Any], *, indent: int = 0) -> str:
-    """Return the block for ``data``, indented by so many spaces."""
+    """Return the block for ``data``, indented by ``indent`` spaces."""
     text: str = yaml.dump(
         dict(data),
         Dumper=_Dumper,
@@ -72,12 +72,12 @@ def yaml_text(data: Mapping[str, Any], *, indent: int = 0) -> str:
 
 
 def indented(text: str, indent: int) -> str:
-    """``text`` with every line that is not empty moved to the right."""
+    """Return ``text`` with every non-empty line indented."""
     return textwrap.indent(text, " " * indent)
 
 
 def comment(text: str, *, indent: int = 0) -> str:
-    """``text`` as lines of a comment; what cannot be printed would end it, and becomes a space."""
+    """Return ``text`` as a comment; unprintable characters, which could end it, become spaces."""
     printable = "".join(character if character.isprintable() else " " for character in text)
     lines = textwrap.wrap(printable, WIDTH - indent - 2)
     return indented("".join(f"# {line}".rstrip() + "\n" for line in lines), indent)

@@ -1,4 +1,4 @@
-"""The folder of a new destination."""
+"""Create the folder of a new destination."""
 
 from destinations.kit.init.create import create_destination
 

@@ -1,4 +1,4 @@
-"""Makes the folder of a new destination from templates: valid, tested, with comments that teach."""
+"""Create a new destination's folder from templates: valid, tested, and explained by comments."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _SCHEMAS: Final = ("destination", "action", "case")
 
 
 def create_destination(slug: str, parent: Path) -> list[Path]:
-    """Make the folder ``slug`` in ``parent`` and returns its files, sorted.
+    """Make the folder ``slug`` in ``parent`` and return its files, sorted.
 
-    The schemas are copied beside the definition, for editors. Raises `UsageError` for a slug that
-    is none, for a folder that holds something already, and if it cannot be written.
+    The schemas are copied beside the definition, for editors. Raises `UsageError` for an invalid
+    slug, for a folder that is not empty, and if it cannot be written.
     """
     if not _SLUG.fullmatch(slug):
-        msg = f"{slug!r} is no name for a destination: use small letters, digits and single hyphens"
+        msg = f"invalid name {slug!r}: use small letters, digits and single hyphens"
         raise UsageError(msg)
     folder = parent / slug
     try:
@@ -40,11 +40,11 @@ def create_destination(slug: str, parent: Path) -> list[Path]:
 
 
 def _files(slug: str) -> Iterator[tuple[str, str]]:
-    """Name within the folder, and text, of every file."""
+    """Yield (name within the folder, text) of every file."""
     name = slug.replace("-", " ").title()
     for path, source in _templates(importlib.resources.files(__package__) / "template", ""):
         text = source.read_text(encoding="utf-8")
-        # A value of its own is quoted where readers of YAML would disagree, as on 2026-01-01.
+        # A whole value is quoted if YAML readers would disagree on it, as on 2026-01-01.
         for placeholder, value in (("__SLUG__", slug), ("__NAME__", name)):
             text = text.replace(f": {placeholder}", f": {write_scalar(value)}")
             text = text.replace(placeholder, value)

@@ -1,4 +1,4 @@
-"""Checks partner pages against the rules for Segment's docs; the rules are data (rules.yaml)."""
+"""Check partner pages against the rules for Segment's docs; the rules are data (rules.yaml)."""
 
 from destinations.kit.lint.configuration import Configuration, read_configuration
 from destinations.kit.lint.finding import Finding, Level

@@ -1,4 +1,4 @@
-"""Levels and words of one's own, from a file."""
+"""Read a page author's own levels and words from a file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _KEYS: Final = ("levels", "words")
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """Levels by rule id that replace those of the rules, and words that are no misspellings."""
+    """Levels by rule id, in place of the rules' own, and words that are spelled correctly."""
 
     levels: Mapping[str, Level] = field(default_factory=dict)
     words: frozenset[str] = frozenset()
@@ -30,7 +30,7 @@ class Configuration:
 def read_configuration(path: Path) -> Configuration:
     """Return the configuration in a YAML or JSON file: ``levels`` by rule id, and a list ``words``.
 
-    Raises `UsageError` for a file that cannot be read, `DefinitionError` with every fault in it.
+    Raises `UsageError` for an unreadable file, `DefinitionError` with every fault in it.
     """
     try:
         text = read_text_input(path, pipes=True)
@@ -63,8 +63,8 @@ def _faults(document: Document) -> list[Fault]:
     for rule, level in levels.items():
         place = pointer("levels", rule)
         if rule not in ids:
-            faults.append(document.fault(place, "is no rule; docs lint --rules lists all"))
-        # So says who was used to an unquoted off: readers of YAML 1.1 take it for false.
+            faults.append(document.fault(place, "is not a rule; docs lint --rules lists all"))
+        # Meant by those who wrote an unquoted off, which readers of YAML 1.1 take for false.
         if level is False:
             levels[rule] = "off"
         elif level not in get_args(Level):

@@ -1,4 +1,4 @@
-"""What the linter reports."""
+"""The finding of a rule in a page."""
 
 from __future__ import annotations
 

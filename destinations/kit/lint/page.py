@@ -1,4 +1,4 @@
-"""Applies all rules to one page."""
+"""Apply all rules to one page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DEFAULT: Final = Configuration()
 def lint_page(
     text: str, path: Path, configuration: Configuration = _DEFAULT
 ) -> tuple[Finding, ...]:
-    """Every finding in a page, by place. ``path`` is the page's file: images are found from there.
+    """Return every finding in a page, by place; paths of images are relative to the file ``path``.
 
     A page with front matter is of the published flavour, any other a submission.
     """
@@ -45,6 +45,6 @@ def _found(rule: Rule, source: Source, configuration: Configuration) -> Iterator
     matches = [(match, swap) for pattern, swap in rule.patterns for match in pattern.finditer(view)]
     end = 0
     for match, swap in sorted(matches, key=lambda item: item[0].start()):
-        if match.start() >= end:  # what two patterns of a rule find in one place is one finding
+        if match.start() >= end:  # two patterns of a rule that match at one place make one finding
             yield Found(match.start(), " ".join(match[0].split()), swap)
             end = match.end()

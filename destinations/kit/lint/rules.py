@@ -1,4 +1,4 @@
-"""The rules as data, read once and compiled."""
+"""Read the rules, which are data, and compile them once."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ View = Literal["prose", "markup", "headings"]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule. It has either ``patterns``, with what to write instead, or the name of a check.
+    """One rule, with either ``patterns`` and their replacements or the name of a check.
 
-    ``message`` is formatted with ``found`` and ``swap``. ``good`` and ``bad`` are examples, with
-    ``context`` behind each, and ``files`` describes the images that they name.
+    ``message`` is formatted with ``found`` and ``swap``. ``good`` and ``bad`` are examples, each
+    followed by ``context``, and ``files`` describes the images that they name.
     """
 
     id: str
@@ -41,7 +41,7 @@ class Rule:
 
 @cache
 def load_rules() -> tuple[Rule, ...]:
-    """All rules in the order of rules.yaml."""
+    """Return all rules in the order of rules.yaml."""
     path = importlib.resources.files("destinations.kit.lint") / "rules.yaml"
     data = read_document(path.read_text(encoding="utf-8"), name=str(path)).data
     return tuple(_rule(spec) for spec in data["rules"])
@@ -51,7 +51,7 @@ def _rule(spec: Mapping[str, Any]) -> Rule:
     flags = re.MULTILINE if spec.get("case") else re.MULTILINE | re.IGNORECASE
     patterns = [(re.compile(pattern, flags), "") for pattern in spec.get("patterns", ())]
     for pattern, instead in spec.get("swap", {}).items():
-        # Between two words there may be the end of a line.
+        # There may be a line break between two words.
         spaced = pattern.replace(" ", r"\s+")
         patterns.append((re.compile(rf"\b(?:{spaced})(?!\w)", flags), instead))
     return Rule(

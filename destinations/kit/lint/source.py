@@ -1,4 +1,4 @@
-"""A page as rules look at it: the same text with parts covered, so that every place stays put."""
+"""Views of a page for rules: parts of the text are covered, so that offsets stay the same."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from destinations.kit.partner_page.markdown import Page, read_page
 
 __all__ = ["Link", "Source"]
 
-# Stands for what is no prose. It is neither a space nor a letter, so words around it stay apart.
+# Covers text that is not prose. It is neither a space nor a letter, so it separates words.
 _COVER: Final = "\ufffc"
 # A code span ends within its paragraph.
 _CODE_SPAN: Final = re.compile(r"(?<!`)(`+)(?!`)((?:(?!\n[ \t>]*\n).)+?)(?<!`)\1(?!`)", re.DOTALL)
 _COVERED: Final = tuple(
     re.compile(pattern, re.MULTILINE | re.DOTALL)
     for pattern in (
-        r"(?<=\])\([^()\s]*(?:\([^()\s]*\))?(?:\s+\"[^\"]*\")?\)",  # where a link leads
+        r"(?<=\])\([^()\s]*(?:\([^()\s]*\))?(?:\s+\"[^\"]*\")?\)",  # a link's target
         r"\{:[^}\n]*\}",  # attributes of kramdown
         r"\{%.*?%\}|\{\{.*?\}\}",  # Liquid
         r"<!--.*?-->|</?[A-Za-z][^>\n]*>|<https?://[^>\s]+>",
@@ -61,7 +61,7 @@ class Source:
         self._starts = [0, *(found.end() for found in re.finditer("\n", text))]
 
     def place(self, offset: int) -> tuple[int, int]:
-        """Line and column of an offset, both from 1."""
+        """Return line and column of an offset, both from 1."""
         line = bisect_right(self._starts, offset)
         return line, offset - self._starts[line - 1] + 1
 
@@ -71,7 +71,7 @@ class Source:
 
     @cached_property
     def markup(self) -> str:
-        """All but front matter and the contents of code blocks."""
+        """Return the text with front matter and code blocks covered."""
         text = _covered(self.text, 0, self.page.front_matter_end)
         for fence in self.page.fences:
             lines = fence.text.count("\n") + 2
@@ -81,12 +81,12 @@ class Source:
 
     @cached_property
     def uncoded(self) -> str:
-        """The markup without spans of code."""
+        """Return the markup with code spans covered as well."""
         return _CODE_SPAN.sub(_cover, self.markup)
 
     @cached_property
     def prose(self) -> str:
-        """What people read as sentences: no code, no targets of links, no markup."""
+        """Return the text of sentences: code, link targets and markup are covered."""
         text = self.uncoded
         for pattern in _COVERED:
             text = pattern.sub(_cover, text)
@@ -94,7 +94,7 @@ class Source:
 
     @cached_property
     def headings(self) -> str:
-        """The texts of headings."""
+        """Return the text with all but headings covered."""
         lines = self.prose.splitlines(keepends=True)
         headings = {heading.line for heading in self.page.headings}
         return "".join(
@@ -104,7 +104,7 @@ class Source:
 
     @cached_property
     def links(self) -> tuple[Link, ...]:
-        """Links and images outside of code, in order; links around images among them."""
+        """Return links and images outside of code, in order, including links around images."""
         return tuple(self._links(self.uncoded, 0))
 
     def _links(self, text: str, base: int) -> Iterator[Link]:

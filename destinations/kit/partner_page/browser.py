@@ -1,7 +1,7 @@
-"""The events that analytics.js sends for the calls of a page, one browser for all of them.
+"""Make the events that analytics.js sends for the calls of a page, in one browser.
 
-Like in a browser, an Identify call is remembered: the calls after it carry its ``userId``, and
-traits of the same user add up (analytics.js, "Identify" and "User" in its documentation).
+As in a browser, an Identify call is remembered: later calls carry its ``userId``, and traits of the
+same user add up (analytics.js, "Identify" and "User" in its documentation).
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _CONTEXT: Final[Mapping[str, Any]] = {
 
 
 class Browser:
-    """A visitor's browser with analytics.js loaded; ids and times are fixed, so pages can be.
+    """A visitor's browser with analytics.js; ids and times are fixed, so that pages do not change.
 
-    ``user`` is the id of a visitor who was identified before; None is an anonymous one.
+    ``user`` is the id of a visitor who was identified before, None for an anonymous one.
     """
 
     def __init__(self, user: str | None = None) -> None:
@@ -42,7 +42,7 @@ class Browser:
         self._sent = 0
 
     def send(self, call: Call) -> Event:
-        """Return the event of ``call``; raises `SampleError` for what analytics.js refuses."""
+        """Return the event of ``call``; raises `SampleError` if analytics.js would refuse it."""
         makers: Mapping[str, Callable[[Call], dict[str, Any]]] = {
             "identify": self._identify,
             "track": _track,
@@ -117,7 +117,7 @@ def _objects(call: Call, values: list[Any]) -> tuple[dict[str, Any], dict[str, A
 
 
 def _options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what options set on the event itself; other keys go into its context."""
+    """Return the parts of an event that options set; unknown keys go into its context."""
     top = {"integrations", "anonymousId", "timestamp", "userId"}
     own = {key: value for key, value in options.items() if key in top}
     context = options.get("context", {})
@@ -126,5 +126,5 @@ def _options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _text_id(value: Any) -> str | None:
-    """Ids are text; analytics.js turns numbers into text."""
+    """Return an id as text, as analytics.js does with numbers."""
     return None if value is None else str(value)

@@ -1,4 +1,4 @@
-"""Renders the page of a destination: data and templates in, Markdown and HTML out."""
+"""Render a destination's page from its data and templates to Markdown and HTML."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ def render_page(
 ) -> str:
     """Return the page of the definition in ``folder`` as Markdown.
 
-    The folder's own templates, ``page/*.md.j2``, come before those of the framework; they see no
-    other file. Raises `UsageError` for a template that cannot be rendered, for a sample that does
-    not work, and for HTML that a browser carries out.
+    The folder's own templates, ``page/*.md.j2``, replace those of the framework; they cannot read
+    other files. Raises `UsageError` for a template that cannot be rendered, a sample that does not
+    work, and HTML that a browser would execute.
     """
-    candidate: object = plugin  # it may follow both protocols
+    candidate: object = plugin  # a plugin may have both protocols
     data = candidate.page_data() if isinstance(candidate, TellsItsPage) else {}
     code = plugin.code(None) if plugin is not None else None
     facts = page_facts(definition, code, data)
-    # A submission stands on a page that carries out no Liquid.
+    # The page of a submission does not execute Liquid.
     values = escaped(facts, liquid=flavour.name == "published")
     steps = facts["documentation"].get("setup", [])
     try:
@@ -61,19 +61,19 @@ def render_page(
 
 
 def _check(text: str) -> None:
-    """Raise `UsageError` for what a browser carries out.
+    """Raise `UsageError` for HTML that a browser would execute.
 
-    That is a template's own, or a value that a template put where it ends a span of code.
+    It may be a template's own, or a value that a template put where it ends a code span.
     """
     for token in inline_tokens(plain_liquid(text)):
         find = script_links if token.type == "text" else active_html
         for found in find(token.content):
             shown = " ".join(found[0].split())
-            raise UsageError(f"it holds what a browser carries out: {shown}")
+            raise UsageError(f"it holds HTML that a browser would execute: {shown}")
 
 
 def _templates(folder: Traversable) -> dict[str, str]:
-    """Return all templates by name; those of the folder come before those of the framework."""
+    """Return all templates by name; the folder's own replace those of the framework."""
     environment = jinja2.Environment(loader=_TEMPLATES, autoescape=True)
     found = {}
     for name in _TEMPLATES.list_templates():
@@ -85,20 +85,20 @@ def _templates(folder: Traversable) -> dict[str, str]:
     for file in page.iterdir():
         if file.name.endswith(_ENDING) and file.is_file():
             if isinstance(file, Path) and not _is_inside(file, folder):
-                raise UsageError(f"page/{file.name} leads out of the folder of the definition")
+                raise UsageError(f"page/{file.name} leads out of the definition's folder")
             found[file.name] = file.read_text(encoding="utf-8")
     return found
 
 
 def _is_inside(file: Path, folder: Traversable) -> bool:
-    """Tell whether a file is in the folder, wherever links lead to."""
+    """Tell whether a file is in the folder once links are resolved."""
     return isinstance(folder, Path) and file.resolve().is_relative_to(folder.resolve())
 
 
 def page_files(
     folder: Traversable, definition: DestinationDefinition, plugin: Plugin | None
 ) -> dict[str, str]:
-    """All files of a page by name: each flavour, and an HTML preview of the published one."""
+    """Return all files of a page by name: each flavour, and a preview of the published one."""
     files = {
         f"{definition.slug}{flavour.suffix}.md": render_page(folder, definition, plugin, flavour)
         for flavour in FLAVOURS
@@ -108,14 +108,14 @@ def page_files(
 
 
 def write_files(files: Mapping[str, str], target: Path) -> None:
-    """Write files into the folder ``target``, which is made if it is missing."""
+    """Write files into the folder ``target``, creating it if missing."""
     target.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         (target / name).write_text(text, encoding="utf-8", newline="\n")
 
 
 def stale_files(files: Mapping[str, str], target: Path) -> list[str]:
-    """Return the paths in ``target`` that are missing or hold something else than ``files``."""
+    """Return the paths in ``target`` that are missing or differ from ``files``."""
     return [
         str(target / name)
         for name, text in files.items()
@@ -124,6 +124,6 @@ def stale_files(files: Mapping[str, str], target: Path) -> list[str]:
 
 
 def _tidy(text: str) -> str:
-    """One empty line between blocks, none at the ends, no spaces at the ends of lines."""
+    """Leave one empty line between blocks, none at the ends, and no spaces at the ends of lines."""
     text = re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"

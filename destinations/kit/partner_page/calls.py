@@ -1,7 +1,7 @@
-"""Finds the calls of analytics.js in a code sample and reads their arguments.
+"""Find the calls of analytics.js in a code sample and read their arguments.
 
-Arguments must be literals (text, numbers, objects, arrays): a sample is meant to be copied, and
-only a literal can be executed without a browser.
+Arguments must be literals (text, numbers, objects, arrays): readers copy samples, and only literals
+can be executed without a browser.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ METHODS: Final = ("identify", "track", "page", "screen", "group", "alias")
 """The calls of the Segment Spec, in the order of Segment's docs."""
 
 SAMPLE_LANGUAGES: Final = frozenset({"js", "javascript"})
-"""The languages of code blocks that are samples of calls."""
+"""The languages of code blocks with samples of calls."""
 
 _CALL: Final = re.compile(rf"\banalytics\.(?P<method>{'|'.join(METHODS)})\s*\(")
-# What decides where a call ends: strings and comments hide parentheses.
+# Tokens that decide where a call ends: strings and comments hide parentheses.
 _TOKEN: Final = re.compile(
     r"""(?P<text>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')|(?P<comment>//[^\n]*|/\*.*?\*/)"""
     r"|(?P<open>[([{])|(?P<close>[)\]}])",
@@ -32,7 +32,7 @@ _TOKEN: Final = re.compile(
 
 
 class SampleError(DestinationsError):
-    """A code sample that cannot be executed; ``line`` (from 1) is that within the sample."""
+    """A code sample cannot be executed; ``line`` counts from 1 within the sample."""
 
     def __init__(self, message: str, line: int) -> None:
         self.message = message
@@ -42,7 +42,7 @@ class SampleError(DestinationsError):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call, with its arguments as JSON values; ``line`` (from 1) is that within the sample."""
+    """One call, with its arguments as JSON values; ``line`` counts from 1 within the sample."""
 
     method: str
     arguments: tuple[Any, ...]
@@ -50,7 +50,7 @@ class Call:
 
 
 def read_calls(text: str) -> Iterator[Call]:
-    """Every call in ``text``, in order; raises `SampleError` for one that cannot be read."""
+    """Return every call in ``text``, in order; raises `SampleError` for an unreadable one."""
     position = 0
     while found := _CALL.search(text, position):
         line = text.count("\n", 0, found.start()) + 1
@@ -65,7 +65,7 @@ def read_calls(text: str) -> Iterator[Call]:
 
 
 def _is_hidden(text: str, place: int) -> bool:
-    """Whether a place stands in a string or a comment."""
+    """Tell whether a place is in a string or a comment."""
     return any(
         token.start() <= place < token.end()
         for token in _TOKEN.finditer(text)

@@ -1,7 +1,7 @@
-"""Makes values of a definition safe to stand in a page: they are text there, and nothing else.
+"""Escape a definition's values for a page, so that they are only text there.
 
-A page is read by Jekyll, which carries out Liquid wherever it stands, and by a browser, which
-carries out HTML that Markdown lets through. Neither is anything that a description needs.
+A page is read by Jekyll, which executes Liquid anywhere in it, and by a browser, which executes
+HTML that Markdown passes through. No description needs either.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Final
 __all__ = ["LIQUID", "active_html", "escaped", "escaped_text", "plain_liquid", "script_links"]
 
 LIQUID: Final = re.compile(r"\{\{ '\{[{%]' \}\}|\{[{%]")
-"""Liquid in a page: what begins it, or the one form of it that only prints such a beginning."""
+"""The beginning of Liquid in a page, or the escaped form that prints it."""
 
 _CODE_SPAN: Final = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
 _TAG: Final = re.compile(r"<(?=[A-Za-z/!?])")
@@ -28,15 +28,15 @@ _SCRIPT_LINK: Final = re.compile(r"\](?:\(|:)\s*<?\s*(?:javascript|vbscript)\s*:
 
 
 def plain_liquid(text: str) -> str:
-    """Return a page as a reader sees it: what only prints the beginning of Liquid is that."""
+    """Return a page as a reader sees it, with escaped Liquid unescaped."""
     return re.sub(r"\{\{ '(\{[{%])' \}\}", r"\1", text)
 
 
 def escaped(value: Any, *, liquid: bool) -> Any:
-    """Return a value of any kind as JSON, with its texts escaped; objects by their attributes.
+    """Return any value as JSON with its texts escaped; objects become their attributes.
 
-    With ``liquid`` for a site that carries it out. Code samples, the attribute ``code``, stand in a
-    block of code, where HTML is text.
+    ``liquid`` escapes for a site that executes it. The attribute ``code`` is a code block, in which
+    HTML is only text.
     """
     return _plain(value, lambda text: escaped_text(text, liquid=liquid), liquid=liquid)
 
@@ -66,7 +66,7 @@ def _plain(value: Any, escape: Callable[[str], str], *, liquid: bool) -> Any:
 
 
 def escaped_text(text: str, *, liquid: bool) -> str:
-    """Return a text without HTML, but in code spans, where it is text, and without Liquid."""
+    """Return a text with Liquid escaped, and with HTML escaped outside of code spans."""
     pieces, end = [], 0
     for span in _CODE_SPAN.finditer(text):
         pieces += [_TAG.sub("&lt;", text[end : span.start()]), span[0]]
@@ -77,15 +77,15 @@ def escaped_text(text: str, *, liquid: bool) -> str:
 
 
 def _liquid_escaped(text: str) -> str:
-    """Return a text in which Liquid is printed; what is escaped already stays as it is."""
+    """Return a text that prints its Liquid; parts that are already escaped do not change."""
     return LIQUID.sub(lambda one: one[0] if len(one[0]) > 2 else f"{{{{ '{one[0]}' }}}}", text)
 
 
 def active_html(text: str) -> Iterator[re.Match[str]]:
-    """Find what a browser would carry out of HTML."""
+    """Find HTML that a browser would execute."""
     return _ACTIVE.finditer(text)
 
 
 def script_links(text: str) -> Iterator[re.Match[str]]:
-    """Find links of Markdown that a browser would carry out."""
+    """Find Markdown links that a browser would execute."""
     return _SCRIPT_LINK.finditer(text)

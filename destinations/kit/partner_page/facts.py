@@ -1,4 +1,4 @@
-"""What a page can say of a destination: everything from the definition and the plugin's tables."""
+"""Collect the facts for a page from the definition and the plugin's tables."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["ActionFacts", "MethodFacts", "page_facts"]
 
 @dataclass(frozen=True, slots=True)
 class ActionFacts:
-    """An action as the page shows it."""
+    """The facts of one action."""
 
     slug: str
     title: str
@@ -31,7 +31,7 @@ class ActionFacts:
 
 @dataclass(frozen=True, slots=True)
 class MethodFacts:
-    """A call of the Segment Spec, and the actions that take it; ``name`` is ``identify``."""
+    """A call of the Segment Spec with the actions that take it; ``identify`` is such a name."""
 
     name: str
     title: str
@@ -42,10 +42,10 @@ class MethodFacts:
 def page_facts(
     definition: DestinationDefinition, code: Code | None, data: Mapping[str, object]
 ) -> dict[str, Any]:
-    """Return the names that templates use.
+    """Return the variables of templates.
 
-    ``data`` is what the plugin hands over. Raises `UsageError` for a sample that does not work, and
-    for a destination of which no call of the Segment Spec is known.
+    ``data`` are the plugin's tables. Raises `UsageError` for a sample that does not work, and if no
+    action tells which calls of the Segment Spec it takes.
     """
     catalog = definition.catalog
     documentation: Mapping[str, Any] = catalog.get("documentation", {})
@@ -98,7 +98,7 @@ def _methods(definition: DestinationDefinition) -> list[MethodFacts]:
 
 
 def _calls(definition: DestinationDefinition, action: ActionDefinition) -> list[str]:
-    """Return the calls that an action is for: its method, else what its subscriptions name."""
+    """Return an action's calls: its method, else those that its subscriptions name."""
     if action.method is not None:
         return [action.method]
     texts = [
@@ -118,7 +118,7 @@ def _modes(modes: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 def _refusal(definition: DestinationDefinition, runtime: Runtime) -> str:
-    """Return the HTTP status that an event without what the partner requires is answered with."""
+    """Return the HTTP status for an event that lacks the fields required by the partner."""
     if "userId" not in definition.required_event_fields:
         return ""
     event = {"type": "track", "event": "Any", "anonymousId": "a", "messageId": "m"}

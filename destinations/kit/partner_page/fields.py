@@ -1,4 +1,4 @@
-"""The rows of an action's table of fields, made from the definition that runs."""
+"""Make the rows of an action's table of fields from the definition that runs."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _NO_DEFAULT: Final = object()
 
 @dataclass(frozen=True, slots=True)
 class FieldRow:
-    """One field. ``sources`` are the parts of an event that its default mapping reads first.
+    """One field; ``sources`` are the paths of an event that its default mapping reads first.
 
-    ``required`` holds only if an event without the field ends as invalid. ``default`` is the text
-    of the value used where the event has none, empty if there is no such value.
+    ``required`` is true only if an event without the field ends as invalid. ``default`` is the text
+    of the value used if the event has none, empty without such a value.
     """
 
     key: str
@@ -32,12 +32,12 @@ class FieldRow:
 
     @property
     def cell(self) -> str:
-        """What the customer sends, as Markdown; the title where nothing is read by default."""
+        """Return the event's paths as Markdown; the title if nothing is read by default."""
         return ", ".join(f"`{source}`" for source in self.sources) or self.title
 
     @property
     def sentence(self) -> str:
-        """The description, with the default where the description does not name it."""
+        """Return the description, followed by the default unless the description names it."""
         if not self.default or "default" in self.description.lower():
             return self.description
         return f"{self.description} Defaults to `{self.default}`."
@@ -46,7 +46,7 @@ class FieldRow:
 def field_rows(action: ActionDefinition) -> list[FieldRow]:
     """Return the fields of ``action`` in the order of its definition."""
     properties: dict[str, dict[str, Any]] = action.fields["properties"]
-    # Without this field the event is kept, not refused: to the customer it is optional.
+    # An event without this field is kept, not refused, so for the customer it is optional.
     kept = action.unmapped.missing if action.unmapped else None
     return [
         FieldRow(
@@ -62,7 +62,7 @@ def field_rows(action: ActionDefinition) -> list[FieldRow]:
 
 
 def first_sources(mapping: object) -> Iterator[str]:
-    """Yield the event paths that a mapping reads first: of alternatives, the first one's."""
+    """Yield the event paths that a mapping reads first, before any alternatives."""
     if isinstance(mapping, list):
         for item in mapping:
             yield from first_sources(item)
@@ -81,14 +81,14 @@ def _of_directive(key: str, value: Any) -> Iterator[str]:
     elif key == "@if":
         yield from first_sources(value.get("then") if isinstance(value, dict) else None)
     elif key == "@arrayPath" and isinstance(value, list):
-        # The shape's paths are relative to each item.
+        # Paths in the shape are relative to each item.
         yield from first_sources({"@path": value[0]} if isinstance(value[0], str) else value[0])
     elif key not in {"@literal", "_metadata"}:
         yield from first_sources(value)
 
 
 def _default(mapping: object) -> str:
-    """Return the literal that a mapping falls back on, as text."""
+    """Return the literal fallback of a mapping, as text."""
     if isinstance(mapping, dict):
         other = mapping.get("@if", {}).get("else") if "@if" in mapping else None
         return "" if other is None or isinstance(other, dict | list) else str(other)

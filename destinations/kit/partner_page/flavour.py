@@ -1,4 +1,4 @@
-"""What differs between the flavours of a page: hints, links and the levels of headings."""
+"""The flavours of a page, which differ in hints, links and the levels of headings."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ _SEGMENT: Final = "https://segment.com"
 
 @dataclass(frozen=True, slots=True)
 class Flavour:
-    """One rendering of a page; ``suffix`` is put behind the slug in its file's name.
+    """One rendering of a page; ``suffix`` follows the slug in its file's name.
 
-    The methods are what templates call.
+    Templates call the methods.
     """
 
     name: Literal["published", "submission"]
     suffix: str
 
     def heading(self, text: str, *, published: int, submission: int) -> str:
-        """Return a heading, on the level that it has in this flavour."""
+        """Return a heading on this flavour's level."""
         return "#" * (published if self.name == "published" else submission) + " " + text
 
     def hint(self, kind: Literal["info", "warning"], *, caller: Callable[[], str]) -> str:
-        """Return a hint block; its text stands between ``call`` and ``endcall``."""
+        """Return a hint block; templates put its text between ``call`` and ``endcall``."""
         body = caller().strip()
         if self.name == "submission":
             return f":::{kind}\n{body}\n:::\n"
@@ -36,7 +36,7 @@ class Flavour:
         return "\n".join(lines) + "\n"
 
     def external(self, text: str, url: str) -> str:
-        """Return a link out of Segment's docs; it opens in a tab of its own."""
+        """Return a link out of Segment's docs, which opens in a new tab."""
         attribute = '{:target="_blank"}' if self.name == "published" else ""
         return f"[{text}]({url}){attribute}"
 
@@ -53,9 +53,9 @@ class Flavour:
 PUBLISHED: Final = Flavour("published", "")
 SUBMISSION: Final = Flavour("submission", "-submission")
 FLAVOURS: Final = (PUBLISHED, SUBMISSION)
-"""Both flavours: as it stands in the catalog, and as a partner submits it."""
+"""Both flavours: the page of the catalog, and the one that a partner submits."""
 
 
 def in_one_line(text: str) -> str:
-    """``text`` for a cell or a step: without line breaks, and example URLs as code."""
+    """Return ``text`` for a cell or a step: without line breaks, and with example URLs as code."""
     return re.sub(r"(?<![`(<\w])(https?://[^\s)`]*[^\s)`.,;:])", r"`\1`", " ".join(text.split()))

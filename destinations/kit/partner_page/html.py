@@ -1,4 +1,4 @@
-"""Shows a page of either flavour as HTML, laid out like a documentation site."""
+"""Render a page of either flavour as HTML in the layout of a documentation site."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ _LANGUAGES: Final = frozenset(
 
 
 def preview_html(text: str, *, reload_from: str | None = None) -> str:
-    """Return a whole HTML document that needs no other file but the page's images.
+    """Return a whole HTML document that needs no other files than the page's images.
 
-    With ``reload_from``, the URL of a stream of server-sent events, it loads itself again at each.
+    With ``reload_from``, the URL of a stream of server-sent events, it reloads at each event.
     """
     page = read_page(plain_liquid(text))
     title, body = _content(page)
@@ -55,7 +55,7 @@ def preview_html(text: str, *, reload_from: str | None = None) -> str:
 
 
 def error_html(message: str, *, reload_from: str | None = None) -> str:
-    """Return a document that shows why there is no page."""
+    """Return a document that shows why the page cannot be built."""
     body = f'<div class="hint warning"><pre class="fault">{html.escape(message)}</pre></div>'
     return _document(
         title="The page cannot be built",
@@ -88,7 +88,7 @@ def _document(
 
 
 def _content(page: Page) -> tuple[str, str]:
-    """Title and body; the submission's own title is taken out of its body."""
+    """Return (title, body); a submission's title is removed from its body."""
     parser = page_parser(html=False)
     parser.add_render_rule("fence", _fence)
     parser.add_render_rule(f"container_{HINT}_open", _hint)
@@ -113,7 +113,7 @@ def _hint(
 
 
 def _open_hint(tokens: Sequence[Token], start: int) -> None:
-    """Turn a quote that begins like ``info ""`` into a hint block."""
+    """Turn a quote that begins with a kind such as ``info ""`` into a hint block."""
     first = next((token for token in tokens[start:] if token.type == "inline"), None)
     found = _HINT.match(first.content) if first is not None else None
     if first is None or found is None or not first.children:

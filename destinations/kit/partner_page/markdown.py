@@ -1,4 +1,4 @@
-"""Reads a partner page: front matter, headings with their anchors, code blocks, tables.
+"""Parse a partner page: front matter, headings with their anchors, code blocks, tables.
 
 Both flavours are Markdown with additions: Jekyll's front matter, attributes and ``> info ""``
 blocks, and HackMD's ``:::info`` blocks. Lines keep their numbers throughout.
@@ -49,7 +49,7 @@ _PARTS: Final = frozenset({"thead", "tbody", "tr", "th", "td", "front_matter", f
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """A heading; ``anchor`` is the id that the site gives it."""
+    """A heading; ``anchor`` is its id on the site."""
 
     level: int
     text: str
@@ -59,7 +59,7 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """A fenced code block; ``line`` is that of its opening fence, its text starts one below."""
+    """A fenced code block; ``line`` is the opening fence's, the text starts one line below."""
 
     language: str
     text: str
@@ -76,7 +76,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """What stands between two headings: ``kind`` of the Markdown block, and its first line."""
+    """A Markdown block: its kind and its first line."""
 
     kind: str
     line: int
@@ -85,10 +85,10 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page as written. ``blocks`` are in order; headings are among them with kind ``heading``.
+    """A parsed page; ``blocks`` are in order, including headings with the kind ``heading``.
 
-    ``front_matter`` is None where the page has none, and holds only what is a mapping.
-    ``front_matter_fault`` says why front matter cannot be read. Lines count from 1.
+    ``front_matter`` is None if the page has none. ``front_matter_fault`` says why it cannot be
+    read. Lines count from 1.
     """
 
     text: str
@@ -101,11 +101,11 @@ class Page:
 
     @property
     def fences(self) -> tuple[Fence, ...]:
-        """All fenced code blocks in order."""
+        """Return all fenced code blocks in order."""
         return tuple(block.content for block in self.blocks if isinstance(block.content, Fence))
 
     def section(self, heading: Heading, *, whole: bool = False) -> tuple[Block, ...]:
-        """Return the blocks from a heading to the next one; with ``whole``, sub-sections too."""
+        """Return the blocks from a heading to the next one, with ``whole`` its sub-sections too."""
         ends = [
             other.line
             for other in self.headings
@@ -116,7 +116,7 @@ class Page:
 
 
 def read_page(text: str) -> Page:
-    """``text`` as a page: published if it has front matter, else a submission."""
+    """Parse ``text`` as a page: published if it has front matter, else a submission."""
     tokens = page_parser().parse(text)
     front = tokens[0] if tokens and tokens[0].type == "front_matter" else None
     values, fault = _front_matter(front)
@@ -152,7 +152,7 @@ def kind_of_hint(info: str) -> str | None:
 
 
 def inline_tokens(text: str) -> Iterator[Token]:
-    """Yield the HTML in a page, and its texts, but none in blocks and spans of code."""
+    """Yield the HTML and the texts in a page, outside of code blocks and spans."""
     for token in page_parser().parse(text):
         if token.type == "html_block":
             yield token
@@ -177,7 +177,7 @@ def _front_matter(found: Token | None) -> tuple[Mapping[str, Any] | None, str]:
 
 
 def anchor_of(text: str) -> str:
-    """Return the id that Jekyll (kramdown) makes of what a reader sees of a heading."""
+    """Return the id that Jekyll (kramdown) makes from a heading's text."""
     letters = re.sub(r"^[^A-Za-z]+", "", text)
     return re.sub(r"[^A-Za-z0-9 -]", "", letters).replace(" ", "-").lower() or "section"
 

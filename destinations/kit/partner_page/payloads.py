@@ -1,4 +1,4 @@
-"""Runs the calls of a page through the runtime, with nothing sent."""
+"""Run the calls of a page through the runtime without sending anything."""
 
 from __future__ import annotations
 
@@ -19,16 +19,15 @@ from destinations.segment.event import Event
 __all__ = ["EXAMPLE_USER", "Runtime", "SampleResult"]
 
 EXAMPLE_USER: Final = "user_0042"
-"""The id of the user in samples."""
+"""The user id in samples."""
 
 
 @dataclass(frozen=True, slots=True)
 class SampleResult:
-    """What becomes of one event at one action.
+    """The result of one event at one action.
 
-    ``payload`` is what the action receives; where the event ends before, ``outcome`` says how and
-    ``reason`` why, with the HTTP ``status`` if it was refused. ``action`` is None if no action sees
-    the event.
+    ``payload`` is the action's; if the event ends before, ``outcome`` says how and ``reason`` why,
+    with the HTTP ``status`` if it was refused. ``action`` is None if no action takes the event.
     """
 
     event: Event
@@ -40,10 +39,10 @@ class SampleResult:
 
 
 class Runtime:
-    """A destination whose settings are names in place of values, and one browser for its page.
+    """A destination with names in place of its settings' values, and one browser for its page.
 
-    The visitor is `EXAMPLE_USER` until a sample identifies another: a destination that takes no
-    Identify calls may need a known user all the same.
+    The visitor is `EXAMPLE_USER` until a sample identifies another, as a destination without
+    Identify calls may still need a known user.
     """
 
     def __init__(self, definition: DestinationDefinition, code: Code | None) -> None:
@@ -55,7 +54,7 @@ class Runtime:
         return [result for call in calls for result in self.follow(self._browser.send(call))]
 
     def follow(self, event: Event) -> list[SampleResult]:
-        """Return what one event comes to, for each action that sees it."""
+        """Return the result of one event for each action that takes it."""
         explanation = explain(self._destination, json.dumps(event).encode())
         if explanation.result is not None:
             end = explanation.result

@@ -1,8 +1,8 @@
-"""Renders the templates of a page in a process of its own: a definition may come from anybody.
+"""Render a page's templates in a separate process, as a definition may come from anybody.
 
-The process is given texts and values as JSON, and knows no file. It may use so much of the
-processor, of memory and of time, and write so much, and no more. ``python -m`` this module reads a
-job from standard input, and writes what came of it.
+The process gets texts and values as JSON, and no files. Its processor time, memory, wall time and
+output are limited. Run with ``python -m``, this module reads a job from standard input and writes
+its result.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _MARK: Final = "\x1e"
 
 
 class Limits:
-    """What rendering may cost: seconds of the processor, bytes of memory, characters of a page."""
+    """The limits of rendering: seconds of the processor, bytes of memory, characters of a page."""
 
     seconds = _SECONDS
     memory = _BYTES
@@ -48,10 +48,10 @@ def render(
     facts: Mapping[str, Any],
     steps: Sequence[str],
 ) -> str:
-    """Return the page of a flavour; raises `UsageError` for what cannot be rendered.
+    """Return the page of a flavour; raises `UsageError` if it cannot be rendered.
 
-    ``templates`` are all that there are, by name. ``facts`` are JSON values that they see, and
-    ``steps`` are templates as well, whose texts they see as ``setup_steps``.
+    ``templates`` are all templates by name, ``facts`` their variables as JSON. ``steps`` are
+    templates too, whose rendered texts are the variable ``setup_steps``.
     """
     job = {
         "flavour": flavour.name,
@@ -61,7 +61,7 @@ def render(
         "limits": [Limits.seconds, Limits.memory, Limits.characters],
     }
     try:
-        done = subprocess.run(  # noqa: S603 - this interpreter, with a module of ours
+        done = subprocess.run(  # noqa: S603 - this interpreter, with our own module
             [sys.executable, "-P", "-m", __name__],
             input=json.dumps(job).encode(),
             capture_output=True,
@@ -75,7 +75,7 @@ def render(
     try:
         result: Mapping[str, str] = json.loads(answer)
     except ValueError:
-        if done.returncode < 0:  # by a signal: the operating system ended it
+        if done.returncode < 0:  # killed by a signal of the operating system
             limit = f"{Limits.seconds} s of processor time or {Limits.memory // 1024**2} MiB"
             raise UsageError(f"its templates need more than {limit}") from None
         last = (done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason"])[-1]
@@ -86,19 +86,19 @@ def render(
 
 
 def _limit(seconds: int, memory: int) -> None:
-    """Let the operating system bound this process, where it can."""
+    """Limit this process by means of the operating system, where possible."""
     try:
-        import resource  # noqa: PLC0415 - not on Windows, where time alone is bounded
+        import resource  # noqa: PLC0415 - not on Windows, where only the time is limited
     except ImportError:
         return
     wanted = {"RLIMIT_CPU": seconds, "RLIMIT_AS": memory, "RLIMIT_CORE": 0, "RLIMIT_FSIZE": 0}
     for name, value in wanted.items():
-        with contextlib.suppress(ValueError, OSError):  # macOS has no bound of memory
+        with contextlib.suppress(ValueError, OSError):  # macOS cannot limit memory
             resource.setrlimit(getattr(resource, name), (value, value))
 
 
 def _environment(flavour: Flavour, job: Mapping[str, Any]) -> jinja2.Environment:
-    # Nothing is escaped here: this makes Markdown, and the values come escaped for it.
+    # No escaping here: the output is Markdown, and the values are already escaped for it.
     environment = ImmutableSandboxedEnvironment(
         loader=jinja2.DictLoader(job["templates"]),
         undefined=jinja2.StrictUndefined,
@@ -118,7 +118,7 @@ def _environment(flavour: Flavour, job: Mapping[str, Any]) -> jinja2.Environment
 
 
 def _words(items: list[str]) -> str:
-    """Return a list in a sentence: ``a``, ``a and b``, ``a, b, and c``."""
+    """Join words as in a sentence: ``a``, ``a and b``, ``a, b, and c``."""
     if len(items) < 3:
         return " and ".join(items)
     return ", ".join(items[:-1]) + ", and " + items[-1]
@@ -162,8 +162,8 @@ def _result(job: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     except MemoryError:
         yield "error", f"its templates need more than {job['limits'][1] // 1024**2} MiB"
     except RecursionError:
-        yield "error", "its templates include each other without an end"
-    except Exception as error:  # noqa: BLE001 - whatever a template does, it is the template's fault
+        yield "error", "its templates include each other endlessly"
+    except Exception as error:  # noqa: BLE001 - any error here is the template's fault
         yield "error", f"cannot be rendered: {type(error).__name__}: {error}"
 
 

@@ -1,4 +1,4 @@
-"""The code samples of a page: those that the definition gives, others made from its mappings."""
+"""Make a page's code samples: those of the definition, and others from its mappings."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ _BY_TYPE: Final[Mapping[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A sample as the page shows it, and what the runtime makes of its calls."""
+    """A sample, and the results of its calls."""
 
     code: str
     results: tuple[SampleResult, ...]
 
     @property
     def fence(self) -> str:
-        """What the block of code begins and ends with: nothing in it is as long."""
+        """Return the fence of the code block, longer than any within it."""
         return "`" * max(3, *(len(run) + 1 for run in re.findall("`+", self.code) or [""]))
 
 
 def run_samples(samples: Mapping[str, str], runtime: Runtime) -> dict[str, Sample]:
     """Run samples by name, in order, as one visitor's calls.
 
-    Raises `UsageError` for a sample that cannot be read, and for one that shows customers
-    something that does not work: its event is invalid, or nothing takes it.
+    Raises `UsageError` for an unreadable sample, and for one that would not work for customers,
+    since its event is invalid or no action takes it.
     """
     done = {}
     for name, code in samples.items():
@@ -73,7 +73,7 @@ def run_samples(samples: Mapping[str, str], runtime: Runtime) -> dict[str, Sampl
 
 
 def make_sample(method: str, actions: Iterable[ActionDefinition]) -> str:
-    """Return a call of ``method`` with a value for everything that the actions read by default."""
+    """Return a call of ``method`` with a value for every path that the actions read by default."""
     event: dict[str, Any] = {}
     name = "Example Event"
     for action in actions:
@@ -83,10 +83,10 @@ def make_sample(method: str, actions: Iterable[ActionDefinition]) -> str:
         for key, spec in properties.items():
             for source in filter(None, first_sources(spec.get("default"))):
                 value = EXAMPLE_USER if source == "userId" else _example(key, spec)
-                # A copy: other paths may lead into it, and the original is shared.
+                # A copy: other paths may write into it, and the original is shared.
                 _put(event, source.split("."), copy.deepcopy(value))
     root = "traits" if method in {"identify", "group"} else "properties"
-    # An action that takes all of them names none.
+    # An action that takes all events names none.
     values = event.get(root) or ({"plan": "pro"} if root in event else {})
     first = {
         "identify": EXAMPLE_USER,
@@ -102,7 +102,7 @@ def make_sample(method: str, actions: Iterable[ActionDefinition]) -> str:
 
 
 def _example(key: str, spec: Mapping[str, Any]) -> Any:
-    """Return a value that a field takes: the one that the definition gives, or one of its type."""
+    """Return an example value of a field: the definition's own, or one of its type."""
     if spec.get("examples"):
         return spec["examples"][0]
     if "enum" in spec:
@@ -122,7 +122,7 @@ def _put(target: dict[str, Any], path: list[str], value: Any) -> None:
 
 
 def _script(value: Any, depth: int = 0) -> str:
-    """``value`` as a JavaScript literal in the style of Segment's docs."""
+    """Return ``value`` as a JavaScript literal in the style of Segment's docs."""
     if isinstance(value, str):
         return "'" + json.dumps(value, ensure_ascii=False)[1:-1].replace("'", "\\'") + "'"
     if isinstance(value, dict) and value:

@@ -1,4 +1,4 @@
-"""Serves the preview of a page on this machine and tells browsers when the definition changes."""
+"""Serve the preview of a page on this machine, and reload it when the definition changes."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _CHANGES: Final = "/changes"
 
 
 class Preview:
-    """A server on loopback; ``port`` 0 takes a free one.
+    """A server on the loopback address; ``port`` 0 takes a free one.
 
-    The definition is read anew for every request. Browsers hold ``/changes`` open, a stream of
-    server-sent events with one ``change`` whenever a file of the definition's folder has changed.
-    ``look`` is called between two looks at the folder and returns True to end the stream.
+    The definition is read again for every request. Browsers keep ``/changes`` open, a stream of
+    server-sent events with one ``change`` whenever a file in the definition's folder has changed.
+    ``look`` is called between two checks of the folder, and returns True to end the stream.
     """
 
     def __init__(
@@ -54,13 +54,13 @@ class Preview:
         self._server.serve_forever(poll_interval=0.1)
 
     def close(self) -> None:
-        """Stop serving and ends all streams."""
+        """Stop serving and end all streams."""
         self.stopped.set()
         self._server.shutdown()
         self._server.server_close()
 
     def page(self, path: str) -> str | None:
-        """Return the document at ``path``, or None. Faults are shown in place of a page."""
+        """Return the document at ``path``, or None; faults are shown in place of a page."""
         flavour = _PATHS.get(path)
         if flavour is None:
             return None
@@ -80,9 +80,9 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        # Other names may be another site's, which must not read what is served here.
+        # Another host name may belong to another site, which must not read this page.
         if urlsplit(f"//{self.headers.get('Host', '')}").hostname not in _NAMES:
-            self._send(403, "This preview answers to 127.0.0.1 alone.")
+            self._send(403, "This preview only answers to 127.0.0.1.")
             return
         path = urlsplit(self.path).path
         if path == _CHANGES:
@@ -90,12 +90,12 @@ class _Handler(BaseHTTPRequestHandler):
             return
         page = self.owner.page(path)
         if page is None:
-            self._send(404, "There are / and /submission.")
+            self._send(404, "Not found; the pages are / and /submission.")
         else:
             self._send(200, page, "text/html; charset=utf-8")
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
-        """Log nothing: the terminal shows the address and nothing else."""
+        """Log nothing: the terminal shows only the address."""
 
     def _send(self, status: int, text: str, kind: str = "text/plain; charset=utf-8") -> None:
         data = text.encode()
@@ -121,14 +121,14 @@ class _Handler(BaseHTTPRequestHandler):
                     seen = now
                     self.wfile.write(b"event: change\ndata: definition\n\n")
                 else:
-                    self.wfile.write(b": still here\n\n")  # finds out that a browser has gone
+                    self.wfile.write(b": still here\n\n")  # fails if the browser has gone
                 self.wfile.flush()
         except ConnectionError:
             return
 
 
 def fingerprint(folder: Traversable) -> str:
-    """Tells two states of a folder apart, by the names and contents of all its files."""
+    """Return a digest of a folder: the names and contents of all its files."""
     digest = hashlib.sha256()
 
     def add(place: Traversable, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Answers of a partner, made from a definition: successes, and errors that its rules are for."""
+"""Make a partner's answers from a definition: successes, and errors that match its rules."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ _JSON: Final = {"content-type": "application/json"}
 
 
 def success_value(request: RequestDefinition) -> Any:
-    """Return a success's answer for one event: the example, or a value that fits ``expect``."""
+    """Return the value of a success for one event: the example, or one that fits ``expect``."""
     if request.example is not None:
         return request.example
     return sample(request.expect) if request.expect is not None else {}
 
 
 def success(request: RequestDefinition, count: int) -> HttpResponse:
-    """Return the answer of a success for ``count`` events."""
+    """Return a successful response for ``count`` events."""
     value = success_value(request)
     if isinstance(request.call, GraphQLDefinition):
         return _json(200, {"data": _data(request.call, value, count)})
@@ -53,7 +53,7 @@ def success(request: RequestDefinition, count: int) -> HttpResponse:
 
 
 def _data(call: GraphQLDefinition, value: Any, count: int) -> dict[str, Any]:
-    """Return the root fields of ``count`` events, each of which is answered with ``value``."""
+    """Return the root fields of ``count`` events, each with ``value``."""
     keys = root_keys(call.document)
     if not keys:
         return {alias(index): value for index in range(count)}
@@ -62,7 +62,7 @@ def _data(call: GraphQLDefinition, value: Any, count: int) -> dict[str, Any]:
 
 
 def graphql_error(message: str = MESSAGE, **parts: Any) -> dict[str, Any]:
-    """One entry of ``errors``; ``code`` and ``exception`` go where GraphQL servers put them."""
+    """Return an entry of ``errors``, with ``code`` and ``exception`` among its extensions."""
     extensions: dict[str, Any] = {}
     if parts.get("code") is not None:
         extensions["code"] = parts["code"]
@@ -89,14 +89,14 @@ def partial_answer(request: RequestDefinition, count: int) -> HttpResponse | Non
 def unplaced_answer(request: RequestDefinition, count: int) -> HttpResponse | None:
     """Make an answer that refuses one of ``count`` events without saying which."""
     if not isinstance(request.call, RestDefinition) or request.idempotent or count == 1:
-        return None  # what is idempotent is sent again event by event
+        return None  # idempotent requests are sent again event by event
     return _failed_items(request, request.call, None)
 
 
 def _failed_items(
     request: RequestDefinition, call: RestDefinition, place: int | None
 ) -> HttpResponse | None:
-    """By the places that the definition reads items from, where they are plain paths."""
+    """Return a body with failed items at the paths that the definition reads, if they are plain."""
     failed = call.failed_items
     if failed is None:
         return None
@@ -157,10 +157,9 @@ def _status(condition: ErrorCondition, default: int) -> int:
 def rule_that_reads(
     response: HttpResponse, request: RequestDefinition, definition: DestinationDefinition
 ) -> ErrorCondition | None:
-    """Return the first condition (answer, rule of the request, rule of the destination) that fits.
+    """Return the first matching condition: of an answer, or a rule of the request or destination.
 
-    Found by the runtime's own reader: each rule is given to it as an answer with a number for its
-    name.
+    The runtime's own reader finds it: each rule is given to it as an answer named by a number.
     """
     conditions = conditions_of(request, definition)
     marked = tuple(AnswerRule(str(number), when) for number, when in enumerate(conditions))
@@ -176,7 +175,7 @@ def rule_that_reads(
 def conditions_of(
     request: RequestDefinition, definition: DestinationDefinition
 ) -> list[ErrorCondition]:
-    """Every condition by which an error of a request is read, in the order of reading."""
+    """Return every condition for a request's errors, in the order in which they are tried."""
     rules = (*request.error_rules, *definition.error_rules)
     return [answer.when for answer in request.answers] + [rule.when for rule in rules]
 

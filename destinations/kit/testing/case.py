@@ -1,4 +1,4 @@
-"""A recorded case: events, the HTTP interactions that they cause, and what becomes of them."""
+"""A recorded case: events, their HTTP interactions, and their outcomes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ answer came: ``timeout``, and ``lost`` where the connection broke."""
 
 
 class _Absent:
-    """Its only value is `ABSENT`: what a case does not say, which is not the same as null."""
+    """The type of `ABSENT`, which stands for a part that a case does not have; null is a value."""
 
     def __repr__(self) -> str:
         return "nothing"
@@ -37,9 +37,9 @@ ABSENT: Final = _Absent()
 
 @dataclass(frozen=True, slots=True)
 class RecordedRequest:
-    """A request as it must be made. ``headers`` are those that matter.
+    """An expected request; ``headers`` are the ones to compare.
 
-    ``json`` is the body as a value, `ABSENT` where there is none or where ``body`` has its text.
+    ``json`` is the body as a value, `ABSENT` if there is no body or ``body`` has its text.
     """
 
     method: str
@@ -51,7 +51,7 @@ class RecordedRequest:
 
 @dataclass(frozen=True, slots=True)
 class RecordedResponse:
-    """What the partner answers; the body is ``json`` or ``body``, or there is none."""
+    """The partner's answer; the body is ``json`` or ``body``, or missing."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -61,7 +61,7 @@ class RecordedResponse:
 
 @dataclass(frozen=True, slots=True)
 class Interaction:
-    """One request and what came of it."""
+    """One request, with its response or its failure."""
 
     request: RecordedRequest
     result: RecordedResponse | FailureKind
@@ -69,10 +69,10 @@ class Interaction:
 
 @dataclass(frozen=True, slots=True)
 class ExpectedOutcome:
-    """What becomes of event number ``event`` (from 1) in one subscription that takes it.
+    """The outcome of event number ``event`` (from 1) in one matching subscription.
 
-    ``action`` is None for an event that reaches none. ``reason``, ``code`` and ``payload`` are
-    compared unless they are None (``payload``: `ABSENT`).
+    ``action`` is None for an event that reaches none. ``reason`` and ``code`` are compared unless
+    they are None, ``payload`` unless it is `ABSENT`.
     """
 
     event: int
@@ -87,7 +87,7 @@ class ExpectedOutcome:
 class Case:
     """One case file. ``clock`` is the text of an ISO time, ``subscriptions`` None for the presets.
 
-    ``events`` holds objects, and text for lines that are read as they stand.
+    ``events`` holds objects, and texts for raw lines.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Reads case files and reports everything that is wrong with them, with file, line and path."""
+"""Read case files, and report every fault with file, line and path."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from destinations.segment.json_pointer import pointer
 __all__ = ["CASES_FOLDER", "build_case", "case_files", "read_case", "read_cases"]
 
 CASES_FOLDER: Final = "cases"
-"""Where a definition's folder holds its cases."""
+"""The folder of cases within a definition's folder."""
 
 _ENDINGS: Final = (".yaml", ".yml", ".json")
 
 
 def case_files(folder: Traversable) -> list[Traversable]:
-    """Return the case files in a folder, by name; none if there is no such folder."""
+    """Return the case files in a folder, by name; empty if the folder is missing."""
     if not folder.is_dir():
         return []
     files = [file for file in folder.iterdir() if file.name.endswith(_ENDINGS) and file.is_file()]
@@ -43,7 +43,7 @@ def case_files(folder: Traversable) -> list[Traversable]:
 
 
 def read_cases(folder: Traversable, definition: DestinationDefinition) -> list[Case]:
-    """All cases in a folder; raises `DefinitionError` with every fault of every file."""
+    """Return all cases in a folder; raises `DefinitionError` with every fault of every file."""
     cases: list[Case] = []
     faults: list[Fault] = []
     for file in case_files(folder):
@@ -103,7 +103,7 @@ def build_case(document: Document, name: str, definition: DestinationDefinition)
 def _settings(
     document: Document, definition: DestinationDefinition, faults: list[Fault]
 ) -> Settings | None:
-    """Return the settings, checked as those of a run are; what is wrong is added to ``faults``."""
+    """Return the settings, checked as for a run; their faults are added to ``faults``."""
     given = document.data["settings"]
     try:
         return check_settings(definition, Document(document.name, given, {}))
@@ -118,14 +118,14 @@ def _clock_faults(document: Document) -> Iterator[Fault]:
     try:
         datetime.fromisoformat(document.data["clock"])
     except ValueError:
-        yield document.fault("/clock", f"{document.data['clock']!r} is no date and time")
+        yield document.fault("/clock", f"{document.data['clock']!r} is not a date and time")
 
 
 def _expectation_faults(document: Document, definition: DestinationDefinition) -> Iterator[Fault]:
     count = len(document.data["events"])
     for index, row in enumerate(document.data["expected"]):
         if row["event"] > count:
-            message = f"there is no event {row['event']}; the case has {count}"
+            message = f"unknown event {row['event']}; the case has {count}"
             yield document.fault(pointer("expected", index, "event"), message)
         action = row.get("action")
         if action is not None and action not in definition.actions:

@@ -1,4 +1,4 @@
-"""Writes a case as YAML that people can read, review and edit."""
+"""Write a case as YAML that people can read, review and edit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["case_text"]
 
 
 def case_text(case: Case, *, schema: str | None = None) -> str:
-    """Return the file for a case; ``schema`` is where the JSON Schema is, for editors."""
+    """Return the text of a case file; ``schema`` is the path of the JSON Schema, for editors."""
     data: dict[str, Any] = {} if schema is None else {"$schema": schema}
     data |= {"description": case.description, "settings": _plain(case.settings)}
     if case.subscriptions is not None:
@@ -40,7 +40,7 @@ def case_text(case: Case, *, schema: str | None = None) -> str:
 
 
 def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings with their secrets as text: in a case they are placeholders."""
+    """Return settings with secrets as plain text, as those of a case are placeholders."""
     return {
         key: "".join(value) if isinstance(value, str) else value for key, value in settings.items()
     }

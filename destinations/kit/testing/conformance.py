@@ -1,4 +1,4 @@
-"""The tests that every destination inherits.
+"""Define the tests that every destination inherits.
 
 ::
 
@@ -45,15 +45,15 @@ def _subject(destination: str) -> Subject:
 class DestinationConformance:
     """Checks definition, presets, masking, error rules, facts for the page, cases and faults.
 
-    ``documented_errors`` holds the errors that the partner documents, each by the keys of an error
-    rule's ``when``: ``{"exception": "UserNotFoundError"}``.
+    ``documented_errors`` are the errors in the partner's documentation, each with the keys of an
+    error rule's ``when``: ``{"exception": "UserNotFoundError"}``.
     """
 
     destination: ClassVar[str]
     documented_errors: ClassVar[Sequence[Mapping[str, Any]]] = ()
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """One test for each case file, and for each fault at each request of each action."""
+        """Make a test for each case file, and for each fault at each request of each action."""
         if "recorded_case" in metafunc.fixturenames:
             cases = _found(lambda: _subject(self.destination).cases())
             metafunc.parametrize("recorded_case", cases, ids=[case.name for case in cases])
@@ -109,7 +109,7 @@ class DestinationConformance:
 
 
 def _found(make: Callable[[], list[T]]) -> list[T]:
-    """Return what ``make`` finds; nothing for a wrong definition, which has its own test."""
+    """Return the result of ``make``; empty for an invalid definition, which has its own test."""
     try:
         return make()
     except DestinationsError:

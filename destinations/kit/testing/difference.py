@@ -1,4 +1,4 @@
-"""What differs between two JSON values, place by place, in words."""
+"""Describe the differences between two JSON values, place by place."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MAX_SHOWN = 200
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """``place`` says where: which request or event, and the JSON pointer in it."""
+    """One difference; ``place`` is a request or event, and the JSON pointer in it."""
 
     place: str
     expected: Any
@@ -28,7 +28,7 @@ class Difference:
         return f"{self.place}: expected {_shown(self.expected)}, got {_shown(self.got)}"
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON; what is not there has no key."""
+        """Return it as JSON; an absent value has no key."""
         found = {"place": self.place, "expected": self.expected, "got": self.got}
         return {key: value for key, value in found.items() if value is not ABSENT}
 
@@ -41,7 +41,7 @@ def _shown(value: object) -> str:
 
 
 def differences(place: str, expected: Any, got: Any) -> Iterator[Difference]:
-    """Yield the innermost differences of two JSON values; ``place`` stands before paths.
+    """Yield the innermost differences of two JSON values; ``place`` is the prefix of paths.
 
     Numbers are compared by value, and the order of keys does not count.
     """

@@ -1,8 +1,7 @@
-"""The ways in which a partner and the network can fail, made from a definition.
+"""Make the faults of a partner and the network from a definition.
 
-What must hold for each follows from the rules of outcomes (`outcome_of`): a failure that may pass
-is tried again where that cannot apply a request twice, and where it could, the request is sent once
-and the event ends as ``unknown``.
+The expected outcome follows from `status_of`: a failure that may pass is retried if that cannot
+apply a request twice; otherwise the request is sent once and the event ends as ``unknown``.
 """
 
 from __future__ import annotations
@@ -33,16 +32,16 @@ from destinations.kit.testing.wire import CutResponse, Reply
 __all__ = ["RETRY_AFTER", "PartnerFault", "partner_faults"]
 
 RETRY_AFTER: Final = 1
-"""Seconds that the partner asks for in the fault cases."""
+"""The ``Retry-After`` of the fault cases, in seconds."""
 
 Kind = Literal["status", "answer", "network", "rule"]
 
 
 @dataclass(frozen=True, slots=True)
 class PartnerFault:
-    """One way to fail. ``times`` is how often it happens: once, or every time (None).
+    """One fault; ``times`` is how often it happens: once, or every time (None).
 
-    ``reply`` is what it makes of one request. ``rule`` is the definition's rule that it is for.
+    ``reply`` makes its response to a request. ``rule`` is the definition's rule that it tests.
     """
 
     name: str
@@ -58,14 +57,14 @@ _Make = Callable[[RequestDefinition, int], Reply | None]
 def partner_faults(
     request: RequestDefinition, definition: DestinationDefinition, count: int
 ) -> Iterator[PartnerFault]:
-    """Every fault that ``request`` can meet when it carries ``count`` events."""
+    """Return every fault that ``request`` can meet when it carries ``count`` events."""
     for name, kind, times, make in _FAULTS:
         reply = make(request, count)
         if reply is not None:
             yield PartnerFault(name, kind, reply, times)
     for rule in (*request.error_rules, *definition.error_rules):
         response = error_answer(rule.when, request)
-        # What another rule reads before it is a fault of the definition, and reported as such.
+        # If another rule matches first, the definition is faulty, which is reported elsewhere.
         if response is not None and rule_that_reads(response, request, definition) is rule.when:
             yield PartnerFault(f"error: {rule.when}", "rule", response, rule=rule)
 
@@ -91,7 +90,7 @@ def _errors_in_success(request: RequestDefinition, _count: int) -> Reply | None:
 
 
 def _not_expected(request: RequestDefinition, _count: int) -> Reply | None:
-    """Return a success by its status alone, with a body of another shape."""
+    """Return a response with a success's status, but a body of another shape."""
     if not isinstance(request.call, GraphQLDefinition) and request.expect is None:
         return None
     return _json(200, {"unexpected": MESSAGE}, {})

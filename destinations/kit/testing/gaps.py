@@ -1,4 +1,4 @@
-"""What every destination must hold beyond its schema: one line for each thing that it does not."""
+"""Find gaps that the schema cannot: each finding is one line."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _FACTS: Final = ("categories", "connectionModes", "documentation")
 
 
 def preset_gaps(definition: DestinationDefinition) -> Iterator[str]:
-    """Presets whose mapping leaves a required field of their action out."""
+    """Find presets whose mapping lacks a required field of the action."""
     for preset in definition.presets:
         fields = definition.actions[preset.partner_action].fields
         unmapped = definition.actions[preset.partner_action].unmapped
         if any(key.startswith("@") for key in preset.mapping):
-            continue  # one directive makes the whole payload
+            continue  # a single directive makes the whole payload
         for key in fields.get("required", ()):
             if key not in preset.mapping and not (unmapped and unmapped.missing == key):
                 yield (
@@ -45,7 +45,7 @@ def preset_gaps(definition: DestinationDefinition) -> Iterator[str]:
 
 
 def untested_actions(subject: Subject, cases: Sequence[Case]) -> Iterator[str]:
-    """Actions of presets through which no case delivers an event."""
+    """Find actions of presets through which no case delivers an event."""
     delivered = {
         row.action for case in cases for row in case.expected if row.outcome is Outcome.DELIVERED
     }
@@ -55,7 +55,7 @@ def untested_actions(subject: Subject, cases: Sequence[Case]) -> Iterator[str]:
 
 
 def unreachable_rules(definition: DestinationDefinition) -> Iterator[str]:
-    """Error rules that no answer can reach, because others take what fits them."""
+    """Find error rules that no answer reaches, as other rules match first."""
     taken: dict[int, str] = {}
     reached: set[int] = set()
     for request in definition.requests.values():
@@ -73,7 +73,7 @@ def unreachable_rules(definition: DestinationDefinition) -> Iterator[str]:
 def _problem(
     condition: ErrorCondition, request: RequestDefinition, definition: DestinationDefinition
 ) -> str | None:
-    """Why this condition does not read the errors that fit it; None if it does."""
+    """Return why a condition is not used for errors that fit it; None if it is."""
     response = error_answer(condition, request)
     if response is None:
         return f"no message could be made that fits {condition.message}; use a simpler pattern"
@@ -89,9 +89,9 @@ def _problem(
 def unread_errors(
     definition: DestinationDefinition, documented: Sequence[Mapping[str, Any]]
 ) -> Iterator[str]:
-    """Errors that the partner documents and that no rule reads, so that only the status tells.
+    """Find documented errors that no rule matches, so that only their status counts.
 
-    Each is given by the keys of an error rule's ``when``.
+    Each has the keys of an error rule's ``when``.
     """
     for error in documented:
         condition = _condition(error)
@@ -113,7 +113,7 @@ def _condition(error: Mapping[str, Any]) -> ErrorCondition:
 
 
 def secret_leaks(subject: Subject) -> Iterator[str]:
-    """Find settings that should be secrets and are not, and results that show a secret."""
+    """Find settings that should be secrets, and results that show a secret."""
     definition = subject.definition
     for key, spec in definition.settings["properties"].items():
         if _LOOKS_SECRET.search(key) and spec.get("format") != "password":
@@ -145,7 +145,7 @@ def _echo(status: int, text: str) -> Any:
 
 
 def documentation_gaps(definition: DestinationDefinition) -> Iterator[str]:
-    """Facts that the documentation page needs and the definition lacks."""
+    """Find facts for the documentation page that the definition lacks."""
     for key in _FACTS:
         if not definition.catalog.get(key):
             yield f"destination.yaml has no {key}, which the documentation page shows"
@@ -154,7 +154,7 @@ def documentation_gaps(definition: DestinationDefinition) -> Iterator[str]:
     for slug, action in definition.actions.items():
         has_calls = action.method is not None or action.default_subscription is not None
         if not (has_calls or action.operator):
-            yield f"{slug}.yaml has neither method nor defaultSubscription: what is it for?"
+            yield f"{slug}.yaml has neither method nor defaultSubscription: add one of them"
         for key, spec in action.fields["properties"].items():
             if not spec["description"].strip().endswith((".", "!", "?")):
-                yield f"{slug}.yaml: the description of the field {key!r} is no sentence"
+                yield f"{slug}.yaml: the description of the field {key!r} must be a sentence"

@@ -1,4 +1,4 @@
-"""Plays every fault at every request of every action, and compares with what must hold."""
+"""Play every fault at every request of every action, and check the result."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FORBIDDEN = 403
 
 @dataclass(frozen=True, slots=True)
 class FaultCase:
-    """A fault at one request of an action. Its parts are made once for each action."""
+    """A fault at one request of an action; cases of one action share its parts."""
 
     stage: Stage
     way: Way
@@ -30,18 +30,18 @@ class FaultCase:
 
     @property
     def action(self) -> str:
-        """The slug of the action."""
+        """Return the slug of the action."""
         return self.stage.action.slug
 
     @property
     def name(self) -> str:
-        """Action, request and fault."""
+        """Return the name: action, request and fault."""
         return f"{self.action}, {self.way.request}, {self.fault.name}"
 
 
 @dataclass(frozen=True, slots=True)
 class FaultReport:
-    """What came of a fault case. ``outcomes`` has one for each event of the request."""
+    """The result of a fault case; ``outcomes`` has one for each event of the request."""
 
     case: FaultCase
     outcomes: tuple[Status, ...]
@@ -50,14 +50,14 @@ class FaultReport:
 
     @property
     def passed(self) -> bool:
-        """Whether everything was as the rules of outcomes say."""
+        """Tell whether all outcomes were as expected."""
         return not self.differences
 
 
 def fault_cases(subject: Subject) -> Iterator[FaultCase]:
-    """Yield the fault cases of every action that events reach, by the requests that it can make.
+    """Yield the fault cases of every action that events can reach, request by request.
 
-    Raises `UsageError` for an action that does not deliver its sample payload when all goes well.
+    Raises `UsageError` for an action that does not deliver its sample payload without faults.
     """
     for action in subject.definition.event_actions.values():
         stage = Stage(subject, action)
@@ -77,7 +77,7 @@ def fault_cases(subject: Subject) -> Iterator[FaultCase]:
 
 
 def play_fault(case: FaultCase) -> FaultReport:
-    """Delivers with the fault and compares outcomes, attempts and waits with what must hold."""
+    """Deliver with the fault, and compare outcomes, attempts and waits with the expected ones."""
     place = len(case.way.after)
     undisturbed = case.stage.scripted(case.way.after)
 
@@ -98,7 +98,7 @@ def _differences(case: FaultCase, played: Played, sent: int) -> Iterator[Differe
     verdicts = _verdicts(request, case)
     if isinstance(verdicts[0], Answer):
         if case.stage.action.perform.generator is not None:
-            return  # an answer that the plugin's code decides about
+            return  # the plugin's code decides about this answer
         if case.fault.kind == "status":
             yield Difference(f"{case.name}: read as", "an error", "a success")
             return
@@ -129,7 +129,7 @@ def _repeat_differences(
     played: Played,
     sent: int,
 ) -> Iterator[Difference]:
-    """Whether the request was sent again where it must be, and only where it may."""
+    """Yield differences if a request was not repeated where it must be, or where it must not be."""
     if not any(_may_repeat(case, request, failure) for failure in failures) and sent != 1:
         yield Difference(f"{case.name}: times sent", 1, sent)
     if all(_is_tried_again(case, request, failure) for failure in failures):
@@ -141,7 +141,7 @@ def _repeat_differences(
 
 
 def _verdicts(request: CompiledRequest, case: FaultCase) -> list[Answer | Failure]:
-    """How the answer is read, for each event; a rule's own words where the fault is for a rule."""
+    """Return how the answer is read for each event; a fault for a rule is judged by that rule."""
     fault, count = case.fault, case.stage.count
     reply = "lost" if isinstance(fault.reply, CutResponse) else fault.reply
     if isinstance(reply, str):
@@ -172,13 +172,13 @@ def _verdicts(request: CompiledRequest, case: FaultCase) -> list[Answer | Failur
 
 
 def _expected(case: FaultCase, request: CompiledRequest, verdict: Answer | Failure) -> Status:
-    """Return what must become of an event whose part of the request ended so."""
+    """Return the expected outcome of an event with this verdict."""
     if isinstance(verdict, Answer):
         return Outcome.DELIVERED
     if _is_halfway(case):
         return State.UNKNOWN
     if case.fault.times is not None and _is_tried_again(case, request, verdict):
-        return Outcome.DELIVERED  # it passed, and the request was sent again
+        return Outcome.DELIVERED  # the fault was over when the request was sent again
     status = status_of(
         request,
         error_class=verdict.error_class,
@@ -192,22 +192,22 @@ def _expected(case: FaultCase, request: CompiledRequest, verdict: Answer | Failu
     if verdict.concerns == "key":
         has_test = case.stage.definition.authentication is not None
         return State.READY if has_test or verdict.status != _FORBIDDEN else Outcome.REJECTED
-    if verdict.concerns != "event":  # no verdict on the event
+    if verdict.concerns != "event":  # not about the event
         return State.READY
     if status is not State.READY:
         return status
     if verdict.whole_request and _is_resent(request):
         return status
-    # What is wrong with single events is tried until the time is over; a partner that is away as a
-    # whole ends the run before that.
+    # Failures of single events are retried until the time is over; a partner that is away ends the
+    # run before that.
     ends = not verdict.whole_request or verdict.attempts is not None
     return Outcome.DEAD if ends else State.READY
 
 
 def _is_halfway(case: FaultCase) -> bool:
-    """Tell whether a request that must not be repeated has been carried out before this one.
+    """Tell whether an earlier request of the event was applied and must not be repeated.
 
-    An event is tried again from its first request on.
+    Another attempt would begin with the event's first request.
     """
     requests = case.stage.definition.requests
     return any(not requests[name].idempotent for name in case.way.before)
@@ -219,7 +219,7 @@ def _may_repeat(case: FaultCase, request: CompiledRequest, failure: Failure) -> 
 
 
 def _is_resent(request: CompiledRequest) -> bool:
-    """Tell whether an event is sent again after an answer that was lost, whatever became of it."""
+    """Tell whether a lost answer leads to sending the event again."""
     definition = request.definition
     return definition.on_lost_answer == "resend" and definition.reconcile is None
 

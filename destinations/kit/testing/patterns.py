@@ -1,4 +1,4 @@
-"""A text that a regular expression finds, made from the expression itself."""
+"""Make a text that matches a regular expression, from the expression itself."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _QUANTIFIERS: Final = frozenset("*+?{")
 
 
 def text_with(pattern: str) -> str | None:
-    """Return a short text in which ``pattern`` is found; None if this is too simple to make one.
+    """Return a short text in which ``pattern`` is found; None if it is too complicated.
 
-    Of alternatives the first is taken, and what may repeat does so as seldom as it may.
+    The text takes the first of alternatives, and the fewest repetitions.
     """
     try:
         text = _Reader(pattern).alternatives()
@@ -28,14 +28,14 @@ def text_with(pattern: str) -> str | None:
 
 
 class _Reader:
-    """Walks through an expression once and gathers what it asks for."""
+    """Walks through an expression once and builds the text."""
 
     def __init__(self, pattern: str) -> None:
         self._pattern = pattern
         self._place = 0
 
     def alternatives(self) -> str:
-        """Return the first of the alternatives up to the end of the group."""
+        """Return the text of the first alternative, and skip to the end of the group."""
         first: str | None = None
         current = ""
         while self._place < len(self._pattern) and self._pattern[self._place] != ")":

@@ -1,8 +1,8 @@
-"""The plugin for pytest: case files as tests, and fixtures for tests of a destination.
+"""The pytest plugin: case files as tests, and fixtures for tests of a destination.
 
 A file ``cases/*.yaml`` beside a ``destination.yaml`` is a test: run ``pytest FOLDER/cases``. The
-fixtures are for the destination that `destination_name` names: the attribute ``destination`` of
-the test's class, else pytest's setting ``destination``, else what a conftest.py says instead.
+fixtures use the destination of `destination_name`: the attribute ``destination`` of the test's
+class, else pytest's setting ``destination``. A conftest.py may define that fixture instead.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from destinations import clock, errors
 from destinations.kit import testing
 
 if TYPE_CHECKING:
-    # pytest loads this module whenever it starts: these are only loaded where they are used.
+    # pytest always loads this module, so these are only imported where they are used.
     from destinations.kit.testing.stand_ins import ScriptedReply, ScriptedTransport
     from destinations.runtime.destination import Destination
     from destinations.runtime.plugins import RunningSandbox
@@ -39,14 +39,14 @@ _ENDINGS = (".yaml", ".yml", ".json")
 
 
 class CaseDifferenceError(Exception):
-    """A case does not replay; its text is what differs."""
+    """A case does not replay; the message lists the differences."""
 
 
 class CaseItem(pytest.Item):
-    """One case."""
+    """The test of one case."""
 
     def runtest(self) -> None:
-        """Replays it."""
+        """Replay the case."""
         subject = testing.subject_in(self.path.parent.parent)
         report = testing.replay(subject, testing.read_case(self.path, subject.definition))
         if not report.passed:
@@ -55,21 +55,21 @@ class CaseItem(pytest.Item):
     def repr_failure(  # type: ignore[override]  # narrower, as pytest itself has it
         self, excinfo: pytest.ExceptionInfo[BaseException], style: str | None = None
     ) -> object:
-        """Return what differs, or what is wrong with the files, without a trace of this code."""
+        """Return the differences or the faults of the files, without a traceback."""
         if isinstance(excinfo.value, CaseDifferenceError | errors.DestinationsError):
             return f"{self.path.name}\n{excinfo.value}"
         return super().repr_failure(excinfo, style)  # type: ignore[arg-type]  # as above
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
-        """Where it stands and what it is called."""
+        """Return the place and the name of the test."""
         return self.path, None, f"case: {self.name}"
 
 
 class CaseFile(pytest.File):
-    """A file with a case."""
+    """A case file."""
 
     def collect(self) -> Iterator[CaseItem]:
-        """Its one case."""
+        """Yield its only case."""
         item: CaseItem = CaseItem.from_parent(self, name=self.path.stem)
         yield item
 
@@ -92,11 +92,11 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> CaseFile |
 
 @pytest.fixture
 def destination_name(request: pytest.FixtureRequest) -> str:
-    """Which destination is tested: a slug, or the path of a folder."""
+    """Return the tested destination: a slug, or the path of a folder."""
     name = getattr(request.cls, "destination", None) or request.config.getini("destination")
     if not name:
         msg = (
-            "no destination is named: set `destination` in pytest's settings or in the test's "
+            "unknown destination: set `destination` in pytest's settings or in the test's "
             "class, or define the fixture destination_name"
         )
         raise pytest.UsageError(msg)
@@ -133,10 +133,10 @@ def scripted_transport() -> Callable[..., ScriptedTransport]:
 
 @pytest.fixture
 def no_backoff(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Nothing waits before it tries again; the waits that there would be, in seconds.
+    """Skip all waits, and return the list of them in seconds.
 
-    Time stands still but for them, and a run does all of its work in the thread that calls it: with
-    threads it would wait for whichever of them comes back first.
+    Time moves only by them, and a run does all its work in the calling thread, as the order of
+    threads would vary.
     """
     from destinations.pipeline.run import Run  # noqa: PLC0415 - loaded only where it is used
 

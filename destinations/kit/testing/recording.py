@@ -1,8 +1,8 @@
-"""Records a case: delivers events for real once, then makes the case with placeholders.
+"""Record a case: deliver events for real once, then make the case with placeholders.
 
-Only answers are taken from the real delivery, with the secrets in them masked by value. The
-requests of the case are those that placeholders in place of the secrets make, so that neither a
-secret nor anything that was computed from one (Base64, signatures) can be in it.
+Only answers come from the real delivery, with secrets masked by value. The requests of the case are
+made with placeholders in place of the secrets, so the case holds no secret and nothing computed
+from one (Base64, signatures).
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ from destinations.segment.event import read_json
 
 __all__ = ["Draft", "record"]
 
-# The headers of an answer that the runtime reads, and what people need to read the body.
+# The headers of an answer that the runtime reads, and those that explain the body to people.
 _HEADERS_THAT_MATTER: Final = ("content-type", "retry-after")
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What a case is to be made of: its name, what it shows, and lines that should be events.
+    """The parts of a new case: name, description, and lines that should be events.
 
-    ``now`` is the time at which its clock stands still.
+    ``now`` is the time of the case's clock, which stands still.
     """
 
     name: str
@@ -63,14 +63,14 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class _Exchange:
-    """A request that was really made, as it is shown, and what came of it."""
+    """A real request, masked, and its result."""
 
     shown: str
     result: RecordedResponse | FailureKind
 
 
 class _RecordingTransport:
-    """Passes requests on and keeps what came of them, masked."""
+    """Passes requests on and records them with their results, masked."""
 
     def __init__(self, inner: Transport, masker: Masker) -> None:
         self._inner = inner
@@ -115,10 +115,10 @@ class _RecordingTransport:
 
 
 def record(subject: Subject, draft: Draft, *, settings: Settings, shown_settings: Settings) -> Case:
-    """Delivers the draft's lines with ``settings`` and returns the case, ``shown_settings`` in it.
+    """Deliver the draft's lines with ``settings``; return the case, which has ``shown_settings``.
 
-    Events are delivered one after another; waits that the partner asks for take their time. Raises
-    `UsageError` if with placeholders other requests are made or events end differently.
+    Events are delivered one after another, with real waits if the partner asks for them. Raises
+    `UsageError` if placeholders lead to other requests or outcomes.
     """
     clock = draft.now.astimezone(UTC).replace(microsecond=0)
     text = clock.isoformat().replace("+00:00", "Z")
@@ -142,7 +142,7 @@ def record(subject: Subject, draft: Draft, *, settings: Settings, shown_settings
     ]
     if found:
         lines = "\n".join(f"  {difference}" for difference in found)
-        msg = f"with placeholders for the secrets, something else happens:\n{lines}"
+        msg = f"placeholders in place of the secrets lead to another result:\n{lines}"
         raise UsageError(msg)
     return Case(
         name=draft.name,
@@ -156,14 +156,14 @@ def record(subject: Subject, draft: Draft, *, settings: Settings, shown_settings
 
 
 def _numbered(entries: Sequence[Entry]) -> Iterator[Entry]:
-    """Yield the lines that hold something, numbered as the events of a case are."""
+    """Yield the non-empty lines, numbered like the events of a case."""
     lines = [entry for entry in entries if entry.data]
     for number, entry in enumerate(lines, start=1):
         yield Entry(number, entry.data, entry.truncated)
 
 
 def _events(entries: Sequence[Entry], masker: Masker) -> Iterator[Mapping[str, Any] | str]:
-    """Each line as an object, or as text where it is not one."""
+    """Return each line as an object, or as text if it is not one."""
     for entry in entries:
         if not entry.data:
             continue
@@ -188,12 +188,12 @@ def _with_placeholders(
     exchanges: Sequence[_Exchange],
     seconds: float,
 ) -> tuple[list[Interaction], list[Delivered]]:
-    """Return the rows and requests that the placeholders make with the recorded answers."""
+    """Return the rows and requests that result from placeholders and the recorded answers."""
     interactions: list[Interaction] = []
 
     def reply(request: RecordedRequest) -> Reply:
         if len(interactions) == len(exchanges):
-            msg = f"with placeholders, one more request is made: {request.method} {request.url}"
+            msg = f"placeholders lead to another request: {request.method} {request.url}"
             raise UsageError(msg)
         interaction = Interaction(request, exchanges[len(interactions)].result)
         interactions.append(interaction)
@@ -213,7 +213,7 @@ def _with_placeholders(
 def _missing_requests(
     exchanges: Sequence[_Exchange], interactions: Sequence[Interaction]
 ) -> Iterator[Difference]:
-    """Yield what the placeholders do not lead to. Bodies may differ: they can hold a signature."""
+    """Yield requests that placeholders do not lead to. Bodies may differ, as with a signature."""
     for number, exchange in enumerate(exchanges[len(interactions) :], start=len(interactions) + 1):
         yield Difference(f"request {number}", exchange.shown, ABSENT)
 
@@ -247,7 +247,7 @@ def _expectation(row: Delivered) -> ExpectedOutcome:
         event=row.row.line,
         action=_action(row),
         outcome=result.outcome,
-        # Why text is not JSON is in the words of the library that reads it.
+        # The library's reason why a text is not JSON may change.
         reason=None if result.code == "NOT_JSON" else result.reason or None,
         code=result.code,
         payload=row.payload,
@@ -259,10 +259,10 @@ def _action(row: Delivered) -> str | None:
 
 
 def _parsed(text: str) -> Any:
-    """``text`` as JSON where YAML can hold it as such, else as it stands."""
+    """Return ``text`` parsed as JSON if YAML can hold that value, else unchanged."""
     try:
         value = json.loads(text)
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
-    except ValueError:  # no JSON, a number that is infinite, or half of a surrogate pair
+    except ValueError:  # not JSON, an infinite number, or a lone surrogate
         return text
     return value

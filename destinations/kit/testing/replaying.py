@@ -1,4 +1,4 @@
-"""Replays a case, strictly: every request must be made as it was recorded, and no other."""
+"""Replay a case strictly: every request must be made as recorded, and no other."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["CaseReport", "clock_seconds", "replay", "reply_of"]
 
 @dataclass(frozen=True, slots=True)
 class CaseReport:
-    """What came of a replay; it passed if nothing differs."""
+    """The result of a replay; it passed if nothing differs."""
 
     case: str
     events: int
@@ -37,16 +37,16 @@ class CaseReport:
 
     @property
     def passed(self) -> bool:
-        """Whether everything was as the case says."""
+        """Tell whether everything was as recorded."""
         return not self.differences
 
 
 class _UnexpectedRequestError(DestinationsError):
-    """A request that is not the one that comes next; what differs is kept by the script."""
+    """A request is not the next recorded one; the script keeps the differences."""
 
 
 class _Script:
-    """The interactions of a case in order, and what differs from them."""
+    """The interactions of a case in order, and the differences found."""
 
     def __init__(self, interactions: Sequence[Interaction], stop: threading.Event) -> None:
         self._interactions = interactions
@@ -55,7 +55,7 @@ class _Script:
         self.differences: list[Difference] = []
 
     def reply(self, request: RecordedRequest) -> Reply:
-        """Return the recorded reply; stop everything at the first request that is another one."""
+        """Return the recorded reply; stop everything at the first request that differs."""
         number = self.used + 1
         if self.used == len(self._interactions):
             found = [Difference(f"request {number}", ABSENT, _line(request))]
@@ -65,7 +65,7 @@ class _Script:
         self.used += 1
         if found:
             self.differences += found
-            # What follows would be answered with what was meant for other requests.
+            # Later requests would get answers meant for others.
             self._stop.set()
             raise _UnexpectedRequestError(str(found[0]))
         return reply_of(expected)
@@ -78,7 +78,7 @@ class _Script:
 
 
 def replay(subject: Subject, case: Case) -> CaseReport:
-    """Delivers the events of a case to what it recorded, and compares requests and outcomes."""
+    """Deliver a case's events to the recorded answers, and compare requests and outcomes."""
     stop = threading.Event()
     script = _Script(case.interactions, stop)
     destination = subject.bind(case.settings, case.subscriptions)
@@ -100,12 +100,12 @@ def replay(subject: Subject, case: Case) -> CaseReport:
 
 
 def clock_seconds(text: str) -> float:
-    """Seconds since 1970 of a case's clock."""
+    """Return a case's clock in seconds since 1970."""
     return datetime.fromisoformat(text).timestamp()
 
 
 def reply_of(interaction: Interaction) -> Reply:
-    """Return what the wire answers for a recorded interaction."""
+    """Return the wire's reply for a recorded interaction."""
     result = interaction.result
     return result if isinstance(result, str) else http_response(result)
 
@@ -134,7 +134,7 @@ def _request_differences(
 def _outcome_differences(
     expected: Sequence[ExpectedOutcome], rows: Sequence[Delivered]
 ) -> Iterator[Difference]:
-    """Rows are paired within each event and action, so that one that is missing shifts no other."""
+    """Yield differences of rows, paired by event and action: a missing one shifts no other."""
     left = list(rows)
     for row in expected:
         place = f"event {row.event}, {row.action or 'no action'} "

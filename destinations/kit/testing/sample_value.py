@@ -1,4 +1,4 @@
-"""A value that fits a JSON Schema, for payloads and answers that nobody has written down."""
+"""Make values that fit a JSON Schema, for payloads and answers without an example."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _MAX_DEPTH: Final = 12
 
 
 def sample(schema: Mapping[str, Any], name: str = "value", *, depth: int = 0) -> Any:
-    """Return a value for ``schema``, by its ``examples``, ``const``, ``enum`` or else its type.
+    """Return a value for ``schema`` from its ``examples``, ``const`` or ``enum``, else by its type.
 
-    Objects have all the properties that are declared. Whether the value fits is for the caller to
-    check: keywords that exclude values (``not``, conditions) are not looked at.
+    Objects have all declared properties. The caller must check that the value fits, as keywords
+    that exclude values (``not``, conditions) are ignored.
     """
     given = [*schema.get("examples", ()), *schema.get("enum", ())]
     if "const" in schema or given:
@@ -73,7 +73,7 @@ def _text(schema: Mapping[str, Any], name: str) -> str:
 
 
 def _number(schema: Mapping[str, Any]) -> int | float:
-    """1 where that fits, else the bound that it lies beyond."""
+    """Return 1 if that fits, else the bound that it exceeds."""
     found: int | float = 1
     for key, step in (("minimum", 0), ("exclusiveMinimum", 1)):
         found = max(found, schema[key] + step) if key in schema else found
@@ -98,5 +98,5 @@ def _object(schema: Mapping[str, Any], depth: int) -> dict[str, Any]:
         for key, spec in properties.items()
         if isinstance(spec, Mapping)
     }
-    # What is required without being declared may be anything.
+    # A required but undeclared property may have any value.
     return found | {key: f"sample-{key}" for key in schema.get("required", ()) if key not in found}

@@ -1,4 +1,4 @@
-"""Puts a new case beside its definition, once it is certain that it replays and holds no secret."""
+"""Save a new case beside its definition, provided that it replays and holds no secret."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 def case_path(folder: Path, name: str) -> Path:
-    """Where the case NAME goes; raises `UsageError` for a bad name, or if there is one already."""
+    """Return the path for the case NAME; raises `UsageError` if it is invalid or exists."""
     if not _NAME.fullmatch(name):
-        msg = f"{name!r} is no name for a case: use small letters, digits and single hyphens"
+        msg = f"invalid name {name!r}: use small letters, digits and single hyphens"
         raise UsageError(msg)
     path = folder / f"{name}.yaml"
     if path.exists():
@@ -33,9 +33,9 @@ def case_path(folder: Path, name: str) -> Path:
 
 
 def save_case(subject: Subject, case: Case, path: Path, masker: Masker) -> None:
-    """Write a new file; ``masker`` knows the secrets with which the case was recorded.
+    """Write a new file; ``masker`` knows the secrets of the recording.
 
-    Raises `UsageError`, and writes nothing, if a secret is in the text, if the case does not
+    Raises `UsageError`, and writes nothing, if the text contains a secret, if the case does not
     replay, or if the file cannot be written.
     """
     text = case_text(case, schema=_schema_beside(path))

@@ -1,7 +1,7 @@
-"""Delivers events by the pipeline, without threads: the same events always make the same requests.
+"""Deliver events by the pipeline without threads, so that the same events make the same requests.
 
-It is the pipeline of a run, but for what depends on the partner's balances: it is not asked for
-those, so that a case shows what its events make, and a lost answer stays unknown.
+It is the pipeline of a run, except that the partner is never asked for balances: a case shows only
+its events' requests, and a lost answer stays unknown.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ __all__ = ["Delivered", "deliver_in_sequence", "entries_of"]
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """What became of one event in one subscription; ``payload`` is `ABSENT` if there was none."""
+    """The result of one event in one subscription; ``payload`` is `ABSENT` if there was none."""
 
     row: Row
     payload: Any = ABSENT
 
 
 class _Stopping(Observer):
-    """Ends a run at the first thing that goes wrong: tried again, it would go wrong again."""
+    """An observer that ends a run at the first internal error, which a retry would only repeat."""
 
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop
@@ -49,7 +49,7 @@ class _Stopping(Observer):
 
 
 def entries_of(events: Iterable[Mapping[str, Any] | str]) -> list[Entry]:
-    """Return what a run would read of the events of a case, one in each line."""
+    """Return the events of a case as the entries that a run would read, one for each line."""
     lines = [
         event if isinstance(event, str) else json.dumps(event, ensure_ascii=False)
         for event in events
@@ -65,10 +65,10 @@ def deliver_in_sequence(
     *,
     stop: threading.Event | None = None,
 ) -> list[Delivered]:
-    """Return what became of each event in each subscription that takes it, in order of the events.
+    """Return the result of each event in each matching subscription, in the order of the events.
 
-    As in a run, nothing more is sent after credentials were refused, nor when ``stop`` is set.
-    Raises what went wrong within this package, or within the transport.
+    As in a run, sending stops when credentials are refused or ``stop`` is set. Raises any internal
+    error of this package or the transport.
     """
     entries, stop = list(entries), stop or threading.Event()
     order, payloads = _planned(destination, entries, clock.time())
@@ -101,7 +101,7 @@ _Place = tuple[int, SubscriptionKey | None]
 def _planned(
     destination: Destination, entries: Iterable[Entry], received_at: float
 ) -> tuple[Sequence[_Place], Mapping[_Place, Any]]:
-    """Return the deliveries of entries in their order, and the payloads of those that have one."""
+    """Return the deliveries of entries in their order, and their payloads if they have one."""
     order: list[_Place] = []
     payloads: dict[_Place, Any] = {}
     for entry in entries:
@@ -113,7 +113,7 @@ def _planned(
 
 
 def _as_unknown(row: Row) -> Row:
-    """Return a row as it would be before the partner was asked."""
+    """Return a row as it was before reconciling."""
     if row.result.outcome is not State.HELD:
         return row
     return row._replace(result=replace(row.result, outcome=State.UNKNOWN))

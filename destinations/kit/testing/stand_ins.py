@@ -1,4 +1,4 @@
-"""What tests put in the place of time and of a partner."""
+"""Stand-ins for time and for a partner in tests."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from destinations.http import HttpRequest, HttpResponse
 __all__ = ["JITTER", "PacedClock", "ScriptedTransport", "StillClock"]
 
 JITTER: Final = 0.5
-"""What takes the place of the random number between 0 and 1 in the jitter of a wait."""
+"""Replaces the random number between 0 and 1 in the jitter of a wait."""
 
 
 class StillClock:
-    """A clock that moves only when somebody waits, and then at once; ``waits`` are in seconds."""
+    """A clock that moves only when waited on, and then at once; ``waits`` are in seconds."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -40,9 +40,9 @@ class StillClock:
 
 
 class PacedClock(StillClock):
-    """A still clock whose waits take their time, for partners who ask for it.
+    """A still clock with real waits, for partners that ask for them.
 
-    What depends on time is decided as with a still one, so that it can be repeated.
+    Decisions that depend on time are the same as with a still clock, so they can be repeated.
     """
 
     def wait(self, seconds: float, stop: threading.Event) -> bool:
@@ -55,10 +55,10 @@ ScriptedReply = HttpResponse | TransportError | Callable[[HttpRequest], HttpResp
 
 
 class ScriptedTransport:
-    """A transport that gives the replies of a script in order and keeps the ``requests``.
+    """A transport that returns scripted replies in order and keeps the ``requests``.
 
-    A reply is a response, an error to raise, or a function of the request. A request more than
-    there are replies raises `UsageError`.
+    A reply is a response, an error to raise, or a function of the request. A request without a
+    reply raises `UsageError`.
     """
 
     def __init__(self, replies: Iterable[ScriptedReply]) -> None:
@@ -80,4 +80,4 @@ class ScriptedTransport:
         return reply if isinstance(reply, HttpResponse) else reply(request)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no connection is open."""

@@ -1,4 +1,4 @@
-"""The destination under test: its folder, its definition, and the code of its plugin."""
+"""The destination under test: folder, definition, and plugin code."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Subject:
 
     @property
     def slug(self) -> str:
-        """The destination's slug."""
+        """Return the destination's slug."""
         return self.definition.slug
 
     def cases(self, folder: Traversable | None = None) -> list[Case]:
@@ -49,14 +49,14 @@ class Subject:
         return check_settings(self.definition, Document("settings", dict(values), {}))
 
     def start_sandbox(self, seed: Path | None = None) -> RunningSandbox:
-        """Return a stand-in for the partner, to be closed; raises `UsageError` if there is none."""
+        """Start the partner's sandbox, which the caller closes; raises `UsageError` without one."""
         if self.plugin is None:
             msg = f"{self.definition.name} has no sandbox: no plugin is installed for it"
             raise UsageError(msg)
         return self.plugin.start_sandbox(seed=seed)
 
     def bind(self, settings: Settings, presets: tuple[Preset, ...] | None = None) -> Destination:
-        """Return the destination with these settings, and other subscriptions than the presets."""
+        """Return the destination with these settings and, if given, other subscriptions."""
         definition = self.definition
         if presets is not None:
             definition = replace(definition, presets=presets)
@@ -64,9 +64,9 @@ class Subject:
 
 
 def open_subject(destination: str) -> Subject:
-    """DESTINATION: the slug of an installed definition, or a path to a folder.
+    """Return a destination by the slug of an installed definition, or the path of a folder.
 
-    Raises `UsageError` if there is none, `DefinitionError` if it has faults.
+    Raises `UsageError` if it is unknown, `DefinitionError` if it has faults.
     """
     return subject_in(find_folder(destination))
 
@@ -82,10 +82,10 @@ def subject_in(folder: Traversable) -> Subject:
 def placeholder_settings(
     definition: DestinationDefinition, given: Mapping[str, Any] | None = None
 ) -> Settings:
-    """Return settings that can be shown, with placeholders for secrets and required values.
+    """Return settings to show, with placeholders for secrets and required values.
 
-    ``given`` are settings to keep; of those that are secrets only the name is used. A setting's own
-    ``examples`` come first. Raises `UsageError` for a setting that no placeholder fits.
+    ``given`` are settings to keep, except that only the names of secrets are used. A setting's own
+    ``examples`` are preferred. Raises `UsageError` for a setting that no placeholder fits.
     """
     given = given or {}
     secrets = definition.secret_settings
@@ -109,6 +109,6 @@ def _placeholder(definition: DestinationDefinition, key: str) -> Any:
         return candidate
     msg = (
         f"no placeholder fits the setting {key!r} of {definition.name}: give it `examples` in "
-        "destination.yaml, with a value that is no real one"
+        "destination.yaml, with a value that is not real"
     )
     raise UsageError(msg)

@@ -1,7 +1,7 @@
-"""The ways that an action's requests can take, played with answers made from the definition.
+"""Find and play the sequences of an action's requests, with answers made from the definition.
 
-An action with one request has one way. Where a plugin's generator decides, its ways are found by
-playing it: with successes first, then with each answer that the definition declares in its place.
+An action with one request has one such way. The ways of a plugin's generator are found by playing
+it: with successes first, then with each answer that the definition declares in place of one.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What happened: the requests of the last attempt, how often each was sent, the results.
+    """A played way: the requests of the last attempt, how often each was sent, the results.
 
     ``waits`` are in seconds.
     """
@@ -63,7 +63,7 @@ class Played:
 
 
 class Stage:
-    """One action of a destination, ready to be played any number of times.
+    """One action of a destination, ready to be played repeatedly.
 
     Raises `UsageError` if no payload can be made from its fields.
     """
@@ -77,20 +77,20 @@ class Stage:
         )
         self._calls: list[str] = []
         payload = self._sample()
-        # Its mapping is the payload itself, so that any event comes to it.
+        # The mapping is the payload itself, so any event leads to it.
         self._preset = Preset(action.slug, action.slug, 'type = "track"', {"@literal": payload})
         self.destination = self._bind()
         self.count = 2 if self.destination.subscriptions[0].action.batch_size > 1 else 1
 
     def play(self, reply: Callable[[int, str, int], Reply]) -> Played:
-        """Deliver sample payloads; ``reply`` is given the call (from 0), its name, its attempt."""
+        """Deliver sample payloads; ``reply`` gets a request's number from 0, name and attempt."""
         self._calls.clear()
         sent: list[int] = []
 
         def on_request(request: RecordedRequest) -> Reply:
             place = max(0, len(self._calls) - 1)
             sent.extend([0] * (place + 1 - len(sent)))
-            # A key that is refused is refused by the authentication test, too.
+            # A refused key is also refused by the authentication test.
             sent[place] += not self._tests_key(request, self._name(place))
             return reply(place, self._name(place), sent[place])
 
@@ -106,7 +106,7 @@ class Stage:
         return Played(calls, tuple(sent), results, tuple(clock.waits))
 
     def _tests_key(self, request: RecordedRequest, name: str) -> bool:
-        """Tell whether this is the authentication test, and not a request of the action."""
+        """Tell whether this is the authentication test instead of a request of the action."""
         authentication = self.definition.authentication
         if authentication is None or authentication.test == name:
             return False
@@ -133,7 +133,7 @@ class Stage:
         )
 
     def answer(self, name: str, request: RequestDefinition) -> Reply:
-        """Return a success, or the answer that the definition has under ``name``."""
+        """Return a success, or the definition's answer ``name``."""
         if name != _OK:
             condition = next(one.when for one in request.answers if one.name == name)
             made = error_answer(condition, request)
@@ -155,7 +155,7 @@ class Stage:
         return perform.request if perform.request is not None else self._calls[place]
 
     def _bind(self) -> Destination:
-        """Return the destination with this action alone, and generators that note what they ask."""
+        """Return the destination with this action alone and recording generators."""
         code = self._subject.code
         watched = {name: self._watched(made) for name, made in code.generators.items()}
         definition = replace(self.definition, presets=(self._preset,))
@@ -183,7 +183,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class _Watched:
-    """A generator that notes in ``calls`` what it asks for in its last attempt."""
+    """A generator that records the requests of its last attempt in ``calls``."""
 
     generator: Generator
     calls: list[str]
@@ -193,8 +193,8 @@ class _Watched:
         return self.watch(self.generator(payload))
 
     def watch(self, steps: Generated) -> Generated:
-        """Go the steps, noting the requests."""
-        self.calls.clear()  # it begins anew when it is tried again
+        """Run the steps and record the requests."""
+        self.calls.clear()  # another attempt begins anew
         try:
             call = next(steps)
             while True:
@@ -202,14 +202,14 @@ class _Watched:
                 answer: Answer = yield call
                 call = steps.send(answer)
         except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return] # what the generator ends with
+            return stop.value  # type: ignore[no-any-return] # the generator's result
         finally:
             steps.close()
 
 
 @dataclass(frozen=True, slots=True)
 class _WatchedResuming:
-    """The same for one that does more when an attempt came before."""
+    """The same for a generator that resumes after an earlier attempt."""
 
     generator: Generator
     resuming: ResumingGenerator
@@ -225,7 +225,7 @@ class _WatchedResuming:
 
 
 def find_ways(stage: Stage) -> tuple[Played, list[Way]]:
-    """Return what happens when all goes well, and one way to each request that can be reached."""
+    """Return the result without faults, and one way to each reachable request."""
     whole = stage.play(stage.scripted(()))
     found: dict[str, Way] = {}
     pending: list[tuple[str, ...]] = [()]

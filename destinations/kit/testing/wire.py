@@ -1,6 +1,6 @@
-"""The wire between the transport and a partner who is not there: `responses` in its place.
+"""Replace the wire between the transport and the partner with `responses`.
 
-The transport itself is the one of a run, with its reading of time-outs and of broken connections.
+The transport itself is that of a run, including time-outs and broken connections.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = [
     "transport_error",
 ]
 
-# Headers that the HTTP library adds by itself, the same for every destination.
+# Headers that the HTTP library adds itself, the same for every destination.
 _OF_THE_LIBRARY: Final = frozenset(
     {"user-agent", "accept-encoding", "connection", "content-length", "host"}
 )
@@ -42,19 +42,19 @@ _OF_THE_LIBRARY: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class CutResponse:
-    """A response whose body ends in the middle, with a length that says so."""
+    """A response whose body ends before its announced length."""
 
     response: HttpResponse
 
 
 Reply = HttpResponse | CutResponse | FailureKind
-"""What comes of a request: a whole response, one that is cut off, or none."""
+"""The result of a request: a whole response, one that is cut off, or an error."""
 
 
 class Wire:
-    """While entered, every HTTP request of the process is answered by ``reply``.
+    """A context in which ``reply`` answers every HTTP request of the process.
 
-    An error that ``reply`` raises is raised where the request is made.
+    An error from ``reply`` is raised where the request is made.
     """
 
     def __init__(self, reply: Callable[[RecordedRequest], Reply]) -> None:
@@ -80,7 +80,7 @@ class Wire:
         answer = self._answer
 
         class Everything(FirstMatchRegistry):
-            """Matches every request, so that what is expected is compared here, in words."""
+            """Matches every request, as requests are compared by our own code."""
 
             def find(
                 self, request: requests.PreparedRequest
@@ -93,7 +93,7 @@ class Wire:
         return Everything
 
     def _answer(self, request: requests.PreparedRequest) -> Any:
-        """Return what `responses` wants of a callback: an exception, or (status, headers, body)."""
+        """Return a result for `responses`: an exception, or (status, headers, body)."""
         reply = self._reply(recorded_request(request))
         if isinstance(reply, str):
             return _exception(reply)
@@ -105,7 +105,7 @@ class Wire:
 
 
 def recorded_request(request: requests.PreparedRequest) -> RecordedRequest:
-    """Return a request as a case holds it, with the headers that the destination gave it."""
+    """Return a request in a case's form, with the destination's own headers."""
     headers = {
         name: value
         for name, value in request.headers.items()
@@ -135,7 +135,7 @@ def _json(body: object, headers: Mapping[str, str]) -> Any:
 
 
 def http_response(recorded: RecordedResponse) -> HttpResponse:
-    """Return the response of a case as it goes over the wire."""
+    """Return a case's response in the form of the wire."""
     headers = {name.lower(): value for name, value in recorded.headers.items()}
     if recorded.json is not ABSENT:
         headers.setdefault("content-type", "application/json")
@@ -146,14 +146,14 @@ def http_response(recorded: RecordedResponse) -> HttpResponse:
 
 
 def failure_kind(error: TransportError) -> FailureKind:
-    """How a case names a failure of the transport."""
+    """Return a case's name for a failure of the transport."""
     if error.sent:
         return "timeout" if error.timeout else "lost"
     return "connectTimeout" if error.timeout else "refused"
 
 
 def transport_error(kind: FailureKind) -> TransportError:
-    """Return what the transport makes of a failure that a case names."""
+    """Return the transport's error for a failure named in a case."""
     messages = {
         "refused": "no connection: Connection refused",
         "connectTimeout": "no connection: timed out",
@@ -168,7 +168,7 @@ def transport_error(kind: FailureKind) -> TransportError:
 
 
 def _exception(kind: FailureKind) -> Exception:
-    """Return the error of the HTTP library that the transport reads as this failure."""
+    """Return the error of the HTTP library that the transport translates to this failure."""
     match kind:
         case "connectTimeout":
             return requests.ConnectTimeout("timed out")

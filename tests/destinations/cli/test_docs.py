@@ -105,7 +105,7 @@ def test_lint_takes_levels_from_a_file(command: Command, here: Path) -> None:
     (here / "lint.yaml").write_text("levels: {wil: 'off'}\n", encoding="utf-8")
     done = command("docs", "lint", "page.md", "--config", "lint.yaml")
     assert done.code == 2
-    assert "lint.yaml:1: /levels/wil: is no rule" in done.err
+    assert "lint.yaml:1: /levels/wil: is not a rule" in done.err
 
 
 @pytest.mark.usefixtures("here")

@@ -34,7 +34,7 @@ def test_another_place(command: Callable[..., Any], tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(["My Partner"], "is no name for a destination"), ([], "Missing argument 'NAME'")],
+    [(["My Partner"], "invalid name"), ([], "Missing argument 'NAME'")],
 )
 def test_wrong_usage(command: Callable[..., Any], arguments: list[str], message: str) -> None:
     """Exit code 2 and one clear line."""

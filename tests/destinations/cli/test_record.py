@@ -82,7 +82,7 @@ def test_beside_the_definition(command: Callable[..., Any], kana_folder: Path, w
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--case", "a b"], "is no name for a case"),
+        (["--case", "a b"], "invalid name"),
         (["--events", "nothing.ndjson"], "cannot read the events file nothing.ndjson"),
         (["--settings", "nothing.yaml"], "cannot read the settings file nothing.yaml"),
         (["--seed", "s.yaml", "--settings", "x.yaml"], "--seed fills a sandbox"),

@@ -106,7 +106,7 @@ def test_records_have_the_names_of_the_vectors(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("other.jsonl", "{}", "there are no files mapping, fql, actions"),
+        ("other.jsonl", "{}", "no vectors found; expected files mapping, fql, actions"),
         ("fql.jsonl", "{", "fql.jsonl:1: cannot read this line"),
         ("mapping.jsonl", "{}", "mapping.jsonl:1: cannot read this line"),
         (

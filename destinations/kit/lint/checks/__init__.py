@@ -1,4 +1,4 @@
-"""The checks that patterns cannot make, by the names that rules.yaml uses."""
+"""List the checks that patterns cannot express, by the names that rules.yaml uses."""
 
 from __future__ import annotations
 
@@ -65,4 +65,4 @@ CHECKS: Final[Mapping[str, Check]] = {
         trailing_space,
     )
 }
-"""Each yields what it finds in a page; the rule has its message, and what it lets pass."""
+"""Each yields its findings in a page; the rule has the message and the exceptions."""

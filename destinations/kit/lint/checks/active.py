@@ -1,4 +1,4 @@
-"""Checks for what is carried out instead of read: Liquid by the site, HTML by browsers."""
+"""Find text that is executed instead of shown: Liquid by the site, HTML by browsers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["active_html", "liquid"]
 
 
 def liquid(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
-    """Tags and placeholders of Liquid: the site carries them out in code as well."""
+    """Find tags and placeholders of Liquid, which the site executes even in code."""
     for found in LIQUID.finditer(source.text):
         if len(found[0]) == 2:
             line = source.text[found.start() :].splitlines()[0]
@@ -23,6 +23,6 @@ def liquid(source: Source, _rule: Rule, _configuration: Configuration) -> Iterat
 
 
 def active_html(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
-    """Scripts, frames, handlers of events and the like, outside of code."""
+    """Find scripts, frames, event handlers and the like, outside of code."""
     for found in (*html_in(source.uncoded), *script_links(source.uncoded)):
         yield Found(found.start(), " ".join(found[0].split()))

@@ -1,4 +1,4 @@
-"""What a check or a pattern finds."""
+"""The finding of a check or a pattern."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["Found"]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A place in the page's text, what the message shows of it, and what to write instead."""
+    """A place in the page's text, the excerpt for the message, and the replacement."""
 
     offset: int
     text: str = ""

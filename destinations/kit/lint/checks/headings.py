@@ -1,4 +1,4 @@
-"""Checks of headings and of the sections below them."""
+"""Check headings and their sections."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SMALL: Final = frozenset(
 
 
 def empty_sections(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
-    """Headings with nothing below them, not even a sub-section."""
+    """Find headings with nothing below them, not even a sub-section."""
     for heading in source.page.headings:
         if not source.page.section(heading, whole=True):
             yield Found(source.start_of(heading.line), heading.text)
@@ -37,7 +37,7 @@ def empty_sections(source: Source, _rule: Rule, _configuration: Configuration) -
 def top_level_sections(
     source: Source, rule: Rule, _configuration: Configuration
 ) -> Iterator[Found]:
-    """Second-level headings that the template does not have."""
+    """Find second-level headings that the template does not have."""
     known = {text.lower() for text in rule.allowed}
     for heading in source.page.headings:
         if heading.level == 2 and heading.text.lower() not in known:
@@ -76,7 +76,7 @@ def title_case(source: Source, _rule: Rule, _configuration: Configuration) -> It
 
 
 def sentence_case(source: Source, rule: Rule, configuration: Configuration) -> Iterator[Found]:
-    """Capitals within a heading, but for names, acronyms and the methods of the Segment Spec."""
+    """Find capitals within a heading, except in names, acronyms and methods of the Segment Spec."""
     title = str((source.page.front_matter or {}).get("title", ""))
     names = {word for word in field_words() if word[:1].isupper()}
     names |= {method.capitalize() for method in METHODS} | set(title.split())

@@ -1,4 +1,4 @@
-"""Checks of image files: format, width and size, read from the files themselves."""
+"""Check image files: format, width and size, read from the files themselves."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _WIDTHS: Final = range(400, 1201)
 
 
 def image_format(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
-    """Images that are neither PNG nor GIF, by what the file holds, else by its name."""
+    """Find images that are neither PNG nor GIF, by the file's content, else by its name."""
     for offset, target, file in _images(source):
         if (_format(file) if file.is_file() else Path(target).suffix.lower()[1:]) not in {
             "png",
@@ -31,7 +31,7 @@ def image_format(source: Source, _rule: Rule, _configuration: Configuration) -> 
 
 
 def image_width(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
-    """Images of less than 400 or more than 1,200 pixels' width."""
+    """Find images of less than 400 or more than 1,200 pixels' width."""
     for offset, _, file in _images(source):
         width = _width(file) if file.is_file() else None
         if width is not None and width not in _WIDTHS:
@@ -39,7 +39,7 @@ def image_width(source: Source, _rule: Rule, _configuration: Configuration) -> I
 
 
 def image_size(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
-    """GIFs of 15 MB and more."""
+    """Find GIFs of 15 MB and more."""
     for offset, _, file in _images(source):
         if file.is_file() and _format(file) == "gif" and file.stat().st_size >= _MAX_GIF:
             yield Found(offset, f"{file.stat().st_size / 1024 / 1024:.1f}")
@@ -73,7 +73,7 @@ def _format(file: Path) -> str:
 
 
 def _width(file: Path) -> int | None:
-    """Pixels, from the header (PNG: IHDR, GIF: logical screen); None for other formats."""
+    """Return the width in pixels (PNG: IHDR, GIF: logical screen); None for other formats."""
     head = _head(file)
     width: int
     if head.startswith(_PNG) and len(head) == 24:

@@ -1,4 +1,4 @@
-"""Checks of where links lead."""
+"""Check the targets of links."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SITE_PATH: Final = re.compile(r"/docs/(?:[\w.~-]+/)*(?:[\w.~-]+)?")
 
 
 def link_target(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
-    """Links to other sites without an attribute that opens a new tab."""
+    """Find links to other sites without an attribute that opens a new tab."""
     for link in source.links:
         url = urlsplit(link.target)
         external = url.scheme in {"http", "https"} and not _is_docs(link.target)
@@ -29,7 +29,7 @@ def link_target(source: Source, _rule: Rule, _configuration: Configuration) -> I
 
 
 def dead_anchors(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
-    """Anchors that no heading of the page, or of the page that is linked, has."""
+    """Find anchors without a heading in the page, or in the linked page."""
     own = {heading.anchor for heading in source.page.headings}
     for link in source.links:
         path, mark, anchor = link.target.partition("#")
@@ -43,7 +43,7 @@ def dead_anchors(source: Source, _rule: Rule, _configuration: Configuration) -> 
 
 
 def dead_links(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
-    """Targets that cannot be right: files that are missing, URLs and paths of no known form."""
+    """Find invalid targets: missing files, and URLs and paths of an unknown form."""
     for link in source.links:
         reason = _why_dead(source, link.target.partition("#")[0], has_anchor="#" in link.target)
         if reason:
@@ -53,17 +53,19 @@ def dead_links(source: Source, _rule: Rule, _configuration: Configuration) -> It
 def _why_dead(source: Source, path: str, *, has_anchor: bool) -> str:
     url = urlsplit(path)
     if not path:
-        return "" if has_anchor else "is no place"
+        return "" if has_anchor else "is not an address"
     if url.scheme in {"http", "https"}:
         return "" if url.hostname and "." in url.hostname else "has no host"
     if url.scheme == "mailto":
-        return "" if re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", url.path) else "is no address"
+        return (
+            "" if re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", url.path) else "is not an email address"
+        )
     if url.scheme:
         return "is neither http, https nor mailto"
     if path.startswith("/"):
         known = _SITE_PATH.fullmatch(url.path)
-        return "" if known else "is no path of Segment's docs, which starts with /docs/"
-    return "" if (source.path.parent / path).exists() else "is no file"
+        return "" if known else "is not a path of Segment's docs, which starts with /docs/"
+    return "" if (source.path.parent / path).exists() else "does not exist"
 
 
 def _is_docs(target: str) -> bool:

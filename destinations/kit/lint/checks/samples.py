@@ -1,4 +1,4 @@
-"""Checks of code samples: each method has one, and it sends what the page says is read."""
+"""Check code samples: each method needs one, whose values the page's tables list."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _CODE = re.compile(r"`([^`]+)`")
 
 
 def method_samples(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
-    """Sections of a method of the Segment Spec in which no sample calls that method."""
+    """Find sections of a method of the Segment Spec without a sample that calls the method."""
     for heading in source.page.headings:
         name = heading.text.strip().lower()
         if heading.level not in {2, 3} or name not in METHODS:
@@ -38,7 +38,7 @@ def method_samples(source: Source, _rule: Rule, _configuration: Configuration) -
 
 
 def sample_calls(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
-    """Find samples that cannot be executed as they stand."""
+    """Find samples that cannot be executed unchanged."""
     browser = Browser()
     for fence in source.page.fences:
         if fence.language not in SAMPLE_LANGUAGES:
@@ -51,7 +51,7 @@ def sample_calls(source: Source, _rule: Rule, _configuration: Configuration) -> 
 
 
 def sample_fields(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
-    """Traits or properties that a sample sends and the table beside it does not list."""
+    """Find traits or properties in a sample that the table beside it does not list."""
     for heading in source.page.headings:
         blocks = source.page.section(heading)
         read = _read_by_tables(heading, blocks)
@@ -90,7 +90,7 @@ def _fences(blocks: Sequence[Block]) -> list[Fence]:
 
 
 def _calls(fences: Sequence[Fence]) -> Iterator[tuple[Fence, Call]]:
-    """Yield the calls of all samples that can be read."""
+    """Yield the calls of all readable samples."""
     for fence in fences:
         if fence.language in SAMPLE_LANGUAGES:
             try:
@@ -101,7 +101,7 @@ def _calls(fences: Sequence[Fence]) -> Iterator[tuple[Fence, Call]]:
 
 
 def _values(call: Call) -> dict[str, Any]:
-    """Return the traits or properties of one call by itself."""
+    """Return the traits or properties of one call, without those remembered from others."""
     try:
         event = Browser().send(call)
     except DestinationsError:

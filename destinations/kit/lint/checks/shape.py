@@ -1,4 +1,4 @@
-"""Checks of front matter, hints, tables and code blocks: the forms that the site can read."""
+"""Check front matter, hints, tables and code blocks: the forms that the site can read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = [
     "trailing_space",
 ]
 
-# Keys that pages in the catalog use, and the type of each.
+# The keys of pages in the catalog, with their types.
 _KEYS: Final[dict[str, type]] = {
     "title": str,
     "id": str,
@@ -40,7 +40,7 @@ _ID: Final = re.compile(r"[0-9a-f]{24}|[A-Za-z0-9]{21,28}")
 
 
 def front_matter(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
-    """Front matter without a title, with unknown keys, or with values of the wrong type."""
+    """Find front matter without a title, with unknown keys, or with values of the wrong type."""
     page = source.page
     values = page.front_matter or {}
     if page.front_matter_fault:
@@ -58,20 +58,20 @@ def front_matter(source: Source, _rule: Rule, _configuration: Configuration) -> 
         elif not isinstance(value, _KEYS[key]):
             yield Found(place, f"{key} must be {_KINDS[_KEYS[key]]}")
         elif key == "id" and not _ID.fullmatch(str(value)):
-            yield Found(place, f"{value!r} is no id of the catalog")
+            yield Found(place, f"{value!r} is not an id of the catalog")
         elif key == "beta" and value is False:
             yield Found(place, "beta stands there only while the destination is in beta")
 
 
 def front_matter_id(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
-    """Front matter without an id."""
+    """Find front matter without an id."""
     values = source.page.front_matter
     if values is not None and not source.page.front_matter_fault and "id" not in values:
         yield Found(0)
 
 
 def hints(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
-    """Hint blocks of the other flavour, lines that fall out of one, and blocks without an end."""
+    """Find hint blocks of the other flavour, with lines outside, or without an end."""
     if source.page.flavour == "submission" and source.text.lstrip().startswith("> "):
         return
     yield from _published(source) if source.page.flavour == "published" else _submission(source)
@@ -105,14 +105,14 @@ def _submission(source: Source) -> Iterator[Found]:
         elif not kind and opened is None:
             yield Found(offset, "this ::: closes no hint")
         elif kind and kind not in {"info", "warning", "success", "danger"}:
-            yield Found(offset, f"{kind} is no kind of hint; there are info and warning")
+            yield Found(offset, f"unknown kind of hint {kind}: use info or warning")
         opened = offset if kind else None
     if opened is not None:
         yield Found(opened, "the hint has no closing :::")
 
 
 def table_shape(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
-    """Rows with more or fewer cells than the head of their table."""
+    """Find rows with more or fewer cells than the head of their table."""
     head: int | None = None
     lines = source.markup.splitlines()
     for number, line in enumerate(lines, start=1):
@@ -128,19 +128,19 @@ def table_shape(source: Source, _rule: Rule, _configuration: Configuration) -> I
 
 
 def fence_language(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
-    """Code blocks that do not name their language."""
+    """Find code blocks that do not name their language."""
     for fence in source.page.fences:
         if not fence.language:
             yield Found(source.start_of(fence.line))
 
 
 def trailing_space(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
-    """Spaces and tabs at the ends of lines."""
+    """Find spaces and tabs at the ends of lines."""
     for found in re.finditer(r"[ \t]+$", source.text, re.MULTILINE):
         yield Found(found.start())
 
 
 def _key(source: Source, key: Any) -> int:
-    """Where a key of front matter stands."""
+    """Return the place of a key of front matter."""
     found = re.search(rf"^{re.escape(str(key))}:", source.text, re.MULTILINE)
     return found.start() if found else 0

@@ -1,4 +1,4 @@
-"""Checks of single words and of the length of sentences."""
+"""Check the spelling of words and the length of sentences."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _dictionary() -> SpellChecker:
 
 
 def spelling(source: Source, _rule: Rule, configuration: Configuration) -> Iterator[Found]:
-    """Words in no dictionary, in the prose; acronyms, and the title's own words, are left alone."""
+    """Find words of the prose that no dictionary has, except acronyms and the title's own words."""
     title = str((source.page.front_matter or {}).get("title", ""))
     titles = [heading.text for heading in source.page.headings if heading.level == 1]
     own = {word.lower() for text in (title, *titles) for word in _WORD.findall(text)}
@@ -51,7 +51,7 @@ def spelling(source: Source, _rule: Rule, configuration: Configuration) -> Itera
 
 
 def long_sentences(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
-    """Sentences of more than 35 words."""
+    """Find sentences of more than 35 words."""
     for found in _SENTENCE.finditer(source.prose):
         words = len(re.findall(r"[^\W_][\w'\u2019-]*|\ufffc+", found[0]))
         if words > _LONGEST:

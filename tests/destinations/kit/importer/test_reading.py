@@ -85,7 +85,7 @@ def test_gzip(tmp_path: Path) -> None:
     [
         ("x.json", "{", DefinitionError, "x.json:1: is not JSON"),
         ("x.json", '{"a": 1, "a": 2}', DefinitionError, "the key 'a' occurs twice"),
-        ("x.json", "[NaN]", DefinitionError, "NaN is no number of JSON"),
+        ("x.json", "[NaN]", DefinitionError, "NaN is not a JSON number"),
         ("x.json", b"\xff\xfe\xfd", DefinitionError, "is not JSON"),
         ("x.json", "[" * 100_000, DefinitionError, "is not JSON"),
         ("x.json.gz", "{}", UsageError, "cannot read"),

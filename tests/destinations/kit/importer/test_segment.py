@@ -136,7 +136,7 @@ def _preset(metadata: Any) -> Any:
         (lambda m: m.update(presets={}), "/presets", "should be a list but is an object"),
         (lambda m: m.update(options=[{}]), "/options/0", "lacks 'name'"),
         (lambda m: _action(m).pop("slug"), "/actions/0", "lacks 'slug'"),
-        (lambda m: _action(m).update(slug="1 a"), "/actions/0", "'1 a' is no slug"),
+        (lambda m: _action(m).update(slug="1 a"), "/actions/0", "invalid slug '1 a'"),
         (lambda m: _action(m).update(slug="destination"), "/actions/0", "another file called"),
         (lambda m: _action(m).update(slug="SAVE_USER"), "/actions/1", "another file called"),
         (lambda m: _action(m).update(fields=3), "/actions/0/fields", "should be a list"),
@@ -190,7 +190,7 @@ def test_all_faults_at_once(importing: Importing) -> None:
 @pytest.mark.parametrize(
     ("change", "path", "message"),
     [
-        (lambda m: m.update(website="see example"), "/website", "is no http or https URL"),
+        (lambda m: m.update(website="see example"), "/website", "is not an http or https URL"),
         (lambda m: _field(m).update(type="HIDDEN"), "/fields/0/type", "taken as text"),
         (
             lambda m: _field(m).update(defaultValue={"@case": {"value": "x"}}),
@@ -207,7 +207,7 @@ def test_all_faults_at_once(importing: Importing) -> None:
         (
             lambda m: _action(m).update(defaultTrigger='type = "track" AND event = "A"'),
             "/actions/0/defaultSubscription",
-            'Segment reads it as type = "track" and event = "A"',
+            'imported as type = "track" and event = "A"',
         ),
     ],
 )
@@ -294,7 +294,7 @@ def test_folders(fixtures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (imported.folder / "notes.txt").write_text("mine", "utf-8")
     assert import_segment(file, force=True).files == imported.files
     assert (imported.folder / "notes.txt").read_text("utf-8") == "mine"
-    with pytest.raises(UsageError, match="is no name for a destination"):
+    with pytest.raises(UsageError, match="invalid name"):
         import_segment(file, out=tmp_path / "My Folder")
     with pytest.raises(UsageError, match="is a file"):
         import_segment(file, out=imported.folder / "notes.txt", force=True)

@@ -60,7 +60,7 @@ def test_what_is_no_secret(given: dict[str, Any]) -> None:
         ({"type": "number", "default": True}, "is true or false"),
         ({"type": "boolean", "default": "yes"}, "is text"),
         ({"type": "password", "default": "p"}, "is the default of a secret"),
-        ({"choices": ["a"], "default": "b"}, "is none of the choices"),
+        ({"choices": ["a"], "default": "b"}, "is not one of the choices"),
     ],
 )
 def test_what_is_left_out(given: dict[str, Any], message: str) -> None:

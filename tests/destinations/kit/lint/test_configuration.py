@@ -27,7 +27,7 @@ def test_levels_and_words(file: Path) -> None:
     [
         ("- a\n", [(1, "must be a mapping with the keys levels and words")]),
         ("level: {}\n", [(1, "is not a key here; known: levels, words")]),
-        ("levels:\n  wil: error\n", [(2, "is no rule; docs lint --rules lists all")]),
+        ("levels:\n  wil: error\n", [(2, "is not a rule; docs lint --rules lists all")]),
         (
             "levels:\n  will: bad\n",
             [(2, "must be one of error, warning, suggestion, off, not 'bad'")],
@@ -36,7 +36,7 @@ def test_levels_and_words(file: Path) -> None:
         ("levels: {}\nwords: [1]\n", [(2, "must be a list of words")]),
         ("words: a\nlevels: {wil: x}\n", [
             (1, "must be a list of words"),
-            (2, "is no rule; docs lint --rules lists all"),
+            (2, "is not a rule; docs lint --rules lists all"),
             (2, "must be one of error, warning, suggestion, off, not 'x'"),
         ]),
     ],

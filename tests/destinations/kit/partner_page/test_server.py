@@ -71,7 +71,7 @@ def test_it_listens_on_loopback_alone(preview: Preview) -> None:
 def test_what_is_not_there(preview: Preview) -> None:
     """Any other address is answered with those that are there."""
     answer = requests.get(preview.url + "nothing", timeout=30)
-    assert (answer.status_code, answer.text) == (404, "There are / and /submission.")
+    assert (answer.status_code, answer.text) == (404, "Not found; the pages are / and /submission.")
 
 
 def test_a_change_of_the_definition_is_told_and_shown(preview: Preview, looks: Looks) -> None:

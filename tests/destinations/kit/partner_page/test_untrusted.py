@@ -239,7 +239,7 @@ def test_words_are_shown_as_they_are(evil_folder: Callable[[str], Path], plugin:
 )
 def test_a_template_carries_out_nothing_in_a_browser(render: Render, template: str) -> None:
     """Not its own words, and no value that ends the code in which it put it."""
-    with pytest.raises(UsageError, match="what a browser carries out"):
+    with pytest.raises(UsageError, match="HTML that a browser would execute"):
         render(
             SUBMISSION,
             {"track.md.j2": template},

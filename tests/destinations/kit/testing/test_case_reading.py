@@ -78,7 +78,7 @@ FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str, str]] = {
     "an event that is none": (
         _set("expected", 0, "event", to=3),
         "/expected/0/event",
-        "there is no event 3; the case has 2",
+        "unknown event 3; the case has 2",
     ),
     "a time without a zone": (_set("clock", to="2024-01-15T12:00:00"), "/clock", "the form"),
     "a day that is none": (_set("clock", to="2024-02-31T12:00:00Z"), "/clock", "no date"),

@@ -136,5 +136,5 @@ def test_facts_that_the_page_needs(make_subject: MakeSubject) -> None:
         "destination.yaml has no documentation, which the documentation page shows",
         "destination.yaml has no presets: without one, nothing is delivered",
     ]
-    assert "count.yaml has neither method nor defaultSubscription: what is it for?" in found
-    assert "count.yaml: the description of the field 'by' is no sentence" in found
+    assert "count.yaml has neither method nor defaultSubscription: add one of them" in found
+    assert "count.yaml: the description of the field 'by' must be a sentence" in found

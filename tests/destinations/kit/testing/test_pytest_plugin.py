@@ -119,4 +119,4 @@ def test_no_destination_is_named(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("def test_it(destination): pass")
     result = _run(pytester)
     assert result.parseoutcomes() == {"errors": 1}
-    result.stdout.fnmatch_lines(["*no destination is named: set `destination` in pytest's*"])
+    result.stdout.fnmatch_lines(["*unknown destination: set `destination` in pytest's*"])

@@ -229,5 +229,7 @@ def test_a_secret_that_decides_what_happens(make: Callable[..., Case], api: Part
     case = make(event, secret=secret)
     assert case.events[0] == {**EVENT, "messageId": "***"}
     # Two messages whose ids are different secrets are one message once they are masked.
-    with pytest.raises(UsageError, match="something else happens"):
+    with pytest.raises(
+        UsageError, match="placeholders in place of the secrets lead to another result"
+    ):
         make(event, {**event, "messageId": "***"}, secret=secret)

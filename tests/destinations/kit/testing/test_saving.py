@@ -17,7 +17,7 @@ from destinations.secrets import Masker
 @pytest.mark.parametrize("name", ["", "A", "a b", "a/b", "../a", "a.yaml", "-a", "a--b"])
 def test_names_that_are_none(tmp_path: Path, name: str) -> None:
     """A name is that of a file on every system."""
-    with pytest.raises(UsageError, match="is no name for a case"):
+    with pytest.raises(UsageError, match="invalid name"):
         case_path(tmp_path, name)
 
 
