@@ -24,10 +24,8 @@ def proper_fql(text: str) -> str | None:
         meant = _meaning(parse(text, tokens))
     except FqlError:
         return None
-    for joined in (
-        "",
-        "and",
-    ):  # stray words are skipped, and terms without a word between them are joined by "and"
+    # Stray words are skipped, and terms without a word between them are joined by "and".
+    for joined in ("", "and"):
         candidate = _rewritten(text, tokens, joined)
         if not check_fql(candidate) and _meaning(parse(candidate, lex(candidate))) == meant:
             return candidate

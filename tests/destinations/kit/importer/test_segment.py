@@ -197,7 +197,7 @@ def test_all_faults_at_once(importing: Importing) -> None:
             "/fields/properties/default/@case",
             "left to you",
         ),
-        (lambda m: _preset(m).update(trigger="nonsense"), "/presets/0/trigger", "left to you"),
+        (lambda m: _preset(m).update(trigger="nonsense"), "/presets/0/trigger", "write it"),
         (
             lambda m: _preset(m)["fields"].update(user={"@case": {"value": "x"}}),
             "/presets/0/fields/user/@case",

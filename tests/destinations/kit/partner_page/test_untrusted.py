@@ -93,7 +93,7 @@ def test_a_link_leads_to_no_other_file(
     else:
         (folder / "page").mkdir()
         (folder / "page" / "track.md.j2").symlink_to(secret)
-    with pytest.raises(UsageError, match=r"page/track\.md\.j2 leads out of the folder"):
+    with pytest.raises(UsageError, match=r"page/track\.md\.j2 leads out of the definition's folder"):
         render_page(folder, load_definition(folder), plugin(), PUBLISHED)
 
 

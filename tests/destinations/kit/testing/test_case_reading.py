@@ -81,7 +81,7 @@ FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str, str]] = {
         "unknown event 3; the case has 2",
     ),
     "a time without a zone": (_set("clock", to="2024-01-15T12:00:00"), "/clock", "the form"),
-    "a day that is none": (_set("clock", to="2024-02-31T12:00:00Z"), "/clock", "no date"),
+    "a day that is none": (_set("clock", to="2024-02-31T12:00:00Z"), "/clock", "not a date"),
     "a response and a failure": (
         _set("interactions", 0, "failure", to="timeout"),
         "/interactions/0",
