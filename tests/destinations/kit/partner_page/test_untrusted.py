@@ -93,7 +93,8 @@ def test_a_link_leads_to_no_other_file(
     else:
         (folder / "page").mkdir()
         (folder / "page" / "track.md.j2").symlink_to(secret)
-    with pytest.raises(UsageError, match=r"page/track\.md\.j2 leads out of the definition's folder"):
+    message = r"page/track\.md\.j2 leads out of the definition's folder"
+    with pytest.raises(UsageError, match=message):
         render_page(folder, load_definition(folder), plugin(), PUBLISHED)
 
 
