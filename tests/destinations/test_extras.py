@@ -160,12 +160,17 @@ def test_where_it_came_from_on_this_machine(
     assert shlex.split(command)[4:] == [*options, f"{place}[kit]"]
 
 
+def _started_in_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("destinations.extras.__file__", str(ROOT / "destinations" / "extras.py"))
+
+
 @pytest.mark.parametrize("with_metadata", [True, False], ids=["after a build", "never built"])
 def test_a_checkout_that_was_never_installed(
     monkeypatch: pytest.MonkeyPatch, *, with_metadata: bool
 ) -> None:
     """Started with `python -m` in a checkout, the command installs that checkout."""
     _came_from(monkeypatch, None)
+    _started_in_the_checkout(monkeypatch)
     if not with_metadata:
 
         def missing(name: str) -> importlib.metadata.Distribution:
@@ -178,6 +183,7 @@ def test_a_checkout_that_was_never_installed(
 def test_a_library_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error is one line that names the library and what needs it."""
     _came_from(monkeypatch, None)
+    _started_in_the_checkout(monkeypatch)
     with pytest.raises(MissingExtraError) as caught, libraries_of("kit"):
         importlib.import_module("no_such_library.inner")
     assert str(caught.value) == (

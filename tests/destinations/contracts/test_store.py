@@ -89,7 +89,7 @@ class StoreMachine(RuleBasedStateMachine):
             documents.remove(name)
             del known[name]
         else:
-            with pytest.raises(UsageError, match=f"no {scope[1]} '{name}'"):
+            with pytest.raises(UsageError, match=f"unknown {scope[1]} '{name}'"):
                 documents.remove(name)
 
     @rule(partner=partners, request=names, answer=values)
