@@ -75,8 +75,7 @@ class _Printer:
     @property
     def text(self) -> str:
         """The code."""
-        head = ["if type(data) is not dict:", "    return fill_in_a_loop(data, into, unsettled)"]
-        body = "\n    ".join([*head, *self._head, *self._lines])
+        body = "\n    ".join([*_or_loop("data"), *self._head, *self._lines])
         return f"def fill(data, into, unsettled):\n    {body}\n"
 
     def compile(self) -> Fill:
@@ -97,21 +96,16 @@ class _Printer:
         if isinstance(get, Constant) and not isinstance(get.value, dict | list):
             return self._name("constant", get.value)
         keys = plain_keys(get)
-        call = f"{self._name('get', get)}(data)"
         if keys is None:
-            return call
-        part = self._part(keys[:-1])
-        found = f"{part}.get({keys[-1]!r}, UNDEFINED)"
-        return found if part == "data" else f"{found} if type({part}) is dict else {call}"
+            return f"{self._name('get', get)}(data)"
+        return f"{self._part(keys[:-1])}.get({keys[-1]!r}, UNDEFINED)"
 
     def _part(self, keys: tuple[str, ...]) -> str:
         """Return the name of what stands at ``keys`` of the data, which is found only once."""
         if keys not in self._parts:
             around = self._part(keys[:-1])
-            found = f"{around}.get({keys[-1]!r}, NOTHING)"
             self._parts[keys] = name = f"part_{len(self._parts)}"
-            test = "" if around == "data" else f" if type({around}) is dict else None"
-            self._head.append(f"{name} = {found}{test}")
+            self._head += [f"{name} = {around}.get({keys[-1]!r}, NOTHING)", *_or_loop(name)]
         return self._parts[keys]
 
     def _test(self, fit: Fit) -> str:
@@ -126,3 +120,11 @@ class _Printer:
             for check in dict.fromkeys(fit.checks)
         ]
         return " and ".join(tests)
+
+
+def _or_loop(name: str) -> list[str]:
+    """Return the lines that leave data without an object there to the loop."""
+    return [
+        f"if type({name}) is not dict:",
+        "    return fill_in_a_loop(data, into, unsettled)",
+    ]
