@@ -14,9 +14,10 @@ import re
 from functools import lru_cache
 from typing import Final
 
+from destinations.segment.javascript.inherited import INHERITED_MEMBERS
 from destinations.segment.javascript.members import Getter, getter
 
-__all__ = ["compile_path", "split_path", "strip_root"]
+__all__ = ["compile_path", "may_give_function", "split_path", "strip_root"]
 
 _CUT: Final = re.compile(r"\[(?=[\"'\d])|(?<!\\)\.|(?<=[\"'\d])\]+", re.ASCII)
 _QUOTES: Final = str.maketrans("", "", "\"'")
@@ -32,6 +33,11 @@ def split_path(path: str) -> tuple[str, ...]:
     """Return the keys that ``path`` follows, from the root down; none for the root itself."""
     parts = tuple(part.translate(_QUOTES) for part in _CUT.split(path) if part)
     return tuple(part.replace("\\.", ".") for part in parts) if "\\." in path else parts
+
+
+def may_give_function(path: str) -> bool:
+    """Whether the path names a method that objects inherit, or one of text, lists or numbers."""
+    return any(key in INHERITED_MEMBERS for key in split_path(path))
 
 
 def compile_path(path: str) -> Getter:

@@ -13,7 +13,7 @@ from destinations.segment.mapping.checks import (
 from destinations.segment.mapping.directive import Directive
 from destinations.segment.mapping.limits import LARGEST_VALUE, count_values, too_large
 from destinations.segment.mapping.nodes import Place, Resolver, ValueCompiler
-from destinations.segment.mapping.paths import compile_path, strip_root
+from destinations.segment.mapping.paths import compile_path, may_give_function, strip_root
 
 __all__ = ["DIRECTIVE"]
 
@@ -39,6 +39,8 @@ def compile_array_path(compiler: ValueCompiler, argument: object, place: Place) 
     path = argument[0] if argument else UNDEFINED
     if isinstance(path, str):
         items: Resolver = compile_path(strip_root(path))
+        if may_give_function(path):
+            compiler.leaves_undefined()
     else:
         items = compiler.value(path, place.child(0))
     shape = argument[1] if len(argument) > 1 else None

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from destinations.segment.javascript.inherited import INHERITED_MEMBERS
 from destinations.segment.mapping.checks import (
     Checker,
 )
 from destinations.segment.mapping.directive import Directive, text_at
 from destinations.segment.mapping.nodes import Constant, Place, Resolver, ValueCompiler
-from destinations.segment.mapping.paths import compile_path, split_path, strip_root
+from destinations.segment.mapping.paths import compile_path, may_give_function, strip_root
 
 __all__ = ["DIRECTIVE"]
 
@@ -25,11 +24,6 @@ def compile_path_directive(compiler: ValueCompiler, argument: object, place: Pla
         return compile_path(path)
     compiler.leaves_undefined()
     return lambda data: compile_path(strip_root(text_at(place, inner(data))))(data)
-
-
-def may_give_function(path: str) -> bool:
-    """Whether the path names a method that objects inherit, or one of text, lists or numbers."""
-    return any(key in INHERITED_MEMBERS for key in split_path(path))
 
 
 DIRECTIVE: Final = Directive("@path", Checker.text_or_directive, compile_path_directive)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from destinations.segment.javascript.values import UNDEFINED
-from destinations.segment.mapping import compile_value
+from destinations.segment.mapping import compile_mapping, compile_value
 
 DATA: dict[str, Any] = {
     "items": [{"n": "A", "p": 1}, {"n": "B"}, None],
@@ -44,3 +44,10 @@ SHAPE = {"name": {"@path": "$.n"}, "price": {"@path": "p"}, "of": "shop"}
 def test_array_paths_shape_items(argument: Any, result: Any) -> None:
     """Each item takes the shape; one object is one item; other values stay as they are."""
     assert compile_value({"@arrayPath": argument}).resolve(DATA) == result
+
+
+@pytest.mark.parametrize("path", ["$.one.toString", "text.trim", {"@path": "text.trim"}])
+def test_functions_vanish_from_results(path: object) -> None:
+    """A path to a method, which JSON has no word for, gives nothing."""
+    mapping = compile_mapping({"a": {"@arrayPath": [path, SHAPE]}, "b": [{"@arrayPath": [path]}]})
+    assert mapping.resolve(DATA) == {"b": [None]}
