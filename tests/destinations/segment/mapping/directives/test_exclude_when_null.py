@@ -34,3 +34,10 @@ def test_nulls_are_left_out(argument: Any, result: Any) -> None:
     """Null members vanish at any depth, but not within arrays."""
     assert compile_value({"@excludeWhenNull": argument}).resolve(DATA) == result
     assert DATA["some"]["a"] is None
+
+
+def test_nulls_within_members_leave_nothing_behind() -> None:
+    """Within a merge only the members themselves hide earlier ones, not what is deeper."""
+    objects = [{"a": 1, "b": 2}, {"@excludeWhenNull": {"a": None, "c": {"d": None}}}]
+    value = {"@merge": {"direction": "right", "objects": objects}}
+    assert compile_value(value).resolve({}) == {"b": 2, "c": {}}

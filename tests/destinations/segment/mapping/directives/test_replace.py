@@ -44,6 +44,7 @@ def test_patterns_are_replaced(argument: Any, result: Any) -> None:
         ({"replacement": 5}, ""),
         ({"global": 1}, ""),
         ({"pattern": 5}, ""),
+        ({"pattern": 5, "pattern2": "a", "replacement2": "o"}, ""),
     ],
 )
 def test_options_of_the_wrong_type_give_nothing(options: Any, result: str) -> None:
@@ -60,3 +61,25 @@ def test_a_long_second_pattern_fails_when_reached() -> None:
     assert compiled.resolve({"x": None}) == ""
     with pytest.raises(ResolveError, match="at most 10"):
         compiled.resolve({"x": "text"})
+
+
+@pytest.mark.parametrize(("replacement", "result"), [("", "b"), ("y" * 10, "y" * 10 + "b")])
+def test_patterns_and_replacements_may_have_ten_characters(replacement: str, result: str) -> None:
+    """Ten characters are allowed when loading and when reached; a replacement may be empty."""
+    value = {"@replace": {"pattern": "x" * 10, "replacement": replacement, "value": "x" * 10 + "b"}}
+    compiled = compile_value(value)
+    assert compiled.warnings == ()
+    assert compiled.resolve({}) == result
+
+
+def test_booleans_are_replaced_as_text() -> None:
+    """False is the text ``false`` for patterns."""
+    value = {"@replace": {"pattern": "f", "value": {"@path": "no"}}}
+    assert compile_value(value).resolve({"no": False}) == "alse"
+
+
+def test_text_that_grows_too_large_fails_with_its_place() -> None:
+    """Replacing may not make text of more than the largest size."""
+    value = {"@replace": {"pattern": "a", "replacement": "b" * 10, "value": {"@path": "x"}}}
+    with pytest.raises(ResolveError, match=r"^/@replace: "):
+        compile_value(value).resolve({"x": "a" * 100_001})
