@@ -65,5 +65,5 @@ def decide(user: UserState, *, stripe: bool, others: bool) -> Case:
 
 
 def stripe_matters(user: UserState) -> bool:
-    """Whether what is done depends on more than user 1: only then more is looked up."""
+    """Tell whether what is done depends on more than user 1: only then more is looked up."""
     return len({case.then for case in cases().values() if case.user == user}) > 1

@@ -58,7 +58,7 @@ class Rule:
     amount: int | None = None
 
     def matches(self, event: Event) -> bool:
-        """Whether all conditions hold."""
+        """Tell whether all conditions hold."""
         if self.event is not None and event.get("event") != self.event:
             return False
         properties = event.get("properties")
@@ -143,7 +143,7 @@ def _message(error: jsonschema.ValidationError) -> str:
 
 
 def overlap(one: Rule, other: Rule) -> bool:
-    """Whether an event could match both: nothing in their conditions excludes it."""
+    """Tell whether an event could match both: nothing in their conditions excludes it."""
     if one.event is not None and other.event is not None and one.event != other.event:
         return False
     return all(

@@ -113,7 +113,7 @@ class LeftOver:
         return {key: entry["reason"] for key, entry in moved.items() if entry.get("ok") is False}
 
     def belongs_to(self, survivor: str) -> bool:
-        """Whether it is of a merge with this user."""
+        """Tell whether it is of a merge with this user."""
         return self.survivor in {None, survivor}
 
     def metadata(self, **changes: Any) -> dict[str, Any]:
@@ -271,7 +271,7 @@ def _begin_plan(left_over: LeftOver, stays: str, decided: Mapping[str, bool]) ->
 def _was_moved(
     left_over: LeftOver, stays: str, feature: str, now: Usage, decided: Mapping[str, bool]
 ) -> bool:
-    """Whether usage was moved by a request whose answer was lost.
+    """Tell whether usage was moved by a request whose answer was lost.
 
     The rename in front of it was carried out, so it was as well, unless the partner broke off
     between both: then the usage is what it was. Others are taken to add only; so it was moved where

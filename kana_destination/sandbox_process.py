@@ -89,7 +89,7 @@ class SandboxProcess:
         ]
 
     def is_running(self) -> bool:
-        """Whether its process is still there."""
+        """Tell whether its process is still there."""
         return self._process.poll() is None
 
     def close(self) -> None:

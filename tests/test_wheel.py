@@ -208,7 +208,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def test_the_base_is_small(base: Path) -> None:
-    """Without extras, all files of the package and its libraries have less than 30 MB."""
+    """Without extras, all files of the package and its libraries have less than 30 MiB."""
     (packages,) = base.glob("lib/python*/site-packages")
     sizes: dict[str, int] = {}
     for path in _files(packages):

@@ -145,9 +145,13 @@ def is_ambiguous(text: str) -> bool:
 
 def disagreement(text: str, *, is_key: bool = False) -> str:
     """Return the message for an ambiguous ``text``; a key is always meant as text."""
-    message = f"YAML readers disagree on {text[:40]}: quote it"
+    message = f"YAML readers disagree on unquoted {text[:40]}: quote it"
     readings = () if is_key else _readings(text)
     return f"{message}, or write {' or '.join(readings)}" if readings else message
+
+
+_LONGEST_WRITTEN_OUT: Final = 10**6
+"""Whole numbers below this are proposed without an exponent, and without a fraction."""
 
 
 def _readings(text: str) -> list[str]:
@@ -166,7 +170,9 @@ def _readings(text: str) -> list[str]:
             numbers.append(int(digits, base))
     if not numbers:
         with contextlib.suppress(ValueError):
-            numbers.append(float(digits))
+            number = float(digits)
+            is_short = number.is_integer() and abs(number) < _LONGEST_WRITTEN_OUT
+            numbers.append(int(number) if is_short else number)
     return [_written(number) for number in dict.fromkeys(numbers) if math.isfinite(number)]
 
 

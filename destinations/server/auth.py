@@ -46,7 +46,7 @@ class Authenticator:
         return bool(self._secrets)
 
     def has_key(self, authorization: bytes | None) -> bool:
-        """Whether an ``Authorization`` header holds one of the keys.
+        """Tell whether an ``Authorization`` header holds one of the keys.
 
         As Segment sends it (``Basic base64(key + ":")``), as ``Bearer key``, or the key alone.
         """
@@ -58,7 +58,7 @@ class Authenticator:
         return found and presented is not None
 
     def is_signed(self, signature: bytes | None, body: bytes, first: bytes) -> bool:
-        """Whether ``X-Signature`` is the lower-case hex HMAC-SHA1 of one of the secrets.
+        """Tell whether ``X-Signature`` is the lower-case hex HMAC-SHA1 of one of the secrets.
 
         Of the raw ``body``, or of the raw ``first`` event of a batch, which is all that Segment
         signs there.

@@ -98,7 +98,7 @@ def _check_accounts(path: Path, bound: Sequence[Bound]) -> None:
 
 
 def _check_folder(path: Path) -> None:
-    """Whether the file could be made, with the folders that it is to be in."""
+    """Tell whether the file could be made, with the folders that it is to be in."""
     folder = next(parent for parent in path.resolve().parents if parent.exists())
     if not folder.is_dir():
         raise UsageError(f"/store/path: cannot make the store {path}: {folder} is not a folder")

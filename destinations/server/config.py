@@ -126,7 +126,7 @@ def _check_json(text: str, path: Path) -> None:
 
 
 def _is_toml(text: str) -> bool:
-    """Whether a text can only be meant as TOML: no mapping of YAML is any."""
+    """Tell whether a text can only be meant as TOML: no mapping of YAML is any."""
     try:
         return bool(tomllib.loads(text))
     except tomllib.TOMLDecodeError:

@@ -45,7 +45,7 @@ def make_file(path: Path) -> None:
 
 
 def is_missing(path: Path) -> bool:
-    """Whether there is no such file; one that cannot be looked at is not missing."""
+    """Tell whether there is no such file; one that cannot be looked at is not missing."""
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):

@@ -139,7 +139,7 @@ class Reader:
         return self._connection
 
     def _is_as_it_was(self) -> bool:
-        """Whether what the connection reads is the file as it is now."""
+        """Tell whether what the connection reads is the file as it is now."""
         now, then = self._look(), self._mark
         if then is not None and then.log:
             return now.file == then.file  # SQLite sees to the rest

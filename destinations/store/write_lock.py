@@ -18,7 +18,7 @@ class WriteLock(Protocol):
     """Used by one thread at a time."""
 
     def acquire(self, seconds: float) -> bool:
-        """Whether it could be had within so many seconds."""
+        """Tell whether it could be had within so many seconds."""
         ...
 
     def release(self) -> None:

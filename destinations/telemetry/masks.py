@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from destinations.secrets import MASK, Masker, Secret
+from destinations.secrets import MASK, Masker, Secret, reveal
 
 __all__ = ["Masks"]
 
@@ -26,8 +26,7 @@ class Masks:
     def add(self, secrets: Iterable[str]) -> None:
         """Mask these secrets as well."""
         with self._lock:
-            # `str.join` reveals a secret; anything else shows ***.
-            self._known |= {"".join(secret) for secret in secrets}
+            self._known |= set(map(reveal, secrets))
             self._masker = Masker(self._known)
 
     def text(self, text: str) -> str:

@@ -62,7 +62,7 @@ class Match:
     text: str | None = None
 
     def holds(self, facts: RequestFacts) -> bool:
-        """Whether the request is one of those meant."""
+        """Tell whether the request is one of those meant."""
         return (
             self.operation in (None, facts.operation)
             and (self.root_field is None or any(f == self.root_field for _, f in facts.roots))
@@ -124,7 +124,7 @@ class FaultRule:
         )
 
     def fits(self, facts: RequestFacts) -> bool:
-        """Whether the rule is for this request."""
+        """Tell whether the rule is for this request."""
         return self.nth in (None, facts.number) and (self.match is None or self.match.holds(facts))
 
 

@@ -119,7 +119,7 @@ def reset_of(grant: PackageFeature | None) -> str:
 
 
 def access_to(state: State, user: User, feature: Feature, day: int, delta: int = 1) -> Access:
-    """Whether the user may use ``delta`` more of the feature on the day."""
+    """Tell whether the user may use ``delta`` more of the feature on the day."""
     grant = grant_of(state, user, feature.id)
     used = used_in(period_of(reset_of(grant), day), state.days(user, feature.id))
     if grant is None:

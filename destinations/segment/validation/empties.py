@@ -46,7 +46,7 @@ def compile_root_cleaner(schema: Any) -> Cleaner:
 
 
 def _keeps_empty(schema: Any) -> bool:
-    """Whether empty values of a field are judged like all others, instead of being taken out."""
+    """Tell whether empty values of a field are judged like all others, and not taken out."""
     return isinstance(schema, dict) and takes_whole_numbers(schema)
 
 

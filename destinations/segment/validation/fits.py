@@ -22,7 +22,7 @@ class Fit(NamedTuple):
     checks: tuple[Callable[[Any], object], ...] = ()
 
     def holds(self, value: Any) -> bool:
-        """Whether a value fits."""
+        """Tell whether a value fits."""
         return type(value) in self.kinds and all(check(value) for check in self.checks)
 
     def without_empty_text(self) -> Fit:

@@ -58,12 +58,12 @@ class CompiledSchema:
         self.finish: Final = self._compile_finish()
 
     def _looks_at_members_alone(self) -> bool:
-        """Whether a payload is right when each member fits, and none is missing."""
+        """Tell whether a payload is right when each member fits, and none is missing."""
         rules = self._rules
         return rules is not None and rules.before is None and rules.after is None
 
     def waits(self, key: str) -> bool:
-        """Whether a member has to wait: conditions see what is there before it is coerced."""
+        """Tell whether a member has to wait: conditions see what is there before it is coerced."""
         return self._rules is None or self._rules.seen is None or key in self._rules.seen
 
     def member(self, key: str, get: Callable[[Any], Any], fit: Fit | None = None) -> Member:
@@ -118,7 +118,7 @@ class CompiledSchema:
         return result if after is None else after(result, errors)
 
     def is_valid(self, value: Any) -> bool:
-        """Whether a value fits as it is: nothing is taken out and nothing is coerced."""
+        """Tell whether a value fits as it is: nothing is taken out and nothing is coerced."""
         try:
             return self._validator.is_valid(value)
         except ValueError:  # no JSON: half a surrogate pair, or nesting without end
