@@ -52,3 +52,10 @@ def test_undefined_members_hide_earlier_ones_when_flattened() -> None:
     """A joined name that comes twice has the later value, which may be none."""
     value = {"": {"a": 1, "b": 2}, "a": {"@path": "missing"}}
     assert compile_value({"@flatten": {"separator": "_", "value": value}}).resolve({}) == {"b": 2}
+
+
+def test_flattened_objects_within_merges_keep_undefined_members() -> None:
+    """An undefined member of a flattened object hides one of the objects before it."""
+    flat = {"@flatten": {"separator": "_", "value": {"a": {"@path": "missing"}, "c": 3}}}
+    value = {"@merge": {"direction": "right", "objects": [{"a": 1, "b": 2}, flat]}}
+    assert compile_value(value).resolve({}) == {"b": 2, "c": 3}

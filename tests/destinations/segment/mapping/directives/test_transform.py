@@ -43,3 +43,12 @@ def test_transforms_need_an_object() -> None:
     assert compiled.resolve({"list": [{}]}) == [{"b": 1}]
     with pytest.raises(ResolveError, match="needs an object to work on, got number"):
         compiled.resolve({"list": [5]})
+
+
+def test_what_apply_makes_may_not_be_too_large() -> None:
+    """Text that is taken twice counts twice, even where the mapping drops it again."""
+    apply = {"a": {"@path": "text"}, "b": {"@path": "text"}}
+    compiled = compile_value({"@transform": {"apply": apply, "mapping": {"c": 1}}})
+    assert compiled.resolve({"text": "x" * 400_000}) == {"c": 1}
+    with pytest.raises(ResolveError, match=r"^/@transform: "):
+        compiled.resolve({"text": "x" * 600_000})
