@@ -21,6 +21,7 @@ from packaging.requirements import Requirement
 from destinations._version import __version__
 
 ROOT = Path(__file__).resolve().parents[1]
+REMOVED: Final = "destinations/removed.py"
 MOST_BYTES: Final = 30 * 2**20
 """What the package takes up without an extra: its libraries and itself, without compiled Python."""
 
@@ -42,6 +43,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
             target = source / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(path.read_bytes())
+    # As in a checkout that was built before a module was removed.
+    stale = source / "build" / "lib" / REMOVED
+    stale.parent.mkdir(parents=True)
+    stale.touch()
     subprocess.run(
         [
             sys.executable,
@@ -60,6 +65,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     (built,) = folder.glob("*.whl")
     return built
+
+
+def test_the_wheel_has_nothing_of_an_earlier_build(wheel: Path) -> None:
+    """What was removed since the checkout was built is not installed again."""
+    assert REMOVED not in zipfile.ZipFile(wheel).namelist()
 
 
 def test_the_wheel_holds_the_definitions_and_their_schemas(wheel: Path) -> None:

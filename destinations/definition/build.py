@@ -32,7 +32,7 @@ from destinations.definition.request_model import (
 )
 from destinations.outcome import WaitFor
 
-__all__ = ["build_action", "build_destination", "build_preset"]
+__all__ = ["basic_settings", "build_action", "build_destination", "build_preset"]
 
 _RENAMED = ("sign", "path", "arrayFormat")
 _CATALOG_KEYS = (
@@ -56,7 +56,7 @@ def build_destination(
         version=data["version"],
         description=data["description"],
         settings=data["settings"],
-        transport=_transport(data["transport"]),
+        transport=_transport(data["transport"], basic_settings(data)),
         requests={name: _request(name, spec) for name, spec in data["requests"].items()},
         actions=actions,
         presets=tuple(build_preset(spec, actions) for spec in data.get("presets", ())),
@@ -92,7 +92,18 @@ def build_action(data: Mapping[str, Any]) -> ActionDefinition:
     )
 
 
-def _transport(data: Mapping[str, Any]) -> TransportDefinition:
+def basic_settings(data: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Return the settings of which HTTP Basic is made; None if the definition does not use it.
+
+    It does if its authentication says so, and it has no ``Authorization`` header of its own.
+    """
+    authentication, headers = data.get("authentication", {}), data["transport"].get("headers", {})
+    is_basic = authentication.get("scheme") == "basic"
+    has_header = any(name.lower() == "authorization" for name in headers)
+    return tuple(authentication["fields"]) if is_basic and not has_header else None
+
+
+def _transport(data: Mapping[str, Any], basic: tuple[str, ...] | None) -> TransportDefinition:
     timeout, retry = data["timeout"], data.get("retry", {})
     backoff = retry.get("backoff", {})
     return TransportDefinition(
@@ -106,6 +117,7 @@ def _transport(data: Mapping[str, Any]) -> TransportDefinition:
         ),
         concurrency=data.get("concurrency", 4),
         rate_limit=RateLimit(**data["rateLimit"]) if "rateLimit" in data else None,
+        basic=None if basic is None else (basic[0], basic[1]),  # two, says the check
     )
 
 

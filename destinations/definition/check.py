@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from destinations.definition.addresses import holds_values, is_fixed, read_address
+from destinations.definition.build import basic_settings
 from destinations.definition.document import Document
 from destinations.definition.graphql_document import check_operation, root_keys
 from destinations.definition.parameters import nested_parameters
@@ -372,6 +373,9 @@ def _settings(document: Document) -> Iterator[Fault]:
     yield from _schema(document, "/settings", settings)
 
 
+_USER_AND_PASSWORD: Final = 2
+
+
 def _authentication(document: Document) -> Iterator[Fault]:
     authentication = document.data.get("authentication")
     if authentication is None:
@@ -382,6 +386,13 @@ def _authentication(document: Document) -> Iterator[Fault]:
             yield document.fault(
                 pointer("authentication", "fields", index), f"unknown setting {key!r}"
             )
+    basic = basic_settings(document.data)
+    if basic is not None and len(basic) != _USER_AND_PASSWORD:
+        yield document.fault(
+            "/authentication/fields",
+            "must name two settings, the user and the password of HTTP Basic; or say in"
+            " transport.headers how Authorization is made",
+        )
     if authentication["test"] not in document.data["requests"]:
         yield document.fault("/authentication/test", f"unknown request {authentication['test']!r}")
 

@@ -60,7 +60,11 @@ class RateLimit:
 
 @dataclass(frozen=True, slots=True)
 class TransportDefinition:
-    """Settings that all requests share; ``base_url`` and ``headers`` are mappings."""
+    """Settings that all requests share; ``base_url`` and ``headers`` are mappings.
+
+    ``basic`` names the settings that hold the user and the password of HTTP Basic, if the header
+    ``Authorization`` is made of them.
+    """
 
     base_url: object
     headers: Mapping[str, object]
@@ -68,6 +72,7 @@ class TransportDefinition:
     retry: RetryDefinition
     concurrency: int
     rate_limit: RateLimit | None = None
+    basic: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import codecs
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
 import jiter
@@ -36,6 +37,33 @@ Target = tuple[str, Mapping[str, str]]
 """The URL and the headers of a request."""
 
 
+class _Value(Protocol):
+    def resolve(self, data: Any) -> Any:
+        """Return the value for the data; UNDEFINED if there is none."""
+        ...
+
+
+class _Basic(NamedTuple):
+    """HTTP Basic (RFC 7617, in UTF-8), by the names of the settings that hold the credentials."""
+
+    user: str
+    password: str
+
+    def resolve(self, data: Any) -> Any:
+        """Return the header; UNDEFINED without a user."""
+        user, password = (data["settings"].get(name, "") for name in self)
+        if user == "":
+            return UNDEFINED
+        texts = [
+            reveal(value) if isinstance(value, str) else to_string(value)
+            for value in (user, password)
+        ]
+        if ":" in texts[0]:
+            message = f"the setting {self.user} must not contain a colon, which ends a user's name"
+            raise ResolveError("/headers/Authorization", message)
+        return "Basic " + base64.b64encode(":".join(texts).encode()).decode()
+
+
 class Envelope:
     """The URL and the headers of a request, compiled once from mappings."""
 
@@ -51,9 +79,15 @@ class Envelope:
         # HTTP's header names are case-insensitive: a request's own header replaces the common one.
         merged = {name.lower(): (name, value) for name, value in transport.headers.items()}
         merged |= {name.lower(): (name, value) for name, value in headers.items()}
-        self._headers = [(name, compile_value(value)) for name, value in merged.values()]
+        self._headers: list[tuple[str, _Value]] = [
+            (name, compile_value(value)) for name, value in merged.values()
+        ]
         own = [name for name, value in merged.values() if not reads(value, *OF_ONE_EVENT)]
         self._fixed_headers = [one for one in self._headers if one[0] in own]
+        if transport.basic is not None and "authorization" not in merged:
+            basic = ("Authorization", _Basic(*transport.basic))
+            self._headers.append(basic)
+            self._fixed_headers.append(basic)
         self.is_fixed = self._address.is_fixed and len(own) == len(merged)
         """Whether the URL is the same for every event, as it depends on settings alone."""
         self._fixed: tuple[Mapping[str, Any], Target] | None = None

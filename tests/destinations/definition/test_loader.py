@@ -502,6 +502,11 @@ def _batch_without_json(documents: Any) -> None:
     request["rest"].pop("json", None)
 
 
+def _basic_of_one_setting(documents: Any) -> None:
+    documents["destination"]["authentication"]["scheme"] = "basic"
+    documents["destination"]["transport"]["headers"] = {}
+
+
 def _two_presets_of_one_name(documents: Any) -> None:
     presets = documents["destination"]["presets"]
     presets.append(dict(presets[0]))
@@ -511,6 +516,7 @@ def _two_presets_of_one_name(documents: Any) -> None:
     ("change", "path", "message"),
     [
         (_misspelt_setting, "/transport/headers", "unknown setting 'apikey'; known: "),
+        (_basic_of_one_setting, "/authentication/fields", "must name two settings, the user and"),
         (_setting_in_a_template, "/transport/headers", "unknown setting 'nope'"),
         (_batch_with_an_own_url, "/requests/save/rest/url", "must not use event or payload"),
         (_batch_with_an_own_path, "/requests/save/rest/path", "must not use event or payload"),

@@ -20,6 +20,7 @@ from destinations.http.envelope import (
     parse_body,
     retry_after,
 )
+from destinations.secrets import Masker, Secret
 from destinations.segment.mapping import compile_value
 from destinations.segment.mapping.roots import reads
 
@@ -318,3 +319,46 @@ def test_any_retry_after_is_read_or_ignored(value: str) -> None:
 def test_error_texts(body: object, data: bytes, text: str) -> None:
     """The partner's own message where the body has one, else its beginning; one short line."""
     assert error_text(HttpResponse(500, {}, data), body) == text
+
+
+@pytest.mark.parametrize(
+    ("settings", "header"),
+    [
+        ({"user": "Aladdin", "word": Secret("open sesame")}, "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
+        ({"user": "t\u00e9st", "word": "123\u00a3"}, "Basic dMOpc3Q6MTIzwqM="),
+        ({"user": Secret("key")}, "Basic a2V5Og=="),
+        ({"user": 7, "word": "a:b"}, "Basic NzphOmI="),
+        ({"word": "x"}, None),
+    ],
+)
+def test_http_basic(settings: dict[str, Any], header: str | None) -> None:
+    """User and password make the header of RFC 7617, in UTF-8; without a user there is none."""
+    context = {"event": {}, "payload": {}, "settings": settings}
+    assert _basic().headers(context).get("Authorization") == header
+    if settings.get("word") == "open sesame":
+        assert Masker(["open sesame"]).text(header or "").count("***") == 1
+
+
+def test_an_authorization_of_ones_own_comes_before_http_basic() -> None:
+    """A header that a request or the transport has, in whatever case, is the one that is sent."""
+    context = {"event": {}, "payload": {}, "settings": {"user": "u", "word": "p"}}
+    assert _basic(authorization="Bearer x").headers(context) == {"authorization": "Bearer x"}
+
+
+def test_a_user_of_http_basic_has_no_colon() -> None:
+    """What would be read as another user and password fails before anything is sent."""
+    settings = {"user": "a:b", "word": "p"}
+    with pytest.raises(ResolveError, match="setting user must not contain a colon"):
+        _basic("http://127.0.0.1/").fixed_url(settings)
+
+
+def _basic(url: object = None, **headers: object) -> Envelope:
+    transport = TransportDefinition(
+        {"@path": "$.settings.url"},
+        {},
+        Timeouts(1, 1, 1),
+        RetryDefinition(1, 1, 1),
+        1,
+        basic=("user", "word"),
+    )
+    return Envelope(transport, headers, url=url)
