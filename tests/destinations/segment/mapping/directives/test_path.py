@@ -45,3 +45,10 @@ def test_functions_vanish_from_results() -> None:
         "c": [{"@path": {"@template": "o.{{nope}}valueOf"}}],
     }
     assert compile_mapping(mapping).resolve(DATA) == {"b": "yes", "c": [None]}
+
+
+@pytest.mark.parametrize("path", ["$.name.trim", "o.toString", {"@path": "method"}])
+def test_a_path_alone_may_lead_to_a_function(path: object) -> None:
+    """Nothing else in a mapping is needed for a method to be taken out of it."""
+    data = {**DATA, "method": "name.trim"}
+    assert compile_mapping({"a": {"@path": path}}).resolve(data) == {}
