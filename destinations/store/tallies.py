@@ -17,7 +17,7 @@ _ADD: Final = """
 
 
 class Tallies:
-    """What a transaction changes in them.
+    """Collects how a transaction changes these numbers.
 
     A status is its code in the store. A day counts from 1970, and is 0 for a delivery that waits.
     """
