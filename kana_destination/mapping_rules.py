@@ -136,7 +136,7 @@ def _named_twice(document: Document) -> Iterator[Fault]:
 def _message(error: jsonschema.ValidationError) -> str:
     if error.validator == "pattern":
         return (
-            f"{error.instance!r} is no property path; write names with dots between them, as in "
+            f"{error.instance!r} is not a property path; write names with dots between them, as in "
             r"plan.name, and a dot of a name as in plan\.name"
         )
     return error.message

@@ -37,7 +37,7 @@ def command(directory: Path, show: int, outputs: Path | None) -> int:
     """Run the test vectors in DIR that were made with Segment's runtime.
 
     Prints for each file how many lines gave the same result, and the first differences. Exits 0
-    if all do; among lines with @liquid 2% may differ.
+    if all do; of the lines with @liquid 2% may differ.
     """
     fine = True
     with _writer(outputs) as stream:

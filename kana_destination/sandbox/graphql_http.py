@@ -36,7 +36,7 @@ def read_json(body: bytes) -> object:
             # A lone surrogate is no text: it could neither be stored nor be sent on.
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError) as error:
-        raise WireError(400, f"The body is no JSON: {error}") from None
+        raise WireError(400, f"The body is not JSON: {error}") from None
     return value
 
 
@@ -58,7 +58,7 @@ def _variables(value: object) -> dict[str, Any]:
         try:
             value = json.loads(value, parse_constant=_no_constant) if value.strip() else None
         except (ValueError, RecursionError) as error:
-            raise KanaError(f"variables is text that is no JSON: {error}") from None
+            raise KanaError(f"variables is not JSON: {error}") from None
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -67,4 +67,4 @@ def _variables(value: object) -> dict[str, Any]:
 
 
 def _no_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no JSON value")
+    raise ValueError(f"{text} is not a JSON value")

@@ -52,7 +52,7 @@ def schema_of(api: Api) -> GraphQLSchema:
 def _fields_of(schema: GraphQLSchema, name: str) -> GraphQLObjectType:
     found = schema.type_map[name]
     if not isinstance(found, GraphQLObjectType):
-        raise TypeError(f"{name} is no object type of the schema")
+        raise TypeError(f"{name} is not an object type of the schema")
     return found
 
 

@@ -41,7 +41,7 @@ class Keys:
         if self._named:
             # Every comparison is made, so that the time says nothing.
             if not sum(hmac.compare_digest(sent, known) for known in self._named):
-                raise unauthenticated("the key is none of those that the seed names")
+                raise unauthenticated("unknown key: it is not in the seed")
         elif not key.startswith(_TEST_PREFIX):
             raise unauthenticated(
                 f"a sandbox takes test keys only, which start with {_TEST_PREFIX}"

@@ -43,7 +43,7 @@ def _message(error: ValidationError) -> str:
     wanted: Any = error.validator_value
     match error.validator:
         case "format":
-            return f"{value!r} is no moment; write ISO 8601, such as 2022-10-01T00:00:00Z"
+            return f"{value!r} is not a time; write ISO 8601, such as 2022-10-01T00:00:00Z"
         case "type":
             names = wanted if isinstance(wanted, list) else [wanted]
             return f"must be {' or '.join(names)}, got {_shown(value)}"
@@ -53,7 +53,7 @@ def _message(error: ValidationError) -> str:
             # The value may be a key, so it is not repeated.
             return f"does not match {wanted}"
         case "oneOf":
-            return f"{_shown(value)} fits none of the forms that are allowed"
+            return f"{_shown(value)} fits none of the allowed forms"
         case "anyOf":
             wants = ", ".join(one["required"][0] for one in wanted)
             return f"must say what goes wrong: at least one of {wants}"

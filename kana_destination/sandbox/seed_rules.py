@@ -57,7 +57,7 @@ def _unknown(
     document: Mapping[str, Any], section: str, identifier: object, path: str
 ) -> Iterator[Fault]:
     if isinstance(identifier, str) and identifier not in _ids(document, section):
-        yield Fault(f"{identifier!r} is the id of nothing in /{section}", path)
+        yield Fault(f"{identifier!r} is not an id in /{section}", path)
 
 
 def _package_features(

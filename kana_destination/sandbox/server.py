@@ -124,7 +124,7 @@ class _Handler(BaseHTTPRequestHandler):
             raise WireError(411, "Send the body with a Content-Length, not in chunks")
         text = self.headers.get("Content-Length", "0").strip()
         if not (text.isascii() and text.isdigit()):
-            raise WireError(400, "Content-Length is no number")
+            raise WireError(400, "Content-Length is not a number")
         if int(text) > _MAX_BODY:
             raise WireError(413, f"The body has more than {_MAX_BODY} bytes")
         body = self.rfile.read(int(text))

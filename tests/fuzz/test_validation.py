@@ -182,7 +182,7 @@ def test_random_fields(data: st.DataObject, strategies: Any) -> None:
             [
                 "/properties/a/pattern: should be a regular expression: missing ), unterminated",
                 "/properties/b/format: should be one of date-like, ",
-                "/properties/c~1d/typ: is no keyword of JSON Schema; own ones start with x-",
+                "/properties/c~1d/typ: is not a keyword of JSON Schema; your own start with x-",
                 "/properties/e/$ref: should begin with #/$defs/ but is http://example.com/schema",
                 "/properties/f/pattern: should be a regular expression of JSON Schema",
             ],

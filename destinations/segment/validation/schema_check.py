@@ -99,7 +99,7 @@ def _check_keyword(name: str, value: Any, path: str, faults: list[Fault]) -> Non
     elif name == "x-refuse":
         _check_refusals(value, path, faults)
     elif name not in _KNOWN and not name.startswith("x-"):
-        faults.append(Fault("is no keyword of JSON Schema; own ones start with x-", path))
+        faults.append(Fault("is not a keyword of JSON Schema; your own start with x-", path))
 
 
 def _check_pattern(pattern: str, path: str, faults: list[Fault]) -> None:

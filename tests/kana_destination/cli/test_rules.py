@@ -195,7 +195,7 @@ FILES: dict[str, tuple[str, list[str]]] = {
     ),
     "a wrong path": (
         "rules:\n- name: A\n  feature: calls\n  where: {a..b: 1}",
-        ["rules.yaml:4", "'a..b' is no property path"],
+        ["rules.yaml:4", "'a..b' is not a property path"],
     ),
     "an object as a value": (
         "rules:\n- name: A\n  feature: calls\n  where: {a: {b: 1}}",
@@ -245,7 +245,7 @@ WRONG_USAGE = {
     "an empty name": (("", *CALLS), "''"),
     "no value": (("A", "--where", "plan", *CALLS), "must be PATH=VALUE"),
     "no path": (("A", "--where", "=x", *CALLS), "must be PATH=VALUE"),
-    "a wrong path": (("A", "--where", ".a=x", *CALLS), "'.a' is no property path"),
+    "a wrong path": (("A", "--where", ".a=x", *CALLS), "'.a' is not a property path"),
     "a path twice": (("A", "--where", "a=x", "--where", "a=y", *CALLS), "names 'a' twice"),
     "an amount that is none": (("A", *CALLS, "--amount", "1.5"), "1.5"),
     "an amount beyond 32 bits": (("A", *CALLS, "--amount", "2147483648"), "2147483648"),

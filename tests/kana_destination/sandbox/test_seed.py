@@ -51,14 +51,14 @@ def account(source: Any) -> dict[str, Any]:
             {"packages": [{"id": "p", "name": "P", "features": [{"id": "f", "limit": -1}]}]},
             [
                 ("/packages/0/features/0/limit", "minimum"),
-                ("/packages/0/features/0/id", "'f' is the id of nothing in /features"),
+                ("/packages/0/features/0/id", "'f' is not an id in /features"),
             ],
         ),
         (
             {"subscriptions": [{"userId": "u", "packageId": "p"}]},
             [
-                ("/subscriptions/0/userId", "'u' is the id of nothing in /users"),
-                ("/subscriptions/0/packageId", "'p' is the id of nothing in /packages"),
+                ("/subscriptions/0/userId", "'u' is not an id in /users"),
+                ("/subscriptions/0/packageId", "'p' is not an id in /packages"),
             ],
         ),
         (
@@ -129,7 +129,7 @@ def test_faults_of_a_file_come_with_lines_in_their_order(tmp_path: Path) -> None
     with pytest.raises(DefinitionError) as caught:
         load_seed(path)
     assert str(caught.value).splitlines() == [
-        f"{path}:2: /usage/0/featureId: 'f' is the id of nothing in /features",
+        f"{path}:2: /usage/0/featureId: 'f' is not an id in /features",
         f"{path}:5: /users/1/id: must be string, got 7",
         f"{path}:6: /users/2/id: 'a' is the id of /users/0 already",
     ]

@@ -73,7 +73,7 @@ def _offset(milliseconds: int, offset: Any) -> tuple[int, str]:
             moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
             behind = moment.astimezone(ZoneInfo(offset)).utcoffset()
         except (ZoneInfoNotFoundError, ValueError, OverflowError) as error:
-            raise LiquidError(f"{offset} is no time zone") from error
+            raise LiquidError(f"{offset} is not a time zone") from error
         return -int((behind or timedelta()).total_seconds() // 60), offset
     if isinstance(offset, int | float) and not isinstance(offset, bool):
         return int(offset), ""

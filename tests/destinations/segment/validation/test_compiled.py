@@ -258,7 +258,7 @@ def test_references_are_followed() -> None:
     [
         ({"type": "objec"}, "/type", "objec"),
         ({"properties": {"a": {"minLength": -1}}}, "/properties/a/minLength", "-1"),
-        ({"properties": {"a": {"minLenght": 1}}}, "/properties/a/minLenght", "no keyword"),
+        ({"properties": {"a": {"minLenght": 1}}}, "/properties/a/minLenght", "not a keyword"),
         ({"anyOf": [{"format": "emial"}]}, "/anyOf/0/format", "should be one of date-like"),
         ({"items": {"pattern": "("}}, "/items/pattern", "a regular expression"),
         ({"x-refuse": "a"}, "/x-refuse", "should be a list of patterns"),

@@ -188,7 +188,7 @@ def test_filters_give_what_liquidjs_gives(expression: str, text: str) -> None:
         ("'%zz' | url_decode", "two hexadecimal digits"),
         ("'%ff' | url_decode", "UTF-8"),
         ("'a*' | base64_decode", "should get base64"),
-        ("'2022-01-01' | date: '%Y', 'Nowhere/Land'", "no time zone"),
+        ("'2022-01-01' | date: '%Y', 'Nowhere/Land'", "not a time zone"),
         ("'a' | prepend", "one argument"),
     ],
 )
