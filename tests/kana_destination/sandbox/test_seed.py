@@ -65,8 +65,8 @@ def account(source: Any) -> dict[str, Any]:
             {"usage": [{"userId": "u", "featureId": "f", "used": 2**31}]},
             [
                 ("/usage/0/used", "maximum"),
-                ("/usage/0/userId", "nothing in /users"),
-                ("/usage/0/featureId", "nothing in /features"),
+                ("/usage/0/userId", "not an id in /users"),
+                ("/usage/0/featureId", "not an id in /features"),
             ],
         ),
         ({"apiKeys": []}, [("/apiKeys", "[] should be non-empty")]),

@@ -67,12 +67,12 @@ def test_keys_of_the_seed_are_the_only_ones(connect: Any, seed: dict[str, Any]) 
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        (b"", "no JSON"),
-        (b"query { users { id } }", "no JSON"),
-        (b'{"query": NaN}', "no JSON"),
-        (b"\xff\xfe\xfd", "no JSON"),
-        (b'{"query": "\\ud800"}', "no JSON"),
-        (b"[" * 100_000, "no JSON"),
+        (b"", "not JSON"),
+        (b"query { users { id } }", "not JSON"),
+        (b'{"query": NaN}', "not JSON"),
+        (b"\xff\xfe\xfd", "not JSON"),
+        (b'{"query": "\\ud800"}', "not JSON"),
+        (b"[" * 100_000, "not JSON"),
         (b"[]", "JSON object"),
         (b"{}", "query"),
         (b'{"query": 5}', "query"),
