@@ -66,7 +66,7 @@ def test_random_values(data: st.DataObject, strategies: Any, compact: bool) -> N
     try:
         expected = repr(jiter.from_json(written, allow_inf_nan=False, catch_duplicate_keys=True))
     except ValueError as error:
-        expected = f"is not JSON: {error}"
+        expected = f"is not JSON: {error}".replace(" at line 1 column ", " at column ")
     try:
         found = repr(read_json(written))
     except EventError as error:
