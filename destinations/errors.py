@@ -9,7 +9,7 @@
     │   └── TemporaryError             try again later, unchanged (exit code 75)
     │       ├── StoreFullError         make room on the disk, or allow the store more
     │       └── StoreGoneError         begin again: the store was removed while it was in use
-    ├── DefinitionError                mend a file; holds every Fault that was found
+    ├── DefinitionError                mend a file; holds every Issue that was found
     │   ├── MappingError               a mapping is refused when it is loaded
     │   ├── SettingsError              the settings do not fit the definition
     │   └── SecretMissingError         a secret is not there yet; also a TemporaryError
@@ -37,10 +37,10 @@ Signals are not part of the tree, as each is caught within the package that rais
 ::
 
     CaseDifferenceError      kit.testing: shown by pytest for a case that does not replay
-    FqlError                 segment.fql: ends the reading of a subscription; becomes an FqlFault
+    FqlError                 segment.fql: ends the reading of a subscription; becomes an FqlIssue
     KanaError                sandbox of Kana: its answers, with the names of Kana's API
     LiquidError              segment.mapping: becomes a ResolveError or MappingError with its place
-    SourceError              definition: becomes a Fault of settings or a configuration
+    SourceError              definition: becomes an Issue in settings or a configuration
     SourceMissingError       definition: the same, where the secret may come later
     UnevaluableError         segment.fql: makes a subscription match nothing
     WireError                sandbox of Kana: an HTTP answer to an invalid GraphQL request
@@ -65,10 +65,10 @@ __all__ = [
     "DefinitionError",
     "DestinationsError",
     "EventError",
-    "Fault",
     "HeldError",
     "IntegrationError",
     "InvalidAuthenticationError",
+    "Issue",
     "MappingError",
     "MissingExtraError",
     "PayloadValidationError",
@@ -123,8 +123,8 @@ class StoreDamagedError(UsageError):
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
-    """One fault of a document or mapping, with its place.
+class Issue:
+    """One issue in a document or mapping, with its place.
 
     ``path`` is a JSON pointer (``/requests/recordUsage/timeout``), empty for the whole document.
     ``file`` and ``line`` (from 1) are set for documents that were read from a file.
@@ -143,11 +143,11 @@ class Fault:
 
 
 class DefinitionError(DestinationsError):
-    """A document is invalid; ``faults`` holds all its faults, in the order of the document."""
+    """A document is invalid; ``issues`` holds all its issues, in the order of the document."""
 
-    def __init__(self, faults: Iterable[Fault]) -> None:
-        self.faults = tuple(faults)
-        super().__init__("\n".join(str(fault) for fault in self.faults))
+    def __init__(self, issues: Iterable[Issue]) -> None:
+        self.issues = tuple(issues)
+        super().__init__("\n".join(str(issue) for issue in self.issues))
 
 
 class MappingError(DefinitionError):

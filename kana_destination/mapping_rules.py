@@ -10,7 +10,7 @@ from typing import Any, Final
 import jsonschema
 
 from destinations.definition.document import Document
-from destinations.errors import DefinitionError, Fault
+from destinations.errors import DefinitionError, Issue
 from destinations.segment.event import Event
 from destinations.segment.javascript import to_string
 from destinations.segment.json_pointer import pointer
@@ -104,32 +104,32 @@ class RuleMapper:
 
 
 def read_rules(document: Document) -> list[Rule]:
-    """Read a document ``{rules: [...]}``; raises `DefinitionError` with every fault."""
-    faults = [
-        document.fault(pointer(*error.absolute_path), _message(error))
+    """Read a document ``{rules: [...]}``; raises `DefinitionError` with every issue."""
+    issues = [
+        document.issue(pointer(*error.absolute_path), _message(error))
         for error in jsonschema.Draft202012Validator(_RULES).iter_errors(document.data)
     ]
-    if not faults:
-        faults += _without_conditions(document)
-        faults += _named_twice(document)
-    if faults:
-        raise DefinitionError(faults)
+    if not issues:
+        issues += _without_conditions(document)
+        issues += _named_twice(document)
+    if issues:
+        raise DefinitionError(issues)
     return [Rule(**data) for data in document.data["rules"]]
 
 
-def _without_conditions(document: Document) -> Iterator[Fault]:
+def _without_conditions(document: Document) -> Iterator[Issue]:
     for index, rule in enumerate(document.data["rules"]):
         if "event" not in rule and not rule.get("where"):
             message = "needs a condition: an event name, or a property with its value in where"
-            yield document.fault(pointer("rules", index), message)
+            yield document.issue(pointer("rules", index), message)
 
 
-def _named_twice(document: Document) -> Iterator[Fault]:
+def _named_twice(document: Document) -> Iterator[Issue]:
     names: set[str] = set()
     for index, rule in enumerate(document.data["rules"]):
         if rule["name"] in names:
             message = f"there is a rule {rule['name']!r} further up; give each its own name"
-            yield document.fault(pointer("rules", index, "name"), message)
+            yield document.issue(pointer("rules", index, "name"), message)
         names.add(rule["name"])
 
 

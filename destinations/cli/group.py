@@ -44,7 +44,7 @@ COMMANDS: Final = {
     "status": "Show the outcomes in a store, and what waits there.",
     "store": "Back up, restore, check and compact the store.",
     "test": "Replay the cases of a destination, and every failure of its partner.",
-    "validate": "Check a definition and report every fault.",
+    "validate": "Check a definition and report every issue.",
 }
 
 

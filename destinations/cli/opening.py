@@ -93,9 +93,9 @@ def open_destination(
     checked = check_settings(definition, Document(document.name, values, document.lines))
     code = plugin.code(store) if plugin is not None else None
     destination = Destination(definition, checked, code)
-    faults = destination.request_faults()
-    if faults:
-        raise SettingsError([document.fault("", fault) for fault in faults])
+    issues = destination.request_issues()
+    if issues:
+        raise SettingsError([document.issue("", issue) for issue in issues])
     return OpenedDestination(destination, account)
 
 

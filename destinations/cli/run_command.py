@@ -511,9 +511,9 @@ class _Runner:
 
     def _check_environment(self) -> None:
         """Raise `UsageError` if this process cannot connect, whatever the events are."""
-        faults = [] if self._options.dry_run else self._destination.environment_faults()
-        if faults:
-            raise UsageError("\n".join(faults))
+        issues = [] if self._options.dry_run else self._destination.environment_issues()
+        if issues:
+            raise UsageError("\n".join(issues))
 
     def _test_credentials(self) -> None:
         """Raise `UsageError` if the partner refuses the credentials; tell if it does not answer."""

@@ -10,7 +10,7 @@ from destinations.cli.json_output import json_text
 from destinations.cli.opening import destination_argument
 from destinations.cli.tables import count
 from destinations.definition import check_folder, load_definition
-from destinations.errors import Fault
+from destinations.errors import Issue
 from destinations.runtime.destination import Code
 from destinations.runtime.plugins import find_folder, find_plugin
 
@@ -19,23 +19,23 @@ __all__ = ["command"]
 
 @click.command("validate", epilog="Example: destinations validate ./my-destination")
 @destination_argument
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON array of the faults.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array of the issues.")
 def command(destination: str, *, as_json: bool) -> int:
-    """Check the definition of DESTINATION and report every fault with file, line and path.
+    """Check the definition of DESTINATION and report every issue with file, line and path.
 
     DESTINATION is the name of an installed destination or a folder. Exits 2 if anything is wrong.
     """
     folder = find_folder(destination)
-    faults = list(check_folder(folder))
-    if not faults:
-        faults += _code(destination)
+    issues = list(check_folder(folder))
+    if not issues:
+        issues += _code(destination)
     if as_json:
-        click.echo(json_text([asdict(fault) for fault in faults], indent=2))
-    elif faults:
-        for fault in faults:
-            click.echo(str(fault))
+        click.echo(json_text([asdict(issue) for issue in issues], indent=2))
+    elif issues:
+        for issue in issues:
+            click.echo(str(issue))
         click.echo(
-            f"{len(faults)} fault{'s' if len(faults) != 1 else ''} in {destination}.", err=True
+            f"{len(issues)} issue{'s' if len(issues) != 1 else ''} in {destination}.", err=True
         )
     else:
         definition = load_definition(folder)
@@ -47,10 +47,10 @@ def command(destination: str, *, as_json: bool) -> int:
         )
         for name in definition.pending_requests:
             click.echo(f"Left to do: write the request {name}; it is not sent while it is pending.")
-    return 2 if faults else 0
+    return 2 if issues else 0
 
 
-def _code(destination: str) -> list[Fault]:
+def _code(destination: str) -> list[Issue]:
     """Code that the definition names and no plugin has: it is only looked for when needed."""
     definition = load_definition(find_folder(destination))
     plugin = find_plugin(definition.slug)
@@ -64,7 +64,7 @@ def _code(destination: str) -> list[Fault]:
         )
     ]
     return [
-        Fault(f"no installed plugin has the {kind} {name!r}", file=slug)
+        Issue(f"no installed plugin has the {kind} {name!r}", file=slug)
         for slug, kind, name, known in named
         if name is not None and name not in known
     ]

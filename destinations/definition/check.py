@@ -1,4 +1,4 @@
-"""Find the faults that the JSON Schemas cannot: references, FQL, mappings, GraphQL."""
+"""Find the issues that the JSON Schemas cannot: references, FQL, mappings, GraphQL."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from destinations.definition.build import basic_settings
 from destinations.definition.document import Document
 from destinations.definition.graphql_document import check_operation, root_keys
 from destinations.definition.parameters import nested_parameters
-from destinations.errors import DefinitionError, Fault
+from destinations.errors import DefinitionError, Issue
 from destinations.segment.fql import check_fql
 from destinations.segment.json_pointer import pointer
 from destinations.segment.mapping import compile_value
 from destinations.segment.validation import compile_schema
 
-__all__ = ["address_warnings", "check_action", "check_destination", "preset_faults"]
+__all__ = ["address_warnings", "check_action", "check_destination", "preset_issues"]
 
 
-def check_destination(document: Document, actions: Mapping[str, Document]) -> Iterator[Fault]:
-    """Yield the faults of ``destination.yaml``, given the actions' documents by slug."""
+def check_destination(document: Document, actions: Mapping[str, Document]) -> Iterator[Issue]:
+    """Yield the issues in ``destination.yaml``, given the actions' documents by slug."""
     data = document.data
     yield from _settings(document)
     yield from _addresses(document)
     for place, value in _mappings(data):
-        yield from mapping_faults(document, place, value)
+        yield from mapping_issues(document, place, value)
         yield from _unknown_settings(document, place, value)
     for name, request in data["requests"].items():
         if "graphql" in request:
@@ -35,11 +35,11 @@ def check_destination(document: Document, actions: Mapping[str, Document]) -> It
                 request["graphql"]["document"],
                 variables=request["graphql"].get("variables", {}),
             ):
-                yield document.fault(place + "/document", message)
+                yield document.issue(place + "/document", message)
         is_written = "pending" not in request
         given = {**data["transport"], **request.get("rest", {})}
         if is_written and not given.keys() & {"url", "baseUrl"}:
-            yield document.fault(pointer("requests", name), "has no url, and transport no baseUrl")
+            yield document.issue(pointer("requests", name), "has no url, and transport no baseUrl")
         yield from _schema(document, pointer("requests", name, "expect"), request.get("expect"))
         for index, refusal in enumerate(request.get("refusals", ())):
             place = pointer("requests", name, "refusals", index, "when")
@@ -52,17 +52,17 @@ def check_destination(document: Document, actions: Mapping[str, Document]) -> It
     yield from _awaited(document, actions)
     yield from _authentication(document)
     of_operator = {slug for slug, action in actions.items() if action.data.get("operator")}
-    yield from preset_faults(document, "/presets", data.get("presets", ()), actions, of_operator)
+    yield from preset_issues(document, "/presets", data.get("presets", ()), actions, of_operator)
 
 
-def preset_faults(
+def preset_issues(
     document: Document,
     place: str,
     presets: Sequence[Any],
     actions: Collection[str],
     of_operator: Collection[str] = (),
-) -> Iterator[Fault]:
-    """Yield the faults of subscriptions that stand at ``place``, given the actions' slugs.
+) -> Iterator[Issue]:
+    """Yield the issues in subscriptions that stand at ``place``, given the actions' slugs.
 
     No subscription may have an action in ``of_operator``.
     """
@@ -72,35 +72,35 @@ def preset_faults(
         action, name = preset["partnerAction"], preset["name"]
         if (action, name) in names:
             message = f"{action} has another subscription called {name!r}; give it its own name"
-            yield document.fault(own + "/name", message)
+            yield document.issue(own + "/name", message)
         names.add((action, name))
         if preset["partnerAction"] not in actions:
             known = ", ".join(sorted(set(actions) - set(of_operator))) or "none"
-            yield document.fault(
+            yield document.issue(
                 own + "/partnerAction",
                 f"unknown action {preset['partnerAction']!r}; known: {known}",
             )
         elif preset["partnerAction"] in of_operator:
             message = "this action is for operators alone: no subscription may have it"
-            yield document.fault(own + "/partnerAction", message)
+            yield document.issue(own + "/partnerAction", message)
         yield from _fql(document, own + "/subscribe", preset["subscribe"])
         if "mapping" in preset:
-            yield from mapping_faults(document, own + "/mapping", preset["mapping"])
+            yield from mapping_issues(document, own + "/mapping", preset["mapping"])
 
 
 _OF_EVENTS = ("method", "defaultSubscription", "unmapped")
 
 
-def _of_operator(document: Document) -> Iterator[Fault]:
+def _of_operator(document: Document) -> Iterator[Issue]:
     """Yield the keys of an operator action that only make sense for events."""
     for key in _OF_EVENTS if document.data.get("operator") else ():
         if key in document.data:
             message = "must not be set: this action is for operators alone, and no event reaches it"
-            yield document.fault(pointer(key), message)
+            yield document.issue(pointer(key), message)
 
 
-def check_action(document: Document, requests: Mapping[str, Any]) -> Iterator[Fault]:
-    """Yield the faults of one action's file, given the destination's requests."""
+def check_action(document: Document, requests: Mapping[str, Any]) -> Iterator[Issue]:
+    """Yield the issues in one action's file, given the destination's requests."""
     data = document.data
     perform = data["perform"]
     named = [("/perform/request", perform["request"])] if "request" in perform else []
@@ -111,7 +111,7 @@ def check_action(document: Document, requests: Mapping[str, Any]) -> Iterator[Fa
     for place, name in named:
         if name not in requests:
             known = ", ".join(requests)
-            yield document.fault(place, f"unknown request {name!r}; known: {known}")
+            yield document.issue(place, f"unknown request {name!r}; known: {known}")
     yield from _of_operator(document)
     if "defaultSubscription" in data:
         yield from _fql(document, "/defaultSubscription", data["defaultSubscription"])
@@ -119,16 +119,16 @@ def check_action(document: Document, requests: Mapping[str, Any]) -> Iterator[Fa
     for key, spec in properties.items():
         place = pointer("fields", "properties", key)
         if "default" in spec:
-            yield from mapping_faults(document, place + "/default", spec["default"])
+            yield from mapping_issues(document, place + "/default", spec["default"])
         yield from _own_keywords(document, place, spec)
     for index, key in enumerate(data["fields"].get("required", ())):
         if key not in properties:
-            yield document.fault(
+            yield document.issue(
                 pointer("fields", "required", index), f"unknown field {key!r} to require"
             )
     unmapped = data.get("unmapped")
     if unmapped is not None and unmapped["missing"] not in properties:
-        yield document.fault("/unmapped/missing", f"unknown field {unmapped['missing']!r}")
+        yield document.issue("/unmapped/missing", f"unknown field {unmapped['missing']!r}")
     yield from _touches(document)
     yield from _schema(document, "/fields", data["fields"])
 
@@ -136,45 +136,45 @@ def check_action(document: Document, requests: Mapping[str, Any]) -> Iterator[Fa
 _PAYLOAD_FIELD = re.compile(r"^(?:\$\.)?payload\.([A-Za-z0-9_-]+)$")
 
 
-def _touches(document: Document) -> Iterator[Fault]:
-    """Yield the faults of ``touches``: account names can only be made from the payload."""
+def _touches(document: Document) -> Iterator[Issue]:
+    """Yield the issues in ``touches``: account names can only be made from the payload."""
     properties = document.data["fields"]["properties"]
     for index, value in enumerate(document.data.get("touches", ())):
         place = pointer("touches", index)
-        yield from mapping_faults(document, place, value)
+        yield from mapping_issues(document, place, value)
         path = value.get("@path") if isinstance(value, dict) else None
         if not isinstance(path, str):
             continue
         field = _PAYLOAD_FIELD.match(path)
         if field is None:
-            yield document.fault(place, f"must read a field, as $.payload.email does, not {path!r}")
+            yield document.issue(place, f"must read a field, as $.payload.email does, not {path!r}")
         elif field[1] not in properties:
             known = ", ".join(properties)
-            yield document.fault(place, f"unknown field {field[1]!r}; known: {known}")
+            yield document.issue(place, f"unknown field {field[1]!r}; known: {known}")
 
 
-def _own_keywords(document: Document, place: str, spec: Mapping[str, Any]) -> Iterator[Fault]:
-    """Yield the faults of a field's keywords that are not JSON Schema's."""
+def _own_keywords(document: Document, place: str, spec: Mapping[str, Any]) -> Iterator[Issue]:
+    """Yield the issues in a field's keywords that are not JSON Schema's."""
     for keyword, kind in (("x-wholeNumber", "integer"), ("x-identifier", "string")):
         if keyword in spec and spec["type"] != kind:
             message = f"is for fields of type {kind}, but this one's is {spec['type']}"
-            yield document.fault(f"{place}/{keyword}", message)
+            yield document.issue(f"{place}/{keyword}", message)
     if "x-otherwise" in spec and not any(_schema(document, place, spec)):
         checked = compile_schema({"properties": {"value": spec}}).check({})
         for error in checked.errors:
-            yield document.fault(f"{place}/x-otherwise", error.message)
+            yield document.issue(f"{place}/x-otherwise", error.message)
 
 
-def mapping_faults(document: Document, place: str, value: object) -> Iterator[Fault]:
-    """Yield the faults of one mapping value, also in branches that no event may ever reach."""
+def mapping_issues(document: Document, place: str, value: object) -> Iterator[Issue]:
+    """Yield the issues in one mapping value, also in branches that no event may ever reach."""
     try:
         compiled = compile_value(value)
     except DefinitionError as error:
-        for fault in error.faults:
-            yield document.fault(place + fault.path, fault.message)
+        for issue in error.issues:
+            yield document.issue(place + issue.path, issue.message)
         return
-    for fault in compiled.warnings:
-        yield document.fault(place + fault.path, fault.message)
+    for issue in compiled.warnings:
+        yield document.issue(place + issue.path, issue.message)
 
 
 def _mappings(data: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
@@ -200,31 +200,31 @@ def _mappings(data: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
                 yield pointer("requests", name, named, key), value
 
 
-def address_warnings(document: Document) -> Iterator[Fault]:
+def address_warnings(document: Document) -> Iterator[Issue]:
     """Yield the URLs that contain values of events: these are always encoded."""
     for place, value in _address_mappings(document.data):
         if place != _BASE_URL and holds_values(read_address(value)):
-            yield document.fault(place, f"must not hold a value of the event: {_INSTEAD}")
+            yield document.issue(place, f"must not hold a value of the event: {_INSTEAD}")
 
 
 _BASE_URL = "/transport/baseUrl"
 _INSTEAD = "write transport.baseUrl and rest.path, a list; each item becomes one encoded segment"
 
 
-def _addresses(document: Document) -> Iterator[Fault]:
+def _addresses(document: Document) -> Iterator[Issue]:
     """Yield URLs that an event could choose, and invalid segments of paths."""
     data = document.data
     for place, value in _address_mappings(data):
         if place == _BASE_URL and not is_fixed(read_address(value)):
-            yield document.fault(place, "must read settings alone: put values into rest.path")
+            yield document.issue(place, "must read settings alone: put values into rest.path")
     if {"url", "baseUrl"} <= data["transport"].keys():
-        yield document.fault("/transport/url", "is the old name of baseUrl: keep baseUrl alone")
+        yield document.issue("/transport/url", "is the old name of baseUrl: keep baseUrl alone")
     for name, request in data["requests"].items():
         path = request.get("rest", {}).get("path", ())
         for index, segment in enumerate(path):
-            reason = _fault_of_segment(segment, is_last=index == len(path) - 1)
+            reason = _issue_of_segment(segment, is_last=index == len(path) - 1)
             if reason:
-                yield document.fault(pointer("requests", name, "rest", "path", index), reason)
+                yield document.issue(pointer("requests", name, "rest", "path", index), reason)
 
 
 def _address_mappings(data: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
@@ -236,7 +236,7 @@ def _address_mappings(data: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
             yield pointer("requests", name, "rest", "url"), request["rest"]["url"]
 
 
-def _fault_of_segment(segment: object, *, is_last: bool) -> str | None:
+def _issue_of_segment(segment: object, *, is_last: bool) -> str | None:
     """Return why an item of a path cannot be a segment; None if it can."""
     if isinstance(segment, str):
         if "/" in segment:
@@ -257,28 +257,28 @@ def _fault_of_segment(segment: object, *, is_last: bool) -> str | None:
 _OF_SETTINGS = re.compile(r"(?:^(?:\$\.)?|\{\{\{?\s*(?:\$\.)?)settings\.([A-Za-z0-9_-]+)")
 
 
-def _unknown_settings(document: Document, place: str, value: object) -> Iterator[Fault]:
+def _unknown_settings(document: Document, place: str, value: object) -> Iterator[Issue]:
     """Yield the unknown settings that a mapping reads."""
     known = document.data["settings"]["properties"]
     for text in _texts(value):
         for name in _OF_SETTINGS.findall(text):
             if name not in known:
                 message = f"unknown setting {name!r}; known: {', '.join(known) or 'none'}"
-                yield document.fault(place, message)
+                yield document.issue(place, message)
 
 
 # A path, or a placeholder of a template, that begins at the event or its payload.
 _OF_ONE_EVENT = re.compile(r"^(\$\.)?(event|payload)\b|\{\{\{?\s*(\$\.)?(event|payload)\b")
 
 
-def _batch(document: Document, name: str, request: Mapping[str, Any]) -> Iterator[Fault]:
+def _batch(document: Document, name: str, request: Mapping[str, Any]) -> Iterator[Issue]:
     """Yield batch-level templates that read `event` or `payload`."""
     if request.get("batch", {}).get("size", 1) == 1:
         return
     rest = request.get("rest", {})
     if "rest" in request and "json" not in rest:
         place = pointer("requests", name, "batch")
-        yield document.fault(place, "needs rest.json: a batch's body is made from it")
+        yield document.issue(place, "needs rest.json: a batch's body is made from it")
     shared = [
         (f"/requests/{name}/rest/{key}", rest.get(key))
         for key in ("url", "path", "headers", "query")
@@ -288,12 +288,12 @@ def _batch(document: Document, name: str, request: Mapping[str, Any]) -> Iterato
     for place, value in shared:
         if any(_OF_ONE_EVENT.search(text) for text in _texts(value)):
             message = f"must not use event or payload: the batches of {name} share it"
-            yield document.fault(place, message)
+            yield document.issue(place, message)
 
 
 def _parameters(
     document: Document, name: str, request: Mapping[str, Any], actions: Mapping[str, Document]
-) -> Iterator[Fault]:
+) -> Iterator[Issue]:
     """Yield lists and objects in queries and forms without a declared format."""
     rest = request.get("rest", {})
     declared = rest.get("arrayFormat")
@@ -310,44 +310,44 @@ def _parameters(
             what = f"{parameter} is {kind}"
             if declared is None:
                 message = f"{what}: declare with arrayFormat how to write it ({_FORMATS})"
-                yield document.fault(place, message)
+                yield document.issue(place, message)
             elif kind == "an object" and declared in {"repeat", "comma"}:
                 message = f"{what}, but {declared} is for lists alone: use brackets or json"
-                yield document.fault(place, message)
+                yield document.issue(place, message)
 
 
 _FORMATS = "repeat, brackets, comma or json"
 
 
-def _reconcile(document: Document, name: str, request: Mapping[str, Any]) -> Iterator[Fault]:
-    """Yield the faults of ``reconcile``: its request must exist and be idempotent."""
+def _reconcile(document: Document, name: str, request: Mapping[str, Any]) -> Iterator[Issue]:
+    """Yield the issues in ``reconcile``: its request must exist and be idempotent."""
     key = _reconcile_key(request)
     if "onLostAnswer" in request and (request["idempotent"] or key in request):
         has = "is idempotent and sent again" if request["idempotent"] else f"has {key}"
         place = pointer("requests", name, "onLostAnswer")
-        yield document.fault(place, f"has no effect: {name} {has}")
+        yield document.issue(place, f"has no effect: {name} {has}")
     if key not in request:
         return
     if key == "reconcile" and "settle" in request:
         place = pointer("requests", name, "settle")
-        yield document.fault(place, "is the old name of reconcile: keep reconcile alone")
+        yield document.issue(place, "is the old name of reconcile: keep reconcile alone")
     reconcile, requests = request[key], document.data["requests"]
     asking = requests.get(reconcile["ask"])
     place = pointer("requests", name, key)
     if asking is None:
         known = ", ".join(requests)
         message = f"unknown request {reconcile['ask']!r}; known: {known}"
-        yield document.fault(place + "/ask", message)
+        yield document.issue(place + "/ask", message)
         return
     if not asking["idempotent"]:
         message = f"{reconcile['ask']} must be idempotent, as it only asks for a balance"
-        yield document.fault(place + "/ask", message)
+        yield document.issue(place + "/ask", message)
     known_answers = [answer["name"] for answer in asking.get("answers", ())]
     for index, answer in enumerate(reconcile.get("nothing", ())):
         if answer not in known_answers:
             listed = ", ".join(known_answers) or "none"
             message = f"{reconcile['ask']} has no answer {answer!r}; it has: {listed}"
-            yield document.fault(f"{place}/nothing/{index}", message)
+            yield document.issue(f"{place}/nothing/{index}", message)
 
 
 def _reconcile_key(request: Mapping[str, Any]) -> str:
@@ -363,11 +363,11 @@ def _texts(value: object) -> Iterator[str]:
             yield from _texts(item)
 
 
-def _settings(document: Document) -> Iterator[Fault]:
+def _settings(document: Document) -> Iterator[Issue]:
     settings = document.data["settings"]
     for index, key in enumerate(settings.get("required", ())):
         if key not in settings["properties"]:
-            yield document.fault(
+            yield document.issue(
                 pointer("settings", "required", index), f"unknown setting {key!r} to require"
             )
     yield from _schema(document, "/settings", settings)
@@ -376,29 +376,29 @@ def _settings(document: Document) -> Iterator[Fault]:
 _USER_AND_PASSWORD: Final = 2
 
 
-def _authentication(document: Document) -> Iterator[Fault]:
+def _authentication(document: Document) -> Iterator[Issue]:
     authentication = document.data.get("authentication")
     if authentication is None:
         return
     settings = document.data["settings"]["properties"]
     for index, key in enumerate(authentication["fields"]):
         if key not in settings:
-            yield document.fault(
+            yield document.issue(
                 pointer("authentication", "fields", index), f"unknown setting {key!r}"
             )
     basic = basic_settings(document.data)
     if basic is not None and len(basic) != _USER_AND_PASSWORD:
-        yield document.fault(
+        yield document.issue(
             "/authentication/fields",
             "must name two settings, the user and the password of HTTP Basic; or say in"
             " transport.headers how Authorization is made",
         )
     if authentication["test"] not in document.data["requests"]:
-        yield document.fault("/authentication/test", f"unknown request {authentication['test']!r}")
+        yield document.issue("/authentication/test", f"unknown request {authentication['test']!r}")
 
 
-def _conditions(document: Document, place: str, data: Mapping[str, Any]) -> Iterator[Fault]:
-    """Yield the faults of error rules: body schemas and root fields."""
+def _conditions(document: Document, place: str, data: Mapping[str, Any]) -> Iterator[Issue]:
+    """Yield the issues in error rules: body schemas and root fields."""
     for kind in ("answers", "errorRules"):
         for index, rule in enumerate(data.get(kind, ())):
             body = place + pointer(kind, index, "when", "body")
@@ -411,10 +411,10 @@ def _conditions(document: Document, place: str, data: Mapping[str, Any]) -> Iter
                     f"unknown root field {field!r}: expected one of several in the document "
                     f"beside it; known: {listed}"
                 )
-                yield document.fault(place + pointer(kind, index, "when", "rootField"), message)
+                yield document.issue(place + pointer(kind, index, "when", "rootField"), message)
 
 
-def _awaited(document: Document, actions: Collection[str]) -> Iterator[Fault]:
+def _awaited(document: Document, actions: Collection[str]) -> Iterator[Issue]:
     """Yield the rules that wait for an action that does not exist."""
     known = ", ".join(sorted(actions)) or "none"
     requests = document.data["requests"]
@@ -424,19 +424,19 @@ def _awaited(document: Document, actions: Collection[str]) -> Iterator[Fault]:
             action = rule.get("waitFor", {}).get("action")
             if action is not None and action not in actions:
                 own = place + pointer("errorRules", index, "waitFor", "action")
-                yield document.fault(own, f"unknown action {action!r}; known: {known}")
+                yield document.issue(own, f"unknown action {action!r}; known: {known}")
 
 
-def _fql(document: Document, place: str, text: str) -> Iterator[Fault]:
-    for fault in check_fql(text):
-        yield document.fault(place, f"at character {fault.position + 1}: {fault.message}")
+def _fql(document: Document, place: str, text: str) -> Iterator[Issue]:
+    for issue in check_fql(text):
+        yield document.issue(place, f"at character {issue.position + 1}: {issue.message}")
 
 
-def _schema(document: Document, place: str, schema: object) -> Iterator[Fault]:
+def _schema(document: Document, place: str, schema: object) -> Iterator[Issue]:
     if not isinstance(schema, dict):
         return
     try:
         compile_schema(schema)
     except DefinitionError as error:
-        for fault in error.faults:
-            yield document.fault(place + fault.path, fault.message)
+        for issue in error.issues:
+            yield document.issue(place + issue.path, issue.message)

@@ -1,7 +1,7 @@
 """Read YAML and JSON documents together with the line of every value.
 
 YAML is read by the core schema of YAML 1.2; scalars that YAML readers disagree on, such as an
-unquoted ``NO``, are refused. JSON goes through the same parser, so both report faults the same way;
+unquoted ``NO``, are refused. JSON goes through the same parser, so both report issues the same way;
 where JSON is not YAML (tabs, numbers such as 1e5, escaped surrogate pairs) it is adapted first.
 Duplicate keys are refused: the second would silently win.
 """
@@ -26,13 +26,13 @@ from destinations.definition.yaml_schema import (
     disagreement,
     is_ambiguous,
 )
-from destinations.errors import DefinitionError, Fault
+from destinations.errors import DefinitionError, Issue
 from destinations.segment.json_pointer import pointer
 
 __all__ = ["Document", "read_document"]
 
 _MAX_DEPTH = 64
-_MAX_NESTING = 2 * _MAX_DEPTH  # deeper nesting is not read at all; up to here a fault has its path
+_MAX_NESTING = 2 * _MAX_DEPTH  # deeper nesting is not read at all; up to here an issue has its path
 _MAX_CHARACTERS = 1_000_000
 _LARGEST_NUMBER = 10**308
 _COLLECTIONS: Final = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
@@ -56,33 +56,33 @@ class Document:
     data: Any
     lines: Mapping[str, int]
 
-    def fault(self, path: str, message: str) -> Fault:
-        """Return a fault at ``path``, with the line of that value or the closest one around it."""
+    def issue(self, path: str, message: str) -> Issue:
+        """Return an issue at ``path``, with the line of that value or the closest one around it."""
         place = path
         while place and place not in self.lines:
             place = place.rpartition("/")[0]
         line = self.lines.get(place, 1) if self.lines else None
-        return Fault(message, path=path, file=self.name, line=line)
+        return Issue(message, path=path, file=self.name, line=line)
 
 
 class _Reader:
-    """Turns YAML's node graph into plain data; collects faults instead of stopping at the first."""
+    """Turns YAML's node graph into plain data; collects issues instead of stopping at the first."""
 
     def __init__(self, name: str, *, is_json: bool) -> None:
         self.name = name
         self._is_json = is_json
         self.lines: dict[str, int] = {}
-        self.faults: list[Fault] = []
+        self.issues: list[Issue] = []
 
     def value(self, node: yaml.Node, path: str, depth: int = 0) -> Any:
         self.lines[path] = node.start_mark.line + 1
         if depth > _MAX_DEPTH:
-            self._fault(node, path, f"nested more than {_MAX_DEPTH} levels deep")
+            self._issue(node, path, f"nested more than {_MAX_DEPTH} levels deep")
             return None
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, path)
         if node.tag not in _COLLECTIONS:
-            self._fault(node, path, _unsupported(node.tag))
+            self._issue(node, path, _unsupported(node.tag))
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path, depth)
         return [
@@ -96,7 +96,7 @@ class _Reader:
             key = self._key(key_node, path)
             place = path + pointer(key)
             if key in result:
-                self._fault(key_node, place, f"the key {key!r} occurs twice")
+                self._issue(key_node, place, f"the key {key!r} occurs twice")
             result[key] = self.value(value_node, place, depth + 1)
             # The line of a value is that of its key: a block value begins there.
             self.lines[place] = key_node.start_mark.line + 1
@@ -104,11 +104,11 @@ class _Reader:
 
     def _key(self, node: yaml.Node, path: str) -> str:
         if not isinstance(node, yaml.ScalarNode):
-            self._fault(node, path, "a key must be text")
+            self._issue(node, path, "a key must be text")
             return ""
         key = self._text(node, path, str(node.value))
         if node.tag == AMBIGUOUS:
-            self._fault(node, path + pointer(key), disagreement(key, is_key=True))
+            self._issue(node, path + pointer(key), disagreement(key, is_key=True))
         return key
 
     def _scalar(self, node: yaml.ScalarNode, path: str) -> Any:
@@ -118,21 +118,21 @@ class _Reader:
         if tag == AMBIGUOUS and self._is_json:  # the only ambiguous scalar that JSON has is 1e5
             return self._finite(node, path, float(text))
         if tag == AMBIGUOUS or is_ambiguous(text):  # the second with a tag that is written
-            self._fault(node, path, disagreement(text))
+            self._issue(node, path, disagreement(text))
             return None
         try:
             return self._finite(node, path, construct(tag, text))
         except LookupError:
-            self._fault(node, path, _unsupported(tag))
+            self._issue(node, path, _unsupported(tag))
         except ValueError:
-            self._fault(node, path, f"cannot be read: {text[:40]!r} does not fit its type")
+            self._issue(node, path, f"cannot be read: {text[:40]!r} does not fit its type")
 
     def _finite(self, node: yaml.Node, path: str, value: Any) -> Any:
         if isinstance(value, int) and abs(value) >= _LARGEST_NUMBER:
-            self._fault(node, path, "must be a number below 1e+308")
+            self._issue(node, path, "must be a number below 1e+308")
             return None
         if isinstance(value, float) and not math.isfinite(value):
-            self._fault(
+            self._issue(
                 node, path, f"must be a finite number; quote {node.value[:40]} if it is text"
             )
         return value
@@ -142,12 +142,12 @@ class _Reader:
         try:
             return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
         except UnicodeDecodeError:
-            self._fault(node, path, "has a lone surrogate (half of a character)")
+            self._issue(node, path, "has a lone surrogate (half of a character)")
             return ""
 
-    def _fault(self, node: yaml.Node, path: str, message: str) -> None:
+    def _issue(self, node: yaml.Node, path: str, message: str) -> None:
         line = node.start_mark.line + 1
-        self.faults.append(Fault(message, path=path, file=self.name, line=line))
+        self.issues.append(Issue(message, path=path, file=self.name, line=line))
 
 
 def _compose(text: str, name: str) -> yaml.Node | None:
@@ -169,23 +169,23 @@ def _check_growth(text: str, name: str, loader: Any) -> None:
         line = None if mark is None else mark.line + 1
         if isinstance(event, yaml.AliasEvent):  # a small file could expand without bound
             message = "YAML aliases (*name) are not supported; repeat the value"
-            raise DefinitionError([Fault(message, file=name, line=line)])
+            raise DefinitionError([Issue(message, file=name, line=line)])
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         if depth > _MAX_NESTING:
             message = f"nested more than {_MAX_DEPTH} levels deep"
-            raise DefinitionError([Fault(message, file=name, line=line)])
+            raise DefinitionError([Issue(message, file=name, line=line)])
 
 
-def _disagreed_breaks(text: str, name: str) -> Iterator[Fault]:
-    """Yield a fault for each line break of YAML 1.1 alone: it may end a text or a comment."""
+def _disagreed_breaks(text: str, name: str) -> Iterator[Issue]:
+    """Yield an issue for each line break of YAML 1.1 alone: it may end a text or a comment."""
     for found in re.finditer(f"[{''.join(_DISAGREED_BREAKS)}]", text):
         character = found[0]
         cure = f"write it as {_DISAGREED_BREAKS[character]} in double quotes"
         message = f"YAML readers disagree on the character U+{ord(character):04X}: {cure}"
-        yield Fault(message, file=name, line=text.count("\n", 0, found.start()) + 1)
+        yield Issue(message, file=name, line=text.count("\n", 0, found.start()) + 1)
 
 
 def _unsupported(tag: str) -> str:
@@ -214,19 +214,19 @@ def read_document(
 ) -> Document:
     """Parse ``text`` (YAML or JSON); ``name`` is the file's name for messages.
 
-    ``max_characters`` is None for files without a limit. An empty document is a fault, unless it
+    ``max_characters`` is None for files without a limit. An empty document is an issue, unless it
     ``may_be_empty``: then its data are None.
 
-    Raises `DefinitionError` with every fault of syntax.
+    Raises `DefinitionError` with every syntax issue.
     """
     if max_characters is not None and len(text) > max_characters:
         message = f"has {len(text):,} characters, more than {max_characters:,}"
-        raise DefinitionError([Fault(message, file=name)])
+        raise DefinitionError([Issue(message, file=name)])
     is_json = _is_json(text)
     if is_json:
         text = text.replace("\t", " ")  # white space in JSON, where texts hold none; not in YAML
         text = _ESCAPED_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
-    # One of these can make the parser report more faults. A line may hold several.
+    # One of these can make the parser report more issues. A line may hold several.
     breaks = list(dict.fromkeys(_disagreed_breaks(text, name)))
     try:
         node = _compose(text, name)
@@ -234,15 +234,15 @@ def read_document(
         mark = error.problem_mark
         line = None if mark is None else mark.line + 1
         problem = error.problem or "cannot be read"
-        fault = Fault(f"not YAML: {problem}", file=name, line=line)
-        raise DefinitionError(breaks or [fault]) from None
+        issue = Issue(f"not YAML: {problem}", file=name, line=line)
+        raise DefinitionError(breaks or [issue]) from None
     except (yaml.YAMLError, RecursionError) as error:
-        raise DefinitionError(breaks or [Fault(f"not YAML: {error}", file=name)]) from None
+        raise DefinitionError(breaks or [Issue(f"not YAML: {error}", file=name)]) from None
     if node is None and not may_be_empty:
-        raise DefinitionError([Fault("the file is empty", file=name, line=1)])
+        raise DefinitionError([Issue("the file is empty", file=name, line=1)])
     reader = _Reader(name, is_json=is_json)
-    reader.faults += breaks
+    reader.issues += breaks
     data = None if node is None else reader.value(node, "")
-    if reader.faults:
-        raise DefinitionError(reader.faults)
+    if reader.issues:
+        raise DefinitionError(reader.issues)
     return Document(name=name, data=data, lines=reader.lines)

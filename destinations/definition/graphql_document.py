@@ -92,7 +92,7 @@ def _repeat(operation: Operation, size: int) -> str:
 
 
 def parse_operation(document: str) -> Operation:
-    """Split a document without faults (see `check_operation`)."""
+    """Split a document without issues (see `check_operation`)."""
     (definition,) = graphql.parse(document, no_location=True).definitions
     assert isinstance(definition, graphql.OperationDefinitionNode)  # noqa: S101 - for the types
     fields = [
@@ -169,7 +169,7 @@ class _Used(graphql.Visitor):
 
 
 def check_operation(document: str, variables: Mapping[str, object]) -> Iterator[str]:
-    """Yield the faults of a document, given the variables that the definition maps."""
+    """Yield the issues in a document, given the variables that the definition maps."""
     try:
         definitions = graphql.parse(document).definitions
     except graphql.GraphQLSyntaxError as error:
@@ -184,9 +184,9 @@ def check_operation(document: str, variables: Mapping[str, object]) -> Iterator[
         yield "must be a query or a mutation"
     if operation.directives:
         yield "must not have directives on the operation: it is repeated for batches"
-    faults = list(_check_roots(operation.selection_set.selections))
-    yield from faults
-    if faults:
+    issues = list(_check_roots(operation.selection_set.selections))
+    yield from issues
+    if issues:
         return
     used = _Used()
     graphql.visit(operation.selection_set, used)

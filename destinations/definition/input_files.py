@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 from typing import BinaryIO, Final
 
-__all__ = ["open_input", "path_fault", "read_input", "read_text_input"]
+__all__ = ["open_input", "path_issue", "read_input", "read_text_input"]
 
 # Opening a terminal, device or pipe must return at once, so that its kind can be checked.
 _FLAGS: Final = (
@@ -19,7 +19,7 @@ _FLAGS: Final = (
 )
 
 
-def path_fault(text: str) -> str | None:
+def path_issue(text: str) -> str | None:
     """Return why no file can have this path; None if it is valid."""
     if "\0" in text:
         return "holds a NUL character (U+0000), which no path can hold"
@@ -36,9 +36,9 @@ def open_input(path: Path, *, pipes: bool = False) -> BinaryIO:
     With ``pipes``, a pipe is opened as well, such as a shell's ``<(command)``; without a writer it
     is empty. Raises `OSError` for every other kind of file; ``strerror`` says why.
     """
-    fault = path_fault(str(path))
-    if fault is not None:
-        raise OSError(errno.EINVAL, f"its path {fault}")
+    issue = path_issue(str(path))
+    if issue is not None:
+        raise OSError(errno.EINVAL, f"its path {issue}")
     handle = os.open(path, _FLAGS)
     try:
         mode = os.fstat(handle).st_mode

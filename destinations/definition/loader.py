@@ -1,4 +1,4 @@
-"""Read a destination's folder and report every fault with file and line.
+"""Read a destination's folder and report every issue with file and line.
 
 A folder holds ``destination.yaml`` and one file for each action, named after its slug. JSON files
 (``.json``) are read as well.
@@ -14,8 +14,8 @@ from destinations.definition.build import build_action, build_destination
 from destinations.definition.check import address_warnings, check_action, check_destination
 from destinations.definition.document import Document, read_document
 from destinations.definition.model import DestinationDefinition
-from destinations.definition.schema_faults import schema_faults
-from destinations.errors import DefinitionError, Fault
+from destinations.definition.schema_issues import schema_issues
+from destinations.errors import DefinitionError, Issue
 
 __all__ = ["check_folder", "is_definition", "load_definition"]
 
@@ -29,47 +29,47 @@ def is_definition(folder: Traversable) -> bool:
 
 
 def load_definition(folder: Traversable) -> DestinationDefinition:
-    """Load the definition in ``folder``; raises `DefinitionError` with every fault.
+    """Load the definition in ``folder``; raises `DefinitionError` with every issue.
 
-    Faults that do no harm do not raise; they are the definition's ``warnings``.
+    Issues that do no harm do not raise; they are the definition's ``warnings``.
     """
-    faults, definition = _load(folder)
+    issues, definition = _load(folder)
     if definition is None:
-        raise DefinitionError(faults)
+        raise DefinitionError(issues)
     return definition
 
 
-def check_folder(folder: Traversable) -> tuple[Fault, ...]:
-    """Return every fault of the definition in ``folder``, warnings included; empty if none."""
-    faults, definition = _load(folder)
-    return faults if definition is None else (*faults, *definition.warnings)
+def check_folder(folder: Traversable) -> tuple[Issue, ...]:
+    """Return every issue in the definition in ``folder``, warnings included; empty if none."""
+    issues, definition = _load(folder)
+    return issues if definition is None else (*issues, *definition.warnings)
 
 
-def _load(folder: Traversable) -> tuple[tuple[Fault, ...], DestinationDefinition | None]:
-    documents, faults = _read_folder(folder)
+def _load(folder: Traversable) -> tuple[tuple[Issue, ...], DestinationDefinition | None]:
+    documents, issues = _read_folder(folder)
     for stem, document in documents.items():
-        faults += schema_faults(document, _STEM if stem == _STEM else "action")
-    if _STEM not in documents and not faults:
-        faults.append(Fault("there is no destination.yaml in this folder", file=str(folder)))
-    if faults:  # references can only be checked in documents of the right shape
-        return tuple(faults), None
+        issues += schema_issues(document, _STEM if stem == _STEM else "action")
+    if _STEM not in documents and not issues:
+        issues.append(Issue("there is no destination.yaml in this folder", file=str(folder)))
+    if issues:  # references can only be checked in documents of the right shape
+        return tuple(issues), None
     destination = documents.pop(_STEM)
-    faults += _names(destination, folder.name, documents)
-    faults += check_destination(destination, documents)
+    issues += _names(destination, folder.name, documents)
+    issues += check_destination(destination, documents)
     for document in documents.values():
-        faults += check_action(document, destination.data["requests"])
-    if faults:
-        return tuple(faults), None
+        issues += check_action(document, destination.data["requests"])
+    if issues:
+        return tuple(issues), None
     actions = {stem: build_action(document.data) for stem, document in documents.items()}
     definition = build_destination(destination.data, actions)
     return (), replace(definition, warnings=tuple(address_warnings(destination)))
 
 
-def _read_folder(folder: Traversable) -> tuple[dict[str, Document], list[Fault]]:
+def _read_folder(folder: Traversable) -> tuple[dict[str, Document], list[Issue]]:
     documents: dict[str, Document] = {}
-    faults: list[Fault] = []
+    issues: list[Issue] = []
     if not folder.is_dir():
-        return documents, [Fault("there is no such folder", file=str(folder))]
+        return documents, [Issue("there is no such folder", file=str(folder))]
     for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
         stem, dot, ending = file.name.rpartition(".")
         if dot + ending not in _ENDINGS or not file.is_file():
@@ -77,28 +77,28 @@ def _read_folder(folder: Traversable) -> tuple[dict[str, Document], list[Fault]]
         try:
             document = read_document(file.read_text(encoding="utf-8"), name=str(file))
         except UnicodeDecodeError as error:
-            faults.append(Fault(f"is not UTF-8: {error.reason}", file=str(file)))
+            issues.append(Issue(f"is not UTF-8: {error.reason}", file=str(file)))
         except DefinitionError as error:
-            faults += error.faults
+            issues += error.issues
         else:
             if stem in documents:
-                faults.append(
-                    Fault(f"{documents[stem].name} has the same name; keep one", file=str(file))
+                issues.append(
+                    Issue(f"{documents[stem].name} has the same name; keep one", file=str(file))
                 )
             documents[stem] = document
-    return documents, faults
+    return documents, issues
 
 
-def _names(destination: Document, folder: str, actions: dict[str, Document]) -> Iterator[Fault]:
+def _names(destination: Document, folder: str, actions: dict[str, Document]) -> Iterator[Issue]:
     """Yield the slugs that differ from the name of their file or folder."""
     if folder and destination.data["slug"] != folder:
-        yield destination.fault(
+        yield destination.issue(
             "/slug", f"must be the name of the folder, {folder!r}, not {destination.data['slug']!r}"
         )
     for stem, document in actions.items():
         if document.data["slug"] != stem:
-            yield document.fault(
+            yield document.issue(
                 "/slug", f"must be the name of the file, {stem!r}, not {document.data['slug']!r}"
             )
     if not actions:
-        yield destination.fault("", "the folder holds no action; add one file for each")
+        yield destination.issue("", "the folder holds no action; add one file for each")

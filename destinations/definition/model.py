@@ -12,7 +12,7 @@ from destinations.definition.request_model import (
     PendingDefinition,
     RequestDefinition,
 )
-from destinations.errors import Fault
+from destinations.errors import Issue
 
 __all__ = [
     "ActionDefinition",
@@ -161,8 +161,8 @@ class DestinationDefinition:
     integrations_key: str
     authentication: Authentication | None
     catalog: Mapping[str, Any]
-    warnings: tuple[Fault, ...] = field(default=(), repr=False, compare=False)
-    """Faults that `check_folder` reports, but that do not stop loading, as they do no harm."""
+    warnings: tuple[Issue, ...] = field(default=(), repr=False, compare=False)
+    """Issues that `check_folder` reports, but that do not stop loading, as they do no harm."""
 
     @property
     def event_actions(self) -> Mapping[str, ActionDefinition]:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from destinations.definition.input_files import path_fault, read_input
+from destinations.definition.input_files import path_issue, read_input
 from destinations.secrets import Secret
 
 __all__ = [
@@ -74,9 +74,9 @@ class Sources:
         if not names_a_secret(given):
             raise SourceError(NAME_IT)
         value = self._filled(given)
-        fault = _unfit(value)
-        if fault is not None:
-            raise SourceError(f"{self._origin(given)} {fault}")
+        issue = _unfit(value)
+        if issue is not None:
+            raise SourceError(f"{self._origin(given)} {issue}")
         return Secret(value)
 
     def exposed(self, given: Any) -> Path | None:
@@ -118,9 +118,9 @@ class Sources:
 
     def _file(self, name: str) -> str:
         path = self._folder / name
-        fault = path_fault(name)
-        if fault is not None:
-            raise SourceError(f"the path {name!r} {fault}")
+        issue = path_issue(name)
+        if issue is not None:
+            raise SourceError(f"the path {name!r} {issue}")
         try:
             data = read_input(path, limit=_MAX_BYTES + 1)
             text = data.decode()

@@ -54,10 +54,10 @@ def read_settings(
         raise UsageError(msg) from None
     document = read_document(text, name=str(path))
     if not isinstance(document.data, dict):
-        raise SettingsError([document.fault("", "must be a mapping of settings, such as apiKey")])
+        raise SettingsError([document.issue("", "must be a mapping of settings, such as apiKey")])
     data, found = filled_settings(document.data, Sources(environment, path.parent), replaced)
     if found:
-        raise SettingsError([document.fault(place, str(error)) for place, error in found.items()])
+        raise SettingsError([document.issue(place, str(error)) for place, error in found.items()])
     return Document(document.name, data, document.lines)
 
 
@@ -76,10 +76,10 @@ def filled_settings(
 
 
 def check_settings(definition: DestinationDefinition, document: Document) -> Settings:
-    """Return settings with their defaults; raises `SettingsError` with every fault.
+    """Return settings with their defaults; raises `SettingsError` with every issue.
 
     Text may stand for a number or boolean, as environment variables hold only text. No other value
-    is converted to the type of its setting. No fault shows a secret.
+    is converted to the type of its setting. No issue shows a secret.
     """
     properties: Mapping[str, Mapping[str, Any]] = definition.settings["properties"]
     given: dict[str, Any] = document.data
@@ -87,24 +87,24 @@ def check_settings(definition: DestinationDefinition, document: Document) -> Set
         value for key in definition.secret_settings if isinstance(value := given.get(key), str)
     )
     known = ", ".join(properties)
-    faults = [
-        document.fault(pointer(key), f"{definition.name} has no such setting; it has: {known}")
+    issues = [
+        document.issue(pointer(key), f"{definition.name} has no such setting; it has: {known}")
         for key in given
         if key not in properties
     ]
     of_other_types = {
         pointer(key): message
         for key, value in given.items()
-        if key in properties and (message := _type_fault(properties[key], value))
+        if key in properties and (message := _type_issue(properties[key], value))
     }
-    faults += [document.fault(place, message) for place, message in of_other_types.items()]
+    issues += [document.issue(place, message) for place, message in of_other_types.items()]
     with_userinfo = {
         pointer(key)
         for key, value in given.items()
         if isinstance(value, str) and key not in definition.secret_settings and has_userinfo(value)
     }
     advice = _where_credentials_belong(definition)
-    faults += [document.fault(place, advice) for place in sorted(with_userinfo)]
+    issues += [document.issue(place, advice) for place in sorted(with_userinfo)]
     defaults = {key: spec["default"] for key, spec in properties.items() if "default" in spec}
     checked = compile_schema(dict(definition.settings)).check({**defaults, **given})
     secret_places = {pointer(key) for key in definition.secret_settings}
@@ -113,9 +113,9 @@ def check_settings(definition: DestinationDefinition, document: Document) -> Set
             # A message cuts long values, and a secret that is cut could not be masked.
             words = error.message
             words = words.partition(", got ")[0] if error.path in secret_places else words
-            faults.append(document.fault(error.path, masker.text(words)))
-    faults += [
-        document.fault(
+            issues.append(document.issue(error.path, masker.text(words)))
+    issues += [
+        document.issue(
             pointer(key), "must not begin or end with white space or contain line breaks"
         )
         for key in definition.secret_settings
@@ -126,9 +126,9 @@ def check_settings(definition: DestinationDefinition, document: Document) -> Set
         if pointer(key) in with_userinfo:
             continue
         if isinstance(value, str) and (key in definition.secret_settings or _is_url(spec)):
-            faults += [document.fault(pointer(key), fault) for fault in _invisible(value)]
-    if faults:
-        raise SettingsError(faults)
+            issues += [document.issue(pointer(key), issue) for issue in _invisible(value)]
+    if issues:
+        raise SettingsError(issues)
     return Settings(checked.payload, definition.secret_settings)
 
 
@@ -159,7 +159,7 @@ _TYPES: Final[Mapping[str, tuple[str, tuple[type, ...]]]] = {
 """By the type of a setting: what a message says is expected, and the types accepted."""
 
 
-def _type_fault(spec: Mapping[str, Any], value: object) -> str:
+def _type_issue(spec: Mapping[str, Any], value: object) -> str:
     """Return why a value has the wrong type, without showing it; empty if the type may be right.
 
     Null counts as wrong. Whether a text holds a number or boolean is for the schema to check.
@@ -179,7 +179,7 @@ def _is_url(spec: Mapping[str, object]) -> bool:
 
 
 def _invisible(value: str) -> Iterator[str]:
-    """Yield a fault for an invisible character, as copied texts often have them."""
+    """Yield an issue for an invisible character, as copied texts often have them."""
     for place, character in enumerate(value, 1):
         if unicodedata.category(character) in _INVISIBLE and character not in " \r\n\0":
             name = unicodedata.name(character, "a control character")

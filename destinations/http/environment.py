@@ -1,6 +1,6 @@
 """Read proxies and trusted certificates from the environment variables of the process.
 
-A mistake there is the operator's, and is reported before the first event: `environment_faults`
+A mistake there is the operator's, and is reported before the first event: `environment_issues`
 names the variable and what was expected.
 """
 
@@ -20,7 +20,7 @@ from requests.utils import get_environ_proxies, select_proxy
 
 from destinations.extras import pip_install
 
-__all__ = ["check_address", "environment_faults", "proxy_of", "trusted_certificates"]
+__all__ = ["check_address", "environment_issues", "proxy_of", "trusted_certificates"]
 
 _BUNDLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 """The first variable that is set counts. The last is not known to `requests`."""
@@ -43,12 +43,12 @@ def proxy_of(url: str) -> str | None:
     return proxy
 
 
-def environment_faults(urls: Sequence[str]) -> Sequence[str]:
-    """Return the faults in the environment that prevent requests to these URLs."""
-    faults = dict.fromkeys(fault for url in urls for fault in _proxy_faults(url))
+def environment_issues(urls: Sequence[str]) -> Sequence[str]:
+    """Return the issues in the environment that prevent requests to these URLs."""
+    issues = dict.fromkeys(issue for url in urls for issue in _proxy_issues(url))
     if any(url.startswith("https:") for url in urls):
-        faults |= dict.fromkeys(_certificate_faults())
-    return list(faults)
+        issues |= dict.fromkeys(_certificate_issues())
+    return list(issues)
 
 
 def check_address(url: str) -> str | None:
@@ -68,7 +68,7 @@ def _is_name(host: str) -> bool:
     return host.startswith("[") or all(0 < len(part) < 64 for part in host.rstrip(".").split("."))
 
 
-def _proxy_faults(url: str) -> Iterator[str]:
+def _proxy_issues(url: str) -> Iterator[str]:
     proxy = proxy_of(url)
     if not proxy:
         return
@@ -90,7 +90,7 @@ def _proxy_faults(url: str) -> Iterator[str]:
         yield f"{shown} has no host; {right}"
 
 
-def _certificate_faults() -> Iterator[str]:
+def _certificate_issues() -> Iterator[str]:
     found = trusted_certificates()
     if found is None:
         return

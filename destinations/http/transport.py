@@ -23,7 +23,7 @@ from destinations.definition import Timeouts
 from destinations.errors import TransportError, UnsendableError
 from destinations.http.answer import HttpRequest, HttpResponse
 from destinations.http.deadline import Exchange, Watchdog, WatchedAdapter
-from destinations.http.environment import environment_faults, proxy_of, trusted_certificates
+from destinations.http.environment import environment_issues, proxy_of, trusted_certificates
 from destinations.http.ssrf import GuardedAdapter, public_addresses
 
 __all__ = ["CanHangUp", "HttpTransport", "Transport"]
@@ -123,9 +123,9 @@ class _Session(requests.Session):
         host = "/".join(url.split("/", 3)[:3])
         known = self._environments.get(host)
         if known is None:
-            faults = environment_faults([url])
-            if faults:
-                raise TransportError(f"no connection: {faults[0]}", sent=False, for_operator=True)
+            issues = environment_issues([url])
+            if issues:
+                raise TransportError(f"no connection: {issues[0]}", sent=False, for_operator=True)
             found = trusted_certificates()
             verify = True if found is None else found[1]
             known = self.merge_environment_settings(url, {}, None, None, None)

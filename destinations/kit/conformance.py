@@ -187,7 +187,7 @@ def _resolve(mapping: Any, event: Any) -> Record:
     try:
         return {"output": compile_mapping(mapping).resolve(event)}
     except DefinitionError as error:
-        return {"error": {"messages": [str(fault) for fault in error.faults]}}
+        return {"error": {"messages": [str(issue) for issue in error.issues]}}
     except ResolveError as error:
         return {"error": {"messages": [str(error)]}}
 

@@ -14,9 +14,9 @@ from typing import Any, Final, NamedTuple, TypeVar
 from destinations._version import __version__
 from destinations.definition import ActionDefinition, DestinationDefinition, Preset
 from destinations.definition.settings import Settings
-from destinations.errors import DefinitionError, Fault, ResolveError
+from destinations.errors import DefinitionError, Issue, ResolveError
 from destinations.http import CompiledRequest, compile_request
-from destinations.http.environment import check_address, environment_faults
+from destinations.http.environment import check_address, environment_issues
 from destinations.http.json_bytes import decode_json
 from destinations.outcome import Outcome, Result
 from destinations.runtime.action import (
@@ -144,30 +144,30 @@ class Destination:
         self._routes = _Routes(self.subscriptions)
         self._digest = (0.0, "")
 
-    def request_faults(self) -> Sequence[str]:
-        """Return the faults of the settings because of which no request can be sent."""
-        faults: dict[str, None] = {}
+    def request_issues(self) -> Sequence[str]:
+        """Return the issues in the settings because of which no request can be sent."""
+        issues: dict[str, None] = {}
         for name, request in self.requests.items():
             try:
                 url = request.fixed_url(self.settings)
             except ResolveError as error:
-                fault: str | None = str(error)
+                issue: str | None = str(error)
             else:
-                fault = None if url is None else check_address(url)
-            if fault is not None:
-                text = self.settings.masker.text(fault)
-                faults[f"with these settings the request {name} cannot be sent: {text}"] = None
-        return list(faults)
+                issue = None if url is None else check_address(url)
+            if issue is not None:
+                text = self.settings.masker.text(issue)
+                issues[f"with these settings the request {name} cannot be sent: {text}"] = None
+        return list(issues)
 
-    def environment_faults(self) -> Sequence[str]:
-        """Return the faults of the environment because of which no connection can be made."""
+    def environment_issues(self) -> Sequence[str]:
+        """Return the issues in the environment because of which no connection can be made."""
         urls: dict[str, None] = {}
         for request in self.requests.values():
-            with contextlib.suppress(ResolveError):  # reported by `request_faults`
+            with contextlib.suppress(ResolveError):  # reported by `request_issues`
                 url = request.fixed_url(self.settings)
                 if url is not None:
                     urls[url] = None
-        return environment_faults(list(urls))
+        return environment_issues(list(urls))
 
     def admit(self, event: Event) -> Result | None:
         """Return why no action may receive this event; None if they may."""
@@ -355,5 +355,5 @@ def _named(kind: str, known: Mapping[str, T], name: str, action: ActionDefinitio
     if name not in known:
         names = ", ".join(known) or "none"
         message = f"no plugin has the {kind} {name!r}; known: {names}"
-        raise DefinitionError([Fault(message, "", action.slug)])
+        raise DefinitionError([Issue(message, "", action.slug)])
     return known[name]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from destinations.definition import DestinationDefinition, load_definition
 from destinations.definition.secret_sources import NAME_IT
 from destinations.definition.settings import check_settings
-from destinations.errors import DefinitionError, Fault, UsageError
+from destinations.errors import DefinitionError, Issue, UsageError
 from destinations.runtime.destination import Destination
 from destinations.runtime.identity import AccountIdentity, identity_of
 from destinations.runtime.plugins import find_folder, find_plugin
@@ -70,23 +70,23 @@ class Bound:
 
 
 def bind(config: ServeConfig, store: Store | None) -> Sequence[Bound]:
-    """All destinations; raises `DefinitionError` with the faults of every one of them.
+    """All destinations; raises `DefinitionError` with the issues in all of them.
 
     Without a ``store``, what customers added to a plugin, such as rules, is left out.
     """
     bound: list[Bound] = []
-    faults: list[Fault] = []
+    issues: list[Issue] = []
     for index, each in enumerate(config.destinations):
         place = pointer("destinations", index)
         try:
             bound.append(_bind(each, store))
         except DefinitionError as error:
-            faults += [_placed(fault, each, place) for fault in error.faults]
+            issues += [_placed(issue, each, place) for issue in error.issues]
         except UsageError as error:
-            faults.append(replace(each.settings.fault("", str(error)), path=place))
-    faults += _same_account(bound)
-    if faults:
-        raise DefinitionError(faults)
+            issues.append(replace(each.settings.issue("", str(error)), path=place))
+    issues += _same_account(bound)
+    if issues:
+        raise DefinitionError(issues)
     return bound
 
 
@@ -96,9 +96,9 @@ def _bind(config: DestinationConfig, store: Store | None) -> Bound:
         pending = ", ".join(definition.pending_requests)
         msg = f"{definition.name} cannot run: these requests are not written: {pending}"
         raise UsageError(msg)
-    faults = list(_plain_secrets(definition, config))
-    if faults:
-        raise DefinitionError(faults)
+    issues = list(_plain_secrets(definition, config))
+    if issues:
+        raise DefinitionError(issues)
     if config.delivery.concurrency is not None:
         transport = replace(definition.transport, concurrency=config.delivery.concurrency)
         definition = replace(definition, transport=transport)
@@ -107,25 +107,25 @@ def _bind(config: DestinationConfig, store: Store | None) -> Bound:
     code = plugin.code(store) if plugin is not None else None
     authenticator = Authenticator(config.receiver.keys, config.receiver.signature_secrets)
     destination = Destination(definition, settings, code)
-    if unsendable := destination.request_faults():
-        raise DefinitionError([config.settings.fault("", fault) for fault in unsendable])
+    if unsendable := destination.request_issues():
+        raise DefinitionError([config.settings.issue("", issue) for issue in unsendable])
     return Bound(config, destination, authenticator)
 
 
-def _plain_secrets(definition: DestinationDefinition, config: DestinationConfig) -> Iterator[Fault]:
+def _plain_secrets(definition: DestinationDefinition, config: DestinationConfig) -> Iterator[Issue]:
     for key in definition.secret_settings:
         if key in config.in_text:
-            yield config.settings.fault(pointer(key), NAME_IT)
+            yield config.settings.issue(pointer(key), NAME_IT)
 
 
-def _placed(fault: Fault, config: DestinationConfig, place: str) -> Fault:
-    """Return a fault of inline settings with its path in the whole file."""
-    if fault.file != config.settings.name:
-        return fault
-    return replace(fault, path=place + "/settings" + fault.path)
+def _placed(issue: Issue, config: DestinationConfig, place: str) -> Issue:
+    """Return an issue in inline settings with its path in the whole file."""
+    if issue.file != config.settings.name:
+        return issue
+    return replace(issue, path=place + "/settings" + issue.path)
 
 
-def _same_account(bound: Sequence[Bound]) -> Iterator[Fault]:
+def _same_account(bound: Sequence[Bound]) -> Iterator[Issue]:
     """Yield destinations of one account that do not say so: they would not wait for one another."""
     seen: list[Bound] = []
     for each in bound:
@@ -138,5 +138,5 @@ def _same_account(bound: Sequence[Bound]) -> Iterator[Fault]:
                     f"{each.name} and {other.name} deliver to the same account: let one of them do "
                     "it, with two keys, or say `account: NAME` in both, with the same name"
                 )
-                yield each.config.settings.fault("", message)
+                yield each.config.settings.issue("", message)
         seen.append(each)

@@ -41,11 +41,11 @@ def check_start(config: ServeConfig, environment: Mapping[str, str]) -> Sequence
 
 
 def _check_connections(bound: Sequence[Bound]) -> None:
-    faults = [
-        f"{each.name}: {fault}" for each in bound for fault in each.destination.environment_faults()
+    issues = [
+        f"{each.name}: {issue}" for each in bound for issue in each.destination.environment_issues()
     ]
-    if faults:
-        raise UsageError("\n".join(faults))
+    if issues:
+        raise UsageError("\n".join(issues))
 
 
 def _check_host(host: str) -> None:

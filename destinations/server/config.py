@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from destinations.definition.document import Document, read_document
-from destinations.definition.input_files import path_fault, read_text_input
-from destinations.definition.schema_faults import schema_faults
+from destinations.definition.input_files import path_issue, read_text_input
+from destinations.definition.schema_issues import schema_issues
 from destinations.definition.secret_sources import (
     NAME_IT,
     NAME_ONE,
@@ -23,7 +23,7 @@ from destinations.definition.secret_sources import (
     names_a_secret,
 )
 from destinations.definition.settings import filled_settings
-from destinations.errors import DefinitionError, Fault, SecretMissingError, UsageError
+from destinations.errors import DefinitionError, Issue, SecretMissingError, UsageError
 from destinations.runtime.identity import checked_name
 from destinations.secrets import Secret
 from destinations.segment.json_pointer import pointer, value_at
@@ -55,21 +55,21 @@ def read_config(path: Path, environment: Mapping[str, str], *, secrets: bool = T
     Without ``secrets``, for who does not serve, nothing is looked up that is only named there:
     settings and receivers are left empty.
 
-    Raises `DefinitionError` with every fault, also if the file cannot be read; `SecretMissingError`
+    Raises `DefinitionError` with every issue, also if the file cannot be read; `SecretMissingError`
     if all that is wrong is that secrets are not there yet.
     Whether the settings fit their destinations is not looked at.
     """
     document = _read(path)
-    faults = [_in_words(document, fault) for fault in schema_faults(document, "serve")]
-    if faults:
-        raise DefinitionError(faults)
+    issues = [_in_words(document, issue) for issue in schema_issues(document, "serve")]
+    if issues:
+        raise DefinitionError(issues)
     reader = _Reader(document, path.resolve().parent, environment if secrets else None)
     config = reader.config()
-    faults = [*reader.faults, *_names(document), *_strangers(document, config)]
-    if len(faults) > len(reader.missing):
-        raise DefinitionError(faults)
-    if faults:
-        raise SecretMissingError(faults)
+    issues = [*reader.issues, *_names(document), *_strangers(document, config)]
+    if len(issues) > len(reader.missing):
+        raise DefinitionError(issues)
+    if issues:
+        raise SecretMissingError(issues)
     return config
 
 
@@ -78,29 +78,29 @@ def _read(path: Path) -> Document:
         text = read_text_input(path, pipes=True)
     except OSError as error:
         message = f"cannot be read: {error.strerror}"
-        raise DefinitionError([Fault(message, file=str(path))]) from None
+        raise DefinitionError([Issue(message, file=str(path))]) from None
     except UnicodeDecodeError:
-        raise DefinitionError([Fault("is not UTF-8", file=str(path))]) from None
+        raise DefinitionError([Issue("is not UTF-8", file=str(path))]) from None
     suffix = path.suffix.lower()
     if suffix != ".toml":
         if suffix == ".json":
             _check_json(text, path)
         elif _is_toml(text):
             message = "holds TOML; give it a name that ends in .toml, since others are read as YAML"
-            raise DefinitionError([Fault(message, file=str(path))])
+            raise DefinitionError([Issue(message, file=str(path))])
         return read_document(text, name=str(path))
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise DefinitionError([Fault(f"not TOML: {error}", file=str(path))]) from None
+        raise DefinitionError([Issue(f"not TOML: {error}", file=str(path))]) from None
     document = Document(str(path), data, {})
-    faults = list(_no_json(document, data, ""))
-    if faults:
-        raise DefinitionError(faults)
+    issues = list(_no_json(document, data, ""))
+    if issues:
+        raise DefinitionError(issues)
     return document
 
 
-def _no_json(document: Document, value: object, place: str) -> Iterator[Fault]:
+def _no_json(document: Document, value: object, place: str) -> Iterator[Issue]:
     """Refuse what TOML has and JSON has not: dates, and numbers that are none."""
     if isinstance(value, dict):
         for key, item in value.items():
@@ -109,9 +109,9 @@ def _no_json(document: Document, value: object, place: str) -> Iterator[Fault]:
         for index, item in enumerate(value):
             yield from _no_json(document, item, place + pointer(index))
     elif isinstance(value, float) and not math.isfinite(value):
-        yield document.fault(place, "must be a finite number")
+        yield document.issue(place, "must be a finite number")
     elif not isinstance(value, str | int | float | bool):
-        yield document.fault(place, "must be a text, a number, true or false; put a date in quotes")
+        yield document.issue(place, "must be a text, a number, true or false; put a date in quotes")
 
 
 def _check_json(text: str, path: Path) -> None:
@@ -120,9 +120,9 @@ def _check_json(text: str, path: Path) -> None:
         json.loads(text)
     except json.JSONDecodeError as error:
         message = f"not JSON: {error.msg} at column {error.colno}"
-        raise DefinitionError([Fault(message, file=str(path), line=error.lineno)]) from None
+        raise DefinitionError([Issue(message, file=str(path), line=error.lineno)]) from None
     except RecursionError:
-        raise DefinitionError([Fault("not JSON: nested too deeply", file=str(path))]) from None
+        raise DefinitionError([Issue("not JSON: nested too deeply", file=str(path))]) from None
 
 
 def _is_toml(text: str) -> bool:
@@ -133,31 +133,31 @@ def _is_toml(text: str) -> bool:
         return False
 
 
-def _in_words(document: Document, fault: Fault) -> Fault:
-    """Return a fault of the schema as somebody needs it who does not know the schema.
+def _in_words(document: Document, issue: Issue) -> Issue:
+    """Return a schema issue in words for somebody who does not know the schema.
 
     Where a secret should be named, it does not show what stands there.
     """
-    secret = _SECRET_PLACE.match(fault.path)
+    secret = _SECRET_PLACE.match(issue.path)
     if secret is not None:
         given = value_at(document.data, secret[0])
         both = isinstance(given, dict) and given.keys() == {"env", "file"}
-        return replace(fault, message=NAME_ONE if both else NAME_IT)
-    if _NAME_PLACE.fullmatch(fault.path) and "does not have the form" in fault.message:
-        name, _, _ = fault.message.rpartition(" does not have the form")
-        return replace(fault, message=f"{name} {_NAME_WORDS}")
-    return fault
+        return replace(issue, message=NAME_ONE if both else NAME_IT)
+    if _NAME_PLACE.fullmatch(issue.path) and "does not have the form" in issue.message:
+        name, _, _ = issue.message.rpartition(" does not have the form")
+        return replace(issue, message=f"{name} {_NAME_WORDS}")
+    return issue
 
 
 class _Reader:
-    """Makes the typed configuration of a document that fits the schema; collects faults."""
+    """Makes the typed configuration of a document that fits the schema; collects issues."""
 
     def __init__(
         self, document: Document, folder: Path, environment: Mapping[str, str] | None
     ) -> None:
-        self.faults: list[Fault] = []
+        self.issues: list[Issue] = []
         # Those of them that are secrets which are not there.
-        self.missing: list[Fault] = []
+        self.missing: list[Issue] = []
         self._document = document
         self._folder = folder
         self._looks_up = environment is not None
@@ -206,8 +206,8 @@ class _Reader:
         other = fields.pop("reconcile_after_seconds", None)
         if other is not None and "settle_after_seconds" in fields:
             message = "is another name of settleAfterSeconds: give one of them"
-            fault = self._document.fault(place + pointer("reconcileAfterSeconds"), message)
-            self.faults.append(fault)
+            issue = self._document.issue(place + pointer("reconcileAfterSeconds"), message)
+            self.issues.append(issue)
         elif other is not None:
             fields["settle_after_seconds"] = other
         return DeliveryConfig(**fields)
@@ -234,20 +234,20 @@ class _Reader:
         try:
             return None if given is None else checked_name(given)
         except UsageError as error:
-            self.faults.append(self._document.fault(place, str(error)))
+            self.issues.append(self._document.issue(place, str(error)))
             return None
 
     def _path(self, given: str, place: str) -> Path:
-        """Return a path relative to the configuration's folder; one that cannot be is a fault."""
-        fault = path_fault(given)
-        if fault is not None:
-            self.faults.append(self._document.fault(place, f"{given!r} {fault}"))
+        """Return a path relative to the configuration's folder; one that cannot be is an issue."""
+        issue = path_issue(given)
+        if issue is not None:
+            self.issues.append(self._document.issue(place, f"{given!r} {issue}"))
         return self._folder / given
 
     def _settings(self, given: Mapping[str, Any], place: str) -> Document:
         values, missing = filled_settings(given, self._sources)
         for key, error in missing.items():
-            self._fault(place + key, error)
+            self._issue(place + key, error)
         lines = {
             path.removeprefix(place): line
             for path, line in self._document.lines.items()
@@ -263,14 +263,14 @@ class _Reader:
             try:
                 found.append(self._sources.secret(given))
             except SourceError as error:
-                self._fault(place + pointer(key, index), error)
+                self._issue(place + pointer(key, index), error)
         return tuple(found)
 
-    def _fault(self, place: str, error: SourceError) -> None:
-        fault = self._document.fault(place, str(error))
-        self.faults.append(fault)
+    def _issue(self, place: str, error: SourceError) -> None:
+        issue = self._document.issue(place, str(error))
+        self.issues.append(issue)
         if isinstance(error, SourceMissingError):
-            self.missing.append(fault)
+            self.missing.append(issue)
 
 
 def _fields(spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -278,16 +278,16 @@ def _fields(spec: Mapping[str, Any]) -> dict[str, Any]:
     return {_CAPITAL.sub(lambda m: "_" + m.group().lower(), key): spec[key] for key in spec}
 
 
-def _names(document: Document) -> Iterator[Fault]:
+def _names(document: Document) -> Iterator[Issue]:
     seen: set[str] = set()
     for index, spec in enumerate(document.data["destinations"]):
         if spec["name"] in seen:
             place = pointer("destinations", index, "name")
-            yield document.fault(place, f"the name {spec['name']!r} occurs twice")
+            yield document.issue(place, f"the name {spec['name']!r} occurs twice")
         seen.add(spec["name"])
 
 
-def _strangers(document: Document, config: ServeConfig) -> Iterator[Fault]:
+def _strangers(document: Document, config: ServeConfig) -> Iterator[Issue]:
     """Destinations that whoever reaches the port could post to."""
     host = config.listen.host
     if is_loopback(host):
@@ -295,4 +295,4 @@ def _strangers(document: Document, config: ServeConfig) -> Iterator[Fault]:
     for index, spec in enumerate(document.data["destinations"]):
         if not spec.get("receiver"):
             message = f"lacks keys or signatureSecrets in receiver: other machines can reach {host}"
-            yield document.fault(pointer("destinations", index), message)
+            yield document.issue(pointer("destinations", index), message)

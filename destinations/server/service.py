@@ -226,9 +226,9 @@ class Service:
     def _unconnected(self) -> Sequence[str]:
         """Return why this process cannot connect to partners; what is accepted waits."""
         return [
-            f"{name} cannot be delivered to: {fault}"
+            f"{name} cannot be delivered to: {issue}"
             for name, each in self._served.items()
-            for fault in each.bound.destination.environment_faults()
+            for issue in each.bound.destination.environment_issues()
         ]
 
     def _probe(self) -> Sequence[str]:
@@ -378,8 +378,8 @@ class Service:
         for each in bound:
             for warning in each.warnings:
                 _LOG.warning("%s", warning)
-        for fault in self._unconnected():
-            _LOG.warning("%s", fault)
+        for issue in self._unconnected():
+            _LOG.warning("%s", issue)
         for name, count in self.strays.items():
             _LOG.warning(
                 "%r is not in the configuration, but deliveries wait for it: %s; add it again "

@@ -207,7 +207,7 @@ def _given(given: dict[str, Any]) -> list[Rule]:
         return read_rules(Document("the rule", {"rules": [fields]}, {}))
     except DefinitionError as error:
         # The places are those of a file that is none.
-        raise click.UsageError("; ".join(fault.message for fault in error.faults)) from None
+        raise click.UsageError("; ".join(issue.message for issue in error.issues)) from None
 
 
 def _conditions(where: Sequence[str]) -> dict[str, str]:

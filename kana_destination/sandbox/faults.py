@@ -33,7 +33,7 @@ from typing import Any, Final, Literal
 from destinations.errors import DefinitionError
 from kana_destination.sandbox.documents import RootField
 from kana_destination.sandbox.errors import KanaError
-from kana_destination.sandbox.schema_faults import schema_faults
+from kana_destination.sandbox.schema_issues import schema_issues
 
 __all__ = ["WHOLE_REQUEST", "Drip", "FaultRule", "Faults", "Match", "RequestFacts"]
 
@@ -138,7 +138,7 @@ class Faults:
     def add(self, *rules: FaultRule | Mapping[str, Any]) -> None:
         """Add rules, as objects or in their JSON form.
 
-        Raises :class:`~destinations.errors.DefinitionError` with every fault; none is added then.
+        Raises :class:`~destinations.errors.DefinitionError` with every issue; none is added then.
         """
         made = [
             rule if isinstance(rule, FaultRule) else FaultRule.from_json(rule) for rule in rules
@@ -181,9 +181,9 @@ class Faults:
 
 
 def _rules(document: object) -> list[FaultRule]:
-    faults = schema_faults("faults.schema.json", document)
-    if faults or not isinstance(document, list):
-        raise DefinitionError(faults)
+    issues = schema_issues("faults.schema.json", document)
+    if issues or not isinstance(document, list):
+        raise DefinitionError(issues)
     return [_rule(rule) for rule in document]
 
 

@@ -43,7 +43,7 @@ class Sandbox:
     before its answer; the seed fills the file only while it is empty. ``api`` is described at
     :data:`~kana_destination.sandbox.graphql_schema.Api`. ``clock`` gives the moment, aware.
 
-    Raises :class:`~destinations.errors.DefinitionError` with every fault of the seed, and
+    Raises :class:`~destinations.errors.DefinitionError` with every issue in the seed, and
     :class:`~destinations.errors.UsageError` if the file or the port cannot be used. As a context
     manager it is started and stopped.
     """

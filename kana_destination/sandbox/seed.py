@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from destinations.definition.document import Document, read_document
 from destinations.definition.input_files import read_text_input
-from destinations.errors import DefinitionError, Fault, UsageError
+from destinations.errors import DefinitionError, Issue, UsageError
 from kana_destination.sandbox.models import (
     Feature,
     Package,
@@ -26,8 +26,8 @@ from kana_destination.sandbox.models import (
     iso,
     parse_iso,
 )
-from kana_destination.sandbox.schema_faults import schema_faults
-from kana_destination.sandbox.seed_rules import rule_faults
+from kana_destination.sandbox.schema_issues import schema_issues
+from kana_destination.sandbox.seed_rules import rule_issues
 from kana_destination.sandbox.state import State
 
 __all__ = ["Seed", "apply_seed", "load_seed"]
@@ -46,7 +46,7 @@ class Seed:
 def load_seed(source: Path | Mapping[str, Any] | None) -> Seed:
     """Read and check a seed; the example account for None.
 
-    Raises :class:`~destinations.errors.DefinitionError` with every fault and its place, and
+    Raises :class:`~destinations.errors.DefinitionError` with every issue and its place, and
     :class:`~destinations.errors.UsageError` if the file cannot be read.
     """
     if isinstance(source, Mapping):
@@ -60,18 +60,18 @@ def load_seed(source: Path | Mapping[str, Any] | None) -> Seed:
         except OSError as error:
             raise UsageError(f"{source}: cannot be read: {error.strerror}") from None
         except UnicodeDecodeError as error:
-            raise DefinitionError([Fault(f"not UTF-8: {error}", file=str(source))]) from None
+            raise DefinitionError([Issue(f"not UTF-8: {error}", file=str(source))]) from None
     document = {} if read.data is None else read.data
-    faults = [read.fault(fault.path, fault.message) for fault in _faults(document)]
-    if faults:
-        raise DefinitionError(sorted(faults, key=lambda fault: fault.line or 0))
+    issues = [read.issue(issue.path, issue.message) for issue in _issues(document)]
+    if issues:
+        raise DefinitionError(sorted(issues, key=lambda issue: issue.line or 0))
     return Seed(tuple(document.get("apiKeys", ())), document)
 
 
-def _faults(document: object) -> Iterator[Fault]:
-    yield from schema_faults("seed.schema.json", document)
+def _issues(document: object) -> Iterator[Issue]:
+    yield from schema_issues("seed.schema.json", document)
     if isinstance(document, Mapping):
-        yield from rule_faults(document)
+        yield from rule_issues(document)
 
 
 def _read(text: str, name: str) -> Document:

@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from destinations.errors import Fault
+from destinations.errors import Issue
 from destinations.segment.json_pointer import pointer
 
-__all__ = ["rule_faults"]
+__all__ = ["rule_issues"]
 
 Entry = tuple[int, Mapping[str, Any]]
 
 
-def rule_faults(document: Mapping[str, Any]) -> Iterator[Fault]:
-    """Every fault against a rule, section by section."""
+def rule_issues(document: Mapping[str, Any]) -> Iterator[Issue]:
+    """Yield every issue that the schema cannot find, section by section."""
     for section in ("users", "features", "packages"):
         yield from _repeated_ids(document, section)
     for index, package in _entries(document, "packages"):
@@ -42,27 +42,27 @@ def _ids(document: Mapping[str, Any], section: str) -> dict[str, Entry]:
     return found
 
 
-def _repeated_ids(document: Mapping[str, Any], section: str) -> Iterator[Fault]:
+def _repeated_ids(document: Mapping[str, Any], section: str) -> Iterator[Issue]:
     first = _ids(document, section)
     for index, entry in _entries(document, section):
         identifier = entry.get("id")
         if isinstance(identifier, str) and first[identifier][0] != index:
             other = pointer(section, first[identifier][0])
-            yield Fault(
+            yield Issue(
                 f"{identifier!r} is the id of {other} already", pointer(section, index, "id")
             )
 
 
 def _unknown(
     document: Mapping[str, Any], section: str, identifier: object, path: str
-) -> Iterator[Fault]:
+) -> Iterator[Issue]:
     if isinstance(identifier, str) and identifier not in _ids(document, section):
-        yield Fault(f"{identifier!r} is not an id in /{section}", path)
+        yield Issue(f"{identifier!r} is not an id in /{section}", path)
 
 
 def _package_features(
     document: Mapping[str, Any], at: int, package: Mapping[str, Any]
-) -> Iterator[Fault]:
+) -> Iterator[Issue]:
     seen: set[str] = set()
     for index, entry in _entries(package, "features"):
         identifier = entry.get("id")
@@ -70,11 +70,11 @@ def _package_features(
         yield from _unknown(document, "features", identifier, path)
         if isinstance(identifier, str):
             if identifier in seen:
-                yield Fault(f"{identifier!r} is in this package already", path)
+                yield Issue(f"{identifier!r} is in this package already", path)
             seen.add(identifier)
 
 
-def _subscriptions(document: Mapping[str, Any]) -> Iterator[Fault]:
+def _subscriptions(document: Mapping[str, Any]) -> Iterator[Issue]:
     packages = _ids(document, "packages")
     held: dict[str, list[str]] = {}
     for index, entry in _entries(document, "subscriptions"):
@@ -85,20 +85,20 @@ def _subscriptions(document: Mapping[str, Any]) -> Iterator[Fault]:
         if not isinstance(user, str) or not isinstance(package, str) or package not in packages:
             continue
         if packages[package][1].get("status") == "DRAFT":
-            yield Fault(f"{package!r} is a DRAFT: nobody can hold it", f"{path}/packageId")
+            yield Issue(f"{package!r} is a DRAFT: nobody can hold it", f"{path}/packageId")
         if entry.get("status") in ("CANCELLED", "INCOMPLETE_EXPIRED"):
             continue
         others = held.setdefault(user, [])
         bases = [one for one in others if not packages[one][1].get("isAddon")]
         if package in others:
-            yield Fault(f"{user!r} holds {package!r} already", path)
+            yield Issue(f"{user!r} holds {package!r} already", path)
         elif bases and not packages[package][1].get("isAddon"):
             message = f"{user!r} holds {bases[0]!r} already: one base package a user"
-            yield Fault(message, path)
+            yield Issue(message, path)
         others.append(package)
 
 
-def _usage(document: Mapping[str, Any]) -> Iterator[Fault]:
+def _usage(document: Mapping[str, Any]) -> Iterator[Issue]:
     seen: dict[tuple[object, object, object], int] = {}
     for index, entry in _entries(document, "usage"):
         user, feature, at = entry.get("userId"), entry.get("featureId"), entry.get("at")
@@ -111,4 +111,4 @@ def _usage(document: Mapping[str, Any]) -> Iterator[Fault]:
         first = seen.setdefault((user, feature, day), index)
         if first != index:
             other = pointer("usage", first)
-            yield Fault(f"the usage of {feature!r} by {user!r} is in {other} already", path)
+            yield Issue(f"the usage of {feature!r} by {user!r} is in {other} already", path)

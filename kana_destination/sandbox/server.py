@@ -172,7 +172,7 @@ def _add_faults(site: Site, body: bytes) -> Answer:
     try:
         added = site.faults.add_json(read_json(body))
     except DefinitionError as error:
-        return Answer.of({"errors": [{"message": str(fault)} for fault in error.faults]}, 400)
+        return Answer.of({"errors": [{"message": str(issue)} for issue in error.issues]}, 400)
     return Answer.of({"added": added, "rules": len(site.faults)})
 
 

@@ -17,10 +17,10 @@ from destinations.errors import (
     APIError,
     DefinitionError,
     DestinationsError,
-    Fault,
     HeldError,
     IntegrationError,
     InvalidAuthenticationError,
+    Issue,
     MappingError,
     PayloadValidationError,
     ResolveError,
@@ -72,25 +72,25 @@ def test_failures_of_a_delivery(error: IntegrationError, code: str, status: int)
 
 
 @pytest.mark.parametrize(
-    ("fault", "text"),
+    ("issue", "text"),
     [
-        (Fault("is wrong"), "is wrong"),
-        (Fault("is wrong", "/a/0"), "/a/0: is wrong"),
-        (Fault("is wrong", "/a", "x.yaml"), "x.yaml: /a: is wrong"),
-        (Fault("is wrong", "/a", "x.yaml", 7), "x.yaml:7: /a: is wrong"),
-        (Fault("is wrong", "", "x.yaml", 1), "x.yaml:1: is wrong"),
+        (Issue("is wrong"), "is wrong"),
+        (Issue("is wrong", "/a/0"), "/a/0: is wrong"),
+        (Issue("is wrong", "/a", "x.yaml"), "x.yaml: /a: is wrong"),
+        (Issue("is wrong", "/a", "x.yaml", 7), "x.yaml:7: /a: is wrong"),
+        (Issue("is wrong", "", "x.yaml", 1), "x.yaml:1: is wrong"),
     ],
 )
-def test_a_fault_names_its_place(fault: Fault, text: str) -> None:
+def test_an_issue_names_its_place(issue: Issue, text: str) -> None:
     """File, line and path stand before the message, as far as they are known."""
-    assert str(fault) == text
+    assert str(issue) == text
 
 
 @pytest.mark.parametrize("kind", [DefinitionError, MappingError, SettingsError])
-def test_all_faults_are_told(kind: Any) -> None:
-    """An error of a document holds each fault, and shows one a line."""
-    error = kind(iter([Fault("one", "/a"), Fault("two", "/b")]))
-    assert [fault.message for fault in error.faults] == ["one", "two"]
+def test_all_issues_are_told(kind: Any) -> None:
+    """An error of a document holds each issue, and shows one a line."""
+    error = kind(iter([Issue("one", "/a"), Issue("two", "/b")]))
+    assert [issue.message for issue in error.issues] == ["one", "two"]
     assert str(error) == "/a: one\n/b: two"
     assert isinstance(error, DefinitionError)
 

@@ -1,4 +1,4 @@
-"""Definitions, settings and cases with anything wrong are refused with faults that say where."""
+"""Definitions, settings and cases with anything wrong are refused with issues that say where."""
 
 # ruff: noqa: PT017 - random input may be refused or not; what is refused must be so in good words
 from __future__ import annotations
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from destinations.definition import DestinationDefinition, check_folder, load_definition
 from destinations.definition.document import Document, read_document
 from destinations.definition.settings import check_settings, read_settings
-from destinations.errors import DefinitionError, DestinationsError, Fault, SettingsError, UsageError
+from destinations.errors import DefinitionError, DestinationsError, Issue, SettingsError, UsageError
 from destinations.http import compile_request
 from destinations.kit.testing.case_reading import build_case
 from destinations.runtime.action import Action, Subscription
@@ -129,23 +129,23 @@ def _keys(container: Any) -> Any:
     return container if isinstance(container, dict) else range(len(container))
 
 
-def _sound(faults: tuple[Fault, ...]) -> None:
-    for fault in faults:
-        assert fault.message
-        assert fault.file
-        assert len(fault.message) < 3000
-    assert len(set(faults)) == len(faults)
+def _sound(issues: tuple[Issue, ...]) -> None:
+    for issue in issues:
+        assert issue.message
+        assert issue.file
+        assert len(issue.message) < 3000
+    assert len(set(issues)) == len(issues)
 
 
 def _try(folder: Any) -> None:
-    faults = check_folder(folder)
-    _sound(faults)
-    if not faults:
+    issues = check_folder(folder)
+    _sound(issues)
+    if not issues:
         _use(load_definition(folder))
 
 
 def _use(definition: DestinationDefinition) -> None:
-    """What loads without a fault can be bound: requests and subscriptions compile."""
+    """What loads without an issue can be bound: requests and subscriptions compile."""
     for request in definition.requests.values():
         compile_request(request, definition.transport, definition.error_rules)
     for preset in definition.presets:
@@ -159,7 +159,7 @@ def _use(definition: DestinationDefinition) -> None:
 def test_damaged_definitions(
     data: st.DataObject, documents: dict[str, dict[str, Any]], strategies: Any
 ) -> None:
-    """A shipped definition with random changes has faults with places, or can be used."""
+    """A shipped definition with random changes has issues with places, or can be used."""
     name = data.draw(st.sampled_from(NAMES))
     files = dict(documents[name])
     changed = data.draw(st.sampled_from(sorted(files)))
@@ -199,9 +199,9 @@ def test_random_documents(data: st.DataObject, strategies: Any) -> None:
             st.text(alphabet="ab:-?[]{}&*!|>'\"%@#, \n\t01.~<=", max_size=30),
         )
     )
-    faults = check_folder(Folder("a", [File("destination.yaml", text)]))  # type: ignore[arg-type]
-    assert faults
-    _sound(faults)
+    issues = check_folder(Folder("a", [File("destination.yaml", text)]))  # type: ignore[arg-type]
+    assert issues
+    _sound(issues)
 
 
 @settings(settings.get_profile("fuzz"))
@@ -212,7 +212,7 @@ def test_random_settings(
     strategies: Any,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    """Settings are refused with faults, or are checked; secrets are in no message."""
+    """Settings are refused with issues, or are checked; secrets are in no message."""
     names = st.one_of(st.sampled_from(list(kana.settings["properties"])), strategies.keys)
     given = data.draw(
         st.one_of(st.dictionaries(names, strategies.json, max_size=3), strategies.json)
@@ -225,7 +225,7 @@ def test_random_settings(
     try:
         checked = check_settings(kana, read_settings(path, {"A": "prv_secret"}))
     except (SettingsError, DefinitionError) as error:
-        assert error.faults
+        assert error.issues
         assert "prv_secret" not in str(error)
         assert "pub_secret" not in str(error)
     except UsageError as error:
@@ -237,7 +237,7 @@ def test_random_settings(
 @FEW
 @given(data=st.data())
 def test_damaged_cases(data: st.DataObject, kana: DestinationDefinition, strategies: Any) -> None:
-    """A recorded case with random changes has faults with places, or is a case."""
+    """A recorded case with random changes has issues with places, or is a case."""
     folder = SHIPPED.joinpath("kana").joinpath("cases")
     file = data.draw(st.sampled_from(sorted(folder.iterdir(), key=lambda file: file.name)))
     value = read_document(file.read_text(encoding="utf-8"), file.name).data
@@ -245,13 +245,13 @@ def test_damaged_cases(data: st.DataObject, kana: DestinationDefinition, strateg
     try:
         case = build_case(document, "case", kana)
     except DefinitionError as error:
-        _sound(error.faults)
+        _sound(error.issues)
     else:
         assert case.name == "case"
 
 
 @pytest.mark.parametrize(
-    ("file", "old", "new", "fault"),
+    ("file", "old", "new", "issue"),
     [
         (
             "destination.yaml",
@@ -264,20 +264,20 @@ def test_damaged_cases(data: st.DataObject, kana: DestinationDefinition, strateg
         ("send.yaml", "slug: send", "slug: post", "/slug: must be the name of the file, 'send'"),
     ],
 )
-def test_faults_name_the_place(
-    texts: dict[str, dict[str, str]], file: str, old: str, new: str, fault: str
+def test_issues_name_the_place(
+    texts: dict[str, dict[str, str]], file: str, old: str, new: str, issue: str
 ) -> None:
-    """A fault of a definition says in which file and line it is, and what would be right."""
+    """An issue in a definition says in which file and line it is, and what would be right."""
     files = {**texts["webhook"]}
     files[file] = files[file].replace(old, new, 1)
     assert files != texts["webhook"]
     found = check_folder(Folder("webhook", [File(*item) for item in files.items()]))  # type: ignore[arg-type]
     assert all(isinstance(one.line, int) for one in found)
-    assert any(fault in str(one) and str(one).startswith(f"{file}:") for one in found), found
+    assert any(issue in str(one) and str(one).startswith(f"{file}:") for one in found), found
 
 
 def test_all_files_report_at_once(texts: dict[str, dict[str, str]]) -> None:
-    """Faults of several files and several places are reported together."""
+    """Issues in several files and several places are reported together."""
     files = dict(texts["webhook"])
     files["destination.yaml"] = files["destination.yaml"].replace("name:", "nam:", 1) + "\nx: 1\n"
     action = next(name for name in files if name != "destination.yaml")

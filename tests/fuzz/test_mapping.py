@@ -60,9 +60,9 @@ def _try(mapping: Any, events: list[Any]) -> None:
     try:
         compiled = compile_mapping(mapping)
     except MappingError as error:
-        assert error.faults
-        assert len(set(error.faults)) == len(error.faults)
-        assert all(fault.message for fault in error.faults)
+        assert error.issues
+        assert len(set(error.issues)) == len(error.issues)
+        assert all(issue.message for issue in error.issues)
         return
     for event in events:
         before = repr(event)
@@ -86,7 +86,7 @@ def test_every_directive_is_tried() -> None:
 @settings(settings.get_profile("fuzz"))
 @given(data=st.data())
 def test_random_json(data: st.DataObject, strategies: Any) -> None:
-    """Any JSON is refused with faults, or resolves any event to a payload or a ResolveError."""
+    """Any JSON is refused with issues, or resolves any event to a payload or a ResolveError."""
     mapping = data.draw(st.dictionaries(strategies.keys, strategies.json, max_size=3))
     _try(mapping, [*EVENTS, data.draw(strategies.json)])
 
@@ -102,7 +102,7 @@ def test_random_directives(data: st.DataObject, strategies: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mapping", "faults"),
+    ("mapping", "issues"),
     [
         (
             {
@@ -134,11 +134,11 @@ def test_random_directives(data: st.DataObject, strategies: Any) -> None:
         ),
     ],
 )
-def test_all_faults_at_once(mapping: Any, faults: list[str]) -> None:
-    """A wrong mapping is refused with every fault, each with its path and what would be right."""
+def test_all_issues_at_once(mapping: Any, issues: list[str]) -> None:
+    """A wrong mapping is refused with every issue, each with its path and what would be right."""
     with pytest.raises(MappingError) as caught:
         compile_mapping(mapping)
-    found = sorted(map(str, caught.value.faults))
-    assert len(found) == len(faults), found
-    for fault, expected in zip(found, sorted(faults), strict=True):
-        assert fault.startswith(expected)
+    found = sorted(map(str, caught.value.issues))
+    assert len(found) == len(issues), found
+    for issue, expected in zip(found, sorted(issues), strict=True):
+        assert issue.startswith(expected)

@@ -24,24 +24,24 @@ EVENTS: list[Any] = [
 
 
 def _try(text: str) -> None:
-    faults = check_fql(text)
+    issues = check_fql(text)
     compiled = compile_fql(text)
-    for fault in (*faults, *compiled.warnings):
-        assert fault.message
-        assert 0 <= fault.position <= len(text)
+    for issue in (*issues, *compiled.warnings):
+        assert issue.message
+        assert 0 <= issue.position <= len(text)
     for event in EVENTS:
         matched = compiled.matches(event)
         assert matched in {True, False}
         clauses = compiled.explain(event)
         assert len(clauses) <= len(text)
-        if matched and not faults:
+        if matched and not issues:
             assert any(clause.held for clause in clauses)
 
 
 @settings(settings.get_profile("fuzz"))
 @given(text=st.text(alphabet=st.characters(), max_size=40))
 def test_random_text(text: str) -> None:
-    """Any text has faults within it or none, compiles, and gives True or False for any event."""
+    """Any text has issues within it or none, compiles, and gives True or False for any event."""
     _try(text)
 
 
@@ -82,7 +82,7 @@ def test_changed_subscription(at: int, piece: str, cut: int) -> None:
         ("é", 0, "does not belong in a subscription"),
     ],
 )
-def test_faults_say_where_and_what_would_be_right(text: str, position: int, message: str) -> None:
-    """A wrong subscription is refused with the position of its fault and what would be right."""
-    (fault,) = check_fql(text)
-    assert (fault.position, message in fault.message) == (position, True), fault
+def test_issues_say_where_and_what_would_be_right(text: str, position: int, message: str) -> None:
+    """A wrong subscription is refused with the position of its issue and what would be right."""
+    (issue,) = check_fql(text)
+    assert (issue.position, message in issue.message) == (position, True), issue

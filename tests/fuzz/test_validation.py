@@ -1,4 +1,4 @@
-"""Random schemas and fields are refused with faults, or check any payload."""
+"""Random schemas and fields are refused with issues, or check any payload."""
 
 # ruff: noqa: PT017 - random input may be refused or not; what is refused must be so in good words
 from __future__ import annotations
@@ -93,15 +93,15 @@ def _compile(schema: Any) -> CompiledSchema | None:
     try:
         return compile_schema(schema)
     except DefinitionError as error:
-        assert error.faults
-        assert all(fault.message for fault in error.faults)
+        assert error.issues
+        assert all(issue.message for issue in error.issues)
         return None
 
 
 @settings(settings.get_profile("fuzz"))
 @given(data=st.data())
 def test_random_schemas(data: st.DataObject, strategies: Any) -> None:
-    """A schema is refused with faults, or checks any payload without changing it."""
+    """A schema is refused with issues, or checks any payload without changing it."""
     schema = data.draw(st.one_of(_schemas(), strategies.json))
     compiled = _compile({"properties": {"a": schema, "b": schema}})
     if compiled is not None:
@@ -126,7 +126,7 @@ def test_random_formats(data: st.DataObject, strategies: Any) -> None:
 @settings(settings.get_profile("fuzz"))
 @given(data=st.data())
 def test_random_fields(data: st.DataObject, strategies: Any) -> None:
-    """Field definitions are refused with faults, or make a schema that takes any payload."""
+    """Field definitions are refused with issues, or make a schema that takes any payload."""
     kinds = st.sampled_from(["string", "number", "integer", "boolean", "datetime", "object"])
     condition = st.fixed_dictionaries(
         {"conditions": st.lists(
@@ -159,7 +159,7 @@ def test_random_fields(data: st.DataObject, strategies: Any) -> None:
     try:
         schema = fields_to_schema(fields)
     except DefinitionError as error:
-        assert error.faults
+        assert error.issues
         return
     compiled = _compile(schema)
     if compiled is not None:
@@ -167,7 +167,7 @@ def test_random_fields(data: st.DataObject, strategies: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("schema", "faults"),
+    ("schema", "issues"),
     [
         (
             {
@@ -195,11 +195,11 @@ def test_random_fields(data: st.DataObject, strategies: Any) -> None:
         ({"patternProperties": {"(": {}}}, ['/patternProperties/(: "(" is not a "regex"']),
     ],
 )
-def test_all_faults_at_once(schema: Any, faults: list[str]) -> None:
-    """A wrong schema is refused with every fault, each with its path and what would be right."""
+def test_all_issues_at_once(schema: Any, issues: list[str]) -> None:
+    """A wrong schema is refused with every issue, each with its path and what would be right."""
     with pytest.raises(DefinitionError) as caught:
         compile_schema(schema)
-    found = list(map(str, caught.value.faults))
-    assert len(found) == len(faults), found
-    for fault, expected in zip(found, faults, strict=True):
-        assert fault.startswith(expected)
+    found = list(map(str, caught.value.issues))
+    assert len(found) == len(issues), found
+    for issue, expected in zip(found, issues, strict=True):
+        assert issue.startswith(expected)

@@ -174,12 +174,12 @@ def test_a_rule_as_json(rule: dict[str, Any]) -> None:
     assert Rule(**read.to_json()) == read
 
 
-def test_all_faults_of_a_file_are_told() -> None:
+def test_all_issues_of_a_file_are_told() -> None:
     """Each with its line; see the tests of the command for every kind."""
     text = "rules:\n- {name: 1, event: E, feature: f}\n- {name: A, event: E}\n"
     with pytest.raises(DefinitionError) as caught:
         read_rules(read_document(text, "r.yaml"))
-    assert [(fault.line, fault.path) for fault in caught.value.faults] == [
+    assert [(issue.line, issue.path) for issue in caught.value.issues] == [
         (2, "/rules/0/name"),
         (3, "/rules/1"),
     ]

@@ -26,7 +26,7 @@ _LAST: Final = ("items", "required", "additionalProperties", "properties", "allO
 def action_schema(action: SegmentAction, findings: Findings) -> dict[str, Any]:
     """Return the JSON Schema of an action's fields, in a definition's form.
 
-    Faults of the fields and their defaults are added to ``findings``. An action without fields
+    Issues in the fields and their defaults are added to ``findings``. An action without fields
     accepts any payload, as in Segment's runtime.
     """
     if not action.fields:
@@ -35,8 +35,8 @@ def action_schema(action: SegmentAction, findings: Findings) -> dict[str, Any]:
     try:
         schema = fields_to_schema(action.fields, path=place)
     except DefinitionError as error:
-        for fault in error.faults:
-            findings.fault(fault.path, fault.message)
+        for issue in error.issues:
+            findings.issue(issue.path, issue.message)
         return {"type": "object", "properties": {}}
     del schema["$schema"]
     for key, spec in schema["properties"].items():

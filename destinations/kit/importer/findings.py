@@ -1,11 +1,11 @@
-"""Collect an import's findings: faults, which stop it, and notes for the author."""
+"""Collect an import's findings: issues, which stop it, and notes for the author."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from destinations.errors import DefinitionError, Fault
+from destinations.errors import DefinitionError, Issue
 
 __all__ = ["Findings", "Placed", "json_type"]
 
@@ -34,25 +34,25 @@ class Placed(NamedTuple, Generic[T]):
 
 
 class Findings:
-    """Collects all faults and notes of one file, each with its JSON pointer."""
+    """Collects all issues and notes of one file, each with its JSON pointer."""
 
     def __init__(self, file: str) -> None:
         self.file = file
-        self.faults: list[Fault] = []
-        self.notes: list[Fault] = []
+        self.issues: list[Issue] = []
+        self.notes: list[Issue] = []
 
-    def fault(self, path: str, message: str) -> None:
-        """Add a fault of the file, with a message that says what was expected."""
-        self.faults.append(Fault(message, path=path, file=self.file))
+    def issue(self, path: str, message: str) -> None:
+        """Add an issue in the file, with a message that says what was expected."""
+        self.issues.append(Issue(message, path=path, file=self.file))
 
     def note(self, path: str, message: str) -> None:
         """Add a note on something that is not imported unchanged, and what was done instead."""
-        self.notes.append(Fault(message, path=path, file=self.file))
+        self.notes.append(Issue(message, path=path, file=self.file))
 
-    def raise_faults(self) -> None:
-        """Raise `DefinitionError` with every fault, if there are any."""
-        if self.faults:
-            raise DefinitionError(self.faults)
+    def raise_issues(self) -> None:
+        """Raise `DefinitionError` with every issue, if there are any."""
+        if self.issues:
+            raise DefinitionError(self.issues)
 
     def text(
         self, data: Mapping[str, Any], key: str, path: str, *, required: bool = False
@@ -61,20 +61,20 @@ class Findings:
         value = data.get(key)
         if value is None:
             if required:
-                self.fault(path, f"lacks {key!r}")
+                self.issue(path, f"lacks {key!r}")
             return None
         if not isinstance(value, str):
-            self.fault(f"{path}/{key}", f"should be text but is {json_type(value)}")
+            self.issue(f"{path}/{key}", f"should be text but is {json_type(value)}")
             return None
         if required and not value.strip():
-            self.fault(f"{path}/{key}", "must not be empty")
+            self.issue(f"{path}/{key}", "must not be empty")
         return value if value.strip() else None
 
     def flag(self, data: Mapping[str, Any], key: str, path: str) -> bool:
         """Return the boolean at ``key``; False if it is missing."""
         value = data.get(key)
         if value is not None and not isinstance(value, bool):
-            self.fault(f"{path}/{key}", f"should be true or false but is {json_type(value)}")
+            self.issue(f"{path}/{key}", f"should be true or false but is {json_type(value)}")
         return value is True
 
     def objects(self, value: object, path: str) -> list[Placed[dict[str, Any]]]:
@@ -82,7 +82,7 @@ class Findings:
         if value is None:
             return []
         if not isinstance(value, list):
-            self.fault(path, f"should be a list but is {json_type(value)}")
+            self.issue(path, f"should be a list but is {json_type(value)}")
             return []
         found = []
         for index, item in enumerate(value):
@@ -90,5 +90,5 @@ class Findings:
             if isinstance(item, dict):
                 found.append(Placed(place, item))
             else:
-                self.fault(place, f"should be an object but is {json_type(item)}")
+                self.issue(place, f"should be an object but is {json_type(item)}")
         return found

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from destinations.definition import load_definition
-from destinations.definition.check import preset_faults
+from destinations.definition.check import preset_issues
 from destinations.definition.document import Document, read_document
-from destinations.definition.schema_faults import schema_faults
-from destinations.errors import DefinitionError, Fault, UsageError
+from destinations.definition.schema_issues import schema_issues
+from destinations.errors import DefinitionError, Issue, UsageError
 from destinations.kit.importer.destination_file import preset_text
 from destinations.kit.importer.findings import Findings, json_type
 from destinations.kit.importer.presets import PlannedPreset, plan_presets
@@ -31,7 +31,7 @@ def import_subscriptions(file: Path, folder: Path) -> Imported:
 
     Subscriptions that cannot be used (disabled ones, for instance) are noted and not added.
 
-    Raises `UsageError` if a file cannot be used, and `DefinitionError` with every fault of the
+    Raises `UsageError` if a file cannot be used, and `DefinitionError` with every issue in the
     definition or the subscriptions; then nothing is written.
     """
     findings = Findings(str(file))
@@ -42,19 +42,19 @@ def import_subscriptions(file: Path, folder: Path) -> Imported:
     presets = []
     for path, raw in found:
         if not isinstance(raw, dict):
-            findings.fault(path, f"should be a subscription, an object, but is {json_type(raw)}")
+            findings.issue(path, f"should be a subscription, an object, but is {json_type(raw)}")
             continue
         preset = read_preset(raw, path, {}, findings)
         if preset is not None and preset.action not in definition.event_actions:
             known = ", ".join(definition.event_actions)
-            findings.fault(path, f"unknown action {preset.action!r}; known: {known}")
+            findings.issue(path, f"unknown action {preset.action!r}; known: {known}")
         elif preset is not None:
             presets.append(preset)
     actions = definition.event_actions
     titles = {slug: action.title for slug, action in actions.items()}
     defaults = {slug: action.default_mapping for slug, action in actions.items()}
     planned = plan_presets(presets, titles, defaults, findings)
-    findings.raise_faults()
+    findings.raise_issues()
     target = _target(folder)
     added = [preset for preset in planned if preset.aside is None]
     if added:
@@ -93,7 +93,7 @@ def _with(text: str, document: Document, presets: Sequence[PlannedPreset]) -> st
         return "".join([*lines, "\npresets:\n", *map(preset_text, presets)])
     if not document.data["presets"] or document.lines["/presets/0"] == start:
         message = "stands on one line: write it as a block, with one item after each -"
-        raise DefinitionError([document.fault("/presets", message)])
+        raise DefinitionError([document.issue("/presets", message)])
     indent = _indent(lines[document.lines["/presets/0"] - 1])
     later = [at for key, at in document.lines.items() if key.count("/") == 1 and at > start]
     end = min(later, default=len(lines) + 1) - 1
@@ -111,10 +111,10 @@ def _indent(line: str) -> int:
 def _check(text: str, before: Document, entries: list[Any], actions: Sequence[str]) -> None:
     """Raise `DefinitionError` unless ``text`` is the definition with these presets added."""
     after = read_document(text, name=before.name)
-    faults = list(schema_faults(after, "destination"))
-    faults += preset_faults(after, "/presets", after.data.get("presets", ()), actions)
+    issues = list(schema_issues(after, "destination"))
+    issues += preset_issues(after, "/presets", after.data.get("presets", ()), actions)
     expected = {**before.data, "presets": [*before.data.get("presets", ()), *entries]}
-    if not faults and after.data != expected:
-        faults.append(Fault("could not be extended: write presets as a block", file=before.name))
-    if faults:
-        raise DefinitionError(faults)
+    if not issues and after.data != expected:
+        issues.append(Issue("could not be extended: write presets as a block", file=before.name))
+    if issues:
+        raise DefinitionError(issues)

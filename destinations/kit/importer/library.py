@@ -16,7 +16,7 @@ __all__ = ["read_library"]
 def read_library(
     raw: Mapping[str, Any], slug: str, path: str, findings: Findings
 ) -> SegmentDestination:
-    """Return the definition at ``path``; faults are added to ``findings``."""
+    """Return the definition at ``path``; issues are added to ``findings``."""
     actions = [
         _action(item, key, place, findings)
         for key, place, item in _by_key(raw["actions"], f"{path}/actions", findings)
@@ -47,7 +47,7 @@ def read_library(
 def _by_key(value: object, path: str, findings: Findings) -> list[tuple[str, str, dict[str, Any]]]:
     """Yield (key, path, value) of each object in an object."""
     if not isinstance(value, dict):
-        findings.fault(path, f"should be an object but is {json_type(value)}")
+        findings.issue(path, f"should be an object but is {json_type(value)}")
         return []
     found = []
     for key, item in value.items():
@@ -55,14 +55,14 @@ def _by_key(value: object, path: str, findings: Findings) -> list[tuple[str, str
         if isinstance(item, dict):
             found.append((key, place, item))
         else:
-            findings.fault(place, f"should be an object but is {json_type(item)}")
+            findings.issue(place, f"should be an object but is {json_type(item)}")
     return found
 
 
 def _action(raw: Mapping[str, Any], slug: str, path: str, findings: Findings) -> SegmentAction:
     fields = raw.get("fields")
     if not isinstance(fields, dict):
-        findings.fault(
+        findings.issue(
             f"{path}/fields", f"should be an object of fields but is {json_type(fields)}"
         )
         fields = {}

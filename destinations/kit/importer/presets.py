@@ -47,14 +47,14 @@ def checked_fql(text: str, path: str, findings: Findings) -> str | None:
 def checked_value(value: object, path: str, findings: Findings) -> bool:
     """Tell whether a mapping value can be imported.
 
-    A value that does not compile is a fault of the file. One that would fail for every event is
+    A value that does not compile is an issue in the file. One that would fail for every event is
     noted and left out.
     """
     try:
         compiled = compile_value(value)
     except DefinitionError as error:
-        for fault in error.faults:
-            findings.fault(path + fault.path, fault.message)
+        for issue in error.issues:
+            findings.issue(path + issue.path, issue.message)
         return False
     for warning in compiled.warnings:
         findings.note(path + warning.path, f"{warning.message}: left to you")
@@ -113,13 +113,13 @@ def _plan(
 
 def _compiles(mapping: Mapping[str, Any], path: str, findings: Findings) -> bool:
     """Check a mapping like `checked_value`; as a whole it may also be one internal directive."""
-    before = len(findings.faults)
+    before = len(findings.issues)
     try:
         compile_mapping(dict(mapping))
     except DefinitionError as error:
-        for fault in error.faults:
-            findings.fault(path + fault.path, fault.message)
-    return len(findings.faults) == before and checked_value(mapping, path, findings)
+        for issue in error.issues:
+            findings.issue(path + issue.path, issue.message)
+    return len(findings.issues) == before and checked_value(mapping, path, findings)
 
 
 def _canonical(value: object) -> str:

@@ -23,7 +23,7 @@ _HIDDEN: Final = "hidden"
 def read_metadata(
     raw: Mapping[str, Any], slug: str, path: str, findings: Findings
 ) -> SegmentDestination:
-    """Return the metadata at ``path``; faults are added to ``findings``."""
+    """Return the metadata at ``path``; issues are added to ``findings``."""
     listed = findings.objects(raw["actions"], f"{path}/actions")
     slugs = {str(item.get("id")): str(item.get("slug")) for _, item in listed if "id" in item}
     actions = [_action(item, place, findings) for place, item in listed]
@@ -70,7 +70,7 @@ def _action(raw: Mapping[str, Any], path: str, findings: Findings) -> SegmentAct
     for place, item in listed:
         key = findings.text(item, "fieldKey", place, required=True)
         if key in fields:
-            findings.fault(f"{place}/fieldKey", f"is another field {key!r}: keep one")
+            findings.issue(f"{place}/fieldKey", f"is another field {key!r}: keep one")
         elif key is not None:
             fields[key] = _field(item, key, place, findings)
     if slug is None:
@@ -130,7 +130,7 @@ def _categories(raw: Mapping[str, Any], path: str, findings: Findings) -> Sequen
         return ()
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         message = f"should be a list of texts but is {json_type(value)}"
-        findings.fault(f"{path}/categories", message)
+        findings.issue(f"{path}/categories", message)
         return ()
     return tuple(dict.fromkeys(value))
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from destinations.definition.input_files import open_input
-from destinations.errors import DefinitionError, Fault, UsageError
+from destinations.errors import DefinitionError, Issue, UsageError
 from destinations.kit.importer.findings import Findings, Placed, json_type
 from destinations.segment.json_pointer import pointer
 
@@ -54,10 +54,10 @@ def read_json_file(path: Path) -> Any:
     try:
         return json.loads(data, parse_constant=_refuse, object_pairs_hook=_unique)
     except json.JSONDecodeError as error:
-        fault = Fault(f"is not JSON: {error.msg}", file=name, line=error.lineno)
-        raise DefinitionError([fault]) from None
+        issue = Issue(f"is not JSON: {error.msg}", file=name, line=error.lineno)
+        raise DefinitionError([issue]) from None
     except (ValueError, RecursionError) as error:
-        raise DefinitionError([Fault(f"is not JSON: {error}", file=name)]) from None
+        raise DefinitionError([Issue(f"is not JSON: {error}", file=name)]) from None
 
 
 def _refuse(constant: str) -> None:
@@ -90,22 +90,22 @@ def _is_destination(value: object) -> bool:
 
 
 def destinations_in(value: Any, findings: Findings) -> dict[str, Placed[Any]]:
-    """Return every destination in the file (path, raw value) by slug; a fault if there is none."""
+    """Return every destination in the file (path, raw value) by slug; an issue if there is none."""
     path, found = _unwrapped(value)
     placed: dict[str, Placed[Any]] = {}
     for place, key, item in _candidates(found, path):
         if not _is_destination(item):
-            findings.fault(place, f"should be a destination with actions but is {json_type(item)}")
+            findings.issue(place, f"should be a destination with actions but is {json_type(item)}")
             continue
         slug = item.get("slug", key)
         if not isinstance(slug, str) or not slug:
-            findings.fault(place, "lacks 'slug', which names the destination")
+            findings.issue(place, "lacks 'slug', which names the destination")
         elif slug in placed:
-            findings.fault(place, f"is another destination called {slug!r}: keep one")
+            findings.issue(place, f"is another destination called {slug!r}: keep one")
         else:
             placed[slug] = Placed(place, item)
-    if not placed and not findings.faults:
-        findings.fault(path, _EXPECTED)
+    if not placed and not findings.issues:
+        findings.issue(path, _EXPECTED)
     return placed
 
 

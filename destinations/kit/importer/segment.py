@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from destinations.definition import DestinationDefinition, load_definition
-from destinations.errors import Fault, UsageError
+from destinations.errors import Issue, UsageError
 from destinations.kit.importer.action_file import action_schema, action_text
 from destinations.kit.importer.destination_file import destination_text
 from destinations.kit.importer.findings import Findings
@@ -40,7 +40,7 @@ class Imported:
 
     folder: Path
     files: tuple[Path, ...]
-    notes: tuple[Fault, ...]
+    notes: tuple[Issue, ...]
     definition: DestinationDefinition
 
     @property
@@ -63,7 +63,7 @@ def import_segment(
     name. Existing files are only replaced with ``force``; other files stay.
 
     Raises `UsageError` for a file or folder that cannot be used, and `DefinitionError` with every
-    fault of the destination, each with its JSON pointer; then nothing is written.
+    issue in the destination, each with its JSON pointer; then nothing is written.
     """
     findings = Findings(str(file))
     value = read_json_file(file)
@@ -71,7 +71,7 @@ def import_segment(
         msg = f"{file} holds subscriptions: say with --into which definition they are for"
         raise UsageError(msg)
     found = destinations_in(value, findings)
-    findings.raise_faults()
+    findings.raise_issues()
     slug = _chosen(list(found), destination, file)
     path, raw = found[slug]
     folder = out if out is not None else Path(slug)
@@ -82,7 +82,7 @@ def import_segment(
         msg = f"invalid name {name!r}: use small letters, digits and single hyphens"
         raise UsageError(f"{msg}; give --out DIR")
     texts = _files(_read(raw, slug, path, findings), name, findings)
-    findings.raise_faults()
+    findings.raise_issues()
     files = _write(folder, texts, force=force)
     # Other files in the folder may not fit the imported ones.
     definition = load_definition(folder.resolve())
@@ -110,15 +110,15 @@ def _read(raw: Mapping[str, Any], slug: str, path: str, findings: Findings) -> S
     read = read_metadata if isinstance(raw["actions"], list) else read_library
     found = read(raw, slug, path, findings)
     if not found.actions:
-        findings.fault(f"{path}/actions", "holds no action that runs on servers")
+        findings.issue(f"{path}/actions", "holds no action that runs on servers")
     taken: set[str] = set()
     for action in found.actions:
         if not _ACTION_SLUG.fullmatch(action.slug):
             message = f"invalid slug {action.slug!r}: use letters, digits, - and _, a letter first"
-            findings.fault(action.path, message)
+            findings.issue(action.path, message)
         # Files are named after slugs, and some file systems ignore case.
         if action.slug.lower() in {"destination", *taken}:
-            findings.fault(action.path, f"there is another file called {action.slug}.yaml")
+            findings.issue(action.path, f"there is another file called {action.slug}.yaml")
         taken.add(action.slug.lower())
     return found
 

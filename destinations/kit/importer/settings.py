@@ -46,7 +46,7 @@ def settings_schema(options: Sequence[SegmentOption] | None, findings: Findings)
     for option in options or ():
         kind = _TYPES.get(option.type)
         if option.name in properties:
-            findings.fault(option.path, f"is another option {option.name!r}: keep one")
+            findings.issue(option.path, f"is another option {option.name!r}: keep one")
         elif kind is None:
             message = (
                 f"the option {option.name!r} is of the type {option.type}, and settings are text, "

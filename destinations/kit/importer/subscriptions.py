@@ -23,8 +23,8 @@ _AUTOMATIC: Final = "automatic"
 def read_preset(
     raw: Mapping[str, Any], path: str, slugs: Mapping[str, str], findings: Findings
 ) -> SegmentPreset | None:
-    """Return the preset at ``path``; ``slugs`` are the actions' by id. None after a fault."""
-    before = len(findings.faults)
+    """Return the preset at ``path``; ``slugs`` are the actions' by id. None after an issue."""
+    before = len(findings.issues)
     action = _action(raw, path, slugs, findings)
     name = findings.text(raw, "name", path)
     key = _given(raw, _SUBSCRIBE)
@@ -33,11 +33,11 @@ def read_preset(
     mapping = raw[mapping_key] if mapping_key else None
     if mapping is not None and not isinstance(mapping, dict):
         message = f"should be an object, the mapping, but is {json_type(mapping)}"
-        findings.fault(f"{path}/{mapping_key}", message)
+        findings.issue(f"{path}/{mapping_key}", message)
     aside = _aside(raw, findings, path)
     if subscribe is None and aside is None:
-        findings.fault(path, "lacks 'subscribe' (or 'trigger'), the FQL of the events it is for")
-    if action is None or len(findings.faults) > before:
+        findings.issue(path, "lacks 'subscribe' (or 'trigger'), the FQL of the events it is for")
+    if action is None or len(findings.issues) > before:
         return None
     return SegmentPreset(
         action=action,
@@ -63,11 +63,11 @@ def _action(
             return findings.text(raw, key, path, required=True)
     identifier = findings.text(raw, "actionId", path)
     if identifier is None:
-        findings.fault(path, "lacks the action: 'partnerAction', 'actionSlug' or 'actionId'")
+        findings.issue(path, "lacks the action: 'partnerAction', 'actionSlug' or 'actionId'")
         return None
     if identifier not in slugs and not slugs:
         message = "is an id, and this file does not say of which action: give 'actionSlug' as well"
-        findings.fault(f"{path}/actionId", message)
+        findings.issue(f"{path}/actionId", message)
         return None
     return slugs.get(identifier, identifier)
 

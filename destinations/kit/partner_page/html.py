@@ -56,7 +56,7 @@ def preview_html(text: str, *, reload_from: str | None = None) -> str:
 
 def error_html(message: str, *, reload_from: str | None = None) -> str:
     """Return a document that shows why the page cannot be built."""
-    body = f'<div class="hint warning"><pre class="fault">{html.escape(message)}</pre></div>'
+    body = f'<div class="hint warning"><pre class="issue">{html.escape(message)}</pre></div>'
     return _document(
         title="The page cannot be built",
         body=body,

@@ -87,7 +87,7 @@ class Block:
 class Page:
     """A parsed page; ``blocks`` are in order, including headings with the kind ``heading``.
 
-    ``front_matter`` is None if the page has none. ``front_matter_fault`` says why it cannot be
+    ``front_matter`` is None if the page has none. ``front_matter_issue`` says why it cannot be
     read. Lines count from 1.
     """
 
@@ -95,7 +95,7 @@ class Page:
     flavour: FlavourName
     front_matter: Mapping[str, Any] | None
     front_matter_end: int
-    front_matter_fault: str
+    front_matter_issue: str
     headings: tuple[Heading, ...]
     blocks: tuple[Block, ...]
 
@@ -119,14 +119,14 @@ def read_page(text: str) -> Page:
     """Parse ``text`` as a page: published if it has front matter, else a submission."""
     tokens = page_parser().parse(text)
     front = tokens[0] if tokens and tokens[0].type == "front_matter" else None
-    values, fault = _front_matter(front)
+    values, issue = _front_matter(front)
     lines = front.map[1] if front is not None and front.map else 0
     return Page(
         text=text,
         flavour="submission" if front is None else "published",
         front_matter=values,
         front_matter_end=sum(map(len, text.splitlines(keepends=True)[:lines])),
-        front_matter_fault=fault,
+        front_matter_issue=issue,
         headings=tuple(_headings(tokens)),
         blocks=tuple(_blocks(tokens)),
     )
@@ -169,7 +169,7 @@ def _front_matter(found: Token | None) -> tuple[Mapping[str, Any] | None, str]:
         values = read_document(found.content, name="front matter", may_be_empty=True).data
     except DefinitionError as error:
         return {}, "; ".join(
-            f"{fault.path}: {fault.message}".removeprefix(": ") for fault in error.faults
+            f"{issue.path}: {issue.message}".removeprefix(": ") for issue in error.issues
         )
     if not isinstance(values, dict):
         return {}, "must be a mapping of keys to values"

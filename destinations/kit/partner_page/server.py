@@ -60,7 +60,7 @@ class Preview:
         self._server.server_close()
 
     def page(self, path: str) -> str | None:
-        """Return the document at ``path``, or None; faults are shown in place of a page."""
+        """Return the document at ``path``, or None; issues are shown in place of a page."""
         flavour = _PATHS.get(path)
         if flavour is None:
             return None

@@ -1,4 +1,4 @@
-"""Read case files, and report every fault with file, line and path."""
+"""Read case files, and report every issue with file, line and path."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any, Final
 
 from destinations.definition import DestinationDefinition
 from destinations.definition.build import build_preset
-from destinations.definition.check import preset_faults
+from destinations.definition.check import preset_issues
 from destinations.definition.document import Document, read_document
-from destinations.definition.schema_faults import schema_faults
+from destinations.definition.schema_issues import schema_issues
 from destinations.definition.settings import Settings, check_settings
-from destinations.errors import DefinitionError, Fault, SettingsError, UsageError
+from destinations.errors import DefinitionError, Issue, SettingsError, UsageError
 from destinations.kit.testing.case import (
     ABSENT,
     Case,
@@ -43,48 +43,48 @@ def case_files(folder: Traversable) -> list[Traversable]:
 
 
 def read_cases(folder: Traversable, definition: DestinationDefinition) -> list[Case]:
-    """Return all cases in a folder; raises `DefinitionError` with every fault of every file."""
+    """Return all cases in a folder; raises `DefinitionError` with every issue in every file."""
     cases: list[Case] = []
-    faults: list[Fault] = []
+    issues: list[Issue] = []
     for file in case_files(folder):
         try:
             cases.append(read_case(file, definition))
         except DefinitionError as error:
-            faults += error.faults
-    if faults:
-        raise DefinitionError(faults)
+            issues += error.issues
+    if issues:
+        raise DefinitionError(issues)
     return cases
 
 
 def read_case(file: Traversable, definition: DestinationDefinition) -> Case:
-    """Read a case for a definition; raises `DefinitionError` with every fault."""
+    """Read a case for a definition; raises `DefinitionError` with every issue."""
     try:
         text = file.read_text(encoding="utf-8")
     except OSError as error:
         msg = f"cannot read the case {file}: {error.strerror}"
         raise UsageError(msg) from None
     except UnicodeDecodeError as error:
-        raise DefinitionError([Fault(f"is not UTF-8: {error.reason}", file=str(file))]) from None
+        raise DefinitionError([Issue(f"is not UTF-8: {error.reason}", file=str(file))]) from None
     name = file.name.rpartition(".")[0]
     return build_case(read_document(text, name=str(file)), name, definition)
 
 
 def build_case(document: Document, name: str, definition: DestinationDefinition) -> Case:
-    """Return the case that a document holds; raises `DefinitionError` with every fault."""
-    faults = list(schema_faults(document, "case"))
-    if faults:
-        raise DefinitionError(faults)
+    """Return the case that a document holds; raises `DefinitionError` with every issue."""
+    issues = list(schema_issues(document, "case"))
+    if issues:
+        raise DefinitionError(issues)
     data: Mapping[str, Any] = document.data
-    settings = _settings(document, definition, faults)
-    faults += _clock_faults(document)
+    settings = _settings(document, definition, issues)
+    issues += _clock_issues(document)
     subscriptions = data.get("subscriptions")
     if subscriptions is not None:
         actions = definition.actions
         of_operator = actions.keys() - definition.event_actions.keys()
-        faults += preset_faults(document, "/subscriptions", subscriptions, actions, of_operator)
-    faults += _expectation_faults(document, definition)
-    if faults or settings is None:
-        raise DefinitionError(faults)
+        issues += preset_issues(document, "/subscriptions", subscriptions, actions, of_operator)
+    issues += _expectation_issues(document, definition)
+    if issues or settings is None:
+        raise DefinitionError(issues)
     presets = None
     if subscriptions is not None:
         presets = tuple(build_preset(spec, definition.actions) for spec in subscriptions)
@@ -101,37 +101,37 @@ def build_case(document: Document, name: str, definition: DestinationDefinition)
 
 
 def _settings(
-    document: Document, definition: DestinationDefinition, faults: list[Fault]
+    document: Document, definition: DestinationDefinition, issues: list[Issue]
 ) -> Settings | None:
-    """Return the settings, checked as for a run; their faults are added to ``faults``."""
+    """Return the settings, checked as for a run; their issues are added to ``issues``."""
     given = document.data["settings"]
     try:
         return check_settings(definition, Document(document.name, given, {}))
     except SettingsError as error:
-        faults += [
-            document.fault("/settings" + fault.path, fault.message) for fault in error.faults
+        issues += [
+            document.issue("/settings" + issue.path, issue.message) for issue in error.issues
         ]
         return None
 
 
-def _clock_faults(document: Document) -> Iterator[Fault]:
+def _clock_issues(document: Document) -> Iterator[Issue]:
     try:
         datetime.fromisoformat(document.data["clock"])
     except ValueError:
-        yield document.fault("/clock", f"{document.data['clock']!r} is not a date and time")
+        yield document.issue("/clock", f"{document.data['clock']!r} is not a date and time")
 
 
-def _expectation_faults(document: Document, definition: DestinationDefinition) -> Iterator[Fault]:
+def _expectation_issues(document: Document, definition: DestinationDefinition) -> Iterator[Issue]:
     count = len(document.data["events"])
     for index, row in enumerate(document.data["expected"]):
         if row["event"] > count:
             message = f"unknown event {row['event']}; the case has {count}"
-            yield document.fault(pointer("expected", index, "event"), message)
+            yield document.issue(pointer("expected", index, "event"), message)
         action = row.get("action")
         if action is not None and action not in definition.actions:
             known = ", ".join(sorted(definition.actions))
             message = f"unknown action {action!r}; known: {known}"
-            yield document.fault(pointer("expected", index, "action"), message)
+            yield document.issue(pointer("expected", index, "action"), message)
 
 
 def _interaction(data: Mapping[str, Any]) -> Interaction:

@@ -55,7 +55,7 @@ class CaseItem(pytest.Item):
     def repr_failure(  # type: ignore[override]  # narrower, as pytest itself has it
         self, excinfo: pytest.ExceptionInfo[BaseException], style: str | None = None
     ) -> object:
-        """Return the differences or the faults of the files, without a traceback."""
+        """Return the differences or the issues in the files, without a traceback."""
         if isinstance(excinfo.value, CaseDifferenceError | errors.DestinationsError):
             return f"{self.path.name}\n{excinfo.value}"
         return super().repr_failure(excinfo, style)  # type: ignore[arg-type]  # as above

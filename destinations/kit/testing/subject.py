@@ -40,12 +40,12 @@ class Subject:
     def cases(self, folder: Traversable | None = None) -> list[Case]:
         """Return the cases in ``folder``, by default those beside the definition.
 
-        Raises `DefinitionError` with every fault of every file.
+        Raises `DefinitionError` with every issue in every file.
         """
         return read_cases(folder or self.folder / CASES_FOLDER, self.definition)
 
     def settings(self, values: Mapping[str, Any]) -> Settings:
-        """Check settings; raises `SettingsError` with every fault."""
+        """Check settings; raises `SettingsError` with every issue."""
         return check_settings(self.definition, Document("settings", dict(values), {}))
 
     def start_sandbox(self, seed: Path | None = None) -> RunningSandbox:
@@ -66,13 +66,13 @@ class Subject:
 def open_subject(destination: str) -> Subject:
     """Return a destination by the slug of an installed definition, or the path of a folder.
 
-    Raises `UsageError` if it is unknown, `DefinitionError` if it has faults.
+    Raises `UsageError` if it is unknown, `DefinitionError` if it has issues.
     """
     return subject_in(find_folder(destination))
 
 
 def subject_in(folder: Traversable) -> Subject:
-    """Return the destination in a folder; raises `DefinitionError` if it has faults."""
+    """Return the destination in a folder; raises `DefinitionError` if it has issues."""
     definition = load_definition(folder)
     plugin = find_plugin(definition.slug)
     code = plugin.code(None) if plugin is not None else Code()

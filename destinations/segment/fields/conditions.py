@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from destinations.errors import Fault
+from destinations.errors import Issue
 
 __all__ = ["condition_schema"]
 
@@ -17,15 +17,15 @@ Schema = dict[str, Any]
 _OPERATORS: Final = ("is", "is_not")
 
 
-def condition_schema(key: str, rule: object, path: str, faults: list[Fault]) -> Schema:
+def condition_schema(key: str, rule: object, path: str, issues: list[Issue]) -> Schema:
     """Return the schema: ``if`` the rule holds, ``then`` the field ``key`` is required."""
     conditions = rule.get("conditions") if isinstance(rule, dict) else None
     if not isinstance(rule, dict) or not isinstance(conditions, list) or not conditions:
-        faults.append(Fault('should have "conditions", a list of at least one', path))
+        issues.append(Issue('should have "conditions", a list of at least one', path))
         return {}
     for at, condition in enumerate(conditions):
-        _check(condition, f"{path}/conditions/{at}", faults)
-    if faults:
+        _check(condition, f"{path}/conditions/{at}", issues)
+    if issues:
         return {}
     if len(conditions) == 1:
         return {"if": _alone(conditions[0]), "then": _required(key)}
@@ -35,12 +35,12 @@ def condition_schema(key: str, rule: object, path: str, faults: list[Fault]) -> 
     return {"if": holds, "then": {"required": [key]}}
 
 
-def _check(condition: object, path: str, faults: list[Fault]) -> None:
+def _check(condition: object, path: str, issues: list[Issue]) -> None:
     if not isinstance(condition, dict) or not isinstance(condition.get("fieldKey"), str):
-        faults.append(Fault('should have "fieldKey", the key of a field', path))
+        issues.append(Issue('should have "fieldKey", the key of a field', path))
     elif condition.get("operator") not in _OPERATORS:
         got = condition.get("operator")
-        faults.append(Fault(f"should be is or is_not but is {got!r}", f"{path}/operator"))
+        issues.append(Issue(f"should be is or is_not but is {got!r}", f"{path}/operator"))
 
 
 def _required(key: str) -> Schema:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from destinations.errors import DefinitionError, Fault
+from destinations.errors import DefinitionError, Issue
 from destinations.segment.fields.conditions import condition_schema
 
 __all__ = ["FIELD_TYPES", "fields_to_schema"]
@@ -37,20 +37,20 @@ Schema = dict[str, Any]
 def fields_to_schema(fields: Mapping[str, Any], *, path: str = "") -> Schema:
     """Return the JSON Schema of a payload with these fields, without additional properties.
 
-    Raises `DefinitionError` with every fault: fields that are not objects, unknown types, invalid
-    conditions. ``path`` is the JSON pointer that faults start with.
+    Raises `DefinitionError` with every issue: fields that are not objects, unknown types, invalid
+    conditions. ``path`` is the JSON pointer that issues start with.
     """
-    faults: list[Fault] = []
-    schema = {"$schema": DIALECT, **_object(fields, path, faults)}
-    if faults:
-        raise DefinitionError(faults)
+    issues: list[Issue] = []
+    schema = {"$schema": DIALECT, **_object(fields, path, issues)}
+    if issues:
+        raise DefinitionError(issues)
     return schema
 
 
 def _object(
     fields: Mapping[str, Any],
     path: str,
-    faults: list[Fault],
+    issues: list[Issue],
     *,
     additional: bool = False,
     conditional_children: bool = False,
@@ -61,7 +61,7 @@ def _object(
     conditions may refer to them.
     """
     if not isinstance(fields, dict):
-        faults.append(Fault("should be an object of fields", path))
+        issues.append(Issue("should be an object of fields", path))
         return {}
     properties: Schema = {}
     required: list[str] = []
@@ -69,9 +69,9 @@ def _object(
     for key, definition in fields.items():
         place = f"{path}/{key}"
         if not isinstance(definition, dict):
-            faults.append(Fault("should be a field definition, an object", place))
+            issues.append(Issue("should be a field definition, an object", place))
             continue
-        properties[key] = _field(definition, place, faults)
+        properties[key] = _field(definition, place, issues)
         conditions.update(_conditions_of_children(key, definition, place))
         if definition.get("required") is True:
             required.append(key)
@@ -86,7 +86,7 @@ def _object(
         return schema
     if required:
         schema["required"] = required
-    parts = [condition_schema(key, rule, at, faults) for key, (rule, at) in conditions.items()]
+    parts = [condition_schema(key, rule, at, issues) for key, (rule, at) in conditions.items()]
     if parts:
         schema["allOf"] = parts
     return schema
@@ -112,14 +112,14 @@ def _children(definition: Mapping[str, Any]) -> Mapping[str, Any]:
     return children if definition.get("type") == "object" and isinstance(children, dict) else {}
 
 
-def _field(definition: Mapping[str, Any], path: str, faults: list[Fault]) -> Schema:
+def _field(definition: Mapping[str, Any], path: str, issues: list[Issue]) -> Schema:
     kind = definition.get("type")
     if not isinstance(kind, str) or kind not in FIELD_TYPES:
         known = ", ".join(FIELD_TYPES)
-        faults.append(Fault(f"should be one of {known} but is {kind!r}", f"{path}/type"))
+        issues.append(Issue(f"should be one of {known} but is {kind!r}", f"{path}/type"))
         return {}
     schema = _described(definition)
-    schema.update(_scalar(kind, definition, path, faults))
+    schema.update(_scalar(kind, definition, path, issues))
     if definition.get("multiple"):
         schema["items"] = {"type": FIELD_TYPES[kind]}
         schema["type"] = "array"
@@ -129,7 +129,7 @@ def _field(definition: Mapping[str, Any], path: str, faults: list[Fault]) -> Sch
         inner = _object(
             definition["properties"],
             f"{path}/properties",
-            faults,
+            issues,
             additional=bool(definition.get("additionalProperties")),
             conditional_children=any(
                 isinstance(child, dict) and _is_condition(child)
@@ -153,7 +153,7 @@ def _described(definition: Mapping[str, Any]) -> Schema:
     }
 
 
-def _scalar(kind: str, definition: Mapping[str, Any], path: str, faults: list[Fault]) -> Schema:
+def _scalar(kind: str, definition: Mapping[str, Any], path: str, issues: list[Issue]) -> Schema:
     """Return type, format, bounds and choices of one value of a field."""
     schema: Schema = {"type": FIELD_TYPES[kind]}
     format_name = _FORMATS.get(kind, definition.get("format"))
@@ -166,7 +166,7 @@ def _scalar(kind: str, definition: Mapping[str, Any], path: str, faults: list[Fa
     if isinstance(choices, list):
         schema["enum"] = [choice["value"] if _has_value(choice) else choice for choice in choices]
     elif choices:
-        faults.append(Fault("should be a list of values", f"{path}/choices"))
+        issues.append(Issue("should be a list of values", f"{path}/choices"))
     if definition.get("allowNull"):
         types = schema["type"]
         schema["type"] = [*([types] if isinstance(types, str) else types), "null"]

@@ -26,7 +26,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from destinations.segment.fql.syntax import Condition, FqlError, FqlFault, Group, Node
+from destinations.segment.fql.syntax import Condition, FqlError, FqlIssue, Group, Node
 from destinations.segment.fql.tokens import Kind, Token
 from destinations.segment.javascript.inherited import OBJECT_MEMBERS
 from destinations.segment.javascript.numbers import number_to_string, to_number
@@ -62,7 +62,7 @@ def parse(source: str, tokens: Sequence[Token]) -> Group:
     return _Parser(source, tokens, strict=False).parse()
 
 
-def parse_strictly(source: str, tokens: Sequence[Token]) -> tuple[Group, list[FqlFault]]:
+def parse_strictly(source: str, tokens: Sequence[Token]) -> tuple[Group, list[FqlIssue]]:
     """Parse FQL alone; also return warnings about text that does not mean what it seems to.
 
     Raises `FqlError` at the first token that is not FQL.
@@ -75,7 +75,7 @@ class _Parser:
     """One walk over the tokens. Within parentheses, the closing ``)`` counts as the end."""
 
     def __init__(self, source: str, tokens: Sequence[Token], *, strict: bool) -> None:
-        self.surprises: list[FqlFault] = []
+        self.surprises: list[FqlIssue] = []
         self._source = source
         self._tokens = tokens
         self._strict = strict
@@ -129,7 +129,7 @@ class _Parser:
 
     def _surprise(self, position: int, message: str) -> None:
         if not self._is_split:
-            self.surprises.append(FqlFault(position, message))
+            self.surprises.append(FqlIssue(position, message))
 
     def _level(self) -> Node:
         nodes: list[Node] = []

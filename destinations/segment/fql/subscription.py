@@ -14,7 +14,7 @@ from destinations.segment.fql.predicate import (
     compile_node,
     value_getter,
 )
-from destinations.segment.fql.syntax import Condition, FqlError, FqlFault, Group, Node
+from destinations.segment.fql.syntax import Condition, FqlError, FqlIssue, Group, Node
 from destinations.segment.fql.tokens import lex
 from destinations.segment.javascript.printing import to_string
 from destinations.segment.javascript.values import UNDEFINED
@@ -42,7 +42,7 @@ class Fql:
 
     text: str
     matches: Callable[[Mapping[str, Any]], bool]
-    warnings: tuple[FqlFault, ...] = ()
+    warnings: tuple[FqlIssue, ...] = ()
     types: frozenset[str] | None = None
     asks_type_only: bool = False
     _root: Group | None = field(default=None, repr=False)
@@ -70,16 +70,16 @@ def _conditions(node: Node) -> Iterator[Condition]:
             yield from _conditions(child)
 
 
-def check_fql(text: str) -> list[FqlFault]:
-    """Return the fault of ``text`` if it is not FQL or can never hold; empty if it is valid.
+def check_fql(text: str) -> list[FqlIssue]:
+    """Return the issue in ``text`` if it is not FQL or can never hold; empty if it is valid.
 
-    Reading stops at the first fault, so there is at most one. Raises `TypeError` for anything but
+    Reading stops at the first issue, so there is at most one. Raises `TypeError` for anything but
     text.
     """
     try:
         parse_strictly(text, lex(text))
     except FqlError as error:
-        return [error.fault]
+        return [error.issue]
     return []
 
 
@@ -89,20 +89,20 @@ def compile_fql(text: str) -> Fql:
     Text that cannot be read never matches. Raises `TypeError` for anything but text.
     """
     try:
-        root, faults = _parse(text)
+        root, issues = _parse(text)
     except FqlError as error:
-        fault = FqlFault(error.fault.position, f"{error.fault.message}; this never matches")
-        return Fql(text, _no_match, (fault,))
-    return Fql(text, _guarded(compile_node(root), root), tuple(faults), *_types(root), root)
+        issue = FqlIssue(error.issue.position, f"{error.issue.message}; this never matches")
+        return Fql(text, _no_match, (issue,))
+    return Fql(text, _guarded(compile_node(root), root), tuple(issues), *_types(root), root)
 
 
-def _parse(text: str) -> tuple[Group, list[FqlFault]]:
+def _parse(text: str) -> tuple[Group, list[FqlIssue]]:
     """Return the conditions and the warnings."""
     tokens = lex(text)
     try:
         return parse_strictly(text, tokens)
     except FqlError as error:
-        return parse(text, tokens), [error.fault]
+        return parse(text, tokens), [error.issue]
 
 
 def _types(node: Node) -> tuple[frozenset[str] | None, bool]:

@@ -1,15 +1,15 @@
-"""The syntax tree of a subscription, and its faults."""
+"""The syntax tree of a subscription, and its issues."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Condition", "FqlError", "FqlFault", "Group", "Node"]
+__all__ = ["Condition", "FqlError", "FqlIssue", "Group", "Node"]
 
 
 @dataclass(frozen=True, slots=True)
-class FqlFault:
+class FqlIssue:
     """A part of a subscription that is not FQL, or never holds.
 
     ``position`` counts characters from 0; ``message`` says what is wrong and what was expected.
@@ -23,11 +23,11 @@ class FqlFault:
 
 
 class FqlError(Exception):
-    """Ends the reading of a subscription at its first fault; never leaves this package."""
+    """Ends the reading of a subscription at its first issue; never leaves this package."""
 
     def __init__(self, message: str, position: int) -> None:
         super().__init__(message)
-        self.fault = FqlFault(position, message)
+        self.issue = FqlIssue(position, message)
 
 
 @dataclass(frozen=True, slots=True)

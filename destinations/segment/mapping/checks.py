@@ -1,6 +1,6 @@
 """Checking a mapping when it is loaded.
 
-Refused is exactly what the reference runtime refuses. That leaves faults it does not look for
+Refused is exactly what the reference runtime refuses. That leaves issues it does not look for
 (everything inside arrays and literals, an ``@if`` without condition): those fail when reached.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from destinations.errors import Fault
+from destinations.errors import Issue
 from destinations.segment.javascript.json_text import stringify
 from destinations.segment.javascript.text import length
 from destinations.segment.javascript.values import article, type_name
@@ -41,24 +41,24 @@ def _kind(value: object) -> str:
 
 
 class Checker:
-    """Walks a mapping and collects its faults, each with its JSON pointer."""
+    """Walks a mapping and collects its issues, each with its JSON pointer."""
 
     def __init__(self, directives: Mapping[str, ArgumentCheck]) -> None:
         self._directives = directives
-        self._faults: dict[Fault, None] = {}  # a set that keeps the order
+        self._issues: dict[Issue, None] = {}  # a set that keeps the order
         # Arguments are looked at as objects and then as what they are, so the values in them twice:
         # without these, the time would double with every level.
         self._directives_seen: set[str] = set()
         self._objects_seen: set[str] = set()
 
     @property
-    def faults(self) -> tuple[Fault, ...]:
+    def issues(self) -> tuple[Issue, ...]:
         """What was found, in the order of the mapping."""
-        return tuple(self._faults)
+        return tuple(self._issues)
 
-    def fault(self, path: str, message: str) -> None:
-        """Note a fault; the same one found twice counts once."""
-        self._faults[Fault(message, path)] = None
+    def issue(self, path: str, message: str) -> None:
+        """Note an issue; the same one found twice counts once."""
+        self._issues[Issue(message, path)] = None
 
     def value(self, value: object, path: str) -> None:
         """Check any mapping value. Arrays are not looked into."""
@@ -79,12 +79,12 @@ class Checker:
         others = [key for key in value if key not in names and key != METADATA_KEY]
         name = names[0]
         if len(names) > 1:
-            self.fault(path, f"should have one directive but has {len(names)}: {_list(names)}")
+            self.issue(path, f"should have one directive but has {len(names)}: {_list(names)}")
         elif others:
-            self.fault(path, f"should have no keys beside {name} but has {_list(others)}")
+            self.issue(path, f"should have no keys beside {name} but has {_list(others)}")
         elif name not in self._directives:
             known = ", ".join(self._directives)
-            self.fault(path, f"has the unknown directive {name}; should be one of {known}")
+            self.issue(path, f"has the unknown directive {name}; should be one of {known}")
         else:
             self._directives[name](self, value[name], path + pointer(name))
 
@@ -101,7 +101,7 @@ class Checker:
             if isinstance(key, str):
                 self.value(item, path + pointer(key))
             else:
-                self.fault(path, f"should have keys that are text but has {key!r}")
+                self.issue(path, f"should have keys that are text but has {key!r}")
         return True
 
     def raw(self, value: object, path: str) -> None:
@@ -153,7 +153,7 @@ class Checker:
 
     def _wrong(self, path: str, wanted: str, kind: str) -> None:
         got = kind if kind in {"null", "undefined"} else article(kind)
-        self.fault(path, f"should be {wanted} but is {got}")
+        self.issue(path, f"should be {wanted} but is {got}")
 
 
 ArgumentCheck = Callable[[Checker, object, str], object]
@@ -178,7 +178,7 @@ def fields(checks: Mapping[str, ArgumentCheck | Required]) -> ArgumentCheck:
                 run = field.check if isinstance(field, Required) else field
                 run(checker, value[name], path + pointer(name))
             elif isinstance(field, Required):
-                checker.fault(path, f'should have the field "{name}" but does not')
+                checker.issue(path, f'should have the field "{name}" but does not')
 
     return check
 
@@ -190,7 +190,7 @@ def text_of_length(shortest: int, longest: int) -> ArgumentCheck:
         if checker.text(value, path) and isinstance(value, str):
             size = length(value)
             if not shortest <= size <= longest:
-                checker.fault(
+                checker.issue(
                     path, f"should have {shortest} to {longest} characters but has {size}"
                 )
 
@@ -203,7 +203,7 @@ def one_of(*allowed: str) -> ArgumentCheck:
     def check(checker: Checker, value: object, path: str) -> None:
         if checker.text(value, path) and isinstance(value, str) and value.lower() not in allowed:
             words = ", ".join(allowed)
-            checker.fault(path, f"should be one of {words} but is {stringify(value)}")
+            checker.issue(path, f"should be one of {words} but is {stringify(value)}")
 
     return check
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from destinations.errors import Fault, MappingError, ResolveError
+from destinations.errors import Issue, MappingError, ResolveError
 from destinations.segment.javascript.json_form import JsonForm, as_json_form
 from destinations.segment.javascript.values import UNDEFINED, article, type_name
 from destinations.segment.mapping.cleaning import without_undefined
@@ -36,13 +36,13 @@ class Step:
 class CompiledValue:
     """Any mapping value, ready to be resolved.
 
-    ``warnings`` are faults that make an event fail only when they are reached. ``constant`` is
+    ``warnings`` are issues that make an event fail only when they are reached. ``constant`` is
     the result where it does not depend on the data, else UNDEFINED.
     """
 
     source: object
     path: str
-    warnings: tuple[Fault, ...]
+    warnings: tuple[Issue, ...]
     constant: Any
     _resolver: Resolver = field(repr=False)
     _adds_up: bool = field(default=False, repr=False)
@@ -102,13 +102,13 @@ class CompiledMapping(CompiledValue):
 def compile_mapping(mapping: object, *, root: str = "") -> CompiledMapping:
     """Compile the mapping of a subscription; ``root`` is the JSON pointer that paths start with.
 
-    Raises MappingError with every fault for which the reference runtime refuses the mapping.
+    Raises MappingError with every issue for which the reference runtime refuses the mapping.
     """
     if not isinstance(mapping, dict):
         message = f"a mapping should be an object but is {article(type_name(mapping))}"
-        raise MappingError([Fault(message, root)])
-    whole, faults = root_mapping(mapping, root)
-    return _compile(CompiledMapping, whole, root, faults)
+        raise MappingError([Issue(message, root)])
+    whole, issues = root_mapping(mapping, root)
+    return _compile(CompiledMapping, whole, root, issues)
 
 
 def compile_value(value: object, *, root: str = "") -> CompiledValue:
@@ -121,15 +121,15 @@ def compile_getter(value: object) -> Resolver:
 
     Raises as :func:`compile_value`.
     """
-    compiled = compile_value(value)  # which finds its faults
+    compiled = compile_value(value)  # which finds its issues
     return Compiler(adds_up=compiled._adds_up).value(value, Place(""))  # noqa: SLF001 - of this module
 
 
-def _compile(kind: type[_Kind], source: object, root: str, faults: list[Fault]) -> _Kind:
+def _compile(kind: type[_Kind], source: object, root: str, issues: list[Issue]) -> _Kind:
     directives, too_deep = measure(source, root)
-    faults = faults or too_deep or list(check(source, root))
-    if faults:
-        raise MappingError(faults)
+    issues = issues or too_deep or list(check(source, root))
+    if issues:
+        raise MappingError(issues)
     adds_up = directives > MANY_DIRECTIVES
     compiler = Compiler(adds_up=adds_up)
     resolver = _resolver(compiler, source, root)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from destinations.errors import Fault, ResolveError
+from destinations.errors import Issue, ResolveError
 from destinations.segment.javascript.members import entries
 from destinations.segment.javascript.values import UNDEFINED, type_name
 from destinations.segment.mapping.checks import METADATA_KEY, Checker, directive_keys
@@ -23,40 +23,40 @@ Observer = Callable[[str, str, Any], None]
 """Told of each directive: its path, its name, what it gave."""
 
 
-def check(mapping: object, path: str = "") -> tuple[Fault, ...]:
-    """Return the faults for which the reference runtime refuses ``mapping``."""
+def check(mapping: object, path: str = "") -> tuple[Issue, ...]:
+    """Return the issues for which the reference runtime refuses ``mapping``."""
     checker = Checker({name: directive.check for name, directive in DIRECTIVES.items()})
     checker.value(mapping, path)
-    return checker.faults
+    return checker.issues
 
 
-def root_mapping(mapping: Mapping[str, Any], path: str) -> tuple[Mapping[str, Any], list[Fault]]:
+def root_mapping(mapping: Mapping[str, Any], path: str) -> tuple[Mapping[str, Any], list[Issue]]:
     """Wrap the root directive of ``mapping``, if it has one, around all the rest."""
     if ROOT_DIRECTIVE not in mapping:
         return mapping, []
     place = f"{path}/{ROOT_DIRECTIVE}"
     root = mapping[ROOT_DIRECTIVE]
     if not isinstance(root, dict) or len(root) != 1:
-        return mapping, [Fault("should be an object with one directive", place)]
+        return mapping, [Issue("should be an object with one directive", place)]
     ((name, argument),) = root.items()
     if isinstance(argument, list):
         return root, []  # as in the reference: an array has no place for a mapping
     if not isinstance(argument, dict):
         got = type_name(argument)
-        return mapping, [Fault(f"should be an object but is {got}", f"{place}/{name}")]
+        return mapping, [Issue(f"should be an object but is {got}", f"{place}/{name}")]
     rest = {key: value for key, value in mapping.items() if key != ROOT_DIRECTIVE}
     return {name: {**argument, "mapping": rest}}, []
 
 
 @dataclass
 class Compiler:
-    """Compiles one mapping; ``warnings`` are the faults that only matter when reached."""
+    """Compiles one mapping; ``warnings`` are the issues that only matter when reached."""
 
     observer: Observer | None = None
     adds_up: bool = False  # whether objects and arrays look at the size of all they hold
 
     def __post_init__(self) -> None:
-        self.warnings: list[Fault] = []
+        self.warnings: list[Issue] = []
         self.needs_cleaning = False
         self.transforms = False
 
@@ -75,15 +75,15 @@ class Compiler:
         """Compile a mapping of its own."""
         if not isinstance(node, dict):
             return self.failing(place, f"should be an object but is {type_name(node)}")
-        root, faults = root_mapping(node, place.path)
-        faults = faults or list(check(root, place.path))
-        if faults:
-            return self.failing(place, "; ".join(map(str, faults)))
+        root, issues = root_mapping(node, place.path)
+        issues = issues or list(check(root, place.path))
+        if issues:
+            return self.failing(place, "; ".join(map(str, issues)))
         return self.value(root, place)
 
     def failing(self, place: Place, message: str) -> Resolver:
         """Return a resolver that always fails."""
-        self.warnings.append(Fault(message, place.path))
+        self.warnings.append(Issue(message, place.path))
 
         def fail(data: Any) -> Any:  # noqa: ARG001 - the signature of every resolver
             raise ResolveError(place.path, message)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from destinations.errors import Fault, ResolveError
+from destinations.errors import Issue, ResolveError
 from destinations.segment.json_pointer import pointer
 
 __all__ = [
@@ -34,8 +34,8 @@ MANY_DIRECTIVES: Final = 100
 """A mapping with more directives than this has the sum of what they give checked as well."""
 
 
-def measure(mapping: object, path: str) -> tuple[int, list[Fault]]:
-    """Return the number of directives in ``mapping``, and a fault if it is nested too deeply."""
+def measure(mapping: object, path: str) -> tuple[int, list[Issue]]:
+    """Return the number of directives in ``mapping``, and an issue if it is nested too deeply."""
     directives = 0
     level: list[tuple[object, str]] = [(mapping, path)]
     for _ in range(DEEPEST_MAPPING + 1):
@@ -50,7 +50,7 @@ def measure(mapping: object, path: str) -> tuple[int, list[Fault]]:
             return directives, []
         level = inner
     message = f"should not be nested more than {DEEPEST_MAPPING} levels deep"
-    return directives, [Fault(message, level[0][1])]
+    return directives, [Issue(message, level[0][1])]
 
 
 def count_values(node: object) -> int:

@@ -77,7 +77,7 @@ _OBJECT: Final = frozenset({"properties", "required", "additionalProperties"})
 
 
 def compile_fit(schema: Any) -> Fit:
-    """Return the test of a schema without faults; `NEVER` where there is no simple one."""
+    """Return the test of a schema without issues; `NEVER` where there is no simple one."""
     if schema is True or schema == {}:
         return ALWAYS
     if not isinstance(schema, dict):

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import jsonschema_rs
 
-from destinations.errors import DefinitionError, Fault
+from destinations.errors import DefinitionError, Issue
 from destinations.segment.javascript.json_form import JsonForm, as_json_form
 from destinations.segment.javascript.values import UNDEFINED
 from destinations.segment.validation.changes import find_changes
@@ -19,7 +19,7 @@ from destinations.segment.validation.fits import ALWAYS, NEVER, Fit, compile_fit
 from destinations.segment.validation.keywords import Errors
 from destinations.segment.validation.library import library_validator
 from destinations.segment.validation.results import Checked, FieldError
-from destinations.segment.validation.schema_check import schema_faults
+from destinations.segment.validation.schema_check import schema_issues
 from destinations.segment.validation.schema_rule import compile_object_rules, compile_rule
 
 __all__ = ["CompiledSchema", "compile_schema"]
@@ -29,7 +29,7 @@ class CompiledSchema:
     """The schema of a payload, ready to make payloads and to check them."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
-        """Compile a schema without faults."""
+        """Compile a schema without issues."""
         self.schema: Final = schema
         self._validator: Final = library_validator(schema)
         self._rule: Final = compile_rule(schema, schema)
@@ -162,14 +162,14 @@ def _drop(value: Any) -> Any:  # noqa: ARG001 - the signature of every settler
 def compile_schema(schema: Mapping[str, Any]) -> CompiledSchema:
     """Compile the schema of a payload: draft 2020-12, coercing as ajv does.
 
-    Raises DefinitionError with every fault: what the meta-schema refuses, unknown keywords and
+    Raises DefinitionError with every issue: what the meta-schema refuses, unknown keywords and
     formats, broken patterns.
     """
-    faults = schema_faults(schema)
-    if faults:
-        raise DefinitionError(faults)
+    issues = schema_issues(schema)
+    if issues:
+        raise DefinitionError(issues)
     try:
         return CompiledSchema(schema)
     except (jsonschema_rs.ReferencingError, jsonschema_rs.ValidationError, ValueError) as error:
         message = f"has a reference that leads nowhere: {str(error).splitlines()[0]}"
-        raise DefinitionError([Fault(message)]) from None
+        raise DefinitionError([Issue(message)]) from None

@@ -9,14 +9,14 @@ from typing import Any, Final
 
 import jsonschema_rs
 
-from destinations.errors import Fault
+from destinations.errors import Issue
 from destinations.segment.json_pointer import pointer
 from destinations.segment.patterns import compile_pattern
 from destinations.segment.validation.formats import FORMATS
 from destinations.segment.validation.keywords import ANNOTATIONS, VALUE_CHECKS
 from destinations.segment.validation.library import DIALECT, LEFT_TO_LIBRARY, library_validator
 
-__all__ = ["schema_faults"]
+__all__ = ["schema_issues"]
 
 
 def _names(text: str) -> frozenset[str]:
@@ -36,42 +36,42 @@ def _meta_validator() -> jsonschema_rs.Validator:
     return jsonschema_rs.validator_for({"$ref": DIALECT})
 
 
-def schema_faults(schema: object, path: str = "") -> list[Fault]:
+def schema_issues(schema: object, path: str = "") -> list[Issue]:
     """Return what is wrong with a schema: against the 2020-12 meta-schema, and names nobody knows.
 
     Of the keywords that start with ``x-`` only ``x-refuse`` is looked at.
     """
     try:
         found = [
-            Fault(error.message, pointer(*error.instance_path))
+            Issue(error.message, pointer(*error.instance_path))
             for error in _meta_validator().iter_errors(schema)
         ]
     except UnicodeEncodeError:
-        return [Fault("should not hold one half of a surrogate pair", path)]
+        return [Issue("should not hold one half of a surrogate pair", path)]
     except ValueError:  # the library reads 255 levels
-        return [Fault("should not be nested so deeply", path)]
+        return [Issue("should not be nested so deeply", path)]
     # Each vocabulary of the meta-schema reports what is no schema at all.
-    faults = list(dict.fromkeys(found))
-    if not faults:
-        _check_names(schema, path, faults)
-    if not faults and isinstance(schema, dict):
-        faults += _library_faults(schema, path)
-    return faults
+    issues = list(dict.fromkeys(found))
+    if not issues:
+        _check_names(schema, path, issues)
+    if not issues and isinstance(schema, dict):
+        issues += _library_issues(schema, path)
+    return issues
 
 
-def _library_faults(schema: Mapping[str, Any], path: str) -> list[Fault]:
+def _library_issues(schema: Mapping[str, Any], path: str) -> list[Issue]:
     """Return what only shows when the library compiles the schema: references and identifiers."""
     try:
         library_validator(schema)
     except jsonschema_rs.ValidationError as error:
         place = pointer(*error.instance_path)
-        return [Fault(error.message, path + place)]
+        return [Issue(error.message, path + place)]
     except (ValueError, jsonschema_rs.ReferencingError) as error:
-        return [Fault(str(error).splitlines()[0], path)]
+        return [Issue(str(error).splitlines()[0], path)]
     return []
 
 
-def _check_names(schema: Any, path: str, faults: list[Fault]) -> None:
+def _check_names(schema: Any, path: str, issues: list[Issue]) -> None:
     if not isinstance(schema, dict):
         return
     for name, value in schema.items():
@@ -82,46 +82,46 @@ def _check_names(schema: Any, path: str, faults: list[Fault]) -> None:
             inner = list(value.items())
         else:
             inner = []
-            _check_keyword(name, value, place, faults)
+            _check_keyword(name, value, place, issues)
         for key, part in inner:
-            _check_names(part, place + pointer(key), faults)
+            _check_names(part, place + pointer(key), issues)
 
 
-def _check_keyword(name: str, value: Any, path: str, faults: list[Fault]) -> None:
+def _check_keyword(name: str, value: Any, path: str, issues: list[Issue]) -> None:
     if name in _SCHEMAS:
-        _check_names(value, path, faults)
+        _check_names(value, path, issues)
     elif name == "format" and value not in FORMATS:
-        faults.append(Fault(f"should be one of {', '.join(FORMATS)} but is {value}", path))
+        issues.append(Issue(f"should be one of {', '.join(FORMATS)} but is {value}", path))
     elif name == "$ref" and not _REFERENCE.match(value):
-        faults.append(Fault(f"should begin with #/$defs/ but is {value}", path))
+        issues.append(Issue(f"should begin with #/$defs/ but is {value}", path))
     elif name == "pattern":
-        _check_pattern(value, path, faults)
+        _check_pattern(value, path, issues)
     elif name == "x-refuse":
-        _check_refusals(value, path, faults)
+        _check_refusals(value, path, issues)
     elif name not in _KNOWN and not name.startswith("x-"):
-        faults.append(Fault("is not a keyword of JSON Schema; your own start with x-", path))
+        issues.append(Issue("is not a keyword of JSON Schema; your own start with x-", path))
 
 
-def _check_pattern(pattern: str, path: str, faults: list[Fault]) -> None:
+def _check_pattern(pattern: str, path: str, issues: list[Issue]) -> None:
     try:
         compile_pattern(pattern)
     except ValueError as error:
-        faults.append(Fault(str(error), path))
+        issues.append(Issue(str(error), path))
 
 
-def _check_refusals(entries: Any, path: str, faults: list[Fault]) -> None:
+def _check_refusals(entries: Any, path: str, issues: list[Issue]) -> None:
     """``x-refuse``: patterns of texts that are refused, each with a message of its own."""
     if not isinstance(entries, list) or not entries:
-        faults.append(Fault("should be a list of patterns, each with a message", path))
+        issues.append(Issue("should be a list of patterns, each with a message", path))
         return
     for index, entry in enumerate(entries):
         place = path + pointer(index)
         if not isinstance(entry, dict) or entry.keys() != {"pattern", "message"}:
-            faults.append(Fault("should have a pattern and a message, and nothing else", place))
+            issues.append(Issue("should have a pattern and a message, and nothing else", place))
         elif not all(isinstance(text, str) and text for text in entry.values()):
-            faults.append(Fault("should have texts as its pattern and its message", place))
+            issues.append(Issue("should have texts as its pattern and its message", place))
         else:
-            _check_pattern(entry["pattern"], place + pointer("pattern"), faults)
+            _check_pattern(entry["pattern"], place + pointer("pattern"), issues)
 
 
 _LISTS_OF_SCHEMAS: Final = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})

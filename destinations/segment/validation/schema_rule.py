@@ -36,7 +36,7 @@ __all__ = ["ObjectRules", "compile_object_rules", "compile_rule"]
 
 
 def compile_rule(schema: Any, root: Mapping[str, Any]) -> Rule:
-    """Return the rule of a schema without faults; ``$ref`` looks in ``root``."""
+    """Return the rule of a schema without issues; ``$ref`` looks in ``root``."""
     if schema is True or schema == {}:
         return _pass
     if schema is False:

@@ -111,7 +111,7 @@ def test_json(command: Callable[..., Any]) -> None:
 def test_faulty_files(
     content: str, message: str, command: Callable[..., Any], write: Callable[[str, Any], Path]
 ) -> None:
-    """Exit code 2 and the place of the fault; no folder is left behind."""
+    """Exit code 2 and the place of the issue; no folder is left behind."""
     done = command("import", "segment", write("x.json", content), "--out", "made")
     assert done.code == 2
     assert message in done.err

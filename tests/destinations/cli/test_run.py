@@ -234,7 +234,7 @@ def test_the_store_keeps_what_is_not_delivered(
     assert [one["message_id"] for one in listed["deliveries"]] == ["m2"]
 
 
-SETTINGS_FAULTS = {
+SETTINGS_ISSUES = {
     "no key": ({}, "lacks apiKey|apiKey"),
     "an empty key": ({"apiKey": ""}, "apiKey"),
     "a key of the client API": ({"apiKey": "pub_test_secret"}, "use the Admin API"),
@@ -250,7 +250,7 @@ SETTINGS_FAULTS = {
 }
 
 
-@pytest.mark.parametrize(("settings", "message"), SETTINGS_FAULTS.values(), ids=SETTINGS_FAULTS)
+@pytest.mark.parametrize(("settings", "message"), SETTINGS_ISSUES.values(), ids=SETTINGS_ISSUES)
 def test_wrong_settings(
     command: Callable[..., Any], write: Write, settings: Any, message: str
 ) -> None:
@@ -314,7 +314,7 @@ def test_wrong_usage(
 def test_a_broken_definition_is_refused_before_anything_is_sent(
     command: Callable[..., Any], write: Write, kana_folder: Path
 ) -> None:
-    """Every fault is told with its file and line."""
+    """Every issue is told with its file and line."""
     path = kana_folder / "track.yaml"
     path.write_text(
         path.read_text(encoding="utf-8").replace("'@path'", "'@paht'", 1), encoding="utf-8"

@@ -108,7 +108,7 @@ def test_the_store_of_a_configuration(
 
 
 def test_a_configuration_that_is_wrong(command: Run, write: Run) -> None:
-    """Its faults are told as by the server."""
+    """Its issues are told as by the server."""
     done = command("status", "--config", write("serve.yaml", "store: {path: a}\n"))
     assert done.code == 2
     assert "serve.yaml" in done.err

@@ -60,16 +60,16 @@ def test_every_value_has_its_line() -> None:
     ("path", "line"),
     [("", 1), ("/a", 1), ("/b/c", 3), ("/b/missing", 2), ("/b/missing/deep", 2), ("/z", 1)],
 )
-def test_a_fault_has_the_closest_line(path: str, line: int) -> None:
+def test_an_issue_has_the_closest_line(path: str, line: int) -> None:
     """What is not there is reported at what is around it."""
     document = Document("f.yaml", None, {"": 1, "/a": 1, "/b": 2, "/b/c": 3})
-    fault = document.fault(path, "is wrong")
-    assert (fault.path, fault.file, fault.line) == (path, "f.yaml", line)
-    assert str(fault).startswith(f"f.yaml:{line}: ")
+    issue = document.issue(path, "is wrong")
+    assert (issue.path, issue.file, issue.line) == (path, "f.yaml", line)
+    assert str(issue).startswith(f"f.yaml:{line}: ")
 
 
 @pytest.mark.parametrize(
-    ("text", "faults"),
+    ("text", "issues"),
     [
         ("", ["f.yaml:1: the file is empty"]),
         ("# only a comment", ["f.yaml:1: the file is empty"]),
@@ -125,13 +125,13 @@ def test_a_fault_has_the_closest_line(path: str, line: int) -> None:
         ("[" * 1_100 + "]" * 1_100, ["f.yaml:1: nested more than 64 levels deep"]),
     ],
 )
-def test_what_cannot_be_read_is_reported(text: str, faults: list[str]) -> None:
-    """Every fault that reading can find is reported, with its line and path."""
+def test_what_cannot_be_read_is_reported(text: str, issues: list[str]) -> None:
+    """Every issue that reading can find is reported, with its line and path."""
     with pytest.raises(DefinitionError) as caught:
         read_document(text, name="f.yaml")
-    assert len(caught.value.faults) == len(faults)
-    for fault, expected in zip(caught.value.faults, faults, strict=True):
-        assert str(fault).startswith(expected)
+    assert len(caught.value.issues) == len(issues)
+    for issue, expected in zip(caught.value.issues, issues, strict=True):
+        assert str(issue).startswith(expected)
 
 
 TEXT = st.text(

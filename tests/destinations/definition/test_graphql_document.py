@@ -41,7 +41,7 @@ def test_operations_are_accepted(document: str, variables: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("document", "variables", "faults"),
+    ("document", "variables", "issues"),
     [
         ("", [], ["line 1 of the document: Syntax Error: Unexpected <EOF>."]),
         ("query {\n  a(\n}", [], ["line 3 of the document: Syntax Error"]),
@@ -75,11 +75,11 @@ def test_operations_are_accepted(document: str, variables: list[str]) -> None:
         ),
     ],
 )
-def test_operations_are_refused(document: str, variables: list[str], faults: list[str]) -> None:
-    """Every fault is reported, each in words that say what would be right."""
+def test_operations_are_refused(document: str, variables: list[str], issues: list[str]) -> None:
+    """Every issue is reported, each in words that say what would be right."""
     found = list(check_operation(document, dict.fromkeys(variables)))
-    assert len(found) == len(faults)
-    for text, expected in zip(found, faults, strict=True):
+    assert len(found) == len(issues)
+    for text, expected in zip(found, issues, strict=True):
         assert expected in text
 
 

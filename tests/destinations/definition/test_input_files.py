@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from destinations.definition.input_files import open_input, path_fault, read_input, read_text_input
+from destinations.definition.input_files import open_input, path_issue, read_input, read_text_input
 
 Read = Callable[[Path], object]
 
@@ -107,4 +107,4 @@ def test_a_file(tmp_path: Path) -> None:
 )
 def test_which_texts_are_paths(text: str, can_be: bool) -> None:
     """Bytes that are not UTF-8 may be in a path; NUL and half a character may not."""
-    assert (path_fault(text) is None) == can_be
+    assert (path_issue(text) is None) == can_be

@@ -1,4 +1,4 @@
-"""A definition's folder is read, and every fault in it is reported with its place."""
+"""A definition's folder is read, and every issue in it is reported with its place."""
 
 from __future__ import annotations
 
@@ -139,24 +139,24 @@ def test_what_cannot_settle_a_lost_answer(
     def change(documents: Any) -> None:
         documents["destination"]["requests"]["count"][name] = {**RECONCILE, **changes}
 
-    faults = check_folder(write_definition(change))
+    issues = check_folder(write_definition(change))
     place = f"/requests/count/{name}{place}"
-    found = [fault for fault in faults if fault.path.startswith(place) and message in fault.message]
-    assert found, list(map(str, faults))
+    found = [issue for issue in issues if issue.path.startswith(place) and message in issue.message]
+    assert found, list(map(str, issues))
     assert found[0].line is not None
 
 
 def test_a_lost_answer_is_settled_in_one_way(write_definition: Write) -> None:
-    """The former name beside the new one is a fault: it would be read in silence, or not."""
+    """The former name beside the new one is an issue: it would be read in silence, or not."""
 
     def change(documents: Any) -> None:
         documents["destination"]["requests"]["count"].update(
             reconcile=RECONCILE, settle={**RECONCILE, "ask": "save"}
         )
 
-    (fault,) = check_folder(write_definition(change))
-    assert fault.path == "/requests/count/settle"
-    assert fault.message == "is the old name of reconcile: keep reconcile alone"
+    (issue,) = check_folder(write_definition(change))
+    assert issue.path == "/requests/count/settle"
+    assert issue.message == "is the old name of reconcile: keep reconcile alone"
 
 
 @pytest.mark.parametrize(
@@ -181,9 +181,9 @@ def test_an_error_of_a_root_field_that_is_not_there(
         named = {"name": "gone"} if kind == "answers" else rule
         request[kind] = [{"when": {"rootField": field}, **named}]
 
-    (fault,) = check_folder(write_definition(change))
-    assert fault.path == f"/requests/count/{kind}/0/when/rootField"
-    assert fault.message.endswith(f"known: {known}")
+    (issue,) = check_folder(write_definition(change))
+    assert issue.path == f"/requests/count/{kind}/0/when/rootField"
+    assert issue.message.endswith(f"known: {known}")
 
 
 def test_a_rule_for_one_of_several_root_fields(
@@ -397,14 +397,14 @@ def _set(path: str, value: object) -> Callable[[Any], None]:
         (_set("count.fields.properties.by.type", "int"), "/fields/properties/by/type", ""),
     ],
 )
-def test_faults_are_reported_with_their_place(
+def test_issues_are_reported_with_their_place(
     write_definition: Write, change: Callable[[Any], None], place: str, message: str
 ) -> None:
-    """Each fault names file, line and path, and says what would be right."""
+    """Each issue names file, line and path, and says what would be right."""
     folder = write_definition(change)
-    faults = check_folder(folder)
-    found = [fault for fault in faults if fault.path.startswith(place) and message in fault.message]
-    assert found, list(map(str, faults))
+    issues = check_folder(folder)
+    found = [issue for issue in issues if issue.path.startswith(place) and message in issue.message]
+    assert found, list(map(str, issues))
     assert found[0].file is not None
     assert found[0].line is not None
     line = Path(found[0].file).read_text(encoding="utf-8").splitlines()[found[0].line - 1]
@@ -413,10 +413,10 @@ def test_faults_are_reported_with_their_place(
         assert keys[-1] in line
     with pytest.raises(DefinitionError) as caught:
         load_definition(folder)
-    assert caught.value.faults == faults
+    assert caught.value.issues == issues
 
 
-def test_all_faults_are_reported_at_once(write_definition: Write) -> None:
+def test_all_issues_are_reported_at_once(write_definition: Write) -> None:
     """Whoever writes a definition sees everything that one kind of check finds, in all files."""
 
     def change(documents: Any) -> None:
@@ -424,8 +424,8 @@ def test_all_faults_are_reported_at_once(write_definition: Write) -> None:
         documents["destination"]["requests"]["find"]["idempotent"] = "yes"
         documents["count"]["title"] = 7
 
-    faults = check_folder(write_definition(change))
-    assert [fault.path for fault in faults] == ["/title", "/requests/find/idempotent", "/version"]
+    issues = check_folder(write_definition(change))
+    assert [issue.path for issue in issues] == ["/title", "/requests/find/idempotent", "/version"]
 
 
 @pytest.mark.parametrize(
@@ -444,8 +444,8 @@ def test_files_that_cannot_be_read(
     """A file that is no document, or stands twice, is reported by its name."""
     folder = write_definition()
     (folder / name).write_bytes(text)
-    faults = check_folder(folder)
-    assert any(message in fault.message and name in str(fault) for fault in faults)
+    issues = check_folder(folder)
+    assert any(message in issue.message and name in str(issue) for issue in issues)
 
 
 def test_other_files_are_left_alone(write_definition: Write) -> None:
@@ -460,10 +460,10 @@ def test_other_files_are_left_alone(write_definition: Write) -> None:
 def test_a_folder_without_a_destination(tmp_path: Path) -> None:
     """What is no definition is told so, and so is what is not there."""
     assert not is_definition(tmp_path)
-    (fault,) = check_folder(tmp_path)
-    assert "there is no destination.yaml in this folder" in fault.message
-    (fault,) = check_folder(tmp_path / "nowhere")
-    assert "there is no such folder" in fault.message
+    (issue,) = check_folder(tmp_path)
+    assert "there is no destination.yaml in this folder" in issue.message
+    (issue,) = check_folder(tmp_path / "nowhere")
+    assert "there is no such folder" in issue.message
 
 
 def test_a_destination_without_actions(write_definition: Write) -> None:
@@ -474,8 +474,8 @@ def test_a_destination_without_actions(write_definition: Write) -> None:
             del documents[name]
         documents["destination"]["presets"] = []
 
-    (fault,) = check_folder(write_definition(change))
-    assert "the folder holds no action" in fault.message
+    (issue,) = check_folder(write_definition(change))
+    assert "the folder holds no action" in issue.message
 
 
 def _misspelt_setting(documents: Any) -> None:
@@ -528,9 +528,9 @@ def test_what_would_go_wrong_in_silence(
     write_definition: Write, change: Callable[[Any], None], path: str, message: str
 ) -> None:
     """A mapping that would read nothing, and a batch that would use one event for all."""
-    faults = check_folder(write_definition(change))
-    found = [fault for fault in faults if message in fault.message]
-    assert found, faults
+    issues = check_folder(write_definition(change))
+    found = [issue for issue in issues if message in issue.message]
+    assert found, issues
     assert found[0].path.startswith(path)
     assert found[0].line is not None
 
@@ -579,7 +579,7 @@ def test_what_would_go_wrong_in_silence(
 def test_a_url_that_holds_a_value_of_the_event(
     write_definition: Write, url: object, key: str, *, is_right: bool
 ) -> None:
-    """It is a fault of the definition, which is used all the same, with a warning."""
+    """It is an issue in the definition, which is used all the same, with a warning."""
 
     def change(documents: Any) -> None:
         destination = documents["destination"]
@@ -595,12 +595,12 @@ def test_a_url_that_holds_a_value_of_the_event(
 
     folder = write_definition(change)
     place = "/transport/url" if key == "url of all" else "/requests/save/rest/url"
-    faults = check_folder(folder)
-    assert [fault.path for fault in faults] == ([] if is_right else [place])
+    issues = check_folder(folder)
+    assert [issue.path for issue in issues] == ([] if is_right else [place])
     definition = load_definition(folder)
-    assert definition.warnings == faults
-    assert all("transport.baseUrl and rest.path" in fault.message for fault in faults)
-    assert all(fault.line is not None for fault in faults)
+    assert definition.warnings == issues
+    assert all("transport.baseUrl and rest.path" in issue.message for issue in issues)
+    assert all(issue.line is not None for issue in issues)
 
 
 @pytest.mark.parametrize(
@@ -624,9 +624,9 @@ def test_keywords_of_fields_that_make_no_sense(
 
     with pytest.raises(DefinitionError) as caught:
         load_definition(write_definition(change))
-    (fault,) = caught.value.faults
-    assert fault.path == f"/fields/properties/{field}{place}"
-    assert message in fault.message
+    (issue,) = caught.value.issues
+    assert issue.path == f"/fields/properties/{field}{place}"
+    assert message in issue.message
 
 
 def test_what_is_no_id_and_what_is_no_trait(load: Callable[..., DestinationDefinition]) -> None:

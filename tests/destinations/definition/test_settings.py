@@ -66,7 +66,7 @@ def test_all_that_cannot_be_had_is_named(settings_file: Callable[[str], Path]) -
     path = settings_file(text)
     with pytest.raises(SettingsError) as caught:
         read_settings(path, {"EMPTY": ""})
-    assert [(fault.path, fault.line, fault.message) for fault in caught.value.faults] == [
+    assert [(issue.path, issue.line, issue.message) for issue in caught.value.issues] == [
         ("/apiKey", 1, "the environment variable ONE is not set"),
         ("/endpoint", 2, "environment variables are not set: TWO, THREE"),
         ("/limit", 3, f"cannot read the file {path.parent / 'gone'}: No such file or directory"),
@@ -129,10 +129,10 @@ def test_settings_have_their_defaults_and_secrets(load: Load, api_key: str) -> N
 def test_wrong_settings_are_refused(
     load: Load, data: dict[str, Any], path: str, message: str
 ) -> None:
-    """Every fault is reported with its place, and no message shows a secret."""
+    """Every issue is reported with its place, and no message shows a secret."""
     with pytest.raises(SettingsError, match=message) as caught:
         check_settings(load(), _document(**data))
-    assert path in [fault.path for fault in caught.value.faults]
+    assert path in [issue.path for issue in caught.value.issues]
     assert "sk_" not in str(caught.value)
 
 
@@ -152,10 +152,10 @@ def test_credentials_in_an_address(load: Load, endpoint: str) -> None:
     """They are refused, whatever else is wrong with it: only secrets are masked everywhere."""
     with pytest.raises(SettingsError) as caught:
         check_settings(load(), _document(apiKey="sk_test_12345", endpoint=endpoint))
-    (fault,) = caught.value.faults
-    assert fault.path == "/endpoint"
-    assert "must not have a user or a password before its host" in fault.message
-    assert "credentials belong in apiKey" in fault.message
+    (issue,) = caught.value.issues
+    assert issue.path == "/endpoint"
+    assert "must not have a user or a password before its host" in issue.message
+    assert "credentials belong in apiKey" in issue.message
     assert "hunter2" not in str(caught.value)
 
 
@@ -197,10 +197,10 @@ def test_what_nobody_sees_in_a_secret(load: Load, value: str, message: str) -> N
     """It is found before the first event, and named without the secret."""
     with pytest.raises(SettingsError) as caught:
         check_settings(load(), Document("s.yaml", {"apiKey": value}, {}))
-    (fault,) = caught.value.faults
-    assert fault.path == "/apiKey"
-    assert message in fault.message
-    assert "test" not in fault.message
+    (issue,) = caught.value.issues
+    assert issue.path == "/apiKey"
+    assert message in issue.message
+    assert "test" not in issue.message
 
 
 @pytest.mark.parametrize("value", ["pass word", "pässwörd", "ключ-секрет", "密码密码密码密码"])
@@ -251,22 +251,22 @@ def test_what_a_setting_may_be_given_as(load: Load, api_key: str, kind: str) -> 
 def test_no_setting_is_coerced_silently(
     load: Load, api_key: str, kind: str, *, secret: bool
 ) -> None:
-    """A value of another type is a fault that says what is expected, and not what it is."""
+    """A value of another type is an issue that says what is expected, and not what it is."""
     nouns = {"string": "a string", "boolean": "true or false"}
     definition = _typed(load, kind, **({"format": "password"} if secret else {}))
     for value in OTHERS[kind]:
         with pytest.raises(SettingsError) as caught:
             check_settings(definition, _document(apiKey=api_key, given=value))
-        (fault,) = caught.value.faults
-        assert fault.path == "/given"
-        assert fault.message.startswith(f"must be {nouns.get(kind, 'a')}")
-        assert ", got a" in fault.message
-        assert str(value) not in fault.message or not str(value)
+        (issue,) = caught.value.issues
+        assert issue.path == "/given"
+        assert issue.message.startswith(f"must be {nouns.get(kind, 'a')}")
+        assert ", got a" in issue.message
+        assert str(value) not in issue.message or not str(value)
 
 
 @pytest.mark.parametrize("value", [1, True, ["eu"], "mars"])
 def test_a_choice_is_not_coerced(load: Load, api_key: str, value: object) -> None:
-    """What is none of the choices is a fault, also where its text or its item would be one."""
+    """What is none of the choices is an issue, also where its text or its item would be one."""
     definition = _typed(load, "string", enum=["eu", "1", "true"])
     with pytest.raises(SettingsError, match=r"/given: must be (a string|one of)"):
         check_settings(definition, _document(apiKey=api_key, given=value))

@@ -62,10 +62,10 @@ def test_what_readers_agree_on_is_read(text: str, value: Any) -> None:
 
 @pytest.mark.parametrize(("text", "cure"), AMBIGUOUS, ids=[text[:30] for text, _ in AMBIGUOUS])
 def test_what_readers_disagree_on_is_refused(text: str, cure: str) -> None:
-    """The fault has its line and path, and says what to write; a key can only be quoted."""
+    """The issue has its line and path, and says what to write; a key can only be quoted."""
     with pytest.raises(DefinitionError) as caught:
         read_document(f"a:\n  b: {text}\n{text}: 1", name="f.yaml")
-    value, key = map(str, caught.value.faults)
+    value, key = map(str, caught.value.issues)
     message = f"YAML readers disagree on unquoted {text[:40]}: quote it"
     assert value == f"f.yaml:2: /a/b: {message}{cure}"
     assert key == f"f.yaml:3: /{text}: {message}"
@@ -93,7 +93,7 @@ PLAIN = st.text("0123456789-+._:eExobTZ ", min_size=1, max_size=10) | st.sampled
 @settings(max_examples=500, deadline=None)
 @given(PLAIN)
 def test_nothing_is_read_that_pyyaml_reads_otherwise(text: str) -> None:
-    """Each plain scalar is a fault, or has the value that the reader of YAML 1.1 gives it."""
+    """Each plain scalar is an issue, or has the value that the reader of YAML 1.1 gives it."""
     written = f"- {text}\n"
     try:
         (found,) = read_document(written, name="f.yaml").data
@@ -167,9 +167,9 @@ def test_all_readers_read_what_is_shipped(path: Path) -> None:
 
 
 def test_huge_numbers_are_refused() -> None:
-    """Numbers that no reader of JSON holds are faults, and no traceback."""
+    """Numbers that no reader of JSON holds are issues, and no traceback."""
     for text in ("9" * 5000, "9" * 400, "1.0e+999", ".inf", "-.INF", ".NaN"):
         with pytest.raises(DefinitionError) as caught:
             read_document(f"a: {text}", name="f.yaml")
-        assert caught.value.faults[0].path == "/a"
+        assert caught.value.issues[0].path == "/a"
     assert math.isfinite(read_document("a: 1.0e+300", name="f.yaml").data["a"])

@@ -23,7 +23,7 @@ from destinations._version import __version__
 from destinations.definition import Timeouts
 from destinations.errors import TransportError, UnsendableError
 from destinations.http import HttpRequest, HttpResponse
-from destinations.http.environment import environment_faults
+from destinations.http.environment import environment_issues
 from destinations.http.transport import HttpTransport
 
 Serve = Callable[[socket.socket, bytes], None]
@@ -695,7 +695,7 @@ def test_a_partner_that_wants_a_certificate(
         ({"HTTPS_PROXY": f"http://{'a' * 70}:1"}, "the proxy for https .* has no host"),
     ],
 )
-def test_faults_of_the_environment(
+def test_issues_of_the_environment(
     transport: Callable[..., HttpTransport],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -708,9 +708,9 @@ def test_faults_of_the_environment(
     for name, value in variables.items():
         monkeypatch.setenv(name, value.format(tmp=tmp_path))
     url = "https://api.example.com/v1"
-    (fault,) = environment_faults([url])
-    assert re.search(message, fault)
-    assert "secret" not in fault
+    (issue,) = environment_issues([url])
+    assert re.search(message, issue)
+    assert "secret" not in issue
     with pytest.raises(TransportError, match=message) as caught:
         transport().send(_post(url))
     assert not caught.value.sent
@@ -727,16 +727,16 @@ def test_faults_of_the_environment(
         {"HTTP_PROXY": "ftp://nonsense"},
     ],
 )
-def test_an_environment_without_faults(
+def test_an_environment_without_issues(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
 ) -> None:
     """What a request does not use is left alone."""
     _no_proxies(monkeypatch)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert environment_faults(["https://api.example.com/v1"]) == []
+    assert environment_issues(["https://api.example.com/v1"]) == []
     monkeypatch.setenv("SSL_CERT_FILE", "/not/there.pem")
-    assert environment_faults(["http://127.0.0.1:8080/v1"]) == (
+    assert environment_issues(["http://127.0.0.1:8080/v1"]) == (
         [] if "HTTP_PROXY" not in variables else [ANY]
     )
 

@@ -328,7 +328,7 @@ def test_a_code_that_a_rule_reads(deliver: Any, partner: Any) -> None:
 def test_what_a_definition_cannot_say(
     deliver: Any, command: Any, change: Mapping[str, Any], message: str
 ) -> None:
-    """Each is a fault with its place."""
+    """Each is an issue with its place."""
     failures = {key: value for key, value in {**BY_INDEX, **change}.items() if value is not None}
     done = command("validate", _folder(deliver, failures, idempotent=False))
     assert done.code == 2

@@ -117,7 +117,7 @@ def test_how_lists_and_objects_are_written(
     assert "object Object" not in unquote(sent)
 
 
-FAULTS = [
+ISSUES = [
     ({"kind": "array"}, "query/v", "v is a list: declare with arrayFormat how to write it"),
     ({"kind": "object"}, "query/v", "v is an object: declare with arrayFormat"),
     ({"kind": ["array", "null"]}, "query/v", "v is a list"),
@@ -149,7 +149,7 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize(("change", "place", "message"), FAULTS, ids=str)
+@pytest.mark.parametrize(("change", "place", "message"), ISSUES, ids=str)
 def test_what_is_known_when_it_is_loaded(
     deliver: Any, command: Any, change: dict[str, Any], place: str | None, message: str
 ) -> None:

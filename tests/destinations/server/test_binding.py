@@ -67,7 +67,7 @@ def test_the_calls_that_are_supported(write: Write) -> None:
 
 
 @pytest.mark.parametrize(
-    ("destinations", "fault"),
+    ("destinations", "issue"),
     [
         (["name: a, destination: nothing"], "unknown destination 'nothing'"),
         (["name: a, destination: ./none"], "c.yaml:3: /destinations/0"),
@@ -91,16 +91,16 @@ def test_the_calls_that_are_supported(write: Write) -> None:
         ),
     ],
 )
-def test_faults(
+def test_issues(
     write: Write,
     sample: Path,
     destinations: list[str],
-    fault: str,
+    issue: str,
 ) -> None:
     """All of them are found before anything starts, with the place in the configuration."""
     assert sample.name == "sample"
     config = read_config(write("c.yaml", _config(*destinations)), {"KEY": KEY})
     with pytest.raises(DefinitionError) as caught:
         bind(config, None)
-    assert fault in str(caught.value)
+    assert issue in str(caught.value)
     assert KEY not in str(caught.value)

@@ -1,4 +1,4 @@
-"""The configuration: typed, with the place of every fault, and no secret in it."""
+"""The configuration: typed, with the place of every issue, and no secret in it."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ WAYS = "must be {env: NAME}, {file: PATH} or ${NAME}, not the secret itself"
 
 
 @pytest.mark.parametrize(
-    ("text", "fault"),
+    ("text", "issue"),
     [
         ("{}", "1: lacks 'store', 'destinations'"),
         (_faulty("other: 1\n"), "5: /other: is not a key here; known: $schema, listen"),
@@ -278,13 +278,13 @@ WAYS = "must be {env: NAME}, {file: PATH} or ${NAME}, not the secret itself"
         ("destinations: [", "not YAML"),
     ],
 )
-def test_faults(write: Write, text: str, fault: str) -> None:
+def test_issues(write: Write, text: str, issue: str) -> None:
     """Each has its file, line and path, says what would be right, and shows no secret."""
     path = write("c.yaml", text)
     with pytest.raises(DefinitionError) as caught:
         read_config(path, ENVIRONMENT)
     shown = str(caught.value)
-    assert fault in shown
+    assert issue in shown
     assert str(path) in shown
     assert "plain-key" not in shown
     assert "a-secret" not in shown
@@ -326,7 +326,7 @@ def test_a_secret_that_is_wrong(write: Write, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "fault"),
+    ("text", "issue"),
     [
         ("a = ", "not TOML: Invalid value (at "),
         ("drainSeconds = inf", "/drainSeconds: must be a finite number"),
@@ -334,23 +334,23 @@ def test_a_secret_that_is_wrong(write: Write, text: str) -> None:
         ("[store]\npath = 1", "/store/path: must be string"),
     ],
 )
-def test_faults_of_toml(write: Write, text: str, fault: str) -> None:
+def test_issues_of_toml(write: Write, text: str, issue: str) -> None:
     """What TOML has and JSON has not is refused, and what is wrong is told with its path."""
     with pytest.raises(DefinitionError) as caught:
         read_config(write("c.toml", text), {})
-    assert fault in str(caught.value)
+    assert issue in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("content", "fault"),
+    ("content", "issue"),
     [(None, r"c\.yaml: cannot be read: No such file"), (b"\xff", r"c\.yaml: is not UTF-8")],
 )
 def test_files_that_cannot_be_read(
-    write: Write, tmp_path: Path, content: bytes | None, fault: str
+    write: Write, tmp_path: Path, content: bytes | None, issue: str
 ) -> None:
     """The error names the file."""
     path = tmp_path / "c.yaml" if content is None else write("c.yaml", content)
-    with pytest.raises(DefinitionError, match=fault):
+    with pytest.raises(DefinitionError, match=issue):
         read_config(path, {})
 
 
@@ -371,7 +371,7 @@ def test_keys_that_can_be_used(write: Write, content: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "fault"),
+    ("content", "issue"),
     [
         ("", "is empty"),
         ("\n", "is empty"),
@@ -388,7 +388,7 @@ def test_keys_that_can_be_used(write: Write, content: str) -> None:
     ],
 )
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])  # noqa: S104 - read, not bound
-def test_keys_that_nobody_should_use(write: Write, content: str, fault: str, host: str) -> None:
+def test_keys_that_nobody_should_use(write: Write, content: str, issue: str, host: str) -> None:
     """What no header carries, or can be guessed, is refused wherever it listens, and not shown."""
     path = write("c.yaml", _faulty(f"    {OF_FILE}\nlisten: {{host: {host}}}\n"))
     file = write("key.txt", content)
@@ -396,7 +396,7 @@ def test_keys_that_nobody_should_use(write: Write, content: str, fault: str, hos
         read_config(path, {})
     shown = str(caught.value)
     for key in ("keys", "signatureSecrets"):
-        assert f"/destinations/0/receiver/{key}/0: the file {file} {fault}" in shown
+        assert f"/destinations/0/receiver/{key}/0: the file {file} {issue}" in shown
     assert GOOD_KEY not in shown
 
 
@@ -413,7 +413,7 @@ def test_files_that_everybody_can_read(write: Write) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "fault"),
+    ("name", "text", "issue"),
     [
         ("c.json", '{"store": {"path": "s"},}', "c.json:1: not JSON: "),
         ("c.json", "store: {path: s}", "c.json:1: not JSON: Expecting value at column 1"),
@@ -422,11 +422,11 @@ def test_files_that_everybody_can_read(write: Write) -> None:
         ("c.yaml", "drainSeconds = 3", "c.yaml: holds TOML; give it a name that ends in .toml"),
     ],
 )
-def test_the_name_says_the_form(write: Write, name: str, text: str, fault: str) -> None:
+def test_the_name_says_the_form(write: Write, name: str, text: str, issue: str) -> None:
     """A broken file is told in words of what it is meant to be."""
     with pytest.raises(DefinitionError) as caught:
         read_config(write(name, text), ENVIRONMENT)
-    assert fault in str(caught.value)
+    assert issue in str(caught.value)
 
 
 def test_the_example(write: Write, tmp_path: Path) -> None:

@@ -258,10 +258,10 @@ def test_a_handshake_that_breaks(
     assert {one.effect.value for one in _entries(path)} == {"none"}
 
 
-_ENVIRONMENT_FAULTS = [("SSL_CERT_FILE", "/not/there"), ("HTTPS_PROXY", "gopher://127.0.0.1")]
+_ENVIRONMENT_ISSUES = [("SSL_CERT_FILE", "/not/there"), ("HTTPS_PROXY", "gopher://127.0.0.1")]
 
 
-@pytest.fixture(params=_ENVIRONMENT_FAULTS, ids=lambda fault: fault[0])
+@pytest.fixture(params=_ENVIRONMENT_ISSUES, ids=lambda issue: issue[0])
 def faulty_variable(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """The name of a variable by which this machine cannot connect to anybody."""
     for other in ("NO_PROXY", "no_proxy", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):

@@ -45,7 +45,7 @@ def test_nothing_is_looked_up(write: Write) -> None:
 
 
 def test_the_rest_is_checked(write: Write) -> None:
-    """Faults of the file itself are told all the same."""
+    """Issues in the file itself are told all the same."""
     path = write("serve.json", json.dumps(_document("a b")))
     with pytest.raises(DefinitionError, match="/destinations/0/name"):
         read_config(path, {}, secrets=False)

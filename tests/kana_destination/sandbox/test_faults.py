@@ -94,7 +94,7 @@ def test_wrong_rules_are_refused_with_their_place(client: Any, rule: Any, path: 
     """In process as an error, over HTTP as 400; and none of the rules is added."""
     with pytest.raises(DefinitionError) as caught:
         Faults().add_json([rule])
-    assert caught.value.faults[0].path == path
+    assert caught.value.issues[0].path == path
     assert message in str(caught.value)
     answer = client.at("POST", "/faults", json=[{"status": 500}, rule])
     assert answer.status_code == 400

@@ -1,4 +1,4 @@
-"""Seeds: what they make, and how their faults are reported."""
+"""Seeds: what they make, and how their issues are reported."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def account(source: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("seed", "faults"),
+    ("seed", "issues"),
     [
         ([], [("", "must be object, got []")]),
         ({"people": []}, [("", "'people' was unexpected")]),
@@ -73,17 +73,17 @@ def account(source: Any) -> dict[str, Any]:
         ({"apiKeys": ["pub_secretpart"]}, [("/apiKeys/0", "does not match ^prv_")]),
     ],
 )
-def test_faults_have_their_place(tmp_path: Path, seed: Any, faults: list[tuple[str, str]]) -> None:
-    """Each fault is reported, all at once, with its path and without any key."""
+def test_issues_have_their_place(tmp_path: Path, seed: Any, issues: list[tuple[str, str]]) -> None:
+    """Each issue is reported, all at once, with its path and without any key."""
     path = tmp_path / "seed.yaml"
     path.write_text(repr(seed))
     with pytest.raises(DefinitionError) as caught:
         load_seed(path)
-    found = [(fault.path, fault.message) for fault in caught.value.faults]
-    assert len(found) == len(faults)
-    for place, message in faults:
+    found = [(issue.path, issue.message) for issue in caught.value.issues]
+    assert len(found) == len(issues)
+    for place, message in issues:
         assert any(one == place and message in text for one, text in found), found
-    assert all(fault.file == str(path) and fault.line == 1 for fault in caught.value.faults)
+    assert all(issue.file == str(path) and issue.line == 1 for issue in caught.value.issues)
     assert "secretpart" not in str(caught.value)
 
 
@@ -114,14 +114,14 @@ def test_rules_hold_for_seeds(
     """A seed cannot make what the API would refuse."""
     with pytest.raises(DefinitionError) as caught:
         load_seed({**seed, **change})
-    (fault,) = caught.value.faults
-    assert fault.path == place
-    assert message in fault.message
-    assert fault.line is None
+    (issue,) = caught.value.issues
+    assert issue.path == place
+    assert message in issue.message
+    assert issue.line is None
 
 
-def test_faults_of_a_file_come_with_lines_in_their_order(tmp_path: Path) -> None:
-    """Faults of form and of rules are sorted by line."""
+def test_issues_of_a_file_come_with_lines_in_their_order(tmp_path: Path) -> None:
+    """Issues of form and of rules are sorted by line."""
     path = tmp_path / "seed.yaml"
     path.write_text(
         "usage:\n  - {userId: a, featureId: f, used: 1}\nusers:\n  - id: a\n  - id: 7\n  - id: a\n"
@@ -154,9 +154,9 @@ def test_text_that_is_no_yaml(tmp_path: Path, text: bytes, line: int | None, mes
     path.write_bytes(text)
     with pytest.raises(DefinitionError) as caught:
         load_seed(path)
-    (fault,) = caught.value.faults
-    assert (fault.file, fault.line) == (str(path), line)
-    assert message in fault.message
+    (issue,) = caught.value.issues
+    assert (issue.file, issue.line) == (str(path), line)
+    assert message in issue.message
 
 
 def test_missing_file_is_wrong_usage(tmp_path: Path) -> None:

@@ -43,8 +43,8 @@ def front_matter(source: Source, _rule: Rule, _configuration: Configuration) -> 
     """Find front matter without a title, with unknown keys, or with values of the wrong type."""
     page = source.page
     values = page.front_matter or {}
-    if page.front_matter_fault:
-        yield Found(0, page.front_matter_fault)
+    if page.front_matter_issue:
+        yield Found(0, page.front_matter_issue)
         return
     title = values.get("title")
     if not title:
@@ -66,7 +66,7 @@ def front_matter(source: Source, _rule: Rule, _configuration: Configuration) -> 
 def front_matter_id(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
     """Find front matter without an id."""
     values = source.page.front_matter
-    if values is not None and not source.page.front_matter_fault and "id" not in values:
+    if values is not None and not source.page.front_matter_issue and "id" not in values:
         yield Found(0)
 
 

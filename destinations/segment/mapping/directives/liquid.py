@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from destinations.errors import Fault, MappingError, ResolveError
+from destinations.errors import Issue, MappingError, ResolveError
 from destinations.extras import missing_library
 from destinations.segment.javascript.text import length
 from destinations.segment.javascript.values import type_name
@@ -36,7 +36,7 @@ def compile_liquid(compiler: ValueCompiler, argument: object, place: Place) -> R
         from destinations.segment.mapping.liquid import LiquidError, compile_liquid_template  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
         missing = missing_library("python-liquid", "liquid", "@liquid")
-        raise MappingError([Fault(str(missing), place.path)]) from error
+        raise MappingError([Issue(str(missing), place.path)]) from error
     try:
         render = compile_liquid_template(argument)
     except LiquidError as error:

@@ -77,16 +77,16 @@ def test_a_definition_without_presets(folder: Path, write: Callable[[str, Any], 
         ([ONE | {"name": "Track Calls"}], "/presets/2/name", "has another subscription called"),
     ],
 )
-def test_faults(
+def test_issues(
     value: Any, path: str, message: str, folder: Path, write: Callable[[str, Any], Path]
 ) -> None:
-    """A fault says where it is; nothing is written."""
+    """An issue says where it is; nothing is written."""
     before = (folder / "destination.yaml").read_text("utf-8")
     with pytest.raises(DefinitionError) as raised:
         import_subscriptions(write("s.json", value), folder)
-    (fault,) = raised.value.faults
-    assert fault.path == path
-    assert message in fault.message
+    (issue,) = raised.value.issues
+    assert issue.path == path
+    assert message in issue.message
     assert (folder / "destination.yaml").read_text("utf-8") == before
 
 

@@ -31,7 +31,7 @@ def test_shapes_of_destinations(value: Any, found: dict[str, str]) -> None:
     findings = Findings("f")
     placed = destinations_in(value, findings)
     assert {slug: path for slug, (path, _) in placed.items()} == found
-    assert findings.faults == []
+    assert findings.issues == []
 
 
 @pytest.mark.parametrize(
@@ -46,12 +46,12 @@ def test_shapes_of_destinations(value: Any, found: dict[str, str]) -> None:
     ],
 )
 def test_what_is_no_destination(value: Any, path: str, message: str) -> None:
-    """The fault says where, and what would be right."""
+    """The issue says where, and what would be right."""
     findings = Findings("f")
     destinations_in(value, findings)
-    (fault,) = findings.faults
-    assert (fault.path, fault.file) == (path, "f")
-    assert message in fault.message
+    (issue,) = findings.issues
+    assert (issue.path, issue.file) == (path, "f")
+    assert message in issue.message
 
 
 @pytest.mark.parametrize(

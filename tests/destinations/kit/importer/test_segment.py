@@ -161,20 +161,20 @@ def _preset(metadata: Any) -> Any:
         ),
     ],
 )
-def test_faults(
+def test_issues(
     change: Callable[[Any], None], path: str, message: str, importing: Importing, tmp_path: Path
 ) -> None:
-    """A fault says where it is and what would be right; nothing is written."""
+    """An issue says where it is and what would be right; nothing is written."""
     with pytest.raises(DefinitionError) as raised:
         importing(change)
     assert any(
-        fault.path.endswith(path) and message in fault.message for fault in raised.value.faults
+        issue.path.endswith(path) and message in issue.message for issue in raised.value.issues
     ), str(raised.value)
     assert not (tmp_path / "sample").exists()
 
 
-def test_all_faults_at_once(importing: Importing) -> None:
-    """Faults of every part are found in one go."""
+def test_all_issues_at_once(importing: Importing) -> None:
+    """Issues in every part are found in one go."""
 
     def change(metadata: Any) -> None:
         metadata["name"] = ""
@@ -184,7 +184,7 @@ def test_all_faults_at_once(importing: Importing) -> None:
 
     with pytest.raises(DefinitionError) as raised:
         importing(change)
-    assert len(raised.value.faults) == 4
+    assert len(raised.value.issues) == 4
 
 
 @pytest.mark.parametrize(

@@ -71,10 +71,10 @@ def test_what_is_left_out(given: dict[str, Any], message: str) -> None:
 
 
 def test_required_and_twice() -> None:
-    """Required settings are listed; a name that is there twice is a fault."""
+    """Required settings are listed; a name that is there twice is an issue."""
     schema, _ = _one(required=True)
     assert schema["required"] == ["x"]
     findings = Findings("f")
     option = SegmentOption(name="x", type="string", path="/o")
     settings_schema([option, option], findings)
-    assert "is another option 'x'" in str(findings.faults[0])
+    assert "is another option 'x'" in str(findings.issues[0])

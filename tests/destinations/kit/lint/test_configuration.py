@@ -23,7 +23,7 @@ def test_levels_and_words(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "faults"),
+    ("text", "issues"),
     [
         ("- a\n", [(1, "must be a mapping with the keys levels and words")]),
         ("level: {}\n", [(1, "is not a key here; known: levels, words")]),
@@ -41,12 +41,12 @@ def test_levels_and_words(file: Path) -> None:
         ]),
     ],
 )  # fmt: skip
-def test_every_fault_has_its_line(file: Path, text: str, faults: list[tuple[int, str]]) -> None:
+def test_every_issue_has_its_line(file: Path, text: str, issues: list[tuple[int, str]]) -> None:
     """What is wrong is named with the line and what would be right."""
     file.write_text(text, encoding="utf-8")
     with pytest.raises(DefinitionError) as caught:
         read_configuration(file)
-    assert [(fault.line, fault.message) for fault in caught.value.faults] == faults
+    assert [(issue.line, issue.message) for issue in caught.value.issues] == issues
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_sections() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "values", "fault"),
+    ("text", "values", "issue"),
     [
         ("Text", None, ""),
         ("---\n---\n", {}, "must be a mapping of keys to values"),
@@ -87,10 +87,10 @@ def test_sections() -> None:
         ("---\na: 1\nText", None, ""),
     ],
 )
-def test_front_matter(text: str, values: object, fault: str) -> None:
+def test_front_matter(text: str, values: object, issue: str) -> None:
     """It makes a page one of the published flavour, also where it cannot be read."""
     page = read_page(text)
-    assert (page.front_matter, page.front_matter_fault) == (values, fault)
+    assert (page.front_matter, page.front_matter_issue) == (values, issue)
     assert page.flavour == ("submission" if values is None else "published")
 
 

@@ -90,7 +90,7 @@ def test_a_change_of_the_definition_is_told_and_shown(preview: Preview, looks: L
     assert "Counts one thing." in requests.get(preview.url, timeout=30).text
 
 
-def test_a_fault_is_shown_in_place_of_the_page(preview: Preview) -> None:
+def test_an_issue_is_shown_in_place_of_the_page(preview: Preview) -> None:
     """A definition that is broken while it is edited says where; mended, the page is back."""
     path = Path(str(preview.folder)) / "count.yaml"
     text = path.read_text(encoding="utf-8")

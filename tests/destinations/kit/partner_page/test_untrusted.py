@@ -123,7 +123,7 @@ def test_a_link_leads_to_no_other_file(
 )
 @pytest.mark.parametrize("place", ["page", "setup"])
 def test_a_template_ends(render: Render, template: str, place: str) -> None:
-    """What runs without an end, or makes too much, is a fault of the definition."""
+    """What runs without an end, or makes too much, is an issue in the definition."""
     page = {"track.md.j2": template} if place == "page" else {}
     steps = {"setup": [template]} if place == "setup" else {}
     with pytest.raises(UsageError, match=r"the page of sample: "):
@@ -293,7 +293,7 @@ def test_the_processor_is_bounded(render: Render) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is bounded there alone")
 def test_memory_is_bounded(render: Render) -> None:
-    """Much memory is a fault also where little is written, and soon."""
+    """Much memory is an issue also where little is written, and soon."""
     with pytest.raises(UsageError, match="MiB"):
         render(PUBLISHED, {"track.md.j2": "{{ ('x' * 700000000)|length }}"})
 

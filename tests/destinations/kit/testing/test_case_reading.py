@@ -55,7 +55,7 @@ def _set(*path: Any, to: Any) -> Callable[[dict[str, Any]], object]:
     return change
 
 
-FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str, str]] = {
+ISSUES: dict[str, tuple[Callable[[dict[str, Any]], object], str, str]] = {
     "a key that is none": (_set("event", to={}), "/event", "is not a key here"),
     "a part that is missing": (lambda data: data.pop("clock"), "", "lacks 'clock'"),
     "no events": (_set("events", to=[]), "/events", "must not be empty"),
@@ -108,17 +108,17 @@ FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str, str]] = {
 }
 
 
-@pytest.mark.parametrize(("change", "path", "message"), FAULTS.values(), ids=FAULTS)
+@pytest.mark.parametrize(("change", "path", "message"), ISSUES.values(), ids=ISSUES)
 def test_what_is_wrong_with_a_file(
     make_case: Callable[..., Case], change: Any, path: str, message: str
 ) -> None:
-    """Each fault has file, line and path, and says what would be right."""
+    """Each issue has file, line and path, and says what would be right."""
     with pytest.raises(DefinitionError) as caught:
         make_case(change)
-    (fault,) = [fault for fault in caught.value.faults if fault.path == path]
-    assert message in fault.message
-    assert fault.file == "case.yaml"
-    assert fault.line is not None
+    (issue,) = [issue for issue in caught.value.issues if issue.path == path]
+    assert message in issue.message
+    assert issue.file == "case.yaml"
+    assert issue.line is not None
 
 
 def test_subscriptions_instead_of_the_presets(make_case: Callable[..., Case]) -> None:
@@ -152,7 +152,7 @@ def test_all_files_are_checked(partner: Subject, template: Path) -> None:
     (template / "cases" / "c.yaml").write_bytes(b"\xff")
     with pytest.raises(DefinitionError) as caught:
         partner.cases()
-    files = {Path(str(fault.file)).name for fault in caught.value.faults}
+    files = {Path(str(issue.file)).name for issue in caught.value.issues}
     assert files == {"a.yaml", "b.yaml", "c.yaml"}
 
 

@@ -19,7 +19,7 @@ def test_an_installed_destination_and_a_folder(template: Path) -> None:
 
 
 def test_what_cannot_be_opened(template: Path) -> None:
-    """A name that is none, and a definition with faults."""
+    """A name that is none, and a definition with issues."""
     with pytest.raises(UsageError, match="unknown destination 'nobody'"):
         open_subject("nobody")
     (template / "trackEvent.yaml").unlink()

@@ -147,6 +147,6 @@ def test_broken_fields_are_refused(fields: Any, path: str, message: str) -> None
     """A definition that cannot be understood is refused with its place and what is right."""
     with pytest.raises(DefinitionError) as caught:
         fields_to_schema(fields)
-    (fault,) = caught.value.faults
-    assert fault.path == path
-    assert message in fault.message
+    (issue,) = caught.value.issues
+    assert issue.path == path
+    assert message in issue.message

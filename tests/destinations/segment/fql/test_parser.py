@@ -69,10 +69,10 @@ def test_fql_is_accepted(text: str) -> None:
 )
 def test_other_text_is_refused_with_its_place(text: str, position: int, message: str) -> None:
     """What is no FQL is refused: where, and what would be right."""
-    (fault,) = check_fql(text)
-    assert message in fault.message
-    assert fault.position == position
-    assert str(fault) == f"at character {position + 1}: {fault.message}"
+    (issue,) = check_fql(text)
+    assert message in issue.message
+    assert issue.position == position
+    assert str(issue) == f"at character {position + 1}: {issue.message}"
 
 
 @pytest.mark.parametrize("text", [None, 5])

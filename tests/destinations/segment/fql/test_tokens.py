@@ -57,4 +57,4 @@ def test_what_cannot_be_cut_is_refused_with_its_place(text: str, position: int) 
     """The error says where the text stops making sense."""
     with pytest.raises(FqlError) as caught:
         lex(text)
-    assert caught.value.fault.position == position
+    assert caught.value.issue.position == position

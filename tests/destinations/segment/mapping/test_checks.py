@@ -74,16 +74,16 @@ from destinations.segment.mapping import compile_mapping, compile_value
     ],
 )
 def test_mappings_are_refused_with_their_place(mapping: Any, path: str, message: str) -> None:
-    """Each fault that the reference refuses is refused, with its JSON pointer and what is right."""
+    """Each issue that the reference refuses is refused, with its JSON pointer and what is right."""
     with pytest.raises(MappingError) as caught:
         compile_mapping(mapping)
-    (fault,) = caught.value.faults
-    assert fault.path == path
-    assert message in fault.message
+    (issue,) = caught.value.issues
+    assert issue.path == path
+    assert message in issue.message
 
 
-def test_all_faults_are_reported() -> None:
-    """One refusal names every fault, each once, in the order of the mapping."""
+def test_all_issues_are_reported() -> None:
+    """One refusal names every issue, each once, in the order of the mapping."""
     mapping = {
         "a": {"@path": 5},
         "b": {"@replace": {"pattern": "x" * 11, "replacement": 5, "value": 1}},
@@ -92,7 +92,7 @@ def test_all_faults_are_reported() -> None:
     }
     with pytest.raises(MappingError) as caught:
         compile_mapping(mapping, root="/presets/0/mapping")
-    assert [fault.path.removeprefix("/presets/0/mapping") for fault in caught.value.faults] == [
+    assert [issue.path.removeprefix("/presets/0/mapping") for issue in caught.value.issues] == [
         "/a/@path",
         "/b/@replace/pattern",
         "/b/@replace/replacement",
@@ -125,11 +125,11 @@ def test_all_faults_are_reported() -> None:
         ),
     ],
 )
-def test_other_faults_are_warnings(value: Any, path: str | None, message: str | None) -> None:
+def test_other_issues_are_warnings(value: Any, path: str | None, message: str | None) -> None:
     """What the reference does not look for when loading is a warning here."""
     warnings = compile_mapping(value).warnings
-    assert [fault.path for fault in warnings] == ([] if path is None else [path])
-    assert all(message is not None and message in fault.message for fault in warnings)
+    assert [issue.path for issue in warnings] == ([] if path is None else [path])
+    assert all(message is not None and message in issue.message for issue in warnings)
 
 
 @pytest.mark.parametrize("value", ["x", 5, None, True, [], [{"@path": "a"}], {"@path": "a"}])

@@ -278,9 +278,9 @@ def test_broken_schemas_are_refused(schema: Any, path: str, message: str) -> Non
     """A schema is checked when it is compiled: keywords, formats, patterns."""
     with pytest.raises(DefinitionError) as caught:
         compile_schema(schema)
-    fault = caught.value.faults[0]
-    assert fault.path == path
-    assert message in fault.message
+    issue = caught.value.issues[0]
+    assert issue.path == path
+    assert message in issue.message
 
 
 def test_own_keywords_start_with_x() -> None:
@@ -346,4 +346,4 @@ def test_what_is_no_schema_is_told_once(schema: dict[str, Any]) -> None:
     """However many vocabularies of the meta-schema it belongs to."""
     with pytest.raises(DefinitionError) as raised:
         compile_schema(schema)
-    assert len(raised.value.faults) == 1
+    assert len(raised.value.issues) == 1

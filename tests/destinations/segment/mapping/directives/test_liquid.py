@@ -19,7 +19,7 @@ def test_failures_wait_until_reached() -> None:
     """A broken template is a warning of the mapping, and an error where it is reached."""
     value = {"@if": {"exists": {"@path": "x"}, "then": {"@liquid": "{% case x %}{% endcase %}"}}}
     compiled = compile_mapping({"a": value})
-    assert [fault.path for fault in compiled.warnings] == ["/a/@if/then/@liquid"]
+    assert [issue.path for issue in compiled.warnings] == ["/a/@if/then/@liquid"]
     assert compiled.resolve({}) == {}
     with pytest.raises(ResolveError, match="the tag case is disabled"):
         compiled.resolve({"x": 1})
@@ -44,7 +44,7 @@ def test_a_missing_library_says_how_to_install_it(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, "liquid", None)
     with pytest.raises(MappingError) as caught:
         compile_mapping({"a": {"@liquid": "x"}})
-    (fault,) = caught.value.faults
-    assert fault.path == "/a/@liquid"
-    assert fault.message == str(missing_library("python-liquid", "liquid", "@liquid"))
+    (issue,) = caught.value.issues
+    assert issue.path == "/a/@liquid"
+    assert issue.message == str(missing_library("python-liquid", "liquid", "@liquid"))
     assert compile_mapping({"a": {"@path": "x"}}).resolve({"x": 1}) == {"a": 1}

@@ -11,11 +11,11 @@ from typing import Any
 import jsonschema
 
 from destinations.definition.document import Document
-from destinations.errors import Fault
+from destinations.errors import Issue
 from destinations.segment.json_pointer import pointer
 from destinations.segment.patterns import is_pattern
 
-__all__ = ["schema_faults"]
+__all__ = ["schema_issues"]
 
 
 @cache
@@ -27,8 +27,8 @@ def _validator(kind: str) -> jsonschema.Draft202012Validator:
     return jsonschema.Draft202012Validator(schema, format_checker=formats)
 
 
-def schema_faults(document: Document, kind: str) -> Iterator[Fault]:
-    """Yield the faults of a document by the schema ``kind`` (destination, action, case)."""
+def schema_issues(document: Document, kind: str) -> Iterator[Issue]:
+    """Yield the issues in a document by the schema ``kind`` (destination, action, case)."""
     errors = sorted(
         _validator(kind).iter_errors(document.data), key=lambda error: list(map(str, error.path))
     )
@@ -37,25 +37,25 @@ def schema_faults(document: Document, kind: str) -> Iterator[Fault]:
         place = pointer(*error.absolute_path)
         if (
             error.validator == "required"
-        ):  # jsonschema reports each key; one fault is enough for all of them
+        ):  # jsonschema reports each key; one issue is enough for all of them
             if place in reported:
                 continue
             reported.add(place)
         if error.validator == "additionalProperties":
             yield from _unknown_keys(document, place, error)
         else:
-            yield document.fault(place, _words(error))
+            yield document.issue(place, _words(error))
 
 
 def _unknown_keys(
     document: Document, place: str, error: jsonschema.ValidationError
-) -> Iterator[Fault]:
+) -> Iterator[Issue]:
     schema: Any = error.schema
     instance: Any = error.instance
     known = schema.get("properties", {})
     for key in instance:
         if key not in known:
-            yield document.fault(
+            yield document.issue(
                 place + pointer(key), f"is not a key here; known: {', '.join(known) or 'none'}"
             )
 

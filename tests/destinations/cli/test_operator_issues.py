@@ -32,7 +32,7 @@ def _plain(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-FAULTS: list[tuple[dict[str, str], dict[str, Any], str]] = [
+ISSUES: list[tuple[dict[str, str], dict[str, Any], str]] = [
     ({"REQUESTS_CA_BUNDLE": "/not/there"}, {}, "REQUESTS_CA_BUNDLE names /not/there: No such file"),
     ({"SSL_CERT_FILE": "/not/there"}, {}, "SSL_CERT_FILE names /not/there: No such file"),
     ({"SSL_CERT_FILE": str(ROOT / "setup.cfg")}, {}, "setup.cfg, a file without certificates"),
@@ -47,7 +47,7 @@ FAULTS: list[tuple[dict[str, str], dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("variables", "settings", "message"), FAULTS)
+@pytest.mark.parametrize(("variables", "settings", "message"), ISSUES)
 def test_before_the_first_event(
     command: Callable[..., Any],
     write: Write,

@@ -47,9 +47,9 @@ NO_CONDITION = 'should have the field "exists" or "blank" with a value'
 def test_arguments_that_loading_lets_pass_fail_when_reached(
     name: str, argument: Any, message: str
 ) -> None:
-    """Within arrays, where loading does not look, a fault is a warning, then an error."""
+    """Within arrays, where loading does not look, an issue is a warning, then an error."""
     compiled = compile_value([{name: argument}])
-    assert [(fault.path, fault.message) for fault in compiled.warnings] == [(f"/0/{name}", message)]
+    assert [(issue.path, issue.message) for issue in compiled.warnings] == [(f"/0/{name}", message)]
     with pytest.raises(ResolveError) as caught:
         compiled.resolve({})
     assert str(caught.value) == f"/0/{name}: {message}"
@@ -136,7 +136,7 @@ def test_each_member_of_an_argument_is_checked(name: str, argument: Any, member:
     """Loading looks into every member that a directive knows."""
     with pytest.raises(MappingError) as caught:
         compile_mapping({"a": {name: argument}})
-    assert [fault.path for fault in caught.value.faults] == [f"/a/{name}/{member}"]
+    assert [issue.path for issue in caught.value.issues] == [f"/a/{name}/{member}"]
 
 
 def test_values_may_be_as_large_as_the_limit() -> None:

@@ -9,11 +9,11 @@ from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker, ValidationError
 
-from destinations.errors import Fault
+from destinations.errors import Issue
 from destinations.segment.json_pointer import pointer
 from kana_destination.sandbox.models import parse_iso
 
-__all__ = ["schema_faults"]
+__all__ = ["schema_issues"]
 
 _FORMATS = FormatChecker(formats=())
 
@@ -25,10 +25,10 @@ def _is_moment(value: object) -> bool:
     return True
 
 
-def schema_faults(schema_name: str, document: object) -> list[Fault]:
-    """Every fault of the document, in its order, under the schema of that file name."""
+def schema_issues(schema_name: str, document: object) -> list[Issue]:
+    """Return every issue in the document, in its order, under the schema of that file name."""
     errors = sorted(_validator(schema_name).iter_errors(document), key=_place)
-    return [Fault(_message(error), pointer(*error.absolute_path)) for error in errors]
+    return [Issue(_message(error), pointer(*error.absolute_path)) for error in errors]
 
 
 def _place(error: ValidationError) -> list[tuple[bool, int, str]]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from destinations.definition.document import read_document
-from destinations.definition.schema_faults import schema_faults
+from destinations.definition.schema_issues import schema_issues
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,6 @@ from destinations.definition.schema_faults import schema_faults
     ],
 )
 def test_what_does_not_fit_a_schema(text: str, shown: str) -> None:
-    """Each fault has its place, and says what would be right."""
-    found = [str(fault) for fault in schema_faults(read_document(text, "f.yaml"), "case")]
-    assert [fault for fault in found if shown in fault], found
+    """Each issue has its place, and says what would be right."""
+    found = [str(issue) for issue in schema_issues(read_document(text, "f.yaml"), "case")]
+    assert [issue for issue in found if shown in issue], found
