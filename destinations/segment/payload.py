@@ -99,7 +99,7 @@ class _Compiler(Compiler):
         super().__init__()
         self._root = root
         self._waits = waits
-        self._shapes: dict[int, Resolver] = {}
+        self._shapes: dict[str, Resolver] = {}
 
     def member(self, node: Any, schema: Any, place: Place) -> tuple[Resolver, Fit | None]:
         """Compile the node of the member, and what is left to test of what it gives.
@@ -119,7 +119,7 @@ class _Compiler(Compiler):
 
     def value(self, node: object, place: Place) -> Resolver:
         """Compile any mapping value; the shape of items that have a schema, for that."""
-        made = self._shapes.get(id(node))
+        made = self._shapes.get(place.path)
         return super().value(node, place) if made is None else made
 
     def _of_schema(
@@ -139,9 +139,9 @@ class _Compiler(Compiler):
             return self._plain(node, place), None
         shape_at = place.child("@arrayPath").child(1)
         each = self._object_of(shape, schema["items"], shape_at, in_items=True)
-        self._shapes[id(shape)] = each
+        self._shapes[shape_at.path] = each
         resolver = _list_of(self._plain(node, place))
-        del self._shapes[id(shape)]
+        del self._shapes[shape_at.path]
         return resolver, fit
 
     def _plain(self, node: Any, place: Place) -> Resolver:
@@ -198,25 +198,34 @@ class _Compiler(Compiler):
         return Member(key, get, fit or compile_fit(part), compile_settler(clean or judgeable, rule))
 
 
+# What is asked of a whole is asked before its members are coerced, and sees functions as well. So
+# members are made one by one only where nothing is asked of the whole but how many items it has.
+
+
 def _fit_around_members(schema: Mapping[str, Any]) -> Fit | None:
-    """Return what is asked of an object beside its members; None where that is no simple test."""
+    """Return the test of an object beside its members; None where more is asked than its type."""
     if schema.get("type") != "object" or "properties" not in schema:
         return None
-    return _fit_without(schema, "properties", "required", "additionalProperties")
+    return _if_no_check(_fit_without(schema, "properties", "required", "additionalProperties"))
 
 
 def _fit_around_items(schema: Mapping[str, Any]) -> Fit | None:
-    """Return what is asked of an array of objects beside them; None if that is no simple test."""
+    """Return the test of an array of objects beside them; None where more is asked than a count."""
     items = schema.get("items")
     if schema.get("type") != "array" or not isinstance(items, dict):
         return None
-    fit = _fit_around_members(items)
-    return None if fit is None or fit.checks else _fit_without(schema, "items")
+    if _fit_around_members(items) is None:
+        return None
+    beside_count = _if_no_check(_fit_without(schema, "items", "minItems", "maxItems"))
+    return None if beside_count is None else _fit_without(schema, "items")
 
 
-def _fit_without(schema: Mapping[str, Any], *names: str) -> Fit | None:
-    fit = compile_fit({name: asked for name, asked in schema.items() if name not in names})
-    return None if fit is NEVER else fit
+def _fit_without(schema: Mapping[str, Any], *names: str) -> Fit:
+    return compile_fit({name: asked for name, asked in schema.items() if name not in names})
+
+
+def _if_no_check(fit: Fit) -> Fit | None:
+    return None if fit is NEVER or fit.checks else fit
 
 
 def _shape_of_items(node: Mapping[str, Any]) -> dict[str, Any] | None:

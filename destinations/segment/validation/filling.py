@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from destinations.segment.javascript.json_form import as_json_form
 from destinations.segment.javascript.values import UNDEFINED
 from destinations.segment.validation.empties import Cleaner
 from destinations.segment.validation.fits import PART_UNFIT, Fit, Unfit, judgeable
@@ -59,13 +58,11 @@ def compile_settler(clean: Cleaner, rule: Rule | None) -> Callable[[Any], Any]:
         cleaned = clean(judgeable(value))
         if cleaned is UNDEFINED:
             return cleaned
-        if rule is None:
+        # One that came unfit may hold what JSON cannot, which checks of the whole have to see.
+        if rule is None or type(value) is Unfit:
             return Unfit(cleaned)
         errors: Errors = []
         settled = rule(cleaned, errors)
-        if errors:
-            return Unfit(cleaned)
-        # A value that came unfit may hold what JSON cannot, where its schema gives it no type.
-        return as_json_form(settled) if type(value) is Unfit else settled
+        return Unfit(cleaned) if errors else settled
 
     return settle

@@ -14,7 +14,7 @@ from destinations.segment.identifiers import IdentifierCheck
 from destinations.segment.javascript.equality import equal, member_of
 from destinations.segment.patterns import compile_pattern
 from destinations.segment.validation.formats import FORMATS
-from destinations.segment.validation.kinds import converter, describe, is_number
+from destinations.segment.validation.kinds import converter, describe, describe_wanted, is_number
 
 __all__ = ["ANNOTATIONS", "VALUE_CHECKS", "Errors", "Rule", "ValueCheck", "type_rule", "value_rule"]
 
@@ -111,7 +111,7 @@ def _plural(count: int, noun: str) -> str:
 
 
 def _enum(values: Sequence[Any]) -> ValueCheck:
-    shown = ", ".join(map(describe, values[:_LONGEST_LIST]))
+    shown = ", ".join(map(describe_wanted, values[:_LONGEST_LIST]))
     more = f" and {len(values) - _LONGEST_LIST} more" if len(values) > _LONGEST_LIST else ""
     return ValueCheck("any", member_of(values), f"must be one of {shown}{more}")
 
@@ -196,7 +196,7 @@ VALUE_CHECKS: Final[Mapping[str, Callable[[Any], ValueCheck]]] = {
     "x-refuse": _refused,
     "format": _format,
     "const": lambda wanted: ValueCheck(
-        "any", lambda v: equal(v, wanted), f"must be {describe(wanted)}"
+        "any", lambda v: equal(v, wanted), f"must be {describe_wanted(wanted)}"
     ),
     "enum": _enum,
     "minItems": _at_least("array", "item"),

@@ -24,6 +24,7 @@ __all__ = [
     "Converter",
     "converter",
     "describe",
+    "describe_wanted",
     "is_number",
     "takes_whole_numbers",
     "to_whole_number",
@@ -45,12 +46,17 @@ _LONGEST_TEXT: Final = 60
 
 
 def describe(value: Any) -> str:
-    """``value`` for an error message: scalars as JSON, cut when long, containers by their type.
+    """Return a value for an error message: scalars as JSON, cut when long, others by their type.
 
     A number that is too large for JavaScript, which JSON would show as null, has its own digits.
     """
     if isinstance(value, dict | list | NativeFunction):
         return article(type_name(value))
+    return describe_wanted(value)
+
+
+def describe_wanted(value: Any) -> str:
+    """Return a value of a schema for an error message: as JSON, cut when long."""
     if isinstance(value, int) and not isinstance(value, bool):
         text = str(value)
     elif isinstance(value, float):

@@ -7,6 +7,7 @@ from typing import Any, Final, NoReturn
 
 import jsonschema_rs
 
+from destinations.segment.javascript.json_form import as_json_form
 from destinations.segment.json_pointer import pointer
 from destinations.segment.validation.formats import FORMATS
 from destinations.segment.validation.keywords import Errors, Rule
@@ -61,8 +62,11 @@ def library_rule(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Rule:
                 )
         except UnicodeEncodeError:
             errors.append(("", "must not hold one half of a surrogate pair"))
-        except ValueError:  # the library reads 255 levels
-            errors.append(("", "must not be nested so deeply"))
+        except ValueError:  # it writes errors for JSON of up to 255 levels only
+            is_json = as_json_form(value) is value
+            errors.append(
+                ("", f"must not {'be nested so deeply' if is_json else 'hold functions'}")
+            )
         return value
 
     return rule

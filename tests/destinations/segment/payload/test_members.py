@@ -16,6 +16,7 @@ def path(text: str) -> dict[str, str]:
     return {"@path": text}
 
 
+OBJECT: dict[str, Any] = {"type": "object"}
 TEXT = {"type": "string"}
 NAMES: dict[str, Any] = {
     "type": "object",
@@ -153,6 +154,144 @@ LIMITS: dict[str, Any] = {
 }
 
 
+LETTER = {**OBJECT, "properties": {"a": TEXT}}
+WITHOUT_TYPE = {**OBJECT, "properties": {"f": {}}}
+FUNCTION = path("$.userId.toString")
+LISTED = {"@arrayPath": ["$.letters", {"a": path("$.a")}]}
+SHAPE = {"a": path("$.a")}
+
+# The mapping of the field `a`, its schema, the event; the payload, and what is wrong.
+WHOLES: dict[str, tuple[Any, Any, dict[str, Any], str, list[str]]] = {
+    "items that are the same only when they are coerced": (
+        LISTED,
+        {"type": "array", "uniqueItems": True, "items": LETTER},
+        {"letters": [{"a": 1}, {"a": "1"}]},
+        "{'a': [{'a': '1'}, {'a': '1'}]}",
+        [],
+    ),
+    "items that are one of some only when they are coerced": (
+        LISTED,
+        {"type": "array", "enum": [[{"a": "1"}]], "items": LETTER},
+        {"letters": [{"a": 1}]},
+        "{'a': [{'a': '1'}]}",
+        ['/a must be one of [{"a":"1"}], got an array'],
+    ),
+    "items of which each is one of some only when it is coerced": (
+        LISTED,
+        {"type": "array", "items": {**LETTER, "enum": [{"a": "1"}]}},
+        {"letters": [{"a": 1}]},
+        "{'a': [{'a': '1'}]}",
+        ['/a/0 must be one of {"a":"1"}, got an object'],
+    ),
+    "an object that is one of some only when it is coerced": (
+        {"a": path("$.one")},
+        {**LETTER, "enum": [{"a": "1"}]},
+        {"one": 1},
+        "{'a': {'a': '1'}}",
+        ['/a must be one of {"a":"1"}, got an object'],
+    ),
+    "an object that is one of some until it is coerced": (
+        {"a": path("$.one")},
+        {**LETTER, "enum": [{"a": 1}]},
+        {"one": 1},
+        "{'a': {'a': '1'}}",
+        [],
+    ),
+    "an object that is the one only when it is coerced": (
+        {"a": path("$.one")},
+        {**LETTER, "const": {"a": "1"}},
+        {"one": 1},
+        "{'a': {'a': '1'}}",
+        ['/a must be {"a":"1"}, got an object'],
+    ),
+    "a function without a type, in place of which nothing stands": (
+        FUNCTION,
+        {"x-otherwise": 5},
+        {"userId": "u"},
+        "{}",
+        [],
+    ),
+    "a function in an object, which counts": (
+        {"f": FUNCTION},
+        {**WITHOUT_TYPE, "minProperties": 1},
+        {"userId": "u"},
+        "{'a': {}}",
+        [],
+    ),
+    "a function in an object, which is too much": (
+        {"f": FUNCTION},
+        {**WITHOUT_TYPE, "maxProperties": 0},
+        {"userId": "u"},
+        "{'a': {}}",
+        ["/a must have at most 0 keys, got an object"],
+    ),
+    "a function in an object, which is there": (
+        {"f": FUNCTION},
+        {**WITHOUT_TYPE, "required": ["f"]},
+        {"userId": "u"},
+        "{'a': {}}",
+        [],
+    ),
+    "a function in an object, which makes it another": (
+        {"f": FUNCTION, "g": path("$.userId")},
+        {**WITHOUT_TYPE, "const": {"g": "u"}},
+        {"userId": "u"},
+        "{'a': {'g': 'u'}}",
+        ['/a must be {"g":"u"}, got an object'],
+    ),
+    "a function that asks for another": (
+        {"f": FUNCTION},
+        {**WITHOUT_TYPE, "dependentRequired": {"f": ["g"]}},
+        {"userId": "u"},
+        "{'a': {}}",
+        ["/a must not hold functions"],
+    ),
+    "one shape, written once for two places": (
+        {"@arrayPath": [{"@arrayPath": ["$.letters", SHAPE]}, SHAPE]},
+        {"type": "array", "items": LETTER},
+        {"letters": [{"a": [1, 2]}, {"a": "q"}]},
+        "{'a': [{'a': [1, 2]}, {'a': 'q'}]}",
+        ["/a/0/a must be a string, got an array"],
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("mapping", "schema", "event", "payload", "faults"), WHOLES.values(), ids=WHOLES
+)
+def test_a_whole_is_looked_at_before_its_members_are_coerced(
+    ways: Ways, mapping: Any, schema: Any, event: dict[str, Any], payload: str, faults: list[str]
+) -> None:
+    """What is asked of an object or array sees what came, functions included."""
+    whole = {**OBJECT, "properties": {"a": schema}}
+    made, errors = same_in_all_ways(ways, {"a": mapping}, whole, event)
+    assert made == payload
+    assert [f"{place} {message}" for place, message in errors] == faults
+
+
+ROOTS: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "required": ({"required": ["f"]}, []),
+    "a number of keys": ({"minProperties": 1}, []),
+    "too many keys": ({"maxProperties": 0}, ["must have at most 0 keys, got an object"]),
+    "another that it asks for": ({"dependentRequired": {"f": ["g"]}}, ["must not hold functions"]),
+    "a condition": (
+        {"if": {"required": ["f"]}, "then": {"required": ["g"]}},
+        ["/g is required but missing"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("asked", "faults"), ROOTS.values(), ids=ROOTS)
+def test_a_function_is_there_until_all_is_checked(
+    ways: Ways, asked: dict[str, Any], faults: list[str]
+) -> None:
+    """A function without a type counts as a value of the payload, and vanishes in the end."""
+    schema = {**OBJECT, "properties": {"f": {}}, **asked}
+    payload, errors = same_in_all_ways(ways, {"f": FUNCTION}, schema, EVENT)
+    assert payload == "{}"
+    assert [f"{place} {message}".strip() for place, message in errors] == faults
+
+
 @pytest.mark.parametrize("is_limited", [False, True], ids=["of a type", "within limits"])
 @pytest.mark.parametrize("types", TYPES, ids=str)
 def test_each_type_with_each_value(ways: Ways, types: Any, is_limited: bool) -> None:
@@ -177,8 +316,6 @@ def test_each_type_with_each_value(ways: Ways, types: Any, is_limited: bool) -> 
         found = {name: make(event) for name, make in made.items()}
         assert found == dict.fromkeys(found, found["rules"]), value
 
-
-OBJECT: dict[str, Any] = {"type": "object"}
 
 # Mapping, schema, what is wrong.
 FAULTS: dict[str, tuple[Any, dict[str, Any], list[str]]] = {

@@ -40,6 +40,7 @@ def _mappings() -> st.SearchStrategy[Any]:
             st.fixed_dictionaries({"@if": st.fixed_dictionaries({"blank": inner, "else": inner})}),
             st.tuples(st.just("$.traits"), members).map(lambda pair: {"@arrayPath": list(pair)}),
             st.tuples(st.just("$.a"), members).map(lambda pair: {"@arrayPath": list(pair)}),
+            members.map(lambda shape: {"@arrayPath": [{"@arrayPath": ["$.a", shape]}, shape]}),
             inner.map(lambda value: {"@literal": value}),
             st.lists(inner, max_size=2).map(
                 lambda parts: {"@merge": {"direction": "left", "objects": parts}}
@@ -73,9 +74,15 @@ def _schemas() -> st.SearchStrategy[Any]:
     )
 
     def around(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-        return st.one_of(
-            _object(inner), st.fixed_dictionaries({"type": st.just("array"), "items": inner})
+        array = st.fixed_dictionaries(
+            {"type": st.just("array"), "items": inner},
+            optional={
+                "minItems": st.integers(0, 2),
+                "maxItems": st.integers(0, 2),
+                "uniqueItems": st.booleans(),
+            },
         )
+        return st.one_of(_object(inner), array)
 
     return st.recursive(st.one_of(leaf, st.just({"type": "string"})), around, max_leaves=5)
 
@@ -89,8 +96,15 @@ def _object(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         optional={
             "additionalProperties": st.booleans(),
             "required": st.lists(st.sampled_from(KEYS), max_size=1),
+            "minProperties": st.integers(0, 2),
+            "maxProperties": st.integers(0, 2),
+            "const": _SMALL_OBJECTS,
+            "enum": st.lists(_SMALL_OBJECTS, min_size=2, max_size=2),
         },
     )
+
+
+_SMALL_OBJECTS = st.dictionaries(st.sampled_from(KEYS[:2]), st.sampled_from(["a", "1", 1]))
 
 
 def _conditions() -> st.SearchStrategy[Any]:
