@@ -51,7 +51,7 @@ def cases() -> Mapping[tuple[UserState, bool, bool], Case]:
 
 
 def user_state(user: Mapping[str, Any] | None, email: str) -> UserState:
-    """How user 1 stands to the event's email."""
+    """Return how the email of user 1 (None if there is no such user) compares with ``email``."""
     if user is None:
         return "missing"
     if not user.get("email"):
@@ -60,10 +60,10 @@ def user_state(user: Mapping[str, Any] | None, email: str) -> UserState:
 
 
 def decide(user: UserState, *, stripe: bool, others: bool) -> Case:
-    """Return the row for what Kana holds."""
+    """Return the row of the table for what Kana holds."""
     return cases()[user, stripe, others]
 
 
 def stripe_matters(user: UserState) -> bool:
-    """Tell whether what is done depends on more than user 1: only then more is looked up."""
+    """Tell whether the decision depends on more than user 1; if not, nothing more is looked up."""
     return len({case.then for case in cases().values() if case.user == user}) > 1

@@ -69,7 +69,7 @@ def _identify(payload: Payload, *, resumes: bool) -> Generated:
 def _beside_stripe_user(
     payload: Payload, user: User | None, stripe: User, everyone: Mapping[str, User]
 ) -> Generated:
-    """Decides where there is a Stripe user with the payload's email."""
+    """Decide where there is a Stripe user with the payload's email."""
     user_id, email = payload["id"], payload["email"]
     left_overs = left_overs_of(user_id, everyone.values())
     of_stripe = [one for one in left_overs if one.belongs_to(stripe["id"])]
@@ -93,7 +93,7 @@ def _beside_stripe_user(
 
 
 def _resume(payload: Payload) -> Generated:
-    """Decides where user 1 is missing and an earlier attempt may have begun to merge it."""
+    """Decide where user 1 is missing and an earlier attempt may have begun to merge it."""
     user_id = payload["id"]
     everyone = yield from _everyone()
     if user_id in everyone:  # since it was looked up, perhaps by a request that came late
@@ -149,7 +149,7 @@ def _merge(
 
 
 def _fields_of(user: User) -> Mapping[str, Any]:
-    """Return what the merged user keeps of the one whose id it gets: its name."""
+    """Return the fields that the merged user takes from the one whose id it gets: the name."""
     return {"name": user["name"]} if user["name"] else {}
 
 

@@ -58,7 +58,7 @@ class Rule:
     amount: int | None = None
 
     def matches(self, event: Event) -> bool:
-        """Tell whether all conditions hold."""
+        """Tell whether the event meets all conditions."""
         if self.event is not None and event.get("event") != self.event:
             return False
         properties = event.get("properties")
@@ -143,7 +143,7 @@ def _message(error: jsonschema.ValidationError) -> str:
 
 
 def overlap(one: Rule, other: Rule) -> bool:
-    """Tell whether an event could match both: nothing in their conditions excludes it."""
+    """Tell whether an event could match both rules, as no condition of one excludes the other."""
     if one.event is not None and other.event is not None and one.event != other.event:
         return False
     return all(
@@ -153,7 +153,7 @@ def overlap(one: Rule, other: Rule) -> bool:
 
 
 def property_values(properties: object) -> Iterator[tuple[str, str]]:
-    """Every path below an event's properties that a rule could name, with its value as text."""
+    """Yield each path below ``properties`` that a rule could name, with its value as text."""
     pending: list[tuple[str, object]] = [("", properties)]
     while pending:
         prefix, value = pending.pop()

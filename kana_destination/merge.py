@@ -113,11 +113,11 @@ class LeftOver:
         return {key: entry["reason"] for key, entry in moved.items() if entry.get("ok") is False}
 
     def belongs_to(self, survivor: str) -> bool:
-        """Tell whether it is of a merge with this user."""
+        """Tell whether the user ``survivor`` stays in its merge; any user may if it has no plan."""
         return self.survivor in {None, survivor}
 
     def metadata(self, **changes: Any) -> dict[str, Any]:
-        """Its metadata with another plan."""
+        """Return the user's metadata with ``changes`` made to the plan in it."""
         return _with_plan(self.user, {**(self.plan or {}), **changes})
 
 

@@ -67,14 +67,17 @@ class KanaPlugin:
         return COMMANDS
 
     def page_data(self) -> Mapping[str, object]:
-        """For the documentation page: the numbered cases of the table of identify."""
+        """Return what the documentation page shows: the numbered cases of identify, by number."""
         numbered = {case.number: case for case in cases().values() if case.number is not None}
         return {"cases": [numbered[number] for number in sorted(numbered)]}
 
     def start_sandbox(
         self, *, seed: Path | None, port: int = 0, db: Path | None = None, api: str = "current"
     ) -> SandboxProcess:
-        """Start the sandbox in a process of its own, so that it has a core of its own."""
+        """Start the sandbox in its own process, so that it can use a core of its own.
+
+        Raises `UsageError` for an unknown ``api``, or if the sandbox cannot start.
+        """
         if api not in {"current", "documented"}:
             msg = f"the Kana sandbox has the APIs current and documented, not {api!r}"
             raise UsageError(msg)

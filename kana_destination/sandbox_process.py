@@ -1,4 +1,4 @@
-"""The sandbox in a process of its own: started, asked what it holds, stopped."""
+"""The sandbox in a process of its own: start it, ask what it holds, stop it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ANSWER_SECONDS = 60
 
 
 class SandboxProcess:
-    """A running Kana sandbox; it ends with this process, whatever ends this one."""
+    """A running Kana sandbox; it ends when this process ends, however this one ends."""
 
     def __init__(self, *, seed: Path | None, port: int, db: Path | None, api: str) -> None:
         # -P: the package that is installed, not a folder of that name where the command is run.
@@ -53,7 +53,7 @@ class SandboxProcess:
         return {"apiKey": self._api_key, "endpoint": self.url}
 
     def snapshot(self) -> dict[str, Any]:
-        """All that the account holds; see `kana_destination.sandbox.snapshot`."""
+        """Return all that the account holds; see `kana_destination.sandbox.snapshot`."""
         response = requests.get(
             self.url.removesuffix("/graphql") + "/snapshot",
             headers={"Authorization": self._api_key},
@@ -89,11 +89,11 @@ class SandboxProcess:
         ]
 
     def is_running(self) -> bool:
-        """Tell whether its process is still there."""
+        """Tell whether its process is still running."""
         return self._process.poll() is None
 
     def close(self) -> None:
-        """Stop it; safe to repeat."""
+        """Stop the process; safe to repeat."""
         if self._process.poll() is None:
             self._process.terminate()
             try:

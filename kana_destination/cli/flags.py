@@ -94,7 +94,7 @@ def _json(flagged: Flagged) -> dict[str, Any]:
 
 
 def _rows(boxes: Mapping[str, Sequence[Flagged]]) -> Iterable[Mapping[str, str]]:
-    """Each user that Kana has once, with the fields as they should be."""
+    """Return each user that Kana has, once, with the fields as they should be."""
     users: dict[str, dict[str, str]] = {}
     for name, flagged in boxes.items():
         for item in flagged:

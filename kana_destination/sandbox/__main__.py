@@ -15,20 +15,30 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit codes: 0 stopped as asked, 2 a wrong option, seed, file or port."""
+    """Serve until stopped, and return the exit code: 2 for a wrong option, seed, file or port."""
     parser = argparse.ArgumentParser(
         prog="python -m kana_destination.sandbox",
-        description="Serve a stand-in for Kana's Admin API; prints its URL and key as JSON.",
+        description="Serve a stand-in for Kana's Admin API; print its URL and key as JSON.",
         epilog="example: python -m kana_destination.sandbox --port 4000 --db account.db",
     )
-    parser.add_argument("--seed", type=Path, metavar="FILE", help="the account as YAML")
-    parser.add_argument("--port", type=int, default=0, metavar="N", help="0 picks a free port")
-    parser.add_argument("--db", type=Path, metavar="FILE", help="keep the account in this file")
+    parser.add_argument(
+        "--seed", type=Path, metavar="FILE", help="start with the account in this YAML file"
+    )
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=0,
+        metavar="N",
+        help="listen on this port; 0 (the default) picks a free one",
+    )
+    parser.add_argument(
+        "--db", type=Path, metavar="FILE", help="keep the account in this database file"
+    )
     parser.add_argument(
         "--api",
         choices=("current", "documented"),
         default="current",
-        help="documented: updateUser takes no email and no billingId",
+        help="serve this form of the API; documented: updateUser takes no email and no billingId",
     )
     parser.add_argument(
         "--until-eof", action="store_true", help="stop when standard input is closed"

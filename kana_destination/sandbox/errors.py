@@ -1,17 +1,17 @@
-"""The error that the sandbox answers with, and the names that Kana's own clients give its kinds.
+"""The error that the sandbox answers with, and the names of its kinds in Kana's own clients.
 
 =========================== ================== ================================================
 ``exception.name``          ``code``           when
 =========================== ================== ================================================
-Error                       BAD_USER_INPUT     any other fault of the caller's
+Error                       BAD_USER_INPUT     any other mistake of the caller
 AuthenticationError         UNAUTHENTICATED    the message starts with "Unauthenticated"
-UserNotFoundError           BAD_USER_INPUT     nothing has the id; also for Feature, Package and
-                                               Subscription
+UserNotFoundError           BAD_USER_INPUT     no user has the id; likewise for Feature, Package
+                                               and Subscription
 SubscriptionError           BAD_USER_INPUT     a rule of subscribing is broken
 =========================== ================== ================================================
 
-Kana documents the names and the shape ``extensions: {code, exception: {name, message}}``, but a
-code for ``BAD_USER_INPUT`` only: the sandbox answers it for every fault of the caller's.
+Kana documents these names, the shape ``extensions: {code, exception: {name, message}}`` and one
+code, ``BAD_USER_INPUT``: the sandbox uses it for every mistake of the caller.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = [
 
 
 class KanaError(Exception):
-    """A refusal; ``name`` is what ``extensions.exception.name`` says."""
+    """A refused request; ``name`` is its kind, ``extensions.exception.name`` in the answer."""
 
     def __init__(self, message: str, name: str = "Error", code: str = "BAD_USER_INPUT") -> None:
         super().__init__(message)
@@ -45,27 +45,27 @@ class KanaError(Exception):
 
 
 def unauthenticated(why: str) -> KanaError:
-    """Return the error for a key that is missing or is none that the Admin API takes."""
+    """Return the error for an API key that is missing or is not accepted."""
     return KanaError(f"Unauthenticated: {why}", "AuthenticationError", "UNAUTHENTICATED")
 
 
 def not_found(
     kind: Literal["User", "Feature", "Package", "Subscription"], identifier: str
 ) -> KanaError:
-    """Return the error for an id that nothing of its kind has."""
+    """Return the error for an id that does not exist."""
     return KanaError(f"{kind} {identifier!r} does not exist", f"{kind}NotFoundError")
 
 
 def not_subscribable(why: str) -> KanaError:
-    """Return the error for a user that cannot be subscribed to the packages."""
+    """Return the error for a user who cannot be subscribed to the packages."""
     return KanaError(why, "SubscriptionError")
 
 
 def error_entry(error: GraphQLError, code: str) -> dict[str, Any]:
-    """One entry of ``errors``: message, locations, path, extensions.
+    """Return the entry of ``errors``: message, locations, path, extensions.
 
-    ``code`` is for errors of GraphQL itself; a :class:`KanaError` brings its own, and any other
-    exception that a resolver let through (its error has a path) is ``INTERNAL_SERVER_ERROR``.
+    ``code`` is for errors of GraphQL itself. A :class:`KanaError` has its own, and any other
+    exception in a resolver (its error has a path) gets ``INTERNAL_SERVER_ERROR``.
     """
     entry = dict(error.formatted)
     if not error.extensions:
@@ -79,5 +79,5 @@ def error_entry(error: GraphQLError, code: str) -> dict[str, Any]:
 
 
 def request_error(error: KanaError) -> dict[str, Any]:
-    """Return a whole answer that says why nothing was run: there is no ``data`` in it."""
+    """Return a whole answer, without ``data``, that says why nothing was run."""
     return {"errors": [{"message": str(error), "extensions": error.extensions}]}

@@ -20,7 +20,7 @@ A rule says which requests it is for, and what to do to them::
                                         these aliases fail and are not run; "*" fails the request
     {"omitAlias": ["r1"]}, {"dataNull": true}   they were run, but the answer does not show it
 
-The first rule that fits a request is used, alone. Rules are spent as they are used.
+Of the rules that apply to a request, only the first is used. A rule is gone after ``times`` uses.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class RequestFacts:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """All that are given must hold; ``text`` is looked for in the query and the raw body."""
+    """Conditions; all that are given must hold. ``text`` is in the query or the raw body."""
 
     operation: str | None = None
     root_field: str | None = None
@@ -62,7 +62,7 @@ class Match:
     text: str | None = None
 
     def holds(self, facts: RequestFacts) -> bool:
-        """Tell whether the request is one of those meant."""
+        """Tell whether the request has all that is given."""
         return (
             self.operation in (None, facts.operation)
             and (self.root_field is None or any(f == self.root_field for _, f in facts.roots))
@@ -107,7 +107,7 @@ class FaultRule:
 
     @classmethod
     def from_json(cls, rule: Mapping[str, Any]) -> FaultRule:
-        """From the JSON form; raises :class:`~destinations.errors.DefinitionError`."""
+        """Read the JSON form; raises :class:`~destinations.errors.DefinitionError`."""
         return _rules([rule])[0]
 
     @property
@@ -124,12 +124,12 @@ class FaultRule:
         )
 
     def fits(self, facts: RequestFacts) -> bool:
-        """Tell whether the rule is for this request."""
+        """Tell whether the rule applies to this request."""
         return self.nth in (None, facts.number) and (self.match is None or self.match.holds(facts))
 
 
 class Faults:
-    """The rules of a sandbox that are not spent yet, in the order in which they are tried."""
+    """The rules of a sandbox that are not used up yet, in the order in which they are tried."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -157,7 +157,7 @@ class Faults:
             self._left.clear()
 
     def take(self, facts: RequestFacts) -> FaultRule | None:
-        """Return the rule for a request, which is spent by one."""
+        """Return the rule for a request, and count one use of it; None if no rule applies."""
         if not self._left:
             return None
         with self._lock:
@@ -172,7 +172,7 @@ class Faults:
         return None
 
     def __len__(self) -> int:
-        """How many rules are not spent."""
+        """Return how many rules are not used up."""
         return len(self._left)
 
     def _extend(self, rules: Iterable[FaultRule]) -> None:

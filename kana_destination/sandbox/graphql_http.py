@@ -1,4 +1,4 @@
-"""The form of a GraphQL request over HTTP: reading bodies and refusing what is none."""
+"""The form of a GraphQL request over HTTP: read bodies, and refuse those that are not GraphQL."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["WireError", "encode", "read_json", "read_request"]
 
 
 class WireError(Exception):
-    """A request that is none of GraphQL: answered with an HTTP status and a JSON message."""
+    """A request that is not GraphQL; the answer is an HTTP status with a JSON message."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -24,7 +24,7 @@ class WireError(Exception):
 
 
 def encode(value: object) -> bytes:
-    """JSON as it is sent: ASCII only, so that any text can be carried."""
+    """Return the value as compact JSON, in ASCII only, so that it can carry any text."""
     return json.dumps(value, separators=(",", ":")).encode("ascii")
 
 
@@ -33,7 +33,7 @@ def read_json(body: bytes) -> object:
     try:
         value = json.loads(body, parse_constant=_no_constant)
         if rb"\u" in body:
-            # A lone surrogate is no text: it could neither be stored nor be sent on.
+            # Text with a lone surrogate can be neither stored nor sent.
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError) as error:
         raise WireError(400, f"The body is not JSON: {error}") from None

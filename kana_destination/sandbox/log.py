@@ -1,4 +1,4 @@
-"""The log of the GraphQL requests that were served. It holds no variables and no keys."""
+"""The log of the GraphQL requests that were served, without variables and keys."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class RequestLog:
             return self._count
 
     def end(self, record: RequestRecord) -> None:
-        """Keep what became of it."""
+        """Keep the record of a request that is over."""
         with self._lock:
             self._records.append(record)
             self._fields.update(field for _, field in record.roots)
@@ -70,7 +70,7 @@ class RequestLog:
         return self._count
 
     def field_count(self, name: str) -> int:
-        """How many root fields of that name were asked for in all requests."""
+        """Return how many root fields of that name all requests together have had."""
         return self._fields[name]
 
     def __len__(self) -> int:
@@ -81,6 +81,6 @@ class RequestLog:
             return iter(tuple(self._records))
 
     def to_json(self) -> dict[str, Any]:
-        """``{count, fields, requests}``, the requests in the order in which they ended."""
+        """Return ``{count, fields, requests}``, the requests in the order in which they ended."""
         records = [record.to_json() for record in self]
         return {"count": self._count, "fields": dict(self._fields), "requests": records}

@@ -15,13 +15,13 @@ __all__ = ["Feature", "Package", "PackageFeature", "Subscription", "User", "iso"
 
 
 def iso(moment: datetime) -> str:
-    """ISO 8601 in UTC with milliseconds, as JavaScript writes it: ``2022-10-01T00:00:00.000Z``."""
+    """Return ISO 8601 in UTC with milliseconds, like JavaScript: ``2022-10-01T00:00:00.000Z``."""
     text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
     return text.replace("+00:00", "Z")
 
 
 def parse_iso(text: str) -> datetime:
-    """Read such a text; a time without an offset is UTC. Raises ``ValueError``."""
+    """Read an ISO 8601 time, in UTC if it has no offset. Raises ``ValueError``."""
     moment = datetime.fromisoformat(text)
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
@@ -39,7 +39,7 @@ class User:
     created_at: datetime
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but ``seq``."""
+        """Return the user with the API's names, without ``seq``."""
         return {
             "id": self.id,
             "billingId": self.billing_id,
@@ -51,7 +51,7 @@ class User:
 
     @classmethod
     def from_json(cls, seq: int, doc: Mapping[str, Any]) -> User:
-        """From a document that has at least ``id`` and ``createdAt``."""
+        """Read a document that has at least ``id`` and ``createdAt``."""
         return cls(
             seq,
             doc["id"],
@@ -87,7 +87,7 @@ class Feature:
 
     @classmethod
     def from_json(cls, doc: Mapping[str, Any]) -> Feature:
-        """From a document that has at least ``id``, ``name`` and ``type``."""
+        """Read a document that has at least ``id``, ``name`` and ``type``."""
         return cls(
             doc["id"],
             doc["name"],
@@ -118,7 +118,7 @@ class PackageFeature:
 
     @classmethod
     def from_json(cls, doc: Mapping[str, Any]) -> PackageFeature:
-        """From a document with at least ``id``; the period is a month unless it says otherwise."""
+        """Read a document that has at least ``id``; the period is a month if it has none."""
         return cls(
             doc["id"],
             doc.get("limit"),
@@ -155,7 +155,7 @@ class Package:
 
     @classmethod
     def from_json(cls, doc: Mapping[str, Any]) -> Package:
-        """From a document that has at least ``id``, ``name``, ``status`` and ``updatedAt``."""
+        """Read a document that has at least ``id``, ``name``, ``status`` and ``updatedAt``."""
         entries = [PackageFeature.from_json(entry) for entry in doc.get("features") or ()]
         return cls(
             doc["id"],
@@ -171,7 +171,7 @@ class Package:
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """A user's hold on a package; ``user_seq`` is the user's internal number."""
+    """A user's subscription of a package; ``user_seq`` is the ``seq`` of the user."""
 
     id: str
     user_seq: int
@@ -179,7 +179,7 @@ class Subscription:
     status: str = "ACTIVE"
 
     def to_json(self) -> dict[str, Any]:
-        """As it is stored."""
+        """Return the subscription as it is stored."""
         return {
             "id": self.id,
             "userSeq": self.user_seq,

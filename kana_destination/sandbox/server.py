@@ -1,4 +1,4 @@
-"""The HTTP side of the sandbox: connections, routes, and sending answers as fault rules say.
+"""The HTTP side of the sandbox: connections, routes, and answers sent as fault rules demand.
 
 Routes: ``POST /graphql``; ``POST /faults`` (a JSON list of rules) and ``DELETE /faults``;
 ``GET /requests``; ``GET /snapshot``. All take the account's key.
@@ -27,7 +27,7 @@ _MAX_BODY: Final = 10 * 1024 * 1024
 
 
 class SandboxServer(ThreadingHTTPServer):
-    """A thread per connection; bound to 127.0.0.1 only. Port 0 picks a free one."""
+    """A server with a thread for each connection, on 127.0.0.1 only. Port 0 picks a free one."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -57,12 +57,12 @@ class SandboxServer(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Print an error, unless a client just went away."""
+        """Print an error, unless the client has closed the connection."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
     def close_connections(self) -> None:
-        """End connections that are kept alive, and waits of fault rules."""
+        """Close the connections that are kept alive, and end the waits of fault rules."""
         self.stopping.set()
         with self._open_lock:
             for connection in self._open:
@@ -96,7 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(Answer.of(problem.to_json(), problem.status))
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - their signature
-        """Nothing is printed: the log is in memory (``GET /requests``)."""
+        """Print nothing: the log is in memory (``GET /requests``)."""
 
     def _dispatch(self) -> None:
         body = self._body()

@@ -1,4 +1,4 @@
-"""A JSON-able picture of all that an account holds."""
+"""Everything that an account holds, as values that JSON can carry."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ __all__ = ["take_snapshot"]
 
 
 def take_snapshot(state: State, today: int) -> dict[str, Any]:
-    """``{users, features, packages, subscriptions, usage}``.
+    """Return ``{users, features, packages, subscriptions, usage}``.
 
     The lists are in order of creation, with the API's names (users with ``createdAt`` too).
-    ``usage`` is user id, feature id, amount used in the current period, for every pair of which
-    usage has been recorded at some time. ``today`` is a proleptic ordinal (UTC).
+    ``usage`` is the amount in the current period by user id and feature id, for each pair that has
+    ever had usage. ``today`` is a proleptic ordinal (UTC).
     """
     usage: dict[str, dict[str, int]] = {}
     for seq, features in sorted(state.usage.items()):

@@ -19,7 +19,7 @@ __all__ = ["Days", "State"]
 Days = dict[int, int]
 """Amount used on each day, by the day's proleptic ordinal (UTC).
 
-Days, so that any reset period can be summed up, also after it has been changed.
+Days can be added up to any reset period, also after a package has changed it.
 """
 
 _NO_DAYS: Final[Mapping[int, int]] = MappingProxyType({})
@@ -56,7 +56,7 @@ class State:
         return len(self.users_by_seq) + 1
 
     def next_subscription_id(self) -> str:
-        """Ids are counted, so that the same requests give the same ids."""
+        """Return the id of the next subscription: counted, so that repeated tests see the same."""
         return f"sub_{len(self.subscriptions) + 1:04d}"
 
     def put_user(self, user: User) -> None:
@@ -84,12 +84,12 @@ class State:
         self._mark("subscription", subscription.id, subscription.to_json)
 
     def days(self, user: User, feature_id: str) -> Mapping[int, int]:
-        """Return what the user has used of the feature, by day; for reading."""
+        """Return what the user has used of the feature, by day; do not change it."""
         features = self.usage.get(user.seq)
         return _NO_DAYS if features is None else features.get(feature_id, _NO_DAYS)
 
     def days_to_change(self, user: User, feature_id: str) -> Days:
-        """Return it for changing; the change is written with the next commit."""
+        """Return :meth:`days` to be changed; the next commit writes the change."""
         if self._store is not None:
             self._dirty_usage.add((user.seq, feature_id))
         return self.usage.setdefault(user.seq, {}).setdefault(feature_id, {})
@@ -97,8 +97,8 @@ class State:
     def commit(self) -> None:
         """Write what has changed since the last commit; it is on disk when this returns.
 
-        Raises ``sqlite3.Error`` if it cannot be written; the state is then again what the file
-        holds, as if the request had never come.
+        Raises ``sqlite3.Error`` if it cannot be written. The state is then read from the file
+        again, as if the request had never come.
         """
         if self._store is None or not (self._dirty or self._dirty_usage):
             return

@@ -1,6 +1,6 @@
 """The database file of a sandbox: one table of JSON documents, one transaction a request.
 
-The state is served from memory; the file is there so that it outlives the process.
+The state is served from memory; the file makes it outlive the process.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _UPSERT = (
 
 
 class Store:
-    """A database file, held by this process alone while it is open.
+    """A database file that no other process can open while this one has it open.
 
     Raises :class:`~destinations.errors.UsageError` if the file cannot be opened, belongs to
     another program, or is open in another process.
@@ -46,7 +46,7 @@ class Store:
             raise UsageError(f"{path}: cannot be used as the sandbox's database: {error}") from None
 
     def load(self) -> Iterator[Row]:
-        """Every document, in the order in which they were first written."""
+        """Yield every document, in the order in which they were first written."""
         query = "SELECT kind, key, document FROM documents ORDER BY number"
         yield from map(Row._make, self._connection.execute(query))
 
@@ -89,5 +89,5 @@ def _claim(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def document(value: object) -> str:
-    """JSON text of a document."""
+    """Return a document as compact JSON text."""
     return json.dumps(value, separators=(",", ":"))

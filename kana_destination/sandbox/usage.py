@@ -88,7 +88,11 @@ def used_in(period: Period, days: Mapping[int, int]) -> int:
 
 
 def past_periods(reset: str, days: Mapping[int, int], before: int) -> list[tuple[Period, int]]:
-    """Periods with usage that ended on or before the day ``before``, newest first."""
+    """Return earlier periods with the usage in each, the newest first.
+
+    A period is earlier if it ended on or before the day ``before``; those without usage are left
+    out.
+    """
     sums: dict[Period, int] = {}
     for day, used in days.items():
         period = period_of(reset, day)
@@ -98,7 +102,7 @@ def past_periods(reset: str, days: Mapping[int, int], before: int) -> list[tuple
 
 
 def grant_of(state: State, user: User, feature_id: str) -> PackageFeature | None:
-    """Return the best entry for the feature among the user's usable packages, or None."""
+    """Return the user's usable package entry with the highest limit of the feature, or None."""
     best: PackageFeature | None = None
     for subscription in state.subscriptions_by_user.get(user.seq, ()):
         if subscription.status not in _USABLE:
@@ -119,7 +123,7 @@ def reset_of(grant: PackageFeature | None) -> str:
 
 
 def access_to(state: State, user: User, feature: Feature, day: int, delta: int = 1) -> Access:
-    """Tell whether the user may use ``delta`` more of the feature on the day."""
+    """Return whether the user may use ``delta`` more of the feature on the day, and why."""
     grant = grant_of(state, user, feature.id)
     used = used_in(period_of(reset_of(grant), day), state.days(user, feature.id))
     if grant is None:
@@ -141,11 +145,11 @@ def access_to(state: State, user: User, feature: Feature, day: int, delta: int =
 def record(
     state: State, user: User, feature: Feature, day: int, delta: int, *, overwrite: bool = False
 ) -> str | None:
-    """Count usage, or overwrite what the current period holds; the reason if it is refused.
+    """Count usage, or ``overwrite`` that of the current period; returns the reason if refused.
 
-    Only a ``BINARY`` feature that the user has no access to is refused. Raises
-    :class:`KanaError` if the period's amount would leave the 32 bits of the API's ``Int``, since
-    it could not be shown any more.
+    Refused is only a ``BINARY`` feature that the user has no access to. Raises :class:`KanaError`
+    if the period's amount would not fit into the 32 bits of the API's ``Int``, as it could not be
+    shown any more.
     """
     grant = grant_of(state, user, feature.id)
     if grant is None and feature.type == "BINARY":
