@@ -7,7 +7,7 @@ from typing import Any, Final, NoReturn
 
 import jsonschema_rs
 
-from destinations.segment.javascript.json_form import as_json_form
+from destinations.segment.javascript.values import NativeFunction
 from destinations.segment.json_pointer import pointer
 from destinations.segment.validation.formats import FORMATS
 from destinations.segment.validation.keywords import Errors, Rule
@@ -62,11 +62,10 @@ def library_rule(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Rule:
                 )
         except UnicodeEncodeError:
             errors.append(("", "must not hold one half of a surrogate pair"))
-        except ValueError:  # it writes errors for JSON of up to 255 levels only
-            is_json = as_json_form(value) is value
-            errors.append(
-                ("", f"must not {'be nested so deeply' if is_json else 'hold functions'}")
-            )
+        except ValueError as error:  # it writes errors for JSON of up to 255 levels only
+            holds_function = NativeFunction.__name__ in str(error)
+            must_not = "hold functions" if holds_function else "be nested so deeply"
+            errors.append(("", f"must not {must_not}"))
         return value
 
     return rule
