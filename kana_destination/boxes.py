@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from kana_destination.merge import LeftOver, left_over_from
+from kana_destination.merge_steps import LeftOver, left_over_from
 from kana_destination.users import FIELDS, User, changes_to, folded, is_left_over
 
 __all__ = ["BOXES", "Flagged", "find_flags"]

@@ -16,7 +16,7 @@ from destinations import (
     Payload,
 )
 from kana_destination.cases import decide, stripe_matters, user_state
-from kana_destination.merge import LeftOver, left_overs_of, merge, put_back
+from kana_destination.merge_steps import LeftOver, left_overs_of, merge_users, put_back
 from kana_destination.users import (
     User,
     addresses,
@@ -138,7 +138,7 @@ def _merge(
     payload: Payload, goes: User | LeftOver, stripe: User, left_overs: Iterable[LeftOver]
 ) -> Generated:
     user = goes.user if isinstance(goes, LeftOver) else goes
-    refused = yield from merge(
+    refused = yield from merge_users(
         goes,
         stripe,
         final_id=payload["id"],

@@ -13,7 +13,7 @@ from destinations.segment.event import Event
 from kana_destination.cases import cases
 from kana_destination.identify import identify
 from kana_destination.mapping_rules import Rule, RuleMapper
-from kana_destination.merge_request import merge_request
+from kana_destination.operator_merge import operator_merge
 from kana_destination.sandbox_process import SandboxProcess
 
 __all__ = ["KanaPlugin", "StoredRules", "stored_rules"]
@@ -57,7 +57,7 @@ class KanaPlugin:
     def code(self, store: Store | None) -> Code:
         """Return the generators of identify and merge, and the mapper of the rules in ``store``."""
         mapper = RuleMapper(()) if store is None else StoredRules(store)
-        return Code({"identify": identify, "merge": merge_request}, {"rules": mapper})
+        return Code({"identify": identify, "merge": operator_merge}, {"rules": mapper})
 
     def commands(self) -> Sequence[click.Command]:
         """Return the sub-commands of ``destinations kana``."""

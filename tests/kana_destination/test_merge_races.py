@@ -12,7 +12,7 @@ import pytest
 from destinations import Answer, Call, IntegrationError, RetryableError, Sender
 from destinations.http.transport import HttpTransport
 from kana_destination.identify import identify
-from kana_destination.merge_request import merge_request
+from kana_destination.operator_merge import operator_merge
 
 X = "x@example.com"
 SEED: dict[str, Any] = {
@@ -57,7 +57,7 @@ def _identified() -> Generator[Call, Answer, object]:
 
 
 def _commanded() -> Generator[Call, Answer, object]:
-    return merge_request({"from": X, "into": "1"})
+    return operator_merge({"from": X, "into": "1"})
 
 
 PAIRS: dict[str, tuple[Steps, Steps]] = {

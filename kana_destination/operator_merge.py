@@ -1,7 +1,7 @@
-"""A merge that an operator asks for: two users, whoever they are, become one.
+"""The operator action ``merge``: two users, whoever they are, become one.
 
-Which requests it needs is found out anew with each attempt, so that one which was cut off, by
-whomever it was begun, goes on where it stands.
+Each attempt finds out anew which requests are still needed. So it resumes a merge that was cut off,
+also one that an identify began.
 """
 
 from __future__ import annotations
@@ -18,16 +18,18 @@ from destinations import (
     ManualChange,
     Payload,
 )
-from kana_destination.merge import LeftOver, left_overs_of, merge, put_back
+from kana_destination.merge_steps import LeftOver, left_overs_of, merge_users, put_back
 from kana_destination.users import FIELDS, User
 
-__all__ = ["merge_request"]
+__all__ = ["operator_merge"]
 
 
-def merge_request(payload: Payload) -> Generated:
+def operator_merge(payload: Payload) -> Generated:
     """Merge the user ``from`` into the user ``into``; see `destinations.Generator`.
 
-    ``moved`` and ``notMoved`` are the features of which an operator knows what Kana does not tell.
+    ``moved`` and ``notMoved`` name features: an operator knows whether their usage was moved, where
+    Kana does not tell. Raises `IntegrationError` if Kana lacks one of the users, and what
+    `kana_destination.merge_steps.merge_users` raises.
     """
     gone, kept = payload["from"], payload["into"]
     decided = {
@@ -43,13 +45,13 @@ def merge_request(payload: Payload) -> Generated:
     goes, survives = pair.goes, pair.survives
     of_goes = goes.user if isinstance(goes, LeftOver) else goes
     changes = {key: of_goes[key] for key in FIELDS if of_goes[key] and not survives[key]}
-    refused = yield from merge(
+    refused = yield from merge_users(
         goes, survives, final_id=kept, changes=changes, earlier=pair.earlier, decided=decided
     )
     note = f"merged {gone} into {kept}"
     if refused:
         note += f"; the API does not take {', '.join(refused)} of an existing user"
-    # What waited for FROM is to be made to the merged user, where that has no value of its own.
+    # Changes that waited for FROM are due for the merged user, where it has no value of its own.
     inherited = {key for key in FIELDS if pair.from_survives or not survives[key]}
     left = ManualChange(kept, refused, absorbed=gone, inherited=frozenset(inherited))
     return Done(note, left)
@@ -57,9 +59,9 @@ def merge_request(payload: Payload) -> Generated:
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """The two users of a merge, wherever it stands: the one that goes may be a left-over.
+    """The two users of a merge; the one that goes may be a left-over already.
 
-    ``earlier`` are all left-overs of the one that goes.
+    ``earlier`` are all left-overs of the user that goes; ``from_survives`` tells that FROM stays.
     """
 
     goes: User | LeftOver
@@ -69,14 +71,14 @@ class _Pair:
 
 
 def _find_pair(gone: str, kept: str, users: Mapping[str, User]) -> _Pair | None:
-    """Return the users of the merge; None if one is missing, and no merge of both was cut off."""
+    """Return the users of the merge; None if one is missing and no merge of both was cut off."""
     source, target = users.get(gone), users.get(kept)
     of_gone, of_kept = (left_overs_of(one, users.values()) for one in (gone, kept))
     if source is not None and target is not None:
         if source["billingId"] and not target["billingId"]:
             return _Pair(target, source, of_kept, from_survives=True)
         return _Pair(source, target, of_gone)
-    # Cut off, or done already: the one that goes has its left-over id.
+    # The merge was cut off, or is done: the user that goes has its left-over id.
     if target is not None and of_gone:
         found = [one for one in of_gone if one.belongs_to(kept)]
         if not found:
@@ -90,7 +92,7 @@ def _find_pair(gone: str, kept: str, users: Mapping[str, User]) -> _Pair | None:
 
 
 def _put_back(gone: str, kept: str, users: Mapping[str, User]) -> Generator[Call, Answer, None]:
-    """Give INTO its id back, if it was to be merged into FROM, which is gone since."""
+    """Give INTO its id back if it was to be merged into FROM, and FROM is gone since."""
     for one in left_overs_of(kept, users.values()):
         is_lost = one.survivor == gone and not users.keys() & {gone, kept}
         if is_lost and one.is_untouched and not one.is_done:

@@ -1,18 +1,18 @@
-"""Merging two users with the operations that Kana documents: it has no merge and no delete.
+"""The steps of a merge of two users: Kana has no merge and no delete, so it takes several requests.
 
-One user *stays* and takes the final id; the other *goes* and is kept as a left-over, with the plan
-of the merge in its metadata. Adding usage to the one that stays must happen once, and the API has
-no idempotency key, so a rename is the token that is used up: mutations of one document are carried
-out in their order, and none behind one that fails. The documents:
+One user *stays* and takes the final id. The other *goes*: it is kept as a left-over, with the plan
+of the merge in its metadata. Usage must be added to the user that stays exactly once, and the API
+has no idempotency key. So each request begins with a rename, which works only once: Kana runs the
+mutations of a document in order, and none after one that fails. The documents:
 
-- *freeze*: the user that goes becomes a left-over, if the one that stays is there. From here on
+- *freeze*: the user that goes becomes a left-over, if the one that stays exists. From now on
   nobody else can add to its usage.
 - *move*, for each feature: the left-over gets the next number in its id, and its usage is added to
-  the user that stays. The plan, written with the rename, says which feature it was and what the
-  other user had before.
+  the user that stays. The plan is written with the rename; it names the feature, and the usage that
+  the user that stays had before.
 - *adopt*: the user that stays gets the final id and the fields.
 
-Each may be repeated, and may arrive late: it then fails at its rename, and nothing behind is done.
+A document that is repeated or arrives late fails at its rename, so the rest of it is not run.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = [
     "Usage",
     "left_over_from",
     "left_overs_of",
-    "merge",
+    "merge_users",
     "put_back",
 ]
 
@@ -38,10 +38,10 @@ PLAN: Final = "kanaDestinationMerge"
 """Key in the left-over user's metadata.
 
 Its value has ``survivor``, the id of the user that stays, and ``moved``: for each feature the
-``amount``, the usage ``before`` of the one that stays, its ``periodStart``, and ``ok`` when it is
-certain that it was added (false with a ``reason`` where Kana refused it). ``done`` says so of all.
-``into`` is the final id, where that is not the one that the left-over had.
-Merges of earlier versions have ``usage`` instead: sums that were set.
+``amount``, the usage ``before`` of the user that stays, and its ``periodStart``. ``ok`` is there
+once the result is certain: true if the amount was added, false with a ``reason`` if Kana refused
+it. ``done`` is true once all results are certain. ``into`` is the final id, unless it is the id
+that the left-over had. Merges of earlier versions have ``usage`` instead: sums that were set.
 """
 
 _MOST: Final = 2**31 - 1
@@ -67,7 +67,10 @@ class _Both(NamedTuple):
 
 @dataclass(slots=True)
 class LeftOver:
-    """What a merge left over: the user, the number in its id, and the plan, None for none."""
+    """A user that a merge left over: ``owner`` is its former id, ``number`` the one in its id now.
+
+    ``plan`` is None if its metadata has none.
+    """
 
     user: User
     owner: str
@@ -76,39 +79,39 @@ class LeftOver:
 
     @property
     def id(self) -> str:
-        """The id that it has now."""
+        """The id of the left-over."""
         return left_over_id(self.owner, self.number)
 
     @property
     def survivor(self) -> str | None:
-        """The id that the user who stays had when the merge began; None if it is not known."""
+        """The id that the user that stays had when the merge began; None if unknown."""
         return None if self.plan is None else self.plan["survivor"]
 
     @property
     def is_done(self) -> bool:
-        """Whether its usage is certainly moved, as far as Kana took it."""
+        """Whether all its usage was moved, except what Kana refused."""
         return self.plan is not None and bool(self.plan.get("done"))
 
     @property
     def is_untouched(self) -> bool:
-        """Whether nothing of it was moved, so that it can get its own id back."""
+        """Whether none of its usage was moved, so that it can get its own id back."""
         return self.plan is None or not (self.plan["moved"] or "usage" in self.plan)
 
     @property
     def into(self) -> str:
-        """The id that the user who stays has in the end."""
+        """The final id of the user that stays."""
         into: str = (self.plan or {}).get("into", self.owner)
         return into
 
     @property
     def command(self) -> str:
-        """The command that goes on with its merge."""
+        """The command that resumes its merge."""
         goes = self.owner if self.into == self.survivor else self.survivor
         return f"destinations kana merge {goes} {self.into}"
 
     @property
     def refused(self) -> Mapping[str, str]:
-        """Why Kana did not take the usage of a feature, by feature; it stays with the left-over."""
+        """Why Kana refused usage, by feature; that usage stays with the left-over."""
         moved: Mapping[str, Any] = (self.plan or {}).get("moved", {})
         return {key: entry["reason"] for key, entry in moved.items() if entry.get("ok") is False}
 
@@ -122,18 +125,18 @@ class LeftOver:
 
 
 def left_overs_of(owner: str, users: Iterable[User]) -> list[LeftOver]:
-    """Return what merges left over of a user, by number."""
+    """Return the left-overs of the user ``owner``, ordered by number."""
     found = [one for one in map(left_over_from, users) if one is not None and one.owner == owner]
     return sorted(found, key=lambda one: one.number)
 
 
 def left_over_from(user: User) -> LeftOver | None:
-    """Return what a merge left over, if a user is that."""
+    """Read a user as a left-over; None if it is not one."""
     named = left_over_of(user["id"])
     return None if named is None else LeftOver(user, *named, _plan(user))
 
 
-def merge(
+def merge_users(
     goes: User | LeftOver,
     stays: User,
     *,
@@ -144,13 +147,13 @@ def merge(
 ) -> Steps:
     """Merge ``goes`` into ``stays``, which gets the id ``final_id`` and the ``changes``.
 
-    A merge that was cut off goes on with its left-over. ``earlier`` are all left-overs of the same
-    user: what they have not moved yet is moved as well. ``decided`` says of features whether their
-    usage was moved, where that cannot be told. Returns the changes that the API does not take.
+    To resume a merge that was cut off, ``goes`` is its left-over. ``earlier`` are all left-overs of
+    the same user; usage that they still have is moved as well. ``decided`` tells for a feature
+    whether its usage was moved, where Kana does not tell. Returns the changes that the API refuses.
 
-    Raises `HeldError` where it cannot be told whether usage was moved, `RetryableError` if users
-    have changed since they were looked up, and `IntegrationError` if a sum is too large for Kana;
-    in that case both users are as they were.
+    Raises `HeldError` where nothing tells whether usage was moved, `RetryableError` if users have
+    changed since they were looked up, and `IntegrationError` if a sum is too large for Kana, before
+    any user is changed.
     """
     unfinished = [one for one in earlier if one.belongs_to(stays["id"]) and not one.is_done]
     number = max((one.number for one in earlier), default=-1) + 1
@@ -169,15 +172,15 @@ def merge(
         unfinished.append(frozen)
     new_id = final_id if stays["id"] != final_id else None
     for one in unfinished:
-        # A repeat must not ask again, since who knows what is used until then. Where nothing was
-        # moved, the new id of the user that stays tells that the merge is over.
+        # A repeat must not compare usage again, since others may have changed it by then. Where
+        # nothing was moved, the new id of the user that stays tells that the merge is over.
         if not one.is_untouched or new_id is None:
             yield from write(one.id, {"metadata": one.metadata(done=True)}, merges=True)
     return (yield from update(stays["id"], changes, new_id=new_id, merges=True))
 
 
 def put_back(left_over: LeftOver) -> _Asking[User]:
-    """Give a left-over its own id back, as the user that it was to be merged into is gone."""
+    """Give a left-over its own id back and return the user, as the other user is gone."""
     metadata = left_over.metadata()
     del metadata[PLAN]
     kept = metadata or None
@@ -186,7 +189,7 @@ def put_back(left_over: LeftOver) -> _Asking[User]:
 
 
 def _check_sums(goes: str, stays: str, features: Iterable[str]) -> _Asking[None]:
-    """Look whether Kana can count the usage of both together, before anything is changed."""
+    """Check that Kana can count the usage of both together, before anything is changed."""
     too_large = []
     for feature in features:
         both = yield from _usage_of(goes, stays, feature)
@@ -230,9 +233,9 @@ def _move_all(
     number: int,
     decided: Mapping[str, bool],
 ) -> _Asking[int]:
-    """Move what is not moved yet; returns the next free number, after those that it used.
+    """Move the usage that is not moved yet; returns the next free number for the left-over's id.
 
-    ``stays`` is the id of the user that stays by now: it has the final one if all was over before.
+    ``stays`` is the id that the user that stays has now: the final one if the merge was over.
     """
     assert left_over.plan is not None  # noqa: S101 - it has begun
     moved: dict[str, Any] = left_over.plan["moved"]
@@ -254,7 +257,7 @@ def _move_all(
 
 
 def _begin_plan(left_over: LeftOver, stays: str, decided: Mapping[str, bool]) -> None:
-    """Give a left-over a plan of today; one of an earlier version may need a decision."""
+    """Bring the plan of a left-over up to date; one of an earlier version may need a decision."""
     plan = left_over.plan or {"survivor": stays}
     sums: Mapping[str, int] = plan.pop("usage", {})
     open_sums = [f"{key}: {amount}" for key, amount in sums.items() if key not in decided]
@@ -271,11 +274,11 @@ def _begin_plan(left_over: LeftOver, stays: str, decided: Mapping[str, bool]) ->
 def _was_moved(
     left_over: LeftOver, stays: str, feature: str, now: Usage, decided: Mapping[str, bool]
 ) -> bool:
-    """Tell whether usage was moved by a request whose answer was lost.
+    """Tell whether a request whose answer was lost has moved usage.
 
-    The rename in front of it was carried out, so it was as well, unless the partner broke off
-    between both: then the usage is what it was. Others are taken to add only; so it was moved where
-    the difference is at least what was moved, or where usage was taken back and is less now.
+    Its rename was done. So the usage was moved, unless Kana stopped between the two: then the usage
+    is what it was. Others are assumed only to add. So it was moved if usage has grown by at least
+    the amount, or, for a negative amount, if there is less usage now. Raises `HeldError` otherwise.
     """
     assert left_over.plan is not None  # noqa: S101 - it names the feature
     if feature in decided:
@@ -301,7 +304,7 @@ def _how_to_decide(left_over: LeftOver) -> str:
 
 
 def _move(left_over: LeftOver, stays: str, feature: str, both: _Both, number: int) -> _Asking[None]:
-    """Move the usage of one feature; where that is not certain, its entry has no ``ok``."""
+    """Move the usage of one feature; its entry in the plan has ``ok`` only if that is certain."""
     assert left_over.plan is not None  # noqa: S101 - it has begun
     amount, before = both.goes.used, both.stays.used
     if abs(amount + before) > _MOST:
@@ -325,7 +328,7 @@ def _move(left_over: LeftOver, stays: str, feature: str, both: _Both, number: in
     )
     # The answer to the same request may have been lost, so that this was the second time.
     is_ours = answer.name == "claimed" and (yield from _has_plan(claimed, left_over.plan))
-    if answer.name == "survivor_gone":  # the next id was claimed, for nothing
+    if answer.name == "survivor_gone":  # the left-over has the next id, but no usage was moved
         left_over.number = number
         del left_over.plan["moved"][feature]
         yield from write(claimed, {"metadata": left_over.metadata()}, merges=True)
@@ -346,7 +349,7 @@ def _features() -> _Asking[list[str]]:
 
 
 def _usage_of(goes: str, stays: str, feature: str) -> _Asking[_Both | None]:
-    """Return what both users have used of a feature; None if there is no such feature any more."""
+    """Return what both users have used of a feature; None if the feature is gone."""
     payload = {"goes": goes, "stays": stays, "featureId": feature}
     answer = yield Call("usageOfBoth", payload)
     if answer.name == "no_such_feature":
@@ -357,7 +360,7 @@ def _usage_of(goes: str, stays: str, feature: str) -> _Asking[_Both | None]:
 
 
 def _usage(shown: Mapping[str, Any]) -> Usage:
-    """Return what is shown of the current period; nothing where Kana tells of none."""
+    """Return the usage of the current period: none if Kana shows no period."""
     current = shown["current"]
     if current is None:
         return Usage(0, None)
@@ -369,7 +372,7 @@ def _plan(user: User) -> dict[str, Any] | None:
     plan = metadata.get(PLAN) if isinstance(metadata, dict) else None
     if not (isinstance(plan, dict) and isinstance(plan.get("survivor"), str)):
         return None
-    if plan.get("done"):  # all is moved, in one way or the other
+    if plan.get("done"):  # no sum of an earlier version is open any more
         plan = {key: value for key, value in plan.items() if key != "usage"}
     return {**plan, "moved": {**plan.get("moved", {})}}
 
