@@ -1,4 +1,4 @@
-"""The decision of an identify, as a pure function over a table that is data."""
+"""What an identify has to do: a pure function over the table in identify-cases.yaml."""
 
 from __future__ import annotations
 

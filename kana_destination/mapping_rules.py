@@ -1,4 +1,4 @@
-"""Mapping rules: which feature an event uses that does not say so itself."""
+"""Mapping rules: they name the feature that an event uses, if the event does not."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ _RULES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """An event with this name (if given) and all these property values uses ``feature``.
+    """A rule: an event with this name (if given) and all these property values uses ``feature``.
 
-    ``where`` maps paths below ``properties`` (dots for nesting, a backslash before a dot of a name)
-    to values, compared as text.
-    ``amount`` is recorded instead of the event's own ``delta``.
+    ``where`` maps paths below ``properties`` to values, which are compared as text. A path has dots
+    between names, and a backslash before a dot in a name. ``amount`` is recorded instead of the
+    event's own ``delta``.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Rule:
         return all(_holds(properties, path, value) for path, value in self.where.items())
 
     def to_json(self) -> dict[str, Any]:
-        """Return the rule as it stands in a file."""
+        """Return the rule as a rules file has it."""
         found: dict[str, Any] = {"name": self.name}
         if self.event is not None:
             found["event"] = self.event
@@ -91,7 +91,7 @@ class RuleMapper:
         self.rules = tuple(rules)
 
     def __call__(self, event: Event, payload: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """Return the feature, and the amount if the rule has its own; see `Mapper`."""
+        """Return the payload with the rule's feature and amount; None if no rule matches."""
         rule = self.find(event)
         if rule is None:
             return None
@@ -99,7 +99,7 @@ class RuleMapper:
         return {**payload, "featureId": rule.feature, **amount}
 
     def find(self, event: Event) -> Rule | None:
-        """Return the rule that maps an event."""
+        """Return the rule that maps an event, or None."""
         return next((rule for rule in self.rules if rule.matches(event)), None)
 
 
@@ -136,8 +136,8 @@ def _named_twice(document: Document) -> Iterator[Issue]:
 def _message(error: jsonschema.ValidationError) -> str:
     if error.validator == "pattern":
         return (
-            f"{error.instance!r} is not a property path; write names with dots between them, as in "
-            r"plan.name, and a dot of a name as in plan\.name"
+            f"{error.instance!r} is not a property path: expected names with dots between them, "
+            r"such as plan.name; write a dot in a name as in plan\.name"
         )
     return error.message
 

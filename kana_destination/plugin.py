@@ -1,4 +1,4 @@
-"""The plugin that the entry point names: what Kana adds to its definition."""
+"""The plugin that the entry point names: the code that Kana's definition needs."""
 
 from __future__ import annotations
 
@@ -20,15 +20,14 @@ __all__ = ["KanaPlugin", "StoredRules", "stored_rules"]
 
 
 def stored_rules(store: Store) -> Documents:
-    """Return where the mapping rules are kept."""
+    """Return the part of the store that holds the mapping rules."""
     return store.documents("kana", "rule")
 
 
 class StoredRules:
-    """Maps by the rules that the store holds when an event comes.
+    """A mapper that uses the rules in the store, as they are when the event comes.
 
-    So a server that runs knows a rule as soon as it was added, and what the rule maps may be handed
-    to it at once. Several threads may use it.
+    So a running server knows a rule as soon as it is added. Several threads may use it.
     """
 
     def __init__(self, store: Store) -> None:
@@ -41,7 +40,7 @@ class StoredRules:
         return self._documents.version
 
     def __call__(self, event: Event, payload: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """See `RuleMapper`."""
+        """Map an event by the rules of now; see `RuleMapper`."""
         version = self.version
         known, mapper = self._read
         if version != known:
@@ -79,6 +78,6 @@ class KanaPlugin:
         Raises `UsageError` for an unknown ``api``, or if the sandbox cannot start.
         """
         if api not in {"current", "documented"}:
-            msg = f"the Kana sandbox has the APIs current and documented, not {api!r}"
+            msg = f"unknown API {api!r} of the Kana sandbox: expected current or documented"
             raise UsageError(msg)
         return SandboxProcess(seed=seed, port=port, db=db, api=api)

@@ -30,7 +30,7 @@ Steps = Generator[Call, Answer, dict[str, str]]
 FIELDS: Final = ("name", "email", "billingId")
 
 LEFT_OVER: Final = "~left-over"
-"""What the id of a user ends in whose usage was merged into another one, before its number."""
+"""The end of a left-over's id, before its number: a merge gave its usage to another user."""
 
 _LEFT_OVER_ID: Final = re.compile(rf"(.*){LEFT_OVER}(?:~([0-9]+))?", re.DOTALL)
 
@@ -39,19 +39,19 @@ _RESTRICTED: Final = frozenset({"email", "billingId"})
 
 
 def left_over_id(user_id: str, number: int = 0) -> str:
-    """Return the id under which a user is kept whose own id went to another one."""
+    """Return the id that the user gets as a left-over."""
     return f"{user_id}{LEFT_OVER}~{number}" if number else user_id + LEFT_OVER
 
 
 class LeftOverId(NamedTuple):
-    """What the id of a left-over says: whose it is, and which one of that user."""
+    """The parts of a left-over's id: the former id of the user, and the number."""
 
     owner: str
     number: int
 
 
 def left_over_of(user_id: str) -> LeftOverId | None:
-    """Read what `left_over_id` has written; None if it is no such id."""
+    """Parse an id that `left_over_id` made; None for any other id."""
     found = _LEFT_OVER_ID.fullmatch(user_id)
     return None if found is None else LeftOverId(found[1], int(found[2] or 0))
 
@@ -68,32 +68,32 @@ def is_stripe_user(user: User, *, user_id: str) -> bool:
 
 
 def addresses(email: str) -> tuple[str, ...]:
-    """Return the ids that a Stripe user with an email may have: as it came, and as in Stripe.
+    """Return the ids that a Stripe user with this email may have: as given, and as Stripe has it.
 
-    People and programs write one address in several cases, or with spaces around it.
+    People and programs write one address in different cases, or with spaces around it.
     """
     found = dict.fromkeys((email, email.strip().lower()))
     return tuple(address for address in found if address.strip())
 
 
 def folded(email: str | None) -> str:
-    """Return an email as it is compared with others: trimmed, and without regard to case."""
+    """Return an email to compare with others: trimmed and case-folded; empty for None."""
     return (email or "").strip().casefold()
 
 
 def changes_to(user: User, payload: Mapping[str, Any]) -> dict[str, str]:
-    """Return the fields of a payload that differ from what a user has."""
+    """Return the fields of a payload that differ from those of the user."""
     return {key: payload[key] for key in FIELDS if key in payload and payload[key] != user[key]}
 
 
 def update(
     user_id: str, changes: Mapping[str, str], *, new_id: str | None = None, merges: bool = False
 ) -> Steps:
-    """Set the fields of a user, and its id; returns the fields that the API does not take.
+    """Set fields of a user, and its id; returns the fields that the API cannot change.
 
-    ``merges`` tells that this is a step of a merge. Whether ``updateUser`` takes email and
-    billingId differs between the API's documentation and its example, so the API is asked, once for
-    each endpoint. If it does not say, it is tried.
+    ``merges`` is true for a step of a merge. Kana's documentation and its example differ on whether
+    ``updateUser`` changes email and billingId, so the API is asked, once for each endpoint. If it
+    does not tell, they are sent, and left out if it refuses them. Raises what `write` raises.
     """
     refused: dict[str, str] = {}
     restricted = changes.keys() & _RESTRICTED
@@ -115,11 +115,10 @@ def update(
 def write(
     user_id: str, fields: Mapping[str, Any], *, new_id: str | None = None, merges: bool = False
 ) -> Generator[Call, Answer, bool]:
-    """Set fields of a user, and its id; False if the API refused a field.
+    """Set fields of a user, and its id; returns False if the API refused a field.
 
-    ``merges`` tells that this is a step of a merge: until it is certain, the merge may be half
-    done. Raises `RetryableError` if there is no such user (any more), or if somebody has the new
-    id.
+    ``merges`` is true for a step of a merge: while its result is unknown, the merge may be half
+    done. Raises `RetryableError` if the user is gone, or if another user has the new id.
     """
     # The id in the input is the user's new one.
     changes = {"id": new_id or user_id, **fields}

@@ -1,4 +1,4 @@
-"""What the commands share: Kana bound to settings and store."""
+"""What the commands share: open an account at Kana with settings and store."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SLUG = "kana"
 
 @dataclass(frozen=True, slots=True)
 class KanaAccount:
-    """An account of Kana, with what sends to it and what a store keeps of it."""
+    """An account at Kana, with its sender and its part of the store."""
 
     destination: Destination
     transport: HttpTransport
@@ -34,7 +34,7 @@ class KanaAccount:
 
     @property
     def manual_changes(self) -> ManualChanges:
-        """What waits for an operator to change."""
+        """The changes that an operator has to make."""
         return self.store.manual_changes([self.id])
 
 
@@ -42,10 +42,10 @@ class KanaAccount:
 def open_account(
     settings: Path | None, store: Path | None, account: str | None, *, same: bool | None
 ) -> Iterator[KanaAccount]:
-    """Open Kana with the settings of a file, and its part of the store.
+    """Open the account that a settings file names, and its part of the store.
 
-    ``account`` and ``same`` are those of `destinations.cli.accounts.account_options`. Raises
-    `UsageError` that names the endpoint for a request that fails within.
+    ``account`` and ``same`` are those of `destinations.cli.accounts.account_options`. If a request
+    fails within, raises `UsageError` that names the endpoint.
     """
     definition, plugin = open_definition(SLUG)
     with (
