@@ -1,4 +1,4 @@
-"""The boxes of flagged users: Kana's two, and what this destination leaves for a person to do."""
+"""The boxes of flagged users: two that Kana has, and two for what an operator has to do."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ BOXES: Final[Mapping[str, str]] = {
     "no-billing-id": "Users not connected to a billing provider",
     "same-email": "Users with the same email, which may need merging",
     "left-over": "Left-overs of merges, to be removed in the dashboard",
-    "waiting": "Changes that the API does not take, to be imported from flags --csv",
+    "waiting": "Changes that the API cannot make, to be imported with flags --csv",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Flagged:
-    """A user with the reason; ``changes`` are fields that should be set by hand."""
+    """A user and why it is flagged; ``changes`` are the fields to set by hand."""
 
     user: User
     note: str = ""
@@ -34,8 +34,8 @@ def find_flags(
 ) -> dict[str, list[Flagged]]:
     """Return the flagged users of each box, in the order in which Kana lists them.
 
-    ``waiting`` are the fields that the API did not take, by user id; those that the user has by
-    now do not wait any longer.
+    ``waiting`` has, by user id, the fields that the API could not change; those that the user has
+    by now are left out.
     """
     active = [user for user in users if not is_left_over(user)]
     by_email: dict[str, list[User]] = defaultdict(list)
@@ -66,7 +66,7 @@ def find_flags(
 
 
 def _left(left_over: LeftOver, users: Mapping[str, User]) -> str:
-    """Return what a merge has left with a left-over, and whether it is over."""
+    """Return why a left-over is there: its merge was cut off, or Kana could not move everything."""
     survivor = left_over.survivor
     if not left_over.is_done and left_over.owner not in users and survivor in users:
         return f"its merge with {survivor} was cut off: {left_over.command}"
@@ -75,7 +75,7 @@ def _left(left_over: LeftOver, users: Mapping[str, User]) -> str:
 
 
 def _waiting(user_id: str, fields: Mapping[str, str], user: User | None) -> Flagged:
-    """Return what is to be set; for a user who is gone it is shown, not imported."""
+    """Return what is to be set; for a user who is gone, that is shown but not imported."""
     changes = fields if user is None else changes_to(user, fields)
     note = "set " + ", ".join(f"{key} to {value}" for key, value in changes.items())
     if user is not None:

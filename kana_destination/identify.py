@@ -1,4 +1,4 @@
-"""What an identify does at Kana, as code without I/O: it asks, decides, and asks again."""
+"""What an identify does at Kana, as code without I/O: it yields requests and gets the answers."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ __all__ = ["identify"]
 class _Identify:
     """Creates, updates, renames or merges users so that user ``id`` has the payload's fields.
 
-    Which of these is decided by the table of `kana_destination.cases`; more than the user with
-    that id is looked up only where the decision depends on it. Every step may be repeated.
+    The table of `kana_destination.cases` decides which of these. Other users are looked up only
+    where the decision depends on them. Every step may be repeated.
     """
 
     def __call__(self, payload: Payload) -> Generated:
@@ -42,7 +42,7 @@ class _Identify:
         return _identify(payload, resumes=False)
 
     def resume(self, payload: Payload) -> Generated:
-        """See `destinations.ResumingGenerator`: a merge may have been cut off."""
+        """Do it again: a merge may have been cut off. See `destinations.ResumingGenerator`."""
         return _identify(payload, resumes=True)
 
 
@@ -57,7 +57,7 @@ def _identify(payload: Payload, *, resumes: bool) -> Generated:
         stripe = yield from _stripe_user(email, user_id=user_id)
         if stripe is not None:
             everyone = yield from _everyone()
-            # What was looked up may have changed since; all of this is of one moment.
+            # The users may have changed since; one answer shows all of them at one moment.
             user, stripe = everyone.get(user_id), everyone.get(stripe["id"])
             if stripe is not None and is_stripe_user(stripe, user_id=user_id):
                 return (yield from _beside_stripe_user(payload, user, stripe, everyone))
@@ -74,7 +74,7 @@ def _beside_stripe_user(
     left_overs = left_overs_of(user_id, everyone.values())
     of_stripe = [one for one in left_overs if one.belongs_to(stripe["id"])]
     if user is None and of_stripe:
-        # A merge was cut off after user 1 had been renamed: it goes on.
+        # A merge was cut off after user 1 had been renamed: resume it.
         return (yield from _merge(payload, of_stripe[-1], stripe, left_overs))
     others = [
         other
@@ -96,10 +96,10 @@ def _resume(payload: Payload) -> Generated:
     """Decide where user 1 is missing and an earlier attempt may have begun to merge it."""
     user_id = payload["id"]
     everyone = yield from _everyone()
-    if user_id in everyone:  # since it was looked up, perhaps by a request that came late
+    if user_id in everyone:  # created meanwhile, perhaps by an earlier request that came late
         return (yield from _create_or_update(payload, everyone[user_id]))
     left_overs = left_overs_of(user_id, everyone.values())
-    # One that is done and moved nothing is of a merge that is over for certain.
+    # The merge of a left-over that is done and moved nothing is certainly over.
     found = [one for one in left_overs if one.into == user_id]
     found = [one for one in found if not (one.is_done and one.is_untouched)]
     if not found:
@@ -173,6 +173,6 @@ def _create_or_update(payload: Payload, user: User | None) -> Generated:
 
 def _done(note: str, payload: Payload, refused: Mapping[str, str]) -> Done:
     if refused:
-        note += f"; the API does not take {', '.join(refused)} of an existing user"
+        note += f"; the API cannot change {', '.join(refused)} of an existing user"
     settled = frozenset(payload.keys() - refused.keys())
     return Done(note, ManualChange(payload["id"], refused, settled))

@@ -50,7 +50,7 @@ def operator_merge(payload: Payload) -> Generated:
     )
     note = f"merged {gone} into {kept}"
     if refused:
-        note += f"; the API does not take {', '.join(refused)} of an existing user"
+        note += f"; the API cannot change {', '.join(refused)} of an existing user"
     # Changes that waited for FROM are due for the merged user, where it has no value of its own.
     inherited = {key for key in FIELDS if pair.from_survives or not survives[key]}
     left = ManualChange(kept, refused, absorbed=gone, inherited=frozenset(inherited))

@@ -21,8 +21,8 @@ __all__ = ["flags"]
 
 _COLUMNS = ("id", "billingId", "name", "email")
 _LEFT_OUT = (
-    "Left out: {} with a field that begins with = + - or @, which a spreadsheet would carry out; "
-    "--csv --exact writes everything, for the import alone"
+    "Left out: {} with a field that begins with = + - or @, which a spreadsheet would run as a "
+    "formula; use --csv --exact to write everything, for the import only"
 )
 
 
@@ -35,7 +35,7 @@ _LEFT_OUT = (
     "--csv",
     "as_csv",
     is_flag=True,
-    help="Print CSV for the import of Kana's dashboard; waiting changes are filled in.",
+    help="Print CSV for the import in Kana's dashboard, with waiting changes filled in.",
 )
 @click.option(
     "--exact",
@@ -44,11 +44,11 @@ _LEFT_OUT = (
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def flags(box: str | None, *, as_csv: bool, exact: bool, as_json: bool, **where: Any) -> int:
-    """Show the users that Kana flags, what merges left over, and changes to make by hand.
+    """Show the users that Kana flags, left-overs of merges, and changes to make by hand.
 
     Boxes: no-billing-id (not connected to a billing provider), same-email (may need merging),
-    left-over (their usage went to another user; to be removed in the dashboard), and waiting
-    (fields that the API does not take of an existing user). Exits 1 if the CSV lacks a user.
+    left-over (its usage was merged into another user; remove it in the dashboard), and waiting
+    (fields that the API cannot change). Exits 1 if the CSV leaves out a user.
     """
     if as_csv and as_json:
         raise click.UsageError("--csv cannot be used with --json")

@@ -36,13 +36,13 @@ _ACTION = "merge"
     "--moved",
     multiple=True,
     metavar="FEATURE",
-    help="Take the usage of this feature as moved already, where Kana does not tell.",
+    help="Count the usage of this feature as moved already, where Kana does not tell.",
 )
 @click.option(
     "--not-moved",
     multiple=True,
     metavar="FEATURE",
-    help="Take the usage of this feature as not moved yet, where Kana does not tell.",
+    help="Count the usage of this feature as not moved yet, where Kana does not tell.",
 )
 @settings_option
 @store_option
@@ -55,15 +55,15 @@ def merge(
     store: Path | None,
     **where: Any,
 ) -> int:
-    """Merge the user FROM into the user INTO: one user is left with the id INTO and both usages.
+    """Merge the user FROM into the user INTO: one user remains, with the id INTO and both usages.
 
-    The one that is connected to a billing provider survives, with its own name, email and billing
-    id, and what it lacks of these from the other. The other is kept as a left-over for removal in
-    the dashboard, since the API has no delete. Its subscriptions cannot be moved.
+    The user that is connected to a billing provider survives. It keeps its name, email and billing
+    id, and takes those that it lacks from the other. The other is kept as a left-over, since the
+    API has no delete: remove it in the dashboard. Its subscriptions cannot be moved.
 
-    If a server delivers to the account from the same store, it merges the users, in turn with their
-    events, and the command waits for that. Else the command does it, while no server or run can
-    deliver to the account. The command may be repeated if it was cut off.
+    If a server delivers to the account from the same store, the server merges the users between
+    their events, and the command waits for it. Otherwise the command merges them, and no server or
+    run can deliver to the account until it ends. If the command is interrupted, repeat it.
     """
     event = _event(gone, kept, moved, not_moved)
     with open_account(store=store, **where) as opened:
@@ -90,14 +90,14 @@ def merge(
 def _event(
     gone: str, kept: str, moved: Sequence[str], not_moved: Sequence[str]
 ) -> Mapping[str, Any]:
-    """Return what asks for a merge: an alias event, which reaches no other action."""
+    """Return the event that asks for a merge: of type alias, which no other action handles."""
     if gone == kept:
         raise click.UsageError("FROM and INTO are the same user")
     if both := sorted(set(moved) & set(not_moved)):
         raise click.UsageError(f"--moved and --not-moved both name {', '.join(both)}")
     if left_over_of(gone) or left_over_of(kept):
         msg = (
-            f"a user whose id ends in {LEFT_OVER} was left over by a merge: expected the users "
+            f"ids that end in {LEFT_OVER} are those of left-overs of merges: expected the users "
             "themselves"
         )
         raise click.UsageError(msg)

@@ -1,4 +1,4 @@
-"""``destinations kana rules``: which feature an event uses that does not say so itself."""
+"""``destinations kana rules``: name the feature that an event uses, if the event does not."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ __all__ = ["rules"]
     epilog="Example: destinations kana rules add Calls --event 'API Called' --feature api-calls"
 )
 def rules() -> None:
-    """Manage mapping rules: which feature an event uses that does not say so itself.
+    """Manage mapping rules: they name the feature that an event uses, if the event does not.
 
-    An event that several rules match uses the feature of the oldest.
+    If several rules match an event, the oldest is used.
     """
 
 
@@ -64,11 +64,11 @@ def rules() -> None:
     multiple=True,
     metavar="PATH=VALUE",
     help=(
-        "Match events with this property: dots for nesting, \\. for a dot in a name. May be "
-        "repeated; all must match."
+        "Match events with this property. Write dots for nesting, \\. for a dot in a name. Repeat "
+        "it for more properties; all must match."
     ),
 )
-@click.option("--feature", metavar="ID", help="Map such events to this feature.")
+@click.option("--feature", metavar="ID", help="Map matching events to this feature.")
 @click.option(
     "--amount",
     type=click.IntRange(-(2**31), 2**31 - 1),
@@ -92,10 +92,10 @@ def add(
     same: bool | None,
     **given: Any,
 ) -> int:
-    """Add a rule, or those of a file, and let the unmapped events that it maps wait for their turn.
+    """Add a rule, or those of a file, and queue the unmapped events that match.
 
-    With --settings the features are looked up, and what waits for the account is delivered at once;
-    without, both are left to the next run. A server delivers what it accepted by itself.
+    With --settings, check that Kana has the features, and deliver what waits for the account at
+    once. Without it, the next run delivers that. A server delivers what it accepted by itself.
     """
     new = _given(given)
     if settings is None:
@@ -105,7 +105,7 @@ def add(
         with open_store(store) as opened:
             _keep(stored_rules(opened), new)
             waiting = _map_unmapped(opened)
-        click.echo("Without --settings the features were not looked up.", err=True)
+        click.echo("The features were not checked at Kana: that needs --settings.", err=True)
         if waiting:
             at = "" if store is None else f" --store {shlex.quote(str(store))}"
             click.echo(f"Deliver what waits: destinations run kana --settings FILE{at}", err=True)
@@ -120,7 +120,7 @@ def add(
 @store_option
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 def show(store: Path | None, *, as_json: bool) -> int:
-    """List the rules, the oldest first: it wins where several match."""
+    """List the rules, the oldest first. If several match an event, the oldest is used."""
     found = _stored(store)
     if as_json:
         click.echo(json_text([rule.to_json() for rule in found]))
@@ -137,7 +137,7 @@ def show(store: Path | None, *, as_json: bool) -> int:
 @click.argument("name")
 @store_option
 def remove(name: str, store: Path | None) -> int:
-    """Remove a rule. What it has mapped stays as it is."""
+    """Remove a rule. Events that it has mapped stay mapped."""
     with open_store(store, existing=True) as opened:
         stored_rules(opened).remove(name)
     click.echo(f"Removed the rule {name!r}.")
@@ -148,25 +148,27 @@ def remove(name: str, store: Path | None) -> int:
 @click.argument("event", metavar="EVENT.json", type=click.Path(path_type=Path))
 @store_option
 def test(event: Path, store: Path | None) -> int:
-    """Show which rule maps a track event that names no feature itself. Exits 1 if none does."""
+    """Show which rule maps a track event that names no feature. Exits 1 if no rule does."""
     checked = _read_event(event)
     if checked["type"] != "track":
         click.echo(f"Rules map track events; this is an event of type {checked['type']}.")
         return 1
     own = (checked.get("properties") or {}).get("featureId")
     if own:
-        click.echo(f"It names the feature {own!r} itself, so no rule is needed.")
+        click.echo(f"The event names the feature {own!r} itself: no rule is needed.")
         return 0
     found = _stored(store)
     matching = [rule for rule in found if rule.matches(checked)]
     winner = RuleMapper(found).find(checked)
     if winner is None:
-        click.echo(f"It stays unmapped: no rule matches ({count(len(found), 'rule')} looked at).")
+        click.echo(
+            f"The event stays unmapped: no rule matches ({count(len(found), 'rule')} tried)."
+        )
         return 1
     amount = "the event's delta" if winner.amount is None else str(winner.amount)
     click.echo(f"{winner.name!r} maps it to {winner.feature}, amount: {amount}.")
     for rule in matching[1:]:
-        click.echo(f"{rule.name!r} matches as well, but is younger.")
+        click.echo(f"{rule.name!r} matches too, but is newer.")
     return 0
 
 
@@ -206,7 +208,7 @@ def _given(given: dict[str, Any]) -> list[Rule]:
     try:
         return read_rules(Document("the rule", {"rules": [fields]}, {}))
     except DefinitionError as error:
-        # The places are those of a file that is none.
+        # There is no file whose lines the issues could name.
         raise click.UsageError("; ".join(issue.message for issue in error.issues)) from None
 
 
@@ -215,10 +217,10 @@ def _conditions(where: Sequence[str]) -> dict[str, str]:
     for condition in where:
         key, separator, value = condition.partition("=")
         if not separator or not key:
-            msg = f"--where {condition!r} must be PATH=VALUE, such as plan.name=pro"
+            msg = f"invalid --where {condition!r}: expected PATH=VALUE, such as plan.name=pro"
             raise click.UsageError(msg)
         if key in conditions:
-            msg = f"--where names {key!r} twice; one rule has one value for it"
+            msg = f"--where names {key!r} twice: expected one value"
             raise click.UsageError(msg)
         conditions[key] = value
     return conditions
@@ -244,7 +246,7 @@ def _check_features(account: KanaAccount, new: Sequence[Rule]) -> None:
 
 
 def _keep(documents: Documents, new: Sequence[Rule]) -> None:
-    """Store all rules or none; those that are stored already, word for word, may come again."""
+    """Store all rules or none; a rule that is stored already, word for word, is no error."""
     old = [Rule(**document.content) for document in documents.entries()]
     fresh = [rule for rule in new if rule not in old]
     documents.add(*((rule.name, rule.to_json()) for rule in fresh))
@@ -265,7 +267,7 @@ def _keep(documents: Documents, new: Sequence[Rule]) -> None:
 
 
 def _map_unmapped(store: SqliteStore) -> int:
-    """Let what rules map by now wait for its turn; returns how many of runs there are."""
+    """Queue the unmapped events that rules map now; returns how many of them need a run."""
     definition, plugin = open_definition(SLUG)
     code = plugin.code(store) if plugin is not None else None
     destination = Destination(definition, named_settings(definition), code)
@@ -295,7 +297,7 @@ def _map_unmapped(store: SqliteStore) -> int:
 
 
 def _deliver(account: KanaAccount) -> int:
-    """Deliver what waits for the account, say what became of it, and return the exit code."""
+    """Deliver what waits for the account, print the outcomes, and return the exit code."""
     options = RunOptions(deliver_waiting=True)
     longest = longest_wait(account.destination.definition, options.losses)
     with open_run_store(

@@ -23,7 +23,7 @@ _MEANING: Final[dict[Status, str]] = {
     Outcome.INVALID: "they do not fit the fields: destinations deliveries list",
     Outcome.REJECTED: "Kana refused them: destinations deliveries list",
     Outcome.DEAD: "given up: destinations deliveries list",
-    State.READY: "not sent yet: destinations run kana, or the server in its turn",
+    State.READY: "not sent yet: destinations run kana sends them, or the server",
     State.SENDING: "being sent",
     State.UNKNOWN: "their answers were lost; Kana is asked",
     State.HELD: "decide on them: destinations deliveries list --state held",
@@ -34,7 +34,7 @@ _MEANING: Final[dict[Status, str]] = {
 @store_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(store: Path | None, *, as_json: bool) -> int:
-    """Show where the store is and what it holds: rules, deliveries, changes to make by hand."""
+    """Show the path of the store and what it holds: rules, deliveries, changes to make by hand."""
     with open_store(store, existing=True) as opened:
         found = _holdings(opened)
     if as_json:
@@ -43,7 +43,7 @@ def status(store: Path | None, *, as_json: bool) -> int:
     click.echo(f"Store: {found['store']}")
     click.echo(f"Mapping rules: {found['rules']:,}")
     if not found["accounts"]:
-        click.echo("It holds nothing of an account at Kana.")
+        click.echo("The store holds nothing of an account at Kana.")
     for account in found["accounts"]:
         rows: list[tuple[object, ...]] = [
             (count, f"events {name}", _MEANING.get(_status(name), ""))

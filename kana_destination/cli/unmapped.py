@@ -21,7 +21,7 @@ from kana_destination.mapping_rules import property_values
 __all__ = ["unmapped"]
 
 _MOST = 100_000
-"""Different values that are counted; of more, those that come first."""
+"""How many different values are counted at most: the first that come."""
 
 
 @click.command(epilog="Example: destinations kana unmapped --top 10")
@@ -35,10 +35,7 @@ _MOST = 100_000
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def unmapped(store: Path | None, top: int, *, as_json: bool) -> int:
-    """Count the events that no rule maps, by event name and by property path and value.
-
-    Those of runs and servers alike.
-    """
+    """Count the events of runs and servers that no rule maps, by name and by property value."""
     with open_store(store, existing=True) as opened:
         events, values, total = _count(_raw_events(opened.ledger()))
     if as_json:

@@ -78,7 +78,7 @@ def test_the_table(flagged: Any) -> None:
         "Users not connected to a billing provider: 2",
         "Users with the same email, which may need merging: 2",
         "Left-overs of merges, to be removed in the dashboard: 1",
-        "Changes that the API does not take, to be imported from flags --csv: 2",
+        "Changes that the API cannot make, to be imported with flags --csv: 2",
     ):
         assert title in text
     assert "e~left-over" in text

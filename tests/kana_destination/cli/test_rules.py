@@ -243,8 +243,8 @@ WRONG_USAGE = {
     "no condition": (("A", "--feature", "calls"), "expected NAME, --feature and a condition"),
     "no feature": (("A", "--event", "E"), "expected NAME, --feature and a condition"),
     "an empty name": (("", *CALLS), "''"),
-    "no value": (("A", "--where", "plan", *CALLS), "must be PATH=VALUE"),
-    "no path": (("A", "--where", "=x", *CALLS), "must be PATH=VALUE"),
+    "no value": (("A", "--where", "plan", *CALLS), "expected PATH=VALUE"),
+    "no path": (("A", "--where", "=x", *CALLS), "expected PATH=VALUE"),
     "a wrong path": (("A", "--where", ".a=x", *CALLS), "'.a' is not a property path"),
     "a path twice": (("A", "--where", "a=x", "--where", "a=y", *CALLS), "names 'a' twice"),
     "an amount that is none": (("A", *CALLS, "--amount", "1.5"), "1.5"),
@@ -301,7 +301,7 @@ TESTED: dict[str, tuple[Any, int, str]] = {
     "by two": (
         {"type": "track", "userId": "u", "event": "API Called", "properties": {"kind": "seat"}},
         0,
-        "'Young' matches as well, but is younger.",
+        "'Young' matches too, but is newer.",
     ),
     "a fixed amount": (
         {"type": "track", "userId": "u", "event": "Other", "properties": {"kind": "seat"}},
@@ -311,12 +311,12 @@ TESTED: dict[str, tuple[Any, int, str]] = {
     "by none": (
         {"type": "track", "userId": "u", "event": "Other"},
         1,
-        "It stays unmapped: no rule matches (2 rules looked at).",
+        "The event stays unmapped: no rule matches (2 rules tried).",
     ),
     "its own feature": (
         {"type": "track", "userId": "u", "event": "Other", "properties": {"featureId": "sso"}},
         0,
-        "It names the feature 'sso' itself",
+        "The event names the feature 'sso' itself",
     ),
     "an identify": ({"type": "identify", "userId": "u"}, 1, "Rules map track events"),
     "no event": ({"type": "track"}, 2, "event.json has neither a userId nor an anonymousId"),

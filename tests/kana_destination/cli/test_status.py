@@ -19,7 +19,7 @@ def test_an_empty_store(cli: Any) -> None:
     assert done.out.splitlines() == [
         f"Store: {cli.store}",
         "Mapping rules: 0",
-        "It holds nothing of an account at Kana.",
+        "The store holds nothing of an account at Kana.",
     ]
     assert cli.local("status", "--json").json == {
         "store": str(cli.store),
@@ -55,7 +55,7 @@ MEANINGS: dict[Status, str] = {
     Outcome.INVALID: "they do not fit the fields: destinations deliveries list",
     Outcome.REJECTED: "Kana refused them: destinations deliveries list",
     Outcome.DEAD: "given up: destinations deliveries list",
-    State.READY: "not sent yet: destinations run kana, or the server in its turn",
+    State.READY: "not sent yet: destinations run kana sends them, or the server",
     State.UNKNOWN: "their answers were lost; Kana is asked",
     State.HELD: "decide on them: destinations deliveries list --state held",
 }
