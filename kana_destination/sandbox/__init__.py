@@ -1,4 +1,4 @@
-"""A stand-in for Kana: the documented Admin GraphQL API on a local port, with an account behind it.
+"""A stand-in for Kana: the documented Admin GraphQL API on a local port, with its own account.
 
 ``with Sandbox() as sandbox`` serves at ``sandbox.url`` for ``sandbox.api_key``.
 """

@@ -1,8 +1,8 @@
 """The mutations of users, features, packages and subscriptions.
 
 ``given`` is a coerced GraphQL input object: a key that the caller left out is absent, and a null
-is None. An update leaves what is absent alone and clears what is null; ``metadata`` is replaced as
-a whole. All raise :class:`KanaError` and change nothing then.
+is None. An update keeps what is absent and clears what is null; ``metadata`` is replaced as a
+whole. A mutation that is refused raises :class:`KanaError` and changes nothing.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ _PACKAGE = {"name": "name", "prices": "prices", "metadata": "metadata"}
 
 
 def create_user(state: State, given: Given, now: datetime) -> User:
-    """Create a user; an id that exists is refused (Kana does not say what it does)."""
+    """Create a user; refuse an id that exists (Kana does not document what it does)."""
     _new_id("User", given, state.users)
     user = User(
         state.next_seq(),
@@ -81,7 +81,7 @@ def create_user(state: State, given: Given, now: datetime) -> User:
 
 
 def update_user(state: State, user_id: str, given: Given) -> User:
-    """Change a user; with another ``id`` it is renamed, and usage and subscriptions follow."""
+    """Change a user. Another ``id`` renames it; it keeps its usage and subscriptions."""
     user = user_of(state, user_id)
     if given["id"] != user.id:
         _new_id("User", given, state.users)
@@ -123,7 +123,7 @@ def create_package(state: State, given: Given, now: datetime) -> Package:
 
 
 def update_package(state: State, package_id: str, given: Given, now: datetime) -> Package:
-    """Change a package; ``features`` replaces the whole list."""
+    """Change a package; if ``features`` is given, it replaces the whole list."""
     package = package_of(state, package_id)
     updated = _updated("Package", given, _PACKAGE)
     if given.get("features") is not None:
@@ -147,7 +147,7 @@ def _entries(state: State, given: Sequence[Given]) -> dict[str, PackageFeature]:
 
 
 def held_packages(state: State, user: User) -> list[Package]:
-    """Return the packages of the user's subscriptions that have not ended."""
+    """Return the packages of those subscriptions of the user that have not ended."""
     return [
         state.packages[one.package_id]
         for one in state.subscriptions_by_user.get(user.seq, ())
@@ -158,7 +158,8 @@ def held_packages(state: State, user: User) -> list[Package]:
 def subscribe(state: State, user_id: str, package_ids: Sequence[str]) -> list[Subscription]:
     """Subscribe a user to all packages or to none.
 
-    Only published packages, none twice, and one base package a user (any number of add-ons).
+    Packages must be published, and a user holds each only once, with at most one base package and
+    any number of add-ons.
     """
     user = user_of(state, user_id)
     if not package_ids:

@@ -1,7 +1,7 @@
-"""Documents that have been parsed and validated, kept by their text.
+"""A cache of GraphQL documents that have been parsed and validated, by their text.
 
-A client sends few different texts, many times: a batch of aliased mutations has the same text
-whenever it has the same size. Parsing and checking it costs several times its execution.
+A client sends few different texts, many times: batches of the same size have the same text. To
+parse and check a text costs several times as much as to execute it.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ _MAX_CHARACTERS: Final = 2_000_000
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """``node`` is None where ``errors`` says why the text cannot be run.
+    """A parsed text; ``node`` is None if it cannot be run, and ``errors`` say why.
 
-    ``digest`` is the start of the text's SHA-256; ``roots`` the root fields of each operation, by
-    the operation's name (None for one without).
+    ``digest`` is the start of the text's SHA-256. ``roots`` has the root fields of each operation,
+    by its name (None if it has no name).
     """
 
     digest: str
@@ -51,16 +51,16 @@ class Document:
     roots: Mapping[str | None, tuple[RootField, ...]]
 
     def operation(self, name: str | None) -> str | None:
-        """Return the name of the operation that is run: the one asked for, or the only one."""
+        """Return the name of the operation to run: ``name``, or that of the only operation."""
         return next(iter(self.roots)) if name is None and len(self.roots) == 1 else name
 
     def root_fields(self, name: str | None) -> tuple[RootField, ...]:
-        """Return the root fields of :meth:`operation`; none if there is no such operation."""
+        """Return the root fields of :meth:`operation`; empty if there is no such operation."""
         return self.roots.get(self.operation(name), ())
 
 
 class Documents:
-    """A cache of the documents used last, bounded by their number and by their text.
+    """A cache of the documents used last, limited in number and in characters.
 
     Not thread-safe: used under the lock of the account.
     """
@@ -71,7 +71,7 @@ class Documents:
         self._characters = 0
 
     def get(self, text: str) -> Document:
-        """Parse the text into a document; an invalid one has ``errors``."""
+        """Return the document of a text; that of an invalid text has ``errors``."""
         found = self._kept.get(text)
         if found is not None:
             self._kept.move_to_end(text)
@@ -130,6 +130,6 @@ def _fields(
             yield from _fields(selection.selection_set, fragments, inside)
         elif isinstance(selection, FragmentSpreadNode):
             name = selection.name.value
-            # Fragments of a document that is not valid may be missing or spread themselves.
+            # In an invalid document, a fragment may be missing, or may spread itself.
             if name in fragments and name not in inside:
                 yield from _fields(fragments[name], fragments, (*inside, name))

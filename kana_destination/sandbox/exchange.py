@@ -1,4 +1,4 @@
-"""One GraphQL request over HTTP: from headers and body to the answer, under a fault rule or not."""
+"""One GraphQL request over HTTP: from headers and body to the answer, with or without a fault."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _NO_FAULT: Final = FaultRule()
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What is served; ``snapshot`` makes the JSON-able picture of what the account holds.
+    """What is served; ``snapshot`` returns what the account holds, as JSON can carry it.
 
-    ``arrivals`` are requests that fault rules let arrive late, or again.
+    ``arrivals`` are requests that fault rules delay or repeat.
     """
 
     account: Account
@@ -52,9 +52,9 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """``answer`` is None if the connection is to be closed without one.
+    """The result of a request; ``answer`` is None if the connection closes without an answer.
 
-    ``rule`` says how the answer is to be sent: delayed, in drips or cut.
+    ``rule`` says how to send the answer: delayed, in drips or cut.
     """
 
     answer: Answer | None
@@ -64,7 +64,7 @@ class Exchange:
 def serve_graphql(
     site: Site, authorization: str | None, body: bytes, wait: Callable[[float], object]
 ) -> Exchange:
-    """Serve one request and log it. ``wait`` is called with the seconds that a rule holds it."""
+    """Serve one request and log it; call ``wait`` with the seconds that a rule holds it back."""
     number = site.log.begin()
     request: GraphQLRequest | None = None
     refusal: Answer | None = None

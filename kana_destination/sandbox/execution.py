@@ -1,4 +1,4 @@
-"""Running a GraphQL request against the state: one at a time, durable before its answer."""
+"""Run GraphQL requests against the state: one at a time, and durable before the answer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NOT_STORED: Final = "The sandbox could not write its database file: nothing was
 
 @dataclass(frozen=True, slots=True)
 class GraphQLRequest:
-    """``variables`` as an object; ``operation_name`` where the document has several operations."""
+    """A request; ``operation_name`` is needed where the document has several operations."""
 
     query: str
     variables: Mapping[str, Any]
@@ -45,13 +45,13 @@ class Account:
         self._closed = False
 
     def close(self) -> None:
-        """Wait for the request that is running, then refuse all others and close the file."""
+        """Wait for the running request, then refuse all others and close the file."""
         with self.lock:
             self._closed = True
             self.state.close()
 
     def now(self) -> datetime:
-        """Return the clock's moment in UTC."""
+        """Return the time of the clock in UTC."""
         return self._clock().astimezone(UTC)
 
     def document(self, text: str) -> Document:
@@ -62,10 +62,10 @@ class Account:
     def run(
         self, request: GraphQLRequest, injected: Mapping[str, KanaError] | None = None
     ) -> dict[str, Any]:
-        """Return the answer as JSON-able ``{data, errors}``; changes are stored when this returns.
+        """Run a request and return ``{data, errors}``; changes are stored when this returns.
 
-        Without ``data`` nothing was run. ``injected`` holds the errors for root fields by alias;
-        such a field is not run. Raises ``ConnectionAbortedError`` once the account is closed.
+        Without ``data`` nothing was run. ``injected`` has errors for root fields, by alias; those
+        fields are not run. Raises ``ConnectionAbortedError`` once the account is closed.
         """
         with self.lock:
             if self._closed:

@@ -1,24 +1,24 @@
 """Scripted faults: what goes wrong with which request.
 
-A rule says which requests it is for, and what to do to them::
+A rule says to which requests it applies, and what happens to them::
 
     {"nth": 3}                          the third GraphQL request since the start (from 1)
     {"match": "createUser"}             text in the query or the variables
     {"match": {"operation": "Lookup", "rootField": "user", "alias": "r0", "text": "userId"}}
                                         each that is given must hold
-    {"times": 2}                        at most so often; once if it is left out, null for always
+    {"times": 2}                        at most so often; by default once, null for always
 
-    {"status": 503, "retryAfter": 2}    an HTTP error; nothing is run unless "apply" is true
-    {"body": "<html>"}                  this text as the body; not run unless "apply" is true
-    {"drop": "before" | "after"}        the connection is closed before or after it was run
-    {"late": 3}                         the connection is closed, and it is run after three more
-    {"again": [0, 3]}                   it is run once more at once, and after three more
-    {"delay": 0.5}, {"hold": 0.5}       seconds to wait after, or before, it is run
+    {"status": 503, "retryAfter": 2}    an HTTP error; it is run only if "apply" is true
+    {"body": "<html>"}                  this text as the body; it is run only if "apply" is true
+    {"drop": "before" | "after"}        the connection closes before or after it is run
+    {"late": 3}                         the connection closes; it is run after three more requests
+    {"again": [0, 3]}                   it is run again at once, and again after three more requests
+    {"delay": 0.5}, {"hold": 0.5}       seconds to wait after it is run, or before
     {"drip": {"bytes": 1, "interval": 0.1}}     the body comes in pieces
     {"cut": 20}                         only so many bytes of the body, then the connection ends
     {"errors": {"r0": {"message": "...", "code": "...", "exception": "..."}}}
                                         these aliases fail and are not run; "*" fails the request
-    {"omitAlias": ["r1"]}, {"dataNull": true}   they were run, but the answer does not show it
+    {"omitAlias": ["r1"]}, {"dataNull": true}   it is run, but the answer lacks the result
 
 Of the rules that apply to a request, only the first is used. A rule is gone after ``times`` uses.
 """
@@ -38,12 +38,12 @@ from kana_destination.sandbox.schema_issues import schema_issues
 __all__ = ["WHOLE_REQUEST", "Drip", "FaultRule", "Faults", "Match", "RequestFacts"]
 
 WHOLE_REQUEST: Final = "*"
-"""The alias in ``errors`` that stands for the request itself: nothing is run then."""
+"""The alias in ``errors`` that stands for the whole request: nothing is run."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestFacts:
-    """What a rule can look at; ``number`` counts the GraphQL requests from 1."""
+    """What rules read of a request; ``number`` counts the GraphQL requests from 1."""
 
     number: int
     query: str = ""
@@ -77,7 +77,7 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Drip:
-    """``bytes`` at a time, ``interval`` seconds apart."""
+    """A body in pieces of ``bytes``, ``interval`` seconds apart."""
 
     bytes: int
     interval: float

@@ -1,4 +1,4 @@
-"""The executable schema: the documented types, with the resolvers bound to them."""
+"""The executable schema: the documented types, bound to their resolvers."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ Api = Literal["current", "documented"]
 ``current``: with ``email`` and ``billingId`` too, as the example request beside it sends them."""
 
 _ARGUMENT_NAMES: Final = {"id": "identifier", "input": "given"}
-# Types that are shown from dataclasses; all others come from resolvers as dicts.
+# Types whose values are dataclasses; resolvers return all others as dicts.
 _MODELS: Final = ("User", "Feature", "Package", "PackageSubscription")
 
 
 @cache
 def schema_of(api: Api) -> GraphQLSchema:
-    """Return the schema of one form of the API; built once."""
+    """Return the schema of one form of the API; it is built once."""
     folder = files("kana_destination.sandbox")
     schema = build_schema((folder / "schema.graphql").read_text("utf-8"))
     if api == "current":
@@ -57,7 +57,7 @@ def _fields_of(schema: GraphQLSchema, name: str) -> GraphQLObjectType:
 
 
 def _bind_readers(type_: GraphQLObjectType) -> None:
-    """Read fields without a resolver directly: faster than having each kind of value told apart."""
+    """Read fields without a resolver directly: faster than to find out the kind of each value."""
     names = ATTRIBUTES.get(type_.name, {})
     for name, field in type_.fields.items():
         if field.resolve is None and type_.name in _MODELS:

@@ -1,4 +1,4 @@
-"""Which API keys the sandbox takes."""
+"""The API keys that the sandbox accepts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kana_destination.sandbox.errors import unauthenticated
 __all__ = ["DEFAULT_KEY", "Keys"]
 
 DEFAULT_KEY = "prv_test_sandbox0000000000000000000000000"
-"""The key that is shown where the seed names none: the prefix and 32 characters."""
+"""The key of a sandbox whose seed names none: the prefix and 32 characters."""
 
 _TEST_PREFIX = "prv_test_"
 _BEARER = "bearer"
@@ -26,23 +26,23 @@ class Keys:
     def check(self, header: str | None) -> None:
         """Check an ``Authorization`` header: the key alone, or after ``Bearer``.
 
-        Raises :class:`KanaError` that says what would be right, never the key.
+        Raises :class:`KanaError` that says which key is expected, and never shows the key sent.
         """
         scheme, _, rest = (header or "").strip().partition(" ")
         key = rest.strip() if scheme.lower() == _BEARER else f"{scheme} {rest}".strip()
         if not key:
-            raise unauthenticated("send the Admin API key in the Authorization header")
+            raise unauthenticated("no key: expected the Admin API key in the Authorization header")
         if key.startswith("pub_"):
             raise unauthenticated(
-                "keys that start with pub_ belong to the client API; "
-                "use the Admin API (Backend) key, which starts with prv_"
+                "keys that start with pub_ belong to the client API: "
+                "expected the Admin API (Backend) key, which starts with prv_"
             )
         sent = key.encode("utf-8", "replace")
         if self._named:
-            # Every comparison is made, so that the time says nothing.
+            # Compare with every key, so that the time taken reveals nothing.
             if not sum(hmac.compare_digest(sent, known) for known in self._named):
-                raise unauthenticated("unknown key: it is not in the seed")
+                raise unauthenticated("unknown key: expected one of those in the seed")
         elif not key.startswith(_TEST_PREFIX):
             raise unauthenticated(
-                f"a sandbox takes test keys only, which start with {_TEST_PREFIX}"
+                f"unknown key: expected a test key, which starts with {_TEST_PREFIX}"
             )

@@ -1,4 +1,4 @@
-"""Finding what a request names, or refusing it with the error that Kana names for it."""
+"""Look up what a request names, or raise the error that Kana documents for it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What an account at Kana holds, and its form as JSON.
 
-``to_json`` and ``from_json`` use the API's names (``billingId``); the same form is stored in the
-database file and shown by :meth:`Sandbox.snapshot`. Times are aware ``datetime`` in UTC.
+``to_json`` and ``from_json`` use the API's names (``billingId``). The database file and
+:meth:`Sandbox.snapshot` have the same form. Times are aware ``datetime`` in UTC.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def parse_iso(text: str) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """``seq`` is internal and never changes: usage and subscriptions follow it when ``id`` does."""
+    """A user; ``seq`` is internal and never changes: usage and subscriptions refer to it."""
 
     seq: int
     id: str
@@ -65,7 +65,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """``type`` is ``BINARY`` (access or not) or ``CONSUMABLE`` (an amount per period)."""
+    """A feature; ``type`` is ``BINARY`` (access or not) or ``CONSUMABLE`` (an amount a period)."""
 
     id: str
     name: str
@@ -100,7 +100,7 @@ class Feature:
 
 @dataclass(frozen=True, slots=True)
 class PackageFeature:
-    """What a package grants of a feature in each period; ``limit`` None is unlimited."""
+    """The amount of a feature that a package grants a period; ``limit`` None is unlimited."""
 
     id: str
     limit: int | None
@@ -129,7 +129,7 @@ class PackageFeature:
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """``features`` by feature id; ``prices`` is kept as it was given."""
+    """A package; ``features`` are by feature id, and ``prices`` is kept as given."""
 
     id: str
     name: str

@@ -1,7 +1,7 @@
 """What each query, mutation and field does: one function each, in the order of the schema.
 
-``info.context`` is a :class:`Context`; arguments come under the names that ``schema`` gives them
-(``id`` as ``identifier``, ``input`` as ``given``, the others in snake case). Resolvers raise
+``info.context`` is a :class:`Context`. Arguments have the names that ``graphql_schema`` gives them
+(``id`` is ``identifier``, ``input`` is ``given``, the others are in snake case). Resolvers raise
 :class:`KanaError`, which becomes an entry of ``errors`` with the path of the field.
 """
 
@@ -50,7 +50,7 @@ _RECORDED: Mapping[str, object] = {"recorded": True, "reason": None}
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a request works on: the state, and the moment at which it arrived (UTC)."""
+    """What a request works on: the state, and the time at which it arrived (UTC)."""
 
     state: State
     now: datetime
@@ -266,11 +266,11 @@ RESOLVERS: Mapping[str, Mapping[str, Resolver]] = {
     "Package": {"features": _package_features, "updatedAt": _package_updated},
     "PackageSubscription": {"userId": _subscription_user, "package": _subscription_package},
 }
-"""Type, field, function."""
+"""The functions of fields, by type and field."""
 
 ATTRIBUTES: Mapping[str, Mapping[str, str]] = {
     "User": {"billingId": "billing_id"},
     "Feature": {"unitLabel": "unit_label", "unitLabelPlural": "unit_label_plural"},
     "Package": {"isAddon": "is_addon"},
 }
-"""Type, field, attribute of the model where it is not the field's own name."""
+"""Attributes of models that differ from the field's name, by type and field."""

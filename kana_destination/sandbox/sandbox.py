@@ -26,26 +26,26 @@ from kana_destination.sandbox.storage import Store
 
 __all__ = ["Sandbox", "utc_now"]
 
-# How long stopping may take to be noticed.
+# How often the server looks whether it is to stop.
 _POLL_SECONDS = 0.02
 
 
 def utc_now() -> datetime:
-    """Return the present moment, aware, in UTC."""
+    """Return the time now, aware, in UTC."""
     return datetime.now(UTC)
 
 
 class Sandbox:
-    """A Kana account of one's own, behind a real HTTP server on 127.0.0.1.
+    """A Kana account of your own, behind a real HTTP server on 127.0.0.1.
 
-    ``seed`` is a YAML file or the same as a mapping; the example account without one. ``port`` 0
-    picks a free one. With ``db`` the account is kept in that file, and a mutation is on disk
-    before its answer; the seed fills the file only while it is empty. ``api`` is described at
-    :data:`~kana_destination.sandbox.graphql_schema.Api`. ``clock`` gives the moment, aware.
+    ``seed`` is a YAML file, or its content as a mapping; by default it is the example account.
+    ``port`` 0 picks a free one. With ``db`` the account is kept in that file, and a mutation is on
+    disk before its answer; the seed is used only if the file is empty. For ``api`` see
+    :data:`~kana_destination.sandbox.graphql_schema.Api`. ``clock`` returns the time, aware.
 
     Raises :class:`~destinations.errors.DefinitionError` with every issue in the seed, and
-    :class:`~destinations.errors.UsageError` if the file or the port cannot be used. As a context
-    manager it is started and stopped.
+    :class:`~destinations.errors.UsageError` if the file or the port cannot be used. A context
+    manager: it starts the sandbox, and stops it at the end.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Sandbox:
     def start(self) -> Self:
         """Listen and serve in a thread; the server is ready when this returns."""
         if self._closed:
-            raise UsageError("the sandbox has been stopped; make a new one")
+            raise UsageError("the sandbox has been stopped: make a new one")
         if self._server is None:
             site = Site(
                 self._account,
@@ -89,7 +89,7 @@ class Sandbox:
                 self._server = SandboxServer(site, self._port)
             except (OSError, OverflowError) as error:
                 self.stop()
-                raise UsageError(f"port {self._port} cannot be used: {error}") from None
+                raise UsageError(f"cannot use the port {self._port}: {error}") from None
             self._thread = threading.Thread(
                 target=self._server.serve_forever,
                 kwargs={"poll_interval": _POLL_SECONDS},
@@ -112,9 +112,9 @@ class Sandbox:
 
     @property
     def url(self) -> str:
-        """The full URL of the GraphQL endpoint. Raises ``UsageError`` unless it is started."""
+        """The full URL of the GraphQL endpoint. Raises ``UsageError`` before the start."""
         if self._server is None:
-            raise UsageError("the sandbox is not started: it has no URL")
+            raise UsageError("the sandbox is not started, so it has no URL")
         return f"http://127.0.0.1:{self._server.server_port}{GRAPHQL_PATH}"
 
     @property
@@ -123,12 +123,12 @@ class Sandbox:
         return self._keys.shown
 
     def snapshot(self) -> dict[str, Any]:
-        """Return a snapshot; see :func:`~kana_destination.sandbox.snapshot.take_snapshot`."""
+        """Return all that the account holds, like `kana_destination.sandbox.snapshot`."""
         with self._account.lock:
             return take_snapshot(self._account.state, self._account.now().toordinal())
 
     def arrive(self) -> int:
-        """Run what fault rules still hold back, late or repeated requests; returns how many."""
+        """Run the late and repeated requests that fault rules still hold back; return how many."""
         late = self._arrivals.take()
         for request in late:
             self._account.run(request)

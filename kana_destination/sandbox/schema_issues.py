@@ -1,4 +1,4 @@
-"""Checking what users hand in, seeds and fault rules, against the schemas shipped beside it."""
+"""Check seeds and fault rules of users against the schemas in this folder."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _message(error: ValidationError) -> str:
     wanted: Any = error.validator_value
     match error.validator:
         case "format":
-            return f"{value!r} is not a time; write ISO 8601, such as 2022-10-01T00:00:00Z"
+            return f"invalid time {value!r}: expected ISO 8601, such as 2022-10-01T00:00:00Z"
         case "type":
             names = wanted if isinstance(wanted, list) else [wanted]
             return f"must be {' or '.join(names)}, got {_shown(value)}"

@@ -1,9 +1,9 @@
 """Seeds: the account that a sandbox starts with, as YAML or as a mapping.
 
 Keys, all optional: ``apiKeys``, ``users``, ``features``, ``packages``, ``subscriptions``, ``usage``
-(the schema is ``seed.schema.json``). Left out of an entry: a package's ``status`` is
-``PUBLISHED``, a subscription's ``ACTIVE``; a user's ``createdAt`` and a usage's ``at`` are the
-moment at which the sandbox starts. ``at`` puts usage into a past period.
+(the schema is ``seed.schema.json``). The defaults: a package's ``status`` is ``PUBLISHED``, a
+subscription's ``ACTIVE``; a user's ``createdAt`` and a usage's ``at`` are the time at which the
+sandbox starts. An earlier ``at`` puts usage into a past period.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Seed:
 
 
 def load_seed(source: Path | Mapping[str, Any] | None) -> Seed:
-    """Read and check a seed; the example account for None.
+    """Read and check a seed; None is the example account.
 
     Raises :class:`~destinations.errors.DefinitionError` with every issue and its place, and
     :class:`~destinations.errors.UsageError` if the file cannot be read.
@@ -79,7 +79,7 @@ def _read(text: str, name: str) -> Document:
 
 
 def _with_text_moments(value: Any) -> Any:
-    """Return a copy with ``datetime`` as text: a mapping may have what YAML text cannot."""
+    """Return a copy with each ``datetime`` as text: a mapping may have them, unlike YAML text."""
     if isinstance(value, datetime):
         return iso(value if value.tzinfo else parse_iso(value.isoformat()))
     if isinstance(value, Mapping):
@@ -90,7 +90,7 @@ def _with_text_moments(value: Any) -> Any:
 
 
 def apply_seed(seed: Seed, state: State, now: datetime) -> None:
-    """Put the seed's account into an empty state; users in the order of their creation."""
+    """Put the seed's account into an empty state, with users in the order of their creation."""
     document = seed.document
     moment = iso(now)
     users = [{"createdAt": moment, **user} for user in document.get("users", ())]

@@ -1,6 +1,6 @@
-"""What a seed's schema cannot say: ids that are unique and known, and the rules of subscribing.
+"""What a seed's schema cannot check: ids are unique and exist, and the rules of subscribing hold.
 
-Entries that do not even have the right form are passed over here: the schema reports them.
+Entries of the wrong form are skipped here: the schema reports them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def _entries(holder: Mapping[str, Any], key: str) -> Iterator[Entry]:
 
 
 def _ids(document: Mapping[str, Any], section: str) -> dict[str, Entry]:
-    """Return the first entry of each id; ids of other types are the schema's concern."""
+    """Return the first entry of each id; the schema reports ids of other types."""
     found: dict[str, Entry] = {}
     for index, entry in _entries(document, section):
         if isinstance(entry.get("id"), str):

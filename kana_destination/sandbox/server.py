@@ -105,10 +105,11 @@ class _Handler(BaseHTTPRequestHandler):
         methods = ("POST",) if path == GRAPHQL_PATH else tuple(routes)
         if not methods:
             known = ", ".join((GRAPHQL_PATH, *_ROUTES))
-            self._refuse(404, f"There is nothing at this path; the paths are {known}")
+            self._refuse(404, f"Unknown path; known: {known}")
         elif self.command not in methods:
             allowed = ", ".join(methods)
-            self._refuse(405, f"Send {allowed} here, not {self.command}", ("Allow", allowed))
+            message = f"Invalid method {self.command}: expected {allowed}"
+            self._refuse(405, message, ("Allow", allowed))
         elif path == GRAPHQL_PATH:
             self._graphql(body)
         else:
@@ -121,12 +122,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _body(self) -> bytes:
         if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
-            raise WireError(411, "Send the body with a Content-Length, not in chunks")
+            raise WireError(411, "The body comes in chunks: expected a Content-Length")
         text = self.headers.get("Content-Length", "0").strip()
         if not (text.isascii() and text.isdigit()):
-            raise WireError(400, "Content-Length is not a number")
+            raise WireError(400, "Invalid Content-Length: expected a number of bytes")
         if int(text) > _MAX_BODY:
-            raise WireError(413, f"The body has more than {_MAX_BODY} bytes")
+            raise WireError(413, f"The body is too large: expected at most {_MAX_BODY} bytes")
         body = self.rfile.read(int(text))
         if len(body) < int(text):
             raise ConnectionResetError("the client went away before its request was complete")
@@ -163,7 +164,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.write(body[start : start + rule.drip.bytes])
                 self.server.stopping.wait(rule.drip.interval)
             return
-        # Head and body leave together, in one packet where they fit.
+        # Send head and body together, in one packet if they fit.
         self._headers_buffer.extend((b"\r\n", body))  # type: ignore[attr-defined]  # made by send_response
         self.flush_headers()
 

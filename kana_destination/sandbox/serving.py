@@ -1,4 +1,4 @@
-"""Serving a sandbox from a command: say where it is, then wait until it is to stop."""
+"""Serve a sandbox from a command: print its address, then wait until it is to stop."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _COLLECT_AFTER = 50_000
 def serve(sandbox: Sandbox, *, until_eof: bool = False, out: TextIO | None = None) -> None:
     """Start the sandbox, print one JSON line ``{"url", "apiKey"}``, and serve until it is stopped.
 
-    It stops on SIGTERM and SIGINT, and with ``until_eof`` when standard input ends, which it does
-    when the parent process dies. Must be called from the main thread. Raises what
+    It stops on SIGTERM and SIGINT. With ``until_eof`` it also stops when standard input ends, as it
+    does when the parent process dies. Call it from the main thread. Raises what
     :meth:`Sandbox.start` raises.
     """
     stopped = threading.Event()
@@ -38,7 +38,7 @@ def serve(sandbox: Sandbox, *, until_eof: bool = False, out: TextIO | None = Non
         with sandbox:
             ready = json.dumps({"url": sandbox.url, "apiKey": sandbox.api_key})
             print(ready, file=out or sys.stdout, flush=True)
-            # The schema stays for good, and requests leave few cycles: collect seldom.
+            # The schema is never freed, and requests leave few cycles: collect garbage rarely.
             gc.freeze()
             gc.set_threshold(_COLLECT_AFTER)
             if until_eof:

@@ -1,9 +1,9 @@
 """Periods, consumption and entitlements: what a user has used of a feature, and may use.
 
-Sources: Kana's documentation (a feature is usable under ``ACTIVE`` and ``TRIALING``
-subscriptions; with several, the highest limit counts; ``SET`` overwrites the amount used so far).
-Decided for the sandbox: periods are calendar years, months and days in UTC; the period is that
-of the entry with the highest limit, and a month where the user holds no package with the feature.
+From Kana's documentation: a feature is usable under ``ACTIVE`` and ``TRIALING`` subscriptions; of
+several, the highest limit counts; ``SET`` overwrites the amount used so far. Decided for the
+sandbox: periods are calendar years, months and days in UTC; the period is that of the entry with
+the highest limit, and a month if the user has no package with the feature.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _DEFAULT_PERIOD = "MONTH"
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """Days from ``first`` up to and without ``end``, as proleptic ordinals (UTC)."""
+    """Days from ``first`` to before ``end``, as proleptic ordinals (UTC)."""
 
     first: int
     end: int
@@ -50,7 +50,7 @@ class Period:
 
     @property
     def end_time(self) -> datetime:
-        """The first moment after it."""
+        """The first moment after the period."""
         return _midnight(self.end)
 
 

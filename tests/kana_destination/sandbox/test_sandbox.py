@@ -67,7 +67,7 @@ def test_port_can_be_chosen_and_must_be_free(seed: dict[str, Any]) -> None:
     with Sandbox(seed) as first:
         port = int(first.url.rpartition(":")[2].partition("/")[0])
         for wrong in (port, 70_000, -1):
-            with pytest.raises(UsageError, match=f"port {wrong} cannot be used"):
+            with pytest.raises(UsageError, match=f"cannot use the port {wrong}"):
                 Sandbox(seed, port=wrong).start()
     with Sandbox(seed, port=port) as second:
         assert f":{port}/" in second.url

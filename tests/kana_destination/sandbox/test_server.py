@@ -27,9 +27,9 @@ def test_any_test_key_is_accepted(client: Any, header: str) -> None:
 @pytest.mark.parametrize(
     ("headers", "reason"),
     [
-        ({}, "send the Admin API key"),
-        ({"Authorization": ""}, "send the Admin API key"),
-        ({"Authorization": "Bearer "}, "send the Admin API key"),
+        ({}, "no key: expected the Admin API key"),
+        ({"Authorization": ""}, "no key: expected the Admin API key"),
+        ({"Authorization": "Bearer "}, "no key: expected the Admin API key"),
         ({"Authorization": "pub_test_secretpart"}, "client API"),
         ({"Authorization": "Bearer pub_live_secretpart"}, "client API"),
         ({"Authorization": "prv_live_secretpart"}, "prv_test_"),

@@ -95,7 +95,7 @@ def test_options_reach_the_sandbox(start: Start, tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["--seed", "none.yaml"], "none.yaml: cannot be read"),
-        (["--port", "70000"], "port 70000 cannot be used"),
+        (["--port", "70000"], "cannot use the port 70000"),
     ],
 )
 def test_wrong_options_are_reported(
