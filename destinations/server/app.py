@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from destinations.errors import BodyError, QueueFullError, StoreGoneError
 from destinations.pipeline.observer import Observer
 from destinations.server.accepting import accept
-from destinations.server.body import read_body
+from destinations.server.auth import Authenticator
+from destinations.server.body import Body, first_event, read_body
 from destinations.server.future_bridge import FutureBridge
 from destinations.server.ingest import IngestRoute
 from destinations.server.replies import Receive, Reply, Scope, Send, error, unavailable
+from destinations.server.shares import Shares
 from destinations.telemetry import CONTENT_TYPE
 
 __all__ = ["Limits", "Receiver"]
@@ -30,11 +32,16 @@ _CHALLENGE: Final = (b"www-authenticate", b'Basic realm="events"')
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bytes of a body, seconds until it has come, and requests that are under way at once."""
+    """Bytes of a body, seconds until it has come, and what is under way at once.
+
+    ``requests`` and ``held_bytes``, the bytes of their bodies, are shared among the destinations:
+    see `destinations.server.shares.Shares`.
+    """
 
     body_bytes: int = 500 * 1024
     body_seconds: float = 10.0
     requests: int = 500
+    held_bytes: int = 64 * 1024 * 1024
 
 
 class _HungUpError(Exception):
@@ -72,7 +79,8 @@ class Receiver:
         self._remarks = remarks
         self._limits = limits or Limits()
         self._observer = observer or Observer()
-        self._requests = 0
+        self._requests = Shares(self._limits.requests)
+        self._held = Shares(self._limits.held_bytes, self._limits.body_bytes)
         self._bridge: FutureBridge | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -111,11 +119,11 @@ class Receiver:
     async def _post(self, route: IngestRoute, scope: Scope, receive: Receive) -> Reply:
         if self.draining:
             return unavailable("is shutting down", 5.0, close=True)
-        if self._requests >= self._limits.requests:
+        if not self._requests.take(route.name, 1, self.routes.keys()):
             return unavailable("too many requests are under way", 1.0, close=True)
-        self._requests += 1
         try:
-            return await self._take(route, _single_headers(scope), receive)
+            with self._holding(route.name) as hold:
+                return await self._take(route, _single_headers(scope), receive, hold)
         except _RefusedError as refused:
             return refused.reply
         except BodyError as fault:
@@ -131,27 +139,44 @@ class Receiver:
             _LOG.exception("a request to %s failed", route.name)
             return error(500, "internal error; nothing was accepted")
         finally:
-            self._requests -= 1
+            self._requests.give_back(route.name, 1)
 
     async def _take(
-        self, route: IngestRoute, headers: Mapping[bytes, bytes], receive: Receive
+        self,
+        route: IngestRoute,
+        headers: Mapping[bytes, bytes],
+        receive: Receive,
+        hold: Callable[[int], None],
     ) -> Reply:
         authenticator = route.authenticator
         authorization = headers.get(b"authorization")
-        # Before the body is read: who has no key cannot make us hold one.
+        # Before the body is read: who has no key, or no signature, cannot make us hold one.
         if authenticator.wants_key and not authenticator.has_key(authorization):
             raise _RefusedError(self._stranger(authorization))
-        data = await self._read(headers, receive)
-        body = read_body(data)
-        first = body.events[0] if body.events else data
-        if authenticator.wants_signature and not authenticator.is_signed(
-            headers.get(b"x-signature"), data, first
-        ):
-            what = "wrong" if b"x-signature" in headers else "missing"
-            raise _RefusedError(error(401, f"{what} X-Signature", _CHALLENGE))
+        signature = headers.get(b"x-signature")
+        if authenticator.wants_signature and not signature:
+            raise _RefusedError(error(401, "missing X-Signature", _CHALLENGE, close=True))
+        data = await self._read(headers, receive, hold)
+        body = _signed_body(authenticator, signature, data)
         if self._bridge is None:
             self._bridge = FutureBridge(asyncio.get_running_loop())
         return await accept(route, body, self._observer, self._bridge)
+
+    @contextlib.contextmanager
+    def _holding(self, name: str) -> Iterator[Callable[[int], None]]:
+        """Give what notes bytes that a request holds until it ends; it raises for too many."""
+        held = 0
+
+        def hold(size: int) -> None:
+            nonlocal held
+            if not self._held.take(name, size, self.routes.keys()):
+                raise _RefusedError(unavailable("too many bytes are held", 1.0, close=True))
+            held += size
+
+        try:
+            yield hold
+        finally:
+            self._held.give_back(name, held)
 
     def _stranger(self, authorization: bytes | None) -> Reply:
         known = False
@@ -162,7 +187,9 @@ class Receiver:
         what = "wrong key" if authorization else "missing key"
         return error(401, f"{what} in Authorization", _CHALLENGE, close=True)
 
-    async def _read(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
+    async def _read(
+        self, headers: Mapping[bytes, bytes], receive: Receive, hold: Callable[[int], None]
+    ) -> bytes:
         """Read the whole body; raises before more of it than allowed is held."""
         encoding = headers.get(b"content-encoding", b"identity").lower()
         if encoding != b"identity":
@@ -186,11 +213,28 @@ class Receiver:
                     size += len(piece)
                     if size > limit:
                         raise _too_long(limit)
+                    hold(len(piece))
                     pieces.append(piece)
                     if not message.get("more_body", False):
                         return b"".join(pieces)
         seconds = self._limits.body_seconds
         raise _RefusedError(error(408, f"the body took longer than {seconds:g} s", close=True))
+
+
+def _signed_body(authenticator: Authenticator, signature: bytes | None, data: bytes) -> Body:
+    """Return what a body holds, of which nothing is read before its signature was checked.
+
+    Of a batch Segment signs the first event alone.
+    """
+    if not authenticator.wants_signature or authenticator.is_signed(signature, data):
+        return read_body(data)
+    first = first_event(data)
+    if authenticator.is_signed(signature, first):
+        body = read_body(data)
+        # Else it is an event which has a batch that somebody else's signed event begins.
+        if body.events and body.events[0] == first:
+            return body
+    raise _RefusedError(error(401, "wrong X-Signature", _CHALLENGE))
 
 
 def _too_long(limit: int) -> _RefusedError:

@@ -57,17 +57,17 @@ class Authenticator:
             found |= hmac.compare_digest(digest, known)
         return found and presented is not None
 
-    def is_signed(self, signature: bytes | None, body: bytes, first: bytes) -> bool:
-        """Tell whether ``X-Signature`` is the lower-case hex HMAC-SHA1 of one of the secrets.
+    def is_signed(self, signature: bytes | None, data: bytes) -> bool:
+        """Tell whether ``X-Signature`` is the lower-case hex HMAC-SHA1 of ``data``.
 
-        Of the raw ``body``, or of the raw ``first`` event of a batch, which is all that Segment
-        signs there.
+        By any of the secrets. Without a signature nothing is computed.
         """
+        if not signature:
+            return False
         found = False
         for secret in self._secrets:
-            for signed in (body, first):
-                expected = hmac.new(secret, signed, hashlib.sha1).hexdigest().encode()
-                found |= hmac.compare_digest(signature or b"", expected)
+            expected = hmac.digest(secret, data, "sha1").hex().encode()
+            found |= hmac.compare_digest(signature, expected)
         return found
 
 

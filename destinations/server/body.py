@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Final
 
 import msgspec
 
 from destinations.errors import BodyError
 
-__all__ = ["MAX_EVENTS", "Body", "read_body"]
+__all__ = ["MAX_EVENTS", "Body", "first_event", "read_body"]
 
 MAX_EVENTS: Final = 2_500
 """Segment's limit for one batch."""
@@ -34,6 +35,10 @@ _BRACKET_OR_COMMA = re.compile(
     rb'[^"\[\]{},]*+(?:' + _TEXT + rb'[^"\[\]{},]*+)*+([\[\]{},])', re.DOTALL
 )
 _KEY = re.compile(rb"[ \t\r\n]*(" + _TEXT + rb")[ \t\r\n]*:", re.DOTALL)
+_ARRAY = re.compile(rb"[ \t\r\n]*\[")
+
+# How far a first event is looked for: one of the allowed size has no more brackets than this.
+_MOST_BRACKETS: Final = 32 * 1024
 
 
 _items: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -68,6 +73,44 @@ def read_body(data: bytes) -> Body:
         if batch is not None:
             return Body(_array(batch), is_batch=True)
     return Body((found,), is_batch=False)
+
+
+def first_event(data: bytes) -> bytes:
+    """Return the event that a body begins with, before anything else of it is read.
+
+    It is what `read_body` has as the first of its events, if that can read the body; whether it
+    can is not looked at. Costs little whatever the body is, as nobody knows yet who sent it: where
+    the event cannot be found, it is the whole body.
+    """
+    found = data.removeprefix(_MARK).strip(_SPACE)
+    try:
+        steps = iter(range(_MOST_BRACKETS))
+        start = _first_item(found, steps)
+        if start is None:
+            return found
+        return found[start : _end_of(found, start, steps)].strip(_SPACE)
+    except BodyError:
+        return found
+
+
+def _first_item(found: bytes, steps: Iterator[int]) -> int | None:
+    """Return where the first item of an array or a batch begins; None if it is neither."""
+    if found.startswith(b"["):
+        return 1
+    if not found.startswith(b"{") or b'"batch"' not in found:
+        return None
+    position = 1
+    while (match := _KEY.match(found, position)) is not None:
+        position = match.end()
+        try:
+            is_batch = json.loads(match.group(1)) == "batch"
+        except ValueError:
+            return None
+        if is_batch:
+            array = _ARRAY.match(found, position)
+            return array.end() if array is not None else None
+        position = _end_of(found, position, steps) + 1
+    return None
 
 
 def _array(data: bytes) -> Sequence[bytes]:
@@ -111,23 +154,34 @@ def _batch(data: bytes) -> bytes | None:
 def _parts(data: bytes) -> list[bytes]:
     """Return what stands between the commas of the array or object that ``data`` is."""
     parts: list[bytes] = []
-    open_brackets = [data[:1]]
-    position = start = 1
-    while open_brackets:
-        outside = len(open_brackets) == 1
-        match = (_BRACKET_OR_COMMA if outside else _BRACKET).match(data, position)
+    position, token = 1, b","
+    while token == b",":
+        end = _end_of(data, position)
+        parts.append(data[position:end].strip(_SPACE))
+        token, position = data[end : end + 1], end + 1
+    if token != _CLOSING[data[:1]]:
+        raise BodyError(f"is not JSON: a wrong closing bracket at byte {position}")
+    if position != len(data):
+        raise BodyError(f"is not JSON: something follows its end, at byte {position + 1}")
+    return parts
+
+
+def _end_of(data: bytes, position: int, steps: Iterator[int] | None = None) -> int:
+    """Return where the part that begins at ``position`` ends: at a comma or a closing bracket.
+
+    Raises `BodyError` if it does not end, or has more brackets than there are ``steps`` left.
+    """
+    open_brackets: list[bytes] = []
+    for _ in count() if steps is None else steps:
+        match = (_BRACKET if open_brackets else _BRACKET_OR_COMMA).match(data, position)
         if match is None:
             raise BodyError("is not JSON: it ends before it is complete")
         position = match.end()
         token = match.group(1)
-        if token == b",":
-            parts.append(data[start : position - 1].strip(_SPACE))
-            start = position
-        elif token in _CLOSING:
+        if token in _CLOSING:
             open_brackets.append(token)
+        elif not open_brackets:
+            return position - 1
         elif token != _CLOSING[open_brackets.pop()]:
             raise BodyError(f"is not JSON: a wrong closing bracket at byte {position}")
-    if position != len(data):
-        raise BodyError(f"is not JSON: something follows its end, at byte {position + 1}")
-    parts.append(data[start : position - 1].strip(_SPACE))
-    return parts
+    raise BodyError("has too many brackets to find its first event")

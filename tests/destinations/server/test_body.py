@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from destinations.errors import BodyError
 from destinations.server import read_body
+from destinations.server.body import first_event
 
 
 @pytest.mark.parametrize(
@@ -100,3 +101,43 @@ def test_any_bytes_end_in_events_or_a_fault(data: bytes) -> None:
     except BodyError:
         return
     assert all(event in data for event in body.events)
+
+
+@pytest.mark.parametrize(
+    ("body", "first"),
+    [
+        (b'{"type": "track"}', b'{"type": "track"}'),
+        (b'[ {"a": "]"} , nonsense', b'{"a": "]"}'),
+        (b'{"batch": [{"a": {}}, nonsense', b'{"a": {}}'),
+        (b'{"sentAt": {"x": [1]}, "b\\u0061tch" : [ 1 , 2], "x": "batch", "batch": 3', b"1"),
+        (b'{"batch": [1', b'{"batch": [1'),
+        (b'{"batch": {"a": 1}}', b'{"batch": {"a": 1}}'),
+        (b"[]", b""),
+        (b"", b""),
+        (b"[" * 400_000, b"[" * 400_000),
+    ],
+)
+def test_the_first_event_alone(body: bytes, first: bytes) -> None:
+    """It is found whatever comes behind it; where there is none it is the body."""
+    assert first_event(body) == first
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"x": [' + b"[]," * 16_000 + b'[]], "y": [' + b"[]," * 16_000 + b'[]], "batch": [1]}',
+        b"{" + b'"a":1,' * 40_000 + b'"batch": [1]}',
+    ],
+    ids=["brackets", "members"],
+)
+def test_a_first_event_that_is_too_far_away(body: bytes) -> None:
+    """Looking for it ends, as it would cost too much for a stranger."""
+    assert first_event(body) == body
+    assert list(read_body(body).events) == [b"1"]
+
+
+@given(st.lists(_JSON, min_size=1), st.booleans())
+def test_the_first_event_is_that_of_the_body(items: list[object], is_batch: bool) -> None:
+    """What is found before a body is read is what is read then."""
+    data = json.dumps({"x": items, "batch": items} if is_batch else items, indent=1).encode()
+    assert first_event(data) == read_body(data).events[0]
