@@ -31,7 +31,7 @@ def _first_words(path: Path) -> Iterator[tuple[str, str]]:
             yield f"{path.relative_to(ROOT).as_posix()}:{node.lineno} {node.name}", word
 
 
-@pytest.mark.parametrize("package", ["kana_destination"])
+@pytest.mark.parametrize("package", ["destinations", "kana_destination"])
 def test_docstrings_begin_with_a_verb(package: str) -> None:
     """The docstring of each public function and method begins with a verb in the imperative.
 

@@ -96,7 +96,7 @@ def command(**given: Any) -> int:
 
 
 def _folder_of(folder: Traversable) -> Path:
-    """Where the cases of a definition are; raises `UsageError` for one that is not on a disk."""
+    """Return the folder of a definition's cases; raises `UsageError` if it is not on a disk."""
     if not isinstance(folder, Path):
         msg = f"cannot write to the folder {folder}: name another one with --cases DIR"
         raise UsageError(msg)

@@ -141,7 +141,7 @@ def _failed(report: _Report) -> list[tuple[str, Sequence[object]]]:
 
 
 def _fault_rows(faults: Sequence[FaultReport]) -> list[tuple[object, ...]]:
-    """One row for each action and fault; the definition's own error rules share one."""
+    """Return a row for each action and fault; the definition's own error rules share one."""
     groups: dict[tuple[str, str], list[FaultReport]] = {}
     for one in faults:
         name = "an error that a rule reads" if one.case.fault.rule else one.case.fault.name

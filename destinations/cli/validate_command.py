@@ -51,7 +51,7 @@ def command(destination: str, *, as_json: bool) -> int:
 
 
 def _code(destination: str) -> list[Issue]:
-    """Code that the definition names and no plugin has: it is only looked for when needed."""
+    """Find code that the definition names and no plugin has: it is loaded only when needed."""
     definition = load_definition(find_folder(destination))
     plugin = find_plugin(definition.slug)
     code = plugin.code(None) if plugin is not None else Code()

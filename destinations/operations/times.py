@@ -15,7 +15,7 @@ _AGO = re.compile(r"([0-9]{1,9})([smhdw])")
 
 
 def parse_time(text: str, now: float) -> float:
-    """Seconds since 1970, UTC, of ISO 8601 (UTC if it names no zone), or of ``2h``, ``3d`` ago.
+    """Return the Unix time of an ISO 8601 text, UTC if it names no zone, or of ``2h``, ``3d`` ago.
 
     Raises `UsageError` for anything else.
     """
@@ -41,7 +41,7 @@ def shown_time(seconds: float | None) -> str:
 
 
 def shown_duration(seconds: float | None) -> str:
-    """How long something takes or took, in its two largest units; empty for none."""
+    """Format a duration in its two largest units, such as ``2h 5m``; empty for None."""
     if seconds is None:
         return ""
     left = max(0, round(seconds))

@@ -107,7 +107,7 @@ class InlineWorkers:
         self._done(job)
 
     def close(self, *, wait: bool = True) -> None:
-        """Nothing is open."""
+        """Close nothing: nothing is open."""
 
 
 @dataclass(slots=True, eq=False)

@@ -24,16 +24,16 @@ class Observer:
     """
 
     def accepted(self, destination: str, events: int, duplicates: int) -> None:
-        """Events are durable; duplicates, which ``events`` counts too, were so before."""
+        """Note durable events; ``duplicates``, which ``events`` counts too, were durable before."""
 
     def ended(self, destination: str, ended: Sequence[Transition]) -> None:
-        """Deliveries had their result when their event was accepted; of no duplicates."""
+        """Note deliveries that ended when their event was accepted; never those of duplicates."""
 
     def refused(self, destination: str, status: int) -> None:
         """Note that a receiver turned an event or a request away."""
 
     def reached(self, destination: str, point: Point, deliveries: Sequence[QueuedDelivery]) -> None:
-        """Deliveries came to a point of their way."""
+        """Note that deliveries reached a point of their way."""
 
     def transitioned(self, destination: str, transitions: Sequence[Transition]) -> None:
         """Note that transitions of deliveries are durable."""

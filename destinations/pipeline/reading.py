@@ -126,7 +126,7 @@ class IteratedEntries:
         return found
 
     def wait(self, seconds: float) -> None:
-        """Nobody has to wait."""
+        """Return at once: all entries are here."""
 
     def close(self) -> None:
         """Read no more; see `Entries.close`."""
@@ -218,7 +218,7 @@ class ThreadedEntries:
 
 
 def read_lines(stream: BinaryIO) -> Iterator[Entry]:
-    """One entry for each line of NDJSON, empty lines included."""
+    """Yield an entry for each line of NDJSON, empty lines included."""
     number = 0
     while data := stream.readline(MAX_ENTRY_BYTES):
         number += 1
@@ -466,7 +466,7 @@ class _Splitter:
 
 
 def read_json_entries(stream: BinaryIO) -> Iterator[Entry]:
-    """One entry for each element of a JSON array; a single object is one entry.
+    """Yield an entry for each element of a JSON array; a single object is one entry.
 
     What is wrong with the array has an entry of its own, and the elements behind it are read on.
     """

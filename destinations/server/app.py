@@ -84,7 +84,7 @@ class Receiver:
         self._bridge: FutureBridge | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request, as ASGI has it."""
+        """Handle one request, as ASGI defines it."""
         if scope["type"] != "http":
             return
         try:
@@ -242,7 +242,7 @@ def _too_long(limit: int) -> _RefusedError:
 
 
 def _single_headers(scope: Scope) -> Mapping[bytes, bytes]:
-    """Headers by lower-case name; one that comes twice could be either, so it is left out."""
+    """Return headers by lower-case name, without those that come twice: either could be meant."""
     headers: dict[bytes, bytes] = {}
     twice: set[bytes] = set()
     for name, value in scope["headers"]:

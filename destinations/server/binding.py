@@ -70,7 +70,7 @@ class Bound:
 
 
 def bind(config: ServeConfig, store: Store | None) -> Sequence[Bound]:
-    """All destinations; raises `DefinitionError` with the issues in all of them.
+    """Bind all destinations; raises `DefinitionError` with the issues in all of them.
 
     Without a ``store``, what customers added to a plugin, such as rules, is left out.
     """

@@ -288,7 +288,7 @@ def _names(document: Document) -> Iterator[Issue]:
 
 
 def _strangers(document: Document, config: ServeConfig) -> Iterator[Issue]:
-    """Destinations that whoever reaches the port could post to."""
+    """Find destinations to which anybody who reaches the port could post."""
     host = config.listen.host
     if is_loopback(host):
         return

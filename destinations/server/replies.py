@@ -28,7 +28,7 @@ class Reply:
     content_type: bytes = b"application/json"
 
     async def send(self, send: Send) -> None:
-        """Answers."""
+        """Send the reply."""
         data = self.body if isinstance(self.body, bytes) else encode_json(self.body)
         headers = [
             (b"content-type", self.content_type),
@@ -40,7 +40,7 @@ class Reply:
 
 
 def error(status: int, message: str, *headers: tuple[bytes, bytes], close: bool = False) -> Reply:
-    """``{"message": ...}``, which Segment shows to its customer.
+    """Return a reply with ``{"message": ...}``, which Segment shows to its customer.
 
     ``close`` ends the connection: what is left of the body is not read.
     """
@@ -49,6 +49,6 @@ def error(status: int, message: str, *headers: tuple[bytes, bytes], close: bool 
 
 
 def unavailable(message: str, retry_after: float, *, close: bool = False) -> Reply:
-    """503; the sender may try again after ``retry_after`` seconds."""
+    """Return a 503: the sender may try again after ``retry_after`` seconds."""
     seconds = str(max(1, math.ceil(retry_after))).encode()
     return error(503, message, (b"retry-after", seconds), close=close)

@@ -114,7 +114,7 @@ class Protocol(HttpToolsProtocol):
             super().on_message_complete()
 
     def data_received(self, data: bytes) -> None:
-        """Bytes have come."""
+        """Read bytes of requests as they arrive."""
         if self._refused is None:  # else the connection ends when what came before is answered
             self._unset_keepalive_if_required()
             self._ended = False
@@ -124,7 +124,7 @@ class Protocol(HttpToolsProtocol):
             self._look_after(len(data))
 
     def _look_after(self, size: int) -> None:
-        """After ``size`` bytes: what is wrong, and what is waited for now."""
+        """Refuse or time out what ``size`` more bytes left incomplete or wrong."""
         if self._refused is not None:
             self._refuse(*self._refused)
         elif self._watch is None:
@@ -169,7 +169,7 @@ class Protocol(HttpToolsProtocol):
         return b"".join([*head, b"\r\n"])
 
     def _refuse(self, status: int, message: str) -> None:
-        """Answers, and ends the connection."""
+        """Answer, and end the connection."""
         self._end()
         if self._is_answering and (self.pipeline or not self.cycle.more_body):
             # It would be taken for the answer to an earlier request, which is still to come.

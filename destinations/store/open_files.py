@@ -85,4 +85,4 @@ else:  # pragma: no cover - tests run elsewhere
         return True
 
     def unlock(handle: int) -> None:
-        """There is no lock."""
+        """Do nothing: there is no lock."""

@@ -266,7 +266,7 @@ def is_backup(path: Path) -> bool:
 
 
 def stored_version(path: Path) -> int:
-    """How many steps of the schema a file has; 0 for one that is empty.
+    """Return how many schema steps a file has; 0 for an empty file.
 
     Raises `UsageError` if it cannot be read, or is no store: also another program's database.
     """

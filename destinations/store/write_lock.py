@@ -22,11 +22,11 @@ class WriteLock(Protocol):
         ...
 
     def release(self) -> None:
-        """Lets others write."""
+        """Let others write."""
         ...
 
     def close(self) -> None:
-        """Forgets the file."""
+        """Forget the file."""
         ...
 
 

@@ -71,40 +71,40 @@ class DestinationConformance:
         pytest.fail(message, pytrace=False)
 
     def test_the_definition_is_valid(self) -> None:
-        """Its files fit their schemas, and everything that they name is there."""
+        """Require files that fit their schemas and name only what exists."""
         _none(map(str, check_folder(find_folder(self.destination))))
         self.subject.bind(placeholder_settings(self.subject.definition))
 
     def test_presets_map_what_their_actions_require(self) -> None:
-        """With the presets alone, an event with the usual fields can be delivered."""
+        """Require that the presets alone can deliver an event with the usual fields."""
         _none(preset_gaps(self.subject.definition))
 
     def test_every_action_has_a_case(self) -> None:
-        """Each action of a preset delivers an event in some recorded case."""
+        """Require a recorded case for each action of a preset, in which it delivers an event."""
         _none(untested_actions(self.subject, self.subject.cases()))
 
     def test_secrets_are_masked(self) -> None:
-        """No secret is shown, also when the partner repeats it in an answer."""
+        """Require that no secret is shown, also when the partner repeats it in an answer."""
         _none(secret_leaks(self.subject))
 
     def test_every_error_rule_is_reachable(self) -> None:
-        """No rule is hidden behind others: each reads the errors that fit it."""
+        """Require that no rule is hidden behind others: each reads the errors that fit it."""
         _none(unreachable_rules(self.subject.definition))
 
     def test_every_documented_error_has_a_rule(self) -> None:
-        """None is left to the default by status."""
+        """Require an error rule for each documented error: the default by status reads none."""
         _none(unread_errors(self.subject.definition, self.documented_errors))
 
     def test_the_page_has_its_facts(self) -> None:
-        """The definition says what the documentation page shows."""
+        """Require the facts that the documentation page shows."""
         _none(documentation_gaps(self.subject.definition))
 
     def test_a_case_replays(self, recorded_case: Case) -> None:
-        """Requests and outcomes are those that were recorded."""
+        """Require the requests and outcomes that were recorded."""
         _none(map(str, replay(self.subject, recorded_case).differences))
 
     def test_a_fault_ends_as_the_rules_say(self, fault_case: FaultCase) -> None:
-        """No fault counts as a success, and none makes a request be sent that may not be."""
+        """Require that no fault counts as a success, or repeats what must not be sent again."""
         _none(map(str, play_fault(fault_case).differences))
 
 

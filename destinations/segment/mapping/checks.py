@@ -36,7 +36,7 @@ def directive_keys(value: Mapping[str, Any]) -> list[str]:
 
 
 def _kind(value: object) -> str:
-    """``directive`` for an object with a key that starts with ``@``, else the type of a value."""
+    """Return ``directive`` for an object with a key that starts with ``@``, else the type."""
     return "directive" if isinstance(value, dict) and directive_keys(value) else type_name(value)
 
 

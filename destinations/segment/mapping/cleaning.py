@@ -12,9 +12,9 @@ _CONTAINERS: Final = frozenset({dict, list})
 
 
 def without_undefined(value: Any) -> Any:
-    """``value`` without undefined members of objects; in arrays they keep their places.
+    """Return ``value`` without undefined members of objects; in arrays they keep their places.
 
-    The very same value if it holds none: what comes straight from an event is not copied.
+    Returns the very same value if it holds none: what comes straight from an event is not copied.
     """
     if isinstance(value, dict):
         return _members(value)

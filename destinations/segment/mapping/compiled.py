@@ -145,6 +145,6 @@ def _resolver(compiler: Compiler, source: object, root: str) -> Resolver:
 
 
 def _as_json(value: Any) -> Any:
-    """``value`` as JSON carries it; an object knows what was left out of it."""
+    """Return ``value`` as JSON carries it; an object knows what was left out of it."""
     plain = as_json_form(value)
     return JsonForm(plain, value) if plain is not value and isinstance(plain, dict) else plain

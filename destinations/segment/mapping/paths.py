@@ -25,7 +25,7 @@ _LONGEST_CACHED: Final = 256
 
 
 def strip_root(path: str) -> str:
-    """``path`` without ``$.``, of which the first one counts, wherever it stands."""
+    """Remove the first ``$.`` from ``path``, wherever it stands."""
     return path.replace("$.", "", 1)
 
 

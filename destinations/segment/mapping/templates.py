@@ -57,7 +57,7 @@ def _print(value: Any) -> str:
 
 
 def _compile(placeholder: re.Pattern[str], template: str, place: str) -> Callable[[Any], str]:
-    """Literal texts and getters in turn; ``re.split`` puts the paths at the odd places."""
+    """Compile a template to texts and getters in turn; ``re.split`` puts paths at odd places."""
     pieces = placeholder.split(template)
     texts = pieces[0::2]
     getters: list[Getter] = [compile_path(trim(path)) for path in pieces[1::2]]

@@ -40,7 +40,7 @@ _GROUP: Final = "[0-9a-f]{1,4}"
 
 
 def _ipv6(ipv4: str) -> str:
-    """Eight groups, of which ``::`` may stand for one or more and IPv4 for the last two."""
+    """Build the pattern of eight groups; ``::`` may stand for some, IPv4 for the last two."""
     last = rf"(?:{_GROUP}:{_GROUP}|{ipv4})"
     forms = [rf"(?:{_GROUP}:){{6}}{last}", rf"::(?:{_GROUP}:){{5}}{last}"]
     for after in range(4, -1, -1):

@@ -87,7 +87,7 @@ def object_rule(
 
 
 def array_rule(first: Sequence[Rule], each: Rule | None) -> Rule:
-    """Rules for the first items by their place, and one for each of the others."""
+    """Make a rule that checks the first items by their place, and the others by ``each``."""
 
     def rule(value: Any, errors: Errors) -> Any:
         if not isinstance(value, list):
@@ -116,7 +116,7 @@ def array_rule(first: Sequence[Rule], each: Rule | None) -> Rule:
 
 
 def all_rule(rules: Sequence[Rule]) -> Rule:
-    """Every rule must hold."""
+    """Make a rule that holds if every one of ``rules`` does."""
 
     def rule(value: Any, errors: Errors) -> Any:
         for part in rules:
@@ -145,7 +145,7 @@ def any_rule(rules: Sequence[Rule]) -> Rule:
 
 
 def one_rule(rules: Sequence[Rule]) -> Rule:
-    """Exactly one rule must hold."""
+    """Make a rule that holds if exactly one of ``rules`` does."""
 
     def rule(value: Any, errors: Errors) -> Any:
         fitting = 0
@@ -174,7 +174,7 @@ def not_rule(inner: Rule) -> Rule:
 
 
 def if_rule(condition: Rule, then: Rule | None, otherwise: Rule | None) -> Rule:
-    """Where the condition holds ``then`` must, else ``otherwise``."""
+    """Make a rule that checks ``then`` if the condition holds, else ``otherwise``."""
 
     def rule(value: Any, errors: Errors) -> Any:
         attempt: Errors = []

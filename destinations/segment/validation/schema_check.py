@@ -110,7 +110,7 @@ def _check_pattern(pattern: str, path: str, issues: list[Issue]) -> None:
 
 
 def _check_refusals(entries: Any, path: str, issues: list[Issue]) -> None:
-    """``x-refuse``: patterns of texts that are refused, each with a message of its own."""
+    """Check ``x-refuse``: patterns of refused texts, each with a message of its own."""
     if not isinstance(entries, list) or not entries:
         issues.append(Issue("should be a list of patterns, each with a message", path))
         return

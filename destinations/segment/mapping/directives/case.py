@@ -28,7 +28,7 @@ _CASES: Final[dict[object, Callable[[str], str]]] = {"lower": str.lower, "upper"
 
 
 def compile_case(compiler: ValueCompiler, argument: object, place: Place) -> Resolver:
-    """Text in lower or upper case; any other value as it is, and nothing for a falsy argument."""
+    """Compile ``@case``: text in lower or upper case, other values as they are, none if falsy."""
     if not isinstance(argument, dict) or not is_truthy(argument.get("operator")):
         return compiler.failing(place, 'should have the field "operator": "lower" or "upper"')
     operator, value = argument["operator"], argument.get("value")

@@ -27,7 +27,7 @@ CHECK_FLATTEN: Final[ArgumentCheck] = fields(
 
 
 def compile_flatten(compiler: ValueCompiler, argument: object, place: Place) -> Resolver:
-    """One object with the joined keys of all that the value holds, arrays by their indices.
+    """Compile ``@flatten``: one object with the joined keys of all members, arrays by index.
 
     With ``omitArrays`` arrays stay as they are. What is no object becomes the member ``''``.
     """

@@ -22,7 +22,9 @@ _NOTHING: Final = Constant(UNDEFINED)
 
 
 def compile_if(compiler: ValueCompiler, argument: object, place: Place) -> Resolver:
-    """``then`` if the value exists (or is not blank), else ``else``; a falsy ``else`` is nothing.
+    """Compile ``@if``: ``then`` if the value exists (or is not blank), else ``else``.
+
+    A falsy ``else`` gives nothing.
 
     ``exists`` holds for all but null and undefined. ``blank`` holds, in spite of its name, for
     what is **not** blank: blank are also 0, false, ``''`` and arrays that print as nothing.

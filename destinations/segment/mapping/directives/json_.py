@@ -20,7 +20,7 @@ CHECK_JSON: Final[ArgumentCheck] = fields(
 
 
 def compile_json(compiler: ValueCompiler, argument: object, place: Place) -> Resolver:
-    """``encode`` gives JSON text as JavaScript writes it; ``decode`` reads it.
+    """Compile ``@json``: ``encode`` writes JSON text as JavaScript does; ``decode`` reads it.
 
     Text that is no JSON, and what is no text, is decoded to itself. The mode counts in lower case
     only: in others (which loading lets pass) the result is nothing.

@@ -35,7 +35,7 @@ def check_merge(checker: Checker, argument: object, path: str) -> None:
 
 
 def compile_merge(compiler: ValueCompiler, argument: object, place: Place) -> Resolver:
-    """One object with the members of all; the last one wins, or the first with ``left``."""
+    """Compile ``@merge``: the members of all objects; the last wins, or with ``left`` the first."""
     if not isinstance(argument, dict) or not is_truthy(argument.get("direction")):
         return compiler.failing(place, 'should have the field "direction": "left" or "right"')
     if not isinstance(argument.get("objects"), list):

@@ -27,7 +27,7 @@ __all__ = ["adapt_comparisons", "read_member"]
 
 
 def read_member(value: Any, key: Any) -> Any:
-    """``value.key`` or ``value[key]``, with ``size``, ``first`` and ``last``; raises KeyError.
+    """Read ``value.key`` or ``value[key]``, also ``size``, ``first``, ``last``; raises KeyError.
 
     A member of null is null, which does not equal an undefined one.
     """
@@ -103,7 +103,7 @@ class _Comparison(Expression):
         return self.compare(left, right)
 
     def children(self) -> list[Expression]:
-        """Both sides."""
+        """Return both sides of the comparison."""
         return list(self.parts)
 
 

@@ -42,7 +42,7 @@ def _unescape(value: Any) -> str:
 
 
 def _strip_html(value: Any) -> str:
-    """Text without tags, comments, scripts and styles; what is never closed stays."""
+    """Remove tags, comments, scripts and styles from a text; what is never closed stays."""
     text = as_text(value)
     kept: list[str] = []
     at = 0

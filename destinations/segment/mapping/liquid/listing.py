@@ -78,7 +78,7 @@ def _where(value: Any, path: Any = UNDEFINED, expected: Any = UNDEFINED) -> list
 
 
 def _bounded(items: list[Any]) -> list[Any]:
-    """``items``, which may hold themselves as they were before: so they could double and double."""
+    """Return ``items`` unless they are too large: an item may hold all earlier ones, and so on."""
     check_size(weight(items, LARGEST_TEXT))
     return items
 
@@ -109,7 +109,7 @@ def _json(value: Any, space: Any = UNDEFINED) -> Any:
 
 
 def _indented(value: Any, indent: str, start: str) -> str:
-    """JSON text with each member on a line of its own; ``start`` begins the line it is on."""
+    """Write JSON with each member on its own line; ``start`` begins the line of the value."""
     if isinstance(value, dict):
         parts = [
             f"{stringify(key)}: {_indented(item, indent, start + indent)}"

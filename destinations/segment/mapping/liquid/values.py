@@ -67,7 +67,7 @@ def is_nil(value: Any) -> bool:
 
 
 def as_text(value: Any) -> str:
-    """Text as it is printed: nothing for null, lists without anything between their items."""
+    """Return a value as printed: nothing for null, lists with nothing between their items."""
     if isinstance(value, str):
         return value
     if is_nil(value):
