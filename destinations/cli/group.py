@@ -68,7 +68,9 @@ class _Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
         with formatter.section("Commands of destinations"):
-            formatter.write_dl([(slug, f"Commands for {slug} alone.") for slug in plugin_slugs()])
+            formatter.write_dl(
+                [(slug, f"Run commands that only {slug} has.") for slug in plugin_slugs()]
+            )
 
 
 def _of_plugin(slug: str) -> click.Command | None:
@@ -80,7 +82,7 @@ def _of_plugin(slug: str) -> click.Command | None:
     plugin = plugins.find_plugin(slug)
     if plugin is None or not plugin.commands():
         return None
-    help_text = f"Commands for the destination {slug} alone."
+    help_text = f"Run commands that only the destination {slug} has."
     return click.Group(slug, {item.name or "": item for item in plugin.commands()}, help=help_text)
 
 
