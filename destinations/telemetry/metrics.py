@@ -53,7 +53,7 @@ class Metrics(Observer):
     """An observer that counts, in its own registry.
 
     ``now`` gives seconds since 1970, ``monotonic`` a time that never goes back. Names and labels
-    are documented in docs/observability.md.
+    are documented in docs/observability.md, in the words of the help texts here.
     """
 
     def __init__(
@@ -81,25 +81,30 @@ class Metrics(Observer):
                 f"destinations_{name}", text, ("destination", *labels), registry=registry
             )
 
-        self._accepted = counter("events_accepted", "Events accepted and made durable.")
+        self._accepted = counter("events_accepted", "Events that were made durable.")
         self._duplicates = counter(
-            "events_duplicate", "Events that had been accepted before, by messageId."
+            "events_duplicate", "Events that had been accepted before, by their messageId."
         )
-        self._refused = counter("refused", "Requests and events refused.", "status")
+        self._refused = counter("refused", "Requests and events that were refused.", "status")
         self._deliveries = counter(
             "deliveries", "Deliveries that reached their outcome.", "action", "outcome", "stage"
         )
         self._retries = counter("delivery_retries", "Failed attempts that are retried.", "action")
         self._lost = counter("answers_lost", "Deliveries whose answer was lost.", "action")
         self._resent = counter(
-            "answers_lost_resent", "Deliveries sent again after a lost answer.", "action"
+            "answers_lost_resent",
+            "Deliveries that were sent again after a lost answer, and may count twice.",
+            "action",
         )
         self._held = counter("deliveries_held", "Deliveries left to an operator.", "action")
         self._drifts = counter(
-            "balance_drifts", "Balances that differ from the expected ones: another writer."
+            "balance_drifts",
+            "Balances that differ from the expected ones: another writer, or a late request.",
         )
         self._errors = counter("internal_errors", "Internal errors of this program.")
-        self._changes = counter("breaker_changes", "Changes of the circuit breaker.", "state")
+        self._changes = counter(
+            "breaker_changes", "Changes of the circuit breaker into a state.", "state"
+        )
         self._broken = Counter(
             "destinations_observer_errors",
             "Errors in metrics, logs and traces; deliveries went on.",
@@ -111,13 +116,13 @@ class Metrics(Observer):
         """Make the gauges: the state of the breaker, and times."""
         self._breaker = Gauge(
             "destinations_breaker_state",
-            "1 for the current state of the circuit breaker, else 0.",
+            "1 for the current state of the circuit breaker (closed, open, half-open), else 0.",
             ("destination", "state"),
             registry=registry,
         )
         self._paused = Gauge(
             "destinations_action_paused",
-            "Whether an action is paused because the partner refuses its requests.",
+            "1 while an action is paused because the partner refuses its requests, else 0.",
             ("destination", "action"),
             registry=registry,
         )
@@ -125,7 +130,7 @@ class Metrics(Observer):
         registry.register(self._latencies)
         self._requests = Histogram(
             "destinations_batch_send_seconds",
-            "Time from sending a batch to its answer, its own retries included.",
+            "Time from sending a batch to its answer.",
             ("destination",),
             buckets=_REQUEST,
             registry=registry,
@@ -288,7 +293,7 @@ class _Latencies(Collector):
     def collect(self) -> Iterator[HistogramMetricFamily]:
         family = HistogramMetricFamily(
             "destinations_delivery_latency_seconds",
-            "Time from accepted to delivered.",
+            "Time from accepting an event to delivering it.",
             labels=("destination",),
         )
         with self._lock:
@@ -309,7 +314,9 @@ class _Queues(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         label = ("destination",)
         up = GaugeMetricFamily(
-            "destinations_queue_up", "Whether the figures of the queue could be read.", labels=label
+            "destinations_queue_up",
+            "1 if the other gauges of the queue could be read, else 0.",
+            labels=label,
         )
         length = GaugeMetricFamily(
             "destinations_queue_deliveries", "Deliveries without an outcome yet.", labels=label
@@ -321,7 +328,7 @@ class _Queues(Collector):
         )
         unsettled = GaugeMetricFamily(
             "destinations_queue_unsettled_deliveries",
-            "Deliveries that the partner is asked about (unknown), or an operator (held).",
+            "Deliveries that are unknown or held now.",
             labels=("destination", "state"),
         )
         for destination, read in self.reads.items():

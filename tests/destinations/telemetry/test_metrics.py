@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -50,6 +52,17 @@ def read(metrics: Metrics) -> Read:
                     yield " ".join(words), sample.value
 
     return lambda name: dict(samples(name))
+
+
+def test_the_page_has_the_help_texts(metrics: Metrics) -> None:
+    """The documentation lists every metric with the type and the help text that it has here."""
+    page = Path(__file__).parents[3] / "docs" / "observability.md"
+    row = re.compile(r"^\| `(destinations_\w+)` \| (\w+) \| (.+?) \|", re.MULTILINE)
+    listed = {name: (kind, text) for name, kind, text in row.findall(page.read_text("utf-8"))}
+    shown = metrics.exposition().decode()
+    texts = dict(re.findall(r"^# HELP (destinations_\w+) (.+)$", shown, re.MULTILINE))
+    kinds = dict(re.findall(r"^# TYPE (destinations_\w+) (.+)$", shown, re.MULTILINE))
+    assert listed == {name: (kinds[name], texts[name]) for name in texts}
 
 
 def test_accepted_and_refused(metrics: Metrics, read: Read) -> None:
