@@ -261,7 +261,7 @@ def test_commands_of_the_base(base: Path, tmp_path: Path) -> None:
     ("extra", "command"),
     [
         ("kit", "test kana"),
-        ("kit", "record kana"),
+        ("kit", "record kana --events events.ndjson --case new"),
         ("kit", "docs build kana"),
         ("kit", "docs lint page.md"),
         ("kit", "docs preview kana"),

@@ -21,8 +21,6 @@ from destinations.definition.settings import Settings, check_settings, read_sett
 from destinations.errors import UsageError
 from destinations.kit.testing.case import Case
 from destinations.kit.testing.case_reading import CASES_FOLDER
-from destinations.kit.testing.recording import Draft, record
-from destinations.kit.testing.saving import case_path, save_case
 from destinations.kit.testing.subject import Subject, open_subject, placeholder_settings
 from destinations.pipeline.reading import Entry, read_json_entries, read_lines
 
@@ -75,6 +73,10 @@ def command(**given: Any) -> int:
     Delivers to the destination's sandbox, or with --settings to the endpoint that they name. In the
     case, placeholders stand for the secrets; answers are masked by value.
     """
+    # Here, as they need the extra kit: --help does not.
+    from destinations.kit.testing.recording import Draft, record  # noqa: PLC0415
+    from destinations.kit.testing.saving import case_path, save_case  # noqa: PLC0415
+
     options = _Options(**given)
     if options.seed is not None and options.settings is not None:
         msg = "--seed fills a sandbox: it cannot be used with --settings"

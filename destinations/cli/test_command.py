@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from destinations.cli.json_output import json_text
 from destinations.cli.tables import count, print_table
-from destinations.kit.testing.made_faults import FaultReport, fault_cases, play_fault
-from destinations.kit.testing.replaying import CaseReport, replay
 from destinations.kit.testing.subject import Subject, open_subject, subject_in
 from destinations.pipeline.report import SHOWN
 from destinations.runtime.plugins import installed
+
+if TYPE_CHECKING:
+    from destinations.kit.testing.made_faults import FaultReport
+    from destinations.kit.testing.replaying import CaseReport
 
 __all__ = ["command"]
 
@@ -73,6 +75,10 @@ def _subjects(destination: str | None) -> list[Subject]:
 
 
 def _test(subject: Subject, folder: Path | None) -> _Report:
+    # Here, as they need the extra kit: --help does not.
+    from destinations.kit.testing.made_faults import fault_cases, play_fault  # noqa: PLC0415
+    from destinations.kit.testing.replaying import replay  # noqa: PLC0415
+
     report = _Report(subject.slug)
     report.cases = [replay(subject, case) for case in subject.cases(folder)]
     report.faults = [play_fault(case) for case in fault_cases(subject)]

@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import re
 import shlex
+import subprocess
 import sys
 from collections.abc import Iterator
 from configparser import ConfigParser
@@ -94,6 +95,51 @@ def test_what_the_base_does_not_have_is_imported_with_its_extra() -> None:
                 if not names & allowed:
                     wrong.append(f"{place}:{line}: {module}")
     assert wrong == []
+
+
+# Prints the commands whose --help does not end with 0 where none of these libraries is installed.
+HELPS = """
+import sys
+sys.modules.update(dict.fromkeys({libraries!r}))
+import click
+from destinations.cli.group import cli, run
+
+def names(group, context):
+    for name in group.list_commands(context):
+        yield (name,)
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from ((name, *rest) for rest in names(command, click.Context(command)))
+
+failed = []
+paths = [(), ("kana",)]
+try:
+    paths += names(cli, click.Context(cli))
+    paths += [("kana", *rest) for rest in names(cli.get_command(click.Context(cli), "kana"), None)]
+except Exception as error:
+    failed.append(str(error))
+failed += [path for path in paths if run([*path, "--help"], lambda: None) != 0]
+sys.exit(str(failed) if failed or len(paths) < 40 else 0)
+"""
+
+
+def test_help_needs_no_extra() -> None:
+    """Whoever has no extra installed can read what each command does, `test` and `record` too."""
+    base = {_name(line) for line in _listed(SETUP["options"]["install_requires"]) if line[0] != " "}
+    extra = {_name(line) for name in EXTRAS.keys() - {"all", "test"} for line in EXTRAS[name]}
+    libraries = [
+        module
+        for module, found in importlib.metadata.packages_distributions().items()
+        if (names := set(map(_name, found))) & extra and not names & base
+    ]
+    assert {"responses", "jinja2", "liquid"} <= set(libraries)
+    done = subprocess.run(
+        [sys.executable, "-c", HELPS.format(libraries=sorted(libraries))],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def _came_from(monkeypatch: pytest.MonkeyPatch, note: dict[str, object] | None) -> None:
