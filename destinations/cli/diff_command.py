@@ -7,7 +7,7 @@ import click
 from destinations.cli.json_output import json_text
 from destinations.cli.tables import print_table
 from destinations.definition import load_definition
-from destinations.definition.comparison import Step, Version, compare
+from destinations.definition.comparison import Bump, Version, compare
 from destinations.runtime.plugins import find_folder
 
 __all__ = ["command"]
@@ -18,16 +18,16 @@ __all__ = ["command"]
 @click.argument("new", metavar="NEW")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(old: str, new: str, *, as_json: bool) -> int:
-    """Say what a new version of a definition means for those who use the old one.
+    """Show what a new version of a definition changes for its users.
 
-    OLD and NEW are folders or names of installed destinations. Suggests the step of the version,
-    and exits 1 if the new version steps less than its changes need.
+    OLD and NEW are folders or names of installed destinations. Suggests the next version
+    number (semantic versioning), and exits 1 if that of NEW is too low for its changes.
     """
     before, after = load_definition(find_folder(old)), load_definition(find_folder(new))
     found = compare(before, after)
-    needed = max((difference.step for difference in found), default=Step.NONE)
+    needed = max((difference.bump for difference in found), default=Bump.NONE)
     version, new_version = Version.read(before.version), Version.read(after.version)
-    made = version.step_to(new_version)
+    made = version.bump_to(new_version)
     if as_json:
         shown = {
             "old": before.version,
@@ -35,20 +35,20 @@ def command(old: str, new: str, *, as_json: bool) -> int:
             "needed": needed.name.lower(),
             "made": made.name.lower(),
             "differences": [
-                {"step": item.step.name.lower(), "path": item.path, "message": item.message}
+                {"bump": item.bump.name.lower(), "path": item.path, "message": item.message}
                 for item in found
             ],
         }
         click.echo(json_text(shown, indent=2))
         return 0 if made >= needed else 1
-    rows = [(item.step.name.lower(), item.path, item.message) for item in found]
-    print_table(f"{len(rows)} differences", ("step", "where", "what"), rows)
+    rows = [(item.bump.name.lower(), item.path, item.message) for item in found]
+    print_table(f"{len(rows)} differences", ("bump", "where", "what"), rows)
     click.echo(_verdict(version, new_version, needed, made))
     return 0 if made >= needed else 1
 
 
-def _verdict(old: Version, new: Version, needed: Step, made: Step) -> str:
-    if needed is Step.NONE:
+def _verdict(old: Version, new: Version, needed: Bump, made: Bump) -> str:
+    if needed is Bump.NONE:
         return "Nothing changed that users could notice."
     if made >= needed:
         return f"The version goes from {old} to {new}: enough for a {needed.name.lower()} change."

@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 from destinations.definition.model import ActionDefinition, DestinationDefinition, Preset
 from destinations.segment.json_pointer import pointer
 
-__all__ = ["Difference", "Step", "Version", "compare"]
+__all__ = ["Bump", "Difference", "Version", "compare"]
 
 _MISSING: Any = object()
 
 
-class Step(IntEnum):
-    """The version number that a change requires: major if users have to act."""
+class Bump(IntEnum):
+    """The part of the version that a change has to raise: major if users have to act."""
 
     NONE = 0
     PATCH = 1
@@ -28,7 +28,7 @@ class Step(IntEnum):
 class Difference:
     """One change; ``path`` is a JSON pointer within the definition."""
 
-    step: Step
+    bump: Bump
     path: str
     message: str
 
@@ -48,21 +48,21 @@ class Version(NamedTuple):
     def __str__(self) -> str:
         return f"{self.major}.{self.minor}.{self.patch}"
 
-    def step_to(self, new: Version) -> Step:
-        """Return the step that a ``new`` version makes; NONE if it is not higher."""
+    def bump_to(self, new: Version) -> Bump:
+        """Return the part that a ``new`` version raises; NONE if it is not higher."""
         if new <= self:
-            return Step.NONE
+            return Bump.NONE
         if new.major != self.major:
-            return Step.MAJOR
-        return Step.PATCH if new.minor == self.minor else Step.MINOR
+            return Bump.MAJOR
+        return Bump.PATCH if new.minor == self.minor else Bump.MINOR
 
-    def after(self, step: Step) -> Version:
-        """Return the lowest version that makes a step."""
-        if step is Step.MAJOR:
+    def after(self, bump: Bump) -> Version:
+        """Return the next version that raises this part; the same version for NONE."""
+        if bump is Bump.MAJOR:
             return Version(self.major + 1, 0, 0)
-        if step is Step.MINOR:
+        if bump is Bump.MINOR:
             return Version(self.major, self.minor + 1, 0)
-        return self._replace(patch=self.patch + (step is Step.PATCH))
+        return self._replace(patch=self.patch + (bump is Bump.PATCH))
 
 
 def compare(old: DestinationDefinition, new: DestinationDefinition) -> list[Difference]:
@@ -71,7 +71,7 @@ def compare(old: DestinationDefinition, new: DestinationDefinition) -> list[Diff
     for slug in old.actions:
         if slug not in new.actions:
             message = f"the action {slug!r} is gone: subscriptions that use it end"
-            found.append(Difference(Step.MAJOR, pointer("actions", slug), message))
+            found.append(Difference(Bump.MAJOR, pointer("actions", slug), message))
     for slug, action in new.actions.items():
         found += _action(old.actions.get(slug), action)
     found += _presets(old, new)
@@ -82,17 +82,17 @@ def compare(old: DestinationDefinition, new: DestinationDefinition) -> list[Diff
 def _action(old: ActionDefinition | None, new: ActionDefinition) -> Iterator[Difference]:
     place = pointer("actions", new.slug)
     if old is None:
-        yield Difference(Step.MINOR, place, f"the action {new.slug!r} is new")
+        yield Difference(Bump.MINOR, place, f"the action {new.slug!r} is new")
         return
     if new.operator and not old.operator:
         message = "it is for operators alone from now on: events no longer reach it"
-        yield Difference(Step.MAJOR, place + "/operator", message)
+        yield Difference(Bump.MAJOR, place + "/operator", message)
     yield from _object(place + "/fields", old.fields, new.fields, "field")
     if old.perform != new.perform:
-        yield Difference(Step.MINOR, place + "/perform", "it makes another request")
+        yield Difference(Bump.MINOR, place + "/perform", "it makes another request")
     if old.default_subscription != new.default_subscription:
         message = "the default subscription has changed; existing ones keep theirs"
-        yield Difference(Step.MINOR, place + "/defaultSubscription", message)
+        yield Difference(Bump.MINOR, place + "/defaultSubscription", message)
 
 
 def _object(
@@ -104,13 +104,13 @@ def _object(
     for key in before:
         if key not in after:
             message = f"the {kind} {key!r} is gone: a value given for it is dropped or refused"
-            yield Difference(Step.MAJOR, place + pointer("properties", key), message)
+            yield Difference(Bump.MAJOR, place + pointer("properties", key), message)
     for key, spec in after.items():
         own = place + pointer("properties", key)
         if key in is_required - was_required:
             yield _required(own, key, kind, spec, is_new=key not in before)
         elif key not in before:
-            yield Difference(Step.MINOR, own, f"the {kind} {key!r} is new and optional")
+            yield Difference(Bump.MINOR, own, f"the {kind} {key!r} is new and optional")
         if key in before:
             yield from _property(own, before[key], spec, kind)
 
@@ -120,11 +120,11 @@ def _required(
 ) -> Difference:
     what = f"the {kind} {key!r} is " + ("new and required" if is_new else "required now")
     if kind == "setting" and "default" in spec:
-        return Difference(Step.MINOR, place, f"{what}; its default is used")
+        return Difference(Bump.MINOR, place, f"{what}; its default is used")
     if kind == "field" and "default" in spec and is_new:
         message = f"{what}: subscriptions without a mapping for it end as invalid; add its default"
-        return Difference(Step.MAJOR, place, message)
-    return Difference(Step.MAJOR, place, f"{what}: refused where it is missing")
+        return Difference(Bump.MAJOR, place, message)
+    return Difference(Bump.MAJOR, place, f"{what}: refused where it is missing")
 
 
 def _property(
@@ -137,16 +137,16 @@ def _property(
         own = place + pointer(key)
         if key == "default" and kind == "field":
             message = "the default mapping has changed: new subscriptions send something else"
-            yield Difference(Step.MINOR if before is _MISSING else Step.MAJOR, own, message)
+            yield Difference(Bump.MINOR if before is _MISSING else Bump.MAJOR, own, message)
         elif key == "default":
             yield Difference(
-                Step.MAJOR, own, "the default has changed: it applies to those that do not set it"
+                Bump.MAJOR, own, "the default has changed: it applies to those that do not set it"
             )
         elif after is _MISSING:
-            yield Difference(Step.MINOR, own, f"{key} no longer restricts the {kind}")
+            yield Difference(Bump.MINOR, own, f"{key} no longer restricts the {kind}")
         else:
             was = "nothing" if before is _MISSING else repr(before)
-            yield Difference(Step.MAJOR, own, f"{key} was {was} and is {after!r}")
+            yield Difference(Bump.MAJOR, own, f"{key} was {was} and is {after!r}")
 
 
 def _presets(old: DestinationDefinition, new: DestinationDefinition) -> Iterator[Difference]:
@@ -154,14 +154,14 @@ def _presets(old: DestinationDefinition, new: DestinationDefinition) -> Iterator
     for preset in old.presets:
         place = pointer("presets", preset.name)
         if preset.name not in after:
-            yield Difference(Step.MAJOR, place, f"the preset {preset.name!r} is gone")
+            yield Difference(Bump.MAJOR, place, f"the preset {preset.name!r} is gone")
             continue
         if preset.subscribe != after[preset.name].subscribe:
             message = "selects other events than before"
-            yield Difference(Step.MAJOR, place + "/subscribe", message)
+            yield Difference(Bump.MAJOR, place + "/subscribe", message)
         yield from _mapping(place, preset, new)
     for name in after.keys() - {preset.name for preset in old.presets}:
-        yield Difference(Step.MINOR, pointer("presets", name), f"the preset {name!r} is new")
+        yield Difference(Bump.MINOR, pointer("presets", name), f"the preset {name!r} is new")
 
 
 def _mapping(place: str, old: Preset, new: DestinationDefinition) -> Iterator[Difference]:
@@ -173,19 +173,19 @@ def _mapping(place: str, old: Preset, new: DestinationDefinition) -> Iterator[Di
     for key in old.mapping:
         if key not in fields:
             message = f"subscriptions made from it map the removed field {key!r}"
-            yield Difference(Step.MAJOR, place + pointer("mapping", key), message)
+            yield Difference(Bump.MAJOR, place + pointer("mapping", key), message)
     for key in action.fields.get("required", ()):
         if key not in old.mapping:
             message = f"subscriptions made from it lack the required field {key!r}"
-            yield Difference(Step.MAJOR, place + pointer("mapping", key), message)
+            yield Difference(Bump.MAJOR, place + pointer("mapping", key), message)
 
 
 def _prose(old: DestinationDefinition, new: DestinationDefinition) -> Iterator[Difference]:
     for key in ("name", "description", "catalog"):
         if getattr(old, key) != getattr(new, key):
-            yield Difference(Step.PATCH, pointer(key), "its wording has changed")
+            yield Difference(Bump.PATCH, pointer(key), "its wording has changed")
     for key in ("transport", "requests", "error_rules"):
         if getattr(old, key) != getattr(new, key):
             yield Difference(
-                Step.PATCH, pointer(key), "its requests, or how it reads answers, have changed"
+                Bump.PATCH, pointer(key), "its requests, or how it reads answers, have changed"
             )

@@ -67,7 +67,7 @@ def _words(data: dict[str, Any]) -> None:
     data["description"] = "Other words."
 
 
-# The file that changes, how, the step that it needs, and words that must be shown.
+# The file that changes, how, the bump that it needs, and words that must be shown.
 CASES: dict[str, tuple[str, Change, str, str]] = {
     "a new required field": ("track.yaml", _required, "major", "'note' is new and required"),
     "a new optional field": ("track.yaml", _optional, "minor", "'note' is new and optional"),
@@ -89,24 +89,24 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
     return both
 
 
-@pytest.mark.parametrize(("file", "change", "step", "shown"), CASES.values(), ids=CASES)
-def test_the_step_that_a_change_needs(
+@pytest.mark.parametrize(("file", "change", "bump", "shown"), CASES.values(), ids=CASES)
+def test_the_bump_that_a_change_needs(
     command: Callable[..., Any],
     folders: tuple[Path, Path],
     file: str,
     change: Change,
-    step: str,
+    bump: str,
     shown: str,
 ) -> None:
-    """Each change is told with the step of the version that it needs, and what it means."""
+    """Each change is told with the part of the version that it has to raise, and its meaning."""
     old, new = folders
     _edit(new, file, change)
     report = command("diff", old, new, "--json").json
-    assert report["needed"] == step
+    assert report["needed"] == bump
     assert any(shown in item["message"] for item in report["differences"])
     text = command("diff", old, new)
     assert text.code == 1
-    suggested = {"major": "2.0.0", "minor": "1.1.0", "patch": "1.0.1"}[step]
+    suggested = {"major": "2.0.0", "minor": "1.1.0", "patch": "1.0.1"}[bump]
     assert f"make it {suggested}" in text.out
 
 
@@ -119,10 +119,10 @@ def test_an_action_less(command: Callable[..., Any], folders: tuple[Path, Path])
     assert any("the action 'track' is gone" in message for message in messages)
 
 
-def test_a_version_that_steps_enough(
+def test_a_version_that_is_high_enough(
     command: Callable[..., Any], folders: tuple[Path, Path]
 ) -> None:
-    """With the step made, the command is content; without any change, as well."""
+    """The command passes if the right part was raised, and if nothing has changed."""
     old, new = folders
     assert command("diff", old, new).code == 0
     _edit(new, "track.yaml", _required)

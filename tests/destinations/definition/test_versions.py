@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import pytest
 
-from destinations.definition.comparison import Step, Version
+from destinations.definition.comparison import Bump, Version
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "step"),
+    ("old", "new", "bump"),
     [
-        ("1.2.3", "2.0.0", Step.MAJOR),
-        ("1.2.3", "1.3.0", Step.MINOR),
-        ("1.2.3", "1.2.4", Step.PATCH),
-        ("1.2.9", "1.2.10", Step.PATCH),
-        ("1.2.3", "1.2.3", Step.NONE),
-        ("1.2.3", "1.1.9", Step.NONE),
+        ("1.2.3", "2.0.0", Bump.MAJOR),
+        ("1.2.3", "1.3.0", Bump.MINOR),
+        ("1.2.3", "1.2.4", Bump.PATCH),
+        ("1.2.9", "1.2.10", Bump.PATCH),
+        ("1.2.3", "1.2.3", Bump.NONE),
+        ("1.2.3", "1.1.9", Bump.NONE),
     ],
 )
-def test_the_step_of_a_version(old: str, new: str, step: Step) -> None:
-    """The first part that differs tells the step; parts are numbers, and nothing steps back."""
+def test_the_bump_between_two_versions(old: str, new: str, bump: Bump) -> None:
+    """The first part that differs is raised; parts are numbers, and a lower version raises none."""
     before = Version.read(old)
-    assert before.step_to(Version.read(new)) is step
+    assert before.bump_to(Version.read(new)) is bump
     assert str(before) == old
 
 
-@pytest.mark.parametrize("step", [Step.MAJOR, Step.MINOR, Step.PATCH])
-def test_the_version_after_a_step(step: Step) -> None:
-    """The version that is suggested for a step makes just that step."""
+@pytest.mark.parametrize("bump", [Bump.MAJOR, Bump.MINOR, Bump.PATCH])
+def test_the_version_after_a_bump(bump: Bump) -> None:
+    """The version that is suggested for a part raises just that part."""
     before = Version(1, 2, 3)
-    assert before.step_to(before.after(step)) is step
-    assert before.after(Step.NONE) == before
+    assert before.bump_to(before.after(bump)) is bump
+    assert before.after(Bump.NONE) == before

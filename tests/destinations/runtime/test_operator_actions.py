@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from destinations.definition.comparison import Step, compare
+from destinations.definition.comparison import Bump, compare
 from destinations.outcome import Outcome
 from destinations.runtime.action import SubscriptionKey
 from destinations.runtime.destination import Destination
@@ -64,4 +64,4 @@ def test_what_becomes_one_takes_no_events_any_more(bind: Bind) -> None:
     """Users of the definition have to do something."""
     before, after = bind().definition, bind(_asked).definition
     found = {one.path: one for one in compare(before, after)}
-    assert found["/actions/sync/operator"].step is Step.MAJOR
+    assert found["/actions/sync/operator"].bump is Bump.MAJOR
