@@ -17,7 +17,7 @@ from destinations.server.config_model import (
     StoreConfig,
 )
 from destinations.server.http_server import HttpServer, is_loopback
-from destinations.server.ingest import IngestRoute
+from destinations.server.ingest_route import IngestRoute
 from destinations.server.service import Service
 
 __all__ = [

@@ -16,7 +16,7 @@ from destinations.pipeline.queue import Arrival, Receipt, Transition
 from destinations.runtime.plan import Plan, plan
 from destinations.server.body import Body
 from destinations.server.future_bridge import FutureBridge
-from destinations.server.ingest import IngestRoute
+from destinations.server.ingest_route import IngestRoute
 from destinations.server.replies import Reply, error
 
 __all__ = ["accept"]

@@ -15,7 +15,7 @@ from destinations.server.accepting import accept
 from destinations.server.auth import Authenticator
 from destinations.server.body import Body, first_event, read_body
 from destinations.server.future_bridge import FutureBridge
-from destinations.server.ingest import IngestRoute
+from destinations.server.ingest_route import IngestRoute
 from destinations.server.replies import Receive, Reply, Scope, Send, error, unavailable
 from destinations.server.shares import Shares
 from destinations.telemetry import CONTENT_TYPE

@@ -39,7 +39,7 @@ from destinations.server.app import Limits, Receiver
 from destinations.server.binding import Bound, bind
 from destinations.server.config_model import ServeConfig
 from destinations.server.http_server import HttpServer
-from destinations.server.ingest import IngestRoute
+from destinations.server.ingest_route import IngestRoute
 from destinations.store import SqliteStore
 from destinations.telemetry import Observation
 

@@ -1,4 +1,4 @@
-"""Where the events of one destination go in."""
+"""The route by which senders post the events of one destination."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ __all__ = ["IngestRoute"]
 
 @dataclass(frozen=True, slots=True)
 class IngestRoute:
-    """What is behind ``/v1/NAME``: who may post, what plans events, and which queue takes them.
+    """The route ``/v1/NAME``: who may post, what plans the events, and which queue takes them.
 
-    ``types`` are the calls that the destination supports; None if that is not known.
+    ``types`` are the calls that the destination supports (``track``, ...); None if unknown.
     """
 
     name: str
