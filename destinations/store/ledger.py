@@ -622,7 +622,7 @@ class _Change:
     def _uncount(self, entry: LedgerEntry) -> None:
         day = 0 if entry.settled_at is None else round(entry.settled_at * 1000) // DAY_MS
         subscription = self._subscription(entry.key)
-        self._tallies.take(entry.scope, subscription, STATUS_CODES[entry.status], day)
+        self._tallies.remove(entry.scope, subscription, STATUS_CODES[entry.status], day)
 
     def _subscription(self, key: SubscriptionKey | None) -> int:
         return self._names.subscription(self._to, key)

@@ -211,7 +211,7 @@ class SqliteQueue:
                     " AND id IN (SELECT value FROM json_each(?)) RETURNING subscription",
                     (_UNKNOWN, EFFECT_CODES[Effect.MAYBE], next_at, at, _READY, ids),
                 ).fetchall():
-                    tallies.take(scope.id, subscription, _READY)
+                    tallies.remove(scope.id, subscription, _READY)
                     tallies.add(scope.id, subscription, _UNKNOWN)
                 connection.execute(
                     "INSERT OR REPLACE INTO failures (id, code, http_status, stage, reason)"
@@ -494,7 +494,7 @@ class _Commit:
                 if _may_have_failed(delivery):
                     failed.append(delivery.id)
                 status = STATUS_CODES[_waiting_as(delivery)]
-                self._tallies.take(scope.id, self._row_subscription(delivery), status)
+                self._tallies.remove(scope.id, self._row_subscription(delivery), status)
             else:
                 self._give_id(scope, delivery)
                 if transition.result.outcome not in _IN_LEDGER:
@@ -577,7 +577,7 @@ class _Commit:
         before = STATUS_CODES[_waiting_as(delivery)]
         if status != before:
             subscription = self._row_subscription(delivery)
-            self._tallies.take(scope.id, subscription, before)
+            self._tallies.remove(scope.id, subscription, before)
             self._tallies.add(scope.id, subscription, status)
         first = delivery.first_attempt_at
         return (
@@ -738,7 +738,7 @@ class _Commit:
         before = self._row_subscription(delivery)
         subscription = self._names.subscription(self._to, delivery.key)
         if subscription != before:
-            self._tallies.take(scope.id, before, _READY)
+            self._tallies.remove(scope.id, before, _READY)
             self._tallies.add(scope.id, subscription, _READY)
         return (
             delivery.id,
@@ -958,7 +958,7 @@ class _Commit:
             self._uncount(*row)
 
     def _uncount(self, scope: int, subscription: int | None, status: int, settled_at: int) -> None:
-        self._tallies.take(scope, subscription, status, settled_at // DAY_MS)
+        self._tallies.remove(scope, subscription, status, settled_at // DAY_MS)
 
     def _new_event(self, event: QueuedEvent) -> None:
         self._last_event = self._load_last_event() + 1

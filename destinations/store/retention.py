@@ -93,7 +93,7 @@ def _delete(connection: sqlite3.Connection, events: Iterable[int], before: float
     connection.execute("DELETE FROM ledger WHERE id IN (SELECT value FROM json_each(?))", (ids,))
     tallies = Tallies()
     for one in old:
-        tallies.take(one.scope, one.subscription, one.status, one.settled_at // DAY_MS)
+        tallies.remove(one.scope, one.subscription, one.status, one.settled_at // DAY_MS)
     tallies.write(connection)
     connection.execute("DELETE FROM tallies WHERE count = 0")
     return len(old)

@@ -209,7 +209,7 @@ def end_replaced(
             " message_id, type, accepted_at, ?, fingerprint, plan, ? FROM kept WHERE id = ?",
             (_FILTERED, took, note, identity),
         )
-        tallies.take(scope, subscription, status, settled_at // DAY_MS)
+        tallies.remove(scope, subscription, status, settled_at // DAY_MS)
         tallies.add(scope, subscription, _FILTERED, (accepted_at + took) // DAY_MS)
     connection.execute("DELETE FROM kept WHERE id BETWEEN ? AND ?", between)
     connection.execute(

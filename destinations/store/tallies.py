@@ -17,7 +17,7 @@ _ADD: Final = """
 
 
 class Tallies:
-    """Collects how a transaction changes these numbers.
+    """The changes that one transaction makes to these numbers.
 
     A status is its code in the store. A day counts from 1970, and is 0 for a delivery that waits.
     """
@@ -31,7 +31,7 @@ class Tallies:
         """Count one delivery more."""
         self._changes[scope, subscription or 0, status, day] += 1
 
-    def take(self, scope: int, subscription: int | None, status: int, day: int = 0) -> None:
+    def remove(self, scope: int, subscription: int | None, status: int, day: int = 0) -> None:
         """Count one delivery less."""
         self._changes[scope, subscription or 0, status, day] -= 1
 
@@ -40,6 +40,6 @@ class Tallies:
         self._changes.update(other._changes)
 
     def write(self, connection: sqlite3.Connection) -> None:
-        """Write it to the store."""
+        """Write the changes to the store."""
         changes = [(*key, change) for key, change in self._changes.items() if change]
         with_rows(connection, _ADD, changes)
