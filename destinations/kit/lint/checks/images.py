@@ -16,7 +16,7 @@ __all__ = ["image_format", "image_size", "image_width"]
 
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _GIF: Final = (b"GIF87a", b"GIF89a")
-_MAX_GIF: Final = 15 * 1024 * 1024
+_MAX_GIF: Final = 15_000_000
 _WIDTHS: Final = range(400, 1201)
 
 
@@ -39,10 +39,10 @@ def image_width(source: Source, _rule: Rule, _configuration: Configuration) -> I
 
 
 def image_size(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
-    """Find GIFs of 15 MB and more."""
+    """Find GIFs of 15 MB (15,000,000 bytes) and more."""
     for offset, _, file in _images(source):
         if file.is_file() and _format(file) == "gif" and file.stat().st_size >= _MAX_GIF:
-            yield Found(offset, f"{file.stat().st_size / 1024 / 1024:.1f}")
+            yield Found(offset, f"{file.stat().st_size / 1_000_000:.1f}")
 
 
 class _Image(NamedTuple):

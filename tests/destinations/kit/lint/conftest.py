@@ -22,7 +22,7 @@ def _image(description: str) -> bytes:
         "gif": b"GIF89a" + struct.pack("<HH", width, height),
         "jpg": b"\xff\xd8\xff\xe0",
     }[kind]
-    return head.ljust(int(weight[0].removesuffix("MB")) * 1024 * 1024 if weight else 64, b"\0")
+    return head.ljust(int(weight[0].removesuffix("MB")) * 1_000_000 if weight else 64, b"\0")
 
 
 @pytest.fixture
