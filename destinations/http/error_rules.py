@@ -17,7 +17,7 @@ from destinations.http.answer import WITHOUT_REASON, Answer, Concern, Failure
 from destinations.segment.patterns import compile_pattern
 from destinations.segment.validation import compile_schema
 
-__all__ = ["ErrorReader", "Signal"]
+__all__ = ["ErrorReader", "Signal", "StatusMeaning", "meaning_of_status"]
 
 _FORBIDDEN: Final = 403
 _UNREAD: Final = frozenset({307, 308, 413})
@@ -71,7 +71,7 @@ class ErrorReader:
         matched = self.match(signal, whole_request=whole_request, retry_after=retry_after)
         if matched is not None:
             return matched
-        meaning = _by_status(signal.status)
+        meaning = meaning_of_status(signal.status)
         proof = meaning.proof or (self._fixed_address and signal.status in _OF_THE_ADDRESS)
         rule = ErrorRule(ErrorCondition(), meaning.error_class, meaning.retryable, proof)
         return self._failure(signal, rule, whole_request=whole_request, retry_after=retry_after)
@@ -128,35 +128,39 @@ def _shown(signal: Signal) -> str:
     return f"HTTP {signal.status}" + (f": {signal.message}" if signal.message else "")
 
 
-class _Meaning(NamedTuple):
-    """The meaning of an HTTP status; ``proof`` says that nothing was applied."""
+class StatusMeaning(NamedTuple):
+    """The meaning of an HTTP status; ``proof`` tells that certainly nothing was applied."""
 
     error_class: ErrorClass
     retryable: bool
     proof: bool
 
 
-def _by_status(status: int) -> _Meaning:
+def meaning_of_status(status: int) -> StatusMeaning:
+    """Return what an HTTP status of an error means where no rule of the definition reads it.
+
+    A 429, for example, is a rate limit: it is tried again, and nothing was applied.
+    """
     match status:
         case 401:
-            return _Meaning("authentication", retryable=False, proof=True)
+            return StatusMeaning("authentication", retryable=False, proof=True)
         case 403:
-            return _Meaning("permission", retryable=False, proof=True)
+            return StatusMeaning("permission", retryable=False, proof=True)
         case 404:
-            return _Meaning("not_found", retryable=False, proof=False)
+            return StatusMeaning("not_found", retryable=False, proof=False)
         case 408:
-            return _Meaning("timeout", retryable=True, proof=False)
+            return StatusMeaning("timeout", retryable=True, proof=False)
         case 423:
-            return _Meaning("conflict", retryable=True, proof=False)
+            return StatusMeaning("conflict", retryable=True, proof=False)
         case 429:
-            return _Meaning("rate_limit", retryable=True, proof=True)
+            return StatusMeaning("rate_limit", retryable=True, proof=True)
         case 501:
-            return _Meaning("invalid", retryable=False, proof=False)
+            return StatusMeaning("invalid", retryable=False, proof=False)
     if 300 <= status < 500:  # 3xx are not followed
-        return _Meaning("invalid", retryable=False, proof=False)
+        return StatusMeaning("invalid", retryable=False, proof=False)
     if status >= 500:
-        return _Meaning("unavailable", retryable=True, proof=False)
-    return _Meaning("internal", retryable=False, proof=False)
+        return StatusMeaning("unavailable", retryable=True, proof=False)
+    return StatusMeaning("internal", retryable=False, proof=False)
 
 
 def _compile(condition: ErrorCondition) -> _Test:
