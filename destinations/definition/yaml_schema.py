@@ -145,7 +145,7 @@ def is_ambiguous(text: str) -> bool:
 
 def disagreement(text: str, *, is_key: bool = False) -> str:
     """Return the message for an ambiguous ``text``; a key is always meant as text."""
-    message = f"YAML readers disagree on unquoted {text[:40]}: quote it"
+    message = f"YAML readers disagree on what `{text[:40]}` is: quote it"
     readings = () if is_key else _readings(text)
     return f"{message}, or write {' or '.join(readings)}" if readings else message
 

@@ -60,7 +60,7 @@ EXPECTED = {
     "yaml of 100,000 objects": ("DefinitionError: f:1: nested more than 64 levels deep", ""),
     "yaml of 10 MB": ("DefinitionError: f: has 10,000,000 characters, more than 1,000,000", ""),
     "yaml number": (
-        "DefinitionError: f:1: /a: YAML readers disagree on unquoted 1:1:",
+        "DefinitionError: f:1: /a: YAML readers disagree on what `1:1:",
         ": quote it",
     ),
     "event of 100,000 arrays": ("EventError: is not JSON: recursion limit", ""),

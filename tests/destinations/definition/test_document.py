@@ -90,13 +90,13 @@ def test_an_issue_has_the_closest_line(path: str, line: int) -> None:
         ("a: !!bool 1", ["f.yaml:1: /a: cannot be read: '1' does not fit its type"]),
         ("a: !!set {x}", ["f.yaml:1: /a: unsupported tag tag:yaml.org,2002:set: expected a JSON"]),
         ("!mine\na: 1", ["f.yaml:1: unsupported tag !mine: expected a JSON value"]),
-        ("a: !!int 0123", ["f.yaml:1: /a: YAML readers disagree on unquoted 0123: quote it"]),
+        ("a: !!int 0123", ["f.yaml:1: /a: YAML readers disagree on what `0123` is: quote it"]),
         (
             "a: NO\nb:\n  - 1\n  - 12:30\non: x",
             [
-                "f.yaml:1: /a: YAML readers disagree on unquoted NO: quote it, or write false",
-                "f.yaml:4: /b/1: YAML readers disagree on unquoted 12:30: quote it",
-                "f.yaml:5: /on: YAML readers disagree on unquoted on: quote it",
+                "f.yaml:1: /a: YAML readers disagree on what `NO` is: quote it, or write false",
+                "f.yaml:4: /b/1: YAML readers disagree on what `12:30` is: quote it",
+                "f.yaml:5: /on: YAML readers disagree on what `on` is: quote it",
             ],
         ),
         (

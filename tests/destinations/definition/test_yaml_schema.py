@@ -66,7 +66,7 @@ def test_what_readers_disagree_on_is_refused(text: str, cure: str) -> None:
     with pytest.raises(DefinitionError) as caught:
         read_document(f"a:\n  b: {text}\n{text}: 1", name="f.yaml")
     value, key = map(str, caught.value.issues)
-    message = f"YAML readers disagree on unquoted {text[:40]}: quote it"
+    message = f"YAML readers disagree on what `{text[:40]}` is: quote it"
     assert value == f"f.yaml:2: /a/b: {message}{cure}"
     assert key == f"f.yaml:3: /{text}: {message}"
 

@@ -80,7 +80,7 @@ def test_sections() -> None:
         (
             "---\nbeta: yes\n---\n",
             {},
-            "/beta: YAML readers disagree on unquoted yes: quote it, or write true",
+            "/beta: YAML readers disagree on what `yes` is: quote it, or write true",
         ),
         ("---\na: 1\n---", {"a": 1}, ""),
         ("---\na: 1\n...\nText", {"a": 1}, ""),  # as Jekyll reads it
