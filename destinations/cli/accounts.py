@@ -111,7 +111,7 @@ def foresee_account(
         click.echo(
             "Without --dry-run, the run first asks whether it is the same account: "
             f"{_question(identity, here, elsewhere)} ({names}). This shows the result for a new "
-            "account; use --same-account to see that for the known one.",
+            "account; use --same-account to see the result for the known one.",
             err=True,
         )
     return None

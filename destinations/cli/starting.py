@@ -16,9 +16,10 @@ class Starting(SignalHandlers):
     """While entered, a signal ends the command without a traceback.
 
     Until `loaded` it ends the process at once: an exception in the middle of an import may end up
-    anywhere. After that it raises `KeyboardInterrupt`, unless the command sees to signals itself. A
-    server that is told to stop ends with 0 and reads its configuration anyway; everything else was
-    interrupted. Signals that are ignored, as SIGHUP is under ``nohup``, stay so.
+    anywhere. After that it raises `KeyboardInterrupt`, unless the command handles signals itself.
+    The exit code is 0 for a server, which was told to stop, and 130 for all other commands. A
+    server ignores SIGHUP meanwhile: it has yet to read its configuration. Signals that are ignored,
+    as SIGHUP is under ``nohup``, stay so.
     """
 
     def __init__(self, arguments: Sequence[str]) -> None:

@@ -19,21 +19,22 @@ __all__ = ["Exclusion", "Holder", "PartnerAccount", "Waiter"]
 
 
 class Holder(Protocol):
-    """Who reserves names. ``held`` are those; ``is_firm`` tells that something of it is under way.
+    """Whoever reserves names: ``held`` are the reserved ones.
 
-    What is unknown may be under way, too. Who is not firm has begun before and waits to go on.
+    A holder is firm while a request of it is under way, or may be, as its answer is unknown. One
+    that is not firm has begun earlier and waits to go on.
     """
 
     held: set[str]
 
     @property
     def is_firm(self) -> bool:
-        """Whether nobody else may go now, not even who holds the same name."""
+        """Whether nobody else may go now, not even another holder of the same name."""
         ...
 
 
 class Waiter(Protocol):
-    """Who is told that there may be a turn."""
+    """Whoever is told that its turn may have come."""
 
     def freed(self, name: str) -> None:
         """Note that nobody holds a name any more."""

@@ -53,7 +53,7 @@ def identity_of(destination: Destination, name: str | None = None) -> AccountIde
     authentication = definition.authentication
     keys = {*definition.secret_settings, *(authentication.fields if authentication else ())}
     credentials = {
-        # `str.join` reveals a secret; anything else prints it masked.
+        # Only `reveal` gives the text of a secret; anything else prints it masked.
         key: reveal(value) if isinstance(value, str) else value
         for key in sorted(keys)
         if (value := settings.get(key)) is not None
