@@ -11,10 +11,10 @@ __all__ = ["command"]
 
 @click.group("deliveries", epilog="Example: destinations deliveries list --config serve.yaml")
 def command() -> None:
-    """Show what became of events, of runs and servers alike, and decide where that is needed.
+    """Show what became of the events of runs and servers, and decide on lost answers.
 
-    All of it may be used while a server runs: --config names its configuration, --store a file;
-    without them it is this user's own store, that of runs.
+    All commands also work while a server runs. --config names the server's configuration, --store
+    a store; without them the commands use this user's own store, that of runs.
     """
 
 

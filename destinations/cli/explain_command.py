@@ -43,10 +43,10 @@ def command(
     *,
     as_json: bool,
 ) -> int:
-    """Show every step that an event would take, and the request that would be sent.
+    """Show every step of one event, and the request that would be sent.
 
     Nothing is sent. EVENT.json holds one event; - is standard input. Without settings, the request
-    is shown with names in their place. What customers made, such as mapping rules, comes from the
+    is shown with names in their place. What customers added, such as mapping rules, comes from the
     store. Secrets are masked.
     """
     definition, plugin = open_definition(destination)

@@ -15,7 +15,7 @@ __all__ = ["command"]
 
 @click.group("import", epilog="Example: destinations import segment catalog.json")
 def command() -> None:
-    """Make a definition of what others say of a destination."""
+    """Write a definition from a file that Segment provides."""
 
 
 @command.command(

@@ -46,7 +46,7 @@ _STRAY: Final = (
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(place: StorePlace, live: float | None, *, as_json: bool) -> int:
-    """Show how a store stands: outcomes, what waits, and what needs an operator."""
+    """Show the outcomes in a store, what waits there, and what needs an operator."""
     if live is not None and as_json:
         raise click.UsageError("--live cannot be used with --json")
     with place.read() as opened:
