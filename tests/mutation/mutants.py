@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 
 __all__ = ["Mutant", "mutants_of"]
 
@@ -78,7 +80,7 @@ def mutants_of(module: str, source: str) -> Iterator[Mutant]:
         after = _text(change.shown) if change.shown is not old else _text(change.new)
         if change.at is not None and change.shown is old[change.at]:
             after = _text(change.new)
-        key = f"{module}{change.scope}: {before} -> {after}"
+        key = f"{module}{change.scope}: {_difference(before, after)}"
         seen[key] += 1
         if seen[key] > 1:
             key += f" (number {seen[key]})"
@@ -87,10 +89,35 @@ def mutants_of(module: str, source: str) -> Iterator[Mutant]:
 
 
 def _text(node: object) -> str:
-    """Return a node's source in one line of at most 100 characters."""
+    """Return a node's source in one line."""
     assert isinstance(node, ast.AST)
-    text = " ".join(ast.unparse(node).split())
-    return text if len(text) <= 100 else f"{text[:97]}..."
+    return " ".join(ast.unparse(node).split())
+
+
+def _difference(before: str, after: str) -> str:
+    """Return both texts; of long ones, what is around the difference, and a digest of all.
+
+    So the key of a mutant in a long table shows its row, and never is that of another mutant: what
+    was judged as equivalent stays so only while the whole text stays.
+    """
+    if max(len(before), len(after)) <= 100:
+        return f"{before} -> {after}"
+    start = _count_same(before, after)
+    same_end = _count_same(reversed(before[start:]), reversed(after[start:]))
+    digest = hashlib.sha256(f"{before} -> {after}".encode()).hexdigest()[:8]
+    old, new = (_cut(text, start, len(text) - same_end) for text in (before, after))
+    return f"{old} -> {new} ({digest})"
+
+
+def _count_same(one: Iterable[str], other: Iterable[str]) -> int:
+    """Return how many characters are the same before the first that differs."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+
+
+def _cut(text: str, start: int, end: int) -> str:
+    """Return a part of a text, of which at most 60 characters, with 20 on each side of it."""
+    first, last = max(0, start - 20), min(len(text), min(end, start + 60) + 20)
+    return f"{'...' * (first > 0)}{text[first:last]}{'...' * (last < len(text))}"
 
 
 def _changes(node: ast.AST, scope: str) -> Iterator[_Change]:

@@ -11,6 +11,7 @@ Python anew for each mutant, mutmut leaves alone what stands outside functions, 
 from __future__ import annotations
 
 import argparse
+import enum
 import importlib.abc
 import importlib.machinery
 import multiprocessing
@@ -20,6 +21,7 @@ import random
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.context import ForkProcess
@@ -44,7 +46,18 @@ TESTS: Final = ROOT / "tests" / "destinations" / "segment"
 EQUIVALENTS: Final = Path(__file__).with_name("equivalents.txt")
 
 SECONDS: Final = 60
-"""A mutant that takes longer hangs, which counts as found."""
+"""A mutant that takes longer hangs, which is counted on its own."""
+
+
+class Outcome(enum.IntEnum):
+    """What became of a mutant. The values are exit codes of the process that runs its tests."""
+
+    MISSED = 0
+    FOUND = 1
+    """A test failed."""
+    BROKEN = 2
+    """No test failed, and not all of them ran: the mutant cannot be imported, or pytest failed."""
+    TIMED_OUT = 3
 
 
 @dataclass(frozen=True)
@@ -95,8 +108,22 @@ class _Finder(importlib.abc.MetaPathFinder):
         return spec
 
 
+class _Failures:
+    """Notes, as a plugin of pytest, whether a test failed.
+
+    The exit code does not say it: with ``-x``, a module that cannot be collected ends pytest with 1
+    as well.
+    """
+
+    def __init__(self) -> None:
+        self.any_test = False
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.any_test |= report.failed
+
+
 def _run_tests(mutant: Mutant | None, steps: list[list[str]]) -> None:
-    """Run the tests, step by step, and end the process: with 0 if they found nothing."""
+    """Run the tests, step by step, and end the process with the outcome as its exit code."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
@@ -105,9 +132,13 @@ def _run_tests(mutant: Mutant | None, steps: list[list[str]]) -> None:
     # What pytest would rewrite is loaded already, and nobody reads why an assertion fails.
     options = ["--assert=plain", "-x", "-q", "-p", "no:cacheprovider", "--hypothesis-seed=0"]
     for tests in steps:
-        if code := pytest.main([*options, *tests]):
-            os._exit(int(code))
-    os._exit(0)
+        failures = _Failures()
+        code = pytest.main([*options, *tests], plugins=[failures])
+        if code == pytest.ExitCode.TESTS_FAILED and failures.any_test:
+            os._exit(Outcome.FOUND)
+        if code != pytest.ExitCode.OK:
+            os._exit(Outcome.BROKEN)
+    os._exit(Outcome.MISSED)
 
 
 def _steps(part: Part, module: str) -> list[list[str]]:
@@ -118,12 +149,12 @@ def _steps(part: Part, module: str) -> list[list[str]]:
     return [own, every] if own else [every]
 
 
-def _survivors(part: Part, mutants: list[Mutant], processes: int) -> list[Mutant]:
-    """Return the mutants that all tests pass on."""
+def _outcomes(part: Part, mutants: list[Mutant], processes: int) -> dict[str, Outcome]:
+    """Return what became of each mutant, by its key, and print those that no test found."""
     context = multiprocessing.get_context("fork")
     waiting = list(reversed(mutants))
     running: dict[int, tuple[ForkProcess, Mutant, float]] = {}
-    found = []
+    outcomes: dict[str, Outcome] = {}
     while waiting or running:
         while waiting and len(running) < processes:
             mutant = waiting.pop()
@@ -132,15 +163,26 @@ def _survivors(part: Part, mutants: list[Mutant], processes: int) -> list[Mutant
             running[process.sentinel] = process, mutant, time.monotonic() + SECONDS
         multiprocessing.connection.wait(list(running), timeout=1)
         for sentinel, (process, mutant, end) in list(running.items()):
-            if process.exitcode is None and time.monotonic() > end:
-                process.kill()
-                process.join()
-            if process.exitcode is not None:
+            outcome = _outcome(process, end)
+            if outcome is not None:
                 del running[sentinel]
-                if process.exitcode == 0:
-                    found.append(mutant)
-                    print(f"survived: {mutant.key}  (line {mutant.line})", flush=True)
-    return found
+                outcomes[mutant.key] = outcome
+                if outcome is not Outcome.FOUND:
+                    name = outcome.name.lower().replace("_", " ")
+                    print(f"{name}: {mutant.key}  (line {mutant.line})", flush=True)
+    return outcomes
+
+
+def _outcome(process: ForkProcess, end: float) -> Outcome | None:
+    """Return what became of a mutant, or None while its tests run; end them if they hang."""
+    if process.exitcode is None:
+        if time.monotonic() <= end:
+            return None
+        process.kill()
+        process.join()
+        return Outcome.TIMED_OUT
+    # A process that a signal ended, such as after too deep a recursion, has a negative code.
+    return Outcome(process.exitcode) if process.exitcode in set(Outcome) else Outcome.BROKEN
 
 
 def _mutants(part: Part, only: str) -> list[Mutant]:
@@ -202,29 +244,43 @@ def _try_part(name: str, equivalents: dict[str, str], arguments: argparse.Namesp
         count = min(arguments.sample, len(mutants))
         mutants = random.Random(arguments.seed).sample(mutants, count)
         print(f"{name}: a sample of {count} mutants with --seed={arguments.seed}")
-    missed = [
-        mutant
-        for mutant in _survivors(part, mutants, arguments.processes)
-        if mutant.key not in equivalents
-    ]
-    keys = {mutant.key for mutant in mutants}
-    equal = len(keys & set(equivalents))
-    score = 100 * (1 - len(missed) / max(1, len(mutants) - equal))
+    outcomes = _outcomes(part, mutants, arguments.processes)
+    counts = Counter(outcomes[key] for key in outcomes if key not in equivalents)
+    equal = len(outcomes.keys() & equivalents.keys())
+    score = 100 * counts[Outcome.FOUND] / max(1, counts.total())
     print(
-        f"{name}: {len(mutants)} mutants, {equal} equivalent, {len(missed)} missed,"
-        f" {score:.1f} % found, {time.monotonic() - start:.0f} s"
+        f"{name}: {len(mutants)} mutants, {equal} equivalent, {counts[Outcome.FOUND]} found,"
+        f" {counts[Outcome.TIMED_OUT]} timed out, {counts[Outcome.BROKEN]} broken,"
+        f" {counts[Outcome.MISSED]} missed, {score:.1f} % found,"
+        f" {time.monotonic() - start:.0f} s"
     )
-    gone = []
-    if part.is_whole and not arguments.only:
-        modules = {mutant.module for mutant in mutants}
-        gone = [
-            key
+    stale = _stale(equivalents, outcomes, mutants, is_complete=not arguments.only)
+    for problem in stale if part.is_whole else ():
+        print(problem)
+    return not (part.is_whole and (stale or counts[Outcome.MISSED]))
+
+
+def _stale(
+    equivalents: dict[str, str],
+    outcomes: dict[str, Outcome],
+    mutants: list[Mutant],
+    *,
+    is_complete: bool,
+) -> list[str]:
+    """Return what is wrong with the listed mutants: those that are gone, or that a test finds."""
+    problems = [
+        f"{EQUIVALENTS.name} lists a mutant that is {outcomes[key].name.lower()}: {key}"
+        for key in equivalents
+        if outcomes.get(key, Outcome.MISSED) is not Outcome.MISSED
+    ]
+    if is_complete:
+        modules = tuple({f"{mutant.module}{end}" for mutant in mutants for end in ".:"})
+        problems += [
+            f"{EQUIVALENTS.name} lists a mutant that no longer exists: {key}"
             for key in equivalents
-            if key not in keys and any(key.startswith(f"{module}") for module in modules)
+            if key not in outcomes and key.startswith(modules)
         ]
-        for key in gone:
-            print(f"{EQUIVALENTS.name} lists a mutant that no longer exists: {key}")
-    return not gone and not (part.is_whole and missed)
+    return problems
 
 
 if __name__ == "__main__":
