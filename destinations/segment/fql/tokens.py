@@ -7,7 +7,7 @@ has the grammar of FQL.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, auto
 from typing import Final
 
 from destinations.segment.fql.syntax import FqlError
@@ -18,18 +18,18 @@ __all__ = ["Kind", "Token", "lex"]
 class Kind(Enum):
     """The kind of a token."""
 
-    IDENT = "name"
-    DOT = "dot"
-    OPERATOR = "operator"
-    CONDITIONAL = "and/or"
-    STRING = "text"
-    NUMBER = "number"
-    NULL = "null"
-    BRACKET = "bracket"
-    LEFT_PAREN = "("
-    RIGHT_PAREN = ")"
-    COMMA = ","
-    END = "end"
+    IDENT = auto()
+    DOT = auto()
+    OPERATOR = auto()
+    CONDITIONAL = auto()
+    STRING = auto()
+    NUMBER = auto()
+    NULL = auto()
+    BRACKET = auto()
+    LEFT_PAREN = auto()
+    RIGHT_PAREN = auto()
+    COMMA = auto()
+    END = auto()
 
 
 @dataclass(frozen=True, slots=True)

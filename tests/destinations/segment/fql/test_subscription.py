@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from destinations.segment.fql import Clause, compile_fql
+from destinations.segment.fql.syntax import FqlIssue
 from destinations.segment.javascript.values import UNDEFINED
 
 EVENT: dict[str, Any] = {
@@ -95,6 +96,7 @@ def test_one_of_several_names(event: dict[str, Any], match: bool) -> None:
         # numbers
         ("properties.price = 9.5", True),
         ("properties.price != 9.5", False),
+        ("properties.price != 9", True),
         ("properties.text = 5", False),
         ("properties.text != 5", False),
         ("properties.nope != 5", False),
@@ -104,6 +106,7 @@ def test_one_of_several_names(event: dict[str, Any], match: bool) -> None:
         ("properties.price > 9", True),
         ("properties.price >= 9.5", True),
         ("properties.price < 9.5", False),
+        ("properties.price < 9.6", True),
         ('properties.price <= "10"', True),
         ('properties.price <= "ten"', False),
         ("properties.text > 1", False),
@@ -119,6 +122,8 @@ def test_one_of_several_names(event: dict[str, Any], match: bool) -> None:
         # null
         ("properties.price != null", True),
         ("properties.nothing = null", True),
+        ("properties.nothing != null", False),
+        ("properties.nope != null", False),
         ("properties.nope = null", True),
         ("properties.count != null", True),
         ("name = null", True),
@@ -135,11 +140,17 @@ def test_one_of_several_names(event: dict[str, Any], match: bool) -> None:
         ('match(event, "Order*")', True),
         ('match(event, "*Completed")', True),
         ('!match(event, "*Started")', True),
+        ('!match(event, "Refund*")', True),
+        ('!match(event, "Order*")', False),
         ('!match(properties.price, "x*")', False),
         ('contains(event, "")', True),
         # and, or, parentheses
         ('type = "track" and event = "x"', False),
         ('type = "track" or event = "x"', True),
+        ('event = "x" or type = "track"', True),
+        ("name != null or userId != null", True),
+        ('type = "track" and event = "Order Completed" and name = "x"', False),
+        ('event = "x" or type = "page" or userId != null', True),
         ('type = "page" and (event = "x" or properties.yes = true)', False),
         ('(type = "page" or type = "track") and properties.yes = true', True),
         ('type = "page" and event = "x" or properties.yes = true', True),
@@ -165,6 +176,7 @@ def test_fql_matches(text: str, match: bool) -> None:
         ('stray type = "track" words', True),
         ("type = 'track'", False),
         ('event starts_with "Order"', True),
+        ('event type "Order Completed"', False),
         ("properties.price exists x", True),
         ('type = "track" and contains(type, "x")', True),
         ("constructor = 5 type = track", True),
@@ -193,6 +205,7 @@ def test_text_that_is_not_fql_has_a_meaning_and_a_warning(text: str, match: bool
         'type == "track"',
         "type!=5",
         "()",
+        "() or ()",
         '() type = "track"',
         "!",
     ],
@@ -203,6 +216,19 @@ def test_what_cannot_be_evaluated_never_matches(text: str) -> None:
     assert fql.matches(EVENT) is False
     assert fql.matches({}) is False
     assert fql.warnings
+
+
+def test_a_warning_says_that_text_never_matches() -> None:
+    """The warning tells what is wrong, and what comes of it."""
+    message = 'there should be a condition, such as type = "track"; this never matches'
+    assert compile_fql("nonsense").warnings == (FqlIssue(0, message),)
+
+
+def test_a_subscription_is_shown_without_its_tree() -> None:
+    """What is printed of a subscription is its text and what is known of it."""
+    shown = repr(compile_fql('type = "track"'))
+    assert shown.startswith("Fql(text='type = \"track\"', matches=")
+    assert shown.endswith("warnings=(), types=frozenset({'track'}), asks_type_only=True)")
 
 
 def test_what_fails_decides_only_when_it_is_reached() -> None:
