@@ -1,59 +1,8 @@
 """Definitions as data: YAML folders, their checks, and the typed model."""
 
-from destinations.definition.loader import check_folder, is_definition, load_definition
-from destinations.definition.model import (
-    ActionDefinition,
-    Authentication,
-    DestinationDefinition,
-    Perform,
-    Preset,
-    RateLimit,
-    RetryDefinition,
-    Timeouts,
-    TransportDefinition,
-    Unmapped,
-)
-from destinations.definition.request_model import (
-    AnswerRule,
-    ArrayFormat,
-    ErrorClass,
-    ErrorCondition,
-    ErrorRule,
-    FailedItems,
-    GraphQLDefinition,
-    PendingDefinition,
-    ReconcileDefinition,
-    Refusal,
-    RequestDefinition,
-    RestDefinition,
-    Signature,
-)
+from destinations.lazy import names_of_stub
 
-__all__ = [
-    "ActionDefinition",
-    "AnswerRule",
-    "ArrayFormat",
-    "Authentication",
-    "DestinationDefinition",
-    "ErrorClass",
-    "ErrorCondition",
-    "ErrorRule",
-    "FailedItems",
-    "GraphQLDefinition",
-    "PendingDefinition",
-    "Perform",
-    "Preset",
-    "RateLimit",
-    "ReconcileDefinition",
-    "Refusal",
-    "RequestDefinition",
-    "RestDefinition",
-    "RetryDefinition",
-    "Signature",
-    "Timeouts",
-    "TransportDefinition",
-    "Unmapped",
-    "check_folder",
-    "is_definition",
-    "load_definition",
-]
+# Who only writes YAML must not load what checks definitions: a page is rendered in a new process.
+__getattr__, __dir__, __all__ = names_of_stub(__name__, __file__)
+# Constants, then classes, then functions.
+__all__.sort(key=lambda name: (not name.isupper(), not name[:1].isupper()))

@@ -64,7 +64,7 @@ def test_a_name_that_is_not_there() -> None:
         _ = destinations.compile_fqll  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("package", ["", ".kit.testing", ".kit.partner_page"])
+@pytest.mark.parametrize("package", ["", ".definition", ".kit.testing", ".kit.partner_page"])
 def test_no_lazy_name_is_that_of_a_module(package: str) -> None:
     """A name is what the stub says, whatever was imported before: no module takes its place."""
     module = importlib.import_module(f"destinations{package}")
