@@ -119,21 +119,30 @@ def kana_definition() -> DestinationDefinition:
     return load_definition(find_folder("kana"))
 
 
+@contextlib.contextmanager
+def _sandboxes(definition: DestinationDefinition) -> Iterator[Callable[..., Kana]]:
+    with contextlib.ExitStack() as started:
+
+        def make(seed: dict[str, Any] | Path | None = None, **options: Any) -> Kana:
+            sandbox = Sandbox(seed, **options).start()
+            started.callback(sandbox.stop)
+            return Kana(sandbox, definition)
+
+        yield make
+
+
 @pytest.fixture
-def make_kana(
-    kana_definition: DestinationDefinition,
-) -> Iterator[Callable[..., Kana]]:
+def make_kana(kana_definition: DestinationDefinition) -> Iterator[Callable[..., Kana]]:
     """Starts sandboxes with any seed; they stop with the test."""
-    started: list[Sandbox] = []
+    with _sandboxes(kana_definition) as make:
+        yield make
 
-    def make(seed: dict[str, Any] | Path | None = None, **options: Any) -> Kana:
-        sandbox = Sandbox(seed, **options).start()
-        started.append(sandbox)
-        return Kana(sandbox, kana_definition)
 
-    yield make
-    for sandbox in started:
-        sandbox.stop()
+@pytest.fixture(scope="module")
+def make_shared_kana(kana_definition: DestinationDefinition) -> Iterator[Callable[..., Kana]]:
+    """Starts sandboxes that several tests look at; they stop with the last test of the module."""
+    with _sandboxes(kana_definition) as make:
+        yield make
 
 
 @pytest.fixture
