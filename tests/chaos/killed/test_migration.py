@@ -188,14 +188,13 @@ class Store:
 
 def _statements(store: Store) -> Iterator[int]:
     """The numbers of the statements that a process comes to: each so many-th, and the last ones."""
-    for nth in itertools.count(1):
+    for nth in itertools.count(1, EVERY):
         store.reset()
-        end = store.open(point="statement", nth=nth) if (nth - 1) % EVERY == 0 else None
+        end = store.open(point="statement", nth=nth)
         if end == 0:  # there are fewer
             break
-        if end is not None:
-            assert end == -signal.SIGKILL
-            yield nth
+        assert end == -signal.SIGKILL
+        yield nth
     for behind in range(nth - min(EVERY, 4), nth):
         store.reset()
         if store.open(point="statement", nth=behind) == -signal.SIGKILL:
