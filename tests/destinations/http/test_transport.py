@@ -493,7 +493,7 @@ def test_a_connection_is_not_used_after_a_failure(
     server: Callable[[Serve], Server], transport: Callable[..., HttpTransport]
 ) -> None:
     """The rest of an answer that was given up is never taken for the answer to another request."""
-    answers = iter([_stops_midway, _answer(OK)])
+    answers = iter([_stops_midway, _then_closes(OK)])
 
     def serve(connection: socket.socket, head: bytes) -> None:
         next(answers)(connection, head)
