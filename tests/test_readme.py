@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -26,22 +27,32 @@ def _command(marker: str) -> list[str]:
     return [sys.executable, "-P", "-m", "destinations", *arguments]
 
 
-def _run(marker: str, home: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        _command(marker),
-        cwd=ROOT,
-        env={**os.environ, "HOME": str(home)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+Run = Callable[[str], subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Runs the command that is marked so, in an empty home; the same one only once."""
+
+    @functools.cache
+    def done(marker: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            _command(marker),
+            cwd=ROOT,
+            env={**os.environ, "HOME": str(tmp_path_factory.mktemp("home"))},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    return done
 
 
 @pytest.mark.parametrize(("marker", "code"), [("main job", 0), ("faulty events", 1)])
-def test_the_examples(marker: str, code: int, tmp_path: Path) -> None:
+def test_the_examples(run: Run, marker: str, code: int) -> None:
     """The command ends as the README says, shows all rows, and what the sandbox held before."""
-    done = _run(marker, tmp_path)
+    done = run(marker)
     assert (done.returncode, done.stderr) == (code, "")
     file = next(word for word in _command(marker) if word.endswith(".ndjson"))
     rows = f"{len((ROOT / file).read_bytes().splitlines()):,}"
@@ -59,11 +70,11 @@ def test_the_examples(marker: str, code: int, tmp_path: Path) -> None:
         assert (by_events, before + by_events) == (added, after)
 
 
-def test_the_output_that_is_shown(tmp_path: Path) -> None:
+def test_the_output_that_is_shown(run: Run) -> None:
     """The first command prints each line that the README shows below it, in this order."""
     found = re.search(r"<!-- its output -->\n```\n(.+?)\n```\n", README, re.DOTALL)
     assert found
-    printed = iter([line.rstrip() for line in _run("main job", tmp_path).stdout.splitlines()])
+    printed = iter([line.rstrip() for line in run("main job").stdout.splitlines()])
     assert [line for line in found[1].splitlines() if line not in printed] == []
 
 
