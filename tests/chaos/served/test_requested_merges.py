@@ -21,7 +21,7 @@ PAIRS = 6 if MANY else 2
 MOST_REQUESTS = 4
 """The server is killed after up to so many requests, and then again."""
 
-MOST_KILLS = 60 if MANY else 5
+MOST_KILLS = 60 if MANY else 3
 FEATURES = ("calls", "seats")
 
 
