@@ -19,8 +19,8 @@ gets none is returned: it waits as before, or somebody else has settled it."""
 class Observer:
     """Is told of everything, and by itself does nothing. Override what you want to know.
 
-    ``destination`` is the configured name. Everything but `accepted`, `ended` and `refused` is
-    called by the engine's thread.
+    ``destination`` is the configured name. Everything but `accepted`, `ended`, `refused` and
+    `turned_away` is called by the engine's thread.
     """
 
     def accepted(self, destination: str, events: int, duplicates: int) -> None:
@@ -29,8 +29,14 @@ class Observer:
     def ended(self, destination: str, ended: Sequence[Transition]) -> None:
         """Note deliveries that ended when their event was accepted; never those of duplicates."""
 
-    def refused(self, destination: str, status: int) -> None:
-        """Note that a receiver turned an event or a request away."""
+    def refused(self, destination: str, status: int, peer: str = "") -> None:
+        """Note that a receiver turned an event or a request away.
+
+        ``destination`` is empty where the request named none; ``peer`` is the sender's address.
+        """
+
+    def turned_away(self, most: int) -> None:
+        """Note that a connection was closed, as there were as many as there may be: ``most``."""
 
     def reached(self, destination: str, point: Point, deliveries: Sequence[QueuedDelivery]) -> None:
         """Note that deliveries reached a point of their way."""
@@ -82,9 +88,13 @@ class Observers(Observer):
         """See `Observer.ended`."""
         self._tell("ended", destination, ended)
 
-    def refused(self, destination: str, status: int) -> None:
+    def refused(self, destination: str, status: int, peer: str = "") -> None:
         """See `Observer.refused`."""
-        self._tell("refused", destination, status)
+        self._tell("refused", destination, status, peer)
+
+    def turned_away(self, most: int) -> None:
+        """See `Observer.turned_away`."""
+        self._tell("turned_away", most)
 
     def reached(self, destination: str, point: Point, deliveries: Sequence[QueuedDelivery]) -> None:
         """See `Observer.reached`."""

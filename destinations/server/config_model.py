@@ -12,6 +12,7 @@ from destinations.operations import DEDUPE_DAYS, KEEP_DAYS
 from destinations.pipeline.reconcile import LossOptions
 from destinations.secrets import Secret
 from destinations.server.app import Limits
+from destinations.server.connections import MOST_CONNECTIONS
 from destinations.telemetry import Form, Level
 
 __all__ = [
@@ -35,6 +36,7 @@ class ListenConfig:
     port: int = 8787
     max_body_bytes: int = _LIMITS.body_bytes
     body_seconds: float = _LIMITS.body_seconds
+    max_connections: int = MOST_CONNECTIONS
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,16 @@ import asyncio
 import errno
 import ipaddress
 import socket
+import sys
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
 import uvicorn
 
 from destinations.errors import TemporaryError, UsageError
 from destinations.server.app import Receiver
+from destinations.server.connections import MOST_CONNECTIONS, Acceptor
 from destinations.server.wire import Protocol
 
 __all__ = ["HttpServer", "is_loopback"]
@@ -33,26 +35,59 @@ def is_loopback(host: str) -> bool:
 
 
 class _Server(uvicorn.Server):
-    """Says when it accepts connections, and in which loop it runs."""
+    """Says when it accepts connections, of which it has a bound, and in which loop it runs."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(
+        self, config: uvicorn.Config, most: int, turned_away: Callable[[int], None]
+    ) -> None:
         super().__init__(config)
         self.ready = threading.Event()
         self.loop: asyncio.AbstractEventLoop | None = None
+        self._most = most
+        self._turned_away = turned_away
+        self._acceptors: list[Acceptor] = []
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self.loop = asyncio.get_running_loop()
-        await super().startup(sockets)
+        if sys.platform == "win32":  # its loop cannot wait for a listener, and has no such limit
+            await super().startup(sockets)
+            self.ready.set()
+            return
+        await super().startup([])
+        self._acceptors = [
+            Acceptor(each, self._protocol, self._most, self._count, self._turned_away)
+            for each in sockets or ()
+        ]
         self.ready.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for each in self._acceptors:
+            each.close()
+        await super().shutdown(sockets)
+
+    def _count(self) -> int:
+        return len(self.server_state.connections)
+
+    def _protocol(self) -> Protocol:
+        return Protocol(self.config, self.server_state, self.lifespan.state, self.loop)
 
 
 class HttpServer:
     """Serves a receiver at ``host`` and ``port`` (0 takes a free one) until it is closed.
 
-    Raises `UsageError` if it cannot listen there.
+    At most ``most`` connections are open; ``turned_away`` is told of further ones, which are
+    closed. Raises `UsageError` if it cannot listen there.
     """
 
-    def __init__(self, receiver: Receiver, host: str, port: int) -> None:
+    def __init__(
+        self,
+        receiver: Receiver,
+        host: str,
+        port: int,
+        *,
+        most: int = MOST_CONNECTIONS,
+        turned_away: Callable[[int], None] = lambda _: None,
+    ) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
             self._socket = socket.create_server((host, port), family=family, backlog=_BACKLOG)
@@ -77,7 +112,7 @@ class HttpServer:
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=5,
         )
-        self._server = _Server(config)
+        self._server = _Server(config, most, turned_away)
         self._thread = threading.Thread(
             target=self._server.run, args=([self._socket],), name="receiver"
         )

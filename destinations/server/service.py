@@ -38,6 +38,7 @@ from destinations.runtime.sender import Sender
 from destinations.server.app import Limits, Receiver
 from destinations.server.binding import Bound, bind
 from destinations.server.config_model import ServeConfig
+from destinations.server.connections import most_connections
 from destinations.server.http_server import HttpServer
 from destinations.server.ingest_route import IngestRoute
 from destinations.store import SqliteStore
@@ -139,7 +140,13 @@ class Service:
             self._engine.start()
             stack.callback(self._engine.close)
             listen = self.config.listen
-            self._server = HttpServer(self._receiver, listen.host, listen.port)
+            self._server = HttpServer(
+                self._receiver,
+                listen.host,
+                listen.port,
+                most=most_connections(listen.max_connections, _partner_connections(bound)),
+                turned_away=self._observer.turned_away,
+            )
             stack.callback(self._server.close)
             # First of all deliveries stop: what is under way still has to be written.
             stack.callback(self._drain)
@@ -397,6 +404,11 @@ class Service:
         }
         names, actions = list(actions), {name: each for name, each in actions.items() if each}
         note_server(self._store, names, Periods(store.keep_days, store.dedupe_days), actions)
+
+
+def _partner_connections(bound: Sequence[Bound]) -> int:
+    """Return how many connections to partners may be open: also those that are to be closed."""
+    return sum(2 * each.destination.definition.transport.concurrency for each in bound)
 
 
 def _accounts(bound: Sequence[Bound]) -> Mapping[str, PartnerAccount]:

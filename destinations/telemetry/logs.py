@@ -16,13 +16,13 @@ from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.breaker import describe
 from destinations.pipeline.observer import Observer, Point
 from destinations.pipeline.queue import QueuedDelivery, Transition
+from destinations.telemetry.bursts import Burst, Bursts, Timer
 
 __all__ = ["Logs", "subject_of"]
 
 _LONGEST: Final = 300
 """The most characters of a partner's or sender's text; it is masked before it is cut."""
 
-_QUIET_SECONDS: Final = 1.0
 _TROUBLE: Final[Mapping[Status, str]] = {
     Outcome.DEAD: "a delivery is dead",
     Outcome.REJECTED: "a delivery is rejected",
@@ -43,14 +43,18 @@ class Logs(Observer):
         *,
         mask: Callable[[str], str] = str,
         monotonic: Callable[[], float] = time.monotonic,
+        start_timer: Callable[[float, Callable[[], None]], Timer] | None = None,
     ) -> None:
         self._logger = logger
         self._mask = mask
         self.refresh()
-        self._monotonic = monotonic
         self._lock = threading.Lock()
-        # By destination and status: the time of the last line, and the refusals since.
-        self._refusals: dict[tuple[str, int], tuple[float, int]] = {}
+        self._refusals = Bursts(
+            self._tell_refusals, monotonic=monotonic, start_timer=start_timer
+        )  # by destination and status
+        self._turned_away = Bursts(
+            self._tell_turned_away, monotonic=monotonic, start_timer=start_timer
+        )
         # The destinations whose last attempt failed.
         self._failing: set[str] = set()
 
@@ -79,15 +83,38 @@ class Logs(Observer):
                 outcomes=dict(Counter(one.result.outcome.value for one in ended)),
             )
 
-    def refused(self, destination: str, status: int) -> None:
-        """See `Observer.refused`: one line a second for each status."""
-        key, now = (destination, status), self._monotonic()
-        with self._lock:
-            since, count = self._refusals.get(key, (float("-inf"), 0))
-            tells = now - since >= _QUIET_SECONDS
-            self._refusals[key] = (now, 0) if tells else (since, count + 1)
-        if tells:
-            self._logger.info("refused", destination=destination, status=status, refused=count + 1)
+    def refused(self, destination: str, status: int, peer: str = "") -> None:
+        """See `Observer.refused`: a few lines for each status; see `Bursts`."""
+        self._refusals.add((destination, status), peer)
+
+    def turned_away(self, most: int) -> None:
+        """See `Observer.turned_away`."""
+        self._turned_away.add(most)
+
+    def close(self) -> None:
+        """Log what was not logged yet of bursts; safe to repeat."""
+        self._refusals.close()
+        self._turned_away.close()
+
+    def _tell_refusals(self, kind: tuple[str, int], burst: Burst) -> None:
+        destination, status = kind
+        self._logger.info(
+            "refused" if not burst.has_ended else "no more are refused",
+            destination=destination,
+            status=status,
+            refused=burst.number,
+            **({"in_all": burst.total} if burst.has_ended else {}),
+            peer=burst.last,
+        )
+
+    def _tell_turned_away(self, most: int, burst: Burst) -> None:
+        message = "connections are turned away: there are as many as there may be"
+        self._logger.warning(
+            message if not burst.has_ended else "no more connections are turned away",
+            most=most,
+            turned_away=burst.number,
+            **({"in_all": burst.total} if burst.has_ended else {}),
+        )
 
     def reached(self, destination: str, point: Point, deliveries: Sequence[QueuedDelivery]) -> None:
         """See `Observer.reached`."""

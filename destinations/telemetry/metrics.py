@@ -105,6 +105,11 @@ class Metrics(Observer):
         self._changes = counter(
             "breaker_changes", "Changes of the circuit breaker into a state.", "state"
         )
+        self._turned_away = Counter(
+            "destinations_connections_turned_away",
+            "Connections that were closed because too many were open.",
+            registry=registry,
+        )
         self._broken = Counter(
             "destinations_observer_errors",
             "Errors in metrics, logs and traces; deliveries went on.",
@@ -180,9 +185,13 @@ class Metrics(Observer):
             action = "" if key is None else key.action
             self._deliveries.labels(destination, action, outcome.value, stage).inc(number)
 
-    def refused(self, destination: str, status: int) -> None:
+    def refused(self, destination: str, status: int, peer: str = "") -> None:  # noqa: ARG002 - of logs
         """See `Observer.refused`."""
         self._refused.labels(destination, str(status)).inc()
+
+    def turned_away(self, most: int) -> None:  # noqa: ARG002 - of logs
+        """See `Observer.turned_away`."""
+        self._turned_away.inc()
 
     def reached(self, destination: str, point: Point, deliveries: Sequence[QueuedDelivery]) -> None:
         """See `Observer.reached`."""

@@ -33,6 +33,7 @@ class Observation:
         self._closing = contextlib.ExitStack()
         self._closing.enter_context(lines)  # sets the logger's level
         self._logs = Logs(lines.logger, mask=masks.foreign)
+        self._closing.callback(self._logs.close)
         observers: list[Observer] = [self._metrics, self._logs]
         if tracing is not None:
             observers.append(tracing)

@@ -95,6 +95,7 @@ class Noted(Observer):
 
     def __init__(self) -> None:
         self.notes: list[tuple[object, ...]] = []
+        self.peers: list[str] = []
 
     def accepted(self, destination: str, events: int, duplicates: int) -> None:
         """See `Observer.accepted`."""
@@ -104,9 +105,10 @@ class Noted(Observer):
         """See `Observer.ended`."""
         self.notes.append(("ended", destination, ended))
 
-    def refused(self, destination: str, status: int) -> None:
+    def refused(self, destination: str, status: int, peer: str = "") -> None:
         """See `Observer.refused`."""
         self.notes.append(("refused", destination, status))
+        self.peers.append(peer)
 
 
 @dataclass

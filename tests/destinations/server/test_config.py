@@ -121,7 +121,7 @@ def test_defaults_are_those_of_the_schema() -> None:
     text = (files("destinations.definition") / "schemas" / "serve.schema.json").read_text("utf-8")
     schema = json.loads(text)
     listen = schema["properties"]["listen"]["properties"]
-    assert [spec["default"] for spec in listen.values()] == ["127.0.0.1", 8787, 512_000, 10]
+    assert [spec["default"] for spec in listen.values()] == ["127.0.0.1", 8787, 512_000, 10, 4_096]
     log = schema["properties"]["log"]["properties"]
     assert [(spec["default"], spec["enum"]) for spec in log.values()] == [
         ("info", list(get_args(Level))),

@@ -233,17 +233,48 @@ def test_the_breaker(logs: Logs, lines: Lines, state: str, level: str) -> None:
 
 
 def test_refusals_do_not_flood(logs: Logs, lines: Lines, time: Time) -> None:
-    """A line a second for each status says how many there were since the last."""
-    for _ in range(1_000):
-        logs.refused("kana", 401)
+    """A few lines for each status say how many there were since the last, and from where."""
+    for number in range(1_000):
+        logs.refused("kana", 401, f"192.0.2.{number % 7}")
     logs.refused("kana", 400)
     time.now = 1.5
-    logs.refused("kana", 401)
-    assert [(line["status"], line["refused"]) for line in lines()] == [
-        (401, 1),
-        (400, 1),
-        (401, 1_000),
+    logs.refused("kana", 401, "192.0.2.9")
+    logs.refused("kana", 401, "192.0.2.8")
+    logs.close()
+    logs.close()
+    assert lines() == [
+        {
+            "level": "info",
+            "message": message,
+            "destination": "kana",
+            "status": status,
+            "refused": number,
+            **more,
+            "peer": peer,
+        }
+        for message, status, number, more, peer in [
+            ("refused", 401, 1, {}, "192.0.2.0"),
+            ("refused", 400, 1, {}, ""),
+            ("refused", 401, 1_000, {}, "192.0.2.9"),
+            ("no more are refused", 401, 1, {"in_all": 1_002}, "192.0.2.8"),
+        ]
     ]
+
+
+def test_connections_that_are_turned_away(logs: Logs, lines: Lines) -> None:
+    """One line says that it begins, one that it has ended, and how many there were."""
+    for _ in range(40_000):
+        logs.turned_away(900)
+    logs.close()
+    first, last = lines()
+    assert (first["level"], first["most"], first["turned_away"]) == ("warning", 900, 1)
+    assert last == {
+        "level": "warning",
+        "message": "no more connections are turned away",
+        "most": 900,
+        "turned_away": 39_999,
+        "in_all": 40_000,
+    }
 
 
 def test_internal_errors(logs: Logs, lines: Lines) -> None:

@@ -1,0 +1,135 @@
+"""Tell of what may happen thousands of times a second in a few lines that add up."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Final, Generic, Protocol, TypeVar
+
+__all__ = ["Burst", "Bursts", "Timer"]
+
+K = TypeVar("K", bound=Hashable)
+
+_FIRST_SECONDS: Final = 1.0
+_LONGEST_SECONDS: Final = 60.0
+_QUIET_SECONDS: Final = 5.0
+
+
+class Timer(Protocol):
+    """Calls a function later, unless it is cancelled; see `threading.Timer`."""
+
+    def cancel(self) -> None:
+        """Call it no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """What to tell: ``number`` since the last time, ``total`` since it began.
+
+    ``last`` is what was given with the last of them.
+    """
+
+    number: int
+    total: int
+    last: str
+    has_ended: bool = False
+
+
+@dataclass(slots=True)
+class _Going:
+    told_at: float
+    last_at: float
+    pause: float = _FIRST_SECONDS
+    total: int = 1
+    untold: int = 0
+    last: str = ""
+
+
+class Bursts(Generic[K]):
+    """Tells the first of its kind at once, the next ones together, and when they have ended.
+
+    The pause between two times grows from one second to a minute; five seconds without any are the
+    end, which is told where something came after the first. The numbers that are told of a kind
+    add up to all that happened. Safe for threads.
+    """
+
+    def __init__(
+        self,
+        tell: Callable[[K, Burst], None],
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        start_timer: Callable[[float, Callable[[], None]], Timer] | None = None,
+    ) -> None:
+        self._tell = tell
+        self._monotonic = monotonic
+        self._start_timer = start_timer or _start_timer
+        self._lock = threading.Lock()
+        self._going: dict[K, _Going] = {}
+        self._timer: Timer | None = None
+
+    def add(self, kind: K, last: str = "") -> None:
+        """Note that something of a kind has happened; ``last`` says more of it."""
+        now = self._monotonic()
+        with self._lock:
+            going = self._going.get(kind)
+            if going is None:
+                self._going[kind] = _Going(now, now, last=last)
+                found = Burst(1, 1, last)
+            else:
+                going.last_at, going.last = now, last
+                going.total += 1
+                going.untold += 1
+                if now - going.told_at < going.pause:
+                    return
+                going.told_at, going.pause = now, min(2 * going.pause, _LONGEST_SECONDS)
+                found = _told(going)
+            if self._timer is None:
+                self._timer = self._start_timer(_QUIET_SECONDS, self._look)
+        self._tell(kind, found)
+
+    def close(self) -> None:
+        """Tell what was not told yet, and end everything; safe to repeat."""
+        with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            ended, self._going = self._going, {}
+        self._end(ended)
+
+    def _look(self) -> None:
+        """Tell what has ended, and come again while anything goes on."""
+        now = self._monotonic()
+        with self._lock:
+            ended = {
+                kind: going
+                for kind, going in self._going.items()
+                if now - going.last_at >= _QUIET_SECONDS
+            }
+            for kind in ended:
+                del self._going[kind]
+            self._timer = None
+            if self._going:
+                since = min(going.last_at for going in self._going.values())
+                pause = max(_FIRST_SECONDS, since + _QUIET_SECONDS - now)
+                self._timer = self._start_timer(pause, self._look)
+        self._end(ended)
+
+    def _end(self, ended: dict[K, _Going]) -> None:
+        for kind, going in ended.items():
+            if going.total > 1:
+                self._tell(kind, _told(going, has_ended=True))
+
+
+def _told(going: _Going, *, has_ended: bool = False) -> Burst:
+    number, going.untold = going.untold, 0
+    return Burst(number, going.total, going.last, has_ended)
+
+
+def _start_timer(seconds: float, call: Callable[[], None]) -> Timer:
+    timer = threading.Timer(seconds, call)
+    timer.daemon = True
+    timer.name = "bursts"
+    timer.start()
+    return timer
