@@ -21,6 +21,10 @@ GOOD = {
         "ftp://u:p@h.co:8080/x",
         "http://8.8.8.8",
         "http://a/b@example.com",
+        "http://169.253.0.1",
+        "http://169.255.0.1",
+        "http://1.0.0.1",
+        "http://223.0.0.254",
     ],
     "uuid": [
         "123e4567-e89b-12d3-a456-426614174000",
@@ -67,6 +71,12 @@ BAD = {
         "http://10.0.0.1/",
         "http://172.16.0.1",
         "http://192.168.1.1",
+        "http://169.254.0.1",
+        "http://127.0.0.1",
+        "http://172.31.0.1",
+        "http://0.0.0.1",
+        "http://224.0.0.1",
+        "http://8.8.8.255",
         "http://256.1.1.1",
         "https://a_b.com",
         "http://x",
@@ -132,6 +142,19 @@ def test_formats_of_numbers(name: str, number: float, holds: bool) -> None:
     """Some formats say something about numbers, none of them about text."""
     assert FORMATS[name].of_numbers
     assert FORMATS[name].holds(number) is holds
+
+
+@pytest.mark.parametrize("ipv4", [False, True])
+@pytest.mark.parametrize("after", range(9))
+@pytest.mark.parametrize("before", range(9))
+def test_groups_of_ipv6(before: int, after: int, ipv4: bool) -> None:
+    """Two colons stand for at least one of eight groups, and IPv4 for the last two."""
+    groups = ["fe80"] * after + ["1.2.3.4"] * ipv4
+    count = before + after + 2 * ipv4
+    text = ":".join(["1"] * before) + "::" + ":".join(groups)
+    assert FORMATS["ipv6"].holds(text) is (count <= 7)
+    whole = ":".join([*["1"] * before, *groups])
+    assert FORMATS["ipv6"].holds(whole) is (count == 8)
 
 
 def test_every_format_is_tested() -> None:
