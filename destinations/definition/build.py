@@ -23,6 +23,7 @@ from destinations.definition.request_model import (
     ErrorRule,
     FailedItems,
     GraphQLDefinition,
+    ListedDefinition,
     PendingDefinition,
     ReconcileDefinition,
     Refusal,
@@ -83,6 +84,7 @@ def build_action(data: Mapping[str, Any]) -> ActionDefinition:
             request=perform.get("request"),
             generator=perform.get("generator"),
             requests=tuple(perform.get("requests", ())),
+            batch_size=perform.get("batch", {}).get("size", 1),
         ),
         method=data.get("method"),
         default_subscription=data.get("defaultSubscription"),
@@ -138,6 +140,7 @@ def _request(name: str, data: Mapping[str, Any]) -> RequestDefinition:
         call=call,
         batch_size=data.get("batch", {}).get("size", 1),
         batch_bytes=data.get("batch", {}).get("bytes"),
+        listed=_listed(data.get("list")),
         remember=data.get("remember", False),
         expect=data.get("expect"),
         refusals=tuple(
@@ -159,6 +162,12 @@ def _reconcile(request: Mapping[str, Any]) -> ReconcileDefinition | None:
     if data is None:
         return None
     return ReconcileDefinition(**{**data, "nothing": tuple(data.get("nothing", ()))})
+
+
+def _listed(data: Mapping[str, Any] | None) -> ListedDefinition | None:
+    if data is None:
+        return None
+    return ListedDefinition(data["request"], data["key"], data["value"], data["absent"])
 
 
 def _rest(data: Mapping[str, Any], batch: Mapping[str, Any]) -> RestDefinition:

@@ -48,6 +48,7 @@ def check_destination(document: Document, actions: Mapping[str, Document]) -> It
         yield from _batch(document, name, request)
         yield from _parameters(document, name, request, actions)
         yield from _reconcile(document, name, request)
+        yield from _listed(document, name, request)
     yield from _conditions(document, "", data)
     yield from _awaited(document, actions)
     yield from _authentication(document)
@@ -348,6 +349,27 @@ def _reconcile(document: Document, name: str, request: Mapping[str, Any]) -> Ite
             listed = ", ".join(known_answers) or "none"
             message = f"{reconcile['ask']} has no answer {answer!r}; it has: {listed}"
             yield document.issue(f"{place}/nothing/{index}", message)
+
+
+def _listed(document: Document, name: str, request: Mapping[str, Any]) -> Iterator[Issue]:
+    """Yield the issues in ``list``: a request that exists, and an answer of this one."""
+    if "list" not in request:
+        return
+    listed, requests, place = request["list"], document.data["requests"], f"/requests/{name}/list"
+    asking = requests.get(listed["request"])
+    if asking is None:
+        message = f"unknown request {listed['request']!r}; known: {', '.join(requests)}"
+        yield document.issue(place + "/request", message)
+    elif not asking["idempotent"]:
+        message = f"{listed['request']} must be idempotent, as it only asks for a list"
+        yield document.issue(place + "/request", message)
+    answers = [answer["name"] for answer in request.get("answers", ())]
+    if listed["absent"] not in answers:
+        known = ", ".join(answers) or "none"
+        message = f"{name} has no answer {listed['absent']!r}; it has: {known}"
+        yield document.issue(place + "/absent", message)
+    if not request["idempotent"]:
+        yield document.issue(place, f"{name} must be idempotent, as it only asks")
 
 
 def _reconcile_key(request: Mapping[str, Any]) -> str:

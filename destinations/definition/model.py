@@ -89,11 +89,16 @@ class Unmapped:
 
 @dataclass(frozen=True, slots=True)
 class Perform:
-    """One request, or a plugin's generator with the requests it may make."""
+    """One request, or a plugin's generator with the requests it may make.
+
+    ``batch_size`` events at most go through a generator together; see
+    `destinations.runtime.generated`.
+    """
 
     request: str | None = None
     generator: str | None = None
     requests: tuple[str, ...] = ()
+    batch_size: int = 1
 
 
 @dataclass(frozen=True, slots=True)

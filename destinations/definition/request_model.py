@@ -17,6 +17,7 @@ __all__ = [
     "FailedItems",
     "GraphQLDefinition",
     "JsonSchema",
+    "ListedDefinition",
     "PendingDefinition",
     "ReconcileDefinition",
     "Refusal",
@@ -192,6 +193,20 @@ class ReconcileDefinition:
 
 
 @dataclass(frozen=True, slots=True)
+class ListedDefinition:
+    """Where else the answers to a request are found: in the answer to ``request``, a list.
+
+    The answer is the object whose ``key`` equals ``value``, a mapping on the request's ``payload``.
+    If there is none, it is the one of the request's ``answers`` that is called ``absent``.
+    """
+
+    request: str
+    key: str
+    value: object
+    absent: str
+
+
+@dataclass(frozen=True, slots=True)
 class RequestDefinition:
     """One named request; ``call`` is its GraphQL or REST part, ``example`` an answer to it.
 
@@ -207,6 +222,7 @@ class RequestDefinition:
     atomic: bool = False
     batch_size: int = 1
     batch_bytes: int | None = None
+    listed: ListedDefinition | None = None
     remember: bool = False
     expect: JsonSchema | None = None
     refusals: tuple[Refusal, ...] = ()

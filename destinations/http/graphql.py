@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from destinations.definition import (
     ErrorRule,
@@ -34,6 +34,8 @@ from destinations.segment.mapping.roots import reads
 
 __all__ = ["GraphQLRequest"]
 
+_NOTHING: Final = object()
+_HIDDEN: Final = "the answer has no value for this event, as another one of the request failed"
 _PAYLOAD = ({"@path": "$.payload"}, {"@path": "payload"})
 
 
@@ -141,7 +143,31 @@ class GraphQLRequest:
                     own[index] = (position, error)
             elif whole is None:
                 whole = error
-        return [self._event(response, body, index, own.get(index), whole) for index in range(count)]
+        verdicts = [
+            self._event(response, body, index, own.get(index), whole) for index in range(count)
+        ]
+        return verdicts if whole is not None else self._ended(body, own, verdicts)
+
+    def _ended(
+        self, body: Mapping[str, Any], own: Iterable[int], verdicts: list[Answer | Failure]
+    ) -> list[Answer | Failure]:
+        """Return the verdicts where the error of one event left null for all of them.
+
+        Mutations run one after another (GraphQL specification, 6.2.2): those before it have run,
+        and without an error. Of those behind it, and of questions, nothing is known.
+        """
+        end = min(own, default=None)
+        if end is None or body.get("data", _NOTHING) is not None:
+            return verdicts
+        ran = not self.is_safe and not self._keys and self._success.takes_anything
+        return [
+            verdict
+            if index == end or not isinstance(verdict, Failure) or not verdict.whole_request
+            else Answer("ok")
+            if ran and index < end
+            else replace(verdict, message=_HIDDEN, nothing_applied=self.is_safe, unplaced=True)
+            for index, verdict in enumerate(verdicts)
+        ]
 
     def _all_succeeded(self, data: Mapping[str, Any], count: int) -> bool:
         fits = self._success.fits

@@ -22,6 +22,7 @@ class SuccessCheck:
 
     def __init__(self, definition: RequestDefinition) -> None:
         self.fits = _test(definition.expect)
+        self.takes_anything: Final = definition.expect is None and not definition.refusals
         self._refusals = [
             (_test(refusal.when), compile_value(refusal.message)) for refusal in definition.refusals
         ]

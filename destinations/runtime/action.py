@@ -115,9 +115,9 @@ class Action:
 
     @cached_property
     def batch_size(self) -> int:
-        """How many events one request can carry."""
+        """How many events can be delivered together."""
         if self.generator is not None:
-            return 1
+            return self.definition.perform.batch_size
         (request,) = self.requests.values()
         return request.definition.batch_size
 

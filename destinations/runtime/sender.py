@@ -8,12 +8,21 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import (
+    Generator,
+    Hashable,
+    Iterable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+    Sequence,
+)
 from dataclasses import dataclass, replace
-from typing import Any, Final, NamedTuple, TypeVar, cast
+from functools import partial
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, cast
 
 from destinations.clock import Clock, SystemClock
-from destinations.definition import ErrorClass
+from destinations.definition import ErrorClass, ListedDefinition
 from destinations.errors import (
     HeldError,
     IntegrationError,
@@ -28,6 +37,8 @@ from destinations.http.transport import Transport
 from destinations.outcome import ANSWER_LOST, Outcome, Result, Retry, State, Status
 from destinations.runtime.action import Action, Call, Done, Payload
 from destinations.runtime.destination import Delivery, Destination
+from destinations.runtime.generator_run import GeneratorRun
+from destinations.runtime.lists import Listed, ListTimes
 
 __all__ = ["Sender", "status_of"]
 
@@ -140,6 +151,17 @@ class _EndedError(Exception):
         super().__init__(result.reason)
 
 
+_Run: TypeAlias = GeneratorRun[T, tuple[CompiledRequest, _Item]]
+
+
+def _begin(action: Action, delivery: Delivery) -> Generator[Call, Answer, Done]:
+    return action.generate(delivery.payload, resumes=delivery.resumes)
+
+
+def _event_of(delivery: Delivery) -> Mapping[str, Any]:
+    return delivery.event
+
+
 class Sender:
     """Sends for one destination; used by several threads at once.
 
@@ -164,6 +186,7 @@ class Sender:
         # By request: the sizes that were refused as too large.
         self._too_large: dict[str, Sequence[_Size]] = {}
         self._masker = destination.settings.masker
+        self._list_times = ListTimes(self._clock)
         self._lock = threading.Lock()
         self.requests_sent = 0
 
@@ -175,7 +198,7 @@ class Sender:
         """
         action = deliveries[0].subscription.action
         if action.generator is not None:
-            return [self._generate(action, delivery) for delivery in deliveries]
+            return self._generate(action, deliveries)
         (request,) = action.requests.values()
         results: list[Result | None] = [None] * len(deliveries)
         items: list[_Item] = []
@@ -272,8 +295,10 @@ class Sender:
         A request that may succeed later is retried a few times. Raises `IntegrationError` if it
         still fails.
         """
+        run = _Run[T](lambda: steps, dict)
+        self._drive([run], tries=_PERFORM_ATTEMPTS)
         try:
-            return self._drive(steps, {}, [], tries=_PERFORM_ATTEMPTS)
+            return run.result()
         except _EndedError as ended:
             if ended.failure is not None:
                 error = ended.failure.error()
@@ -292,12 +317,19 @@ class Sender:
         """Return a partner's message for showing: secrets are masked before the text is cut."""
         return self._masker.foreign(message)[:_LONGEST]
 
-    def _generate(self, action: Action, delivery: Delivery) -> Result:
-        """Deliver through plugin code."""
-        made: list[tuple[CompiledRequest, _Item]] = []
+    def _generate(self, action: Action, deliveries: Sequence[Delivery]) -> list[Result]:
+        """Deliver through plugin code; requests that several events need at once are joined."""
+        runs = [
+            _Run[Done](partial(_begin, action, one), partial(_event_of, one)) for one in deliveries
+        ]
+        self._drive(runs)
+        return [self._generated(action, run) for run in runs]
+
+    def _generated(self, action: Action, run: _Run[Done]) -> Result:
+        """Return the result of an event that went through plugin code."""
+        made = run.made
         try:
-            steps = action.generate(delivery.payload, resumes=delivery.resumes)
-            done: Done = self._drive(steps, delivery.event, made)
+            done = run.result()
             result = Result(Outcome.DELIVERED, done.note, manual=done.manual)
         except _EndedError as ended:
             result = ended.result
@@ -328,41 +360,61 @@ class Sender:
         result = Result.of_error(outcome, error)
         return replace(result, reason=self._shown(result.reason))
 
-    def _drive(
-        self,
-        steps: Generator[Call, Answer, T],
-        event: Mapping[str, Any],
-        made: list[tuple[CompiledRequest, _Item]],
-        *,
-        tries: int = 1,
-    ) -> T:
-        """Make a generator's calls and feed it the answers until it is done."""
-        try:
-            call = next(steps)
-            while True:
-                request = self._destination.requests[call.request]
-                item = self._item(request, event, call.payload)
-                made.append((request, item))
-                self._try(request, item, tries)
-                if not isinstance(item.verdict, Answer):
-                    raise _EndedError(self._result(request, item), item.verdict)
-                call = steps.send(item.verdict)
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
-        finally:
-            steps.close()
+    def _drive(self, runs: Sequence[_Run[Any]], *, tries: int = 1) -> None:
+        """Make the calls of generators, and feed them the answers, until all are over.
 
-    def _try(self, request: CompiledRequest, item: _Item, tries: int) -> None:
+        What they ask for at the same time goes into the same requests, of as many events as the
+        definition allows for one.
+        """
+        lists: dict[str, Listed] = {}
+        while waiting := [run for run in runs if run.call is not None]:
+            by_request: dict[str, list[_Run[Any]]] = {}
+            for run in waiting:
+                by_request.setdefault(cast("Call", run.call).request, []).append(run)
+            for name, group in by_request.items():
+                self._call(self._destination.requests[name], group, lists, tries)
+
+    def _call(
+        self,
+        request: CompiledRequest,
+        runs: Sequence[_Run[Any]],
+        lists: dict[str, Listed],
+        tries: int,
+    ) -> None:
+        """Make the same call of several generators, and go on with each of them."""
+        items: dict[Hashable, _Item] = {}
+        asking: list[tuple[_Run[Any], _Item]] = []
+        for run in runs:
+            try:
+                item = self._item(request, run.event(), cast("Call", run.call).payload)
+            except (_EndedError, ResolveError) as error:
+                run.fail(error)
+                continue
+            # The same question is asked once.
+            item = items.setdefault(_key_of(item.part) if request.is_safe else id(item), item)
+            run.made.append((request, item))
+            asking.append((run, item))
+        if not request.is_safe:
+            lists.clear()  # what they say may change now
+        for batch in _batches(list(items.values()), request.definition.batch_size):
+            self._try(request, batch, lists, tries)
+        for run, item in asking:
+            if isinstance(item.verdict, Answer):
+                run.answer(item.verdict)
+            else:
+                run.fail(_EndedError(self._result(request, item), item.verdict))
+
+    def _try(
+        self, request: CompiledRequest, items: list[_Item], lists: dict[str, Listed], tries: int
+    ) -> None:
         for number in range(tries):
-            self._send(request, [item])
-            verdict = item.verdict
-            if not (isinstance(verdict, Failure) and verdict.retryable) or number == tries - 1:
+            self._send(request, items, lists)
+            failures = [item.verdict for item in items if isinstance(item.verdict, Failure)]
+            items = [item for item in items if _may_be_tried_again(request, item)]
+            if not items or number == tries - 1:
                 return
-            if not (request.definition.idempotent or verdict.nothing_applied):
-                return
-            wait = verdict.retry_after or _PERFORM_SECONDS * 2**number
-            if self._clock.wait(wait, self._stop):
+            given = max((failure.retry_after or 0.0 for failure in failures), default=0.0)
+            if self._clock.wait(given or _PERFORM_SECONDS * 2**number, self._stop):
                 return
 
     def _item_of(self, request: CompiledRequest, delivery: Delivery) -> _Item:
@@ -387,8 +439,16 @@ class Sender:
         reason = self._masker.text(f"the request {name} cannot be made: {error}")
         return _EndedError(Result.invalid(reason, "BAD_REQUEST"))
 
-    def _send(self, request: CompiledRequest, items: list[_Item]) -> None:
-        """Send one attempt and set the verdict of every item; after a stop, of none."""
+    def _send(
+        self,
+        request: CompiledRequest,
+        items: list[_Item],
+        lists: dict[str, Listed] | None = None,
+    ) -> None:
+        """Send one attempt and set the verdict of every item; after a stop, of none.
+
+        ``lists`` are those that were read a moment ago, by the request that they stand for.
+        """
         name = request.definition.name
         if request.definition.remember:
             with self._lock:
@@ -396,14 +456,16 @@ class Sender:
                     for item in items:
                         item.verdict = Answer("ok", self._answers[name])
                     return
-        self._send_in_parts(request, items)
+        self._send_in_parts(request, items, lists)
         if request.definition.remember:
             for item in items:
                 if isinstance(item.verdict, Answer) and item.verdict.name == "ok":
                     with self._lock:
                         self._answers[name] = item.verdict.data
 
-    def _send_in_parts(self, request: CompiledRequest, items: list[_Item]) -> None:
+    def _send_in_parts(
+        self, request: CompiledRequest, items: list[_Item], lists: dict[str, Listed] | None
+    ) -> None:
         """Send, and send a refused request again in halves, until the event to blame is alone.
 
         One unreadable event must not fail the others. But the partner may refuse every request,
@@ -411,7 +473,10 @@ class Sender:
         """
         parts = _Parts(items)
         key: Mapping[str, Any] = {}
+        began = self._clock.monotonic()
         while parts.waiting:
+            if lists is not None and self._is_listed(request, parts, lists, began):
+                return
             part, depth = parts.waiting.pop()
             if not self._attempt(request, part):
                 parts.split(part, depth)
@@ -428,6 +493,49 @@ class Sender:
         if parts.is_taken:
             for item in items:
                 item.verdict = _of_event(item.verdict)
+
+    def _is_listed(
+        self,
+        request: CompiledRequest,
+        parts: _Parts,
+        lists: dict[str, Listed],
+        began: float,
+    ) -> bool:
+        """Answer what is left of a request from a list, if it was read, or is cheaper by now."""
+        listed, name = request.definition.listed, request.definition.name
+        if listed is None:
+            return False
+        left = [item for part, _ in parts.waiting for item in part]
+        if name not in lists:
+            # One question costs no more than a list; the first request shows what is missing.
+            is_first = len(parts.waiting) == 1 and parts.waiting[0][1] == 0
+            spent = self._clock.monotonic() - began
+            if is_first or len(left) == 1 or not self._list_times.is_cheaper(listed.request, spent):
+                return False
+            if (read := self._read_list(listed)) is None:
+                return False
+            lists[name] = read
+        for item in left:
+            try:
+                item.verdict = lists[name].answer(item.context)
+            except ResolveError as error:
+                item.verdict = _unsendable(request, error)
+        return True
+
+    def _read_list(self, listed: ListedDefinition) -> Listed | None:
+        request = self._destination.requests[listed.request]
+        began = self._clock.monotonic()
+        try:
+            item = self._item(request, {}, {})
+            self._attempt(request, [item])
+            if isinstance(item.verdict, Answer):
+                read = Listed(listed, item.verdict.data)
+                self._list_times.took(listed.request, self._clock.monotonic() - began)
+                return read
+        except (_EndedError, ValueError):
+            pass
+        self._list_times.failed(listed.request)
+        return None
 
     def _look_at_key(self, request: CompiledRequest) -> Mapping[str, Any]:
         """Find out with the authentication test whether a refusal is really about the key.
@@ -554,6 +662,18 @@ def status_of(
     if retryable or error_class == "authentication":
         return State.READY
     return Outcome.REJECTED
+
+
+def _may_be_tried_again(request: CompiledRequest, item: _Item) -> bool:
+    verdict = item.verdict
+    if not isinstance(verdict, Failure) or not verdict.retryable:
+        return False
+    return request.definition.idempotent or verdict.nothing_applied
+
+
+def _key_of(part: Part | bytes) -> Hashable:
+    """Return what two questions have in common if they are the same."""
+    return part if isinstance(part, bytes) else tuple(sorted(part.items()))
 
 
 def _batches(items: list[_Item], size: int) -> Iterator[list[_Item]]:
