@@ -1,0 +1,324 @@
+"""Several events that go through plugin code side by side, at a partner that keeps GraphQL's word.
+
+The partner's fields must not be null: one that fails leaves null for all of a request.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from destinations.http import Answer, HttpRequest, HttpResponse
+from destinations.outcome import Outcome, Result, State
+from destinations.runtime.action import Call, Done, Payload
+from destinations.runtime.destination import Code, Delivery, Destination
+from destinations.runtime.sender import Sender
+
+Bind = Callable[..., Destination]
+
+
+def _batches(documents: Any) -> None:
+    """Joins the requests of generators, and gives ``find`` a list."""
+    requests, sync = documents["destination"]["requests"], documents["sync"]
+    sync["perform"] = {
+        "generator": "sync",
+        "batch": {"size": 8},
+        "requests": ["find", "create", "list"],
+    }
+    requests["find"] |= {
+        "batch": {"size": 8},
+        "list": {
+            "request": "list",
+            "key": "id",
+            "value": {"@path": "$.payload.id"},
+            "absent": "missing",
+        },
+    }
+    requests["create"] |= {"batch": {"size": 8}, "idempotent": True}
+    requests["list"] = {
+        "description": "Lists everybody.",
+        "idempotent": True,
+        "graphql": {"document": "query { people { id name } }"},
+        "example": [],
+    }
+
+
+@dataclass
+class Partner:
+    """People by id; ``created`` counts how often each was made, ``asked`` what each request was.
+
+    ``seconds`` is how long each request takes, by its field; ``broken`` fields answer with an
+    error.
+    """
+
+    replies: Any
+    clock: Any
+    people: set[str] = field(default_factory=set)
+    refused: frozenset[str] = frozenset()
+    broken: frozenset[str] = frozenset()
+    seconds: dict[str, float] = field(default_factory=dict)
+    created: Counter[str] = field(default_factory=Counter)
+    asked: list[tuple[str, int]] = field(default_factory=list)
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Answer a request."""
+        body = json.loads(request.body or b"")
+        variables = body["variables"]
+        ids = [variables[f"id_{at}"] for at in range(len(variables))]
+        name = next(one for one in ("people", "person", "create") if f"{one}" in body["query"])
+        self.asked.append((name, len(ids)))
+        self.clock.now += self.seconds.get(name, 0.0)
+        if name in self.broken:
+            return self._answer(self.replies.http(500))
+        if name == "people":
+            return self._answer(
+                self.replies.data([{"id": one, "name": None} for one in self.people])
+            )
+        values: list[Any] = []
+        for at, one in enumerate(ids):
+            code = self._code(name, one)
+            if code:
+                error = {"message": "no", "path": [f"e{at}"], "extensions": {"code": code}}
+                return self._answer(self.replies.errors(error, data=None))
+            if name == "create":
+                self.people.add(one)
+                self.created[one] += 1
+            values.append({"id": one, "name": None})
+        return self._answer(self.replies.data(*values))
+
+    def _code(self, name: str, one: str) -> str:
+        if name == "create":
+            return "BAD" if one in self.refused else ""
+        return "" if one in self.people else "MISSING"
+
+    @staticmethod
+    def _answer(reply: Any) -> HttpResponse:
+        assert isinstance(reply, HttpResponse)
+        return reply
+
+
+@pytest.fixture
+def partner(replies: Any, clock: Any) -> Partner:
+    """A partner with nobody."""
+    return Partner(replies, clock)
+
+
+Deliver = Callable[..., list[Result]]
+
+
+@pytest.fixture
+def sender(bind: Bind, scripted: Any, partner: Partner, clock: Any) -> Callable[..., Sender]:
+    """What makes a sender of the small destination, with the code of a test or its own."""
+
+    def make(code: Any = None, change: Any = None) -> Sender:
+        def changed(documents: Any) -> None:
+            _batches(documents)
+            if change is not None:
+                change(documents)
+
+        destination = bind(changed)
+        if code is not None:
+            destination = Destination(
+                destination.definition, destination.settings, Code({"sync": code})
+            )
+        return Sender(destination, scripted([partner]), clock=clock)
+
+    return make
+
+
+def _deliver(sender: Sender, ids: Iterable[str]) -> list[Result]:
+    deliveries = []
+    for one in ids:
+        event = {"type": "identify", "userId": one}
+        ((subscription, payload),) = sender._destination.payloads(event)
+        assert subscription is not None
+        assert isinstance(payload, dict)
+        deliveries.append(Delivery(subscription, event, payload))
+    return sender.deliver(deliveries)
+
+
+IDS = [f"u{at}" for at in range(8)]
+
+
+def test_what_all_ask_for_shares_a_request(sender: Callable[..., Sender], partner: Partner) -> None:
+    """People who are known are looked up together, and each event has its own outcome."""
+    partner.people |= set(IDS)
+    results = _deliver(sender(), IDS)
+    assert partner.asked == [("person", 8)]
+    assert [result.outcome for result in results] == [Outcome.DELIVERED] * 8
+    assert [result.attempts for result in results] == [1] * 8
+
+
+@pytest.mark.parametrize("missing", [1, 3, 8])
+def test_who_is_missing_hides_nobody(
+    sender: Callable[..., Sender], partner: Partner, missing: int
+) -> None:
+    """The list is read once for a batch; who is not in it is created, and nobody else."""
+    partner.people |= set(IDS[missing:])
+    results = _deliver(sender(), IDS)
+    assert partner.asked == [("person", 8), ("people", 0), ("create", missing)]
+    assert partner.created == Counter(IDS[:missing])
+    assert [result.outcome for result in results] == [Outcome.DELIVERED] * 8
+
+
+def test_one_event_alone_needs_no_list(sender: Callable[..., Sender], partner: Partner) -> None:
+    """Its own answer tells all that there is to know."""
+    _deliver(sender(), IDS[:1])
+    assert partner.asked == [("person", 1), ("create", 1)]
+
+
+def test_a_long_list_is_read_when_questions_took_as_long(
+    sender: Callable[..., Sender], partner: Partner
+) -> None:
+    """Questions one by one cost at most as much as the list, and the list follows then."""
+    partner.people |= set(IDS[1:])
+    partner.seconds = {"people": 10.0, "person": 1.0}
+    same = sender()
+    _deliver(same, IDS)
+    partner.asked.clear()
+    partner.people.discard("u0")
+    _deliver(same, IDS)  # one is missing: the others are asked for without it
+    assert partner.asked == [("person", 8), ("person", 3), ("person", 4), ("create", 1)]
+    partner.asked.clear()
+    partner.people.clear()
+    partner.seconds = {"people": 10.0, "person": 3.0}
+    _deliver(same, IDS)  # all are missing: that takes too many questions
+    assert [name for name, _ in partner.asked] == [*["person"] * 4, "people", "create"]
+
+
+def test_a_list_that_cannot_be_had_is_not_asked_for_again(
+    sender: Callable[..., Sender], partner: Partner, clock: Any
+) -> None:
+    """Questions are asked one by one instead, and after ten minutes the list is tried again."""
+    partner.broken = frozenset({"people"})
+    same = sender()
+    assert [result.outcome for result in _deliver(same, IDS[:4])] == [Outcome.DELIVERED] * 4
+    assert Counter(name for name, _ in partner.asked)["people"] == 1
+    partner.people.clear()
+    _deliver(same, IDS[:4])
+    assert Counter(name for name, _ in partner.asked)["people"] == 1
+    clock.now += 601
+    partner.people.clear()
+    _deliver(same, IDS[:4])
+    assert Counter(name for name, _ in partner.asked)["people"] == 2
+
+
+@pytest.mark.parametrize("at", [0, 3, 7])
+def test_a_mutation_that_fails_ends_those_behind_it_alone(
+    sender: Callable[..., Sender], partner: Partner, at: int
+) -> None:
+    """What stands before an error was carried out and is not sent again; what is behind it, is."""
+    partner.refused = frozenset({IDS[at]})
+    results = _deliver(sender(), IDS)
+    expected = [Outcome.DELIVERED] * 8
+    expected[at] = Outcome.REJECTED
+    assert [result.outcome for result in results] == expected
+    assert partner.created == Counter(one for one in IDS if one != IDS[at])
+
+
+def test_mutations_whose_answers_are_looked_at_are_not_taken_for_done(
+    sender: Callable[..., Sender], partner: Partner
+) -> None:
+    """An answer that the definition expects something of has to be seen: it is asked for again."""
+
+    def expect(documents: Any) -> None:
+        documents["destination"]["requests"]["create"]["expect"] = {
+            "type": "object",
+            "required": ["id"],
+        }
+
+    partner.refused = frozenset({IDS[7]})
+    results = _deliver(sender(change=expect), IDS)
+    assert [result.outcome for result in results][:7] == [Outcome.DELIVERED] * 7
+    assert partner.created == Counter(dict.fromkeys(IDS[:7], 2))
+
+
+def test_what_is_not_repeatable_is_not_sent_again(
+    sender: Callable[..., Sender], partner: Partner
+) -> None:
+    """Those behind an error may have run: nobody knows, so their events are unknown."""
+
+    def once(documents: Any) -> None:
+        documents["destination"]["requests"]["create"]["idempotent"] = False
+
+    partner.refused = frozenset({IDS[3]})
+    results = _deliver(sender(change=once), IDS)
+    assert [result.outcome for result in results] == [
+        *[Outcome.DELIVERED] * 3,
+        Outcome.REJECTED,
+        *[State.UNKNOWN] * 4,
+    ]
+    assert max(partner.created.values()) == 1
+
+
+def test_the_same_question_is_asked_once(sender: Callable[..., Sender], partner: Partner) -> None:
+    """Where all ask for the list, it is read once; each gets the answer."""
+
+    def code(payload: Payload) -> Generator[Call, Answer, Done]:
+        listed = yield Call("list", {})
+        return Done(f"{payload['id']} of {len(listed.data)}")
+
+    partner.people |= {"a", "b"}
+    results = _deliver(sender(code), IDS)
+    assert partner.asked == [("people", 0)]
+    assert [result.reason for result in results] == [f"{one} of 2" for one in IDS]
+
+
+def test_a_list_is_not_used_after_a_change(sender: Callable[..., Sender], partner: Partner) -> None:
+    """Who was created since the list was read is found."""
+
+    def code(payload: Payload) -> Generator[Call, Answer, Done]:
+        first = yield Call("find", payload)
+        again = yield Call("find", payload)
+        yield Call("create", payload)
+        last = yield Call("find", payload)
+        return Done(f"{first.name}, {again.name}, {last.name}")
+
+    results = _deliver(sender(code), IDS)
+    assert [result.reason for result in results] == ["missing, missing, ok"] * 8
+    assert partner.asked == [("person", 8), ("people", 0), ("create", 8), ("person", 8)]
+
+
+def test_plugin_code_that_fails_costs_the_others_nothing(
+    sender: Callable[..., Sender], partner: Partner
+) -> None:
+    """Before its first request, between two, or with a request that cannot be made."""
+
+    def code(payload: Payload) -> Generator[Call, Answer, Done]:
+        if payload["id"] == "u0":
+            raise KeyError("at once")
+        yield Call("find", payload)
+        if payload["id"] == "u1":
+            raise KeyError("later")
+        if payload["id"] == "u2":
+            yield Call("create", {"id": float("inf")})
+        return Done("done")
+
+    partner.people |= set(IDS)
+    results = _deliver(sender(code), IDS)
+    assert [result.outcome for result in results] == [
+        Outcome.DEAD, Outcome.DEAD, Outcome.INVALID, *[Outcome.DELIVERED] * 5,
+    ]  # fmt: skip
+    assert partner.asked == [("person", 7)]
+
+
+def test_generators_of_different_lengths(sender: Callable[..., Sender], partner: Partner) -> None:
+    """Each goes on with what it asks for, whatever the others do; none waits for ever."""
+
+    def code(payload: Payload) -> Generator[Call, Answer, Done]:
+        number = int(payload["id"][1:])
+        for _ in range(number):
+            yield Call("find", payload)
+        if number % 2:
+            yield Call("list", {})
+        return Done(str(number))
+
+    partner.people |= set(IDS)
+    results = _deliver(sender(code), IDS)
+    assert [result.reason for result in results] == [str(at) for at in range(8)]
+    assert Counter(name for name, _ in partner.asked) == {"person": 7, "people": 4}
