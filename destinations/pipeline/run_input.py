@@ -580,7 +580,8 @@ class RunInput:
                 waiting.line = delivery.line
                 waiting.event.raw = delivery.event.raw
                 return False
-            if waiting is not None:
+            # A queue that keeps nothing has no ids, and knows of this run alone: it is under way.
+            if waiting is not None or not past.id:
                 decided = _IN_THIS_RUN
             elif past.state is State.UNKNOWN:
                 lost = past.reason or NOT_ASKED.reason

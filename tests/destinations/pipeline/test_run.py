@@ -982,6 +982,30 @@ def test_a_correction_that_was_not_sent(either: Runner, scripted: Any, replies: 
         assert {entry.status for entry in either.ledger} == {State.READY, Outcome.INVALID}
 
 
+@pytest.mark.parametrize("distance", [1, 2, 5, 100, 400, 700])
+def test_an_event_that_comes_again_while_it_is_under_way(
+    either: Runner, scripted: Any, replies: Any, distance: int
+) -> None:
+    """It is sent once, whether the first waits, is claimed, or is under way."""
+    first = _tracks(distance)
+    counted: Counter[int] = Counter()
+    all_read = threading.Event()
+
+    def partner(request: HttpRequest) -> Any:
+        all_read.wait(5)
+        counted.update(json.loads(request.body or b"")["variables"].values())
+        return replies.success(request)
+
+    def entries() -> Iterator[Entry]:
+        yield from _entries(*first, *first, *first)
+        all_read.set()
+
+    either.inline = False
+    report = either(scripted([partner]), entries())
+    assert counted == Counter(range(distance))
+    assert report.totals.outcomes == {Outcome.DELIVERED: distance, Outcome.FILTERED: 2 * distance}
+
+
 @pytest.mark.parametrize("wrong", range(3))
 def test_an_event_that_fails_twice(either: Runner, scripted: Any, replies: Any, wrong: int) -> None:
     """In one run it is done once, however far apart its lines are: the second is a duplicate."""
