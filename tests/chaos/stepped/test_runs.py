@@ -34,7 +34,7 @@ def test_usage_is_what_was_delivered(  # noqa: PLR0917 - fixtures
     kana = partner(events.seed)
     if with_store:
         refused = {"status": 401, "body": "{}"}
-        kana.sandbox.faults.add({"nth": FAULTS, **refused})
+        kana.sandbox.faults.add({"nth": FAULTS // 2, **refused})
         # So does the test of the credentials: else it would be a matter of single events.
         kana.sandbox.faults.add({"match": {"rootField": "features"}, **refused})
     kana.sandbox.faults.add(*scripted(chance, FAULTS, refusals=with_store))

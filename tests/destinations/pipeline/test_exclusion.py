@@ -279,7 +279,8 @@ class _Machine(RuleBasedStateMachine):
 
     @initialize(left=st.lists(st.tuples(which, users, names, st.booleans()), max_size=4))
     def an_earlier_process_left(self, left: list[tuple[int, str, list[str], bool]]) -> None:
-        for which, user, names, lost in left:
+        # Events of a user go in their order: behind one that is not sent, no answer is lost.
+        for which, user, names, lost in sorted(left, key=lambda one: not one[3]):
             self.number += 1
             state = State.UNKNOWN if lost else State.READY
             delivery = _delivery(self.number, user, *names, state=state, has_begun=True)
