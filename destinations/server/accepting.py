@@ -18,6 +18,7 @@ from destinations.server.body import Body
 from destinations.server.future_bridge import FutureBridge
 from destinations.server.ingest_route import IngestRoute
 from destinations.server.replies import Reply, error
+from destinations.statuses import CODES
 
 __all__ = ["accept"]
 
@@ -88,7 +89,8 @@ def _reply(
     message = f"none of {len(refused):,} events was accepted; the first: {refused[0].message}"
     if len(refused) == 1:
         message = f"the event was not accepted: {refused[0].message}"
-    return Reply(status, {"message": message, "accepted": 0, "rejected": rejected})
+    whole = {"message": message, "code": CODES[status], "accepted": 0, "rejected": rejected}
+    return Reply(status, whole)
 
 
 def _ended(arrivals: Sequence[Arrival], receipts: Sequence[Receipt]) -> list[Transition]:

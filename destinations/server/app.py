@@ -13,8 +13,9 @@ from destinations.errors import BodyError, QueueFullError, StoreGoneError
 from destinations.pipeline.observer import Observer
 from destinations.server.accepting import accept
 from destinations.server.auth import Authenticator
-from destinations.server.body import Body, first_event, read_body
+from destinations.server.body import first_event, read_body
 from destinations.server.future_bridge import FutureBridge
+from destinations.server.inflating import inflated
 from destinations.server.ingest_route import IngestRoute
 from destinations.server.replies import Receive, Reply, Scope, Send, error, unavailable
 from destinations.server.shares import Shares
@@ -26,6 +27,7 @@ _LOG = logging.getLogger(__name__)
 _PREFIX: Final = "/v1/"
 _TEXT: Final = b"text/plain; charset=utf-8"
 _METRICS: Final = CONTENT_TYPE.encode()
+_GZIP: Final = frozenset({b"gzip", b"x-gzip"})
 _GONE_SECONDS: Final = 30.0
 _CHALLENGE: Final = (b"www-authenticate", b'Basic realm="events"')
 
@@ -156,8 +158,16 @@ class Receiver:
         signature = headers.get(b"x-signature")
         if authenticator.wants_signature and not signature:
             raise _RefusedError(error(401, "missing X-Signature", _CHALLENGE, close=True))
+        is_gzip = _is_gzip(headers)
         data = await self._read(headers, receive, hold)
-        body = _signed_body(authenticator, signature, data)
+        first = _check_signature(authenticator, signature, data, is_gzip=is_gzip)
+        if is_gzip:
+            data = inflated(data, self._limits.body_bytes)
+            hold(len(data))
+        body = read_body(data)
+        # Else it is an event which has a batch that somebody else's signed event begins.
+        if first is not None and (not body.events or body.events[0] != first):
+            raise _RefusedError(_wrong_signature())
         if self._bridge is None:
             self._bridge = FutureBridge(asyncio.get_running_loop())
         return await accept(route, body, self._observer, self._bridge)
@@ -191,12 +201,6 @@ class Receiver:
         self, headers: Mapping[bytes, bytes], receive: Receive, hold: Callable[[int], None]
     ) -> bytes:
         """Read the whole body; raises before more of it than allowed is held."""
-        encoding = headers.get(b"content-encoding", b"identity").lower()
-        if encoding != b"identity":
-            accepted = (b"accept-encoding", b"identity")
-            raise _RefusedError(
-                error(415, "send the body without Content-Encoding", accepted, close=True)
-            )
         limit = self._limits.body_bytes
         announced = headers.get(b"content-length", b"")
         if announced.isdigit() and int(announced) > limit:
@@ -221,20 +225,36 @@ class Receiver:
         raise _RefusedError(error(408, f"the body took longer than {seconds:g} s", close=True))
 
 
-def _signed_body(authenticator: Authenticator, signature: bytes | None, data: bytes) -> Body:
-    """Return what a body holds, of which nothing is read before its signature was checked.
+def _is_gzip(headers: Mapping[bytes, bytes]) -> bool:
+    """Tell whether a body is compressed; raises for an encoding that is not understood."""
+    encoding = headers.get(b"content-encoding", b"identity").strip().lower()
+    if encoding in _GZIP:
+        return True
+    if encoding not in {b"identity", b""}:
+        accepted = (b"accept-encoding", b"gzip")
+        message = "send the body with Content-Encoding gzip, or without one"
+        raise _RefusedError(error(415, message, accepted, close=True))
+    return False
 
-    Of a batch Segment signs the first event alone.
+
+def _check_signature(
+    authenticator: Authenticator, signature: bytes | None, data: bytes, *, is_gzip: bool
+) -> bytes | None:
+    """Check the signature of a body as it was sent, of which nothing was read before.
+
+    Of a batch Segment signs the first event alone: that is returned where it is what is signed.
     """
     if not authenticator.wants_signature or authenticator.is_signed(signature, data):
-        return read_body(data)
-    first = first_event(data)
-    if authenticator.is_signed(signature, first):
-        body = read_body(data)
-        # Else it is an event which has a batch that somebody else's signed event begins.
-        if body.events and body.events[0] == first:
-            return body
-    raise _RefusedError(error(401, "wrong X-Signature", _CHALLENGE))
+        return None
+    if not is_gzip:  # what nobody vouches for is not inflated
+        first = first_event(data)
+        if authenticator.is_signed(signature, first):
+            return first
+    raise _RefusedError(_wrong_signature())
+
+
+def _wrong_signature() -> Reply:
+    return error(401, "wrong X-Signature", _CHALLENGE)
 
 
 def _too_long(limit: int) -> _RefusedError:

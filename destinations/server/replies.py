@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from destinations.http.json_bytes import encode_json
+from destinations.statuses import CODES
 
 __all__ = ["Message", "Receive", "Reply", "Scope", "Send", "error", "unavailable"]
 
@@ -40,12 +41,12 @@ class Reply:
 
 
 def error(status: int, message: str, *headers: tuple[bytes, bytes], close: bool = False) -> Reply:
-    """Return a reply with ``{"message": ...}``, which Segment shows to its customer.
+    """Return a reply with ``message``, which Segment shows to its customer, and ``code``.
 
     ``close`` ends the connection: what is left of the body is not read.
     """
     more = ((b"connection", b"close"),) if close else ()
-    return Reply(status, {"message": message}, (*headers, *more))
+    return Reply(status, {"message": message, "code": CODES[status]}, (*headers, *more))
 
 
 def unavailable(message: str, retry_after: float, *, close: bool = False) -> Reply:

@@ -5,18 +5,24 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+from collections.abc import Callable
 from typing import Any, Final
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from destinations.statuses import PHRASES
+from destinations.statuses import CODES, PHRASES
 
 __all__ = ["Protocol"]
 
 _HEAD_SECONDS: Final = 10.0
 _HEAD_BYTES: Final = 64 * 1024
 _GO_ON: Final = b"HTTP/1.1 100 "
+
+# How long, and how many bytes, somebody may go on to send after the answer: see `Protocol._linger`.
+_LINGER_QUIET_SECONDS: Final = 2.0
+_LINGER_SECONDS: Final = 30.0
+_LINGER_BYTES: Final = 64 * 1024 * 1024
 
 # What belongs to another protocol that a request offers to go on with.
 _OFFER: Final = frozenset({b"upgrade", b"http2-settings"})
@@ -25,10 +31,11 @@ _OFFER: Final = frozenset({b"upgrade", b"http2-settings"})
 class _Joined:
     """Sends the head of an answer together with its body, which uvicorn gives one by one."""
 
-    __slots__ = ("_head", "_transport")
+    __slots__ = ("_close", "_head", "_transport")
 
-    def __init__(self, transport: asyncio.Transport) -> None:
+    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
         self._transport = transport
+        self._close = close
         self._head = b""
 
     def write(self, data: bytes) -> None:
@@ -51,7 +58,7 @@ class _Joined:
     def close(self) -> None:
         """See `asyncio.BaseTransport`."""
         self.flush()
-        self._transport.close()
+        self._close()
 
 
 class Protocol(HttpToolsProtocol):
@@ -67,11 +74,18 @@ class Protocol(HttpToolsProtocol):
     _ended: bool = False
     _offers: bool = False
     _refused: tuple[int, str] | None = None
+    # The client has said all, and still reads.
+    _is_half_closed: bool = False
+    # What was to be said is said, and the client still sends: until when, and how much.
+    _lingers: asyncio.TimerHandle | None = None
+    _lingers_until: float = 0.0
+    _quiet_at: float = 0.0
+    _left: int = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # of TCP, which reads and writes
         """Note that a client has connected."""
         super().connection_made(transport)
-        self._joined = _Joined(transport)
+        self._joined = _Joined(transport, self._finish)
         # asyncio does so for sockets that it makes itself. Without it an answer in two pieces, as
         # uvicorn sends it, waits up to 40 ms for the sender to confirm the first.
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -86,11 +100,7 @@ class Protocol(HttpToolsProtocol):
         """Answer or go on, as the head of a request is complete."""
         self._end()
         self._ended = True
-        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
-        if size > _HEAD_BYTES:
-            self._refused = (431, f"the head is longer than {_HEAD_BYTES:,} bytes")
-        elif self.parser.get_method() == b"CONNECT":
-            self._refused = (405, "send events with POST")
+        self._refused = self._refused or self._head_issue()
         self._offers = self.parser.should_upgrade()
         if not self._offers and self._refused is None:
             super().on_headers_complete()
@@ -100,7 +110,22 @@ class Protocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Go on after an answer."""
         self._joined.flush()
+        if self._lingers is not None:
+            return
+        if self._is_half_closed and not self.pipeline:
+            self.transport.close()
         super().on_response_complete()
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]  # as asyncio has it
+        """Go on to answer what was asked, if all of it has come; see `asyncio.Protocol`."""
+        if self._lingers is not None or not self._is_answering:
+            return None
+        if self.cycle.more_body:
+            if not self.pipeline:
+                return None
+            self.pipeline.popleft()  # the last one, of which not all has come
+        self._is_half_closed = True
+        return True
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body of a request."""
@@ -115,13 +140,35 @@ class Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read bytes of requests as they arrive."""
-        if self._refused is None:  # else the connection ends when what came before is answered
+        if self._lingers is not None:
+            self._quiet_at = self.loop.time() + _LINGER_QUIET_SECONDS
+            self._left -= len(data)
+            if self._left < 0:
+                self.transport.close()
+        elif self._refused is None:  # else the connection ends when what came before is answered
             self._unset_keepalive_if_required()
             self._ended = False
             rest = data
             while rest:
                 rest = self._feed(rest)
             self._look_after(len(data))
+
+    def _head_issue(self) -> tuple[int, str] | None:
+        """Return the status and what is wrong with the head of a request as a whole."""
+        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        if size > _HEAD_BYTES:
+            return 431, f"the head is longer than {_HEAD_BYTES:,} bytes"
+        if self.parser.get_method() == b"CONNECT":
+            return 405, "send events with POST"
+        names = [name for name, _ in self.headers]
+        encodings = b",".join(it for name, it in self.headers if name == b"transfer-encoding")
+        if encodings and encodings.strip().lower() != b"chunked":
+            return 501, "the only Transfer-Encoding that is understood is chunked"
+        if self.parser.get_http_version() == "1.1" and names.count(b"host") != 1:
+            return 400, "a request has exactly one Host header"
+        if names.count(b"content-encoding") > 1:
+            return 400, "a request has at most one Content-Encoding header"
+        return None
 
     def _look_after(self, size: int) -> None:
         """Refuse or time out what ``size`` more bytes left incomplete or wrong."""
@@ -137,6 +184,8 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Clean up after the connection is gone."""
         self._end()
+        if self._lingers is not None:
+            self._lingers.cancel()
         super().connection_lost(exc)
 
     def _feed(self, data: bytes) -> bytes:
@@ -176,14 +225,46 @@ class Protocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
             self.flow.pause_reading()
             return
-        body = json.dumps({"message": message}).encode()
+        body = json.dumps({"message": message, "code": CODES[status]}).encode()
         head = (
             f"HTTP/1.1 {status} {PHRASES[status]}\r\n"
             f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
             "connection: close\r\n\r\n"
         )
         self.transport.write(head.encode() + body)
-        self.transport.close()
+        self._linger()
+
+    def _finish(self) -> None:
+        """End the connection after an answer that says so."""
+        if self.cycle.more_body or self.pipeline or self._refused is not None:
+            self._linger()
+        else:
+            self.transport.close()
+
+    def _linger(self) -> None:
+        """Close our side, and let go what the client still sends, for a while.
+
+        Bytes that nobody reads would take the answer back: the client sees a reset instead.
+        """
+        if self.transport.is_closing() or self._lingers is not None:
+            return
+        self._unset_keepalive_if_required()
+        if self._is_answering:  # nothing can be said any more
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self.transport.write_eof()
+        now = self.loop.time()
+        self._lingers_until, self._left = now + _LINGER_SECONDS, _LINGER_BYTES
+        self._quiet_at = now + _LINGER_QUIET_SECONDS
+        self._go_on_lingering()
+        self.flow.resume_reading()
+
+    def _go_on_lingering(self) -> None:
+        at = min(self._quiet_at, self._lingers_until)
+        if at <= self.loop.time():
+            self.transport.close()
+        else:
+            self._lingers = self.loop.call_at(at, self._go_on_lingering)
 
     @property
     def _is_answering(self) -> bool:

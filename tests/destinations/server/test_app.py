@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import hmac
 import json
@@ -46,8 +47,22 @@ def _events(count: int) -> list[dict[str, str]]:
         ({"batch": [TRACK, {**TRACK, "messageId": "m2"}]}, 200, {"accepted": 2}),
         ([], 200, {"accepted": 0}),
         (_events(150), 200, {"accepted": 150}),
-        (ANONYMOUS, 400, {"message": "NO_USER_ANON_ID: has neither a userId nor an anonymousId"}),
-        (PAGE, 501, {"message": "page calls are not supported; supported are: identify, track"}),
+        (
+            ANONYMOUS,
+            400,
+            {
+                "message": "NO_USER_ANON_ID: has neither a userId nor an anonymousId",
+                "code": "BAD_REQUEST",
+            },
+        ),
+        (
+            PAGE,
+            501,
+            {
+                "message": "page calls are not supported; supported are: identify, track",
+                "code": "NOT_IMPLEMENTED",
+            },
+        ),
         (
             [TRACK, ANONYMOUS, PAGE],
             200,
@@ -142,7 +157,10 @@ def test_another_event_under_the_same_name(serve: Serve) -> None:
     assert running.post(TRACK).status_code == 200
     for _ in range(2):
         response = running.post(OTHER)
-        assert (response.status_code, response.json()) == (409, {"message": CONFLICT})
+        assert (response.status_code, response.json()) == (
+            409,
+            {"message": CONFLICT, "code": "CONFLICT"},
+        )
     assert running.post(TRACK).json() == {"accepted": 1}
     assert [event.message_id for event in running.inboxes["one"].taken] == ["m1"]
     # Neither what was refused before nor what is refused now counts as accepted.
@@ -387,10 +405,52 @@ def test_a_body_that_does_not_come(serve: Serve) -> None:
     assert answer.startswith(b"HTTP/1.1 408 ")
 
 
-def test_compressed_bodies(serve: Serve) -> None:
+@pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "GZIP", "identity"])
+def test_compressed_bodies(serve: Serve, encoding: str) -> None:
+    """They are taken as what they hold, which is what was sent."""
+    running = serve()
+    data = RAW if encoding == "identity" else gzip.compress(RAW)
+    assert running.post(data, Content_Encoding=encoding).json() == {"accepted": 1}
+    assert running.inboxes["one"].taken[0].raw == RAW
+
+
+@pytest.mark.parametrize("encoding", ["br", "deflate", "gzip, gzip", "nonsense"])
+def test_bodies_in_another_encoding(serve: Serve, encoding: str) -> None:
     """They are refused with what is taken instead."""
-    response = serve().post(RAW, Content_Encoding="gzip")
-    assert (response.status_code, response.headers["accept-encoding"]) == (415, "identity")
+    response = serve().post(RAW, Content_Encoding=encoding)
+    assert (response.status_code, response.headers["accept-encoding"]) == (415, "gzip")
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "shown"),
+    [
+        (gzip.compress(b"[" + b" " * 10_000_000 + b"]"), 413, "when it is inflated"),
+        (gzip.compress(RAW)[:-3], 400, "ends before it is complete"),
+        (gzip.compress(RAW) + b"x", 400, "is not gzip"),
+        (RAW, 400, "is not gzip"),
+        (gzip.compress(b""), 400, "the body is empty"),
+    ],
+    ids=["bomb", "cut", "trailing", "plain", "empty"],
+)
+def test_compressed_bodies_that_are_wrong(
+    serve: Serve, data: bytes, status: int, shown: str
+) -> None:
+    """The answer says what is wrong; no more is inflated than a body may have."""
+    response = serve().post(data, Content_Encoding="gzip")
+    assert response.status_code == status
+    assert shown in response.json()["message"]
+
+
+def test_signatures_of_compressed_bodies(serve: Serve) -> None:
+    """They are checked over the bytes as they were sent, and before they are inflated."""
+    running = serve(signatures=["s1"])
+    data = gzip.compress(ARRAY)
+    good = {"X_Signature": _hex("s1", data), "Content_Encoding": "gzip"}
+    assert running.post(data, **good).json() == {"accepted": 2}
+    for signed in (RAW, ARRAY):
+        wrong = {**good, "X_Signature": _hex("s1", signed)}
+        assert running.post(data, **wrong).status_code == 401
+    assert running.post(b"no gzip", **good).status_code == 401
 
 
 def test_no_body_is_read_of_strangers(serve: Serve) -> None:
@@ -433,7 +493,7 @@ def test_a_full_queue(serve: Serve, seconds: float, header: str) -> None:
     running.inboxes["one"].full = QueueFullError("the queue is full", seconds)
     response = running.post(TRACK)
     assert (response.status_code, response.headers["retry-after"]) == (503, header)
-    assert response.json() == {"message": "the queue is full"}
+    assert response.json() == {"message": "the queue is full", "code": "SERVICE_UNAVAILABLE"}
     assert running.post(TRACK, "/v1/two").status_code == 200
     running.inboxes["one"].full = None
     assert running.post(TRACK).status_code == 200

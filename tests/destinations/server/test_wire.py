@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -42,7 +44,7 @@ def test_slow_heads(serve: Serve, monkeypatch: pytest.MonkeyPatch, data: bytes) 
         b"nonsense\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc",
         b"POST /v1/one HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
-        b"POST /v1/one HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+        b"POST /v1/one HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
     ],
 )
 def test_what_is_no_http(serve: Serve, data: bytes, caplog: pytest.LogCaptureFixture) -> None:
@@ -84,7 +86,7 @@ def test_a_long_body_before_the_next_head(serve: Serve) -> None:
     """What belongs to a body does not count for the head that begins behind it."""
     running = serve()
     body = (_EVENT % 1) + b" " * 100_000
-    first = b"POST /v1/one HTTP/1.1\r\ncontent-length: %d\r\n\r\n" % len(body) + body
+    first = b"POST /v1/one HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body) + body
     second = _offering(2, b"connection: close\r\n")
     answers = running.raw_pieces([first + second[:40], second[40:]])
     assert answers.count(b"HTTP/1.1 200 ") == 2
@@ -124,7 +126,10 @@ def test_nonsense_behind_a_request(serve: Serve, nonsense: bytes) -> None:
 
 @pytest.mark.parametrize(
     "request_",
-    [_offering(1, b"") + b"\r\n", b"GET /healthz HTTP/1.1\r\ncontent-length: 1000\r\n\r\nx"],
+    [
+        _offering(1, b"") + b"\r\n",
+        b"GET /healthz HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\nx",
+    ],
 )
 def test_connections_that_go_on_with_nothing(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, request_: bytes
@@ -133,3 +138,89 @@ def test_connections_that_go_on_with_nothing(
     monkeypatch.setattr(http_server, "_KEEP_ALIVE_SECONDS", 0.2)
     running = serve()
     assert running.raw_pieces([request_[:-1], request_[-1:]]).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"host: x\r\ntransfer-encoding: gzip, chunked\r\n", 501),
+        (b"host: x\r\ntransfer-encoding: gzip\r\ntransfer-encoding: chunked\r\n", 501),
+        (b"content-length: 2\r\n", 400),
+        (b"host: x\r\nhost: x\r\ncontent-length: 2\r\n", 400),
+        (b"host: x\r\ncontent-encoding: gzip\r\ncontent-encoding: gzip\r\n", 400),
+        (b"host: x\r\ncontent-encoding: identity\r\ncontent-encoding: gzip\r\n", 400),
+    ],
+)
+def test_heads_that_cannot_be_right(serve: Serve, head: bytes, status: int) -> None:
+    """They are answered in JSON, and what follows is nobody's."""
+    running = serve()
+    answer = running.raw(b"POST /v1/one HTTP/1.1\r\n" + head + b"\r\n{}" + _offering(1))
+    assert answer.startswith(b"HTTP/1.1 %d " % status)
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert set(json.loads(answer.partition(b"\r\n\r\n")[2])) == {"message", "code"}
+    assert running.inboxes["one"].taken == []
+
+
+def test_a_request_of_an_old_client(serve: Serve) -> None:
+    """HTTP/1.0 has no Host."""
+    data = _offering(1, b"").replace(b"host: x\r\n", b"").replace(b"HTTP/1.1", b"HTTP/1.0")
+    assert serve().raw(data).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_half_closed_connections(serve: Serve, number: int) -> None:
+    """Who says that nothing more comes still hears what became of what came."""
+    running = serve()
+    inbox = running.inboxes["one"]
+    held: list[Any] = []
+    inbox.held = held
+    inbox.on_accept = lambda: threading.Timer(
+        0.05, lambda: held[-1].set_result([Receipt(1)])
+    ).start()
+    data = b"".join(_offering(one, b"") for one in range(number))
+    answers = running.raw(data, shut=True)
+    assert answers.count(b"HTTP/1.1 200 ") == answers.count(b"HTTP/1.1 ") == number
+    assert not running.server._server.server_state.connections
+
+
+def test_half_closed_within_a_later_request(serve: Serve) -> None:
+    """The one of which not all came is nobody's; the ones before it have their answers."""
+    running = serve()
+    inbox = running.inboxes["one"]
+    held: list[Any] = []
+    inbox.held = held
+    inbox.on_accept = lambda: threading.Timer(
+        0.05, lambda: held[-1].set_result([Receipt(1)])
+    ).start()
+    answers = running.raw(_offering(1, b"") + _offering(2, b"")[:-5], shut=True)
+    assert answers.count(b"HTTP/1.1 200 ") == answers.count(b"HTTP/1.1 ") == 1
+
+
+@pytest.mark.parametrize("is_chunked", [False, True], ids=["length", "chunked"])
+def test_bodies_that_are_much_too_long(serve: Serve, *, is_chunked: bool) -> None:
+    """Who sends all of it before he listens hears 413, and no reset."""
+    running = serve()
+    head = b"content-length: 10000000\r\n\r\n"
+    body = b"x" * 10_000_000
+    if is_chunked:
+        head, body = b"transfer-encoding: chunked\r\n\r\n", b"186a0\r\n%s\r\n" % body[:100_000]
+        body = body * 100 + b"0\r\n\r\n"
+    answer = running.raw(b"POST /v1/one HTTP/1.1\r\nhost: x\r\n" + head + body)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b'"code":"REQUEST_ENTITY_TOO_LARGE"' in answer
+
+
+@pytest.mark.parametrize("bound", ["_LINGER_BYTES", "_LINGER_SECONDS", "_LINGER_QUIET_SECONDS"])
+def test_who_goes_on_sending(serve: Serve, monkeypatch: pytest.MonkeyPatch, bound: str) -> None:
+    """He is listened to for a while only, and held by nothing."""
+    for each in ("_LINGER_BYTES", "_LINGER_SECONDS", "_LINGER_QUIET_SECONDS"):
+        monkeypatch.setattr(wire, each, 0.05 if each == bound else 1_000_000_000)
+    running = serve()
+    head = b"POST /v1/one HTTP/1.1\r\nhost: x\r\ncontent-length: 999999999\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", running.server.port), 30) as connection:
+        connection.sendall(head)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 413 ")
+        with contextlib.suppress(ConnectionError):
+            while running.server._server.server_state.connections:
+                if bound != "_LINGER_QUIET_SECONDS":
+                    connection.sendall(b"x" * 100)
