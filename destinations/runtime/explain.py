@@ -6,8 +6,9 @@ that the definition declares is played through, with the request's ``example`` a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 from destinations.clock import unix_time
@@ -20,7 +21,7 @@ from destinations.runtime.plan import PlannedDelivery, plan
 from destinations.runtime.sender import status_of
 from destinations.secrets import query_pieces, reveal, shown_url
 from destinations.segment.event import Event, read_json, with_timestamp
-from destinations.segment.javascript import UNDEFINED
+from destinations.segment.javascript import UNDEFINED, NativeFunction
 
 __all__ = ["Explanation", "PlannedRequest", "SubscriptionExplanation", "explain"]
 
@@ -72,17 +73,29 @@ class Explanation:
     subscriptions: list[SubscriptionExplanation] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the explanation as JSON, undefined values as null; secrets are not masked."""
-        found: dict[str, Any] = _defined(asdict(self))
+        """Return the explanation as JSON; secrets are not masked.
+
+        What JSON has no word for is null: undefined values, functions, infinite numbers.
+        """
+        found: dict[str, Any] = _as_json(_members(self))
         return found
 
 
-def _defined(value: Any) -> Any:
-    if value is UNDEFINED:
-        return None
+def _members(one: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass by name, with their values as they are."""
+    return {each.name: getattr(one, each.name) for each in fields(one)}
+
+
+def _as_json(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _defined(item) for key, item in value.items()}
-    return [_defined(item) for item in value] if isinstance(value, list | tuple) else value
+        return {key: _as_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_as_json(item) for item in value]
+    if is_dataclass(value):
+        return _as_json(_members(value))
+    if value is UNDEFINED or isinstance(value, NativeFunction):
+        return None
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def explain(destination: Destination, data: bytes) -> Explanation:
@@ -122,7 +135,7 @@ def _follow(
         action=subscription.action.definition.slug,
         subscribe=subscription.fql.text,
         matches=planned is not None,
-        clauses=[asdict(clause) for clause in subscription.fql.explain(event)],
+        clauses=[_members(clause) for clause in subscription.fql.explain(event)],
     )
     if planned is None:
         return followed
@@ -133,8 +146,8 @@ def _follow(
         steps = []
     else:
         checked = subscription.schema.check(followed.mapped, changes=True)
-        followed.changes = [asdict(change) for change in checked.changes]
-    followed.mapping = [asdict(step) for step in steps]
+        followed.changes = [_members(change) for change in checked.changes]
+    followed.mapping = [_members(step) for step in steps]
     followed.result = planned.result
     if planned.payload is not None:
         followed.payload = planned.payload

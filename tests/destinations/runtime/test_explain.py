@@ -134,3 +134,36 @@ def test_it_can_be_written_as_json(bind: Bind) -> None:
     """Every step is made of JSON values, also where a directive gave nothing."""
     explanation = _explain(bind(), {**TRACK, "properties": {"thing": "t", "more": ""}})
     assert json.loads(json.dumps(explanation.to_json()))["destination"] == "sample"
+
+
+ODD_VALUES: dict[str, tuple[Any, Any]] = {
+    "an array with an undefined item": ([{"@path": "$.nope"}, "x"], [None, "x"]),
+    "a function": ({"@path": "$.event.search"}, None),
+    "a function in an object": ({"f": {"@path": "$.event.search"}, "x": 1}, {"x": 1}),
+    "a function that a step alone sees": (
+        {"@if": {"exists": {"@path": "$.event.search"}, "then": "x"}},
+        "x",
+    ),
+    "an infinite number": (
+        {"@json": {"mode": "decode", "value": {"@literal": "[1e999]"}}},
+        [None],
+    ),
+}
+
+
+@pytest.mark.parametrize(("mapping", "made"), ODD_VALUES.values(), ids=ODD_VALUES)
+def test_values_that_json_has_no_word_for(bind: Bind, mapping: Any, made: Any) -> None:
+    """They are null or absent, as in a request: the explanation is JSON all the same."""
+
+    def change(documents: Any) -> None:
+        documents["count"]["fields"]["properties"]["odd"] = {
+            "title": "Odd",
+            "description": "Anything.",
+            "type": ["string", "array", "object", "null"],
+            "default": mapping,
+        }
+
+    explanation = _explain(bind(change), {**TRACK, "properties": {"by": 1, "thing": "t"}})
+    written = json.loads(json.dumps(explanation.to_json(), allow_nan=False))
+    assert written["subscriptions"][0]["mapped"].get("odd") == made
+    assert {"path", "directive", "value"} == written["subscriptions"][0]["mapping"][0].keys()
