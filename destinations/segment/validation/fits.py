@@ -90,12 +90,20 @@ def compile_fit(schema: Any) -> Fit:
     known = {"type", *VALUE_CHECKS, *(_OBJECT if types == ("object",) else ())}
     if not types or not asked <= known | ({"items"} if types == ("array",) else set()):
         return NEVER
+    if _is_costly(schema):
+        return NEVER  # the rule would only ask the same once more
     checks = [VALUE_CHECKS[name](schema[name]) for name in VALUE_CHECKS if name in schema]
     holds = {name: tuple(_checks_of(name, checks, schema)) for name in types}
     kinds = frozenset[type]().union(*(_KINDS[name] for name in types))
     if len(types) == 1:
         return Fit(kinds, holds[types[0]])
     return Fit(kinds, (_by_type(holds),) if any(holds.values()) else ())
+
+
+def _is_costly(schema: Mapping[str, Any]) -> bool:
+    """Tell whether a check compares a value with many others, member by member."""
+    is_container = any(isinstance(one, dict | list) for one in schema.get("enum", ()))
+    return bool(schema.get("uniqueItems")) or is_container
 
 
 def _is_note(keyword: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
+from functools import cached_property
 from operator import itemgetter
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ from destinations.segment.validation.changes import find_changes
 from destinations.segment.validation.empties import compile_root_cleaner
 from destinations.segment.validation.filling import Member, compile_settler, fill
 from destinations.segment.validation.fits import ALWAYS, NEVER, Fit, compile_fit
-from destinations.segment.validation.keywords import Errors
+from destinations.segment.validation.keywords import Errors, Rule
 from destinations.segment.validation.library import library_validator
 from destinations.segment.validation.results import Checked, FieldError
 from destinations.segment.validation.schema_check import schema_issues
@@ -32,15 +33,17 @@ class CompiledSchema:
         """Compile a schema without issues."""
         self.schema: Final = schema
         self._validator: Final = library_validator(schema)
-        self._rule: Final = compile_rule(schema, schema)
-        self._rules: Final = compile_object_rules(schema, schema)
         properties = schema.get("properties", {})
+        rules = {key: compile_rule(part, schema) for key, part in properties.items()}
+        self._rules: Final = compile_object_rules(schema, schema, rules)
+        if self._rules is None:
+            self._rule  # noqa: B018 - what is wrong with the schema is told when it is loaded
         self._fits = {
             key: compile_fit(part).without_empty_text() for key, part in properties.items()
         }
         self._settlers = {
             key: compile_settler(
-                compile_root_cleaner(part), None if self.waits(key) else compile_rule(part, schema)
+                compile_root_cleaner(part), None if self.waits(key) else rules[key]
             )
             for key, part in properties.items()
         }
@@ -56,6 +59,11 @@ class CompiledSchema:
             if isinstance(part, dict) and "x-otherwise" in part
         ]
         self.finish: Final = self._compile_finish()
+
+    @cached_property
+    def _rule(self) -> Rule:
+        """The rule of the whole: of what is no object, or is never taken as one."""
+        return compile_rule(self.schema, self.schema)
 
     def _looks_at_members_alone(self) -> bool:
         """Tell whether a payload is right when each member fits, and none is missing."""

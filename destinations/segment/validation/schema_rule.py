@@ -62,11 +62,16 @@ class ObjectRules(NamedTuple):
     after: Rule | None
 
 
-def compile_object_rules(schema: Mapping[str, Any], root: Mapping[str, Any]) -> ObjectRules | None:
-    """Return the rule of a schema in parts; None for one that takes no object as it is."""
+def compile_object_rules(
+    schema: Mapping[str, Any], root: Mapping[str, Any], of_members: Mapping[str, Rule]
+) -> ObjectRules | None:
+    """Return the rule of a schema in parts; None for one that takes no object as it is.
+
+    ``of_members`` are the rules of its ``properties``.
+    """
     if schema.get("type", "object") != "object":
         return None
-    before, members, after = _parts(schema, root)
+    before, members, after = _parts(schema, root, of_members)
     return ObjectRules(
         all_rule(before) if before else None,
         _seen(schema) if before else frozenset(),
@@ -96,7 +101,9 @@ _COMBINED: Final = frozenset({"not", "anyOf", "oneOf", "allOf", "if", "then", "e
 
 
 def _parts(
-    schema: Mapping[str, Any], root: Mapping[str, Any]
+    schema: Mapping[str, Any],
+    root: Mapping[str, Any],
+    of_members: Mapping[str, Rule] | None = None,
 ) -> tuple[list[Rule], ObjectRule | None, list[Rule]]:
     """Return the rules of all but the type: before those of an object's members, them, after."""
     named = [name for name in VALUE_CHECKS if name in schema]
@@ -108,7 +115,7 @@ def _parts(
         *_items(schema, root),
     ]
     left = {name: schema[name] for name in LEFT_TO_LIBRARY & schema.keys()}
-    return rules, _members(schema, root), [library_rule(left, root)] if left else []
+    return rules, _members(schema, root, of_members), [library_rule(left, root)] if left else []
 
 
 # ajv looks at these before the schemas that a schema combines, and at all others after.
@@ -172,12 +179,18 @@ def _items(schema: Mapping[str, Any], root: Mapping[str, Any]) -> list[Rule]:
     return [array_rule(first, compile_rule(schema["items"], root) if "items" in schema else None)]
 
 
-def _members(schema: Mapping[str, Any], root: Mapping[str, Any]) -> ObjectRule | None:
+def _members(
+    schema: Mapping[str, Any], root: Mapping[str, Any], known: Mapping[str, Rule] | None
+) -> ObjectRule | None:
     if not schema.keys() & {"properties", "required", "additionalProperties"}:
         return None
     additional = schema.get("additionalProperties", True)
+    if known is None:
+        known = {
+            key: compile_rule(part, root) for key, part in schema.get("properties", {}).items()
+        }
     return object_rule(
-        {key: compile_rule(part, root) for key, part in schema.get("properties", {}).items()},
+        known,
         schema.get("required", ()),
         compile_rule(additional, root) if isinstance(additional, dict) else None,
         is_closed=additional is False,
