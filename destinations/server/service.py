@@ -41,8 +41,8 @@ from destinations.server.config_model import ServeConfig
 from destinations.server.connections import most_connections
 from destinations.server.http_server import HttpServer
 from destinations.server.ingest_route import IngestRoute
-from destinations.store import SqliteStore
-from destinations.telemetry import Observation
+from destinations.store import SqliteStore, free_bytes
+from destinations.telemetry import Observation, StoreFigures
 
 __all__ = ["Service"]
 
@@ -111,7 +111,8 @@ class Service:
     @property
     def needs_mending(self) -> bool:
         """Whether there is something to do for `mend`."""
-        return any(each.fault for each in self._served.values())
+        unwritten = bool(self._store.database.health.why)
+        return unwritten or any(each.fault for each in self._served.values())
 
     def start(self) -> None:
         """Return when events are received and delivered.
@@ -124,6 +125,7 @@ class Service:
             self._store = SqliteStore(self.config.store.path)
             stack.callback(self._store.close)
             stack.callback(self._unlock)
+            self._store.database.health.tell = self._tell_of_store
             note_start(self._store)
             self._ledger = self._store.ledger()
             if self.config.store.max_bytes is not None:
@@ -159,6 +161,7 @@ class Service:
             self._starting = False
             self._warn(bound)
             self._closing = stack.pop_all()
+            self._observation.follow_store(self._store_figures)
 
     def reload(self, config: ServeConfig) -> None:
         """Exchange the destinations for those of ``config``; events are taken all the while.
@@ -189,7 +192,12 @@ class Service:
         self._warn(bound)
 
     def mend(self) -> None:
-        """Deliver for what could not be delivered for after a reload; safe to repeat."""
+        """Deliver for what could not be delivered for after a reload; safe to repeat.
+
+        A store that cannot be written is tried: its end is told also where nobody sends any more.
+        """
+        if self._store.database.health.why:
+            self._probe()
         for name, served in list(self._served.items()):
             if served.fault:
                 self._try_open(name, served)
@@ -219,6 +227,10 @@ class Service:
         if time.monotonic() - probed_at >= _PROBE_SECONDS:
             reasons = (*self._probe(), *self._unconnected())
             self._probed = (time.monotonic(), reasons)
+        why = self._store.database.health.why
+        unwritten = f"the store cannot be written: {why}"
+        if why and unwritten not in reasons:
+            reasons = (unwritten, *reasons)
         closed = [(name, each.fault) for name, each in self._served.items() if each.fault]
         return (*reasons, *(f"{name} cannot be opened: {fault}" for name, fault in closed))
 
@@ -247,6 +259,22 @@ class Service:
         except DestinationsError as error:
             return (f"the store cannot be written: {error}",)
         return ()
+
+    def _store_figures(self) -> StoreFigures:
+        database = self._store.database
+        return StoreFigures(
+            size=database.size,
+            free=free_bytes(database.path),
+            limit=self.config.store.max_bytes,
+            writable=not database.health.why,
+        )
+
+    def _tell_of_store(self, why: str) -> None:
+        """Log once that the store cannot be written, and once that it can be again."""
+        if why:
+            _LOG.error("the store cannot be written, events are refused until it can be: %s", why)
+        else:
+            _LOG.warning("the store can be written again")
 
     # -- what delivers -------------------------------------------------------------------------
 

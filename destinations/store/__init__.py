@@ -42,6 +42,7 @@ from destinations.store.retention import (
     delete_spent_events,
 )
 from destinations.store.sqlite_store import SqliteStore
+from destinations.store.write_health import WriteHealth, free_bytes
 
 __all__ = [
     "FILE_MODE",
@@ -51,6 +52,7 @@ __all__ = [
     "SqliteLedger",
     "SqliteQueue",
     "SqliteStore",
+    "WriteHealth",
     "broken_rules",
     "check_label",
     "check_not_beside_store",
@@ -67,6 +69,7 @@ __all__ = [
     "delete_settled",
     "delete_spent_events",
     "fold_log",
+    "free_bytes",
     "identity_path",
     "is_backup",
     "is_full",

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
 from destinations.clock import SteadyClock
-from destinations.errors import StoreGoneError, TemporaryError, UsageError
+from destinations.errors import StoreFullError, StoreGoneError, TemporaryError, UsageError
 from destinations.store.beside import store_beside
 from destinations.store.failures import failure, is_of_the_file, roll_back
 from destinations.store.files import (
@@ -35,6 +35,7 @@ from destinations.store.migrations import COPIED_BEFORE, FIRST_WITH_IDENTITY, MI
 from destinations.store.open_files import FileKey, connected, disconnected
 from destinations.store.place import check_place
 from destinations.store.reader import copied_at, copy_of, stored_version
+from destinations.store.write_health import WriteHealth
 from destinations.store.write_lock import WriteLock, write_lock
 
 __all__ = [
@@ -217,6 +218,7 @@ class Database:
         self._depth = 0
         self._is_gone = False
         self._begun = False
+        self.health = WriteHealth(path)
         # What is old goes by it: the clock of the machine may be set to any time.
         self.clock = SteadyClock()
         self._beside = IdentityFile(path)
@@ -321,22 +323,28 @@ class Database:
         try:
             with self._transaction() as connection:
                 yield connection
+        except StoreFullError as error:  # its limit, of which SQLite is not asked
+            self.health.failed(str(error))
+            raise
         except sqlite3.DatabaseError as error:
             if not is_of_the_file(error):
                 raise
-            raise failure("write to", self.path, error) from None
+            failed = failure("write to", self.path, error)
+            self.health.failed(str(failed))
+            raise failed from None
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._lock, self._writing():
             self._check_place()
-            writes = None
+            writes, has_room = None, False
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
                 yield self._connection
                 if self._begun:
                     noted = (self.clock.time(),)
                     (writes,) = self._connection.execute(_COUNT_WRITE, noted).fetchone()
+                has_room = not self.health.why or self.has_room(self._connection)
                 self._connection.execute("COMMIT")
             except BaseException:
                 roll_back(self._connection)
@@ -345,6 +353,8 @@ class Database:
             self._check_place()
             if writes is not None:
                 self._beside.wrote(writes)
+            if has_room:
+                self.health.worked()
 
     def all(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Return the rows that a query finds, of what was committed."""
@@ -419,6 +429,11 @@ class Database:
             pages = max(1, size // page)  # 0 would be no limit
             self._connection.execute(f"PRAGMA max_page_count = {pages}")
             self._most_pages = pages
+
+    @property
+    def size(self) -> int:
+        """The bytes of the file and of its log."""
+        return _size(self.path) + _size(self._log)
 
     def has_room(self, connection: sqlite3.Connection) -> bool:
         """Tell whether more may be taken in: a quarter of the limit is for what that needs later.

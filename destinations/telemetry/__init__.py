@@ -6,6 +6,7 @@ from destinations.telemetry.masks import Masks
 from destinations.telemetry.metrics import CONTENT_TYPE, Metrics
 from destinations.telemetry.observation import Observation, check_tracing, observe
 from destinations.telemetry.queue_figures import QueueFigures, QueueProbe
+from destinations.telemetry.store_figures import StoreFigures
 from destinations.telemetry.tracing import Tracing, open_tracing
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Observation",
     "QueueFigures",
     "QueueProbe",
+    "StoreFigures",
     "Tracing",
     "check_tracing",
     "observe",

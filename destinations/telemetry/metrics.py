@@ -28,6 +28,7 @@ from destinations.pipeline.observer import Observer, Point
 from destinations.pipeline.queue import QueuedDelivery, Stage, Transition
 from destinations.runtime.action import SubscriptionKey
 from destinations.telemetry.queue_figures import QueueFigures
+from destinations.telemetry.store_figures import StoreFigures, StoreGauges
 
 __all__ = ["CONTENT_TYPE", "Metrics"]
 
@@ -69,6 +70,8 @@ class Metrics(Observer):
         self._registry = CollectorRegistry()
         self._queues = _Queues(now)
         self._registry.register(self._queues)
+        self._store = StoreGauges()
+        self._registry.register(self._store)
         ProcessCollector(registry=self._registry)
         self._count(self._registry)
         self._measure(self._registry)
@@ -159,6 +162,10 @@ class Metrics(Observer):
     def watch(self, destination: str, read: Read) -> None:
         """Show the figures of a queue that is not delivered from."""
         self._queues.reads = {**self._queues.reads, destination: read}
+
+    def follow_store(self, read: Callable[[], StoreFigures]) -> None:
+        """Show the figures of the store, which are read for each scrape."""
+        self._store.read = read
 
     def keep(self, destinations: Collection[str]) -> None:
         """Show only these queues and breakers; counters of the others stay."""

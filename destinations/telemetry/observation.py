@@ -17,6 +17,7 @@ from destinations.telemetry.logs import Logs
 from destinations.telemetry.masks import Masks
 from destinations.telemetry.metrics import Metrics
 from destinations.telemetry.queue_figures import QueueFigures, QueueProbe
+from destinations.telemetry.store_figures import StoreFigures
 from destinations.telemetry.tracing import Tracing, check_installed, is_wanted, open_tracing
 
 __all__ = ["Observation", "check_tracing", "observe"]
@@ -60,6 +61,10 @@ class Observation:
         Counters of its ``actions`` begin at 0.
         """
         self._metrics.follow(destination, self._read(destination, ledger), actions)
+
+    def follow_store(self, read: Callable[[], StoreFigures]) -> None:
+        """Show the gauges of the store, which are read for each scrape."""
+        self._metrics.follow_store(read)
 
     def keep(self, destinations: Collection[str], ledger: Ledger, strays: Collection[str]) -> None:
         """Follow only the queues of these destinations and of ``strays``.

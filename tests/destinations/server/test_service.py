@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -892,6 +893,50 @@ def test_a_full_store(start: Start, configure: Configure, partner: Partner) -> N
     assert _post(again, "one", "m0", size=20_000) == 200  # known: it was accepted before
     assert _post(again, "one", "more") == 200
     assert again.stop() == acknowledged + 1
+
+
+@pytest.mark.parametrize("full", ["disk", "limit"])
+def test_a_full_store_is_seen(
+    full: str,
+    start: Start,
+    configure: Configure,
+    partner: Partner,
+    caplog: pytest.LogCaptureFixture,
+    limit_files: Callable[[int], contextlib.AbstractContextManager[None]],
+) -> None:
+    """From a write that failed on: not ready, a gauge, and one line, until a write works again."""
+    partner.is_down = True
+    service = start(configure("one", store={"path": "s.sqlite3", "maxBytes": 3_000_000}))
+    database, now = service._store.database, [100.0]
+    database.health._monotonic = lambda: now[0]
+    assert "destinations_store_writable 1.0" in _page(service, "/metrics").text
+    assert "destinations_store_limit_bytes 3e+06" in _page(service, "/metrics").text
+    numbers = count()
+    if full == "limit":
+        database.limit_size(1_100_000)
+    with limit_files(database.size) if full == "disk" else contextlib.nullcontext():
+        while _post(service, "one", f"m{next(numbers)}", size=20_000) == 200:
+            assert next(numbers) < 400
+        for _ in range(3):
+            assert _post(service, "one", f"m{next(numbers)}", size=20_000) == 503
+        ready = _page(service, "/readyz")
+        assert (ready.status_code, "cannot be written" in ready.text) == (503, True)
+        assert "destinations_store_writable 0.0" in _page(service, "/metrics").text
+        service.mend()
+        assert (list(service.urls), service.needs_mending) == (["one"], True)
+    database.limit_size(3_000_000)
+    now[0] += 60
+    service.mend()  # nobody has to send for that
+    assert (list(service.urls), service.needs_mending) == (["one"], False)
+    assert _page(service, "/metrics").text.count("destinations_store_writable 1.0") == 1
+    service._probed = (float("-inf"), ())
+    assert _page(service, "/readyz").text == "ready\n"
+    lines = [line for line in _logged(caplog) if "the store can" in line]
+    assert len(lines) == 2
+    assert lines[0].startswith("the store cannot be written, events are refused until it can be")
+    assert lines[1] == "the store can be written again"
+    records = [each for each in caplog.records if each.getMessage() in lines]
+    assert [each.levelname for each in records] == ["ERROR", "WARNING"]
 
 
 def test_a_full_store_is_worked_off(start: Start, configure: Configure, partner: Partner) -> None:

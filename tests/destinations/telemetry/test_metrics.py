@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from destinations.outcome import Outcome, State
 from destinations.pipeline.observer import Observers, Point
 from destinations.pipeline.queue import QueuedDelivery, Transition
-from destinations.telemetry import Metrics, QueueFigures
+from destinations.telemetry import Metrics, QueueFigures, StoreFigures
 
 
 class Time:
@@ -275,6 +275,18 @@ def test_a_queue_that_cannot_be_read(metrics: Metrics, read: Read) -> None:
     assert 'destinations_queue_deliveries{destination="broken"}' not in text
     assert read("destinations_queue_deliveries") == {"": 3}
     assert 'destinations_events_accepted_total{destination="broken"} 1.0' in text
+
+
+def test_the_store(metrics: Metrics, read: Read) -> None:
+    """Its gauges are read for each scrape; what nobody can tell has none."""
+    names = [f"destinations_store_{name}" for name in ("bytes", "free_bytes", "limit_bytes")]
+    assert [read(name) for name in names] == [{}, {}, {}]
+    metrics.follow_store(lambda: StoreFigures(size=5, free=None, limit=None, writable=False))
+    assert [read(name) for name in names] == [{"": 5}, {}, {}]
+    assert read("destinations_store_writable") == {"": 0}
+    metrics.follow_store(lambda: StoreFigures(size=5, free=6, limit=7, writable=True))
+    assert [read(name) for name in names] == [{"": 5}, {"": 6}, {"": 7}]
+    assert read("destinations_store_writable") == {"": 1}
 
 
 def test_observers_that_fail(metrics: Metrics, read: Read) -> None:

@@ -1,0 +1,54 @@
+"""Show the figures of a server's store as gauges."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+__all__ = ["StoreFigures", "StoreGauges"]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFigures:
+    """The figures of a store: its size, the bytes free on its disk, and its limit, in bytes.
+
+    ``free`` is None if nobody can tell, ``limit`` if there is none. ``writable`` tells whether the
+    last writes worked.
+    """
+
+    size: int
+    free: int | None
+    limit: int | None
+    writable: bool
+
+
+class StoreGauges(Collector):
+    """The gauges of a store; ``read`` is None before there is one."""
+
+    def __init__(self) -> None:
+        self.read: Callable[[], StoreFigures] | None = None
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Yield a gauge for each figure that is known."""
+        figures = None if self.read is None else self.read()
+        known = (None,) * 4 if figures is None else _values(figures)
+        for (name, text), value in zip(_GAUGES, known, strict=True):
+            family = GaugeMetricFamily(f"destinations_store_{name}", text)
+            if value is not None:
+                family.add_metric((), value)
+            yield family
+
+
+_GAUGES = (
+    ("bytes", "Bytes of the store's file and its log."),
+    ("free_bytes", "Bytes that are free on the file system of the store."),
+    ("limit_bytes", "Bytes that the store may have (store.maxBytes), if there is a limit."),
+    ("writable", "0 from a write that failed until one works again, else 1."),
+)
+
+
+def _values(figures: StoreFigures) -> tuple[float | None, ...]:
+    return (figures.size, figures.free, figures.limit, float(figures.writable))
