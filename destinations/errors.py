@@ -209,15 +209,24 @@ class TransportError(DestinationsError):
 
     ``sent`` is False only if the partner certainly got nothing or an incomplete request.
     ``for_operator`` tells that nothing can be sent before an operator has fixed something.
+    ``too_long`` tells that an answer came and is longer than the definition allows: it would come
+    again.
     """
 
     def __init__(
-        self, message: str, *, sent: bool, timeout: bool = False, for_operator: bool = False
+        self,
+        message: str,
+        *,
+        sent: bool,
+        timeout: bool = False,
+        for_operator: bool = False,
+        too_long: bool = False,
     ) -> None:
         self.message = message
         self.sent = sent
         self.timeout = timeout
         self.for_operator = for_operator
+        self.too_long = too_long
         super().__init__(message)
 
 

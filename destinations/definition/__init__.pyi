@@ -12,6 +12,7 @@ from .model import (
     Unmapped,
 )
 from .request_model import (
+    ANSWER_BYTES,
     AnswerRule,
     ArrayFormat,
     ErrorClass,
@@ -29,6 +30,7 @@ from .request_model import (
 )
 
 __all__ = [
+    "ANSWER_BYTES",
     "ActionDefinition",
     "AnswerRule",
     "ArrayFormat",

@@ -18,6 +18,7 @@ from destinations.definition.model import (
     Unmapped,
 )
 from destinations.definition.request_model import (
+    ANSWER_BYTES,
     AnswerRule,
     ErrorCondition,
     ErrorRule,
@@ -141,6 +142,7 @@ def _request(name: str, data: Mapping[str, Any]) -> RequestDefinition:
         batch_size=data.get("batch", {}).get("size", 1),
         batch_bytes=data.get("batch", {}).get("bytes"),
         listed=_listed(data.get("list")),
+        answer_bytes=data.get("answerBytes", ANSWER_BYTES),
         remember=data.get("remember", False),
         expect=data.get("expect"),
         refusals=tuple(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from destinations.outcome import WaitFor
 
 __all__ = [
+    "ANSWER_BYTES",
     "AnswerRule",
     "ArrayFormat",
     "ErrorClass",
@@ -25,6 +26,9 @@ __all__ = [
     "RestDefinition",
     "Signature",
 ]
+
+ANSWER_BYTES: Final = 16 * 1024 * 1024
+"""The largest answer by default: more than most need, less than would hurt."""
 
 JsonSchema = Mapping[str, Any]
 ArrayFormat = Literal["repeat", "brackets", "comma", "json"]
@@ -212,7 +216,8 @@ class RequestDefinition:
 
     ``atomic`` tells that it never leaves an event half done when an event needs several requests.
     ``on_lost_answer`` decides after a lost answer that the partner cannot be asked about. A batch
-    has at most ``batch_size`` events and, unless it is a single event, ``batch_bytes`` bytes.
+    has at most ``batch_size`` events and, unless it is a single event, ``batch_bytes`` bytes. Its
+    answer has at most ``answer_bytes``.
     """
 
     name: str
@@ -223,6 +228,7 @@ class RequestDefinition:
     batch_size: int = 1
     batch_bytes: int | None = None
     listed: ListedDefinition | None = None
+    answer_bytes: int = ANSWER_BYTES
     remember: bool = False
     expect: JsonSchema | None = None
     refusals: tuple[Refusal, ...] = ()

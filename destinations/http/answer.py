@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from destinations.definition import ErrorClass
+from destinations.definition import ANSWER_BYTES, ErrorClass
 from destinations.errors import (
     APIError,
     IntegrationError,
@@ -35,7 +35,8 @@ Part = Mapping[str, bytes]
 class HttpRequest:
     """One HTTP request as it goes over the wire.
 
-    ``host_of_event`` tells that its host or port depends on the event.
+    ``host_of_event`` tells that its host or port depends on the event. An answer may have
+    ``answer_bytes``, once it is decompressed.
     """
 
     method: str
@@ -43,6 +44,7 @@ class HttpRequest:
     headers: Mapping[str, str]
     body: bytes | None
     host_of_event: bool = False
+    answer_bytes: int = ANSWER_BYTES
 
 
 @dataclass(frozen=True, slots=True)

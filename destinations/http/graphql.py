@@ -95,7 +95,7 @@ class GraphQLRequest:
         head = _head(self._operation, len(parts))
         body = b"".join((head, b",".join(pieces), b"}}"))
         url, headers = self._envelope.target(context)
-        return HttpRequest("POST", url, headers, body)
+        return HttpRequest("POST", url, headers, body, answer_bytes=self.definition.answer_bytes)
 
     def read(
         self,

@@ -119,7 +119,9 @@ class RestRequest:
                 body = first["form"]
         if self._sign is not None:
             headers = {**headers, **self._signature(body or b"", context)}
-        return HttpRequest(self._method, url, headers, body)
+        return HttpRequest(
+            self._method, url, headers, body, answer_bytes=self.definition.answer_bytes
+        )
 
     def _body(self, parts: Sequence[Part | bytes], context: Context) -> bytes:
         items = _bodies(parts)

@@ -31,9 +31,6 @@ __all__ = ["CanHangUp", "HttpTransport", "Transport"]
 _USER_AGENT: Final = f"destinations/{__version__}"
 """The sender's name in a partner's logs; a definition's own header replaces it."""
 
-_MAX_BODY: Final = 16 * 1024 * 1024
-"""The largest answer, in bytes: more than any documented answer needs, less than would hurt."""
-
 _MAX_IDLE: Final = 4.0
 """Seconds. A connection idle for longer is not used again: servers close idle connections (Node's
 after 5 s), and a request sent just then is lost without an answer."""
@@ -199,7 +196,7 @@ class HttpTransport:
                 if response.status_code == _ASKS_FOR_CREDENTIALS and proxy_of(request.url):
                     message = "no connection through the proxy: it asks for credentials (HTTP 407)"
                     raise TransportError(message, sent=False, for_operator=True)
-                body = self._read(response, deadline)
+                body = self._read(response, deadline, request.answer_bytes)
                 if (
                     not exchange.complete
                 ):  # the answer came before the request was complete: the connection is unusable
@@ -249,7 +246,7 @@ class HttpTransport:
         session.last_used = now
         return session
 
-    def _read(self, response: requests.Response, deadline: float) -> bytes:
+    def _read(self, response: requests.Response, deadline: float, most: int) -> bytes:
         """Read the body in pieces as they arrive, so that a slow one meets the deadline.
 
         Raises urllib3's error for a body that is shorter than announced.
@@ -258,8 +255,9 @@ class HttpTransport:
         size = 0
         while piece := response.raw.read1(65536, decode_content=True):
             size += len(piece)
-            if size > _MAX_BODY:
-                raise TransportError(f"the answer is longer than {_MAX_BODY:,} bytes", sent=True)
+            if size > most:
+                message = f"the answer is longer than the {most:,} bytes of answerBytes"
+                raise TransportError(message, sent=True, too_long=True)
             if self._monotonic() > deadline:
                 raise self._too_long()
             pieces.append(piece)

@@ -764,9 +764,9 @@ def _of_event(verdict: Answer | Failure | None) -> Answer | Failure | None:
 def _lost(error: TransportError) -> Failure:
     return Failure(
         error.message,
-        "timeout" if error.timeout else "unavailable",
+        "timeout" if error.timeout else "invalid" if error.too_long else "unavailable",
         0,
-        retryable=True,
+        retryable=not error.too_long,
         nothing_applied=not error.sent,
         for_operator=error.for_operator,
     )

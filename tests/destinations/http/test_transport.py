@@ -12,7 +12,7 @@ import struct
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 from unittest.mock import ANY
@@ -295,7 +295,7 @@ def _then_closes(text: bytes) -> Serve:
         (
             _then_closes(HEAD + b"Content-Length: 99999999\r\n\r\n" + b"x" * (17 << 20)),
             False,
-            "the answer is longer than 16,777,216 bytes",
+            "the answer is longer than the 16,777,216 bytes of answerBytes",
         ),
     ],
 )
@@ -315,6 +315,28 @@ def test_what_was_sent_without_an_answer(
     assert caught.value.message.startswith(message)
     assert "0x" not in caught.value.message
     assert len(running.heads) == 1
+
+
+@pytest.mark.parametrize("encoding", ["identity", "gzip"])
+@pytest.mark.parametrize(("answer_bytes", "is_read"), [(2_999, False), (3_000, True)])
+def test_how_long_an_answer_may_be(
+    server: Callable[[Serve], Server],
+    transport: Callable[..., HttpTransport],
+    answer_bytes: int,
+    is_read: bool,
+    encoding: str,
+) -> None:
+    """The definition says it for each request, and it is counted as it is read: decompressed."""
+    body = gzip.compress(b"x" * 3_000) if encoding == "gzip" else b"x" * 3_000
+    head = b"Content-Encoding: %s\r\nContent-Length: %d\r\n\r\n" % (encoding.encode(), len(body))
+    running = server(_then_closes(HEAD + head + body))
+    request = replace(_post(running.url), answer_bytes=answer_bytes)
+    if is_read:
+        assert transport().send(request).body == b"x" * 3_000
+        return
+    with pytest.raises(TransportError, match="longer than the 2,999 bytes") as caught:
+        transport().send(request)
+    assert caught.value.too_long
 
 
 def test_hanging_up(

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from destinations.errors import TransportError
 from destinations.http import Answer, HttpRequest, HttpResponse
 from destinations.outcome import Outcome, Result, State
 from destinations.runtime.action import Call, Done, Payload
@@ -53,7 +54,7 @@ class Partner:
     """People by id; ``created`` counts how often each was made, ``asked`` what each request was.
 
     ``seconds`` is how long each request takes, by its field; ``broken`` fields answer with an
-    error.
+    error, the answers of ``lost`` ones do not come.
     """
 
     replies: Any
@@ -61,6 +62,7 @@ class Partner:
     people: set[str] = field(default_factory=set)
     refused: frozenset[str] = frozenset()
     broken: frozenset[str] = frozenset()
+    lost: dict[str, TransportError] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     created: Counter[str] = field(default_factory=Counter)
     asked: list[tuple[str, int]] = field(default_factory=list)
@@ -73,6 +75,8 @@ class Partner:
         name = next(one for one in ("people", "person", "create") if f"{one}" in body["query"])
         self.asked.append((name, len(ids)))
         self.clock.now += self.seconds.get(name, 0.0)
+        if name in self.lost:
+            raise self.lost[name]
         if name in self.broken:
             return self._answer(self.replies.http(500))
         if name == "people":
@@ -322,3 +326,40 @@ def test_generators_of_different_lengths(sender: Callable[..., Sender], partner:
     results = _deliver(sender(code), IDS)
     assert [result.reason for result in results] == [str(at) for at in range(8)]
     assert Counter(name for name, _ in partner.asked) == {"person": 7, "people": 4}
+
+
+def test_a_list_that_is_too_long_is_asked_for_once(
+    sender: Callable[..., Sender], partner: Partner
+) -> None:
+    """An answer that is too long would come again: who needs it is rejected, and others go on."""
+
+    def code(payload: Payload) -> Generator[Call, Answer, Done]:
+        yield Call("find", payload)
+        if payload["id"] == "u0":
+            yield Call("list", {})
+        return Done("done")
+
+    partner.people |= set(IDS)
+    partner.lost["people"] = TransportError("too long", sent=True, too_long=True)
+    results = _deliver(sender(code), IDS)
+    assert [result.outcome for result in results] == [
+        Outcome.REJECTED,
+        *[Outcome.DELIVERED] * 7,
+    ]
+    assert results[0].reason == "too long"
+    assert not results[0].maybe_applied
+    assert partner.asked == [("person", 8), ("people", 0)]
+
+
+def test_a_change_whose_answer_is_too_long_is_unknown(
+    sender: Callable[..., Sender], partner: Partner
+) -> None:
+    """It was carried out, or not: that its answer cannot be read says nothing about it."""
+
+    def once(documents: Any) -> None:
+        documents["destination"]["requests"]["create"]["idempotent"] = False
+
+    partner.lost["create"] = TransportError("too long", sent=True, too_long=True)
+    results = _deliver(sender(change=once), IDS)
+    assert [result.outcome for result in results] == [State.UNKNOWN] * 8
+    assert [result.retry for result in results] == [None] * 8
