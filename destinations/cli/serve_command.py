@@ -73,6 +73,8 @@ def _run(config: ServeConfig, path: Path, signals: Signals, observation: Observa
     service.watch_queues()
     for name, url in service.urls.items():
         logger.info(f"Receives events at {url}", destination=name)
+    if config.admin is not None:
+        logger.info(f"Shows metrics and health at {service.pages_url}")
     try:
         try:
             _serve(service, path, signals, observation)

@@ -8,6 +8,7 @@ from destinations.server.body import Body, read_body
 from destinations.server.checking import check_start
 from destinations.server.config import read_config
 from destinations.server.config_model import (
+    AdminConfig,
     DeliveryConfig,
     DestinationConfig,
     ListenConfig,
@@ -21,6 +22,7 @@ from destinations.server.ingest_route import IngestRoute
 from destinations.server.service import Service
 
 __all__ = [
+    "AdminConfig",
     "Authenticator",
     "Body",
     "BodyError",

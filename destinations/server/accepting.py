@@ -43,7 +43,9 @@ class _Refused:
     message: str
 
 
-async def accept(route: IngestRoute, body: Body, observer: Observer, bridge: FutureBridge) -> Reply:
+async def accept(
+    route: IngestRoute, body: Body, observer: Observer, bridge: FutureBridge, peer: str = ""
+) -> Reply:
     """Return the answer, once everything that it says is accepted is durable.
 
     Raises `QueueFullError` if nothing was accepted and may be later.
@@ -66,12 +68,13 @@ async def accept(route: IngestRoute, body: Body, observer: Observer, bridge: Fut
         ended = _ended(arrivals, receipts)
         if ended:
             observer.ended(route.name, ended)
-    return _reply(route, body, accepted, refused, observer)
+    if accepted:
+        for item in refused:  # where nothing was accepted, the whole request counts as refused
+            observer.refused(route.name, item.status, peer)
+    return _reply(body, accepted, refused)
 
 
-def _reply(
-    route: IngestRoute, body: Body, accepted: int, refused: list[_Refused], observer: Observer
-) -> Reply:
+def _reply(body: Body, accepted: int, refused: list[_Refused]) -> Reply:
     if not body.is_batch and refused:
         return error(refused[0].status, refused[0].message)
     if not refused:
@@ -81,8 +84,6 @@ def _reply(
         {"index": item.index, "status": item.status, "message": item.message} for item in refused
     ]
     if accepted:
-        for item in refused:  # where nothing was accepted, the whole request counts as refused
-            observer.refused(route.name, item.status)
         return Reply(200, {"accepted": accepted, "rejected": rejected})
     statuses = {item.status for item in refused}
     status = statuses.pop() if len(statuses) == 1 else 400

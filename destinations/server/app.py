@@ -12,21 +12,21 @@ from typing import Final
 from destinations.errors import BodyError, QueueFullError, StoreGoneError
 from destinations.pipeline.observer import Observer
 from destinations.server.accepting import accept
+from destinations.server.addresses import Network, peer_of
 from destinations.server.auth import Authenticator
 from destinations.server.body import first_event, read_body
 from destinations.server.future_bridge import FutureBridge
 from destinations.server.inflating import inflated
 from destinations.server.ingest_route import IngestRoute
+from destinations.server.pages import Pages
 from destinations.server.replies import Receive, Reply, Scope, Send, error, unavailable
 from destinations.server.shares import Shares
-from destinations.telemetry import CONTENT_TYPE
 
 __all__ = ["Limits", "Receiver"]
 
 _LOG = logging.getLogger(__name__)
 _PREFIX: Final = "/v1/"
-_TEXT: Final = b"text/plain; charset=utf-8"
-_METRICS: Final = CONTENT_TYPE.encode()
+_LEAST_ERROR: Final = 400
 _GZIP: Final = frozenset({b"gzip", b"x-gzip"})
 _GONE_SECONDS: Final = 30.0
 _CHALLENGE: Final = (b"www-authenticate", b'Basic realm="events"')
@@ -59,10 +59,10 @@ class _RefusedError(Exception):
 
 
 class Receiver:
-    """``POST /v1/NAME`` for each of its routes, and ``/healthz``, ``/readyz``, ``/metrics``.
+    """``POST /v1/NAME`` for each of its routes, and its `pages`, unless others serve those.
 
     ``unready`` gives the reasons for which no events should be sent here now; it may block.
-    ``remarks`` gives what else an operator should know of.
+    ``remarks`` gives what else an operator should know of. ``trusted`` are proxies: see `peer_of`.
     """
 
     def __init__(
@@ -73,12 +73,14 @@ class Receiver:
         remarks: Callable[[], Sequence[str]] = tuple,
         limits: Limits | None = None,
         observer: Observer | None = None,
+        trusted: Sequence[Network] = (),
     ) -> None:
         self.routes: Mapping[str, IngestRoute] = {}
         self.draining = False
-        self._metrics = metrics
+        self.serves_pages = True
         self._unready = unready
-        self._remarks = remarks
+        self.pages = Pages(metrics=metrics, unready=self._unready_or_draining, remarks=remarks)
+        self._trusted = trusted
         self._limits = limits or Limits()
         self._observer = observer or Observer()
         self._requests = Shares(self._limits.requests)
@@ -97,35 +99,39 @@ class Receiver:
 
     async def _reply(self, scope: Scope, receive: Receive) -> Reply:
         path, method = scope["path"], scope["method"]
-        if path.startswith(_PREFIX) and path.removeprefix(_PREFIX) in self.routes:
-            if method != "POST":
-                return error(405, "send events with POST", (b"allow", b"POST"), close=True)
-            route = self.routes[path.removeprefix(_PREFIX)]
-            reply = await self._post(route, scope, receive)
-            if reply.status >= 400:
-                self._observer.refused(route.name, reply.status)
+        name = path.removeprefix(_PREFIX)
+        if path.startswith(_PREFIX) and name in self.routes:
+            peer = self._peer(scope)
+            if method == "POST":
+                reply = await self._post(self.routes[name], scope, receive, peer)
+            else:
+                reply = error(405, "send events with POST", (b"allow", b"POST"), close=True)
+            if reply.status >= _LEAST_ERROR:
+                self._observer.refused(name, reply.status, peer)
             return reply
-        if path not in {"/healthz", "/readyz", "/metrics"}:
-            return error(404, f"there is nothing here; events go to {_PREFIX}NAME", close=True)
-        if method not in {"GET", "HEAD"}:
-            return error(405, "ask with GET", (b"allow", b"GET, HEAD"), close=True)
-        if path == "/metrics":
-            return Reply(200, await asyncio.to_thread(self._metrics), content_type=_METRICS)
-        if path == "/healthz":
-            return Reply(200, b"alive\n", content_type=_TEXT)
-        reasons = ["draining"] if self.draining else await asyncio.to_thread(self._unready)
-        lines = [*(reasons or ["ready"]), *self._remarks()]
-        text = "".join(f"{line}\n" for line in lines)
-        return Reply(503 if reasons else 200, text.encode(), content_type=_TEXT)
+        page = await self.pages.reply(path, method) if self.serves_pages else None
+        if page is not None:
+            return page
+        self._observer.refused("", 404, self._peer(scope))
+        return error(404, f"there is nothing here; events go to {_PREFIX}NAME", close=True)
 
-    async def _post(self, route: IngestRoute, scope: Scope, receive: Receive) -> Reply:
+    def _peer(self, scope: Scope) -> str:
+        """Return the address of the sender."""
+        host, _ = scope.get("client") or ("", 0)
+        forwarded = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+        return peer_of(host, forwarded, self._trusted)
+
+    def _unready_or_draining(self) -> Sequence[str]:
+        return ["draining"] if self.draining else self._unready()
+
+    async def _post(self, route: IngestRoute, scope: Scope, receive: Receive, peer: str) -> Reply:
         if self.draining:
             return unavailable("is shutting down", 5.0, close=True)
         if not self._requests.take(route.name, 1, self.routes.keys()):
             return unavailable("too many requests are under way", 1.0, close=True)
         try:
             with self._holding(route.name) as hold:
-                return await self._take(route, _single_headers(scope), receive, hold)
+                return await self._take(route, _single_headers(scope), receive, hold, peer)
         except _RefusedError as refused:
             return refused.reply
         except BodyError as fault:
@@ -149,6 +155,7 @@ class Receiver:
         headers: Mapping[bytes, bytes],
         receive: Receive,
         hold: Callable[[int], None],
+        peer: str,
     ) -> Reply:
         authenticator = route.authenticator
         authorization = headers.get(b"authorization")
@@ -170,7 +177,7 @@ class Receiver:
             raise _RefusedError(_wrong_signature())
         if self._bridge is None:
             self._bridge = FutureBridge(asyncio.get_running_loop())
-        return await accept(route, body, self._observer, self._bridge)
+        return await accept(route, body, self._observer, self._bridge, peer)
 
     @contextlib.contextmanager
     def _holding(self, name: str) -> Iterator[Callable[[int], None]]:

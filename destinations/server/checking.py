@@ -34,7 +34,9 @@ def check_start(config: ServeConfig, environment: Mapping[str, str]) -> Sequence
     bound = bind(config, None)
     check_tracing(environment)
     _check_connections(bound)
-    _check_host(config.listen.host)
+    _check_host(config.listen.host, "/listen/host")
+    if config.admin is not None:
+        _check_host(config.admin.listen.host, "/admin/listen")
     _check_store(config.store.path)
     _check_accounts(config.store.path, bound)
     return bound
@@ -48,13 +50,13 @@ def _check_connections(bound: Sequence[Bound]) -> None:
         raise UsageError("\n".join(issues))
 
 
-def _check_host(host: str) -> None:
+def _check_host(host: str, place: str) -> None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         # A port that is free tells of the address alone.
         socket.create_server((host, 0), family=family).close()
     except OSError as error:
-        msg = f"/listen/host: cannot listen on {host}: {error.strerror or error}"
+        msg = f"{place}: cannot listen on {host}: {error.strerror or error}"
         raise UsageError(msg) from None
 
 

@@ -27,7 +27,9 @@ from destinations.errors import DefinitionError, Issue, SecretMissingError, Usag
 from destinations.runtime.identity import checked_name
 from destinations.secrets import Secret
 from destinations.segment.json_pointer import pointer, value_at
+from destinations.server.addresses import AddressError, parse_address, parse_network
 from destinations.server.config_model import (
+    AdminConfig,
     DeliveryConfig,
     DestinationConfig,
     ListenConfig,
@@ -167,7 +169,8 @@ class _Reader:
         data = self._document.data
         queue = data.get("queue", {})
         return ServeConfig(
-            listen=ListenConfig(**_fields(data.get("listen", {}))),
+            listen=self._listen(data.get("listen", {})),
+            admin=self._admin(data["admin"]) if "admin" in data else None,
             log=LogConfig(**_fields(data.get("log", {}))),
             store=StoreConfig(
                 **{
@@ -182,6 +185,30 @@ class _Reader:
             **_fields(queue),
             **_fields({key: data[key] for key in ("drainSeconds",) if key in data}),
         )
+
+    def _listen(self, given: Mapping[str, Any]) -> ListenConfig:
+        fields = _fields(given)
+        networks = []
+        for index, text in enumerate(fields.pop("trusted_proxies", ())):
+            try:
+                networks.append(parse_network(text))
+            except AddressError as error:
+                place = pointer("listen", "trustedProxies", index)
+                self.issues.append(self._document.issue(place, str(error)))
+        return ListenConfig(**fields, trusted_proxies=tuple(networks))
+
+    def _admin(self, given: Mapping[str, Any]) -> AdminConfig | None:
+        place = pointer("admin", "listen")
+        try:
+            address = parse_address(given["listen"])
+        except AddressError as error:
+            self.issues.append(self._document.issue(place, str(error)))
+            return None
+        public = ListenConfig(**_fields(self._document.data.get("listen", {})))
+        if address.port and (address.host, address.port) == (public.host, public.port):
+            message = "is where events are received (listen): expected another port or host"
+            self.issues.append(self._document.issue(place, message))
+        return AdminConfig(address)
 
     def _destination(self, spec: Mapping[str, Any], place: str) -> DestinationConfig:
         if not self._looks_up:

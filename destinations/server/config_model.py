@@ -11,11 +11,13 @@ from destinations.definition.document import Document
 from destinations.operations import DEDUPE_DAYS, KEEP_DAYS
 from destinations.pipeline.reconcile import LossOptions
 from destinations.secrets import Secret
+from destinations.server.addresses import Address, Network
 from destinations.server.app import Limits
 from destinations.server.connections import MOST_CONNECTIONS
 from destinations.telemetry import Form, Level
 
 __all__ = [
+    "AdminConfig",
     "DeliveryConfig",
     "DestinationConfig",
     "ListenConfig",
@@ -37,6 +39,14 @@ class ListenConfig:
     max_body_bytes: int = _LIMITS.body_bytes
     body_seconds: float = _LIMITS.body_seconds
     max_connections: int = MOST_CONNECTIONS
+    trusted_proxies: tuple[Network, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AdminConfig:
+    """Where metrics and health are served instead of where events are received."""
+
+    listen: Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +125,7 @@ class ServeConfig:
     store: StoreConfig
     destinations: tuple[DestinationConfig, ...]
     listen: ListenConfig = ListenConfig()
+    admin: AdminConfig | None = None
     log: LogConfig = LogConfig()
     max_events: int = 1_000_000
     drain_seconds: float = 30.0

@@ -14,8 +14,8 @@ from typing import Any, Final, TypeVar
 import uvicorn
 
 from destinations.errors import TemporaryError, UsageError
-from destinations.server.app import Receiver
 from destinations.server.connections import MOST_CONNECTIONS, Acceptor
+from destinations.server.replies import Application
 from destinations.server.wire import Protocol
 
 __all__ = ["HttpServer", "is_loopback"]
@@ -38,13 +38,18 @@ class _Server(uvicorn.Server):
     """Says when it accepts connections, of which it has a bound, and in which loop it runs."""
 
     def __init__(
-        self, config: uvicorn.Config, most: int, turned_away: Callable[[int], None]
+        self,
+        config: uvicorn.Config,
+        most: int,
+        turned_away: Callable[[int], None],
+        refused: Callable[[int, str], None],
     ) -> None:
         super().__init__(config)
         self.ready = threading.Event()
         self.loop: asyncio.AbstractEventLoop | None = None
         self._most = most
         self._turned_away = turned_away
+        self._refused = refused
         self._acceptors: list[Acceptor] = []
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -69,24 +74,28 @@ class _Server(uvicorn.Server):
         return len(self.server_state.connections)
 
     def _protocol(self) -> Protocol:
-        return Protocol(self.config, self.server_state, self.lifespan.state, self.loop)
+        protocol = Protocol(self.config, self.server_state, self.lifespan.state, self.loop)
+        protocol.tell_refused = self._refused
+        return protocol
 
 
 class HttpServer:
-    """Serves a receiver at ``host`` and ``port`` (0 takes a free one) until it is closed.
+    """Serves an application at ``host`` and ``port`` (0 takes a free one) until it is closed.
 
     At most ``most`` connections are open; ``turned_away`` is told of further ones, which are
-    closed. Raises `UsageError` if it cannot listen there.
+    closed, and ``refused`` of what is not HTTP, with the status and the peer.
+    Raises `UsageError` if it cannot listen there.
     """
 
     def __init__(
         self,
-        receiver: Receiver,
+        application: Application,
         host: str,
         port: int,
         *,
         most: int = MOST_CONNECTIONS,
         turned_away: Callable[[int], None] = lambda _: None,
+        refused: Callable[[int, str], None] = lambda _status, _peer: None,
     ) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
@@ -98,7 +107,7 @@ class HttpServer:
         self.host = host
         self.port: int = self._socket.getsockname()[1]
         config = uvicorn.Config(
-            receiver,
+            application,
             http=Protocol,
             ws="none",
             lifespan="off",
@@ -112,7 +121,7 @@ class HttpServer:
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=5,
         )
-        self._server = _Server(config, most, turned_away)
+        self._server = _Server(config, most, turned_away, refused)
         self._thread = threading.Thread(
             target=self._server.run, args=([self._socket],), name="receiver"
         )

@@ -10,13 +10,14 @@ from typing import Any
 from destinations.http.json_bytes import encode_json
 from destinations.statuses import CODES
 
-__all__ = ["Message", "Receive", "Reply", "Scope", "Send", "error", "unavailable"]
+__all__ = ["Application", "Message", "Receive", "Reply", "Scope", "Send", "error", "unavailable"]
 
 # The types of ASGI (https://asgi.readthedocs.io).
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from destinations.clock import SystemClock, WallClock
@@ -48,6 +49,8 @@ __all__ = ["Service"]
 
 _LOG = logging.getLogger(__name__)
 _PROBE_SECONDS: Final = 1.0
+_OPERATORS: Final = 32
+"""Connections of operators and their machines; their descriptors are in the reserve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,7 @@ class Service:
         self._accounts: Mapping[str, PartnerAccount] = {}
         self._closing = contextlib.ExitStack()
         self._locks: dict[int, contextlib.ExitStack] = {}
+        self._admin: HttpServer | None = None
         self._starting = True
         self._left = 0
         self._probed: tuple[float, Sequence[str]] = (-math.inf, ())
@@ -91,7 +95,14 @@ class Service:
             remarks=self.paused,
             limits=Limits(config.listen.max_body_bytes, config.listen.body_seconds),
             observer=self._observer,
+            trusted=config.listen.trusted_proxies,
         )
+        self._receiver.serves_pages = config.admin is None
+
+    @property
+    def pages_url(self) -> str:
+        """Return where the pages for operators are: on an address of their own, or with events."""
+        return (self._server if self._admin is None else self._admin).url
 
     @property
     def urls(self) -> Mapping[str, str]:
@@ -128,6 +139,7 @@ class Service:
             self._store.database.health.tell = self._tell_of_store
             note_start(self._store)
             self._ledger = self._store.ledger()
+            self._admin = self._open_admin(stack)
             if self.config.store.max_bytes is not None:
                 self._store.database.limit_size(self.config.store.max_bytes)
             bound = self._bind(self.config)
@@ -148,6 +160,7 @@ class Service:
                 listen.port,
                 most=most_connections(listen.max_connections, _partner_connections(bound)),
                 turned_away=self._observer.turned_away,
+                refused=partial(self._observer.refused, ""),
             )
             stack.callback(self._server.close)
             # First of all deliveries stop: what is under way still has to be written.
@@ -163,6 +176,16 @@ class Service:
             self._closing = stack.pop_all()
             self._observation.follow_store(self._store_figures)
 
+    def _open_admin(self, stack: contextlib.ExitStack) -> HttpServer | None:
+        """Serve the pages for operators on their own address, from now until all is closed."""
+        if self.config.admin is None:
+            return None
+        listen = self.config.admin.listen
+        server = HttpServer(self._receiver.pages, listen.host, listen.port, most=_OPERATORS)
+        stack.callback(server.close)
+        server.start()
+        return server
+
     def reload(self, config: ServeConfig) -> None:
         """Exchange the destinations for those of ``config``; events are taken all the while.
 
@@ -170,9 +193,11 @@ class Service:
         which nothing can be delivered after that is left to `mend`.
         """
         bound = self._bind(config)
-        if config.listen != self.config.listen or config.store != self.config.store:
-            _LOG.warning("changes to listen and store take effect at the next start")
-        config = replace(config, listen=self.config.listen, store=self.config.store)
+        now = self.config
+        kept = replace(config, listen=now.listen, admin=now.admin, store=now.store)
+        if kept != config:
+            _LOG.warning("changes to listen, admin and store take effect at the next start")
+        config = kept
         former = self._served
         fresh = {each.name: self._prepared(each) for each in bound}
         # Before anything ends: where this cannot be written, what runs has to go on.

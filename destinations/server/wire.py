@@ -74,6 +74,7 @@ class Protocol(HttpToolsProtocol):
     _ended: bool = False
     _offers: bool = False
     _refused: tuple[int, str] | None = None
+    tell_refused: Callable[[int, str], None] = staticmethod(lambda _status, _peer: None)
     # The client has said all, and still reads.
     _is_half_closed: bool = False
     # What was to be said is said, and the client still sends: until when, and how much.
@@ -225,6 +226,7 @@ class Protocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
             self.flow.pause_reading()
             return
+        self.tell_refused(status, self.client[0] if self.client else "")
         body = json.dumps({"message": message, "code": CODES[status]}).encode()
         head = (
             f"HTTP/1.1 {status} {PHRASES[status]}\r\n"

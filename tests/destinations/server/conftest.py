@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ from destinations.server import (
     Service,
     read_config,
 )
+from destinations.server.addresses import parse_network
 from destinations.telemetry import Observation, observe
 
 
@@ -170,6 +172,7 @@ def serve(bind: Callable[..., Any]) -> Iterator[Serve]:
         other_keys: Sequence[str] = (),
         limits: Limits | None = None,
         types: frozenset[str] | None = None,
+        trusted: Sequence[str] = (),
     ) -> Running:
         destination = bind()
         reasons: list[str] = []
@@ -179,6 +182,7 @@ def serve(bind: Callable[..., Any]) -> Iterator[Serve]:
             unready=lambda: reasons,
             limits=limits,
             observer=observer,
+            trusted=[parse_network(each) for each in trusted],
         )
         inboxes = {"one": FakeInbox(), "two": FakeInbox()}
         authenticators = {
@@ -198,7 +202,7 @@ def serve(bind: Callable[..., Any]) -> Iterator[Serve]:
             )
             for number, (name, inbox) in enumerate(inboxes.items(), 1)
         }
-        server = HttpServer(receiver, "127.0.0.1", 0)
+        server = HttpServer(receiver, "127.0.0.1", 0, refused=partial(observer.refused, ""))
         server.start()
         running.append(Running(server, receiver, inboxes, observer, reasons))
         return running[-1]

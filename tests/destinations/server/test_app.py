@@ -623,3 +623,26 @@ def test_head_of_the_pages(serve: Serve) -> None:
     """HEAD has no body."""
     response = requests.head(serve().url + "/healthz", timeout=30)
     assert (response.status_code, response.content) == (200, b"")
+
+
+@pytest.mark.parametrize(
+    ("trusted", "forwarded", "peer"),
+    [
+        ([], "192.0.2.1", "127.0.0.1"),
+        (["127.0.0.0/8"], "192.0.2.1", "192.0.2.1"),
+        (["127.0.0.1"], "198.51.100.1, 192.0.2.1", "192.0.2.1"),
+        (["10.0.0.0/8"], "192.0.2.1", "127.0.0.1"),
+    ],
+)
+def test_from_where_it_was_refused(
+    serve: Serve, trusted: list[str], forwarded: str, peer: str
+) -> None:
+    """The sender's address is told; what a header says of it counts from proxies of ours alone."""
+    running = serve(trusted=trusted, types=CALLS)
+    for body in (PAGE, [TRACK, PAGE]):
+        running.post(body, X_Forwarded_For=forwarded)
+    running.post(TRACK, "/v1/three", X_Forwarded_For=forwarded)
+    requests.get(running.url + "/v1/one", headers={"X-Forwarded-For": forwarded}, timeout=30)
+    refused = [note[1:] for note in running.observer.notes if note[0] == "refused"]
+    assert refused == [("one", 501), ("one", 501), ("", 404), ("one", 405)]
+    assert running.observer.peers == [peer] * 4

@@ -14,6 +14,7 @@ import pytest
 from destinations.errors import DefinitionError, SecretMissingError, TemporaryError
 from destinations.secrets import Secret
 from destinations.server import (
+    AdminConfig,
     DeliveryConfig,
     ListenConfig,
     LogConfig,
@@ -21,6 +22,7 @@ from destinations.server import (
     StoreConfig,
     read_config,
 )
+from destinations.server.addresses import Address
 from destinations.telemetry import Form, Level
 
 Write = Callable[[str, Any], Path]
@@ -121,7 +123,14 @@ def test_defaults_are_those_of_the_schema() -> None:
     text = (files("destinations.definition") / "schemas" / "serve.schema.json").read_text("utf-8")
     schema = json.loads(text)
     listen = schema["properties"]["listen"]["properties"]
-    assert [spec["default"] for spec in listen.values()] == ["127.0.0.1", 8787, 512_000, 10, 4_096]
+    assert [spec["default"] for spec in listen.values()] == [
+        "127.0.0.1",
+        8787,
+        512_000,
+        10,
+        4_096,
+        [],
+    ]
     log = schema["properties"]["log"]["properties"]
     assert [(spec["default"], spec["enum"]) for spec in log.values()] == [
         ("info", list(get_args(Level))),
@@ -136,6 +145,14 @@ def test_defaults_are_those_of_the_schema() -> None:
         "soleWriter": True,
         "allowPrivate": False,
     }
+
+
+def test_other_addresses(write: Write) -> None:
+    """Where operators look is read as an address, and proxies as networks."""
+    text = _faulty("admin: {listen: '[::1]:9100'}\nlisten: {trustedProxies: [10.0.0.0/8, '::1']}\n")
+    config = read_config(write("c.yaml", text), {})
+    assert config.admin == AdminConfig(Address("::1", 9_100))
+    assert list(map(str, config.listen.trusted_proxies)) == ["10.0.0.0/8", "::1/128"]
 
 
 @pytest.mark.parametrize(("name", "text"), [("c.yaml", WHOLE), ("c.toml", TOML)])
@@ -198,6 +215,16 @@ WAYS = "must be {env: NAME}, {file: PATH} or ${NAME}, not the secret itself"
         (_faulty("drainSeconds: soon\n"), "5: /drainSeconds: must be number"),
         (_faulty("drainSeconds: -1\n"), "5: /drainSeconds: -1 is less than the minimum of 0"),
         (_faulty("listen: {port: 70000}\n"), "5: /listen/port: 70000 is greater than"),
+        (_faulty("admin: {listen: '9100'}\n"), "5: /admin/listen: '9100' lacks a port: expected"),
+        (_faulty("admin: {}\n"), "5: /admin: lacks 'listen'"),
+        (
+            _faulty("admin: {listen: '127.0.0.1:8787'}\n"),
+            "5: /admin/listen: is where events are received (listen): expected another port",
+        ),
+        (
+            _faulty("listen: {trustedProxies: [10.0.0.1/8]}\n"),
+            "5: /listen/trustedProxies/0: '10.0.0.1/8' has bits beyond its prefix: did you mean",
+        ),
         (
             _faulty("    receiver: {keys: [plain-key]}\n"),
             f"/receiver/keys/0: {WAYS}",

@@ -980,3 +980,22 @@ def test_its_files_are_for_its_owner_alone(
     found = {one.name: stat.S_IMODE(one.stat().st_mode) for one in (tmp_path / "made").rglob("*")}
     ends = ("", "-wal", "-shm", ".lock", ".serving", ".account-1", ".identity")
     assert found == {"for": 0o700} | {f"s.sqlite3{end}": 0o600 for end in ends}
+
+
+def test_an_address_for_operators(
+    configure: Callable[..., ServeConfig], start: Callable[[ServeConfig], Service]
+) -> None:
+    """Metrics and health are there, and no longer where events are received; a reload keeps it."""
+    config = configure("one", admin={"listen": "127.0.0.1:0"})
+    service = start(config)
+    public = service.urls["one"].removesuffix("/v1/one")
+    assert service.pages_url != public
+    for _ in range(2):
+        for page in ("/healthz", "/readyz", "/metrics"):
+            assert requests.get(service.pages_url + page, timeout=30).status_code == 200
+            assert requests.get(public + page, timeout=30).status_code == 404
+        assert requests.post(service.pages_url + "/v1/one", json={}, timeout=30).status_code == 404
+        service.reload(configure("one"))
+    service.stop()
+    with pytest.raises(requests.ConnectionError):
+        requests.get(service.pages_url + "/healthz", timeout=30)

@@ -49,10 +49,13 @@ def test_slow_heads(serve: Serve, monkeypatch: pytest.MonkeyPatch, data: bytes) 
 )
 def test_what_is_no_http(serve: Serve, data: bytes, caplog: pytest.LogCaptureFixture) -> None:
     """It is answered in JSON, the connection ends, and nobody can fill the log with it."""
-    answer = serve().raw(data)
+    running = serve()
+    answer = running.raw(data)
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert "invalid HTTP/1.1 request: " in json.loads(answer.partition(b"\r\n\r\n")[2])["message"]
     assert caplog.records == []
+    assert running.observer.notes == [("refused", "", 400)]
+    assert running.observer.peers == ["127.0.0.1"]
 
 
 _OFFER = b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n"
