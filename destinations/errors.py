@@ -56,6 +56,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from destinations.statuses import CODES, UNKNOWN_CODE
 
@@ -85,6 +86,7 @@ __all__ = [
     "TransportError",
     "UnsendableError",
     "UsageError",
+    "did_you_mean",
     "error_code",
 ]
 
@@ -92,6 +94,21 @@ __all__ = [
 def error_code(status: int) -> str:
     """Return the upper-case name of an HTTP status, ``UNKNOWN_ERROR`` where it has none."""
     return CODES.get(status, UNKNOWN_CODE)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean NAME?`` if a known name is near ``name``, else an empty text.
+
+    Upper and lower case count as the same.
+    """
+    from difflib import get_close_matches  # noqa: PLC0415 - slow to import, and only for mistakes
+
+    by_words = {each.casefold(): each for each in known}
+    near = get_close_matches(name.casefold(), by_words, n=1, cutoff=_NEAR)
+    return f"; did you mean {by_words[near[0]]}?" if near else ""
+
+
+_NEAR: Final = 0.7  # trak and track, setting and settings; not key and apiKey
 
 
 class DestinationsError(Exception):

@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema
 
 from destinations.definition.document import Document
-from destinations.errors import Issue
+from destinations.errors import Issue, did_you_mean
 from destinations.segment.json_pointer import pointer
 from destinations.segment.patterns import is_pattern
 
@@ -33,7 +33,7 @@ def schema_issues(document: Document, kind: str) -> Iterator[Issue]:
         _validator(kind).iter_errors(document.data), key=lambda error: list(map(str, error.path))
     )
     reported: set[str] = set()
-    for error in errors:
+    for error in map(_innermost, errors):
         place = pointer(*error.absolute_path)
         if (
             error.validator == "required"
@@ -47,6 +47,15 @@ def schema_issues(document: Document, kind: str) -> Iterator[Issue]:
             yield document.issue(place, _words(error))
 
 
+def _innermost(error: jsonschema.ValidationError) -> jsonschema.ValidationError:
+    """Return the error within a list or an object of an ``anyOf``, whose own says nothing."""
+    if error.validator == "anyOf":
+        inner = [each for each in error.context or () if each.path]
+        if inner:
+            return _innermost(max(inner, key=lambda each: len(each.path)))
+    return error
+
+
 def _unknown_keys(
     document: Document, place: str, error: jsonschema.ValidationError
 ) -> Iterator[Issue]:
@@ -55,9 +64,8 @@ def _unknown_keys(
     known = schema.get("properties", {})
     for key in instance:
         if key not in known:
-            yield document.issue(
-                place + pointer(key), f"is not a key here; known: {', '.join(known) or 'none'}"
-            )
+            message = f"is not a key here; known: {', '.join(known) or 'none'}"
+            yield document.issue(place + pointer(key), message + did_you_mean(key, known))
 
 
 def _words(error: jsonschema.ValidationError) -> str:
@@ -69,9 +77,16 @@ def _words(error: jsonschema.ValidationError) -> str:
             missing = [key for key in expected if key not in given]
             return f"lacks {', '.join(map(repr, missing))}"
         case "type":
-            return f"must be {expected if isinstance(expected, str) else ' or '.join(expected)}"
+            wanted = expected if isinstance(expected, str) else " or ".join(expected)
+            return f"must be {wanted}{_unquoted(error)}"
         case "enum":
-            return f"must be one of {', '.join(map(str, expected))}, not {error.instance!r}"
+            words = f"must be one of {', '.join(map(str, expected))}, not {error.instance!r}"
+            known = [each for each in expected if isinstance(each, str)]
+            return words + did_you_mean(str(error.instance), known)
+        case "anyOf":
+            ways = [_way(way) for way in error.context or ()]
+            words = f"must be {' or '.join(dict.fromkeys(ways))}, not {error.instance!r}"
+            return words + _unquoted(error)
         case "const":
             return f"must be {expected!r}, not {error.instance!r}"
         case "pattern":
@@ -84,3 +99,34 @@ def _words(error: jsonschema.ValidationError) -> str:
         case "minLength" | "minItems" | "minProperties":
             return "must not be empty"
     return error.message
+
+
+def _way(error: jsonschema.ValidationError) -> str:
+    """Return what one way of an ``anyOf`` expects, as far as its first error tells."""
+    expected: Any = error.validator_value
+    if error.validator == "anyOf":
+        return " or ".join(dict.fromkeys(map(_way, error.context or ())))
+    if error.validator == "type":
+        return str(expected) if isinstance(expected, str) else " or ".join(expected)
+    if error.validator == "pattern":
+        return f"text of the form {expected}"
+    if error.validator in {"minimum", "maximum"}:
+        schema: Any = error.schema
+        return f"a number from {schema.get('minimum')} to {schema.get('maximum')}"
+    return error.message
+
+
+def _unquoted(error: jsonschema.ValidationError) -> str:
+    """Return the advice to write a number, true or false without quotes, if that would be right."""
+    if error.validator == "anyOf":
+        return next(filter(None, map(_unquoted, error.context or ())), "")
+    if error.validator != "type" or not isinstance(error.instance, str):
+        return ""
+    schema: Any = error.schema
+    try:
+        value = json.loads(error.instance)
+    except ValueError:
+        return ""
+    is_scalar = schema["type"] in {"integer", "number", "boolean"}  # so that it holds no reference
+    is_right = is_scalar and jsonschema.Draft202012Validator(schema).is_valid(value)
+    return f"; write {error.instance} without quotes" if is_right else ""

@@ -11,7 +11,7 @@ from destinations.definition import DestinationDefinition
 from destinations.definition.document import Document, read_document
 from destinations.definition.input_files import read_text_input
 from destinations.definition.secret_sources import SourceError, Sources
-from destinations.errors import SettingsError, UsageError
+from destinations.errors import SettingsError, UsageError, did_you_mean
 from destinations.secrets import Masker, Secret, has_userinfo
 from destinations.segment.javascript.values import article, type_name
 from destinations.segment.json_pointer import pointer
@@ -88,7 +88,11 @@ def check_settings(definition: DestinationDefinition, document: Document) -> Set
     )
     known = ", ".join(properties)
     issues = [
-        document.issue(pointer(key), f"{definition.name} has no such setting; it has: {known}")
+        document.issue(
+            pointer(key),
+            f"{definition.name} has no such setting; it has: {known}"
+            + did_you_mean(key, properties),
+        )
         for key in given
         if key not in properties
     ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from destinations.errors import Issue
+from destinations.errors import Issue, did_you_mean
 from destinations.segment.javascript.json_text import stringify
 from destinations.segment.javascript.text import length
 from destinations.segment.javascript.values import article, type_name
@@ -84,7 +84,8 @@ class Checker:
             self.issue(path, f"should have no keys beside {name} but has {_list(others)}")
         elif name not in self._directives:
             known = ", ".join(self._directives)
-            self.issue(path, f"has the unknown directive {name}; should be one of {known}")
+            message = f"has the unknown directive {name}; should be one of {known}"
+            self.issue(path, message + did_you_mean(name, self._directives))
         else:
             self._directives[name](self, value[name], path + pointer(name))
 

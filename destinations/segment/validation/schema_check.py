@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import jsonschema_rs
 
-from destinations.errors import Issue
+from destinations.errors import Issue, did_you_mean
 from destinations.segment.json_pointer import pointer
 from destinations.segment.patterns import compile_pattern
 from destinations.segment.validation.formats import FORMATS
@@ -91,7 +91,8 @@ def _check_keyword(name: str, value: Any, path: str, issues: list[Issue]) -> Non
     if name in _SCHEMAS:
         _check_names(value, path, issues)
     elif name == "format" and value not in FORMATS:
-        issues.append(Issue(f"should be one of {', '.join(FORMATS)} but is {value}", path))
+        message = f"should be one of {', '.join(FORMATS)} but is {value}"
+        issues.append(Issue(message + did_you_mean(value, FORMATS), path))
     elif name == "$ref" and not _REFERENCE.match(value):
         issues.append(Issue(f"should begin with #/$defs/ but is {value}", path))
     elif name == "pattern":
@@ -99,7 +100,8 @@ def _check_keyword(name: str, value: Any, path: str, issues: list[Issue]) -> Non
     elif name == "x-refuse":
         _check_refusals(value, path, issues)
     elif name not in _KNOWN and not name.startswith("x-"):
-        issues.append(Issue("is not a keyword of JSON Schema; your own start with x-", path))
+        message = "is not a keyword of JSON Schema; your own start with x-"
+        issues.append(Issue(message + did_you_mean(name, _KNOWN), path))
 
 
 def _check_pattern(pattern: str, path: str, issues: list[Issue]) -> None:
