@@ -30,8 +30,10 @@ __all__ = [
     "AddressWhole",
     "AddressWithin",
     "Roots",
+    "beginnings",
     "holds_values",
     "is_fixed",
+    "is_relative",
     "read_address",
 ]
 
@@ -171,6 +173,47 @@ def holds_values(address: AddressMapping) -> bool:
             return holds_values(address.inner)
         case AddressChoice():
             return holds_values(address.then) or holds_values(address.otherwise)
+
+
+def beginnings(
+    address: AddressMapping, settings: Mapping[str, object]
+) -> Iterator[tuple[str, bool]]:
+    """Yield the texts that a URL may begin with, each with whether it is the whole URL.
+
+    ``settings`` are the values of settings that are known. What may be left out is not yielded.
+    """
+    match address:
+        case AddressTemplate():
+            text = ""
+            for piece in address.pieces:
+                if isinstance(piece, AddressText):
+                    text += piece.text
+                    continue
+                keys = split_path(strip_root(piece.path))
+                known = settings.get(keys[1]) if piece.of_settings and keys[1:] else None
+                if not isinstance(known, str) or len(keys) > len(("settings", "its name")):
+                    yield text, False
+                    return
+                text += known
+            yield text, True
+        case AddressChoice():
+            for branch in (address.then, address.otherwise):
+                yield from (found for found in beginnings(branch, settings) if found[0])
+        case AddressWhole():
+            if address.source is None or isinstance(address.source, bool | int | float):
+                yield str(address.source), True
+
+
+_SCHEMES: Final = ("http://", "https://")
+_ABSOLUTE: Final = re.compile(r"https?://[^/?#]", re.IGNORECASE)
+
+
+def is_relative(beginning: str, *, is_whole: bool) -> bool:
+    """Tell whether no URL of HTTP has this beginning; ``is_whole`` tells that nothing follows."""
+    if is_whole:
+        return not _ABSOLUTE.match(beginning)
+    text = beginning.lower()
+    return not any(text.startswith(one) or one.startswith(text) for one in _SCHEMES)
 
 
 def is_fixed(address: AddressMapping) -> bool:

@@ -6,18 +6,29 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from destinations.definition.addresses import holds_values, is_fixed, read_address
+from destinations.definition.addresses import (
+    beginnings,
+    holds_values,
+    is_fixed,
+    is_relative,
+    read_address,
+)
 from destinations.definition.build import basic_settings
+from destinations.definition.defaults import (
+    broken_field_defaults,
+    broken_mapping,
+    broken_setting_defaults,
+)
 from destinations.definition.document import Document
 from destinations.definition.graphql_document import check_operation, root_keys
 from destinations.definition.parameters import nested_parameters
-from destinations.errors import DefinitionError, Issue
-from destinations.segment.fql import check_fql
+from destinations.errors import DefinitionError, Issue, did_you_mean
+from destinations.segment.fql import check_fql, unknown_types
 from destinations.segment.json_pointer import pointer
 from destinations.segment.mapping import compile_value
 from destinations.segment.validation import compile_schema
 
-__all__ = ["address_warnings", "check_action", "check_destination", "preset_issues"]
+__all__ = ["check_action", "check_destination", "preset_issues", "warnings"]
 
 
 def check_destination(document: Document, actions: Mapping[str, Document]) -> Iterator[Issue]:
@@ -29,31 +40,52 @@ def check_destination(document: Document, actions: Mapping[str, Document]) -> It
         yield from mapping_issues(document, place, value)
         yield from _unknown_settings(document, place, value)
     for name, request in data["requests"].items():
-        if "graphql" in request:
-            place = pointer("requests", name, "graphql")
-            for message in check_operation(
-                request["graphql"]["document"],
-                variables=request["graphql"].get("variables", {}),
-            ):
-                yield document.issue(place + "/document", message)
-        is_written = "pending" not in request
-        given = {**data["transport"], **request.get("rest", {})}
-        if is_written and not given.keys() & {"url", "baseUrl"}:
-            yield document.issue(pointer("requests", name), "has no url, and transport no baseUrl")
-        yield from _schema(document, pointer("requests", name, "expect"), request.get("expect"))
-        for index, refusal in enumerate(request.get("refusals", ())):
-            place = pointer("requests", name, "refusals", index, "when")
-            yield from _schema(document, place, refusal["when"])
-        yield from _conditions(document, pointer("requests", name), request)
-        yield from _batch(document, name, request)
-        yield from _parameters(document, name, request, actions)
-        yield from _reconcile(document, name, request)
-        yield from _listed(document, name, request)
+        yield from _request(document, name, request, actions)
     yield from _conditions(document, "", data)
     yield from _awaited(document, actions)
     yield from _authentication(document)
     of_operator = {slug for slug, action in actions.items() if action.data.get("operator")}
-    yield from preset_issues(document, "/presets", data.get("presets", ()), actions, of_operator)
+    presets = data.get("presets", ())
+    yield from preset_issues(document, "/presets", presets, actions, of_operator)
+    for index, preset in enumerate(presets):
+        if "mapping" in preset and preset["partnerAction"] in actions:
+            fields = actions[preset["partnerAction"]].data["fields"]
+            place = pointer("presets", index, "mapping")
+            yield from broken_mapping(document, place, preset["mapping"], fields)
+
+
+def _request(
+    document: Document, name: str, request: Mapping[str, Any], actions: Mapping[str, Document]
+) -> Iterator[Issue]:
+    """Yield the issues in one request, but for its mappings."""
+    if "graphql" in request:
+        place = pointer("requests", name, "graphql")
+        for message in check_operation(
+            request["graphql"]["document"],
+            variables=request["graphql"].get("variables", {}),
+        ):
+            yield document.issue(place + "/document", message)
+    is_written = "pending" not in request
+    rest = request.get("rest", {})
+    given = {**document.data["transport"], **rest}
+    for key in ("json", "form"):
+        if rest.get("method") == "GET" and rest.get(key) is not None:
+            place = pointer("requests", name, "rest", key)
+            yield document.issue(place, _BODY_OF_GET)
+    if is_written and not given.keys() & {"url", "baseUrl"}:
+        yield document.issue(pointer("requests", name), "has no url, and transport no baseUrl")
+    yield from _schema(document, pointer("requests", name, "expect"), request.get("expect"))
+    for index, refusal in enumerate(request.get("refusals", ())):
+        place = pointer("requests", name, "refusals", index, "when")
+        yield from _schema(document, place, refusal["when"])
+    yield from _conditions(document, pointer("requests", name), request)
+    yield from _batch(document, name, request)
+    yield from _parameters(document, name, request, actions)
+    yield from _reconcile(document, name, request)
+    yield from _listed(document, name, request)
+
+
+_BODY_OF_GET = "must not be set: a GET request has no body; use query, or another method"
 
 
 def preset_issues(
@@ -76,17 +108,21 @@ def preset_issues(
             yield document.issue(own + "/name", message)
         names.add((action, name))
         if preset["partnerAction"] not in actions:
-            known = ", ".join(sorted(set(actions) - set(of_operator))) or "none"
-            yield document.issue(
-                own + "/partnerAction",
-                f"unknown action {preset['partnerAction']!r}; known: {known}",
-            )
+            known = sorted(set(actions) - set(of_operator))
+            message = _unknown("action", preset["partnerAction"], known)
+            yield document.issue(own + "/partnerAction", message)
         elif preset["partnerAction"] in of_operator:
             message = "this action is for operators alone: no subscription may have it"
             yield document.issue(own + "/partnerAction", message)
         yield from _fql(document, own + "/subscribe", preset["subscribe"])
         if "mapping" in preset:
             yield from mapping_issues(document, own + "/mapping", preset["mapping"])
+
+
+def _unknown(kind: str, name: str, known: Collection[str]) -> str:
+    """Return the message for an unknown name, with the known ones and the nearest of them."""
+    listed = ", ".join(known) or "none"
+    return f"unknown {kind} {name!r}; known: {listed}{did_you_mean(name, known)}"
 
 
 _OF_EVENTS = ("method", "defaultSubscription", "unmapped")
@@ -111,8 +147,7 @@ def check_action(document: Document, requests: Mapping[str, Any]) -> Iterator[Is
     ]
     for place, name in named:
         if name not in requests:
-            known = ", ".join(requests)
-            yield document.issue(place, f"unknown request {name!r}; known: {known}")
+            yield document.issue(place, _unknown("request", name, requests))
     yield from _of_operator(document)
     if "defaultSubscription" in data:
         yield from _fql(document, "/defaultSubscription", data["defaultSubscription"])
@@ -124,14 +159,15 @@ def check_action(document: Document, requests: Mapping[str, Any]) -> Iterator[Is
         yield from _own_keywords(document, place, spec)
     for index, key in enumerate(data["fields"].get("required", ())):
         if key not in properties:
-            yield document.issue(
-                pointer("fields", "required", index), f"unknown field {key!r} to require"
-            )
+            message = f"unknown field {key!r} to require" + did_you_mean(key, properties)
+            yield document.issue(pointer("fields", "required", index), message)
     unmapped = data.get("unmapped")
     if unmapped is not None and unmapped["missing"] not in properties:
-        yield document.issue("/unmapped/missing", f"unknown field {unmapped['missing']!r}")
+        message = _unknown("field", unmapped["missing"], properties)
+        yield document.issue("/unmapped/missing", message)
     yield from _touches(document)
     yield from _schema(document, "/fields", data["fields"])
+    yield from broken_field_defaults(document)
 
 
 _PAYLOAD_FIELD = re.compile(r"^(?:\$\.)?payload\.([A-Za-z0-9_-]+)$")
@@ -150,8 +186,7 @@ def _touches(document: Document) -> Iterator[Issue]:
         if field is None:
             yield document.issue(place, f"must read a field, as $.payload.email does, not {path!r}")
         elif field[1] not in properties:
-            known = ", ".join(properties)
-            yield document.issue(place, f"unknown field {field[1]!r}; known: {known}")
+            yield document.issue(place, _unknown("field", field[1], properties))
 
 
 def _own_keywords(document: Document, place: str, spec: Mapping[str, Any]) -> Iterator[Issue]:
@@ -201,7 +236,23 @@ def _mappings(data: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
                 yield pointer("requests", name, named, key), value
 
 
-def address_warnings(document: Document) -> Iterator[Issue]:
+def warnings(document: Document, actions: Mapping[str, Document]) -> Iterator[Issue]:
+    """Yield the issues in a valid definition that do no harm, though they are mistakes."""
+    yield from _values_in_addresses(document)
+    for index, preset in enumerate(document.data.get("presets", ())):
+        yield from _unknown_types(document, pointer("presets", index, "subscribe"), preset)
+    for action in actions.values():
+        yield from _unknown_types(action, "/defaultSubscription", action.data)
+
+
+def _unknown_types(document: Document, place: str, data: Mapping[str, Any]) -> Iterator[Issue]:
+    """Yield conditions on types that no event has: they hold for none, at Segment as well."""
+    text = data.get(place.rpartition("/")[2])
+    for issue in unknown_types(text) if isinstance(text, str) else ():
+        yield document.issue(place, str(issue))
+
+
+def _values_in_addresses(document: Document) -> Iterator[Issue]:
     """Yield the URLs that contain values of events: these are always encoded."""
     for place, value in _address_mappings(document.data):
         if place != _BASE_URL and holds_values(read_address(value)):
@@ -218,6 +269,8 @@ def _addresses(document: Document) -> Iterator[Issue]:
     for place, value in _address_mappings(data):
         if place == _BASE_URL and not is_fixed(read_address(value)):
             yield document.issue(place, "must read settings alone: put values into rest.path")
+        if any(is_relative(text, is_whole=whole) for text, whole in _beginnings(document, value)):
+            yield document.issue(place, _RELATIVE)
     if {"url", "baseUrl"} <= data["transport"].keys():
         yield document.issue("/transport/url", "is the old name of baseUrl: keep baseUrl alone")
     for name, request in data["requests"].items():
@@ -226,6 +279,15 @@ def _addresses(document: Document) -> Iterator[Issue]:
             reason = _issue_of_segment(segment, is_last=index == len(path) - 1)
             if reason:
                 yield document.issue(pointer("requests", name, "rest", "path", index), reason)
+
+
+_RELATIVE = "must be an absolute URL that begins with https:// or http://"
+
+
+def _beginnings(document: Document, url: object) -> Iterator[tuple[str, bool]]:
+    properties = document.data["settings"]["properties"]
+    defaults = {key: spec["default"] for key, spec in properties.items() if "default" in spec}
+    return beginnings(read_address(url), defaults)
 
 
 def _address_mappings(data: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
@@ -264,8 +326,7 @@ def _unknown_settings(document: Document, place: str, value: object) -> Iterator
     for text in _texts(value):
         for name in _OF_SETTINGS.findall(text):
             if name not in known:
-                message = f"unknown setting {name!r}; known: {', '.join(known) or 'none'}"
-                yield document.issue(place, message)
+                yield document.issue(place, _unknown("setting", name, known))
 
 
 # A path, or a placeholder of a template, that begins at the event or its payload.
@@ -336,8 +397,7 @@ def _reconcile(document: Document, name: str, request: Mapping[str, Any]) -> Ite
     asking = requests.get(reconcile["ask"])
     place = pointer("requests", name, key)
     if asking is None:
-        known = ", ".join(requests)
-        message = f"unknown request {reconcile['ask']!r}; known: {known}"
+        message = _unknown("request", reconcile["ask"], requests)
         yield document.issue(place + "/ask", message)
         return
     if not asking["idempotent"]:
@@ -348,6 +408,7 @@ def _reconcile(document: Document, name: str, request: Mapping[str, Any]) -> Ite
         if answer not in known_answers:
             listed = ", ".join(known_answers) or "none"
             message = f"{reconcile['ask']} has no answer {answer!r}; it has: {listed}"
+            message += did_you_mean(answer, known_answers)
             yield document.issue(f"{place}/nothing/{index}", message)
 
 
@@ -389,10 +450,11 @@ def _settings(document: Document) -> Iterator[Issue]:
     settings = document.data["settings"]
     for index, key in enumerate(settings.get("required", ())):
         if key not in settings["properties"]:
-            yield document.issue(
-                pointer("settings", "required", index), f"unknown setting {key!r} to require"
-            )
+            message = f"unknown setting {key!r} to require"
+            message += did_you_mean(key, settings["properties"])
+            yield document.issue(pointer("settings", "required", index), message)
     yield from _schema(document, "/settings", settings)
+    yield from broken_setting_defaults(document)
 
 
 _USER_AND_PASSWORD: Final = 2
@@ -405,9 +467,8 @@ def _authentication(document: Document) -> Iterator[Issue]:
     settings = document.data["settings"]["properties"]
     for index, key in enumerate(authentication["fields"]):
         if key not in settings:
-            yield document.issue(
-                pointer("authentication", "fields", index), f"unknown setting {key!r}"
-            )
+            place = pointer("authentication", "fields", index)
+            yield document.issue(place, _unknown("setting", key, settings))
     basic = basic_settings(document.data)
     if basic is not None and len(basic) != _USER_AND_PASSWORD:
         yield document.issue(
@@ -416,7 +477,8 @@ def _authentication(document: Document) -> Iterator[Issue]:
             " transport.headers how Authorization is made",
         )
     if authentication["test"] not in document.data["requests"]:
-        yield document.issue("/authentication/test", f"unknown request {authentication['test']!r}")
+        message = _unknown("request", authentication["test"], document.data["requests"])
+        yield document.issue("/authentication/test", message)
 
 
 def _conditions(document: Document, place: str, data: Mapping[str, Any]) -> Iterator[Issue]:
@@ -433,12 +495,12 @@ def _conditions(document: Document, place: str, data: Mapping[str, Any]) -> Iter
                     f"unknown root field {field!r}: expected one of several in the document "
                     f"beside it; known: {listed}"
                 )
+                message += did_you_mean(field, known)
                 yield document.issue(place + pointer(kind, index, "when", "rootField"), message)
 
 
 def _awaited(document: Document, actions: Collection[str]) -> Iterator[Issue]:
     """Yield the rules that wait for an action that does not exist."""
-    known = ", ".join(sorted(actions)) or "none"
     requests = document.data["requests"]
     of_requests = [(pointer("requests", name), each) for name, each in requests.items()]
     for place, data in (("", document.data), *of_requests):
@@ -446,7 +508,7 @@ def _awaited(document: Document, actions: Collection[str]) -> Iterator[Issue]:
             action = rule.get("waitFor", {}).get("action")
             if action is not None and action not in actions:
                 own = place + pointer("errorRules", index, "waitFor", "action")
-                yield document.issue(own, f"unknown action {action!r}; known: {known}")
+                yield document.issue(own, _unknown("action", action, sorted(actions)))
 
 
 def _fql(document: Document, place: str, text: str) -> Iterator[Issue]:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from importlib.resources.abc import Traversable
 
 from destinations.definition.build import build_action, build_destination
-from destinations.definition.check import address_warnings, check_action, check_destination
+from destinations.definition.check import check_action, check_destination, warnings
 from destinations.definition.document import Document, read_document
 from destinations.definition.model import DestinationDefinition
 from destinations.definition.schema_issues import schema_issues
@@ -62,7 +62,7 @@ def _load(folder: Traversable) -> tuple[tuple[Issue, ...], DestinationDefinition
         return tuple(issues), None
     actions = {stem: build_action(document.data) for stem, document in documents.items()}
     definition = build_destination(destination.data, actions)
-    return (), replace(definition, warnings=tuple(address_warnings(destination)))
+    return (), replace(definition, warnings=tuple(warnings(destination, documents)))
 
 
 def _read_folder(folder: Traversable) -> tuple[dict[str, Document], list[Issue]]:

@@ -23,6 +23,7 @@ import msgspec
 from destinations.errors import EventError
 
 __all__ = [
+    "EVENT_TYPES",
     "MAX_EVENT_BYTES",
     "Event",
     "check_event",
@@ -40,7 +41,7 @@ MAX_EVENT_BYTES: Final = 32 * 1024
 """Segment's limit for one event."""
 
 _MAX_MESSAGE_ID: Final = 100
-_TYPES: Final = frozenset({"identify", "track", "page", "screen", "group", "alias"})
+EVENT_TYPES: Final = frozenset({"identify", "track", "page", "screen", "group", "alias"})
 _IDS: Final = ("userId", "anonymousId", "messageId", "groupId", "previousId")
 _OBJECTS: Final = ("properties", "traits", "context", "integrations")
 
@@ -110,9 +111,9 @@ def check_event(value: object) -> Event:
     if not isinstance(value, dict):
         raise EventError("NOT_OBJECT", f"must be a JSON object, not {_kind(value)}")
     kind = value.get("type")
-    if not isinstance(kind, str) or kind not in _TYPES:
+    if not isinstance(kind, str) or kind not in EVENT_TYPES:
         shown = repr(kind) if isinstance(kind, str) and len(kind) < 40 else _kind(kind)
-        expected = ", ".join(sorted(_TYPES))
+        expected = ", ".join(sorted(EVENT_TYPES))
         raise EventError("TYPE_INVALID", f"type must be one of {expected}, not {shown}")
     for key in _IDS:
         item = value.get(key)

@@ -1,6 +1,12 @@
 """Parse and evaluate FQL, the language of subscriptions."""
 
-from destinations.segment.fql.subscription import Clause, Fql, check_fql, compile_fql
+from destinations.segment.fql.subscription import (
+    Clause,
+    Fql,
+    check_fql,
+    compile_fql,
+    unknown_types,
+)
 from destinations.segment.fql.syntax import FqlIssue
 
-__all__ = ["Clause", "Fql", "FqlIssue", "check_fql", "compile_fql"]
+__all__ = ["Clause", "Fql", "FqlIssue", "check_fql", "compile_fql", "unknown_types"]

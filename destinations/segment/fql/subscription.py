@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
+from destinations.errors import did_you_mean
+from destinations.segment.event import EVENT_TYPES
 from destinations.segment.fql.parser import parse, parse_strictly
 from destinations.segment.fql.predicate import (
     Predicate,
@@ -19,7 +21,7 @@ from destinations.segment.fql.tokens import lex
 from destinations.segment.javascript.printing import to_string
 from destinations.segment.javascript.values import UNDEFINED
 
-__all__ = ["Clause", "Fql", "check_fql", "compile_fql"]
+__all__ = ["Clause", "Fql", "check_fql", "compile_fql", "unknown_types"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,28 @@ def check_fql(text: str) -> list[FqlIssue]:
     except FqlError as error:
         return [error.issue]
     return []
+
+
+def unknown_types(text: str) -> list[FqlIssue]:
+    """Return an issue for each condition on a type that no event has; empty if text is not FQL."""
+    try:
+        root, _ = parse_strictly(text, lex(text))
+    except FqlError:
+        return []
+    found = []
+    at = 0
+    for condition in _conditions(root):
+        at = text.find(condition.text, at)
+        value = condition.operand
+        never = _OF_UNKNOWN_TYPES.get(condition.operator)
+        if condition.path == ("type",) and never and value not in EVENT_TYPES:
+            known = ", ".join(sorted(EVENT_TYPES))
+            message = f"{condition.text} {never} holds, as the types of events are {known}"
+            found.append(FqlIssue(at, message + did_you_mean(str(value), EVENT_TYPES)))
+    return found
+
+
+_OF_UNKNOWN_TYPES: Final = {"=": "never", "!=": "always"}
 
 
 def compile_fql(text: str) -> Fql:

@@ -1,0 +1,64 @@
+"""Find constants of a definition that break the schema of their own setting or field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from destinations.definition.document import Document
+from destinations.errors import DefinitionError, Issue
+from destinations.segment.javascript.values import UNDEFINED
+from destinations.segment.json_pointer import pointer
+from destinations.segment.mapping import compile_value
+from destinations.segment.validation import compile_schema
+
+__all__ = ["broken_field_defaults", "broken_mapping", "broken_setting_defaults"]
+
+
+def broken_setting_defaults(document: Document) -> Iterator[Issue]:
+    """Yield the defaults of settings that their own schema refuses."""
+    for key, spec in document.data["settings"]["properties"].items():
+        if "default" in spec:
+            place = pointer("settings", "properties", key, "default")
+            yield from _broken(document, place, "setting", spec, spec["default"])
+
+
+def broken_field_defaults(document: Document) -> Iterator[Issue]:
+    """Yield the constant defaults of an action's fields that their own schema refuses."""
+    properties = document.data["fields"]["properties"]
+    mapping = {key: spec["default"] for key, spec in properties.items() if "default" in spec}
+    for key, value in mapping.items():
+        place = pointer("fields", "properties", key, "default")
+        yield from _broken(document, place, "field", properties[key], _constant(value))
+
+
+def broken_mapping(
+    document: Document, place: str, mapping: Mapping[str, Any], fields: Mapping[str, Any]
+) -> Iterator[Issue]:
+    """Yield the constants in a subscription's mapping that the schema of their field refuses."""
+    for key, spec in fields["properties"].items():
+        value = _constant(mapping[key]) if key in mapping else UNDEFINED
+        yield from _broken(document, place + pointer(key), "field", spec, value)
+
+
+def _constant(value: object) -> Any:
+    """Return what a mapping gives for every event; UNDEFINED if that depends on the event."""
+    try:
+        return compile_value(value).constant
+    except DefinitionError:  # which is reported as an issue of its own
+        return UNDEFINED
+
+
+def _broken(
+    document: Document, place: str, kind: str, spec: Mapping[str, Any], value: Any
+) -> Iterator[Issue]:
+    if value is UNDEFINED:
+        return
+    try:
+        schema = compile_schema({"type": "object", "properties": {"value": spec}})
+    except DefinitionError:  # as above
+        return
+    # As at run time: text that holds a number is one, and what is empty counts as absent.
+    for error in schema.check({"value": value}).errors:
+        inner = error.path.removeprefix("/value")
+        yield document.issue(place + inner, f"does not fit its own {kind}: {error.message}")
