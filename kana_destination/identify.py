@@ -16,13 +16,12 @@ from destinations import (
     Payload,
 )
 from kana_destination.cases import decide, stripe_matters, user_state
-from kana_destination.merge_steps import LeftOver, left_overs_of, merge_users, put_back
+from kana_destination.everyone import Everyone, everyone
+from kana_destination.merge_steps import LeftOver, merge_users, put_back
 from kana_destination.users import (
     User,
     addresses,
     changes_to,
-    folded,
-    is_left_over,
     is_stripe_user,
     update,
 )
@@ -56,32 +55,28 @@ def _identify(payload: Payload, *, resumes: bool) -> Generated:
     if email and email != user_id and stripe_matters(user_state(user, email)):
         stripe = yield from _stripe_user(email, user_id=user_id)
         if stripe is not None:
-            everyone = yield from _everyone()
+            users = yield from everyone()
             # The users may have changed since; one answer shows all of them at one moment.
-            user, stripe = everyone.get(user_id), everyone.get(stripe["id"])
+            user, stripe = users.by_id.get(user_id), users.by_id.get(stripe["id"])
             if stripe is not None and is_stripe_user(stripe, user_id=user_id):
-                return (yield from _beside_stripe_user(payload, user, stripe, everyone))
+                return (yield from _beside_stripe_user(payload, user, stripe, users))
     if user is None and resumes:
         return (yield from _resume(payload))
     return (yield from _create_or_update(payload, user))
 
 
 def _beside_stripe_user(
-    payload: Payload, user: User | None, stripe: User, everyone: Mapping[str, User]
+    payload: Payload, user: User | None, stripe: User, users: Everyone
 ) -> Generated:
     """Decide where there is a Stripe user with the payload's email."""
     user_id, email = payload["id"], payload["email"]
-    left_overs = left_overs_of(user_id, everyone.values())
+    left_overs = users.left_overs_of(user_id)
     of_stripe = [one for one in left_overs if one.belongs_to(stripe["id"])]
     if user is None and of_stripe:
         # A merge was cut off after user 1 had been renamed: resume it.
         return (yield from _merge(payload, of_stripe[-1], stripe, left_overs))
     others = [
-        other
-        for other in everyone.values()
-        if folded(other["email"]) == folded(email)
-        and other["id"] not in {user_id, stripe["id"]}
-        and not is_left_over(other)
+        other for other in users.with_email(email) if other["id"] not in {user_id, stripe["id"]}
     ]
     case = decide(user_state(user, email), stripe=True, others=bool(others))
     if case.then == "merge" and user is not None:
@@ -95,17 +90,17 @@ def _beside_stripe_user(
 def _resume(payload: Payload) -> Generated:
     """Decide where user 1 is missing and an earlier attempt may have begun to merge it."""
     user_id = payload["id"]
-    everyone = yield from _everyone()
-    if user_id in everyone:  # created meanwhile, perhaps by an earlier request that came late
-        return (yield from _create_or_update(payload, everyone[user_id]))
-    left_overs = left_overs_of(user_id, everyone.values())
+    users = yield from everyone()
+    if user_id in users.by_id:  # created meanwhile, perhaps by an earlier request that came late
+        return (yield from _create_or_update(payload, users.by_id[user_id]))
+    left_overs = users.left_overs_of(user_id)
     # The merge of a left-over that is done and moved nothing is certainly over.
     found = [one for one in left_overs if one.into == user_id]
     found = [one for one in found if not (one.is_done and one.is_untouched)]
     if not found:
         return (yield from _create_or_update(payload, None))
     left_over = found[-1]
-    stays = everyone.get(left_over.survivor or "")
+    stays = users.by_id.get(left_over.survivor or "")
     if stays is not None:
         return (yield from _merge(payload, left_over, stays, left_overs))
     if not left_over.is_untouched:
@@ -115,11 +110,6 @@ def _resume(payload: Payload) -> Generated:
             f"the id {user_id!r}, or remove {left_over.id!r} if that user is to be made anew"
         )
     return (yield from _create_or_update(payload, (yield from put_back(left_over))))
-
-
-def _everyone() -> Generator[Call, Answer, Mapping[str, User]]:
-    listed = yield Call("listUsers", {})
-    return {user["id"]: user for user in listed.data}
 
 
 def _stripe_user(email: str, *, user_id: str) -> Generator[Call, Answer, User | None]:

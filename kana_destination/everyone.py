@@ -1,0 +1,53 @@
+"""The list of all users, indexed once for all events that it answers."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Generator, Sequence
+from typing import Any, Final
+from weakref import WeakValueDictionary
+
+from destinations import Answer, Call
+from kana_destination.merge_steps import LeftOver, left_overs_of
+from kana_destination.users import User, folded, is_left_over
+
+__all__ = ["Everyone", "everyone"]
+
+
+class Everyone:
+    """All users of an account at one moment."""
+
+    def __init__(self, listed: Sequence[User]) -> None:
+        self.listed: Final = listed
+        self.by_id: Final = {user["id"]: user for user in listed}
+        self._left_overs = [user for user in listed if is_left_over(user)]
+        self._by_email: defaultdict[str, list[User]] = defaultdict(list)
+        for user in listed:
+            if user["email"]:
+                self._by_email[folded(user["email"])].append(user)
+
+    def with_email(self, email: str) -> Sequence[User]:
+        """Return the users who have this email, in any spelling, but for left-overs."""
+        found = self._by_email.get(folded(email), ())
+        return [user for user in found if not is_left_over(user)]
+
+    def left_overs_of(self, owner: str) -> list[LeftOver]:
+        """Return the left-overs of the user ``owner``, ordered by number."""
+        return left_overs_of(owner, self._left_overs)
+
+
+# Events of a batch get one and the same list: it is indexed once, and forgotten with the last.
+_known: Final[WeakValueDictionary[int, Everyone]] = WeakValueDictionary()
+_lock: Final = threading.Lock()
+
+
+def everyone() -> Generator[Call, Answer, Everyone]:
+    """Ask for all users."""
+    answer = yield Call("listUsers", {})
+    listed: Any = answer.data
+    with _lock:
+        known = _known.get(id(listed))
+        if known is None or known.listed is not listed:
+            known = _known[id(listed)] = Everyone(listed)
+        return known
