@@ -23,6 +23,7 @@ import msgspec
 from destinations.errors import EventError
 
 __all__ = [
+    "CALL_UNSUPPORTED",
     "EVENT_TYPES",
     "MAX_EVENT_BYTES",
     "Event",
@@ -41,6 +42,10 @@ MAX_EVENT_BYTES: Final = 32 * 1024
 """Segment's limit for one event."""
 
 _MAX_MESSAGE_ID: Final = 100
+
+CALL_UNSUPPORTED: Final = "CALL_UNSUPPORTED"
+"""The code of a call that Segment has and no destination takes."""
+
 EVENT_TYPES: Final = frozenset({"identify", "track", "page", "screen", "group", "alias"})
 _IDS: Final = ("userId", "anonymousId", "messageId", "groupId", "previousId")
 _OBJECTS: Final = ("properties", "traits", "context", "integrations")
@@ -114,6 +119,8 @@ def check_event(value: object) -> Event:
     if not isinstance(kind, str) or kind not in EVENT_TYPES:
         shown = repr(kind) if isinstance(kind, str) and len(kind) < 40 else _kind(kind)
         expected = ", ".join(sorted(EVENT_TYPES))
+        if kind == "delete":  # Segment's request to forget a user
+            raise EventError(CALL_UNSUPPORTED, f"delete calls are not supported, only {expected}")
         raise EventError("TYPE_INVALID", f"type must be one of {expected}, not {shown}")
     for key in _IDS:
         item = value.get(key)

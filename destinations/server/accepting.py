@@ -14,6 +14,7 @@ from destinations.pipeline.derived_ids import DerivedId, DerivedIds
 from destinations.pipeline.observer import Observer
 from destinations.pipeline.queue import Arrival, Receipt, Transition
 from destinations.runtime.plan import Plan, plan
+from destinations.segment.event import CALL_UNSUPPORTED
 from destinations.server.body import Body
 from destinations.server.future_bridge import FutureBridge
 from destinations.server.ingest_route import IngestRoute
@@ -118,7 +119,9 @@ def _plan(
         planned = plan(route.destination, raw, received_at=now)
         if planned.refusal is not None:
             message = f"{planned.refusal.code}: {planned.refusal.reason}"
-            refused.append(_Refused(index, planned.refusal.status or 400, message))
+            is_unsupported = planned.refusal.code == CALL_UNSUPPORTED
+            status = 501 if is_unsupported else planned.refusal.status or 400
+            refused.append(_Refused(index, status, message))
         elif route.types is not None and planned.type not in route.types:
             supported = ", ".join(sorted(route.types))
             message = f"{planned.type} calls are not supported; supported are: {supported}"

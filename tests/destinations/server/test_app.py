@@ -64,6 +64,15 @@ def _events(count: int) -> list[dict[str, str]]:
             },
         ),
         (
+            {"type": "delete", "userId": "u1"},
+            501,
+            {
+                "message": "CALL_UNSUPPORTED: delete calls are not supported, only "
+                "alias, group, identify, page, screen, track",
+                "code": "NOT_IMPLEMENTED",
+            },
+        ),
+        (
             [TRACK, ANONYMOUS, PAGE],
             200,
             {
