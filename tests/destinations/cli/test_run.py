@@ -289,7 +289,10 @@ def test_wrong_settings(
         (("run", "kana", "--events", "e", "--format", "xml"), "xml"),
         (("explain", "kana", "missing.json"), "cannot read the event file missing.json"),
         (("sandbox", "kana", "--seed", "missing.yaml"), "missing.yaml"),
-        (("sandbox", "kana", "--api", "old"), "current and documented, not 'old'"),
+        (
+            ("sandbox", "kana", "--api", "old"),
+            "unknown API 'old' of the Kana sandbox: expected current or documented",
+        ),
         (("conformance", "missing"), "missing"),
         (("validate", "missing"), "neither installed"),
         (("nonsense",), "No such command"),
