@@ -719,11 +719,7 @@ def _is_refused_as_a_whole(request: CompiledRequest, items: Sequence[_Item]) -> 
         isinstance(verdict := item.verdict, Failure)
         and (verdict.whole_request or verdict.concerns == "key")
         and (verdict.nothing_applied or request.definition.idempotent)
-        and (
-            verdict.status == _TOO_LARGE
-            or verdict.concerns != "event"
-            or (verdict.error_class == "invalid" and not verdict.retryable)
-        )
+        and (verdict.status == _TOO_LARGE or verdict.concerns != "event" or not verdict.retryable)
         for item in items
     )
 

@@ -54,7 +54,7 @@ class Partner:
     """People by id; ``created`` counts how often each was made, ``asked`` what each request was.
 
     ``seconds`` is how long each request takes, by its field; ``broken`` fields answer with an
-    error, the answers of ``lost`` ones do not come.
+    error, the answers of ``lost`` ones do not come. A ``bad`` one makes all of a creation fail.
     """
 
     replies: Any
@@ -62,6 +62,7 @@ class Partner:
     people: set[str] = field(default_factory=set)
     refused: frozenset[str] = frozenset()
     broken: frozenset[str] = frozenset()
+    bad: set[str] = field(default_factory=set)
     lost: dict[str, TransportError] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     created: Counter[str] = field(default_factory=Counter)
@@ -83,6 +84,8 @@ class Partner:
             return self._answer(
                 self.replies.data([{"id": one, "name": None} for one in self.people])
             )
+        if name == "create" and self.bad & set(ids):
+            return self._answer(self.replies.errors("ODD", data=None))
         values: list[Any] = []
         for at, one in enumerate(ids):
             code = self._code(name, one)
@@ -223,6 +226,31 @@ def test_a_mutation_that_fails_ends_those_behind_it_alone(
     expected[at] = Outcome.REJECTED
     assert [result.outcome for result in results] == expected
     assert partner.created == Counter(one for one in IDS if one != IDS[at])
+
+
+@pytest.mark.parametrize("error_class", ["", "invalid", "not_found", "conflict", "internal"])
+def test_an_error_that_names_nobody_is_one_event_s(
+    sender: Callable[..., Sender], partner: Partner, error_class: str
+) -> None:
+    """Whatever its class: the batch is halved until the event to blame is alone."""
+
+    def rule(documents: Any) -> None:
+        if error_class:
+            documents["destination"]["errorRules"].append(
+                {
+                    "when": {"code": "ODD"},
+                    "class": error_class,
+                    "retryable": False,
+                    "nothingApplied": False,
+                }
+            )
+
+    partner.bad = {IDS[2]}
+    results = _deliver(sender(change=rule), IDS)
+    expected = [Outcome.DELIVERED] * 8
+    expected[2] = Outcome.REJECTED
+    assert [result.outcome for result in results] == expected
+    assert partner.created == Counter(one for one in IDS if one != IDS[2])
 
 
 def test_mutations_whose_answers_are_looked_at_are_not_taken_for_done(
