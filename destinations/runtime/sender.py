@@ -364,7 +364,8 @@ class Sender:
         """Make the calls of generators, and feed them the answers, until all are over.
 
         What they ask for at the same time goes into the same requests, of as many events as the
-        definition allows for one.
+        definition allows for one. A change that goes alone may be a step of several, with something
+        half done between them: such a generator goes on to its end before the next one begins.
         """
         lists: dict[str, Listed] = {}
         while waiting := [run for run in runs if run.call is not None]:
@@ -372,7 +373,16 @@ class Sender:
             for run in waiting:
                 by_request.setdefault(cast("Call", run.call).request, []).append(run)
             for name, group in by_request.items():
-                self._call(self._destination.requests[name], group, lists, tries)
+                request = self._destination.requests[name]
+                if request.is_safe or request.definition.batch_size > 1:
+                    self._call(request, group, lists, tries)
+                    continue
+                for run in group:
+                    self._drive_alone(run, lists, tries)
+
+    def _drive_alone(self, run: _Run[Any], lists: dict[str, Listed], tries: int) -> None:
+        while run.call is not None:
+            self._call(self._destination.requests[run.call.request], [run], lists, tries)
 
     def _call(
         self,

@@ -391,3 +391,36 @@ def test_a_change_whose_answer_is_too_long_is_unknown(
     results = _deliver(sender(change=once), IDS)
     assert [result.outcome for result in results] == [State.UNKNOWN] * 8
     assert [result.retry for result in results] == [None] * 8
+
+
+def test_changes_that_go_alone_are_not_interleaved(
+    sender: Callable[..., Sender], partner: Partner
+) -> None:
+    """What has begun a change of several steps goes on to its end before the next one begins."""
+
+    def alone(documents: Any) -> None:
+        del documents["destination"]["requests"]["create"]["batch"]
+
+    order: list[str] = []
+
+    def code(payload: Payload) -> Generator[Call, Answer, Done]:
+        yield Call("find", payload)
+        order.append(f"{payload['id']} begins")
+        yield Call("create", payload)
+        yield Call("find", payload)
+        yield Call("create", payload)
+        order.append(f"{payload['id']} ends")
+        return Done("done")
+
+    partner.people |= set(IDS)
+    plain = sender(change=alone)
+    plain._destination = Destination(
+        plain._destination.definition, plain._destination.settings, Code({"sync": code})
+    )
+    results = _deliver(plain, IDS)
+    assert [result.outcome for result in results] == [Outcome.DELIVERED] * 8
+    assert partner.asked == [
+        ("person", 8),
+        *[("create", 1), ("person", 1), ("create", 1)] * 8,
+    ]
+    assert order[8:] == [f"{one} ends" for one in IDS]
