@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["Address", "AddressError", "Network", "parse_address", "parse_network", "peer_of"]
+from destinations.errors import UsageError
+
+__all__ = ["Address", "Network", "parse_address", "parse_network", "peer_of"]
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -17,10 +19,6 @@ _Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 _FORM: Final = "expected HOST:PORT, such as 127.0.0.1:9100 or [::1]:9100"
 _LAST_PORT: Final = 65_535
 _WITH_PORT: Final = re.compile(r"\[([^\[\]]*)\](?::\d+)?|([^:\[\]]*):\d+")
-
-
-class AddressError(ValueError):
-    """A text is not an address, or not a network; its message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,32 +36,32 @@ class Address:
 def parse_address(text: str) -> Address:
     """Return the address in ``HOST:PORT``; a host of IPv6 stands in brackets.
 
-    Raises `AddressError` if there is none.
+    Raises `UsageError` if there is none.
     """
     host, colon, port = text.rpartition(":")
     if not colon or "]" in port:
-        raise AddressError(f"{text!r} lacks a port: {_FORM}")
+        raise UsageError(f"{text!r} lacks a port: {_FORM}")
     if not host:
-        raise AddressError(f"{text!r} lacks a host: {_FORM}; 0.0.0.0 is every address")
+        raise UsageError(f"{text!r} lacks a host: {_FORM}; 0.0.0.0 is every address")
     if not (port.isascii() and port.isdigit()) or int(port) > _LAST_PORT:
-        raise AddressError(f"{text!r} has the invalid port {port!r}: expected 0 to {_LAST_PORT}")
+        raise UsageError(f"{text!r} has the invalid port {port!r}: expected 0 to {_LAST_PORT}")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
         try:
             ipaddress.IPv6Address(host)
         except ValueError:
-            raise AddressError(f"{text!r}: {host!r} is not an IPv6 address: {_FORM}") from None
+            raise UsageError(f"{text!r}: {host!r} is not an IPv6 address: {_FORM}") from None
     elif ":" in host:
-        raise AddressError(f"{text!r}: put an IPv6 address in brackets: {_FORM}")
+        raise UsageError(f"{text!r}: put an IPv6 address in brackets: {_FORM}")
     elif not host.isprintable() or set(host) & set(" /@[]?#"):
-        raise AddressError(f"{text!r} has an invalid host: {_FORM}")
+        raise UsageError(f"{text!r} has an invalid host: {_FORM}")
     return Address(host, int(port))
 
 
 def parse_network(text: str) -> Network:
     """Return the network in ``10.0.0.0/8``, or a single address as one.
 
-    Raises `AddressError` if there is none.
+    Raises `UsageError` if there is none.
     """
     try:
         return ipaddress.ip_network(text, strict=True)
@@ -72,10 +70,10 @@ def parse_network(text: str) -> Network:
     try:
         meant = ipaddress.ip_network(text, strict=False)
     except ValueError:
-        raise AddressError(
+        raise UsageError(
             f"{text!r} is not a network: expected CIDR, such as 10.0.0.0/8 or ::1"
         ) from None
-    raise AddressError(f"{text!r} has bits beyond its prefix: did you mean {meant}?")
+    raise UsageError(f"{text!r} has bits beyond its prefix: did you mean {meant}?")
 
 
 def peer_of(client: str, forwarded: Sequence[bytes], trusted: Sequence[Network]) -> str:

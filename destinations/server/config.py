@@ -27,7 +27,7 @@ from destinations.errors import DefinitionError, Issue, SecretMissingError, Usag
 from destinations.runtime.identity import checked_name
 from destinations.secrets import Secret
 from destinations.segment.json_pointer import pointer, value_at
-from destinations.server.addresses import AddressError, parse_address, parse_network
+from destinations.server.addresses import parse_address, parse_network
 from destinations.server.config_model import (
     AdminConfig,
     DeliveryConfig,
@@ -192,7 +192,7 @@ class _Reader:
         for index, text in enumerate(fields.pop("trusted_proxies", ())):
             try:
                 networks.append(parse_network(text))
-            except AddressError as error:
+            except UsageError as error:
                 place = pointer("listen", "trustedProxies", index)
                 self.issues.append(self._document.issue(place, str(error)))
         return ListenConfig(**fields, trusted_proxies=tuple(networks))
@@ -201,7 +201,7 @@ class _Reader:
         place = pointer("admin", "listen")
         try:
             address = parse_address(given["listen"])
-        except AddressError as error:
+        except UsageError as error:
             self.issues.append(self._document.issue(place, str(error)))
             return None
         public = ListenConfig(**_fields(self._document.data.get("listen", {})))

@@ -6,9 +6,9 @@ import ipaddress
 
 import pytest
 
+from destinations.errors import UsageError
 from destinations.server.addresses import (
     Address,
-    AddressError,
     parse_address,
     parse_network,
     peer_of,
@@ -53,7 +53,7 @@ def test_addresses(text: str, address: Address) -> None:
 )
 def test_what_is_not_an_address(text: str, issue: str) -> None:
     """It is said what is wrong, and what was expected."""
-    with pytest.raises(AddressError) as caught:
+    with pytest.raises(UsageError) as caught:
         parse_address(text)
     assert issue in str(caught.value)
 
@@ -69,7 +69,7 @@ def test_networks(text: str) -> None:
 )
 def test_what_is_not_a_network(text: str) -> None:
     """It is refused, also where bits of it would be left out in silence."""
-    with pytest.raises(AddressError):
+    with pytest.raises(UsageError):
         parse_network(text)
 
 
