@@ -7,6 +7,7 @@ import html
 import itertools
 import json
 import re
+import string
 from collections.abc import Container, Iterable, Iterator
 from typing import Any, Final, Self
 from urllib.parse import quote, quote_plus
@@ -100,22 +101,35 @@ class Masker:
     """Replaces secrets by value, in upper or lower case, also in encoded form.
 
     Known encodings: JSON escapes, percent-encoding, HTML escapes, hex, and Base64, alone or within
-    a longer text (as in HTTP Basic), except for characters that mix in bits of the text around it.
+    a longer text (as in HTTP Basic), which is then replaced as a whole: the characters beside the
+    secret's own hold bits of it, and its length.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         plain = [reveal(secret) for secret in secrets]
         long = {form for secret in plain if len(secret) >= _PART for form in _forms(secret)}
         short = {form for secret in plain if len(secret) < _PART for form in _forms(secret)}
+        within = {form for secret in plain for form in _forms_within(secret)} - long - short
         # Longest first: a secret that contains another is replaced as a whole. The case of a short
         # one counts, or it would mask ordinary words.
-        either = [f"(?i:{_alternatives(long)})" if long else "", _alternatives(short)]
+        either = [
+            f"(?i:{_alternatives(long)})" if long else "",
+            _alternatives(short),
+            f"(?P<base64>{_alternatives(within)})" if within else "",
+        ]
         self._pattern = re.compile("|".join(filter(None, either))) if any(either) else None
         self._parts = frozenset(part for secret in plain for part in _parts(secret))
 
     def text(self, text: str) -> str:
         """Return ``text`` with every secret replaced by ``***``."""
-        return text if self._pattern is None else self._pattern.sub(MASK, text)
+        if self._pattern is None:
+            return text
+        pieces, end = [], 0
+        for start, stop in self._spans(text):
+            if start > end or not pieces:
+                pieces += [text[end:start], MASK]
+            end = max(end, stop)
+        return "".join([*pieces, text[end:]])
 
     def foreign(self, text: str) -> str:
         """Mask a text that did not come from us, including parts of secrets of 8 characters.
@@ -125,8 +139,8 @@ class Masker:
         if self._pattern is None:
             return text
         covered = bytearray(len(text))
-        for found in self._pattern.finditer(text):
-            covered[found.start() : found.end()] = b"\1" * (found.end() - found.start())
+        for start, stop in self._spans(text):
+            covered[start:stop] = b"\1" * (stop - start)
         lower = _lower(text)
         for at in range(len(text) - _PART + 1):
             if lower[at : at + _PART] in self._parts:
@@ -136,6 +150,18 @@ class Masker:
             places = list(group)
             pieces.append(MASK if is_covered else text[places[0] : places[-1] + 1])
         return "".join(pieces)
+
+    def _spans(self, text: str) -> Iterator[tuple[int, int]]:
+        """Yield where secrets begin and end, in order."""
+        if self._pattern is None:
+            return
+        for found in self._pattern.finditer(text):
+            start, stop = found.span()
+            if found.lastgroup == "base64":
+                start = len(text[:start].rstrip(_BASE64))
+                rest = text[stop:]
+                stop += len(rest) - len(rest.lstrip(_BASE64).lstrip("="))
+            yield start, stop
 
     def value(self, value: Any) -> Any:
         """Return a copy of a JSON value with every secret in its texts and keys replaced."""
@@ -166,26 +192,33 @@ def _forms(secret: str) -> Iterable[str]:
     yield quote(encoded, safe="")
     yield quote_plus(encoded)
     yield encoded.hex()
-    yield from _base64_forms(encoded)
+    for encode in _ENCODERS:
+        yield encode(encoded).decode().rstrip("=")
 
 
-def _base64_forms(secret: bytes) -> Iterable[str]:
-    """Return ``secret`` in Base64 for each of the three alignments in a longer text.
+def _forms_within(secret: str) -> Iterable[str]:
+    """Return a secret in Base64 for each of the three alignments in a longer text.
 
     Characters that mix in bits of the text before or after it are left out.
     """
-    for encode in (base64.b64encode, base64.urlsafe_b64encode):
-        yield encode(secret).decode().rstrip("=")
+    if len(secret) < _SHORTEST:
+        return
+    encoded = secret.encode("utf-8", "surrogatepass")
+    for encode in _ENCODERS:
         for before in range(3):
-            bits = 8 * (before + len(secret))
-            text = encode(bytes(before) + secret).decode()
+            bits = 8 * (before + len(encoded))
+            text = encode(bytes(before) + encoded).decode()
             yield text[-(-8 * before // 6) : bits // 6]
+
+
+_ENCODERS: Final = (base64.b64encode, base64.urlsafe_b64encode)
+_BASE64: Final = string.ascii_letters + string.digits + "+/-_"
 
 
 def _parts(secret: str) -> Iterator[str]:
     """Yield every part of a secret and of its encodings that is masked in foreign text."""
     for private in _private(secret):
-        for form in _forms(private):
+        for form in (*_forms(private), *_forms_within(private)):
             lower = _lower(form)
             yield from (lower[at : at + _PART] for at in range(len(lower) - _PART + 1))
 

@@ -86,7 +86,8 @@ def _type(root: Mapping[str, Any], spec: Mapping[str, Any]) -> str:
         return " or ".join(_type(root, _resolve(root, option)) for option in spec["anyOf"])
     if spec.get("type") == "array":
         return f"list of {_type(root, _resolve(root, spec.get('items', {})))}"
-    return str(spec.get("type", "any"))
+    types = spec.get("type", "any")
+    return types if isinstance(types, str) else " or ".join(types)
 
 
 PAGES: Mapping[str, Callable[[], str]] = {

@@ -211,3 +211,16 @@ def test_a_url_is_shown_without_what_it_may_know(url: str, shown: str) -> None:
     if "@" not in url:
         assert shown_url(url, query_pieces(url)) == shown
         assert shown_url(url, ()) == url
+
+
+@pytest.mark.parametrize("user", ["bob", "ann2", "x", ""])
+@pytest.mark.parametrize("rest", ["", ":", ":more"])
+@pytest.mark.parametrize("secret", ["abcdefgh", "abcdefghij", "k3y-of-14-char"])
+def test_nothing_is_left_of_a_secret_within_base64(user: str, rest: str, secret: str) -> None:
+    """The characters beside its own hold bits of it, and its length: they go as well."""
+    token = base64.b64encode(f"{user}:{secret}{rest}".encode()).decode()
+    for mask in (Masker([secret]).text, Masker([secret]).foreign):
+        assert mask(f"Authorization: Basic {token}, then more") == (
+            "Authorization: Basic ***, then more"
+        )
+        assert mask(f'{{"Basic": "{token}"}}') == '{"Basic": "***"}'

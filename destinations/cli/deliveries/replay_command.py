@@ -141,6 +141,9 @@ def _nameless(entry: LedgerEntry, configured: Mapping[str, str], error: UsageErr
 
 def _print(planned: Sequence[PlannedReplay], done: Replayed | None) -> None:
     refused = [one for one in planned if one.refused]
+    if not planned:
+        click.echo("No delivery matches.")
+        return
     if done is None:
         for one in planned[:_SHOWN]:
             for line in _described(one):
@@ -173,8 +176,6 @@ def _print(planned: Sequence[PlannedReplay], done: Replayed | None) -> None:
         if number:
             what = f"delivery {of_one}" if number == 1 else f"deliveries {of_several}"
             click.echo(f"{number:,} {what}")
-    if not planned:
-        click.echo("No delivery matches.")
 
 
 class _Part(NamedTuple):
