@@ -124,7 +124,8 @@ class Masker:
         """Return ``text`` with every secret replaced by ``***``."""
         if self._pattern is None:
             return text
-        pieces, end = [], 0
+        pieces: list[str] = []
+        end = 0
         for start, stop in self._spans(text):
             if start > end or not pieces:
                 pieces += [text[end:start], MASK]
