@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 import uvicorn
 
 from destinations.errors import TemporaryError, UsageError
+from destinations.server.addresses import Address
 from destinations.server.connections import MOST_CONNECTIONS, Acceptor
 from destinations.server.replies import Application
 from destinations.server.wire import Protocol
@@ -129,8 +130,7 @@ class HttpServer:
     @property
     def url(self) -> str:
         """Where it listens, without a path."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return f"http://{Address(self.host, self.port)}"
 
     def start(self) -> None:
         """Wait until connections are accepted."""
