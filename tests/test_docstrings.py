@@ -14,26 +14,24 @@ VERBS = frozenset((Path(__file__).parent / "docstring_verbs.txt").read_text("utf
 
 
 def _first_words(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield the place and the first word of the docstring of each public function.
+    """Yield the place and the first word of the docstring of each function.
 
-    Methods of private classes are public by their own name. A property is named like a value,
-    and its docstring is too.
+    A property is named like a value, and so is its docstring.
     """
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
         decorators = [ast.unparse(decorator) for decorator in node.decorator_list]
         is_property = any(name.endswith(("property", ".setter")) for name in decorators)
-        is_private = node.name.startswith("_") and not node.name.startswith("__")
         docstring = ast.get_docstring(node)
-        if docstring and not is_property and not is_private:
+        if docstring and not is_property:
             word = re.split(r"[\s,;:.]", docstring, maxsplit=1)[0]
             yield f"{path.relative_to(ROOT).as_posix()}:{node.lineno} {node.name}", word
 
 
 @pytest.mark.parametrize("package", ["destinations", "kana_destination"])
 def test_docstrings_begin_with_a_verb(package: str) -> None:
-    """The docstring of each public function and method begins with a verb in the imperative.
+    """The docstring of each function and method begins with a verb in the imperative.
 
     A verb that is missing in the list belongs into it. A word that is mostly a noun does not: take
     another verb.

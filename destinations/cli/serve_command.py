@@ -42,8 +42,9 @@ _SLICE_SECONDS = 0.1
 def command(path: Path, *, check: bool) -> int:
     """Receive events over HTTP and deliver them, until stopped.
 
-    SIGTERM and SIGINT drain: what is under way ends, what waits stays in the store. SIGHUP reads
-    the configuration again; if something is wrong with it, the one before stays.
+    SIGTERM and SIGINT stop the server once the requests under way have ended; waiting deliveries
+    stay in the store. SIGHUP reloads the configuration; a faulty one is logged, and the former
+    one stays.
     """
     if check:
         bound = check_start(read_config(path, os.environ), os.environ)
@@ -62,7 +63,7 @@ def _run(config: ServeConfig, path: Path, signals: Signals, observation: Observa
     service = Service(config, observation)
     logger = observation.logger
     logger.info(
-        "Starts",
+        "server starting",
         version=__version__,
         configuration=str(path.resolve()),
         store=str(config.store.path),
@@ -72,21 +73,23 @@ def _run(config: ServeConfig, path: Path, signals: Signals, observation: Observa
     look_less_often()
     service.watch_queues()
     for name, url in service.urls.items():
-        logger.info(f"Receives events at {url}", destination=name)
+        logger.info("receiver started", destination=name, url=url)
     if config.admin is not None:
-        logger.info(f"Shows metrics and health at {service.pages_url}")
+        logger.info("metrics and health served", url=service.pages_url)
     try:
         try:
             _serve(service, path, signals, observation)
         finally:
             left = service.stop()
     except KeyboardInterrupt:
-        logger.warning("Stopped at once; what was under way is settled after a start")
+        logger.warning(
+            "server stopped at once; requests under way are settled after the next start"
+        )
         sys.stderr.flush()
         os._exit(130)
     what = "1 delivery waits" if left == 1 else f"{left:,} deliveries wait"
     waiting = f"{what} in {config.store.path}" if left else "nothing waits"
-    logger.info(f"Stopped; {waiting}", waiting=left)
+    logger.info(f"server stopped; {waiting}", waiting=left)
     return 0
 
 
@@ -100,7 +103,7 @@ def _serve(service: Service, path: Path, signals: Signals, observation: Observat
         pause = upkeep_at - time.monotonic()
         wish = signals.wait(min(pause, _MEND_SECONDS) if service.needs_mending else pause)
         if wish == "stop":
-            observation.logger.info("Stopping: no more events are taken")
+            observation.logger.info("server stopping; no more events accepted")
             return
         if wish == "reload":
             _reload(service, path, signals, observation)
@@ -111,7 +114,7 @@ def _serve(service: Service, path: Path, signals: Signals, observation: Observat
 def _reload(service: Service, path: Path, signals: Signals, observation: Observation) -> None:
     """Log whatever is wrong: what runs goes on."""
     logger = observation.logger
-    failed = "the configuration was not reloaded; the one before stays"
+    failed = "configuration not reloaded, the former one stays"
     try:
         config = _read_aside(path, signals)
         if config is None:
@@ -124,7 +127,11 @@ def _reload(service: Service, path: Path, signals: Signals, observation: Observa
         logger.exception(failed)
     else:
         observation.log(config.log.level, config.log.form)
-        logger.info(f"Reloaded {path}", destinations=list(service.urls))
+        logger.info(
+            "configuration reloaded",
+            configuration=str(path.resolve()),
+            destinations=list(service.urls),
+        )
     service.watch_queues()
 
 
@@ -160,4 +167,4 @@ def _prune(service: Service) -> None:
     try:
         service.prune()
     except DestinationsError as error:
-        _LOG.warning("the store could not be pruned: %s", error)
+        _LOG.warning("store not pruned: %s", error)

@@ -603,7 +603,7 @@ class Pipeline:
         *,
         was_sent: bool,
     ) -> None:
-        """Treat what was claimed as failed, or as lost if it was sent."""
+        """Record claimed deliveries as failed, or as lost if they were sent."""
         self.breaker.unused()
         self._observer.failed(self.name, error)
         reason = f"internal error: {type(error).__name__}"

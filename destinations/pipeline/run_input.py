@@ -488,7 +488,7 @@ class RunInput:
         ended: Sequence[QueuedDelivery],
         also: Sequence[QueuedDelivery] = (),
     ) -> None:
-        """Recognise an event until all of it has its row, and ``also`` these."""
+        """Remember an event until all of it has its row; this run makes those of ``also``, too."""
         event = read.arrival.event
         if not event.message_id:
             return

@@ -144,7 +144,7 @@ class Receiver:
             raise
         except Exception:  # noqa: BLE001 - answered with 500, so that the sender tries again
             # The log alone has it: its message could say too much.
-            _LOG.exception("a request to %s failed", route.name)
+            _LOG.exception("request to %s failed with an internal error", route.name)
             return error(500, "internal error; nothing was accepted")
         finally:
             self._requests.give_back(route.name, 1)

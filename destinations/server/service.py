@@ -196,7 +196,7 @@ class Service:
         now = self.config
         kept = replace(config, listen=now.listen, admin=now.admin, store=now.store)
         if kept != config:
-            _LOG.warning("changes to listen, admin and store take effect at the next start")
+            _LOG.warning("changes to listen, admin and store ignored until the next start")
         config = kept
         former = self._served
         fresh = {each.name: self._prepared(each) for each in bound}
@@ -208,9 +208,9 @@ class Service:
         try:
             self._note([each.bound for each in fresh.values()])
         except UsageError as error:  # then the former ones are left alone, too
-            _LOG.warning("cannot note in the store which destinations were removed: %s", error)
+            _LOG.warning("removed destinations not noted in the store: %s", error)
         for name in former.keys() - fresh.keys():
-            _LOG.info("%s is no longer received; what waits for it stays in the store", name)
+            _LOG.info("destination %s removed; its deliveries stay in the store", name)
         self._receive()
         for name, served in fresh.items():
             self._try_open(name, served)
@@ -297,9 +297,9 @@ class Service:
     def _tell_of_store(self, why: str) -> None:
         """Log once that the store cannot be written, and once that it can be again."""
         if why:
-            _LOG.error("the store cannot be written, events are refused until it can be: %s", why)
+            _LOG.error("store not writable, events refused until it is: %s", why)
         else:
-            _LOG.warning("the store can be written again")
+            _LOG.warning("store writable again")
 
     # -- what delivers -------------------------------------------------------------------------
 
@@ -385,11 +385,11 @@ class Service:
         except Exception as error:  # noqa: BLE001 - the others have to go on
             fault = str(error) or type(error).__name__
             if fault != served.fault:
-                _LOG.error("%s cannot be opened: %s", name, fault)
+                _LOG.error("destination %s not opened: %s", name, fault)
             self._served[name] = replace(served, fault=fault)
         else:
             if served.fault:
-                _LOG.info("%s is open", name)
+                _LOG.info("destination %s opened", name)
             self._served[name] = replace(served, fault="")
 
     def _close(self, served: Collection[_Served]) -> None:
@@ -442,7 +442,7 @@ class Service:
             _LOG.warning("%s", issue)
         for name, count in self.strays.items():
             _LOG.warning(
-                "%r is not in the configuration, but deliveries wait for it: %s; add it again "
+                "deliveries left of %r, which is not in the configuration: %s; add it again "
                 "under this name, or drop them with destinations deliveries drop",
                 name,
                 f"{count:,}",

@@ -130,7 +130,7 @@ class LogLines:
             return
         name = ended.thread.name if ended.thread is not None else None
         self.logger.error(
-            "a thread ended with an internal error", thread=name, exc_info=ended.exc_value
+            "thread ended with an internal error", thread=name, exc_info=ended.exc_value
         )
 
 

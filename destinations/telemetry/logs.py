@@ -24,9 +24,9 @@ _LONGEST: Final = 300
 """The most characters of a partner's or sender's text; it is masked before it is cut."""
 
 _TROUBLE: Final[Mapping[Status, str]] = {
-    Outcome.DEAD: "a delivery is dead",
-    Outcome.REJECTED: "a delivery is rejected",
-    State.HELD: "a delivery is held for an operator",
+    Outcome.DEAD: "delivery dead",
+    Outcome.REJECTED: "delivery rejected",
+    State.HELD: "delivery held for an operator",
 }
 
 
@@ -65,7 +65,7 @@ class Logs(Observer):
     def broken(self, observer: Observer, error: Exception) -> None:
         """Log an exception from another observer."""
         name = type(observer).__name__.lower()
-        self._logger.error("observing failed", observer=name, exc_info=error)
+        self._logger.error("observer failed", observer=name, exc_info=error)
 
     def accepted(self, destination: str, events: int, duplicates: int) -> None:
         """See `Observer.accepted`."""
@@ -78,7 +78,7 @@ class Logs(Observer):
         """See `Observer.ended`."""
         if self._debugs:
             self._logger.debug(
-                "deliveries ended when they were accepted",
+                "deliveries ended on arrival",
                 destination=destination,
                 outcomes=dict(Counter(one.result.outcome.value for one in ended)),
             )
@@ -99,7 +99,7 @@ class Logs(Observer):
     def _tell_refusals(self, kind: tuple[str, int], burst: Burst) -> None:
         destination, status = kind
         self._logger.info(
-            "refused" if not burst.has_ended else "no more are refused",
+            "requests refused" if not burst.has_ended else "requests no longer refused",
             destination=destination,
             status=status,
             refused=burst.number,
@@ -108,9 +108,9 @@ class Logs(Observer):
         )
 
     def _tell_turned_away(self, most: int, burst: Burst) -> None:
-        message = "connections are turned away: there are as many as there may be"
+        message = "connections turned away: the most that may be open are open"
         self._logger.warning(
-            message if not burst.has_ended else "no more connections are turned away",
+            message if not burst.has_ended else "connections no longer turned away",
             most=most,
             turned_away=burst.number,
             **({"in_all": burst.total} if burst.has_ended else {}),
@@ -120,7 +120,7 @@ class Logs(Observer):
         """See `Observer.reached`."""
         if self._debugs:
             self._logger.debug(
-                "deliveries reached a point",
+                "point reached",
                 destination=destination,
                 point=point,
                 deliveries=[one.id for one in deliveries],
@@ -147,11 +147,11 @@ class Logs(Observer):
         if again:
             level = logging.WARNING if self._begins_to_fail(destination) else logging.INFO
             for these in _by_action(again):
-                self._retry(level, "deliveries failed and are tried again", destination, these)
+                self._retry(level, "deliveries failed, retry planned", destination, these)
         elif any(one.stage == "send" for one in ended):
             self._succeeded(destination)
         for these in _by_action(asked):
-            message = "asking about lost answers failed and is tried again"
+            message = "question about lost answers failed, retry planned"
             self._retry(logging.WARNING, message, destination, these)
 
     def _troubles(self, destination: str, transitions: Sequence[Transition]) -> None:
@@ -164,7 +164,7 @@ class Logs(Observer):
         """See `Observer.breaker`."""
         write = self._logger.warning if state == "open" else self._logger.info
         write(
-            "the circuit breaker changed",
+            "circuit breaker changed",
             destination=destination,
             state=state,
             reason=self._mask(reason)[:_LONGEST],
@@ -174,18 +174,18 @@ class Logs(Observer):
         """See `Observer.paused`."""
         if reason:
             self._logger.error(
-                "an action pauses: the partner refuses its requests, whatever the events are; mend "
+                "action paused: the partner refuses its requests, whatever the events are; mend "
                 "the definition or the settings and reload, or use destinations resume",
                 destination=destination,
                 action=action,
             )
         else:
-            self._logger.info("an action goes on", destination=destination, action=action)
+            self._logger.info("action resumed", destination=destination, action=action)
 
     def drifted(self, destination: str, key: str, expected: int, found: int) -> None:
         """See `Observer.drifted`."""
         self._logger.warning(
-            "the partner holds another amount than expected",
+            "unexpected balance found",
             destination=destination,
             subject=subject_of(key),
             expected=expected,
@@ -195,7 +195,7 @@ class Logs(Observer):
     def failed(self, destination: str, error: BaseException) -> None:
         """See `Observer.failed`."""
         self._logger.error(
-            "an internal error while delivering", destination=destination, exc_info=error
+            "delivery failed with an internal error", destination=destination, exc_info=error
         )
 
     def _begins_to_fail(self, destination: str) -> bool:
@@ -251,12 +251,12 @@ class Logs(Observer):
 
 
 def _trouble_of(transition: Transition) -> str | None:
-    """Return (level, message) for a delivery that may need attention; None for others."""
+    """Return the message for a delivery that may need attention; None for others."""
     outcome = transition.result.outcome
     if transition.resent:
-        return "the answer for a delivery was lost, and it is sent again"
+        return "answer lost, delivery sent again"
     if outcome is State.UNKNOWN and transition.stage == "send":
-        return "the answer for a delivery was lost"
+        return "answer lost"
     return _TROUBLE.get(outcome)
 
 

@@ -83,7 +83,7 @@ def _is_time(text: str) -> bool:
 
 
 def _is_date_time(text: str) -> bool:
-    """Match RFC 3339; the zone may be missing, and any one space may stand for the T."""
+    """Accept RFC 3339, also without a zone, or with any one space in place of the T."""
     if _USUAL_TIME.fullmatch(text):
         return True
     parts = _DATE_FROM_TIME.split(text)
@@ -91,7 +91,7 @@ def _is_date_time(text: str) -> bool:
 
 
 def _is_date_like(text: str) -> bool:
-    """Match Unix seconds, digits in the order of a date, or what JavaScript reads as a date."""
+    """Accept Unix seconds, digits in the order of a date, or what JavaScript reads as a date."""
     if _USUAL_TIME.fullmatch(text):
         return True
     number = to_number(text)
@@ -131,7 +131,7 @@ _is_base64_line: Final = _matches(grammars.BASE64)
 
 
 def _is_base64(text: str) -> bool:
-    """Match a text with at least one line of base64, as ajv does."""
+    """Accept a text with at least one line of base64, as ajv does."""
     return any(map(_is_base64_line, _LINE_END.split(text)))
 
 

@@ -508,7 +508,7 @@ def test_a_request_that_arrives_late(
     told = [('["a"]', expected, expected + 5, (1000,))] if late else []
     bench.until(lambda: _drifts(bench) == told and _asked(bench) >= 1)
     assert bench.metric("balance_drifts_total", destination="one") == len(told)
-    assert ("holds another amount" in stream.getvalue()) is late
+    assert ("unexpected balance found" in stream.getvalue()) is late
     # Once more, and then no more; what was told is not told again.
     assert not _asked_in(bench, 2_300.0)
     looks = _asked(bench)

@@ -147,7 +147,7 @@ def test_an_action_that_is_refused_pauses(
     _until(lambda: sum(one.status is Outcome.DELIVERED for one in _entries(path)) == 20)
     assert _outcomes(path, "count") == {State.READY}
     assert sum(b"mutation" in body for body in running.bodies) <= 40
-    assert stream.getvalue().count("an action pauses") == 1
+    assert stream.getvalue().count("action paused") == 1
     shown = command("status", "--store", path).out
     (waiting, *_) = [one.id for one in _entries(path) if one.status is State.READY]
     for told in (

@@ -121,7 +121,7 @@ def test_a_thread_that_ends(opened: Open, stream: io.StringIO) -> None:
     thread.start()
     thread.join()
     line = json.loads(stream.getvalue())
-    assert line["message"] == "a thread ended with an internal error"
+    assert line["message"] == "thread ended with an internal error"
     assert line["thread"] == "worker-1"
     assert "ValueError" in line["exception"]
     assert "canary" not in stream.getvalue()

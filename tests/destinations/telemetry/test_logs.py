@@ -83,12 +83,12 @@ def test_no_transitions_no_line(logs: Logs, lines: Lines) -> None:
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"status": State.HELD}, "a delivery is held for an operator"),
-        ({"status": State.HELD, "stage": "reconcile"}, "a delivery is held for an operator"),
-        ({"status": Outcome.DEAD}, "a delivery is dead"),
-        ({"status": Outcome.DEAD, "stage": "plan"}, "a delivery is dead"),
-        ({"status": Outcome.REJECTED}, "a delivery is rejected"),
-        ({"status": State.UNKNOWN}, "the answer for a delivery was lost"),
+        ({"status": State.HELD}, "delivery held for an operator"),
+        ({"status": State.HELD, "stage": "reconcile"}, "delivery held for an operator"),
+        ({"status": Outcome.DEAD}, "delivery dead"),
+        ({"status": Outcome.DEAD, "stage": "plan"}, "delivery dead"),
+        ({"status": Outcome.REJECTED}, "delivery rejected"),
+        ({"status": State.UNKNOWN}, "answer lost"),
         ({"status": State.UNKNOWN, "stage": "reconcile"}, None),
         ({"status": State.READY}, None),
         ({"status": Outcome.DELIVERED, "stage": "reconcile"}, None),
@@ -131,7 +131,7 @@ def test_what_is_tried_again(logs: Logs, lines: Lines, became: Callable[..., Tra
     (line,) = lines()
     assert line == {
         "level": "warning",
-        "message": "deliveries failed and are tried again",
+        "message": "deliveries failed, retry planned",
         "destination": "kana",
         "action": "count",
         "deliveries": 3,
@@ -176,7 +176,7 @@ def test_several_actions(logs: Logs, lines: Lines, became: Callable[..., Transit
     assert [(line["message"], line["action"], line["deliveries"]) for line in lines()] == [
         ("deliveries settled", "count", 2),
         ("deliveries settled", "save", 1),
-        ("deliveries failed and are tried again", "save", 1),
+        ("deliveries failed, retry planned", "save", 1),
     ]
 
 
@@ -197,7 +197,7 @@ def test_asking_that_failed(logs: Logs, lines: Lines, became: Callable[..., Tran
     logs.transitioned("kana", transitions)
     (line,) = lines()
     assert (line["level"], line["deliveries"]) == ("warning", 2)
-    assert line["message"] == "asking about lost answers failed and is tried again"
+    assert line["message"] == "question about lost answers failed, retry planned"
 
 
 def test_no_customer_is_in_the_lines(
@@ -253,10 +253,10 @@ def test_refusals_do_not_flood(logs: Logs, lines: Lines, time: Time) -> None:
             "peer": peer,
         }
         for message, status, number, more, peer in [
-            ("refused", 401, 1, {}, "192.0.2.0"),
-            ("refused", 400, 1, {}, ""),
-            ("refused", 401, 1_000, {}, "192.0.2.9"),
-            ("no more are refused", 401, 1, {"in_all": 1_002}, "192.0.2.8"),
+            ("requests refused", 401, 1, {}, "192.0.2.0"),
+            ("requests refused", 400, 1, {}, ""),
+            ("requests refused", 401, 1_000, {}, "192.0.2.9"),
+            ("requests no longer refused", 401, 1, {"in_all": 1_002}, "192.0.2.8"),
         ]
     ]
 
@@ -270,7 +270,7 @@ def test_connections_that_are_turned_away(logs: Logs, lines: Lines) -> None:
     assert (first["level"], first["most"], first["turned_away"]) == ("warning", 900, 1)
     assert last == {
         "level": "warning",
-        "message": "no more connections are turned away",
+        "message": "connections no longer turned away",
         "most": 900,
         "turned_away": 39_999,
         "in_all": 40_000,
