@@ -34,7 +34,7 @@ _WIDTH = 400
     help="Write the result of every line to FILE, as JSON lines.",
 )
 def command(directory: Path, show: int, outputs: Path | None) -> int:
-    """Run the test vectors in DIR that were made with Segment's runtime.
+    """Run test vectors made with Segment's runtime.
 
     DIR holds files of JSON lines named mapping*, fql* or actions*, each line an input and its
     result. Prints for each file how many lines gave the same result, and the first differences.

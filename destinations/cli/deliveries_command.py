@@ -13,8 +13,8 @@ __all__ = ["command"]
 def command() -> None:
     """Show what became of the events of runs and servers, and decide on lost answers.
 
-    All commands also work while a server runs. --config names the server's configuration, --store
-    a store; without them the commands use this user's own store, that of runs.
+    All commands also work while a server runs. Use --config for a server, or --store for a store;
+    without either, the commands use this user's own store, that of runs.
     """
 
 

@@ -1,4 +1,4 @@
-"""What several commands do first: find a destination, read its settings, open the store."""
+"""Do what several commands begin with: find a destination, read its settings, open the store."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ settings_option = click.option(
     "--settings",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Read the settings from FILE, YAML or JSON; ${NAME} in it is taken from the environment.",
+    help="Read settings from FILE (YAML or JSON); ${NAME} is replaced from the environment.",
 )
 
 
@@ -50,7 +50,7 @@ store_option = click.option(
     "--store",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Keep what outlives a run in this SQLite file; by default one for this user.",
+    help="Use the store FILE; by default this user's own.",
 )
 
 _ACCOUNT = "account"
@@ -100,7 +100,7 @@ def open_destination(
 
 
 def _account(file: str, given: object) -> str | None:
-    """Return the name that settings give their account; raises `UsageError` for what is none."""
+    """Return the name that settings give their account; raises `UsageError` if it is invalid."""
     if given is None:
         return None
     if not isinstance(given, str):
@@ -114,8 +114,8 @@ def _account(file: str, given: object) -> str | None:
 def open_store(path: Path | None, *, existing: bool = False) -> SqliteStore:
     """Return the store in a file, or this user's own.
 
-    With ``existing``, for what has nothing to put there, a file that somebody names is not made:
-    raises `UsageError` if it is missing.
+    With ``existing``, for commands that have nothing to store, a missing file is not made: raises
+    `UsageError`.
     """
     if existing and path is not None:
         check_store_path(path)

@@ -1,4 +1,4 @@
-"""``destinations store``: care of the file."""
+"""``destinations store``: back up, restore, check and compact the file."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ __all__ = ["command"]
     "store", epilog="Example: destinations store backup nightly.sqlite3 --config serve.yaml"
 )
 def command() -> None:
-    """Back the store up, restore it, check it, and delete what nothing needs any more."""
+    """Back up, restore, check and compact the store."""
 
 
 @command.command(
@@ -48,10 +48,10 @@ def command() -> None:
 @click.argument("target", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
 @place_options
 def backup(target: Path, place: StorePlace) -> int:
-    """Copy the store into FILE, also while a server runs.
+    """Copy the store to FILE, also while a server runs.
 
-    The copy is whole, checked, and readable for its owner alone; it holds raw events. It takes the
-    place of an earlier copy at once.
+    The copy is complete and checked, and then replaces an earlier copy in one step. It contains raw
+    events, so only its owner can read it.
     """
     place.check()
     size = back_up(place.path, target)
@@ -63,11 +63,11 @@ def backup(target: Path, place: StorePlace) -> int:
 @place_options
 @yes_option
 def adopt_command(place: StorePlace, *, yes: bool) -> int:
-    """Use a store that was moved here, and is used nowhere else.
+    """Accept a store that was moved here and is used nowhere else.
 
-    A store knows its place by the file beside it that ends in .identity. One that is put into
-    another place is refused until you say that it is the store itself. A copy is not: what was
-    delivered after it was made would be delivered again; see destinations store restore.
+    The file beside the store that ends in .identity holds its place, and a store in another place
+    is refused. Adopt it only if it is the store itself. A copy would deliver again whatever was
+    delivered after it was made: use destinations store restore for a copy.
     """
     place.check()
     question = (
@@ -92,7 +92,7 @@ def adopt_command(place: StorePlace, *, yes: bool) -> int:
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="STORE",
     required=True,
-    help="Write the store to STORE, replacing what is there.",
+    help="Write the store to STORE, and replace any file there.",
 )
 @click.option(
     "--gap",
@@ -103,12 +103,12 @@ def adopt_command(place: StorePlace, *, yes: bool) -> int:
 )
 @yes_option
 def restore_command(backup: Path, target: Path, *, gap: str, yes: bool) -> int:
-    """Make a store of BACKUP, or of any other copy of a store, that charges nothing twice.
+    """Make a usable store of BACKUP, or of any other copy of a store.
 
-    What waited in the copy may have been delivered since. The next server or run asks the partner,
-    and sends what certainly was not; the rest is held, and destinations deliveries resolve
-    --restored decides on it. Nobody is asked now. Whatever delivers from the store has to be
-    stopped before.
+    Stop the server and all runs of the store first. Deliveries that waited in the copy may have
+    been delivered since, and nothing may be charged twice. So the next server or run asks the
+    partner, sends only what certainly was not applied, and holds the rest: decide on that with
+    destinations deliveries resolve --restored.
     """
     check_store_path(target)
     must_ask = not yes and not is_missing(target)
@@ -150,9 +150,9 @@ def _what_is(target: Path) -> str:
 @command.command("check", epilog="Example: destinations store check --config serve.yaml")
 @place_options
 def check(place: StorePlace) -> int:
-    """Check what must hold in the store: one status a delivery, effects, totals.
+    """Check that the store is intact and its rows and totals agree.
 
-    Nothing is changed, and a server may run meanwhile. Exits 1 if something does not hold.
+    Changes nothing; a server may run meanwhile. Exits with 1 if a rule is broken.
     """
     with place.read() as store:
         try:
@@ -174,23 +174,23 @@ def check(place: StorePlace) -> int:
     "--keep-days",
     type=click.FloatRange(0),
     metavar="N",
-    help="Keep finished deliveries for N days; by default as a server of the store says, else 30.",
+    help="Keep finished deliveries for N days; by default as the server noted in it, else 30.",
 )
 @click.option(
     "--dedupe-days",
     type=click.FloatRange(0),
     metavar="N",
     help=(
-        "Recognise a messageId for N days, and at least as long as its deliveries are kept; by "
-        "default as a server of the store says, else 7."
+        "Recognise a messageId for N days, but at least while its deliveries are kept; by default "
+        "as the server noted in it, else 7."
     ),
 )
 def compact_command(place: StorePlace, keep_days: float | None, dedupe_days: float | None) -> int:
-    """Delete what is finished and old, and give the space back.
+    """Delete old finished deliveries, and return their space to the disk.
 
-    Runs and servers delete it by themselves; this also gives the space back to the disk. Dead,
-    rejected, invalid and unmapped deliveries stay with their events until somebody replays or drops
-    them. While something delivers from the store, the file keeps its size, to be used again.
+    Runs and servers delete them as well, but keep the space. Dead, rejected, invalid and unmapped
+    deliveries stay, with their events, until you replay or drop them. While a server or run
+    delivers from the store, the file keeps its size, and the space is reused.
     """
     with place.change() as store:
         periods = _periods(place, store)

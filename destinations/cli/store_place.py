@@ -1,4 +1,4 @@
-"""Which store a command is about, and how it is opened."""
+"""Find the store that a command works on, and open it."""
 
 from __future__ import annotations
 
@@ -29,26 +29,24 @@ _OPTIONS = (
         "--store",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="Use this SQLite file; by default that of --config, else this user's own.",
+        help="Use the store FILE; by default that of --config, else this user's own.",
     ),
     click.option(
         "--config",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help=(
-            "Use the store of the server that FILE configures. Needs none of the server's secrets."
-        ),
+        help="Use the store of the server that FILE configures; its secrets are not needed.",
     ),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class StorePlace:
-    """A store that has to be there already, and the configuration of its server, if it was given.
+    """The path of a store that must exist, and its server's configuration if one was given.
 
-    ``options`` are those of the command line that said where it is, as text to be used again with
-    another command; empty for this user's own. The methods raise `UsageError` if it is not
-    there or cannot be used.
+    ``options`` repeats the command-line options that name the store, for hints with another
+    command; it is empty for this user's own. The methods raise `UsageError` if the store is missing
+    or cannot be used.
     """
 
     path: Path
@@ -56,7 +54,7 @@ class StorePlace:
     options: str = ""
 
     def read(self) -> SqliteStore:
-        """Open the store to read it: nothing is made, and no right to write is needed."""
+        """Open the store read-only: no file is made, and no write permission is needed."""
         self.check()
         return SqliteStore(self.path, read_only=True)
 
@@ -67,14 +65,14 @@ class StorePlace:
         return SqliteStore(self.path)
 
     def delivering(self, destination: str, *, served: bool) -> str:
-        """Return the command that delivers from the store for a destination of a server, or run."""
+        """Return the command that delivers to a destination of the server, or of runs."""
         if served:
             return f"destinations serve{self.options if self.config else ' --config FILE'}"
         where = f" --store {shlex.quote(str(self.path))}" if self.options else ""
         return f"destinations run {shlex.quote(destination)} --settings FILE{where}"
 
     def pause(self, destination: str, action: str, reason: str) -> str:
-        """Return that an action of a server pauses, why, and how it goes on."""
+        """Return a line that says why an action pauses, and how to resume it."""
         return (
             f"{destination}: {action} pauses: {reason}. Its events wait until the definition or "
             f"the settings change, or until: destinations resume {shlex.quote(destination)}"
@@ -89,8 +87,8 @@ class StorePlace:
             return
         if not self.options:
             msg = (
-                f"there is no store {self.path} yet: the first run makes it; name another one "
-                "with --store FILE, or that of a server with --config FILE"
+                f"there is no store {self.path} yet: the first run makes it; use --store FILE for "
+                "another one, or --config FILE for a server's"
             )
             raise UsageError(msg)
         of_config = self.config is not None and self.path == self.config.store.path

@@ -40,10 +40,10 @@ __all__ = ["drop_command"]
 def drop_command(
     ids: tuple[int, ...], reason: str, place: StorePlace, *, dry_run: bool, yes: bool, **given: Any
 ) -> int:
-    """Drop deliveries: they are never sent.
+    """Give deliveries up for good.
 
-    For dead, rejected, invalid, unmapped, held and ready ones, also while a server delivers. Of
-    those that are named by their ids, all or none.
+    Drops dead, rejected, invalid, unmapped, held and ready deliveries, also while a server
+    delivers. If you give IDs, either all of them are dropped or none.
     """
     if not reason.strip():
         raise click.UsageError("--reason must not be empty")

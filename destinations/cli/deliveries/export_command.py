@@ -53,15 +53,15 @@ _WAITING = frozenset({State.READY, State.SENDING, State.UNKNOWN})
     metavar="FILE",
     help="Write to FILE, which must be new or empty; by default to standard output.",
 )
-@click.option("--dry-run", is_flag=True, help="Only say how many would be exported.")
+@click.option("--dry-run", is_flag=True, help="Only show how many would be exported.")
 def export_command(
     ids: tuple[int, ...], place: StorePlace, *, output: Path | None, dry_run: bool, **given: Any
 ) -> int:
-    """Write raw events as NDJSON, each with the reason, to be fed back to a run.
+    """Write raw events and their reasons as NDJSON, to be fed back to a run.
 
-    Of deliveries without an outcome, and of unmapped, invalid, rejected and dead ones; the events
-    of others are not kept. What is exported stays in the store, and a run with that store goes on
-    with it there.
+    Exports deliveries that have no outcome, and unmapped, invalid, rejected and dead ones. The
+    store does not keep the events of other deliveries. Exporting changes nothing: a run with the
+    same store continues the deliveries that are there.
     """
     selection, is_given = read_selection(given)
     if not is_given and not ids:
@@ -94,7 +94,9 @@ def export_command(
             err=True,
         )
     if missing:
-        click.echo(f"Left out, as their events are not kept any more: {missing:,}.", err=True)
+        click.echo(
+            f"Left out, because the store no longer keeps their events: {missing:,}.", err=True
+        )
     return 1 if ids and missing else 0
 
 

@@ -54,7 +54,7 @@ _COLUMNS: Final = (
 @click.option(
     "--drift",
     is_flag=True,
-    help="List balances that were not as expected, and what may count twice there.",
+    help="List unexpected balances, and the deliveries that may count twice there.",
 )
 @click.option(
     "--limit",
@@ -75,8 +75,8 @@ def list_command(
 ) -> int:
     """List deliveries, the oldest first, and count them by class.
 
-    Without --state, --outcome, --code or --all, only those that need an operator are listed: held,
-    dead, rejected and invalid ones.
+    Without --state, --outcome, --code or --all, lists only those that need an operator: held, dead,
+    rejected and invalid ones.
     """
     has_class = any(given[name] is not None for name in ("state", "outcome", "code"))
     if drift:

@@ -55,8 +55,8 @@ _SHOWN: Final = 20
     "--definition",
     metavar="DESTINATION",
     help=(
-        "Map them with this definition, a slug or a folder; by default the one named as their "
-        "destination."
+        "Plan with this definition, a slug or a folder; by default the one that the destination's "
+        "name stands for."
     ),
 )
 @place_options
@@ -71,12 +71,12 @@ def replay_command(
     as_json: bool,
     **given: Any,
 ) -> int:
-    """Take deliveries through today's definition again, as if their events had just come.
+    """Plan events again with today's definition, as if they had just arrived.
 
-    What it maps waits for its turn; what it does not has its new outcome at once. Subscriptions
-    that take the event today and did not then get a delivery too. What was or may have been applied
-    is never replayed. --config also says what maps each destination. Exits 1 if one that was named
-    by its id cannot be replayed.
+    If an event now gets a payload, its delivery is ready again; otherwise it gets its new outcome
+    at once. A subscription that takes the event only today gets a delivery, too. A delivery that
+    was applied, or may have been, is never replayed. --config also says which definition belongs to
+    a destination. Exits with 1 if a delivery whose ID is given cannot be replayed.
     """
     selection, is_given = read_selection(given)
     if is_given and selection.statuses is None:

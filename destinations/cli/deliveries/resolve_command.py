@@ -53,12 +53,12 @@ def resolve_command(
     yes: bool,
     **given: Any,
 ) -> int:
-    """Decide on deliveries whose answers were lost: look them up at the partner first.
+    """Decide on deliveries whose answers were lost; look them up at the partner first.
 
-    Takes held and unknown deliveries, also while a server runs. Say with --applied or
-    --not-applied what you found at the partner. Without them, it proposes what the balances show
-    for each delivery, and leaves the others alone. IDs are resolved all together or not at all.
-    --restored selects what a restored backup has left.
+    Resolves held and unknown deliveries, also while a server runs. Use --applied or --not-applied
+    to say what you found at the partner. Without either, the command proposes what the balances
+    show, and leaves a delivery alone if they show nothing. If you give IDs, either all of them are
+    resolved or none.
     """
     if applied and not_applied:
         raise click.UsageError("--applied cannot be used with --not-applied")
@@ -147,11 +147,11 @@ def _as_proposed(
 
 
 def _tell_of_open_ones(entries: Sequence[LedgerEntry]) -> None:
-    """Say how many are left alone as nothing shows whether they were applied."""
+    """Say how many are left alone because nothing shows whether they were applied."""
     if entries:
         what = "1 delivery" if len(entries) == 1 else f"{len(entries):,} deliveries"
         click.echo(
-            f"Left alone: {what}, as the balances do not show whether the partner applied "
+            f"Left alone: {what}, because the balances do not show whether the partner applied "
             f"{'it' if len(entries) == 1 else 'them'}: look there, then use --applied or "
             "--not-applied.",
             err=True,

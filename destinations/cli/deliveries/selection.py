@@ -52,7 +52,7 @@ _OPTIONS: Final = (
     click.option(
         "--state",
         type=click.Choice([state.value for state in _STATES]),
-        help="Select by state, of those without an outcome yet.",
+        help="Select by state; it has no outcome yet.",
     ),
     click.option(
         "--outcome",
@@ -69,18 +69,18 @@ _OPTIONS: Final = (
         "--since",
         type=_Time(),
         metavar="TIME",
-        help="Select what was accepted since TIME: ISO 8601, or an age such as 2h or 3d.",
+        help="Select deliveries accepted since TIME: ISO 8601, or an age such as 2h or 3d.",
     ),
     click.option(
         "--restored",
         is_flag=True,
-        help="Select what waited in a restored backup, and may have been delivered since.",
+        help="Select deliveries that a restored backup left open.",
     ),
     click.option(
         "--until",
         type=_Time(),
         metavar="TIME",
-        help="Select what was accepted before TIME, written as for --since.",
+        help="Select deliveries accepted before TIME, written as for --since.",
     ),
 )
 

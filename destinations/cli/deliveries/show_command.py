@@ -58,7 +58,7 @@ _EVIDENCE: Final = {
 @place_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def show_command(delivery_id: int, place: StorePlace, *, as_json: bool) -> int:
-    """Show all that is known of the delivery ID, and what can be done about it."""
+    """Show a delivery with its event, payload and the commands that can be used on it."""
     with place.read() as store:
         ledger = open_ledger(store)
         entry = ledger.get(delivery_id)

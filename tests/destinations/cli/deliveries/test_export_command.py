@@ -68,7 +68,7 @@ def test_by_id(deliveries: Run, every: dict[str, int]) -> None:
     assert (done.code, len(_lines(done.out))) == (0, 2)
     done = deliveries("export", every["dead"], every["delivered"])
     assert (done.code, len(_lines(done.out))) == (1, 1)
-    assert done.err == ("Exported: 1.\nLeft out, as their events are not kept any more: 1.\n")
+    assert done.err == ("Exported: 1.\nLeft out, because the store no longer keeps their events: 1.\n")
     assert deliveries("export", 9).code == 2
     both = deliveries("export", every["dead"], "--user", "u1")
     assert (both.code, "not by both" in both.err) == (2, True)
@@ -78,7 +78,7 @@ def test_what_is_finished_is_left_out(deliveries: Run, every: dict[str, int]) ->
     """A selection may hold such; that is told, and no failure."""
     done = deliveries("export", "--user", "u1")
     assert (done.code, len(_lines(done.out))) == (0, len(every) - 3)
-    assert "Left out, as their events are not kept any more: 3." in done.err
+    assert "Left out, because the store no longer keeps their events: 3." in done.err
 
 
 def test_to_a_file(deliveries: Run, tmp_path: Path, dead: Put) -> None:

@@ -162,7 +162,7 @@ def test_what_the_numbers_show(
     done = deliveries("resolve", "--state", "held", *options)
     assert done.code == code
     assert list(statuses().values()) == after
-    assert "Left alone: 1 delivery, as the balances do not show" in done.err
+    assert "Left alone: 1 delivery, because the balances do not show" in done.err
     for number in ("1000", "2000", "4000"):
         assert number in done.err.partition("Of 1 more")[0]
     if code == 0 and not options:
@@ -246,7 +246,7 @@ def test_what_no_numbers_show(deliveries: Run, unknown: Put, statuses: Statuses)
     done = deliveries("resolve", "--state", "unknown", "--yes")
     assert (done.code, done.out) == (0, "Nothing to resolve.\n")
     assert done.err.startswith(
-        "Left alone: 1 delivery, as the balances do not show whether the partner"
+        "Left alone: 1 delivery, because the balances do not show whether the partner"
     )
     done = deliveries("resolve", delivery, "--yes")
     assert done.code == 2
