@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from destinations.cli.commands import Command
 from destinations.cli.json_output import json_text
 from destinations.cli.opening import (
     destination_argument,
@@ -23,7 +24,9 @@ from destinations.secrets import shown_url
 __all__ = ["command"]
 
 
-@click.command("check", epilog="Example: destinations check kana --settings kana.yaml --live")
+@click.command(
+    "check", cls=Command, epilog="Example: destinations check kana --settings kana.yaml --live"
+)
 @destination_argument
 @settings_option
 @click.option(

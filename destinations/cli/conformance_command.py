@@ -10,6 +10,7 @@ from typing import TextIO
 
 import click
 
+from destinations.cli.commands import Command
 from destinations.kit.conformance import LIQUID_TOLERANCE, FileReport, LineResult, run_conformance
 from destinations.pipeline.output import naming
 
@@ -18,7 +19,9 @@ __all__ = ["command"]
 _WIDTH = 400
 
 
-@click.command("conformance", epilog="Example: destinations conformance vectors/ --show 3")
+@click.command(
+    "conformance", cls=Command, epilog="Example: destinations conformance vectors/ --show 3"
+)
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
 @click.option(
     "--show",

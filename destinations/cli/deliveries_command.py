@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import click
 
+from destinations.cli.commands import Group
 from destinations.cli.deliveries import COMMANDS
 
 __all__ = ["command"]
 
 
-@click.group("deliveries", epilog="Example: destinations deliveries list --config serve.yaml")
+@click.group(
+    "deliveries", cls=Group, epilog="Example: destinations deliveries list --config serve.yaml"
+)
 def command() -> None:
     """Show what became of the events of runs and servers, and decide on lost answers.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from destinations.cli.commands import Command
 from destinations.cli.json_output import json_text
 from destinations.cli.tables import print_table
 from destinations.definition import load_definition
@@ -13,7 +14,9 @@ from destinations.runtime.plugins import find_folder
 __all__ = ["command"]
 
 
-@click.command("diff", epilog="Example: destinations diff ./released/kana ./definitions/kana")
+@click.command(
+    "diff", cls=Command, epilog="Example: destinations diff ./released/kana ./definitions/kana"
+)
 @click.argument("old", metavar="OLD")
 @click.argument("new", metavar="NEW")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

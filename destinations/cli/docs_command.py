@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from destinations.cli.commands import Group
 from destinations.cli.opening import destination_argument, open_definition
 from destinations.definition.input_files import read_text_input
 from destinations.errors import UsageError
@@ -21,7 +22,7 @@ __all__ = ["command"]
 _DOCS = Path("docs")
 
 
-@click.group("docs", epilog="Example: destinations docs build kana")
+@click.group("docs", cls=Group, epilog="Example: destinations docs build kana")
 def command() -> None:
     """Build, check and preview the documentation page of a destination."""
 

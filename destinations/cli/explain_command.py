@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from destinations.cli.commands import Command
 from destinations.cli.explain_text import print_explanation
 from destinations.cli.json_output import json_text
 from destinations.cli.opening import (
@@ -28,7 +29,9 @@ __all__ = ["command"]
 
 
 @click.command(
-    "explain", epilog="Example: destinations explain kana event.json --settings kana.yaml"
+    "explain",
+    cls=Command,
+    epilog="Example: destinations explain kana event.json --settings kana.yaml",
 )
 @destination_argument
 @click.argument("event", metavar="EVENT.json")

@@ -14,8 +14,10 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 import click
+from click.shell_completion import CompletionItem
 
 from destinations._version import __version__
+from destinations.cli.commands import Group
 from destinations.errors import DestinationsError, TemporaryError
 from destinations.pipeline.output import FULL, write_failure
 from destinations.runtime.entry_points import plugin_slugs
@@ -48,7 +50,7 @@ COMMANDS: Final = {
 }
 
 
-class _Commands(click.Group):
+class _Commands(Group):
     """Loads a command's module when the command is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
@@ -64,13 +66,27 @@ class _Commands(click.Group):
             ctx.obj()  # a signal may be an exception from here on
         return command
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the commands that a word may become; no module is loaded for that."""
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        known = {**COMMANDS, **{slug: _of_slug(slug) for slug in plugin_slugs()}}
+        return [
+            CompletionItem(name, help=text)
+            for name, text in known.items()
+            if name.startswith(incomplete)
+        ]
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
         with formatter.section("Commands of destinations"):
-            formatter.write_dl(
-                [(slug, f"Run commands that only {slug} has.") for slug in plugin_slugs()]
-            )
+            formatter.write_dl([(slug, _of_slug(slug)) for slug in plugin_slugs()])
+
+
+def _of_slug(slug: str) -> str:
+    """Return the line of a destination that has commands of its own."""
+    return f"Run commands that only {slug} has."
 
 
 def _of_plugin(slug: str) -> click.Command | None:
@@ -83,7 +99,7 @@ def _of_plugin(slug: str) -> click.Command | None:
     if plugin is None or not plugin.commands():
         return None
     help_text = f"Run commands that only the destination {slug} has."
-    return click.Group(slug, {item.name or "": item for item in plugin.commands()}, help=help_text)
+    return Group(slug, {item.name or "": item for item in plugin.commands()}, help=help_text)
 
 
 @click.group(
@@ -91,7 +107,7 @@ def _of_plugin(slug: str) -> click.Command | None:
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Example: destinations run kana --events events.ndjson --sandbox",
 )
-@click.version_option(__version__, prog_name="destinations")
+@click.version_option(__version__, "-V", "--version", prog_name="destinations")
 def cli() -> None:
     """Deliver Segment events to destinations that are defined as data."""
 

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import click
 
+from destinations.cli.commands import Group
 from destinations.cli.json_output import json_text
 from destinations.kit.importer import Imported, import_segment, import_subscriptions
 
 __all__ = ["command"]
 
 
-@click.group("import", epilog="Example: destinations import segment catalog.json")
+@click.group("import", cls=Group, epilog="Example: destinations import segment catalog.json")
 def command() -> None:
     """Write a definition from a file that Segment provides."""
 

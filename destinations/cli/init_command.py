@@ -6,13 +6,16 @@ from pathlib import Path
 
 import click
 
+from destinations.cli.commands import Command
 from destinations.kit.init import create_destination
 
 __all__ = ["command"]
 
 
 @click.command(
-    "init", epilog="Example: destinations init my-partner && destinations test my-partner"
+    "init",
+    cls=Command,
+    epilog="Example: destinations init my-partner && destinations test my-partner",
 )
 @click.argument("name", metavar="NAME")
 @click.option(

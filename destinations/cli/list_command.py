@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from destinations.cli.commands import Command
 from destinations.cli.json_output import json_text
 from destinations.cli.tables import say, table_lines, terminal_width
 from destinations.definition import load_definition
@@ -13,7 +14,7 @@ from destinations.runtime.plugins import installed
 __all__ = ["command"]
 
 
-@click.command("list", epilog="Example: destinations list --json")
+@click.command("list", cls=Command, epilog="Example: destinations list --json")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 def command(*, as_json: bool) -> int:
     """List the destinations that are installed, with their actions."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
+from click.shell_completion import CompletionItem
 
 from destinations.definition import DestinationDefinition, load_definition
 from destinations.definition.document import Document
@@ -16,7 +18,7 @@ from destinations.errors import SettingsError, UsageError
 from destinations.operations import check_migration
 from destinations.runtime.destination import Destination
 from destinations.runtime.identity import checked_name
-from destinations.runtime.plugins import Plugin, find_folder, find_plugin
+from destinations.runtime.plugins import Plugin, find_folder, find_plugin, installed
 from destinations.runtime.store import Store
 from destinations.store import (
     SqliteStore,
@@ -36,7 +38,18 @@ __all__ = [
     "store_option",
 ]
 
-destination_argument = click.argument("destination", metavar="DESTINATION")
+
+def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001 - click's signature
+    """Return what a DESTINATION may become in a shell: names, or else folders."""
+    found: list[CompletionItem] = []
+    with contextlib.suppress(UsageError):
+        found = [CompletionItem(slug) for slug, _ in installed() if slug.startswith(incomplete)]
+    return found or [CompletionItem(incomplete, type="dir")]
+
+
+destination_argument = click.argument(
+    "destination", metavar="DESTINATION", shell_complete=_complete
+)
 
 settings_option = click.option(
     "--settings",

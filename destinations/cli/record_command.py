@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from destinations.cli.commands import Command
 from destinations.cli.opening import destination_argument, settings_option
 from destinations.cli.tables import count, print_table
 from destinations.definition.input_files import open_input
@@ -42,6 +43,7 @@ class _Options:
 
 @click.command(
     "record",
+    cls=Command,
     epilog="Example: destinations record kana --events events.ndjson --case a-new-user",
 )
 @destination_argument

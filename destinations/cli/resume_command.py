@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from destinations.cli.commands import Command
 from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import plain
 from destinations.operations import paused_actions, resume
@@ -11,7 +12,9 @@ from destinations.operations import paused_actions, resume
 __all__ = ["command"]
 
 
-@click.command("resume", epilog="Example: destinations resume kana --config serve.yaml")
+@click.command(
+    "resume", cls=Command, epilog="Example: destinations resume kana --config serve.yaml"
+)
 @click.argument("name")
 @place_options
 def command(place: StorePlace, name: str) -> int:

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, Final, Literal
 import click
 
 from destinations.cli.accounts import account_options, choose_account, foresee_account
+from destinations.cli.commands import Command
 from destinations.cli.confirming import confirmed, yes_option
 from destinations.cli.garbage import look_less_often
 from destinations.cli.names import NAME
@@ -155,6 +156,7 @@ class _Options:
 
 @click.command(
     "run",
+    cls=Command,
     epilog="Example: destinations run kana --events events.ndjson --settings kana.yaml",
 )
 @destination_argument

@@ -10,6 +10,7 @@ from types import FrameType
 
 import click
 
+from destinations.cli.commands import Command
 from destinations.cli.opening import destination_argument, open_definition
 from destinations.errors import UsageError
 
@@ -17,7 +18,9 @@ __all__ = ["command"]
 
 
 @click.command(
-    "sandbox", epilog="Example: destinations sandbox kana --port 4000 --db account.sqlite"
+    "sandbox",
+    cls=Command,
+    epilog="Example: destinations sandbox kana --port 4000 --db account.sqlite",
 )
 @destination_argument
 @click.option(

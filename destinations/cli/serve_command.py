@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 from destinations._version import __version__
+from destinations.cli.commands import Command
 from destinations.cli.garbage import look_less_often
 from destinations.errors import DestinationsError, TemporaryError
 from destinations.server import ServeConfig, Service, check_start, read_config
@@ -29,7 +30,7 @@ _READ_SECONDS = 60.0
 _SLICE_SECONDS = 0.1
 
 
-@click.command("serve", epilog="Example: destinations serve --config serve.yaml")
+@click.command("serve", cls=Command, epilog="Example: destinations serve --config serve.yaml")
 @click.option(
     "--config",
     "path",

@@ -9,6 +9,7 @@ from typing import Final
 
 import click
 
+from destinations.cli.commands import Command
 from destinations.cli.json_output import json_text
 from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import Bold, styled, table_lines, terminal_width
@@ -36,7 +37,9 @@ _STRAY: Final = (
 )
 
 
-@click.command("status", epilog="Example: destinations status --config serve.yaml --live 2")
+@click.command(
+    "status", cls=Command, epilog="Example: destinations status --config serve.yaml --live 2"
+)
 @place_options
 @click.option(
     "--live",
@@ -78,7 +81,7 @@ def _watch(store: SqliteStore, place: StorePlace, seconds: float) -> None:
 
 def _shown(status: StoreStatus, place: StorePlace, now: float) -> Iterator[str]:
     yield styled(Bold("Store"), f" {status.path}")
-    yield f"{status.size / 1024**2:,.1f} MiB, SQLite {status.sqlite}; {_SERVED[status.served]}"
+    yield f"{status.size / 1_000_000:,.1f} MB, SQLite {status.sqlite}; {_SERVED[status.served]}"
     yield ""
     if not status.scopes:
         yield from ("It holds no deliveries yet.", "")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from destinations.cli.commands import Group
 from destinations.cli.confirming import confirmed, yes_option
 from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import count
@@ -36,7 +37,9 @@ __all__ = ["command"]
 
 
 @click.group(
-    "store", epilog="Example: destinations store backup nightly.sqlite3 --config serve.yaml"
+    "store",
+    cls=Group,
+    epilog="Example: destinations store backup nightly.sqlite3 --config serve.yaml",
 )
 def command() -> None:
     """Back up, restore, check and compact the store."""

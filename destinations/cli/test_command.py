@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from destinations.cli.commands import Command
 from destinations.cli.json_output import json_text
 from destinations.cli.tables import count, print_table
 from destinations.kit.testing.subject import Subject, open_subject, subject_in
@@ -37,7 +38,7 @@ class _Report:
         return bool(self.cases) and faults_passed and all(one.passed for one in self.cases)
 
 
-@click.command("test", epilog="Example: destinations test ./my-destination")
+@click.command("test", cls=Command, epilog="Example: destinations test ./my-destination")
 @click.argument("destination", metavar="[DESTINATION]", required=False)
 @click.option(
     "--cases",

@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import click
 
+from destinations.cli.commands import Command
 from destinations.cli.json_output import json_text
 from destinations.cli.opening import destination_argument
 from destinations.cli.tables import count
@@ -17,7 +18,7 @@ from destinations.runtime.plugins import find_folder, find_plugin
 __all__ = ["command"]
 
 
-@click.command("validate", epilog="Example: destinations validate ./my-destination")
+@click.command("validate", cls=Command, epilog="Example: destinations validate ./my-destination")
 @destination_argument
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array of the issues.")
 def command(destination: str, *, as_json: bool) -> int:

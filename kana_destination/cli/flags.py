@@ -9,6 +9,7 @@ import click
 
 from destinations import Answer, Call
 from destinations.cli.accounts import account_options
+from destinations.cli.commands import Command
 from destinations.cli.csv_text import csv_text
 from destinations.cli.json_output import json_text
 from destinations.cli.opening import settings_option, store_option
@@ -26,7 +27,9 @@ _LEFT_OUT = (
 )
 
 
-@click.command(epilog="Example: destinations kana flags --settings kana.yaml --csv > users.csv")
+@click.command(
+    cls=Command, epilog="Example: destinations kana flags --settings kana.yaml --csv > users.csv"
+)
 @settings_option
 @store_option
 @account_options

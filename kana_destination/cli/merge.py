@@ -12,6 +12,7 @@ import click
 
 from destinations import Done, Payload
 from destinations.cli.accounts import account_options
+from destinations.cli.commands import Command
 from destinations.cli.opening import settings_option, store_option
 from destinations.operations import (
     HandedOver,
@@ -29,7 +30,10 @@ __all__ = ["merge"]
 _ACTION = "merge"
 
 
-@click.command(epilog="Example: destinations kana merge user@example.com 42 --settings kana.yaml")
+@click.command(
+    cls=Command,
+    epilog="Example: destinations kana merge user@example.com 42 --settings kana.yaml",
+)
 @click.argument("gone", metavar="FROM")
 @click.argument("kept", metavar="INTO")
 @click.option(

@@ -12,6 +12,7 @@ import click
 
 from destinations import Answer, Call, Documents, Run, RunOptions
 from destinations.cli.accounts import account_options
+from destinations.cli.commands import Group
 from destinations.cli.json_output import json_text
 from destinations.cli.opening import (
     open_definition,
@@ -45,7 +46,8 @@ __all__ = ["rules"]
 
 
 @click.group(
-    epilog="Example: destinations kana rules add Calls --event 'API Called' --feature api-calls"
+    cls=Group,
+    epilog="Example: destinations kana rules add Calls --event 'API Called' --feature api-calls",
 )
 def rules() -> None:
     """Manage mapping rules: they name the feature that an event uses, if the event does not.

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import click
 
+from destinations.cli.commands import Command
 from destinations.cli.json_output import json_text
 from destinations.cli.opening import open_store, store_option
 from destinations.cli.tables import print_table
@@ -30,7 +31,7 @@ _MEANING: Final[dict[Status, str]] = {
 }
 
 
-@click.command(epilog="Example: destinations kana status")
+@click.command(cls=Command, epilog="Example: destinations kana status")
 @store_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(store: Path | None, *, as_json: bool) -> int:

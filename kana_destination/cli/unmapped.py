@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from destinations.cli.commands import Command
 from destinations.cli.json_output import json_text
 from destinations.cli.opening import open_store, store_option
 from destinations.cli.tables import bounded, print_table
@@ -24,7 +25,7 @@ _MOST = 100_000
 """How many different values are counted at most: the first that come."""
 
 
-@click.command(epilog="Example: destinations kana unmapped --top 10")
+@click.command(cls=Command, epilog="Example: destinations kana unmapped --top 10")
 @store_option
 @click.option(
     "--top",

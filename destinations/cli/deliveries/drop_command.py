@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from destinations.cli.commands import Command
 from destinations.cli.confirming import confirmed, yes_option
 from destinations.cli.deliveries.changing import left_alone, split
 from destinations.cli.deliveries.selection import (
@@ -28,6 +29,7 @@ __all__ = ["drop_command"]
 
 @click.command(
     "drop",
+    cls=Command,
     epilog="Example: destinations deliveries drop 17000 18000 --reason 'test data' "
     "--config serve.yaml",
 )

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 import click
 
+from destinations.cli.commands import Command
 from destinations.cli.deliveries.selection import (
     read_selection,
     selected,
@@ -42,6 +43,7 @@ _WAITING = frozenset({State.READY, State.SENDING, State.UNKNOWN})
 
 @click.command(
     "export",
+    cls=Command,
     epilog="Example: destinations deliveries export --outcome invalid > invalid.ndjson",
 )
 @click.argument("ids", metavar="[ID]...", type=int, nargs=-1)

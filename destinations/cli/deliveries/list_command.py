@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import click
 
+from destinations.cli.commands import Command
 from destinations.cli.deliveries.selection import (
     event_name,
     read_selection,
@@ -41,6 +42,7 @@ _COLUMNS: Final = (
 
 @click.command(
     "list",
+    cls=Command,
     epilog="Example: destinations deliveries list --outcome dead --since 3d --config serve.yaml",
 )
 @place_options

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import click
 
+from destinations.cli.commands import Command
 from destinations.cli.deliveries.selection import (
     event_name,
     read_selection,
@@ -46,6 +47,7 @@ _SHOWN: Final = 20
 
 @click.command(
     "replay",
+    cls=Command,
     epilog="Example: destinations deliveries replay --outcome dead --since 3d --dry-run "
     "--config serve.yaml",
 )

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from destinations.cli.commands import Command
 from destinations.cli.confirming import confirmed, yes_option
 from destinations.cli.deliveries.changing import left_alone, split
 from destinations.cli.deliveries.selection import (
@@ -34,6 +35,7 @@ __all__ = ["resolve_command"]
 
 @click.command(
     "resolve",
+    cls=Command,
     epilog="Example: destinations deliveries resolve 17000 --applied --config serve.yaml",
 )
 @click.argument("ids", metavar="[ID]...", type=int, nargs=-1)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import click
 
+from destinations.cli.commands import Command
 from destinations.cli.deliveries.selection import event_name, record
 from destinations.cli.json_output import json_text
 from destinations.cli.store_place import StorePlace, place_options
@@ -53,7 +54,9 @@ _EVIDENCE: Final = {
 """How the numbers that a lost answer is judged by are shown; JSON has their own names."""
 
 
-@click.command("show", epilog="Example: destinations deliveries show 17000 --config serve.yaml")
+@click.command(
+    "show", cls=Command, epilog="Example: destinations deliveries show 17000 --config serve.yaml"
+)
 @click.argument("delivery_id", metavar="ID", type=int)
 @place_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

@@ -26,12 +26,12 @@ TRACK = {
 
 @pytest.fixture
 def record(command: Callable[..., Any], write: Any, tmp_path: Path) -> Callable[..., Any]:
-    """Records these two events of Kana's; further arguments come last."""
+    """Records these two events of Kana's, unless the arguments say otherwise."""
     events = write("events.ndjson", [IDENTIFY, TRACK])
-    folder = tmp_path / "cases"
+    usual = {"--events": events, "--case": "one", "--cases": tmp_path / "cases"}
 
     def run(*arguments: str | Path, destination: str | Path = "kana") -> Any:
-        given = ("--events", events, "--case", "one", "--cases", folder)
+        given = [each for pair in usual.items() if pair[0] not in arguments for each in pair]
         return command("record", destination, *given, *arguments)
 
     return run

@@ -1,0 +1,56 @@
+"""The classes of all commands: what click leaves open, and they have in common."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final
+
+import click
+
+__all__ = ["Command", "Group"]
+
+_WHOLE: Final = 10_000
+"""So many characters of a first sentence are shown: click cuts it at the width of the terminal."""
+
+
+class Command(click.Command):
+    """A command that refuses an option that is given twice where only one of both would count."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments; raises `click.UsageError` also for an option that is repeated."""
+        given = list(args)
+        rest = super().parse_args(ctx, args)
+        _check_repeated(self, ctx, given)
+        return rest
+
+
+class Group(click.Group):
+    """A group whose commands are `Command`, each shown with all of its first sentence."""
+
+    command_class = Command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands with their first sentences, over several lines where they are long."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [(name, one.get_short_help_str(_WHOLE)) for name, one in commands if one is not None]
+        if rows:
+            with formatter.section("Commands"):
+                formatter.write_dl(rows)
+
+
+def _check_repeated(command: click.Command, ctx: click.Context, args: list[str]) -> None:
+    """Raise `click.UsageError` for an option that is given twice, but for what may be repeated.
+
+    A switch that has no opposite says the same each time.
+    """
+    if ctx.resilient_parsing:  # a shell asks what may come next
+        return
+    _, _, order = command.make_parser(ctx).parse_args(args=args)
+    for parameter, number in Counter(order).items():
+        if number == 1 or not isinstance(parameter, click.Option):
+            continue
+        is_switch = parameter.is_flag and not parameter.secondary_opts
+        if not (parameter.multiple or parameter.count or is_switch):
+            names = "/".join([*parameter.opts, *parameter.secondary_opts])
+            times = "twice" if number == 2 else f"{number} times"
+            raise click.UsageError(f"{names} is given {times}: expected it once", ctx)
