@@ -26,12 +26,15 @@ from kana_destination.users import Steps, User, left_over_id, left_over_of, upda
 
 __all__ = [
     "PLAN",
+    "BothUsages",
     "LeftOver",
     "Usage",
+    "feature_ids",
     "left_over_from",
     "left_overs_of",
     "merge_users",
     "put_back",
+    "usage_of_both",
 ]
 
 PLAN: Final = "kanaDestinationMerge"
@@ -58,7 +61,7 @@ class Usage:
     period: str | None
 
 
-class _Both(NamedTuple):
+class BothUsages(NamedTuple):
     """What the user that goes and the one that stays have used of a feature."""
 
     goes: Usage
@@ -161,7 +164,7 @@ def merge_users(
         number = max(number, goes.number + 1)
         if all(one.id != goes.id for one in unfinished) and not goes.is_done:
             unfinished.append(goes)
-    features = yield from _features()
+    features = yield from feature_ids()
     for one in unfinished:
         _begin_plan(one, stays["id"], decided or {})
         number = yield from _move_all(one, stays["id"], features, number, decided or {})
@@ -192,7 +195,7 @@ def _check_sums(goes: str, stays: str, features: Iterable[str]) -> _Asking[None]
     """Check that Kana can count the usage of both together, before anything is changed."""
     too_large = []
     for feature in features:
-        both = yield from _usage_of(goes, stays, feature)
+        both = yield from usage_of_both(goes, stays, feature)
         if both is not None and both.goes.used and abs(both.goes.used + both.stays.used) > _MOST:
             too_large.append(feature)
     if too_large:
@@ -241,7 +244,7 @@ def _move_all(
     moved: dict[str, Any] = left_over.plan["moved"]
     for feature in features:
         while "ok" not in moved.get(feature, {}):
-            both = yield from _usage_of(left_over.id, stays, feature)
+            both = yield from usage_of_both(left_over.id, stays, feature)
             if both is None:  # the feature is gone, and its usage with it
                 break
             if feature in moved:
@@ -303,7 +306,9 @@ def _how_to_decide(left_over: LeftOver) -> str:
     return f"look them up in the dashboard, and call {how}"
 
 
-def _move(left_over: LeftOver, stays: str, feature: str, both: _Both, number: int) -> _Asking[None]:
+def _move(
+    left_over: LeftOver, stays: str, feature: str, both: BothUsages, number: int
+) -> _Asking[None]:
     """Move the usage of one feature; its entry in the plan has ``ok`` only if that is certain."""
     assert left_over.plan is not None  # noqa: S101 - it has begun
     amount, before = both.goes.used, both.stays.used
@@ -343,12 +348,13 @@ def _move(left_over: LeftOver, stays: str, feature: str, both: _Both, number: in
         entry["reason"] = recorded["reason"] or "no reason given"
 
 
-def _features() -> _Asking[list[str]]:
+def feature_ids() -> _Asking[list[str]]:
+    """Return the ids of all features."""
     answer = yield Call("listFeatures", {})
     return [feature["id"] for feature in answer.data]
 
 
-def _usage_of(goes: str, stays: str, feature: str) -> _Asking[_Both | None]:
+def usage_of_both(goes: str, stays: str, feature: str) -> _Asking[BothUsages | None]:
     """Return what both users have used of a feature; None if the feature is gone."""
     payload = {"goes": goes, "stays": stays, "featureId": feature}
     answer = yield Call("usageOfBoth", payload)
@@ -356,7 +362,7 @@ def _usage_of(goes: str, stays: str, feature: str) -> _Asking[_Both | None]:
         return None
     if answer.name != "ok":
         raise RetryableError(f"the users {goes!r} and {stays!r} changed during their merge")
-    return _Both(_usage(answer.data["goes"]), _usage(answer.data["stays"]))
+    return BothUsages(_usage(answer.data["goes"]), _usage(answer.data["stays"]))
 
 
 def _usage(shown: Mapping[str, Any]) -> Usage:

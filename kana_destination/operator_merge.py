@@ -6,11 +6,10 @@ also one that an identify began.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from destinations import (
-    Answer,
     Call,
     Done,
     Generated,
@@ -21,7 +20,7 @@ from destinations import (
 from kana_destination.merge_steps import LeftOver, left_overs_of, merge_users, put_back
 from kana_destination.users import FIELDS, User
 
-__all__ = ["operator_merge"]
+__all__ = ["Pair", "changes_of", "find_pair", "lost_left_over", "no_user", "operator_merge"]
 
 
 def operator_merge(payload: Payload) -> Generated:
@@ -38,15 +37,20 @@ def operator_merge(payload: Payload) -> Generated:
     }
     listed = yield Call("listUsers", {})
     users: Mapping[str, User] = {user["id"]: user for user in listed.data}
-    pair = _find_pair(gone, kept, users)
+    pair = find_pair(gone, kept, users)
     if pair is None:
-        yield from _put_back(gone, kept, users)
-        raise _no_user(f"Kana has no user {(kept if gone in users else gone)!r}")
+        lost = lost_left_over(gone, kept, users)
+        if lost is not None:
+            yield from put_back(lost)
+            raise no_user(f"Kana has no user {gone!r} any more; {kept!r} has its id back")
+        raise no_user(f"Kana has no user {(kept if gone in users else gone)!r}")
     goes, survives = pair.goes, pair.survives
-    of_goes = goes.user if isinstance(goes, LeftOver) else goes
-    changes = {key: of_goes[key] for key in FIELDS if of_goes[key] and not survives[key]}
     refused = yield from merge_users(
-        goes, survives, final_id=kept, changes=changes, earlier=pair.earlier, decided=decided
+        *(goes, survives),
+        final_id=kept,
+        changes=changes_of(pair),
+        earlier=pair.earlier,
+        decided=decided,
     )
     note = f"merged {gone} into {kept}"
     if refused:
@@ -58,7 +62,7 @@ def operator_merge(payload: Payload) -> Generated:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pair:
+class Pair:
     """The two users of a merge; the one that goes may be a left-over already.
 
     ``earlier`` are all left-overs of the user that goes; ``from_survives`` tells that FROM stays.
@@ -70,35 +74,42 @@ class _Pair:
     from_survives: bool = False
 
 
-def _find_pair(gone: str, kept: str, users: Mapping[str, User]) -> _Pair | None:
+def changes_of(pair: Pair) -> dict[str, str]:
+    """Return the fields that the user that stays lacks and takes from the other."""
+    goes = pair.goes.user if isinstance(pair.goes, LeftOver) else pair.goes
+    return {key: goes[key] for key in FIELDS if goes[key] and not pair.survives[key]}
+
+
+def find_pair(gone: str, kept: str, users: Mapping[str, User]) -> Pair | None:
     """Return the users of the merge; None if one is missing and no merge of both was cut off."""
     source, target = users.get(gone), users.get(kept)
     of_gone, of_kept = (left_overs_of(one, users.values()) for one in (gone, kept))
     if source is not None and target is not None:
         if source["billingId"] and not target["billingId"]:
-            return _Pair(target, source, of_kept, from_survives=True)
-        return _Pair(source, target, of_gone)
+            return Pair(target, source, of_kept, from_survives=True)
+        return Pair(source, target, of_gone)
     # The merge was cut off, or is done: the user that goes has its left-over id.
     if target is not None and of_gone:
         found = [one for one in of_gone if one.belongs_to(kept)]
         if not found:
-            raise _no_user(f"{gone!r} was merged into another user than {kept!r}")
-        return _Pair(found[-1], target, of_gone)
+            raise no_user(f"{gone!r} was merged into another user than {kept!r}")
+        return Pair(found[-1], target, of_gone)
     survivor = source or target
     found = [one for one in of_kept if one.belongs_to(gone)]
     if survivor is not None and found:
-        return _Pair(found[-1], survivor, of_kept, from_survives=True)
+        return Pair(found[-1], survivor, of_kept, from_survives=True)
     return None
 
 
-def _put_back(gone: str, kept: str, users: Mapping[str, User]) -> Generator[Call, Answer, None]:
-    """Give INTO its id back if it was to be merged into FROM, and FROM is gone since."""
+def lost_left_over(gone: str, kept: str, users: Mapping[str, User]) -> LeftOver | None:
+    """Return the left-over of INTO if it was to be merged into FROM, and FROM is gone since."""
     for one in left_overs_of(kept, users.values()):
         is_lost = one.survivor == gone and not users.keys() & {gone, kept}
         if is_lost and one.is_untouched and not one.is_done:
-            yield from put_back(one)
-            raise _no_user(f"Kana has no user {gone!r} any more; {kept!r} has its id back")
+            return one
+    return None
 
 
-def _no_user(message: str) -> IntegrationError:
+def no_user(message: str) -> IntegrationError:
+    """Return the error for a user that Kana does not have."""
     return IntegrationError(message, "NOT_FOUND", 404)

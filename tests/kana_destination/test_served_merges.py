@@ -48,7 +48,8 @@ def merge(command: Callable[..., Any], write: Callable[[str, Any], Path]) -> Mer
     def call(sandbox: Sandbox, store: Path, *arguments: str) -> Any:
         values = {"apiKey": sandbox.api_key, "endpoint": sandbox.url, "account": "main"}
         settings = write("settings.json", values)
-        return command("kana", "merge", *arguments, "--settings", settings, "--store", store)
+        line = ("kana", "merge", "--yes", *arguments)
+        return command(*line, "--settings", settings, "--store", store)
 
     return call
 

@@ -96,7 +96,7 @@ def command(ledger: Any, tmp_path: Path) -> Callable[..., subprocess.Popen[str]]
         path = tmp_path / "merge.json"
         path.write_text(json.dumps({**settings, "account": "main"}), encoding="utf-8")
         line = [sys.executable, "-P", "-m", "destinations", "kana", "merge", *arguments]
-        line += ["--settings", str(path), "--store", str(ledger.path)]
+        line += ["--yes", "--settings", str(path), "--store", str(ledger.path)]
         return subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
     return start

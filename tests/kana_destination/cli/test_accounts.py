@@ -20,7 +20,7 @@ SEED = {
 }
 COMMANDS = (
     ("flags", "--json"),
-    ("merge", "bob", "ann"),
+    ("merge", "bob", "ann", "--yes"),
     ("rules", "add", "Calls", "--event", "API Called", "--feature", "calls"),
 )
 

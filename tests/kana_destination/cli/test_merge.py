@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -60,7 +61,7 @@ def test_two_users_become_one(
     """The id is that of INTO, the usage that of both, also when the command is repeated."""
     cli = open_cli(_seed(source, target))
     for _ in range(2):
-        done = cli("merge", "from", "into")
+        done = cli("merge", "--yes", "from", "into")
         assert (done.code, done.out, done.err) == (0, "Merged from into into.\n", "")
         _check(cli, fields, left_over)
     found = cli("flags", "--box", "left-over", "--json").json["left-over"]
@@ -91,7 +92,7 @@ def test_a_merge_that_is_cut_off_anywhere(
     source, target, fields, left_over = PAIRS[pair]
     send = HttpTransport.send
     whole = open_cli(_seed(source, target))
-    whole("merge", "from", "into")
+    whole("merge", "--yes", "from", "into")
     steps = _requests(whole)
     assert steps > 10
     for dies_at in range(steps):
@@ -110,8 +111,8 @@ def test_a_merge_that_is_cut_off_anywhere(
         with monkeypatch.context() as patch:
             patch.setattr(HttpTransport, "send", mortal)
             with pytest.raises(KilledError):
-                cli("merge", "from", "into")
-        assert cli("merge", "from", "into").code == 0
+                cli("merge", "--yes", "from", "into")
+        assert cli("merge", "--yes", "from", "into").code == 0
         _check(cli, fields, left_over)
         cli.sandbox.stop()
 
@@ -135,9 +136,9 @@ def test_what_is_refused(
     """Exit code 2 with the reason, and nothing is changed."""
     cli = open_cli(_seed({}, {}))
     if merged:
-        cli("merge", "from", "into")
+        cli("merge", "--yes", "from", "into")
     users, usage = cli.users, cli.usage
-    done = cli("merge", *arguments)
+    done = cli("merge", "--yes", *arguments)
     assert (done.code, done.out) == (2, "")
     assert message in done.err
     assert (cli.users, cli.usage) == (users, usage)
@@ -189,23 +190,23 @@ def test_an_operator_decides_what_was_moved(
     """What cannot be told is refused with both numbers, and goes on as the operator says."""
     cli = open_cli(_cut_off(plan))
     users, held = cli.users, cli.usage
-    done = cli("merge", "from", "into")
+    done = cli("merge", "--yes", "from", "into")
     assert done.code == 2
     assert "destinations kana merge from into with --moved or --not-moved FEATURE" in done.err
     assert (cli.users, cli.usage) == (users, held)
     found = cli("flags", "--box", "left-over", "--json").json["left-over"]
     note = "its merge with from was cut off: destinations kana merge from into"
     assert [user["note"] for user in found["users"]] == [note]
-    assert cli("merge", "from", "into", *options).code == 0
+    assert cli("merge", "--yes", "from", "into", *options).code == 0
     assert cli.usage["into"] == usage
-    assert cli("merge", "from", "into").code == 0
+    assert cli("merge", "--yes", "from", "into").code == 0
     assert cli.usage["into"] == usage
 
 
 def test_a_feature_that_was_moved_and_not_moved(open_cli: Callable[..., Any]) -> None:
     """One of both."""
     done = open_cli(_seed({}, {}))(
-        *("merge", "from", "into", "--moved", "calls", "--moved", "gb"),
+        *("merge", "--yes", "from", "into", "--moved", "calls", "--moved", "gb"),
         *("--not-moved", "gb", "--not-moved", "calls"),
     )
     assert done.code == 2
@@ -216,11 +217,11 @@ def test_the_user_that_is_gone_in_the_middle(open_cli: Callable[..., Any]) -> No
     """INTO has its id back, as nothing was moved; it would be missing otherwise."""
     seed = _cut_off({"survivor": "gone", "moved": {}})
     cli = open_cli(seed)
-    done = cli("merge", "gone", "into")
+    done = cli("merge", "--yes", "gone", "into")
     assert done.code == 2
     assert "Kana has no user 'gone' any more; 'into' has its id back" in done.err
     assert cli.users["into"]["metadata"] is None
-    assert "no user 'gone'" in cli("merge", "gone", "into").err
+    assert "no user 'gone'" in cli("merge", "--yes", "gone", "into").err
 
 
 def test_usage_that_stays_with_the_left_over(open_cli: Callable[..., Any]) -> None:
@@ -228,7 +229,7 @@ def test_usage_that_stays_with_the_left_over(open_cli: Callable[..., Any]) -> No
     features = [*FEATURES, {"id": "sso", "name": "SSO", "type": "BINARY"}]
     usage = [*USAGE, {"userId": "from", "featureId": "sso", "used": 3}]
     cli = open_cli({**_seed({}, {}), "features": features, "usage": usage})
-    assert cli("merge", "from", "into").code == 0
+    assert cli("merge", "--yes", "from", "into").code == 0
     assert cli.usage["into"] == BOTH
     (found,) = cli("flags", "--box", "left-over", "--json").json["left-over"]["users"]
     assert found["id"] == "from~left-over~3"
@@ -242,7 +243,7 @@ def test_what_the_api_does_not_take(open_cli: Callable[..., Any]) -> None:
     """Fields of a merge that wait for an import are told, and are in flags --csv under INTO."""
     seed = _seed({"email": "f@example.com"}, {"name": "I", "billingId": "cus_i"})
     cli = open_cli(seed, api="documented")
-    done = cli("merge", "from", "into")
+    done = cli("merge", "--yes", "from", "into")
     assert done.code == 0
     assert "The API cannot change these fields" in done.err
     assert "email: f@example.com" in done.err
@@ -271,7 +272,7 @@ def test_what_waited_for_the_one_that_goes(
     cli = open_cli(_seed(source, target), api="documented")
     cli.run(identify("from", email="new@example.com"))
     for _ in range(2):
-        cli("merge", "from", "into")
+        cli("merge", "--yes", "from", "into")
         found = cli("flags", "--box", "waiting", "--json").json["waiting"]["users"]
         assert {user["id"]: user["changes"] for user in found} == ({"into": waits} if waits else {})
 
@@ -281,7 +282,105 @@ def test_a_merge_that_moved_nothing_is_repeated(open_cli: Callable[..., Any]) ->
     seed = {**_seed({"billingId": "cus_f"}, {}), "usage": []}
     cli = open_cli(seed)
     for _ in range(3):
-        done = cli("merge", "from", "into")
+        done = cli("merge", "--yes", "from", "into")
         assert (done.code, done.out, done.err) == (0, "Merged from into into.\n", "")
         assert sorted(cli.users) == ["into", "into~left-over", "other"]
         assert cli.users["into"]["billingId"] == "cus_f"
+
+
+# What stands on standard input, and the options; then the exit code, and whether users are merged.
+ASKED: dict[str, tuple[str, tuple[str, ...], int, bool]] = {
+    "yes": ("y\n", (), 0, True),
+    "no": ("n\n", (), 1, False),
+    "nobody": ("", (), 2, False),
+    "nobody, and nobody is asked": ("", ("--yes",), 0, True),
+    "only shown": ("y\n", ("--dry-run",), 0, False),
+    "only shown, whatever else is said": ("y\n", ("--dry-run", "--yes"), 0, False),
+}
+
+
+@pytest.mark.parametrize(("given", "options", "code", "merged"), ASKED.values(), ids=ASKED)
+def test_it_asks_first(
+    open_cli: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    given: str,
+    options: tuple[str, ...],
+    code: int,
+    merged: bool,
+) -> None:
+    """Nothing is changed unless somebody says yes, and nobody says it by being away."""
+    cli = open_cli(_seed({"email": "f@example.com"}, {"name": "I", "billingId": "cus_i"}))
+    before = cli.sandbox.snapshot()
+    monkeypatch.setattr("sys.stdin", io.StringIO(given))
+    done = cli("merge", "from", "into", *options)
+    assert done.code == code
+    assert (cli.sandbox.snapshot() != before) is merged
+    assert ("from~left-over~2" in cli.users) is merged
+    shown = done.out if "--dry-run" in options else done.err
+    is_shown = "--yes" not in options or "--dry-run" in options
+    assert ("The usage of from is added to into. from stays" in shown) is is_shown
+    assert ("nothing changed. Use --yes" in done.err) is (code == 2)
+
+
+# The seed, and the rows and the sentence that are shown of it.
+SHOWN: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
+    "the user that stays takes what it lacks": (
+        _seed({"name": "F", "email": "f@example.com"}, {"name": "I", "billingId": "cus_i"}),
+        (
+            "into    into            I     f@example.com  cus_i",
+            "from    from~left-over  F     f@example.com",
+            "calls          7        5        12",
+            "seats          0        2         2",
+            "gb             1        0         1",
+            "The usage of from is added to into. from stays as a left-over, whose id begins with",
+        ),
+    ),
+    "FROM stays, as it has a billing id": (
+        _seed({"billingId": "cus_f"}, {"name": "I"}),
+        (
+            "from    into            I            cus_f",
+            "into    into~left-over  I",
+            "calls          5        7        12",
+            "The usage of into is added to from. into stays as a left-over",
+        ),
+    ),
+    "no usage": (
+        {**_seed({}, {}), "usage": []},
+        ("Usage in the current period: none",),
+    ),
+    "interrupted, with a feature that was moved": (
+        _cut_off({"survivor": "from", "moved": {"calls": {"amount": 7, "before": 5, "ok": True}}}),
+        (
+            "gb             0                  1         1",
+            "A merge of both was interrupted, and continues. The usage of into~left-over is added",
+        ),
+    ),
+    "FROM is gone since": (
+        _cut_off({"survivor": "gone", "moved": {}}),
+        ("Kana has no user gone any more: nothing is merged, and into gets its id back.",),
+    ),
+}
+
+
+@pytest.mark.parametrize(("seed", "lines"), SHOWN.values(), ids=SHOWN)
+def test_what_is_shown(open_cli: Callable[..., Any], seed: Any, lines: tuple[str, ...]) -> None:
+    """Both users, as they are and afterwards, and the usage that is moved; nothing is changed."""
+    cli = open_cli(seed)
+    before = cli.sandbox.snapshot()
+    gone = "gone" if "gone" in lines[0] else "from"
+    done = cli("merge", gone, "into", "--dry-run")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith(f"Merge {gone} into into in the account http://127.0.0.1")
+    for line in lines:
+        assert line in done.out
+    assert ("calls" in done.out) is any(line.startswith("calls") for line in lines)
+    assert cli.sandbox.snapshot() == before
+
+
+def test_a_merge_that_is_over(open_cli: Callable[..., Any]) -> None:
+    """It is told that nothing is left to do, without sums of what was moved already."""
+    cli = open_cli(_seed({}, {}))
+    cli("merge", "--yes", "from", "into")
+    done = cli("merge", "from", "into", "--dry-run")
+    assert "An earlier merge has moved the usage of from~left-over~2 to into" in done.out
+    assert "together" not in done.out

@@ -1,0 +1,85 @@
+"""What a merge of two users would do, found out without changing anything."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+
+from destinations import Answer, Call
+from kana_destination.merge_steps import BothUsages, LeftOver, feature_ids, usage_of_both
+from kana_destination.operator_merge import Pair, changes_of, find_pair, lost_left_over, no_user
+from kana_destination.users import User, left_over_id
+
+__all__ = ["MergePreview", "preview_merge"]
+
+
+@dataclass(frozen=True, slots=True)
+class MergePreview:
+    """The users of a merge as they are now, and their usage by feature, where it is to be moved."""
+
+    pair: Pair
+    usage: Mapping[str, BothUsages]
+
+    @property
+    def goes(self) -> User:
+        """The user that goes, which may be a left-over already."""
+        goes = self.pair.goes
+        return goes.user if isinstance(goes, LeftOver) else goes
+
+    @property
+    def survives(self) -> User:
+        """The user that stays."""
+        return self.pair.survives
+
+    @property
+    def changes(self) -> Mapping[str, str]:
+        """The fields that the user that stays takes from the other."""
+        return changes_of(self.pair)
+
+    @property
+    def begins(self) -> bool:
+        """Whether no merge of both has begun yet."""
+        return not isinstance(self.pair.goes, LeftOver)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all usage was moved by an earlier merge of both."""
+        return isinstance(self.pair.goes, LeftOver) and self.pair.goes.is_done
+
+    @property
+    def left_over(self) -> str:
+        """The id of the left-over; its number grows with each feature whose usage is moved."""
+        if isinstance(self.pair.goes, LeftOver):
+            return self.pair.goes.id
+        number = max((one.number for one in self.pair.earlier), default=-1) + 1
+        return left_over_id(self.goes["id"], number)
+
+
+def preview_merge(gone: str, kept: str) -> Generator[Call, Answer, MergePreview | LeftOver]:
+    """Look up what a merge of the user ``gone`` into ``kept`` would do; only reads.
+
+    Returns the left-over of ``kept`` if a merge into ``gone`` was cut off and that user is gone
+    since: then all that is done is to give ``kept`` its id back.
+
+    Raises `IntegrationError` if Kana lacks one of the users, as the merge does, and
+    `RetryableError` if one of them has gone meanwhile.
+    """
+    listed = yield Call("listUsers", {})
+    users: Mapping[str, User] = {user["id"]: user for user in listed.data}
+    pair = find_pair(gone, kept, users)
+    if pair is None:
+        lost = lost_left_over(gone, kept, users)
+        if lost is not None:
+            return lost
+        raise no_user(f"Kana has no user {(kept if gone in users else gone)!r}")
+    goes = pair.goes.user if isinstance(pair.goes, LeftOver) else pair.goes
+    features: Sequence[str] = yield from feature_ids()
+    usage = {}
+    moved = (pair.goes.plan or {}).get("moved", {}) if isinstance(pair.goes, LeftOver) else {}
+    for feature in features:
+        if "ok" in moved.get(feature, {}):
+            continue
+        both = yield from usage_of_both(goes["id"], pair.survives["id"], feature)
+        if both is not None and (both.goes.used or both.stays.used):
+            usage[feature] = both
+    return MergePreview(pair, usage)
