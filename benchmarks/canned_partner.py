@@ -1,4 +1,4 @@
-"""A partner that costs next to nothing: every event of every request is a success.
+"""A partner that costs almost nothing: every event of every request is a success.
 
 Run as a program it prints its port, and answers until it is ended: at once, or after as many
 seconds as its argument says. What it answers has the shape of Kana's API: counted usage, and

@@ -30,7 +30,7 @@ _ROUNDS = 5
 _FIGURES = (
     ("loading {} definitions, YAML to ready", "seconds", "seconds", "s"),
     ("of that, compiling", "compiling", "seconds", "s"),
-    ("peak memory of loading them", "megabytes", "megabytes", "MB"),
+    ("peak memory of loading them", "mib", "mib", "MiB"),
 )
 
 
@@ -66,8 +66,8 @@ def measure(scale: int) -> list[Figure]:
 
 
 def _told(command: list[str]) -> dict[str, Any]:
-    printed, megabytes = run_measured(command, cwd=str(ROOT))
-    return {**json.loads(printed), "megabytes": megabytes}
+    printed, mib = run_measured(command, cwd=str(ROOT))
+    return {**json.loads(printed), "mib": mib}
 
 
 def main() -> None:

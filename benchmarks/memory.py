@@ -12,7 +12,7 @@ from benchmarks.workload import sandbox, settings_file, track_file
 
 __all__ = ["measure"]
 
-_LIMIT_MB = 150
+_LIMIT_MIB = 150
 
 
 def measure(scale: int) -> list[Figure]:
@@ -27,13 +27,13 @@ def measure(scale: int) -> list[Figure]:
                 tempfile.TemporaryDirectory() as folder,
             ):
                 store = ["--store", f"{folder}/store.sqlite3"]
-                peak = _peak_megabytes(path, settings, *(store if kept != "memory" else []))
+                peak = _peak_mib(path, settings, *(store if kept != "memory" else []))
             name = f"peak memory of a run with {kept}, {events:,} events"
-            figures.append(Figure(name, peak, "MB", _LIMIT_MB, "limit"))
+            figures.append(Figure(name, peak, "MiB", _LIMIT_MIB, "limit"))
     return figures
 
 
-def _peak_megabytes(events: Path, settings: Path, *options: str) -> float:
+def _peak_mib(events: Path, settings: Path, *options: str) -> float:
     command = [sys.executable, "-P", "-m", "destinations", "run", "kana", "--json"]
     command += ["--events", str(events), "--settings", str(settings)]
     command += options or ["--no-store"]

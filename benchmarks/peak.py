@@ -12,7 +12,7 @@ __all__ = ["run_measured"]
 
 
 def run_measured(command: list[str], cwd: str | None = None) -> tuple[bytes, float]:
-    """What the command prints, and the peak of its resident memory in megabytes.
+    """What the command prints, and the peak of its resident memory in MiB.
 
     Raises SystemExit if the command fails.
     """

@@ -22,7 +22,7 @@ _ROUNDS: Final = 3
 _SENDERS: Final = 8
 _BATCH: Final = 100
 _USERS: Final = 1_000
-_LIMIT_MB: Final = 200
+_LIMIT_MIB: Final = 200
 _LIMIT_MS: Final = 50
 _PATIENCE: Final = 300.0
 
@@ -83,7 +83,13 @@ def _accepting(events: Sequence[Event], size: int, due: int) -> list[Figure]:
             "goal",
         ),
         *(
-            Figure(f"99 of 100 POSTs took up to, {what}, {load}", value, "ms", _LIMIT_MS, "limit")
+            Figure(
+                f"latency of a POST, 99th percentile, {what}, {load}",
+                value,
+                "ms",
+                _LIMIT_MS,
+                "limit",
+            )
             for load, value in (
                 (f"{due:,} events due in a second", statistics.median(steady)),
                 ("as fast as they can", statistics.median(slowest)),
@@ -132,7 +138,7 @@ def _delivering(events: Sequence[Event]) -> list[Figure]:
                 queued.append(_deliver(running.settings, events, len(events))[0])
             bare.append(_settle_bare(events))
     limit = statistics.median(canned)
-    name = "delivered, the partner costs next to nothing"
+    name = "delivered, a partner that costs almost nothing"
     return [
         Figure(
             name,
@@ -154,7 +160,7 @@ def _delivering(events: Sequence[Event]) -> list[Figure]:
             statistics.median(queued),
             "events/s",
             limit,
-            "to a partner that costs next to nothing",
+            "to a partner that costs almost nothing",
         ),
     ]
 
@@ -262,10 +268,10 @@ def _waiting(events: int) -> list[Figure]:
         del waiting
         with serving(Path(folder), settings) as served:
             served.wait_until_settled(min(20_000, events // 2), _PATIENCE)
-            peak = served.peak_megabytes()
+            peak = served.peak_mib()
     if peak is None:
-        return [Figure(name, None, "MB", against="only Linux tells the peak of another process")]
-    return [Figure(name, peak, "MB", _LIMIT_MB, "limit")]
+        return [Figure(name, None, "MiB", against="only Linux tells the peak of another process")]
+    return [Figure(name, peak, "MiB", _LIMIT_MIB, "limit")]
 
 
 def _nobody() -> Mapping[str, Any]:

@@ -32,7 +32,7 @@ class Serving:
     pid: int
     store: Path
 
-    def peak_megabytes(self) -> float | None:
+    def peak_mib(self) -> float | None:
         """The peak of its resident memory so far; None where the system does not tell."""
         try:
             status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
@@ -142,7 +142,7 @@ def _port(process: subprocess.Popen[bytes], log: Path) -> int:
 
 @contextlib.contextmanager
 def canned_partner(seconds: str = "0") -> Iterator[Mapping[str, Any]]:
-    """Settings that lead to a partner which costs next to nothing, in a process of its own.
+    """Settings that lead to a partner which costs almost nothing, in a process of its own.
 
     It answers after so many ``seconds``.
     """

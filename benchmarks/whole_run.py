@@ -58,7 +58,7 @@ def measure(scale: int) -> list[Figure]:
     ):
         rate = statistics.median(_rate(report) for report in reports)
         figures.append(
-            Figure(f"whole run, {name}", rate, "events/s", loop, "one request an event in a loop")
+            Figure(f"whole run, {name}", rate, "events/s", loop, "one request per event in a loop")
         )
         sent, events = reports[0]["requests"], reports[0]["outcomes"]["delivered"]
         figures.append(Figure(f"requests, {name}", sent, "requests", events, "events"))
@@ -71,7 +71,7 @@ def _rate(report: dict[str, Any]) -> float:
 
 
 def _costs(tracks: Path, count: int) -> list[Figure]:
-    """Return what an event costs beside a partner that costs next to nothing, start-up left out."""
+    """Return what an event costs beside a partner that costs almost nothing, without start-up."""
     rates: dict[str, list[float]] = {"memory": [], "a store": []}
     costs: dict[str, list[float]] = {"memory": [], "a store": []}
     with tempfile.TemporaryDirectory() as name:
@@ -94,7 +94,7 @@ def _costs(tracks: Path, count: int) -> list[Figure]:
         spread = f"{min(costs[kept]):.0f} to {max(costs[kept]):.0f}"
         figures += [
             Figure(
-                f"run with {kept}, the partner costs next to nothing",
+                f"run with {kept}, a partner that costs almost nothing",
                 statistics.median(rates[kept]),
                 "events/s",
                 goal_rate,

@@ -81,7 +81,7 @@ def _watch(store: SqliteStore, place: StorePlace, seconds: float) -> None:
 
 def _shown(status: StoreStatus, place: StorePlace, now: float) -> Iterator[str]:
     yield styled(Bold("Store"), f" {status.path}")
-    yield f"{status.size / 1_000_000:,.1f} MB, SQLite {status.sqlite}; {_SERVED[status.served]}"
+    yield f"{status.size / 1024**2:,.1f} MiB, SQLite {status.sqlite}; {_SERVED[status.served]}"
     yield ""
     if not status.scopes:
         yield from ("It holds no deliveries yet.", "")

@@ -34,8 +34,8 @@ from destinations.runtime.action import SubscriptionKey
 __all__ = ["MemoryQueue", "SeenMessages"]
 
 _IN_MEMORY: Final = 50_000
-"""So many messages are recognised in memory (about 10 MB); looking on disk costs as much as mapping
-an event."""
+"""How many messages are recognised in memory (about 10 MiB); a look on disk costs as much as
+mapping an event."""
 
 _CORRECTABLE: Final = 1
 

@@ -77,7 +77,7 @@ class Entries(Protocol):
     def take(self, limit: int) -> list[Entry]:
         """Return the next entries, as many as there are now; raises what reading raises.
 
-        Fewer than ``limit`` where they are long: a few megabytes at a time.
+        Fewer than ``limit`` where they are long: a few MiB at a time.
         """
         ...
 

@@ -16,7 +16,7 @@ from destinations.runtime.action import SubscriptionKey
 __all__ = ["Replaceable"]
 
 _IN_MEMORY: Final = 10_000
-"""So many rows are kept in memory (about 5 MB), more of them in a temporary file."""
+"""So many rows are kept in memory (about 5 MiB), more of them in a temporary file."""
 
 
 class _Record(NamedTuple):

@@ -32,7 +32,7 @@ class WriteHealth:
 
     ``tell`` gets the reason once at the beginning, and an empty text once at the end. On a full
     disk small writes go on working in the space that the file has, while larger ones fail. So a
-    write ends the trouble only five seconds after the last that failed, and with a megabyte free.
+    write ends the trouble only five seconds after the last that failed, and with 1 MiB free.
     Safe for threads.
     """
 

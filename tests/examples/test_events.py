@@ -230,7 +230,7 @@ def test_message_ids_that_are_used_again(rows: list[tuple[Json, bytes]]) -> None
 
 
 def test_the_largest_line_is_exactly_as_large_as_allowed(rows: list[tuple[Json, bytes]]) -> None:
-    """The limit of 32 KB is shown from both sides, and counted in bytes, not in characters."""
+    """The limit of 32 KiB is shown from both sides, and counted in bytes, not in characters."""
     delivered = max(len(line) for row, line in rows if row["outcome"] == "delivered")
     too_large = [line for row, line in rows if row["reason"] == "too_large"]
     assert delivered == 32 * 1024

@@ -50,7 +50,7 @@ def read_json_file(path: Path) -> Any:
         reason = getattr(error, "strerror", None) or error
         raise UsageError(f"cannot read {name}: {reason}") from None
     if len(data) > _LIMIT:
-        raise UsageError(f"{name} holds more than {_LIMIT // 1_000_000} MB: import a part of it")
+        raise UsageError(f"{name} has more than {_LIMIT:,} bytes: import a part of it")
     try:
         return json.loads(data, parse_constant=_refuse, object_pairs_hook=_unique)
     except json.JSONDecodeError as error:

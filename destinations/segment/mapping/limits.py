@@ -1,6 +1,6 @@
 """How much a mapping may make of an event.
 
-An event has at most 32 KB, but directives multiply: text that holds placeholders is expanded once
+An event has at most 32 KiB, but directives multiply: text that holds placeholders is expanded once
 more, each step of nested ``@transform`` can double what it is given. The limits are checked where
 something can multiply, so that all other mappings pay nothing for them.
 """

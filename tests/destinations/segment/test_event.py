@@ -83,7 +83,7 @@ def test_what_is_not_exactly_one_json_value_is_refused(data: bytes) -> None:
     ("length", "fits"), [(MAX_EVENT_BYTES, True), (MAX_EVENT_BYTES + 1, False)]
 )
 def test_the_size_of_an_event_is_limited(length: int, fits: bool) -> None:
-    """32 KB are an event, one byte more is none."""
+    """32 KiB are an event, one byte more is none."""
     data = b'"' + b"x" * (length - 2) + b'"'
     if fits:
         assert len(read_json(data)) == length - 2
