@@ -1,4 +1,4 @@
-"""The sandbox in a process of its own: start it, ask what it holds, stop it."""
+"""Run the sandbox in its own process: start it, read its account, stop it."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _ANSWER_SECONDS = 60
 
 
 class SandboxProcess:
-    """A running Kana sandbox; it ends when this process ends, however this one ends."""
+    """A running Kana sandbox; it ends with this process, even if this one is killed."""
 
     def __init__(self, *, seed: Path | None, port: int, db: Path | None, api: str) -> None:
-        # -P: the package that is installed, not a folder of that name where the command is run.
+        # -P: the installed package, not a folder of that name in the working directory.
         command = [sys.executable, "-P", "-m", "kana_destination.sandbox", "--until-eof"]
         command += ["--port", str(port), "--api", api]
         command += ["--seed", str(seed)] if seed is not None else []
         command += ["--db", str(db)] if db is not None else []
-        # A session of its own: Ctrl-C must reach the run, which then still needs its sandbox.
+        # Its own session: Ctrl-C must reach only the run, which still needs its sandbox then.
         self._process = subprocess.Popen(  # noqa: S603 - this Python, and paths of the caller
             command,
             stdin=subprocess.PIPE,
@@ -49,11 +49,11 @@ class SandboxProcess:
 
     @property
     def settings(self) -> Mapping[str, str]:
-        """The settings of the destination ``kana`` that lead to this sandbox."""
+        """The settings with which the destination ``kana`` uses this sandbox."""
         return {"apiKey": self._api_key, "endpoint": self.url}
 
     def snapshot(self) -> dict[str, Any]:
-        """Return all that the account holds; see `kana_destination.sandbox.snapshot`."""
+        """Return the whole account; see `kana_destination.sandbox.snapshot`."""
         response = requests.get(
             self.url.removesuffix("/graphql") + "/snapshot",
             headers={"Authorization": self._api_key},
@@ -64,9 +64,9 @@ class SandboxProcess:
         return snapshot
 
     def holdings(self, before: Mapping[str, Any]) -> Sequence[Holdings]:
-        """Return a table of users and one of usage by feature, each now and ``before`` the events.
+        """Return a table of users and one of usage by feature: before, added by events, after.
 
-        ``before`` is an earlier `snapshot`; the difference is what events have added since.
+        ``before`` is an earlier `snapshot`.
         """
         after = self.snapshot()
         changes = ("before", "by events", "after")

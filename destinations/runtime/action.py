@@ -1,4 +1,4 @@
-"""One subscription with its action: from an event to a payload, compiled once."""
+"""Compile a subscription and its action: from an event to a payload."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Payload = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request that a generator wants made: its name, and what its templates see as payload."""
+    """A request that a generator asks for: its name, and the payload that its templates see."""
 
     request: str
     payload: Mapping[str, Any]
@@ -47,14 +47,14 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """How a generator ends: one line on what was done, and what remains for an operator to do."""
+    """The end of a generator: a line on what was done, and what an operator still has to do."""
 
     note: str
     manual: ManualChange | None = None
 
 
 Generated = collections.abc.Generator[Call, Answer, Done]
-"""Calls out, answers in, and at the end what was done. Code without I/O."""
+"""A generator of calls; it receives their answers, returns what was done, and does no I/O."""
 
 
 class Generator(Protocol):
@@ -67,7 +67,7 @@ class Generator(Protocol):
 
 @runtime_checkable
 class ResumingGenerator(Protocol):
-    """What a generator has beside `Generator` if it does more when an attempt came before."""
+    """A generator that does more if an earlier attempt may have changed something."""
 
     def resume(self, payload: Payload) -> Generated:
         """Start on a payload for which an earlier attempt may have changed something."""
@@ -75,7 +75,7 @@ class ResumingGenerator(Protocol):
 
 
 class Mapper(Protocol):
-    """Plugin code that finds what a payload lacks, such as rules that a customer made."""
+    """Plugin code that finds what a payload lacks, for example by a customer's rules."""
 
     def __call__(self, event: Event, payload: Payload) -> Mapping[str, Any] | None:
         """Return the fields to add to the payload; None if the event stays unmapped."""
@@ -84,16 +84,16 @@ class Mapper(Protocol):
 
 @runtime_checkable
 class VersionedMapper(Protocol):
-    """What a mapper has beside `Mapper` if it can come to map otherwise while it is used."""
+    """A mapper whose rules can change while it is used."""
 
     @property
     def version(self) -> str:
-        """The version of its rules: another one whenever it may map an event otherwise."""
+        """The version of its rules, which changes when they may map an event differently."""
         ...
 
 
 class SubscriptionKey(NamedTuple):
-    """What a subscription is known by, whatever others there are: its name and its action."""
+    """The name and the action of a subscription, which identify it."""
 
     name: str
     action: str
@@ -101,7 +101,7 @@ class SubscriptionKey(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Action:
-    """What is done with a payload: one ``request``, or what ``generator`` asks of ``requests``."""
+    """An action with its only request, or with a generator that chooses among ``requests``."""
 
     definition: ActionDefinition
     requests: Mapping[str, CompiledRequest]
@@ -123,10 +123,10 @@ class Action:
 
     @cached_property
     def repeats_users(self) -> bool:
-        """Whether one request can carry several events of a user: if all that it does is to add.
+        """Whether one request can carry several events of a user: only if all it does is add.
 
-        Amounts come to the same sum in any order. Of other events an earlier one that is refused
-        for now must not be sent again when a later one has been carried out.
+        The sum of amounts does not depend on their order. For other events it matters: one that
+        failed for now must not be sent again after a later one was applied.
         """
         return any(request.definition.reconcile is not None for request in self.requests.values())
 
@@ -137,11 +137,11 @@ class Action:
 
     @property
     def touches(self) -> bool:
-        """Whether its events touch more accounts at the partner than that of their own user."""
+        """Whether its events touch accounts at the partner besides that of their own user."""
         return bool(self.definition.touches)
 
     def touched(self, payload: Payload) -> list[str]:
-        """Return the names of the accounts that an event touches beside that of its own user."""
+        """Return the names of the accounts that an event touches besides that of its own user."""
         found: list[str] = []
         for value in self._touched:
             try:
@@ -156,7 +156,7 @@ class Action:
         return [compile_value(one) for one in self.definition.touches]
 
     def generate(self, payload: Payload, *, resumes: bool) -> Generated:
-        """Start the generator on a payload, which ``resumes`` what an earlier attempt began."""
+        """Start the generator on a payload; ``resumes`` tells that an earlier attempt began it."""
         assert self.generator is not None  # noqa: S101 - checked by the caller
         if resumes and isinstance(self.generator, ResumingGenerator):
             return self.generator.resume(payload)
@@ -164,12 +164,12 @@ class Action:
 
     @cached_property
     def reads_event(self) -> bool:
-        """Whether a request may need the raw event, beside the payload."""
+        """Whether a request may need the raw event besides the payload."""
         return any(request.reads_event for request in self.requests.values())
 
     @cached_property
     def takes_payload_bytes(self) -> bool:
-        """Whether its request is made of the payload's bytes, without reading them."""
+        """Whether its request is made from the payload's bytes, without parsing them."""
         if self.generator is not None:
             return False
         (request,) = self.requests.values()
@@ -191,11 +191,11 @@ class Subscription:
 
     @cached_property
     def _make(self) -> MakePayload:
-        """What makes payloads, compiled for the first event: few runs need all subscriptions."""
+        """The function that makes payloads, compiled late as few runs need all subscriptions."""
         return compile_payload(self.mapping, self.schema)
 
     def payload(self, event: Event) -> Payload | Result:
-        """Return what the mapping makes of an event that matched, or why it ends here."""
+        """Return the payload of an event that matched, or the result that ends it."""
         errors: list[tuple[str, str]] = []
         try:
             if self._escaping.is_needed and self._escaping.changes(event):
@@ -203,7 +203,7 @@ class Subscription:
             else:
                 payload = self._make(event, errors)
             unmapped = self._unmapped
-            # A mapping that is one directive may give anything; what is no object is invalid.
+            # A mapping that is one directive may give any value; only an object is valid.
             if unmapped and isinstance(payload, dict) and unmapped.missing not in payload:
                 found = self._found(unmapped, event, payload)
                 if isinstance(found, Result):
@@ -219,7 +219,7 @@ class Subscription:
         return result
 
     def mapped(self, event: Event) -> Any:
-        """Return what the mapping gives, before it is checked; raises `ResolveError`."""
+        """Return the unchecked result of the mapping; raises `ResolveError`."""
         return self._escaping.resolve(self.mapping.resolve, event)
 
     def _checked(self, mapped: Any) -> tuple[Any, list[tuple[str, str]]]:
@@ -229,7 +229,7 @@ class Subscription:
     def _found(
         self, unmapped: Unmapped, event: Event, payload: Payload
     ) -> Mapping[str, Any] | Result:
-        """Return the fields that the plugin's mapper adds to a payload, or why there are none."""
+        """Return the fields that the plugin's mapper adds, or the result if it finds none."""
         mapper = self.action.mapper
         try:
             found = mapper(event, payload) if mapper is not None else None
@@ -245,7 +245,7 @@ def _is_name(value: object) -> bool:
 
 
 def _with(placeholders: Sequence[str], fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the schema of fields, where each identifier knows what is none."""
+    """Return the schema of fields; each identifier gets the placeholders that it refuses."""
     properties = {
         key: {**spec, "x-identifier": list(placeholders)} if spec.get("x-identifier") else spec
         for key, spec in fields["properties"].items()

@@ -1,4 +1,4 @@
-"""A destination ready to run: a definition with its settings, compiled once."""
+"""Bind a definition to its settings and compile it: a destination that is ready to run."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ class Destination:
         self._digest = (0.0, "")
 
     def request_issues(self) -> Sequence[str]:
-        """Return the issues in the settings because of which no request can be sent."""
+        """Return the issues in the settings that prevent requests."""
         issues: dict[str, None] = {}
         for name, request in self.requests.items():
             try:
@@ -160,7 +160,7 @@ class Destination:
         return list(issues)
 
     def environment_issues(self) -> Sequence[str]:
-        """Return the issues in the environment because of which no connection can be made."""
+        """Return the issues in the environment that prevent connections."""
         urls: dict[str, None] = {}
         for request in self.requests.values():
             with contextlib.suppress(ResolveError):  # reported by `request_issues`
@@ -237,10 +237,10 @@ class Destination:
 
     @property
     def plan_digest(self) -> str:
-        """Return the digest of all that plans payloads: definition, settings, rules, this package.
+        """Return the digest of all that a plan depends on: definition, settings, rules, package.
 
         An event with another digest has to be planned again. The digest may lag behind the rules
-        for a moment, but is never ahead of them, so at worst an event is planned again for the same
+        for a moment, but is never ahead of them: at worst an event is planned twice with the same
         result.
         """
         mappers = self._versioned_mappers
@@ -318,18 +318,18 @@ def _filtered(kind: str) -> Result:
 
 
 class _Route(NamedTuple):
-    """A subscription, and the test of an event that it makes; None if the type decides."""
+    """A subscription with its test of events; None if the type alone decides."""
 
     matches: Callable[[Event], bool] | None
     subscription: Subscription
 
 
 _DIGEST_SECONDS: Final = 0.05
-"""Seconds between two checks whether the rules in a store have changed."""
+"""Seconds between two checks of the rules in a store."""
 
 
 class _Routes:
-    """The subscriptions by the event types that they select, in their order."""
+    """Finds the subscriptions that may take an event, by its type and in their order."""
 
     def __init__(self, subscriptions: Sequence[Subscription]) -> None:
         routes: list[_Route] = [

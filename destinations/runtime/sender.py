@@ -59,7 +59,7 @@ _GIVEN_UP: Final = replace(
 
 _MOST_UNANSWERED: Final = 16
 _LONGEST_UNANSWERED: Final = 60.0
-"""After so many questions in a row, or seconds, without an answer, no other is asked."""
+"""After so many unanswered questions in a row, or so many seconds, no other is asked."""
 _TOO_LARGE: Final = 413
 _NOT_ALLOWED: Final = frozenset({401, 403})
 _HALVES: Final[Mapping[Concern, int]] = {"request": 3, "key": 4, "permission": 4}
