@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -21,7 +20,14 @@ from destinations.definition.defaults import (
 )
 from destinations.definition.document import Document
 from destinations.definition.graphql_document import check_operation, root_keys
+from destinations.definition.mapping_places import (
+    EVENT,
+    destination_mappings,
+    reconcile_key,
+    touches_shape,
+)
 from destinations.definition.parameters import nested_parameters
+from destinations.definition.reads import Shape, unreadable
 from destinations.errors import DefinitionError, Issue, did_you_mean
 from destinations.segment.fql import check_fql, unknown_types
 from destinations.segment.json_pointer import pointer
@@ -36,9 +42,10 @@ def check_destination(document: Document, actions: Mapping[str, Document]) -> It
     data = document.data
     yield from _settings(document)
     yield from _addresses(document)
-    for place, value in _mappings(data):
-        yield from mapping_issues(document, place, value)
-        yield from _unknown_settings(document, place, value)
+    of_actions = [action.data for action in actions.values()]
+    mappings = destination_mappings(data, of_actions)
+    found = (mapping_issues(document, place, value, shape) for place, value, shape in mappings)
+    yield from dict.fromkeys(issue for issues in found for issue in issues)
     for name, request in data["requests"].items():
         yield from _request(document, name, request, actions)
     yield from _conditions(document, "", data)
@@ -116,7 +123,7 @@ def preset_issues(
             yield document.issue(own + "/partnerAction", message)
         yield from _fql(document, own + "/subscribe", preset["subscribe"])
         if "mapping" in preset:
-            yield from mapping_issues(document, own + "/mapping", preset["mapping"])
+            yield from mapping_issues(document, own + "/mapping", preset["mapping"], EVENT)
 
 
 def _unknown(kind: str, name: str, known: Collection[str]) -> str:
@@ -155,7 +162,7 @@ def check_action(document: Document, requests: Mapping[str, Any]) -> Iterator[Is
     for key, spec in properties.items():
         place = pointer("fields", "properties", key)
         if "default" in spec:
-            yield from mapping_issues(document, place + "/default", spec["default"])
+            yield from mapping_issues(document, place + "/default", spec["default"], EVENT)
         yield from _own_keywords(document, place, spec)
     for index, key in enumerate(data["fields"].get("required", ())):
         if key not in properties:
@@ -165,28 +172,12 @@ def check_action(document: Document, requests: Mapping[str, Any]) -> Iterator[Is
     if unmapped is not None and unmapped["missing"] not in properties:
         message = _unknown("field", unmapped["missing"], properties)
         yield document.issue("/unmapped/missing", message)
-    yield from _touches(document)
+    for index, value in enumerate(data.get("touches", ())):
+        yield from mapping_issues(
+            document, pointer("touches", index), value, touches_shape(data["fields"])
+        )
     yield from _schema(document, "/fields", data["fields"])
     yield from broken_field_defaults(document)
-
-
-_PAYLOAD_FIELD = re.compile(r"^(?:\$\.)?payload\.([A-Za-z0-9_-]+)$")
-
-
-def _touches(document: Document) -> Iterator[Issue]:
-    """Yield the issues in ``touches``: account names can only be made from the payload."""
-    properties = document.data["fields"]["properties"]
-    for index, value in enumerate(document.data.get("touches", ())):
-        place = pointer("touches", index)
-        yield from mapping_issues(document, place, value)
-        path = value.get("@path") if isinstance(value, dict) else None
-        if not isinstance(path, str):
-            continue
-        field = _PAYLOAD_FIELD.match(path)
-        if field is None:
-            yield document.issue(place, f"must read a field, as $.payload.email does, not {path!r}")
-        elif field[1] not in properties:
-            yield document.issue(place, _unknown("field", field[1], properties))
 
 
 def _own_keywords(document: Document, place: str, spec: Mapping[str, Any]) -> Iterator[Issue]:
@@ -201,8 +192,13 @@ def _own_keywords(document: Document, place: str, spec: Mapping[str, Any]) -> It
             yield document.issue(f"{place}/x-otherwise", error.message)
 
 
-def mapping_issues(document: Document, place: str, value: object) -> Iterator[Issue]:
-    """Yield the issues in one mapping value, also in branches that no event may ever reach."""
+def mapping_issues(
+    document: Document, place: str, value: object, shape: Shape | None
+) -> Iterator[Issue]:
+    """Yield the issues in one mapping value, also in branches that no event may ever reach.
+
+    ``shape`` is that of the data it reads.
+    """
     try:
         compiled = compile_value(value)
     except DefinitionError as error:
@@ -211,29 +207,8 @@ def mapping_issues(document: Document, place: str, value: object) -> Iterator[Is
         return
     for issue in compiled.warnings:
         yield document.issue(place + issue.path, issue.message)
-
-
-def _mappings(data: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
-    transport = data["transport"]
-    for key in ("baseUrl", "url"):
-        if key in transport:
-            yield f"/transport/{key}", transport[key]
-    yield "/transport/headers", transport.get("headers", {})
-    for name, request in data["requests"].items():
-        if "graphql" in request:
-            place = pointer("requests", name, "graphql", "variables")
-            yield place, request["graphql"].get("variables", {})
-        for key, value in request.get("rest", {}).items():
-            yield pointer("requests", name, "rest", key), value
-        for index, refusal in enumerate(request.get("refusals", ())):
-            yield pointer("requests", name, "refusals", index, "message"), refusal["message"]
-        batch = request.get("batch", {})
-        for key in ("json", "failures"):
-            yield pointer("requests", name, "batch", key), batch.get(key)
-        named = _reconcile_key(request)
-        for key, value in request.get(named, {}).items():
-            if key not in {"ask", "nothing", "after"}:
-                yield pointer("requests", name, named, key), value
+    for path, message in unreadable(value, place, shape):
+        yield document.issue(path, message)
 
 
 def warnings(document: Document, actions: Mapping[str, Document]) -> Iterator[Issue]:
@@ -317,22 +292,6 @@ def _issue_of_segment(segment: object, *, is_last: bool) -> str | None:
     return "must be text or a mapping directive, as it is one segment of the path"
 
 
-_OF_SETTINGS = re.compile(r"(?:^(?:\$\.)?|\{\{\{?\s*(?:\$\.)?)settings\.([A-Za-z0-9_-]+)")
-
-
-def _unknown_settings(document: Document, place: str, value: object) -> Iterator[Issue]:
-    """Yield the unknown settings that a mapping reads."""
-    known = document.data["settings"]["properties"]
-    for text in _texts(value):
-        for name in _OF_SETTINGS.findall(text):
-            if name not in known:
-                yield document.issue(place, _unknown("setting", name, known))
-
-
-# A path, or a placeholder of a template, that begins at the event or its payload.
-_OF_ONE_EVENT = re.compile(r"^(\$\.)?(event|payload)\b|\{\{\{?\s*(\$\.)?(event|payload)\b")
-
-
 def _batch(document: Document, name: str, request: Mapping[str, Any]) -> Iterator[Issue]:
     """Yield batch-level templates that read `event` or `payload`."""
     if request.get("batch", {}).get("size", 1) == 1:
@@ -341,16 +300,6 @@ def _batch(document: Document, name: str, request: Mapping[str, Any]) -> Iterato
     if "rest" in request and "json" not in rest:
         place = pointer("requests", name, "batch")
         yield document.issue(place, "needs rest.json: a batch's body is made from it")
-    shared = [
-        (f"/requests/{name}/rest/{key}", rest.get(key))
-        for key in ("url", "path", "headers", "query")
-    ]
-    transport = document.data["transport"]
-    shared += [(f"/transport/{key}", transport.get(key)) for key in ("url", "headers")]
-    for place, value in shared:
-        if any(_OF_ONE_EVENT.search(text) for text in _texts(value)):
-            message = f"must not use event or payload: the batches of {name} share it"
-            yield document.issue(place, message)
 
 
 def _parameters(
@@ -383,7 +332,7 @@ _FORMATS = "repeat, brackets, comma or json"
 
 def _reconcile(document: Document, name: str, request: Mapping[str, Any]) -> Iterator[Issue]:
     """Yield the issues in ``reconcile``: its request must exist and be idempotent."""
-    key = _reconcile_key(request)
+    key = reconcile_key(request)
     if "onLostAnswer" in request and (request["idempotent"] or key in request):
         has = "is idempotent and sent again" if request["idempotent"] else f"has {key}"
         place = pointer("requests", name, "onLostAnswer")
@@ -431,19 +380,6 @@ def _listed(document: Document, name: str, request: Mapping[str, Any]) -> Iterat
         yield document.issue(place + "/absent", message)
     if not request["idempotent"]:
         yield document.issue(place, f"{name} must be idempotent, as it only asks")
-
-
-def _reconcile_key(request: Mapping[str, Any]) -> str:
-    """Return the key that a request uses: ``reconcile``, or its old name ``settle``."""
-    return "settle" if "settle" in request and "reconcile" not in request else "reconcile"
-
-
-def _texts(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _texts(item)
 
 
 def _settings(document: Document) -> Iterator[Issue]:

@@ -26,6 +26,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from destinations.errors import did_you_mean
 from destinations.segment.fql.syntax import Condition, FqlError, FqlIssue, Group, Node
 from destinations.segment.fql.tokens import Kind, Token
 from destinations.segment.javascript.inherited import OBJECT_MEMBERS
@@ -117,11 +118,11 @@ class _Parser:
             self._refuse(token, wanted)
         return token
 
-    def _refuse(self, token: Token, wanted: str) -> None:
+    def _refuse(self, token: Token, wanted: str, hint: str = "") -> None:
         found = token.text
         if token.kind is Kind.END:
             found = self._source[token.start : token.start + 1] or "the end"
-        self._object(token.start, f"there should be {wanted} but there is {found}")
+        self._object(token.start, f"there should be {wanted} but there is {found}{hint}")
 
     def _object(self, position: int, message: str) -> None:
         if self._strict:
@@ -278,7 +279,8 @@ class _Parser:
         is_nested = head in _NESTED_FIELDS and all(rest.split("."))
         is_field = is_nested or (head in _PLAIN_FIELDS and not dot)
         if token.kind is not Kind.IDENT or not is_field:
-            self._refuse(token, _FIELD_FORMS)
+            near = "" if head in _FIELDS else did_you_mean(head, _FIELDS)
+            self._refuse(token, _FIELD_FORMS, near)
 
     def _check_value(self, operator: Token, value: Token) -> None:
         if value.kind is Kind.STRING:

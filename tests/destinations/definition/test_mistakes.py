@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,10 +11,13 @@ from typing import Any
 import pytest
 
 from destinations.definition import DestinationDefinition, check_folder
+from destinations.definition.mapping_places import EVENT
+from destinations.definition.reads import unreadable
 
 Change = Callable[[Any], None]
 Write = Callable[..., Path]
 
+PUBLIC = Path(__file__).parents[2] / "conformance" / "definitions.json.gz"
 SETTINGS = "destination.settings.properties"
 SAVE = "destination.requests.save.rest"
 STATUS = "destination.errorRules.0.when"
@@ -31,6 +36,9 @@ def _set(path: str, value: object) -> Change:
         place[last] = value
 
     return change
+
+
+CLOSED = "save.fields.additionalProperties"
 
 
 def _all(*changes: Change) -> Change:
@@ -119,8 +127,206 @@ BAD: dict[str, tuple[Change, str, str]] = {
     ),
     "a field that is touched": (
         _set("count.touches", [{"@path": "$.payload.thinng"}]),
-        "/touches/0",
+        "/touches/0/@path",
         "did you mean thing?",
+    ),
+    "a root of what is touched": (
+        _set("count.touches", [{"@template": "{{event.userId}}"}]),
+        "/touches/0/@template",
+        "unknown root 'event'; known: payload",
+    ),
+    "a root of a request": (
+        _set(f"{SAVE}.json", {"a": [{"@template": "{{ setting.apiKey }}"}]}),
+        "/requests/save/rest/json/a/0/@template",
+        "unknown root 'setting'; known: event, payload, settings; did you mean settings?",
+    ),
+    "a root of the event in a request": (
+        _set(f"{SAVE}.json", {"@path": "$.properties.plan"}),
+        "/requests/save/rest/json/@path",
+        "unknown root 'properties': write $.event.properties",
+    ),
+    "a setting of a request": (
+        _set(f"{SAVE}.headers", {"A": {"@template": "{{settings.apikey}}"}}),
+        "/requests/save/rest/headers/A/@template",
+        "unknown setting 'apikey'; known: apiKey, endpoint, limit; did you mean apiKey?",
+    ),
+    "a setting in Liquid": (
+        _set(f"{SAVE}.json", {"@liquid": "{% if settings.apikey %}x{% endif %}"}),
+        "/requests/save/rest/json/@liquid",
+        "did you mean apiKey?",
+    ),
+    "a field of a request": (
+        _all(
+            _set(CLOSED, False),  # noqa: FBT003 - a value of JSON
+            _set(f"{SAVE}.json", {"@if": {"exists": {"@path": "$.payload.pgae"}, "then": 1}}),
+        ),
+        "/requests/save/rest/json/@if/exists/@path",
+        "unknown field 'pgae'; known: page; did you mean page?",
+    ),
+    "a field of GraphQL": (
+        _set("destination.requests.count.graphql.variables", {"by": {"@path": "payload['bye']"}}),
+        "/requests/count/graphql/variables/by/@path",
+        "unknown field 'bye'; known: by, thing; did you mean by?",
+    ),
+    "a key of a closed object": (
+        _all(
+            _set(CLOSED, False),  # noqa: FBT003 - a value of JSON
+            _set(
+                "save.fields.properties.page",
+                {
+                    "title": "Page",
+                    "description": "The page.",
+                    "type": "object",
+                    "additionalProperties": False,
+                    "properties": {"title": {"type": "string"}},
+                },
+            ),
+            _set(f"{SAVE}.path", [{"@path": "$.payload.page.titel"}]),
+        ),
+        "/requests/save/rest/path/0/@path",
+        "unknown key 'titel'; known: title; did you mean title?",
+    ),
+    "a field that the request for a balance reads": (
+        _all(
+            _set(
+                "destination.requests.count.reconcile",
+                {
+                    "ask": "find",
+                    "key": {"@path": "$.payload.thing"},
+                    "amount": {"@path": "$.payload.by"},
+                    "shown": {"@path": "$.answer.shown"},
+                },
+            ),
+            _set("sync.perform", {"request": "create"}),
+            _set(
+                "destination.requests.find.graphql.variables",
+                {"id": {"@path": "$.payload.thingg"}},
+            ),
+        ),
+        "/requests/find/graphql/variables/id/@path",
+        "unknown field 'thingg'; known: by, thing; did you mean thing?",
+    ),
+    "what a balance is read from": (
+        _set(
+            "destination.requests.count.reconcile",
+            {
+                "ask": "find",
+                "key": {"@path": "$.event.userId"},
+                "amount": {"@path": "$.payload.by"},
+                "shown": {"@path": "$.answer.shown"},
+            },
+        ),
+        "/requests/count/reconcile/key/@path",
+        "unknown root 'event'; known: payload",
+    ),
+    "a root of an answer": (
+        _set("destination.requests.count.refusals.0.message", {"@template": "{{anwser.why}}"}),
+        "/requests/count/refusals/0/message/@template",
+        "unknown root 'anwser'; known: answer; did you mean answer?",
+    ),
+    "a root of a batch's body": (
+        _set(
+            "destination.requests.save.batch",
+            {"size": 2, "json": {"all": {"@path": "$.item"}}},
+        ),
+        "/requests/save/batch/json/all/@path",
+        "unknown root 'item'; known: items, settings; did you mean items?",
+    ),
+    "a root of the headers of all": (
+        _set("destination.transport.headers", {"A": {"@path": "$.anwser"}}),
+        "/transport/headers/A/@path",
+        "unknown root 'anwser'",
+    ),
+    "the payload in a field": (
+        _set(f"{THING}.default", {"@path": "$.payload.by"}),
+        "/fields/properties/thing/default/@path",
+        "must not read payload: a field's mapping reads the event alone",
+    ),
+    "the settings in a subscription": (
+        _set("destination.presets.0.mapping", {"thing": {"@template": "{{settings.apiKey}}"}}),
+        "/presets/0/mapping/thing/@template",
+        "must not read settings: a field's mapping reads",
+    ),
+    "a key of the event": (
+        _set(f"{THING}.default", {"@path": "$.propertis.thing"}),
+        "/fields/properties/thing/default/@path",
+        "unknown key of events 'propertis'; did you mean properties?",
+    ),
+    "a key of the event in Liquid": (
+        _set(f"{THING}.default", {"@liquid": "{{ trait.name | upcase }}"}),
+        "/fields/properties/thing/default/@liquid",
+        "did you mean traits?",
+    ),
+    "a key of the event below its name": (
+        _set(f"{THING}.default", {"@path": "$.event.properties.thing"}),
+        "/fields/properties/thing/default/@path",
+        "write $.properties, without event",
+    ),
+    "a key that a transform does not make": (
+        _set(
+            f"{THING}.default",
+            {
+                "@transform": {
+                    "apply": {"name": {"@path": "$.event"}},
+                    "mapping": {"a": {"@path": "$.event"}},
+                }
+            },
+        ),
+        "/fields/properties/thing/default/@transform/mapping/a/@path",
+        "unknown key of apply 'event'; known: name",
+    ),
+    "an open placeholder": (
+        _set(f"{THING}.default", {"@template": "{{userId}} {{event}"}),
+        "/fields/properties/thing/default/@template",
+        "has {{ without }}, which is printed as it is",
+    ),
+    "a placeholder that is not opened": (
+        _set(f"{THING}.default", {"@template": "userId}}"}),
+        "/fields/properties/thing/default/@template",
+        "has }} without {{",
+    ),
+    "a placeholder that begins at the root": (
+        _set(f"{THING}.default", {"@template": "{{ $.userId }}"}),
+        "/fields/properties/thing/default/@template",
+        "{{$.userId}} is always empty: write {{userId}}, without $.",
+    ),
+    "a Liquid filter in a template": (
+        _set(f"{THING}.default", {"@template": "{{ userId | upcase }}"}),
+        "/fields/properties/thing/default/@template",
+        "has the Liquid filter '| upcase', but @template only fills in paths",
+    ),
+    "a Liquid tag in a template": (
+        _set(
+            f"{THING}.default",
+            {"@template": {"@if": {"exists": 1, "then": "{% if userId %}x{% endif %}"}}},
+        ),
+        "/fields/properties/thing/default/@template/@if/then",
+        "has the Liquid tag {% if userId %}, which @template prints as it is; use @liquid",
+    ),
+    "a Liquid filter that does not exist": (
+        _set(f"{THING}.default", {"@liquid": "{{ traits.email | md5 }}"}),
+        "/fields/properties/thing/default/@liquid",
+        "unknown filter 'md5', which would leave the value as it is",
+    ),
+    "a mistyped Liquid filter": (
+        _set(f"{THING}.default", {"@liquid": "{% assign a = event | upcas %}{{ a }}"}),
+        "/fields/properties/thing/default/@liquid",
+        "did you mean upcase?",
+    ),
+    "a Liquid filter that is disabled": (
+        _set(f"{THING}.default", {"@liquid": "{{ traits.tags | sort }}"}),
+        "/fields/properties/thing/default/@liquid",
+        "the filter sort is disabled: every event that reaches it fails",
+    ),
+    "a field of FQL": (
+        _set("destination.presets.0.subscribe", 'property.plan = "pro"'),
+        "/presets/0/subscribe",
+        "but there is property.plan; did you mean properties?",
+    ),
+    "a field of FQL in a function": (
+        _set("destination.presets.0.subscribe", 'contains(trait.plan, "pro")'),
+        "/presets/0/subscribe",
+        "did you mean traits?",
     ),
     "a status as text": (
         _set(STATUS, {"status": "401"}),
@@ -301,6 +507,71 @@ GOOD: dict[str, Change] = {
     ),
     "GET": _set(SAVE, {"method": "GET", "url": "http://a.example", "query": {"a": "b"}}),
     "DELETE with JSON": _set(f"{SAVE}.method", "DELETE"),
+    "roots of a request": _set(
+        f"{SAVE}.json",
+        {
+            "@merge": {
+                "objects": [
+                    {"@path": "$.payload"},
+                    {"@path": "$.event"},
+                    {"@path": "event['properties'].any.thing"},
+                    {"@path": "$.event.ownKey"},
+                    {"@path": "$.settings.limit"},
+                    {"@path": "$."},
+                ],
+                "direction": "right",
+            }
+        },
+    ),
+    "a request that code makes": _set(
+        "destination.requests.find.graphql.variables", {"id": {"@path": "$.payload.whatever"}}
+    ),
+    "a key of a payload that keeps all keys": _set(f"{SAVE}.json", {"@path": "$.payload.pgae"}),
+    "keys of an open object": _all(
+        _set(CLOSED, False),  # noqa: FBT003 - a value of JSON
+        _set("save.fields.properties.page.type", "object"),
+        _set(f"{SAVE}.path", [{"@path": "$.payload.page.any.thing"}]),
+    ),
+    "keys of events and their own": _set(
+        "destination.presets.0.mapping",
+        {
+            "by": {"@path": "$.user.count"},
+            "thing": {"@template": "{{email}} {{context.any}} {{ traits['first name'] }}"},
+            "other": {"@path": {"@path": "$.properties.path"}},
+        },
+    ),
+    "paths of items": _set(
+        f"{THING}.default",
+        {"@arrayPath": ["$.properties.products", {"id": {"@path": "$.payload.settings"}}]},
+    ),
+    "what a transform makes": _set(
+        f"{THING}.default",
+        {
+            "@transform": {
+                "apply": {"payload": {"@path": "$.traits"}},
+                "mapping": {"@template": "{{payload.first}} {{{payload.last}}}"},
+            }
+        },
+    ),
+    "what a directive makes for a transform": _set(
+        f"{THING}.default",
+        {"@transform": {"apply": {"@path": "$.traits"}, "mapping": {"a": {"@path": "$.any"}}}},
+    ),
+    "braces of JSON": _set(f"{THING}.default", {"@template": '{"a": {"b": "{{userId}}"}}'}),
+    "braces of JSON after a number": _set(
+        f"{THING}.default", {"@template": '{"a":{"b":{{properties.count}}}}'}
+    ),
+    "a percent sign": _set(f"{THING}.default", {"@template": "{100%} of {{event}} | {{userId}}"}),
+    "Liquid": _set(
+        f"{THING}.default",
+        {
+            "@liquid": "{% assign who = traits.name | default: userId %}"
+            "{% if who contains 'a' %}{{ who | upcase | append: properties['x y'] }}{% endif %}"
+        },
+    ),
+    "a URL whose template begins at the root": _set(
+        f"{SAVE}.url", {"@template": "{{$.settings.endpoint}}/pages"}
+    ),
     "types": _set(
         "count.defaultSubscription",
         'type = "identify" or type = "track" or type = "page" or type = "screen"'
@@ -330,6 +601,31 @@ def test_what_does_no_harm(
     assert warning.path == place
     assert message in warning.message
     assert warning.line is not None
+
+
+def test_the_mappings_of_public_destinations() -> None:
+    """None of the mappings that Segment publishes is taken for a mistake."""
+    with gzip.open(PUBLIC, "rt", encoding="utf-8") as file:
+        definitions = json.load(file)
+    fields = [
+        (f"{name}/{slug}/{key}", field["default"])
+        for name, definition in definitions.items()
+        for slug, action in definition["actions"].items()
+        for key, field in action["fields"].items()
+        if "default" in field
+    ]
+    presets = [
+        (f"{name}/{preset['partnerAction']}", preset["mapping"])
+        for name, definition in definitions.items()
+        for preset in definition["presets"]
+        if "mapping" in preset
+    ]
+    assert len(fields) > 1_000
+    assert [
+        (place, found)
+        for place, mapping in (*fields, *presets)
+        for found in unreadable(mapping, "", EVENT)
+    ] == []
 
 
 @pytest.mark.parametrize("change", GOOD.values(), ids=GOOD)

@@ -6,7 +6,8 @@ Importing this package needs the extra ``liquid``; only mappings that use @liqui
 from destinations.segment.mapping.liquid.engine import (
     compile_liquid_pieces,
     compile_liquid_template,
+    liquid_reads,
 )
 from destinations.segment.mapping.liquid.values import LiquidError
 
-__all__ = ["LiquidError", "compile_liquid_pieces", "compile_liquid_template"]
+__all__ = ["LiquidError", "compile_liquid_pieces", "compile_liquid_template", "liquid_reads"]

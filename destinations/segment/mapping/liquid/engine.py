@@ -7,8 +7,10 @@ have to print and compute as JavaScript does.
 from __future__ import annotations
 
 import inspect
+import itertools
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, NoReturn, TextIO
 
@@ -19,6 +21,7 @@ from liquid.builtin.tags.echo_tag import EchoNode, EchoTag
 from liquid.exceptions import LiquidError as LibraryError
 from liquid.exceptions import LiquidSyntaxError
 
+from destinations.errors import did_you_mean
 from destinations.segment.mapping.liquid.conditions import adapt_comparisons, read_member
 from destinations.segment.mapping.liquid.dates import CALENDAR_FILTERS
 from destinations.segment.mapping.liquid.escaping import ESCAPING_FILTERS
@@ -36,7 +39,14 @@ from destinations.segment.mapping.liquid.values import (
     plain,
 )
 
-__all__ = ["DISABLED_FILTERS", "DISABLED_TAGS", "compile_liquid_pieces", "compile_liquid_template"]
+__all__ = [
+    "DISABLED_FILTERS",
+    "DISABLED_TAGS",
+    "LiquidReads",
+    "compile_liquid_pieces",
+    "compile_liquid_template",
+    "liquid_reads",
+]
 
 RENDER_SECONDS: Final = 0.5
 DISABLED_TAGS: Final = ("case", "for", "include", "layout", "render", "tablerow")
@@ -212,6 +222,35 @@ def compile_liquid_pieces(source: str, own_roots: Collection[str]) -> Callable[[
             PRINTED.reset(token)
 
     return pieces
+
+
+@dataclass(frozen=True, slots=True)
+class LiquidReads:
+    """What a template reads: paths from the root, and an issue for each filter that is none."""
+
+    paths: Sequence[tuple[str, ...]]
+    filter_issues: Sequence[str]
+
+
+def liquid_reads(source: str) -> LiquidReads:
+    """Return what a template reads and filters; raises LiquidError."""
+    analysis = _template(source).analyze()
+    paths = []
+    for variables in analysis.globals.values():
+        for variable in variables:
+            # After an index or a variable in brackets, the key is not known.
+            keys = itertools.takewhile(lambda key: isinstance(key, str), variable.segments)
+            paths.append(tuple(map(str, keys)))
+    return LiquidReads(paths, [issue for issue in map(_filter_issue, analysis.filters) if issue])
+
+
+def _filter_issue(name: str) -> str | None:
+    if name in DISABLED_FILTERS:
+        return f"the filter {name} is disabled: every event that reaches it fails"
+    if name in _FILTERS:
+        return None
+    near = did_you_mean(name, _FILTERS)
+    return f"unknown filter {name!r}, which would leave the value as it is{near}"
 
 
 def _template(source: str) -> liquid.BoundTemplate:

@@ -70,6 +70,8 @@ def test_an_action_that_takes_all_properties_is_shown_with_one(load: Load) -> No
         }
         documents["count"]["fields"]["required"] = []
         documents["count"].pop("unmapped")
+        variables = documents["destination"]["requests"]["count"]["graphql"]["variables"]
+        variables["by"] = {"@path": "$.payload.all"}
 
     text = make_sample("track", [load(change).actions["count"]])
     assert text == "analytics.track('Example Event', {\n  plan: 'pro'\n});"

@@ -1,0 +1,194 @@
+"""List every mapping of a definition, each with the shape of the data that it reads.
+
+A field's mapping sees the event alone. A request's sees ``event``, ``payload`` and ``settings``;
+what a batch shares sees the settings alone; mappings on answers see what the partner sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from destinations.definition.reads import Shape
+from destinations.segment.json_pointer import pointer
+
+__all__ = ["EVENT", "destination_mappings", "payload_shape", "reconcile_key", "touches_shape"]
+
+_EVENT_KEYS: Final = (
+    "type", "event", "name", "category", "userId", "anonymousId", "groupId", "previousId",
+    "messageId", "timestamp", "originalTimestamp", "sentAt", "receivedAt", "properties", "traits",
+    "context", "integrations", "version", "channel", "writeKey", "projectId", "metadata",
+)  # fmt: skip
+"""The common fields of Segment's Spec, and those of its calls."""
+
+_ELSEWHERE: Final = {
+    name: f"must not read {name}: a field's mapping reads the event alone, such as "
+    "$.properties.plan"
+    for name in ("payload", "settings", "answer")
+}
+_NAME: Final = Shape(
+    "key of event",
+    {},
+    {
+        key: f"event is the name of a Track call here: write $.{key}, without event"
+        for key in _EVENT_KEYS
+    },
+    is_open=True,
+)
+EVENT: Final = Shape(
+    "key of events", {**dict.fromkeys(_EVENT_KEYS), "event": _NAME}, _ELSEWHERE, is_open=True
+)
+"""What a field's mapping reads; events may have keys of their own."""
+
+_EVENT_OF_REQUEST: Final = Shape("key of events", dict.fromkeys(_EVENT_KEYS), is_open=True)
+_WITHIN_EVENT: Final = {
+    key: f"unknown root {key!r}: write $.event.{key}, as a request's mapping reads event, "
+    "payload and settings"
+    for key in _EVENT_KEYS
+    if key != "event"
+}
+_ANSWER: Final = Shape("root", {"answer": None})
+
+Placed = tuple[str, object, Shape | None]
+"""The JSON pointer of a mapping, the mapping, and what it can read."""
+
+
+def payload_shape(fields: Mapping[str, Any]) -> Shape | None:
+    """Return what a payload of these fields (JSON Schema) has; None if it may have other keys."""
+    return _of_schema(fields, "field")
+
+
+def touches_shape(fields: Mapping[str, Any]) -> Shape:
+    """Return what the names of touched accounts are made of."""
+    return Shape("root", {"payload": payload_shape(fields)})
+
+
+def _of_schema(schema: object, what: str = "key") -> Shape | None:
+    """Return the shape of an object whose schema names all keys that it may have, else None."""
+    if not isinstance(schema, dict) or schema.get("type") != "object":
+        return None
+    if schema.get("additionalProperties") is not False or "patternProperties" in schema:
+        return None
+    properties = schema.get("properties", {})
+    return Shape(what, {key: _of_schema(spec) for key, spec in properties.items()})
+
+
+class _Shapes:
+    """What the requests of a destination read."""
+
+    def __init__(self, data: Mapping[str, Any], actions: Sequence[Mapping[str, Any]]) -> None:
+        self._requests = data["requests"]
+        self._actions = actions
+        self._settings = Shape("setting", dict.fromkeys(data["settings"]["properties"]))
+
+    def of_request(self, payload: Shape | None) -> Shape:
+        roots = {"event": _EVENT_OF_REQUEST, "payload": payload, "settings": self._settings}
+        return Shape("root", roots, _WITHIN_EVENT)
+
+    def shared_by(self, name: str) -> Shape:
+        """Return what all events of a batch of this request share."""
+        message = f"must not use event or payload: the batches of {name} share it"
+        elsewhere = {**_WITHIN_EVENT, "event": message, "payload": message}
+        return Shape("root", {"settings": self._settings}, elsewhere)
+
+    @property
+    def of_batch(self) -> Shape:
+        """What the body of a batch is made of."""
+        return Shape("root", {"items": None, "settings": self._settings})
+
+    @property
+    def of_transport(self) -> Shape:
+        """What all requests see: every field of every action."""
+        return self.of_request(_united([self.payload(name) for name in self._requests]))
+
+    def payload(self, name: str, asking: frozenset[str] = frozenset()) -> Shape | None:
+        """Return the payload that a request sees; None if plugin code makes it.
+
+        ``asking`` are the requests that brought us here, by their ``reconcile`` and ``list``.
+        """
+        performs = [action["perform"] for action in self._actions]
+        if any(name in perform.get("requests", ()) for perform in performs):
+            return None
+        found: list[Shape | None] = [
+            payload_shape(action["fields"])
+            for action in self._actions
+            if action["perform"].get("request") == name
+        ]
+        found += [
+            self.payload(other, asking | {name})
+            for other, request in self._requests.items()
+            if other not in asking | {name}
+            and name
+            in {
+                request.get(reconcile_key(request), {}).get("ask"),
+                request.get("list", {}).get("request"),
+            }
+        ]
+        return _united(found)
+
+
+def _united(shapes: Sequence[Shape | None]) -> Shape | None:
+    """Return what any of these has; None if one may have anything, or if there is none."""
+    keys: dict[str, Shape | None] = {}
+    for shape in shapes:
+        if shape is None:
+            return None
+        for key, inner in shape.keys.items():
+            keys[key] = inner if keys.get(key, inner) == inner else None
+    return Shape("field", keys) if shapes else None
+
+
+_SHARED: Final = ("url", "path", "headers", "query")
+
+
+def destination_mappings(
+    data: Mapping[str, Any], actions: Sequence[Mapping[str, Any]]
+) -> Iterator[Placed]:
+    """Yield the mappings of ``destination.yaml`` but for its presets', given the actions' data."""
+    shapes = _Shapes(data, actions)
+    transport = data["transport"]
+    batched = [name for name, one in data["requests"].items() if _is_batched(one)]
+    for key in ("baseUrl", "url", "headers"):
+        if key in transport:
+            seen = shapes.of_transport
+            yield f"/transport/{key}", transport[key], replace(seen, of_url=key != "headers")
+            if key != "baseUrl":  # which reads settings alone in any case
+                for name in batched:
+                    seen = shapes.shared_by(name)
+                    yield f"/transport/{key}", transport[key], replace(seen, of_url=key == "url")
+    for name, request in data["requests"].items():
+        for place, value, shape in _of_request(name, request, shapes):
+            yield pointer("requests", name) + place, value, shape
+
+
+def _is_batched(request: Mapping[str, Any]) -> bool:
+    size: int = request.get("batch", {}).get("size", 1)
+    return size > 1
+
+
+def _of_request(name: str, request: Mapping[str, Any], shapes: _Shapes) -> Iterator[Placed]:
+    own = shapes.of_request(shapes.payload(name))
+    if "graphql" in request:
+        yield "/graphql/variables", request["graphql"].get("variables", {}), own
+    for key, value in request.get("rest", {}).items():
+        is_shared = key in _SHARED and _is_batched(request)
+        seen = shapes.shared_by(name) if is_shared else own
+        yield pointer("rest", key), value, replace(seen, of_url=key == "url")
+    for index, refusal in enumerate(request.get("refusals", ())):
+        yield pointer("refusals", index, "message"), refusal["message"], _ANSWER
+    batch = request.get("batch", {})
+    yield "/batch/json", batch.get("json"), shapes.of_batch
+    yield "/batch/failures", batch.get("failures"), None
+    named = reconcile_key(request)
+    of_payload = Shape("root", {"payload": shapes.payload(name)})
+    for key, value in request.get(named, {}).items():
+        if key not in {"ask", "nothing", "after"}:
+            yield pointer(named, key), value, of_payload if key in {"key", "amount"} else _ANSWER
+    if "list" in request:
+        yield "/list/value", request["list"]["value"], own
+
+
+def reconcile_key(request: Mapping[str, Any]) -> str:
+    """Return the key that a request uses: ``reconcile``, or its old name ``settle``."""
+    return "settle" if "settle" in request and "reconcile" not in request else "reconcile"
