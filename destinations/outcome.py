@@ -42,7 +42,7 @@ class Outcome(StrEnum):
 
 
 class State(StrEnum):
-    """Where a delivery is in the queue."""
+    """The state of a delivery in the queue."""
 
     READY = "ready"
     """Waits for its turn, or for its next attempt."""
@@ -64,7 +64,7 @@ Status = Outcome | State
 
 
 class Effect(StrEnum):
-    """What a delivery has changed at the partner so far."""
+    """The effect of a delivery at the partner so far."""
 
     NONE = "none"
     """Certainly nothing."""

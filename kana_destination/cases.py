@@ -1,4 +1,4 @@
-"""What an identify has to do: a pure function over the table in identify-cases.yaml."""
+"""Decide what an identify has to do: a pure function over the table in identify-cases.yaml."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an identify does at Kana, as code without I/O: it yields requests and gets the answers."""
+"""Carry an identify out at Kana, as code without I/O: it yields requests and gets the answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a merge of two users would do, found out without changing anything."""
+"""Find out what a merge of two users would do, without changing anything."""
 
 from __future__ import annotations
 

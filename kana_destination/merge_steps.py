@@ -55,14 +55,14 @@ _Asking = Generator[Call, Answer, T]
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a user has used of a feature in a period; ``period`` is None where none is shown."""
+    """A user's usage of a feature in a period; ``period`` is None if Kana shows none."""
 
     used: int
     period: str | None
 
 
 class BothUsages(NamedTuple):
-    """What the user that goes and the one that stays have used of a feature."""
+    """The usage of a feature by the user that goes and by the one that stays."""
 
     goes: Usage
     stays: Usage

@@ -1,4 +1,4 @@
-"""Docstrings of functions begin with a verb: ruff's D401 knows too few words to hold that."""
+"""Docstrings of functions begin with a verb (ruff's D401 knows few), others with no question."""
 
 from __future__ import annotations
 
@@ -41,5 +41,20 @@ def test_docstrings_begin_with_a_verb(package: str) -> None:
         for path in sorted((ROOT / package).rglob("*.py"))
         for place, word in _first_words(path)
         if word not in VERBS
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize("package", ["destinations", "kana_destination"])
+def test_docstrings_name_what_they_describe(package: str) -> None:
+    """No docstring of a module or a class begins with a question, such as "What a run did"."""
+    questions = {"How", "What", "When", "Where", "Whether", "Which", "Who", "Why"}
+    found = [
+        f"{path.relative_to(ROOT).as_posix()}: {docstring.splitlines()[0]}"
+        for path in sorted((ROOT / package).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Module | ast.ClassDef)
+        and (docstring := ast.get_docstring(node)) is not None
+        and docstring.partition(" ")[0] in questions
     ]
     assert found == []

@@ -1,4 +1,4 @@
-"""Which account at the partner a command is for, where that has to be asked."""
+"""Find the account at the partner that a command is for, and ask if that is unclear."""
 
 from __future__ import annotations
 

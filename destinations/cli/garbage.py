@@ -1,4 +1,4 @@
-"""How often Python looks for garbage in a process that delivers for long."""
+"""Let Python look for garbage less often in a process that delivers for long."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run says on standard error while it goes on."""
+"""Print notices on standard error during a run."""
 
 from __future__ import annotations
 

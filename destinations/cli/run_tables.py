@@ -1,4 +1,4 @@
-"""How a run is reported: its rows as tables for people, and as an object for machines."""
+"""Show the report of a run: as tables for people, and as an object for machines."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ __all__ = ["command"]
 
 @dataclass(slots=True)
 class _Report:
-    """What the cases and the made faults of one destination came to."""
+    """The results of the cases and faults of one destination."""
 
     destination: str
     cases: list[CaseReport] = field(default_factory=list)

@@ -39,7 +39,7 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class RetryDefinition:
-    """How long to wait before a request is sent again; all times in seconds.
+    """The waits before a request is sent again; all times in seconds.
 
     The longest wait is ``base``, doubled with each attempt up to ``cap``. A ``Retry-After`` counts
     as ``max_retry_after`` at most.

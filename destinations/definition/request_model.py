@@ -75,7 +75,7 @@ class ErrorCondition:
 
 @dataclass(frozen=True, slots=True)
 class ErrorRule:
-    """How to treat one kind of error.
+    """The treatment of one kind of error.
 
     ``retryable``: the same request may succeed later. ``nothing_applied``: the error proves that
     the request changed nothing, so even a request that is not idempotent may be sent again.
@@ -129,7 +129,7 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class FailedItems:
-    """How an answer to a batch lists the events that failed; the others are delivered.
+    """The form in which an answer lists failed events; the others are delivered.
 
     ``items`` is a mapping on the body, ``event_id`` one on an event's ``json``; the others are
     mappings on an item. An item names its event by ``index`` (from 0), or by an ``item_id`` equal
@@ -179,7 +179,7 @@ class PendingDefinition:
 
 @dataclass(frozen=True, slots=True)
 class ReconcileDefinition:
-    """How to settle a lost answer: the request ``ask`` asks the partner for the balance.
+    """The way to settle a lost answer: the request ``ask`` asks for the balance.
 
     ``key`` and ``amount`` are mappings on ``payload``; ``shown``, ``period`` and ``until`` on
     ``answer``. The answers named in ``nothing`` mean a balance of 0. The partner is asked
@@ -198,7 +198,7 @@ class ReconcileDefinition:
 
 @dataclass(frozen=True, slots=True)
 class ListedDefinition:
-    """Where else the answers to a request are found: in the answer to ``request``, a list.
+    """Another source of answers to a request: the list that ``request`` returns.
 
     The answer is the object whose ``key`` equals ``value``, a mapping on the request's ``payload``.
     If there is none, it is the one of the request's ``answers`` that is called ``absent``.

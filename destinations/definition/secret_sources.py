@@ -42,7 +42,7 @@ class SourceError(Exception):
 
 
 class SourceMissingError(SourceError):
-    """What is named is not there: no variable, or no file. It may come."""
+    """The named variable or file does not exist, though it may be made later."""
 
 
 class Sources:

@@ -76,7 +76,7 @@ WITHOUT_REASON: Final = "rejected by the partner, without a reason"
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why there is no answer for one event.
+    """The reason for which an event has no answer.
 
     ``retryable``: the same request may succeed later. ``nothing_applied``: the request certainly
     changed nothing. ``whole_request``: the request failed, not this event. ``status`` is 0 if no

@@ -162,7 +162,7 @@ def _run_file(path: Path, definitions: Definitions) -> Iterator[LineResult]:
 
 
 class _Judged(NamedTuple):
-    """What a vector leads to here, what it says, and whether both are the same."""
+    """The result of a vector here, the expected one, and whether they are equal."""
 
     outcome: Record
     expected: Record

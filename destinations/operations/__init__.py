@@ -1,4 +1,4 @@
-"""What operators see and do: every delivery with its reasons, replay, retention, backup."""
+"""Serve operators: every delivery with its reasons, replay, retention, backup."""
 
 from destinations.operations.backup import back_up
 from destinations.operations.decisions import (

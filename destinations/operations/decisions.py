@@ -1,7 +1,7 @@
-"""What an operator decides: to drop deliveries, or what became of a lost answer.
+"""Carry out an operator's decisions: drop deliveries, or resolve lost answers.
 
-Each checks, in the commit that changes it, that a delivery is still as the operator saw it. So a
-server may run on the same store meanwhile; it notices a change within a second.
+Each function checks, in the commit that changes a delivery, that it is still as the operator saw
+it. So a server may use the store at the same time; it notices a change within a second.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Which process delivers from a store: one server, or runs of different accounts.
+"""Decide which process delivers from a store: one server, or runs of different accounts.
 
-A server holds the lock of the store's file, and runs share it: so they find each other under
-whatever path they know it. They do the same with a file beside the store, for systems where the
-file itself cannot be locked beside SQLite; each run holds that of its own account, too. A server
-also holds one for each account that it delivers to, since a reload may begin with an account while
-a command works there instead of it. The system frees locks when a process ends, however it ends.
+A server holds the lock of the store's file, and runs share it, so they find each other whatever
+path they use. They also lock a file beside the store, for systems where SQLite's use of the store
+prevents locks on the file itself. Each run also holds the lock of its account. A server holds one
+for each of its accounts, since a reload may add an account to which a command delivers. The system
+frees locks when a process ends, in whatever way.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ _POLL_SECONDS: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """Who delivers from a store now.
+    """The processes that deliver from a store now.
 
     ``running`` is whether a server does, None if that cannot be told. ``names`` are the
     destinations that it has, None if it does not say so. ``actions`` are, by these names, those

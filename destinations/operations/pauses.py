@@ -1,7 +1,7 @@
-"""Which actions pause, and how an operator lets them go on.
+"""List the actions that pause, and resume them.
 
-A server notes in the store that an action pauses. Whoever removes the note lets it go on: the
-server finds that out within a second.
+A server notes in the store that an action pauses. To resume the action, remove the note: the server
+notices that within a second.
 """
 
 from __future__ import annotations

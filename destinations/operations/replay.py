@@ -53,7 +53,7 @@ _WHY_NOT: Final = {
 
 @dataclass(frozen=True, slots=True)
 class PlannedReplay:
-    """What a replay of one delivery does.
+    """The result of replaying one delivery.
 
     ``refused`` says why it is not done; then ``replan`` is None.
     """
@@ -77,7 +77,7 @@ class PlannedReplay:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """How many deliveries wait again, ended at once, were added, and changed in between."""
+    """The numbers of deliveries that wait again, ended at once, were added, or had changed."""
 
     reopened: int = 0
     ended: int = 0

@@ -1,8 +1,9 @@
-"""What an operator asks for at the partner, such as to merge two users.
+"""Pass an operator's requests to the partner, such as to merge two users.
 
-It is an action that no event reaches. If a server delivers to the account, it does it, so that
-nothing else of what the action touches is under way meanwhile; the command waits for the outcome.
-Else the command does it itself, and nobody may begin to deliver to the account before it has ended.
+A request is an action that no event reaches. If a server delivers to the account, the server
+carries it out, while nothing else that touches the same accounts is under way; the command waits
+for the outcome. Otherwise the command does it itself, and nobody may begin to deliver to the
+account before it has ended.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ _START_SECONDS: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class HandedOver:
-    """What a server is to do for its destination ``name``: the delivery ``id`` in its queue."""
+    """A request to a server: the delivery ``id`` in the queue of its destination ``name``."""
 
     id: int
     name: str

@@ -1,4 +1,4 @@
-"""How long things are kept, and the deletion of what nothing needs any more."""
+"""Delete what is too old to be needed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Periods:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """How many raw events, rows of the ledger, and messageIds were deleted."""
+    """The numbers of deleted raw events, rows of the ledger, and messageIds."""
 
     raw_events: int = 0
     deliveries: int = 0

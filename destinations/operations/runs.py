@@ -1,4 +1,4 @@
-"""What the runs of one account have of a store, and what they delete of it."""
+"""Keep what the runs of one account need in a store, and delete what is old."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a store stands: figures for `destinations status`."""
+"""Collect the figures of a store for `destinations status`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the names of accounts at a partner are compared."""
+"""Compare the names of accounts at a partner."""
 
 from __future__ import annotations
 

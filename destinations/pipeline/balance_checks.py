@@ -1,8 +1,8 @@
-"""What a pipeline asks its partner for balances, and what follows from the answers.
+"""Ask the partner for balances, and act on the answers.
 
-They are asked for before something is added to them, after an answer was lost, and some time after
-something was sent again. Here it is decided what that means for deliveries, and for what is known
-of balances. All of it happens in the engine's thread, between two commits.
+Balances are asked for before something is added to them, after an answer was lost, and some time
+after something was sent again. The answers decide on deliveries, and update the known balances. All
+of it happens in the engine's thread, between two commits.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a partner holds, as far as a process that delivers knows it: asked for, and counted on."""
+"""Keep the balances that a delivering process knows: asked for, and counted on."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ _TEXT_OR_WHOLE: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|-0[.]0(?=[],}])|[.]0(?=
 
 
 class Verdict(Enum):
-    """What an event is, given those that had its messageId before."""
+    """The verdict on an event, given earlier events with its messageId."""
 
     NEW = "new"
     """Nobody had it."""

@@ -1,4 +1,4 @@
-"""What events of an input, a file or one body over HTTP, are recognised by without a messageId."""
+"""Derive ids for the events of an input, a file or one body over HTTP, without a messageId."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TIMES: Final = ("timestamp", "originalTimestamp", "sentAt", "receivedAt")
 
 
 class DerivedId(NamedTuple):
-    """What an event is recognised by: ``by`` its content, or its line in a named input.
+    """The identity of an event: ``by`` its content, or by its line in a named input.
 
     ``is_certain`` tells that two such events of different inputs with other ids are different
     events.

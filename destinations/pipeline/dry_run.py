@@ -24,7 +24,7 @@ WOULD_BE_SENT: Final = Result(Outcome.DELIVERED, "would be sent")
 
 
 class DryQueue(MemoryQueue):
-    """What earlier runs did, and what this one would do; nothing of it is written.
+    """Earlier results, and those that this run would have; nothing is written.
 
     ``known`` is the queue of earlier runs with its scope; None if there were none.
     """

@@ -112,7 +112,7 @@ class InlineWorkers:
 
 @dataclass(slots=True, eq=False)
 class _Offer:
-    """What one caller brought: events of one scope."""
+    """The events of one scope that one caller brought."""
 
     scope: Scope
     arrivals: Sequence[Arrival]

@@ -1,7 +1,7 @@
-"""Which accounts at the partner are reserved: events that touch the same go one after another.
+"""Reserve accounts at the partner: events that touch the same one go one after another.
 
-An account is what the partner keeps of one user. An event touches that of its own user, and every
-further one that its action names in ``touches``. Names are compared trimmed and case-folded, as an
+An account is the partner's record of one user. An event touches its own user's account, and every
+account that its action names in ``touches``. Names are compared trimmed and case-folded, as an
 email address that two users share may be spelled in two ways.
 """
 
@@ -98,7 +98,7 @@ class Exclusion:
 
 
 class PartnerAccount:
-    """What a process knows of one account at a partner, which several destinations may share.
+    """A process's view of one account at a partner, which several destinations may share.
 
     Nothing is sent to it before all ``members`` have joined: each of them may have lost answers,
     which keep the others from what they touch. Lost answers of destinations that are not served

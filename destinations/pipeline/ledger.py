@@ -1,7 +1,7 @@
-"""What an operator needs of a ledger: what became of every delivery, and what can be changed.
+"""Define the contract of a ledger: the outcome of every delivery, and what operators can change.
 
-A change says what the delivery was like when the operator looked, and is left out if it is not any
-more: so all of it can be used while a server delivers from the same store.
+A change contains the delivery as the operator saw it, and is left out if the delivery has changed
+since. So all of it can be used while a server delivers from the same store.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class LedgerEntry:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which deliveries: all conditions that are given must hold.
+    """A selection of deliveries: all given conditions must hold.
 
     ``statuses`` are outcomes and states. ``since`` (inclusive) and ``until`` are times of
     acceptance. ``account`` is its name, or its label. ``restored`` are those of a restored copy.
@@ -151,7 +151,7 @@ class ScopeTotals:
 
 @dataclass(frozen=True, slots=True)
 class Replan:
-    """What is done with an entry: it waits anew as ``delivery``, or has ``result`` at once.
+    """The replay of an entry: it waits again as ``delivery``, or has ``result`` at once.
 
     ``added`` are deliveries of its event that it did not have, each with its end if it has one.
     """

@@ -45,14 +45,14 @@ _LASTING_PAST: Final = Past(0, 0, State.DONE, Outcome.FILTERED, Effect.APPLIED)
 
 
 class Seen(NamedTuple):
-    """What a message held, as a number, and whether another content may take its place."""
+    """The content of a message as a number, and whether other content may replace it."""
 
     number: int
     correctable: bool
 
 
 class SeenMessages:
-    """What messages held, by id: a fingerprint, and whether another content may take its place.
+    """The contents of messages by id: a fingerprint, and whether other content may replace it.
 
     Exact, and bounded in memory: a large one is a temporary SQLite file.
     """

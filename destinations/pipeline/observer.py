@@ -1,4 +1,4 @@
-"""Who is told of what happens: metrics, logs, traces. Nothing here may change what happens."""
+"""Tell observers what happens: metrics, logs, traces. Nothing here may change what happens."""
 
 from __future__ import annotations
 

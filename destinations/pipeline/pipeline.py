@@ -97,7 +97,7 @@ class Feed(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """What a thread does for a pipeline: sends a batch, or asks the partner for balances.
+    """A job for a thread: to send a batch, or to ask the partner for balances.
 
     ``questions`` are by key; ``before`` tells that they are asked before sending. What is only
     looked at has no batch, so ``action`` says what it is of.

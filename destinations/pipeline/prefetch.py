@@ -36,7 +36,7 @@ _LONGEST_SLEEP: Final = 900.0
 
 
 class _Aside:
-    """What of a user waits for an event of the action ``waited_for``, ``until`` then at most."""
+    """A user's deliveries that wait for the action ``waited_for``, ``until`` then at most."""
 
     __slots__ = ("actions", "ids", "until", "waited_for")
 

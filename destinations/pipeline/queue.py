@@ -1,4 +1,4 @@
-"""What the engine needs of a queue, whatever keeps it: in memory, SQLite, or a database.
+"""Define the contract between the engine and a queue: in memory, in SQLite, or in a database.
 
 The engine works in rounds, and a round is one `Queue.commit`: what became of deliveries
 (`Transition`), events that arrived (`Arrival`), and what is sent next (`ClaimedBatch`). Only then
@@ -47,7 +47,7 @@ Stage = Literal["plan", "send", "reconcile", "operator"]
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which deliveries belong together: the ``id`` of one queue in a store, and its ``name``.
+    """The deliveries of one queue: its ``id`` in the store, and its ``name``.
 
     For `serve` that is a destination of the configuration, for `run` an account at the partner.
     Events are recognised by their messageId within a scope, and users are in order within it.
@@ -58,7 +58,7 @@ class Scope:
 
 
 class Increment(NamedTuple):
-    """What a delivery adds: ``amount`` to the balance that the partner keeps under ``key``."""
+    """The ``amount`` that a delivery adds to the partner's balance under ``key``."""
 
     key: str
     amount: int
@@ -125,7 +125,7 @@ class Drift(NamedTuple):
 
 
 class Restored(NamedTuple):
-    """What a copy of a store that was restored says of a delivery which waited in it.
+    """The record of a restored store about a delivery that waited in it.
 
     ``amount`` is what the partner held under ``key`` when it was copied, counted in ``period``; it
     is None where the copy does not tell, for the reason ``why``.
@@ -259,7 +259,7 @@ class ClaimedBatch:
 
 @dataclass(slots=True, eq=False)
 class Transition:
-    """What becomes of a delivery: ``result.outcome`` if that is final, else a state.
+    """The result of a delivery: ``result.outcome`` if that is final, else a state.
 
     ``attempts`` are all so far. ``next_at`` is for what is ready or unknown: not before this.
     ``evidence`` is for an operator who has to decide. ``applied`` says that its increment is with
@@ -299,7 +299,7 @@ class Transition:
 
 @dataclass(slots=True)
 class Round:
-    """What one commit makes durable, of one scope or of several.
+    """The changes that one commit makes durable, of one scope or of several.
 
     ``returned`` are batches whose request is over: what of them has no transition is ready as
     before. ``waiting`` are deliveries that get a row without being sent now. ``balances``, by scope
@@ -348,7 +348,7 @@ class Round:
 
 @dataclass(slots=True)
 class Committed:
-    """What a commit found out.
+    """The results of a commit.
 
     ``gone`` are deliveries of batches that an operator has dropped meanwhile, and of transitions
     that an operator was faster than. ``changed`` tells that somebody else wrote, so that sources
@@ -361,7 +361,7 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What became of a delivery of an event that comes again.
+    """The result of an earlier delivery of a repeated event.
 
     ``nth`` is its number among the event's. ``settled_at`` is None as long as it has no outcome,
     and where a queue does not keep that.
@@ -380,7 +380,7 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What is known of a messageId: the latest event that had it, and its deliveries.
+    """The history of a messageId: the latest event that had it, and its deliveries.
 
     ``others`` are the fingerprints of other contents: True for those that were refused as they came
     under its messageId, False for those that it replaced. ``fingerprint`` of 0 is that of an event
@@ -513,7 +513,7 @@ class DurableQueue(Queue, Protocol):
 
 
 class Inbox(Protocol):
-    """Where a receiver brings events; any thread may use it."""
+    """The entrance for a receiver's events; safe for threads."""
 
     def accept(self, scope: Scope, arrivals: Sequence[Arrival]) -> Future[Sequence[Receipt]]:
         """Return the receipts, in order, once all the events are durable: all of them or none.

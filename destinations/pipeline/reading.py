@@ -46,7 +46,7 @@ _DEEPEST: Final = 1_000
 
 
 class Entry(NamedTuple):
-    """What should be one event: ``line`` (from 1) is where it begins.
+    """An entry that should be one event; it begins in ``line`` (from 1).
 
     ``data`` is cut at `MAX_ENTRY_BYTES`. An entry without data is an empty line. ``fault`` says
     what is wrong with the input here, and what was expected: then it is no event. ``hides_more``
@@ -237,7 +237,7 @@ _TOKEN = re.compile(rb'["\\\[\]{},\n]')
 
 
 class _Expected(Enum):
-    """What may come next between two elements."""
+    """The token that may come next between two elements."""
 
     ELEMENT_OR_END = 0
     ELEMENT = 1

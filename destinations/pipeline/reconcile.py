@@ -1,9 +1,9 @@
-"""What a lost answer means: the balance that the partner shows against the one that was expected.
+"""Judge lost answers: compare the partner's balance with the expected one.
 
 Source of the rule: the partner executes what a request adds one after another and shows the sum. So
-the difference between what it shows and what it held before tells which of the amounts were added,
-where one selection of them makes it and nobody else has written there. Of several selections, any
-leaves the partner with the same amount in the end. All of it is pure; the engine asks.
+the difference between the balances before and after tells which amounts were added, if a selection
+of the amounts explains it and nobody else has written there. If several selections do, any of them
+leads to the same balance in the end. All functions are pure; the engine asks.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ _KEYS: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 @dataclass(frozen=True, slots=True)
 class LossOptions:
-    """What whoever delivers says of lost answers.
+    """The settings of a run or server for lost answers.
 
     The partner is asked ``settle_after`` seconds after the request, None for what the definition
     says. Without ``sole_writer`` others add to the same balances, so nothing is concluded from
@@ -186,7 +186,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What the partner showed, by key (None: it shows no amount), and why not for the others.
+    """The partner's balances by key (None: it shows no amount), and the failures of the others.
 
     ``lasting`` are those of the others for whom asking again promises nothing.
     """
@@ -246,7 +246,7 @@ class _Rule:
 
 
 class ReconcileRules:
-    """What the requests of a destination say of lost answers, by action; any thread may use it."""
+    """The rules of a destination's requests for lost answers, by action; safe for threads."""
 
     def __init__(self, destination: Destination, options: LossOptions | None = None) -> None:
         self._options = options = options or LossOptions()

@@ -30,7 +30,7 @@ _FORBIDDEN: Final = 403
 
 
 class PauseNotes(Protocol):
-    """Where it is noted for operators which actions pause, and where they end a pause."""
+    """The notes for operators on paused actions; removing one ends its pause."""
 
     def write(self, reasons: Mapping[str, str]) -> None:
         """Note the actions that pause, with the reasons; none of them removes the note."""
@@ -48,10 +48,10 @@ def is_refused_key(result: Result) -> bool:
 
 
 class Refusals:
-    """What was refused of one destination since something was taken.
+    """The refusals of one destination since something was accepted.
 
-    ``ends`` tells that deliveries end, as those of a run do: what nothing else tells more of is
-    then decided at the last.
+    ``ends`` tells that there is a last delivery, as in a run: a refusal that nothing else explains
+    is then decided at the end.
     """
 
     def __init__(self, *, ends: bool) -> None:

@@ -20,7 +20,7 @@ _IN_MEMORY: Final = 10_000
 
 
 class _Record(NamedTuple):
-    """What a report needs of a row, as it is written down."""
+    """The part of a row that a report needs, as it is stored."""
 
     name: str
     line: int

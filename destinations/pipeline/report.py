@@ -1,4 +1,4 @@
-"""What a run did: one row for each event and subscription, and totals that must add up."""
+"""Report a run: one row for each event and subscription, and totals that must add up."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHOWN: Final[Sequence[Status]] = (*Outcome, State.READY, State.UNKNOWN, State.HE
 
 
 class Row(NamedTuple):
-    """What became of one event in one subscription.
+    """The result of one event in one subscription.
 
     ``key`` is None for what reached none: not an event, filtered, refused before. ``line`` counts
     from 1; 0 is for what an earlier run left. ``message_id`` is what the event is recognised by.
@@ -50,7 +50,7 @@ class Replaced(NamedTuple):
 
 @dataclass(slots=True)
 class Reason:
-    """How often one reason occurred, and the first line where it did, with its words there.
+    """A reason with its number of rows, and its first line and wording.
 
     ``first_line`` is 0 if it occurred only in what earlier runs left.
     """
@@ -116,7 +116,7 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """Why a run ended before its input did, and at which line.
+    """The reason for which a run ended before its input did, and the line.
 
     ``refused``: the partner takes no request of an action, whatever the events are.
     ``unavailable``: the partner, or the store, stayed away for longer than the run waits.
@@ -132,10 +132,10 @@ class Stopped:
 
 @dataclass(frozen=True, slots=True)
 class NotKept:
-    """What of an input that cannot be read again is neither done with nor in the store, and why.
+    """Entries of an unrepeatable input that are neither finished nor stored, and why.
 
-    ``lines`` were read; all that comes after them is missing as well. ``rows`` are their rows,
-    which are ``ready``. The input has to come again from the ``first`` line on.
+    ``lines`` were read; everything after them is missing as well. ``rows`` are their rows, which
+    are ``ready``. The input is needed again from the ``first`` line on.
     """
 
     lines: int
@@ -146,13 +146,13 @@ class NotKept:
 
 @dataclass(slots=True)
 class Report:
-    """What a run did. ``lines`` counts all that were read, ``empty`` those without an entry.
+    """The report of a run. ``lines`` counts all that were read, ``empty`` those without an entry.
 
-    ``earlier`` counts what became of deliveries that earlier runs had left. ``derived`` counts the
-    duplicates that have no messageId, by what they were recognised by.
-    ``internal_errors`` are what this package did wrong; what it was doing went on as after an
-    attempt that failed. ``not_kept`` is None if what was not sent is in the store, or in a file.
-    ``hidden_from`` is the line from which on events could not be told apart, 0 if all could be.
+    ``earlier`` counts the results of deliveries that earlier runs had left. ``derived`` counts the
+    duplicates without a messageId, by the way in which they were recognised. ``internal_errors``
+    are faults of this package; each counted as a failed attempt. ``not_kept`` is None if all unsent
+    events are in the store, or in a file. ``hidden_from`` is the line from which on events may be
+    missing, 0 if none are.
     """
 
     lines: int = 0

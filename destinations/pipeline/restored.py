@@ -1,9 +1,9 @@
-"""What becomes of deliveries that waited in a copy of a store which was restored.
+"""Decide on deliveries that waited in the copy of which a store was restored.
 
-After the copy was made, the store that it is of went on: it may have delivered all of them. So it
-was another writer, and no difference of amounts tells anything. Only where the partner shows
-exactly the amount that the copy knows was nothing of it delivered, and it is sent. All else is held
-for an operator.
+The original store was used after the copy was made, and may have delivered all of them. It counts
+as another writer, so a difference of amounts proves nothing. Only if the partner shows exactly the
+amount in the copy was nothing delivered, and the deliveries are sent. All others are held for an
+operator.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What becomes of a delivery after an attempt: pure functions of the attempt's result."""
+"""Decide what follows an attempt, with pure functions of its result."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ASK_AGAIN: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class LossRule:
-    """What follows when the answer to a request of an action is lost.
+    """The rule for a lost answer to a request of an action.
 
     The partner is asked ``ask_after`` seconds after the request, None if it cannot be. Then the
     event is sent again if it is to ``resend``, and else held. What waits to be sent, and may have
@@ -39,7 +39,7 @@ _HOLD: Final = LossRule()
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """When a delivery is tried again, and when it is given up; all in seconds.
+    """The times at which a delivery is tried again and given up; all in seconds.
 
     The wait between attempts is drawn evenly from 0 to an exponential bound between ``base`` and
     ``cap`` ("full jitter"), with ``draw`` giving numbers from 0 to 1; a ``Retry-After`` goes before

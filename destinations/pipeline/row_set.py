@@ -1,4 +1,4 @@
-"""Which rows of a queue were seen, in a few bits each."""
+"""Remember which rows of a queue were seen, in a few bits each."""
 
 from __future__ import annotations
 

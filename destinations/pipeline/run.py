@@ -52,7 +52,7 @@ _HANG_UP_SECONDS: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class RunStore:
-    """What outlives a run: the queue of one account with what waits in it, and known answers.
+    """The data that outlives a run: the queue of one account, and known answers.
 
     Events of the ``gap`` are held: a store that was restored from a copy does not know of them.
     ``settle_from`` is told of a time before which nothing is noted to have ended from now on.

@@ -79,7 +79,7 @@ _UNCERTAIN: Final = Result.invalid(
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """How a run goes.
+    """The settings of a run.
 
     It waits ``outage`` seconds for a partner that does not answer. ``losses`` says what follows a
     lost answer. What was delivered before the time that ``again_since`` returns is sent once more;

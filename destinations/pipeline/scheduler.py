@@ -1,4 +1,4 @@
-"""Which deliveries may be sent next: each user's in their order, those of many users side by side.
+"""Choose the next deliveries: each user's in their order, those of many users side by side.
 
 A user with a delivery under way is busy: the later ones wait until that is done, while other users
 go on. One whose delivery waits for its next attempt sleeps until then. A user whose next delivery
@@ -30,7 +30,7 @@ _ALL: Final = 1_000_000
 
 
 class BatchKind:
-    """What deliveries that may share a batch have in common.
+    """The properties that deliveries of one batch share.
 
     ``repeats_users`` tells that a batch may hold several deliveries of one user. Where the first
     may have to be sent again after the second was carried out, it must not.

@@ -1,11 +1,11 @@
-"""What was not delivered, as NDJSON that can be fed back to a run.
+"""Write undelivered events as NDJSON that can be fed back to a run.
 
-Each line wraps what was read: ``{"undelivered": {"outcome": ..., "line": ..., "subscription": ...,
-"action": ..., "reason": ...}, "rawEvent": {...}}``. What is not JSON stands as text in ``rawText``
-or, if it is not UTF-8 either, in ``rawBase64``. Where the event has no usable messageId, the note
-has the one that it is recognised by, so that it is the same event when it is fed back. An event
-that is ``unknown`` or ``held`` may have been applied: fed back, it is not sent before that is
-decided.
+Each line wraps an entry of the input: ``{"undelivered": {"outcome": ..., "line": ...,
+"subscription": ..., "action": ..., "reason": ...}, "rawEvent": {...}}``. An entry that is not JSON
+is text in ``rawText`` or, if it is not UTF-8 either, in ``rawBase64``. If the event has no usable
+messageId, the line has the one that it is recognised by, so that it is the same event when it is
+fed back. An event that is ``unknown`` or ``held`` may have been applied: it is not sent when it is
+fed back.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ _UNUSABLE_SECONDS: Final = 600.0
 
 
 class ListTimes:
-    """How long each list took, and which could not be had; shared by all that ask."""
+    """The reading time of each list, and the lists that failed; shared by all that ask."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -47,7 +47,7 @@ class ListTimes:
 
 
 class Listed:
-    """What a list says about the payloads of a request."""
+    """The answers that a list gives for the payloads of a request."""
 
     def __init__(self, definition: ListedDefinition, listed: Any) -> None:
         """Read a list; raises `ValueError` for what is none."""

@@ -19,10 +19,10 @@ _REPLACEMENT: Final = "\ufffd"
 
 
 class IdentifierCheck:
-    """What an identifier must be.
+    """The rule for identifiers.
 
-    It must not be blank, have white space around it, be one of ``placeholders`` (in upper or lower
-    case), or contain U+FFFD, which replaces a lost character.
+    An identifier must not be blank, have white space around it, be one of ``placeholders`` (in
+    upper or lower case), or contain U+FFFD, which replaces a lost character.
     """
 
     def __init__(self, placeholders: Iterable[str]) -> None:

@@ -23,7 +23,7 @@ _WITH_PORT: Final = re.compile(r"\[([^\[\]]*)\](?::\d+)?|([^:\[\]]*):\d+")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where to listen; port 0 takes a free one."""
+    """An address to listen on; port 0 takes a free one."""
 
     host: str
     port: int

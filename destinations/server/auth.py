@@ -1,4 +1,4 @@
-"""Who may post: keys and signatures, several of each so that they can be changed one by one."""
+"""Check who may post: several keys and signatures at a time, so that each can be changed alone."""
 
 from __future__ import annotations
 

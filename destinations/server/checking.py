@@ -1,4 +1,4 @@
-"""Whether a server could start with a configuration, found out without starting anything."""
+"""Check whether a server could start with a configuration, without starting anything."""
 
 from __future__ import annotations
 

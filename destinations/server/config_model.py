@@ -32,7 +32,7 @@ _LIMITS: Final = Limits()
 
 @dataclass(frozen=True, slots=True)
 class ListenConfig:
-    """Where events are received; port 0 takes a free one."""
+    """The address for events; port 0 takes a free one."""
 
     host: str = "127.0.0.1"
     port: int = 8787
@@ -44,7 +44,7 @@ class ListenConfig:
 
 @dataclass(frozen=True, slots=True)
 class AdminConfig:
-    """Where metrics and health are served instead of where events are received."""
+    """A separate address for metrics and health."""
 
     listen: Address
 
@@ -61,7 +61,7 @@ class StoreConfig:
 
 @dataclass(frozen=True, slots=True)
 class LogConfig:
-    """Which lines are logged, and how they are written."""
+    """The lowest level and the form of log lines."""
 
     level: Level = "info"
     form: Form = "auto"
@@ -69,7 +69,7 @@ class LogConfig:
 
 @dataclass(frozen=True, slots=True)
 class ReceiverConfig:
-    """Who may post events to one destination."""
+    """The keys and signature secrets of those who may post to one destination."""
 
     keys: tuple[Secret, ...] = ()
     signature_secrets: tuple[Secret, ...] = ()
@@ -77,7 +77,7 @@ class ReceiverConfig:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryConfig:
-    """How one destination delivers.
+    """The rules of delivery for one destination.
 
     A delivery that fails ``deadline_seconds`` after its first attempt is dead, and one that waits
     for another event of its user ``wait_for_seconds`` after it began to. None of that, and of

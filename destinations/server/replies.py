@@ -1,4 +1,4 @@
-"""What the receiver answers."""
+"""Write the receiver's answers."""
 
 from __future__ import annotations
 

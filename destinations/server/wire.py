@@ -1,4 +1,4 @@
-"""What a connection gets to see besides uvicorn's: bounds on heads, upgrades, what is no HTTP."""
+"""Extend uvicorn's connections: bounds on heads, upgrades, and bytes that are not HTTP."""
 
 from __future__ import annotations
 

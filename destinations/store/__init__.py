@@ -1,4 +1,4 @@
-"""What outlives a process: a SQLite file with queue, ledger, and what plugins keep."""
+"""Keep queue, ledger and plugin data in a SQLite file that outlives the process."""
 
 from destinations.store.accounts import Accounts, KnownAccount, check_label
 from destinations.store.beside import check_not_beside_store

@@ -1,4 +1,4 @@
-"""What must hold in a store, whatever happened to the processes that wrote to it."""
+"""Check the rules of a store that hold whatever happened to the processes that wrote to it."""
 
 # ruff: noqa: S608 - the statements are made of the constants of this module
 

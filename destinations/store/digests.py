@@ -1,4 +1,4 @@
-"""What a message is found by, and how ids of texts are kept short."""
+"""Make the digests that find messages and shorten texts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What plugins keep of their own: JSON documents by name, in the order of their creation."""
+"""Keep the plugins' data: JSON documents by name, in the order of their creation."""
 
 from __future__ import annotations
 

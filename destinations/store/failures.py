@@ -1,4 +1,4 @@
-"""What went wrong with a store's file, as the error that says what can be done about it."""
+"""Turn faults of a store's file into errors that say what can be done about them."""
 
 from __future__ import annotations
 

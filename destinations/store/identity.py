@@ -41,7 +41,7 @@ _WRITES_AT: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Which store it is, how often it was started, and how often it was written."""
+    """The identity of a store, with its numbers of starts and writes."""
 
     uuid: str
     starts: int

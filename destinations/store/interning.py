@@ -17,7 +17,7 @@ _MOST: Final = 10_000
 
 
 class Note(NamedTuple):
-    """How a delivery ended, as the ledger keeps it: a JSON array in this order."""
+    """The end of a delivery, as the ledger keeps it: a JSON array in this order."""
 
     code: str | None
     status: int | None

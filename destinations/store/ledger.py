@@ -412,7 +412,7 @@ _SCOPES: Final = (
 
 
 class _Change:
-    """What an operator changes in one transaction."""
+    """The changes of an operator in one transaction."""
 
     def __init__(self, connection: sqlite3.Connection, names: Names, now: float) -> None:
         self._to = connection

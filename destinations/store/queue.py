@@ -397,7 +397,7 @@ class SqliteQueue:
 
 
 class _Commit:
-    """What one commit writes, within its transaction; ``gone`` is what was not as expected.
+    """The writes of one commit, in its transaction; ``gone`` lists what was not as expected.
 
     ``assigned`` and ``given`` get the events and deliveries that have an id from now on.
     """
@@ -1041,7 +1041,7 @@ class _Commit:
 
 
 class SqliteSource:
-    """What waits in a store for one scope; see `destinations.pipeline.queue.Source`."""
+    """The deliveries of one scope that wait; see `destinations.pipeline.queue.Source`."""
 
     def __init__(self, database: Database, names: Names, scope: Scope) -> None:
         self._database = database

@@ -54,7 +54,7 @@ _ID_AT: Final = 68
 
 @dataclass(frozen=True, slots=True)
 class _Mark:
-    """What a file looks like from outside; ``log`` is whether somebody has it open to write."""
+    """A file seen from outside; ``log`` tells whether a process has it open for writing."""
 
     log: bool
     file: int
@@ -294,7 +294,7 @@ def is_older(version: int) -> bool:
 
 
 class _Found(NamedTuple):
-    """What the head of a file says; ``made_at`` is known of a backup."""
+    """The content of a file's head; ``made_at`` is known of a backup."""
 
     identity: int
     version: int

@@ -1,4 +1,4 @@
-"""How many deliveries there are, by scope, subscription, status and the day on which they ended."""
+"""Count deliveries by scope, subscription, status and the day on which they ended."""
 
 from __future__ import annotations
 

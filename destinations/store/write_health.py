@@ -1,4 +1,4 @@
-"""Whether a store can be written: from the first write that fails until one works again."""
+"""Know whether a store can be written: from the first failed write until one works again."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class Timer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """What to tell: ``number`` since the last time, ``total`` since it began.
+    """A message: ``number`` of events since the last one, ``total`` since the burst began.
 
     ``last`` is what was given with the last of them.
     """

@@ -1,4 +1,4 @@
-"""What the commands share: open an account at Kana with settings and store."""
+"""Open an account at Kana with settings and store."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def _raw_events(ledger: Ledger) -> Iterator[bytes]:
 
 
 class _Counts(NamedTuple):
-    """How many events there are by name, by path and value of their properties, and in all."""
+    """The numbers of events by name, by path and value of their properties, and in total."""
 
     events: Counter[str]
     values: Counter[tuple[str, str]]

@@ -22,7 +22,7 @@ _NO_FAULT: Final = FaultRule()
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What is served; ``snapshot`` returns what the account holds, as JSON can carry it.
+    """The service; ``snapshot`` returns the account as JSON.
 
     ``arrivals`` are requests that fault rules delay or repeat.
     """

@@ -43,7 +43,7 @@ WHOLE_REQUEST: Final = "*"
 
 @dataclass(frozen=True, slots=True)
 class RequestFacts:
-    """What rules read of a request; ``number`` counts the GraphQL requests from 1."""
+    """The part of a request that rules read; ``number`` counts GraphQL requests from 1."""
 
     number: int
     query: str = ""

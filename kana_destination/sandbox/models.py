@@ -1,4 +1,4 @@
-"""What an account at Kana holds, and its form as JSON.
+"""Model an account at Kana, and its form as JSON.
 
 ``to_json`` and ``from_json`` use the API's names (``billingId``). The database file and
 :meth:`Sandbox.snapshot` have the same form. Times are aware ``datetime`` in UTC.

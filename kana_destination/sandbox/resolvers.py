@@ -1,4 +1,4 @@
-"""What each query, mutation and field does: one function each, in the order of the schema.
+"""Resolve each query, mutation and field: one function each, in the order of the schema.
 
 ``info.context`` is a :class:`Context`. Arguments have the names that ``graphql_schema`` gives them
 (``id`` is ``identifier``, ``input`` is ``given``, the others are in snake case). Resolvers raise
@@ -50,7 +50,7 @@ _RECORDED: Mapping[str, object] = {"recorded": True, "reason": None}
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a request works on: the state, and the time at which it arrived (UTC)."""
+    """The data of a request: the state, and the time at which it arrived (UTC)."""
 
     state: State
     now: datetime

@@ -1,4 +1,4 @@
-"""What a seed's schema cannot check: ids are unique and exist, and the rules of subscribing hold.
+"""Check what a seed's schema cannot: unique ids that exist, and the rules of subscribing.
 
 Entries of the wrong form are skipped here: the schema reports them.
 """

@@ -56,7 +56,7 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Whether a user may use a feature, why, and what is used of it in the current period."""
+    """The right of a user to a feature, the reason, and the usage of the current period."""
 
     access: bool
     reason: str

@@ -1,4 +1,4 @@
-"""What commands that change deliveries say of those that they leave alone."""
+"""Say which deliveries a command leaves alone, and why."""
 
 from __future__ import annotations
 

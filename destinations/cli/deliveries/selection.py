@@ -1,4 +1,4 @@
-"""How commands choose deliveries: by their ids, or by conditions that all must hold."""
+"""Select deliveries by their ids, or by conditions that must all hold."""
 
 from __future__ import annotations
 

@@ -230,7 +230,7 @@ def _outcome_differences(
 
 
 class _Ended(NamedTuple):
-    """How an event ended for an action, by its number in the case."""
+    """The outcome of an event for an action, by the event's number in the case."""
 
     event: int
     action: str | None

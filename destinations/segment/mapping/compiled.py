@@ -22,7 +22,7 @@ _TOO_DEEP: Final = "the data is nested too deeply"
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one directive gave: its JSON pointer in the mapping, its name, the value.
+    """The result of one directive: its JSON pointer in the mapping, its name, the value.
 
     The value is UNDEFINED where the directive gave nothing.
     """

@@ -1,4 +1,4 @@
-"""What a directive of mappings is: its name, how its argument is checked, what it compiles to."""
+"""Describe a directive of mappings: its name, the check of its argument, what it compiles to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much a mapping may make of an event.
+"""Limit the work of a mapping on one event.
 
 An event has at most 32 KiB, but directives multiply: text that holds placeholders is expanded once
 more, each step of nested ``@transform`` can double what it is given. The limits are checked where

@@ -1,4 +1,4 @@
-"""What a mapping value is compiled to, and what the directives need of the compiler."""
+"""Define what a mapping value is compiled to, and what directives need of the compiler."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Resolver = Callable[[Any], Any]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where in a mapping a value stands, and for whom it is compiled.
+    """The place of a value in a mapping, and the purpose of compiling it.
 
     ``path`` is a JSON pointer. With ``sparse``, an object keeps the keys whose value is undefined
     (not in the objects within): ``@merge`` needs them, because they hide earlier ones.
@@ -49,7 +49,7 @@ class Constant:
 
 
 class ValueCompiler(Protocol):
-    """What a directive asks the compiler for.
+    """The part of the compiler that directives use.
 
     ``transforms`` tells that the mapping has a ``@transform``, so that a value may be larger than
     the event: what is in it twice is one object, but is written twice.

@@ -1,4 +1,4 @@
-"""What checking changed in a payload, found by comparing it with the result.
+"""Find what checking changed in a payload, by comparing it with the result.
 
 Only ``explain`` asks for this, so that checking itself need not keep track.
 """

@@ -66,7 +66,7 @@ Kind = Literal["string", "number", "object", "array", "any"]
 
 @dataclass(frozen=True, slots=True)
 class ValueCheck:
-    """What a keyword with its value asks for: ``holds`` for all values of a kind.
+    """The rule of a keyword and its value: ``holds`` for all values of a kind.
 
     ``message`` says what the value must be, for one that does not hold. Where the words depend on
     the value, it is a function that returns them.

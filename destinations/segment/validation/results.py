@@ -1,4 +1,4 @@
-"""What checking a payload gives."""
+"""Hold the result of checking a payload."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a schema: against the meta-schema of draft 2020-12, and unknown names."""
+"""Check a schema: by the meta-schema of draft 2020-12, and for unknown names."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ class _DisabledTag(liquid.Tag):
 
 
 class _Context(liquid.RenderContext):
-    """What a template sees, with members as JavaScript finds them."""
+    """The data that a template sees, with members as JavaScript finds them."""
 
     def get_item(self, obj: Any, key: Any) -> Any:
         """Return a member; raises KeyError where there is none."""

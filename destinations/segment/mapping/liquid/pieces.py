@@ -49,7 +49,7 @@ _KNOWN: Final = (
 
 
 class Printed:
-    """What the output statements of one rendering printed."""
+    """The text that the output statements of one rendering printed."""
 
     def __init__(self, own_roots: Collection[str]) -> None:
         self._own_roots = own_roots

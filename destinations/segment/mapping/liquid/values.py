@@ -1,4 +1,4 @@
-"""How liquidjs takes values: as text, as a number, as a list; and how much it may make of them."""
+"""Convert values as liquidjs does, to text, numbers and lists, within limits."""
 
 from __future__ import annotations
 
