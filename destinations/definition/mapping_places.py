@@ -75,7 +75,7 @@ def _of_schema(schema: object, what: str = "key") -> Shape | None:
 
 
 class _Shapes:
-    """What the requests of a destination read."""
+    """The values that the requests of a destination read."""
 
     def __init__(self, data: Mapping[str, Any], actions: Sequence[Mapping[str, Any]]) -> None:
         self._requests = data["requests"]

@@ -226,7 +226,7 @@ def compile_liquid_pieces(source: str, own_roots: Collection[str]) -> Callable[[
 
 @dataclass(frozen=True, slots=True)
 class LiquidReads:
-    """What a template reads: paths from the root, and an issue for each filter that is none."""
+    """The paths from the root that a template reads, and an issue for each unknown filter."""
 
     paths: Sequence[tuple[str, ...]]
     filter_issues: Sequence[str]
