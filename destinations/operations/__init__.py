@@ -48,7 +48,14 @@ from destinations.operations.requests import (
     settle_held,
 )
 from destinations.operations.restore import Restoration, adopt, restore
-from destinations.operations.retention import DEDUPE_DAYS, KEEP_DAYS, Periods, Pruned, prune
+from destinations.operations.retention import (
+    DEDUPE_DAYS,
+    KEEP_DAYS,
+    REFUSED_DAYS,
+    Periods,
+    Pruned,
+    prune,
+)
 from destinations.operations.runs import (
     Again,
     CutAgain,
@@ -67,6 +74,7 @@ from destinations.operations.times import parse_time, shown_duration, shown_time
 __all__ = [
     "DEDUPE_DAYS",
     "KEEP_DAYS",
+    "REFUSED_DAYS",
     "Again",
     "CutAgain",
     "HandedOver",

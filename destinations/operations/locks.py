@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from destinations.errors import TemporaryError
-from destinations.operations.retention import Periods
+from destinations.operations.retention import REFUSED_DAYS, Periods
 from destinations.store import (
     FILE_MODE,
     SqliteStore,
@@ -253,6 +253,7 @@ def note_server(
             "operatorActions": {name: sorted(each) for name, each in (actions or {}).items()},
             "keepDays": periods.keep_days,
             "dedupeDays": periods.dedupe_days,
+            "refusedDays": periods.refused_days,
         }
     )
 
@@ -260,7 +261,10 @@ def note_server(
 def noted_periods(store: SqliteStore) -> Periods | None:
     """Return how long the server that delivered last keeps things; None if there was none."""
     keep, dedupe = store.noted("keepDays"), store.noted("dedupeDays")
-    return None if keep is None or dedupe is None else Periods(keep, dedupe)
+    if keep is None or dedupe is None:
+        return None
+    refused = store.noted("refusedDays")  # an earlier version did not note it
+    return Periods(keep, dedupe, REFUSED_DAYS if refused is None else refused)
 
 
 @contextlib.contextmanager

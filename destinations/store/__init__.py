@@ -33,6 +33,13 @@ from destinations.store.reader import (
     stored_version,
     unmark,
 )
+from destinations.store.refused import (
+    RefusedCount,
+    RefusedEntry,
+    RefusedEvent,
+    RefusedSelection,
+    SqliteRefused,
+)
 from destinations.store.restored import latest_acceptance, mark_restored, note_gap
 from destinations.store.retention import (
     compact,
@@ -49,8 +56,13 @@ __all__ = [
     "Accounts",
     "Database",
     "KnownAccount",
+    "RefusedCount",
+    "RefusedEntry",
+    "RefusedEvent",
+    "RefusedSelection",
     "SqliteLedger",
     "SqliteQueue",
+    "SqliteRefused",
     "SqliteStore",
     "WriteHealth",
     "broken_rules",

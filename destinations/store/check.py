@@ -133,6 +133,19 @@ _RULES: Final[tuple[tuple[str, str], ...]] = (
             " coalesce((SELECT value FROM counters WHERE name = 'event'), 0)"
         ),
     ),
+    (
+        "every refused event must belong to a known scope",
+        "SELECT id FROM refused WHERE scope NOT IN (SELECT id FROM scopes)",
+    ),
+    (
+        "the totals of refused events must match their rows",
+        (
+            "SELECT scope FROM ("
+            " SELECT scope, events, bytes FROM refused_totals"
+            " UNION ALL SELECT scope, -1, -length(raw) - length(CAST(reason AS BLOB)) FROM refused"
+            ") GROUP BY scope HAVING sum(events) <> 0 OR sum(bytes) <> 0"
+        ),
+    ),
 )
 
 _TALLIES: Final = f"""

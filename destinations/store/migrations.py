@@ -491,4 +491,48 @@ MIGRATIONS: Final[tuple[tuple[str | Move, ...], ...]] = (
         ) STRICT, WITHOUT ROWID
         """,
     ),
+    (
+        # What a receiver refused: see `destinations.store.refused`. Null: it cannot be read.
+        """
+        CREATE TABLE refused (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            scope INTEGER NOT NULL,
+            at INTEGER NOT NULL,
+            http_status INTEGER NOT NULL,
+            code TEXT NOT NULL,
+            reason TEXT NOT NULL,
+            path TEXT NOT NULL,
+            peer TEXT NOT NULL,
+            message_id TEXT,
+            user TEXT,
+            -- Bytes as it came, and whether raw is all of them, unchanged.
+            length INTEGER NOT NULL,
+            whole INTEGER NOT NULL,
+            raw BLOB NOT NULL
+        ) STRICT
+        """,
+        "CREATE INDEX refused_of_scope ON refused (scope, id)",
+        # Whoever adds or deletes rows: the totals follow, and the bounds can be held by them.
+        """
+        CREATE TABLE refused_totals (
+            scope INTEGER PRIMARY KEY,
+            events INTEGER NOT NULL,
+            bytes INTEGER NOT NULL
+        ) STRICT
+        """,
+        """
+        CREATE TRIGGER refused_added AFTER INSERT ON refused BEGIN
+            INSERT INTO refused_totals VALUES
+                (new.scope, 1, length(new.raw) + length(CAST(new.reason AS BLOB)))
+            ON CONFLICT DO UPDATE SET events = events + 1, bytes = bytes + excluded.bytes;
+        END
+        """,
+        """
+        CREATE TRIGGER refused_deleted AFTER DELETE ON refused BEGIN
+            UPDATE refused_totals SET events = events - 1,
+                bytes = bytes - length(old.raw) - length(CAST(old.reason AS BLOB))
+            WHERE scope = old.scope;
+        END
+        """,
+    ),
 )

@@ -18,6 +18,7 @@ from destinations.store.ledger import SqliteLedger
 from destinations.store.manual_changes import SqliteManualChanges
 from destinations.store.queue import SqliteQueue
 from destinations.store.read_only import ReadOnlyDatabase
+from destinations.store.refused import SqliteRefused
 
 __all__ = ["SqliteStore"]
 
@@ -76,6 +77,10 @@ class SqliteStore:
     def manual_changes(self, accounts: Sequence[int]) -> SqliteManualChanges:
         """Return what waits for these accounts; what is noted is noted for the first."""
         return SqliteManualChanges(self.database, accounts)
+
+    def refused(self) -> SqliteRefused:
+        """Return the events that a receiver refused."""
+        return SqliteRefused(self.database)
 
     def gap(self) -> Gap | None:
         """Return the time of which events are held, as it is not known what became of them."""

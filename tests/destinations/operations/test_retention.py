@@ -4,11 +4,18 @@ from collections.abc import Callable
 
 import pytest
 
-from destinations.operations import DEDUPE_DAYS, KEEP_DAYS, Periods, Pruned, prune
+from destinations.operations import (
+    DEDUPE_DAYS,
+    KEEP_DAYS,
+    REFUSED_DAYS,
+    Periods,
+    Pruned,
+    prune,
+)
 from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.ledger import LedgerEntry, Selection
 from destinations.pipeline.queue import Scope
-from destinations.store import SqliteStore, broken_rules
+from destinations.store import RefusedEvent, RefusedSelection, SqliteStore, broken_rules
 
 Fill = Callable[..., dict[Status, LedgerEntry]]
 Put = Callable[..., LedgerEntry]
@@ -37,8 +44,8 @@ def _known(store: SqliteStore, entry: LedgerEntry) -> bool:
 
 
 def test_the_periods() -> None:
-    """Finished deliveries stay for a month, and a messageId for a week at least."""
-    assert Periods() == Periods(KEEP_DAYS, DEDUPE_DAYS) == Periods(30.0, 7.0)
+    """Finished deliveries stay for a month, a messageId and a refused event for a week."""
+    assert Periods() == Periods(KEEP_DAYS, DEDUPE_DAYS, REFUSED_DAYS) == Periods(30.0, 7.0, 7.0)
 
 
 @pytest.mark.parametrize(
@@ -76,6 +83,18 @@ def test_what_is_old(
         assert _known(store, entry) is not (messages and status in FINISHED)
     assert broken_rules(store.database) == []
     assert prune(store, 2_000.0 + days * DAY, Periods(keep, dedupe)) == Pruned()
+
+
+def test_refused_events_that_are_old(store: SqliteStore, fill: Fill) -> None:
+    """They go by a time of their own."""
+    scope = fill(RAW)[Outcome.DEAD].scope
+    many = [
+        RefusedEvent(scope, at, 400, "C", "why", "/v1/sample", "", b"{}", 2)
+        for at in (2_000.0, 2_000.0 + DAY)
+    ]
+    store.refused().add(many, 10, 1_000)
+    assert prune(store, 2_001.0 + 3 * DAY, Periods(30, 7, 3)) == Pruned(refused=1)
+    assert [one.event.at for one in store.refused().find(RefusedSelection())] == [2_000.0 + DAY]
 
 
 def test_raw_events_that_nothing_needs(store: SqliteStore, fill: Fill) -> None:

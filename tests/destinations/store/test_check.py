@@ -226,6 +226,34 @@ def test_a_message_that_leads_nowhere(store: SqliteStore, ids: dict[str, int]) -
     ]
 
 
+_REFUSE: Final = (
+    "INSERT INTO refused VALUES (7, {scope}, 1, 400, 'C', 'why', '/', '', NULL, NULL, 1, 1, 'x')"
+)
+
+
+@pytest.mark.parametrize(
+    ("statements", "broken"),
+    [
+        pytest.param(
+            [_REFUSE.replace("{scope}", "99")],
+            ("every refused event must belong to a known scope", "broken by 7"),
+            id="an unknown scope",
+        ),
+        pytest.param(
+            [_REFUSE.replace("{scope}", "1"), "UPDATE refused_totals SET bytes = bytes + 1"],
+            ("the totals of refused events must match their rows", "broken by 1"),
+            id="wrong totals",
+        ),
+    ],
+)
+def test_refused_events(
+    store: SqliteStore, ids: dict[str, int], statements: list[str], broken: tuple[str, str]
+) -> None:
+    """They belong to a scope, and their totals add up."""
+    _break(store, ids, *[one.replace("'x'", "x'00'") for one in statements])
+    assert broken_rules(store.database) == [broken]
+
+
 @pytest.mark.parametrize(
     ("statement", "why"),
     [
@@ -260,7 +288,11 @@ def test_totals_that_do_not_add_up(
 def test_every_rule_is_seen_to_fail() -> None:
     """No rule is there that no store can break."""
     seen = {rule for rule, _, _ in BREACHES.values()}
-    seen.add("every messageId must lead to an accepted event")
+    seen |= {
+        "every messageId must lead to an accepted event",
+        "every refused event must belong to a known scope",
+        "the totals of refused events must match their rows",
+    }
     assert {rule for rule, _ in check._RULES} == seen
 
 

@@ -1,0 +1,215 @@
+"""Events that a receiver refused, with their reasons: of each destination the latest ones."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from destinations.store.accounts import account_label
+from destinations.store.bulk import with_rows
+from destinations.store.database import Database
+
+__all__ = [
+    "RefusedCount",
+    "RefusedEntry",
+    "RefusedEvent",
+    "RefusedSelection",
+    "SqliteRefused",
+]
+
+_CHUNK: Final = 1_000
+_ADD: Final = """
+    INSERT INTO refused (scope, at, http_status, code, reason, path, peer, message_id, user,
+        length, whole, raw) VALUES {rows}
+"""
+_COLUMNS: Final = (
+    "refused.id, destination, partner_account, account.name, scope, at, http_status, code, reason,"
+    " path, peer, message_id, user, length, whole, raw"
+)
+_FROM: Final = (
+    "FROM refused JOIN scopes ON scopes.id = refused.scope"
+    " LEFT JOIN partner_accounts AS account ON account.id = scopes.partner_account"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedEvent:
+    """An event, or a body in which none could be found, as it was refused.
+
+    ``at`` is in seconds since 1970, UTC. ``raw`` is what is kept of ``length`` bytes; ``is_whole``
+    tells that it is all of it as it came: not cut, no secret masked. ``message_id`` and ``user``
+    are None where they cannot be read.
+    """
+
+    scope: int
+    at: float
+    status: int
+    code: str
+    reason: str
+    path: str
+    peer: str
+    raw: bytes
+    length: int
+    is_whole: bool = True
+    message_id: str | None = None
+    user: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedEntry:
+    """A refused event of a store, with its id, and its destination and account as they are now."""
+
+    id: int
+    destination: str
+    account: str
+    event: RefusedEvent
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedSelection:
+    """A choice of refused events: all conditions that are given must hold.
+
+    ``since`` is inclusive, in seconds since 1970.
+    """
+
+    destination: str | None = None
+    code: str | None = None
+    user: str | None = None
+    since: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedCount:
+    """The number of kept events of a destination that were refused with one code."""
+
+    destination: str
+    code: str
+    events: int
+
+
+class SqliteRefused:
+    """The refused events of a store."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, events: Sequence[RefusedEvent], most_events: int, most_bytes: int) -> bool:
+        """Keep events of one scope; the oldest go so that no more than these are left of it.
+
+        ``most_bytes`` counts raw bytes and reasons. Returns False, and keeps none, if the store has
+        only room for what is delivered. Raises as `Database.transaction` does.
+        """
+        if not events:
+            return True
+        rows = [
+            (
+                *(one.scope, round(one.at * 1000), one.status, one.code, one.reason, one.path),
+                *(one.peer, one.message_id, one.user, one.length, int(one.is_whole), one.raw),
+            )
+            for one in events
+        ]
+        with self._database.transaction() as connection:
+            if not self._database.has_room(connection):
+                return False
+            with_rows(connection, _ADD, rows)
+            _evict(connection, events[0].scope, most_events, most_bytes)
+        return True
+
+    def find(
+        self, selection: RefusedSelection, *, limit: int | None = None
+    ) -> Sequence[RefusedEntry]:
+        """Return the latest ``limit`` events of a selection, the oldest of them first."""
+        where, values = _condition(selection)
+        rows = self._database.all(
+            f"SELECT {_COLUMNS} {_FROM} WHERE {where} ORDER BY refused.id DESC LIMIT ?",
+            (*values, -1 if limit is None else limit),
+        )
+        return [_entry(row) for row in reversed(rows)]
+
+    def counts(self, selection: RefusedSelection) -> Sequence[RefusedCount]:
+        """Return how many events of a selection are kept, by destination and code."""
+        where, values = _condition(selection)
+        rows = self._database.all(
+            f"SELECT destination, code, count(*) {_FROM} WHERE {where} GROUP BY 1, 2 ORDER BY 1, 2",
+            values,
+        )
+        return [RefusedCount(*row) for row in rows]
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The destinations of which something is kept."""
+        return sorted({one.destination for one in self.counts(RefusedSelection())})
+
+    def delete_before(self, time: float, more: Callable[[], bool] = lambda: True) -> int:
+        """Delete what was refused before a time, a little at a time; returns how many.
+
+        Before each part, ``more`` is asked whether there is time for it.
+        """
+        deleted = 0
+        before = round(time * 1000)
+        while more():
+            # Usually nothing is: then nothing is written either.
+            if self._database.one("SELECT 1 FROM refused WHERE at < ? LIMIT 1", (before,)) is None:
+                break
+            with self._database.transaction() as connection:
+                done = connection.execute(
+                    "DELETE FROM refused WHERE id IN"
+                    " (SELECT id FROM refused WHERE at < ? ORDER BY id LIMIT ?)",
+                    (before, _CHUNK),
+                )
+            deleted += done.rowcount
+        return deleted
+
+
+def _evict(connection: sqlite3.Connection, scope: int, most_events: int, most_bytes: int) -> None:
+    """Delete the oldest events of a scope until no more is left than may be."""
+    found = connection.execute(
+        "SELECT events, bytes FROM refused_totals WHERE scope = ?", (scope,)
+    ).fetchone()
+    events, size = found or (0, 0)
+    if events <= most_events and size <= most_bytes:
+        return
+    last = 0
+    for identity, length in connection.execute(
+        "SELECT id, length(raw) + length(CAST(reason AS BLOB)) FROM refused WHERE scope = ?"
+        " ORDER BY id",
+        (scope,),
+    ):
+        last, events, size = identity, events - 1, size - length
+        if events <= most_events and size <= most_bytes:
+            break
+    connection.execute("DELETE FROM refused WHERE scope = ? AND id <= ?", (scope, last))
+
+
+def _condition(selection: RefusedSelection) -> tuple[str, tuple[object, ...]]:
+    since = None if selection.since is None else round(selection.since * 1000)
+    conditions = {
+        "destination = ?": selection.destination,
+        "code = ?": selection.code,
+        "user = ?": selection.user,
+        "at >= ?": since,
+    }
+    given = {text: value for text, value in conditions.items() if value is not None}
+    return " AND ".join(given) or "1", tuple(given.values())
+
+
+def _entry(row: tuple[Any, ...]) -> RefusedEntry:
+    identity, destination, partner, name, scope, at, status, code, reason, path, *rest = row
+    peer, message_id, user, length, whole, raw = rest
+    event = RefusedEvent(
+        scope,
+        at / 1000,
+        status,
+        code,
+        reason,
+        path,
+        peer,
+        raw,
+        length,
+        is_whole=bool(whole),
+        message_id=message_id,
+        user=user,
+    )
+    return RefusedEntry(identity, destination, account_label(partner, name), event)

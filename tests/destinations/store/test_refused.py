@@ -1,0 +1,144 @@
+"""Refused events: the latest of each destination, within bounds that always hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from destinations.errors import StoreFullError
+from destinations.runtime.identity import AccountIdentity
+from destinations.store import RefusedCount, RefusedEvent, RefusedSelection, SqliteStore
+from destinations.store import broken_rules as rules_broken_in
+
+ALL = RefusedSelection()
+MANY = 1_000_000
+
+Make = Callable[..., RefusedEvent]
+
+
+@pytest.fixture
+def make(store: SqliteStore) -> Make:
+    """Makes an event that was refused for a destination of a server."""
+
+    def made(destination: str = "kana", raw: bytes = b"{}", **more: Any) -> RefusedEvent:
+        identity = AccountIdentity(
+            "kana", "http://127.0.0.1/", "", f"key of {destination}", destination
+        )
+        scope = store.accounts().served(destination, identity).id
+        usual: dict[str, Any] = {
+            "at": 1.5,
+            "status": 400,
+            "code": "MALFORMED",
+            "reason": "is no event",
+        }
+        usual |= {"path": f"/v1/{destination}", "peer": "192.0.2.1", "length": len(raw)}
+        return RefusedEvent(scope, raw=raw, **(usual | more))
+
+    return made
+
+
+def _raws(store: SqliteStore, selection: RefusedSelection = ALL) -> list[bytes]:
+    return [one.event.raw for one in store.refused().find(selection)]
+
+
+def test_what_is_kept(store: SqliteStore, make: Make) -> None:
+    """Everything that is known of it, also in a store that is only read."""
+    event = make(raw=b"{\xff", length=9, is_whole=False, message_id="m", user="u")
+    assert store.refused().add([event], MANY, MANY)
+    with SqliteStore(store.path, read_only=True) as read:
+        (found,) = read.refused().find(ALL)
+        assert read.refused().names == ["kana"]
+    assert (found.destination, found.account, found.event) == ("kana", "kana", event)
+
+
+@pytest.mark.parametrize(
+    ("most_events", "most_bytes", "left"),
+    [
+        pytest.param(10, MANY, list(range(10)), id="all"),
+        pytest.param(3, MANY, [7, 8, 9], id="so many"),
+        pytest.param(0, MANY, [], id="none"),
+        # Each has 20 bytes and a reason of 11.
+        pytest.param(10, 62, [8, 9], id="so many bytes"),
+        pytest.param(10, 61, [9], id="not one byte more"),
+        pytest.param(10, 30, [], id="one alone is larger"),
+    ],
+)
+def test_the_oldest_go_first(
+    store: SqliteStore, make: Make, most_events: int, most_bytes: int, left: list[int]
+) -> None:
+    """Bounds hold at once, however many come together; those of other destinations stay."""
+    refused = store.refused()
+    refused.add([make("other", b"x" * 50)], MANY, MANY)
+    for start in (0, 4):
+        many = [make(raw=b"%020d" % one) for one in range(start, 4 if not start else 10)]
+        assert refused.add(many, most_events, most_bytes)
+    assert _raws(store, RefusedSelection("kana")) == [b"%020d" % one for one in left]
+    assert _raws(store, RefusedSelection("other")) == [b"x" * 50]
+    assert rules_broken_in(store.database) == []
+
+
+@pytest.mark.parametrize(
+    ("selection", "found"),
+    [
+        (RefusedSelection(), [b"1", b"2", b"3"]),
+        (RefusedSelection(destination="kana"), [b"1", b"2"]),
+        (RefusedSelection(destination="none"), []),
+        (RefusedSelection(code="MALFORMED"), [b"1", b"3"]),
+        (RefusedSelection(user="u"), [b"2"]),
+        (RefusedSelection(since=2.0), [b"2", b"3"]),
+        (RefusedSelection(destination="kana", since=2.0, code="MALFORMED"), []),
+    ],
+)
+def test_what_is_selected(
+    store: SqliteStore, make: Make, selection: RefusedSelection, found: list[bytes]
+) -> None:
+    """All conditions must hold; the counts say the same."""
+    refused = store.refused()
+    refused.add([make(raw=b"1", at=1.0), make(raw=b"2", at=2.0, user="u", code="X")], MANY, MANY)
+    refused.add([make("other", raw=b"3", at=3.0)], MANY, MANY)
+    assert _raws(store, selection) == found
+    assert sum(one.events for one in refused.counts(selection)) == len(found)
+
+
+def test_the_latest_of_many(store: SqliteStore, make: Make) -> None:
+    """The oldest of them is first, and all are counted."""
+    store.refused().add([make(raw=b"%d" % one) for one in range(300)], MANY, MANY)
+    found = store.refused().find(ALL, limit=2)
+    assert [one.event.raw for one in found] == [b"298", b"299"]
+    assert store.refused().counts(ALL) == [RefusedCount("kana", "MALFORMED", 300)]
+
+
+def test_what_is_old(store: SqliteStore, make: Make) -> None:
+    """It goes a thousand at a time, as long as there is time."""
+    refused = store.refused()
+    refused.add([make(at=float(one)) for one in range(2_500)], MANY, MANY)
+    times = iter([True, False])
+    assert refused.delete_before(2_400.0, lambda: next(times)) == 1_000
+    assert refused.delete_before(2_400.0) == 1_400
+    assert refused.delete_before(2_400.0) == 0
+    assert [one.event.at for one in refused.find(ALL)] == [float(at) for at in range(2_400, 2_500)]
+    assert rules_broken_in(store.database) == []
+
+
+def test_a_store_that_is_nearly_full(store: SqliteStore, make: Make) -> None:
+    """What is left of its size is for deliveries: nothing is kept, and nothing counts as failed."""
+    failures: list[str] = []
+    store.database.health.tell = failures.append
+    with store.database.transaction() as connection:
+        connection.execute("INSERT INTO events VALUES (1, zeroblob(1000000))")
+    store.database.limit_size(1_200_000)
+    assert store.refused().add([make(raw=b"x" * 1_000)], MANY, MANY) is False
+    assert _raws(store) == []
+    assert failures == []
+
+
+def test_a_write_that_fails(store: SqliteStore, make: Make) -> None:
+    """It raises, and keeps none of them."""
+    event = make()
+    store.database.limit_size(1)
+    with pytest.raises(StoreFullError), store.database.transaction() as connection:
+        connection.execute("INSERT INTO events VALUES (1, zeroblob(100000000))")
+    assert _raws(store) == []
+    assert store.refused().add([event], MANY, MANY) is False
