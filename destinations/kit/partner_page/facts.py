@@ -138,5 +138,5 @@ def _samples(
     for method in methods:
         if method.name not in given:
             actions = [definition.actions[action.slug] for action in method.actions]
-            given[method.name] = make_sample(method.name, actions)
+            given[method.name] = make_sample(method.name, actions, definition.presets)
     return run_samples(given, runtime)

@@ -5,16 +5,20 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from destinations.definition import ActionDefinition
+from destinations.definition import ActionDefinition, Preset
 from destinations.errors import UsageError
-from destinations.kit.partner_page.calls import SampleError, read_calls
+from destinations.kit.partner_page.browser import Browser
+from destinations.kit.partner_page.calls import Call, SampleError, read_calls
 from destinations.kit.partner_page.fields import first_sources
+from destinations.kit.partner_page.matching import matching_event
 from destinations.kit.partner_page.payloads import EXAMPLE_USER, Runtime, SampleResult
 from destinations.outcome import Outcome
+from destinations.segment.event import Event
+from destinations.segment.fql import compile_fql
 
 __all__ = ["Sample", "make_sample", "run_samples"]
 
@@ -72,13 +76,17 @@ def run_samples(samples: Mapping[str, str], runtime: Runtime) -> dict[str, Sampl
     return done
 
 
-def make_sample(method: str, actions: Iterable[ActionDefinition]) -> str:
-    """Return a call of ``method`` with a value for every path that the actions read by default."""
+def make_sample(
+    method: str, actions: Iterable[ActionDefinition], presets: Iterable[Preset] = ()
+) -> str:
+    """Return a call of ``method`` with a value for every path that the actions read by default.
+
+    One of the ``presets`` takes it; without any, the actions' own subscriptions are used. Raises
+    `UsageError` if no value was found for what the subscriptions ask.
+    """
+    actions = list(actions)
     event: dict[str, Any] = {}
-    name = "Example Event"
     for action in actions:
-        named = re.search(r'\bevent = "([^"]+)"', action.default_subscription or "")
-        name = named[1] if named else name
         properties: Mapping[str, Mapping[str, Any]] = action.fields["properties"]
         for key, spec in properties.items():
             for source in filter(None, first_sources(spec.get("default"))):
@@ -90,15 +98,76 @@ def make_sample(method: str, actions: Iterable[ActionDefinition]) -> str:
     values = event.get(root) or ({"plan": "pro"} if root in event else {})
     first = {
         "identify": EXAMPLE_USER,
-        "track": name,
+        "track": "Example Event",
         "page": "Home",
         "screen": "Home",
         "group": "group_0042",
         "alias": EXAMPLE_USER,
     }[method]
-    arguments = [_script(first)]
-    arguments += [_script(values)] if values and method != "alias" else []
-    return f"analytics.{method}({', '.join(arguments)});"
+    arguments = [first] if method == "alias" else [first, values]
+    sent = Browser(EXAMPLE_USER).send(Call(method, tuple(arguments), 1))
+    taken = _taken(method, sent, _subscriptions(actions, presets))
+    if method != "alias":
+        first, values = taken.get(_FIRST[method], ""), taken[root]
+        context = {
+            key: value
+            for key, value in taken["context"].items()
+            if value != sent["context"].get(key)
+        }
+        arguments = [first] if not values and not context else [first, values]
+        arguments += [{"context": context}] if context else []
+    return f"analytics.{method}({', '.join(map(_script, arguments))});"
+
+
+_FIRST: Final = {
+    "identify": "userId",
+    "track": "event",
+    "page": "name",
+    "screen": "name",
+    "group": "groupId",
+}
+"""The key of an event that the first argument of its call is."""
+
+
+def _subscriptions(
+    actions: Sequence[ActionDefinition], presets: Iterable[Preset]
+) -> list[tuple[str, str]]:
+    """Return (what it is called in messages, FQL) of the subscriptions of these actions."""
+    own = {action.slug for action in actions}
+    found = [
+        (f"the preset {preset.name!r}", preset.subscribe)
+        for preset in presets
+        if preset.partner_action in own
+    ]
+    return found or [
+        (f"the defaultSubscription of {action.slug}", action.default_subscription)
+        for action in actions
+        if action.default_subscription is not None
+    ]
+
+
+def _taken(method: str, event: Event, subscriptions: Iterable[tuple[str, str]]) -> Event:
+    """Return ``event``, changed so that one of these subscriptions takes it.
+
+    Raises `UsageError` if they take events of the type, but none that was tried.
+    """
+    free = {_FIRST.get(method, ""), "properties", "traits", "context"}
+    untaken = []
+    for name, text in subscriptions:
+        types = compile_fql(text).types
+        if types is not None and method not in types:
+            continue
+        found = matching_event(text, event, free)
+        if found is not None:
+            return found
+        untaken.append(f"{name} ({text})")
+    if untaken:
+        msg = (
+            f"no {method} call was found that is taken by {', '.join(untaken)}: write one in "
+            f"destination.yaml at /documentation/samples/{method}"
+        )
+        raise UsageError(msg)
+    return event
 
 
 def _example(key: str, spec: Mapping[str, Any]) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -62,6 +62,32 @@ class Fql:
             )
             for condition in _conditions(self._root)
         ]
+
+    def ways(self) -> Iterator[tuple[Condition, ...]]:
+        """Yield the conditions that hold together whenever it holds, for each way to hold.
+
+        There may be very many: take as many as you need.
+        """
+        yield from _ways(self._root)
+
+
+def _ways(node: Node) -> Iterator[tuple[Condition, ...]]:
+    if isinstance(node, Condition):
+        yield (node,)
+    elif isinstance(node, Group) and node.operator == "or":
+        for child in node.children:
+            yield from _ways(child)
+    elif isinstance(node, Group):
+        yield from _ways_together(node.children)
+
+
+def _ways_together(nodes: Sequence[Node]) -> Iterator[tuple[Condition, ...]]:
+    if not nodes:
+        yield ()
+        return
+    for first in _ways(nodes[0]):
+        for rest in _ways_together(nodes[1:]):
+            yield first + rest
 
 
 def _conditions(node: Node) -> Iterator[Condition]:

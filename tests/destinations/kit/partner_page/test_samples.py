@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from destinations.definition import DestinationDefinition
+from destinations.errors import UsageError
 from destinations.kit.partner_page.calls import METHODS, read_calls
 from destinations.kit.partner_page.payloads import Runtime
 from destinations.kit.partner_page.samples import make_sample, run_samples
@@ -85,6 +86,97 @@ def test_every_method_has_a_call(method: str, load: Load, plugin: Any) -> None:
     assert call.method == method
     (result, *_) = Runtime(definition, plugin().code(None)).run([call])
     assert result.event["type"] == method
+
+
+FITTED = {
+    # subscription: what the sample has
+    'event = "Order Completed"': "track('Order Completed', {",
+    'type = "track" and (event = "A" or event = "B")': "track('A', {",
+    '(type = "page" and name = "B") or (type = "track" and event = "C")': "track('C', {",
+    'contains(event, "Order")': "track('Order', {",
+    'match(event, "Order*") and contains(event, "x") and match(event, "*Done")': (
+        "track('Order x Done', {"
+    ),
+    'match(event, "Order*") and match(event, "Order Com*")': "track('Order Com', {",
+    'event != "Example Event"': "track('example', {",
+    '!contains(event, "Event") and !match(event, "ex*")': "track('other', {",
+    'properties.plan = "pro"': "plan: 'pro'",
+    "properties.total = 5": "total: 5\n",
+    "properties.total > 5": "total: 6\n",
+    "properties.total > 5 and properties.total < 6": "total: 5.5\n",
+    "properties.total != 1": "total: 2\n",
+    "properties.cart.total >= 5": "cart: {\n    total: 5\n",
+    "properties.is_new = true": "is_new: true\n",
+    "properties.is_new = false": "is_new: false\n",
+    "properties.coupon != null": "coupon: 'example'\n",
+    'properties.coupon = null and event = "A"': "track('A', {",
+    'context.app.name = "Shop" and type = "track"': (
+        "}, {\n  context: {\n    app: {\n      name: 'Shop'\n    }\n  }\n});"
+    ),
+}
+
+
+@pytest.mark.parametrize(("subscribe", "part"), FITTED.items(), ids=FITTED)
+def test_a_preset_takes_its_sample(subscribe: str, part: str, load: Load, plugin: Any) -> None:
+    """A sample that is made has what the preset of its action asks of an event."""
+
+    def change(documents: Any) -> None:
+        presets = documents["destination"]["presets"]
+        documents["destination"]["presets"] = [{**presets[0], "subscribe": subscribe}]
+
+    definition = load(change)
+    text = make_sample("track", [definition.actions["count"]], definition.presets)
+    assert part in text
+    (result,) = Runtime(definition, plugin().code(None)).run(read_calls(text))
+    assert (result.action, result.outcome) == ("count", None)
+
+
+@pytest.mark.parametrize(
+    ("method", "subscribe", "start"),
+    [
+        ("page", 'name = "Pricing"', "analytics.page('Pricing'"),
+        ("identify", 'userId = "u1" and traits.plan = "pro"', "analytics.identify('u1', {"),
+        ("group", "traits.employees > 10", "analytics.group('group_0042', {\n  employees: 11"),
+        ("alias", 'type = "alias"', "analytics.alias('user_0042')"),
+    ],
+)
+def test_samples_of_other_calls(method: str, subscribe: str, start: str, load: Load) -> None:
+    """Each call has its own place for what a preset asks."""
+
+    def change(documents: Any) -> None:
+        presets = documents["destination"]["presets"]
+        documents["destination"]["presets"] = [{**presets[1], "subscribe": subscribe}]
+
+    definition = load(change)
+    assert make_sample(method, [definition.actions["save"]], definition.presets).startswith(start)
+
+
+def test_a_preset_that_no_sample_fits(load: Load) -> None:
+    """The message names the preset and where to write a sample."""
+
+    def change(documents: Any) -> None:
+        preset = documents["destination"]["presets"][0]
+        preset["subscribe"] = 'type = "track" and event = "A" and event = "B"'
+
+    definition = load(change)
+    with pytest.raises(UsageError) as raised:
+        make_sample("track", [definition.actions["count"]], definition.presets)
+    assert str(raised.value) == (
+        "no track call was found that is taken by the preset 'Counts' "
+        '(type = "track" and event = "A" and event = "B"): write one in destination.yaml at '
+        "/documentation/samples/track"
+    )
+
+
+def test_a_subscription_that_can_hold_in_many_ways(load: Load) -> None:
+    """The search ends, however many ways there are."""
+    either = " and ".join(f'(properties.a{at} = "x" or properties.a{at} = "y")' for at in range(30))
+
+    def change(documents: Any) -> None:
+        documents["destination"]["presets"][0]["subscribe"] = either
+
+    definition = load(change)
+    assert "a29: 'x'" in make_sample("track", [definition.actions["count"]], definition.presets)
 
 
 def test_samples_run_as_one_visit(load: Load, plugin: Any) -> None:
