@@ -50,7 +50,7 @@ __all__ = ["command"]
 def command(destination: str, seed: Path | None, port: int, db: Path | None, api: str) -> int:
     """Serve a stand-in for the partner of DESTINATION on this machine until stopped.
 
-    Prints one JSON line with the settings that lead to it (url, apiKey, ...) when it is ready.
+    When it is ready, it prints its settings as one JSON line, which `run --settings` reads.
     """
     definition, plugin = open_definition(destination)
     if plugin is None:
@@ -65,7 +65,7 @@ def command(destination: str, seed: Path | None, port: int, db: Path | None, api
     try:
         sandbox = plugin.start_sandbox(seed=seed, port=port, db=db, api=api)
         try:
-            click.echo(json.dumps({"url": sandbox.url, **sandbox.settings}))
+            click.echo(json.dumps(dict(sandbox.settings)))
             while not stopped.wait(1.0):
                 if not sandbox.is_running():
                     msg = "the sandbox ended by itself"

@@ -4,6 +4,7 @@ import json
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +52,42 @@ def test_a_signal_ends_it_well(
     before = _handlers()
     done = command("sandbox", "kana", "--port", "4000")
     assert done.code == 0
-    assert json.loads(done.out) == {
-        "url": _Sandbox.url,
-        "apiKey": "prv_test_x",
-        "endpoint": _Sandbox.url,
-    }
+    assert json.loads(done.out) == {"apiKey": "prv_test_x", "endpoint": _Sandbox.url}
     assert [sandbox.closed for sandbox in started] == [True]
     assert _handlers() == before
+
+
+def test_what_it_prints_is_what_run_takes(
+    command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, write: Any, tmp_path: Path
+) -> None:
+    """The line in a file are the settings of a run against the sandbox."""
+    plugin = find_plugin("kana")
+    assert isinstance(plugin, KanaPlugin)
+    with closing(plugin.start_sandbox(seed=None, port=0, db=None, api="current")) as sandbox:
+        shown = _Sandbox(interrupted=False)
+        shown.settings = dict(sandbox.settings)
+
+        def start(_: object, **__: Any) -> _Sandbox:
+            signal.raise_signal(signal.SIGTERM)
+            return shown
+
+        with monkeypatch.context() as patched:
+            patched.setattr(KanaPlugin, "start_sandbox", start)
+            line = command("sandbox", "kana").out
+        settings = tmp_path / "settings.json"
+        settings.write_text(line, "utf-8")
+        event = {
+            "type": "track",
+            "event": "E",
+            "userId": "user_0001",
+            "messageId": "m",
+            "properties": {"featureId": "api-calls"},
+        }
+        done = command(
+            "run", "kana", "--events", write("events.ndjson", event), "--settings", settings
+        )
+    assert done.code in {0, 1}, done.err
+    assert "1 line read" in done.out
 
 
 def test_a_sandbox_that_ends_by_itself(
