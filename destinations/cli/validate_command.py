@@ -10,7 +10,7 @@ from destinations.cli.commands import Command
 from destinations.cli.json_output import json_text
 from destinations.cli.opening import destination_argument
 from destinations.cli.tables import count
-from destinations.definition import check_folder, load_definition
+from destinations.definition import check_folder, load_definition, other_files
 from destinations.errors import Issue
 from destinations.runtime.destination import Code
 from destinations.runtime.plugins import find_folder, find_plugin
@@ -32,7 +32,8 @@ def command(destination: str, *, as_json: bool) -> int:
         issues += _code(destination)
     if as_json:
         click.echo(json_text([asdict(issue) for issue in issues], indent=2))
-    elif issues:
+        return 2 if issues else 0
+    if issues:
         for issue in issues:
             click.echo(str(issue))
         click.echo(
@@ -48,6 +49,8 @@ def command(destination: str, *, as_json: bool) -> int:
         )
         for name in definition.pending_requests:
             click.echo(f"Left to do: write the request {name}; it is not sent while it is pending.")
+    for name in other_files(folder):
+        click.echo(f"Left alone: {name} is no action, as it has no key perform.")
     return 2 if issues else 0
 
 

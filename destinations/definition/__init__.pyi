@@ -1,4 +1,4 @@
-from .loader import check_folder, is_definition, load_definition
+from .loader import check_folder, is_definition, load_definition, other_files
 from .model import (
     ActionDefinition,
     Authentication,
@@ -58,4 +58,5 @@ __all__ = [
     "check_folder",
     "is_definition",
     "load_definition",
+    "other_files",
 ]

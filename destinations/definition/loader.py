@@ -1,11 +1,13 @@
 """Read a destination's folder and report every issue with file and line.
 
 A folder holds ``destination.yaml`` and one file for each action, named after its slug. JSON files
-(``.json``) are read as well.
+(``.json``) are read as well. A file is an action if it has the key ``perform``, or both ``slug``
+and ``fields``; others, such as events and settings to try it with, are left alone.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib.resources.abc import Traversable
@@ -17,9 +19,10 @@ from destinations.definition.model import DestinationDefinition
 from destinations.definition.schema_issues import schema_issues
 from destinations.errors import DefinitionError, Issue
 
-__all__ = ["check_folder", "is_definition", "load_definition"]
+__all__ = ["check_folder", "is_definition", "load_definition", "other_files"]
 
 _STEM = "destination"
+_KEY_OF_ACTION = re.compile(r'^(?:perform|fields)\s*:|"perform"\s*:', re.MULTILINE)
 _ENDINGS = (".yaml", ".yml", ".json")
 
 
@@ -65,28 +68,59 @@ def _load(folder: Traversable) -> tuple[tuple[Issue, ...], DestinationDefinition
     return (), replace(definition, warnings=tuple(warnings(destination, documents)))
 
 
+def other_files(folder: Traversable) -> list[str]:
+    """Return the names of YAML and JSON files in ``folder`` that belong to no definition."""
+    documents = _documents(folder) if folder.is_dir() else ()
+    return [name for name, document in documents if document is None]
+
+
 def _read_folder(folder: Traversable) -> tuple[dict[str, Document], list[Issue]]:
     documents: dict[str, Document] = {}
     issues: list[Issue] = []
     if not folder.is_dir():
         return documents, [Issue("there is no such folder", file=str(folder))]
+    for name, document in _documents(folder):
+        stem = name.rpartition(".")[0]
+        if isinstance(document, DefinitionError):
+            issues += document.issues
+        elif document is not None:
+            if stem in documents:
+                issue = Issue(
+                    f"{documents[stem].name} has the same name; keep one", file=document.name
+                )
+                issues.append(issue)
+            documents[stem] = document
+    return documents, issues
+
+
+def _documents(folder: Traversable) -> Iterator[tuple[str, Document | DefinitionError | None]]:
+    """Yield (name, document) for each YAML or JSON file, with None if it is no action.
+
+    The error stands in place of a document that cannot be read and seems to be one of a definition.
+    """
     for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
         stem, dot, ending = file.name.rpartition(".")
         if dot + ending not in _ENDINGS or not file.is_file():
             continue
+        data = file.read_bytes()
         try:
-            document = read_document(file.read_text(encoding="utf-8"), name=str(file))
-        except UnicodeDecodeError as error:
-            issues.append(Issue(f"is not UTF-8: {error.reason}", file=str(file)))
+            document = read_document(_text(data, str(file)), name=str(file))
         except DefinitionError as error:
-            issues += error.issues
+            is_meant = stem == _STEM or _KEY_OF_ACTION.search(data.decode("latin-1"))
+            yield file.name, error if is_meant else None
         else:
-            if stem in documents:
-                issues.append(
-                    Issue(f"{documents[stem].name} has the same name; keep one", file=str(file))
-                )
-            documents[stem] = document
-    return documents, issues
+            yield file.name, document if stem == _STEM or _is_action(document.data) else None
+
+
+def _text(data: bytes, name: str) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise DefinitionError([Issue(f"is not UTF-8: {error.reason}", file=name)]) from None
+
+
+def _is_action(data: object) -> bool:
+    return isinstance(data, dict) and ("perform" in data or {"slug", "fields"} <= data.keys())
 
 
 def _names(destination: Document, folder: str, actions: dict[str, Document]) -> Iterator[Issue]:

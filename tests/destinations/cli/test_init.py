@@ -26,6 +26,26 @@ def test_from_nothing_to_a_tested_destination(
     assert subscription["requests"][0]["request"]["body"]["name"] == "E"
 
 
+def test_events_and_settings_may_lie_beside_the_actions(
+    command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the hints of the scaffold ask for works within its folder, and validate tells why."""
+    command("init", "my-partner", "--path", tmp_path)
+    monkeypatch.chdir(tmp_path / "my-partner")
+    event = {"type": "track", "event": "E", "userId": "u", "messageId": "m"}
+    Path("event.json").write_text(json.dumps(event), "utf-8")
+    Path("settings.yaml").write_text("apiKey: ${MY_KEY}\n", "utf-8")
+    done = command("validate", ".")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines()[1:] == [
+        "Left alone: event.json is no action, as it has no key perform.",
+        "Left alone: settings.yaml is no action, as it has no key perform.",
+    ]
+    assert command("validate", ".", "--json").json == []
+    assert command("test", ".").code == 0
+    assert command("explain", ".", "event.json").code == 0
+
+
 def test_another_place(command: Callable[..., Any], tmp_path: Path) -> None:
     """--path says where the folder goes; it is made where it is missing."""
     assert command("init", "partner", "--path", tmp_path / "a" / "b").code == 0

@@ -21,6 +21,7 @@ from destinations.definition import (
     check_folder,
     is_definition,
     load_definition,
+    other_files,
 )
 from destinations.errors import DefinitionError
 
@@ -210,6 +211,29 @@ def test_a_preset_may_have_a_mapping_of_its_own(
         documents["destination"]["presets"][0]["mapping"] = {"by": 7}
 
     assert load(change).presets[0].mapping == {"by": 7}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("event.json", b'{"type": "track", "event": "A", "properties": {"fields": 1}}'),
+        ("events.json", b'{"type": "track"}\n{"type": "track"}\n'),
+        ("settings.yaml", b"apiKey: NO\n"),
+        ("empty.yml", b""),
+        ("binary.json", b"\xff\xfe\x00"),
+        ("list.yaml", b"[perform]\n"),
+    ],
+)
+def test_what_is_no_action_is_left_alone(
+    write_definition: Write, name: str, content: bytes
+) -> None:
+    """Events, settings and other files beside the actions are none, and can be told."""
+    folder = write_definition()
+    expected = load_definition(folder)
+    (folder / name).write_bytes(content)
+    assert check_folder(folder) == ()
+    assert dataclasses.asdict(load_definition(folder)) == dataclasses.asdict(expected)
+    assert other_files(folder) == [name]
 
 
 def test_json_files_are_read(write_definition: Write) -> None:
@@ -431,11 +455,13 @@ def test_all_issues_are_reported_at_once(write_definition: Write) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("more.yaml", b"a: [", "not YAML"),
-        ("more.yaml", b"", "the file is empty"),
-        ("more.yaml", b"a: \xff", "is not UTF-8"),
-        ("count.json", b'{"a": 1}', "count.json has the same name; keep one"),
-        ("more.yml", b"slug: more", "lacks"),
+        ("destination.yaml", b"", "the file is empty"),
+        ("more.yaml", b"perform: \xff", "is not UTF-8"),
+        ("more.yaml", b"fields: {\n", "not YAML"),
+        ("more.json", b'{"title": "x", "perform": {', "not YAML"),
+        ("more.yaml", b"slug: more\nfields: {}\n", "lacks"),
+        ("count.json", b'{"perform": 1}', "count.json has the same name; keep one"),
+        ("more.yml", b"perform: {}", "lacks"),
     ],
 )
 def test_files_that_cannot_be_read(
