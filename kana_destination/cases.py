@@ -60,7 +60,7 @@ def user_state(user: Mapping[str, Any] | None, email: str) -> UserState:
 
 
 def decide(user: UserState, *, stripe: bool, others: bool) -> Case:
-    """Return the row of the table for what Kana holds."""
+    """Return the row of the table for the users at Kana."""
     return cases()[user, stripe, others]
 
 

@@ -3,7 +3,7 @@
 A spreadsheet carries out a cell that begins with one of a few characters, whoever wrote it: with
 ``=HYPERLINK(...)`` for a name, one user's data leaves with that of all others. An apostrophe in
 front would keep it from that, and would be part of the id or the name for a program that imports
-the file. So a row with such a cell is left out of a file that people may open, and told of.
+the file. So a row with such a cell is left out of a file that people may open, and reported.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``destinations import``: definitions from the files of others."""
+"""``destinations import``: make definitions from Segment's files."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def command() -> None:
 @click.option(
     "--destination",
     metavar="SLUG",
-    help="Import this destination, where FILE holds several.",
+    help="Import this destination, if FILE has several.",
 )
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Write the definition into DIR, which has its name; by default ./SLUG.",
+    help="Write the definition to DIR, whose name becomes its own; by default ./SLUG.",
 )
 @click.option("--force", is_flag=True, help="Overwrite existing files.")
 @click.option(
@@ -54,9 +54,9 @@ def segment(
 ) -> int:
     """Write a definition from a FILE of Segment's, JSON or .json.gz.
 
-    FILE holds destination metadata of Segment's Public API, definitions of its action library, or
-    subscriptions (with --into). Fields, mappings, presets and settings are taken over; the
-    requests are named and left to be written. Prints what else is left to do.
+    FILE has destination metadata from Segment's Public API, definitions of its action library, or
+    subscriptions (with --into). Imports fields, mappings, presets and settings. The requests are
+    named, but you have to write them. Prints what else is left to do.
     """
     if into is not None:
         if destination is not None or out is not None or force:

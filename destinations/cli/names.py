@@ -1,4 +1,4 @@
-"""Names that an operator gives, as options of commands."""
+"""Check the names that operators give in options."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["NAME"]
 
 
 class _Name(click.ParamType[str]):
-    """Text of one line that names something, without the spaces around it."""
+    """A name: text of one line, without the spaces around it."""
 
     name = "name"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the name; refuses one that is empty, as of a variable that is not set."""
+        """Return the name; refuses an empty one, as from an unset variable."""
         try:
             return checked_name(str(value))
         except UsageError as error:

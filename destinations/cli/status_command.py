@@ -70,7 +70,7 @@ def _read(store: SqliteStore, place: StorePlace) -> str:
 
 
 def _watch(store: SqliteStore, place: StorePlace, seconds: float) -> None:
-    """Refresh until the user has seen enough: that is no interruption of any work."""
+    """Refresh until the user interrupts it, which counts as success."""
     with contextlib.suppress(KeyboardInterrupt):
         while True:
             shown = _read(store, place)

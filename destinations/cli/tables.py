@@ -74,7 +74,7 @@ def _styled(part: str) -> str:
 
 
 def say(*parts: str, to_stderr: bool = False) -> None:
-    """Print a line of parts; see `styled`. What is no terminal is given the text alone."""
+    """Print a line of parts; see `styled`. Only terminals get styles."""
     click.echo(styled(*parts), err=to_stderr)
 
 

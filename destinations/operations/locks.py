@@ -83,7 +83,7 @@ class Serving:
 def lock_server(store: Path, make: Callable[[Path], object] = make_store) -> Iterator[None]:
     """Let no other process deliver from the store; raises `TemporaryError` if one does.
 
-    ``make`` makes its file where there is none. Raises `UsageError` for what cannot be one.
+    ``make`` makes its file if it is missing. Raises `UsageError` if it cannot be a lock.
     """
     check_store_path(store)
     message = (

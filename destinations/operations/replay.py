@@ -1,6 +1,6 @@
-"""Replays deliveries: the raw event goes through today's definition, as if it had just come.
+"""Replay deliveries: plan the raw event with today's definition, as if it had just arrived.
 
-Never what was or may have been applied: that is decided by `destinations.operations.resolve`.
+A delivery that was applied, or may have been, is never replayed: `resolve` decides on it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = [
 _CHUNK: Final = 500
 _WHY_NOT_OF_CODE: Final = {
     "REPLACED": "a corrected event has replaced its event",
-    # A run that knows its input by a name gives it another identity, and sends it as that one.
+    # A run with a named input gives it another identity, and sends it under that one.
     "MESSAGE_ID_MISSING": (
         "it has neither a messageId nor a time of its own: run its input with --input-id NAME, and"
         " drop this delivery"
@@ -41,7 +41,7 @@ _WHY_NOT_OF_CODE: Final = {
 }
 _NOT_TAKEN: Final = Result(Outcome.FILTERED, "no subscription takes this event today")
 _WHY_NOT: Final = {
-    State.READY: "it waits for its turn already",
+    State.READY: "it already waits for its turn",
     State.SENDING: "it is being sent",
     State.UNKNOWN: "it may have been applied, and the partner is asked",
     State.HELD: "it may have been applied: decide with destinations deliveries resolve",
@@ -55,7 +55,7 @@ _WHY_NOT: Final = {
 class PlannedReplay:
     """The result of replaying one delivery.
 
-    ``refused`` says why it is not done; then ``replan`` is None.
+    ``refused`` says why it is not replayed; then ``replan`` is None.
     """
 
     entry: LedgerEntry
@@ -64,7 +64,7 @@ class PlannedReplay:
 
     @property
     def changes(self) -> bool:
-        """Whether anything would be different afterwards."""
+        """Whether the replay changes anything."""
         if self.replan is None:
             return False
         result = self.replan.result
@@ -104,8 +104,8 @@ def plan_replay(ledger: Ledger, destination: Destination, entry: LedgerEntry) ->
     planned = plan(destination, raw, only=only, received_at=entry.accepted_at)
     todays = {one.key: one for one in planned.deliveries}
     known = {one.key for one in ledger.of_event(entry)}
-    # Subscriptions that have another name now: which of today's stands for them cannot be told, so
-    # no delivery is added for their actions, lest the event go twice.
+    # If subscriptions were renamed, nobody knows which of today's replaces which. So nothing is
+    # added for their actions, lest the event be sent twice.
     gone = {key for key in known if key is not None and key not in destination.by_key}
     unclear = {key.action for key in gone}
     added = [
@@ -133,7 +133,7 @@ def plan_replay(ledger: Ledger, destination: Destination, entry: LedgerEntry) ->
         delivery.key = key
     if entry.effect is not Effect.NONE:
         action = destination.actions.get(delivery.action)
-        # Nor may it end as what was never sent: then nobody would know of it any more.
+        # It must not end as never sent either: nobody would know of it any more.
         if result is not None or action is None or not action.is_idempotent:
             why = f"it may have been applied: {entry.reason}; drop it, or send its event anew"
             return PlannedReplay(entry, refused=why)
@@ -142,11 +142,11 @@ def plan_replay(ledger: Ledger, destination: Destination, entry: LedgerEntry) ->
 
 
 def replay(ledger: Ledger, replays: Iterable[PlannedReplay], *, now: float) -> Replayed:
-    """Do what was planned, a few hundred to a transaction, so that others write in between.
+    """Carry out planned replays, a few hundred in each transaction, so that others can write.
 
-    What would be sent waits for its turn; what ends without being sent has its new outcome at once.
-    A delivery that changed since it was planned is left alone and counted. Raises `UsageError` if
-    the store cannot be written; what was done by then is done, and safe to repeat.
+    Deliveries to be sent wait for their turn; the others get their new outcome at once. A delivery
+    that has changed since it was planned is left alone and counted. Raises `UsageError` if the
+    store cannot be written; finished transactions stay, and it is safe to repeat the call.
     """
     planned = _once([one.replan for one in replays if one.changes and one.replan is not None])
     done = reopened = ended = added = 0
@@ -168,9 +168,9 @@ def replay(ledger: Ledger, replays: Iterable[PlannedReplay], *, now: float) -> R
 
 
 def waiting_for_nobody(store: SqliteStore, replays: Iterable[PlannedReplay]) -> list[str]:
-    """Return the destinations for which replays make deliveries wait, and no server has them.
+    """Return the destinations that get waiting deliveries but are not in the running server.
 
-    None of them while no server runs.
+    Empty if no server runs.
     """
     waits = {
         one.entry.destination
@@ -190,7 +190,7 @@ def why_in_conflict(ledger: Ledger, entry: LedgerEntry) -> str:
     if others and all(
         isinstance(one.status, Outcome) and one.effect is Effect.NONE for one in others
     ):
-        return ""  # nothing came of that one, so this one corrects it
+        return ""  # that one had no effect, so this one corrects it
     return (
         "another event has its messageId, and may have an effect: send it under a messageId of its "
         "own, and drop this one"
@@ -198,7 +198,7 @@ def why_in_conflict(ledger: Ledger, entry: LedgerEntry) -> str:
 
 
 def _once(replans: Iterable[Replan]) -> list[Replan]:
-    """Let only the first of several deliveries of an event add what the event did not have."""
+    """Let only the first of several deliveries of an event add deliveries that it lacked."""
     seen: set[tuple[int, SubscriptionKey | None]] = set()
     found = []
     for one in replans:
@@ -212,7 +212,7 @@ def _once(replans: Iterable[Replan]) -> list[Replan]:
 def _asked_by_operator(
     destination: Destination, key: SubscriptionKey | None
 ) -> SubscriptionKey | None:
-    """Return the key of what only an operator asks for, which no event comes to by itself."""
+    """Return the key of an operator action, which no event reaches by itself."""
     return key if key in destination.operator_subscriptions else None
 
 
@@ -221,7 +221,7 @@ def _heir(
     key: SubscriptionKey | None,
     known: Collection[SubscriptionKey | None],
 ) -> SubscriptionKey | None:
-    """Return the one subscription of today that a key without one can mean."""
+    """Return the only subscription of today that a key without one can mean."""
     if key is None:
         return None
     heirs: Sequence[SubscriptionKey] = [one.key for one in destination.heirs(key)]
@@ -260,7 +260,7 @@ def _event(planned: Plan, entry: LedgerEntry) -> QueuedEvent:
 def _filled(
     intake: Intake, event: QueuedEvent, today: PlannedDelivery, digest: str
 ) -> tuple[QueuedDelivery, Result | None]:
-    """Return a delivery with its payload, or with its end."""
+    """Return a delivery with its payload, or with its outcome."""
     delivery = QueuedDelivery(event, today.key, plan=digest)
     if today.result is not None:
         return delivery, today.result

@@ -65,7 +65,7 @@ def restore(backup: Path, target: Path, now: float, *, hold_gap: bool = True) ->
 
     The store and the file beside it are new, whatever was in that place before. All that was open
     is marked, and events of the time from the copy until ``now`` are held, unless ``hold_gap`` is
-    False. Nobody is asked. Raises `UsageError` for what is no copy of a store, or cannot be
+    False. Nobody is asked. Raises `UsageError` if it is not a copy of a store, or cannot be
     written, as another backup, and `TemporaryError` on a full disk, or if a process delivers from
     the target.
     """
@@ -133,7 +133,7 @@ def _restore(backup: Path, target: Path, now: float, *, hold_gap: bool) -> Resto
         unmark(made)
         with SqliteStore(made, adopt=True) as store:
             found = _mark(store, made_at, now, hold_gap=hold_gap)
-        fold_log(made)  # closing it does not tell where there was no room for that
+        fold_log(made)  # closing it does not report missing room
         if backup.samefile(target):
             fold_log(target)  # if this process is killed now, it is all that there is to restore
         # From here on, what is in the place is refused until all is done.

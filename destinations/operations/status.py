@@ -24,9 +24,9 @@ _WAITING = (State.READY, State.SENDING, State.UNKNOWN)
 class StoreStatus:
     """A store; ``size`` is in bytes, with its journal.
 
-    ``served`` is whether a server delivers from it now, None if that cannot be told; ``names`` are
-    its destinations that it delivers for. For the scopes ``idle`` no process delivers now.
-    ``paused`` are the actions of a destination that pause, each with its reason.
+    ``served`` tells whether a server delivers from it now, None if unknown; ``names`` are the
+    server's destinations. No process delivers for the scopes ``idle`` now. ``paused`` has the
+    paused actions of each destination with their reasons.
     """
 
     path: str
@@ -39,7 +39,7 @@ class StoreStatus:
     paused: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def to_json(self, now: float) -> dict[str, Any]:
-        """Return it as JSON values; durations are in seconds."""
+        """Return the status as JSON values; durations are in seconds."""
         return {
             "path": self.path,
             "size": self.size,
@@ -64,7 +64,7 @@ class StoreStatus:
 
 
 def store_status(store: SqliteStore, now: float, serving: Serving) -> StoreStatus:
-    """Return what is in the store at ``now`` (seconds since 1970, UTC)."""
+    """Return the status of the store at ``now`` (seconds since 1970, UTC)."""
     scopes = [one for one in open_ledger(store).totals(now) if one.counts or one.served]
     return StoreStatus(
         str(store.path.resolve()),
@@ -88,9 +88,9 @@ def queue_length(totals: ScopeTotals) -> int:
 
 
 def count_waiting(store: SqliteStore, now: float) -> Mapping[str, int]:
-    """Return how many deliveries of a server's destinations have no outcome yet, by name.
+    """Return how many deliveries without an outcome each of a server's destinations has.
 
-    Held ones are among them.
+    Held deliveries are included.
     """
     found: dict[str, int] = {}
     for one in store.ledger().totals(now):

@@ -45,7 +45,7 @@ class DerivedIds:
         self._of_noted: dict[str, str] = {}
 
     def id_of(self, event: Mapping[str, Any] | bytes, line: int, noted: str = "") -> DerivedId:
-        """Return the id of what was read at a line: an event, or the bytes of what is none.
+        """Return the id of the entry at a line: an event, or bytes that are not an event.
 
         ``noted`` is the one that an earlier run gave it, and wrote out with it.
         """

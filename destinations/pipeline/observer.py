@@ -17,7 +17,7 @@ gets none is returned: it waits as before, or somebody else has settled it."""
 
 
 class Observer:
-    """Is told of everything, and by itself does nothing. Override what you want to know.
+    """Is told of every step, and does nothing by itself. Override the methods that you need.
 
     ``destination`` is the configured name. Everything but `accepted`, `ended`, `refused` and
     `turned_away` is called by the engine's thread.

@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-"""The numbers of errors that there is no room: on the disk, for the user, in a file."""
+"""The numbers of errors for missing room: on the disk, for the user, in a file."""
 
 
 class OutputFile(io.FileIO):
@@ -78,7 +78,7 @@ class OutputFile(io.FileIO):
             raise self.failure from None
 
     def cut(self, size: int) -> None:
-        """Take off what comes after so many bytes, if it is a file. Raises OSError."""
+        """Truncate a file to so many bytes. Raises OSError."""
         if self.is_regular:
             os.ftruncate(self.fileno(), size)
             self._whole = size

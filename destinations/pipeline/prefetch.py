@@ -22,7 +22,7 @@ _MOST: Final = 20_000
 """Those of users who have to wait included: such must not keep all others out."""
 
 _ROOMY: Final = 8_000
-"""From so many on, users who have to wait keep here only what is being tried again."""
+"""With more users than this, those who wait keep only deliveries that are retried."""
 
 _BYTES: Final = 16 * 1024 * 1024
 """Of payloads and raw events; what is claimed, and what users wait with, comes on top."""

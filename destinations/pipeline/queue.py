@@ -65,7 +65,7 @@ class Increment(NamedTuple):
 
 
 SEVERAL: Final = ""
-"""Instead of a user: the events of several add to a balance, so it can tell of none."""
+"""Stands for the user of a balance to which several users' events add."""
 
 OTHERS: Final = "\tothers"
 """Instead of a user: another destination or run of the account has added to a balance since."""

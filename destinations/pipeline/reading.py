@@ -33,13 +33,13 @@ _SPACE: Final = b" \t\r\n"
 """What JSON calls white space. Anything else is part of a bad entry."""
 
 _MARK: Final = b"\xef\xbb\xbf"
-"""A byte order mark, which some programs write first, is no part of JSON (RFC 8259, 8.1)."""
+"""A byte order mark, which some programs write first, is not part of JSON (RFC 8259, 8.1)."""
 
 
 _CUT: Final = b"[ ... the array is cut off: it has no ]"
 _NO_COMMA: Final = b"[ ... a comma is missing here ... ]"
 _MORE: Final = b"[ ... ] ... more than one value"
-"""What stands for a fault of an input that is no text of its own: no JSON, as in a row of it."""
+"""The text that stands for a fault without text of its own; it is not JSON."""
 
 _DEEPEST: Final = 1_000
 """So many open brackets are told apart; no event may have as many."""
@@ -49,8 +49,8 @@ class Entry(NamedTuple):
     """An entry that should be one event; it begins in ``line`` (from 1).
 
     ``data`` is cut at `MAX_ENTRY_BYTES`. An entry without data is an empty line. ``fault`` says
-    what is wrong with the input here, and what was expected: then it is no event. ``hides_more``
-    tells that what comes after it in the input could not be told apart from it.
+    what is wrong with the input here, and what was expected: then it is not an event.
+    ``hides_more`` tells that what comes after it in the input could not be told apart from it.
     """
 
     line: int

@@ -1,8 +1,8 @@
 """Tells what a partner refuses of single events from what it refuses whatever the events are.
 
-What it says of the document, the address or the key is no verdict on an event. But one answer does
-not show what it is about: a firewall refuses single events with the words for a wrong key. So it is
-looked at who else is refused, and whether anything was taken meanwhile.
+What it says about the document, the address or the key is not a verdict on an event. But one answer
+does not show what it is about: a firewall refuses single events with the words for a wrong key. So
+it is looked at who else is refused, and whether anything was taken meanwhile.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from destinations.pipeline.queue import QueuedDelivery
 __all__ = ["PauseNotes", "Refusals", "is_refused_key"]
 
 _EVENTS: Final[Mapping[str, int]] = {"request": 3, "key": 5, "permission": 5}
-"""So many different events in a row, and nothing taken between them, are no coincidence."""
+"""So many refused events in a row, with none accepted between them, are not a coincidence."""
 
 _TRIES: Final = 3
 """So often a run sends an event that nothing else tells more of."""

@@ -94,7 +94,7 @@ class Replaceable:
         return Row(one.line, key, result, one.message_id), is_replaced
 
     def _write(self) -> None:
-        """Write down what is in memory; where there is no room for it, it stays there."""
+        """Move rows from memory to the file; without room on the disk they stay in memory."""
         size = 0
         try:
             if self._older is None:

@@ -99,7 +99,7 @@ class RetryPolicy:
         batch_failures = delivery.batch_failures + _is_suspicious(result, retry)
         waits_for_partner = is_down and retry.whole_request and self.outage == "wait"
         if retry.concerns in {"request", "permission"} or retry.for_operator:
-            waits_for_partner = True  # what is no verdict on the event does not end it
+            waits_for_partner = True  # a failure that is no verdict on the event does not end it
         began, limit = self._began(delivery), self._time_for(rule)
         exhausted = begins_waiting = False
         if retry.wait_for is not None and self.outage == "dead":

@@ -40,7 +40,7 @@ _NOT_WRITTEN: Final = Result(
 
 _REPLACEABLE: Final = frozenset({Outcome.UNMAPPED, Outcome.INVALID, Outcome.REJECTED, Outcome.DEAD})
 _JUDGED: Final = 1_000
-"""After so many more corrections it is looked which of them are in the queue."""
+"""After so many further corrections, those in the queue are looked up."""
 
 Recorder = Callable[[Sequence[tuple[Row, bytes]]], None]
 """Told of rows as they come, each with what was read for it; calls do not overlap."""

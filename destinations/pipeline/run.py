@@ -404,7 +404,7 @@ class Run:
         self._stop.set()
 
     def _recorder_failed(self, error: BaseException) -> None:
-        """Stop; what may pass by itself, such as a full disk, is no error of the run."""
+        """Stop; a temporary condition, such as a full disk, is not an error of the run."""
         if isinstance(error, TemporaryError):
             self._halt("unavailable", str(error))
         else:

@@ -1,4 +1,4 @@
-"""The file of what a run did not deliver, which the same command goes on with after a cut."""
+"""Write the file of undelivered events, which the same command continues after an interruption."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ _ENDS: Final = b"\r\n"
 
 
 class UndeliveredFile:
-    """Appends lines to a file; what earlier runs wrote there stays, as long as it is true.
+    """Appends lines to a file; lines of earlier runs stay as long as they are true.
 
-    So whatever ends the process, nothing that was written is lost. `finish` leaves out the earlier
-    lines of deliveries that this run has a row for: it has written a newer line for each, or they
-    need none any more; and every line of a content that was replaced by a corrected one. Raises
-    OSError if the file cannot be written, and `UsageError` if it holds anything but such lines.
+    So nothing that was written is lost, whatever ends the process. `finish` removes the earlier
+    lines of deliveries that have a row in this run (they have a newer line, or need none), and
+    every line whose content a corrected event has replaced. Raises OSError if the file cannot be
+    written, and `UsageError` if it contains other lines.
     """
 
     def __init__(self, path: Path, masker: Masker, earlier: SeenMessages | None = None) -> None:
         self._path = path.resolve()
         # By delivery, a digest of the event in its latest line, and whether there is a row now.
         self._earlier = earlier or SeenMessages()
-        # Which contents were replaced, and which messages have such.
+        # The replaced contents, and the messages that have some.
         self._replaced = SeenMessages()
         self.stream = OutputFile(path, append=True)
         try:
@@ -51,9 +51,9 @@ class UndeliveredFile:
         self._is_newer = False
 
     def record(self, rows: Sequence[tuple[Row, bytes]]) -> None:
-        """Write what was not delivered; see `destinations.pipeline.run.Recorder`.
+        """Write an undelivered event; see `destinations.pipeline.run.Recorder`.
 
-        Raises `TemporaryError` if that fails; what comes after it is not written either.
+        Raises `TemporaryError` if that fails; then no later one is written either.
         """
         if self._size:
             for row, data in rows:
@@ -61,9 +61,9 @@ class UndeliveredFile:
         self._lines.record(rows)
 
     def replaced(self, content: Replaced) -> None:
-        """Leave out the lines of a content that was replaced; see `destinations.pipeline.run.Run`.
+        """Remove the lines of replaced content; see `destinations.pipeline.run.Run`.
 
-        Those that were written to a pipe have gone.
+        Lines that were written to a pipe cannot be removed.
         """
         if self.stream.is_regular:
             self._replaced.add(content.name)
@@ -71,7 +71,7 @@ class UndeliveredFile:
             self._is_newer = True
 
     def finish(self) -> None:
-        """Leave out what is not true any more. Raises OSError; then the file is as it was."""
+        """Remove lines that are no longer true. Raises OSError; then the file is unchanged."""
         if not self._is_newer:
             return
         path = self._path.with_name(f"{self._path.name}.new")
@@ -94,20 +94,20 @@ class UndeliveredFile:
 
     @property
     def failure(self) -> TemporaryError | None:
-        """Why it could not be written, if it could not."""
+        """The error that made writing fail, if any."""
         return self.stream.failure
 
     def close(self) -> None:
-        """Close the file; raises `TemporaryError` if only that tells that it is not whole."""
+        """Close the file; raises `TemporaryError` if that shows that it is incomplete."""
         self._earlier.close()
         self._replaced.close()
         self.stream.close()
 
     def _read_earlier(self) -> int:
-        """Read what earlier runs wrote; returns its size.
+        """Read the lines of earlier runs; returns their size.
 
-        A line that was cut by the end of its process, or of the disk, is taken off: its event is in
-        the store or in the input.
+        An incomplete last line, of a process that ended or on a full disk, is removed: its event is
+        in the store or in the input.
         """
         size, line = 0, b""
         with self._path.open("rb") as stream:
@@ -132,7 +132,7 @@ class UndeliveredFile:
     def _replace(self, row: Row, data: bytes) -> None:
         name = _name(row.message_id, row.key)
         before = self._earlier.get(name)
-        # What was delivered of the queue has no raw event any more; its messageId says it all.
+        # The raw event of a delivery that the queue has finished is gone; its messageId is enough.
         if before is not None and (not data or _digest(data) == before.number):
             self._earlier.add(name, before.number, correctable=True)
             self._is_newer = True
@@ -169,12 +169,12 @@ def _lines(stream: BinaryIO, size: int | None = None) -> Iterator[bytes]:
 
 
 def _delivery(wrapped: Wrapped) -> str:
-    """Return which delivery a line is of."""
+    """Return the delivery of a line."""
     return _name(_message_id(wrapped), wrapped.key)
 
 
 def _message_id(wrapped: Wrapped) -> str:
-    """Return what the event of a line is recognised by."""
+    """Return the identity of a line's event."""
     message_id = wrapped.message_id
     if not message_id:
         with contextlib.suppress(EventError):
@@ -189,6 +189,6 @@ def _name(message_id: str, key: SubscriptionKey | None) -> str:
 
 
 def _digest(data: bytes) -> int:
-    """Return a digest of what was read, which is on one line in the file."""
+    """Return a digest of the entry that a line of the file wraps."""
     line = data.replace(b"\n", b" ").replace(b"\r", b" ").strip()
     return int.from_bytes(hashlib.blake2b(line, digest_size=6).digest())

@@ -50,7 +50,7 @@ class Listed:
     """The answers that a list gives for the payloads of a request."""
 
     def __init__(self, definition: ListedDefinition, listed: Any) -> None:
-        """Read a list; raises `ValueError` for what is none."""
+        """Read a list; raises `ValueError` for other values."""
         if not isinstance(listed, list):
             raise ValueError("the answer is not a list")  # noqa: TRY004 - of the partner, not of us
         self._absent = definition.absent

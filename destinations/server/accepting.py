@@ -24,8 +24,8 @@ from destinations.statuses import CODES
 __all__ = ["accept"]
 
 _IN_PLACE: Final = 100
-"""Up to so many events are planned where they are: at about 20 microseconds each that is less than
-handing them to a thread and back would delay the others."""
+"""Up to so many events are planned in the same thread: at about 20 microseconds each, that delays
+others less than handing the events to another thread and back."""
 
 _UNCERTAIN: Final = (
     "MESSAGE_ID_MISSING: has neither a messageId nor a timestamp, so it would count again each "

@@ -97,7 +97,7 @@ def peer_of(client: str, forwarded: Sequence[bytes], trusted: Sequence[Network])
 
 
 def _ip(text: str) -> _Ip | None:
-    """Return an address, of which some proxies write the port as well; None if it is none."""
+    """Return an address, without the port that some proxies add; None if it is invalid."""
     with_port = _WITH_PORT.fullmatch(text)
     if with_port is not None:
         text = with_port[1] or with_port[2]

@@ -82,7 +82,7 @@ def _presented(authorization: bytes | None) -> bytes | None:
                 decoded = base64.b64decode(rest.strip(), validate=True)
             except binascii.Error:
                 return None
-            # The last colon alone is none of the key: it is what an empty password leaves.
+            # Only the last colon is not part of the key: an empty password leaves it.
             return decoded.removesuffix(b":") or None
         case b"bearer":
             return rest.strip() or None

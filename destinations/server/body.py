@@ -26,7 +26,7 @@ MAX_EVENTS: Final = 2_500
 _SPACE: Final = b" \t\r\n"
 
 _MARK: Final = b"\xef\xbb\xbf"
-"""A byte order mark, which some senders write first, is no part of JSON (RFC 8259, 8.1)."""
+"""A byte order mark, which some senders write first, is not part of JSON (RFC 8259, 8.1)."""
 
 # The next bracket or comma outside of texts. Possessive: each byte is looked at once.
 _TEXT: Final = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'

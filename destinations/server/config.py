@@ -103,7 +103,7 @@ def _read(path: Path) -> Document:
 
 
 def _no_json(document: Document, value: object, place: str) -> Iterator[Issue]:
-    """Refuse what TOML has and JSON has not: dates, and numbers that are none."""
+    """Refuse values of TOML that JSON lacks: dates, NaN and infinities."""
     if isinstance(value, dict):
         for key, item in value.items():
             yield from _no_json(document, item, place + pointer(key))

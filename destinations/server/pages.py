@@ -45,7 +45,7 @@ class Pages:
         await reply.send(send)
 
     async def reply(self, path: str, method: str) -> Reply | None:
-        """Return the answer for a path; None if it is none of the pages."""
+        """Return the answer for a path; None if it is not one of the pages."""
         if path not in _PATHS:
             return None
         if method not in {"GET", "HEAD"}:

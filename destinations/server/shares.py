@@ -9,7 +9,7 @@ from typing import Final
 __all__ = ["Shares"]
 
 _GUARANTEED: Final = 2
-"""One part in so many of the whole is divided among the destinations."""
+"""The whole divided by this is divided among the destinations."""
 
 
 class Shares:

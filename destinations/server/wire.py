@@ -214,7 +214,7 @@ class Protocol(HttpToolsProtocol):
             if name not in _OFFER and kept:
                 head += [name, b": ", kept, b"\r\n"]
         self.parser = httptools.HttpRequestParser(self)
-        # As uvicorn has it: what follows a request that ends the connection is no fault.
+        # As uvicorn has it: bytes after a request that ends the connection are not a fault.
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         return b"".join([*head, b"\r\n"])
 

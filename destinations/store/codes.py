@@ -33,6 +33,6 @@ EFFECTS: Final = {code: effect for effect, code in EFFECT_CODES.items()}
 TYPE_CODES: Final = {
     "": 0, "identify": 1, "track": 2, "page": 3, "screen": 4, "group": 5, "alias": 6
 }  # fmt: skip
-"""The types of events; empty for what is no event."""
+"""The types of events; empty for an entry that is not an event."""
 
 TYPES: Final = {code: name for name, code in TYPE_CODES.items()}

@@ -93,7 +93,7 @@ else:
 
 
 def check_store_path(path: Path) -> None:
-    """Raise `UsageError` for what is no file, or SQLite would not take for the name of one."""
+    """Raise `UsageError` for a path that is not a file, or that SQLite reads differently."""
     if path.name == ":memory:" or str(path).startswith("file:"):
         msg = (
             f"cannot use {path} as a store: expected the path of a file; "
@@ -117,7 +117,7 @@ def check_store_path(path: Path) -> None:
 def check_not_lost(path: Path) -> None:
     """Raise `UsageError` where a store has been: beginning anew would send everything again.
 
-    A store is made whole, so a file of 0 bytes is none that was cut while it was made. SQLite would
+    A store is made whole, so a file of 0 bytes is not an unfinished store. SQLite would
     take it for a new one, and delete the log beside it.
     """
     path = path.resolve()
@@ -423,7 +423,7 @@ class Database:
             raise failure("write to", self.path, error) from None
 
     def limit_size(self, size: int) -> None:
-        """Let the file grow to so many bytes; what would need more fails as on a full disk."""
+        """Limit the size of the file; a write that needs more fails as on a full disk."""
         with self._lock:
             (page,) = self._connection.execute("PRAGMA page_size").fetchone()
             pages = max(1, size // page)  # 0 would be no limit
@@ -507,7 +507,7 @@ def _make_new(path: Path) -> None:
                 connection.execute("BEGIN IMMEDIATE")
                 _bring_forward(connection, 0)
                 connection.execute("COMMIT")
-                # Closing it does that as well, and does not tell where there was no room for it.
+                # Closing it does that as well, but does not report missing room.
                 _fold(connection)
             sync(new)
             IdentityFile(path).remove()  # of one that somebody has removed

@@ -34,7 +34,7 @@ def failure(what: str, path: Path, error: Exception) -> UsageError:
 
 
 def damaged(path: Path, why: str) -> StoreDamagedError:
-    """Return the error that tells of a store whose content is not what was written."""
+    """Return the error for a store whose content was changed or damaged."""
     return StoreDamagedError(
         f"the store {path} is damaged: {why}. Keep it, and restore a backup with destinations "
         "store restore, or name another store, which remembers nothing"
@@ -42,7 +42,7 @@ def damaged(path: Path, why: str) -> StoreDamagedError:
 
 
 def is_full(error: BaseException) -> bool:
-    """Tell whether there was no room for a file, or its disk failed: that may pass by itself."""
+    """Tell whether room was missing for a file, or its disk failed: that may be temporary."""
     return _code(error) in _FULL or getattr(error, "errno", None) in _NOT_WRITTEN
 
 

@@ -1,9 +1,9 @@
-"""Moves the rows of a store of version 3 into the tables of version 4.
+"""Move the rows of a store of version 3 into the tables of version 4.
 
 A server's deliveries keep their event's id. The events that runs kept (``kept_events``) become
-deliveries of their account: what was unmapped or dead stays so, what was not sent yet waits as
-``ready``, what was delivered is remembered, and what may have been applied is ``held``, as nothing
-is known of what it added.
+deliveries of their account. Unmapped and dead events stay so, unsent ones are ``ready``, delivered
+ones are remembered. Those that may have been applied are ``held``, because it is unknown how much
+they added.
 """
 
 from __future__ import annotations
@@ -245,7 +245,7 @@ class _Move:
             *(version, None, evidence, settled),
         )
         delivery_id = event_id * _PER_EVENT + nth
-        # The line as it was read: other content under its messageId is not taken for it. One that
+        # The line as it was read: other content under its messageId differs from it. One that
         # was derived says what content it had.
         found = 0 if _DERIVED.fullmatch(message_id) else _fingerprint(raw)
         if self._delivery(delivery_id, scope, head, row, raw=raw, found=found):
@@ -263,7 +263,7 @@ class _Move:
     # -- the rest ------------------------------------------------------------------------------
 
     def _around(self) -> None:
-        """Move what is not a delivery."""
+        """Move everything besides deliveries."""
         for account, request, answer in self._rows("SELECT * FROM old_capabilities"):
             slug, endpoint, *_ = (*str(account).split(" "), "")
             partner = f"{slug} {normalised(endpoint)}"
@@ -310,7 +310,7 @@ class _Move:
         return self._scopes[key]
 
     def _partner(self, account: str) -> int:
-        """Return the partner's account of a text as it was: slug, endpoint and environments."""
+        """Return the partner's account for its former text: slug, endpoint and environments."""
         slug, endpoint, *environments = (*account.split(" "), "")
         place = (slug, normalised(endpoint), " ".join(environments).strip())
         if place not in self._partners:
@@ -329,7 +329,7 @@ class _Move:
         return self._texts[text]
 
     def _subscription(self, key: str) -> int:
-        """Return the subscription of a key as it was: an action, or ``action: name``."""
+        """Return the subscription for its former key: an action, or ``action: name``."""
         action, _, name = key.partition(": ")
         pair = (name, action)
         if pair not in self._subscriptions:

@@ -544,7 +544,7 @@ class _Commit:
     def _find_gone(self, transitions: Sequence[tuple[Scope, Transition]]) -> None:
         """Find what an operator was faster with: what waits can be dropped or decided on.
 
-        What has an intent cannot, so there is no need to look.
+        A delivery with an intent cannot, so it is not looked up.
         """
         waiting = {
             one.delivery.id: one.delivery

@@ -241,7 +241,7 @@ def unmark(copy: Path) -> None:
 
 
 def copied_at(path: Path) -> float | None:
-    """Return when a backup was made, in seconds since 1970; None for what is no backup.
+    """Return when a backup was made, in seconds since 1970; None for other files.
 
     A backup with the log of another file beside it is one, too, whatever the log says: of 1970. It
     has no log of its own. Raises as `stored_version`.
@@ -268,7 +268,7 @@ def is_backup(path: Path) -> bool:
 def stored_version(path: Path) -> int:
     """Return how many schema steps a file has; 0 for an empty file.
 
-    Raises `UsageError` if it cannot be read, or is no store: also another program's database.
+    Raises `UsageError` if it cannot be read, or is not a store, such as another database.
     """
     return _look_at(path)[0]
 

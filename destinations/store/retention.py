@@ -160,7 +160,7 @@ def _pages_of_messages(database: Database) -> Iterator[list[tuple[bytes, int]]]:
 
 
 def _delete_messages(database: Database, digests: Iterable[bytes]) -> int:
-    """Delete messages of which there is no delivery; returns how many."""
+    """Delete messages without deliveries; returns how many."""
     deleted = 0
     with database.transaction() as connection:
         for digest in digests:

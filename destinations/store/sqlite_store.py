@@ -28,7 +28,7 @@ class SqliteStore:
 
     With ``read_only`` it is left as it is: not made, not brought forward, not locked. With
     ``adopt``, one that was moved here is taken as the store of this place. Raises `UsageError` if
-    the file is no store, or cannot be used.
+    the file is not a store, or cannot be used.
     """
 
     def __init__(self, path: Path, *, read_only: bool = False, adopt: bool = False) -> None:

@@ -18,7 +18,7 @@ class WriteLock(Protocol):
     """Used by one thread at a time."""
 
     def acquire(self, seconds: float) -> bool:
-        """Tell whether it could be had within so many seconds."""
+        """Take the lock if it becomes free within ``seconds``, and tell whether."""
         ...
 
     def release(self) -> None:

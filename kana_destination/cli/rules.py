@@ -248,7 +248,7 @@ def _check_features(account: KanaAccount, new: Sequence[Rule]) -> None:
 
 
 def _keep(documents: Documents, new: Sequence[Rule]) -> None:
-    """Store all rules or none; a rule that is stored already, word for word, is no error."""
+    """Store all rules or none; an identical rule that is already stored is not an error."""
     old = [Rule(**document.content) for document in documents.entries()]
     fresh = [rule for rule in new if rule not in old]
     documents.add(*((rule.name, rule.to_json()) for rule in fresh))

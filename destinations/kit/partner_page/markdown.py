@@ -43,7 +43,7 @@ HINT: Final = "hint"
 """The name of HackMD's ``:::info`` blocks among the kinds of tokens: ``container_hint_open``."""
 
 _KIND_OF_HINT: Final = re.compile(r"\w+")
-# Parts of tables, and what has a content of its own: they are no blocks by themselves.
+# Parts of tables, and tokens with their own content, are not blocks by themselves.
 _PARTS: Final = frozenset({"thead", "tbody", "tr", "th", "td", "front_matter", f"container_{HINT}"})
 
 

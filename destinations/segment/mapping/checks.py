@@ -90,7 +90,7 @@ class Checker:
             self._directives[name](self, value[name], path + pointer(name))
 
     def plain_object(self, value: object, path: str) -> bool:
-        """Check an object that is no directive; False if it is not even that."""
+        """Check an object that is not a directive; False for other values."""
         kind = _kind(value)
         if kind != "object" or not isinstance(value, dict):
             self._wrong(path, "an object", kind)
@@ -132,7 +132,7 @@ class Checker:
             self._wrong(path, "an object or a directive", kind)
 
     def text(self, value: object, path: str) -> bool:
-        """Check text; False if it is none."""
+        """Check text; False for other values."""
         return self._is(value, path, "string")
 
     def boolean(self, value: object, path: str) -> None:
@@ -140,7 +140,7 @@ class Checker:
         self._is(value, path, "boolean")
 
     def array(self, value: object, path: str) -> bool:
-        """Check an array; False if it is none."""
+        """Check an array; False for other values."""
         return self._is(value, path, "array")
 
     def _is(self, value: object, path: str, wanted: str) -> bool:

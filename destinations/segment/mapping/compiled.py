@@ -85,7 +85,7 @@ class CompiledMapping(CompiledValue):
     __slots__ = ()
 
     def resolve(self, data: Mapping[str, Any]) -> Any:
-        """Return the payload for an event; raises ResolveError, also if the event is no object."""
+        """Return the payload for an event; raises ResolveError, also unless it is an object."""
         self._check(data)
         return super().resolve(data)
 

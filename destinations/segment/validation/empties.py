@@ -1,6 +1,6 @@
 """Removing empty values before a payload is checked.
 
-A null goes where the type does not allow it, ``''`` where the type is no string. What the schema
+A null goes where the type does not allow it, ``''`` where the type is not a string. What the schema
 gives no type is left alone, as are the insides of arrays; at the root ``''`` always goes. Nothing
 goes where only a whole number is taken (``x-wholeNumber``): an empty amount is not an absent one.
 """

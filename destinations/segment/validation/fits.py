@@ -77,7 +77,7 @@ _OBJECT: Final = frozenset({"properties", "required", "additionalProperties"})
 
 
 def compile_fit(schema: Any) -> Fit:
-    """Return the test of a schema without issues; `NEVER` where there is no simple one."""
+    """Return the test of a schema without issues; `NEVER` if no simple test exists."""
     if schema is True or schema == {}:
         return ALWAYS
     if not isinstance(schema, dict):
@@ -136,7 +136,7 @@ def _checks_of(
 ) -> Iterator[Callable[[Any], object]]:
     """Yield what is asked of values of a type."""
     if name == "number":
-        yield lambda value: value - value == 0  # infinite ones are none to JSON
+        yield lambda value: value - value == 0  # JSON has no infinite numbers
     kind = _CHECKED_AS.get(name, name)
     for check in checks:
         if check.kind in {kind, "any"}:

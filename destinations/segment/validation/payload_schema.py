@@ -62,7 +62,7 @@ class CompiledSchema:
 
     @cached_property
     def _rule(self) -> Rule:
-        """The rule of the whole: of what is no object, or is never taken as one."""
+        """The rule of the whole payload: for values that are not, or never count as, objects."""
         return compile_rule(self.schema, self.schema)
 
     def _looks_at_members_alone(self) -> bool:

@@ -50,7 +50,7 @@ def schema_issues(schema: object, path: str = "") -> list[Issue]:
         return [Issue("should not hold one half of a surrogate pair", path)]
     except ValueError:  # the library reads 255 levels
         return [Issue("should not be nested so deeply", path)]
-    # Each vocabulary of the meta-schema reports what is no schema at all.
+    # Each vocabulary of the meta-schema reports a value that is not a schema at all.
     issues = list(dict.fromkeys(found))
     if not issues:
         _check_names(schema, path, issues)

@@ -67,7 +67,7 @@ def _statuses(store: SqliteStore) -> list[tuple[str, Status]]:
 @pytest.mark.parametrize(
     ("status", "why"),
     [
-        (State.READY, "it waits for its turn already"),
+        (State.READY, "it already waits for its turn"),
         (State.SENDING, "it is being sent"),
         (State.UNKNOWN, "it may have been applied, and the partner is asked"),
         (State.HELD, "it may have been applied: decide with destinations deliveries resolve"),

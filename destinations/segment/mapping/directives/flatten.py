@@ -29,7 +29,8 @@ CHECK_FLATTEN: Final[ArgumentCheck] = fields(
 def compile_flatten(compiler: ValueCompiler, argument: object, place: Place) -> Resolver:
     """Compile ``@flatten``: one object with the joined keys of all members, arrays by index.
 
-    With ``omitArrays`` arrays stay as they are. What is no object becomes the member ``''``.
+    With ``omitArrays`` arrays stay as they are. A value that is not an object becomes the member
+    ``''``.
     """
     if not isinstance(argument, dict) or not is_truthy(argument.get("separator")):
         return compiler.failing(place, 'should have the field "separator" with a text')

@@ -22,8 +22,8 @@ CHECK_JSON: Final[ArgumentCheck] = fields(
 def compile_json(compiler: ValueCompiler, argument: object, place: Place) -> Resolver:
     """Compile ``@json``: ``encode`` writes JSON text as JavaScript does; ``decode`` reads it.
 
-    Text that is no JSON, and what is no text, is decoded to itself. The mode counts in lower case
-    only: in others (which loading lets pass) the result is nothing.
+    Text that is not JSON, and other values, are decoded to themselves. The mode counts in lower
+    case only: in others (which loading lets pass) the result is nothing.
     """
     if not isinstance(argument, dict):
         return compiler.failing(place, 'should be an object with the fields "mode" and "value"')

@@ -207,7 +207,7 @@ def compile_liquid_pieces(source: str, own_roots: Collection[str]) -> Callable[[
     """Return a function from data to rendered pieces, which tell the template's own apart.
 
     Its own are its words, and what it prints of ``own_roots`` alone. Raises LiquidError, as does
-    the function: also for a tag that prints values and is no output statement.
+    the function: also for a tag that prints values but is not an output statement.
     """
     template = _template(source)
     own_roots = set(own_roots) - assigned_names(source, template.nodes, _Context(template))

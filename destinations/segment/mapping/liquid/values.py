@@ -78,7 +78,7 @@ def as_text(value: Any) -> str:
 
 
 def as_number(value: Any) -> float:
-    """Return the number that JavaScript makes of a value; 0 where it is none."""
+    """Return the number that JavaScript makes of a value; 0 instead of NaN."""
     if is_nil(value) or isinstance(value, dict):
         return 0.0
     is_number = isinstance(value, int | float)
