@@ -14,7 +14,7 @@ GOOD = {
         "x:/",
         "http:///x",
     ],
-    "uri-reference": ["", "a", "/a", "//h/p", "?q", "#f", 'a"b'],
+    "uri-reference": ["", "a", "a/b", "/a", "//h/p", "?q", "#f", 'a"b'],
     "uri-template": ["http://x/{a}{?b,c*}", "{a:3}"],
     "url": [
         "http://example.com/a?b",
