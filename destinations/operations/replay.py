@@ -142,7 +142,7 @@ def plan_replay(ledger: Ledger, destination: Destination, entry: LedgerEntry) ->
 
 
 def replay(ledger: Ledger, replays: Iterable[PlannedReplay], *, now: float) -> Replayed:
-    """Carry out planned replays, a few hundred in each transaction, so that others can write.
+    """Make planned replays, a few hundred in each transaction, so that others can write.
 
     Deliveries to be sent wait for their turn; the others get their new outcome at once. A delivery
     that has changed since it was planned is left alone and counted. Raises `UsageError` if the

@@ -78,7 +78,7 @@ class OutputFile(io.FileIO):
             raise self.failure from None
 
     def cut(self, size: int) -> None:
-        """Truncate a file to so many bytes. Raises OSError."""
+        """Cut a file off after ``size`` bytes. Raises OSError."""
         if self.is_regular:
             os.ftruncate(self.fileno(), size)
             self._whole = size
