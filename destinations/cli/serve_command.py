@@ -124,9 +124,12 @@ def _reload(service: Service, path: Path, signals: Signals, observation: Observa
         service.reload(config)
     except DestinationsError as error:
         logger.error(f"{failed}: {error}")  # noqa: TRY400 - told in a line
+        observation.loaded(successful=False)
     except Exception:  # an internal error must not end what runs
         logger.exception(failed)
+        observation.loaded(successful=False)
     else:
+        observation.loaded(successful=True)
         observation.log(config.log.level, config.log.form)
         logger.info(
             "configuration reloaded",

@@ -11,12 +11,14 @@ from destinations.cli.commands import Group
 from destinations.cli.confirming import confirmed, yes_option
 from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import count
+from destinations.clock import unix_time
 from destinations.errors import StoreDamagedError, UsageError
 from destinations.operations import (
     Periods,
     adopt,
     back_up,
     is_in_use,
+    note_backup,
     noted_periods,
     prune,
     restore,
@@ -54,10 +56,17 @@ def backup(target: Path, place: StorePlace) -> int:
     """Copy the store to FILE, also while a server runs.
 
     The copy is complete and checked, and then replaces an earlier copy in one step. It contains raw
-    events, so only its owner can read it.
+    events, so only its owner can read it. Its time is noted in STORE.backed-up, for the metrics of
+    a server.
     """
     place.check()
+    began = unix_time()
     size = back_up(place.path, target)
+    try:
+        note_backup(place.path, began)
+    except OSError as error:  # the copy is whole all the same
+        why = error.strerror or error
+        click.echo(f"warning: cannot note the time of the backup beside the store: {why}", err=True)
     click.echo(f"{target}: {size:,} bytes, checked")
     return 0
 

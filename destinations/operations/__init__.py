@@ -1,6 +1,6 @@
 """Serve operators: every delivery with its reasons, replay, retention, backup."""
 
-from destinations.operations.backup import back_up
+from destinations.operations.backup import back_up, backed_up_at, note_backup
 from destinations.operations.decisions import (
     drop,
     proposed,
@@ -89,6 +89,7 @@ __all__ = [
     "adopt",
     "await_server",
     "back_up",
+    "backed_up_at",
     "check_migration",
     "count_waiting",
     "delivers",
@@ -101,6 +102,7 @@ __all__ = [
     "lock_account",
     "lock_run",
     "lock_server",
+    "note_backup",
     "note_server",
     "note_start",
     "noted_periods",

@@ -1,13 +1,19 @@
-"""A copy of the store that is whole, made while others write to it."""
+"""A copy of the store that is whole, made while others write to it.
+
+When that was is noted in a file beside the store, and not in it: a backup only reads.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sqlite3
 from pathlib import Path
 
 from destinations.clock import unix_time
 from destinations.errors import TemporaryError, UsageError
 from destinations.store import (
+    FILE_MODE,
     check_not_beside_store,
     copy_of,
     identity_path,
@@ -16,7 +22,7 @@ from destinations.store import (
     stored_version,
 )
 
-__all__ = ["back_up"]
+__all__ = ["back_up", "backed_up_at", "note_backup"]
 
 
 def back_up(store: Path, target: Path) -> int:
@@ -43,6 +49,32 @@ def back_up(store: Path, target: Path) -> int:
         kind = TemporaryError if is_full(error) else UsageError
         raise kind(f"cannot write the backup {target}: {why or error}") from None
     return target.stat().st_size
+
+
+def note_backup(store: Path, now: float) -> None:
+    """Note that the store was backed up at ``now``, in seconds since 1970.
+
+    Raises OSError.
+    """
+    handle = os.open(_note_path(store), os.O_WRONLY | os.O_CREAT, FILE_MODE)
+    try:
+        # Always of one length, and less than a sector: an earlier note is replaced, or stays.
+        os.write(handle, b"%012d\n" % now)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def backed_up_at(store: Path) -> float:
+    """Return when the store was backed up last, in seconds since 1970; 0 if nobody knows."""
+    with contextlib.suppress(OSError, ValueError):
+        return float(_note_path(store).read_text("ascii"))
+    return 0.0
+
+
+def _note_path(store: Path) -> Path:
+    store = store.resolve()  # a link to a store is that store
+    return store.with_name(f"{store.name}.backed-up")
 
 
 def _is_copy(path: Path) -> bool:

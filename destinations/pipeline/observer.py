@@ -56,6 +56,9 @@ class Observer:
         ``reason`` has the partner's words; it is empty where the action goes on.
         """
 
+    def credentials(self, destination: str, state: str) -> None:
+        """Note that credentials are ``refused``, or ``accepted``: an event was taken again."""
+
     def drifted(self, destination: str, key: str, expected: int, found: int) -> None:
         """Note that the partner holds another amount than we counted: somebody else adds to it."""
 
@@ -115,6 +118,10 @@ class Observers(Observer):
     def paused(self, destination: str, action: str, reason: str) -> None:
         """See `Observer.paused`."""
         self._tell("paused", destination, action, reason)
+
+    def credentials(self, destination: str, state: str) -> None:
+        """See `Observer.credentials`."""
+        self._tell("credentials", destination, state)
 
     def drifted(self, destination: str, key: str, expected: int, found: int) -> None:
         """See `Observer.drifted`."""

@@ -565,7 +565,7 @@ class Pipeline:
     ) -> Sequence[Result]:
         """Return results by what is known of other events; tells if the action pauses."""
         action = batch.deliveries[0].action
-        was_paused = action in self.refusals.paused
+        was_paused, was_refused = action in self.refusals.paused, self.refusals.is_key_refused
         is_last = (
             self.feed is not None
             and self.feed.is_over
@@ -576,6 +576,8 @@ class Pipeline:
         if action in self.refusals.paused and not was_paused:
             self._observer.paused(self.name, action, self.refusals.paused[action])
             self._note_pauses()
+        if self.refusals.is_key_refused is not was_refused:
+            self._observer.credentials(self.name, "accepted" if was_refused else "refused")
         return judged
 
     def _note_pauses(self) -> None:
@@ -590,6 +592,8 @@ class Pipeline:
         """Let the actions that pause go on."""
         for action in self.refusals.paused:
             self._observer.paused(self.name, action, "")
+        if self.refusals.is_key_refused:
+            self._observer.credentials(self.name, "accepted")
         self.refusals.resume()
         self._note_pauses()
         self.prefetch.return_to()

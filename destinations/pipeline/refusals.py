@@ -61,11 +61,14 @@ class Refusals:
         self._taken_at: dict[str, float] = {}
         self.paused: dict[str, str] = {}
         """The actions that pause, by slug, each with its reason."""
+        self.is_key_refused = False
+        """Whether the credentials were refused, for certain, since something was taken last."""
 
     def resume(self) -> None:
         """Let everything go again."""
         self.paused.clear()
         self._seen.clear()
+        self.is_key_refused = False
 
     def judge(
         self,
@@ -80,20 +83,25 @@ class Refusals:
 
         ``is_last`` tells that nothing else waits, nor will.
         """
-        if any(one.outcome is Outcome.DELIVERED for one in results):
+        is_taken = any(one.outcome is Outcome.DELIVERED for one in results)
+        if is_taken:
             self._take(action, now)
         refused = [_concern(one) for one in results]
         for delivery, concern in zip(deliveries, refused, strict=True):
             if concern:
                 key = (concern, "" if concern == "key" else action)
                 self._seen.setdefault(key, set()).add(delivery.event.message_id)
-        return [
+        judged = [
             self._judge(action, delivery, result, concern, is_last=is_last) if concern else result
             for delivery, result, concern in zip(deliveries, results, refused, strict=True)
         ]
+        if not is_taken and any(map(is_refused_key, judged)):
+            self.is_key_refused = True
+        return judged
 
     def _take(self, action: str, now: float) -> None:
         self._taken_at[action] = self._taken_at[""] = now
+        self.is_key_refused = False
         for concern, of_action in list(self._seen):
             if of_action in {"", action}:
                 del self._seen[concern, of_action]

@@ -20,6 +20,7 @@ from destinations.http.transport import HttpTransport
 from destinations.operations import (
     Periods,
     StoredPauses,
+    backed_up_at,
     count_waiting,
     lock_account,
     lock_server,
@@ -30,6 +31,7 @@ from destinations.operations import (
 from destinations.pipeline.engine import Engine
 from destinations.pipeline.exclusion import PartnerAccount
 from destinations.pipeline.intake import Intake
+from destinations.pipeline.observer import Observer, Observers
 from destinations.pipeline.pipeline import Pipeline, PipelineOptions
 from destinations.pipeline.queue import Scope
 from destinations.pipeline.rate_limit import RateLimitedTransport
@@ -71,6 +73,18 @@ class _Served:
     fault: str = ""
 
 
+class _Credentials(Observer):
+    """Knows whose credentials the partners refuse now."""
+
+    def __init__(self) -> None:
+        self.unaccepted: Sequence[str] = ()
+
+    def credentials(self, destination: str, state: str) -> None:
+        """See `Observer.credentials`."""
+        others = [name for name in self.unaccepted if name != destination]
+        self.unaccepted = [*others, destination] if state == "refused" else others
+
+
 class Service:
     """Everything that one configuration describes; `start`, `reload` and `stop` in one thread."""
 
@@ -79,7 +93,8 @@ class Service:
     ) -> None:
         self.config = config
         self._observation = observation
-        self._observer = observation.observer
+        self._credentials = _Credentials()
+        self._observer = Observers([observation.observer, self._credentials])
         self._clock = clock or SystemClock()
         self._served: dict[str, _Served] = {}
         self._accounts: Mapping[str, PartnerAccount] = {}
@@ -92,7 +107,7 @@ class Service:
         self._receiver = Receiver(
             metrics=observation.metrics,
             unready=self.unready,
-            remarks=self.paused,
+            remarks=self.remarks,
             limits=Limits(config.listen.max_body_bytes, config.listen.body_seconds),
             observer=self._observer,
             trusted=config.listen.trusted_proxies,
@@ -175,6 +190,10 @@ class Service:
             self._warn(bound)
             self._closing = stack.pop_all()
             self._observation.follow_store(self._store_figures)
+            self._observation.follow_ready(
+                lambda: not self._receiver.draining and not self.unready()
+            )
+            self._observation.loaded(successful=True)
 
     def _open_admin(self, stack: contextlib.ExitStack) -> HttpServer | None:
         """Serve the pages for operators on their own address, from now until all is closed."""
@@ -259,9 +278,17 @@ class Service:
         closed = [(name, each.fault) for name, each in self._served.items() if each.fault]
         return (*reasons, *(f"{name} cannot be opened: {fault}" for name, fault in closed))
 
-    def paused(self) -> Sequence[str]:
-        """Return which actions pause; events for them are accepted, and wait."""
-        return [
+    def remarks(self) -> Sequence[str]:
+        """Return whose credentials are refused, and which actions pause.
+
+        Events for them are accepted, and wait: others must not go without because of them.
+        """
+        refused = [
+            f"{name}: the partner refuses the credentials, its events wait; replace the key and "
+            "reload"
+            for name in self._credentials.unaccepted
+        ]
+        return refused + [
             f"{name}: {action} pauses, its events wait; destinations status says why"
             for name, each in self._served.items()
             for action in each.pauses.actions
@@ -292,6 +319,7 @@ class Service:
             free=free_bytes(database.path),
             limit=self.config.store.max_bytes,
             writable=not database.health.why,
+            backed_up_at=backed_up_at(database.path),
         )
 
     def _tell_of_store(self, why: str) -> None:
@@ -352,6 +380,7 @@ class Service:
         bound, scope = served.bound, served.scope
         self._lock(bound)
         self._observation.mask(bound.secrets)
+        self._credentials.credentials(bound.name, "accepted")  # as far as anybody knows
         served.pauses.write({})  # with a start, or another definition, all is tried again
 
         def make() -> Pipeline:

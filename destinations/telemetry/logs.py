@@ -182,6 +182,16 @@ class Logs(Observer):
         else:
             self._logger.info("action resumed", destination=destination, action=action)
 
+    def credentials(self, destination: str, state: str) -> None:
+        """See `Observer.credentials`."""
+        if state == "refused":
+            self._logger.error(
+                "credentials refused by the partner: deliveries wait; replace the key and reload",
+                destination=destination,
+            )
+        else:
+            self._logger.info("credentials accepted again", destination=destination)
+
     def drifted(self, destination: str, key: str, expected: int, found: int) -> None:
         """See `Observer.drifted`."""
         self._logger.warning(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import platform
 import threading
 import time
 from bisect import bisect_left
@@ -23,6 +24,7 @@ from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from destinations._version import __version__
 from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.observer import Observer, Point
 from destinations.pipeline.queue import QueuedDelivery, Stage, Transition
@@ -121,7 +123,27 @@ class Metrics(Observer):
         )
 
     def _measure(self, registry: CollectorRegistry) -> None:
-        """Make the gauges: the state of the breaker, and times."""
+        """Make the gauges: of the process, the state of the breaker, and times."""
+        build = Gauge(
+            "destinations_build_info",
+            "1; its labels have the versions of this program and of Python.",
+            ("version", "python"),
+            registry=registry,
+        )
+        build.labels(__version__, platform.python_version()).set(1)
+        self._ready = Gauge(
+            "destinations_ready", "1 if /readyz answers with 200, else 0.", registry=registry
+        )
+        self._loaded = Gauge(
+            "destinations_last_reload_successful",
+            "0 if the last reload of the configuration failed, else 1.",
+            registry=registry,
+        )
+        self._loaded_at = Gauge(
+            "destinations_last_reload_success_timestamp_seconds",
+            "When the configuration was loaded last, in seconds since 1970.",
+            registry=registry,
+        )
         self._breaker = Gauge(
             "destinations_breaker_state",
             "1 for the current state of the circuit breaker (closed, open, half-open), else 0.",
@@ -132,6 +154,12 @@ class Metrics(Observer):
             "destinations_action_paused",
             "1 while an action is paused because the partner refuses its requests, else 0.",
             ("destination", "action"),
+            registry=registry,
+        )
+        self._credentials = Gauge(
+            "destinations_credentials_refused",
+            "1 from a refusal of the credentials until an event is delivered, else 0.",
+            ("destination",),
             registry=registry,
         )
         self._latencies = _Latencies()
@@ -167,6 +195,16 @@ class Metrics(Observer):
         """Show the figures of the store, which are read for each scrape."""
         self._store.read = read
 
+    def follow_ready(self, is_ready: Callable[[], bool]) -> None:
+        """Show whether events should be sent here, which is asked for each scrape."""
+        self._ready.set_function(lambda: float(is_ready()))
+
+    def loaded(self, *, successful: bool) -> None:
+        """Note that the configuration was loaded, or that a reload failed."""
+        self._loaded.set(successful)
+        if successful:
+            self._loaded_at.set(self._now())
+
     def keep(self, destinations: Collection[str]) -> None:
         """Show only these queues and breakers; counters of the others stay."""
         reads = self._queues.reads
@@ -176,6 +214,7 @@ class Metrics(Observer):
                 with contextlib.suppress(KeyError):  # absent for queues that are not delivered from
                     self._breaker.remove(name, state)
             self._paused.remove_by_labels({"destination": name})
+            self._credentials.remove_by_labels({"destination": name})
 
     def broken(self, observer: Observer) -> None:
         """Count an exception from another observer."""
@@ -245,6 +284,10 @@ class Metrics(Observer):
         """See `Observer.paused`."""
         self._paused.labels(destination, action).set(bool(reason))
 
+    def credentials(self, destination: str, state: str) -> None:
+        """See `Observer.credentials`."""
+        self._credentials.labels(destination).set(state == "refused")
+
     def drifted(
         self,
         destination: str,
@@ -267,6 +310,7 @@ class Metrics(Observer):
             self._refused.labels(destination, str(status))
         for state in _BREAKER:
             self._changes.labels(destination, state)
+        self._credentials.labels(destination).set(0)
         # A delivery without a subscription has no action.
         self._deliveries.labels(destination, "", Outcome.FILTERED.value, "plan")
         for action in actions:
@@ -347,6 +391,11 @@ class _Queues(Collector):
             "Deliveries that are unknown or held now.",
             labels=("destination", "state"),
         )
+        kept = GaugeMetricFamily(
+            "destinations_kept_deliveries",
+            "Deliveries with an outcome that the store keeps.",
+            labels=("destination", "outcome"),
+        )
         for destination, read in self.reads.items():
             try:
                 figures = read()
@@ -359,4 +408,6 @@ class _Queues(Collector):
             age.add_metric((destination,), waits)
             unsettled.add_metric((destination, State.UNKNOWN.value), figures.unknown)
             unsettled.add_metric((destination, State.HELD.value), figures.held)
-        yield from (up, length, age, unsettled)
+            for outcome in Outcome:
+                kept.add_metric((destination, outcome.value), figures.kept.get(outcome, 0))
+        yield from (up, length, age, unsettled, kept)

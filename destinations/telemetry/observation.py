@@ -66,6 +66,14 @@ class Observation:
         """Show the gauges of the store, which are read for each scrape."""
         self._metrics.follow_store(read)
 
+    def follow_ready(self, is_ready: Callable[[], bool]) -> None:
+        """Show whether events should be sent here, which is asked for each scrape."""
+        self._metrics.follow_ready(is_ready)
+
+    def loaded(self, *, successful: bool) -> None:
+        """Show that the configuration was loaded, or that a reload of it failed."""
+        self._metrics.loaded(successful=successful)
+
     def keep(self, destinations: Collection[str], ledger: Ledger, strays: Collection[str]) -> None:
         """Follow only the queues of these destinations and of ``strays``.
 

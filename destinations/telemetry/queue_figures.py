@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
-from destinations.outcome import State
+from destinations.outcome import Outcome, State
 from destinations.pipeline.ledger import Ledger, ScopeTotals
 
 __all__ = ["QueueFigures", "QueueProbe"]
@@ -22,13 +22,15 @@ class QueueFigures:
     """The figures of a queue: ``length`` counts its deliveries without an outcome.
 
     ``oldest`` is when the oldest waiting delivery was accepted, in seconds since 1970; None if
-    nothing waits. Held deliveries do not count, as they wait for an operator.
+    nothing waits. Held deliveries do not count, as they wait for an operator. ``kept`` counts the
+    deliveries with an outcome that the store still has.
     """
 
     length: int
     oldest: float | None
     unknown: int
     held: int
+    kept: Mapping[Outcome, int] = field(default_factory=dict)
 
 
 class QueueProbe:
@@ -64,4 +66,5 @@ class QueueProbe:
             found.oldest,
             found.counts.get(State.UNKNOWN, 0),
             found.counts.get(State.HELD, 0),
+            {one: number for one in Outcome if (number := found.counts.get(one))},
         )

@@ -16,13 +16,15 @@ class StoreFigures:
     """The figures of a store: its size, the bytes free on its disk, and its limit, in bytes.
 
     ``free`` is None if nobody can tell, ``limit`` if there is none. ``writable`` tells whether the
-    last writes worked.
+    last writes worked, ``backed_up_at`` when the store was backed up last, in seconds since 1970; 0
+    if nobody knows of a backup.
     """
 
     size: int
     free: int | None
     limit: int | None
     writable: bool
+    backed_up_at: float = 0.0
 
 
 class StoreGauges(Collector):
@@ -34,7 +36,7 @@ class StoreGauges(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield a gauge for each figure that is known."""
         figures = None if self.read is None else self.read()
-        known = (None,) * 4 if figures is None else _values(figures)
+        known = (None,) * len(_GAUGES) if figures is None else _values(figures)
         for (name, text), value in zip(_GAUGES, known, strict=True):
             family = GaugeMetricFamily(f"destinations_store_{name}", text)
             if value is not None:
@@ -47,8 +49,13 @@ _GAUGES = (
     ("free_bytes", "Bytes that are free on the file system of the store."),
     ("limit_bytes", "Bytes that the store may have (store.maxBytes), if there is a limit."),
     ("writable", "0 from a write that failed until one works again, else 1."),
+    (
+        "last_backup_timestamp_seconds",
+        "When destinations store backup copied the store last, in seconds since 1970; 0 if never.",
+    ),
 )
 
 
 def _values(figures: StoreFigures) -> tuple[float | None, ...]:
-    return (figures.size, figures.free, figures.limit, float(figures.writable))
+    writable = float(figures.writable)
+    return (figures.size, figures.free, figures.limit, writable, figures.backed_up_at)

@@ -30,6 +30,7 @@ EVERY = 1 if IS_LONG else 32
 MOST_CRASHES = 4
 BACKUP = "backup.sqlite3"
 STORE = "store.sqlite3"
+_ENDS = ("lock", "identity", "serving", "backed-up")
 RESTORE = ("restore", BACKUP, "--to", STORE, "--yes")
 IN_PLACE = ("restore", STORE, "--to", STORE, "--yes")
 ADOPT = ("adopt", "--store", STORE, "--yes")
@@ -152,7 +153,7 @@ class Place:
     @property
     def left(self) -> set[str]:
         """The files that should not be there once nothing runs."""
-        own = {STORE, BACKUP, *(f"{STORE}.{end}" for end in ("lock", "identity", "serving"))}
+        own = {STORE, BACKUP, *(f"{STORE}.{end}" for end in _ENDS)}
         return {one.name for one in self.folder.iterdir()} - own
 
 

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from destinations.cli import store_command
-from destinations.operations import Periods, lock_run, lock_server, note_server
+from destinations.clock import frozen_at
+from destinations.operations import Periods, backed_up_at, lock_run, lock_server, note_server
 from destinations.outcome import Outcome
 from destinations.store import SqliteStore
 
@@ -31,12 +32,24 @@ def path(tmp_path: Path, add_delivery: Callable[..., int]) -> Path:
 
 
 def test_backup(command: Run, path: Path, tmp_path: Path) -> None:
-    """The copy is a store with the same deliveries."""
+    """The copy is a store with the same deliveries; when it was made is noted for servers."""
     target = tmp_path / "copy.sqlite3"
-    done = command("store", "backup", target, "--store", path)
+    with frozen_at(1_700_000_000):
+        done = command("store", "backup", target, "--store", path)
+    assert backed_up_at(path) == 1_700_000_000
     assert (done.code, done.out) == (0, f"{target}: {target.stat().st_size:,} bytes, checked\n")
     listed = command("deliveries", "list", "--all", "--store", target, "--json").json
     assert listed["total"] == 2
+
+
+def test_a_backup_whose_time_cannot_be_noted(command: Run, path: Path, tmp_path: Path) -> None:
+    """The copy is whole all the same, and a warning says what servers will not know."""
+    path.with_name(f"{path.name}.backed-up").mkdir()
+    target = tmp_path / "copy.sqlite3"
+    done = command("store", "backup", target, "--store", path)
+    assert (done.code, done.out) == (0, f"{target}: {target.stat().st_size:,} bytes, checked\n")
+    warning = "warning: cannot note the time of the backup beside the store: Is a directory\n"
+    assert done.err == warning
 
 
 def test_backup_of_nothing(command: Run, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from destinations.clock import frozen_at
 from destinations.errors import UsageError
-from destinations.operations import back_up
+from destinations.operations import back_up, backed_up_at, note_backup
 from destinations.pipeline.ledger import Selection
 from destinations.store import (
     SqliteStore,
@@ -218,3 +218,19 @@ def test_a_backup_of_an_earlier_version(old_store: Callable[..., Path], target: 
     assert identity != APPLICATION_ID
     with pytest.raises(UsageError, match="it is a backup"):
         SqliteStore(target)
+
+
+def test_the_time_of_a_backup(tmp_path: Path) -> None:
+    """It is noted beside the store, for its owner alone; what cannot be read is no note."""
+    store = tmp_path / "store.sqlite3"
+    link = tmp_path / "link.sqlite3"
+    link.symlink_to(store)
+    assert backed_up_at(store) == 0
+    note_backup(link, 1_700_000_000.7)
+    assert backed_up_at(store) == backed_up_at(link) == 1_700_000_000
+    note_backup(store, 1.0)
+    assert backed_up_at(store) == 1
+    note = tmp_path / "store.sqlite3.backed-up"
+    assert stat.S_IMODE(note.stat().st_mode) == 0o600
+    note.write_text("")
+    assert backed_up_at(store) == 0

@@ -23,6 +23,7 @@ CALLS: list[tuple[str, tuple[Any, ...]]] = [
     ("settled_elsewhere", ("kana", [])),
     ("breaker", ("kana", "open", "down")),
     ("paused", ("kana", "track", "HTTP 404")),
+    ("credentials", ("kana", "refused")),
     ("drifted", ("kana", "key", 1, 2)),
     ("failed", ("kana", ValueError("x"))),
 ]

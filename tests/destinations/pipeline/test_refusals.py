@@ -59,6 +59,27 @@ def test_so_many_events_in_a_row(concerns: str, events: int, *, together: bool) 
     assert refusals.paused == {}
 
 
+def test_the_credentials_are_refused() -> None:
+    """From a certain refusal, or those of five events, until an event is taken."""
+    refusals = Refusals(ends=False)
+    certain = Result(State.READY, "no", "INVALID_AUTHENTICATION", 401, retry=Retry())
+    steps: list[tuple[list[Result], bool]] = [
+        ([_refused("key")], False),
+        ([certain], True),
+        ([_refused("key")], True),
+        ([Result(State.READY, "away", "X", 503, retry=Retry())], True),
+        ([DELIVERED], False),
+        ([certain, DELIVERED], False),  # a firewall refuses single events
+        ([_refused("key")] * 4, False),
+        ([_refused("key")] * 5, True),
+    ]
+    for results, is_refused in steps:
+        _judge(refusals, *[(_delivery(number), one) for number, one in enumerate(results)])
+        assert refusals.is_key_refused is is_refused
+    refusals.resume()
+    assert not refusals.is_key_refused
+
+
 @pytest.mark.parametrize("concerns", ["request", "permission", "key"])
 def test_one_that_is_refused_before_and_after_others_are_taken(concerns: str) -> None:
     """It is to blame itself; others of another action tell of the key alone."""

@@ -226,6 +226,39 @@ def test_a_firewall_refuses_one_event(
     assert (one.message_id, one.status) == ("OR 1=1", Outcome.REJECTED)
 
 
+def test_the_credentials_are_refused(
+    start: Start, configured: Callable[..., ServeConfig], listen: Listen, stream: io.StringIO
+) -> None:
+    """The page of readiness, a gauge and the log name the destination until an event is taken."""
+    is_known = False
+
+    def partner(body: bytes) -> Answer:
+        return _success(body) if is_known else (401, {}, b"who are you?")
+
+    config = configured(listen(partner).url)
+    service = start(config)
+    metric = 'destinations_credentials_refused{destination="one"}'
+    assert f"{metric} 0.0" in _text(service, "/metrics")
+    _post(service, _counts("c1"))
+    _until(lambda: f"{metric} 1.0" in _text(service, "/metrics"))
+    # Ready all the same: what comes is kept, for this destination and the others.
+    assert _text(service, "/readyz") == (
+        "ready\none: the partner refuses the credentials, its events wait; replace the key and "
+        "reload\n"
+    )
+    assert "destinations_ready 1.0" in _text(service, "/metrics")
+    service.reload(config)
+    assert f"{metric} 0.0" in _text(service, "/metrics")
+    _until(lambda: f"{metric} 1.0" in _text(service, "/metrics"))
+    is_known = True
+    _until(lambda: f"{metric} 0.0" in _text(service, "/metrics"))
+    assert _text(service, "/readyz") == "ready\n"
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    told = [(one["level"], one["message"]) for one in lines if "credentials" in one["message"]]
+    refused = "credentials refused by the partner: deliveries wait; replace the key and reload"
+    assert told == [("error", refused)] * 2 + [("info", "credentials accepted again")]
+
+
 @pytest.fixture
 def breaking() -> Iterator[int]:
     """A port where TLS never comes about."""

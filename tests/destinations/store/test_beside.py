@@ -11,7 +11,10 @@ import pytest
 from destinations.errors import UsageError
 from destinations.store import SqliteStore, check_not_beside_store, check_store_path
 
-_ENDS = ("-wal", "-shm", "-journal", ".lock", ".serving", ".identity", ".run-1", ".account-12")
+_ENDS = (
+    *("-wal", "-shm", "-journal", ".lock", ".serving", ".identity", ".backed-up"),
+    *(".run-1", ".account-12"),
+)
 
 
 @pytest.mark.parametrize("end", _ENDS)

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import platform
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from destinations._version import __version__
 from destinations.outcome import Outcome, State
 from destinations.pipeline.observer import Observers, Point
 from destinations.pipeline.queue import QueuedDelivery, Transition
@@ -287,6 +290,57 @@ def test_the_store(metrics: Metrics, read: Read) -> None:
     metrics.follow_store(lambda: StoreFigures(size=5, free=6, limit=7, writable=True))
     assert [read(name) for name in names] == [{"": 5}, {"": 6}, {"": 7}]
     assert read("destinations_store_writable") == {"": 1}
+
+
+def test_the_last_backup(metrics: Metrics, read: Read) -> None:
+    """A store without a backup has 0, so that one rule finds both that and an old backup."""
+    name = "destinations_store_last_backup_timestamp_seconds"
+    figures = StoreFigures(size=5, free=6, limit=7, writable=True)
+    metrics.follow_store(lambda: figures)
+    assert read(name) == {"": 0}
+    metrics.follow_store(lambda: replace(figures, backed_up_at=90.0))
+    assert read(name) == {"": 90}
+
+
+def test_the_process(metrics: Metrics, read: Read, time: Time) -> None:
+    """Its versions, whether it is ready, and how the configuration was loaded last."""
+    assert read("destinations_build_info") == {f"{platform.python_version()} {__version__}": 1}
+    assert read("destinations_ready") == {"": 0}
+    ready = [True]
+    metrics.follow_ready(lambda: ready[0])
+    assert read("destinations_ready") == {"": 1}
+    ready[0] = False
+    assert read("destinations_ready") == {"": 0}
+    metrics.loaded(successful=True)
+    time.now = 200.0
+    metrics.loaded(successful=False)
+    name = "destinations_last_reload"
+    assert read(f"{name}_successful") == {"": 0}
+    assert read(f"{name}_success_timestamp_seconds") == {"": 130}
+    metrics.loaded(successful=True)
+    assert read(f"{name}_successful") == {"": 1}
+    assert read(f"{name}_success_timestamp_seconds") == {"": 200}
+
+
+def test_refused_credentials(metrics: Metrics, read: Read) -> None:
+    """The gauge begins at 0, and goes with its destination."""
+    name = "destinations_credentials_refused"
+    metrics.follow("kana", lambda: QueueFigures(0, None, 0, 0), [])
+    assert read(name) == {"": 0}
+    metrics.credentials("kana", "refused")
+    assert read(name) == {"": 1}
+    metrics.credentials("kana", "accepted")
+    assert read(name) == {"": 0}
+    metrics.keep([])
+    assert read(name) == {}
+
+
+def test_what_is_kept(metrics: Metrics, read: Read) -> None:
+    """A gauge for each outcome, whether the store has rows of it or not."""
+    kept = {Outcome.DELIVERED: 5, Outcome.DEAD: 2}
+    metrics.follow("kana", lambda: QueueFigures(0, None, 0, 0, kept), [])
+    expected = {one.value: kept.get(one, 0) for one in Outcome}
+    assert read("destinations_kept_deliveries") == expected
 
 
 def test_observers_that_fail(metrics: Metrics, read: Read) -> None:

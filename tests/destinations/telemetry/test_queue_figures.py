@@ -61,7 +61,9 @@ def test_figures(store: SqliteStore, add_delivery: Callable[..., int]) -> None:
     add_delivery(store, status=State.HELD, accepted_at=1.0, destination="another")
     add_delivery(store, accepted_at=2.0, served=False)
     probe = QueueProbe(store.ledger())
-    assert probe.read("sample") == QueueFigures(length=5, oldest=40.0, unknown=1, held=2)
+    assert probe.read("sample") == QueueFigures(
+        length=5, oldest=40.0, unknown=1, held=2, kept={Outcome.DELIVERED: 1, Outcome.DEAD: 1}
+    )
     assert probe.read("another") == QueueFigures(length=1, oldest=None, unknown=0, held=1)
 
 
@@ -71,7 +73,7 @@ def test_figures(store: SqliteStore, add_delivery: Callable[..., int]) -> None:
         (State.READY, QueueFigures(1, 7.0, 0, 0)),
         (State.UNKNOWN, QueueFigures(1, 7.0, 1, 0)),
         (State.HELD, QueueFigures(1, None, 0, 1)),
-        *((outcome, EMPTY) for outcome in Outcome),
+        *((outcome, QueueFigures(0, None, 0, 0, {outcome: 1})) for outcome in Outcome),
     ],
 )
 def test_each_status(
@@ -80,7 +82,7 @@ def test_each_status(
     status: Status,
     expected: QueueFigures,
 ) -> None:
-    """What has an outcome is in no queue; what has none is, whoever it waits for."""
+    """What has an outcome is kept and in no queue; what has none is, whoever it waits for."""
     add_delivery(store, status=status, accepted_at=7.0)
     assert QueueProbe(store.ledger()).read("sample") == expected
 
@@ -125,7 +127,9 @@ def test_what_is_old_does_not_cost_more(
     assert before > 0
     for status in old * 20:
         add_delivery(store, status=status, accepted_at=3.0)
-    assert QueueProbe(store.ledger()).read("sample") == QueueFigures(22, 3.0, 0, 21)
+    assert QueueProbe(store.ledger()).read("sample") == QueueFigures(
+        22, 3.0, 0, 21, {Outcome.DELIVERED: 21, Outcome.DEAD: 21}
+    )
     assert _steps_of_a_look(store) == before
 
 
