@@ -18,6 +18,7 @@ from destinations.cli.commands import Command
 from destinations.cli.garbage import look_less_often
 from destinations.errors import DestinationsError, TemporaryError
 from destinations.server import ServeConfig, Service, check_start, read_config
+from destinations.server.notify import Notifier, Watchdog
 from destinations.server.signals import Signals
 from destinations.telemetry import Observation, observe
 
@@ -77,9 +78,11 @@ def _run(config: ServeConfig, path: Path, signals: Signals, observation: Observa
         logger.info("receiver started", destination=name, url=url)
     if config.admin is not None:
         logger.info("metrics and health served", url=service.pages_url)
+    notifier = Notifier(os.environ)
+    notifier.ready(_status(service))
     try:
         try:
-            _serve(service, path, signals, observation)
+            _serve(service, path, signals, observation, notifier)
         finally:
             left = service.stop()
     except KeyboardInterrupt:
@@ -94,49 +97,65 @@ def _run(config: ServeConfig, path: Path, signals: Signals, observation: Observa
     return 0
 
 
-def _serve(service: Service, path: Path, signals: Signals, observation: Observation) -> None:
+def _status(service: Service) -> str:
+    return f"receiving for {', '.join(service.urls)}"
+
+
+def _serve(
+    service: Service,
+    path: Path,
+    signals: Signals,
+    observation: Observation,
+    notifier: Notifier,
+) -> None:
     """Return when told to stop."""
     upkeep_at = time.monotonic()
+    watchdog = Watchdog(notifier, service.progress)
     while True:
+        watchdog.look()
         if time.monotonic() >= upkeep_at:
             upkeep_at = time.monotonic() + _UPKEEP_SECONDS
             threading.Thread(target=_prune, args=(service,), name="upkeep", daemon=True).start()
-        pause = upkeep_at - time.monotonic()
+        pause = watchdog.wait(upkeep_at - time.monotonic())
         wish = signals.wait(min(pause, _MEND_SECONDS) if service.needs_mending else pause)
         if wish == "stop":
             observation.logger.info("server stopping; no more events accepted")
+            notifier.stopping()
             return
         if wish == "reload":
-            _reload(service, path, signals, observation)
+            notifier.reloading()
+            is_loaded = _reload(service, path, signals, observation)
+            failed = "" if is_loaded else "; the last reload failed, the journal says why"
+            notifier.ready(_status(service) + failed)
         if service.needs_mending:
             service.mend()
 
 
-def _reload(service: Service, path: Path, signals: Signals, observation: Observation) -> None:
-    """Log whatever is wrong: what runs goes on."""
-    logger = observation.logger
+def _reload(service: Service, path: Path, signals: Signals, observation: Observation) -> bool:
+    """Tell whether the configuration is in use; log whatever is wrong: what runs goes on."""
+    logger, is_loaded = observation.logger, False
     failed = "configuration not reloaded, the former one stays"
     try:
         config = _read_aside(path, signals)
         if config is None:
             logger.warning(f"{failed}: told to stop before it was read")
-            return
+            return False
         service.reload(config)
     except DestinationsError as error:
         logger.error(f"{failed}: {error}")  # noqa: TRY400 - told in a line
-        observation.loaded(successful=False)
     except Exception:  # an internal error must not end what runs
         logger.exception(failed)
-        observation.loaded(successful=False)
     else:
-        observation.loaded(successful=True)
+        is_loaded = True
         observation.log(config.log.level, config.log.form)
         logger.info(
             "configuration reloaded",
             configuration=str(path.resolve()),
             destinations=list(service.urls),
         )
+    observation.loaded(successful=is_loaded)
     service.watch_queues()
+    return is_loaded
 
 
 def _read_aside(path: Path, signals: Signals) -> ServeConfig | None:

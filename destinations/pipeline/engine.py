@@ -160,6 +160,8 @@ class Engine:
         self._write_again_at = 0.0
         self.last_error: Exception | None = None
         """Why the last round could not be done, or made durable; None if it could."""
+        self.rounds = 0
+        """How many rounds its thread has ended; there is one a second at the least."""
         self._polled_at = self._clock.monotonic()
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
@@ -338,6 +340,7 @@ class Engine:
         except Exception as error:  # noqa: BLE001 - the engine has to go on
             self._observer.failed("", error)
             self._stopping.wait(_FAULT_SECONDS)
+        self.rounds += 1
 
     def run_round(self, wait: float) -> None:
         """Do one round, after up to ``wait`` seconds in which there is nothing to do."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import ipaddress
 import socket
@@ -123,6 +124,7 @@ class HttpServer:
             timeout_graceful_shutdown=5,
         )
         self._server = _Server(config, most, turned_away, refused)
+        self._turns = 0
         self._thread = threading.Thread(
             target=self._server.run, args=([self._socket],), name="receiver"
         )
@@ -139,6 +141,16 @@ class HttpServer:
             if not self._thread.is_alive():
                 msg = f"the server on {self.url} ended before it began"
                 raise UsageError(msg)
+
+    def turns(self) -> int:
+        """Return how often its loop did what was asked of it here, and ask it once more."""
+        if self._server.loop is not None:
+            with contextlib.suppress(RuntimeError):  # it is closed
+                self._server.loop.call_soon_threadsafe(self._turn)
+        return self._turns
+
+    def _turn(self) -> None:
+        self._turns += 1
 
     def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine where the receiver runs, and return its result."""

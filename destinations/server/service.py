@@ -134,6 +134,13 @@ class Service:
         """Show the queues of the destinations that there are, and those that wait for others."""
         self._observation.keep(self._served.keys(), self._ledger, self.strays.keys())
 
+    def progress(self) -> Mapping[str, int]:
+        """Return a number for each part that has to go on, by name.
+
+        See `destinations.server.notify.Watchdog`.
+        """
+        return {"engine": self._engine.rounds, "receiver": self._server.turns()}
+
     @property
     def needs_mending(self) -> bool:
         """Whether there is something to do for `mend`."""

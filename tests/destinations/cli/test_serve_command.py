@@ -274,6 +274,42 @@ def test_a_stop_while_a_reload_reads(serve: Any, document: dict[str, Any], write
     assert any("told to stop before it was read" in line for line in serving.lines)
 
 
+def test_what_a_supervisor_is_told(
+    serve: Any, document: dict[str, Any], write: Write, tmp_path: Path
+) -> None:
+    """When events are received, each reload with its end, that all goes on, and the stop."""
+    path = write("serve.json", document)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+        supervisor.bind(str(tmp_path / "n"))
+        supervisor.settimeout(60)
+
+        def told(first: str) -> str:
+            """Return the status of the next notification but those that all goes on."""
+            while (text := supervisor.recv(65536).decode()) == "WATCHDOG=1":
+                pass
+            assert text.startswith(f"{first}\n")
+            return text.rpartition("STATUS=")[2]
+
+        serving = serve(path, NOTIFY_SOCKET=str(tmp_path / "n"), WATCHDOG_USEC="2000000")
+        url = _url(serving)
+        assert told("READY=1") == "receiving for kana"
+        assert _post(url, 1) == 200
+        assert supervisor.recv(65536) == b"WATCHDOG=1"
+        serving.process.send_signal(signal.SIGHUP)
+        assert told("RELOADING=1") == "reading the configuration"
+        assert told("READY=1") == "receiving for kana"
+        path.write_text("{")
+        serving.process.send_signal(signal.SIGHUP)
+        assert told("RELOADING=1") == "reading the configuration"
+        failed = "receiving for kana; the last reload failed, the journal says why"
+        assert told("READY=1") == failed
+        metrics = requests.get(f"{url}/metrics", timeout=30).text
+        assert "\ndestinations_last_reload_successful 0.0\n" in metrics
+        serving.process.terminate()
+        assert told("STOPPING=1") == "finishing what is under way"
+        assert serving.end() == 0
+
+
 def test_reloads_under_traffic(serve: Any, document: dict[str, Any], write: Write) -> None:
     """While the configuration is read again and again, nothing is refused, lost or counted twice.
 

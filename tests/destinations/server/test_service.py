@@ -786,6 +786,32 @@ def test_readiness_of_a_full_store(
     assert service.unready() == ()
 
 
+@pytest.mark.parametrize("part", ["engine", "receiver"])
+def test_a_part_that_hangs(start: Start, configure: Configure, part: str) -> None:
+    """Each part makes progress by itself, and one that hangs makes none, so that it is seen."""
+    service = start(configure("one"))
+    first = service.progress()
+    _until(lambda: all(count > first[name] for name, count in service.progress().items()))
+    hangs, goes_on = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        hangs.set()
+        goes_on.wait(60)
+
+    if part == "engine":
+        service._engine.submit(hang)
+    else:
+        assert service._server._server.loop is not None
+        service._server._server.loop.call_soon_threadsafe(hang)
+    assert hangs.wait(60)
+    other = {"engine": "receiver", "receiver": "engine"}[part]
+    stuck = service.progress()
+    _until(lambda: service.progress()[other] > stuck[other] + 1)
+    assert service.progress()[part] == stuck[part]
+    goes_on.set()
+    _until(lambda: service.progress()[part] > stuck[part])
+
+
 def test_a_service_that_has_not_started(configure: Configure, observation: Observation) -> None:
     """It is not ready, and says why; stopping it does nothing."""
     service = Service(configure("one"), observation)
