@@ -107,6 +107,7 @@ class Metrics(Observer):
             "Balances that differ from the expected ones: another writer, or a late request.",
         )
         self._errors = counter("internal_errors", "Internal errors of this program.")
+        self._errors.labels("")  # at 0: those of the engine are of no destination
         self._changes = counter(
             "breaker_changes", "Changes of the circuit breaker into a state.", "state"
         )

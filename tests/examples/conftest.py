@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
+
+# Where `promql` is.
+sys.path.insert(0, str(Path(__file__).parent / "lib"))
 
 Json = dict[str, Any]
 
