@@ -6,12 +6,14 @@ that the definition declares is played through, with the request's ``example`` a
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 from destinations.clock import unix_time
+from destinations.definition.settings import named_settings
 from destinations.errors import DestinationsError, EventError, ResolveError
 from destinations.http import Answer, CompiledRequest, HttpRequest
 from destinations.outcome import Result, State, Status
@@ -215,13 +217,13 @@ def _planned(
         message = request.prepare([request.part(context)], context)
     except ResolveError as error:
         return PlannedRequest(name, after, note=f"cannot be made: {error}")
-    shown = _shown(message, destination.settings)
+    shown = _shown(message, destination)
     return PlannedRequest(name, after, shown, outcomes=_outcomes(destination, request))
 
 
-def _shown(message: HttpRequest, settings: Mapping[str, Any]) -> dict[str, Any]:
+def _shown(message: HttpRequest, destination: Destination) -> dict[str, Any]:
     """Return a request for printing; values in an endpoint's query are masked as credentials."""
-    texts = [value for value in settings.values() if isinstance(value, str)]
+    texts = [value for value in destination.settings.values() if isinstance(value, str)]
     hidden = {piece for text in texts for piece in query_pieces(reveal(text))}
     body: Any = None
     if message.body is not None:
@@ -232,9 +234,24 @@ def _shown(message: HttpRequest, settings: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "method": message.method,
         "url": shown_url(message.url, hidden),
-        "headers": dict(message.headers),
+        "headers": {**message.headers, **_named_basic(message, destination)},
         "body": body,
     }
+
+
+def _named_basic(message: HttpRequest, destination: Destination) -> dict[str, str]:
+    """Return the header of HTTP Basic before its encoding, if it only holds names of settings.
+
+    A setting that is not given has its name as its value, such as ``<apiKey>``.
+    """
+    basic = destination.definition.transport.basic
+    named = named_settings(destination.definition)
+    if basic is None or any(destination.settings.get(name) != named.get(name) for name in basic):
+        return {}
+    text = ":".join(str(named.get(name, "")) for name in basic)
+    encoded = "Basic " + base64.b64encode(text.encode()).decode()
+    is_it = message.headers.get("Authorization") == encoded
+    return {"Authorization": f"Basic {text}"} if is_it else {}
 
 
 def _outcomes(destination: Destination, request: CompiledRequest) -> tuple[tuple[str, str], ...]:

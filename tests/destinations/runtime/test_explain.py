@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from destinations.definition.document import Document
+from destinations.definition.settings import check_settings, named_settings
 from destinations.outcome import Outcome
-from destinations.runtime.destination import Destination
+from destinations.runtime.destination import Code, Destination
 from destinations.runtime.explain import Explanation, SubscriptionExplanation, explain
 
 Bind = Callable[..., Destination]
@@ -167,3 +169,38 @@ def test_values_that_json_has_no_word_for(bind: Bind, mapping: Any, made: Any) -
     written = json.loads(json.dumps(explanation.to_json(), allow_nan=False))
     assert written["subscriptions"][0]["mapped"].get("odd") == made
     assert {"path", "directive", "value"} == written["subscriptions"][0]["mapping"][0].keys()
+
+
+def _basic(documents: Any) -> None:
+    destination = documents["destination"]
+    del destination["transport"]["headers"]["Authorization"]
+    user = {"title": "User", "description": "The user.", "type": "string"}
+    destination["settings"]["properties"]["user"] = user
+    destination["settings"]["required"] = ["user", "apiKey"]
+    destination["authentication"] = {
+        "scheme": "basic",
+        "fields": ["user", "apiKey"],
+        "test": "find",
+    }
+
+
+def test_basic_authentication_is_readable_without_settings(load: Any) -> None:
+    """Names of settings are shown as such, and what real settings make is not."""
+
+    def change(documents: Any) -> None:
+        _basic(documents)
+        del documents["sync"]  # which code makes
+        documents["destination"]["presets"].pop()
+
+    definition = load(change)
+    code = Code()
+    named = Destination(definition, named_settings(definition), code)
+    (request,) = _matched(_explain(named, TRACK)).requests
+    assert request.request is not None
+    assert request.request["headers"]["Authorization"] == "Basic <user>:<apiKey>"
+    given = Document("settings", {"user": "ada", "apiKey": "sk_test_0123456789"}, {})
+    own = Destination(definition, check_settings(definition, given), code)
+    (request,) = _matched(_explain(own, TRACK)).requests
+    assert request.request is not None
+    assert "sk_test" not in str(request.request["headers"])
+    assert ":" not in request.request["headers"]["Authorization"]
