@@ -27,9 +27,19 @@ def definition_reference() -> str:
         tables.append("| key | required | type | meaning |\n|---|---|---|---|")
         tables.extend(_rows(schema, schema, ""))
         tables.append("")
+    tables += ["## Directives", "", _DIRECTIVES, ""]
+    tables.append("| directive | required | type | meaning |\n|---|---|---|---|")
+    mapping = schema["$defs"]["mapping"]
+    tables.extend(row for row in _rows(schema, mapping, "") if not row.startswith("| `_"))
+    tables.append("")
     template = (ROOT / "docs" / "definition-reference.md.j2").read_text(encoding="utf-8")
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
     return environment.from_string(template).render(tables="\n".join(tables))
+
+
+_DIRECTIVES = """\
+A directive is an object with one key that begins with `@`, such as `{'@path': $.userId}`. It may
+stand wherever a mapping may, and within another directive."""
 
 
 def _rows(root: Mapping[str, Any], schema: Mapping[str, Any], prefix: str) -> Iterator[str]:
@@ -40,8 +50,11 @@ def _rows(root: Mapping[str, Any], schema: Mapping[str, Any], prefix: str) -> It
         required = "yes" if key in schema.get("required", ()) else ""
         text = _meaning(found).replace("|", "\\|")
         yield f"| `{prefix}{key}` | {required} | {_type(root, found)} | {text} |"
-        if not found.get("deprecated"):
+        if not found.get("deprecated") and found.get("$name") not in _MAPPINGS:
             yield from _nested(root, found, f"{prefix}{key}")
+
+
+_MAPPINGS = ("mapping", "textOrDirective", "objectOrDirective")
 
 
 def _meaning(spec: Mapping[str, Any]) -> str:
@@ -60,8 +73,9 @@ def _nested(root: Mapping[str, Any], spec: Mapping[str, Any], prefix: str) -> It
     if isinstance(each, dict):
         yield from _rows(root, _resolve(root, each), f"{prefix}.*.")
     items = spec.get("items")
-    if isinstance(items, dict):
-        yield from _rows(root, _resolve(root, items), f"{prefix}[].")
+    found = _resolve(root, items) if isinstance(items, dict) else {}
+    if found.get("$name") not in _MAPPINGS:  # which hold mappings again, without end
+        yield from _rows(root, found, f"{prefix}[].")
 
 
 def _resolve(root: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -76,13 +90,13 @@ def _resolve(root: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _type(root: Mapping[str, Any], spec: Mapping[str, Any]) -> str:
-    if spec.get("$name") == "mapping":
+    if spec.get("$name") in _MAPPINGS:
         return "*mapping*"
     if "enum" in spec:
         return " \\| ".join(f"`{value}`" for value in spec["enum"])
     if "const" in spec:
         return f"`{json.dumps(spec['const'])}`"
-    if "anyOf" in spec:
+    if "anyOf" in spec and "type" not in spec:
         return " or ".join(_type(root, _resolve(root, option)) for option in spec["anyOf"])
     if spec.get("type") == "array":
         return f"list of {_type(root, _resolve(root, spec.get('items', {})))}"

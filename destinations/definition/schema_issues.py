@@ -6,22 +6,30 @@ import importlib.resources
 import json
 from collections.abc import Iterator
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 import jsonschema
 
 from destinations.definition.document import Document
 from destinations.errors import Issue, did_you_mean
+from destinations.segment.javascript.values import article
 from destinations.segment.json_pointer import pointer
 from destinations.segment.patterns import is_pattern
 
 __all__ = ["schema_issues"]
 
 
+_OF_MAPPINGS: Final = {"mapping", "directive", "textOrDirective", "objectOrDirective"}
+
+
 @cache
 def _validator(kind: str) -> jsonschema.Draft202012Validator:
     schemas = importlib.resources.files("destinations.definition") / "schemas"
     schema = json.loads((schemas / f"{kind}.schema.json").read_text(encoding="utf-8"))
+    # The schemas describe mappings for editors alone: compiling one finds its issues, with their
+    # places and in better words.
+    for name in _OF_MAPPINGS & schema.get("$defs", {}).keys():
+        schema["$defs"][name] = {}
     formats = jsonschema.FormatChecker(jsonschema.Draft202012Validator.FORMAT_CHECKER.checkers)
     formats.checks("regex")(lambda text: not isinstance(text, str) or is_pattern(text))
     return jsonschema.Draft202012Validator(schema, format_checker=formats)
@@ -77,8 +85,7 @@ def _words(error: jsonschema.ValidationError) -> str:
             missing = [key for key in expected if key not in given]
             return f"lacks {', '.join(map(repr, missing))}"
         case "type":
-            wanted = expected if isinstance(expected, str) else " or ".join(expected)
-            return f"must be {wanted}{_unquoted(error)}"
+            return f"must be {_kinds(expected)}{_unquoted(error)}"
         case "enum":
             words = f"must be one of {', '.join(map(str, expected))}, not {error.instance!r}"
             known = [each for each in expected if isinstance(each, str)]
@@ -101,13 +108,19 @@ def _words(error: jsonschema.ValidationError) -> str:
     return error.message
 
 
+def _kinds(expected: str | list[str]) -> str:
+    """Return the types of JSON Schema that are expected, each with its article."""
+    kinds = [expected] if isinstance(expected, str) else expected
+    return " or ".join(kind if kind == "null" else article(kind) for kind in kinds)
+
+
 def _way(error: jsonschema.ValidationError) -> str:
     """Return what one way of an ``anyOf`` expects, as far as its first error tells."""
     expected: Any = error.validator_value
     if error.validator == "anyOf":
         return " or ".join(dict.fromkeys(map(_way, error.context or ())))
     if error.validator == "type":
-        return str(expected) if isinstance(expected, str) else " or ".join(expected)
+        return _kinds(expected)
     if error.validator == "pattern":
         return f"text of the form {expected}"
     if error.validator in {"minimum", "maximum"}:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -341,22 +342,22 @@ BAD: dict[str, tuple[Change, str, str]] = {
     "a class of statuses": (
         _set(STATUS, {"status": "5xxx"}),
         "/errorRules/0/when/status",
-        "must be integer or text of the form ^[1-5]xx$ or array, not '5xxx'",
+        "must be an integer or text of the form ^[1-5]xx$ or an array, not '5xxx'",
     ),
     "a status that no answer has": (
         _set(STATUS, {"status": [700]}),
         "/errorRules/0/when/status/0",
-        "must be a number from 100 to 599 or string, not 700",
+        "must be a number from 100 to 599 or a string, not 700",
     ),
     "a number as text": (
         _set("destination.transport.concurrency", "4"),
         "/transport/concurrency",
-        "must be integer; write 4 without quotes",
+        "must be an integer; write 4 without quotes",
     ),
     "true as text": (
         _set("destination.requests.find.idempotent", "true"),
         "/requests/find/idempotent",
-        "must be boolean; write true without quotes",
+        "must be a boolean; write true without quotes",
     ),
     "a setting's default of another type": (
         _setting(type="integer", default="many"),
@@ -626,6 +627,57 @@ def test_the_mappings_of_public_destinations() -> None:
         for place, mapping in (*fields, *presets)
         for found in unreadable(mapping, "", EVENT)
     ] == []
+
+
+DOCUMENTED: dict[str, Change] = {
+    # by the first column of the table in docs/definition-reference.md
+    "An unknown key": _set("destination.nmae", "Sample"),
+    "A number in quotes": _set(STATUS, {"status": "401"}),
+    "A format that does not exist": _set(f"{SETTINGS}.apiKey.format", "pasword"),
+    "A default that breaks its own schema": _field(type="integer", default="many"),
+    "A relative URL": _set(f"{SAVE}.url", "/pages"),
+    "A body of `GET`": _set(f"{SAVE}.method", "GET"),
+    "An unknown root": _set(f"{SAVE}.json", {"@path": "$.setting.apiKey"}),
+    "The event's keys in a request": _set(f"{SAVE}.json", {"@path": "$.properties.plan"}),
+    "An unknown setting": _set(f"{SAVE}.json", {"@template": "{{settings.apikey}}"}),
+    "An unknown field, if `additionalProperties` is false": _set(
+        "destination.requests.count.graphql.variables", {"by": {"@path": "$.payload.thinng"}}
+    ),
+    "The payload in a field's mapping": _set(f"{THING}.default", {"@path": "$.payload.by"}),
+    "A mistyped key of events": _set(f"{THING}.default", {"@path": "$.propertis.plan"}),
+    "An unbalanced placeholder": _set(f"{THING}.default", {"@template": "{{userId}"}),
+    "Liquid in `@template`": _set(f"{THING}.default", {"@template": "{{userId | upcase}}"}),
+    "A Liquid filter that does not exist": _set(
+        f"{THING}.default", {"@liquid": "{{traits.email | md5}}"}
+    ),
+    "An unknown directive": _set(f"{THING}.default", {"@paht": "$.event"}),
+    "An unknown field of FQL": _set("destination.presets.0.subscribe", 'property.plan = "pro"'),
+    "An unknown type of events (a warning: it is loaded)": _set(
+        "destination.presets.0.subscribe", 'type = "trak"'
+    ),
+}
+
+
+def _documented() -> dict[str, str]:
+    """The messages of the table by the mistakes."""
+    page = (PUBLIC.parents[2] / "docs" / "definition-reference.md").read_text("utf-8")
+    section = page.partition("## What is checked")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (.+?) \| `.*` \| `(.+)` \|$", section, re.MULTILINE)
+    return {mistake: message.replace("\\|", "|") for mistake, message in rows}
+
+
+def test_the_table_of_mistakes_is_whole() -> None:
+    """Each mistake of the page has a definition that makes it below."""
+    assert list(_documented()) == list(DOCUMENTED)
+
+
+@pytest.mark.parametrize(("mistake", "change"), DOCUMENTED.items(), ids=DOCUMENTED)
+def test_the_table_of_mistakes_is_true(
+    write_definition: Write, mistake: str, change: Change
+) -> None:
+    """The definition that makes a mistake of the page is told what the page says."""
+    messages = [issue.message for issue in check_folder(write_definition(change))]
+    assert any(_documented()[mistake] in message for message in messages), messages
 
 
 @pytest.mark.parametrize("change", GOOD.values(), ids=GOOD)

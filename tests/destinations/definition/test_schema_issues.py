@@ -11,8 +11,8 @@ from destinations.definition.schema_issues import schema_issues
     [
         ("{}", "f.yaml:1: lacks 'description', 'settings', 'clock', 'events', 'interactions'"),
         ("description: D\nother: 1", "f.yaml:2: /other: is not a key here; known: $schema,"),
-        ("- 1", "f.yaml:1: must be object"),
-        ("events:\n  - 1", "f.yaml:2: /events/0: must be object or string"),
+        ("- 1", "f.yaml:1: must be an object"),
+        ("events:\n  - 1", "f.yaml:2: /events/0: must be an object or a string"),
         ("description: ''", "f.yaml:1: /description: must not be empty"),
         ("clock: now", "f.yaml:1: /clock: 'now' does not have the form"),
         ("expected: [{event: 1, outcome: fine}]", "/expected/0/outcome: must be one of delivered"),

@@ -212,7 +212,7 @@ WAYS = "must be {env: NAME}, {file: PATH} or ${NAME}, not the secret itself"
     [
         ("{}", "1: lacks 'store', 'destinations'"),
         (_faulty("other: 1\n"), "5: /other: is not a key here; known: $schema, listen"),
-        (_faulty("drainSeconds: soon\n"), "5: /drainSeconds: must be number"),
+        (_faulty("drainSeconds: soon\n"), "5: /drainSeconds: must be a number"),
         (_faulty("drainSeconds: -1\n"), "5: /drainSeconds: -1 is less than the minimum of 0"),
         (_faulty("listen: {port: 70000}\n"), "5: /listen/port: 70000 is greater than"),
         (_faulty("admin: {listen: '9100'}\n"), "5: /admin/listen: '9100' lacks a port: expected"),
@@ -288,7 +288,7 @@ WAYS = "must be {env: NAME}, {file: PATH} or ${NAME}, not the secret itself"
             _faulty('    account: "a\\eb"\n'),
             "5: /destinations/0/account: the name has a line break",
         ),
-        (_faulty("    account: 7\n"), "5: /destinations/0/account: must be string"),
+        (_faulty("    account: 7\n"), "5: /destinations/0/account: must be a string"),
         (_faulty("log: {level: loud}\n"), "5: /log/level: must be one of debug, info, warning"),
         (
             SMALL.replace("store.sqlite3", '"a\\0b"'),
@@ -358,7 +358,7 @@ def test_a_secret_that_is_wrong(write: Write, text: str) -> None:
         ("a = ", "not TOML: Invalid value (at "),
         ("drainSeconds = inf", "/drainSeconds: must be a finite number"),
         ("drainSeconds = 2020-01-01", "/drainSeconds: must be a text, a number, true or false"),
-        ("[store]\npath = 1", "/store/path: must be string"),
+        ("[store]\npath = 1", "/store/path: must be a string"),
     ],
 )
 def test_issues_of_toml(write: Write, text: str, issue: str) -> None:
