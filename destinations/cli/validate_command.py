@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from importlib.resources.abc import Traversable
+from pathlib import Path
 
 import click
 
@@ -11,7 +13,10 @@ from destinations.cli.json_output import json_text
 from destinations.cli.opening import destination_argument
 from destinations.cli.tables import count
 from destinations.definition import check_folder, load_definition, other_files
-from destinations.errors import Issue
+from destinations.definition.schema_copies import FOLDER, stale_schemas
+from destinations.definition.schema_copies import update_schemas as renew_schemas
+from destinations.errors import DefinitionError, Issue
+from destinations.pipeline.output import naming
 from destinations.runtime.destination import Code
 from destinations.runtime.plugins import find_folder, find_plugin
 
@@ -21,15 +26,22 @@ __all__ = ["command"]
 @click.command("validate", cls=Command, epilog="Example: destinations validate ./my-destination")
 @destination_argument
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array of the issues.")
-def command(destination: str, *, as_json: bool) -> int:
+@click.option(
+    "--update-schemas",
+    is_flag=True,
+    help="Replace the copies in schemas/, which editors read, with the current ones.",
+)
+def command(destination: str, *, as_json: bool, update_schemas: bool) -> int:
     """Check the definition of DESTINATION and report every issue with file, line and path.
 
-    DESTINATION is the name of an installed destination or a folder. Exits 2 if anything is wrong.
+    DESTINATION is the name of an installed destination or a folder. The cases beside the definition
+    are read as well, but not replayed. Exits 2 if anything is wrong.
     """
     folder = find_folder(destination)
+    updated = _updated(folder) if update_schemas else []
     issues = list(check_folder(folder))
     if not issues:
-        issues += _code(destination)
+        issues += [*_code(destination), *_cases(folder)]
     if as_json:
         click.echo(json_text([asdict(issue) for issue in issues], indent=2))
         return 2 if issues else 0
@@ -51,7 +63,37 @@ def command(destination: str, *, as_json: bool) -> int:
             click.echo(f"Left to do: write the request {name}; it is not sent while it is pending.")
     for name in other_files(folder):
         click.echo(f"Left alone: {name} is no action, as it has no key perform.")
+    for name in updated:
+        click.echo(f"Updated: {name}.")
+    for name in stale_schemas(folder):
+        cure = f"destinations validate {destination} --update-schemas"
+        click.echo(f"Out of date: {name}, by which editors complete and check; run {cure}")
     return 2 if issues else 0
+
+
+def _updated(folder: Traversable) -> list[str]:
+    if not isinstance(folder, Path):
+        return []
+    with naming(folder / FOLDER):
+        return renew_schemas(folder)
+
+
+def _cases(folder: Traversable) -> list[Issue]:
+    """Find the issues in the cases of a definition that has none itself."""
+    from destinations.kit.testing.case_reading import (  # noqa: PLC0415 - only where there are cases
+        CASES_FOLDER,
+        case_files,
+        read_cases,
+    )
+
+    cases = folder / CASES_FOLDER
+    if not case_files(cases):
+        return []
+    try:
+        read_cases(cases, load_definition(folder))
+    except DefinitionError as error:
+        return list(error.issues)
+    return []
 
 
 def _code(destination: str) -> list[Issue]:

@@ -9,6 +9,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Final
 
+from destinations.definition.schema_copies import FOLDER, KINDS, schema_file, schema_text
 from destinations.definition.yaml_schema import write_scalar
 from destinations.errors import UsageError
 
@@ -16,7 +17,6 @@ __all__ = ["create_destination"]
 
 _SLUG: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _ENDING: Final = ".in"
-_SCHEMAS: Final = ("destination", "action", "case")
 
 
 def create_destination(slug: str, parent: Path) -> list[Path]:
@@ -49,10 +49,8 @@ def _files(slug: str) -> Iterator[tuple[str, str]]:
             text = text.replace(f": {placeholder}", f": {write_scalar(value)}")
             text = text.replace(placeholder, value)
         yield path, text
-    schemas = importlib.resources.files("destinations.definition") / "schemas"
-    for kind in _SCHEMAS:
-        file = f"{kind}.schema.json"
-        yield f"schemas/{file}", (schemas / file).read_text(encoding="utf-8")
+    for kind in KINDS:
+        yield f"{FOLDER}/{schema_file(kind)}", schema_text(kind)
 
 
 def _templates(folder: Traversable, prefix: str) -> Iterator[tuple[str, Traversable]]:

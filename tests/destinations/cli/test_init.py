@@ -46,6 +46,43 @@ def test_events_and_settings_may_lie_beside_the_actions(
     assert command("explain", ".", "event.json").code == 0
 
 
+def test_cases_are_checked_by_validate(command: Callable[..., Any], tmp_path: Path) -> None:
+    """A mistake in a case is told with its place, without a replay."""
+    command("init", "my-partner", "--path", tmp_path)
+    folder = tmp_path / "my-partner"
+    case = folder / "cases" / "track.yaml"
+    text = case.read_text("utf-8")
+    case.write_text(text + "  - {event: 9, outcome: delivered}\n", "utf-8")
+    done = command("validate", folder)
+    assert done.code == 2
+    assert "cases/track.yaml:" in done.out
+    assert "unknown event 9; the case has 2" in done.out
+    case.write_text(text.replace("description: ", "description: NO  # ", 1), "utf-8")
+    done = command("validate", folder)
+    assert done.code == 2
+    assert f"{case}:" in done.out
+    assert "/description: " in done.out
+
+
+def test_schemas_that_are_out_of_date(command: Callable[..., Any], tmp_path: Path) -> None:
+    """Copies that differ are named, and replaced on request."""
+    command("init", "my-partner", "--path", tmp_path)
+    folder = tmp_path / "my-partner"
+    schema = folder / "schemas" / "action.schema.json"
+    current = schema.read_text("utf-8")
+    schema.write_text("{}", "utf-8")
+    (folder / "schemas" / "case.schema.json").unlink()
+    done = command("validate", folder)
+    assert done.code == 0
+    (line,) = done.out.splitlines()[1:]
+    assert line.startswith("Out of date: schemas/action.schema.json, by which editors complete")
+    assert line.endswith(f"; run destinations validate {folder} --update-schemas")
+    done = command("validate", folder, "--update-schemas")
+    assert (done.code, done.out.splitlines()[1:]) == (0, ["Updated: schemas/action.schema.json."])
+    assert schema.read_text("utf-8") == current
+    assert command("validate", folder).out.count("\n") == 1
+
+
 def test_another_place(command: Callable[..., Any], tmp_path: Path) -> None:
     """--path says where the folder goes; it is made where it is missing."""
     assert command("init", "partner", "--path", tmp_path / "a" / "b").code == 0
