@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -24,6 +28,7 @@ from destinations.operations import (
     restore,
     shown_time,
 )
+from destinations.outcome import Outcome
 from destinations.store import (
     SqliteStore,
     broken_rules,
@@ -36,6 +41,24 @@ from destinations.store import (
 )
 
 __all__ = ["command"]
+
+
+class _KeepDays(click.ParamType[tuple[Outcome | None, float]]):
+    """Days for all finished deliveries, or for those of one outcome."""
+
+    name = "days"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[Outcome | None, float]:
+        """Return the outcome, None for all, and the days."""
+        if isinstance(value, tuple):
+            return value
+        name, equals, days = str(value).rpartition("=")
+        if equals and name not in list(Outcome):
+            expected = ", ".join(Outcome)
+            self.fail(f"unknown outcome {name!r}; expected one of {expected}", param, ctx)
+        return (Outcome(name) if equals else None, click.FloatRange(0)(days, param, ctx))
 
 
 @click.group(
@@ -184,9 +207,14 @@ def check(place: StorePlace) -> int:
 @place_options
 @click.option(
     "--keep-days",
-    type=click.FloatRange(0),
-    metavar="N",
-    help="Keep finished deliveries for N days; by default as the server noted in it, else 30.",
+    type=_KeepDays(),
+    multiple=True,
+    metavar="N|OUTCOME=N",
+    help=(
+        "Keep finished deliveries for N days, or those of one outcome, such as dead=90; "
+        "repeatable. By default as the server noted in the store, else 30, and until you decide "
+        "about unmapped, invalid, rejected and dead ones."
+    ),
 )
 @click.option(
     "--dedupe-days",
@@ -197,18 +225,29 @@ def check(place: StorePlace) -> int:
         "as the server noted in it, else 7."
     ),
 )
-def compact_command(place: StorePlace, keep_days: float | None, dedupe_days: float | None) -> int:
+def compact_command(
+    place: StorePlace,
+    keep_days: Sequence[tuple[Outcome | None, float]],
+    dedupe_days: float | None,
+) -> int:
     """Delete old finished deliveries, and return their space to the disk.
 
     Runs and servers delete them as well, but keep the space. Dead, rejected, invalid and unmapped
-    deliveries stay, with their events, until you replay or drop them. While a server or run
-    delivers from the store, the file keeps its size, and the space is reused.
+    deliveries stay, with their events, until you replay or drop them, unless their outcome has a
+    number of days. While a server or run delivers from the store, the file keeps its size, and the
+    space is reused.
     """
+    given = _by_outcome(keep_days)
     with place.change() as store:
         periods = _periods(place, store)
-        periods = Periods(
-            periods.keep_days if keep_days is None else keep_days,
-            periods.dedupe_days if dedupe_days is None else dedupe_days,
+        periods = replace(
+            periods,
+            keep_days=given.pop(None, periods.keep_days),
+            dedupe_days=periods.dedupe_days if dedupe_days is None else dedupe_days,
+            by_outcome={
+                **periods.by_outcome,
+                **{outcome: days for outcome, days in given.items() if outcome is not None},
+            },
         )
         before = store.path.stat().st_size
         done = prune(store, store.now, periods)
@@ -231,5 +270,17 @@ def compact_command(place: StorePlace, keep_days: float | None, dedupe_days: flo
 def _periods(place: StorePlace, store: SqliteStore) -> Periods:
     """Return those of the configuration, else as a server has noted them; else the usual ones."""
     if place.config is not None:
-        return Periods(place.config.store.keep_days, place.config.store.dedupe_days)
+        return place.config.store.periods
     return noted_periods(store) or Periods()
+
+
+def _by_outcome(
+    given: Sequence[tuple[Outcome | None, float]],
+) -> dict[Outcome | None, float]:
+    """Return the days by outcome; raises `click.UsageError` if one is given twice."""
+    found = dict(given)
+    if len(found) < len(given):
+        twice = next(one for one, number in Counter(key for key, _ in given).items() if number > 1)
+        what = f"for {twice}" if twice else "for all finished deliveries"
+        raise click.UsageError(f"--keep-days is given twice {what}: expected it once")
+    return found

@@ -20,6 +20,7 @@ from typing import Final
 
 from destinations.errors import TemporaryError
 from destinations.operations.retention import REFUSED_DAYS, Periods
+from destinations.outcome import Outcome
 from destinations.store import (
     FILE_MODE,
     SqliteStore,
@@ -254,6 +255,7 @@ def note_server(
             "keepDays": periods.keep_days,
             "dedupeDays": periods.dedupe_days,
             "refusedDays": periods.refused_days,
+            "keepDaysByOutcome": dict(periods.by_outcome),
         }
     )
 
@@ -263,8 +265,14 @@ def noted_periods(store: SqliteStore) -> Periods | None:
     keep, dedupe = store.noted("keepDays"), store.noted("dedupeDays")
     if keep is None or dedupe is None:
         return None
-    refused = store.noted("refusedDays")  # an earlier version did not note it
-    return Periods(keep, dedupe, REFUSED_DAYS if refused is None else refused)
+    # An earlier version did not note these.
+    refused, by_outcome = store.noted("refusedDays"), store.noted("keepDaysByOutcome") or {}
+    return Periods(
+        keep,
+        dedupe,
+        REFUSED_DAYS if refused is None else refused,
+        {Outcome(name): days for name, days in by_outcome.items()},
+    )
 
 
 @contextlib.contextmanager

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
+from destinations.outcome import Outcome
 from destinations.store import (
     SqliteStore,
     delete_drifts,
@@ -27,19 +28,32 @@ REFUSED_DAYS: Final = 7.0
 
 _DAY: Final = 86_400.0
 
+_FINISHED: Final = (Outcome.DELIVERED, Outcome.FILTERED, Outcome.DROPPED)
+
 
 @dataclass(frozen=True, slots=True)
 class Periods:
-    """For how many days things are kept.
+    """The days for which things are kept.
 
-    For ``keep_days`` finished deliveries stay; for ``dedupe_days`` a ``messageId`` is recognised
-    again, which never ends before the first: while a delivery is there, its messageId is known. For
+    ``keep_days`` is for deliveries that were delivered, filtered or dropped, and ``by_outcome`` for
+    those of one outcome. Deliveries that are unmapped, invalid, rejected or dead stay until an
+    operator decides, unless their outcome has days there; these are at least ``dedupe_days``, since
+    an event that comes again, or corrected, has to be compared with them. For ``dedupe_days`` a
+    ``messageId`` is recognised again, which never ends before its deliveries do. For
     ``refused_days`` events stay that a receiver refused.
     """
 
     keep_days: float = KEEP_DAYS
     dedupe_days: float = DEDUPE_DAYS
     refused_days: float = REFUSED_DAYS
+    by_outcome: Mapping[Outcome, float] = field(default_factory=dict)
+
+    def of(self, outcome: Outcome) -> float | None:
+        """Return for how many days deliveries of an outcome stay; None if until decided."""
+        days = self.by_outcome.get(outcome)
+        if outcome in _FINISHED:
+            return self.keep_days if days is None else days
+        return None if days is None else max(days, self.dedupe_days)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +69,21 @@ class Pruned:
 def prune(
     store: SqliteStore, now: float, periods: Periods, more: Callable[[], bool] = lambda: True
 ) -> Pruned:
-    """Delete what is finished; dead, rejected, invalid and unmapped ones stay for an operator.
+    """Delete what is older than the days for which it is kept.
 
-    Deliveries that were delivered, filtered or dropped go after ``keep_days``, and the messageIds,
-    by which an event that comes again is recognised, after ``dedupe_days`` and not before their
-    deliveries. Events that a receiver refused go after ``refused_days``. Each transaction is short;
-    before each, ``more`` says whether there is time for it.
+    Each transaction is short; before each, ``more`` says whether there is time for it.
     Raises `UsageError` if the store cannot be written.
     """
     database = store.database
     if more():
         delete_drifts(database, now - periods.keep_days * _DAY)
+    days = {outcome: periods.of(outcome) for outcome in Outcome}
+    before = {outcome: now - each * _DAY for outcome, each in days.items() if each is not None}
+    settled = delete_settled(database, before, more)
+    messages = delete_messages(database, now - periods.dedupe_days * _DAY, now, more)
     return Pruned(
-        deliveries=delete_settled(database, now - periods.keep_days * _DAY, more),
-        messages=delete_messages(database, now - periods.dedupe_days * _DAY, now, more),
-        raw_events=delete_spent_events(database, more),
+        deliveries=settled.deliveries,
+        messages=settled.messages + messages,
+        raw_events=settled.raw_events + delete_spent_events(database, more),
         refused=store.refused().delete_before(now - periods.refused_days * _DAY, more),
     )

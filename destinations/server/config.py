@@ -24,6 +24,7 @@ from destinations.definition.secret_sources import (
 )
 from destinations.definition.settings import filled_settings
 from destinations.errors import DefinitionError, Issue, SecretMissingError, UsageError
+from destinations.outcome import Outcome
 from destinations.runtime.identity import checked_name
 from destinations.secrets import Secret
 from destinations.segment.json_pointer import pointer, value_at
@@ -172,12 +173,7 @@ class _Reader:
             listen=self._listen(data.get("listen", {})),
             admin=self._admin(data["admin"]) if "admin" in data else None,
             log=LogConfig(**_fields(data.get("log", {}))),
-            store=StoreConfig(
-                **{
-                    **_fields(data["store"]),
-                    "path": self._path(data["store"]["path"], "/store/path"),
-                }
-            ),
+            store=self._store(data["store"]),
             destinations=tuple(
                 self._destination(spec, pointer("destinations", index))
                 for index, spec in enumerate(data["destinations"])
@@ -185,6 +181,14 @@ class _Reader:
             **_fields(queue),
             **_fields({key: data[key] for key in ("drainSeconds",) if key in data}),
         )
+
+    def _store(self, given: Mapping[str, Any]) -> StoreConfig:
+        fields = {**_fields(given), "path": self._path(given["path"], "/store/path")}
+        days = fields.get("keep_days")
+        if isinstance(days, Mapping):
+            del fields["keep_days"]
+            fields["keep_days_by_outcome"] = {Outcome(name): each for name, each in days.items()}
+        return StoreConfig(**fields)
 
     def _listen(self, given: Mapping[str, Any]) -> ListenConfig:
         fields = _fields(given)

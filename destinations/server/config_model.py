@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Final, Literal
 
 from destinations.definition.document import Document
-from destinations.operations import DEDUPE_DAYS, KEEP_DAYS
+from destinations.operations import DEDUPE_DAYS, KEEP_DAYS, Periods
+from destinations.outcome import Outcome
 from destinations.pipeline.reconcile import LossOptions
 from destinations.secrets import Secret
 from destinations.server.addresses import Address, Network
@@ -57,6 +58,12 @@ class StoreConfig:
     max_bytes: int | None = None
     keep_days: float = KEEP_DAYS
     dedupe_days: float = DEDUPE_DAYS
+    keep_days_by_outcome: Mapping[Outcome, float] = field(default_factory=dict)
+
+    @property
+    def periods(self) -> Periods:
+        """For how long things are kept."""
+        return Periods(self.keep_days, self.dedupe_days, by_outcome=self.keep_days_by_outcome)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,6 @@ from destinations.clock import SystemClock, WallClock
 from destinations.errors import DestinationsError, UsageError
 from destinations.http.transport import HttpTransport
 from destinations.operations import (
-    Periods,
     StoredPauses,
     backed_up_at,
     count_waiting,
@@ -267,8 +266,7 @@ class Service:
 
         Raises `UsageError` if the store cannot be written.
         """
-        store = self.config.store
-        prune(self._store, self._store.now, Periods(store.keep_days, store.dedupe_days))
+        prune(self._store, self._store.now, self.config.store.periods)
 
     def unready(self) -> Sequence[str]:
         """Return why no events should be sent here now; empty if they may be."""
@@ -486,13 +484,12 @@ class Service:
 
     def _note(self, bound: Iterable[Bound]) -> None:
         """Let others know whose deliveries they must leave alone, and what they may ask for."""
-        store = self.config.store
         actions = {
             each.name: [one.action for one in each.destination.operator_subscriptions]
             for each in bound
         }
         names, actions = list(actions), {name: each for name, each in actions.items() if each}
-        note_server(self._store, names, Periods(store.keep_days, store.dedupe_days), actions)
+        note_server(self._store, names, self.config.store.periods, actions)
 
 
 def _partner_connections(bound: Sequence[Bound]) -> int:

@@ -7,15 +7,25 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from destinations.outcome import Effect, Outcome
+from destinations.store.codes import EFFECTS, STATUS_CODES, STATUSES
 from destinations.store.database import Database
-from destinations.store.digests import DIGEST_BYTES
+from destinations.store.digests import DIGEST_BYTES, message_digest, unpacked_id
 from destinations.store.rows import DAY_MS, PER_EVENT, array_of
 from destinations.store.tallies import Tallies
 
-__all__ = ["compact", "delete_drifts", "delete_messages", "delete_settled", "delete_spent_events"]
+__all__ = [
+    "Deleted",
+    "compact",
+    "delete_drifts",
+    "delete_messages",
+    "delete_settled",
+    "delete_spent_events",
+]
 
 _CHUNK: Final = 1_000
 _PAGE: Final = 10_000
@@ -38,65 +48,174 @@ _NEEDED: Final = f"""
     OR EXISTS (SELECT 1 FROM kept WHERE kept.id BETWEEN events.id * {PER_EVENT}
         AND events.id * {PER_EVENT} + {PER_EVENT - 1})
 """  # noqa: S608 - a number
-_FINISHED: Final = f"""
-    SELECT ledger.id, scope, subscription, status, accepted_at + took
-    FROM json_each(?) AS events JOIN ledger ON ledger.id
+_ENDED: Final = f"""
+    SELECT one.id, scope, subscription, status, {{ended}}, effect, message_id
+    FROM json_each(?1) AS events JOIN {{table}} AS one ON one.id
         BETWEEN events.value * {PER_EVENT} AND events.value * {PER_EVENT} + {PER_EVENT - 1}
-    WHERE NOT ({_NEEDED.replace("events.id", "events.value")})
+    WHERE NOT EXISTS (SELECT 1 FROM open WHERE open.id BETWEEN events.value * {PER_EVENT}
+        AND events.value * {PER_EVENT} + {PER_EVENT - 1})
 """  # noqa: S608 - a number
+_ENDS: Final = {"ledger": "accepted_at + took", "kept": "settled_at"}
+"""By table, when a row of it ended, in milliseconds."""
+
+_ROWS: Final = " UNION ALL ".join(_ENDED.format(table=one, ended=_ENDS[one]) for one in _ENDS)
+_FINISHED: Final = (Outcome.DELIVERED, Outcome.FILTERED, Outcome.DROPPED)
 
 
 def _always() -> bool:
     return True
 
 
-def delete_settled(database: Database, before: float, more: Callable[[], bool] = _always) -> int:
-    """Delete rows of the ledger of events that were settled before a time; returns how many.
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """The numbers of deleted deliveries, and of their raw events and messageIds."""
 
-    An event goes as a whole: one that comes again must not be taken for one that a subscription
-    did not have.
+    deliveries: int = 0
+    raw_events: int = 0
+    messages: int = 0
+
+    def __add__(self, other: Deleted) -> Deleted:
+        return Deleted(
+            self.deliveries + other.deliveries,
+            self.raw_events + other.raw_events,
+            self.messages + other.messages,
+        )
+
+
+def delete_settled(
+    database: Database,
+    before: float | Mapping[Outcome, float],
+    more: Callable[[], bool] = _always,
+) -> Deleted:
+    """Delete the deliveries of events that ended before a time, in seconds since 1970.
+
+    It is one for all that are delivered, filtered or dropped, or one for each outcome; those of
+    other outcomes stay. An event goes as a whole, once all its deliveries may go: one that comes
+    again must not be taken for one that a subscription did not have. With an event that an operator
+    could have replayed, its raw event goes, and its messageId if it certainly had no effect: then
+    it is new when it comes again, and so is its correction.
     """
+    if not isinstance(before, Mapping):
+        before = dict.fromkeys(_FINISHED, before)
+    limits = {STATUS_CODES[outcome]: time * 1000 for outcome, time in before.items()}
+    deleted = Deleted()
+    for table in _ENDS:
+        deleted += _delete_from(database, table, limits, more)
+    return deleted
+
+
+def _delete_from(
+    database: Database, table: str, limits: Mapping[int, float], more: Callable[[], bool]
+) -> Deleted:
+    """Delete the events that have a row in one of the tables, of those that may go."""
+    old = _old_statuses(database, table, limits)
+    if not old:
+        return Deleted()
     # An id tells when an event was accepted; it may have been settled much later.
-    limit = _first_event_of(database, _day(before) + 1)
-    deleted, last = 0, 0
+    limit = _first_event_of(database, _day(max(limits[one] for one in old) / 1000) + 1)
+    deleted, last = Deleted(), 0
     while more():
         rows = database.all(
-            "SELECT id, accepted_at + took FROM ledger WHERE id > ? AND id < ? ORDER BY id LIMIT ?",
+            f"SELECT id, status, {_ENDS[table]} FROM {table}"  # noqa: S608 - constants
+            " WHERE id > ? AND id < ? ORDER BY id LIMIT ?",
             (last, limit * PER_EVENT, _CHUNK),
         )
         if not rows:
             break
         last = rows[-1][0]
-        events = {identity // PER_EVENT for identity, settled in rows if settled < before * 1000}
+        events = {
+            identity // PER_EVENT
+            for identity, status, ended_at in rows
+            if status in old and ended_at < limits[status]
+        }
         if events:
             with database.transaction() as connection:
-                deleted += _delete(connection, events, before)
+                deleted += _delete(connection, events, limits)
     return deleted
 
 
-class _Finished(NamedTuple):
-    """A row of `_FINISHED`."""
+def _old_statuses(database: Database, table: str, limits: Mapping[int, float]) -> frozenset[int]:
+    """Return the statuses of a table of which some rows may be old; usually none of ``kept`` is."""
+    in_ledger = {STATUS_CODES[one] for one in _FINISHED}
+    first_days = database.all("SELECT status, min(day) FROM tallies WHERE count > 0 GROUP BY 1")
+    return frozenset(
+        status
+        for status, day in first_days
+        if (status in in_ledger) is (table == "ledger")
+        and status in limits
+        and day * DAY_MS < limits[status]
+    )
+
+
+class _Ended(NamedTuple):
+    """A row of `_ROWS`."""
 
     id: int
     scope: int
     subscription: int | None
     status: int
-    settled_at: int
+    ended_at: int
+    effect: int | None
+    message_id: str | bytes
+
+    @property
+    def event_id(self) -> int:
+        return self.id // PER_EVENT
+
+    @property
+    def is_kept(self) -> bool:
+        return STATUSES[self.status] not in _FINISHED
+
+    @property
+    def had_no_effect(self) -> bool:
+        if self.effect is None:
+            return STATUSES[self.status] is not Outcome.DELIVERED
+        return EFFECTS[self.effect] is Effect.NONE
 
 
-def _delete(connection: sqlite3.Connection, events: Iterable[int], before: float) -> int:
-    """Delete the rows of events of which nothing is needed, and nothing was settled since."""
-    rows = list(map(_Finished._make, connection.execute(_FINISHED, (array_of(events),))))
-    since = {one.id // PER_EVENT for one in rows if one.settled_at >= before * 1000}
-    old = [one for one in rows if one.id // PER_EVENT not in since]
-    ids = array_of(one.id for one in old)
-    connection.execute("DELETE FROM ledger WHERE id IN (SELECT value FROM json_each(?))", (ids,))
+def _delete(
+    connection: sqlite3.Connection, events: Iterable[int], limits: Mapping[int, float]
+) -> Deleted:
+    """Delete those of the events of which nothing waits, and no delivery has to stay."""
+    of_event: dict[int, list[_Ended]] = {}
+    for row in map(_Ended._make, connection.execute(_ROWS, (array_of(events),))):
+        of_event.setdefault(row.event_id, []).append(row)
+    old = [
+        rows
+        for rows in of_event.values()
+        if all(one.status in limits and one.ended_at < limits[one.status] for one in rows)
+    ]
+    ids = array_of(one.id for rows in old for one in rows)
+    for table in _ENDS:
+        connection.execute(
+            f"DELETE FROM {table} WHERE id IN (SELECT value FROM json_each(?))",  # noqa: S608 - a constant
+            (ids,),
+        )
     tallies = Tallies()
-    for one in old:
-        tallies.remove(one.scope, one.subscription, one.status, one.settled_at // DAY_MS)
+    for rows in old:
+        for one in rows:
+            tallies.remove(one.scope, one.subscription, one.status, one.ended_at // DAY_MS)
     tallies.write(connection)
     connection.execute("DELETE FROM tallies WHERE count = 0")
-    return len(old)
+    kept = [rows for rows in old if any(one.is_kept for one in rows)]
+    raw = connection.execute(
+        "DELETE FROM events WHERE id IN (SELECT value FROM json_each(?))",
+        (array_of(rows[0].event_id for rows in kept),),
+    )
+    without_effect = [rows[0] for rows in kept if all(one.had_no_effect for one in rows)]
+    messages = sum(_forget_message(connection, one) for one in without_effect)
+    return Deleted(sum(map(len, old)), raw.rowcount, messages)
+
+
+def _forget_message(connection: sqlite3.Connection, row: _Ended) -> int:
+    """Delete the messageId of an event, unless another event has it by now; returns how many."""
+    digest = message_digest(row.scope, unpacked_id(row.message_id))
+    done = connection.execute(
+        "DELETE FROM messages WHERE digest = ? AND event_id = ?", (digest, row.event_id)
+    )
+    if done.rowcount:
+        connection.execute("DELETE FROM other_contents WHERE digest = ?", (digest,))
+    return done.rowcount
 
 
 def delete_drifts(database: Database, before: float) -> None:

@@ -15,6 +15,7 @@ from destinations.cli import store_command
 from destinations.clock import frozen_at
 from destinations.operations import Periods, backed_up_at, lock_run, lock_server, note_server
 from destinations.outcome import Outcome
+from destinations.pipeline.ledger import Selection
 from destinations.store import SqliteStore
 
 Run = Callable[..., Any]
@@ -135,6 +136,73 @@ def test_compact_keeps_what_the_server_keeps(
         f"Deleted: 0 raw events, {rows} finished {'delivery' if rows else 'deliveries'}, "
         f"{messages} messageId{'' if messages else 's'}.\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("where", "by_outcome", "flags", "outcomes"),
+    [
+        ("noted", {}, (), {"dead", "delivered"}),
+        ("noted", {}, ("dead=1",), {"delivered"}),
+        ("noted", {}, ("1",), {"dead"}),
+        ("noted", {}, ("1", "dead=1"), set()),
+        ("noted", {}, ("1", "delivered=9e6", "dead=9e6"), {"dead", "delivered"}),
+        ("noted", {"dead": 1}, (), {"delivered"}),
+        ("noted", {"dead": 1}, ("dead=9e6",), {"dead", "delivered"}),
+        ("configured", {}, (), {"dead"}),
+        ("configured", {"dead": 1}, (), set()),
+        ("configured", {"dead": 1}, ("delivered=9e6",), {"delivered"}),
+        ("configured", {"dead": 1}, ("dead=9e6",), {"dead"}),
+    ],
+)
+def test_compact_by_outcome(
+    command: Run,
+    path: Path,
+    write: Run,
+    *,
+    where: str,
+    by_outcome: dict[str, float],
+    flags: tuple[str, ...],
+    outcomes: set[str],
+) -> None:
+    """Each outcome may have days of its own: noted, in the configuration, or in options."""
+    place: tuple[object, ...] = ("--store", path)
+    if where == "noted":
+        with SqliteStore(path) as store:
+            days = {Outcome(name): each for name, each in by_outcome.items()}
+            note_server(store, ["sample"], Periods(1e6, 1, by_outcome=days))
+    else:
+        document = {
+            "store": {"path": path.name, "keepDays": by_outcome, "dedupeDays": 0.5},
+            "destinations": [{"name": "x", "destination": "kana", "settings": {}}],
+        }
+        place = ("--config", write("serve.json", document))
+    given = [text for flag in flags for text in ("--keep-days", flag)]
+    assert command("store", "compact", *place, *given).code == 0
+    with SqliteStore(path, read_only=True) as store:
+        assert {one.status for one in store.ledger().find(Selection())} == outcomes
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--keep-days", "held=3"), "unknown outcome 'held'; expected one of delivered, filtered"),
+        (("--keep-days", "=3"), "unknown outcome ''"),
+        (("--keep-days", "dead=x"), "'x' is not a valid float"),
+        (("--keep-days", "dead=-1"), "-1.0 is not in the range x>=0"),
+        (
+            ("--keep-days", "1", "--keep-days", "2"),
+            "--keep-days is given twice for all finished deliveries: expected it once",
+        ),
+        (
+            ("--keep-days", "dead=1", "--keep-days", "dead=1"),
+            "--keep-days is given twice for dead: expected it once",
+        ),
+    ],
+)
+def test_wrong_days(command: Run, path: Path, flags: tuple[str, ...], message: str) -> None:
+    """They are refused, and nothing is deleted."""
+    done = command("store", "compact", "--store", path, *flags)
+    assert (done.code, message in done.err) == (2, True), done.err
 
 
 def test_a_wrong_path(command: Run, tmp_path: Path) -> None:

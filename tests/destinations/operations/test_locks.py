@@ -23,6 +23,7 @@ from destinations.operations import (
     who_serves,
 )
 from destinations.operations.locks import Serving
+from destinations.outcome import Outcome
 from destinations.store import SqliteStore
 
 _HOLDS = """
@@ -177,16 +178,17 @@ def test_a_lock_that_cannot_be_read(store: SqliteStore, monkeypatch: pytest.Monk
 def test_what_a_server_says_of_itself(store: SqliteStore) -> None:
     """Its destinations hold while it runs, and for how long it keeps things also afterwards."""
     assert noted_periods(store) is None
+    periods = Periods(90, 0.5, 3, {Outcome.DEAD: 9, Outcome.FILTERED: 0.5})
     with lock_server(store.path):
         assert (who_serves(store).names, who_serves(store).has("one")) == (None, None)
         note_server(store, ["one", "two"], Periods(3, 4.5))
-        note_server(store, ["two"], Periods(90, 0.5))
+        note_server(store, ["two"], periods)
         found = who_serves(store)
         assert (found.running, found.names) == (True, frozenset({"two"}))
         assert (found.has("one"), found.has("two")) == (False, True)
     found = who_serves(store)
     assert (found.running, found.has("two")) == (False, False)
-    assert noted_periods(store) == Periods(90, 0.5)
+    assert noted_periods(store) == periods
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -31,7 +32,8 @@ NEEDED: frozenset[Status] = frozenset(
         Outcome.DEAD,
     }
 )
-FINISHED: tuple[Status, ...] = (Outcome.DELIVERED, Outcome.FILTERED, Outcome.DROPPED)
+FINISHED = (Outcome.DELIVERED, Outcome.FILTERED, Outcome.DROPPED)
+KEPT = (Outcome.UNMAPPED, Outcome.INVALID, Outcome.REJECTED, Outcome.DEAD)
 
 
 def _left(store: SqliteStore) -> set[Status]:
@@ -83,6 +85,40 @@ def test_what_is_old(
         assert _known(store, entry) is not (messages and status in FINISHED)
     assert broken_rules(store.database) == []
     assert prune(store, 2_000.0 + days * DAY, Periods(keep, dedupe)) == Pruned()
+
+
+@pytest.mark.parametrize(
+    ("outcome", "periods", "days"),
+    [
+        *((one, Periods(), 30) for one in FINISHED),
+        *((one, Periods(3, by_outcome={Outcome.DEAD: 9}), 3) for one in FINISHED),
+        *((one, Periods(3, by_outcome={one: 0.5}), 0.5) for one in FINISHED),
+        (Outcome.UNMAPPED, Periods(3), None),
+        (Outcome.UNMAPPED, Periods(3, by_outcome={Outcome.DEAD: 9}), None),
+        *((one, Periods(3, by_outcome={one: 90}), 90) for one in KEPT),
+        # While its messageId is recognised, an event that comes again is compared with it.
+        *((one, Periods(3, 7, by_outcome={one: 1}), 7) for one in KEPT),
+    ],
+)
+def test_days_by_outcome(outcome: Outcome, periods: Periods, days: float | None) -> None:
+    """What has no days of its own stays as long as finished deliveries, or until decided."""
+    assert periods.of(outcome) == days
+
+
+@pytest.mark.parametrize("days", [8.9, 9.1])
+def test_each_outcome_has_its_own_days(store: SqliteStore, fill: Fill, days: float) -> None:
+    """One after another they go, with their raw events; what waits or is held never does."""
+    entries = fill(RAW)
+    periods = Periods(30, 7, by_outcome={Outcome.DEAD: 9, Outcome.INVALID: 1, Outcome.FILTERED: 90})
+    prune(store, 2_000.0 + days * DAY, periods)
+    gone = {Outcome.INVALID} | ({Outcome.DEAD} if days > 9 else set())
+    assert _left(store) == set(entries) - gone
+    ledger = store.ledger()
+    for status, entry in entries.items():
+        is_kept = ledger.raw_event(entry.event_id) is not None
+        assert is_kept is (status in NEEDED - gone)
+    prune(store, 2_000.0 + 1_000 * DAY, replace(periods, by_outcome=dict.fromkeys(Outcome, 1.0)))
+    assert _left(store) == {one for one in State if one is not State.DONE}
 
 
 def test_refused_events_that_are_old(store: SqliteStore, fill: Fill) -> None:

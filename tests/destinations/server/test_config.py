@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
@@ -12,6 +13,8 @@ import jsonschema
 import pytest
 
 from destinations.errors import DefinitionError, SecretMissingError, TemporaryError
+from destinations.operations import Periods
+from destinations.outcome import Outcome
 from destinations.secrets import Secret
 from destinations.server import (
     AdminConfig,
@@ -198,6 +201,41 @@ def test_when_lost_answers_are_asked_about(
     config = read_config(write("c.yaml", _faulty(f"    delivery: {delivery}\n")), {})
     (one,) = config.destinations
     assert one.delivery == DeliveryConfig(settle_after_seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    ("days", "periods"),
+    [
+        ("3", Periods(3)),
+        ("{}", Periods()),
+        (
+            "{dead: 90, filtered: 0.5}",
+            Periods(by_outcome={Outcome.DEAD: 90, Outcome.FILTERED: 0.5}),
+        ),
+    ],
+)
+def test_days_by_outcome(write: Write, days: str, periods: Periods) -> None:
+    """They are a number for finished deliveries, or one for each outcome."""
+    text = SMALL.replace("sqlite3}", f"sqlite3, keepDays: {days}}}")
+    assert read_config(write("c.yaml", text), {}).store.periods == periods
+
+
+@pytest.mark.parametrize(
+    ("days", "issue"),
+    [
+        ("{held: 3}", "/store/keepDays/held: is not a key here; known: delivered, filtered"),
+        ("{deda: 3}", "did you mean dead?"),
+        ("{dead: -1}", "/store/keepDays/dead: -1 is less than the minimum of 0"),
+        ("{dead: soon}", "/store/keepDays/dead: must be number"),
+        ("soon", "/store/keepDays: must be number or object"),
+        ("-1", "/store/keepDays: -1 is less than the minimum of 0"),
+    ],
+)
+def test_wrong_days(write: Write, days: str, issue: str) -> None:
+    """They name the place, and what was expected."""
+    text = SMALL.replace("sqlite3}", f"sqlite3, keepDays: {days}}}")
+    with pytest.raises(DefinitionError, match=re.escape(issue)):
+        read_config(write("c.yaml", text), {})
 
 
 def _faulty(line: str) -> str:

@@ -27,6 +27,8 @@ from destinations.store import (
     delete_spent_events,
     retention,
 )
+from destinations.store.codes import EFFECT_CODES
+from destinations.store.retention import Deleted
 
 DAY = 86_400.0
 KEYS = [SubscriptionKey(name, "count") for name in ("A", "B", "C")]
@@ -98,13 +100,13 @@ def test_what_is_old_goes(store: SqliteStore, finish: Finish) -> None:
     for at in (DAY, 2 * DAY, 3 * DAY):
         finish(2, at, Outcome.DELIVERED)
     database = store.database
-    assert delete_settled(database, DAY) == 0
-    assert delete_settled(database, DAY + 0.001) == 2
-    assert delete_settled(database, 3 * DAY) == 2
+    assert delete_settled(database, DAY).deliveries == 0
+    assert delete_settled(database, DAY + 0.001).deliveries == 2
+    assert delete_settled(database, 3 * DAY).deliveries == 2
     assert _left(store) == [5_000, 6_000]
     (totals,) = store.ledger().totals(3 * DAY)
     assert (totals.counts, totals.today) == ({Outcome.DELIVERED: 2}, {Outcome.DELIVERED: 2})
-    assert delete_settled(database, 1_000 * DAY) == 2
+    assert delete_settled(database, 1_000 * DAY).deliveries == 2
     assert broken_rules(database) == []
     assert database.all("SELECT * FROM tallies WHERE count <> 0") == []
 
@@ -127,7 +129,7 @@ def test_an_event_goes_as_a_whole(
 ) -> None:
     """While something of it is needed, all of it stays: what was delivered must be known then."""
     finish(2, DAY, Outcome.DELIVERED, beside, Outcome.FILTERED)
-    assert delete_settled(store.database, 100 * DAY) == (6 if goes else 0)
+    assert delete_settled(store.database, 100 * DAY).deliveries == (6 if goes else 0)
     assert len(_left(store)) == (0 if goes else 6)
     assert broken_rules(store.database) == []
 
@@ -150,7 +152,7 @@ def test_chunks_do_not_cut_an_event(
 
     with store.database.transaction() as connection:
         connection.set_authorizer(seen)
-    assert delete_settled(store.database, 100 * DAY) == 12
+    assert delete_settled(store.database, 100 * DAY).deliveries == 12
     with store.database.transaction() as connection:
         connection.set_authorizer(None)
     assert _left(store) == [4_000, 4_001, 5_000, 5_001]
@@ -161,10 +163,83 @@ def test_many(store: SqliteStore, finish: Finish) -> None:
     """Chunk after chunk, all of it goes."""
     finish(2_500, DAY, Outcome.DELIVERED)
     database = store.database
-    assert delete_settled(database, 3 * DAY) == 2_500
+    assert delete_settled(database, 3 * DAY).deliveries == 2_500
     assert delete_messages(database, 3 * DAY, 3 * DAY) == 2_500
     assert database.one("SELECT count(*) FROM messages") == (0,)
     assert broken_rules(database) == []
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "goes"),
+    [
+        ((Outcome.DEAD,), True),
+        ((Outcome.REJECTED,), True),
+        ((Outcome.UNMAPPED,), False),
+        ((Outcome.DEAD, Outcome.REJECTED), True),
+        # As a whole, or not at all.
+        ((Outcome.DEAD, Outcome.UNMAPPED), False),
+        ((Outcome.DEAD, Outcome.DELIVERED), True),
+        ((Outcome.DEAD, Outcome.FILTERED), False),
+        ((Outcome.DEAD, State.READY), False),
+    ],
+)
+def test_times_by_outcome(
+    store: SqliteStore, finish: Finish, outcomes: tuple[Status, ...], *, goes: bool
+) -> None:
+    """Each outcome has its own time, and without one it stays; raw events go with their rows."""
+    finish(2, DAY, *outcomes)
+    database = store.database
+    before = {Outcome.DELIVERED: 3 * DAY, Outcome.REJECTED: 2 * DAY, Outcome.DEAD: 2 * DAY}
+    assert delete_settled(database, dict.fromkeys(before, DAY)) == Deleted()
+    number = 2 if goes else 0
+    # What was delivered is recognised for longer.
+    known = Outcome.DELIVERED in outcomes
+    found = delete_settled(database, before)
+    assert found == Deleted(number * len(outcomes), number, 0 if known else number)
+    assert len(_left(store)) == (2 - number) * len(outcomes)
+    assert database.one("SELECT count(*) FROM events") == (2 - number,)
+    assert database.one("SELECT count(*) FROM messages") == (2 if known else 2 - number,)
+    assert broken_rules(database) == []
+
+
+@pytest.mark.parametrize("effect", [Effect.NONE, Effect.MAYBE])
+def test_one_that_comes_again_after_its_row_is_gone(
+    store: SqliteStore, scope: Scope, finish: Finish, effect: Effect
+) -> None:
+    """It is new if it certainly changed nothing; if it may have, nothing is sent a second time."""
+    finish(1, DAY, Outcome.DEAD)
+    with store.database.transaction() as connection:
+        connection.execute("UPDATE kept SET effect = ?", (EFFECT_CODES[effect],))
+    delete_settled(store.database, {Outcome.DEAD: 2 * DAY})
+    event = QueuedEvent("m0", "track", "u1", 3 * DAY, b"{}", 77, count=1)
+    arrival = Arrival(event, [QueuedDelivery(event, KEYS[0], 0, b"{}", "plan")])
+    store.queue().commit(Round(arrivals=[(scope, arrival)]))
+    assert arrival.receipt is not None
+    assert arrival.receipt.duplicate is (effect is Effect.MAYBE)
+    assert [one.status for one in store.ledger().find(Selection())] == (
+        [State.READY] if effect is Effect.NONE else []
+    )
+
+
+def test_a_message_that_another_event_has(store: SqliteStore, scope: Scope, finish: Finish) -> None:
+    """With an event that was refused as a conflict, that of the messageId's event stays."""
+    finish(1, DAY, Outcome.DELIVERED)
+    event = QueuedEvent("m0", "track", "u1", DAY, b"{}", 77, count=1)
+    store.queue(_At(DAY)).commit(Round(arrivals=[(scope, Arrival(event, []))]))
+    assert delete_settled(store.database, {Outcome.REJECTED: 2 * DAY}) == Deleted(1, 1, 0)
+    assert _known(store, scope) == [0]
+    assert store.database.one("SELECT count(*) FROM other_contents") == (1,)
+
+
+def test_nothing_is_written_where_nothing_is_old(store: SqliteStore, finish: Finish) -> None:
+    """The totals tell that nothing is old: then no row is read, as there may be millions."""
+    finish(3, 5 * DAY, Outcome.DEAD)
+    finish(3, DAY, Outcome.UNMAPPED)
+    read: list[str] = []
+    with store.database.reading() as connection:
+        connection.set_trace_callback(read.append)
+    assert delete_settled(store.database, {Outcome.DEAD: 5 * DAY}) == Deleted()
+    assert not any("FROM kept" in one for one in read)
 
 
 # -- messages --------------------------------------------------------------------------------------
@@ -223,7 +298,7 @@ def test_there_is_no_time_for_all(
     for turn in range(40):
         left = iter(range(parts if turn < 20 else 1_000))
         more = lambda left=left: next(left, None) is not None  # noqa: E731 - as short as it is
-        found["settled"] += delete_settled(database, 4 * DAY, more)
+        found["settled"] += delete_settled(database, 4 * DAY, more).deliveries
         found["messages"] += delete_messages(database, 4 * DAY, 100 * DAY, more)
         found["events"] += delete_spent_events(database, more)
         assert broken_rules(database) == []
