@@ -133,7 +133,7 @@ def _candidates(
 def _question(
     identity: AccountIdentity, here: Sequence[KnownAccount], elsewhere: Sequence[KnownAccount]
 ) -> str:
-    """Return what is to be decided, as the beginning of a sentence."""
+    """Return the decision to make, as the beginning of a sentence."""
     own = shown_url(identity.endpoint)
     if here:
         return f"the credentials are new at {own}, where an account is known"

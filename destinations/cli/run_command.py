@@ -241,10 +241,10 @@ class _Options:
 def command(**given: Any) -> int:
     """Deliver a file or stream of events to DESTINATION and account for every one of them.
 
-    DESTINATION is the name of an installed destination or a folder. A run goes on where an earlier
-    one stopped and never sends the same event twice. Exit codes: 0 every row delivered, filtered or
-    kept as unmapped; 1 some row was not; 2 wrong usage, definition, settings or credentials; 75 the
-    partner or the store was away: the same command goes on; 130 interrupted.
+    DESTINATION is the name of an installed destination or a folder. A run continues where an
+    earlier one stopped and never sends the same event twice. Exit codes: 0 every row delivered,
+    filtered or kept as unmapped; 1 some row was not; 2 wrong usage, definition, settings or
+    credentials; 75 the partner or the store was away, so repeat the command; 130 interrupted.
     """
     options = _Options(**given)
     _check_options(options)
@@ -364,7 +364,7 @@ class _Runner:
         self._silent = 0.0
 
     def run(self, source: BinaryIO | None) -> Report:
-        """Deliver what earlier runs left, if that is wanted, and then the events of ``source``."""
+        """Deliver the rest of earlier runs, if wanted, and then the events of ``source``."""
         options = self._options
         if options.dry_run:
             self._kept = self._known()
@@ -410,7 +410,7 @@ class _Runner:
         )
 
     def _check_undelivered(self, path: Path) -> None:
-        """Raise `UsageError` for a file that holds what is not for this command to go on with."""
+        """Raise `UsageError` for a file that this command must not continue."""
         store, kept, events = self._store, self._kept, self._options.events
         if path.exists() and events not in {None, "-"} and path.samefile(str(events)):
             msg = f"--undelivered {path} is the file that --events reads; use another name"
@@ -427,7 +427,7 @@ class _Runner:
             raise UsageError(msg)
 
     def _known(self) -> RunStore | None:
-        """Return what earlier runs did, to be read."""
+        """Return the queue of earlier runs, read-only."""
         if self._store is None:
             return None
         accounts = self._store.accounts()
@@ -569,7 +569,7 @@ class _Runner:
         return f"{slug} at {self._store.accounts().get(self._account).shown}"
 
     def _tell_of_earlier(self) -> None:
-        """Say what earlier runs left: it may be of another input."""
+        """Say what earlier runs left, which may be of another input."""
         counts = self._counts()
         left: dict[Status, int] = {one: counts.get(one, 0) for one in (State.READY, State.UNKNOWN)}
         text = summary(left)
@@ -610,7 +610,7 @@ class _Runner:
     # -- afterwards ----------------------------------------------------------------------------
 
     def print_kept(self, report: Report) -> None:
-        """Print what the store holds of this account that somebody has to know of."""
+        """Print the facts in the store about this account that an operator must know."""
         if self._store is None or self._account is None:
             return
         users = len(self._store.manual_changes([self._account]).entries())
@@ -709,7 +709,7 @@ def _open_undelivered(path: Path, masker: Masker) -> UndeliveredFile:
 
 @contextlib.contextmanager
 def _printing(report: Report, options: _Options) -> Iterator[None]:
-    """Tell what became of the run where its report cannot be printed."""
+    """Tell the result of the run if its report cannot be printed."""
     try:
         yield
     except BrokenPipeError:
@@ -717,7 +717,7 @@ def _printing(report: Report, options: _Options) -> Iterator[None]:
     except OSError as error:
         rows = summary(report.totals.outcomes) or "no rows"
         rest = (
-            "The same command goes on from there."
+            "The same command continues from there."
             if options.keeps
             else "Nothing was remembered: the same command sends everything again."
         )
@@ -740,8 +740,8 @@ def _say_how_it_ended(
         _say_what_is_not_written(options, undelivered, failure, stopped.message)
     if not stopped.goes_on:
         click.echo(
-            "What was delivered is noted in that store alone: put it back, and the same command "
-            "goes on. With a new store it sends everything once more.",
+            "Only that store knows what was delivered: put it back, and the same command "
+            "continues. With a new store it sends everything again.",
             err=True,
         )
         return
@@ -751,7 +751,7 @@ def _say_how_it_ended(
     waiting = report.totals.outcomes[State.READY]
     if failure is not None:
         click.echo(
-            "Nothing was remembered: the same command sends what was delivered once more.",
+            "Nothing was remembered: the same command sends delivered events again.",
             err=True,
         )
     elif waiting and options.undelivered is not None:
@@ -807,13 +807,13 @@ def _say_how_to_go_on(report: Report, options: _Options) -> None:
                 f"Not in the store: {missing.lines:,} lines that were read, the first of them line "
                 f"{missing.first}, and all that came after line {report.lines}: {missing.why}. "
                 f"Feed the same input again, from line {missing.first} on, or as a whole if its "
-                "events have no messageId: what was delivered is not sent twice.",
+                "events have no messageId: no delivered event is sent twice.",
                 err=True,
             )
         if kept or missing is None:
             click.echo(
-                f"Read and not sent: {kept:,}, in the store; go on with: {options.going_on}",
+                f"Read and not sent: {kept:,}, in the store; continue with: {options.going_on}",
                 err=True,
             )
     else:
-        click.echo("The same command goes on where it stopped.", err=True)
+        click.echo("The same command continues where it stopped.", err=True)

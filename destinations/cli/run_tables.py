@@ -26,7 +26,7 @@ _STOPPED: Final = {
 
 
 def exit_code(report: Report, *, dry_run: bool = False) -> int:
-    """Return what a command exits with after a run; see `destinations.cli.group`."""
+    """Return the exit code after a run; see `destinations.cli.group`."""
     if report.stopped is not None:
         return _STOPPED[report.stopped.why]
     fine = _FINE | {State.READY} if dry_run else _FINE

@@ -132,7 +132,7 @@ def _serve(
 
 
 def _reload(service: Service, path: Path, signals: Signals, observation: Observation) -> bool:
-    """Tell whether the configuration is in use; log whatever is wrong: what runs goes on."""
+    """Reload the configuration and tell whether that worked; if not, the former one stays."""
     logger, is_loaded = observation.logger, False
     failed = "configuration not reloaded, the former one stays"
     try:
@@ -186,7 +186,7 @@ def _read_aside(path: Path, signals: Signals) -> ServeConfig | None:
 
 
 def _prune(service: Service) -> None:
-    """Delete what nothing needs any more."""
+    """Delete old data from the store."""
     try:
         service.prune()
     except DestinationsError as error:

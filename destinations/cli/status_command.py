@@ -33,7 +33,7 @@ _SERVED: Final = {
 }
 _STRAY: Final = (
     Bold("the server has no destination of this name"),
-    ": what waits stays until it has one again, or until it is dropped",
+    ": its deliveries wait until it has one again, or you drop them",
 )
 
 

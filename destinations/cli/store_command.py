@@ -166,7 +166,7 @@ def restore_command(backup: Path, target: Path, *, gap: str, yes: bool) -> int:
 
 
 def _what_is(target: Path) -> str:
-    """Return what is in the place of a store, in words."""
+    """Describe the file in the place of a store."""
     files = [target, target.with_name(f"{target.name}-wal")]
     found = [one.stat() for one in files if one.exists()]
     size = sum(one.st_size for one in found)
@@ -268,7 +268,7 @@ def compact_command(
 
 
 def _periods(place: StorePlace, store: SqliteStore) -> Periods:
-    """Return those of the configuration, else as a server has noted them; else the usual ones."""
+    """Return the periods of the configuration, or those that a server noted, or the defaults."""
     if place.config is not None:
         return place.config.store.periods
     return noted_periods(store) or Periods()

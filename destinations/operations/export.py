@@ -18,7 +18,7 @@ _BEING_SENT: Final = "it was being sent when it was exported; it may have been a
 def export_line(ledger: Ledger, entry: LedgerEntry, masker: Masker) -> bytes | None:
     """Return the line of a delivery: its raw event with the reason.
 
-    None if the event is not kept any more. See `destinations.pipeline.undelivered`.
+    None if the event is no longer kept. See `destinations.pipeline.undelivered`.
     """
     raw = ledger.raw_event(entry.event_id)
     if raw is None:

@@ -148,7 +148,7 @@ def keep_servers_off(store: Path) -> Iterator[None]:
 def check_migration(store: Path) -> None:
     """Raise `TemporaryError` if opening a store to change it would take it from a server.
 
-    That is one of an earlier version of this package, which could not go on with what it becomes.
+    That is one of an earlier version of this package, which could not use the upgraded store.
     Raises `UsageError` for what cannot be a store.
     """
     check_store_path(store)

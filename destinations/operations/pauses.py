@@ -51,7 +51,7 @@ def pauses_of_servers(
 
 
 def resume(store: SqliteStore, destination: str) -> Mapping[str, str]:
-    """Let all actions of a destination go on; returns those that paused, with their reasons."""
+    """Resume all actions of a destination; returns those that paused, with their reasons."""
     found = paused_actions(store, destination)
     if found:
         store.forget(_name(destination))

@@ -209,7 +209,7 @@ def settle_held(store: SqliteStore, account: int, planned: Plan) -> None:
 
 
 def _drop_same(store: SqliteStore, account: int, planned: Plan) -> None:
-    """Drop what waits for a server to do the same."""
+    """Drop requests that wait for a server to do the same."""
     same = _of_same(store, account, planned, State.READY)
     if same:
         store.ledger().drop(same, "another command has done the same", time.time())

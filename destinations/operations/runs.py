@@ -140,7 +140,7 @@ class Again:
         return self._since
 
     def end(self) -> None:
-        """Note that all of the input was sent once more."""
+        """Note that all of the input was sent again."""
         if self._since is not None:
             self._store.forget(self._name)
 

@@ -6,5 +6,5 @@ __all__ = ["folded"]
 
 
 def folded(name: str) -> str:
-    """Return what a name is compared by: an address that two users share may be spelled twice."""
+    """Return the form in which names are compared, as an address may be spelled in two ways."""
     return name.strip().casefold()

@@ -81,11 +81,11 @@ class BalanceChecks:
         return self._balances.of(deliveries)
 
     def sent(self, deliveries: Iterable[QueuedDelivery]) -> None:
-        """Note that deliveries are not under way any more."""
+        """Note that deliveries are no longer under way."""
         self._rechecks.sent(deliveries)
 
     def ended(self, transitions: Iterable[Transition], now: float) -> None:
-        """Note what became of deliveries that were sent."""
+        """Note the results of deliveries that were sent."""
         if self._rechecks:
             for one in transitions:
                 if one.ends_waiting:
@@ -147,7 +147,7 @@ class BalanceChecks:
     def questions_before(
         self, action: str, deliveries: Sequence[QueuedDelivery], now: float
     ) -> dict[str, Question]:
-        """Return what has to be asked before these are sent: balances that are not known."""
+        """Return the unknown balances that must be asked for before these are sent."""
         if not self._reconciler.can_ask(action):
             return {}
         users: dict[str, str] = {}
@@ -327,7 +327,7 @@ class BalanceChecks:
         *,
         is_down: bool,
     ) -> list[Transition]:
-        """Return what becomes of lost answers by the balance that the partner shows."""
+        """Return the results of lost answers by the balance that the partner shows."""
         mine = {one for one in deliveries if self.is_restored(one)}
         found = self._judge_restored(mine, shown, now, round_)
         others = [one for one in deliveries if one not in mine]
@@ -355,7 +355,7 @@ class BalanceChecks:
     def hold_restored(
         self, deliveries: Sequence[QueuedDelivery], round_: Round
     ) -> Sequence[QueuedDelivery]:
-        """Hold what was restored from a copy, unless the partner can be asked about it."""
+        """Hold restored deliveries, unless the partner can be asked about them."""
         left: list[QueuedDelivery] = []
         for delivery in deliveries:
             if self.is_restored(delivery) and not self._can_ask_about(delivery):
@@ -413,7 +413,7 @@ class BalanceChecks:
         now: float,
         round_: Round,
     ) -> list[Transition]:
-        """Return what becomes of deliveries of a copy whose answers were lost."""
+        """Return the results of restored deliveries whose answers were lost."""
         found: list[Transition] = []
         for delivery in deliveries:
             why = why_not_sent(delivery, shown)
@@ -439,7 +439,7 @@ class BalanceChecks:
     def questions_again(
         self, is_busy: Callable[[str], bool], now: float
     ) -> dict[str, dict[str, Question]]:
-        """Return which balances are to be looked at again now, by action.
+        """Return the balances to check again now, by action.
 
         Those of users who are busy are asked for before more is sent.
         """

@@ -23,11 +23,11 @@ class KnownBalances:
         self._keys: dict[str, set[str]] = {}
 
     def get(self, key: str) -> Balance | None:
-        """Return what is known of a balance."""
+        """Return the known balance."""
         return self._known.get(key)
 
     def note(self, key: str, balance: Balance | None) -> None:
-        """Note what the partner shows; None forgets what was known."""
+        """Note the balance that the partner shows; None forgets it."""
         before = self._known.pop(key, None)
         if before is not None and (balance is None or balance.user != before.user):
             self._forget_key(folded(before.user), key)
@@ -58,7 +58,7 @@ class KnownBalances:
             del self._keys[user]
 
     def of(self, deliveries: Iterable[QueuedDelivery]) -> Mapping[str, Balance]:
-        """Return what is known of the balances that deliveries add to."""
+        """Return the known balances that deliveries add to."""
         known = self._known
         return {
             one.increment.key: known[one.increment.key]

@@ -70,14 +70,14 @@ class CircuitBreaker:
             self._become("half-open", "a probe is sent")
 
     def unused(self) -> None:
-        """Note that nothing was sent after all: another request may be the probe."""
+        """Note that nothing was sent, so another request may be the probe."""
         self._probing = False
         if self.state == "half-open":
             self.probes -= 1
             self._become("open", "nothing was sent")
 
     def heard(self) -> None:
-        """Note that the partner answered a question; whether it takes events is another one."""
+        """Note that the partner answered a question, which does not prove that it takes events."""
         if self.untaken_since is not None:
             self._probing = False
             self.failing_since = None
@@ -85,12 +85,12 @@ class CircuitBreaker:
             self.answered()
 
     def not_taken(self, began: float) -> None:
-        """Note that events were sent then, and nobody said what became of them."""
+        """Note that events were sent then, and got no answer."""
         if self.untaken_since is None:
             self.untaken_since = began
 
     def answered(self) -> None:
-        """Note that the partner answered what was to be delivered."""
+        """Note that the partner answered a delivery."""
         self._failures = 0
         self.untaken_since = None
         self._probing = False

@@ -39,7 +39,7 @@ class DryQueue(MemoryQueue):
         self._known = known
 
     def history(self, scope: Scope, message_ids: Sequence[str]) -> Mapping[str, History]:
-        """Return what is known of messages; see `Queue.history`."""
+        """Return the history of messages; see `Queue.history`."""
         found = dict(super().history(scope, message_ids))
         if self._known is not None:
             queue, of_runs = self._known

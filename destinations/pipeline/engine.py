@@ -41,7 +41,7 @@ _CROWD_SECONDS: Final = 0.0003
 
 _FAULT_SECONDS: Final = 1.0
 _GONE_SECONDS: Final = 5.0
-"""A store that cannot be written for so long is not waited for by whoever wants to go on."""
+"""Seconds for which a caller waits for a store that cannot be written."""
 
 _FULL_SECONDS: Final = 30.0
 _LONG_SECONDS: Final = 10.0
@@ -390,7 +390,7 @@ class Engine:
         return fault
 
     def _take_returned(self, round_: Round, now: float, monotonic: float) -> list[Job]:
-        """Take what came back from the partner; returns the jobs that follow."""
+        """Take the partner's answers; returns the jobs that follow."""
         returned, self._jobs = self._jobs, []
         following = [job.pipeline.returned(job, now, monotonic, round_) for job in returned]
         return [job for job in following if job is not None]
@@ -472,7 +472,7 @@ class Engine:
         return None
 
     def _put_off(self, round_: Round, jobs: Sequence[Job]) -> None:
-        """Keep what became of deliveries for a later round; nothing is sent meanwhile."""
+        """Keep the results of deliveries for a later round; nothing is sent meanwhile."""
         for job in jobs:
             job.pipeline.undo(job)
         round_.batches = []
@@ -515,7 +515,7 @@ class Engine:
             self._pipelines[scope].settle(transitions, batches.get(scope, []), now, monotonic)
 
     def _receive(self, offers: Sequence[_Offer]) -> None:
-        """Schedule what arrived, and let whoever brought it know that it is durable."""
+        """Schedule new events, and tell those who brought them that they are durable."""
         for offer in offers:
             pipeline = self._pipelines.get(offer.scope)
             opened = 0

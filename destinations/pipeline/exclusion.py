@@ -37,11 +37,11 @@ class Waiter(Protocol):
     """Whoever is told that its turn may have come."""
 
     def freed(self, name: str) -> None:
-        """Note that nobody holds a name any more."""
+        """Note that a name is free."""
         ...
 
     def eased(self, name: str, holder: Holder) -> None:
-        """Note that less keeps one of several holders of a name from going on."""
+        """Note that a holder of a name waits for fewer others."""
         ...
 
 
@@ -80,7 +80,7 @@ class Exclusion:
                 self._holders.setdefault(name, []).append(holder)
 
     def keep(self, holder: Holder, names: AbstractSet[str]) -> None:
-        """Free all but ``names`` of what somebody holds who is not firm any more."""
+        """Free all names but ``names`` of a holder that is no longer firm."""
         for name in list(holder.held):
             holders = self._holders[name]
             if name not in names:

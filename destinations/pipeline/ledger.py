@@ -28,7 +28,7 @@ __all__ = [
 NEEDS_OPERATOR: Final[frozenset[Status]] = frozenset(
     {State.HELD, Outcome.DEAD, Outcome.REJECTED, Outcome.INVALID}
 )
-"""What does not go on by itself, and may be worth something."""
+"""The statuses that need an operator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,5 +220,5 @@ class Ledger(Protocol):
         ...
 
     def replan(self, replans: Sequence[Replan], now: float) -> Sequence[int]:
-        """Do what was planned; returns the indexes of those that still were as said."""
+        """Make planned changes; returns the indexes of those whose deliveries were unchanged."""
         ...

@@ -60,7 +60,7 @@ class ListeningTransport:
             self._transport.hang_up()
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close everything that is open."""
         self._transport.close()
 
     def _counted(self) -> float:

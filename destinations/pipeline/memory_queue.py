@@ -64,7 +64,7 @@ class SeenMessages:
         self._older: sqlite3.Connection | None = None
 
     def get(self, message_id: str) -> Seen | None:
-        """Return what is known of a message."""
+        """Return the history of a message."""
         found = self._recent.get(message_id)
         if found is None and self._older is not None:
             key = _key(message_id)
@@ -165,7 +165,7 @@ class MemoryQueue:
         return Committed()
 
     def history(self, scope: Scope, message_ids: Sequence[str]) -> Mapping[str, History]:  # noqa: ARG002 - there is one
-        """Return what is known of messages."""
+        """Return the history of messages."""
         found: dict[str, History] = {}
         for message_id in message_ids:
             history = self._history(message_id)
@@ -185,7 +185,7 @@ class MemoryQueue:
         """Look nothing up: each has its own."""
 
     def balances(self, scope: Scope, keys: Sequence[str]) -> Mapping[str, Balance]:  # noqa: ARG002 - there is one
-        """Return what the partner held before requests whose answers were lost, by key."""
+        """Return the balances before the requests whose answers were lost, by key."""
         return {key: self._balances[key] for key in keys if key in self._balances}
 
     def rechecks(self, scope: Scope) -> Mapping[str, Recheck]:  # noqa: ARG002 - there is one
@@ -295,7 +295,7 @@ class MemoryQueue:
                 self._finish(opened)
 
     def _finish(self, opened: _Open) -> None:
-        """Remember what the event was recognised by."""
+        """Remember the identity of the event."""
         event, correctable = opened.event, opened.correctable
         if event.is_part:
             for key in opened.deliveries:
@@ -315,5 +315,5 @@ def _past(*, correctable: bool) -> Past:
 
 
 def _part(message_id: str, key: SubscriptionKey) -> str:
-    """Return what an event that came for one subscription alone is remembered by."""
+    """Return the identity of an event that came for one subscription only."""
     return "\0".join((message_id, *key))

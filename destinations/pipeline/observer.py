@@ -36,10 +36,10 @@ class Observer:
         """
 
     def turned_away(self, most: int) -> None:
-        """Note that a connection was closed, as there were as many as there may be: ``most``."""
+        """Note that a connection was closed because ``most`` were open."""
 
     def reached(self, destination: str, point: Point, deliveries: Sequence[QueuedDelivery]) -> None:
-        """Note that deliveries reached a point of their way."""
+        """Note that deliveries reached a point."""
 
     def transitioned(self, destination: str, transitions: Sequence[Transition]) -> None:
         """Note that transitions of deliveries are durable."""
@@ -53,14 +53,14 @@ class Observer:
     def paused(self, destination: str, action: str, reason: str) -> None:
         """Note that an action pauses: the partner refuses its requests, whatever they hold.
 
-        ``reason`` has the partner's words; it is empty where the action goes on.
+        ``reason`` has the partner's words; it is empty when the action resumes.
         """
 
     def credentials(self, destination: str, state: str) -> None:
         """Note that credentials are ``refused``, or ``accepted``: an event was taken again."""
 
     def drifted(self, destination: str, key: str, expected: int, found: int) -> None:
-        """Note that the partner holds another amount than we counted: somebody else adds to it."""
+        """Note that the partner's balance differs from ours: somebody else adds to it."""
 
     def failed(self, destination: str, error: BaseException) -> None:
         """Note an internal error. What was claimed goes on as after an attempt that failed.

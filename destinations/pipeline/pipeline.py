@@ -412,7 +412,7 @@ class Pipeline:
         return True
 
     def leave(self) -> list[QueuedDelivery]:
-        """Return what is under way, to be left alone: a later process finds out about it."""
+        """Return the deliveries under way, to be left alone for a later process."""
         jobs, self._jobs = self._jobs, set()
         self.under_way = 0
         found = []
@@ -424,7 +424,7 @@ class Pipeline:
         return found
 
     def perform(self, job: Job) -> list[Result] | list[Answer | Failure]:
-        """Do what a job is for; in any thread."""
+        """Do the work of a job, in any thread."""
         deliveries = job.batch.deliveries
         if job.kind != "send":
             name = self.reconciler.request(job.action or deliveries[0].action)
@@ -589,7 +589,7 @@ class Pipeline:
                 self._observer.failed(self.name, error)
 
     def _resume(self) -> None:
-        """Let the actions that pause go on."""
+        """Resume the paused actions."""
         for action in self.refusals.paused:
             self._observer.paused(self.name, action, "")
         if self.refusals.is_key_refused:

@@ -87,7 +87,7 @@ class Prefetch:
         self._lost: dict[int, QueuedDelivery] = {}
 
     def begin(self, now: float, monotonic: float, *, only_unknown: bool = False) -> None:
-        """Read what is unknown, before anything else: nothing may be sent past it.
+        """Read unknown deliveries first: nothing may be sent past them.
 
         What is unknown of a user waits until the last of it is due. What has begun to change
         something keeps others from what it touches; with ``only_unknown`` it is not read, as it is
@@ -204,7 +204,7 @@ class Prefetch:
         return settled, opened
 
     def take_lost(self) -> list[QueuedDelivery]:
-        """Return what somebody else was faster with and did not come again."""
+        """Return the deliveries that others settled first, and that did not come again."""
         lost = list(self._lost.values())
         self._lost.clear()
         return lost
@@ -233,7 +233,7 @@ class Prefetch:
             self._rouse(user)
 
     def _rouse(self, user: str) -> None:
-        """Let a user go on whose events waited for what an operator has decided."""
+        """Resume a user whose events waited for an operator's decision."""
         waiting = self.scheduler.waiting_of(user)
         if not any(one.attempts or one.state is State.UNKNOWN for one in waiting):
             self.scheduler.rouse(user)
@@ -318,7 +318,7 @@ class Prefetch:
         self.done(deliveries)
 
     def delivered(self, deliveries: Iterable[QueuedDelivery]) -> None:
-        """Note that events are with the partner: others of their users may have waited for them."""
+        """Note that events were delivered: others of their users may have waited for them."""
         for delivery in deliveries if self._aside else ():
             aside = self._aside.get(delivery.event.user)
             if aside is not None and aside.waited_for == delivery.action:
@@ -337,7 +337,7 @@ class Prefetch:
         return None
 
     def _bring_back(self, user: str) -> None:
-        """Put what was set aside of a user where it belongs in the user's order."""
+        """Put a user's set-aside deliveries back into the user's order."""
         assert self._source is not None  # noqa: S101 - else nothing is set aside
         found = self._source.get(self._aside[user].ids)
         # Not before they are here: reading may fail.
@@ -359,7 +359,7 @@ class Prefetch:
             self.scheduler.add(delivery)
 
     def has_rows(self, deliveries: Iterable[QueuedDelivery]) -> None:
-        """Note that claimed deliveries have their ids by now."""
+        """Note that claimed deliveries have their ids now."""
         for delivery in deliveries:
             self._known[delivery.id] = delivery
 

@@ -420,7 +420,7 @@ class Source(Protocol):
         ...
 
     def passed(self, delivery: QueuedDelivery) -> None:
-        """Note that a new delivery is at hand already, so that `ready` goes on behind it."""
+        """Note that a new delivery is already in memory, so that `ready` continues after it."""
         ...
 
     def is_ahead(self, delivery: QueuedDelivery) -> bool:
@@ -428,7 +428,7 @@ class Source(Protocol):
         ...
 
     def changes(self) -> tuple[Sequence[QueuedDelivery], Sequence[int]]:
-        """Return what an operator has changed since this was last asked.
+        """Return the changes of operators since the last call.
 
         That are deliveries that wait again, and the ids of those that waited and do not any more.
         """
@@ -446,7 +446,7 @@ class Queue(Protocol):
         ...
 
     def history(self, scope: Scope, message_ids: Sequence[str]) -> Mapping[str, History]:
-        """Return what is known of messages, by id; nothing for those that are new."""
+        """Return the histories of messages by id, without new ones."""
         ...
 
     def known_elsewhere(self, scope: Scope, message_ids: Sequence[str]) -> Mapping[str, History]:
@@ -461,7 +461,7 @@ class Queue(Protocol):
         ...
 
     def balances(self, scope: Scope, keys: Sequence[str]) -> Mapping[str, Balance]:
-        """Return what the partner held before requests whose answers were lost, by key."""
+        """Return the balances before the requests whose answers were lost, by key."""
         ...
 
     def lost_elsewhere(self, scopes: Sequence[Scope]) -> Mapping[str, Sequence[Scope]]:
@@ -484,7 +484,7 @@ class Queue(Protocol):
         ...
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close everything that is open."""
         ...
 
 
@@ -508,7 +508,7 @@ class DurableQueue(Queue, Protocol):
         ...
 
     def source(self, scope: Scope) -> Source:
-        """Return what waits for a scope, from the beginning."""
+        """Return a source of a scope's waiting deliveries, from the first one."""
         ...
 
 

@@ -39,5 +39,5 @@ class RateLimitedTransport:
         return self._transport.send(request)
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close everything that is open."""
         self._transport.close()

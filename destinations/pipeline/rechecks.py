@@ -52,7 +52,7 @@ class Rechecks:
             self._put(key, recheck)
 
     def get(self, key: str) -> Recheck | None:
-        """Return what is known of a balance that is to be looked at again."""
+        """Return the known state of a balance that is to be checked again."""
         return self._known.get(key)
 
     # -- what changes the balance --------------------------------------------------------------
@@ -60,7 +60,7 @@ class Rechecks:
     def begin(
         self, scope: Scope, key: str, found: Balance, deliveries: Iterable[QueuedDelivery]
     ) -> None:
-        """Note that deliveries are sent again which the partner, by ``found``, does not have."""
+        """Note that deliveries are sent again because, by ``found``, the partner lacks them."""
         again = list(deliveries)
         before = self._known.get(key)
         ids = {*(() if before is None else before.deliveries), *(one.id for one in again)}
@@ -76,14 +76,14 @@ class Rechecks:
         self._change(key, recheck)
 
     def sends(self, deliveries: Iterable[QueuedDelivery]) -> None:
-        """Note that what deliveries add is under way."""
+        """Note that amounts of deliveries are under way."""
         for delivery in deliveries:
             if delivery.increment is not None and delivery.increment.key in self._known:
                 self._adding[delivery.increment.key] += 1
                 self._touched.add(delivery.increment.key)
 
     def sent(self, deliveries: Iterable[QueuedDelivery]) -> None:
-        """Note that it is not any more."""
+        """Note that their amounts are no longer under way."""
         for delivery in deliveries if self._adding else ():
             if delivery.increment is not None:
                 key = delivery.increment.key
@@ -105,13 +105,13 @@ class Rechecks:
             self._change(key, recheck)
 
     def rebase(self, key: str, amount: int | None, period: str | None = None) -> None:
-        """Note what a balance is, without judging it; None if that is not known."""
+        """Note a balance without judging it; None if it is unknown."""
         recheck = self._known.get(key)
         if recheck is not None and (recheck.amount, recheck.period) != (amount, period):
             self._change(key, replace(recheck, amount=amount, period=period))
 
     def forget_user(self, user: str) -> None:
-        """Note that the balances of a user may be anything: not only events have changed them."""
+        """Note that something besides events has changed a user's balances."""
         name = folded(user)
         for key, recheck in list(self._known.items()):
             if folded(recheck.user) == name and recheck.amount is not None:
@@ -136,7 +136,7 @@ class Rechecks:
         return None
 
     def take_due(self, scope: Scope, now: float, most: int) -> dict[str, Recheck]:
-        """Return what is to be looked at now; not again before it is `looked` at, or `put_off`."""
+        """Return the balances to check now, each once until it is `looked` at or `put_off`."""
         found: dict[str, Recheck] = {}
         while (time := self.next_time(scope)) is not None and time <= now and len(found) < most:
             key = heapq.heappop(self._times[scope])[1]
@@ -161,7 +161,7 @@ class Rechecks:
         return key not in self._touched and not self._adding[key]
 
     def looked(self, key: str, found: Balance | None, now: float) -> Recheck | None:
-        """Note what the partner shows; returns what was expected if that is a surprise."""
+        """Note the partner's balance; returns the expected one if they differ."""
         recheck = self._known.get(key)
         if recheck is None or found is None:
             return None

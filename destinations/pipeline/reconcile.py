@@ -137,7 +137,7 @@ def judge(before: Balance | None, now: Balance | None, amounts: Sequence[int]) -
 def proposal(
     before: Balance | None, now: Balance | None, amounts: Sequence[int]
 ) -> tuple[bool, ...] | None:
-    """Return which of ``amounts`` the numbers show as added, for an operator to confirm.
+    """Return the ``amounts`` that the numbers show as added, for an operator to confirm.
 
     None where they do not show one selection alone.
     """
@@ -213,7 +213,7 @@ class _Rule:
         self._until = compile_value(definition.until)
 
     def increment(self, payload: Mapping[str, Any]) -> Increment | None:
-        """Return what a payload adds, and to what; None if its mappings do not say."""
+        """Return the amount that a payload adds, and its key; None if its mappings give neither."""
         context = {"payload": payload}
         key = []
         try:
@@ -285,11 +285,11 @@ class ReconcileRules:
         return LossRule(resend=resend, repeatable=action.generator is not None and not resend)
 
     def loss_of(self, action: str) -> LossRule:
-        """Return what follows when an answer for an action, by its slug, is lost."""
+        """Return the rule for a lost answer for an action, by its slug."""
         return self._losses.get(action, LossRule())
 
     def loss(self, delivery: QueuedDelivery) -> LossRule:
-        """Return what follows when the answer for a delivery is lost."""
+        """Return the rule for a lost answer for a delivery."""
         rule = self.loss_of(delivery.action)
         return LossRule() if rule.ask_after is not None and delivery.increment is None else rule
 
@@ -312,7 +312,7 @@ class ReconcileRules:
         return None if rule is None else rule.ask
 
     def increment(self, action: str, payload: Payload) -> Increment | None:
-        """Return what a payload of an action adds; None if it adds nothing that can be told."""
+        """Return the amount that a payload of an action adds; None if it adds no known amount."""
         rule = self._rules.get(action)
         return None if rule is None else rule.increment(payload)
 
@@ -347,7 +347,7 @@ class Reconciler(ReconcileRules):
         verdicts: Sequence[Answer | Failure],
         now: float,
     ) -> Answered:
-        """Return what the partner's answers to questions, by key, say."""
+        """Return the balances in the partner's answers to questions, by key."""
         rule = self._rules[action]
         assert rule is not None  # noqa: S101 - it was asked
         balances: dict[str, Balance | None] = {}
@@ -375,7 +375,7 @@ class Reconciler(ReconcileRules):
         *,
         is_down: bool = False,
     ) -> list[Transition]:
-        """Return what becomes of deliveries whose answers were lost: all that share the key.
+        """Return the results of deliveries with lost answers: of all that share the key.
 
         ``is_down`` tells that the partner has taken no event for some time.
         """

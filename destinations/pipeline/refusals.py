@@ -143,7 +143,7 @@ class Refusals:
 
 
 def _concern(result: Result) -> str:
-    """Return what a refusal is about that is not of the event; empty for all else."""
+    """Return the subject of a refusal that is not about the event; empty for others."""
     if result.outcome is not State.READY and result.outcome is not State.UNKNOWN:
         return ""
     if result.retry is None or is_refused_key(result):

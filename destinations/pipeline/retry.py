@@ -155,7 +155,7 @@ class RetryPolicy:
         is_down: bool = False,
         stage: Stage = "send",
     ) -> Transition:
-        """Return what follows a lost answer: to be asked about, sent again, or held."""
+        """Return the transition after a lost answer: to be asked about, sent again, or held."""
         if rule.ask_after is not None:
             return Transition(
                 delivery,
@@ -206,7 +206,7 @@ class RetryPolicy:
         *,
         is_down: bool = False,
     ) -> Transition:
-        """Return what follows when the partner shows that it did not get what it never answered."""
+        """Return the transition if the partner shows that an unanswered request was not applied."""
         attempts = delivery.attempts
         if self._is_late(delivery, now, rule) and not (is_down and self.outage == "wait"):
             dead = Result(Outcome.DEAD, _NOT_APPLIED, ANSWER_LOST, attempts=attempts)
@@ -232,7 +232,7 @@ class RetryPolicy:
         rule: LossRule = _HOLD,
         is_down: bool = False,
     ) -> Transition:
-        """Return what follows when asking about a lost answer failed."""
+        """Return the transition after a failed question about a lost answer."""
         reason = f"its answer was lost, and asking failed: {failure.message}"
         attempts = delivery.attempts
         # Who was not asked has not failed to answer.
@@ -268,7 +268,7 @@ class RetryPolicy:
         was_sent: bool,
         rule: LossRule = _HOLD,
     ) -> Transition:
-        """Return what follows an internal error, which leaves open what it had come to."""
+        """Return the transition after an internal error, whose effect is unknown."""
         if delivery.state is State.UNKNOWN:
             failure = Failure(reason, "internal", 500, retryable=True, nothing_applied=True)
             return self.ask_later(delivery, failure, now, rule=rule)

@@ -92,14 +92,14 @@ class Rows(Observer):
             self._look_at_corrections = len(self._corrections) + _JUDGED
 
     def finish(self) -> None:
-        """Count what a later line might have replaced: no more of them come."""
+        """Count the rows that a later line might have replaced: no more lines come."""
         self._note_corrections()
         count = self._report.totals.add
         for row, is_replaced in self._replaceable:
             count(row._replace(result=REPLACED) if is_replaced else row)
 
     def close(self) -> None:
-        """Forget what might have been replaced."""
+        """Forget the rows that might have been replaced."""
         self._replaceable.close()
 
     def _note_corrections(self) -> None:

@@ -1,4 +1,4 @@
-"""Delivers a file or stream, goes on where an earlier run stopped, and accounts for all."""
+"""Deliver a file or stream, continue where an earlier run stopped, and account for all."""
 
 from __future__ import annotations
 
@@ -286,7 +286,7 @@ class Run:
         return since is not None and now - since >= _STORE_AWAY_SECONDS
 
     def _end(self, pipeline: Pipeline, feed: RunInput) -> None:
-        """Let what is under way come to its end, and account for what was read and waits."""
+        """Let requests under way end, and account for entries that were read and wait."""
         self._stop.set()
         pipeline.closing = True
         unwritten = Round()
@@ -362,7 +362,7 @@ class Run:
     def _note_not_kept(
         self, deliveries: Iterable[QueuedDelivery], feed: RunInput, error: Exception
     ) -> None:
-        """Note what has to come again: what has an id is in the store."""
+        """Note the entries that are needed again: those with an id are in the store."""
         fresh = {id(one): one.line for one in deliveries if one.line and not one.id}
         lines = {*fresh.values(), *feed.unjudged}
         if lines or not feed.has_read_all:

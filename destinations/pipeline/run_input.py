@@ -52,7 +52,7 @@ _MAY_BE_APPLIED: Final = Result(
 )
 _FORGOTTEN: Final = Result(
     Outcome.FILTERED,
-    "its messageId was read by an earlier run; what became of it is not kept any more",
+    "its messageId was read by an earlier run; its result is no longer kept",
     "DUPLICATE",
 )
 _DERIVED: Final[Mapping[DerivedFrom, tuple[str, str]]] = {
@@ -64,7 +64,7 @@ _DERIVED: Final[Mapping[DerivedFrom, tuple[str, str]]] = {
 _FORGOTTEN_AS: Final[Mapping[DerivedFrom, Result]] = {
     by: Result(
         Outcome.FILTERED,
-        f"{what} was read by an earlier run; what became of it is not kept any more",
+        f"{what} was read by an earlier run; its result is no longer kept",
         code,
     )
     for by, (what, code) in _DERIVED.items()
@@ -261,7 +261,7 @@ class RunInput:
         return [one.line for one in [*self._left, *waiting]]
 
     def close(self) -> None:
-        """Forget what events were recognised by."""
+        """Forget the identities of events."""
         self._derived.close()
 
     # -- from an entry to an arrival -----------------------------------------------------------
@@ -319,7 +319,7 @@ class RunInput:
     # -- what is done with an event that may have come before ----------------------------------
 
     def _judge(self, pipeline: Pipeline, read: Sequence[_Read], round_: Round) -> list[_Read]:
-        """Decide what is done with each; returns those that have to wait for this round."""
+        """Decide on each; returns those that have to wait for this round."""
         ids = [one.arrival.event.message_id for one in read]
         known = self._queue.history(pipeline.scope, [one for one in ids if one])
         elsewhere = self._queue.known_elsewhere(pipeline.scope, [one for one in ids if one])
@@ -602,7 +602,7 @@ class RunInput:
         past: Past,
         read: _Read,
     ) -> Result | None:
-        """Return what is reported of a delivery that has its outcome; None if it goes on."""
+        """Return the report on a delivery that has its outcome; None if it continues."""
         settled_at = past.settled_at
         # A queue that keeps nothing knows of this run alone, and of no times.
         if settled_at is None or self._is_mine(delivery.event, past.nth):
@@ -626,18 +626,18 @@ class RunInput:
         return None
 
     def _count_derived(self, read: _Read, rows: int) -> None:
-        """Count what was dropped as known although it has no messageId of its own."""
+        """Count a known event without a messageId of its own."""
         if read.derived is not None:
             self._report.derived[read.derived] += rows
 
     def _note(self, arrival: Arrival, result: Result) -> None:
-        """Report what needs nothing to be written."""
+        """Report a result that needs no write."""
         for delivery, _ in _each(arrival):
             self._rows.add_one(delivery, result)
 
 
 def _with_a_server(past: Past | None, verdict: Verdict) -> Result:
-    """Return what is reported of a delivery that a server with this store has."""
+    """Return the report on a delivery of the server that uses this store."""
     if verdict is Verdict.REPLACED:
         return REPLACED
     if verdict is Verdict.CONFLICT or verdict is Verdict.REFUSED:
@@ -718,7 +718,7 @@ def _meant(destination: Destination, key: SubscriptionKey | None) -> Subscriptio
 
 
 def _refuse_uncertain(pipeline: Pipeline, arrival: Arrival) -> None:
-    """End what would be counted twice, or not at all, as its event cannot be recognised."""
+    """End a delivery that might count twice or never, since its event is not recognisable."""
     refused = [one for one in arrival.deliveries if pipeline.reconciler.can_ask(one.action)]
     arrival.deliveries = [one for one in arrival.deliveries if one not in refused]
     arrival.ended = [*arrival.ended, *(Transition(one, _UNCERTAIN, "plan") for one in refused)]

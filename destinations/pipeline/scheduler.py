@@ -199,7 +199,7 @@ class Scheduler:
         return [delivery for _, _, delivery in batch]
 
     def reserve(self, delivery: QueuedDelivery) -> bool:
-        """Reserve what a claimed delivery touches by now; False if it must wait."""
+        """Reserve the accounts that a claimed delivery touches now; False if it must wait."""
         user = self._users[delivery.user]
         return self._exclusion is None or self._may_hold(user, delivery)
 
@@ -220,7 +220,7 @@ class Scheduler:
             self._free(name)
 
     def waiting_of(self, name: str) -> list[QueuedDelivery]:
-        """Return what waits of a user."""
+        """Return the waiting deliveries of a user."""
         user = self._users.get(name)
         return [] if user is None else [delivery for _, _, delivery in user.waiting]
 
@@ -359,7 +359,7 @@ class Scheduler:
     # -- what is reserved ----------------------------------------------------------------------
 
     def _reserve(self, user: _User, name: str, number: int, kind: BatchKind) -> bool:
-        """Reserve what the next delivery of a user touches; if it must wait, park the user."""
+        """Reserve the accounts that a user's next delivery touches, or park the user."""
         assert self._exclusion is not None  # noqa: S101 - the caller has looked
         woken, user.woken = user.woken, None
         names = self._names(user, user.waiting[0].delivery)
@@ -377,7 +377,7 @@ class Scheduler:
         return blocking is None
 
     def _may_hold(self, user: _User, delivery: QueuedDelivery) -> bool:
-        """Reserve what one more delivery of a busy user touches, if nobody else has it."""
+        """Reserve the accounts of one more delivery of a busy user, if they are free."""
         assert self._exclusion is not None  # noqa: S101 - the caller has looked
         names = self._names(user, delivery)
         if self._exclusion.blocking(user, names) is not None:

@@ -37,4 +37,4 @@ class SignalHandlers(ABC):
 
     @abstractmethod
     def received(self, number: int, frame: FrameType | None) -> None:
-        """Do what a signal asks for; called in the middle of whatever the main thread does."""
+        """Handle a signal; called in the middle of anything that the main thread does."""

@@ -76,7 +76,7 @@ class Undelivered:
         self.count = 0
 
     def record(self, rows: Sequence[tuple[Row, bytes]]) -> None:
-        """Write what was read for the rows that were neither delivered nor filtered."""
+        """Write the entries of the rows that were neither delivered nor filtered."""
         for row, data in rows:
             if row.result.outcome not in _NOT_UNDELIVERED:
                 line = wrapped(
@@ -129,7 +129,7 @@ def wrapped(
 
 
 def _raw_text(data: bytes) -> bytes:
-    """Return what is not JSON as a key and its value."""
+    """Return an entry that is not JSON as a key and its value."""
     kept = data[:_MAX_RAW]
     mark = b',"truncated":true' if len(data) > _MAX_RAW else b""
     try:
@@ -182,7 +182,7 @@ def _key(note: Mapping[str, Any]) -> SubscriptionKey | Literal[False] | None:
 
 
 def _data(line: bytes, value: Mapping[str, Any]) -> bytes | None:
-    """Return what was read, of a line that holds ``value``."""
+    """Return the entry that a line with ``value`` wraps."""
     if "rawEvent" in value:
         return _as_it_stands(line, value)
     text, encoded = value.get("rawText"), value.get("rawBase64")

@@ -42,7 +42,7 @@ class ListTimes:
         self._seconds[name] = seconds
 
     def failed(self, name: str) -> None:
-        """Note that the list could not be had."""
+        """Note that reading the list failed."""
         self._not_before[name] = self._clock.monotonic() + _UNUSABLE_SECONDS
 
 

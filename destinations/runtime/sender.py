@@ -365,7 +365,7 @@ class Sender:
 
         What they ask for at the same time goes into the same requests, of as many events as the
         definition allows for one. A change that goes alone may be a step of several, with something
-        half done between them: such a generator goes on to its end before the next one begins.
+        half done between them: such a generator runs to its end before the next one begins.
         """
         lists: dict[str, Listed] = {}
         while waiting := [run for run in runs if run.call is not None]:
@@ -391,7 +391,7 @@ class Sender:
         lists: dict[str, Listed],
         tries: int,
     ) -> None:
-        """Make the same call of several generators, and go on with each of them."""
+        """Make the same call of several generators, and continue each of them."""
         items: dict[Hashable, _Item] = {}
         asking: list[tuple[_Run[Any], _Item]] = []
         for run in runs:

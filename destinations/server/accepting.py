@@ -96,7 +96,7 @@ def _reply(body: Body, accepted: int, refused: list[_Refused]) -> Reply:
 
 
 def _ended(arrivals: Sequence[Arrival], receipts: Sequence[Receipt]) -> list[Transition]:
-    """Return what needs no delivering, of events that are new."""
+    """Return the new events that need no delivery."""
     return [
         transition
         for arrival, receipt in zip(arrivals, receipts, strict=True)
@@ -108,7 +108,7 @@ def _ended(arrivals: Sequence[Arrival], receipts: Sequence[Receipt]) -> list[Tra
 def _plan(
     route: IngestRoute, events: Sequence[bytes]
 ) -> tuple[list[tuple[int, Arrival]], list[_Refused]]:
-    """Return what can be accepted, by its index in the body, and what cannot."""
+    """Return the acceptable events by their index in the body, and the rejected ones."""
     found: list[tuple[int, Arrival]] = []
     refused: list[_Refused] = []
     # Before anything is planned: if the rules change meanwhile, it is planned again.
@@ -137,7 +137,7 @@ def _plan(
 
 
 def _id_of(planned: Plan, index: int, ids: DerivedIds) -> DerivedId:
-    """Return what an event is recognised by when its body comes again.
+    """Return the identity of an event, which it keeps when its body comes again.
 
     Without a messageId and a time of its own it is a new one each time it comes.
     """

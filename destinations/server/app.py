@@ -181,7 +181,7 @@ class Receiver:
 
     @contextlib.contextmanager
     def _holding(self, name: str) -> Iterator[Callable[[int], None]]:
-        """Give what notes bytes that a request holds until it ends; it raises for too many."""
+        """Provide a function that counts a request's bytes; it raises for too many."""
         held = 0
 
         def hold(size: int) -> None:

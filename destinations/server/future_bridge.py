@@ -28,7 +28,7 @@ class FutureBridge:
     async def result(self, work: Future[T]) -> T:
         """Return what the work returns, or raise what it raises.
 
-        It goes on if nobody waits for it any more.
+        It continues even if nobody waits for it.
         """
         waiter: asyncio.Future[T] = self._loop.create_future()
         work.add_done_callback(lambda done: self._finish(done, waiter))

@@ -225,7 +225,7 @@ class Service:
         config = kept
         former = self._served
         fresh = {each.name: self._prepared(each) for each in bound}
-        # Before anything ends: where this cannot be written, what runs has to go on.
+        # Before anything ends: if this cannot be written, the former destinations continue.
         self._note([each.bound for each in (*former.values(), *fresh.values())])
         self._close(former.values())
         self.config, self._served, self._accounts = config, fresh, _accounts(bound)
@@ -244,7 +244,7 @@ class Service:
     def mend(self) -> None:
         """Deliver for what could not be delivered for after a reload; safe to repeat.
 
-        A store that cannot be written is tried: its end is told also where nobody sends any more.
+        If the store cannot be written, it is tried: recovery is noticed even if nobody sends.
         """
         if self._store.database.health.why:
             self._probe()
@@ -262,7 +262,7 @@ class Service:
         return self._left
 
     def prune(self) -> None:
-        """Delete what nothing needs any more; any thread may call it.
+        """Delete old data; any thread may call it.
 
         Raises `UsageError` if the store cannot be written.
         """
@@ -344,7 +344,7 @@ class Service:
         return bound
 
     def _prepared(self, bound: Bound) -> _Served:
-        """Return what sends for a destination; nothing is delivered yet."""
+        """Return a sender for a destination; nothing is delivered yet."""
         destination, delivery = bound.destination, bound.config.delivery
         definition = destination.definition.transport
         identity = bound.identity
@@ -427,7 +427,7 @@ class Service:
             self._served[name] = replace(served, fault="")
 
     def _close(self, served: Collection[_Served]) -> None:
-        """Deliver no more: return when nothing is under way any more."""
+        """Stop delivering: return when nothing is under way."""
         scopes = [each.scope for each in served]
         self._engine.drain(scopes, self.config.drain_seconds)
         for each in served:
@@ -454,7 +454,7 @@ class Service:
         self._locks.clear()
 
     def _drain(self) -> None:
-        """Let what is under way end, as long as that may take; the rest is found out later."""
+        """Let requests under way end in time; the answers to the others count as lost."""
         served = list(self._served.values())
         self._engine.drain([each.scope for each in served], self.config.drain_seconds)
         for each in served:
@@ -468,7 +468,7 @@ class Service:
         self._receiver.routes = {name: each.route for name, each in self._served.items()}
 
     def _warn(self, bound: Sequence[Bound]) -> None:
-        """Log what works and is not as it should be."""
+        """Log warnings about a configuration that works."""
         for each in bound:
             for warning in each.warnings:
                 _LOG.warning("%s", warning)
@@ -498,7 +498,7 @@ def _partner_connections(bound: Sequence[Bound]) -> int:
 
 
 def _accounts(bound: Sequence[Bound]) -> Mapping[str, PartnerAccount]:
-    """Return what is known of the account of each destination, by its name: some share one."""
+    """Return the account of each destination by its name; some share one."""
     members: dict[object, list[str]] = {}
     for each in bound:
         name = each.identity.name

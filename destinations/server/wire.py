@@ -19,12 +19,12 @@ _HEAD_SECONDS: Final = 10.0
 _HEAD_BYTES: Final = 64 * 1024
 _GO_ON: Final = b"HTTP/1.1 100 "
 
-# How long, and how many bytes, somebody may go on to send after the answer: see `Protocol._linger`.
+# The time and bytes for which a client may keep sending after the answer: see `Protocol._linger`.
 _LINGER_QUIET_SECONDS: Final = 2.0
 _LINGER_SECONDS: Final = 30.0
 _LINGER_BYTES: Final = 64 * 1024 * 1024
 
-# What belongs to another protocol that a request offers to go on with.
+# Headers of another protocol to which a request offers to switch.
 _OFFER: Final = frozenset({b"upgrade", b"http2-settings"})
 
 
@@ -244,7 +244,7 @@ class Protocol(HttpToolsProtocol):
             self.transport.close()
 
     def _linger(self) -> None:
-        """Close our side, and let go what the client still sends, for a while.
+        """Close our side, and discard what the client still sends, for a while.
 
         Bytes that nobody reads would take the answer back: the client sees a reset instead.
         """

@@ -25,7 +25,7 @@ _NO_ENDPOINT: Final = "None"
 
 
 def shown_account(number: int | None, name: str | None, endpoint: str, environment: str) -> str:
-    """Return what an operator knows an account by: its name, or else where it is, and its label.
+    """Return an account as operators know it: its name, or else its endpoint and label.
 
     There may be several without a name at one place. The values in the query of a URL are masked.
     """

@@ -19,9 +19,9 @@ _UUID_LENGTH: Final = 36
 
 
 def message_digest(scope: int, message_id: str) -> bytes:
-    """Return what a messageId is found by within a scope.
+    """Return the digest of a messageId within a scope.
 
-    Of 96 bits: among 10^9 messages, two are taken for one with a chance of less than 10^-10.
+    It has 96 bits: among 10^9 messages, the chance that two are taken for one is below 10^-10.
     """
     text = f"{scope}\0{message_id}".encode("utf-8", "surrogatepass")
     return hashlib.blake2b(text, digest_size=DIGEST_BYTES).digest()

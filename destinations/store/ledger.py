@@ -379,7 +379,7 @@ class SqliteLedger:
         return done
 
     def replan(self, replans: Sequence[Replan], now: float) -> Sequence[int]:
-        """Do what was planned; see `Ledger.replan`."""
+        """Make planned changes; see `Ledger.replan`."""
         done: list[int] = []
         with self._database.transaction() as connection:
             change = _Change(connection, self._names, now)

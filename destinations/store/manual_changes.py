@@ -28,7 +28,7 @@ class SqliteManualChanges:
         self._now = now
 
     def note(self, *changes: ManualChange) -> None:
-        """Note what is left to be done, and forget what has been done since; durable."""
+        """Note the changes that are left, and forget those that were made since; durable."""
         with self._database.transaction() as connection:
             for account in self._accounts:
                 for change in changes:

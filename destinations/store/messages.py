@@ -42,7 +42,7 @@ KNOWN: Final = """
 def history_of(
     connection: sqlite3.Connection, names: Names, digest: bytes, event_id: int
 ) -> History:
-    """Return what is known of a message, given the event that has it."""
+    """Return the history of a message, given the event that has it."""
     first, last = event_id * PER_EVENT, event_id * PER_EVENT + PER_EVENT - 1
     deliveries: dict[SubscriptionKey | None, Past] = {}
     found = 0

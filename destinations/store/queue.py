@@ -323,7 +323,7 @@ class SqliteQueue:
     # -- what is known -------------------------------------------------------------------------
 
     def source(self, scope: Scope) -> SqliteSource:
-        """Return what waits for a scope, from the beginning."""
+        """Return a source of a scope's waiting deliveries, from the first one."""
         return SqliteSource(self._database, self._names, scope)
 
     def history(self, scope: Scope, message_ids: Sequence[str]) -> Mapping[str, History]:
@@ -360,7 +360,7 @@ class SqliteQueue:
                 one.event.raw = found.get(one.event.id)
 
     def balances(self, scope: Scope, keys: Sequence[str]) -> Mapping[str, Balance]:
-        """Return what the partner held before requests whose answers were lost, by key."""
+        """Return the balances before the requests whose answers were lost, by key."""
         rows = self._database.all(
             "SELECT key, user, amount, period, ends_at, asked_at FROM balances"
             " WHERE scope = ? AND key IN (SELECT value FROM json_each(?))",
@@ -1084,7 +1084,7 @@ class SqliteSource:
         return delivery.id > self._cursor
 
     def changes(self) -> tuple[Sequence[QueuedDelivery], Sequence[int]]:
-        """Return what an operator has changed since this was last asked."""
+        """Return the changes of operators since the last call."""
         rows = self._database.all(
             "SELECT id, delivery FROM changes WHERE id > ? ORDER BY id", (self._seen,)
         )

@@ -1,4 +1,4 @@
-"""Deletes what nothing needs any more, a little at a time, so that others write in between.
+"""Delete old data, a little at a time, so that others can write in between.
 
 Before each part, ``more`` is asked whether there is time for it; what is left is for another time.
 """

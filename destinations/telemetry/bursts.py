@@ -1,4 +1,4 @@
-"""Tell of what may happen thousands of times a second in a few lines that add up."""
+"""Report frequent events in a few lines whose counts add up."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Bursts(Generic[K]):
         self._tell(kind, found)
 
     def close(self) -> None:
-        """Tell what was not told yet, and end everything; safe to repeat."""
+        """Tell all remaining counts, and end all bursts; safe to repeat."""
         with self._lock:
             if self._timer is not None:
                 self._timer.cancel()
@@ -99,7 +99,7 @@ class Bursts(Generic[K]):
         self._end(ended)
 
     def _look(self) -> None:
-        """Tell what has ended, and come again while anything goes on."""
+        """Tell which bursts have ended, and come again while others continue."""
         now = self._monotonic()
         with self._lock:
             ended = {

@@ -96,7 +96,7 @@ def replay_command(
         _print(planned, done)
     for name in strays:
         click.echo(
-            f"The server has no destination {name!r}: what waits for it stays until it has one.",
+            f"The server has no destination {name!r}: its deliveries wait until it has one.",
             err=True,
         )
     return 1 if ids and any(one.refused for one in planned) else 0
@@ -105,7 +105,7 @@ def replay_command(
 def _destinations(
     store: SqliteStore, definition: str | None, served: ServeConfig | None
 ) -> Callable[[LedgerEntry], Destination]:
-    """Return what maps a delivery; nothing is sent, so settings are not needed."""
+    """Return a function that finds a delivery's destination; it needs no settings to plan."""
     found: dict[str, Destination] = {}
     configured = {one.name: one.destination for one in served.destinations} if served else {}
 
@@ -127,7 +127,7 @@ def _destinations(
 
 
 def _nameless(entry: LedgerEntry, configured: Mapping[str, str], error: UsageError) -> str:
-    """Return that nothing says what maps a delivery: its destination was removed, or renamed."""
+    """Return the error for a delivery whose destination was removed or renamed."""
     name = entry.destination
     hint = (
         "name its definition with --definition DESTINATION, or select deliveries of other "
@@ -189,7 +189,7 @@ class _Part(NamedTuple):
 
 
 def _parts(one: PlannedReplay) -> Iterator[_Part]:
-    """Yield what a delivery becomes, and what is added."""
+    """Yield the new state of a delivery, and the deliveries that are added."""
     if one.replan is not None:
         yield _Part(one.replan.delivery, one.replan.result, is_new=False)
         for delivery, result in one.replan.added:

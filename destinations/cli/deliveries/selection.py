@@ -157,7 +157,7 @@ def tell_of_unknown_names(ledger: Ledger, selection: Selection) -> None:
 
 
 def describe(entries: Sequence[LedgerEntry]) -> str:
-    """Return what a question is about."""
+    """Return the subject of a question."""
     if len(entries) != 1:
         return f"{len(entries):,} deliveries"
     (entry,) = entries
@@ -167,7 +167,7 @@ def describe(entries: Sequence[LedgerEntry]) -> str:
 
 
 def event_name(entry: LedgerEntry) -> str:
-    """Return what an event is known by: its type, if it has one, and its messageId."""
+    """Return the name of an event: its type, if it has one, and its messageId."""
     return "/".join(filter(None, (entry.type, entry.message_id)))
 
 

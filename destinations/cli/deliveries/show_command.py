@@ -130,7 +130,7 @@ def _what_goes_on(
 
 
 def shown_evidence(entry: LedgerEntry) -> Iterator[str]:
-    """Yield what an operator needs to decide on a lost answer: both numbers, line by line."""
+    """Yield the numbers by which an operator decides on a lost answer, line by line."""
     increment = entry.increment
     if increment is not None:
         yield f"{'adds:':<20}{increment.amount:,} to {plain(increment.key)}"

@@ -71,7 +71,7 @@ def test_a_partner_that_stays_away(runs: Any, use: Use, times: int) -> None:
         assert (done.code, done.json["stopped"]) == (75, "unavailable")
         assert runs.counts(done) == {"filtered": 2, "ready": 4}
         assert "the partner has not answered for 0 s" in done.err
-        assert "The same command goes on where it stopped." in done.err
+        assert "The same command continues where it stopped." in done.err
     runs.partner.faults.clear()
     done = runs(events=file)
     assert (done.code, runs.counts(done)) == (0, {"delivered": 4, "filtered": 2})
@@ -244,7 +244,7 @@ def left(runs: Any, use: Use) -> Any:
     done = runs.process("--outage", "0", "--no-check", events="-", lines=lines)
     runs.partner.faults.clear()
     assert (done.code, runs.counts(done)) == (75, {"ready": 2})
-    assert "Read and not sent: 2, in the store; go on with: destinations run kana" in done.err
+    assert "Read and not sent: 2, in the store; continue with: destinations run kana" in done.err
     assert runs.statuses == ["ready", "ready"]
     return runs
 
@@ -353,7 +353,7 @@ def test_the_command_that_goes_on(runs: Any, use: Use, tmp_path: Any) -> None:
     given = ("--outage", "0", "--no-check", "--account", "two words", "--input-id", "first")
     done = runs.process(*given, events="-", lines=lines)
     runs.partner.faults.clear()
-    _, _, printed = done.err.partition("go on with: ")
+    _, _, printed = done.err.partition("continue with: ")
     program, *arguments = shlex.split(printed.splitlines()[0])
     assert program == "destinations"
     again = runs.command(*arguments)

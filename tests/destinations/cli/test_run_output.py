@@ -72,7 +72,7 @@ def test_undelivered_without_room(command: Run, events: Path, tmp_path: Path) ->
         f"cannot write {undelivered}: File too large; make room for it.",
         f"{undelivered} is incomplete: some events that were not delivered are missing in it.",
         "Move it away,",
-        "Nothing was remembered: the same command sends what was delivered once more.",
+        "Nothing was remembered: the same command sends delivered events again.",
     ):
         assert part in done.err
     assert "feed it back" not in done.err
@@ -98,7 +98,7 @@ def test_the_same_command_goes_on(
         "/dev/full is incomplete: some events that were not delivered are missing in it.\n"
         in done.err
     )
-    assert done.err.endswith("The same command goes on where it stopped.\n")
+    assert done.err.endswith("The same command continues where it stopped.\n")
     undelivered = tmp_path / "undelivered.ndjson"
     again = command(*given, "--undelivered", undelivered)
     assert again.code == 1
@@ -228,7 +228,7 @@ def test_a_report_without_room(
     assert "Error: cannot write the report to standard output: No space left on device" in done.err
     assert "The run itself has ended: 1 delivered, 59 rejected." in done.err
     rest = (
-        "The same command goes on from there."
+        "The same command continues from there."
         if keeps
         else "Nothing was remembered: the same command sends everything again."
     )

@@ -122,7 +122,7 @@ def test_a_full_disk(runs: Any, use: Use, monkeypatch: pytest.MonkeyPatch) -> No
     assert (done.code, done.json["stopped"]) == (75, "unavailable")
     assert "cannot write to the store" in done.err
     assert "database or disk is full" in done.err
-    assert "The same command goes on where it stopped." in done.err
+    assert "The same command continues where it stopped." in done.err
     assert runs.counts(done) == {"ready": 20}
     assert runs.usage == {}
     assert runs.counts(runs(events=events)) == {"delivered": 20}
@@ -184,8 +184,8 @@ def test_a_store_that_is_removed(
             done = runs(events="-")
     assert (done.code, done.json["stopped"]) == (75, "unavailable")
     assert "Stopped after line 1: the store was removed." in done.err
-    assert "With a new store it sends everything once more." in done.err
-    for promise in ("goes on where it stopped", "in the store", "is not sent twice", "Internal"):
+    assert "With a new store it sends everything again." in done.err
+    for promise in ("continues where it stopped", "in the store", "is sent twice", "Internal"):
         assert promise not in done.err
 
 

@@ -144,7 +144,7 @@ def test_a_rule_for_a_name_that_nobody_serves(
             note_server(store, ["kana-eu"], Periods())
         done = cli.local("rules", "add", *SEATS)
     assert "2 unmapped events wait for delivery now." in done.out
-    assert "The server has no destination 'kana': what waits for it stays" in done.err
+    assert "The server has no destination 'kana': its deliveries wait" in done.err
     assert "'kana-eu'" not in done.err
 
 

@@ -218,7 +218,7 @@ def test_what_waits_for_nobody(replay: Run, dead: Put, served: Any) -> None:
         done = replay(1_000, 2_000)
     assert done.out == "2 deliveries wait for their turn\n"
     assert done.err == (
-        "The server has no destination 'former': what waits for it stays until it has one.\n"
+        "The server has no destination 'former': its deliveries wait until it has one.\n"
     )
 
 

@@ -68,6 +68,12 @@ def test_values_fit(schema: Any, value: Any, result: Any) -> None:
         ({"type": "integer"}, 1.5, "/v must be an integer, got 1.5"),
         ({"type": ["string", "null"]}, {}, "/v must be a string or null, got an object"),
         ({"type": "string", "format": "email"}, "a@b", '/v must be an email address, got "a@b"'),
+        ({"type": "number", "format": "int64"}, 0.5, "/v must be an integer, got 0.5"),
+        (
+            {"type": "number", "format": "int32"},
+            2**31,
+            "/v must be an integer of 32 bits, got 2147483648",
+        ),
         ({"minimum": 2}, 1, "/v must be at least 2, got 1"),
         ({"maximum": 2}, 3, "/v must be at most 2, got 3"),
         ({"exclusiveMinimum": 2}, 2, "/v must be over 2, got 2"),
