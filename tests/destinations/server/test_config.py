@@ -226,8 +226,8 @@ def test_days_by_outcome(write: Write, days: str, periods: Periods) -> None:
         ("{held: 3}", "/store/keepDays/held: is not a key here; known: delivered, filtered"),
         ("{deda: 3}", "did you mean dead?"),
         ("{dead: -1}", "/store/keepDays/dead: -1 is less than the minimum of 0"),
-        ("{dead: soon}", "/store/keepDays/dead: must be number"),
-        ("soon", "/store/keepDays: must be number or object"),
+        ("{dead: soon}", "/store/keepDays/dead: must be a number"),
+        ("soon", "/store/keepDays: must be a number or an object"),
         ("-1", "/store/keepDays: -1 is less than the minimum of 0"),
     ],
 )
