@@ -303,7 +303,7 @@ def test_folders(fixtures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_files_of_another_origin(fixtures: Path, tmp_path: Path) -> None:
     """What stays in a folder and does not fit the definition is reported."""
     (tmp_path / "x").mkdir()
-    (tmp_path / "x" / "old.yaml").write_text("slug: old\n", "utf-8")
+    (tmp_path / "x" / "old.yaml").write_text("slug: old\nfields: {}\n", "utf-8")
     with pytest.raises(DefinitionError, match=r"old\.yaml"):
         import_segment(fixtures / "metadata.json", out=tmp_path / "x", force=True)
 
