@@ -102,21 +102,22 @@ def _documents(folder: Traversable) -> Iterator[tuple[str, Document | Definition
         stem, dot, ending = file.name.rpartition(".")
         if dot + ending not in _ENDINGS or not file.is_file():
             continue
-        data = file.read_bytes()
+        text = ""
         try:
-            document = read_document(_text(data, str(file)), name=str(file))
+            text = file.read_text(encoding="utf-8")
+            document = read_document(text, name=str(file))
+        except UnicodeDecodeError as error:
+            issue = Issue(f"is not UTF-8: {error.reason}", file=str(file))
+            is_meant = stem == _STEM or _seems_action(error.object.decode("latin-1"))
+            yield file.name, DefinitionError([issue]) if is_meant else None
         except DefinitionError as error:
-            is_meant = stem == _STEM or _KEY_OF_ACTION.search(data.decode("latin-1"))
-            yield file.name, error if is_meant else None
+            yield file.name, error if stem == _STEM or _seems_action(text) else None
         else:
             yield file.name, document if stem == _STEM or _is_action(document.data) else None
 
 
-def _text(data: bytes, name: str) -> str:
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        raise DefinitionError([Issue(f"is not UTF-8: {error.reason}", file=name)]) from None
+def _seems_action(text: str) -> bool:
+    return _KEY_OF_ACTION.search(text) is not None
 
 
 def _is_action(data: object) -> bool:
