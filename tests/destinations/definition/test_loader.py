@@ -271,7 +271,7 @@ def _set(path: str, value: object) -> Callable[[Any], None]:
         (_set("destination.name", ...), "", "lacks 'name'"),
         (_set("destination.nmae", 1), "/nmae", "is not a key here; known: $schema, name"),
         (_set("destination.slug", "other"), "/slug", "must be the name of the folder, 'sample'"),
-        (_set("destination.transport.concurrency", "4"), "/transport/concurrency", "must be int"),
+        (_set("destination.transport.concurrency", "4"), "/transport/concurrency", "an int"),
         (_set("destination.transport.timeout.read", 0), "/transport/timeout/read", "minimum of 0"),
         (_set("destination.transport.baseUrl", ...), "/requests/find", "has no url, and transport"),
         (
