@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-from collections.abc import Iterator
-from typing import BinaryIO, Final
+from collections.abc import Callable, Iterator
+from typing import Final
 
 import click
 
@@ -20,15 +19,15 @@ _ERASE: Final = "\r\x1b[2K"
 """Back to the start of the line, and nothing on it (ECMA-48, EL)."""
 
 
-def watch(entries: Iterator[Entry], stream: BinaryIO) -> Iterator[Entry]:
+def watch(entries: Iterator[Entry], share: Callable[[], float | None]) -> Iterator[Entry]:
     """Pass the entries on and show how many were read, and how much of a file; erased at the end.
 
-    Shows nothing if standard error is not a terminal.
+    ``share`` returns how much of all that is, from 0 to 1, or None. Shows nothing if standard error
+    is not a terminal.
     """
     if not sys.stderr.isatty():
         yield from entries
         return
-    total = _size(stream)
     began = time.monotonic()
     due = began
     try:
@@ -36,7 +35,7 @@ def watch(entries: Iterator[Entry], stream: BinaryIO) -> Iterator[Entry]:
             now = time.monotonic()
             if now >= due:
                 due = now + _EVERY_SECONDS
-                _show(lines, stream.tell() / total if total else None, now - began)
+                _show(lines, share(), now - began)
             yield entry
     finally:
         click.echo(_ERASE, err=True, nl=False)
@@ -50,18 +49,9 @@ def tell(text: str) -> None:
 def _show(lines: int, share: float | None, seconds: float) -> None:
     text = f"{lines:,} lines read"
     if share:
-        share = min(share, 1.0)  # somebody may still write to the file
         full = round(share * _BAR)
         text = f"[{'#' * full}{'-' * (_BAR - full)}] {share:4.0%}  {text}"
         if seconds >= 1:  # before that it says nothing about the rest
             left = time.strftime("%H:%M:%S", time.gmtime(seconds / share - seconds))
             text = f"{text}, {left} left"
     click.echo(_ERASE + text, err=True, nl=False)
-
-
-def _size(stream: BinaryIO) -> int | None:
-    """Return the bytes of a regular file; None for pipes and terminals."""
-    try:
-        return os.fstat(stream.fileno()).st_size or None
-    except OSError:
-        return None

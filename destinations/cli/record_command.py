@@ -23,7 +23,8 @@ from destinations.errors import UsageError
 from destinations.kit.testing.case import Case
 from destinations.kit.testing.case_reading import CASES_FOLDER
 from destinations.kit.testing.subject import Subject, open_subject, placeholder_settings
-from destinations.pipeline.reading import Entry, read_json_entries, read_lines
+from destinations.pipeline.input_file import InputFile
+from destinations.pipeline.reading import Entry
 
 __all__ = ["command"]
 
@@ -110,8 +111,8 @@ def _folder_of(folder: Traversable) -> Path:
 def _read(path: Path) -> Sequence[Entry]:
     try:
         with open_input(path, pipes=True) as stream:
-            read = read_json_entries if path.suffix.lower() == ".json" else read_lines
-            entries = [entry for entry in read(stream) if entry.data]
+            file = InputFile(str(path), stream, adapts=True)
+            entries = [entry for entry in file.entries() if entry.data]
     except OSError as error:
         msg = f"cannot read the events file {path}: {error.strerror}"
         raise UsageError(msg) from None

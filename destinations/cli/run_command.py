@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import shlex
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Literal
+from typing import Any, Final
 
 import click
 
 from destinations.cli.accounts import account_options, choose_account, foresee_account
 from destinations.cli.commands import Command
 from destinations.cli.confirming import confirmed, yes_option
+from destinations.cli.events_option import limit_option, open_input_files
 from destinations.cli.garbage import look_less_often
 from destinations.cli.names import NAME
 from destinations.cli.opening import (
@@ -31,11 +28,13 @@ from destinations.cli.opening import (
     store_option,
 )
 from destinations.cli.progress import watch
+from destinations.cli.run_ending import printing, say_how_it_ended
 from destinations.cli.run_notices import (
     Notices,
     tell_of_cut_agains,
     tell_that_again_goes_on,
 )
+from destinations.cli.run_options import OUTAGE, Options, check_options
 from destinations.cli.run_tables import (
     as_json_object,
     exit_code,
@@ -56,15 +55,15 @@ from destinations.operations import (
     wrote_undelivered,
 )
 from destinations.outcome import State, Status
-from destinations.pipeline.output import check_can_be_written, naming, write_failure
+from destinations.pipeline.input_files import InputFiles
+from destinations.pipeline.output import check_can_be_written, naming
+from destinations.pipeline.places import Places
 from destinations.pipeline.reading import (
     Entries,
     IteratedEntries,
     ThreadedEntries,
-    read_json_entries,
-    read_lines,
 )
-from destinations.pipeline.reconcile import LossOptions, longest_wait
+from destinations.pipeline.reconcile import longest_wait
 from destinations.pipeline.report import Report, Stopped
 from destinations.pipeline.run import LEAST_SILENCE, Recorder, Run, RunOptions, RunStore
 from destinations.pipeline.undelivered_file import UndeliveredFile
@@ -87,71 +86,6 @@ __all__ = ["command"]
 _SANDBOX_ACCOUNT: Final = "sandbox"
 _PATIENCE: Final = 1.0
 _NO_ANSWER: Final = "no answer so far"
-_OUTAGE: Final = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Options:
-    destination: str
-    events: str | None
-    form: Literal["ndjson", "json"] | None
-    settings: Path | None
-    use_sandbox: bool
-    seed: Path | None
-    undelivered: Path | None
-    store: Path | None
-    no_store: bool
-    account: str | None
-    same: bool | None
-    resume: bool
-    again: bool
-    yes: bool
-    input_id: str | None
-    outage: float
-    settle_after: float | None
-    sole_writer: bool
-    lost_answers: Literal["hold", "resend"] | None
-    check: bool
-    dry_run: bool
-    as_json: bool
-
-    @property
-    def keeps(self) -> bool:
-        """Whether anything outlives the run: for a sandbox that ends with it only if told so."""
-        return not self.no_store and (self.store is not None or not self.use_sandbox)
-
-    @property
-    def going_on(self) -> str:
-        """The command that delivers what this one leaves in the store."""
-        words = ["destinations", "run", self.destination]
-        for name, value in {
-            "--settings": self.settings,
-            "--store": self.store,
-            "--undelivered": self.undelivered,
-            "--account": self.account,
-            "--seed": self.seed,
-        }.items():
-            words += [] if value is None else [name, str(value)]
-        if self.outage != _OUTAGE:
-            words += ["--outage", f"{self.outage:g}"]
-        if self.settle_after is not None:
-            words += ["--settle-after", f"{self.settle_after:g}"]
-        words += [] if self.sole_writer else ["--no-sole-writer"]
-        words += [] if self.lost_answers is None else ["--lost-answers", self.lost_answers]
-        words += ["--sandbox"] if self.use_sandbox else []
-        words += [] if self.check else ["--no-check"]
-        words += ["--json"] if self.as_json else []
-        return shlex.join(words)
-
-    @property
-    def losses(self) -> LossOptions:
-        """What follows a lost answer."""
-        return LossOptions(self.settle_after, self.sole_writer, self.lost_answers)
-
-    @property
-    def store_option(self) -> str:
-        """Where the store is, as text to be used again with another command."""
-        return "" if self.store is None else f" --store {shlex.quote(str(self.store))}"
 
 
 @click.command(
@@ -162,18 +96,21 @@ class _Options:
 @destination_argument
 @click.option(
     "--events",
+    type=click.Path(readable=False, allow_dash=True),
+    multiple=True,
     metavar="FILE|-",
     help=(
-        "Read the events from FILE, or - for standard input. Without it, deliver what earlier "
-        "runs left."
+        "Read the events from FILE, or - for standard input; repeat it to read several files one "
+        "after another. Without it, deliver what earlier runs left."
     ),
 )
 @click.option(
     "--format",
     "form",
     type=click.Choice(["ndjson", "json"]),
-    help="Read one event a line, or one array. Default: by the file's ending, ndjson for -.",
+    help="Read one event a line, or one array. Default: by a file's ending, ndjson for -.",
 )
+@limit_option
 @settings_option
 @click.option(
     "--sandbox",
@@ -204,13 +141,17 @@ class _Options:
 @click.option(
     "--input-id",
     type=NAME,
+    multiple=True,
     metavar="NAME",
-    help="Recognise events that have neither a messageId nor a time by NAME and their line.",
+    help=(
+        "Recognise events that have neither a messageId nor a time by NAME and their line; give "
+        "one for each --events."
+    ),
 )
 @click.option(
     "--outage",
     type=click.FloatRange(min=0, max=86_400),
-    default=_OUTAGE,
+    default=OUTAGE,
     show_default=True,
     metavar="SECONDS",
     help="Wait up to SECONDS for a partner that does not answer.",
@@ -246,31 +187,12 @@ def command(**given: Any) -> int:
     filtered or kept as unmapped; 1 some row was not; 2 wrong usage, definition, settings or
     credentials; 75 the partner or the store was away, so repeat the command; 130 interrupted.
     """
-    options = _Options(**given)
-    _check_options(options)
+    options = Options(**given)
+    check_options(options)
     report, runner = _run(options)
-    _say_how_it_ended(report, options, runner.undelivered)
+    say_how_it_ended(report, options, runner.undelivered)
     code = exit_code(report, dry_run=options.dry_run)
     return code if code or runner.resumed is None else exit_code(runner.resumed)
-
-
-def _check_options(options: _Options) -> None:
-    if options.seed is not None and not options.use_sandbox:
-        raise click.UsageError("--seed fills a sandbox: use --sandbox as well")
-    if options.no_store and options.store is not None:
-        raise click.UsageError("--store cannot be used with --no-store")
-    for name, given in {
-        "--resume": options.resume,
-        "--again": options.again,
-        "run without --events": options.events is None,
-    }.items():
-        if given and not options.keeps:
-            reason = "--no-store" if options.no_store else "--sandbox without --store"
-            raise click.UsageError(f"{name} needs a store: {reason} keeps nothing")
-    if options.events is None and (options.again or options.dry_run or options.input_id):
-        raise click.UsageError("--again, --dry-run and --input-id need --events")
-    if options.dry_run and (options.again or options.resume):
-        raise click.UsageError("--dry-run cannot be used with --again or --resume")
 
 
 def _open_written(name: str) -> tuple[DestinationDefinition, Plugin | None]:
@@ -284,13 +206,14 @@ def _open_written(name: str) -> tuple[DestinationDefinition, Plugin | None]:
     return definition, plugin
 
 
-def _run(options: _Options) -> tuple[Report, _Runner]:
+def _run(options: Options) -> tuple[Report, _Runner]:
     """Open everything, run, and print what became of it."""
     definition, plugin = _open_written(options.destination)
     with ExitStack() as stack:
         source = None
-        if options.events is not None:
-            source = stack.enter_context(_open_events(options.events))
+        if options.events:
+            opened_events = open_input_files(options.events, options.form, limit=options.limit)
+            source = stack.enter_context(opened_events)
         sandbox, held = None, None
         if options.use_sandbox:
             sandbox = stack.enter_context(_started(plugin, definition.name, options.seed))
@@ -313,7 +236,7 @@ def _run(options: _Options) -> tuple[Report, _Runner]:
         )
         report = runner.run(source)
         runner.end_undelivered(report)
-        with _printing(report, options):
+        with printing(report, options):
             if options.as_json:
                 click.echo(json.dumps(as_json_object(report, runner.masker)))
             print_report(
@@ -322,6 +245,9 @@ def _run(options: _Options) -> tuple[Report, _Runner]:
                 to_stderr=options.as_json,
                 of_earlier=runner.account if runner.reads_nothing else None,
             )
+            if source is not None and source.is_limited and report.stopped is None:
+                text = f"--limit {options.limit} was reached: nothing behind it was read."
+                click.echo(text, err=True)
             if report.stopped is None or report.stopped.why != "damaged":
                 runner.print_kept(report)
             if sandbox is not None and held is not None:
@@ -336,7 +262,7 @@ class _Runner:
 
     def __init__(
         self,
-        options: _Options,
+        options: Options,
         destination: Destination,
         store: SqliteStore | None,
         identity: AccountIdentity,
@@ -344,7 +270,7 @@ class _Runner:
     ) -> None:
         self.masker = destination.settings.masker
         # As long as what earlier runs left is delivered.
-        self.reads_nothing = options.events is None or options.resume
+        self.reads_nothing = not options.events or options.resume
         # What became of that, if the events of a file came after it.
         self.resumed: Report | None = None
         self.undelivered: UndeliveredFile | None = None
@@ -363,7 +289,7 @@ class _Runner:
         # For so long the test of the credentials has waited in vain.
         self._silent = 0.0
 
-    def run(self, source: BinaryIO | None) -> Report:
+    def run(self, source: InputFiles | None) -> Report:
         """Deliver the rest of earlier runs, if wanted, and then the events of ``source``."""
         options = self._options
         if options.dry_run:
@@ -372,7 +298,9 @@ class _Runner:
             self._kept = self._open_account(self._store)
         if options.undelivered is not None:
             self._check_undelivered(options.undelivered)
-            self.undelivered = _open_undelivered(options.undelivered, self.masker)
+            self.undelivered = _open_undelivered(
+                options.undelivered, self.masker, None if source is None else source.places
+            )
             self._stack.callback(self.undelivered.close)
             self._recorders.append(self.undelivered.record)
         self._check_environment()
@@ -389,9 +317,13 @@ class _Runner:
         elif self._kept is not None and not options.dry_run:
             self._tell_of_earlier()
         assert source is not None  # noqa: S101 - seen above
-        assert options.events is not None  # noqa: S101 - it is what the source was opened from
+        return self._read(source)
+
+    def _read(self, source: InputFiles) -> Report:
+        """Deliver the events of an input."""
+        options = self._options
         again = self._ask_for_again(source) if options.again else None
-        report = self._deliver(self._entries(source), again=again)
+        report = self._deliver(self._entries(source), again=again, places=source.places)
         if self.resumed is not None:
             report.earlier.update(self.resumed.earlier)
         if again is not None and report.stopped is None:
@@ -411,13 +343,14 @@ class _Runner:
 
     def _check_undelivered(self, path: Path) -> None:
         """Raise `UsageError` for a file that this command must not continue."""
-        store, kept, events = self._store, self._kept, self._options.events
-        if path.exists() and events not in {None, "-"} and path.samefile(str(events)):
+        store, kept, options = self._store, self._kept, self._options
+        files = () if options.reads_stdin else options.events
+        if path.exists() and any(path.samefile(name) for name in files):
             msg = f"--undelivered {path} is the file that --events reads; use another name"
             raise UsageError(msg)
         check_not_beside_store(path)
         is_own = False
-        if store is not None and kept is not None and not self._options.dry_run:
+        if store is not None and kept is not None and not options.dry_run:
             is_own = wrote_undelivered(store, kept.scope.id, path)
         if path.exists():
             check_can_be_written(path)
@@ -443,12 +376,9 @@ class _Runner:
         queue = self._store.queue()
         return RunStore(queue, kept.scope, queue.source(kept.scope), kept.answers, kept.gap)
 
-    def _entries(self, source: BinaryIO) -> Entries:
-        options = self._options
-        form = options.form or _form_of(options.events or "")
-        read = read_json_entries(source) if form == "json" else read_lines(source)
-        entries = watch(read, source)
-        if options.events == "-" or not _is_regular(source):
+    def _entries(self, source: InputFiles) -> Entries:
+        entries = watch(source.entries(), lambda: source.share)
+        if self._options.reads_stdin or source.is_stream:
             return ThreadedEntries(entries)
         return IteratedEntries(entries)
 
@@ -458,6 +388,7 @@ class _Runner:
         *,
         deliver_waiting: bool = False,
         again: Again | None = None,
+        places: Places | None = None,
     ) -> Report:
         options = self._options
         run = Run(
@@ -468,7 +399,8 @@ class _Runner:
                 outage=options.outage,
                 losses=options.losses,
                 again_since=None if again is None else again.since,
-                input_id=options.input_id,
+                input_ids=options.input_id,
+                places=places or Places(),
                 deliver_waiting=deliver_waiting,
                 keep_unsent=isinstance(entries, ThreadedEntries) and options.keeps,
             ),
@@ -581,20 +513,19 @@ class _Runner:
             err=True,
         )
 
-    def _ask_for_again(self, source: BinaryIO) -> Again:
+    def _ask_for_again(self, source: InputFiles) -> Again:
         """Ask whether to send again."""
         options, kept = self._options, self._kept
-        assert options.events is not None  # noqa: S101 - it is needed
-        assert self._store is not None  # noqa: S101 - as is a store
+        assert self._store is not None  # noqa: S101 - it is needed
         assert kept is not None  # noqa: S101 - which is open
         name = self._definition.name
-        shown = "standard input" if options.events == "-" else options.events
+        shown = options.shown_events
         again = Again(
             self._store,
             kept.scope.id,
             shown,
-            stream=source,
-            input_id=options.input_id,
+            digest=source.digest(),
+            input_ids=options.input_id,
             settle_from=kept.settle_from,
             goes_on=tell_that_again_goes_on,
             cut=tell_of_cut_agains,
@@ -639,7 +570,7 @@ class _Runner:
         return mine[0] if mine else {}
 
 
-def _open_store(options: _Options) -> SqliteStore | None:
+def _open_store(options: Options) -> SqliteStore | None:
     """Return the store of a run; for a dry run as it is, None if there is none."""
     if not options.keeps:
         return None
@@ -649,40 +580,6 @@ def _open_store(options: _Options) -> SqliteStore | None:
         check_not_lost(path)
         return None if is_missing(path) else SqliteStore(path, read_only=True)
     return open_store(options.store)
-
-
-def _form_of(events: str) -> Literal["ndjson", "json"]:
-    return "json" if events.lower().endswith(".json") else "ndjson"
-
-
-def _is_regular(stream: BinaryIO) -> bool:
-    """Tell whether reading never waits for somebody, as a pipe or a terminal does."""
-    return stream.seekable()
-
-
-@contextlib.contextmanager
-def _open_events(events: str) -> Iterator[BinaryIO]:
-    stream = _opened(events)
-    if events != "-" and _is_regular(stream):
-        with stream:
-            yield stream
-        return
-    # A thread may still wait for it when the run ends. So it is not closed, nor is it one of the
-    # objects that Python itself closes at its end, which would wait as well, or end with SIGABRT.
-    source = os.dup(stream.fileno())
-    if events != "-":
-        stream.close()
-    yield open(source, "rb", closefd=False)  # noqa: SIM115 - left open
-
-
-def _opened(events: str) -> BinaryIO:
-    if events == "-":
-        return sys.stdin.buffer
-    try:
-        return Path(events).open("rb")
-    except OSError as error:
-        msg = f"cannot read the events file {events}: {error.strerror}"
-        raise UsageError(msg) from None
 
 
 @contextlib.contextmanager
@@ -697,123 +594,11 @@ def _started(plugin: Plugin | None, name: str, seed: Path | None) -> Iterator[Ru
         sandbox.close()
 
 
-def _open_undelivered(path: Path, masker: Masker) -> UndeliveredFile:
+def _open_undelivered(path: Path, masker: Masker, places: Places | None) -> UndeliveredFile:
     """Open the file of what is not delivered, for this run alone."""
     with naming(path):
-        file = UndeliveredFile(path, masker)
+        file = UndeliveredFile(path, masker, places=places)
     if path.is_file() and not try_to_lock(file.stream.fileno()):
         file.close()
         raise TemporaryError(f"another run writes {path}; wait for it to end")
     return file
-
-
-@contextlib.contextmanager
-def _printing(report: Report, options: _Options) -> Iterator[None]:
-    """Tell the result of the run if its report cannot be printed."""
-    try:
-        yield
-    except BrokenPipeError:
-        raise  # whoever read it has gone
-    except OSError as error:
-        rows = summary(report.totals.outcomes) or "no rows"
-        rest = (
-            "The same command continues from there."
-            if options.keeps
-            else "Nothing was remembered: the same command sends everything again."
-        )
-        failure = write_failure("the report to standard output", error)
-        raise TemporaryError(f"{failure}. The run itself has ended: {rows}. {rest}") from None
-
-
-def _say_how_it_ended(
-    report: Report, options: _Options, undelivered: UndeliveredFile | None
-) -> None:
-    stopped = report.stopped
-    if stopped is None:
-        return
-    after = f" after line {report.lines}" if report.lines else ""
-    click.echo(_why_stopped(stopped, after), err=True)
-    if stopped.why == "damaged":
-        return
-    failure = None if undelivered is None else undelivered.failure
-    if undelivered is not None and failure is not None:
-        _say_what_is_not_written(options, undelivered, failure, stopped.message)
-    if not stopped.goes_on:
-        click.echo(
-            "Only that store knows what was delivered: put it back, and the same command "
-            "continues. With a new store it sends everything again.",
-            err=True,
-        )
-        return
-    if options.keeps:
-        _say_how_to_go_on(report, options)
-        return
-    waiting = report.totals.outcomes[State.READY]
-    if failure is not None:
-        click.echo(
-            "Nothing was remembered: the same command sends delivered events again.",
-            err=True,
-        )
-    elif waiting and options.undelivered is not None:
-        click.echo(
-            f"Read and not sent: {waiting:,}, in {options.undelivered}; "
-            "feed it back before anything else.",
-            err=True,
-        )
-    if options.events not in {None, "-"}:
-        what = f"What comes{after}" if report.lines else f"{options.events}"
-        click.echo(f"{what} was not read.", err=True)
-
-
-def _why_stopped(stopped: Stopped, after: str) -> str:
-    """Return why a run stopped ``after`` a line."""
-    if stopped.why == "authentication":
-        where = f" at line {stopped.line}" if stopped.line else ""
-        return f"Error: stopped{where}: the credentials were refused: {stopped.message}"
-    if stopped.why == "refused":
-        return (
-            f"Error: stopped{after}: the partner refuses every request of this action, whatever "
-            f"the event: {stopped.message}. Fix the definition, the endpoint or the permissions "
-            "of the key; no event was rejected because of it."
-        )
-    if stopped.why == "damaged":
-        return f"Error: stopped{after}: {stopped.message}"
-    if stopped.why == "unavailable":
-        return f"Stopped{after}: {stopped.message}."
-    return f"Interrupted{after}."
-
-
-def _say_what_is_not_written(
-    options: _Options, undelivered: UndeliveredFile, failure: TemporaryError, told: str
-) -> None:
-    """Say what the file of --undelivered lacks, and what must be done before the next run."""
-    if str(failure) != told:
-        click.echo(f"{failure}.", err=True)
-    text = (
-        f"{options.undelivered} is incomplete: some events that were not delivered are missing in "
-        "it."
-    )
-    if undelivered.stream.holds_lines and not options.keeps:
-        text += " Move it away, or name another file."
-    click.echo(text, err=True)
-
-
-def _say_how_to_go_on(report: Report, options: _Options) -> None:
-    if options.events == "-":
-        kept, missing = report.totals.outcomes[State.READY], report.not_kept
-        if missing is not None:
-            kept -= missing.rows
-            click.echo(
-                f"Not in the store: {missing.lines:,} lines that were read, the first of them line "
-                f"{missing.first}, and all that came after line {report.lines}: {missing.why}. "
-                f"Feed the same input again, from line {missing.first} on, or as a whole if its "
-                "events have no messageId: no delivered event is sent twice.",
-                err=True,
-            )
-        if kept or missing is None:
-            click.echo(
-                f"Read and not sent: {kept:,}, in the store; continue with: {options.going_on}",
-                err=True,
-            )
-    else:
-        click.echo("The same command continues where it stopped.", err=True)

@@ -10,7 +10,8 @@ import click
 from destinations.cli.tables import count, plain, print_table
 from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.ledger import NEEDS_OPERATOR
-from destinations.pipeline.report import SHOWN, Report, Totals
+from destinations.pipeline.places import Place
+from destinations.pipeline.report import SHOWN, Report
 from destinations.secrets import Masker
 
 __all__ = ["as_json_object", "exit_code", "print_kept", "print_report", "summary"]
@@ -49,7 +50,7 @@ def as_json_object(report: Report, masker: Masker) -> dict[str, Any]:
         "seconds": round(report.seconds, 3),
     }
     if report.hidden_from:
-        found["unreadable_from_line"] = report.hidden_from
+        found |= _json_place(report.places.find(report.hidden_from), "unreadable_from_")
     for by, number in report.derived.items():
         found[f"duplicates_by_{by}"] = number
     if report.earlier:
@@ -60,14 +61,20 @@ def as_json_object(report: Report, masker: Masker) -> dict[str, Any]:
         found["not_kept"] = {
             "lines": report.not_kept.lines,
             "rows": report.not_kept.rows,
-            "from_line": report.not_kept.first,
+            **_json_place(report.places.find(report.not_kept.first), "from_"),
             "message": masker.text(report.not_kept.why),
         }
     if report.stopped is not None:
         found["stopped"] = report.stopped.why
-        found["line"] = report.stopped.line
+        found |= _json_place(report.places.find(report.stopped.line))
         found["message"] = masker.text(report.stopped.message)
     return found
+
+
+def _json_place(place: Place, prefix: str = "") -> dict[str, Any]:
+    """Return a line, and the file that has it where there are several."""
+    file = {f"{prefix}file": place.file} if place.file else {}
+    return {**file, f"{prefix}line": place.line}
 
 
 def print_report(
@@ -105,8 +112,8 @@ def print_report(
     click.echo(text, err=to_stderr)
     if report.hidden_from:
         click.echo(
-            f"Not all of the input could be read: from line {report.hidden_from} on events may be "
-            "missing; see why there. Correct it, and give the same command again.",
+            f"Not all of the input could be read: from {report.places.find(report.hidden_from)} on "
+            "events may be missing; see why there. Correct it, and give the same command again.",
             err=to_stderr,
         )
     rate = ""
@@ -116,11 +123,11 @@ def print_report(
         f"{count(report.requests, 'request')} in {report.seconds:.2f} s{rate}\n", err=to_stderr
     )
     if totals.reasons:
-        _print_reasons(totals, masker, to_stderr=to_stderr, with_lines=not is_earlier)
+        _print_reasons(report, masker, to_stderr=to_stderr, with_lines=not is_earlier)
     if number := report.derived["content"]:
         click.echo(
             f"{count(number, 'event')} without a messageId had the same content as one of "
-            "an earlier run. Events that are not the same need a messageId each.\n",
+            f"{_others(report)}. Events that are not the same need a messageId each.\n",
             err=to_stderr,
         )
     if number := report.derived["line"]:
@@ -131,18 +138,28 @@ def print_report(
         )
 
 
-def _print_reasons(totals: Totals, masker: Masker, *, to_stderr: bool, with_lines: bool) -> None:
+def _print_reasons(report: Report, masker: Masker, *, to_stderr: bool, with_lines: bool) -> None:
+    find = report.places.find
     columns = ["outcome", "rows", *(["first line", "reason"] if with_lines else ["why"])]
     rows = [
         (
             *(reason.outcome.value, reason.count),
-            *([reason.first_line or "-"] if with_lines else []),
+            *([_first(find(reason.first_line))] if with_lines else []),
             # A column of its own says which line it is.
-            masker.text(reason.example.removeprefix(f"line {reason.first_line}: ")),
+            masker.text(reason.example.removeprefix(f"{find(reason.first_line)}: ")),
         )
-        for reason in totals.reasons
+        for reason in report.totals.reasons
     ]
     print_table("Why not delivered", columns, rows, to_stderr=to_stderr)
+
+
+def _others(report: Report) -> str:
+    return "another file or an earlier run" if report.places.are_several else "an earlier run"
+
+
+def _first(place: Place) -> str | int:
+    """Return where a reason occurred first, for a column; a number stands on its right."""
+    return f"{place.file}:{place.line}" if place.file else (place.line or "-")
 
 
 def summary(counts: Mapping[Status, int]) -> str:

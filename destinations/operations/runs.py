@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from destinations.clock import SystemClock, WallClock
 from destinations.operations.locks import lock_run, noted_periods
@@ -22,7 +22,6 @@ __all__ = ["Again", "CutAgain", "open_run_store", "prune_after_run", "wrote_unde
 
 _PRUNE_SECONDS: Final = 1.0
 _PRUNE_EVERY: Final = 3_600.0
-_PIECE: Final = 1024 * 1024
 
 
 @contextlib.contextmanager
@@ -85,8 +84,9 @@ class Again:
 
     The same input is known by its content, whatever it is called: what is on standard input now, or
     in a file of this name, may be another. What can be read twice is known by all of it; of what
-    cannot, the first entry is looked at when it was read. ``input_id`` is the name that the input
-    got: with another, some of its events are others.
+    cannot, the first entry is looked at when it was read. ``digest`` is that of all of it, None
+    for what can be read once alone. ``input_ids`` are the names that its files got: with others,
+    some of its events are others.
 
     ``settle_from`` is told of the time from which on what ends was sent once more. ``goes_on`` is
     told since when this input is being sent again, if that was cut; ``cut`` which
@@ -100,8 +100,8 @@ class Again:
         scope: int,
         source: str,
         *,
-        stream: BinaryIO,
-        input_id: str | None = None,
+        digest: str | None,
+        input_ids: Sequence[str] = (),
         settle_from: Callable[[float], None] = lambda _time: None,
         now: Callable[[], float] = SystemClock().time,  # noqa: B008 - it keeps nothing
         goes_on: Callable[[float], None] = lambda _since: None,
@@ -111,15 +111,15 @@ class Again:
         self._scope = scope
         self._prefix = _prefix(scope)
         self._source = source
-        self._input_id = input_id
+        self._input_ids = input_ids
         self._settle_from = settle_from
         self._now = now
         self._goes_on = goes_on
         self._cut = cut
         self._name = ""
         self._since: float | None = None
-        if stream.seekable():
-            self._look(_digest_of(stream))
+        if digest is not None:
+            self._look(f"all {digest}")
 
     def since(self, first: bytes) -> float:
         """Return before which time what was delivered is sent once more; noted with the first call.
@@ -146,7 +146,7 @@ class Again:
 
     def _look(self, content: str) -> None:
         """Find out whether the input with this content was being sent again, and tell of it."""
-        self._name = f"{self._prefix}{content} {self._input_id or ''}".rstrip()
+        self._name = f"{self._prefix}{content} {' '.join(self._input_ids)}".rstrip()
         known = self._store.noted_under(self._prefix)
         mine = known.get(self._name)
         if mine is not None:
@@ -170,13 +170,3 @@ def wrote_undelivered(store: SqliteStore, scope: int, path: Path) -> bool:
     if before != scope:
         store.note({name: scope})
     return bool(before == scope)
-
-
-def _digest_of(stream: BinaryIO) -> str:
-    """Return a digest of what is still to be read of a stream, which is left where it is."""
-    place = stream.tell()
-    digest = hashlib.sha256()
-    while piece := stream.read(_PIECE):
-        digest.update(piece)
-    stream.seek(place)
-    return f"all {digest.hexdigest()}"

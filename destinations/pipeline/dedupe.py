@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from destinations.outcome import Effect, Outcome, Result, State
+from destinations.pipeline.places import Place
 from destinations.pipeline.queue import History, Past
 
 __all__ = [
@@ -138,17 +139,17 @@ def _in_the_way(history: History) -> Past | None:
     return min(found, key=lambda one: order.index(one.effect), default=None)
 
 
-def conflict(history: History, line: int = 0) -> Result:
+def conflict(history: History, place: Place | None = None) -> Result:
     """Return the result of an event that comes under another's messageId.
 
-    It names the delivery that is in the way, as an operator knows it, and the ``line`` that it was
+    It names the delivery that is in the way, as an operator knows it, and the ``place`` that it was
     read at in the same input.
     """
     other = _in_the_way(history)
     if other is not None and other.id:
-        name = f"delivery {other.id}" + (f" (line {line})" if line else "")
-    elif line:
-        name = f"the event of line {line}"
+        name = f"delivery {other.id}" + ("" if place is None else f" ({place})")
+    elif place is not None:
+        name = f"the event of {place}"
     else:  # a queue in memory keeps no ids of what is finished
         name = "another event"
     has = "may have an effect"

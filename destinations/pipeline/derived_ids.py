@@ -42,27 +42,30 @@ class DerivedIds:
         # How many were found by their line at that line: an array may have several.
         self._at_line = (0, 0)
         # By the id that an earlier run gave an event: a line of its own came for each subscription.
-        self._of_noted: dict[str, str] = {}
+        self._of_noted: dict[tuple[str, str], str] = {}
 
-    def id_of(self, event: Mapping[str, Any] | bytes, line: int, noted: str = "") -> DerivedId:
+    def id_of(
+        self, event: Mapping[str, Any] | bytes, line: int, noted: str = "", *, file: str = ""
+    ) -> DerivedId:
         """Return the id of the entry at a line: an event, or bytes that are not an event.
 
-        ``noted`` is the one that an earlier run gave it, and wrote out with it.
+        ``noted`` is the one that an earlier run gave it, and wrote out with it; ``file`` the one of
+        several that it was read from then.
         """
         digest = _digest(event)
         is_certain = isinstance(event, bytes) or any(event.get(name) for name in _TIMES)
         if noted and (is_certain or not noted.startswith(f"{digest}:")):
             return DerivedId(noted)
         if not is_certain and self._input_id is not None:
-            if noted in self._of_noted:  # the same event, for another of its subscriptions
-                return DerivedId(self._of_noted[noted])
+            if (noted, file) in self._of_noted:  # the same event, for another of its subscriptions
+                return DerivedId(self._of_noted[noted, file])
             latest, before = self._at_line
             count = before + 1 if line == latest else 1
             self._at_line = (line, count)
             place = f"{line}" if count == 1 else f"{line}.{count}"
-            found = f"{self._input_id}:{place}"
+            found = ":".join(filter(None, (self._input_id, file, place)))
             if noted:
-                self._of_noted[noted] = found
+                self._of_noted[noted, file] = found
             return DerivedId(found, "line")
         if noted:
             return DerivedId(noted, is_certain=False)

@@ -11,7 +11,9 @@ from enum import Enum
 from typing import BinaryIO, Final, Literal, NamedTuple, Protocol, runtime_checkable
 
 __all__ = [
+    "MARK",
     "MAX_ENTRY_BYTES",
+    "SPACE",
     "Entries",
     "Entry",
     "IteratedEntries",
@@ -29,10 +31,10 @@ _CHUNK: Final = 64 * 1024
 _TAKEN_BYTES: Final = 4 * 1024 * 1024
 """So many bytes, and one entry more, are handed out or held at once."""
 
-_SPACE: Final = b" \t\r\n"
+SPACE: Final = b" \t\r\n"
 """What JSON calls white space. Anything else is part of a bad entry."""
 
-_MARK: Final = b"\xef\xbb\xbf"
+MARK: Final = b"\xef\xbb\xbf"
 """A byte order mark, which some programs write first, is not part of JSON (RFC 8259, 8.1)."""
 
 
@@ -228,8 +230,8 @@ def read_lines(stream: BinaryIO) -> Iterator[Entry]:
             while rest and not rest.endswith(b"\n"):
                 rest = stream.readline(MAX_ENTRY_BYTES)
         if number == 1:
-            data = data.removeprefix(_MARK)
-        yield Entry(number, data.strip(_SPACE), truncated)
+            data = data.removeprefix(MARK)
+        yield Entry(number, data.strip(SPACE), truncated)
 
 
 # Everything that matters for finding where an element of an array ends.
@@ -390,7 +392,7 @@ class _Splitter:
         fault = ""
         if not self._in_array:
             fault = self._behind(at)
-            if not self._item.strip(_SPACE + b",") and _MORE in self._told:
+            if not self._item.strip(SPACE + b",") and _MORE in self._told:
                 self._clear()
                 return
             self._told.add(_MORE)
@@ -445,7 +447,7 @@ class _Splitter:
     def _keep(self, chunk: bytes, start: int, end: int) -> None:
         piece = chunk[start:end]
         if not self._item:
-            piece = piece.lstrip(_SPACE)
+            piece = piece.lstrip(SPACE)
             if not piece:
                 return
             self._item_at = self._offset + end - len(piece)
@@ -455,7 +457,7 @@ class _Splitter:
         self._truncated = self._truncated or len(piece) > room
 
     def _entry(self, fault: str = "", *, hides_more: bool = False) -> Entry:
-        data = bytes(self._item).strip(_SPACE)
+        data = bytes(self._item).strip(SPACE)
         entry = Entry(self._item_line, data, self._truncated, fault, hides_more)
         self._clear()
         return entry
@@ -471,17 +473,17 @@ def read_json_entries(stream: BinaryIO) -> Iterator[Entry]:
     What is wrong with the array has an entry of its own, and the elements behind it are read on.
     """
     splitter = _Splitter()
-    chunk = stream.read(len(_MARK)).removeprefix(_MARK) + stream.read(_CHUNK)
-    while chunk and not chunk.strip(_SPACE):
+    chunk = stream.read(len(MARK)).removeprefix(MARK) + stream.read(_CHUNK)
+    while chunk and not chunk.strip(SPACE):
         yield from splitter.feed(chunk)
         chunk = stream.read(_CHUNK)
-    found = chunk.lstrip(_SPACE)
+    found = chunk.lstrip(SPACE)
     if found and not found.startswith((b"[", b"{")):
         line = splitter.line + chunk[: -len(found)].count(b"\n")
         data = chunk + stream.read(MAX_ENTRY_BYTES)
         too_long = len(data) > MAX_ENTRY_BYTES
         fault = "expected an array of events, or one event" if too_long else ""
-        yield Entry(line, data[:MAX_ENTRY_BYTES].strip(_SPACE), too_long, fault, too_long)
+        yield Entry(line, data[:MAX_ENTRY_BYTES].strip(SPACE), too_long, fault, too_long)
         return
     while chunk:
         yield from splitter.feed(chunk)

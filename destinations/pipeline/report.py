@@ -9,6 +9,7 @@ from typing import Final, Literal, NamedTuple
 
 from destinations.outcome import Outcome, Result, State, Status
 from destinations.pipeline.derived_ids import DerivedFrom
+from destinations.pipeline.places import Places
 from destinations.runtime.action import SubscriptionKey
 
 __all__ = ["SHOWN", "NotKept", "Reason", "Replaced", "Report", "Row", "Stopped", "Totals"]
@@ -152,7 +153,8 @@ class Report:
     duplicates without a messageId, by the way in which they were recognised. ``internal_errors``
     are faults of this package; each counted as a failed attempt. ``not_kept`` is None if all unsent
     events are in the store, or in a file. ``hidden_from`` is the line from which on events may be
-    missing, 0 if none are.
+    missing, 0 if none are. Lines are counted through all files of the input;
+    ``places`` finds their file.
     """
 
     lines: int = 0
@@ -166,3 +168,4 @@ class Report:
     derived: Counter[DerivedFrom] = field(default_factory=Counter)
     internal_errors: list[BaseException] = field(default_factory=list)
     hidden_from: int = 0
+    places: Places = field(default_factory=Places)

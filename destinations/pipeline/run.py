@@ -98,8 +98,8 @@ class Run:
         stop: threading.Event | None = None,
         silent: float = 0.0,
     ) -> None:
-        self.report = Report()
         self._options = options = options or RunOptions()
+        self.report = Report(places=options.places)
         self._clock = clock = clock or SystemClock()
         self._stop = stop or threading.Event()
         self._interrupts = 0

@@ -15,6 +15,7 @@ from destinations.outcome import Effect, Outcome, Result, State
 from destinations.pipeline.dedupe import CONFLICT, Verdict, conflict, recognise
 from destinations.pipeline.derived_ids import DerivedFrom, DerivedId, DerivedIds
 from destinations.pipeline.pipeline import Pipeline
+from destinations.pipeline.places import Places
 from destinations.pipeline.queue import (
     Arrival,
     History,
@@ -47,6 +48,19 @@ _PENDING: Final = 8_000
 _IN_THIS_RUN: Final = Result(
     Outcome.FILTERED, "a duplicate: its messageId was read before in this run", "DUPLICATE"
 )
+_IN_ANOTHER_FILE: Final[Mapping[DerivedFrom, Result]] = {
+    "content": Result(
+        Outcome.FILTERED,
+        "a duplicate: an event without a messageId and with this content was read before in this "
+        "run, from another file",
+        "DUPLICATE_CONTENT",
+    ),
+    "line": Result(
+        Outcome.FILTERED,
+        "a duplicate: the event without a messageId of this line was read before in this run",
+        "DUPLICATE_LINE",
+    ),
+}
 _MAY_BE_APPLIED: Final = Result(
     State.HELD, "may have been applied before; not sent again before that is decided"
 )
@@ -83,15 +97,17 @@ class RunOptions:
 
     It waits ``outage`` seconds for a partner that does not answer. ``losses`` says what follows a
     lost answer. What was delivered before the time that ``again_since`` returns is sent once more;
-    it is given the first entry. ``input_id`` names the input, so that its events without a
-    messageId and without a time are recognised by their line. With ``deliver_waiting`` what earlier
-    runs left is delivered as well. ``keep_unsent`` gives what was read and not sent a row: of an
+    it is given the first entry. ``input_ids`` name the files of the input, so that their events
+    without a messageId and without a time are recognised by their line; ``places`` tells which line
+    is of which file. With ``deliver_waiting`` what earlier runs left is delivered as well.
+    ``keep_unsent`` gives what was read and not sent a row: of an
     input that cannot be read again.
     """
 
     outage: float = 60.0
     again_since: Callable[[bytes], float] | None = None
-    input_id: str | None = None
+    input_ids: Sequence[str] = ()
+    places: Places = field(default_factory=Places)
     deliver_waiting: bool = False
     keep_unsent: bool = False
     losses: LossOptions = field(default_factory=LossOptions)
@@ -199,7 +215,9 @@ class RunInput:
         self._defers = True
         # By messageId and fingerprint, events that are rejected and have no row yet.
         self._refused: dict[tuple[str, int], QueuedEvent] = {}
-        self._derived = DerivedIds(options.input_id)
+        # Each file is an input of its own: an equal event of another one is taken for the same.
+        self._file = 0
+        self._derived = self._derived_ids()
 
     @property
     def is_over(self) -> bool:
@@ -285,6 +303,11 @@ class RunInput:
     def _read(self, pipeline: Pipeline, entry: Entry, digest: str) -> _Read:
         """Plan an entry."""
         line = entry.line
+        place = self._options.places.find(line)
+        if place.number != self._file:
+            self._file = place.number
+            self._derived.close()
+            self._derived = self._derived_ids()
         wrapped = None if entry.fault else unwrap(entry)
         data = entry.data if wrapped is None else wrapped.data
         only = None if wrapped is None else _meant(pipeline.destination, wrapped.key)
@@ -299,22 +322,29 @@ class RunInput:
         if not derived.id:
             content = data if event is None else event
             derived = (
-                self._derived.id_of(content, line)
+                self._derived.id_of(content, place.line)
                 if wrapped is None
-                else self._derived.id_of(content, wrapped.line or line, wrapped.message_id)
+                else self._derived.id_of(
+                    content, wrapped.line or place.line, wrapped.message_id, file=wrapped.file
+                )
             )
         arrival = pipeline.intake.arrival(
             planned, digest, message_id=derived.id, accepted_at=now, line=line
         )
         if event is None:
             for transition in arrival.ended:
-                reason = f"line {line}: {transition.result.reason}"
+                reason = f"{place}: {transition.result.reason}"
                 transition.result = replace(transition.result, reason=reason)
         elif self._is_kept and not derived.is_certain:
             _refuse_uncertain(pipeline, arrival)
         read = _Read(arrival, line, wrapped, derived.by)
         arrival.event.is_part = read.is_part
         return read
+
+    def _derived_ids(self) -> DerivedIds:
+        """Return what makes the ids of a file's events that have none."""
+        names = self._options.input_ids
+        return DerivedIds(names[self._file] if names else None)
 
     # -- what is done with an event that may have come before ----------------------------------
 
@@ -345,7 +375,13 @@ class RunInput:
                 self._note(one.arrival, REPLACED)
             else:
                 history = History(0, pending.event.fingerprint, {})
-                self._refuse(pipeline, one, history, conflict(history, pending.line), round_)
+                self._refuse(
+                    pipeline,
+                    one,
+                    history,
+                    conflict(history, self._options.places.find(pending.line)),
+                    round_,
+                )
         return []
 
     def _waits(
@@ -431,7 +467,9 @@ class RunInput:
         else:
             # Where the other one was read in this run, its line says more than its id.
             other = self._pending.get(event.message_id)
-            why = conflict(history, 0 if other is None else other.line)
+            why = conflict(
+                history, None if other is None else self._options.places.find(other.line)
+            )
             if verdict is Verdict.REFUSED:
                 event.conflicts_with = history
                 self._note(arrival, why)
@@ -451,7 +489,7 @@ class RunInput:
         past_of = _Matcher(pipeline.destination, history) if came_again and history else None
         for delivery, transition in _each(read.arrival):
             if pending.keys is None or delivery.key in pending.keys:
-                self._rows.add_one(delivery, _IN_THIS_RUN)
+                self._rows.add_one(delivery, self._in_this_run(read, transition))
                 continue
             pending.keys.add(delivery.key)
             past = None if past_of is None else past_of(delivery.key)
@@ -582,7 +620,7 @@ class RunInput:
                 return False
             # A queue that keeps nothing has no ids, and knows of this run alone: it is under way.
             if waiting is not None or not past.id:
-                decided = _IN_THIS_RUN
+                decided = self._in_this_run(read, ended)
             elif past.state is State.UNKNOWN:
                 lost = past.reason or NOT_ASKED.reason
                 decided = Result(State.UNKNOWN, lost, past.code or NOT_ASKED.code)
@@ -606,7 +644,7 @@ class RunInput:
         settled_at = past.settled_at
         # A queue that keeps nothing knows of this run alone, and of no times.
         if settled_at is None or self._is_mine(delivery.event, past.nth):
-            return _IN_THIS_RUN
+            return self._in_this_run(read, ended)
         if past.outcome in {Outcome.DELIVERED, Outcome.FILTERED, Outcome.DROPPED}:
             since = self._again_since
             if past.outcome is not Outcome.DELIVERED or since is None or settled_at >= since:
@@ -624,6 +662,15 @@ class RunInput:
             # Nothing of this sending is applied yet, but something of the event is.
             delivery.effect = Effect.MAYBE
         return None
+
+    def _in_this_run(self, read: _Read, ended: Transition | None) -> Result:
+        """Return what is reported of an event that was read before in this run."""
+        if read.derived is None:
+            return _IN_THIS_RUN
+        if ended is not None and ended.result is _UNCERTAIN:  # nobody knows whether it was
+            return _UNCERTAIN
+        self._count_derived(read, 1)
+        return _IN_ANOTHER_FILE[read.derived]
 
     def _count_derived(self, read: _Read, rows: int) -> None:
         """Count a known event without a messageId of its own."""

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, Final, Literal
 from destinations.errors import EventError
 from destinations.outcome import Outcome, Result, State
 from destinations.pipeline.dedupe import CONFLICT
+from destinations.pipeline.places import Place, Places
 from destinations.pipeline.reading import MAX_ENTRY_BYTES, Entry
 from destinations.pipeline.report import Row
 from destinations.runtime.action import SubscriptionKey
@@ -50,8 +51,9 @@ class Wrapped:
 
     Files of earlier versions name the action, and the subscription only where there are several:
     then the name is empty. ``line`` is that of the input that it was first read from, 0 if it is
-    not known; ``message_id`` what it is recognised by if it has no usable messageId of its own.
-    ``is_refused`` tells that it was refused as another event has its messageId.
+    not known, and ``file`` the one of several files; ``message_id`` what it is recognised by if it
+    has no usable messageId of its own. ``is_refused`` tells that it was refused as another event
+    has its messageId.
     """
 
     data: bytes
@@ -60,6 +62,7 @@ class Wrapped:
     line: int = 0
     message_id: str = ""
     is_refused: bool = False
+    file: str = ""
 
     @property
     def may_be_applied(self) -> bool:
@@ -70,9 +73,10 @@ class Wrapped:
 class Undelivered:
     """Writes the file; lines are flushed as they come, so that a crash loses none of them."""
 
-    def __init__(self, stream: BinaryIO, masker: Masker) -> None:
+    def __init__(self, stream: BinaryIO, masker: Masker, places: Places | None = None) -> None:
         self._stream = stream
         self._masker = masker
+        self._places = places or Places()
         self.count = 0
 
     def record(self, rows: Sequence[tuple[Row, bytes]]) -> None:
@@ -81,7 +85,7 @@ class Undelivered:
             if row.result.outcome not in _NOT_UNDELIVERED:
                 line = wrapped(
                     *(row.key, row.result, data, self._masker),
-                    line=row.line,
+                    place=self._places.find(row.line),
                     message_id=row.message_id,
                 )
                 self._stream.write(line + b"\n")
@@ -95,12 +99,12 @@ def wrapped(
     data: bytes,
     masker: Masker,
     *,
-    line: int = 0,
+    place: Place | None = None,
     message_id: str = "",
 ) -> bytes:
     """Return the line of one delivery, without its end.
 
-    ``line`` is where it was read, ``message_id`` what its event is recognised by.
+    ``place`` is where it was read, ``message_id`` what its event is recognised by.
     """
     try:
         value = read_json(data)
@@ -111,8 +115,10 @@ def wrapped(
         raw = _RAW_EVENT.encode() + data.replace(b"\n", b" ").replace(b"\r", b" ")
         own = value.get("messageId") if isinstance(value, dict) else None
     note: dict[str, Any] = {"outcome": result.outcome.value}
-    if line:
-        note["line"] = line
+    if place is not None and place.file:
+        note["file"] = place.file
+    if place is not None and place.line:
+        note["line"] = place.line
     if message_id and message_id != own:
         note["messageId"] = message_id
     note["subscription"] = None if key is None else key.name
@@ -158,7 +164,7 @@ def unwrap(entry: Entry) -> Wrapped | None:
     data, key, message_id = _data(entry.data, value), _key(note), note.get("messageId", "")
     if data is None or key is False or not isinstance(message_id, str):
         return None
-    line = note.get("line")
+    line, file = note.get("line"), note.get("file")
     return Wrapped(
         data,
         key or None,
@@ -166,6 +172,7 @@ def unwrap(entry: Entry) -> Wrapped | None:
         line if type(line) is int and line > 0 else 0,
         message_id,
         is_refused=key is None and note.get("code") == CONFLICT,
+        file=file if isinstance(file, str) else "",
     )
 
 

@@ -14,6 +14,7 @@ from destinations.errors import EventError, TemporaryError, UsageError
 from destinations.pipeline.dedupe import fingerprints
 from destinations.pipeline.memory_queue import SeenMessages
 from destinations.pipeline.output import OutputFile
+from destinations.pipeline.places import Places
 from destinations.pipeline.reading import MAX_ENTRY_BYTES, Entry
 from destinations.pipeline.report import Replaced, Row
 from destinations.pipeline.undelivered import Undelivered, Wrapped, is_beginning, unwrap
@@ -32,10 +33,18 @@ class UndeliveredFile:
     So nothing that was written is lost, whatever ends the process. `finish` removes the earlier
     lines of deliveries that have a row in this run (they have a newer line, or need none), and
     every line whose content a corrected event has replaced. Raises OSError if the file cannot be
-    written, and `UsageError` if it contains other lines.
+    written, and `UsageError` if it contains other lines. ``places`` finds the file
+    and line of each row.
     """
 
-    def __init__(self, path: Path, masker: Masker, earlier: SeenMessages | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        masker: Masker,
+        earlier: SeenMessages | None = None,
+        *,
+        places: Places | None = None,
+    ) -> None:
         self._path = path.resolve()
         # By delivery, a digest of the event in its latest line, and whether there is a row now.
         self._earlier = earlier or SeenMessages()
@@ -47,7 +56,7 @@ class UndeliveredFile:
         except BaseException:
             self.close()
             raise
-        self._lines = Undelivered(self.stream, masker)
+        self._lines = Undelivered(self.stream, masker, places)
         self._is_newer = False
 
     def record(self, rows: Sequence[tuple[Row, bytes]]) -> None:

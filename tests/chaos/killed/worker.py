@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from destinations.cli import main as run_command_line
-from destinations.cli import opening, run_command, store_command  # noqa: F401 - one import for all
+from destinations.cli import opening, run_command, run_options, store_command  # noqa: F401 - one import for all
 from destinations.cli.run_notices import Notices
 from destinations.clock import SystemClock
 from destinations.definition import DestinationDefinition, load_definition
@@ -290,7 +290,7 @@ def command(definition: DestinationDefinition, task: Mapping[str, Any], crash: C
     around(run_command, "print_report", crash, ["before report"], ["after report"])
     vars(opening)["load_definition"] = lambda _folder: definition
     losses = LossOptions(settle_after=task["reconcileAfter"])
-    run_command._Options.losses = property(lambda _: losses)  # type: ignore[assignment,method-assign]
+    run_options.Options.losses = property(lambda _: losses)  # type: ignore[assignment,method-assign]
     run._STORE_AWAY_SECONDS = 0.2  # type: ignore[misc]
     engine._FAULT_SECONDS = 0.02  # type: ignore[misc]
     out = os.open(task["out"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -9,7 +9,7 @@ import sys
 from dataclasses import replace
 from importlib.resources.abc import Traversable
 
-from destinations.cli import main, opening, run_command
+from destinations.cli import main, opening, run_options
 from destinations.definition import DestinationDefinition, load_definition
 from destinations.pipeline import breaker
 from destinations.pipeline.reconcile import LossOptions
@@ -25,5 +25,5 @@ if __name__ == "__main__":
     vars(opening)["load_definition"] = _in_a_hurry
     breaker._FIRST_PAUSE = 0.1  # type: ignore[misc]
     losses = LossOptions(settle_after=0.2)
-    run_command._Options.losses = property(lambda _: losses)  # type: ignore[assignment,method-assign]
+    run_options.Options.losses = property(lambda _: losses)  # type: ignore[assignment,method-assign]
     sys.exit(main())

@@ -278,9 +278,12 @@ def test_wrong_settings(
         (("run", "kana", "--no-store", "--store", "x"), "--store cannot be used with --no-store"),
         (("run", "kana", "--events", "e", "--resume", "--no-store"), "--resume needs a store"),
         (("run", "kana", "--events", "e", "--again", "--sandbox"), "--again needs a store"),
-        (("run", "kana", "--again"), "--again, --dry-run and --input-id need --events"),
-        (("run", "kana", "--dry-run"), "--again, --dry-run and --input-id need --events"),
-        (("run", "kana", "--input-id", "x"), "--again, --dry-run and --input-id need --events"),
+        (("run", "kana", "--again"), "--again, --dry-run, --input-id and --limit need --events"),
+        (("run", "kana", "--dry-run"), "--again, --dry-run, --input-id and --limit need --events"),
+        (
+            ("run", "kana", "--input-id", "x"),
+            "--again, --dry-run, --input-id and --limit need --events",
+        ),
         (
             ("run", "kana", "--events", "e", "--dry-run", "--again"),
             "--dry-run cannot be used with --again",

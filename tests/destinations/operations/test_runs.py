@@ -20,6 +20,8 @@ from destinations.operations import (
     prune_after_run,
 )
 from destinations.outcome import Effect, Outcome, State
+from destinations.pipeline.input_file import InputFile
+from destinations.pipeline.input_files import InputFiles
 from destinations.pipeline.ledger import LedgerEntry, Selection
 from destinations.runtime.identity import AccountIdentity
 from destinations.store import SqliteStore, broken_rules
@@ -106,6 +108,10 @@ class _Pipe(io.BytesIO):
         return False
 
 
+def _digest(stream: io.BytesIO) -> str | None:
+    return InputFiles([InputFile("a.ndjson", stream)]).digest()
+
+
 class _Agains:
     """Sends inputs again at a time, and keeps what is told of it."""
 
@@ -119,7 +125,7 @@ class _Agains:
             self.store,
             scope,
             given.pop("source", "a.ndjson"),
-            stream=stream,
+            digest=_digest(stream),
             now=lambda: now,
             goes_on=self.told.append,
             cut=lambda others: self.told.append([f"{one.source} {one.since}" for one in others]),
@@ -171,7 +177,7 @@ def test_what_ends_just_then_is_not_before_it(
         (io.BytesIO, b"1\n2\n3\n", {}),
         (io.BytesIO, b"1\n", {}),
         (_Pipe, b"3\n2\n", {}),
-        (_Pipe, b"1\n2\n", {"input_id": "monday"}),
+        (_Pipe, b"1\n2\n", {"input_ids": ["monday"]}),
     ],
 )
 def test_another_input_is_sent_again(
@@ -194,13 +200,13 @@ def test_an_input_is_left_where_it_is(store: SqliteStore) -> None:
     stream.readline()
     agains(stream, 100.0)
     stream.seek(2)
-    Again(store, 1, "b", stream=stream, goes_on=agains.told.append)
+    Again(store, 1, "b", digest=_digest(stream), goes_on=agains.told.append)
     assert (agains.told, stream.tell()) == ([100.0], 2)
 
 
 def test_an_input_without_events_is_not_sent_again(store: SqliteStore) -> None:
     """Nothing is noted of it."""
-    Again(store, 1, "-", stream=_Pipe()).end()
+    Again(store, 1, "-", digest=None).end()
     assert dict(store.noted_under("again ")) == {}
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from destinations.outcome import Effect, Outcome, State
 from destinations.pipeline.dedupe import Verdict, conflict, fingerprint, fingerprints, recognise
+from destinations.pipeline.places import Place
 from destinations.pipeline.queue import History, Past
 
 EVENT = {"type": "track", "userId": "u", "properties": {"a": 1, "b": [1, 2]}}
@@ -153,6 +154,6 @@ def test_a_conflict_says_with_what(
     pasts: list[tuple[State, Effect]], line: int, named: str, has: str
 ) -> None:
     """The result names the delivery that is in the way, if it has an id, and is Segment's 409."""
-    result = conflict(_history(*pasts), line)
+    result = conflict(_history(*pasts), Place("", line) if line else None)
     assert (result.outcome, result.code, result.status) == (Outcome.REJECTED, "CONFLICT", 409)
     assert result.reason == (f"{named} has the same messageId and different content, and {has}")

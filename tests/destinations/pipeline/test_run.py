@@ -1163,7 +1163,7 @@ def test_a_named_input(bind: Bind, tmp_path: Path, scripted: Any, replies: Any) 
         ("tuesday", Outcome.DELIVERED),
     ):
         report = runner(
-            scripted([_partner(replies)]), _entries(*[_timeless()] * 3), input_id=input_id
+            scripted([_partner(replies)]), _entries(*[_timeless()] * 3), input_ids=[input_id]
         )
         assert report.totals.outcomes == {expected: 3}
         assert report.derived == ({"line": 3} if expected is Outcome.FILTERED else {})
@@ -1177,8 +1177,8 @@ def test_an_input_that_is_named_later(
     events = [_track(), _timeless(), _track()]
     for options, expected in (
         ({}, ["delivered", "invalid", "delivered"]),
-        ({"input_id": "monday"}, ["filtered", "delivered", "filtered"]),
-        ({"input_id": "monday"}, ["filtered", "filtered", "filtered"]),
+        ({"input_ids": ["monday"]}, ["filtered", "delivered", "filtered"]),
+        ({"input_ids": ["monday"]}, ["filtered", "filtered", "filtered"]),
     ):
         runner(scripted([_partner(replies)]), _entries(*events), **options)
         assert runner.outcomes == {line: [one] for line, one in enumerate(expected, start=1)}
@@ -1192,13 +1192,17 @@ def test_a_named_input_is_fed_back(
     runner = Runner(bind(_adding), tmp_path / "store.sqlite3")
     events = [_timeless(user="a"), _timeless(user="b")]
     refused = scripted([replies.errors("BAD")])
-    report = runner(refused, _entries(_track(), *events), input_id="monday")
+    report = runner(refused, _entries(_track(), *events), input_ids=["monday"])
     assert report.totals.outcomes == {Outcome.REJECTED: 3}
     before = {entry.message_id for entry in runner.ledger}
     assert len(before) == 3
     assert before > {"monday:2", "monday:3"}
     fed = runner.undelivered.getvalue()
-    report = runner(scripted([_partner(replies)]), read_lines(BytesIO(fed)), input_id=input_id)
+    report = runner(
+        scripted([_partner(replies)]),
+        read_lines(BytesIO(fed)),
+        input_ids=[input_id] if input_id else [],
+    )
     assert report.totals.outcomes == {Outcome.DELIVERED: 3}
     assert {entry.message_id for entry in runner.ledger} == before
     assert len(runner.ledger) == 3
