@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import json
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import click
 
 from destinations.cli.commands import Command
+from destinations.cli.events_option import limit_option
 from destinations.cli.explain_text import print_explanation
 from destinations.cli.json_output import json_text
 from destinations.cli.opening import (
@@ -18,14 +25,38 @@ from destinations.cli.opening import (
     settings_option,
     store_option,
 )
-from destinations.definition.input_files import read_input
+from destinations.cli.tables import Bold, say
+from destinations.definition import DestinationDefinition
+from destinations.definition.input_files import open_input
 from destinations.definition.settings import named_settings
 from destinations.errors import UsageError
+from destinations.outcome import Outcome
+from destinations.pipeline.input_file import STANDARD_INPUT, InputFile
+from destinations.pipeline.undelivered import unwrap
 from destinations.runtime.destination import Destination
-from destinations.runtime.explain import explain
+from destinations.runtime.explain import Explanation, explain
+from destinations.runtime.plugins import Plugin
 from destinations.store import default_path
 
 __all__ = ["command"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """An event to explain, and where it comes from: its line, or the name of a sample."""
+
+    data: bytes
+    line: int = 0
+    sample: str = ""
+    fault: str = ""
+
+    @property
+    def title(self) -> str:
+        return f"Sample {self.sample}" if self.sample else f"Line {self.line}"
+
+    @property
+    def place(self) -> dict[str, Any]:
+        return {"sample": self.sample} if self.sample else {"line": self.line}
 
 
 @click.command(
@@ -34,51 +65,116 @@ __all__ = ["command"]
     epilog="Example: destinations explain kana event.json --settings kana.yaml",
 )
 @destination_argument
-@click.argument("event", metavar="EVENT.json")
+@click.argument(
+    "event",
+    metavar="[FILE|-]",
+    required=False,
+    type=click.Path(readable=False, allow_dash=True),
+)
+@click.option(
+    "--sample", is_flag=True, help="Explain the definition's sample events instead of a file."
+)
+@limit_option
 @settings_option
 @store_option
-@click.option("--json", "as_json", is_flag=True, help="Print the explanation as JSON.")
-def command(
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object a line, for each event."
+)
+def command(  # noqa: PLR0913 - what the command line gives
     destination: str,
-    event: str,
+    event: str | None,
     settings: Path | None,
     store: Path | None,
     *,
+    sample: bool,
+    limit: int | None,
     as_json: bool,
 ) -> int:
-    """Show every step of one event, and the request that would be sent.
+    """Show every step of events, and the requests that would be sent.
 
-    Nothing is sent. EVENT.json holds one event; - is standard input. Without settings, the request
-    is shown with names in their place. What customers added, such as mapping rules, comes from the
-    store. Secrets are masked.
+    Nothing is sent. FILE holds one event, an array, or one event a line; - is standard input.
+    Without settings, requests are shown with names in their place. What customers added, such as
+    mapping rules, comes from the store. Secrets are masked. Exits 1 if an event is invalid.
     """
+    if sample == (event is not None):
+        raise click.UsageError("expected either FILE or --sample")
     definition, plugin = open_definition(destination)
-    data = _read(event)
+    given = _samples(definition) if event is None else _events(event)
+    with _bound(definition, plugin, settings, store) as bound:
+        masker = bound.settings.masker
+        found = itertools.islice(given, limit)
+        first, second = next(found, None), next(found, None)
+        if first is None:
+            raise UsageError(f"{event} holds no events")
+        has_invalid = False
+        for number, one in enumerate(itertools.chain([first], [second] if second else [], found)):
+            explanation = explain(bound, one.data, one.fault)
+            is_named = second is not None or bool(one.sample)
+            has_invalid = has_invalid or _is_invalid(explanation)
+            if as_json:
+                place = one.place if is_named else {}
+                click.echo(json_text({**place, **masker.value(explanation.to_json())}))
+                continue
+            if number:
+                click.echo()
+            if is_named:
+                say(Bold(one.title))
+            print_explanation(explanation, masker)
+    return 1 if has_invalid else 0
+
+
+@contextlib.contextmanager
+def _bound(
+    definition: DestinationDefinition,
+    plugin: Plugin | None,
+    settings: Path | None,
+    store: Path | None,
+) -> Iterator[Destination]:
+    """Give the destination, with names in place of settings if there are none."""
     kept = store or default_path()
     # A store is only read here: none is made for the sake of an explanation.
     opened = open_store(kept) if store is not None or kept.exists() else None
     try:
         if settings is None:
             code = plugin.code(opened) if plugin is not None else None
-            bound = Destination(definition, named_settings(definition), code)
+            yield Destination(definition, named_settings(definition), code)
         else:
-            bound = open_destination(definition, plugin, settings, store=opened).destination
-        explanation = explain(bound, data)
+            yield open_destination(definition, plugin, settings, store=opened).destination
     finally:
         if opened is not None:
             opened.close()
-    if as_json:
-        click.echo(json_text(bound.settings.masker.value(explanation.to_json()), indent=2))
-    else:
-        print_explanation(explanation, bound.settings.masker)
-    return 0
 
 
-def _read(event: str) -> bytes:
-    if event == "-":
-        return sys.stdin.buffer.read()
+def _is_invalid(explanation: Explanation) -> bool:
+    results = [explanation.result, *(one.result for one in explanation.subscriptions)]
+    return any(result is not None and result.outcome is Outcome.INVALID for result in results)
+
+
+def _samples(definition: DestinationDefinition) -> Iterator[_Given]:
+    from destinations.kit.partner_page import sample_events  # noqa: PLC0415 - needs the extra kit
+
+    for name, event in sample_events(definition):
+        yield _Given(json.dumps(event).encode(), sample=name)
+
+
+def _events(name: str) -> Iterator[_Given]:
+    with _opened(name) as stream:
+        for entry in InputFile(name, stream, adapts=True).entries():
+            wrapped = None if entry.fault else unwrap(entry)
+            data = entry.data if wrapped is None else wrapped.data
+            if data:
+                yield _Given(data, entry.line, fault=entry.fault)
+
+
+@contextlib.contextmanager
+def _opened(name: str) -> Iterator[BinaryIO]:
+    if name == STANDARD_INPUT:
+        yield sys.stdin.buffer
+        return
     try:
-        return read_input(Path(event), pipes=True)
+        stream = open_input(Path(name), pipes=True)
     except OSError as error:
-        msg = f"cannot read the event file {event}: {error.strerror}"
+        msg = f"cannot read the event file {name}: {error.strerror}"
         raise UsageError(msg) from None
+    with stream:
+        yield stream

@@ -34,7 +34,7 @@ COMMANDS: Final = {
     "deliveries": "Show what became of events: list, show, replay, drop, resolve, export.",
     "diff": "Show what a new version of a definition changes for its users.",
     "docs": "Build, check and preview the documentation page of a destination.",
-    "explain": "Show every step of one event, and the request that would be sent.",
+    "explain": "Show every step of events, and the requests that would be sent.",
     "import": "Make a definition from a file that Segment provides.",
     "init": "Make the folder of a new destination.",
     "list": "List the destinations that are installed.",

@@ -19,7 +19,7 @@ from destinations.http import Answer, CompiledRequest, HttpRequest
 from destinations.outcome import Result, State, Status
 from destinations.runtime.action import Action, Done, Generated, Payload, Subscription
 from destinations.runtime.destination import Delivery, Destination
-from destinations.runtime.plan import PlannedDelivery, plan
+from destinations.runtime.plan import PlannedDelivery, plan, unreadable
 from destinations.runtime.sender import status_of
 from destinations.secrets import query_pieces, reveal, shown_url
 from destinations.segment.event import Event, read_json, with_timestamp
@@ -100,11 +100,14 @@ def _as_json(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def explain(destination: Destination, data: bytes) -> Explanation:
-    """Explain the event in ``data`` (raw JSON) without sending anything."""
+def explain(destination: Destination, data: bytes, fault: str = "") -> Explanation:
+    """Explain the event in ``data`` (raw JSON) without sending anything.
+
+    ``fault`` says why there is none, as whoever has read it knows.
+    """
     explanation = Explanation(destination.definition.slug)
     now = unix_time()
-    planned = plan(destination, data, received_at=now)
+    planned = unreadable(data, fault) if fault else plan(destination, data, received_at=now)
     by_subscription = {one.subscription: one for one in planned.deliveries if one.subscription}
     unmatched = [one.result for one in planned.deliveries if one.subscription is None]
     explanation.result = next(iter(unmatched), None)

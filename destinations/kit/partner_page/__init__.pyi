@@ -1,6 +1,7 @@
 from .browser import Browser
 from .build import page_files, render_page, stale_files, write_files
 from .calls import Call, SampleError, read_calls
+from .facts import sample_events
 from .flavour import FLAVOURS, PUBLISHED, SUBMISSION, Flavour
 from .html import preview_html
 from .markdown import Page, read_page
@@ -22,6 +23,7 @@ __all__ = [
     "read_calls",
     "read_page",
     "render_page",
+    "sample_events",
     "stale_files",
     "write_files",
 ]

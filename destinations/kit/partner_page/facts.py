@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from destinations.definition import ActionDefinition, DestinationDefinition
 from destinations.errors import UsageError
-from destinations.kit.partner_page.calls import METHODS
+from destinations.kit.partner_page.browser import Browser
+from destinations.kit.partner_page.calls import METHODS, SampleError, read_calls
 from destinations.kit.partner_page.fields import FieldRow, field_rows
-from destinations.kit.partner_page.payloads import Runtime
+from destinations.kit.partner_page.payloads import EXAMPLE_USER, Runtime
 from destinations.kit.partner_page.samples import Sample, make_sample, run_samples
 from destinations.runtime.destination import Code
+from destinations.segment.event import Event
 from destinations.statuses import PHRASES
 
-__all__ = ["ActionFacts", "MethodFacts", "page_facts"]
+__all__ = ["ActionFacts", "MethodFacts", "page_facts", "sample_events"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +136,35 @@ def _samples(
     runtime: Runtime,
 ) -> dict[str, Sample]:
     """Return the definition's samples by name, and one for each method without any."""
+    return run_samples(_codes(definition, methods, documentation), runtime)
+
+
+def sample_events(definition: DestinationDefinition) -> Iterator[tuple[str, Event]]:
+    """Yield the events of a definition's samples, each with the name of its sample.
+
+    They are those of its page: the definition's own, and one for each call of the Segment Spec that
+    has none. Raises `UsageError` for a sample that cannot be read, and if no action tells which
+    calls it takes.
+    """
+    documentation: Mapping[str, Any] = definition.catalog.get("documentation", {})
+    browser = Browser(EXAMPLE_USER)
+    for name, code in _codes(definition, _methods(definition), documentation).items():
+        try:
+            for call in read_calls(code):
+                yield name, browser.send(call)
+        except SampleError as error:
+            raise UsageError(f"the sample {name}: {error}") from None
+
+
+def _codes(
+    definition: DestinationDefinition,
+    methods: list[MethodFacts],
+    documentation: Mapping[str, Any],
+) -> dict[str, str]:
+    """Return the code of each sample by its name."""
     given: dict[str, str] = dict(documentation.get("samples", {}))
     for method in methods:
         if method.name not in given:
             actions = [definition.actions[action.slug] for action in method.actions]
             given[method.name] = make_sample(method.name, actions, definition.presets)
-    return run_samples(given, runtime)
+    return given

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gzip
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -64,7 +66,10 @@ CASES: dict[str, tuple[Any, list[str]]] = {
         _event(userId=None, anonymousId="a"),
         ["invalid (400 BAD_REQUEST)", "Kana needs userId"],
     ),
-    "no event": ("{nonsense", ["invalid (400 NOT_JSON)", "is not JSON"]),
+    "no event": (
+        "{nonsense",
+        ["invalid (400 malformed_input): a value (from byte 1 on) does not end"],
+    ),
 }
 
 
@@ -75,7 +80,7 @@ def test_each_outcome_is_explained(
     """Every step is shown with its values, secrets masked, and nothing is sent."""
     settings = write("s.json", {"apiKey": "prv_test_canary", "endpoint": "http://127.0.0.1:9/"})
     done = command("explain", "kana", write("event.json", event), "--settings", settings)
-    assert done.code == 0
+    assert done.code == (1 if "invalid (400" in shown[0] else 0)
     for text in shown:
         assert text in done.out
     assert "canary" not in done.out + done.err
@@ -94,3 +99,106 @@ def test_explain_as_json(command: Callable[..., Any], write: Write) -> None:
     assert request["request"]["url"] == "https://api.usekana.com/graphql"
     assert request["request"]["headers"]["Authorization"] == "<apiKey>"
     assert request["request"]["body"]["variables"]["input_0"]["delta"] == 2
+
+
+LINES = [_event(), _event(userId=None), _event(type="page")]
+
+
+def test_several_events(command: Callable[..., Any], write: Write) -> None:
+    """Each is told apart by its line; the exit code is 1 as one of them is invalid."""
+    done = command("explain", "kana", write("events.ndjson", LINES))
+    assert done.code == 1
+    heads = [line for line in done.out.splitlines() if line.startswith("Line ")]
+    assert heads == ["Line 1", "Line 2", "Line 3"]
+    assert "\n\nLine 2\ninvalid (400 NO_USER_ANON_ID)" in done.out
+
+
+def test_several_events_as_json(command: Callable[..., Any], write: Write) -> None:
+    """Each is one object on a line of its own, and says which line it was."""
+    done = command("explain", "kana", write("events.json", LINES), "--json")
+    found = [json.loads(line) for line in done.out.splitlines()]
+    assert [one["destination"] for one in found] == ["kana"] * 3
+    assert [one["line"] for one in found] == [1, 1, 1]
+    assert [one["result"] and one["result"]["outcome"] for one in found] == [
+        *(None, "invalid", "filtered")
+    ]
+
+
+# What is read, further arguments, the exit code and how many events are explained.
+READ: dict[str, tuple[str, Any, list[str], int, int]] = {
+    "one event on many lines": ("e.ndjson", json.dumps(_event(), indent=2), [], 0, 1),
+    "gzip": ("e.gz", gzip.compress(b"%s\n" % json.dumps(_event()).encode() * 2), [], 0, 2),
+    "lines in .json": ("e.json", f"{json.dumps(_event())}\n" * 2, [], 0, 2),
+    "a limit": ("e.ndjson", [_event(), _event(userId=None)], ["--limit", "1"], 0, 1),
+    "a limit behind an invalid one": (
+        *("e.ndjson", [_event(userId=None), _event(), _event()]),
+        *(["--limit", "2"], 1, 2),
+    ),
+    "an undelivered event": (
+        "e.ndjson",
+        [{"undelivered": {"outcome": "dead", "action": "track"}, "rawEvent": _event()}],
+        [],
+        0,
+        1,
+    ),
+    "an array that is cut off": ("e.json", f"[{json.dumps(_event())},", [], 1, 2),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "options", "code", "number"), READ.values(), ids=READ)
+def test_what_is_read(  # noqa: PLR0917 - what a case has
+    command: Callable[..., Any],
+    write: Write,
+    name: str,
+    content: Any,
+    options: list[str],
+    code: int,
+    number: int,
+) -> None:
+    """Whatever form it has, as nothing is delivered."""
+    done = command("explain", "kana", write(name, content), "--json", *options)
+    assert (done.code, len(done.out.splitlines())) == (code, number)
+
+
+REFUSED: dict[str, tuple[list[str], str]] = {
+    "nothing": ([], "expected either FILE or --sample"),
+    "both": (["e.ndjson", "--sample"], "expected either FILE or --sample"),
+    "no events": (["empty.ndjson"], "empty.ndjson holds no events"),
+    "UTF-16": (["wide.ndjson"], "wide.ndjson is UTF-16: expected UTF-8"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), REFUSED.values(), ids=REFUSED)
+def test_what_is_refused(
+    command: Callable[..., Any],
+    write: Write,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    message: str,
+) -> None:
+    """Exit code 2 and one sentence."""
+    folder = write("empty.ndjson", "\n").parent
+    write("wide.ndjson", json.dumps(_event()).encode("utf-16"))
+    monkeypatch.chdir(folder)
+    done = command("explain", "kana", *arguments)
+    assert (done.code, done.out) == (2, "")
+    assert message in done.err
+
+
+def test_the_samples_of_a_definition(command: Callable[..., Any]) -> None:
+    """Each of them is explained, under the name that the definition gives it."""
+    done = command("explain", "kana", "--sample")
+    assert done.code == 0
+    heads = [line for line in done.out.splitlines() if line.startswith("Sample ")]
+    assert heads == ["Sample identify", "Sample track", "Sample rule"]
+    assert '"featureId": "report-exports"' in done.out
+    found = command("explain", "kana", "--sample", "--limit", "2", "--json").out.splitlines()
+    assert [json.loads(line)["sample"] for line in found] == ["identify", "track"]
+
+
+@pytest.mark.parametrize("slug", ["kana", "braze", "slack", "webhook"])
+def test_samples_are_valid(command: Callable[..., Any], slug: str) -> None:
+    """Every destination has some, also where its definition names none, and none is invalid."""
+    done = command("explain", slug, "--sample")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("Sample ")
