@@ -145,8 +145,8 @@ class Destination:
         self._digest = (0.0, "")
 
     def request_issues(self) -> Sequence[str]:
-        """Return the issues in the settings that prevent requests."""
-        issues: dict[str, None] = {}
+        """Return the issues in the settings that prevent requests: one of several requests only once."""
+        prevented: dict[str, list[str]] = {}
         for name, request in self.requests.items():
             try:
                 url = request.fixed_url(self.settings)
@@ -155,9 +155,11 @@ class Destination:
             else:
                 issue = None if url is None else check_address(url)
             if issue is not None:
-                text = self.settings.masker.text(issue)
-                issues[f"with these settings the request {name} cannot be sent: {text}"] = None
-        return list(issues)
+                prevented.setdefault(self.settings.masker.text(issue), []).append(name)
+        return [
+            f"with these settings the {_requests(names)} cannot be sent: {issue}"
+            for issue, names in prevented.items()
+        ]
 
     def environment_issues(self) -> Sequence[str]:
         """Return the issues in the environment that prevent connections."""
@@ -326,6 +328,15 @@ class _Route(NamedTuple):
 
 _DIGEST_SECONDS: Final = 0.05
 """Seconds between two checks of the rules in a store."""
+
+
+def _requests(names: Sequence[str]) -> str:
+    """Return how a message calls these requests: the first of many stand for all."""
+    shown = ", ".join(names[:3])
+    more = len(names) - 3
+    if more > 0:
+        return f"requests {shown} and {more} more"
+    return f"request{'s' * (len(names) > 1)} {shown}"
 
 
 class _Routes:

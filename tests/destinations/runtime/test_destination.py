@@ -217,6 +217,33 @@ def test_no_secret_is_in_the_endpoint(bind: Bind, api_key: str) -> None:
     assert bind(endpoint=f"http://a/?key={api_key}").endpoint == "http://a/?key=***"
 
 
+def _requests(count: int) -> Callable[[Documents], None]:
+    """Return the change after which the destination has so many requests."""
+
+    def change(documents: Documents) -> None:
+        requests = documents["destination"]["requests"]
+        name, request = next(iter(requests.items()))
+        requests |= {f"more{number}": request for number in range(count - len(requests))}
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("count", "named"),
+    [
+        (4, "requests {0}, {1}, {2} cannot be sent: "),
+        (5, "requests {0}, {1}, {2} and 1 more cannot be sent: "),
+        (16, "requests {0}, {1}, {2} and 12 more cannot be sent: "),
+    ],
+)
+def test_a_setting_that_prevents_requests(bind: Bind, count: int, named: str) -> None:
+    """What one setting prevents is one issue, however many requests need it; one does not."""
+    destination = bind(_requests(count), endpoint="ftp://partner.example")
+    assert len(destination.requests) == count
+    (issue,) = destination.request_issues()
+    assert issue.startswith("with these settings the " + named.format(*destination.requests))
+
+
 def _more_words(documents: Documents) -> None:
     documents["destination"]["description"] = "Counts things, and saves people well."
 
