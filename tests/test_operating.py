@@ -1,0 +1,92 @@
+"""The drills of docs/operating.md: what they print, in one shell and in their order."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGE = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+_BLOCK = re.compile(r"<!-- (drill|prints) -->\n```(?:sh)?\n(.+?)\n```\n", re.DOTALL)
+# Between the drills, so that the output of each can be told from that of the others.
+# Seconds; on a quiet machine the drills take a tenth of that.
+_LONGEST = 200
+_NEXT = "=== next drill ==="
+
+
+def _drills() -> list[tuple[str, list[str]]]:
+    """Return the commands of each drill, and the lines that it prints among others."""
+    drills: list[tuple[str, list[str]]] = []
+    for kind, text in _BLOCK.findall(PAGE):
+        if kind == "drill":
+            drills.append((text, []))
+        else:
+            drills[-1][1].extend(text.splitlines())
+    return drills
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@pytest.mark.skipif(
+    not (shutil.which("curl") and shutil.which("bash")), reason="a drill needs bash and curl"
+)
+def test_drills(tmp_path: Path) -> None:
+    """Each drill ends without an error and prints the lines of the page, in their order."""
+    programs, folder = tmp_path / "bin", tmp_path / "drill"
+    for path in (programs, folder):
+        path.mkdir()
+    program = programs / "destinations"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -P -m destinations "$@"\n')
+    program.chmod(0o700)
+    prepare = (ROOT / "examples" / "operating" / "prepare.sh").read_text(encoding="utf-8")
+    for port in ("4000", "8787"):
+        prepare = prepare.replace(port, str(_free_port()))
+    port = re.findall(r"127\.0\.0\.1:(\d+)/readyz", prepare)[0]
+    prepare = prepare.replace("store: {", f"listen: {{port: {port}}}\nstore: {{", 1)
+    (tmp_path / "prepare.sh").write_text(prepare, encoding="utf-8")
+    drills = _drills()
+    script = f"\necho '{_NEXT}'\n".join(commands for commands, _ in drills)
+    script = script.replace("/path/to/checkout/examples/operating", str(tmp_path))
+    log = tmp_path / "printed.txt"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            ["bash", "-eu", "-c", script],
+            cwd=folder,
+            env={
+                **os.environ,
+                "HOME": str(tmp_path),
+                "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+            },
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    code: int | None = None
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        code = process.wait(timeout=_LONGEST)
+    # The server and the partner, if a drill failed before it stopped them.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    printed = log.read_text(encoding="utf-8")
+    assert code == 0, printed
+    outputs = printed.split(_NEXT)
+    assert len(outputs) == len(drills)
+    for output, (commands, expected) in zip(outputs, drills, strict=True):
+        lines = iter(" ".join(line.split()) for line in output.splitlines())
+        missing = [text for text in expected if not any(line.startswith(text) for line in lines)]
+        assert missing == [], f"{commands}\n\nprinted:\n{output}"
