@@ -1,4 +1,7 @@
-"""``python -m benchmarks [--quick]``: all figures as a table, and as JSON with ``--out FILE``."""
+"""``python -m benchmarks [--quick]``: all figures as a table, and as JSON with ``--out FILE``.
+
+``soak`` is run with ``--only soak`` alone.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,9 @@ import gc
 import json
 import platform
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Final
 
 from benchmarks import (
@@ -18,6 +23,7 @@ from benchmarks import (
     one_event,
     pipeline,
     serving,
+    soak,
     whole_run,
 )
 from benchmarks.figures import Figure, print_figures
@@ -32,21 +38,24 @@ _BENCHMARKS: Final = (
     serving,
     memory,
 )
+# They take minutes whatever they find, so they are run when they are named.
+_BY_NAME: Final = (soak,)
 
 
 def main() -> int:
-    """Runs every benchmark in turn."""
+    """Run every benchmark in turn, or the one that is named."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a tenth of the events")
-    names = [benchmark.__name__.rpartition(".")[2] for benchmark in _BENCHMARKS]
+    names = [benchmark.__name__.rpartition(".")[2] for benchmark in (*_BENCHMARKS, *_BY_NAME)]
     parser.add_argument("--only", choices=names, metavar="NAME", help="one of them")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the figures as JSON")
     options = parser.parse_args()
     scale = 10 if options.quick else 1
     figures: list[Figure] = []
-    chosen = [
-        each for each in _BENCHMARKS if not options.only or each.__name__.endswith(options.only)
-    ]
+    chosen: Sequence[ModuleType] = _BENCHMARKS
+    if options.only:
+        known = dict(zip(names, (*_BENCHMARKS, *_BY_NAME), strict=True))
+        chosen = (known[options.only],)
     for benchmark in chosen:
         sys.stderr.write(f"{benchmark.__name__} ...\n")
         figures += benchmark.measure(scale)
