@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,7 +11,15 @@ from kana_destination.sandbox.arrivals import Arrivals
 from kana_destination.sandbox.errors import KanaError, request_error
 from kana_destination.sandbox.execution import Account, GraphQLRequest
 from kana_destination.sandbox.faults import WHOLE_REQUEST, FaultRule, Faults, RequestFacts
-from kana_destination.sandbox.graphql_http import WireError, encode, read_request
+from kana_destination.sandbox.graphql_http import (
+    JSON,
+    RequestHead,
+    WireError,
+    answer_type,
+    encode,
+    read_request,
+    status_of,
+)
 from kana_destination.sandbox.keys import Keys
 from kana_destination.sandbox.log import RequestLog, RequestRecord
 
@@ -42,12 +50,17 @@ class Answer:
     status: int
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
-    content_type: str = "application/json"
+    content_type: str = JSON
 
     @classmethod
     def of(cls, value: object, status: int = 200) -> Answer:
         """Return an answer with the value as JSON."""
         return cls(status, encode(value))
+
+    @classmethod
+    def graphql(cls, result: Mapping[str, Any], media_type: str) -> Answer:
+        """Return a GraphQL answer in this media type, with the status that belongs to it."""
+        return cls(status_of(result, media_type), encode(result), (), media_type)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,25 +75,26 @@ class Exchange:
 
 
 def serve_graphql(
-    site: Site, authorization: str | None, body: bytes, wait: Callable[[float], object]
+    site: Site, head: RequestHead, body: bytes, wait: Callable[[float], object]
 ) -> Exchange:
     """Serve one request and log it; call ``wait`` with the seconds that a rule holds it back."""
     number = site.log.begin()
     request: GraphQLRequest | None = None
     refusal: Answer | None = None
     facts, digest = RequestFacts(number, body=body), ""
+    media_type = answer_type(head.accept)
     try:
-        site.keys.check(authorization)
-        request = read_request(body)
+        site.keys.check(head.authorization)
+        request = read_request(head, body)
         document = site.account.document(request.query)
         operation = document.operation(request.operation_name)
         digest = document.digest
         roots = document.root_fields(operation)
         facts = RequestFacts(number, request.query, body, operation, roots)
     except WireError as problem:
-        refusal = Answer.of(problem.to_json(), problem.status)
+        refusal = Answer(problem.status, encode(problem.to_json()), (), media_type)
     except KanaError as error:
-        refusal = Answer.of(request_error(error))
+        refusal = Answer.graphql(request_error(error), media_type)
     rule = site.faults.take(facts) or _NO_FAULT
     if rule.hold:
         wait(rule.hold)
@@ -94,7 +108,7 @@ def serve_graphql(
             site.arrivals.add(number + 1 + after, request)
         for repeated in site.arrivals.take(number + 1) if 0 in rule.again else ():
             site.account.run(repeated)
-    answer = _answer(rule, result, refusal)
+    answer = _answer(rule, result, refusal, media_type)
     site.log.end(
         RequestRecord(
             number=number,
@@ -109,15 +123,14 @@ def serve_graphql(
 
 
 def _answer(
-    rule: FaultRule, result: dict[str, Any] | None, refusal: Answer | None
+    rule: FaultRule, result: dict[str, Any] | None, refusal: Answer | None, media_type: str
 ) -> Answer | None:
     if rule.drop is not None or rule.late is not None:
         return None
     if rule.status is not None or rule.body is not None:
         return _scripted(rule)
     if WHOLE_REQUEST in rule.errors:
-        error = rule.errors[WHOLE_REQUEST]
-        return Answer.of({"errors": [{"message": str(error), "extensions": error.extensions}]})
+        return Answer.graphql(request_error(rule.errors[WHOLE_REQUEST]), media_type)
     if refusal is not None:
         return refusal
     if result is not None and isinstance(result.get("data"), dict):
@@ -125,7 +138,7 @@ def _answer(
             result["data"].pop(alias, None)
         if rule.data_null:
             result["data"] = None
-    return Answer.of(result)
+    return Answer.of(None) if result is None else Answer.graphql(result, media_type)
 
 
 def _scripted(rule: FaultRule) -> Answer:
@@ -135,5 +148,5 @@ def _scripted(rule: FaultRule) -> Answer:
         phrase = PHRASES.get(status, f"HTTP {status}")
         return Answer(status, encode({"message": phrase}), headers)
     is_json = rule.body.lstrip()[:1] in ("{", "[")
-    kind = "application/json" if is_json else "text/html; charset=utf-8"
+    kind = JSON if is_json else "text/html; charset=utf-8"
     return Answer(status, rule.body.encode("utf-8", "replace"), headers, kind)

@@ -18,7 +18,7 @@ from destinations.errors import DefinitionError
 from kana_destination.sandbox.errors import KanaError, request_error
 from kana_destination.sandbox.exchange import Answer, Site, serve_graphql
 from kana_destination.sandbox.faults import FaultRule
-from kana_destination.sandbox.graphql_http import WireError, read_json
+from kana_destination.sandbox.graphql_http import RequestHead, WireError, read_json
 
 __all__ = ["GRAPHQL_PATH", "SandboxServer"]
 
@@ -135,7 +135,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _graphql(self, body: bytes) -> None:
         wait = self.server.stopping.wait
-        exchange = serve_graphql(self.server.site, self.headers.get("Authorization"), body, wait)
+        head = RequestHead(
+            self.headers.get("Authorization"),
+            self.headers.get("Content-Type"),
+            ", ".join(self.headers.get_all("Accept", ())),
+        )
+        exchange = serve_graphql(self.server.site, head, body, wait)
         stops = bool(exchange.rule.delay) and wait(exchange.rule.delay)
         if exchange.answer is None or stops:
             self.close_connection = True

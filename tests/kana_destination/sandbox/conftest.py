@@ -37,9 +37,10 @@ class Client:
     session: requests.Session = field(default_factory=requests.Session)
 
     def post(self, **options: Any) -> requests.Response:
-        """A POST to the GraphQL endpoint with the sandbox's key."""
+        """A POST of JSON to the GraphQL endpoint with the sandbox's key."""
         options.setdefault("headers", {"Authorization": self.sandbox.api_key})
-        return self.session.post(self.sandbox.url, timeout=10, **options)
+        headers = {"Content-Type": "application/json", **options.pop("headers")}
+        return self.session.post(self.sandbox.url, timeout=10, headers=headers, **options)
 
     def __call__(self, query: str, **variables: Any) -> Any:
         """The JSON of the answer, which must be HTTP 200."""

@@ -77,6 +77,10 @@ def test_keys_of_the_seed_are_the_only_ones(connect: Any, seed: dict[str, Any]) 
         (b"{}", "query"),
         (b'{"query": 5}', "query"),
         (b'{"query": "{ users { id } }", "operationName": 5}', "operationName"),
+        (b'{"query": "{ users { id } }", "extensions": "x"}', "extensions"),
+        (b'{"query": "{ users { id } }", "variables": [1]}', "variables"),
+        (b'{"query": "{ users { id } }", "variables": "{"}', "variables"),
+        (b'{"query": "{ users { id } }", "variables": "[1]"}', "variables"),
     ],
 )
 def test_bodies_that_are_no_requests_are_bad_requests(
@@ -164,9 +168,6 @@ ADD = "mutation($i: CreateUsageEventInput!) { a: recordUsage(input: $i) { record
             },
             "BAD_USER_INPUT",
         ),
-        ({"query": ADD, "variables": [1]}, "BAD_USER_INPUT"),
-        ({"query": ADD, "variables": "{"}, "BAD_USER_INPUT"),
-        ({"query": ADD, "variables": "[1]"}, "BAD_USER_INPUT"),
     ],
 )
 def test_faults_of_a_document_are_errors_without_data(
@@ -210,7 +211,7 @@ def _connection(client: Any) -> http.client.HTTPConnection:
 def test_a_connection_serves_many_requests(client: Any) -> None:
     """The connection is kept alive, also after an error, until the client wants it closed."""
     connection = _connection(client)
-    headers = {"Authorization": client.sandbox.api_key}
+    headers = {"Authorization": client.sandbox.api_key, "Content-Type": "application/json"}
     try:
         connection.connect()
         used = connection.sock
