@@ -1,4 +1,10 @@
-"""The list of all users, indexed once for all events that it answers."""
+"""The list of all users, indexed once for all events that it answers.
+
+A list is not kept for the batches that follow. Whether a Stripe user may be renamed depends on
+nobody else having its email, and an older list cannot show that: Kana's dashboard and its import
+from Stripe may have added a user since. A user who is on the list can be looked up again by id; one
+who is missing from it cannot, and a rename cannot be taken back.
+"""
 
 from __future__ import annotations
 
