@@ -118,6 +118,8 @@ class Masker:
             f"(?P<base64>{_alternatives(within)})" if within else "",
         ]
         self._pattern = re.compile("|".join(filter(None, either))) if any(either) else None
+        # Nearly no text has any of them, and looking for each is far faster than the pattern.
+        self._probes = tuple({form.lower() for form in long | short | within})
         self._parts = frozenset(part for secret in plain for part in _parts(secret))
 
     def text(self, text: str) -> str:
@@ -156,6 +158,10 @@ class Masker:
         """Yield where secrets begin and end, in order."""
         if self._pattern is None:
             return
+        if text.isascii():  # beyond that, the pattern takes some characters for others
+            lower = text.lower()
+            if not any(probe in lower for probe in self._probes):
+                return
         for found in self._pattern.finditer(text):
             start, stop = found.span()
             if found.lastgroup == "base64":

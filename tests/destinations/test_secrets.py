@@ -224,3 +224,18 @@ def test_nothing_is_left_of_a_secret_within_base64(user: str, rest: str, secret:
             "Authorization: Basic ***, then more"
         )
         assert mask(f'{{"Basic": "{token}"}}') == '{"Basic": "***"}'
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("\u017fecret-\u017fauce-of-ours", "***"),  # a long s, which the pattern takes for an s
+        ("SECRET-sauce-OF-ours é", "*** é"),
+        ("SECRET-sauce-OF-ours", "***"),
+        (b"secret-sauce-of-ours".hex().upper(), "***"),
+        ("none of it", "none of it"),
+    ],
+)
+def test_texts_that_are_not_ascii(text: str, masked: str) -> None:
+    """They are masked as others are, also where the quick look for a secret cannot be trusted."""
+    assert Masker([Secret("secret-sauce-of-ours")]).text(text) == masked
