@@ -189,11 +189,15 @@ class EventError(DestinationsError):
 
 
 class BodyError(DestinationsError):
-    """The body holds no events; ``status`` is the HTTP status to answer with."""
+    """The body holds no events that can be taken; ``status`` is the HTTP status to answer with.
 
-    def __init__(self, message: str, status: int = 400) -> None:
+    ``events`` is how many it holds, 1 where they cannot be counted.
+    """
+
+    def __init__(self, message: str, status: int = 400, events: int = 1) -> None:
         self.message = message
         self.status = status
+        self.events = events
         super().__init__(message)
 
 

@@ -39,6 +39,7 @@ COMMANDS: Final = {
     "init": "Make the folder of a new destination.",
     "list": "List the destinations that are installed.",
     "record": "Record a case: events, the requests they cause, and what becomes of them.",
+    "refused": "Show and export the events that a server refused.",
     "resume": "Resume the paused actions of a server.",
     "run": "Deliver a file or stream of events.",
     "sandbox": "Serve a stand-in for a partner on this machine.",

@@ -254,7 +254,7 @@ def compact_command(
         click.echo(
             f"Deleted: {count(done.raw_events, 'raw event')}, "
             f"{done.deliveries:,} finished {'delivery' if done.deliveries == 1 else 'deliveries'}, "
-            f"{count(done.messages, 'messageId')}."
+            f"{count(done.messages, 'messageId')}, {count(done.refused, 'refused event')}."
         )
         if is_in_use(store.path):
             click.echo(
@@ -270,7 +270,7 @@ def compact_command(
 def _periods(place: StorePlace, store: SqliteStore) -> Periods:
     """Return the periods of the configuration, or those that a server noted, or the defaults."""
     if place.config is not None:
-        return place.config.store.periods
+        return place.config.periods
     return noted_periods(store) or Periods()
 
 

@@ -8,7 +8,7 @@ from destinations.operations.decisions import (
     why_not_dropped,
     why_not_resolved,
 )
-from destinations.operations.export import export_line
+from destinations.operations.export import export_line, refused_line
 from destinations.operations.interrupted import delivers, open_ledger, recover_interrupted
 from destinations.operations.locks import (
     Serving,
@@ -118,6 +118,7 @@ __all__ = [
     "prune_after_run",
     "queue_length",
     "recover_interrupted",
+    "refused_line",
     "replay",
     "resolve",
     "restore",

@@ -19,8 +19,8 @@ gets none is returned: it waits as before, or somebody else has settled it."""
 class Observer:
     """Is told of every step, and does nothing by itself. Override the methods that you need.
 
-    ``destination`` is the configured name. Everything but `accepted`, `ended`, `refused` and
-    `turned_away` is called by the engine's thread.
+    ``destination`` is the configured name. Everything but `accepted`, `ended`, `refused`, `unkept`
+    and `turned_away` is called by the engine's thread.
     """
 
     def accepted(self, destination: str, events: int, duplicates: int) -> None:
@@ -29,11 +29,17 @@ class Observer:
     def ended(self, destination: str, ended: Sequence[Transition]) -> None:
         """Note deliveries that ended when their event was accepted; never those of duplicates."""
 
-    def refused(self, destination: str, status: int, peer: str = "") -> None:
-        """Note that a receiver turned an event or a request away.
+    def refused(
+        self, destination: str, status: int, peer: str = "", code: str = "", number: int = 1
+    ) -> None:
+        """Note that a receiver turned ``number`` events away; 1 also for a request as a whole.
 
         ``destination`` is empty where the request named none; ``peer`` is the sender's address.
+        ``code`` is the reason; if it is empty, the name of the status.
         """
+
+    def unkept(self, destination: str, number: int) -> None:
+        """Note that the content of so many refused events was not kept, and could have been."""
 
     def turned_away(self, most: int) -> None:
         """Note that a connection was closed because ``most`` were open."""
@@ -91,9 +97,15 @@ class Observers(Observer):
         """See `Observer.ended`."""
         self._tell("ended", destination, ended)
 
-    def refused(self, destination: str, status: int, peer: str = "") -> None:
+    def refused(
+        self, destination: str, status: int, peer: str = "", code: str = "", number: int = 1
+    ) -> None:
         """See `Observer.refused`."""
-        self._tell("refused", destination, status, peer)
+        self._tell("refused", destination, status, peer, code, number)
+
+    def unkept(self, destination: str, number: int) -> None:
+        """See `Observer.unkept`."""
+        self._tell("unkept", destination, number)
 
     def turned_away(self, most: int) -> None:
         """See `Observer.turned_away`."""

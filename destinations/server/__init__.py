@@ -14,6 +14,7 @@ from destinations.server.config_model import (
     ListenConfig,
     LogConfig,
     ReceiverConfig,
+    RefusedConfig,
     ServeConfig,
     StoreConfig,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "LogConfig",
     "Receiver",
     "ReceiverConfig",
+    "RefusedConfig",
     "ServeConfig",
     "Service",
     "StoreConfig",

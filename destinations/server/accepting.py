@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from destinations.pipeline.dedupe import content
+from destinations.pipeline.dedupe import CONFLICT, content
 from destinations.pipeline.derived_ids import DerivedId, DerivedIds
 from destinations.pipeline.observer import Observer
 from destinations.pipeline.queue import Arrival, Receipt, Transition
@@ -18,6 +18,7 @@ from destinations.segment.event import CALL_UNSUPPORTED
 from destinations.server.body import Body
 from destinations.server.future_bridge import FutureBridge
 from destinations.server.ingest_route import IngestRoute
+from destinations.server.refusing import Refusal
 from destinations.server.replies import Reply, error
 from destinations.statuses import CODES
 
@@ -41,13 +42,21 @@ _CONFLICT: Final = (
 class _Refused:
     index: int
     status: int
+    code: str
     message: str
+
+    def refusal(self, raw: bytes) -> Refusal:
+        """Return the refusal of the event that ``raw`` is."""
+        reason = self.message.removeprefix(f"{self.code}: ")
+        return Refusal(self.status, self.code, reason, raw, len(raw))
 
 
 async def accept(
-    route: IngestRoute, body: Body, observer: Observer, bridge: FutureBridge, peer: str = ""
-) -> Reply:
+    route: IngestRoute, body: Body, observer: Observer, bridge: FutureBridge
+) -> tuple[Reply, Sequence[Refusal]]:
     """Return the answer, once everything that it says is accepted is durable.
+
+    With it comes a refusal for each event that was not accepted.
 
     Raises `QueueFullError` if nothing was accepted and may be later.
     """
@@ -61,7 +70,7 @@ async def accept(
         receipts = await bridge.result(route.inbox.accept(route.scope, arrivals))
         for (index, _), receipt in zip(planned, receipts, strict=True):
             if receipt.conflict:
-                refused.append(_Refused(index, 409, _CONFLICT))
+                refused.append(_Refused(index, 409, CONFLICT, _CONFLICT))
         accepted = sum(not receipt.conflict for receipt in receipts)
         duplicates = sum(receipt.duplicate and not receipt.conflict for receipt in receipts)
         if accepted:
@@ -69,10 +78,9 @@ async def accept(
         ended = _ended(arrivals, receipts)
         if ended:
             observer.ended(route.name, ended)
-    if accepted:
-        for item in refused:  # where nothing was accepted, the whole request counts as refused
-            observer.refused(route.name, item.status, peer)
-    return _reply(body, accepted, refused)
+    refused.sort(key=lambda item: item.index)
+    refusals = [item.refusal(body.events[item.index]) for item in refused]
+    return _reply(body, accepted, refused), refusals
 
 
 def _reply(body: Body, accepted: int, refused: list[_Refused]) -> Reply:
@@ -80,7 +88,6 @@ def _reply(body: Body, accepted: int, refused: list[_Refused]) -> Reply:
         return error(refused[0].status, refused[0].message)
     if not refused:
         return Reply(200, {"accepted": accepted})
-    refused.sort(key=lambda item: item.index)
     rejected = [
         {"index": item.index, "status": item.status, "message": item.message} for item in refused
     ]
@@ -121,15 +128,16 @@ def _plan(
             message = f"{planned.refusal.code}: {planned.refusal.reason}"
             is_unsupported = planned.refusal.code == CALL_UNSUPPORTED
             status = 501 if is_unsupported else planned.refusal.status or 400
-            refused.append(_Refused(index, status, message))
+            code = planned.refusal.code or CODES[status]
+            refused.append(_Refused(index, status, code, message))
         elif route.types is not None and planned.type not in route.types:
             supported = ", ".join(sorted(route.types))
             message = f"{planned.type} calls are not supported; supported are: {supported}"
-            refused.append(_Refused(index, 501, message))
+            refused.append(_Refused(index, 501, CALL_UNSUPPORTED, message))
         else:
             derived = _id_of(planned, index, ids)
             if not derived.is_certain and planned.adds:
-                refused.append(_Refused(index, 400, _UNCERTAIN))
+                refused.append(_Refused(index, 400, "MESSAGE_ID_MISSING", _UNCERTAIN))
                 continue
             arrival = route.intake.arrival(planned, digest, message_id=derived.id, accepted_at=now)
             found.append((index, arrival))

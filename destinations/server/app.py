@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -19,14 +20,15 @@ from destinations.server.future_bridge import FutureBridge
 from destinations.server.inflating import inflated
 from destinations.server.ingest_route import IngestRoute
 from destinations.server.pages import Pages
+from destinations.server.refusing import Refusal, Refusing
 from destinations.server.replies import Receive, Reply, Scope, Send, error, unavailable
 from destinations.server.shares import Shares
+from destinations.statuses import CODES
 
 __all__ = ["Limits", "Receiver"]
 
 _LOG = logging.getLogger(__name__)
 _PREFIX: Final = "/v1/"
-_LEAST_ERROR: Final = 400
 _GZIP: Final = frozenset({b"gzip", b"x-gzip"})
 _GONE_SECONDS: Final = 30.0
 _CHALLENGE: Final = (b"www-authenticate", b'Basic realm="events"')
@@ -48,6 +50,30 @@ class Limits:
 
 class _HungUpError(Exception):
     """The sender is gone before all of the body came."""
+
+
+@dataclass(slots=True)
+class _Request:
+    """A request for a route: what is known of it so far.
+
+    ``is_known`` tells that whoever sends it has proved what the route asks for. ``data`` is its
+    body, of ``length`` bytes, and ``events`` how many it counts for.
+    """
+
+    route: IngestRoute
+    path: str
+    peer: str
+    is_known: bool = False
+    data: bytes = b""
+    length: int = 0
+    events: int = 1
+
+    def refusal(self, reply: Reply) -> Refusal:
+        """Return the refusal of all of it."""
+        code, message = CODES[reply.status], ""
+        if isinstance(reply.body, dict):
+            message = reply.body["message"]
+        return Refusal(reply.status, code, message, self.data, self.length, self.events)
 
 
 class _RefusedError(Exception):
@@ -81,6 +107,7 @@ class Receiver:
         self._unready = unready
         self.pages = Pages(metrics=metrics, unready=self._unready_or_draining, remarks=remarks)
         self._trusted = trusted
+        self.refusing = Refusing()
         self._limits = limits or Limits()
         self._observer = observer or Observer()
         self._requests = Shares(self._limits.requests)
@@ -101,19 +128,31 @@ class Receiver:
         path, method = scope["path"], scope["method"]
         name = path.removeprefix(_PREFIX)
         if path.startswith(_PREFIX) and name in self.routes:
-            peer = self._peer(scope)
+            request = _Request(self.routes[name], path, self._peer(scope))
             if method == "POST":
-                reply = await self._post(self.routes[name], scope, receive, peer)
+                reply, refusals = await self._post(request, scope, receive)
             else:
                 reply = error(405, "send events with POST", (b"allow", b"POST"), close=True)
-            if reply.status >= _LEAST_ERROR:
-                self._observer.refused(name, reply.status, peer)
+                refusals = [request.refusal(reply)]
+            if refusals:
+                self._tell(request, refusals)
             return reply
         page = await self.pages.reply(path, method) if self.serves_pages else None
         if page is not None:
             return page
         self._observer.refused("", 404, self._peer(scope))
         return error(404, f"there is nothing here; events go to {_PREFIX}NAME", close=True)
+
+    def _tell(self, request: _Request, refusals: Sequence[Refusal]) -> None:
+        """Count each event; of known senders alone keep it, as strangers could fill the store."""
+        name = request.route.name
+        numbers: Counter[tuple[int, str]] = Counter()
+        for one in refusals:
+            numbers[one.status, one.code] += one.events
+        for (status, code), number in numbers.items():
+            self._observer.refused(name, status, request.peer, code, number)
+        if request.is_known:
+            self.refusing.keep(request.route.scope, request.path, request.peer, refusals)
 
     def _peer(self, scope: Scope) -> str:
         """Return the address of the sender."""
@@ -124,40 +163,46 @@ class Receiver:
     def _unready_or_draining(self) -> Sequence[str]:
         return ["draining"] if self.draining else self._unready()
 
-    async def _post(self, route: IngestRoute, scope: Scope, receive: Receive, peer: str) -> Reply:
+    async def _post(
+        self, request: _Request, scope: Scope, receive: Receive
+    ) -> tuple[Reply, Sequence[Refusal]]:
+        """Return the answer to a request, and what of it was refused."""
+        name = request.route.name
         if self.draining:
-            return unavailable("is shutting down", 5.0, close=True)
-        if not self._requests.take(route.name, 1, self.routes.keys()):
-            return unavailable("too many requests are under way", 1.0, close=True)
-        try:
-            with self._holding(route.name) as hold:
-                return await self._take(route, _single_headers(scope), receive, hold, peer)
-        except _RefusedError as refused:
-            return refused.reply
-        except BodyError as fault:
-            return error(fault.status, fault.message)
-        except QueueFullError as full:
-            return unavailable(full.message, full.retry_after)
-        except StoreGoneError:
-            return unavailable("the store is gone; nothing was accepted", _GONE_SECONDS)
-        except _HungUpError:
-            raise
-        except Exception:  # noqa: BLE001 - answered with 500, so that the sender tries again
-            # The log alone has it: its message could say too much.
-            _LOG.exception("request to %s failed with an internal error", route.name)
-            return error(500, "internal error; nothing was accepted")
-        finally:
-            self._requests.give_back(route.name, 1)
+            reply = unavailable("is shutting down", 5.0, close=True)
+        elif not self._requests.take(name, 1, self.routes.keys()):
+            reply = unavailable("too many requests are under way", 1.0, close=True)
+        else:
+            try:
+                with self._holding(name) as hold:
+                    return await self._take(request, _single_headers(scope), receive, hold)
+            except _RefusedError as refused:
+                reply = refused.reply
+            except BodyError as fault:
+                request.events = fault.events
+                reply = error(fault.status, fault.message)
+            except QueueFullError as full:
+                reply = unavailable(full.message, full.retry_after)
+            except StoreGoneError:
+                reply = unavailable("the store is gone; nothing was accepted", _GONE_SECONDS)
+            except _HungUpError:
+                raise
+            except Exception:  # noqa: BLE001 - answered with 500, so that the sender tries again
+                # The log alone has it: its message could say too much.
+                _LOG.exception("request to %s failed with an internal error", name)
+                reply = error(500, "internal error; nothing was accepted")
+            finally:
+                self._requests.give_back(name, 1)
+        return reply, [request.refusal(reply)]
 
     async def _take(
         self,
-        route: IngestRoute,
+        request: _Request,
         headers: Mapping[bytes, bytes],
         receive: Receive,
         hold: Callable[[int], None],
-        peer: str,
-    ) -> Reply:
-        authenticator = route.authenticator
+    ) -> tuple[Reply, Sequence[Refusal]]:
+        authenticator = request.route.authenticator
         authorization = headers.get(b"authorization")
         # Before the body is read: who has no key, or no signature, cannot make us hold one.
         if authenticator.wants_key and not authenticator.has_key(authorization):
@@ -165,19 +210,26 @@ class Receiver:
         signature = headers.get(b"x-signature")
         if authenticator.wants_signature and not signature:
             raise _RefusedError(error(401, "missing X-Signature", _CHALLENGE, close=True))
+        request.is_known = not authenticator.wants_signature
+        announced = headers.get(b"content-length", b"")
+        request.length = int(announced) if announced.isdigit() else 0
         is_gzip = _is_gzip(headers)
-        data = await self._read(headers, receive, hold)
+        request.data = data = await self._read(request.length, receive, hold)
         first = _check_signature(authenticator, signature, data, is_gzip=is_gzip)
+        request.is_known = True
         if is_gzip:
-            data = inflated(data, self._limits.body_bytes)
+            request.data = data = inflated(data, self._limits.body_bytes)
             hold(len(data))
+        request.length = len(data)
         body = read_body(data)
         # Else it is an event which has a batch that somebody else's signed event begins.
         if first is not None and (not body.events or body.events[0] != first):
+            request.is_known = False
             raise _RefusedError(_wrong_signature())
+        request.events = max(1, len(body.events))
         if self._bridge is None:
             self._bridge = FutureBridge(asyncio.get_running_loop())
-        return await accept(route, body, self._observer, self._bridge, peer)
+        return await accept(request.route, body, self._observer, self._bridge)
 
     @contextlib.contextmanager
     def _holding(self, name: str) -> Iterator[Callable[[int], None]]:
@@ -204,13 +256,10 @@ class Receiver:
         what = "wrong key" if authorization else "missing key"
         return error(401, f"{what} in Authorization", _CHALLENGE, close=True)
 
-    async def _read(
-        self, headers: Mapping[bytes, bytes], receive: Receive, hold: Callable[[int], None]
-    ) -> bytes:
+    async def _read(self, announced: int, receive: Receive, hold: Callable[[int], None]) -> bytes:
         """Read the whole body; raises before more of it than allowed is held."""
         limit = self._limits.body_bytes
-        announced = headers.get(b"content-length", b"")
-        if announced.isdigit() and int(announced) > limit:
+        if announced > limit:
             raise _too_long(limit)
         pieces: list[bytes] = []
         size = 0

@@ -121,7 +121,8 @@ def _array(data: bytes) -> Sequence[bytes]:
     if items == [b""]:
         return ()
     if len(items) > MAX_EVENTS:
-        raise BodyError(f"holds {len(items):,} events, more than {MAX_EVENTS:,}", 413)
+        message = f"holds {len(items):,} events, more than {MAX_EVENTS:,}"
+        raise BodyError(message, 413, len(items))
     if b"" in items:
         raise BodyError(f"is not JSON: item {items.index(b'')} of the array is empty")
     return items

@@ -36,6 +36,7 @@ from destinations.server.config_model import (
     ListenConfig,
     LogConfig,
     ReceiverConfig,
+    RefusedConfig,
     ServeConfig,
     StoreConfig,
 )
@@ -172,6 +173,7 @@ class _Reader:
         return ServeConfig(
             listen=self._listen(data.get("listen", {})),
             admin=self._admin(data["admin"]) if "admin" in data else None,
+            refused=RefusedConfig(**_fields(data.get("refused", {}))),
             log=LogConfig(**_fields(data.get("log", {}))),
             store=self._store(data["store"]),
             destinations=tuple(

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Final, Literal
 
 from destinations.definition.document import Document
-from destinations.operations import DEDUPE_DAYS, KEEP_DAYS, Periods
+from destinations.operations import DEDUPE_DAYS, KEEP_DAYS, REFUSED_DAYS, Periods
 from destinations.outcome import Outcome
 from destinations.pipeline.reconcile import LossOptions
 from destinations.secrets import Secret
 from destinations.server.addresses import Address, Network
 from destinations.server.app import Limits
 from destinations.server.connections import MOST_CONNECTIONS
+from destinations.server.refusing import RefusedBounds
 from destinations.telemetry import Form, Level
 
 __all__ = [
@@ -24,11 +25,13 @@ __all__ = [
     "ListenConfig",
     "LogConfig",
     "ReceiverConfig",
+    "RefusedConfig",
     "ServeConfig",
     "StoreConfig",
 ]
 
 _LIMITS: Final = Limits()
+_BOUNDS: Final = RefusedBounds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +63,15 @@ class StoreConfig:
     dedupe_days: float = DEDUPE_DAYS
     keep_days_by_outcome: Mapping[Outcome, float] = field(default_factory=dict)
 
-    @property
-    def periods(self) -> Periods:
-        """For how long things are kept."""
-        return Periods(self.keep_days, self.dedupe_days, by_outcome=self.keep_days_by_outcome)
+
+@dataclass(frozen=True, slots=True)
+class RefusedConfig:
+    """The bounds of what is kept of refused events; for the first three see `RefusedBounds`."""
+
+    max_events: int = _BOUNDS.max_events
+    max_bytes: int = _BOUNDS.max_bytes
+    max_event_bytes: int = _BOUNDS.max_event_bytes
+    keep_days: float = REFUSED_DAYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +141,17 @@ class ServeConfig:
     destinations: tuple[DestinationConfig, ...]
     listen: ListenConfig = ListenConfig()
     admin: AdminConfig | None = None
+    refused: RefusedConfig = RefusedConfig()
     log: LogConfig = LogConfig()
     max_events: int = 1_000_000
     drain_seconds: float = 30.0
+
+    @property
+    def periods(self) -> Periods:
+        """For how long things are kept."""
+        return Periods(
+            self.store.keep_days,
+            self.store.dedupe_days,
+            self.refused.keep_days,
+            by_outcome=self.store.keep_days_by_outcome,
+        )

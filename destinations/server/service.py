@@ -43,6 +43,7 @@ from destinations.server.config_model import ServeConfig
 from destinations.server.connections import most_connections
 from destinations.server.http_server import HttpServer
 from destinations.server.ingest_route import IngestRoute
+from destinations.server.refusing import RefusedBounds, RefusedKeeper
 from destinations.store import SqliteStore, free_bytes
 from destinations.telemetry import Observation, StoreFigures
 
@@ -160,6 +161,13 @@ class Service:
             self._store.database.health.tell = self._tell_of_store
             note_start(self._store)
             self._ledger = self._store.ledger()
+            self._keeper = RefusedKeeper(
+                self._store.refused(),
+                mask=self._observation.masked,
+                unkept=self._observer.unkept,
+            )
+            stack.callback(self._keeper.close)
+            self._receiver.refusing = self._keeper
             self._admin = self._open_admin(stack)
             if self.config.store.max_bytes is not None:
                 self._store.database.limit_size(self.config.store.max_bytes)
@@ -191,6 +199,7 @@ class Service:
                 served = self._served[each.name] = self._prepared(each)
                 self._open(served)
             self._receive()
+            self._keeper.start()
             self._server.start()
             self._starting = False
             self._warn(bound)
@@ -266,7 +275,7 @@ class Service:
 
         Raises `UsageError` if the store cannot be written.
         """
-        prune(self._store, self._store.now, self.config.store.periods)
+        prune(self._store, self._store.now, self.config.periods)
 
     def unready(self) -> Sequence[str]:
         """Return why no events should be sent here now; empty if they may be."""
@@ -465,6 +474,11 @@ class Service:
                 list(pool.map(lambda each: each.transport.close(), served))
 
     def _receive(self) -> None:
+        refused, most = self.config.refused, self.config.store.max_bytes
+        # What is refused must not take the room of what is accepted.
+        most_bytes = refused.max_bytes if most is None else min(refused.max_bytes, most // 10)
+        self._keeper.bounds = RefusedBounds(refused.max_events, most_bytes, refused.max_event_bytes)
+        self._keeper.names = tuple(self._served)
         self._receiver.routes = {name: each.route for name, each in self._served.items()}
 
     def _warn(self, bound: Sequence[Bound]) -> None:
@@ -489,7 +503,7 @@ class Service:
             for each in bound
         }
         names, actions = list(actions), {name: each for name, each in actions.items() if each}
-        note_server(self._store, names, self.config.store.periods, actions)
+        note_server(self._store, names, self.config.periods, actions)
 
 
 def _partner_connections(bound: Sequence[Bound]) -> int:

@@ -44,6 +44,7 @@ class _Going:
     pause: float = _FIRST_SECONDS
     total: int = 1
     untold: int = 0
+    is_single: bool = True
     last: str = ""
 
 
@@ -69,18 +70,19 @@ class Bursts(Generic[K]):
         self._going: dict[K, _Going] = {}
         self._timer: Timer | None = None
 
-    def add(self, kind: K, last: str = "") -> None:
-        """Note that something of a kind has happened; ``last`` says more of it."""
+    def add(self, kind: K, last: str = "", number: int = 1) -> None:
+        """Note that something has happened ``number`` times; ``last`` says more of the last."""
         now = self._monotonic()
         with self._lock:
             going = self._going.get(kind)
             if going is None:
-                self._going[kind] = _Going(now, now, last=last)
-                found = Burst(1, 1, last)
+                self._going[kind] = _Going(now, now, total=number, last=last)
+                found = Burst(number, number, last)
             else:
                 going.last_at, going.last = now, last
-                going.total += 1
-                going.untold += 1
+                going.total += number
+                going.untold += number
+                going.is_single = False
                 if now - going.told_at < going.pause:
                     return
                 going.told_at, going.pause = now, min(2 * going.pause, _LONGEST_SECONDS)
@@ -118,7 +120,7 @@ class Bursts(Generic[K]):
 
     def _end(self, ended: dict[K, _Going]) -> None:
         for kind, going in ended.items():
-            if going.total > 1:
+            if not going.is_single:
                 self._tell(kind, _told(going, has_ended=True))
 
 

@@ -16,6 +16,7 @@ from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.breaker import describe
 from destinations.pipeline.observer import Observer, Point
 from destinations.pipeline.queue import QueuedDelivery, Transition
+from destinations.statuses import CODES
 from destinations.telemetry.bursts import Burst, Bursts, Timer
 
 __all__ = ["Logs", "subject_of"]
@@ -51,7 +52,8 @@ class Logs(Observer):
         self._lock = threading.Lock()
         self._refusals = Bursts(
             self._tell_refusals, monotonic=monotonic, start_timer=start_timer
-        )  # by destination and status
+        )  # by destination, status and code
+        self._unkept = Bursts(self._tell_unkept, monotonic=monotonic, start_timer=start_timer)
         self._turned_away = Bursts(
             self._tell_turned_away, monotonic=monotonic, start_timer=start_timer
         )
@@ -83,9 +85,15 @@ class Logs(Observer):
                 outcomes=dict(Counter(one.result.outcome.value for one in ended)),
             )
 
-    def refused(self, destination: str, status: int, peer: str = "") -> None:
-        """See `Observer.refused`: a few lines for each status; see `Bursts`."""
-        self._refusals.add((destination, status), peer)
+    def refused(
+        self, destination: str, status: int, peer: str = "", code: str = "", number: int = 1
+    ) -> None:
+        """See `Observer.refused`: a few lines for each code; see `Bursts`."""
+        self._refusals.add((destination, status, code or CODES[status]), peer, number)
+
+    def unkept(self, destination: str, number: int) -> None:
+        """See `Observer.unkept`."""
+        self._unkept.add(destination, number=number)
 
     def turned_away(self, most: int) -> None:
         """See `Observer.turned_away`."""
@@ -94,17 +102,28 @@ class Logs(Observer):
     def close(self) -> None:
         """Log what was not logged yet of bursts; safe to repeat."""
         self._refusals.close()
+        self._unkept.close()
         self._turned_away.close()
 
-    def _tell_refusals(self, kind: tuple[str, int], burst: Burst) -> None:
-        destination, status = kind
+    def _tell_refusals(self, kind: tuple[str, int, str], burst: Burst) -> None:
+        destination, status, code = kind
         self._logger.info(
             "requests refused" if not burst.has_ended else "requests no longer refused",
             destination=destination,
             status=status,
+            code=code,
             refused=burst.number,
             **({"in_all": burst.total} if burst.has_ended else {}),
             peer=burst.last,
+        )
+
+    def _tell_unkept(self, destination: str, burst: Burst) -> None:
+        message = "refused events not kept: more came than can be written, or the store has no room"
+        self._logger.warning(
+            message if not burst.has_ended else "refused events kept again",
+            destination=destination,
+            events=burst.number,
+            **({"in_all": burst.total} if burst.has_ended else {}),
         )
 
     def _tell_turned_away(self, most: int, burst: Burst) -> None:

@@ -29,6 +29,8 @@ from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.observer import Observer, Point
 from destinations.pipeline.queue import QueuedDelivery, Stage, Transition
 from destinations.runtime.action import SubscriptionKey
+from destinations.segment.event import CALL_UNSUPPORTED
+from destinations.statuses import CODES
 from destinations.telemetry.queue_figures import QueueFigures
 from destinations.telemetry.store_figures import StoreFigures, StoreGauges
 
@@ -47,7 +49,28 @@ _ENDS: Final[Mapping[Stage, Sequence[Outcome]]] = {
 }
 """The points where a delivery may end, and its outcomes."""
 
-_REFUSALS: Final = (400, 401, 403, 408, 409, 413, 415, 500, 501, 503)
+_REFUSALS: Final[Mapping[int, Sequence[str]]] = {
+    **{status: (CODES[status],) for status in (401, 403, 408, 413, 415, 500, 503)},
+    400: (
+        "BAD_REQUEST",
+        "ALIAS_IDS_NOT_DEFINED",
+        "EVENT_NOT_DEFINED",
+        "EVENT_NOT_STRING",
+        "GROUP_ID_NOT_DEFINED",
+        "ID_NOT_STRING",
+        "ID_NOT_TEXT",
+        "MESSAGE_ID_MISSING",
+        "MESSAGE_ID_TOO_LONG",
+        "NOT_JSON",
+        "NOT_OBJECT",
+        "NO_USER_ANON_ID",
+        "TOO_LARGE",
+        "TYPE_INVALID",
+    ),
+    409: ("CONFLICT",),
+    501: ("NOT_IMPLEMENTED", CALL_UNSUPPORTED),
+}
+"""The statuses of a receiver, and their codes: of events, those of `destinations.segment.event`."""
 
 Read = Callable[[], QueueFigures]
 
@@ -90,7 +113,15 @@ class Metrics(Observer):
         self._duplicates = counter(
             "events_duplicate", "Events that had been accepted before, by their messageId."
         )
-        self._refused = counter("refused", "Requests and events that were refused.", "status")
+        self._refused = counter(
+            "refused",
+            "Refused events; a request whose events cannot be counted is one.",
+            "status",
+            "code",
+        )
+        self._unkept = counter(
+            "refused_unkept", "Refused events whose content should have been kept, and was not."
+        )
         self._deliveries = counter(
             "deliveries", "Deliveries that reached their outcome.", "action", "outcome", "stage"
         )
@@ -232,9 +263,20 @@ class Metrics(Observer):
             action = "" if key is None else key.action
             self._deliveries.labels(destination, action, outcome.value, stage).inc(number)
 
-    def refused(self, destination: str, status: int, peer: str = "") -> None:  # noqa: ARG002 - of logs
+    def refused(
+        self,
+        destination: str,
+        status: int,
+        peer: str = "",  # noqa: ARG002 - of logs
+        code: str = "",
+        number: int = 1,
+    ) -> None:
         """See `Observer.refused`."""
-        self._refused.labels(destination, str(status)).inc()
+        self._refused.labels(destination, str(status), code or CODES[status]).inc(number)
+
+    def unkept(self, destination: str, number: int) -> None:
+        """See `Observer.unkept`."""
+        self._unkept.labels(destination).inc(number)
 
     def turned_away(self, most: int) -> None:  # noqa: ARG002 - of logs
         """See `Observer.turned_away`."""
@@ -305,10 +347,17 @@ class Metrics(Observer):
 
     def _begin(self, destination: str, actions: Collection[str]) -> None:
         """Show counters at 0: Prometheus sees no increase if the first value is 1."""
-        for counter in (self._accepted, self._duplicates, self._drifts, self._errors):
+        for counter in (
+            self._accepted,
+            self._duplicates,
+            self._unkept,
+            self._drifts,
+            self._errors,
+        ):
             counter.labels(destination)
-        for status in _REFUSALS:
-            self._refused.labels(destination, str(status))
+        for status, codes in _REFUSALS.items():
+            for code in codes:
+                self._refused.labels(destination, str(status), code)
         for state in _BREAKER:
             self._changes.labels(destination, state)
         self._credentials.labels(destination).set(0)

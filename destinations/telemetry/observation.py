@@ -50,6 +50,10 @@ class Observation:
         """Mask these secrets as well."""
         self._masks.add(secrets)
 
+    def masked(self, text: str) -> str:
+        """Return a text with every secret masked."""
+        return self._masks.text(text)
+
     def log(self, level: Level, form: Form) -> None:
         """Change the log's level and form; see `observe`."""
         self._lines.use(level, form)

@@ -26,7 +26,7 @@ from destinations.pipeline.output import written_file
 from destinations.secrets import Masker
 from destinations.store import check_not_beside_store
 
-__all__ = ["export_command"]
+__all__ = ["export_command", "opened_output"]
 
 _WITH_EVENT = frozenset(
     {
@@ -78,7 +78,7 @@ def export_command(
             entries = ledger.find(selection)
         written = missing = waiting = 0
         masker = Masker(())  # the store keeps reasons masked
-        with _opened(output, dry_run=dry_run) as stream:
+        with opened_output(output, dry_run=dry_run) as stream:
             for entry in entries:
                 line = export_line(ledger, entry, masker)
                 if line is None:
@@ -103,7 +103,8 @@ def export_command(
 
 
 @contextlib.contextmanager
-def _opened(path: Path | None, *, dry_run: bool) -> Iterator[BinaryIO]:
+def opened_output(path: Path | None, *, dry_run: bool = False) -> Iterator[BinaryIO]:
+    """Give the file to write to, which must be new or empty; standard output without one."""
     if path is None or dry_run:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()

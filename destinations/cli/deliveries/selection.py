@@ -15,6 +15,7 @@ from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.ledger import Ledger, LedgerEntry, Selection
 
 __all__ = [
+    "TIME",
     "describe",
     "event_name",
     "read_selection",
@@ -48,6 +49,9 @@ class _Time(click.ParamType[float]):
             self.fail(str(error), param, ctx)
 
 
+TIME: Final = _Time()
+"""The type of an option that is a time."""
+
 _OPTIONS: Final = (
     click.option(
         "--state",
@@ -67,7 +71,7 @@ _OPTIONS: Final = (
     click.option("--user", metavar="ID", help="Select by user."),
     click.option(
         "--since",
-        type=_Time(),
+        type=TIME,
         metavar="TIME",
         help="Select deliveries accepted since TIME: ISO 8601, or an age such as 2h or 3d.",
     ),
@@ -78,7 +82,7 @@ _OPTIONS: Final = (
     ),
     click.option(
         "--until",
-        type=_Time(),
+        type=TIME,
         metavar="TIME",
         help="Select deliveries accepted before TIME, written as for --since.",
     ),

@@ -66,7 +66,9 @@ def test_compact(command: Run, path: Path) -> None:
     """What is finished and old goes, what is dead stays; the sizes are told."""
     done = command("store", "compact", "--store", path, "--keep-days", "30", "--dedupe-days", "7")
     assert done.code == 0
-    assert "Deleted: 0 raw events, 1 finished delivery, 1 messageId.\n" in done.out
+    assert (
+        "Deleted: 0 raw events, 1 finished delivery, 1 messageId, 0 refused events.\n" in done.out
+    )
     assert "bytes before" in done.out
     assert command("deliveries", "list", "--all", "--store", path, "--json").json["total"] == 1
 
@@ -75,7 +77,10 @@ def test_compact_keeps_what_it_is_told_to(command: Run, path: Path) -> None:
     """Nothing goes within more days than the store is old."""
     days = ("--keep-days", "100000", "--dedupe-days", "100000")
     done = command("store", "compact", "--store", path, *days)
-    assert "Deleted: 0 raw events, 0 finished deliveries, 0 messageIds.\n" in done.out
+    assert (
+        "Deleted: 0 raw events, 0 finished deliveries, 0 messageIds, 0 refused events.\n"
+        in done.out
+    )
 
 
 @pytest.mark.parametrize(("days", "goes"), [(29, False), (31, True)])
@@ -88,7 +93,7 @@ def test_compact_without_periods(
     monkeypatch.setattr(time, "time", lambda: 2_000.0 + days * 86_400)
     done = command("store", "compact", "--store", path)
     told = "1 finished delivery, 1 messageId" if goes else "0 finished deliveries, 0 messageIds"
-    assert f"Deleted: 0 raw events, {told}.\n" in done.out
+    assert f"Deleted: 0 raw events, {told}, 0 refused events.\n" in done.out
 
 
 @pytest.mark.parametrize(
@@ -134,7 +139,7 @@ def test_compact_keeps_what_the_server_keeps(
     assert done.code == 0
     assert done.out.startswith(
         f"Deleted: 0 raw events, {rows} finished {'delivery' if rows else 'deliveries'}, "
-        f"{messages} messageId{'' if messages else 's'}.\n"
+        f"{messages} messageId{'' if messages else 's'}, 0 refused events.\n"
     )
 
 

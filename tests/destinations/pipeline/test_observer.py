@@ -16,7 +16,8 @@ from destinations.store import SqliteStore
 CALLS: list[tuple[str, tuple[Any, ...]]] = [
     ("accepted", ("kana", 3, 1)),
     ("ended", ("kana", [])),
-    ("refused", ("kana", 401, "192.0.2.1")),
+    ("refused", ("kana", 401, "192.0.2.1", "UNAUTHORIZED", 2)),
+    ("unkept", ("kana", 3)),
     ("turned_away", (900,)),
     ("reached", ("kana", "claimed", [])),
     ("transitioned", ("kana", [])),

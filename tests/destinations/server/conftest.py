@@ -98,6 +98,7 @@ class Noted(Observer):
     def __init__(self) -> None:
         self.notes: list[tuple[object, ...]] = []
         self.peers: list[str] = []
+        self.codes: list[str] = []
 
     def accepted(self, destination: str, events: int, duplicates: int) -> None:
         """See `Observer.accepted`."""
@@ -107,9 +108,12 @@ class Noted(Observer):
         """See `Observer.ended`."""
         self.notes.append(("ended", destination, ended))
 
-    def refused(self, destination: str, status: int, peer: str = "") -> None:
+    def refused(
+        self, destination: str, status: int, peer: str = "", code: str = "", number: int = 1
+    ) -> None:
         """See `Observer.refused`."""
-        self.notes.append(("refused", destination, status))
+        self.notes += [("refused", destination, status)] * number
+        self.codes += [code] * number
         self.peers.append(peer)
 
 

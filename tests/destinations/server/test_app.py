@@ -104,31 +104,53 @@ def test_events(serve: Serve, body: Any, status: int, answer: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "shown"),
+    ("body", "status", "shown", "codes"),
     [
-        (b"", 400, "the body is empty"),
-        (b"{", 400, "NOT_JSON: is not JSON"),
-        (b'{"type": "track", "userId": "\xff"}', 400, "NOT_JSON"),
-        (b"[1", 400, "ends before it is complete"),
-        (b"7", 400, "NOT_OBJECT: must be a JSON object, not a number"),
-        (json.dumps({**TRACK, "x": "y" * 33_000}).encode(), 400, "TOO_LARGE: is "),
-        (b'{"type":"track","type":"track"}', 400, "NOT_JSON"),
-        (json.dumps([ANONYMOUS, 3]).encode(), 400, "none of 2 events was accepted; the first: NO_"),
-        (json.dumps([ANONYMOUS]).encode(), 400, "the event was not accepted: NO_"),
-        (json.dumps([PAGE, PAGE]).encode(), 501, "page calls are not supported"),
-        (json.dumps([PAGE, ANONYMOUS]).encode(), 400, "none of 2 events"),
+        (b"", 400, "the body is empty", ["BAD_REQUEST"]),
+        (b"{", 400, "NOT_JSON: is not JSON", ["NOT_JSON"]),
+        (b'{"type": "track", "userId": "\xff"}', 400, "NOT_JSON", ["NOT_JSON"]),
+        (b"[1", 400, "ends before it is complete", ["BAD_REQUEST"]),
+        (b"7", 400, "NOT_OBJECT: must be a JSON object, not a number", ["NOT_OBJECT"]),
+        (json.dumps({**TRACK, "x": "y" * 33_000}).encode(), 400, "TOO_LARGE: is ", ["TOO_LARGE"]),
+        (b'{"type":"track","type":"track"}', 400, "NOT_JSON", ["NOT_JSON"]),
+        (
+            json.dumps([ANONYMOUS, 3]).encode(),
+            400,
+            "none of 2 events was accepted; the first: NO_",
+            ["NO_USER_ANON_ID", "NOT_OBJECT"],
+        ),
+        (
+            json.dumps([ANONYMOUS]).encode(),
+            400,
+            "the event was not accepted: NO_",
+            ["NO_USER_ANON_ID"],
+        ),
+        (
+            json.dumps([PAGE, PAGE]).encode(),
+            501,
+            "page calls are not supported",
+            ["CALL_UNSUPPORTED"] * 2,
+        ),
+        (
+            json.dumps([PAGE, ANONYMOUS]).encode(),
+            400,
+            "none of 2 events",
+            ["CALL_UNSUPPORTED", "NO_USER_ANON_ID"],
+        ),
     ],
 )
 def test_bodies_of_which_nothing_is_taken(
-    serve: Serve, body: bytes, status: int, shown: str
+    serve: Serve, body: bytes, status: int, shown: str, codes: list[str]
 ) -> None:
-    """The answer has a message that says why, and nothing is accepted."""
+    """The answer has a message that says why, and nothing is accepted; each event is counted."""
     running = serve(types=CALLS)
     response = running.post(body)
     assert response.status_code == status
     assert shown in response.json()["message"]
     assert running.inboxes["one"].taken == []
-    assert running.observer.notes == [("refused", "one", status)]
+    assert running.observer.codes == codes
+    statuses = [501 if code == "CALL_UNSUPPORTED" else 400 for code in codes]
+    assert running.observer.notes == [("refused", "one", one) for one in statuses]
 
 
 def test_what_is_accepted_is_what_was_sent(serve: Serve) -> None:
@@ -206,7 +228,7 @@ _REFUSED = {"status": 409, "message": CONFLICT}
             409,
             0,
             [{"index": 0, **_REFUSED}, {"index": 1, **_REFUSED}],
-            [("refused", "one", 409)],
+            [("refused", "one", 409)] * 2,
         ),
         (
             [PAGE, OTHER],
@@ -220,7 +242,7 @@ _REFUSED = {"status": 409, "message": CONFLICT}
                 },
                 {"index": 1, **_REFUSED},
             ],
-            [("refused", "one", 400)],
+            [("refused", "one", 501), ("refused", "one", 409)],
         ),
     ],
 )

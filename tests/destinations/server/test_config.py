@@ -217,7 +217,7 @@ def test_when_lost_answers_are_asked_about(
 def test_days_by_outcome(write: Write, days: str, periods: Periods) -> None:
     """They are a number for finished deliveries, or one for each outcome."""
     text = SMALL.replace("sqlite3}", f"sqlite3, keepDays: {days}}}")
-    assert read_config(write("c.yaml", text), {}).store.periods == periods
+    assert read_config(write("c.yaml", text), {}).periods == periods
 
 
 @pytest.mark.parametrize(

@@ -187,7 +187,8 @@ def test_another_event_under_the_same_name(
     assert [(one["index"], one["status"]) for one in found["rejected"]] == [(1, 409), (2, 409)]
     partner.wait_for("m2")
     metrics = _page(service, "/metrics").text
-    assert 'destinations_refused_total{destination="one",status="409"} 4.0' in metrics
+    refused = 'destinations_refused_total{code="CONFLICT",destination="one",status="409"} 4.0'
+    assert refused in metrics
     assert 'destinations_events_accepted_total{destination="one"} 2.0' in metrics
     assert 'destinations_events_duplicate_total{destination="one"} 1.0' in metrics
     assert service.stop() == 0

@@ -236,7 +236,7 @@ def test_refusals_do_not_flood(logs: Logs, lines: Lines, time: Time) -> None:
     """A few lines for each status say how many there were since the last, and from where."""
     for number in range(1_000):
         logs.refused("kana", 401, f"192.0.2.{number % 7}")
-    logs.refused("kana", 400)
+    logs.refused("kana", 400, "", "NOT_JSON", 5)
     time.now = 1.5
     logs.refused("kana", 401, "192.0.2.9")
     logs.refused("kana", 401, "192.0.2.8")
@@ -248,16 +248,28 @@ def test_refusals_do_not_flood(logs: Logs, lines: Lines, time: Time) -> None:
             "message": message,
             "destination": "kana",
             "status": status,
+            "code": "UNAUTHORIZED" if status == 401 else "NOT_JSON",
             "refused": number,
             **more,
             "peer": peer,
         }
         for message, status, number, more, peer in [
             ("requests refused", 401, 1, {}, "192.0.2.0"),
-            ("requests refused", 400, 1, {}, ""),
+            ("requests refused", 400, 5, {}, ""),
             ("requests refused", 401, 1_000, {}, "192.0.2.9"),
             ("requests no longer refused", 401, 1, {"in_all": 1_002}, "192.0.2.8"),
         ]
+    ]
+
+
+def test_refused_events_that_are_not_kept(logs: Logs, lines: Lines) -> None:
+    """A warning says so at once, and one at the end how many there were."""
+    logs.unkept("kana", 3)
+    logs.unkept("kana", 4)
+    logs.close()
+    assert [(one["level"], one["events"], one.get("in_all")) for one in lines()] == [
+        ("warning", 3, None),
+        ("warning", 4, 7),
     ]
 
 

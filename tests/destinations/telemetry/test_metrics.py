@@ -15,6 +15,7 @@ from destinations.outcome import Outcome, State
 from destinations.pipeline.observer import Observers, Point
 from destinations.pipeline.queue import QueuedDelivery, Transition
 from destinations.telemetry import Metrics, QueueFigures, StoreFigures
+from destinations.telemetry import metrics as metrics_module
 
 
 class Time:
@@ -76,9 +77,24 @@ def test_accepted_and_refused(metrics: Metrics, read: Read) -> None:
     metrics.accepted("kana", 1, 0)
     for status in (401, 401, 503):
         metrics.refused("kana", status)
+    metrics.refused("kana", 400, "192.0.2.1", "NOT_JSON", 7)
+    metrics.unkept("kana", 2)
     assert read("destinations_events_accepted_total") == {"": 4}
     assert read("destinations_events_duplicate_total") == {"": 2}
-    assert read("destinations_refused_total") == {"401": 2, "503": 1}
+    assert read("destinations_refused_total") == {
+        "UNAUTHORIZED 401": 2,
+        "SERVICE_UNAVAILABLE 503": 1,
+        "NOT_JSON 400": 7,
+    }
+    assert read("destinations_refused_unkept_total") == {"": 2}
+
+
+def test_all_codes_of_events_begin_at_zero() -> None:
+    """Each code that reading an event has is among those that are shown from the beginning."""
+    source = (Path(__file__).parents[3] / "destinations/segment/event.py").read_text("utf-8")
+    codes = set(re.findall(r'EventError\(\s*"([A-Z_]+)"', source))
+    assert len(codes) > 8
+    assert codes <= set(metrics_module._REFUSALS[400])
 
 
 def test_what_became_of_deliveries(
@@ -153,7 +169,9 @@ def test_counters_begin_at_zero(
     for name in ("events_accepted", "events_duplicate", "balance_drifts", "internal_errors"):
         assert read(f"destinations_{name}_total") == {"": 0}
     refused = read("destinations_refused_total")
-    assert {"400", "401", "409", "503"} <= refused.keys()
+    assert {"NOT_JSON 400", "UNAUTHORIZED 401", "CONFLICT 409", "CALL_UNSUPPORTED 501"} <= (
+        refused.keys()
+    )
     assert set(refused.values()) == {0}
     assert read("destinations_breaker_changes_total")["open"] == 0
     metrics.transitioned("kana", [became(1, Outcome.DEAD)])

@@ -1,0 +1,239 @@
+"""Keep what known senders were refused, beside the ledger and without delaying anybody."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from destinations.errors import DestinationsError
+from destinations.pipeline.queue import Scope
+from destinations.server.shares import Shares
+from destinations.store import RefusedEvent, SqliteRefused
+
+__all__ = ["Refusal", "RefusedBounds", "RefusedKeeper", "Refusing"]
+
+_LOG = logging.getLogger(__name__)
+
+_KEPT: Final = frozenset({400, 409, 413, 415, 501})
+"""The statuses after which nobody sends an event again: what is not kept is lost."""
+
+_MOST_WAITING: Final = 2_000
+_MOST_WAITING_BYTES: Final = 8 * 1024 * 1024
+_LARGEST_BODY: Final = 512 * 1024
+
+# A transaction with this much takes some milliseconds, and whoever delivers has to wait for it.
+_CHUNK: Final = 100
+_CHUNK_BYTES: Final = 1024 * 1024
+
+_PAUSE_SECONDS: Final = 0.2
+_LONGEST: Final = 2**53
+"""Who announces a longer body announces nonsense, and SQLite could not hold it."""
+
+_LONGEST_ID: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One event that was refused, or a request whose events were not looked at one by one.
+
+    ``raw`` is what came of it, of ``length`` bytes; ``events`` is how many it counts for.
+    """
+
+    status: int
+    code: str
+    reason: str
+    raw: bytes = b""
+    length: int = 0
+    events: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedBounds:
+    """The most that is kept of what was refused; all destinations have equal shares of it.
+
+    ``max_event_bytes`` is the most of one event: what is longer is cut.
+    """
+
+    max_events: int = 10_000
+    max_bytes: int = 50_000_000
+    max_event_bytes: int = 65_536
+
+
+class Refusing:
+    """A receiver's way to keep refusals; this one keeps none, as counting them is enough."""
+
+    def keep(self, scope: Scope, path: str, peer: str, refusals: Sequence[Refusal]) -> None:
+        """Keep what a sender with valid credentials was refused."""
+
+
+class RefusedKeeper(Refusing):
+    """Writes refused events into a store, from a buffer, in a thread of its own.
+
+    `keep` never waits and never raises. What the buffer has no room for, or the store cannot take,
+    is told to ``unkept``: the name of the destination, and how many. ``mask`` masks secrets; texts
+    are cut after that. ``names`` are the destinations, which share the buffer and the bounds.
+    """
+
+    def __init__(
+        self,
+        refused: SqliteRefused,
+        *,
+        mask: Callable[[str], str],
+        unkept: Callable[[str, int], None],
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.bounds = RefusedBounds()
+        self.names: Sequence[str] = ()
+        self._refused = refused
+        self._mask = mask
+        self._unkept = unkept
+        self._now = now
+        self._lock = threading.Lock()
+        self._waiting: dict[Scope, list[tuple[float, str, str, Refusal]]] = {}
+        self._numbers = Shares(_MOST_WAITING)
+        self._bytes = Shares(_MOST_WAITING_BYTES, _LARGEST_BODY)
+        self._filled = threading.Event()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="refused", daemon=True)
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Write what waits, and end; safe to repeat."""
+        self._stop.set()
+        self._filled.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self.flush()
+
+    def keep(self, scope: Scope, path: str, peer: str, refusals: Sequence[Refusal]) -> None:
+        """See `Refusing.keep`."""
+        wanted = [one for one in refusals if one.status in _KEPT]
+        if not wanted or not self.bounds.max_events:
+            return
+        at, left = self._now(), 0
+        with self._lock:
+            for one in wanted:
+                size = len(one.raw) + len(one.reason)
+                if not self._numbers.take(scope.name, 1, self.names):
+                    left += one.events
+                elif not self._bytes.take(scope.name, size, self.names):
+                    self._numbers.give_back(scope.name, 1)
+                    left += one.events
+                else:
+                    self._waiting.setdefault(scope, []).append((at, path, peer, one))
+        self._filled.set()
+        if left:
+            self._unkept(scope.name, left)
+
+    def flush(self) -> None:
+        """Write what waits."""
+        with self._lock:
+            waiting, self._waiting = self._waiting, {}
+            self._filled.clear()
+        for scope, entries in waiting.items():
+            while entries:
+                self._write(scope, _next_chunk(entries))
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self._filled.wait()
+            self._stop.wait(_PAUSE_SECONDS)  # several requests share a commit
+            self.flush()
+
+    def _write(self, scope: Scope, chunk: Sequence[tuple[float, str, str, Refusal]]) -> None:
+        is_kept = False
+        shares = max(1, len(self.names))
+        bounds = self.bounds
+        try:
+            events = [self._event(scope, bounds, *one) for one in chunk]
+            is_kept = self._refused.add(
+                events, bounds.max_events // shares, bounds.max_bytes // shares
+            )
+        except DestinationsError:
+            pass  # whoever watches over the store tells why
+        except Exception:  # noqa: BLE001 - nothing of this may end what receives
+            _LOG.exception("refused events not written because of an internal error")
+        finally:
+            with self._lock:
+                self._numbers.give_back(scope.name, len(chunk))
+                size = sum(len(one.raw) + len(one.reason) for *_, one in chunk)
+                self._bytes.give_back(scope.name, size)
+        if not is_kept:
+            self._unkept(scope.name, sum(one.events for *_, one in chunk))
+
+    def _event(
+        self, scope: Scope, bounds: RefusedBounds, at: float, path: str, peer: str, one: Refusal
+    ) -> RefusedEvent:
+        raw = self._masked(one.raw)
+        kept = raw[: bounds.max_event_bytes]
+        message_id, user = _ids(raw)
+        return RefusedEvent(
+            scope.id,
+            at,
+            one.status,
+            one.code,
+            self._mask(one.reason),
+            path,
+            peer,
+            kept,
+            min(max(one.length, len(one.raw)), _LONGEST),
+            is_whole=bool(one.raw) and kept == one.raw,
+            message_id=message_id,
+            user=user,
+        )
+
+    def _masked(self, raw: bytes) -> bytes:
+        text = raw.decode("utf-8", "surrogateescape")
+        masked = self._mask(text)
+        return raw if masked == text else masked.encode("utf-8", "surrogateescape")
+
+
+def _next_chunk(
+    entries: list[tuple[float, str, str, Refusal]],
+) -> Sequence[tuple[float, str, str, Refusal]]:
+    """Take as many of the first entries as go into one transaction, at least one."""
+    size = number = 0
+    for *_, one in entries[:_CHUNK]:
+        size += len(one.raw)
+        if number and size > _CHUNK_BYTES:
+            break
+        number += 1
+    chunk = entries[:number]
+    del entries[:number]
+    return chunk
+
+
+class _Ids(msgspec.Struct):
+    messageId: Any = None  # noqa: N815 - as events have it
+    userId: Any = None  # noqa: N815 - as events have it
+    anonymousId: Any = None  # noqa: N815 - as events have it
+
+
+_decode_ids: Final = msgspec.json.Decoder(_Ids).decode
+
+
+def _ids(raw: bytes) -> tuple[str | None, str | None]:
+    """Return the messageId and the user of an event, as far as they can be read."""
+    try:
+        found = _decode_ids(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None, None
+    user = _id(found.userId)
+    return _id(found.messageId), _id(found.anonymousId) if user is None else user
+
+
+def _id(value: object) -> str | None:
+    """Return an id as text that SQLite can hold; None for what is none."""
+    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+        return None
+    text = str(value)
+    return text if len(text) <= _LONGEST_ID else None
