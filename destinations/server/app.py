@@ -189,7 +189,11 @@ class Receiver:
                 raise
             except Exception:  # noqa: BLE001 - answered with 500, so that the sender tries again
                 # The log alone has it: its message could say too much.
-                _LOG.exception("request to %s failed with an internal error", name)
+                _LOG.exception(
+                    "request to %s failed with an internal error",
+                    name,
+                    extra={"destination": name},
+                )
                 reply = error(500, "internal error; nothing was accepted")
             finally:
                 self._requests.give_back(name, 1)

@@ -45,15 +45,17 @@ class _Going:
     total: int = 1
     untold: int = 0
     is_single: bool = True
+    singles: int = 0
     last: str = ""
 
 
 class Bursts(Generic[K]):
     """Tells the first of its kind at once, the next ones together, and when they have ended.
 
-    The pause between two times grows from one second to a minute; five seconds without any are the
-    end, which is told where something came after the first. The numbers that are told of a kind
-    add up to all that happened. Safe for threads.
+    With ``at_once`` above 1, so many are told one by one within each second, and what came between
+    counts with the next one. Else the pause between two times grows from one second to a minute;
+    five seconds without any are the end, which is told where something came after the first. The
+    numbers that are told of a kind add up to all that happened. Safe for threads.
     """
 
     def __init__(
@@ -62,7 +64,9 @@ class Bursts(Generic[K]):
         *,
         monotonic: Callable[[], float] = time.monotonic,
         start_timer: Callable[[float, Callable[[], None]], Timer] | None = None,
+        at_once: int = 1,
     ) -> None:
+        self._at_once = at_once
         self._tell = tell
         self._monotonic = monotonic
         self._start_timer = start_timer or _start_timer
@@ -83,9 +87,14 @@ class Bursts(Generic[K]):
                 going.total += number
                 going.untold += number
                 going.is_single = False
-                if now - going.told_at < going.pause:
+                if now - going.told_at >= going.pause:
+                    going.told_at, going.singles = now, 0
+                    if self._at_once == 1:
+                        going.pause = min(2 * going.pause, _LONGEST_SECONDS)
+                elif going.singles + 1 >= self._at_once:
                     return
-                going.told_at, going.pause = now, min(2 * going.pause, _LONGEST_SECONDS)
+                else:
+                    going.singles += 1
                 found = _told(going)
             if self._timer is None:
                 self._timer = self._start_timer(_QUIET_SECONDS, self._look)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, Self, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from destinations.telemetry.bursts import Burst, Bursts, Timer
 from destinations.telemetry.masks import Masks
 
 __all__ = ["Form", "Level", "LogLines"]
@@ -19,21 +22,99 @@ Form = Literal["json", "text", "auto"]
 Level = Literal["debug", "info", "warning", "error"]
 
 _NAME: Final = "destinations.serve"
+LINES_A_SECOND: Final = 10
+"""So many lines that are alike are written within a second."""
+
+_MORE: Final = "more_like_it"
 _FIRST: Final = ("timestamp", "level", "logger", "message")
 _QUIET: Final = ("uvicorn", "opentelemetry", "urllib3", "asyncio", "filelock")
 
 
+_Kind = tuple[int, str, str, str]
+"""The level, the logger, the message (or the place in the code), and the destination of lines."""
+
+
 class _Handler(logging.StreamHandler[TextIO]):
-    """Counts lines that could not be written; the library's handler would print their content."""
+    """Writes at most ten lines of a kind a second, and how many more there were.
+
+    Counts lines that could not be written; the library's handler would print their content.
+    """
 
     lost = 0
+
+    def __init__(
+        self,
+        stream: TextIO,
+        monotonic: Callable[[], float],
+        start_timer: Callable[[float, Callable[[], None]], Timer] | None,
+    ) -> None:
+        super().__init__(stream)
+        self._bursts: Bursts[_Kind] = Bursts(
+            self._tell, monotonic=monotonic, start_timer=start_timer, at_once=LINES_A_SECOND
+        )
+        self._record: logging.LogRecord | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line, unless there were too many like it in this second."""
+        self._record = record
+        self._bursts.add(*_kind_of(record))
+        self._record = None
+
+    def finish(self) -> None:
+        """Write how many lines were left out so far; safe to repeat."""
+        self._bursts.close()
+
+    def _tell(self, kind: _Kind, burst: Burst) -> None:
+        self.acquire()
+        try:
+            record = self._record
+            if burst.has_ended or record is None:
+                if burst.number:
+                    super().emit(_summary(kind, burst))
+                return
+            if burst.number > 1:
+                more = burst.number - 1
+                if isinstance(record.msg, dict):
+                    record.msg = {**record.msg, _MORE: more}
+                else:
+                    setattr(record, _MORE, more)
+            super().emit(record)
+        finally:
+            self.release()
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - the library's signature
         self.lost += 1
 
 
+def _kind_of(record: logging.LogRecord) -> tuple[_Kind, str]:
+    """Return what a line is alike in, and its message.
+
+    A message of others may differ each time, so that theirs are alike if one place writes them.
+    """
+    if isinstance(record.msg, dict):
+        message = what = str(record.msg.get("event", ""))
+        destination = record.msg.get("destination", "")
+    else:
+        message, what = record.getMessage(), f"{record.pathname}:{record.lineno}"
+        destination = getattr(record, "destination", "")
+    return (record.levelno, record.name, what, str(destination)), message
+
+
+def _summary(kind: _Kind, burst: Burst) -> logging.LogRecord:
+    level, name, _, destination = kind
+    text = f"{burst.number:,} more like it: {burst.last}"
+    record = logging.LogRecord(name, level, "", 0, "%s", (text,), None)
+    if destination:
+        record.destination = destination
+    return record
+
+
 class LogLines:
     """Sends all log lines of this process to ``stream`` while it is open.
+
+    Of lines that are alike (one message of one destination) at most ten are written a second. The
+    next line has ``more_like_it``, the number of those left out before it; after five seconds
+    without any, or at the end, a line tells of the rest.
 
     ``form`` is ``text``, ``json`` or ``auto`` (text on a terminal, else JSON). Lines logged through
     the standard library, and errors that end a thread, are included.
@@ -46,10 +127,12 @@ class LogLines:
         stream: TextIO | None = None,
         level: Level = "info",
         form: Form = "auto",
+        monotonic: Callable[[], float] = time.monotonic,
+        start_timer: Callable[[float, Callable[[], None]], Timer] | None = None,
     ) -> None:
         self._masks = masks
         self._stream = sys.stderr if stream is None else stream
-        self._handler = _Handler(self._stream)
+        self._handler = _Handler(self._stream, monotonic, start_timer)
         self._open = False
         self._former_hook = threading.excepthook
         self._former_levels: dict[str, int] = {}
@@ -94,6 +177,7 @@ class LogLines:
 
     def __exit__(self, *_: object) -> None:
         self._open = False
+        self._handler.finish()
         threading.excepthook = self._former_hook
         logging.getLogger().removeHandler(self._handler)
         for name, level in self._former_levels.items():
@@ -107,7 +191,11 @@ class LogLines:
             else [structlog.processors.JSONRenderer(ensure_ascii=False)]
         )
         return structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[structlog.stdlib.add_log_level, structlog.stdlib.add_logger_name],
+            foreign_pre_chain=[
+                structlog.stdlib.add_log_level,
+                structlog.stdlib.add_logger_name,
+                structlog.stdlib.ExtraAdder(allow=("destination", _MORE)),
+            ],
             processors=[
                 _timestamp,
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,

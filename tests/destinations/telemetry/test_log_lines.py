@@ -181,3 +181,83 @@ def test_afterwards_all_is_as_before() -> None:
     with LogLines(Masks(), stream=io.StringIO(), level="error"):
         assert state() != before
     assert state() == before
+
+
+class _Clock:
+    """A time and timers that go by hand."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.waiting: list[tuple[float, Callable[[], None]]] = []
+
+    def start(self, seconds: float, call: Callable[[], None]) -> _Clock:
+        self.waiting.append((self.now + seconds, call))
+        return self
+
+    def cancel(self) -> None:
+        self.waiting.clear()
+
+    def pass_to(self, now: float) -> None:
+        while self.waiting and self.waiting[0][0] <= now:
+            self.now, call = self.waiting.pop(0)
+            call()
+        self.now = now
+
+
+_FLOODS: list[tuple[str, Callable[[LogLines, int], object]]] = [
+    ("ours", lambda lines, n: lines.logger.warning("x", destination="kana", delivery=n)),
+    ("a library", lambda _, n: logging.getLogger("other").error("number %d", n)),
+    ("a text of its own each time", lambda _, n: logging.getLogger("other").error(f"at {n}")),
+    (
+        "one with a destination",
+        lambda _, n: logging.getLogger("o").error("at %d", n, extra={"destination": "kana"}),
+    ),
+    ("faults", lambda lines, _: lines.logger.error("x", exc_info=_fault())),
+]
+
+
+@pytest.mark.parametrize(("_name", "log"), _FLOODS, ids=[name for name, _ in _FLOODS])
+@pytest.mark.parametrize("ends", [True, False], ids=["ends", "until the process ends"])
+def test_no_flood(
+    stream: io.StringIO, _name: str, log: Callable[[LogLines, int], object], ends: bool
+) -> None:
+    """Ten lines a second of any kind, and numbers that add up to all of them."""
+    clock = _Clock()
+    numbers = iter(range(10_000))
+    with LogLines(
+        Masks([CANARY]),
+        stream=stream,
+        form="json",
+        monotonic=lambda: clock.now,
+        start_timer=clock.start,
+    ) as lines:
+        for second in range(3):
+            for part in range(500):
+                clock.pass_to(second + part / 500)
+                log(lines, next(numbers))
+        if ends:
+            clock.pass_to(20)
+            before = stream.getvalue()
+    if ends:
+        assert stream.getvalue() == before  # all was told already
+    found = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert len(found) == 31
+    *shown, last = found
+    told = len(shown) + sum(line.get("more_like_it", 0) for line in shown)
+    left = 1_500 - told
+    assert last["message"].startswith(f"{left:,} more like it: ")
+    assert (last["level"], last["logger"]) == (shown[0]["level"], shown[0]["logger"])
+    assert last.get("destination") == shown[0].get("destination")
+
+
+def test_no_flood_hides_others(stream: io.StringIO) -> None:
+    """Another message, destination or level has its own lines; few of a kind are all there."""
+    with LogLines(Masks(), stream=stream, form="json", monotonic=lambda: 0.0) as lines:
+        for _ in range(10):
+            for name in ("one", "two"):
+                lines.logger.info("a", destination=name)
+                lines.logger.info("b", destination=name)
+                lines.logger.error("b", destination=name)
+    found = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert len(found) == 60
+    assert not any("more" in line["message"] or "more_like_it" in line for line in found)
