@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "diff": "Show what a new version of a definition changes for its users.",
     "docs": "Build, check and preview the documentation page of a destination.",
     "explain": "Show every step of events, and the requests that would be sent.",
+    "forget": "Erase a user from a store.",
     "import": "Make a definition from a file that Segment provides.",
     "init": "Make the folder of a new destination.",
     "list": "List the destinations that are installed.",

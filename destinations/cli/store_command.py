@@ -156,6 +156,8 @@ def restore_command(backup: Path, target: Path, *, gap: str, yes: bool) -> int:
         f"Open deliveries: {done.open:,}. The next server or run with this store asks the partner "
         "about them; see destinations deliveries list --all --restored."
     )
+    if done.erased.rows:
+        click.echo(f"Users who were erased: {count(done.erased.rows, 'row')} left as digests.")
     verb = "held" if gap == "hold" else "delivered"
     click.echo(
         f"Events that were accepted after {since} are unknown to this store. Events that come from "

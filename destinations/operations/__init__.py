@@ -9,6 +9,7 @@ from destinations.operations.decisions import (
     why_not_resolved,
 )
 from destinations.operations.export import export_line, refused_line
+from destinations.operations.forget import Forgettable, forget, look_up_user
 from destinations.operations.interrupted import delivers, open_ledger, recover_interrupted
 from destinations.operations.locks import (
     Serving,
@@ -77,6 +78,7 @@ __all__ = [
     "REFUSED_DAYS",
     "Again",
     "CutAgain",
+    "Forgettable",
     "HandedOver",
     "Periods",
     "PlannedReplay",
@@ -95,6 +97,7 @@ __all__ = [
     "delivers",
     "drop",
     "export_line",
+    "forget",
     "hand_to_server",
     "instead_of_server",
     "is_in_use",
@@ -102,6 +105,7 @@ __all__ = [
     "lock_account",
     "lock_run",
     "lock_server",
+    "look_up_user",
     "note_backup",
     "note_server",
     "note_start",

@@ -5,18 +5,25 @@ In one that is restored from a copy, nothing is sent as if nothing had happened 
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import sqlite3
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from destinations.errors import TemporaryError, UsageError
 from destinations.operations.locks import lock_server
 from destinations.store import (
+    Erased,
+    Erasure,
     SqliteStore,
+    apply_erasures,
     check_store_path,
     copied_at,
     copy_of,
+    erasures_beside,
+    erasures_stored,
     fold_log,
     identity_path,
     is_backup,
@@ -32,6 +39,7 @@ from destinations.store import (
     stored_version,
     sync,
     unmark,
+    write_erasures_beside,
 )
 
 __all__ = ["Restoration", "adopt", "restore"]
@@ -42,12 +50,13 @@ class Restoration:
     """So many deliveries of a copy are ``open``; what was accepted after ``copied_at`` is unknown.
 
     ``is_backup`` tells that the copy says when it was made; else that is when its latest event was
-    accepted.
+    accepted. ``erased`` is what was erased of users who were erased after the copy was made.
     """
 
     open: int
     copied_at: float
     is_backup: bool
+    erased: Erased = field(default_factory=Erased)
 
 
 def adopt(path: Path) -> None:
@@ -65,9 +74,10 @@ def restore(backup: Path, target: Path, now: float, *, hold_gap: bool = True) ->
 
     The store and the file beside it are new, whatever was in that place before. All that was open
     is marked, and events of the time from the copy until ``now`` are held, unless ``hold_gap`` is
-    False. Nobody is asked. Raises `UsageError` if it is not a copy of a store, or cannot be
-    written, as another backup, and `TemporaryError` on a full disk, or if a process delivers from
-    the target.
+    False. Nobody is asked. Users who were erased from what was in that place are erased from the
+    copy before it can be opened there. Raises `UsageError` if it is not a copy of a store, or
+    cannot be written, as another backup, and `TemporaryError` on a full disk, or if a process
+    delivers from the target.
     """
     check_store_path(target)
     check_store_path(backup)
@@ -131,11 +141,16 @@ def _restore(backup: Path, target: Path, now: float, *, hold_gap: bool) -> Resto
             raise UsageError(msg)
         copy_of(backup, made)
         unmark(made)
+        erasures = _known_erasures(target)
         with SqliteStore(made, adopt=True) as store:
-            found = _mark(store, made_at, now, hold_gap=hold_gap)
+            store.queue().recover(store.accounts().scopes(), 0.0)
+            erased = _erase(store, erasures, now)
+            found = replace(_mark(store, made_at, now, hold_gap=hold_gap), erased=erased)
         fold_log(made)  # closing it does not report missing room
         if backup.samefile(target):
             fold_log(target)  # if this process is killed now, it is all that there is to restore
+        if erasures:  # the next copy that is restored here has to lose them, too
+            write_erasures_beside(target, erasures)
         # From here on, what is in the place is refused until all is done.
         identity_path(made).replace(identity_path(target))
         sync(target.parent)
@@ -150,8 +165,27 @@ def _restore(backup: Path, target: Path, now: float, *, hold_gap: bool) -> Resto
     return found
 
 
+def _known_erasures(target: Path) -> Sequence[Erasure]:
+    """Return who was erased from what is in the place of a store, or was there before."""
+    found = list(erasures_beside(target))
+    # A store that is lost or damaged says nothing; the file beside it does.
+    with contextlib.suppress(OSError, UsageError, sqlite3.Error):
+        if not is_missing(target) and stored_version(target):
+            with SqliteStore(target, read_only=True) as store:
+                found += store.database.at_once(erasures_stored)
+    latest = {(one.digest, one.destination, one.account): one for one in sorted(found)}
+    return list(latest.values())
+
+
+def _erase(store: SqliteStore, erasures: Sequence[Erasure], now: float) -> Erased:
+    if not erasures:
+        return Erased()
+    done = apply_erasures(store.database, erasures, now)
+    store.database.scrub()
+    return done
+
+
 def _mark(store: SqliteStore, made_at: float | None, now: float, *, hold_gap: bool) -> Restoration:
-    store.queue().recover(store.accounts().scopes(), 0.0)
     with store.database.transaction() as connection:
         accepted_at = latest_acceptance(connection)
         since = made_at or accepted_at or now

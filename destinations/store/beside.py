@@ -17,7 +17,7 @@ from destinations.store.open_files import close_file, open_file
 __all__ = ["check_not_beside_store", "store_beside"]
 
 _BESIDE: Final = re.compile(
-    r"(?P<store>.+?)(-wal|-shm|-journal|\.lock|\.serving|\.identity|\.backed-up|\.(run|account)-\d+)"
+    r"(?P<store>.+?)(-wal|-shm|-journal|\.lock|\.serving|\.identity|\.backed-up|\.erasures|\.(run|account)-\d+)"
 )
 _SQLITE: Final = b"SQLite format 3\0"
 

@@ -422,6 +422,20 @@ class Database:
                 raise
             raise failure("write to", self.path, error) from None
 
+    def scrub(self) -> None:
+        """Write the file and its log anew, so that nothing of what was deleted is left in them.
+
+        Raises as `vacuum`, and `TemporaryError` if another process reads what is in the log.
+        """
+        with self._lock:
+            self._connection.execute("PRAGMA secure_delete = ON")
+        self.vacuum()
+        if _size(self._log):
+            raise TemporaryError(
+                f"the log of the store {self.path} still has what was deleted, as another process "
+                "reads it: wait for that one to end, and repeat the command"
+            )
+
     def limit_size(self, size: int) -> None:
         """Limit the size of the file; a write that needs more fails as on a full disk."""
         with self._lock:

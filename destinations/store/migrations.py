@@ -535,4 +535,18 @@ MIGRATIONS: Final[tuple[tuple[str | Move, ...], ...]] = (
         END
         """,
     ),
+    (
+        # Users who were erased: see `destinations.store.erasures`. Empty: of all destinations, or
+        # of all accounts.
+        """
+        CREATE TABLE erasures (
+            key BLOB NOT NULL,
+            digest BLOB NOT NULL,
+            destination TEXT NOT NULL,
+            account TEXT NOT NULL,
+            at INTEGER NOT NULL,
+            PRIMARY KEY (digest, destination, account)
+        ) STRICT, WITHOUT ROWID
+        """,
+    ),
 )

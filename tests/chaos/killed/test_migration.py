@@ -210,7 +210,7 @@ def _statements(store: Store) -> Iterator[int]:
             yield behind
 
 
-@pytest.mark.parametrize("name", ["run-v3", "serve-v3", 0, 1, 2, 3, 5])
+@pytest.mark.parametrize("name", ["run-v3", "serve-v3", 0, 1, 2, 3, 5, 6])
 def test_killed_at_any_statement(
     name: str | int, old: Make, old_store: Callable[..., Path], workers: Any, path: Path
 ) -> None:

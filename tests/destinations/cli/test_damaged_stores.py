@@ -40,6 +40,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "list": ("deliveries", "list"),
     "export": ("deliveries", "export"),
     "status": ("status",),
+    "forget": ("forget", "user_0001", "--everywhere", "--yes"),
     "run": ("run", "kana", "--sandbox", "--events", "events.ndjson"),
     "dry run": ("run", "kana", "--sandbox", "--events", "events.ndjson", "--dry-run"),
 }

@@ -1,0 +1,116 @@
+"""``destinations forget``."""
+
+from __future__ import annotations
+
+import glob
+import time
+
+import click
+
+from destinations.cli.commands import Command
+from destinations.cli.confirming import confirmed, yes_option
+from destinations.cli.names import NAME
+from destinations.cli.store_place import StorePlace, place_options
+from destinations.cli.tables import count, plain
+from destinations.operations import Forgettable, forget, look_up_user
+
+__all__ = ["command"]
+
+
+@click.command(
+    "forget",
+    cls=Command,
+    epilog="Example: destinations forget user_17 --everywhere --config serve.yaml",
+)
+@click.argument("user")
+@click.option("--destination", type=NAME, metavar="NAME", help="Erase the user from NAME alone.")
+@click.option(
+    "--account",
+    type=NAME,
+    metavar="NAME",
+    help="Erase the user from one account alone: its name or unnamed-NUMBER.",
+)
+@click.option("--everywhere", is_flag=True, help="Erase the user from all of the store.")
+@place_options
+@click.option("--dry-run", is_flag=True, help="Only show what would be erased.")
+@yes_option
+def command(  # noqa: PLR0913 - its options
+    user: str,
+    destination: str | None,
+    account: str | None,
+    place: StorePlace,
+    *,
+    everywhere: bool,
+    dry_run: bool,
+    yes: bool,
+) -> int:
+    """Erase USER from a store: a userId, or the anonymousId of events without one.
+
+    Stop the server and all runs of the store first. What waits of the user is dropped, events and
+    reasons are deleted, and digests take the place of the user and of messageIds, so that an event
+    that is sent again is still recognised. Later events of the user are delivered as usual. The
+    partner keeps what it has: delete the user there as well.
+    """
+    if not user.strip():
+        raise click.UsageError("USER must not be empty")
+    is_chosen = destination is not None or account is not None
+    if everywhere and is_chosen:
+        raise click.UsageError("--everywhere cannot be used with --destination or --account")
+    if not everywhere and not is_chosen:
+        raise click.UsageError("expected --destination, --account or --everywhere")
+    where = {"destination": destination or "", "account": account or ""}
+    with place.read() as store:
+        found = look_up_user(store, user, **where)
+    click.echo(f"{plain(user)} in {place.path}: {_described(found)}.")
+    if dry_run:
+        _tell_what_is_left(place, found)
+        return 0
+    if not yes and not confirmed(
+        f"Erase {plain(user)} for good? It cannot be undone, and nothing that waits is sent."
+    ):
+        return 1
+    place.check()
+    done = forget(place.path, user, time.time(), **where)
+    click.echo(
+        f"Erased: {count(done.rows, 'row')} left as digests, {done.dropped:,} of them dropped; "
+        f"{count(done.refused, 'refused event')} and {count(done.manual_changes, 'manual change')} "
+        "deleted."
+    )
+    if done.balances:
+        click.echo(f"Given up: {count(done.balances, 'check')} of a balance that was to follow.")
+    _tell_what_is_left(place, found)
+    return 0
+
+
+def _described(found: Forgettable) -> str:
+    if found.is_empty:
+        return "nothing is kept of this user"
+    waiting = ", ".join(f"{number:,} {status}" for status, number in sorted(found.dropped.items()))
+    parts = [
+        *([f"{waiting} to drop"] if waiting else []),
+        count(found.finished, "finished row"),
+        count(found.refused, "refused event"),
+        count(found.manual_changes, "manual change"),
+    ]
+    return ", ".join(parts)
+
+
+def _tell_what_is_left(place: StorePlace, found: Forgettable) -> None:
+    """Name what this command does not reach."""
+    if found.elsewhere:
+        click.echo(
+            f"Left: {count(found.elsewhere, 'row')} of this user for other destinations or "
+            "accounts; --everywhere includes them."
+        )
+    if found.mentions:
+        click.echo(
+            f"Left: {count(found.mentions, 'event')} of other users that name this one; see "
+            "destinations deliveries export."
+        )
+    store = place.path.resolve()
+    for copy in sorted(store.parent.glob(f"{glob.escape(store.name)}.version-*")):
+        click.echo(f"Left: {copy}, a copy from before an upgrade: delete it.")
+    click.echo(
+        "Not reached: what the partner has; files of --undelivered, exports and logs; backups and "
+        "other copies made before. A copy that is restored to this place loses the user again."
+    )

@@ -1,0 +1,152 @@
+"""Erase a user from a store: nothing that it keeps names them any more.
+
+Nobody delivers meanwhile. What may have been applied is settled first, so that no event is counted
+twice; then what waits is dropped, and digests take the place of the user and of messageIds.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from destinations.errors import TemporaryError, UsageError
+from destinations.operations.locks import lock_server
+from destinations.outcome import State, Status
+from destinations.pipeline.ledger import LedgerEntry, Selection
+from destinations.store import (
+    Erased,
+    SqliteStore,
+    add_erasures,
+    count_beside_rows,
+    count_mentions,
+    erase_user,
+    erasures_beside,
+    erasures_stored,
+    has_to_be_dropped,
+    make_erasure,
+    scopes_of,
+    write_erasures_beside,
+)
+
+__all__ = ["Forgettable", "forget", "look_up_user"]
+
+_UNSETTLED: Final = frozenset({State.UNKNOWN, State.HELD, State.SENDING})
+_LATEST: Final = 86_400.0
+"""Seconds: nobody is asked later about a lost answer. Whoever delivers next says when it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forgettable:
+    """What a store has of a user, in the chosen destinations and accounts.
+
+    ``dropped`` is what waits or could be replayed, by status. ``finished`` counts the other rows,
+    ``refused`` and ``manual_changes`` what is deleted, ``mentions`` the events of others that name
+    the user, ``elsewhere`` the deliveries of destinations and accounts that were not chosen.
+    """
+
+    dropped: Counter[Status] = field(default_factory=Counter)
+    finished: int = 0
+    refused: int = 0
+    manual_changes: int = 0
+    mentions: int = 0
+    elsewhere: int = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is there to be erased."""
+        return not (self.dropped or self.finished or self.refused or self.manual_changes)
+
+
+def look_up_user(
+    store: SqliteStore, user: str, destination: str = "", account: str = ""
+) -> Forgettable:
+    """Return what a store has of a user, in a destination and an account, or in all of them.
+
+    Raises `UsageError` for a destination or account that the store does not have, and while
+    something of the user is not settled.
+    """
+    scopes = _scopes(store, destination, account)
+    entries = _of_user(store, user)
+    mine = [one for one in entries if one.scope in scopes]
+    _check_settled(mine)
+    dropped = Counter(one.status for one in mine if has_to_be_dropped(one))
+    refused, manual_changes = count_beside_rows(store.database, user, scopes)
+    return Forgettable(
+        dropped,
+        finished=len(mine) - dropped.total(),
+        refused=refused,
+        manual_changes=manual_changes,
+        mentions=count_mentions(store.database, user, scopes),
+        elsewhere=len(entries) - len(mine),
+    )
+
+
+def forget(
+    path: Path, user: str, now: float, *, destination: str = "", account: str = ""
+) -> Erased:
+    """Erase a user from the store of this path, and from what is free in its file.
+
+    Without ``destination`` and ``account`` from all of them. Who was erased is noted first, as a
+    digest beside the store: whatever ends the process, the same command ends what was begun, and
+    a copy that is restored there loses the user, too. Raises `TemporaryError` while a process
+    delivers from the store, or changes or reads it meanwhile; else as `look_up_user`.
+    """
+    with lock_server(path), SqliteStore(path) as store:
+        ended = [scope for scope, _ in store.ledger(_nobody_delivers).interrupted()]
+        if ended:
+            store.queue().recover(ended, _LATEST)
+        scopes = _scopes(store, destination, account)
+        _check_settled([one for one in _of_user(store, user) if one.scope in scopes])
+        with store.database.reading() as connection:
+            known = [*erasures_beside(path), *erasures_stored(connection)]
+        erasure = make_erasure(known, user, destination, account, now)
+        latest = {(one.digest, one.destination, one.account): one for one in sorted(known)}
+        latest[erasure.digest, destination, account] = erasure
+        write_erasures_beside(store.path, latest.values())
+        with store.database.transaction() as connection:
+            add_erasures(connection, latest.values())
+        done = erase_user(store.database, user, scopes, erasure, now)
+        if any(one.scope in scopes for one in _of_user(store, user)):
+            raise TemporaryError(
+                f"another command has changed deliveries of {user} meanwhile: repeat the command"
+            )
+        store.database.scrub()
+    return done
+
+
+def _nobody_delivers(_scope: object, _served: bool) -> bool:  # noqa: FBT001 - as a ledger calls it
+    return False
+
+
+def _scopes(store: SqliteStore, destination: str, account: str) -> Sequence[int]:
+    totals = store.ledger().totals(0.0)
+    for what, name, known in (
+        ("destination", destination, {one.destination for one in totals}),
+        ("account", account, {one.label for one in totals if one.label}),
+    ):
+        if name and name not in known:
+            names = ", ".join(sorted(known)) or "none"
+            raise UsageError(f"the store {store.path} has no {what} {name!r}; it has: {names}")
+    return scopes_of(store.database, destination, account)
+
+
+def _of_user(store: SqliteStore, user: str) -> Sequence[LedgerEntry]:
+    return list(store.ledger(_nobody_delivers).find(Selection(user=user)))
+
+
+def _check_settled(entries: Sequence[LedgerEntry]) -> None:
+    """Raise `UsageError` if it is not known what became of something."""
+    unsettled = [one for one in entries if one.status in _UNSETTLED]
+    if not unsettled:
+        return
+    first, others = unsettled[0], len(unsettled) - 1
+    more = f", and so {'is' if others == 1 else 'are'} {others:,} more" if others else ""
+    raise UsageError(
+        f"delivery {first.id} of the user is {first.status}{more}: the partner may or may not have "
+        f"applied it. Let the server or the run that delivers for {first.destination} ask the "
+        "partner, decide on what is held with destinations deliveries resolve, then repeat this "
+        "command"
+    )
