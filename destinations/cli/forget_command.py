@@ -96,7 +96,7 @@ def _described(found: Forgettable) -> str:
 
 
 def _tell_what_is_left(place: StorePlace, found: Forgettable) -> None:
-    """Name what this command does not reach."""
+    """Tell what this command does not reach."""
     if found.elsewhere:
         click.echo(
             f"Left: {count(found.elsewhere, 'row')} of this user for other destinations or "

@@ -40,7 +40,7 @@ _LATEST: Final = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Forgettable:
-    """What a store has of a user, in the chosen destinations and accounts.
+    """The data of a user in a store, of the chosen destinations and accounts.
 
     ``dropped`` is what waits or could be replayed, by status. ``finished`` counts the other rows,
     ``refused`` and ``manual_changes`` what is deleted, ``mentions`` the events of others that name
