@@ -229,7 +229,7 @@ def test_killed_at_any_statement(
         (done if store.is_old_or_new() else killed).append(nth)
         store.comes_forward()
     print(f"{name}: killed at {len(killed)} statements, up to number {killed[-1]}")
-    assert killed[-1] > (40 if store.version < 4 else 5)
+    assert killed[-1] > (40 if store.version < 4 else 4)
     assert all(nth > killed[-1] for nth in done)
 
 

@@ -120,7 +120,7 @@ class Place:
             assert end == -signal.SIGKILL
             yield nth
         # The last steps exchange what is there, and nobody knows beforehand which ones that are.
-        for behind in range(max(1, nth - EVERY), nth, 2) if EVERY > 1 else ():
+        for behind in range(max(1, nth - 2 * EVERY), nth, 2) if EVERY > 1 else ():
             self.reset()
             if self.run(*command, point="step", nth=behind) == -signal.SIGKILL:
                 yield behind
