@@ -62,7 +62,7 @@ def test_drills(tmp_path: Path) -> None:
     script = f"\necho '{_NEXT}'\n".join(commands for commands, _ in drills)
     script = script.replace("/path/to/checkout/examples/operating", str(tmp_path))
     log = tmp_path / "printed.txt"
-    with log.open("wb") as output:
+    with log.open("wb") as file:
         process = subprocess.Popen(
             ["bash", "-eu", "-c", script],
             cwd=folder,
@@ -71,7 +71,7 @@ def test_drills(tmp_path: Path) -> None:
                 "HOME": str(tmp_path),
                 "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
             },
-            stdout=output,
+            stdout=file,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )

@@ -145,7 +145,7 @@ class Destination:
         self._digest = (0.0, "")
 
     def request_issues(self) -> Sequence[str]:
-        """Return the issues in the settings that prevent requests: one of several requests only once."""
+        """Return the issues in the settings that prevent requests, each of them once."""
         prevented: dict[str, list[str]] = {}
         for name, request in self.requests.items():
             try:

@@ -222,7 +222,7 @@ def _requests(count: int) -> Callable[[Documents], None]:
 
     def change(documents: Documents) -> None:
         requests = documents["destination"]["requests"]
-        name, request = next(iter(requests.items()))
+        request = next(iter(requests.values()))
         requests |= {f"more{number}": request for number in range(count - len(requests))}
 
     return change
