@@ -288,7 +288,7 @@ def _map_unmapped(store: SqliteStore) -> int:
         )
     for name in waiting_for_nobody(store, planned):
         click.echo(
-            f"The server has no destination {name!r}: what waits for it stays until it has one.",
+            f"The server has no destination {name!r}: its deliveries wait until it has one.",
             err=True,
         )
     served = {one.id for one in ledger.totals(time.time()) if one.served}
