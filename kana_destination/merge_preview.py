@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from destinations import Answer, Call
 from kana_destination.merge_steps import BothUsages, LeftOver, feature_ids, usage_of_both
-from kana_destination.operator_merge import Pair, changes_of, find_pair, lost_left_over, no_user
+from kana_destination.operator_merge import Pair, find_pair
 from kana_destination.users import User, left_over_id
 
 __all__ = ["MergePreview", "preview_merge"]
@@ -23,8 +23,7 @@ class MergePreview:
     @property
     def goes(self) -> User:
         """The user that goes, which may be a left-over already."""
-        goes = self.pair.goes
-        return goes.user if isinstance(goes, LeftOver) else goes
+        return self.pair.user_that_goes
 
     @property
     def survives(self) -> User:
@@ -34,7 +33,7 @@ class MergePreview:
     @property
     def changes(self) -> Mapping[str, str]:
         """The fields that the user that stays takes from the other."""
-        return changes_of(self.pair)
+        return self.pair.changes
 
     @property
     def begins(self) -> bool:
@@ -64,22 +63,16 @@ def preview_merge(gone: str, kept: str) -> Generator[Call, Answer, MergePreview 
     Raises `IntegrationError` if Kana lacks one of the users, as the merge does, and
     `RetryableError` if one of them has gone meanwhile.
     """
-    listed = yield Call("listUsers", {})
-    users: Mapping[str, User] = {user["id"]: user for user in listed.data}
-    pair = find_pair(gone, kept, users)
-    if pair is None:
-        lost = lost_left_over(gone, kept, users)
-        if lost is not None:
-            return lost
-        raise no_user(f"Kana has no user {(kept if gone in users else gone)!r}")
-    goes = pair.goes.user if isinstance(pair.goes, LeftOver) else pair.goes
+    pair = yield from find_pair(gone, kept)
+    if isinstance(pair, LeftOver):
+        return pair
     features: Sequence[str] = yield from feature_ids()
     usage = {}
     moved = (pair.goes.plan or {}).get("moved", {}) if isinstance(pair.goes, LeftOver) else {}
     for feature in features:
         if "ok" in moved.get(feature, {}):
             continue
-        both = yield from usage_of_both(goes["id"], pair.survives["id"], feature)
+        both = yield from usage_of_both(pair.user_that_goes["id"], pair.survives["id"], feature)
         if both is not None and (both.goes.used or both.stays.used):
             usage[feature] = both
     return MergePreview(pair, usage)

@@ -6,10 +6,11 @@ also one that an identify began.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 
 from destinations import (
+    Answer,
     Call,
     Done,
     Generated,
@@ -20,7 +21,7 @@ from destinations import (
 from kana_destination.merge_steps import LeftOver, left_overs_of, merge_users, put_back
 from kana_destination.users import FIELDS, User
 
-__all__ = ["Pair", "changes_of", "find_pair", "lost_left_over", "no_user", "operator_merge"]
+__all__ = ["Pair", "find_pair", "operator_merge"]
 
 
 def operator_merge(payload: Payload) -> Generated:
@@ -35,20 +36,15 @@ def operator_merge(payload: Payload) -> Generated:
         **dict.fromkeys(payload.get("moved", ()), True),
         **dict.fromkeys(payload.get("notMoved", ()), False),
     }
-    listed = yield Call("listUsers", {})
-    users: Mapping[str, User] = {user["id"]: user for user in listed.data}
-    pair = find_pair(gone, kept, users)
-    if pair is None:
-        lost = lost_left_over(gone, kept, users)
-        if lost is not None:
-            yield from put_back(lost)
-            raise no_user(f"Kana has no user {gone!r} any more; {kept!r} has its id back")
-        raise no_user(f"Kana has no user {(kept if gone in users else gone)!r}")
+    pair = yield from find_pair(gone, kept)
+    if isinstance(pair, LeftOver):
+        yield from put_back(pair)
+        raise _no_user(f"Kana has no user {gone!r} any more; {kept!r} has its id back")
     goes, survives = pair.goes, pair.survives
     refused = yield from merge_users(
         *(goes, survives),
         final_id=kept,
-        changes=changes_of(pair),
+        changes=pair.changes,
         earlier=pair.earlier,
         decided=decided,
     )
@@ -73,14 +69,34 @@ class Pair:
     earlier: Sequence[LeftOver] = ()
     from_survives: bool = False
 
+    @property
+    def user_that_goes(self) -> User:
+        """The user that goes, as it is now."""
+        return self.goes.user if isinstance(self.goes, LeftOver) else self.goes
 
-def changes_of(pair: Pair) -> dict[str, str]:
-    """Return the fields that the user that stays lacks and takes from the other."""
-    goes = pair.goes.user if isinstance(pair.goes, LeftOver) else pair.goes
-    return {key: goes[key] for key in FIELDS if goes[key] and not pair.survives[key]}
+    @property
+    def changes(self) -> dict[str, str]:
+        """The fields that the user that stays lacks and takes from the other."""
+        goes = self.user_that_goes
+        return {key: goes[key] for key in FIELDS if goes[key] and not self.survives[key]}
 
 
-def find_pair(gone: str, kept: str, users: Mapping[str, User]) -> Pair | None:
+def find_pair(gone: str, kept: str) -> Generator[Call, Answer, Pair | LeftOver]:
+    """Look up the users of the merge of ``gone`` into ``kept``; only reads.
+
+    Returns the left-over of ``kept`` if a merge into ``gone`` was cut off and that user is gone
+    since: then all that can be done is to give ``kept`` its id back. Raises `IntegrationError` if
+    Kana lacks one of the users otherwise.
+    """
+    listed = yield Call("listUsers", {})
+    users: Mapping[str, User] = {user["id"]: user for user in listed.data}
+    found = _pair_of(gone, kept, users) or _lost_left_over(gone, kept, users)
+    if found is None:
+        raise _no_user(f"Kana has no user {(kept if gone in users else gone)!r}")
+    return found
+
+
+def _pair_of(gone: str, kept: str, users: Mapping[str, User]) -> Pair | None:
     """Return the users of the merge; None if one is missing and no merge of both was cut off."""
     source, target = users.get(gone), users.get(kept)
     of_gone, of_kept = (left_overs_of(one, users.values()) for one in (gone, kept))
@@ -92,7 +108,7 @@ def find_pair(gone: str, kept: str, users: Mapping[str, User]) -> Pair | None:
     if target is not None and of_gone:
         found = [one for one in of_gone if one.belongs_to(kept)]
         if not found:
-            raise no_user(f"{gone!r} was merged into another user than {kept!r}")
+            raise _no_user(f"{gone!r} was merged into another user than {kept!r}")
         return Pair(found[-1], target, of_gone)
     survivor = source or target
     found = [one for one in of_kept if one.belongs_to(gone)]
@@ -101,7 +117,7 @@ def find_pair(gone: str, kept: str, users: Mapping[str, User]) -> Pair | None:
     return None
 
 
-def lost_left_over(gone: str, kept: str, users: Mapping[str, User]) -> LeftOver | None:
+def _lost_left_over(gone: str, kept: str, users: Mapping[str, User]) -> LeftOver | None:
     """Return the left-over of INTO if it was to be merged into FROM, and FROM is gone since."""
     for one in left_overs_of(kept, users.values()):
         is_lost = one.survivor == gone and not users.keys() & {gone, kept}
@@ -110,6 +126,6 @@ def lost_left_over(gone: str, kept: str, users: Mapping[str, User]) -> LeftOver 
     return None
 
 
-def no_user(message: str) -> IntegrationError:
+def _no_user(message: str) -> IntegrationError:
     """Return the error for a user that Kana does not have."""
     return IntegrationError(message, "NOT_FOUND", 404)

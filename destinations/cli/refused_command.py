@@ -4,44 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import click
 
 from destinations.cli.commands import Group
-from destinations.cli.deliveries.export_command import opened_output
-from destinations.cli.deliveries.selection import TIME
+from destinations.cli.deliveries.export_command import opened_output, output_option
+from destinations.cli.deliveries.selection import (
+    BY_CODE,
+    BY_DESTINATION,
+    BY_USER,
+    since_option,
+    with_options,
+)
 from destinations.cli.json_output import json_text
 from destinations.cli.store_place import StorePlace, place_options
-from destinations.cli.tables import bounded, plain, print_table
+from destinations.cli.tables import bounded, count, plain, print_table
 from destinations.operations import refused_line, shown_time
 from destinations.store import RefusedCount, RefusedEntry, RefusedSelection, SqliteRefused
 
 __all__ = ["command"]
 
-F = TypeVar("F", bound=Callable[..., Any])
-
 _COLUMNS: Final = ("id", "refused", "destination", "from", "event", "status", "reason")
 
-_OPTIONS: Final = (
-    click.option("--destination", metavar="NAME", help="Select by destination."),
-    click.option("--code", metavar="CODE", help="Select by error code, as list shows it."),
-    click.option("--user", metavar="ID", help="Select by user."),
-    click.option(
-        "--since",
-        type=TIME,
-        metavar="TIME",
-        help="Select events refused since TIME: ISO 8601, or an age such as 2h or 3d.",
-    ),
-)
-
-
-def _selection_options(command: F) -> F:
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+_selection_options = with_options(BY_DESTINATION, BY_CODE, BY_USER, since_option("events refused"))
 
 
 @click.group("refused", cls=Group, epilog="Example: destinations refused list --config serve.yaml")
@@ -100,12 +88,7 @@ def list_command(
 )
 @place_options
 @_selection_options
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Write to FILE, which must be new or empty; by default to standard output.",
-)
+@output_option
 def export_command(place: StorePlace, *, output: Path | None, **given: Any) -> int:
     """Write refused events and their reasons as NDJSON, to be repaired and fed to a run.
 
@@ -136,8 +119,8 @@ def export_command(place: StorePlace, *, output: Path | None, **given: Any) -> i
 
 def _tell_of_unknown_name(refused: SqliteRefused, selection: RefusedSelection) -> None:
     name = selection.destination
-    if name is not None and name not in refused.names:
-        names = ", ".join(map(plain, refused.names)) or "none"
+    if name is not None and name not in (known := refused.names):
+        names = ", ".join(map(plain, known)) or "none"
         click.echo(
             f"The store has no refused event of {plain(name)!r}; it has some of: {names}.", err=True
         )
@@ -151,8 +134,11 @@ def _print(
     with_raw: bool,
 ) -> None:
     total = sum(one.events for one in counts)
-    what = f"{total:,} refused {'event' if total == 1 else 'events'}"
-    print_table(f"{what}, in {place.path}", _COLUMNS, [_row(entry) for entry in found])
+    print_table(
+        f"{count(total, 'refused event')}, in {place.path}",
+        _COLUMNS,
+        [_row(entry) for entry in found],
+    )
     if len(found) < total:
         click.echo(f"These are the latest {len(found):,}; --limit shows more.\n")
     if with_raw:

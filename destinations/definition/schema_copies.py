@@ -8,40 +8,40 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Final
 
-__all__ = ["FOLDER", "KINDS", "schema_file", "schema_text", "stale_schemas", "update_schemas"]
+__all__ = ["FOLDER", "schema_copies", "stale_schemas", "update_schemas"]
 
 FOLDER: Final = "schemas"
 """The folder of copies within a definition's folder; its files refer to it with ``$schema``."""
 
-KINDS: Final = ("destination", "action", "case")
+_NAMES: Final = tuple(f"{kind}.schema.json" for kind in ("destination", "action", "case"))
 
 
-def schema_file(kind: str) -> str:
-    """Return the name of the file of a schema."""
-    return f"{kind}.schema.json"
-
-
-def schema_text(kind: str) -> str:
-    """Return the text of a schema as it is shipped."""
-    schemas = importlib.resources.files("destinations.definition") / "schemas"
-    return (schemas / schema_file(kind)).read_text(encoding="utf-8")
+def schema_copies() -> dict[str, str]:
+    """Return the texts of all copies, by their names within a definition's folder."""
+    return {f"{FOLDER}/{name}": _shipped(name) for name in _NAMES}
 
 
 def stale_schemas(folder: Traversable) -> list[str]:
     """Return the copies that differ from what is shipped, such as ``schemas/case.schema.json``."""
-    return [f"{FOLDER}/{schema_file(kind)}" for kind in _stale(folder)]
+    return [f"{FOLDER}/{name}" for name in _stale(folder)]
 
 
 def update_schemas(folder: Path) -> list[str]:
     """Replace the copies that differ; return the same as `stale_schemas`. Raises `OSError`."""
-    stale = list(_stale(folder))
-    for kind in stale:
-        (folder / FOLDER / schema_file(kind)).write_text(schema_text(kind), encoding="utf-8")
-    return [f"{FOLDER}/{schema_file(kind)}" for kind in stale]
+    stale = stale_schemas(folder)
+    shipped = schema_copies()
+    for name in stale:
+        (folder / name).write_text(shipped[name], encoding="utf-8")
+    return stale
+
+
+def _shipped(name: str) -> str:
+    schemas = importlib.resources.files("destinations.definition") / "schemas"
+    return (schemas / name).read_text(encoding="utf-8")
 
 
 def _stale(folder: Traversable) -> Iterator[str]:
-    for kind in KINDS:
-        copy = folder / FOLDER / schema_file(kind)
-        if copy.is_file() and copy.read_bytes() != schema_text(kind).encode():
-            yield kind
+    for name in _NAMES:
+        copy = folder / FOLDER / name
+        if copy.is_file() and copy.read_bytes() != _shipped(name).encode():
+            yield name

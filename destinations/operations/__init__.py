@@ -66,9 +66,11 @@ from destinations.operations.runs import (
 )
 from destinations.operations.status import (
     StoreStatus,
+    UnknownName,
     count_waiting,
     queue_length,
     store_status,
+    unknown_names,
 )
 from destinations.operations.times import parse_time, shown_duration, shown_time
 
@@ -88,6 +90,7 @@ __all__ = [
     "Serving",
     "StoreStatus",
     "StoredPauses",
+    "UnknownName",
     "adopt",
     "await_server",
     "back_up",
@@ -132,6 +135,7 @@ __all__ = [
     "shown_time",
     "store_status",
     "try_to_lock",
+    "unknown_names",
     "waiting_for_nobody",
     "who_serves",
     "why_in_conflict",

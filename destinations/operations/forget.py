@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Final
 
 from destinations.errors import TemporaryError, UsageError
+from destinations.operations.interrupted import recover_all
 from destinations.operations.locks import lock_server
+from destinations.operations.status import unknown_names
 from destinations.outcome import State, Status
 from destinations.pipeline.ledger import LedgerEntry, Selection
 from destinations.store import (
@@ -34,8 +36,6 @@ from destinations.store import (
 __all__ = ["Forgettable", "forget", "look_up_user"]
 
 _UNSETTLED: Final = frozenset({State.UNKNOWN, State.HELD, State.SENDING})
-_LATEST: Final = 86_400.0
-"""Seconds: nobody is asked later about a lost answer. Whoever delivers next says when it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +95,7 @@ def forget(
     delivers from the store, or changes or reads it meanwhile; else as `look_up_user`.
     """
     with lock_server(path), SqliteStore(path) as store:
-        ended = [scope for scope, _ in store.ledger(_nobody_delivers).interrupted()]
-        if ended:
-            store.queue().recover(ended, _LATEST)
+        recover_all(store)
         scopes = _scopes(store, destination, account)
         _check_settled([one for one in _of_user(store, user) if one.scope in scopes])
         with store.database.reading() as connection:
@@ -122,14 +120,9 @@ def _nobody_delivers(_scope: object, _served: bool) -> bool:  # noqa: FBT001 - a
 
 
 def _scopes(store: SqliteStore, destination: str, account: str) -> Sequence[int]:
-    totals = store.ledger().totals(0.0)
-    for what, name, known in (
-        ("destination", destination, {one.destination for one in totals}),
-        ("account", account, {one.label for one in totals if one.label}),
-    ):
-        if name and name not in known:
-            names = ", ".join(sorted(known)) or "none"
-            raise UsageError(f"the store {store.path} has no {what} {name!r}; it has: {names}")
+    for one in unknown_names(store.ledger(), destination or None, account or None):
+        names = ", ".join(one.known) or "none"
+        raise UsageError(f"the store {store.path} has no {one.what} {one.name!r}; it has: {names}")
     return scopes_of(store.database, destination, account)
 
 

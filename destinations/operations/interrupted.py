@@ -17,7 +17,7 @@ from destinations.pipeline.ledger import LedgerEntry
 from destinations.pipeline.queue import Scope
 from destinations.store import SqliteLedger, SqliteStore
 
-__all__ = ["delivers", "open_ledger", "recover_interrupted"]
+__all__ = ["delivers", "open_ledger", "recover_all", "recover_interrupted"]
 
 _LATEST: Final = 86_400.0
 """Seconds: nobody is asked later about a lost answer. Whoever delivers next says when it is."""
@@ -57,6 +57,13 @@ def recover_interrupted(
         )
         with contextlib.suppress(TemporaryError), lock:
             store.queue().recover([scope], _LATEST)
+
+
+def recover_all(store: SqliteStore) -> None:
+    """Write down what became of all that was being sent; nobody may deliver from the store."""
+    ended = store.ledger(lambda _scope, _served: False).interrupted()
+    if ended:
+        store.queue().recover([scope for scope, _ in ended], _LATEST)
 
 
 def delivers(store: SqliteStore, scope: Scope, *, served: bool) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,11 +11,18 @@ from destinations.operations.interrupted import delivers, open_ledger
 from destinations.operations.locks import Serving
 from destinations.operations.pauses import pauses_of_servers
 from destinations.outcome import State
-from destinations.pipeline.ledger import ScopeTotals
+from destinations.pipeline.ledger import Ledger, ScopeTotals
 from destinations.pipeline.queue import Scope
 from destinations.store import SqliteStore
 
-__all__ = ["StoreStatus", "count_waiting", "queue_length", "store_status"]
+__all__ = [
+    "StoreStatus",
+    "UnknownName",
+    "count_waiting",
+    "queue_length",
+    "store_status",
+    "unknown_names",
+]
 
 _WAITING = (State.READY, State.SENDING, State.UNKNOWN)
 
@@ -103,3 +110,27 @@ def count_waiting(store: SqliteStore, now: float) -> Mapping[str, int]:
 def _size(store: SqliteStore) -> int:
     paths = (store.path, store.path.with_name(f"{store.path.name}-wal"))
     return sum(path.stat().st_size for path in paths if path.exists())
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownName:
+    """A name that a store does not have; ``what`` is destination or account, ``known`` has all."""
+
+    what: str
+    name: str
+    known: Sequence[str]
+
+
+def unknown_names(
+    ledger: Ledger, destination: str | None, account: str | None
+) -> Iterator[UnknownName]:
+    """Yield those of the given names that no scope of a ledger has."""
+    if destination is None and account is None:
+        return
+    totals = ledger.totals(0.0)
+    for what, name, known in (
+        ("destination", destination, {one.destination for one in totals}),
+        ("account", account, {one.label for one in totals if one.label}),
+    ):
+        if name is not None and name not in known:
+            yield UnknownName(what, name, sorted(known))

@@ -63,6 +63,8 @@ _WIDE_UNMARKED: Final[Sequence[tuple[re.Pattern[bytes], str]]] = (
 """Where the zeros of ASCII are (RFC 4627, 3): JSON begins with two characters of it."""
 
 _ARRAY: Final = re.compile(rb"\[\s*(?:[\]{]|\Z)")
+_MEMBER: Final = re.compile(r'\s*("(?:[^"\\]|\\.)*")\s*:\s*')
+_COMMA: Final = re.compile(r"\s*,")
 _CELL: Final = re.compile(r"[A-Za-z_][\w.$ -]*")
 _SEPARATORS: Final = ",;\t"
 _KNOWN: Final = frozenset(
@@ -173,16 +175,16 @@ class InputFile:
 
     def _look(self, content: BinaryIO | Inflated) -> tuple[bytes, Form]:
         """Return how the content begins, and what it is read as."""
-        head = _head_of(content, only_one_line=self.is_stream and not self._adapts)
+        # Whether a stream has more by now is chance, and must not decide.
+        only_one_line = self.is_stream and not self._adapts
+        head = _head_of(content, only_one_line=only_one_line)
         if not self._is_gzip:
             self._check_packing(head)
         elif head.startswith(GZIP):
             self._refuse("is compressed twice with gzip", "expected once", self._unpack("gunzip"))
         self._check_encoding(head)
         text = head.removeprefix(MARK).strip(SPACE)
-        if (
-            self.is_stream and not self._adapts
-        ):  # whether it has more by now is chance, and must not decide
+        if only_one_line:
             text = text.partition(b"\n")[0].strip(SPACE)
         form = self._form or self._form_of_name()
         if _is_csv(text, is_named=".csv" in PurePath(self.name.lower()).suffixes):
@@ -334,15 +336,14 @@ def _is_batch(text: bytes) -> bool:
     decoder = json.JSONDecoder()
     found = text.decode("utf-8", "replace")
     position, has_batch = 1, False
-    member = re.compile(r'\s*("(?:[^"\\]|\\.)*")\s*:\s*')
     try:
-        while (match := member.match(found, position)) is not None:
+        while (match := _MEMBER.match(found, position)) is not None:
             key: str = json.loads(match[1])
             if key == "type":
                 return False
             has_batch = has_batch or (key == "batch" and found.startswith("[", match.end()))
             _, position = decoder.raw_decode(found, match.end())
-            comma = re.compile(r"\s*,").match(found, position)
+            comma = _COMMA.match(found, position)
             if comma is None:
                 break
             position = comma.end()

@@ -26,7 +26,15 @@ from destinations.pipeline.output import written_file
 from destinations.secrets import Masker
 from destinations.store import check_not_beside_store
 
-__all__ = ["export_command", "opened_output"]
+__all__ = ["export_command", "opened_output", "output_option"]
+
+output_option = click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write to FILE, which must be new or empty; by default to standard output.",
+)
+"""The file that `opened_output` opens."""
 
 _WITH_EVENT = frozenset(
     {
@@ -49,12 +57,7 @@ _WAITING = frozenset({State.READY, State.SENDING, State.UNKNOWN})
 @click.argument("ids", metavar="[ID]...", type=int, nargs=-1)
 @selection_options
 @place_options
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Write to FILE, which must be new or empty; by default to standard output.",
-)
+@output_option
 @click.option("--dry-run", is_flag=True, help="Only show how many would be exported.")
 def export_command(
     ids: tuple[int, ...], place: StorePlace, *, output: Path | None, dry_run: bool, **given: Any

@@ -10,11 +10,14 @@ import click
 
 from destinations.cli.tables import plain
 from destinations.errors import UsageError
-from destinations.operations import parse_time, shown_time
+from destinations.operations import parse_time, shown_time, unknown_names
 from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.ledger import Ledger, LedgerEntry, Selection
 
 __all__ = [
+    "BY_CODE",
+    "BY_DESTINATION",
+    "BY_USER",
     "TIME",
     "describe",
     "event_name",
@@ -22,7 +25,9 @@ __all__ = [
     "record",
     "selected",
     "selection_options",
+    "since_option",
     "tell_of_unknown_names",
+    "with_options",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -52,6 +57,19 @@ class _Time(click.ParamType[float]):
 TIME: Final = _Time()
 """The type of an option that is a time."""
 
+BY_DESTINATION: Final = click.option("--destination", metavar="NAME", help="Select by destination.")
+BY_CODE: Final = click.option(
+    "--code", metavar="CODE", help="Select by error code, as list shows it."
+)
+BY_USER: Final = click.option("--user", metavar="ID", help="Select by user.")
+
+
+def since_option(what: str) -> Callable[[F], F]:
+    """Return the option for a time from which on ``what`` is selected."""
+    text = f"Select {what} since TIME: ISO 8601, or an age such as 2h or 3d."
+    return click.option("--since", type=TIME, metavar="TIME", help=text)
+
+
 _OPTIONS: Final = (
     click.option(
         "--state",
@@ -63,18 +81,13 @@ _OPTIONS: Final = (
         type=click.Choice([outcome.value for outcome in Outcome]),
         help="Select by outcome.",
     ),
-    click.option("--destination", metavar="NAME", help="Select by destination."),
+    BY_DESTINATION,
     click.option(
         "--account", metavar="NAME", help="Select by account: its name or unnamed-NUMBER."
     ),
-    click.option("--code", metavar="CODE", help="Select by error code, as list shows it."),
-    click.option("--user", metavar="ID", help="Select by user."),
-    click.option(
-        "--since",
-        type=TIME,
-        metavar="TIME",
-        help="Select deliveries accepted since TIME: ISO 8601, or an age such as 2h or 3d.",
-    ),
+    BY_CODE,
+    BY_USER,
+    since_option("deliveries accepted"),
     click.option(
         "--restored",
         is_flag=True,
@@ -89,11 +102,19 @@ _OPTIONS: Final = (
 )
 
 
-def selection_options(command: F) -> F:
-    """Add the options that `read_selection` reads."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+def with_options(*options: Callable[[Any], Any]) -> Callable[[F], F]:
+    """Return what adds options to a command; its help lists them in this order."""
+
+    def added(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return added
+
+
+selection_options = with_options(*_OPTIONS)
+"""Adds the options that `read_selection` reads."""
 
 
 def read_selection(given: dict[str, Any]) -> tuple[Selection, bool]:
@@ -148,16 +169,9 @@ def selected(
 
 def tell_of_unknown_names(ledger: Ledger, selection: Selection) -> None:
     """Say that a store has no destination, or account, of the name that was given."""
-    if selection.destination is None and selection.account is None:
-        return
-    scopes = ledger.totals(time.time())
-    for what, name, known in (
-        ("destination", selection.destination, {one.destination for one in scopes}),
-        ("account", selection.account, {one.label for one in scopes if one.label}),
-    ):
-        if name is not None and name not in known:
-            names = ", ".join(plain(one) for one in sorted(known)) or "none"
-            click.echo(f"The store has no {what} {plain(name)!r}; it has: {names}.", err=True)
+    for one in unknown_names(ledger, selection.destination, selection.account):
+        names = ", ".join(map(plain, one.known)) or "none"
+        click.echo(f"The store has no {one.what} {plain(one.name)!r}; it has: {names}.", err=True)
 
 
 def describe(entries: Sequence[LedgerEntry]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.resources
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from destinations.definition import DestinationDefinition, load_definition
+from destinations.definition.schema_copies import schema_copies
 from destinations.errors import Issue, UsageError
 from destinations.kit.importer.action_file import action_schema, action_text
 from destinations.kit.importer.destination_file import destination_text
@@ -27,7 +27,6 @@ __all__ = ["Imported", "import_segment"]
 
 _SLUG: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _ACTION_SLUG: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
-_SCHEMAS: Final = ("destination", "action", "case")
 _SHOWN: Final = 12
 
 
@@ -147,7 +146,7 @@ def _files(destination: SegmentDestination, slug: str, findings: Findings) -> di
     presets = plan_presets(destination.presets, titles, defaults, findings)
     settings = settings_schema(destination.options, findings)
     main = destination_text(destination, slug, settings, requests, presets, findings)
-    return {"destination.yaml": main, **texts, **_schema_files()}
+    return {"destination.yaml": main, **texts, **schema_copies()}
 
 
 def _note_prose(destination: SegmentDestination, findings: Findings) -> None:
@@ -157,13 +156,6 @@ def _note_prose(destination: SegmentDestination, findings: Findings) -> None:
     if lacking:
         message = f"{lacking:,} of {len(fields):,} fields have no label or no description: add them"
         findings.note(destination.path, message)
-
-
-def _schema_files() -> dict[str, str]:
-    """Put the schemas beside the definition, for editors."""
-    folder = importlib.resources.files("destinations.definition") / "schemas"
-    names = [f"{kind}.schema.json" for kind in _SCHEMAS]
-    return {f"schemas/{name}": (folder / name).read_text(encoding="utf-8") for name in names}
 
 
 def _write(folder: Path, texts: Mapping[str, str], *, force: bool) -> tuple[Path, ...]:

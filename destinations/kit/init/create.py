@@ -9,7 +9,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Final
 
-from destinations.definition.schema_copies import FOLDER, KINDS, schema_file, schema_text
+from destinations.definition.schema_copies import schema_copies
 from destinations.definition.yaml_schema import write_scalar
 from destinations.errors import UsageError
 
@@ -49,8 +49,7 @@ def _files(slug: str) -> Iterator[tuple[str, str]]:
             text = text.replace(f": {placeholder}", f": {write_scalar(value)}")
             text = text.replace(placeholder, value)
         yield path, text
-    for kind in KINDS:
-        yield f"{FOLDER}/{schema_file(kind)}", schema_text(kind)
+    yield from schema_copies().items()
 
 
 def _templates(folder: Traversable, prefix: str) -> Iterator[tuple[str, Traversable]]:
