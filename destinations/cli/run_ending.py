@@ -24,7 +24,7 @@ def printing(report: Report, options: Options) -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
-        raise  # whoever read it has gone
+        raise  # its reader has gone
     except OSError as error:
         rows = summary(report.totals.outcomes) or "no rows"
         rest = (

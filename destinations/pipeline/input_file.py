@@ -294,7 +294,7 @@ def _read_at_least(stream: BinaryIO | Inflated, least: int) -> bytes:
 def _head_of(stream: BinaryIO | Inflated, *, only_one_line: bool) -> bytes:
     """Return some thousand bytes of a stream, or its first line that is not empty, and maybe more.
 
-    That line is waited for by whoever reads the entries as well, and nothing behind it.
+    A reader of the entries waits for that line as well, but for nothing behind it.
     """
     found = b""
     while len(found) < _HEAD:

@@ -103,7 +103,7 @@ def _as_json(value: Any) -> Any:
 def explain(destination: Destination, data: bytes, fault: str = "") -> Explanation:
     """Explain the event in ``data`` (raw JSON) without sending anything.
 
-    ``fault`` says why there is none, as whoever has read it knows.
+    ``fault`` says why there is none, if the reader of its file found that out.
     """
     explanation = Explanation(destination.definition.slug)
     now = unix_time()

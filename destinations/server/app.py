@@ -56,7 +56,7 @@ class _HungUpError(Exception):
 class _Request:
     """A request for a route: what is known of it so far.
 
-    ``is_known`` tells that whoever sends it has proved what the route asks for. ``data`` is its
+    ``is_known`` tells that its sender has proved what the route asks for. ``data`` is its
     body, of ``length`` bytes, and ``events`` how many it counts for.
     """
 

@@ -25,7 +25,7 @@ _PER_TIMEOUT: Final = 4
 class Notifier:
     """Sends notifications, if ``environment`` names a socket for them.
 
-    One that cannot be sent is lost: whoever should have got it is gone, and the server goes on.
+    One that cannot be sent is lost: its reader is gone, and the server continues.
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
@@ -79,7 +79,7 @@ class Watchdog:
     """Tells a supervisor that this process goes on, for as long as each of its parts does.
 
     ``progress`` gives a number for each part by its name. A part hangs if its number has not risen
-    for half of the supervisor's time-out. Whoever calls `look` is a part as well. ``monotonic`` is
+    for half of the supervisor's time-out. The caller of `look` is a part as well. ``monotonic`` is
     in seconds.
     """
 

@@ -27,7 +27,7 @@ _MOST_WAITING: Final = 2_000
 _MOST_WAITING_BYTES: Final = 8 * 1024 * 1024
 _LARGEST_BODY: Final = 512 * 1024
 
-# A transaction with this much takes some milliseconds, and whoever delivers has to wait for it.
+# A transaction with this much takes some milliseconds, and deliveries have to wait for it.
 _CHUNK: Final = 100
 _CHUNK_BYTES: Final = 1024 * 1024
 
@@ -159,7 +159,7 @@ class RefusedKeeper(Refusing):
                 events, bounds.max_events // shares, bounds.max_bytes // shares
             )
         except DestinationsError:
-            pass  # whoever watches over the store tells why
+            pass  # the service that watches the store tells why
         except Exception:  # noqa: BLE001 - nothing of this may end what receives
             _LOG.exception("refused events not written because of an internal error")
         finally:

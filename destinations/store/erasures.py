@@ -1,8 +1,8 @@
 """Erases users from a store, and keeps who was erased, so that a restored copy loses them again.
 
 Who was erased is kept twice, in the store and in a file beside it, as digests with a random key.
-The key lies with them: whoever has the store can test whether a certain id was erased, and cannot
-list the ids.
+The key lies with them: with the store, one can test whether a certain id was erased, but not list
+the ids.
 """
 
 from __future__ import annotations
@@ -292,8 +292,8 @@ def erase_user(
 ) -> Erased:
     """Drop what waits of a user, put digests in place of what rows say, and delete the rest.
 
-    ``until`` is the time, in milliseconds since 1970, until which events are erased. Whoever comes
-    again with a messageId is recognised as before: by the digest that the store had of it.
+    ``until`` is the time, in milliseconds since 1970, until which events are erased. An event that
+    comes again is recognised as before: by the digest of its messageId, which the store had.
     """
     ledger = SqliteLedger(database)
     names = Names(database)

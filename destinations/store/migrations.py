@@ -512,7 +512,7 @@ MIGRATIONS: Final[tuple[tuple[str | Move, ...], ...]] = (
         ) STRICT
         """,
         "CREATE INDEX refused_of_scope ON refused (scope, id)",
-        # Whoever adds or deletes rows: the totals follow, and the bounds can be held by them.
+        # The totals follow every change of rows, so that the bounds can be held by them.
         """
         CREATE TABLE refused_totals (
             scope INTEGER PRIMARY KEY,
