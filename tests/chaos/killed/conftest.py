@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,23 @@ class Workers:
         self._process.stdin.write(json.dumps(task) + "\n")
         self._process.stdin.flush()
         return int(self._process.stdout.readline())
+
+    @staticmethod
+    def kill_at_steps(run: Callable[[int], int], every: int) -> Iterator[int]:
+        """Kills a command at each so many-th step, and at the last ones; yields after each.
+
+        ``run`` makes the place anew, runs the command until a step, and gives its exit code.
+        """
+        for nth in itertools.count(1, every):
+            end = run(nth)
+            if end == 0:
+                break
+            assert end == -signal.SIGKILL
+            yield nth
+        # The last steps exchange what is there, and nobody knows beforehand which ones that are.
+        for behind in range(max(1, nth - 2 * every), nth, 2) if every > 1 else ():
+            if run(behind) == -signal.SIGKILL:
+                yield behind
 
     def close(self) -> None:
         """Ends the process that makes them."""

@@ -6,10 +6,8 @@ every event that comes again is recognised.
 
 from __future__ import annotations
 
-import itertools
 import os
 import shutil
-import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -71,14 +69,15 @@ class _Killed:
         return int(self._workers.run(task))
 
     def steps(self) -> Iterator[int]:
-        for nth in itertools.count(1, EVERY):
+        """Kills at each so many-th step, and at the last ones; yields after each."""
+
+        def run(nth: int) -> int:
             shutil.rmtree(self.folder, ignore_errors=True)
             shutil.copytree(self._original, self.folder)
-            end = self.run(point="step", nth=nth)
-            if end == 0:
-                return
-            assert end == -signal.SIGKILL
-            yield nth
+            return self.run(point="step", nth=nth)
+
+        steps: Iterator[int] = self._workers.kill_at_steps(run, EVERY)
+        yield from steps
 
     def bytes(self) -> bytes:
         found = sorted(self.folder.glob(f"*{STORE}*"))

@@ -6,7 +6,6 @@ was there, a whole one that was restored, or it is refused and says how to go on
 
 from __future__ import annotations
 
-import itertools
 import os
 import random
 import shutil
@@ -110,20 +109,12 @@ class Place:
 
     def steps(self, *command: str) -> Iterator[int]:
         """Kills at each so many-th step, and at the last ones; yields after each."""
-        for nth in itertools.count(1):
-            if (nth - 1) % EVERY:
-                continue
+
+        def run(nth: int) -> int:
             self.reset()
-            end = self.run(*command, point="step", nth=nth)
-            if end == 0:
-                break
-            assert end == -signal.SIGKILL
-            yield nth
-        # The last steps exchange what is there, and nobody knows beforehand which ones that are.
-        for behind in range(max(1, nth - 2 * EVERY), nth, 2) if EVERY > 1 else ():
-            self.reset()
-            if self.run(*command, point="step", nth=behind) == -signal.SIGKILL:
-                yield behind
+            return self.run(*command, point="step", nth=nth)
+
+        yield from self._workers.kill_at_steps(run, EVERY)
 
     def found(self) -> str:
         """What the next server finds; nothing is changed here."""
