@@ -91,6 +91,7 @@ def _run(config: ServeConfig, path: Path, signals: Signals, observation: Observa
         )
         sys.stderr.flush()
         os._exit(130)
+    observation.end_bursts()
     what = "1 delivery waits" if left == 1 else f"{left:,} deliveries wait"
     waiting = f"{what} in {config.store.path}" if left else "nothing waits"
     logger.info(f"server stopped; {waiting}", waiting=left)

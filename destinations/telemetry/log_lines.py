@@ -162,6 +162,10 @@ class LogLines:
         if self._open:
             self._set_levels()
 
+    def end_bursts(self) -> None:
+        """Write how many lines were left out so far; safe to repeat."""
+        self._handler.finish()
+
     def _set_levels(self) -> None:
         for name, level in self._levels.items():
             logging.getLogger(name).setLevel(level)
@@ -177,7 +181,7 @@ class LogLines:
 
     def __exit__(self, *_: object) -> None:
         self._open = False
-        self._handler.finish()
+        self.end_bursts()
         threading.excepthook = self._former_hook
         logging.getLogger().removeHandler(self._handler)
         for name, level in self._former_levels.items():

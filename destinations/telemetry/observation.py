@@ -92,6 +92,11 @@ class Observation:
             self._probe = QueueProbe(ledger)
         return functools.partial(self._probe.read, destination)
 
+    def end_bursts(self) -> None:
+        """Log what was left out of bursts so far, so that a line about the end can be the last."""
+        self._logs.close()
+        self._lines.end_bursts()
+
     def close(self) -> None:
         """Flush traces and restore the logging; safe to repeat."""
         self._closing.close()

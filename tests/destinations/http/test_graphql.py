@@ -169,7 +169,7 @@ MOVE = {
     "document": """mutation Move($id: ID!, $by: Int) {
         claim: rename(id: $id) { id } move: count(by: $by) { done why }
     }""",
-    "variables": {"id": {"@path": "$.payload.id"}, "by": {"@path": "$.payload.by"}},
+    "variables": {"id": {"@path": "$.event.userId"}, "by": {"@path": "$.payload.by"}},
 }
 MOVED = {"type": "object", "properties": {"move": {"properties": {"done": {"const": True}}}}}
 FULL = {"type": "object", "properties": {"move": {"properties": {"done": {"const": False}}}}}
@@ -374,7 +374,7 @@ WHOLE_PAYLOAD: dict[str, Any] = {
     [
         (WHOLE_PAYLOAD, True),
         ({**WHOLE_PAYLOAD, "variables": {"all": {"@path": "payload"}}}, True),
-        ({**WHOLE_PAYLOAD, "variables": {"all": {"@path": "$.payload.id"}}}, False),
+        ({**WHOLE_PAYLOAD, "variables": {"all": {"@path": "$.payload.thing"}}}, False),
         ({**WHOLE_PAYLOAD, "variables": {"all": {"by": {"@path": "$.payload"}}}}, False),
         ({**WHOLE_PAYLOAD, "variables": {"all": {"@path": "$.event"}}}, False),
         (

@@ -250,6 +250,24 @@ def test_no_flood(
     assert last.get("destination") == shown[0].get("destination")
 
 
+def test_a_line_about_the_end_is_the_last(stream: io.StringIO) -> None:
+    """What was left out is told before it, and nothing is told after it."""
+    clock = _Clock()
+    with LogLines(
+        Masks([CANARY]),
+        stream=stream,
+        form="json",
+        monotonic=lambda: clock.now,
+        start_timer=clock.start,
+    ) as lines:
+        for _ in range(500):
+            lines.logger.info("delivered")
+        lines.end_bursts()
+        lines.logger.info("stopped")
+    found = [json.loads(line)["message"] for line in stream.getvalue().splitlines()]
+    assert found == [*["delivered"] * 10, "490 more like it: delivered", "stopped"]
+
+
 def test_no_flood_hides_others(stream: io.StringIO) -> None:
     """Another message, destination or level has its own lines; few of a kind are all there."""
     with LogLines(Masks(), stream=stream, form="json", monotonic=lambda: 0.0) as lines:
