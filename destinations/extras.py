@@ -57,7 +57,7 @@ def pip_install(*arguments: str) -> str:
 
 
 def _requirement(origin: Mapping[str, Any], extra: str) -> list[str] | None:
-    """Return what pip is told to install; None if what it came from is no longer there."""
+    """Return the arguments for pip; None if the source of the package is gone."""
     url = str(origin["url"])
     if control := origin.get("vcs_info"):
         return [f"{_PACKAGE}[{extra}] @ {control['vcs']}+{url}@{control['commit_id']}"]
@@ -71,7 +71,7 @@ def _requirement(origin: Mapping[str, Any], extra: str) -> list[str] | None:
 
 
 def _origin() -> dict[str, Any] | None:
-    """Return what pip noted of where the package came from; None if it came from an index.
+    """Return pip's note about the source of the package; None if it came from an index.
 
     The note is ``direct_url.json``: packaging.python.org/en/latest/specifications/direct-url/
     """

@@ -75,7 +75,7 @@ def _left(left_over: LeftOver, users: Mapping[str, User]) -> str:
 
 
 def _waiting(user_id: str, fields: Mapping[str, str], user: User | None) -> Flagged:
-    """Return what is to be set; for a user who is gone, that is shown but not imported."""
+    """Return the fields to set; for a user who is gone they are shown but not imported."""
     changes = fields if user is None else changes_to(user, fields)
     note = "set " + ", ".join(f"{key} to {value}" for key, value in changes.items())
     if user is not None:

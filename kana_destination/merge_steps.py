@@ -355,7 +355,7 @@ def feature_ids() -> _Asking[list[str]]:
 
 
 def usage_of_both(goes: str, stays: str, feature: str) -> _Asking[BothUsages | None]:
-    """Return what both users have used of a feature; None if the feature is gone."""
+    """Return both users' usage of a feature; None if the feature is gone."""
     payload = {"goes": goes, "stays": stays, "featureId": feature}
     answer = yield Call("usageOfBoth", payload)
     if answer.name == "no_such_feature":

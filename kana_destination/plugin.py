@@ -66,7 +66,7 @@ class KanaPlugin:
         return COMMANDS
 
     def page_data(self) -> Mapping[str, object]:
-        """Return what the documentation page shows: the numbered cases of identify, by number."""
+        """Return the data of the documentation page: the numbered cases of identify, by number."""
         numbered = {case.number: case for case in cases().values() if case.number is not None}
         return {"cases": [numbered[number] for number in sorted(numbered)]}
 

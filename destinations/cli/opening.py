@@ -40,7 +40,7 @@ __all__ = [
 
 
 def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001 - click's signature
-    """Return what a DESTINATION may become in a shell: names, or else folders."""
+    """Return the completions of a DESTINATION in a shell: names, or else folders."""
     found: list[CompletionItem] = []
     with contextlib.suppress(UsageError):
         found = [CompletionItem(slug) for slug, _ in installed() if slug.startswith(incomplete)]

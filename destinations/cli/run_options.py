@@ -58,7 +58,7 @@ class Options:
 
     @property
     def shown_events(self) -> str:
-        """What the events are called in a sentence."""
+        """The name of the events in a sentence."""
         return "standard input" if self.reads_stdin else ", ".join(self.events)
 
     @property
@@ -86,12 +86,12 @@ class Options:
 
     @property
     def losses(self) -> LossOptions:
-        """What follows a lost answer."""
+        """The rule for lost answers."""
         return LossOptions(self.settle_after, self.sole_writer, self.lost_answers)
 
     @property
     def store_option(self) -> str:
-        """Where the store is, as text to be used again with another command."""
+        """The option that names the store in another command; empty for the default."""
         return "" if self.store is None else f" --store {shlex.quote(str(self.store))}"
 
 

@@ -42,7 +42,7 @@ def broken_mapping(
 
 
 def _constant(value: object) -> Any:
-    """Return what a mapping gives for every event; UNDEFINED if that depends on the event."""
+    """Return the value of a mapping that is the same for every event, else UNDEFINED."""
     try:
         return compile_value(value).constant
     except DefinitionError:  # which is reported as an issue of its own

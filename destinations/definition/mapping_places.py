@@ -55,12 +55,12 @@ Placed = tuple[str, object, Shape | None]
 
 
 def payload_shape(fields: Mapping[str, Any]) -> Shape | None:
-    """Return what a payload of these fields (JSON Schema) has; None if it may have other keys."""
+    """Return the shape of a payload of these fields (JSON Schema); None if other keys may come."""
     return _of_schema(fields, "field")
 
 
 def touches_shape(fields: Mapping[str, Any]) -> Shape:
-    """Return what the names of touched accounts are made of."""
+    """Return the shape that names of touched accounts can read."""
     return Shape("root", {"payload": payload_shape(fields)})
 
 
@@ -87,19 +87,19 @@ class _Shapes:
         return Shape("root", roots, _WITHIN_EVENT)
 
     def shared_by(self, name: str) -> Shape:
-        """Return what all events of a batch of this request share."""
+        """Return the shape that all events of a batch of this request share."""
         message = f"must not use event or payload: the batches of {name} share it"
         elsewhere = {**_WITHIN_EVENT, "event": message, "payload": message}
         return Shape("root", {"settings": self._settings}, elsewhere)
 
     @property
     def of_batch(self) -> Shape:
-        """What the body of a batch is made of."""
+        """The shape that the body of a batch can read."""
         return Shape("root", {"items": None, "settings": self._settings})
 
     @property
     def of_transport(self) -> Shape:
-        """What all requests see: every field of every action."""
+        """The shape that all requests can read: every field of every action."""
         return self.of_request(_united([self.payload(name) for name in self._requests]))
 
     def payload(self, name: str, asking: frozenset[str] = frozenset()) -> Shape | None:
@@ -129,7 +129,7 @@ class _Shapes:
 
 
 def _united(shapes: Sequence[Shape | None]) -> Shape | None:
-    """Return what any of these has; None if one may have anything, or if there is none."""
+    """Return the union of shapes; None if one may have any key, or if there is none."""
     keys: dict[str, Shape | None] = {}
     for shape in shapes:
         if shape is None:

@@ -115,7 +115,7 @@ def _kinds(expected: str | list[str]) -> str:
 
 
 def _way(error: jsonschema.ValidationError) -> str:
-    """Return what one way of an ``anyOf`` expects, as far as its first error tells."""
+    """Return the expectation of one branch of an ``anyOf``, as far as its first error tells."""
     expected: Any = error.validator_value
     if error.validator == "anyOf":
         return " or ".join(dict.fromkeys(map(_way, error.context or ())))

@@ -89,7 +89,7 @@ class Sources:
         return path if path.exists() and path.stat().st_mode & stat.S_IROTH else None
 
     def _filled(self, given: Any) -> str:
-        """Return what a value that `names_a_secret` names, unless it is empty."""
+        """Return the secret behind a value that `names_a_secret`; raises if it is empty."""
         if isinstance(given, str):
             value = self._variable(given.removeprefix("${").removesuffix("}"))
         else:
@@ -146,7 +146,7 @@ def names_a_secret(given: Any) -> bool:
 
 
 def _unfit(value: str) -> str | None:
-    """Return what is wrong with a key or signature secret, without what it is."""
+    """Return the fault of a key or signature secret, without showing it; None if it has none."""
     if not value.strip():
         return "holds only white space"
     if any(character in value.rstrip() for character in "\r\n"):

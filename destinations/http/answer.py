@@ -107,7 +107,7 @@ class Failure:
         return self.status > 0
 
     def retry(self) -> Retry:
-        """Return what the failure says about the next attempt."""
+        """Return the advice of the failure for the next attempt."""
         return Retry(
             self.retry_after,
             self.attempts,

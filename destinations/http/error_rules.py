@@ -137,7 +137,7 @@ class StatusMeaning(NamedTuple):
 
 
 def meaning_of_status(status: int) -> StatusMeaning:
-    """Return what an HTTP status of an error means where no rule of the definition reads it.
+    """Return the meaning of an HTTP error status that no rule of the definition reads.
 
     A 429, for example, is a rate limit: it is tried again, and nothing was applied.
     """

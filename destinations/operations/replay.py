@@ -91,7 +91,7 @@ def why_not_replayed(entry: LedgerEntry) -> str:
 
 
 def plan_replay(ledger: Ledger, destination: Destination, entry: LedgerEntry) -> PlannedReplay:
-    """Return what a replay would do with today's ``destination``; nothing is written."""
+    """Return the effect of a replay with today's ``destination``; nothing is written."""
     refused = why_not_replayed(entry) or why_in_conflict(ledger, entry)
     if refused:
         return PlannedReplay(entry, refused=refused)

@@ -188,7 +188,7 @@ class BalanceChecks:
         is_down: bool,
         closing: bool,
     ) -> list[QueuedDelivery]:
-        """Return what may be sent, now that balances are known; the others wait.
+        """Return the deliveries that may be sent, now that balances are known; the others wait.
 
         When ``closing``, what was not asked about is ready as before.
         """

@@ -58,7 +58,7 @@ class CircuitBreaker:
 
     @property
     def limit(self) -> int | None:
-        """How many requests may be under way; None if the destination decides."""
+        """The largest number of requests under way; None if the destination decides."""
         return None if self.state == "closed" else 1
 
     def used(self) -> None:

@@ -57,7 +57,7 @@ class Verdict(Enum):
     CONFLICT = "conflict"
     """Another content, while the one before has, or may yet have, an effect."""
     REFUSED = "refused"
-    """What was refused as a conflict before, again, and still is one."""
+    """Another content, refused as a conflict before, and still one."""
 
 
 def fingerprint(event: Mapping[str, Any]) -> int:

@@ -48,7 +48,7 @@ class DryQueue(MemoryQueue):
         return found
 
     def known_elsewhere(self, scope: Scope, message_ids: Sequence[str]) -> Mapping[str, History]:  # noqa: ARG002 - that of earlier runs
-        """Return what other queues know of messages; see `Queue.known_elsewhere`."""
+        """Return the histories of messages in other queues; see `Queue.known_elsewhere`."""
         if self._known is None:
             return {}
         queue, of_runs = self._known

@@ -161,7 +161,7 @@ class Engine:
         self.last_error: Exception | None = None
         """Why the last round could not be done, or made durable; None if it could."""
         self.rounds = 0
-        """How many rounds its thread has ended; there is one a second at the least."""
+        """The number of rounds that its thread has ended; there is at least one a second."""
         self._polled_at = self._clock.monotonic()
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
@@ -214,7 +214,7 @@ class Engine:
         return offer.receipts
 
     def call(self, function: Callable[[], T]) -> T:
-        """Return what a function returns in the engine's thread, between two rounds."""
+        """Return the result of a function that runs in the engine's thread, between two rounds."""
         if self._thread is None or threading.current_thread() is self._thread:
             return function()
         return self.submit(function).result()
@@ -305,7 +305,7 @@ class Engine:
         return True
 
     def abandon(self, *, wait: bool = True) -> Round:
-        """Return what could not be made durable; without a thread, once all jobs are over.
+        """Return the round that could not be made durable; without a thread after all jobs.
 
         Whatever comes back from the partner meanwhile belongs to it; nobody may ``wait`` for that.
         """

@@ -73,7 +73,7 @@ class Inflated(io.RawIOBase):
         return b""
 
     def _rest_of(self, inflate: zlib._Decompress) -> bytes:
-        """Return what comes before the damage: zlib gives nothing of a piece that has some."""
+        """Return the bytes before the damage: zlib gives nothing of a damaged piece."""
         found = bytearray()
         at = self._taken - len(self._pending)
         for number in range(len(self._pending)):
@@ -86,5 +86,5 @@ class Inflated(io.RawIOBase):
 
 
 def _why(error: zlib.error) -> str:
-    """Return what zlib says, without its own name for the call."""
+    """Return zlib's message, without its own name for the call."""
     return str(error).rpartition(": ")[2]

@@ -98,7 +98,7 @@ class InputFile:
 
     @property
     def shown(self) -> str:
-        """What it is called in a sentence."""
+        """The name in a sentence."""
         return "standard input" if self.name == STANDARD_INPUT else self.name
 
     def check(self) -> None:
@@ -162,7 +162,7 @@ class InputFile:
     # -- what it begins with -------------------------------------------------------------------
 
     def _content(self) -> BinaryIO | Inflated:
-        """Return what is to be read, unpacked if it is compressed with gzip."""
+        """Return the stream of events, inflated if it is compressed with gzip."""
         first = _read_at_least(self._stream, len(GZIP))
         packed: BinaryIO
         if self.is_stream:
@@ -276,7 +276,7 @@ class _Replayed(io.RawIOBase):
 
 
 def _read_some(stream: BinaryIO | Inflated, limit: int) -> bytes:
-    """Return what there is, at most so many bytes; none at the end."""
+    """Return the next bytes, at most ``limit``; none at the end."""
     if isinstance(stream, Inflated):
         return stream.read(limit) or b""
     found: bytes = stream.read1(limit)  # type: ignore[attr-defined]

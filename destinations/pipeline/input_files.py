@@ -65,7 +65,7 @@ class InputFiles:
 
     @property
     def share(self) -> float | None:
-        """How much of it was read, from 0 to 1; None if that is not known."""
+        """The share that was read, from 0 to 1; None if it is not known."""
         sizes = [file.size for file in self.files]
         known = [size for size in sizes if size is not None]
         if len(known) < len(sizes) or not sum(known):

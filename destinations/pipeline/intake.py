@@ -40,7 +40,7 @@ class Intake:
         accepted_at: float,
         line: int = 0,
     ) -> Arrival:
-        """Return what a plan queues; ``digest`` was read before it was made."""
+        """Return the arrival that a plan queues; ``digest`` was read before the plan was made."""
         found, former = (0, 0) if plan.event is None else fingerprints(plan.event)
         event = QueuedEvent(message_id, plan.type, plan.user, accepted_at, plan.raw, found)
         event.former = former

@@ -69,12 +69,12 @@ class LedgerEntry:
 
     @property
     def state(self) -> State:
-        """Where it is in the queue."""
+        """The state in the queue."""
         return self.status if isinstance(self.status, State) else State.DONE
 
     @property
     def outcome(self) -> Outcome | None:
-        """How it ended; None if it did not yet."""
+        """The outcome; None before it ends."""
         return self.status if isinstance(self.status, Outcome) else None
 
     @property

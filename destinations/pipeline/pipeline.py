@@ -321,7 +321,7 @@ class Pipeline:
     def _not_put_off(
         self, action: str, deliveries: list[QueuedDelivery], monotonic: float
     ) -> list[QueuedDelivery]:
-        """Return what may be sent now of a batch; the rest waits for something else than its turn.
+        """Return the deliveries of a batch that may be sent now; the others wait.
 
         That is an action that pauses, with what its users have behind it, or an event of the same
         user that has to come first.
@@ -759,7 +759,7 @@ class Pipeline:
     # -- plans that were made before -----------------------------------------------------------
 
     def _planned(self, deliveries: Sequence[QueuedDelivery], round_: Round) -> list[QueuedDelivery]:
-        """Return what is to be sent, planned anew where something else than today's rules did it.
+        """Return the deliveries to send, planned anew where today's rules did not plan them.
 
         What is not sent any more ends in the round.
         """
@@ -855,7 +855,7 @@ def _failed_as_a_whole(result: Result) -> Retry | None:
 def _without(
     delivery: QueuedDelivery, batch: ClaimedBatch, results: Sequence[Result]
 ) -> Balance | None:
-    """Return what the partner holds after a batch of which this delivery was not applied."""
+    """Return the partner's balance after a batch of which this delivery was not applied."""
     increment = delivery.increment
     before = None if increment is None else batch.balances.get(increment.key)
     if increment is None or before is None or any(one.maybe_applied for one in results):

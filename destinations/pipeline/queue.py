@@ -450,7 +450,7 @@ class Queue(Protocol):
         ...
 
     def known_elsewhere(self, scope: Scope, message_ids: Sequence[str]) -> Mapping[str, History]:
-        """Return what other queues of the same account at the partner know of messages, by id.
+        """Return the histories of messages in other queues of the same partner account, by id.
 
         For those of runs these are queues of servers, and the other way round.
         """

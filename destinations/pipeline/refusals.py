@@ -79,7 +79,7 @@ class Refusals:
         *,
         is_last: bool,
     ) -> Sequence[Result]:
-        """Return what a batch came to, by what is known of others; an action may pause by it.
+        """Return the results of a batch, by the refusals before it; an action may pause by them.
 
         ``is_last`` tells that nothing else waits, nor will.
         """

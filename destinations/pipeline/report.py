@@ -74,7 +74,7 @@ class Totals:
 
     @property
     def rows(self) -> int:
-        """How many rows were added: the sum of all outcomes."""
+        """The number of rows that were added: the sum of all outcomes."""
         return sum(self.outcomes.values())
 
     @property

@@ -33,7 +33,7 @@ class Gap(NamedTuple):
 
     @property
     def restored(self) -> Restored:
-        """What is known of such an event."""
+        """The fact that is known of such an event."""
         why = "its own time lies after the copy and before the store was restored"
         return Restored(self.since, why)
 

@@ -70,7 +70,7 @@ class RetryPolicy:
         is_down: bool = False,
         sent_at: float | None = None,
     ) -> Transition:
-        """Return what follows an attempt that was sent at ``sent_at`` and ended at ``now``.
+        """Return the transition after an attempt that was sent at ``sent_at`` and ended at ``now``.
 
         ``rule`` says what follows a lost answer, ``is_down`` that the partner has answered
         nothing, or has taken no event, for some time.

@@ -155,7 +155,7 @@ class Run:
 
     @property
     def wake(self) -> Callable[[], None]:
-        """What makes the run look for entries at once; from any thread."""
+        """The function that makes the run look for entries at once; call it from any thread."""
         return self._engine.wake
 
     def execute(self, entries: Iterable[Entry] | Entries) -> Report:
@@ -416,7 +416,7 @@ class Run:
 
 
 def _not_sent_of(unwritten: Round) -> list[QueuedDelivery]:
-    """Return what was claimed and not sent after all, of a round that could not be written.
+    """Return the deliveries of an unwritten round that were claimed and not sent after all.
 
     Where an intent of it is durable, nobody can tell any more that it was not sent.
     """

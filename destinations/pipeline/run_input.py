@@ -342,7 +342,7 @@ class RunInput:
         return read
 
     def _derived_ids(self) -> DerivedIds:
-        """Return what makes the ids of a file's events that have none."""
+        """Return the source of ids for a file's events that have none."""
         names = self._options.input_ids
         return DerivedIds(names[self._file] if names else None)
 
@@ -664,7 +664,7 @@ class RunInput:
         return None
 
     def _in_this_run(self, read: _Read, ended: Transition | None) -> Result:
-        """Return what is reported of an event that was read before in this run."""
+        """Return the result of an event that was read before in this run."""
         if read.derived is None:
             return _IN_THIS_RUN
         if ended is not None and ended.result is _UNCERTAIN:  # nobody knows whether it was

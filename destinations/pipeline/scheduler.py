@@ -117,9 +117,9 @@ class Scheduler:
         # Busy users that are free again at a time, by that time.
         self._asleep: list[tuple[float, str]] = []
         self.waiting = 0
-        """How many deliveries wait."""
+        """The number of deliveries that wait."""
         self.available = 0
-        """How many of them are of users that are not busy."""
+        """The number of them whose users are not busy."""
         self.single: set[str] = set()
         """Actions, by slug, of which each batch holds one delivery that is sent."""
         self.paused: set[str] = set()
@@ -153,7 +153,7 @@ class Scheduler:
 
     @property
     def wanted(self) -> int:
-        """How many deliveries the next batch would hold if there were enough; 0 if none may go."""
+        """The largest size of the next batch; 0 if none may go."""
         kind = self._oldest_kind()
         if kind is None:
             return 0

@@ -115,7 +115,7 @@ class Action:
 
     @cached_property
     def batch_size(self) -> int:
-        """How many events can be delivered together."""
+        """The largest number of events in one batch."""
         if self.generator is not None:
             return self.definition.perform.batch_size
         (request,) = self.requests.values()

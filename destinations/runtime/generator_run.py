@@ -51,7 +51,7 @@ class GeneratorRun(Generic[T, R]):
         self._steps.close()
 
     def result(self) -> T:
-        """Return what the generator returned; raise what it raised, or failed with."""
+        """Return the generator's result, or raise its exception."""
         if self._error is not None:
             raise self._error
         return self._value

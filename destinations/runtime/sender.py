@@ -218,7 +218,7 @@ class Sender:
         return [result for result in results if result is not None]
 
     def ask(self, name: str, payloads: Sequence[Payload]) -> list[Answer | Failure]:
-        """Return what the partner answers to an idempotent request, for each payload.
+        """Return the partner's answers to an idempotent request, one for each payload.
 
         They travel in batches. Questions are independent of each other: where one of them makes the
         request fail, the batch is halved until that one stands alone.
@@ -682,7 +682,7 @@ def _may_be_tried_again(request: CompiledRequest, item: _Item) -> bool:
 
 
 def _key_of(part: Part | bytes) -> Hashable:
-    """Return what two questions have in common if they are the same."""
+    """Return a key that equal questions share."""
     return part if isinstance(part, bytes) else tuple(sorted(part.items()))
 
 

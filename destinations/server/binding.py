@@ -36,19 +36,19 @@ class Bound:
 
     @property
     def identity(self) -> AccountIdentity:
-        """Which account at the partner it delivers to."""
+        """The account at the partner that it delivers to."""
         return identity_of(self.destination, self.config.account)
 
     @property
     def secrets(self) -> Sequence[Secret]:
-        """What must be seen nowhere: of its settings, and of those who may post."""
+        """The secrets of its settings and of its senders."""
         of_settings = [it for it in self.destination.settings.values() if isinstance(it, Secret)]
         receiver = self.config.receiver
         return [*of_settings, *receiver.keys, *receiver.signature_secrets]
 
     @property
     def warnings(self) -> Sequence[str]:
-        """What works and is not as it should be.
+        """The faults that do not keep it from working.
 
         That is what its definition warns of, and secrets in files that everybody can read.
         """

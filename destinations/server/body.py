@@ -153,7 +153,7 @@ def _batch(data: bytes) -> bytes | None:
 
 
 def _parts(data: bytes) -> list[bytes]:
-    """Return what stands between the commas of the array or object that ``data`` is."""
+    """Return the source of each item of an array, or of each member of an object."""
     parts: list[bytes] = []
     position, token = 1, b","
     while token == b",":

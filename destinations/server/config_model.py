@@ -109,7 +109,7 @@ class DeliveryConfig:
 
     @property
     def losses(self) -> LossOptions:
-        """What follows a lost answer."""
+        """The rule for lost answers."""
         return LossOptions(self.settle_after_seconds, self.sole_writer, self.lost_answers)
 
 

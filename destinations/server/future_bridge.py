@@ -26,7 +26,7 @@ class FutureBridge:
         self._done: list[tuple[Future[Any], asyncio.Future[Any]]] = []
 
     async def result(self, work: Future[T]) -> T:
-        """Return what the work returns, or raise what it raises.
+        """Return the result of the work, or raise its exception.
 
         It continues even if nobody waits for it.
         """

@@ -131,7 +131,7 @@ class HttpServer:
 
     @property
     def url(self) -> str:
-        """Where it listens, without a path."""
+        """The URL it listens at, without a path."""
         return f"http://{Address(self.host, self.port)}"
 
     def start(self) -> None:

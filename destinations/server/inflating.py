@@ -16,7 +16,7 @@ _MOST_MEMBERS: Final = 100
 
 
 def inflated(data: bytes, limit: int) -> bytes:
-    """Return what a gzip body holds, of one member or several.
+    """Return the content of a gzip body of one member or several.
 
     Raises `BodyError` for more than ``limit`` bytes, before more of them are made (413), and for
     what is cut off, damaged, or followed by something else (400).

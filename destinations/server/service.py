@@ -126,7 +126,7 @@ class Service:
 
     @property
     def strays(self) -> Mapping[str, int]:
-        """How many deliveries wait for destinations that are not in the configuration, by name."""
+        """The number of deliveries waiting for destinations outside the configuration, by name."""
         waiting = count_waiting(self._store, time.time())
         return {name: waiting[name] for name in sorted(waiting.keys() - self._served.keys())}
 

@@ -190,7 +190,7 @@ class Protocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def _feed(self, data: bytes) -> bytes:
-        """Return what has to be read again, with a parser of its own."""
+        """Return the bytes that a new parser has to read."""
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:

@@ -57,12 +57,12 @@ class KnownAccount:
 
     @property
     def shown(self) -> str:
-        """What an operator knows it by."""
+        """The name that is shown to operators."""
         return shown_account(self.id, self.name, self.endpoint, self.environment)
 
     @property
     def label(self) -> str:
-        """What chooses it on the command line."""
+        """The name that selects it on the command line."""
         return account_label(self.id, self.name)
 
 

@@ -377,7 +377,7 @@ class Database:
                 raise failure("read", self.path, error) from None
 
     def at_once(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Return what ``work`` finds, which only reads, of one moment."""
+        """Return the result of ``work``, which only reads, on one snapshot."""
         with self.reading() as connection:
             connection.execute("BEGIN")
             try:
@@ -496,7 +496,7 @@ class Database:
 
 
 def _inode(path: Path) -> FileKey | None:
-    """Return what tells a file from another one in its place; None if it is missing."""
+    """Return a key that tells a file from another one in its place; None if it is missing."""
     try:
         found = path.stat()
     except OSError:

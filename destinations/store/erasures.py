@@ -165,7 +165,7 @@ def make_erasure(
 
 
 def erasures_beside(store: Path) -> Sequence[Erasure]:
-    """Return what the file beside a store says; nothing if there is none.
+    """Return the erasures in the file beside a store; none without a file.
 
     Raises `UsageError` if it cannot be read: a user would come back without a word.
     """
@@ -203,7 +203,7 @@ def write_erasures_beside(store: Path, erasures: Collection[Erasure]) -> None:
 
 
 def erasures_stored(connection: sqlite3.Connection) -> Sequence[Erasure]:
-    """Return what a store says; nothing if it is of an earlier version."""
+    """Return the erasures in a store; none if it is of an earlier version."""
     query = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'erasures'"
     if connection.execute(query).fetchone() is None:
         return []
@@ -424,7 +424,7 @@ def _written(erasure: Erasure) -> Mapping[str, Any]:
 
 
 def _read(line: Mapping[str, Any]) -> Erasure:
-    """Return what a line says; raises KeyError, TypeError or ValueError if that is nothing."""
+    """Return the erasure of a line; raises KeyError, TypeError or ValueError if it is none."""
     key, digest = bytes.fromhex(line["key"]), bytes.fromhex(line["digest"])
     if len(key) != _KEY_BYTES or len(digest) != _DIGEST_BYTES:
         raise ValueError(line)

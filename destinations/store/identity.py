@@ -66,7 +66,7 @@ class IdentityFile:
         self._handle: int | None = None
 
     def read(self) -> Identity | None:
-        """Return what it says; None if it is missing, or says nothing that can be read."""
+        """Return the identity in the file; None if it is missing or cannot be read."""
         try:
             found = _LINE.fullmatch(self._path.read_bytes())
         except FileNotFoundError:
@@ -130,7 +130,7 @@ class IdentityFile:
 
 
 def stored_identity(connection: sqlite3.Connection) -> Identity | None:
-    """Return what a store says; None if it says nothing, as one of an earlier version."""
+    """Return the identity in a store; None in one of an earlier version."""
     if not _has_identity(connection):
         return None
     row = connection.execute("SELECT uuid, starts, writes FROM identity").fetchone()

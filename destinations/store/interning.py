@@ -100,7 +100,7 @@ class Names:
         return found
 
     def note_of(self, number: int) -> Note:
-        """Return what the number of `note` stands for."""
+        """Return the note behind a number of `note`."""
         text = self.text_of(number)
         return Note(*json.loads(text)) if text else _NO_NOTE
 

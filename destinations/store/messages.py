@@ -96,7 +96,7 @@ def history_of(
 
 
 def _restored(connection: sqlite3.Connection, deliveries: Iterable[Past]) -> Restored | None:
-    """Return what is known of an event's correction if the event ended before a restoration."""
+    """Return the state of an event's correction if the event ended before a restoration."""
     ended_at = [one.settled_at for one in deliveries if one.settled_at is not None]
     gap = connection.execute(
         "SELECT gap_from, gap_until FROM identity WHERE gap_until IS NOT NULL"

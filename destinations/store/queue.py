@@ -327,11 +327,11 @@ class SqliteQueue:
         return SqliteSource(self._database, self._names, scope)
 
     def history(self, scope: Scope, message_ids: Sequence[str]) -> Mapping[str, History]:
-        """Return what is known of messages; see `destinations.pipeline.queue.Queue.history`."""
+        """Return the histories of messages; see `destinations.pipeline.queue.Queue.history`."""
         return self._look([scope.id], message_ids)
 
     def known_elsewhere(self, scope: Scope, message_ids: Sequence[str]) -> Mapping[str, History]:
-        """Return what other queues of the account know of messages; see `Queue`."""
+        """Return the histories of messages in other queues of the account; see `Queue`."""
         others = self._database.all(SIBLINGS, (scope.id,))
         return self._look([one for (one,) in others], message_ids) if others else {}
 
@@ -839,7 +839,7 @@ class _Commit:
     def _elsewhere(
         self, arrivals: Sequence[tuple[Scope, Arrival]]
     ) -> dict[tuple[int, str], tuple[bytes, int]]:
-        """Return what other queues of the same accounts have: digests, and ids of events."""
+        """Return the digests and event ids of arrivals in other queues of the same accounts."""
         found: dict[tuple[int, str], tuple[bytes, int]] = {}
         for scope in {scope.id for scope, _ in arrivals}:
             for (other,) in self._to.execute(SIBLINGS, (scope,)).fetchall():

@@ -71,7 +71,7 @@ class ReadOnlyDatabase(Database):
         return self._run(lambda connection: connection.execute(query, values).fetchall())
 
     def at_once(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Return what ``work`` finds, of one moment; it may be called again. Raises as `all`."""
+        """Return the result of ``work`` on one snapshot, which may run twice. Raises as `all`."""
 
         def look(connection: sqlite3.Connection) -> T:
             connection.execute("BEGIN")

@@ -83,7 +83,7 @@ class Reader:
         return self.run(lambda connection: connection.execute(query, values).fetchall())
 
     def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Return what ``work`` finds, which only reads and may be called again; raises as `all`.
+        """Return the result of ``work``, which only reads and may be called again; raises as `all`.
 
         ``work`` may look up more by another call, which reads the same file.
         """

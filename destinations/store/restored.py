@@ -31,12 +31,12 @@ _ACCOUNTS: Final = "SELECT id, coalesce(partner_account, -id) FROM scopes"
 
 
 def encode_restored(restored: Restored | None) -> str | None:
-    """Return what a row has."""
+    """Return the column's text of a restored delivery; None for any other."""
     return None if restored is None else json.dumps(restored, ensure_ascii=False)
 
 
 def decode_restored(text: str | None) -> Restored | None:
-    """Return what a row says."""
+    """Return the value of a column that `encode_restored` wrote."""
     return None if text is None else Restored(*json.loads(text))
 
 
@@ -109,7 +109,7 @@ def mark_restored(connection: sqlite3.Connection, copied_at: float) -> int:
 def _known(
     connection: sqlite3.Connection, accounts: dict[int, int], rows: list[tuple[Any, ...]]
 ) -> dict[_Key, set[tuple[int, str | None]]]:
-    """Return what the partner held under the keys of open deliveries, as far as the copy tells."""
+    """Return the partner's amounts under the keys of open deliveries, as far as the copy tells."""
     found: defaultdict[_Key, set[tuple[int, str | None]]] = defaultdict(set)
     lost = {(scope, key) for _, scope, key, _, status, _ in rows if status == _UNKNOWN}
     for scope, key, amount, period in connection.execute(

@@ -137,7 +137,7 @@ class OpenRow:
 
     @property
     def increment(self) -> Increment | None:
-        """What the delivery adds."""
+        """The increment of the delivery."""
         return None if self.key is None or self.amount is None else Increment(self.key, self.amount)
 
     @increment.setter

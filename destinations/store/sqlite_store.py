@@ -75,7 +75,7 @@ class SqliteStore:
         return SqliteAnswers(self.database, partner)
 
     def manual_changes(self, accounts: Sequence[int]) -> SqliteManualChanges:
-        """Return what waits for these accounts; what is noted is noted for the first."""
+        """Return the manual changes of these accounts; new ones are noted for the first."""
         return SqliteManualChanges(self.database, accounts)
 
     def refused(self) -> SqliteRefused:
@@ -107,12 +107,12 @@ class SqliteStore:
             )
 
     def noted(self, name: str) -> Any:
-        """Return what was kept under a name; None if nothing was."""
+        """Return the value kept under a name; None if there is none."""
         row = self.database.one("SELECT value FROM server WHERE name = ?", (name,))
         return None if row is None else json.loads(row[0])
 
     def noted_under(self, prefix: str) -> Mapping[str, Any]:
-        """Return what was kept under all names that begin like this, by name."""
+        """Return the values kept under all names with this prefix, by name."""
         rows = self.database.all(
             "SELECT name, value FROM server WHERE substr(name, 1, ?) = ? ORDER BY name",
             (len(prefix), prefix),

@@ -87,7 +87,7 @@ class _Handler(logging.StreamHandler[TextIO]):
 
 
 def _kind_of(record: logging.LogRecord) -> tuple[_Kind, str]:
-    """Return what a line is alike in, and its message.
+    """Return the kind of a line, and its message.
 
     A message of others may differ each time, so that theirs are alike if one place writes them.
     """

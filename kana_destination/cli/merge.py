@@ -171,7 +171,7 @@ def _show_usage(found: MergePreview, *, to_stderr: bool) -> None:
 
 
 def _what_happens(found: MergePreview) -> str:
-    """Return what the merge does to both users, in words."""
+    """Return the effect of the merge on both users, in words."""
     goes, survives = found.goes["id"], found.survives["id"]
     if found.is_done:
         return (

@@ -66,7 +66,7 @@ class RequestLog:
 
     @property
     def count(self) -> int:
-        """How many requests have come, also those that were refused."""
+        """The number of requests, also of those that were refused."""
         return self._count
 
     def field_count(self, name: str) -> int:

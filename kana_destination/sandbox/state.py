@@ -84,7 +84,7 @@ class State:
         self._mark("subscription", subscription.id, subscription.to_json)
 
     def days(self, user: User, feature_id: str) -> Mapping[int, int]:
-        """Return what the user has used of the feature, by day; do not change it."""
+        """Return the user's usage of the feature, by day; do not change it."""
         features = self.usage.get(user.seq)
         return _NO_DAYS if features is None else features.get(feature_id, _NO_DAYS)
 

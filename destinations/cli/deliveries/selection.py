@@ -103,7 +103,7 @@ _OPTIONS: Final = (
 
 
 def with_options(*options: Callable[[Any], Any]) -> Callable[[F], F]:
-    """Return what adds options to a command; its help lists them in this order."""
+    """Return a decorator that adds options to a command; its help lists them in this order."""
 
     def added(command: F) -> F:
         for option in reversed(options):

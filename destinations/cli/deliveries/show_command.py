@@ -115,7 +115,7 @@ def _print(entry: LedgerEntry, *, event: Any, has_event: bool, payload: bytes) -
 def _what_goes_on(
     store: SqliteStore, place: StorePlace, ledger: SqliteLedger, entry: LedgerEntry
 ) -> str:
-    """Return what a process does with a delivery that waits, or how to start one; else nothing."""
+    """Return the next step of a waiting delivery, or how to start its process; else nothing."""
     if entry.state not in _GOES_ON:
         return ""
     (served,) = (one.served for one in ledger.totals(0.0) if one.id == entry.scope)

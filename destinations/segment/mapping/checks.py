@@ -53,7 +53,7 @@ class Checker:
 
     @property
     def issues(self) -> tuple[Issue, ...]:
-        """What was found, in the order of the mapping."""
+        """The issues found, in the order of the mapping."""
         return tuple(self._issues)
 
     def issue(self, path: str, message: str) -> None:

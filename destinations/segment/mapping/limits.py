@@ -68,7 +68,7 @@ def is_too_large(value: Any, left: int = LARGEST_VALUE) -> bool:
 
 
 def weight(value: Any, most: int = LARGEST_VALUE) -> int:
-    """Return what ``value`` holds; counting ends soon after ``most``.
+    """Return the size of ``value``; counting ends soon after ``most``.
 
     What is in it twice counts twice, because it is written twice.
     """

@@ -47,7 +47,7 @@ def fill(members: Iterable[Member], data: Any, into: dict[str, Any], unsettled: 
 
 
 def compile_settler(clean: Cleaner, rule: Rule | None) -> Callable[[Any], Any]:
-    """Return what settles values that do not fit as they are; see `Member`.
+    """Return the function that settles values that do not fit as they are; see `Member`.
 
     Without a rule they wait to be judged.
     """

@@ -167,7 +167,7 @@ def _unique(wanted: bool) -> ValueCheck:  # noqa: FBT001 - called with the value
 
 
 def _at_least(kind: Kind, noun: str) -> Callable[[int], ValueCheck]:
-    """Return what makes the check of a least number of characters, items or keys."""
+    """Return a maker of checks for a least number of characters, items or keys."""
 
     def check(limit: int) -> ValueCheck:
         holds = bool if limit == 1 else lambda value: len(value) >= limit
@@ -177,7 +177,7 @@ def _at_least(kind: Kind, noun: str) -> Callable[[int], ValueCheck]:
 
 
 def _at_most(kind: Kind, noun: str) -> Callable[[int], ValueCheck]:
-    """Return what makes the check of a largest number of characters, items or keys."""
+    """Return a maker of checks for a largest number of characters, items or keys."""
     return lambda limit: ValueCheck(
         kind, lambda value: len(value) <= limit, f"must have at most {_plural(limit, noun)}"
     )

@@ -37,7 +37,7 @@ def _meta_validator() -> jsonschema_rs.Validator:
 
 
 def schema_issues(schema: object, path: str = "") -> list[Issue]:
-    """Return what is wrong with a schema: against the 2020-12 meta-schema, and names nobody knows.
+    """Return the issues of a schema: against the 2020-12 meta-schema, and unknown names.
 
     Of the keywords that start with ``x-`` only ``x-refuse`` is looked at.
     """
@@ -60,7 +60,7 @@ def schema_issues(schema: object, path: str = "") -> list[Issue]:
 
 
 def _library_issues(schema: Mapping[str, Any], path: str) -> list[Issue]:
-    """Return what only shows when the library compiles the schema: references and identifiers."""
+    """Return the issues that only compiling shows: references and identifiers."""
     try:
         library_validator(schema)
     except jsonschema_rs.ValidationError as error:

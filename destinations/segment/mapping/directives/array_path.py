@@ -29,7 +29,7 @@ def check_array_path(checker: Checker, argument: object, path: str) -> None:
 
 
 def compile_array_path(compiler: ValueCompiler, argument: object, place: Place) -> Resolver:
-    """Return what the path finds; with a shape, each of its items in that shape.
+    """Compile ``@arrayPath``: the value at the path; with a shape, each item in that shape.
 
     Paths in the shape start at the item. A single object is taken as one item; anything that is
     neither array nor object is given as it is.

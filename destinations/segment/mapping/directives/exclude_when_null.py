@@ -13,7 +13,7 @@ __all__ = ["DIRECTIVE"]
 
 
 def compile_exclude_when_null(compiler: ValueCompiler, argument: object, place: Place) -> Resolver:
-    """Return the value without null members, except within arrays; nothing if null."""
+    """Compile ``@excludeWhenNull``: the value without nulls, but for those within arrays."""
     inner = compiler.value(argument, place)
     if isinstance(inner, Constant):
         return Constant(_without_nulls(inner.value, sparse=place.sparse))

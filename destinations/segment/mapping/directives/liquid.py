@@ -18,7 +18,7 @@ LONGEST_TEMPLATE: Final = 1000
 
 
 def compile_liquid(compiler: ValueCompiler, argument: object, place: Place) -> Resolver:
-    """Return the rendered template, always text.
+    """Compile ``@liquid``: the rendered template, always text.
 
     Raises MappingError if the library is not installed. Fails when reached: templates of more
     than 1000 characters, syntax errors, disabled tags and filters, more than 500 ms.

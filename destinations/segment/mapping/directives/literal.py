@@ -12,7 +12,7 @@ __all__ = ["DIRECTIVE"]
 
 
 def compile_literal(compiler: ValueCompiler, argument: object, place: Place) -> Resolver:
-    """Return the argument; directives in it are resolved all the same, as in the reference."""
+    """Compile ``@literal``: the argument; directives in it are resolved, as in the reference."""
     return compiler.value(argument, place)
 
 

@@ -68,7 +68,7 @@ def compile_merge(compiler: ValueCompiler, argument: object, place: Place) -> Re
 
 
 def _members(value: Any) -> dict[str, Any]:
-    """Return what ``Object.assign`` takes: text and arrays give their items by index."""
+    """Return the members for ``Object.assign``: text and arrays give their items by index."""
     if isinstance(value, dict):
         return value
     if isinstance(value, str):

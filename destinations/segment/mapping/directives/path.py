@@ -15,7 +15,7 @@ __all__ = ["DIRECTIVE"]
 
 
 def compile_path_directive(compiler: ValueCompiler, argument: object, place: Place) -> Resolver:
-    """Return what the path finds in the data; UNDEFINED if nothing."""
+    """Compile ``@path``: the value at the path in the data, UNDEFINED without one."""
     inner = compiler.value(argument, place)
     if isinstance(inner, Constant) and isinstance(inner.value, str):
         path = strip_root(inner.value)

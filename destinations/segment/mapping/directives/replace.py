@@ -40,7 +40,7 @@ CHECK_REPLACE: Final[ArgumentCheck] = fields(
 
 
 def compile_replace(compiler: ValueCompiler, argument: object, place: Place) -> Resolver:
-    """Return the text with one pattern, or two in turn, replaced; ``''`` for other values.
+    """Compile ``@replace``: the text without one pattern, or two in turn; else ``''``.
 
     Numbers and booleans are taken as text; a falsy ``value`` in the mapping gives nothing.
     """

@@ -15,7 +15,7 @@ __all__ = ["DIRECTIVE"]
 
 
 def compile_template_directive(compiler: ValueCompiler, argument: object, place: Place) -> Resolver:
-    """Return the template with its placeholders filled in."""
+    """Compile ``@template``: the text with its placeholders filled in."""
     inner = compiler.value(argument, place)
     if isinstance(inner, Constant) and isinstance(inner.value, str):
         template = compile_template(inner.value, place.path)

@@ -28,7 +28,7 @@ CHECK_TRANSFORM: Final[ArgumentCheck] = fields(
 
 
 def compile_transform(compiler: ValueCompiler, argument: object, place: Place) -> Resolver:
-    """Return the mapping resolved on the result of ``apply``, which is a mapping of its own."""
+    """Compile ``@transform``: ``mapping`` resolved on the result of ``apply``."""
     if not isinstance(argument, dict):
         return compiler.failing(place, 'should be an object with "apply" and "mapping"')
     for name in ("mapping", "apply"):

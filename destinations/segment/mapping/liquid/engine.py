@@ -233,7 +233,7 @@ class LiquidReads:
 
 
 def liquid_reads(source: str) -> LiquidReads:
-    """Return what a template reads and filters; raises LiquidError."""
+    """Return the paths and filters of a template; raises LiquidError."""
     analysis = _template(source).analyze()
     paths = []
     for variables in analysis.globals.values():
@@ -279,6 +279,6 @@ def _renderer(template: liquid.BoundTemplate) -> Callable[[Any], str]:
 
 
 def _message(error: Exception) -> str:
-    """Return what went wrong, in one line: the library would draw the template, too."""
+    """Return the error in one line: the library would draw the template, too."""
     text = str(error.message if isinstance(error, LibraryError) else error)
     return text or type(error).__name__
