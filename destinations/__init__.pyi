@@ -37,13 +37,13 @@ from .runtime.action import (
     Generator,
     Payload,
     ResumingGenerator,
-    SubscriptionKey,
 )
 from .runtime.destination import Code, Delivery, Destination
 from .runtime.plan import Plan, PlannedDelivery, plan
 from .runtime.plugins import Holdings, Plugin, RunningSandbox
 from .runtime.sender import Sender
 from .runtime.store import Documents, Store
+from .runtime.subscription_key import SubscriptionKey
 from .secrets import Secret
 from .segment.event import (
     check_event,

@@ -28,8 +28,8 @@ from destinations.pipeline.queue import (
     Stage,
     Transition,
 )
-from destinations.runtime.action import SubscriptionKey
 from destinations.runtime.identity import AccountIdentity
+from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.store import SqliteStore
 
 _HOMES = itertools.count()

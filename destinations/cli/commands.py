@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 from collections import Counter
-from typing import Final
+from collections.abc import Collection
+from typing import Any, Final
 
 import click
 
-__all__ = ["Command", "Group"]
+__all__ = ["Command", "Group", "ModuleGroup"]
 
 _WHOLE: Final = 10_000
 """So many characters of a first sentence are shown: click cuts it at the width of the terminal."""
@@ -36,6 +38,30 @@ class Group(click.Group):
         if rows:
             with formatter.section("Commands"):
                 formatter.write_dl(rows)
+
+
+class ModuleGroup(Group):
+    """A group whose command ``name`` is the ``command`` of a package's module ``name_command``.
+
+    A module is loaded when its command is asked for: no command waits for the imports of others.
+    """
+
+    def __init__(self, *arguments: Any, package: str, names: Collection[str], **given: Any) -> None:
+        super().__init__(*arguments, **given)
+        self._package, self._names = package, names
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the names in the order of their help."""
+        return list(self._names)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
+        """Return a command of this name; None if there is none."""
+        if cmd_name not in self._names:
+            return None
+        command: click.Command = importlib.import_module(
+            f"{self._package}.{cmd_name}_command"
+        ).command
+        return command
 
 
 def _check_repeated(command: click.Command, ctx: click.Context, args: list[str]) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import click
 
-from destinations.cli.commands import Group
-from destinations.cli.deliveries import COMMANDS
+from destinations.cli.commands import ModuleGroup
 
 __all__ = ["command"]
 
 
 @click.group(
-    "deliveries", cls=Group, epilog="Example: destinations deliveries list --config serve.yaml"
+    "deliveries",
+    cls=ModuleGroup,
+    package="destinations.cli.deliveries",
+    names=("list", "show", "replay", "drop", "resolve", "export"),
+    epilog="Example: destinations deliveries list --config serve.yaml",
 )
 def command() -> None:
     """Show what became of the events of runs and servers, and decide on lost answers.
@@ -19,7 +22,3 @@ def command() -> None:
     All commands also work while a server runs. Use --config for a server, or --store for a store;
     without either, the commands use this user's own store, that of runs.
     """
-
-
-for _sub_command in COMMANDS:
-    command.add_command(_sub_command)

@@ -17,7 +17,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from destinations._version import __version__
-from destinations.cli.commands import Group
+from destinations.cli.commands import Group, ModuleGroup
 from destinations.errors import DestinationsError, TemporaryError
 from destinations.pipeline.output import FULL, write_failure
 from destinations.runtime.entry_points import plugin_slugs
@@ -27,7 +27,7 @@ __all__ = ["run"]
 _TEMPORARY: Final = 75
 """What ``sysexits.h`` calls EX_TEMPFAIL: whoever started the command may start it again."""
 
-# Name, module, and the line that --help shows: the module is only loaded when it is called.
+# By name, the line that --help shows without loading the module.
 COMMANDS: Final = {
     "check": "Test the credentials of a destination.",
     "conformance": "Run test vectors made with Segment's runtime.",
@@ -52,18 +52,11 @@ COMMANDS: Final = {
 }
 
 
-class _Commands(Group):
-    """Loads a command's module when the command is asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return list(COMMANDS)
+class _Commands(ModuleGroup):
+    """The commands of this package, and those of plugins."""
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        command: click.Command | None
-        if cmd_name in COMMANDS:
-            command = importlib.import_module(f"destinations.cli.{cmd_name}_command").command
-        else:
-            command = _of_plugin(cmd_name)
+        command = super().get_command(ctx, cmd_name) or _of_plugin(cmd_name)
         if ctx.obj is not None:
             ctx.obj()  # a signal may be an exception from here on
         return command
@@ -106,6 +99,8 @@ def _of_plugin(slug: str) -> click.Command | None:
 
 @click.group(
     cls=_Commands,
+    package="destinations.cli",
+    names=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Example: destinations run kana --events events.ndjson --sandbox",
 )

@@ -11,9 +11,9 @@ from typing import Any
 
 import click
 
+from destinations import server
 from destinations.errors import UsageError
 from destinations.operations import check_migration
-from destinations.server import ServeConfig, read_config
 from destinations.store import (
     SqliteStore,
     check_not_lost,
@@ -50,7 +50,7 @@ class StorePlace:
     """
 
     path: Path
-    config: ServeConfig | None
+    config: server.ServeConfig | None
     options: str = ""
 
     def read(self) -> SqliteStore:
@@ -101,7 +101,7 @@ def place_options(command: Callable[..., int]) -> Callable[..., int]:
 
     @functools.wraps(command)
     def run(*arguments: Any, store: Path | None, config: Path | None, **given: Any) -> int:
-        read = None if config is None else read_config(config, {}, secrets=False)
+        read = None if config is None else server.read_config(config, {}, secrets=False)
         path = store or (read.store.path if read is not None else default_path())
         named = {"--store": store, "--config": config}
         options = [f" {name} {shlex.quote(str(one))}" for name, one in named.items() if one]

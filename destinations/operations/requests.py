@@ -23,9 +23,10 @@ from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.intake import Intake
 from destinations.pipeline.ledger import LedgerEntry, Selection
 from destinations.pipeline.queue import Arrival, Scope
-from destinations.runtime.action import Payload, SubscriptionKey
+from destinations.runtime.action import Payload
 from destinations.runtime.destination import Destination
 from destinations.runtime.plan import Plan, plan
+from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.store import SqliteStore
 
 __all__ = [

@@ -16,7 +16,7 @@ from destinations.pipeline.queue import (
     Scope,
     Transition,
 )
-from destinations.runtime.action import SubscriptionKey
+from destinations.runtime.subscription_key import SubscriptionKey
 
 __all__ = ["WOULD_BE_SENT", "DryPipeline", "DryQueue"]
 

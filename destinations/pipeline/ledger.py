@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 from destinations.outcome import Effect, Outcome, Result, State, Status
 from destinations.pipeline.queue import Drift, Increment, QueuedDelivery
-from destinations.runtime.action import SubscriptionKey
+from destinations.runtime.subscription_key import SubscriptionKey
 
 __all__ = [
     "NEEDS_OPERATOR",

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from destinations.outcome import Effect, Outcome, Result, State
 from destinations.pipeline.breaker import LONGEST_WAIT
-from destinations.runtime.action import SubscriptionKey
+from destinations.runtime.subscription_key import SubscriptionKey
 
 __all__ = [
     "Arrival",

@@ -11,7 +11,7 @@ import msgspec
 from destinations.outcome import Outcome, Result
 from destinations.pipeline.memory_queue import SeenMessages
 from destinations.pipeline.report import Replaced, Row
-from destinations.runtime.action import SubscriptionKey
+from destinations.runtime.subscription_key import SubscriptionKey
 
 __all__ = ["Replaceable"]
 

@@ -10,7 +10,7 @@ from typing import Final, Literal, NamedTuple
 from destinations.outcome import Outcome, Result, State, Status
 from destinations.pipeline.derived_ids import DerivedFrom
 from destinations.pipeline.places import Places
-from destinations.runtime.action import SubscriptionKey
+from destinations.runtime.subscription_key import SubscriptionKey
 
 __all__ = ["SHOWN", "NotKept", "Reason", "Replaced", "Report", "Row", "Stopped", "Totals"]
 

@@ -32,9 +32,9 @@ from destinations.pipeline.report import Report
 from destinations.pipeline.row_set import RowSet
 from destinations.pipeline.rows import NOT_ASKED, REPLACED, Rows
 from destinations.pipeline.undelivered import Wrapped, unwrap
-from destinations.runtime.action import SubscriptionKey
 from destinations.runtime.destination import Destination
 from destinations.runtime.plan import plan, unreadable
+from destinations.runtime.subscription_key import SubscriptionKey
 
 __all__ = ["RunInput", "RunOptions"]
 

@@ -19,7 +19,8 @@ from destinations.outcome import State
 from destinations.pipeline.account_names import folded
 from destinations.pipeline.exclusion import Exclusion, Holder
 from destinations.pipeline.queue import QueuedDelivery
-from destinations.runtime.action import Action, SubscriptionKey
+from destinations.runtime.action import Action
+from destinations.runtime.subscription_key import SubscriptionKey
 
 __all__ = ["Batch", "BatchKind", "Scheduler"]
 

@@ -22,7 +22,7 @@ from destinations.pipeline.dedupe import CONFLICT
 from destinations.pipeline.places import Place, Places
 from destinations.pipeline.reading import MAX_ENTRY_BYTES, Entry
 from destinations.pipeline.report import Row
-from destinations.runtime.action import SubscriptionKey
+from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.secrets import Masker
 from destinations.segment.event import read_json
 

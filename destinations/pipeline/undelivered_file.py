@@ -18,7 +18,7 @@ from destinations.pipeline.places import Places
 from destinations.pipeline.reading import MAX_ENTRY_BYTES, Entry
 from destinations.pipeline.report import Replaced, Row
 from destinations.pipeline.undelivered import Undelivered, Wrapped, is_beginning, unwrap
-from destinations.runtime.action import SubscriptionKey
+from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.secrets import Masker
 from destinations.segment.event import read_event, read_json
 

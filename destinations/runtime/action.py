@@ -6,7 +6,7 @@ import collections.abc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from destinations.definition import ActionDefinition, Preset
 from destinations.definition.model import Unmapped
@@ -14,6 +14,7 @@ from destinations.errors import ResolveError
 from destinations.http import Answer, CompiledRequest
 from destinations.outcome import ManualChange, Outcome, Result
 from destinations.runtime.escaping import Escaping
+from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.segment.event import Event
 from destinations.segment.fql import compile_fql
 from destinations.segment.mapping import CompiledValue, compile_mapping, compile_value
@@ -30,7 +31,6 @@ __all__ = [
     "Payload",
     "ResumingGenerator",
     "Subscription",
-    "SubscriptionKey",
     "VersionedMapper",
 ]
 
@@ -90,13 +90,6 @@ class VersionedMapper(Protocol):
     def version(self) -> str:
         """The version of its rules, which changes when they may map an event differently."""
         ...
-
-
-class SubscriptionKey(NamedTuple):
-    """The name and the action of a subscription, which identify it."""
-
-    name: str
-    action: str
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,9 +25,9 @@ from destinations.runtime.action import (
     Mapper,
     Payload,
     Subscription,
-    SubscriptionKey,
     VersionedMapper,
 )
+from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.secrets import reveal
 from destinations.segment.event import (
     Event,

@@ -8,7 +8,7 @@ import json
 import re
 import socket
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit, urlunsplit
 
 from requests.exceptions import InvalidURL
@@ -17,8 +17,10 @@ from urllib3.exceptions import LocationValueError
 from urllib3.util import parse_url
 
 from destinations.errors import UsageError
-from destinations.runtime.destination import Destination
 from destinations.secrets import reveal
+
+if TYPE_CHECKING:  # a store needs the accounts and not what runs their destinations
+    from destinations.runtime.destination import Destination
 
 __all__ = ["AccountIdentity", "checked_name", "identity_of"]
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from destinations.clock import unix_time
 from destinations.errors import EventError
 from destinations.outcome import Outcome, Result
-from destinations.runtime.action import Payload, Subscription, SubscriptionKey
+from destinations.runtime.action import Payload, Subscription
 from destinations.runtime.destination import Destination
+from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.segment.event import Event, read_event
 
 __all__ = ["Plan", "PlannedDelivery", "plan", "unreadable"]

@@ -7,7 +7,7 @@ import sqlite3
 from typing import Final, NamedTuple
 
 from destinations.outcome import Result
-from destinations.runtime.action import SubscriptionKey
+from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.store.database import Database
 
 __all__ = ["Names", "Note"]

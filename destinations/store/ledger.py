@@ -30,7 +30,7 @@ from destinations.pipeline.queue import (
     Scope,
     Stage,
 )
-from destinations.runtime.action import SubscriptionKey
+from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.store.accounts import account_label, shown_account
 from destinations.store.codes import EFFECT_CODES, EFFECTS, STATUS_CODES, STATUSES, TYPES
 from destinations.store.database import Database

@@ -12,7 +12,7 @@ from typing import Final
 
 from destinations.outcome import Effect, Outcome, State
 from destinations.pipeline.queue import History, Past, Restored
-from destinations.runtime.action import SubscriptionKey
+from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.store.codes import EFFECT_CODES, EFFECTS, STATUS_CODES, STATUSES
 from destinations.store.interning import Names
 from destinations.store.restored import decode_restored

@@ -28,7 +28,7 @@ from destinations._version import __version__
 from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.observer import Observer, Point
 from destinations.pipeline.queue import QueuedDelivery, Stage, Transition
-from destinations.runtime.action import SubscriptionKey
+from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.segment.event import CALL_UNSUPPORTED
 from destinations.statuses import CODES
 from destinations.telemetry.queue_figures import QueueFigures

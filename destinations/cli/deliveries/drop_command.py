@@ -24,7 +24,7 @@ from destinations.operations import (
     why_not_dropped,
 )
 
-__all__ = ["drop_command"]
+__all__ = ["command"]
 
 
 @click.command(
@@ -39,7 +39,7 @@ __all__ = ["drop_command"]
 @place_options
 @click.option("--dry-run", is_flag=True, help="Only show what would be dropped.")
 @yes_option
-def drop_command(
+def command(
     ids: tuple[int, ...], reason: str, place: StorePlace, *, dry_run: bool, yes: bool, **given: Any
 ) -> int:
     """Give deliveries up for good.

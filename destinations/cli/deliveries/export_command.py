@@ -26,7 +26,7 @@ from destinations.pipeline.output import written_file
 from destinations.secrets import Masker
 from destinations.store import check_not_beside_store
 
-__all__ = ["export_command", "opened_output", "output_option"]
+__all__ = ["command", "opened_output", "output_option"]
 
 output_option = click.option(
     "--output",
@@ -59,7 +59,7 @@ _WAITING = frozenset({State.READY, State.SENDING, State.UNKNOWN})
 @place_options
 @output_option
 @click.option("--dry-run", is_flag=True, help="Only show how many would be exported.")
-def export_command(
+def command(
     ids: tuple[int, ...], place: StorePlace, *, output: Path | None, dry_run: bool, **given: Any
 ) -> int:
     """Write raw events and their reasons as NDJSON, to be fed back to a run.

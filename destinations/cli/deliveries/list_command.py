@@ -23,7 +23,7 @@ from destinations.operations import open_ledger, pauses_of_servers, shown_time
 from destinations.outcome import State
 from destinations.pipeline.ledger import NEEDS_OPERATOR, DeliveryClass, LedgerEntry
 
-__all__ = ["list_command"]
+__all__ = ["command"]
 
 _OF_DRIFTS: Final = ("destination", "user", "since")
 _DRIFT_COLUMNS: Final = ("noticed", "destination", "balance", "expected", "found", "sent again")
@@ -66,7 +66,7 @@ _COLUMNS: Final = (
     help="Show at most N; 100 by default.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def list_command(
+def command(
     place: StorePlace,
     *,
     everything: bool,

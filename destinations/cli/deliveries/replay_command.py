@@ -39,7 +39,7 @@ from destinations.runtime.destination import Destination
 from destinations.server import ServeConfig
 from destinations.store import SqliteStore
 
-__all__ = ["replay_command"]
+__all__ = ["command"]
 
 _REPLAYED: Final = frozenset({Outcome.DEAD, Outcome.REJECTED, Outcome.INVALID, Outcome.UNMAPPED})
 _SHOWN: Final = 20
@@ -64,7 +64,7 @@ _SHOWN: Final = 20
 @place_options
 @click.option("--dry-run", is_flag=True, help="Only show what would change.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def replay_command(
+def command(
     ids: tuple[int, ...],
     place: StorePlace,
     *,

@@ -30,7 +30,7 @@ from destinations.operations import (
 )
 from destinations.pipeline.ledger import LedgerEntry, Selection
 
-__all__ = ["resolve_command"]
+__all__ = ["command"]
 
 
 @click.command(
@@ -45,7 +45,7 @@ __all__ = ["resolve_command"]
 @place_options
 @click.option("--dry-run", is_flag=True, help="Only show what would be resolved.")
 @yes_option
-def resolve_command(
+def command(
     ids: tuple[int, ...],
     place: StorePlace,
     *,

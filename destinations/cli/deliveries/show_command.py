@@ -31,7 +31,7 @@ from destinations.pipeline.queue import Scope
 from destinations.segment.event import read_json
 from destinations.store import SqliteLedger, SqliteStore
 
-__all__ = ["show_command", "shown_evidence"]
+__all__ = ["command", "shown_evidence"]
 
 _GOES_ON: Final = {
     State.READY: "sends it in its turn",
@@ -60,7 +60,7 @@ _EVIDENCE: Final = {
 @click.argument("delivery_id", metavar="ID", type=int)
 @place_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def show_command(delivery_id: int, place: StorePlace, *, as_json: bool) -> int:
+def command(delivery_id: int, place: StorePlace, *, as_json: bool) -> int:
     """Show a delivery with its event, payload and the commands that can be used on it."""
     with place.read() as store:
         ledger = open_ledger(store)

@@ -22,9 +22,9 @@ from destinations.pipeline.reading import Entry
 from destinations.pipeline.reconcile import LossOptions
 from destinations.pipeline.report import Row
 from destinations.pipeline.run import Run, RunOptions
-from destinations.runtime.action import SubscriptionKey
 from destinations.runtime.destination import Destination
 from destinations.runtime.plan import plan
+from destinations.runtime.subscription_key import SubscriptionKey
 
 __all__ = ["Delivered", "deliver_in_sequence", "entries_of"]
 

@@ -33,8 +33,19 @@ class Format:
 
 
 def _matches(pattern: str, flags: int = _FLAGS) -> Callable[[str], bool]:
-    compiled = re.compile(pattern, flags)
-    return lambda text: compiled.fullmatch(text) is not None
+    """Return a check of a whole text. The pattern is compiled when it is first used.
+
+    Compiling all of them takes longer than loading the rest of this room.
+    """
+    compiled: re.Pattern[str] | None = None
+
+    def holds(text: str) -> bool:
+        nonlocal compiled
+        if compiled is None:
+            compiled = re.compile(pattern, flags)
+        return compiled.fullmatch(text) is not None
+
+    return holds
 
 
 _SPACE: Final = f"[{WHITE_SPACE}]"

@@ -22,7 +22,7 @@ from destinations.pipeline.queue import (
     Round,
     Scope,
 )
-from destinations.runtime.action import SubscriptionKey
+from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.store import SqliteStore
 
 Use = Callable[..., dict[str, Any]]

@@ -7,7 +7,7 @@ import pytest
 from destinations.cli.run_notices import Notices
 from destinations.outcome import Outcome, Result, Retry, State
 from destinations.pipeline.queue import QueuedDelivery, QueuedEvent, Stage, Transition
-from destinations.runtime.action import SubscriptionKey
+from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.secrets import Masker
 
 BUSY = Result(State.READY, "busy", "SERVICE_UNAVAILABLE", 503, retry=Retry())

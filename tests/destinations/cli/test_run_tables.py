@@ -7,7 +7,7 @@ import pytest
 from destinations.cli.run_tables import exit_code, print_kept, print_report, summary
 from destinations.outcome import Outcome, Result, State, Status
 from destinations.pipeline.report import Report, Row, Stopped
-from destinations.runtime.action import SubscriptionKey
+from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.secrets import Masker
 
 KEY = SubscriptionKey("Counts", "count")

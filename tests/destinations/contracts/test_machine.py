@@ -34,8 +34,8 @@ from destinations.pipeline.queue import (
     Scope,
     Transition,
 )
-from destinations.runtime.action import SubscriptionKey
 from destinations.runtime.identity import AccountIdentity
+from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.store import SqliteStore, broken_rules
 from tests.destinations.contracts.model import Model, Row
 

@@ -10,7 +10,7 @@ from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.ledger import LedgerEntry
 from destinations.pipeline.reading import Entry
 from destinations.pipeline.undelivered import unwrap
-from destinations.runtime.action import SubscriptionKey
+from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.secrets import Masker
 from destinations.store import SqliteLedger
 

@@ -33,8 +33,8 @@ from destinations.pipeline.queue import (
     Round,
     Scope,
 )
-from destinations.runtime.action import SubscriptionKey
 from destinations.runtime.destination import Destination
+from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.store import SqliteLedger, SqliteStore, broken_rules
 
 Fill = Callable[..., dict[Status, LedgerEntry]]

@@ -16,7 +16,7 @@ from destinations.pipeline.account_names import folded
 from destinations.pipeline.exclusion import Exclusion
 from destinations.pipeline.queue import QueuedDelivery, QueuedEvent
 from destinations.pipeline.scheduler import Scheduler
-from destinations.runtime.action import SubscriptionKey
+from destinations.runtime.subscription_key import SubscriptionKey
 
 
 class _Action:

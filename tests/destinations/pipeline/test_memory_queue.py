@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from destinations.outcome import Effect, Outcome, Result, State
 from destinations.pipeline.memory_queue import MemoryQueue, SeenMessages
 from destinations.pipeline.queue import QueuedDelivery, QueuedEvent, Round, Transition
-from destinations.runtime.action import SubscriptionKey
+from destinations.runtime.subscription_key import SubscriptionKey
 
 KEYS = [SubscriptionKey("Counts", "count"), SubscriptionKey("Pages", "save")]
 

@@ -10,7 +10,7 @@ import pytest
 
 from destinations.outcome import Outcome, Result
 from destinations.pipeline.queue import QueuedDelivery, QueuedEvent
-from destinations.runtime.action import SubscriptionKey
+from destinations.runtime.subscription_key import SubscriptionKey
 
 Bench = Any
 """See ``conftest.py``."""

@@ -20,8 +20,8 @@ from destinations.pipeline.queue import (
     Round,
     Transition,
 )
-from destinations.runtime.action import SubscriptionKey
 from destinations.runtime.identity import AccountIdentity
+from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.store import SqliteStore
 
 KEY = SubscriptionKey("Counts", "count")

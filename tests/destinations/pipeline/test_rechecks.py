@@ -17,7 +17,7 @@ from destinations.pipeline.queue import (
 )
 from destinations.pipeline.rechecks import AGAIN, RECHECKED_AFTER, Rechecks
 from destinations.pipeline.reconcile import LossOptions, longest_wait
-from destinations.runtime.action import SubscriptionKey
+from destinations.runtime.subscription_key import SubscriptionKey
 
 ONE, TWO = Scope(1, "one"), Scope(2, "two")
 

@@ -9,7 +9,7 @@ import pytest
 from destinations.outcome import Outcome, Result, Retry, State
 from destinations.pipeline.queue import QueuedDelivery, QueuedEvent
 from destinations.pipeline.refusals import Refusals, is_refused_key
-from destinations.runtime.action import SubscriptionKey
+from destinations.runtime.subscription_key import SubscriptionKey
 
 DELIVERED = Result(Outcome.DELIVERED)
 

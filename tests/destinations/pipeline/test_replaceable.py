@@ -10,7 +10,7 @@ import pytest
 from destinations.outcome import Outcome, Result
 from destinations.pipeline.replaceable import Replaceable
 from destinations.pipeline.report import Replaced, Row
-from destinations.runtime.action import SubscriptionKey
+from destinations.runtime.subscription_key import SubscriptionKey
 
 KEY = SubscriptionKey("Counts", "count")
 

@@ -6,7 +6,7 @@ import pytest
 
 from destinations.outcome import Outcome, Result, State, Status
 from destinations.pipeline.report import SHOWN, Reason, Row, Totals
-from destinations.runtime.action import SubscriptionKey
+from destinations.runtime.subscription_key import SubscriptionKey
 
 COUNT = SubscriptionKey("Counts", "count")
 SAVE = SubscriptionKey("Pages", "save")

@@ -12,7 +12,7 @@ from destinations.http import Failure, HttpResponse
 from destinations.outcome import Effect, Outcome, Result, Retry, State, Status, WaitFor
 from destinations.pipeline.queue import QueuedDelivery, QueuedEvent
 from destinations.pipeline.retry import LossRule, RetryPolicy
-from destinations.runtime.action import SubscriptionKey
+from destinations.runtime.subscription_key import SubscriptionKey
 
 POLICY = RetryPolicy(
     deadline=100.0,

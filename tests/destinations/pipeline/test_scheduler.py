@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from destinations.outcome import State
 from destinations.pipeline.queue import QueuedDelivery, QueuedEvent
 from destinations.pipeline.scheduler import Scheduler
-from destinations.runtime.action import SubscriptionKey
+from destinations.runtime.subscription_key import SubscriptionKey
 
 
 class _Action:

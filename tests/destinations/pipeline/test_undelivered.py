@@ -15,7 +15,7 @@ from destinations.outcome import Outcome, Result, State, Status
 from destinations.pipeline.reading import MAX_ENTRY_BYTES, Entry, read_lines
 from destinations.pipeline.report import SHOWN, Row
 from destinations.pipeline.undelivered import Undelivered, unwrap
-from destinations.runtime.action import SubscriptionKey
+from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.secrets import Masker
 from destinations.segment.event import read_json
 

@@ -9,7 +9,7 @@ from destinations.errors import UsageError
 from destinations.outcome import Outcome, Result, State, Status
 from destinations.pipeline.report import Row
 from destinations.pipeline.undelivered_file import UndeliveredFile
-from destinations.runtime.action import SubscriptionKey
+from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.secrets import Masker
 
 KEY = SubscriptionKey("Counts", "count")

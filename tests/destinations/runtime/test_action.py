@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from destinations.outcome import Outcome, Result
-from destinations.runtime.action import Subscription, SubscriptionKey
+from destinations.runtime.action import Subscription
 from destinations.runtime.destination import Destination
+from destinations.runtime.subscription_key import SubscriptionKey
 
 Bind = Callable[..., Destination]
 

@@ -16,8 +16,9 @@ from destinations.definition.settings import check_settings
 from destinations.errors import DefinitionError
 from destinations.outcome import Outcome, Result
 from destinations.runtime import destination as destination_module
-from destinations.runtime.action import Call, Done, Generated, Payload, SubscriptionKey
+from destinations.runtime.action import Call, Done, Generated, Payload
 from destinations.runtime.destination import Code, Delivery, Destination
+from destinations.runtime.subscription_key import SubscriptionKey
 
 Bind = Callable[..., Destination]
 Documents = dict[str, Any]

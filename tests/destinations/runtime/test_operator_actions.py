@@ -10,10 +10,10 @@ import pytest
 
 from destinations.definition.comparison import Bump, compare
 from destinations.outcome import Outcome
-from destinations.runtime.action import SubscriptionKey
 from destinations.runtime.destination import Destination
 from destinations.runtime.explain import explain
 from destinations.runtime.plan import plan
+from destinations.runtime.subscription_key import SubscriptionKey
 
 KEY = SubscriptionKey("sync", "sync")
 Bind = Callable[..., Destination]

@@ -14,10 +14,10 @@ from destinations.definition import load_definition
 from destinations.definition.document import Document
 from destinations.definition.settings import check_settings
 from destinations.outcome import Outcome, Result
-from destinations.runtime.action import SubscriptionKey
 from destinations.runtime.destination import Destination
 from destinations.runtime.plan import Plan, plan
 from destinations.runtime.plugins import find_folder, find_plugin
+from destinations.runtime.subscription_key import SubscriptionKey
 
 Bind = Callable[..., Destination]
 Documents = dict[str, Any]

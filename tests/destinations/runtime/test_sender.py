@@ -26,9 +26,10 @@ from destinations.http import Answer, Failure, HttpRequest, HttpResponse
 from destinations.http.json_bytes import encode_json
 from destinations.kit.testing.stand_ins import StillClock
 from destinations.outcome import ManualChange, Outcome, Result, Retry, State, Status
-from destinations.runtime.action import Call, Done, Payload, SubscriptionKey
+from destinations.runtime.action import Call, Done, Payload
 from destinations.runtime.destination import Code, Delivery, Destination
 from destinations.runtime.sender import Sender, status_of
+from destinations.runtime.subscription_key import SubscriptionKey
 
 Bind = Callable[..., Destination]
 Deliver = Callable[..., list[Result]]

@@ -6,7 +6,7 @@ import sqlite3
 import pytest
 
 from destinations.outcome import Outcome, Result
-from destinations.runtime.action import SubscriptionKey
+from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.store import Database
 from destinations.store import interning as module
 from destinations.store.interning import Names

@@ -32,8 +32,8 @@ from destinations.pipeline.queue import (
     Scope,
     Transition,
 )
-from destinations.runtime.action import SubscriptionKey
 from destinations.runtime.identity import AccountIdentity
+from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.store import SqliteLedger, SqliteStore, broken_rules
 
 Add = Callable[..., int]

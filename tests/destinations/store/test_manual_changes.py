@@ -6,8 +6,8 @@ import pytest
 
 from destinations.outcome import Effect, ManualChange, Outcome, Result
 from destinations.pipeline.queue import QueuedDelivery, QueuedEvent, Round, Scope, Transition
-from destinations.runtime.action import SubscriptionKey
 from destinations.runtime.identity import AccountIdentity
+from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.store import SqliteStore
 from destinations.store.manual_changes import SqliteManualChanges
 

@@ -20,7 +20,7 @@ from destinations.outcome import Effect, Outcome, State
 from destinations.pipeline.dedupe import Verdict, recognise
 from destinations.pipeline.ledger import LedgerEntry, Selection
 from destinations.pipeline.queue import Balance, Increment, Scope
-from destinations.runtime.action import SubscriptionKey
+from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.store import Database, SqliteStore, broken_rules
 from destinations.store import database as database_module
 from destinations.store.migrations import APPLICATION_ID, MIGRATIONS

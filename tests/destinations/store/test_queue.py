@@ -24,8 +24,8 @@ from destinations.pipeline.queue import (
     Scope,
     Transition,
 )
-from destinations.runtime.action import SubscriptionKey
 from destinations.runtime.identity import AccountIdentity
+from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.store import SqliteQueue, SqliteStore, broken_rules, compact
 
 KEY = SubscriptionKey("Counts", "count")

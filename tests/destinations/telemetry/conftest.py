@@ -9,7 +9,7 @@ import pytest
 
 from destinations.outcome import Outcome, Result, Status
 from destinations.pipeline.queue import QueuedDelivery, QueuedEvent, Transition
-from destinations.runtime.action import SubscriptionKey
+from destinations.runtime.subscription_key import SubscriptionKey
 
 
 @pytest.fixture

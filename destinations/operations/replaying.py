@@ -16,9 +16,9 @@ from destinations.pipeline.dedupe import CONFLICT, fingerprints
 from destinations.pipeline.intake import Intake
 from destinations.pipeline.ledger import Ledger, LedgerEntry, Replan
 from destinations.pipeline.queue import QueuedDelivery, QueuedEvent
-from destinations.runtime.action import SubscriptionKey
 from destinations.runtime.destination import Destination
 from destinations.runtime.plan import Plan, PlannedDelivery, plan
+from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.store import SqliteStore
 
 __all__ = [

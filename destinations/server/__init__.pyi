@@ -1,0 +1,67 @@
+from .app import (
+    Limits,
+    Receiver,
+)
+from .auth import (
+    Authenticator,
+)
+from .binding import (
+    Bound,
+    bind,
+)
+from .body import (
+    Body,
+    read_body,
+)
+from .checking import (
+    check_start,
+)
+from .config import (
+    read_config,
+)
+from .config_model import (
+    AdminConfig,
+    DeliveryConfig,
+    DestinationConfig,
+    ListenConfig,
+    LogConfig,
+    ReceiverConfig,
+    RefusedConfig,
+    ServeConfig,
+    StoreConfig,
+)
+from .http_server import (
+    HttpServer,
+    is_loopback,
+)
+from .ingest_route import (
+    IngestRoute,
+)
+from .service import (
+    Service,
+)
+
+__all__ = [
+    "AdminConfig",
+    "Authenticator",
+    "Body",
+    "Bound",
+    "DeliveryConfig",
+    "DestinationConfig",
+    "HttpServer",
+    "IngestRoute",
+    "Limits",
+    "ListenConfig",
+    "LogConfig",
+    "Receiver",
+    "ReceiverConfig",
+    "RefusedConfig",
+    "ServeConfig",
+    "Service",
+    "StoreConfig",
+    "bind",
+    "check_start",
+    "is_loopback",
+    "read_body",
+    "read_config",
+]
