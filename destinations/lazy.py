@@ -25,7 +25,8 @@ def names_of_stub(
     for node in ast.parse(Path(file).with_suffix(".pyi").read_text(encoding="utf-8")).body:
         if isinstance(node, ast.ImportFrom):
             modules.update({alias.name: f"{package}.{node.module}" for alias in node.names})
-    names = sorted(modules)
+    # Constants, then classes, then functions.
+    names = sorted(modules, key=lambda name: (not name.isupper(), not name[:1].isupper(), name))
 
     def load(name: str) -> Any:
         if name not in modules:

@@ -4,5 +4,3 @@ from destinations.lazy import names_of_stub
 
 # Who only writes YAML must not load what checks definitions: a page is rendered in a new process.
 __getattr__, __dir__, __all__ = names_of_stub(__name__, __file__)
-# Constants, then classes, then functions.
-__all__.sort(key=lambda name: (not name.isupper(), not name[:1].isupper()))

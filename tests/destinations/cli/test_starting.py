@@ -103,3 +103,33 @@ def test_handlers_are_put_back(command: object, tmp_path: Path) -> None:
     assert callable(command)
     assert command("status", "--store", tmp_path / "missing").code == 2
     assert [signal.getsignal(number) for number in (TERM, INT, HUP)] == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("status",),
+        ("store", "check"),
+        ("deliveries", "list"),
+        ("deliveries", "drop", "--yes", "--reason", "x"),
+        ("refused", "list"),
+        ("forget", "user_17", "--everywhere"),
+        ("resume", "kana"),
+    ],
+    ids=" ".join,
+)
+def test_what_only_reads_a_store_loads_no_destinations(arguments: tuple[str, ...]) -> None:
+    """An operator's command starts without what maps, checks, sends and receives events."""
+    script = (
+        "import sys\nfrom destinations.cli import main\n"
+        "code = main([*sys.argv[1:], '--store', 'missing.sqlite3'])\n"
+        "heavy = ['graphql', 'uvicorn', 'jsonschema', 'destinations.segment.mapping.compiled']\n"
+        "print(code, [name for name in heavy if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", script, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "2 []\n"
