@@ -23,8 +23,8 @@ _SAME = "user 1 is updated: the fields"
 _THEN = {
     "create": "user 1 is created with all fields",
     "update": "user 1 is updated: the email and the other fields",
-    "merge": "merged: user 1 keeps its id, and has email x and the Stripe user's billingId",
-    "rename": "the Stripe user's id is overwritten with 1",
+    "merge": "merged: user 1 keeps its id, gets email x and Stripe's billingId (see below)",
+    "rename": "the Stripe user's id is overwritten with 1; its billingId stays (see below)",
 }
 
 

@@ -35,12 +35,13 @@ def find_flags(
     """Return the flagged users of each box, in the order in which Kana lists them.
 
     ``waiting`` has, by user id, the fields that the API could not change; those that the user has
-    by now are left out.
+    by now are left out. Users count as having the email that waits for them, as they are flagged
+    for what an identify made of them, not for when it is imported.
     """
     active = [user for user in users if not is_left_over(user)]
     by_email: dict[str, list[User]] = defaultdict(list)
     for user in active:
-        email = folded(user["email"])
+        email = folded(waiting.get(user["id"], {}).get("email") or user["email"])
         if email:
             by_email[email].append(user)
     shared = [group for group in by_email.values() if len(group) > 1]
@@ -48,7 +49,7 @@ def find_flags(
     return {
         "no-billing-id": [Flagged(user) for user in active if not user["billingId"]],
         "same-email": [
-            Flagged(user, f"created first: {group[0]['id']}" if user is not group[0] else "")
+            Flagged(user, _shares(user, group[0], waiting.get(user["id"], {})))
             for group in shared
             for user in group
         ],
@@ -63,6 +64,14 @@ def find_flags(
             if user_id not in existing or changes_to(existing[user_id], fields)
         ],
     }
+
+
+def _shares(user: User, first: User, waits: Mapping[str, str]) -> str:
+    """Return which user of an email was created first, and whether the email still waits."""
+    notes = [] if user is first else [f"created first: {first['id']}"]
+    if "email" in changes_to(user, waits):
+        notes.append(f"its email {waits['email']} waits for the import")
+    return "; ".join(notes)
 
 
 def _left(left_over: LeftOver, users: Mapping[str, User]) -> str:

@@ -83,7 +83,8 @@ def _beside_stripe_user(
         return (yield from _merge(payload, user, stripe, left_overs))
     if case.then == "rename":
         refused = yield from update(stripe["id"], changes_to(stripe, payload), new_id=user_id)
-        return _done(f"renamed {stripe['id']}, imported from Stripe", payload, refused)
+        note = f"renamed {stripe['id']}, imported from Stripe"
+        return _done(note + _replaced(stripe, payload, refused), payload, refused)
     return (yield from _create_or_update(payload, user))
 
 
@@ -135,7 +136,15 @@ def _merge(
         changes=changes_to(stripe, {**_fields_of(user), **payload}),
         earlier=left_overs,
     )
-    return _done(f"merged with {stripe['id']}, imported from Stripe", payload, refused)
+    note = f"merged with {stripe['id']}, imported from Stripe"
+    return _done(note + _replaced(stripe, payload, refused), payload, refused)
+
+
+def _replaced(stripe: User, payload: Payload, refused: Mapping[str, str]) -> str:
+    """Return that the event took the customer at Stripe away, as it names another one."""
+    if "billingId" in refused or payload.get("billingId") in {None, stripe["billingId"]}:
+        return ""
+    return f"; the event's billingId replaced {stripe['billingId']}"
 
 
 def _fields_of(user: User) -> Mapping[str, Any]:

@@ -132,6 +132,55 @@ def test_usage_is_kept(make_kana: Callable[..., Any], case: Case) -> None:
         assert active["1"]["calls"] == 12
 
 
+# The billing ID that the event brings, for a Stripe user with cus_1: what user 1 has afterwards,
+# what waits where the API does not take it, and what the reason says.
+BILLING: dict[str, tuple[dict[str, str], str, dict[str, str], str]] = {
+    "none": ({}, "cus_1", {}, ""),
+    "that of the Stripe user": ({"billingUserId": "cus_1"}, "cus_1", {}, ""),
+    "another one": (
+        {"billingUserId": "cus_new"},
+        "cus_new",
+        {"billingId": "cus_new"},
+        "; the event's billingId replaced cus_1",
+    ),
+    "another one by its other name": (
+        {"billingId": "cus_new"},
+        "cus_new",
+        {"billingId": "cus_new"},
+        "; the event's billingId replaced cus_1",
+    ),
+}
+
+
+@pytest.mark.parametrize("api", ["current", "documented"])
+@pytest.mark.parametrize("user", ["no email", "missing"], ids=["case 7", "case 8"])
+@pytest.mark.parametrize("billing", BILLING.values(), ids=BILLING)
+def test_the_customer_of_a_stripe_user(
+    make_kana: Callable[..., Any],
+    billing: tuple[dict[str, str], str, dict[str, str], str],
+    user: Any,
+    api: str,
+) -> None:
+    """The event's billing ID counts, else the Stripe user's; a repeat changes nothing."""
+    traits, held, waits, said = billing
+    kana = make_kana(_seed(cases()[user, True, False]), api=api)
+    event = {**_event(), "traits": {**NEW, **traits}}
+    takes = api == "current" or not waits
+    for message in ("m1", "m2"):
+        kana.run({**event, "messageId": message})
+        assert kana.result(1).outcome == "delivered"
+        assert kana.users["1"]["billingId"] == (held if takes else "cus_1")
+        assert kana.users["1"]["email"] == X
+        assert kana.result(1).manual.fields == ({} if takes else waits)
+        if message == "m1":
+            assert (
+                kana.result(1)
+                .reason.partition("imported from Stripe")[2]
+                .startswith(said if takes else "; the API cannot change billingId")
+            )
+            assert ("replaced" in kana.result(1).reason) is (takes and bool(said))
+
+
 def test_nothing_to_change_is_one_look_up(make_kana: Callable[..., Any]) -> None:
     """User 1 with this email and these fields: one request, no listing, no write."""
     seed = {"users": [{"id": "1", **NEW}, {"id": X, "email": X, "billingId": "cus_1"}]}

@@ -188,3 +188,15 @@ def test_no_address_is_none(make_kana: Any) -> None:
     kana = make_kana({"users": [_stripe(ADDRESS)]})
     kana.run(_identify(ADDRESS, email=ADDRESS.upper()))
     assert kana.requested.count("user") == 1
+
+
+@pytest.mark.parametrize("trait", ["billingUserId", "billingId"])
+@pytest.mark.parametrize("value", ["hello world", "cus_1 ", "\tcus_1", "cus\u00a01"])
+def test_a_billing_id_that_cannot_be_one(kana: Any, trait: str, value: str) -> None:
+    """Neither Stripe nor Chargebee has customers with such an ID: nothing is written."""
+    kana.run(_identify("u2", name="Two", **{trait: value}))
+    result = kana.result(1)
+    assert result.outcome == "invalid"
+    assert "billingId has white space" in result.reason
+    assert "a customer at Stripe or Chargebee" in result.reason
+    assert kana.requested == []

@@ -287,3 +287,40 @@ def test_one_address_in_every_spelling(open_cli: Callable[..., Any]) -> None:
     cli = open_cli({"users": [*users, *blank, another]})
     found = _ids(cli("flags", "--box", "same-email", "--json").json)
     assert found == {"same-email": [user["id"] for user in users]}
+
+
+# What Kana holds, and the identifies; then who shares an email, with the notes.
+WAITING: dict[str, tuple[list[dict[str, Any]], list[dict[str, str]], dict[str, str]]] = {
+    "an email that is added (case 2)": (
+        [{"id": "1"}, {"id": "2", "email": X}],
+        [{"email": X}],
+        {"1": f"its email {X} waits for the import", "2": "created first: 1"},
+    ),
+    "an email that is replaced (case 6)": (
+        [{"id": "3", "email": X}, {"id": "1", "email": "z@example.com"}],
+        [{"email": X}],
+        {"3": "", "1": f"created first: 3; its email {X} waits for the import"},
+    ),
+    "an email that others share no longer (case 4)": (
+        [{"id": "1", "email": "z@example.com"}, {"id": "2", "email": "z@example.com"}],
+        [{"email": X}],
+        {},
+    ),
+    "another spelling": (
+        [{"id": "1"}, {"id": "2", "email": X}],
+        [{"email": " X@Example.com"}],
+        {"1": "its email  X@Example.com waits for the import", "2": "created first: 1"},
+    ),
+    "another field": ([{"id": "1"}, {"id": "2", "email": X}], [{"billingId": "cus_1"}], {}),
+}
+
+
+@pytest.mark.parametrize(("users", "traits", "notes"), WAITING.values(), ids=WAITING)
+def test_emails_that_wait_are_counted(
+    open_cli: Callable[..., Any], identify: Make, users: Any, traits: Any, notes: dict[str, str]
+) -> None:
+    """Where the API takes no email, users are flagged as they are where it takes it."""
+    cli = open_cli({"users": users}, api="documented")
+    cli.run(*(identify("1", **given) for given in traits))
+    found = cli("flags", "--box", "same-email", "--json").json["same-email"]["users"]
+    assert {user["id"]: user["note"] for user in found} == notes
