@@ -39,10 +39,11 @@ def command() -> None:
     help="Write the pages into DIR, in a folder named after the destination.",
 )
 def build(destinations: Sequence[str], out: Path, *, check: bool) -> int:
-    """Write the page of each DESTINATION in both flavours, and an HTML preview.
+    """Write the page of each DESTINATION in both flavours, each with an HTML preview.
 
-    Everything comes from the definition, its templates in page/ and the tables of its plugin.
-    Without DESTINATION, the pages of all installed ones are written.
+    Everything comes from the definition, its templates and images in page/, and the tables of its
+    plugin. Without DESTINATION, the pages of all
+    installed ones are written.
     """
     from destinations.kit.partner_page import (  # noqa: PLC0415 - jinja2 and markdown-it are slow
         page_files,

@@ -20,6 +20,7 @@ from destinations.kit.partner_page.escaping import (
 from destinations.kit.partner_page.facts import page_facts
 from destinations.kit.partner_page.flavour import FLAVOURS, Flavour
 from destinations.kit.partner_page.html import preview_html
+from destinations.kit.partner_page.images import is_inside, page_images
 from destinations.kit.partner_page.markdown import inline_tokens
 from destinations.kit.partner_page.rendering import render
 from destinations.runtime.plugins import Plugin, TellsItsPage
@@ -84,42 +85,47 @@ def _templates(folder: Traversable) -> dict[str, str]:
         return found
     for file in page.iterdir():
         if file.name.endswith(_ENDING) and file.is_file():
-            if isinstance(file, Path) and not _is_inside(file, folder):
+            if isinstance(file, Path) and not is_inside(file, folder):
                 raise UsageError(f"page/{file.name} leads out of the definition's folder")
             found[file.name] = file.read_text(encoding="utf-8")
     return found
 
 
-def _is_inside(file: Path, folder: Traversable) -> bool:
-    """Tell whether a file is in the folder once links are resolved."""
-    return isinstance(folder, Path) and file.resolve().is_relative_to(folder.resolve())
-
-
 def page_files(
     folder: Traversable, definition: DestinationDefinition, plugin: Plugin | None
-) -> dict[str, str]:
-    """Return all files of a page by name: each flavour, and a preview of the published one."""
-    files = {
-        f"{definition.slug}{flavour.suffix}.md": render_page(folder, definition, plugin, flavour)
-        for flavour in FLAVOURS
+) -> dict[str, bytes]:
+    """Return all files of a page by name: each flavour as Markdown and as a preview, the images.
+
+    Raises `UsageError` as `render_page` and `page_images` do.
+    """
+    slug = definition.slug
+    images = page_images(folder)
+    texts = {
+        flavour: render_page(folder, definition, plugin, flavour).encode() for flavour in FLAVOURS
     }
-    files[f"{definition.slug}.html"] = preview_html(files[f"{definition.slug}.md"])
-    return files
+    links = {flavour.name: f"{slug}{flavour.suffix}.html" for flavour in FLAVOURS}
+    pages = {f"{slug}{flavour.suffix}.md": text for flavour, text in texts.items()}
+    previews = {
+        f"{slug}{flavour.suffix}.html": preview_html(text.decode(), links=links).encode()
+        for flavour, text in texts.items()
+    }
+    return {**pages, **previews, **images}
 
 
-def write_files(files: Mapping[str, str], target: Path) -> None:
-    """Write files into the folder ``target``, creating it if missing."""
-    target.mkdir(parents=True, exist_ok=True)
-    for name, text in files.items():
-        (target / name).write_text(text, encoding="utf-8", newline="\n")
+def write_files(files: Mapping[str, bytes], target: Path) -> None:
+    """Write files into the folder ``target``, creating it and its folders if missing."""
+    for name, content in files.items():
+        path = target / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
 
 
-def stale_files(files: Mapping[str, str], target: Path) -> list[str]:
+def stale_files(files: Mapping[str, bytes], target: Path) -> list[str]:
     """Return the paths in ``target`` that are missing or differ from ``files``."""
     return [
         str(target / name)
-        for name, text in files.items()
-        if not (target / name).is_file() or (target / name).read_bytes() != text.encode()
+        for name, content in files.items()
+        if not (target / name).is_file() or (target / name).read_bytes() != content
     ]
 
 

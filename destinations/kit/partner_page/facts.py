@@ -11,7 +11,8 @@ from destinations.definition import ActionDefinition, DestinationDefinition
 from destinations.errors import UsageError
 from destinations.kit.partner_page.browser import Browser
 from destinations.kit.partner_page.calls import METHODS, SampleError, read_calls
-from destinations.kit.partner_page.fields import FieldRow, field_rows
+from destinations.kit.partner_page.fields import FieldRow, field_rows, setting_rows
+from destinations.kit.partner_page.flavour import in_one_line
 from destinations.kit.partner_page.payloads import EXAMPLE_USER, Runtime
 from destinations.kit.partner_page.samples import Sample, make_sample, run_samples
 from destinations.runtime.destination import Code
@@ -23,12 +24,17 @@ __all__ = ["ActionFacts", "MethodFacts", "page_facts", "sample_events"]
 
 @dataclass(frozen=True, slots=True)
 class ActionFacts:
-    """The facts of one action."""
+    """The facts of one action.
+
+    ``shown_at`` is the title of an earlier method whose section has the same table of fields;
+    empty if this is the first.
+    """
 
     slug: str
     title: str
     description: str
     fields: tuple[FieldRow, ...]
+    shown_at: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +67,7 @@ def page_facts(
         "maintainer": catalog.get("maintainer"),
         "modes": _modes(catalog.get("connectionModes", {})),
         "settings": definition.settings["properties"],
-        "required_settings": definition.settings.get("required", []),
+        "setting_rows": setting_rows(definition),
         "documentation": documentation,
         "beta": documentation.get("beta", False),
         "methods": methods,
@@ -82,21 +88,29 @@ def _methods(definition: DestinationDefinition) -> list[MethodFacts]:
             'defaultSubscription such as type = "track"'
         )
         raise UsageError(msg)
+    shown: dict[str, str] = {}
     return [
         MethodFacts(
             name=name,
             title=name.capitalize(),
             path=f"/docs/connections/spec/{name}/",
-            actions=tuple(
-                ActionFacts(
-                    action.slug, action.title, action.description, tuple(field_rows(action))
-                )
-                for action in taken[name]
-            ),
+            actions=tuple(_action(action, name, shown) for action in taken[name]),
         )
         for name in METHODS
         if name in taken
     ]
+
+
+def _action(action: ActionDefinition, method: str, shown: dict[str, str]) -> ActionFacts:
+    """Return the facts of an action; ``shown`` has the method that shows each action first."""
+    first = shown.setdefault(action.slug, method)
+    return ActionFacts(
+        action.slug,
+        action.title,
+        in_one_line(action.description),
+        tuple(field_rows(action)),
+        "" if first == method else first.capitalize(),
+    )
 
 
 def _calls(definition: DestinationDefinition, action: ActionDefinition) -> list[str]:

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
-__all__ = ["FLAVOURS", "PUBLISHED", "SUBMISSION", "Flavour", "in_one_line"]
+__all__ = [
+    "FLAVOURS",
+    "PUBLISHED",
+    "SEGMENT",
+    "SUBMISSION",
+    "Flavour",
+    "FlavourName",
+    "in_one_line",
+    "joined",
+]
 
-_SEGMENT: Final = "https://segment.com"
+FlavourName = Literal["published", "submission"]
+
+SEGMENT: Final = "https://segment.com"
+"""The site of Segment's docs, whose paths begin with ``/docs/``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +32,7 @@ class Flavour:
     Templates call the methods.
     """
 
-    name: Literal["published", "submission"]
+    name: FlavourName
     suffix: str
 
     def heading(self, text: str, *, published: int, submission: int) -> str:
@@ -47,7 +59,7 @@ class Flavour:
 
     def segment(self, text: str, path: str) -> str:
         """Return a link to a page of Segment's docs, such as ``/docs/connections/spec/``."""
-        return f"[{text}]({path if self.name == 'published' else _SEGMENT + path})"
+        return f"[{text}]({path if self.name == 'published' else SEGMENT + path})"
 
 
 PUBLISHED: Final = Flavour("published", "")
@@ -59,3 +71,10 @@ FLAVOURS: Final = (PUBLISHED, SUBMISSION)
 def in_one_line(text: str) -> str:
     """Return ``text`` for a cell or a step: without line breaks, and with example URLs as code."""
     return re.sub(r"(?<![`(<\w])(https?://[^\s)`]*[^\s)`.,;:])", r"`\1`", " ".join(text.split()))
+
+
+def joined(items: Sequence[str], last: str = "and") -> str:
+    """Join words as in a sentence: ``a``, ``a and b``, ``a, b, and c``."""
+    if len(items) < 3:
+        return f" {last} ".join(items)
+    return f"{', '.join(items[:-1])}, {last} {items[-1]}"

@@ -5,11 +5,13 @@ from __future__ import annotations
 import html
 import importlib.resources
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Final
 
 from destinations.extras import libraries_of
 from destinations.kit.partner_page.escaping import plain_liquid
+from destinations.kit.partner_page.flavour import SEGMENT, FlavourName
 from destinations.kit.partner_page.markdown import (
     HINT,
     Heading,
@@ -38,10 +40,13 @@ _LANGUAGES: Final = frozenset(
 """The languages that are shown in colours; everything else is text."""
 
 
-def preview_html(text: str, *, reload_from: str | None = None) -> str:
+def preview_html(
+    text: str, *, links: Mapping[FlavourName, str] | None = None, reload_from: str | None = None
+) -> str:
     """Return a whole HTML document that needs no other files than the page's images.
 
-    With ``reload_from``, the URL of a stream of server-sent events, it reloads at each event.
+    ``links`` are the addresses of the flavours' previews, by the flavour's name. With
+    ``reload_from``, the URL of a stream of server-sent events, it reloads at each event.
     """
     page = read_page(plain_liquid(text))
     title, body = _content(page)
@@ -50,24 +55,38 @@ def preview_html(text: str, *, reload_from: str | None = None) -> str:
         body=body,
         contents=[heading for heading in page.headings if 1 < heading.level < 5],
         flavour=page.flavour,
+        links=links or {},
         reload_from=reload_from,
     )
 
 
-def error_html(message: str, *, reload_from: str | None = None) -> str:
+def error_html(
+    message: str,
+    flavour: FlavourName,
+    *,
+    links: Mapping[FlavourName, str] | None = None,
+    reload_from: str | None = None,
+) -> str:
     """Return a document that shows why the page cannot be built."""
     body = f'<div class="hint warning"><pre class="issue">{html.escape(message)}</pre></div>'
     return _document(
         title="The page cannot be built",
         body=body,
         contents=[],
-        flavour="published",
+        flavour=flavour,
+        links=links or {},
         reload_from=reload_from,
     )
 
 
 def _document(
-    *, title: str, body: str, contents: Sequence[Heading], flavour: str, reload_from: str | None
+    *,
+    title: str,
+    body: str,
+    contents: Sequence[Heading],
+    flavour: FlavourName,
+    links: Mapping[FlavourName, str],
+    reload_from: str | None,
 ) -> str:
     files = importlib.resources.files("destinations.kit.partner_page") / "templates"
     environment = jinja2.Environment(
@@ -80,6 +99,7 @@ def _document(
             body=body,
             contents=contents,
             flavour=flavour,
+            links=links,
             reload_from=reload_from,
             style=(files / "preview.css").read_text(encoding="utf-8"),
         )
@@ -99,6 +119,8 @@ def _content(page: Page) -> tuple[str, str]:
     for index, token in enumerate(tokens):
         if token.type == "blockquote_open":
             _open_hint(tokens, index)
+        elif token.type == "table_open":
+            _label_cells(tokens, index)
         elif token.type == "inline":
             token.children = list(_with_attributes(token.children or []))
     rendered = parser.renderer.render(tokens, parser.options, {})
@@ -131,13 +153,35 @@ def _open_hint(tokens: Sequence[Token], start: int) -> None:
         first.children = first.children[2:]
 
 
+def _label_cells(tokens: Sequence[Token], start: int) -> None:
+    """Give each cell of a table the head of its column, shown where the table is stacked."""
+    heads: list[str] = []
+    column = 0
+    for token, inline in pairwise(tokens[start:]):
+        if token.type == "table_close":
+            return
+        if token.type == "tr_open":
+            column = 0
+        elif token.type == "th_open":
+            heads.append("".join(one.content for one in inline.children or ()))
+        elif token.type == "td_open":
+            token.attrSet("data-label", heads[column])
+            column += 1
+
+
 def _with_attributes(tokens: Sequence[Token]) -> Iterator[Token]:
-    """Put kramdown's ``{:target="_blank"}`` behind a link into the link."""
+    """Put kramdown's ``{:target="_blank"}`` behind a link into the link.
+
+    Paths of Segment's docs become addresses, since a preview is not on Segment's site.
+    """
     opened: Token | None = None
     after_link = False
     for token in tokens:
         if token.type == "link_open":
             opened = token
+            address = str(token.attrGet("href"))
+            if address.startswith("/docs/"):
+                token.attrSet("href", SEGMENT + address)
         elif after_link and token.type == "text" and opened is not None:
             while found := _ATTRIBUTE.match(token.content):
                 opened.attrSet(found[1], found[2])

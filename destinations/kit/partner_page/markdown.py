@@ -10,11 +10,12 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from destinations.definition.document import read_document
 from destinations.errors import DefinitionError
 from destinations.extras import libraries_of
+from destinations.kit.partner_page.flavour import FlavourName
 
 with libraries_of("kit"):
     from markdown_it import MarkdownIt
@@ -36,8 +37,6 @@ __all__ = [
     "page_parser",
     "read_page",
 ]
-
-FlavourName = Literal["published", "submission"]
 
 HINT: Final = "hint"
 """The name of HackMD's ``:::info`` blocks among the kinds of tokens: ``container_hint_open``."""

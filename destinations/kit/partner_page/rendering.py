@@ -19,7 +19,7 @@ from destinations.definition.yaml_schema import write_scalar
 from destinations.errors import UsageError
 from destinations.extras import libraries_of
 from destinations.kit.partner_page.escaping import escaped_text
-from destinations.kit.partner_page.flavour import FLAVOURS, Flavour, in_one_line
+from destinations.kit.partner_page.flavour import FLAVOURS, Flavour, in_one_line, joined
 
 with libraries_of("kit"):
     import jinja2
@@ -109,19 +109,12 @@ def _environment(flavour: Flavour, job: Mapping[str, Any]) -> jinja2.Environment
     names = ("heading", "hint", "external", "partner", "segment")
     environment.globals.update({name: getattr(flavour, name) for name in names})
     environment.globals["flavour"] = flavour.name
-    environment.filters["words"] = _words
+    environment.filters["words"] = joined
     environment.filters["yaml"] = write_scalar
     environment.filters["one_line"] = in_one_line
     environment.filters["cell"] = lambda text: str(text).replace("|", "\\|").replace("\n", " ")
     environment.globals.update(job["facts"])
     return environment
-
-
-def _words(items: list[str]) -> str:
-    """Join words as in a sentence: ``a``, ``a and b``, ``a, b, and c``."""
-    if len(items) < 3:
-        return " and ".join(items)
-    return ", ".join(items[:-1]) + ", and " + items[-1]
 
 
 def _rendered(job: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from destinations.definition import ActionDefinition, Preset
 from destinations.errors import UsageError
 from destinations.kit.partner_page.browser import Browser
 from destinations.kit.partner_page.calls import Call, SampleError, read_calls
+from destinations.kit.partner_page.example_values import example_value
 from destinations.kit.partner_page.fields import first_sources
 from destinations.kit.partner_page.matching import matching_event
 from destinations.kit.partner_page.payloads import EXAMPLE_USER, Runtime, SampleResult
@@ -23,19 +24,6 @@ from destinations.segment.fql import compile_fql
 __all__ = ["Sample", "make_sample", "run_samples"]
 
 _NAME: Final = re.compile(r"[A-Za-z_$][\w$]*")
-_BY_FORMAT: Final[Mapping[str, str]] = {
-    "email": "user@example.com",
-    "uri": "https://www.example.com",
-    "date-time": "2024-01-01T00:00:00Z",
-    "date": "2024-01-01",
-}
-_BY_TYPE: Final[Mapping[str, Any]] = {
-    "integer": 1,
-    "number": 9.5,
-    "boolean": True,
-    "array": [],
-    "object": {},
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +78,7 @@ def make_sample(
         properties: Mapping[str, Mapping[str, Any]] = action.fields["properties"]
         for key, spec in properties.items():
             for source in filter(None, first_sources(spec.get("default"))):
-                value = EXAMPLE_USER if source == "userId" else _example(key, spec)
+                value = EXAMPLE_USER if source == "userId" else example_value(key, spec)
                 # A copy: other paths may write into it, and the original is shared.
                 _put(event, source.split("."), copy.deepcopy(value))
     root = "traits" if method in {"identify", "group"} else "properties"
@@ -98,10 +86,10 @@ def make_sample(
     values = event.get(root) or ({"plan": "pro"} if root in event else {})
     first = {
         "identify": EXAMPLE_USER,
-        "track": "Example Event",
-        "page": "Home",
-        "screen": "Home",
-        "group": "group_0042",
+        "track": "Order Completed",
+        "page": "Pricing",
+        "screen": "Pricing",
+        "group": "company_0042",
         "alias": EXAMPLE_USER,
     }[method]
     arguments = [first] if method == "alias" else [first, values]
@@ -168,17 +156,6 @@ def _taken(method: str, event: Event, subscriptions: Iterable[tuple[str, str]]) 
         )
         raise UsageError(msg)
     return event
-
-
-def _example(key: str, spec: Mapping[str, Any]) -> Any:
-    """Return an example value of a field: the definition's own, or one of its type."""
-    if spec.get("examples"):
-        return spec["examples"][0]
-    if "enum" in spec:
-        return spec["enum"][0]
-    kind = spec.get("type")
-    kind = kind[0] if isinstance(kind, list) else kind
-    return _BY_TYPE.get(str(kind), _BY_FORMAT.get(spec.get("format", ""), f"example {key}"))
 
 
 def _put(target: dict[str, Any], path: list[str], value: Any) -> None:

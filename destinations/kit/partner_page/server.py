@@ -8,13 +8,14 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources.abc import Traversable
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from destinations.definition import load_definition
 from destinations.errors import DestinationsError
 from destinations.kit.partner_page.build import render_page
 from destinations.kit.partner_page.flavour import PUBLISHED, SUBMISSION
 from destinations.kit.partner_page.html import error_html, preview_html
+from destinations.kit.partner_page.images import IMAGES, image_format, page_images
 from destinations.runtime.plugins import find_plugin
 
 __all__ = ["Preview", "fingerprint"]
@@ -23,6 +24,7 @@ _HOST: Final = "127.0.0.1"
 _NAMES: Final = frozenset({"127.0.0.1", "localhost"})
 _SECONDS_BETWEEN_LOOKS: Final = 0.5
 _PATHS: Final = {"/": PUBLISHED, "/submission": SUBMISSION}
+_LINKS: Final = {flavour.name: path for path, flavour in _PATHS.items()}
 _CHANGES: Final = "/changes"
 
 
@@ -65,16 +67,26 @@ class Preview:
         if flavour is None:
             return None
         try:
+            page_images(self.folder)
             definition = load_definition(self.folder)
             plugin = find_plugin(definition.slug)
             text = render_page(self.folder, definition, plugin, flavour)
         except DestinationsError as error:
-            return error_html(str(error), reload_from=_CHANGES)
-        return preview_html(text, reload_from=_CHANGES)
+            return error_html(str(error), flavour.name, links=_LINKS, reload_from=_CHANGES)
+        return preview_html(text, links=_LINKS, reload_from=_CHANGES)
+
+    def image(self, path: str) -> bytes | None:
+        """Return the image at ``path``, or None."""
+        if not path.startswith(f"/{IMAGES}/"):
+            return None
+        try:
+            return page_images(self.folder).get(unquote(path[1:]))
+        except DestinationsError:  # the page shows it
+            return None
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Answers GET for the two flavours and the stream of changes."""
+    """Answers GET for the two flavours, their images and the stream of changes."""
 
     owner: Preview
     protocol_version = "HTTP/1.1"
@@ -82,23 +94,25 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         # Another host name may belong to another site, which must not read this page.
         if urlsplit(f"//{self.headers.get('Host', '')}").hostname not in _NAMES:
-            self._send(403, "This preview only answers to 127.0.0.1.")
+            self._send(403, b"This preview only answers to 127.0.0.1.")
             return
         path = urlsplit(self.path).path
         if path == _CHANGES:
             self._stream()
             return
-        page = self.owner.page(path)
-        if page is None:
-            self._send(404, "Not found; the pages are / and /submission.")
+        image = self.owner.image(path)
+        page = None if image is not None else self.owner.page(path)
+        if image is not None:
+            self._send(200, image, f"image/{image_format(image)}")
+        elif page is not None:
+            self._send(200, page.encode(), "text/html; charset=utf-8")
         else:
-            self._send(200, page, "text/html; charset=utf-8")
+            self._send(404, b"Not found; the pages are / and /submission.")
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
         """Log nothing: the terminal shows only the address."""
 
-    def _send(self, status: int, text: str, kind: str = "text/plain; charset=utf-8") -> None:
-        data = text.encode()
+    def _send(self, status: int, data: bytes, kind: str = "text/plain; charset=utf-8") -> None:
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))

@@ -23,10 +23,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_build_writes_three_files(command: Command, here: Path) -> None:
-    """Both flavours and the preview go into a folder of the destination in docs/."""
+def test_build_writes_its_files(command: Command, here: Path) -> None:
+    """Both flavours, each with a preview, go into a folder of the destination in docs/."""
     done = command("docs", "build", "kana")
-    names = ["docs/kana/kana.md", "docs/kana/kana-submission.md", "docs/kana/kana.html"]
+    files = ["kana.md", "kana-submission.md", "kana.html", "kana-submission.html"]
+    names = [f"docs/kana/{file}" for file in files]
     assert (done.code, done.out.splitlines()) == (0, names)
     assert all((here / name).read_text(encoding="utf-8") for name in names)
 
@@ -55,10 +56,27 @@ def test_a_change_of_the_definition_makes_a_page_stale(
     identify.write_text(text.replace("The name of the user.", "What it is called."), "utf-8")
     done = command("docs", "build", str(kana_folder), "--check")
     assert done.code == 1
-    assert done.err.count("is out of date") == 3
+    assert done.err.count("is out of date") == 4
     command("docs", "build", str(kana_folder))
     page = (here / "docs" / "kana" / "kana.md").read_text(encoding="utf-8")
-    assert "| `traits.name` | Optional | What it is called. |" in page
+    assert "| `traits.name` | `name` | Optional | What it is called. |" in page
+
+
+def test_images_are_copied(command: Command, here: Path, kana_folder: Path) -> None:
+    """An image goes beside the pages; for a file that is none, nothing is written."""
+    images = kana_folder / "page" / "images"
+    images.mkdir()
+    (images / "rules.gif").write_bytes(b"GIF89a" + bytes([32, 3, 144, 1]))
+    done = command("docs", "build", str(kana_folder), "--out", "pages")
+    assert (done.code, done.out.splitlines()[-1]) == (0, "pages/kana/images/rules.gif")
+    copied = here / "pages" / "kana" / "images" / "rules.gif"
+    assert copied.read_bytes() == (images / "rules.gif").read_bytes()
+    (images / "keys.png").write_bytes(b"no image")
+    done = command("docs", "build", str(kana_folder), "--out", "others")
+    assert (done.code, done.out) == (2, "")
+    assert "page/images/keys.png is not an image: expected a PNG or GIF file" in done.err
+    assert len(done.err.splitlines()) == 1
+    assert not (here / "others").exists()
 
 
 def test_build_of_what_is_no_destination(command: Command, here: Path) -> None:

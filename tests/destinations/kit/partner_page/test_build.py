@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,12 @@ def test_everything_comes_from_the_definition(render: Render) -> None:
     """Settings, modes, methods, fields with marks and defaults, the refusal, the maintainer."""
     text = render(PUBLISHED)
     for part in (
-        "enter the **API Key**. The key.",
+        "In the destination's settings in Segment, enter this value:\n   - **API Key**: The key.",
+        (
+            "These settings are optional:\n\n"
+            "- **Endpoint**: The URL. Defaults to `http://127.0.0.1:9/graphql`.\n"
+            "- **Limit**: A number.\n"
+        ),
         "Events from browser and server sources reach Sample over cloud-mode connections.",
         "- [Page](/docs/connections/spec/page/)",
         "| `properties.by` | Required | What it is. |",
@@ -100,10 +106,9 @@ def test_everything_comes_from_the_definition(render: Render) -> None:
         "answers with `400 Bad Request`",
         "write to [team@example.com](mailto:team@example.com)",
         '(https://www.example.com?utm_source=segment&utm_medium=docs){:target="_blank"}',
-        "analytics.track('Example Event', {\n  by: 1,\n  thing: 'example thing'\n});",
+        "analytics.track('Order Completed', {\n  by: 1,\n  thing: 'Thing'\n});",
     ):
         assert part in text, part
-    assert "**Limit**" not in text  # a setting that nobody needs
 
 
 def test_templates_of_the_definition_come_first(render: Render) -> None:
@@ -174,18 +179,126 @@ def test_a_destination_of_unknown_calls(page_folder: Callable[..., Path], plugin
         page_files(folder, load_definition(folder), plugin())
 
 
+PNG = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", 800, 400)
+GIF = b"GIF89a" + struct.pack("<HH", 800, 400)
+
+
+@pytest.fixture
+def with_images(page_folder: Callable[..., Path]) -> Callable[..., Path]:
+    """Writes the small destination with files in its folder of images."""
+
+    def write(**images: bytes) -> Path:
+        folder = page_folder()
+        place = folder / "page" / "images"
+        place.mkdir(parents=True)
+        for name, content in images.items():
+            (place / name.replace("_", ".")).write_bytes(content)
+        return folder
+
+    return write
+
+
 def test_files_are_written_and_compared(
-    page_folder: Callable[..., Path], plugin: Any, tmp_path: Path
+    with_images: Callable[..., Path], plugin: Any, tmp_path: Path
 ) -> None:
-    """Three files, stale when missing or changed by a byte, and the same each time."""
-    folder = page_folder()
+    """Pages, previews and images: stale when missing or changed by a byte, the same each time."""
+    folder = with_images(keys_png=PNG, rule_gif=GIF)
     files = page_files(folder, load_definition(folder), plugin())
-    assert list(files) == ["sample.md", "sample-submission.md", "sample.html"]
+    assert list(files) == [
+        "sample.md",
+        "sample-submission.md",
+        "sample.html",
+        "sample-submission.html",
+        "images/keys.png",
+        "images/rule.gif",
+    ]
     target = tmp_path / "docs" / "sample"
     assert stale_files(files, target) == [str(target / name) for name in files]
     write_files(files, target)
     assert stale_files(files, target) == []
-    (target / "sample.md").write_bytes((target / "sample.md").read_bytes() + b"\n")
+    assert (target / "images" / "keys.png").read_bytes() == PNG
+    for name in ("sample.md", "images/keys.png"):
+        (target / name).write_bytes((target / name).read_bytes() + b"\n")
     (target / "sample.html").unlink()
-    assert stale_files(files, target) == [str(target / "sample.md"), str(target / "sample.html")]
+    changed = ["sample.md", "sample.html", "images/keys.png"]
+    assert stale_files(files, target) == [str(target / name) for name in changed]
     assert page_files(folder, load_definition(folder), plugin()) == files
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("keys_png", b"", "keys.png is not an image: expected a PNG or GIF file"),
+        ("keys_png", b"<html>", "keys.png is not an image: expected a PNG or GIF file"),
+        ("keys_png", PNG[:20], "keys.png is not an image: expected a PNG or GIF file"),
+        ("keys_png", PNG[:16] + bytes(8), "keys.png is not an image: expected a PNG or GIF file"),
+        ("keys_gif", GIF[:8], "keys.gif is not an image: expected a PNG or GIF file"),
+        ("keys_jpg", b"\xff\xd8\xff", "keys.jpg is not an image: expected a PNG or GIF file"),
+        ("keys_gif", PNG, "keys.gif is a PNG image: expected a name that ends in .png"),
+        ("keys_jpg", GIF, "keys.jpg is a GIF image: expected a name that ends in .gif"),
+        ("keys_png", PNG + bytes(15_000_000), "keys.png has more than 15 MB"),
+    ],
+)
+def test_an_image_that_is_none(
+    name: str, content: bytes, message: str, with_images: Callable[..., Path], plugin: Any
+) -> None:
+    """One message that names the file, what is wrong and what was expected."""
+    folder = with_images(**{name: content})
+    with pytest.raises(UsageError) as raised:
+        page_files(folder, load_definition(folder), plugin())
+    assert str(raised.value) == f"page/images/{message}"
+
+
+def test_images_are_files_of_the_folder(
+    with_images: Callable[..., Path], plugin: Any, tmp_path: Path
+) -> None:
+    """A link out of the definition's folder is refused, and so is a folder of images."""
+    folder = with_images()
+    (tmp_path / "other.png").write_bytes(PNG)
+    link = folder / "page" / "images" / "keys.png"
+    link.symlink_to(tmp_path / "other.png")
+    with pytest.raises(UsageError, match=r"keys\.png leads out of the definition's folder"):
+        page_files(folder, load_definition(folder), plugin())
+    link.unlink()
+    link.mkdir()
+    with pytest.raises(UsageError, match=r"keys\.png is not a file: expected PNG and GIF images"):
+        page_files(folder, load_definition(folder), plugin())
+
+
+SLOTS: dict[str, tuple[str | None, str | None]] = {
+    # slot: (the heading behind it on the published page, in the submission); None if it is absent
+    "after-setup": ("Supported methods", "Identify"),
+    "after-identify": ("Track", "Track"),
+    "after-page": ("", ""),
+    "for-review": (None, "Identify"),
+}
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS, ids=lambda flavour: flavour.name)
+@pytest.mark.parametrize("slot", SLOTS)
+def test_slots_for_more_sections(slot: str, flavour: Flavour, render: Render) -> None:
+    """A template of this name stands in its place; what is for reviewers is not published."""
+    section = "{{ heading('More', published=4, submission=3) }}\n\nMuch more.\n"
+    text = render(flavour, {f"{slot}.md.j2": section})
+    outline = [name for _, name in _outline(text)]
+    follows = SLOTS[slot][flavour is SUBMISSION]
+    assert ("Much more." in text) is (follows is not None)
+    if follows is not None:
+        place = outline.index("More")
+        assert outline[place + 1 : place + 2] == [follows] * bool(follows)
+
+
+def test_an_action_of_several_methods_has_one_table(
+    page_folder: Callable[..., Path], plugin: Any
+) -> None:
+    """The first method shows it, the others lead there; each has its sample."""
+    folder = page_folder()
+    for name, key in (("count", "defaultSubscription"), ("destination", "subscribe")):
+        path = folder / f"{name}.yaml"
+        text = path.read_text(encoding="utf-8")
+        both = f'{key}: type = "track" or type = "screen"'
+        path.write_text(text.replace(f'{key}: type = "track"', both), encoding="utf-8")
+    page = render_page(folder, load_definition(folder), plugin(), PUBLISHED)
+    assert page.count("| `properties.by` |") == 1
+    assert "Sample reads a Screen call as it reads [a Track call](#track)." in page
+    assert "analytics.screen('Pricing', {" in page

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from destinations.definition import DestinationDefinition
-from destinations.kit.partner_page.fields import field_rows, first_sources
+from destinations.kit.partner_page.fields import field_rows, first_sources, setting_rows
 from destinations.kit.partner_page.flavour import in_one_line
 
 Load = Callable[..., DestinationDefinition]
@@ -35,6 +35,7 @@ Load = Callable[..., DestinationDefinition]
         ({"@literal": {"@path": "$.a"}}, []),
         ({"a": {"@path": "$.b"}, "c": [{"@path": "$.d"}]}, ["b", "d"]),
         ({"@case": {"operator": "lower", "value": {"@path": "$.traits.email"}}}, ["traits.email"]),
+        ({"@liquid": "{{ properties.a | upcase }} {{- userId }}"}, ["properties.a", "userId"]),
     ],
 )  # fmt: skip
 def test_first_sources(mapping: object, sources: list[str]) -> None:
@@ -62,6 +63,100 @@ def test_rows_say_what_the_definition_says(load: Load) -> None:
     assert [row.cell for row in rows.values()] == ["`a`", "`properties.thing`", "Note"]
     assert rows["by"].sentence == "What it is. Defaults to `7`."
     assert rows["thing"].sentence == "What it is."
+
+
+def _then(path: str, other: object) -> dict[str, Any]:
+    return {"@if": {"exists": {"@path": path}, "then": {"@path": path}, "else": other}}
+
+
+LOWER = {"@case": {"operator": "lower", "value": {"@path": "$.traits.email"}}}
+
+# What a field has besides its words; then its cell, and what the row says behind its description.
+SAID: dict[str, tuple[dict[str, Any], str, str]] = {
+    "nothing": ({}, "Title", ""),
+    "a path": ({"default": {"@path": "$.a"}}, "`a`", ""),
+    "the whole event": ({"default": {"@path": "$."}}, "The whole event", ""),
+    "another path": (
+        {"default": _then("$.traits.a", {"@path": "$.traits.b"})},
+        "`traits.a`",
+        " Falls back to `traits.b`.",
+    ),
+    "another value": ({"default": _then("$.a", 7)}, "`a`", " Defaults to `7`."),
+    "a template": (
+        {"default": {"@template": "{{userId}}: {{event}}"}},
+        "`userId`, `event`",
+        " Made from the template `{{userId}}: {{event}}`.",
+    ),
+    "a Liquid template": (
+        {"default": {"@liquid": "{{ event | upcase }}"}},
+        "`event`",
+        " Made from the Liquid template `{{ event | upcase }}`.",
+    ),
+    "lower case": ({"default": LOWER}, "`traits.email`", " In lower case."),
+    "a list": (
+        {"type": "array", "default": {"@arrayPath": ["$.properties.items", {}]}},
+        "`properties.items`",
+        " A list with an entry for each item.",
+    ),
+    "choices": (
+        {"enum": ["a", "b", None], "default": {"@path": "$.a"}},
+        "`a`",
+        " One of `a` or `b`.",
+    ),
+    "a list of choices": (
+        {"type": "array", "items": {"enum": ["a", "b", "c"]}},
+        "Title",
+        " A list of `a`, `b`, or `c`.",
+    ),
+    "one choice": ({"enum": [True]}, "Title", " One of `true`."),
+    "a literal": ({"default": "USD"}, "Title", " Defaults to `USD`."),
+    "a value for none": (
+        {"type": "boolean", "default": {"@path": "$.a"}, "x-otherwise": False},
+        "`a`",
+        " Defaults to `false`.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("spec", "cell", "said"), SAID.values(), ids=SAID)
+def test_what_a_row_says_of_its_field(
+    spec: dict[str, Any], cell: str, said: str, load: Load
+) -> None:
+    """What a value is made of, which values it can have and what is taken without one."""
+
+    def change(documents: Any) -> None:
+        words = {"title": "Title", "description": "What it is.", "type": "string"}
+        documents["count"]["fields"]["properties"]["x"] = {**words, **spec}
+
+    row = {row.key: row for row in field_rows(load(change).actions["count"])}["x"]
+    assert (row.cell, row.sentence) == (cell, f"What it is.{said}")
+
+
+def test_the_settings_of_the_catalog(load: Load) -> None:
+    """Each with its values and default, without those that Segment's catalog lacks."""
+
+    def change(documents: Any) -> None:
+        words = {"title": "Title", "description": "What it is.", "type": "string"}
+        documents["destination"]["settings"]["properties"] |= {
+            "region": {**words, "enum": ["eu", "us"], "default": "eu"},
+            "sandbox": {**words, "x-catalog": False},
+        }
+
+    rows = {row.key: row for row in setting_rows(load(change))}
+    assert rows["apiKey"].required
+    assert not rows["region"].required
+    assert rows["region"].sentence == "What it is. One of `eu` or `us`. Defaults to `eu`."
+    assert "sandbox" not in rows
+
+
+def test_the_name_that_the_partner_has(load: Load) -> None:
+    """A field may say what the partner calls it; without that, nothing is made up."""
+
+    def change(documents: Any) -> None:
+        documents["count"]["fields"]["properties"]["by"]["x-partnerField"] = "delta"
+
+    rows = {row.key: row.partner for row in field_rows(load(change).actions["count"])}
+    assert rows == {"by": "delta", "thing": ""}
 
 
 @pytest.mark.parametrize(

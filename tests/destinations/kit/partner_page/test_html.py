@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
@@ -93,11 +94,12 @@ def test_a_published_page() -> None:
     assert outline.all("b") == []
     links = {str(one["href"]): one for one in outline.all("a")}
     assert links["https://www.example.com"]["target"] == "_blank"
-    assert "target" not in links["/docs/"]
+    assert "target" not in links["https://segment.com/docs/"]
     assert len(outline.all("table")) == 1
     classes = {str(one["class"]) for one in outline.all("span") if "class" in one}
     # A comment, names, punctuation, a string and a number, as Pygments calls them.
     assert classes == {"brand", "flavour", "c1", "nx", "o", "p", "s1", "mf", "w"}
+    assert [one["data-label"] for one in outline.all("td")] == ["A", "B"]
     assert "analytics.track('A <b>', { by: 1 });" in text
 
 
@@ -151,39 +153,93 @@ def test_it_needs_no_other_file() -> None:
     assert len(outline.all("style")) == 1
 
 
+LINKS = {"published": "sample.html", "submission": "sample-submission.html"}
+
+
+@pytest.mark.parametrize(
+    ("text", "flavour"), [(PUBLISHED, "published"), (SUBMISSION, "submission")]
+)
+def test_the_flavours_lead_to_each_other(text: str, flavour: str) -> None:
+    """The bar has both, and marks the one that is shown."""
+    outline = Outline(preview_html(text, links=LINKS))
+    bar = [one for one in outline.all("a") if one["href"] in LINKS.values()]
+    assert [one["href"] for one in bar] == list(LINKS.values())
+    assert [one["href"] for one in bar if "aria-current" in one] == [LINKS[flavour]]
+
+
 def test_the_served_preview_loads_itself_again() -> None:
-    """It listens for changes, and leads to the other flavour."""
-    text = preview_html(PUBLISHED, reload_from="/changes")
-    assert 'new EventSource("/changes")' in text
-    outline = Outline(text)
-    assert {"href": "/", "aria-current": "page"} in outline.all("a")
-    assert {"href": "/submission"} in outline.all("a")
+    """It listens for changes."""
+    assert 'new EventSource("/changes")' in preview_html(PUBLISHED, reload_from="/changes")
+
+
+@pytest.mark.parametrize(
+    "path", ["/docs/", "/docs/connections/spec/track/", "/docs/guides/filtering-data/#top"]
+)
+def test_links_into_the_docs_lead_there(path: str) -> None:
+    """A path of Segment's site is an address in a preview; other paths stay."""
+    text = preview_html(f"# A\n\n[x]({path}) [y](#a) [z](images/a.png)\n")
+    addresses = [str(one["href"]) for one in Outline(text).all("a")]
+    assert addresses[-3:] == [f"https://segment.com{path}", "#a", "images/a.png"]
 
 
 def test_an_error_is_shown_as_text() -> None:
     """What is wrong with a definition is shown, and nothing of it is taken for HTML."""
-    text = error_html("destination.yaml:3: <script> is not a key", reload_from="/changes")
+    message = "destination.yaml:3: <script> is not a key"
+    text = error_html(message, "submission", links=LINKS, reload_from="/changes")
     assert "destination.yaml:3: &lt;script&gt; is not a key" in text
     assert "EventSource" in text
+    assert 'href="sample-submission.html" aria-current="page"' in text
 
 
-@pytest.mark.parametrize("width", [1280, 500])
-def test_it_fits_a_browser_window(tmp_path: Path, width: int) -> None:
-    """In Chromium nothing is wider than the window, and the structure is that of the page."""
+def test_the_style_has_both_modes() -> None:
+    """Each colour of the light mode has one in the dark mode."""
+    text = preview_html(PUBLISHED)
+    light, dark = (
+        set(re.findall(r"--([\w-]+):", block)) for block in re.findall(r":root \{([^}]*)\}", text)
+    )
+    assert light == dark
+    assert '<meta name="color-scheme" content="light dark">' in text
+
+
+WIDE = """# Sample Destination
+
+## Track
+
+| Field | Required? | Description | More |
+| ----- | --------- | ----------- | ---- |
+| `properties.a_very_long_name_without_any_space.another_one_without_any_space` | No | Text. | |
+
+```js
+analytics.track('A', { line: 'longer than any phone is wide, so that the block of code scrolls' });
+```
+"""
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("text", [PUBLISHED, WIDE], ids=["a page", "wide parts"])
+def test_it_fits_a_browser_window(tmp_path: Path, width: int, text: str) -> None:
+    """In Chromium nothing is wider than the window; on a phone tables are stacked with labels."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         pytest.skip("there is no Chromium on this machine")
-    page = tmp_path / "page.html"
-    probe = (
-        "<script>addEventListener('load', () => { document.body.dataset.probe = JSON.stringify(["
-        "document.documentElement.scrollWidth <= innerWidth,"
-        "document.querySelectorAll('.hint').length,"
-        "[...document.querySelectorAll('.contents a')].every(a =>"
-        " document.getElementById(a.hash.slice(1)))"
-        "]); });</script></body>"
+    # Chromium's own windows are never narrower than 500 pixels, so the page is shown in a frame.
+    (tmp_path / "page.html").write_text(preview_html(text, links=LINKS), encoding="utf-8")
+    frame = tmp_path / "frame.html"
+    probe = """addEventListener("load", () => {
+      const frame = document.querySelector("iframe"), page = frame.contentDocument;
+      const cell = page.querySelector("td"), style = frame.contentWindow.getComputedStyle;
+      document.body.dataset.probe = [
+        page.documentElement.scrollWidth <= frame.clientWidth,
+        [...page.querySelectorAll(".table")].every(one => one.scrollWidth <= one.clientWidth),
+        style(cell).display,
+        style(cell, "::before").content !== "none",
+        [...page.querySelectorAll(".contents a")].every(a => page.getElementById(a.hash.slice(1))),
+      ].join(" ");
+    });"""
+    frame.write_text(
+        f'<iframe src="page.html" width="{width}" height="900"></iframe><script>{probe}</script>',
+        encoding="utf-8",
     )
-    page.write_text(preview_html(PUBLISHED).replace("</body>", probe), encoding="utf-8")
-    shot = tmp_path / "page.png"
     result = subprocess.run(
         [
             chromium,
@@ -195,15 +251,16 @@ def test_it_fits_a_browser_window(tmp_path: Path, width: int) -> None:
             "--disable-background-networking",
             "--disable-component-update",
             "--disable-sync",
+            "--allow-file-access-from-files",
             f"--user-data-dir={tmp_path / 'profile'}",
-            f"--window-size={width},900",
-            f"--screenshot={shot}",
+            "--window-size=1400,1000",
             "--dump-dom",
-            page.as_uri(),
+            frame.as_uri(),
         ],
         capture_output=True,
         text=True,
         check=True,
         timeout=120,
     )
-    assert 'data-probe="[true,1,true]"' in result.stdout
+    shown = "block true" if width == 390 else "table-cell false"
+    assert f'data-probe="true true {shown} true"' in result.stdout

@@ -8,6 +8,7 @@ import pytest
 from destinations.definition import DestinationDefinition
 from destinations.errors import UsageError
 from destinations.kit.partner_page.calls import METHODS, read_calls
+from destinations.kit.partner_page.example_values import example_value
 from destinations.kit.partner_page.payloads import Runtime
 from destinations.kit.partner_page.samples import make_sample, run_samples
 from destinations.outcome import Outcome
@@ -21,9 +22,9 @@ Load = Callable[..., DestinationDefinition]
         ({"type": "integer"}, "x: 1"),
         ({"type": "number"}, "x: 9.5"),
         ({"type": "boolean"}, "x: true"),
-        ({"type": "string"}, "x: 'example x'"),
-        ({"type": ["string", "null"]}, "x: 'example x'"),
-        ({"type": "string", "format": "email"}, "x: 'user@example.com'"),
+        ({"type": "string"}, "x: 'X'"),
+        ({"type": ["string", "null"]}, "x: 'X'"),
+        ({"type": "string", "format": "email"}, "x: 'ada@example.com'"),
         ({"type": "string", "enum": ["b", "a"]}, "x: 'b'"),
         ({"type": "string", "examples": ["it's"]}, "x: 'it\\'s'"),
         ({"type": "object"}, "x: {}"),
@@ -45,6 +46,25 @@ def test_values_fit_their_fields(spec: dict[str, Any], shown: str, load: Load) -
     assert f"  deep: {{\n    {shown}\n  }}" in text
     (call,) = read_calls(text)
     assert set(call.arguments[1]) == {"by", "thing", "deep"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("first_name", "Ada"),
+        ("lastName", "Lovelace"),
+        ("name", "Ada Lovelace"),
+        ("planName", "Pro"),
+        ("billing_country", "GB"),
+        ("order_id", "order_0042"),
+        ("external-id", "external_0042"),
+        ("couponCode", "Coupon code"),
+        ("id", "0042"),
+    ],
+)
+def test_values_are_those_of_a_customer(key: str, value: str) -> None:
+    """A field without an example gets what its name makes a reader expect."""
+    assert example_value(key, {"type": "string"}) == value
 
 
 def test_the_name_of_an_event_is_that_of_the_subscription(load: Load) -> None:
@@ -75,7 +95,7 @@ def test_an_action_that_takes_all_properties_is_shown_with_one(load: Load) -> No
         variables["by"] = {"@path": "$.payload.all"}
 
     text = make_sample("track", [load(change).actions["count"]])
-    assert text == "analytics.track('Example Event', {\n  plan: 'pro'\n});"
+    assert text == "analytics.track('Order Completed', {\n  plan: 'pro'\n});"
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -93,13 +113,13 @@ FITTED = {
     'event = "Order Completed"': "track('Order Completed', {",
     'type = "track" and (event = "A" or event = "B")': "track('A', {",
     '(type = "page" and name = "B") or (type = "track" and event = "C")': "track('C', {",
-    'contains(event, "Order")': "track('Order', {",
+    'contains(event, "Trial")': "track('Trial', {",
     'match(event, "Order*") and contains(event, "x") and match(event, "*Done")': (
         "track('Order x Done', {"
     ),
-    'match(event, "Order*") and match(event, "Order Com*")': "track('Order Com', {",
-    'event != "Example Event"': "track('example', {",
-    '!contains(event, "Event") and !match(event, "ex*")': "track('other', {",
+    'match(event, "Trial*") and match(event, "Trial Sta*")': "track('Trial Sta', {",
+    'event != "Order Completed"': "track('example', {",
+    '!contains(event, "Order") and !match(event, "ex*")': "track('other', {",
     'properties.plan = "pro"': "plan: 'pro'",
     "properties.total = 5": "total: 5\n",
     "properties.total > 5": "total: 6\n",
@@ -136,7 +156,7 @@ def test_a_preset_takes_its_sample(subscribe: str, part: str, load: Load, plugin
     [
         ("page", 'name = "Pricing"', "analytics.page('Pricing'"),
         ("identify", 'userId = "u1" and traits.plan = "pro"', "analytics.identify('u1', {"),
-        ("group", "traits.employees > 10", "analytics.group('group_0042', {\n  employees: 11"),
+        ("group", "traits.employees > 10", "analytics.group('company_0042', {\n  employees: 11"),
         ("alias", 'type = "alias"', "analytics.alias('user_0042')"),
     ],
 )

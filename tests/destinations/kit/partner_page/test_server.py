@@ -58,7 +58,7 @@ def test_both_flavours_are_served(preview: Preview, path: str, flavour: str) -> 
     assert answer.status_code == 200
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
     assert answer.headers["Cache-Control"] == "no-store"
-    assert f'<span class="flavour">{flavour}</span>' in answer.text
+    assert f'aria-current="page">{flavour.capitalize()}</a>' in answer.text
 
 
 def test_it_listens_on_loopback_alone(preview: Preview) -> None:
@@ -72,6 +72,23 @@ def test_what_is_not_there(preview: Preview) -> None:
     """Any other address is answered with those that are there."""
     answer = requests.get(preview.url + "nothing", timeout=30)
     assert (answer.status_code, answer.text) == (404, "Not found; the pages are / and /submission.")
+
+
+def test_images_are_served(preview: Preview) -> None:
+    """Those of the folder, at the place that the pages name; a file that is none is told there."""
+    image = b"GIF89a" + bytes([32, 3, 144, 1])
+    folder = Path(str(preview.folder)) / "page" / "images"
+    folder.mkdir(parents=True)
+    (folder / "a rule.gif").write_bytes(image)
+    answer = requests.get(preview.url + "images/a%20rule.gif", timeout=30)
+    assert (answer.status_code, answer.content) == (200, image)
+    assert answer.headers["Content-Type"] == "image/gif"
+    for path in ("images/other.gif", "images/..%2f..%2fcount.yaml", "images/"):
+        assert requests.get(preview.url + path, timeout=30).status_code == 404
+    (folder / "a rule.gif").write_bytes(b"no image")
+    assert requests.get(preview.url + "images/a%20rule.gif", timeout=30).status_code == 404
+    page = requests.get(preview.url, timeout=30).text
+    assert "page/images/a rule.gif is not an image: expected a PNG or GIF file" in page
 
 
 def test_a_change_of_the_definition_is_told_and_shown(preview: Preview, looks: Looks) -> None:

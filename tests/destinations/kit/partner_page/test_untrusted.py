@@ -239,7 +239,8 @@ def test_words_of_a_definition_are_text(
 def test_words_are_shown_as_they_are(evil_folder: Callable[[str], Path], plugin: Any) -> None:
     """A reader sees what the definition says, in code as well."""
     folder = evil_folder("A `{{ path }}` of `<tag>`, {% and %} <b>")
-    files = page_files(folder, load_definition(folder), plugin())
+    made = page_files(folder, load_definition(folder), plugin())
+    files = {name: content.decode() for name, content in made.items()}
     assert "A `{{ '{{' }} path }}` of `<tag>`, {{ '{%' }} and %} &lt;b>" in files["sample.md"]
     assert "A `{{ path }}` of `<tag>`, {% and %} &lt;b>" in files["sample-submission.md"]
     assert "<code>{{ path }}</code> of <code>&lt;tag&gt;</code>, {% and %}" in files["sample.html"]
