@@ -17,10 +17,13 @@ from destinations.kit.partner_page import Browser, Page, read_calls, read_page
 from destinations.kit.partner_page.markdown import Table
 from destinations.runtime.explain import explain
 from destinations.statuses import PHRASES
-from kana_destination.cases import cases
+from kana_destination.boxes import find_flags
+from kana_destination.cases import Case, cases
 from kana_destination.mapping_rules import Rule, RuleMapper
 
 ROOT = Path(__file__).resolve().parents[2]
+X = "x@example.com"
+EMAILS = {"no email": None, "same email": X, "another email": "z@example.com"}
 PAGES = ["kana.md", "kana-submission.md"]
 NUMBERED = sorted(
     (case for case in cases().values() if case.number), key=lambda case: case.number or 0
@@ -152,8 +155,9 @@ def test_the_ten_cases_are_those_that_the_code_runs(case: Any, page: Page) -> No
         "another email": "Has another email",
     }[case.user]
     assert row["User with this `userId`"] == state
-    assert row["Stripe user with this email"] == ("Exists" if case.stripe else "None")
-    assert row["Other users with this email"] == ("Exist" if case.others else "None")
+    assert row["Stripe user with this email?"] == ("Yes" if case.stripe else "No")
+    assert row["Other users with this email?"] == ("Yes" if case.others else "No")
+    assert row["Flagged?"] == ("Yes" if case.flagged else "No")
     verb = {
         "create": "Creates",
         "update": "Updates",
@@ -161,11 +165,55 @@ def test_the_ten_cases_are_those_that_the_code_runs(case: Any, page: Page) -> No
         "rename": "Replaces the ID",
     }
     assert row["Outcome"].startswith(verb[case.then])
-    assert ("flags" in row["Outcome"]) is case.flagged
     if case.then == "update":
         changed = {"no email": "adds the", "same email": "", "another email": "replaces the"}
         assert changed[case.user] in row["Outcome"]
         assert ("the email" in row["Outcome"]) is (case.user != "same email")
+
+
+def _seed(case: Case) -> dict[str, Any]:
+    """The users of a case, with the email x."""
+    users: list[dict[str, Any]] = []
+    if case.user != "missing":
+        users.append({"id": "1", "email": EMAILS[case.user]})
+    if case.stripe:
+        users.append({"id": X, "email": X, "billingId": "cus_1"})
+    if case.others:
+        users.append({"id": "2", "email": X})
+    if case.number == 4:
+        users.append({"id": "2", "email": EMAILS[case.user]})
+    return {"users": users}
+
+
+def _cases_after(page: Page, before: str) -> list[int]:
+    """The numbers of the cases that a sentence names behind these words."""
+    said = re.search(rf"{re.escape(before)} cases ([\d, and]+)", page.text)
+    assert said is not None, before
+    return [int(number) for number in re.findall(r"\d+", said[1])]
+
+
+def test_where_the_api_takes_no_email(page: Page, make_kana: Callable[..., Any]) -> None:
+    """In just the cases that the text names, the email waits, and in these they are flagged."""
+    waits, flagged = [], []
+    for case in NUMBERED:
+        kana = make_kana(_seed(case), api="documented")
+        kana.run({"type": "identify", "userId": "1", "messageId": "m", "traits": {"email": X}})
+        fields = kana.result(1).manual.fields
+        assert fields in ({}, {"email": X})
+        shared = find_flags(list(kana.users.values()), {"1": fields})["same-email"]
+        assert ("1" in [one.user["id"] for one in shared]) is case.flagged
+        if fields:
+            waits.append(case.number)
+            flagged += [case.number] * case.flagged
+    assert waits == _cases_after(page, "Kana updates the other fields. In")
+    assert flagged == _cases_after(page, "when it flags users in") == [2, 6, 10]
+
+
+def test_what_happens_to_a_stripe_customer(page: Page) -> None:
+    """The text names the cases in which the event's billing ID replaces that of a Stripe user."""
+    said = [case.number for case in NUMBERED if case.then in {"merge", "rename"}]
+    assert _cases_after(page, "doesn't sync it with Stripe. In") == said == [7, 8]
+    assert "a `billingUserId` in the call replaces the billing ID of the Stripe user" in page.text
 
 
 def test_all_cases_are_there(page: Page) -> None:
@@ -181,18 +229,33 @@ def test_the_tables_of_fields(page: Page, kana_definition: DestinationDefinition
         for table in _tables(page)
         if table.rows[0][0] == "Field"
     ]
-    assert {row["Field"]: row["Required?"] for row in identify} == {
-        "`userId`": "Required",
-        "`traits.name`": "Optional",
-        "`traits.email`": "Optional",
-        "`traits.billingUserId`": "Optional",
-    }
-    assert {row["Field"]: row["Required?"] for row in track} == {
-        "`properties.featureId`": "Optional",
-        "`properties.delta`": "Optional",
-    }
+    assert [list(row.values())[:3] for row in identify] == [
+        ["`userId`", "`id`", "Required"],
+        ["`traits.name`", "`name`", "Optional"],
+        ["`traits.email`", "`email`", "Optional"],
+        ["`traits.billingUserId`", "`billingId`", "Optional"],
+    ]
+    assert [list(row.values())[:3] for row in track] == [
+        ["`properties.featureId`", "`featureId`", "Optional"],
+        ["`properties.delta`", "`delta`", "Optional"],
+    ]
+    assert list(identify[0]) == ["Field", "Kana field", "Required?", "Description"]
+    billing = identify[3]["Description"]
+    assert "must be the ID of a customer at Stripe or Chargebee" in billing
+    assert billing.endswith("Falls back to `traits.billingId`.")
     fields = kana_definition.actions["track"].fields["properties"]
-    assert track[1]["Description"].endswith(f"Defaults to {fields['delta']['x-otherwise']}.")
+    assert track[1]["Description"].endswith(f"Defaults to `{fields['delta']['x-otherwise']}`.")
+
+
+def test_the_fields_are_those_of_kana(kana_definition: DestinationDefinition) -> None:
+    """What the table calls Kana's field is one of the API: of a user, or of a usage event."""
+    schema = (ROOT / "kana_destination/sandbox/schema.graphql").read_text(encoding="utf-8")
+    for action, name in (("identify", "type User"), ("track", "input CreateUsageEventInput")):
+        found = re.search(rf"^{name} \{{(.*?)\}}", schema, re.MULTILINE | re.DOTALL)
+        assert found is not None
+        known = re.findall(r"(\w+)\s*:", found[1])
+        for spec in kana_definition.actions[action].fields["properties"].values():
+            assert spec["x-partnerField"] in known
 
 
 def test_an_event_without_a_user_is_answered_as_the_text_says(page: Page, kana: Any) -> None:
@@ -225,10 +288,61 @@ def test_what_the_page_must_say(page: Page, kana_definition: DestinationDefiniti
         "cloud-mode",
         "Kana drops all other traits.",
         "retroactively",
-        "/docs/connections/destinations/destination-filters/",
-        catalog["documentation"]["rules"],
+        "/docs/guides/filtering-data/",
+        "low-code",
+        "measure entitlement",
+        "gain insights",
+        "charge customers correctly",
+        "all properties are available to [mapping rules]",
+        "In the dashboard, you can merge or delete flagged users.",
+        "**Admin API (Backend) Key**",
     ):
         assert part in text, part
+
+
+LINKS = {
+    # address: the words behind which the text leads there
+    "https://dashboard.usekana.com": ["In the [Kana dashboard", "users in its [dashboard"],
+    "https://dashboard.usekana.com/developer": ["open the [API key page"],
+    "https://dashboard.usekana.com/integrations/segment/rules": ["Create rules on the [rules page"],
+    "https://docs.usekana.com": ["The [Kana documentation"],
+    "https://kana-1.gitbook.io/kana-docs/reference/admin-api-backend-reference/objects#user": [
+        "in the fields of its [user object"
+    ],
+    "https://kana-1.gitbook.io/kana-docs": [
+        "creating, updating, and merging users in the [Kana documentation on users",
+        "setting up rules in the [Kana documentation on rules",
+    ],
+}
+
+
+def test_links_to_kana(page: Page, kana_definition: DestinationDefinition) -> None:
+    """Each address of Kana's docs and dashboard is linked where it is needed, and no other is."""
+    website = kana_definition.catalog["website"]
+    found = re.findall(r"\]\((https://[^)\s]*(?:usekana|kana-docs)[^)\s]*)\)", page.text)
+    assert {address for address in found if not address.startswith(website)} == set(LINKS)
+    for address, texts in LINKS.items():
+        for words in texts:
+            shown = rf"{re.escape(words)}[^\]]*\]\({re.escape(address)}\)"
+            assert re.search(shown, page.text), words
+
+
+def test_the_two_ways_to_map(page: Page) -> None:
+    """They are a list: with a property, and with a rule, which needs no code."""
+    section = page.text.partition("Mapping Rules\n")[2]
+    ways = re.findall(r"^- (.*)$", section.partition("Create rules")[0], re.MULTILINE)
+    assert [way.partition(":")[0] for way in ways] == [
+        "**With a property**",
+        "**With a mapping rule**",
+    ]
+    assert "`featureId`" in ways[0]
+    for reason in ("no code", "your other destinations stay clean"):
+        assert reason in ways[1]
+
+
+def test_settings_that_the_catalog_lacks_are_not_there(page: Page) -> None:
+    """Segment's catalog asks for the key alone."""
+    assert "Endpoint" not in page.text
 
 
 def test_the_outlines() -> None:
