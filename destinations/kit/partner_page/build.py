@@ -32,6 +32,7 @@ __all__ = ["page_files", "render_page", "stale_files", "write_files"]
 
 _TEMPLATES: Final = jinja2.PackageLoader("destinations.kit.partner_page", "templates")
 _ENDING: Final = ".md.j2"
+_CODE_BLOCK: Final = re.compile(r"^(`{3,})[^`\n]*\n.*?^\1`*[ \t]*$", re.MULTILINE | re.DOTALL)
 
 
 def render_page(
@@ -130,6 +131,17 @@ def stale_files(files: Mapping[str, bytes], target: Path) -> list[str]:
 
 
 def _tidy(text: str) -> str:
-    """Leave one empty line between blocks, none at the ends, and no spaces at the ends of lines."""
+    """Leave one empty line between blocks, none at the ends, and no spaces at the ends of lines.
+
+    Code blocks stay as they are.
+    """
+    pieces, end = [], 0
+    for block in _CODE_BLOCK.finditer(text):
+        pieces += [_tidy_prose(text[end : block.start()]), block[0]]
+        end = block.end()
+    return "".join([*pieces, _tidy_prose(text[end:])]).strip() + "\n"
+
+
+def _tidy_prose(text: str) -> str:
     text = re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE)
-    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+    return re.sub(r"\n{3,}", "\n\n", text)

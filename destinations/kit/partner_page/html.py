@@ -112,6 +112,8 @@ def _content(page: Page) -> tuple[str, str]:
     parser = page_parser(html=False)
     parser.add_render_rule("fence", _fence)
     parser.add_render_rule(f"container_{HINT}_open", _hint)
+    parser.add_render_rule("td_open", _cell)
+    parser.add_render_rule("td_close", lambda *_: "</div></td>\n")
     tokens = [token for token in parser.parse(page.text) if token.type != "front_matter"]
     title = str((page.front_matter or {}).get("title", ""))
     if not title and tokens and tokens[0].tag == "h1":
@@ -132,6 +134,13 @@ def _hint(
     _self: RendererHTML, tokens: Sequence[Token], index: int, _options: OptionsDict, _env: EnvType
 ) -> str:
     return f'<div class="hint {html.escape(kind_of_hint(tokens[index].info) or "")}">\n'
+
+
+def _cell(
+    self: RendererHTML, tokens: Sequence[Token], index: int, _options: OptionsDict, _env: EnvType
+) -> str:
+    """Open a cell whose content is one element, so that its label can stand beside it."""
+    return f"<td{self.renderAttrs(tokens[index])}><div>"
 
 
 def _open_hint(tokens: Sequence[Token], start: int) -> None:

@@ -265,6 +265,15 @@ def test_images_are_files_of_the_folder(
         page_files(folder, load_definition(folder), plugin())
 
 
+@pytest.mark.parametrize("flavour", FLAVOURS, ids=lambda flavour: flavour.name)
+def test_code_stays_as_it_is(flavour: Flavour, render: Render) -> None:
+    """Empty lines go between blocks alone, not within code, whatever fence it has."""
+    blocks = ["```python\nimport hmac\n\n\ndef f(): ...\n```", "````\n```\n\n\n\n````"]
+    section = "\n\n\n\nA.  \n\n\n\n".join(["B.", *blocks, "C."])
+    text = render(flavour, {"after-setup.md.j2": section})
+    assert "\n\nA.\n\n".join(["B.", *blocks, "C."]) in text
+
+
 SLOTS: dict[str, tuple[str | None, str | None]] = {
     # slot: (the heading behind it on the published page, in the submission); None if it is absent
     "after-setup": ("Supported methods", "Identify"),

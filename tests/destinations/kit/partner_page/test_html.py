@@ -3,11 +3,13 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from destinations.kit.partner_page.flavour import FlavourName
 from destinations.kit.partner_page.html import error_html, preview_html
 
 PUBLISHED = """---
@@ -153,13 +155,16 @@ def test_it_needs_no_other_file() -> None:
     assert len(outline.all("style")) == 1
 
 
-LINKS = {"published": "sample.html", "submission": "sample-submission.html"}
+LINKS: Mapping[FlavourName, str] = {
+    "published": "sample.html",
+    "submission": "sample-submission.html",
+}
 
 
 @pytest.mark.parametrize(
     ("text", "flavour"), [(PUBLISHED, "published"), (SUBMISSION, "submission")]
 )
-def test_the_flavours_lead_to_each_other(text: str, flavour: str) -> None:
+def test_the_flavours_lead_to_each_other(text: str, flavour: FlavourName) -> None:
     """The bar has both, and marks the one that is shown."""
     outline = Outline(preview_html(text, links=LINKS))
     bar = [one for one in outline.all("a") if one["href"] in LINKS.values()]
@@ -262,5 +267,5 @@ def test_it_fits_a_browser_window(tmp_path: Path, width: int, text: str) -> None
         check=True,
         timeout=120,
     )
-    shown = "block true" if width == 390 else "table-cell false"
+    shown = "grid true" if width == 390 else "table-cell false"
     assert f'data-probe="true true {shown} true"' in result.stdout
