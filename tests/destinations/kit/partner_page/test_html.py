@@ -212,7 +212,7 @@ WIDE = """# Sample Destination
 
 | Field | Required? | Description | More |
 | ----- | --------- | ----------- | ---- |
-| `properties.a_very_long_name_without_any_space.another_one_without_any_space` | No | Text. | |
+| `properties.a_very_long_name_without_any_space` | No | Text. | |
 
 ```js
 analytics.track('A', { line: 'longer than any phone is wide, so that the block of code scrolls' });
