@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -43,20 +43,28 @@ __all__ = ["command"]
 
 @dataclass(frozen=True, slots=True)
 class _Given:
-    """An event to explain, and where it comes from: its line, or the name of a sample."""
+    """An event to explain, and where it comes from: its line, or the name of a sample.
+
+    ``file`` is empty if there is only one.
+    """
 
     data: bytes
     line: int = 0
     sample: str = ""
+    file: str = ""
     fault: str = ""
 
     @property
     def title(self) -> str:
-        return f"Sample {self.sample}" if self.sample else f"Line {self.line}"
+        if self.sample:
+            return f"Sample {self.sample}"
+        return f"{self.file}:{self.line}" if self.file else f"Line {self.line}"
 
     @property
     def place(self) -> dict[str, Any]:
-        return {"sample": self.sample} if self.sample else {"line": self.line}
+        if self.sample:
+            return {"sample": self.sample}
+        return {**({"file": self.file} if self.file else {}), "line": self.line}
 
 
 @click.command(
@@ -66,9 +74,9 @@ class _Given:
 )
 @destination_argument
 @click.argument(
-    "event",
-    metavar="[FILE|-]",
-    required=False,
+    "files",
+    metavar="[FILE|-]...",
+    nargs=-1,
     type=click.Path(readable=False, allow_dash=True),
 )
 @click.option(
@@ -82,7 +90,7 @@ class _Given:
 )
 def command(  # noqa: PLR0913 - what the command line gives
     destination: str,
-    event: str | None,
+    files: Sequence[str],
     settings: Path | None,
     store: Path | None,
     *,
@@ -92,20 +100,20 @@ def command(  # noqa: PLR0913 - what the command line gives
 ) -> int:
     """Show every step of events, and the requests that would be sent.
 
-    Nothing is sent. FILE holds one event, an array, or one event a line; - is standard input.
+    Nothing is sent. A FILE holds one event, an array, or one event a line; - is standard input.
     Without settings, requests are shown with names in their place. What customers added, such as
     mapping rules, comes from the store. Secrets are masked. Exits 1 if an event is invalid.
     """
-    if sample == (event is not None):
+    if sample == bool(files):
         raise click.UsageError("expected either FILE or --sample")
     definition, plugin = open_definition(destination)
-    given = _samples(definition) if event is None else _events(event)
+    given = _samples(definition) if sample else _events(files)
     with _bound(definition, plugin, settings, store) as bound:
         masker = bound.settings.masker
         found = itertools.islice(given, limit)
         first, second = next(found, None), next(found, None)
         if first is None:
-            raise UsageError(f"{event} holds no events")
+            raise UsageError(f"no events in {', '.join(files)}")
         has_invalid = False
         for number, one in enumerate(itertools.chain([first], [second] if second else [], found)):
             explanation = explain(bound, one.data, one.fault)
@@ -157,13 +165,15 @@ def _samples(definition: DestinationDefinition) -> Iterator[_Given]:
         yield _Given(json.dumps(event).encode(), sample=name)
 
 
-def _events(name: str) -> Iterator[_Given]:
-    with _opened(name) as stream:
-        for entry in InputFile(name, stream, adapts=True).entries():
-            wrapped = None if entry.fault else unwrap(entry)
-            data = entry.data if wrapped is None else wrapped.data
-            if data:
-                yield _Given(data, entry.line, fault=entry.fault)
+def _events(names: Sequence[str]) -> Iterator[_Given]:
+    for name in names:
+        with _opened(name) as stream:
+            for entry in InputFile(name, stream, adapts=True).entries():
+                wrapped = None if entry.fault else unwrap(entry)
+                data = entry.data if wrapped is None else wrapped.data
+                if data:
+                    file = name if len(names) > 1 else ""
+                    yield _Given(data, entry.line, file=file, fault=entry.fault)
 
 
 @contextlib.contextmanager

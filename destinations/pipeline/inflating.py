@@ -22,17 +22,22 @@ _GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
 class Inflated(io.RawIOBase):
     """The content of gzip data, of one member or several; what is read never waits for more.
 
-    Where the data is cut off or damaged the content ends, and ``fault`` says so.
+    Where the data is cut off or damaged the content ends, and ``fault`` says so. A checksum stands
+    only at the end of a member. If one has content and no end, ``wrong_from`` is its first line:
+    from there on the content may be something else than what was compressed. Otherwise it is 0.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
         super().__init__()
         self.fault = ""
+        self.wrong_from = 0
         self._stream = stream
         self._inflate = zlib.decompressobj(_GZIP_WINDOW)
         self._pending = b""
         self._taken = 0
         self._has_all = False
+        self._line = self._first_line = 1
+        self._has_content = False
 
     def readable(self) -> bool:
         """Tell that it can be read."""
@@ -59,6 +64,8 @@ class Inflated(io.RawIOBase):
                         break
                     continue
                 self._inflate = zlib.decompressobj(_GZIP_WINDOW)
+                self._first_line = self._line
+                self._has_content = False
             before = self._inflate.copy()
             try:
                 data = self._inflate.decompress(self._pending, limit)
@@ -67,9 +74,12 @@ class Inflated(io.RawIOBase):
             ends = self._inflate.eof
             self._pending = self._inflate.unused_data if ends else self._inflate.unconsumed_tail
             if data:
+                self._has_content = True
+                self._line += data.count(b"\n")
                 return data
             if self._has_all and not ends:
                 self.fault = f"the gzip data is cut off at byte {self._taken:,}"
+                self._note_doubt()
         return b""
 
     def _rest_of(self, inflate: zlib._Decompress) -> bytes:
@@ -82,7 +92,14 @@ class Inflated(io.RawIOBase):
             except zlib.error as error:
                 self.fault = f"the gzip data is damaged at byte {at + number + 1:,} ({_why(error)})"
                 break
+        self._has_content = self._has_content or bool(found)
+        self._note_doubt()
         return bytes(found)
+
+    def _note_doubt(self) -> None:
+        """Note that nothing vouches for the content of this member, if it has some."""
+        if self._has_content:
+            self.wrong_from = self._first_line
 
 
 def _why(error: zlib.error) -> str:

@@ -39,12 +39,25 @@ _DAMAGED: Final = b"[ ... the gzip data ends here]"
 """What stands for the damage of an input that is no text of its own: no JSON, as in a row of it."""
 
 _COMPRESSED: Final[Sequence[tuple[bytes, str, str]]] = (
-    (b"\x28\xb5\x2f\xfd", "zstd", "zstd -d"),
-    (b"\xfd7zXZ\x00", "xz", "unxz"),
-    (b"BZh", "bzip2", "bunzip2"),
-    (b"PK\x03\x04", "zip", "unzip"),
+    (b"\x28\xb5\x2f\xfd", "zstd", "zstd -dc"),
+    (b"\xfd7zXZ\x00", "xz", "xz -dc"),
+    (b"BZh", "bzip2", "bzip2 -dc"),
+    (b"PK\x03\x04", "zip", "unzip -p"),
 )
-"""How a file begins, of what it is, and what unpacks it."""
+"""How a file begins, its format, and the command that writes its content to standard output."""
+
+_OTHER_FORMATS: Final[Sequence[tuple[bytes, str]]] = (
+    (b"PAR1", "Parquet"),
+    (b"Obj\x01", "Avro"),
+    (b"ORC", "ORC"),
+    (b"SQLite format 3\0", "an SQLite database"),
+    (b"%PDF-", "PDF"),
+    (b"<", "XML or HTML"),
+)
+"""How a file begins that has no events in JSON, and its format."""
+
+_CONTROLS: Final = re.compile(rb"[\x00-\x08\x0e-\x1f]")
+_SUFFIXES: Final = frozenset({".zst", ".xz", ".bz2", ".zip", ".gz"})
 
 _WIDE: Final[Sequence[tuple[bytes, str]]] = (
     (b"\xff\xfe\x00\x00", "UTF-32"),
@@ -95,6 +108,7 @@ class InputFile:
         self._adapts = adapts
         self._start = 0 if self.is_stream else stream.tell()
         self._is_gzip = False
+        self._digest: str | None = None
 
     @property
     def shown(self) -> str:
@@ -105,16 +119,21 @@ class InputFile:
         """Raise `UsageError` for an input that cannot be read as events, unless it is a stream.
 
         A stream is looked at when its first entry is asked for, as it may make its reader wait.
+        A file that is compressed is read as a whole: only its checksums tell whether what comes
+        out is what was put in, and an event with another amount must not be sent.
         """
         if not self.is_stream:
             self._stream.seek(self._start)
             self._look(self._content())
+            if self._is_gzip:
+                self._check_content()
             self._stream.seek(self._start)
 
     def entries(self) -> Iterator[Entry]:
         """Yield the entries, from the beginning; raises `UsageError` as `check` does.
 
-        Where gzip data is cut off or damaged, the last entry has a fault that says so.
+        Where gzip data is cut off or damaged, the last entry has a fault that says so, and from
+        which line on the content may be wrong.
         """
         if not self.is_stream:
             self._stream.seek(self._start)
@@ -129,21 +148,19 @@ class InputFile:
         for entry in read_json_entries(source) if form == "json" else read_lines(source):
             line = entry.line
             yield entry
-        fault = content.fault if isinstance(content, Inflated) else ""
-        if fault:
-            yield Entry(
-                line + 1, _DAMAGED, fault=f"{fault}; nothing behind it was read", hides_more=True
-            )
+        if isinstance(content, Inflated) and content.fault:
+            fault = f"{content.fault}; nothing behind it was read"
+            if content.wrong_from:
+                fault += f", and the lines from {content.wrong_from:,} on may be wrong"
+            yield Entry(line + 1, _DAMAGED, fault=fault, hides_more=True)
 
     def digest(self) -> str:
         """Return a digest of what is in it, unpacked; it must be no stream."""
-        self._stream.seek(self._start)
-        content = self._content()
-        digest = hashlib.sha256()
-        while piece := _read_some(content, _BUFFER):
-            digest.update(piece)
-        self._stream.seek(self._start)
-        return digest.hexdigest()
+        if self._digest is None:
+            self._read_digest()
+            self._stream.seek(self._start)
+        assert self._digest is not None  # noqa: S101 - for the type checker
+        return self._digest
 
     def position(self) -> int:
         """Return how many bytes of a file were read, packed as they are."""
@@ -158,6 +175,29 @@ class InputFile:
             return max(os.fstat(self._stream.fileno()).st_size - self._start, 0)
         except OSError:
             return None
+
+    def _read_digest(self) -> BinaryIO | Inflated:
+        """Read all of it from its beginning, note its digest, and return what was read."""
+        self._stream.seek(self._start)
+        content = self._content()
+        digest = hashlib.sha256()
+        while piece := _read_some(content, _BUFFER):
+            digest.update(piece)
+        self._digest = digest.hexdigest()
+        return content
+
+    def _check_content(self) -> None:
+        """Refuse gzip data that is damaged or cut off within a member.
+
+        Damaged bytes can make other valid text, and also a member that seems to be cut off.
+        """
+        content = self._read_digest()
+        if isinstance(content, Inflated) and content.wrong_from:
+            self._refuse(
+                f"cannot be trusted: {content.fault}",
+                f"what it holds from line {content.wrong_from:,} on may be wrong",
+                "use an intact copy",
+            )
 
     # -- what it begins with -------------------------------------------------------------------
 
@@ -181,9 +221,11 @@ class InputFile:
         if not self._is_gzip:
             self._check_packing(head)
         elif head.startswith(GZIP):
-            self._refuse("is compressed twice with gzip", "expected once", self._unpack("gunzip"))
+            unpack = self._unpack("gunzip -c")
+            self._refuse("is compressed twice with gzip", "expected once", unpack)
         self._check_encoding(head)
         text = head.removeprefix(MARK).strip(SPACE)
+        self._check_format(text)
         if only_one_line:
             text = text.partition(b"\n")[0].strip(SPACE)
         form = self._form or self._form_of_name()
@@ -206,7 +248,10 @@ class InputFile:
                 self._refuse("is an array", "expected one event a line", "use --format json")
             return "json"
         if form == "ndjson" and text.partition(b"\n")[0].strip(SPACE) == b"{" and not self._adapts:
-            self._refuse("has an event over many lines", "expected one a line", "use --format json")
+            cure = "use --format json"
+            if _has_more_than_one(text):
+                cure = "make such lines with: " + self._piped("jq -c .")
+            self._refuse("has an event over many lines", "expected one a line", cure)
         if form == "json" and _has_lines(text):
             if not self._adapts:
                 self._refuse("has one event a line", "expected an array", "use --format ndjson")
@@ -222,6 +267,20 @@ class InputFile:
                 unpack = self._unpack(command)
                 self._refuse(f"is compressed with {name}", "expected JSON, plain or gzip", unpack)
 
+    def _check_format(self, text: bytes) -> None:
+        """Refuse other formats than JSON, and lines that only a carriage return ends."""
+        expected = "expected JSON, one event a line or one array of events"
+        for magic, name in _OTHER_FORMATS:
+            if text.startswith(magic):
+                self._refuse(f"is {name}", expected, "")
+        first = text.partition(b"\n")[0]
+        if not first.startswith((b"{", b"[")) and _CONTROLS.search(first):
+            self._refuse("is binary", expected, "")
+        if b"\n" not in text and re.match(rb"\{[^\r]*\}\s*\r\s*\{", text):
+            is_named = self.name != STANDARD_INPUT and not self._is_gzip
+            convert = self._piped(r"tr '\r' '\n'" + " <" * is_named, ".lf")
+            self._refuse("ends its lines with CR", "expected LF", f"convert it with: {convert}")
+
     def _check_encoding(self, data: bytes) -> None:
         encoding = next((name for mark, name in _WIDE if data.startswith(mark)), "")
         if not encoding:
@@ -236,8 +295,14 @@ class InputFile:
 
     def _unpack(self, command: str) -> str:
         if self.name == STANDARD_INPUT:
-            return f"put {command} -c before it" if command != "unzip" else "put unzip -p before it"
-        return f"unpack it with: {command} {shlex.quote(self.name)}"
+            return f"put {command} before it"
+        path = PurePath(self.name)
+        if path.suffix in _SUFFIXES:
+            target = path.with_suffix("")
+        else:
+            target = path.with_name(f"{path.stem}.unpacked{path.suffix}")
+        source = shlex.quote(self.name)
+        return f"unpack it with: {command} {source} > {shlex.quote(str(target))}"
 
     def _piped(self, command: str, infix: str = "") -> str:
         """Return a command line that makes a file which can be read."""
@@ -323,6 +388,16 @@ def _has_many_lines(text: bytes) -> bool:
     return found.startswith("{") and "\n" in found[:end]
 
 
+def _has_more_than_one(text: bytes) -> bool:
+    """Tell whether an object follows the first one."""
+    found = text.decode("utf-8", "replace")
+    try:
+        _, end = json.JSONDecoder().raw_decode(found)
+    except (ValueError, RecursionError):
+        return False
+    return found[end:].lstrip().startswith("{")
+
+
 def _is_json(text: bytes) -> bool:
     try:
         json.loads(text)
@@ -357,11 +432,14 @@ def _is_csv(text: bytes, *, is_named: bool) -> bool:
 
     Events have one of them or, if not, the next line has as many columns, or the file is called so.
     """
-    lines = [one.decode("utf-8", "replace").strip() for one in text.split(b"\n", 2)[:2]]
+    lines = [line.strip() for line in text.decode("utf-8", "replace").splitlines()[:2]]
     if not text or any(line.startswith(("{", "[")) for line in lines):
         return False
     for separator in _SEPARATORS:
-        rows = [next(csv.reader([line], delimiter=separator), []) for line in lines]
+        try:
+            rows = [next(csv.reader([line], delimiter=separator), []) for line in lines]
+        except csv.Error:  # such as a cell that is longer than the library allows
+            return False
         head = [cell.strip() for cell in rows[0]]
         if len(head) > 1 and all(map(_CELL.fullmatch, head)):
             names = {re.sub(r"[^a-z]", "", cell.lower()) for cell in head}

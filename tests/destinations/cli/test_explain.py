@@ -163,7 +163,7 @@ def test_what_is_read(  # noqa: PLR0917 - what a case has
 REFUSED: dict[str, tuple[list[str], str]] = {
     "nothing": ([], "expected either FILE or --sample"),
     "both": (["e.ndjson", "--sample"], "expected either FILE or --sample"),
-    "no events": (["empty.ndjson"], "empty.ndjson holds no events"),
+    "no events": (["empty.ndjson"], "no events in empty.ndjson"),
     "UTF-16": (["wide.ndjson"], "wide.ndjson is UTF-16: expected UTF-8"),
 }
 

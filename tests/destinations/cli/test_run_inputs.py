@@ -142,26 +142,23 @@ def test_all_of_several_files_are_sent_again(run: Any, write: Any) -> None:
     assert _outcomes(run(packed, two)) == {"filtered": 3}
 
 
-def test_gzip_that_is_cut_off(run: Any, write: Any) -> None:
-    """What stands before is delivered, and the rest once the file is whole."""
+@pytest.mark.parametrize("how", ["cut off", "damaged"])
+def test_gzip_that_cannot_be_trusted(run: Any, write: Any, how: str) -> None:
+    """Nothing of it is sent, not even what comes before: damage may have changed an amount."""
     whole = gzip.compress(_lines(*(_track(number) for number in range(3))).encode())
-    for name in ("a.gz", "b.gz"):
-        cut = write(name, whole[:-8])
-        done = run(cut)
-        assert done.code == 1
-        assert _outcomes(done) == {
-            "delivered" if name == "a.gz" else "filtered": 3,
-            "invalid": 1,
-        }
-        assert done.json["unreadable_from_line"] == 4
-        said = f"the gzip data is cut off at byte {len(whole) - 8}; nothing behind it was read"
-        assert said in " ".join(done.err.split())
-    assert _outcomes(run(write("c.gz", whole))) == {"filtered": 3}
+    broken = whole[:-8] if how == "cut off" else whole[:-8] + bytes(8)
+    file = write("a.gz", broken)
+    done = run(write("b.ndjson", _lines(_track(7))), file)
+    assert done.code == 2
+    assert f"{file} cannot be trusted: the gzip data is {how} at byte" in done.err
+    assert "use an intact copy" in done.err
+    assert _outcomes(run(write("c.gz", whole))) == {"delivered": 3}
+    assert _outcomes(run(write("b.ndjson", _lines(_track(7))))) == {"delivered": 1}
 
 
 def test_where_one_of_several_cannot_be_read_on(run: Any, write: Any) -> None:
     """The file is named to people and to machines, and the next one is read."""
-    one = write("a.gz", gzip.compress(_lines(_track(1)).encode())[:-8])
+    one = write("a.gz", gzip.compress(_lines(_track(1)).encode()) + b"text")
     two = write("b.ndjson", _lines(_track(2)))
     done = run(one, two)
     assert (done.code, _outcomes(done)) == (1, {"delivered": 2, "invalid": 1})

@@ -54,14 +54,30 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
     "gzip within gzip": (
         "e.gz",
         gzip.compress(gzip.compress(LINES)),
-        "e.gz is compressed twice with gzip: expected once; unpack it with: gunzip e.gz",
+        "e.gz is compressed twice with gzip: expected once; unpack it with: gunzip -c e.gz > e",
     ),
     "zstd": (
         "e.zst",
         b"\x28\xb5\x2f\xfd\x04\x00",
-        "is compressed with zstd: expected JSON, plain or gzip; unpack it with: zstd -d e.zst",
+        "is compressed with zstd: expected JSON, plain or gzip; unpack it with: zstd -dc e.zst > e",
     ),
     "xz": ("e.xz", b"\xfd7zXZ\x00\x00", "e.xz is compressed with xz"),
+    "xz that is not called so": (
+        "e.xz.ndjson",
+        b"\xfd7zXZ\x00\x00",
+        "unpack it with: xz -dc e.xz.ndjson > e.xz.unpacked.ndjson",
+    ),
+    "Parquet": ("e.parquet", b"PAR1\x15\x00", "e.parquet is Parquet: expected JSON, one event a"),
+    "Avro": ("e", b"Obj\x01\x04", "e is Avro: expected JSON"),
+    "XML": ("e", b'<?xml version="1.0"?>', "e is XML or HTML: expected JSON"),
+    "random bytes": ("e", b"\x91\r\x02\xff\x8e,\n\x13", "e is binary: expected JSON"),
+    "Parquet within gzip": ("e.gz", gzip.compress(b"PAR1\x15"), "e.gz is Parquet"),
+    "lines that end with CR": (
+        "e.ndjson",
+        f"{ONE}\r{ONE}\r".encode(),
+        r"CR: expected LF; convert it with: tr '\r' '\n' < e.ndjson > e.lf.ndjson",
+    ),
+    "CSV with CR": ("e", b"messageId,event\rm1,Used\r", "e is CSV: expected JSON"),
     "bzip2": ("e.bz2", b"BZh91AY&SY", "e.bz2 is compressed with bzip2"),
     "zip": ("e.zip", b"PK\x03\x04\x14\x00", "e.zip is compressed with zip"),
     "CSV": (
@@ -84,6 +100,11 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
         "e.ndjson",
         json.dumps(EVENT, indent=2).encode(),
         "e.ndjson has an event over many lines: expected one a line; use --format json",
+    ),
+    "several events over many lines": (
+        "e.ndjson",
+        (json.dumps(EVENT, indent=2) + "\n").encode() * 2,
+        "expected one a line; make such lines with: jq -c . e.ndjson > e.events.ndjson",
     ),
     "NDJSON in .json": (
         "e.json",
@@ -126,6 +147,7 @@ def test_what_is_refused(name: str, data: bytes, message: str) -> None:
 LATER = {
     *("CSV with names of its own", "NDJSON in .json", "NDJSON in .json.gz"),
     "a batch over many lines",
+    "several events over many lines",
 }
 
 
@@ -146,7 +168,7 @@ STREAMS = {
         gzip.compress(ONE.encode("utf-16")),
         "... | gunzip | iconv -f UTF-16 -t UTF-8 | destinations ...",
     ),
-    "zstd": (b"\x28\xb5\x2f\xfd\x04\x00", "put zstd -d -c before it"),
+    "zstd": (b"\x28\xb5\x2f\xfd\x04\x00", "put zstd -dc before it"),
     "zip": (b"PK\x03\x04\x14\x00", "put unzip -p before it"),
 }
 
@@ -247,7 +269,10 @@ def test_damaged_gzip(kind: type[io.BytesIO]) -> None:
     assert before == [*TWO, Entry(3, ONE[:20].encode())]
     assert (last.line, last.hides_more) == (4, True)
     size = len(data)
-    assert last.fault == f"the gzip data is cut off at byte {size}; nothing behind it was read"
+    assert last.fault == (
+        f"the gzip data is cut off at byte {size}; nothing behind it was read, "
+        "and the lines from 1 on may be wrong"
+    )
 
 
 def test_a_file_is_left_where_it_was() -> None:
@@ -260,3 +285,68 @@ def test_a_file_is_left_where_it_was() -> None:
     assert (stream.tell(), list(file.entries())) == (1, TWO)
     assert digest == InputFile("f.gz", io.BytesIO(gzip.compress(LINES))).digest()
     assert digest != InputFile("e", io.BytesIO(LINES + b"x")).digest()
+
+
+_SENT = b"".join(b'{"n": %d}\n' % number for number in range(400))
+_PACKED = gzip.compress(_SENT, mtime=0)
+
+
+@pytest.mark.parametrize("bit", range(8))
+def test_a_damaged_file_gives_no_wrong_event(bit: int) -> None:
+    """Whatever bit of gzip data is flipped, a file is refused, or its events are the right ones.
+
+    Deflate makes other valid text of damaged bytes, and the checksum comes after the last event.
+    """
+    refused = 0
+    for place in range(len(_PACKED)):
+        damaged = bytearray(_PACKED)
+        damaged[place] ^= 1 << bit
+        file = InputFile("e.ndjson.gz", io.BytesIO(bytes(damaged)))
+        try:
+            file.check()
+        except UsageError:
+            refused += 1
+            continue
+        found = [one.data for one in file.entries() if not one.fault]
+        assert _SENT.startswith(b"\n".join(found))
+    assert refused > len(_PACKED) // 2
+
+
+def test_what_is_said_of_damage() -> None:
+    """A file is refused with the first line that may be wrong; a stream says it at its end."""
+    damaged = bytearray(_PACKED)
+    damaged[len(_PACKED) - 8] ^= 1
+    data = gzip.compress(LINES) + bytes(damaged)
+    with pytest.raises(UsageError) as raised:
+        InputFile("e.gz", io.BytesIO(data)).check()
+    assert str(raised.value) == (
+        f"e.gz cannot be trusted: the gzip data is damaged at byte {len(data) - 4:,} (incorrect "
+        "data check): what it holds from line 3 on may be wrong; use an intact copy"
+    )
+    *_, last = InputFile("-", Pipe(data)).entries()
+    assert last.fault.endswith("nothing behind it was read, and the lines from 3 on may be wrong")
+    assert last.hides_more
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        _PACKED[:-9],
+        _PACKED[:-1],
+        gzip.compress(LINES) + _PACKED[: len(_PACKED) // 2],
+    ],
+    ids=["its end", "its last byte", "its second member"],
+)
+def test_a_file_that_is_cut_off_is_refused(cut: bytes) -> None:
+    """Damage can look like it, so that nothing vouches for what comes before the cut."""
+    with pytest.raises(UsageError, match=f"cut off at byte {len(cut):,}: .*; use an intact copy$"):
+        InputFile("e.gz", io.BytesIO(cut)).check()
+
+
+def test_what_follows_a_whole_member_does_not_make_it_doubtful() -> None:
+    """Its checksum was right: its events are read, and a row says that more may be missing."""
+    file = InputFile("e.gz", io.BytesIO(gzip.compress(LINES) + b"text"))
+    file.check()
+    *found, last = file.entries()
+    assert found == TWO
+    assert last.fault.endswith("; nothing behind it was read")
