@@ -100,8 +100,10 @@ def _check_accounts(path: Path, bound: Sequence[Bound]) -> None:
 
 
 def _check_folder(path: Path) -> None:
-    """Tell whether the file could be made, with the folders that it is to be in."""
-    folder = next(parent for parent in path.resolve().parents if parent.exists())
+    """Raise `UsageError` if the file could not be made in its folder."""
+    folder = path.resolve().parent
+    if not folder.exists():
+        raise UsageError(f"/store/path: the folder {folder} is missing: make it, or mount it")
     if not folder.is_dir():
         raise UsageError(f"/store/path: cannot make the store {path}: {folder} is not a folder")
     why = why_not_writable(folder)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import ipaddress
+import os
 import socket
 import sys
 import threading
@@ -26,6 +27,8 @@ T = TypeVar("T")
 
 _KEEP_ALIVE_SECONDS: Final = 75
 _BACKLOG: Final = 1024
+_PASSING: Final = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL, socket.EAI_AGAIN})
+"""Errors that may pass by themselves: a port in use, and a network that is not up yet."""
 
 
 def is_loopback(host: str) -> bool:
@@ -85,16 +88,18 @@ class HttpServer:
     """Serves an application at ``host`` and ``port`` (0 takes a free one) until it is closed.
 
     At most ``most`` connections are open; ``turned_away`` is told of further ones, which are
-    closed, and ``refused`` of what is not HTTP, with the status and the peer.
-    Raises `UsageError` if it cannot listen there.
+    closed, and ``refused`` of what is not HTTP, with the status and the peer. ``setting`` names
+    the address in an error. Raises `UsageError` if it cannot listen there, `TemporaryError` if
+    that may pass by itself.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the settings of one listener
         self,
         application: Application,
         host: str,
         port: int,
         *,
+        setting: str = "listen",
         most: int = MOST_CONNECTIONS,
         turned_away: Callable[[int], None] = lambda _: None,
         refused: Callable[[int, str], None] = lambda _status, _peer: None,
@@ -103,9 +108,11 @@ class HttpServer:
         try:
             self._socket = socket.create_server((host, port), family=family, backlog=_BACKLOG)
         except OSError as error:
-            msg = f"cannot listen on {host} port {port}: {error.strerror or error}"
-            kind = TemporaryError if error.errno == errno.EADDRINUSE else UsageError
-            raise kind(msg) from None
+            # What Python adds to the reason repeats the address.
+            is_named = isinstance(error, socket.gaierror) or error.errno is None
+            why = (error.strerror or error) if is_named else os.strerror(error.errno or 0)
+            kind = TemporaryError if error.errno in _PASSING else UsageError
+            raise kind(f"{setting}: cannot listen on {host} port {port}: {why}") from None
         self.host = host
         self.port: int = self._socket.getsockname()[1]
         config = uvicorn.Config(

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Final
 
 from destinations.clock import SystemClock, WallClock
-from destinations.errors import DestinationsError, UsageError
+from destinations.errors import DestinationsError, TemporaryError, UsageError
 from destinations.http.transport import HttpTransport
 from destinations.operations import (
     StoredPauses,
@@ -44,7 +44,7 @@ from destinations.server.connections import most_connections
 from destinations.server.http_server import HttpServer
 from destinations.server.ingest_route import IngestRoute
 from destinations.server.refusing import RefusedBounds, RefusedKeeper
-from destinations.store import SqliteStore, free_bytes
+from destinations.store import SqliteStore, free_bytes, is_missing
 from destinations.telemetry import Observation, StoreFigures
 
 __all__ = ["Service"]
@@ -150,12 +150,21 @@ class Service:
     def start(self) -> None:
         """Return when events are received and delivered.
 
-        Raises `DefinitionError` for what does not fit together, and `UsageError` if the store or
-        the port is taken.
+        Raises `DefinitionError` for what does not fit together, `UsageError` if the store cannot
+        be used, and `TemporaryError` if the store or the port is taken, or the store's folder is
+        not there: it may be on a disk that is not mounted yet.
         """
         with contextlib.ExitStack() as stack:
-            stack.enter_context(lock_server(self.config.store.path))
-            self._store = SqliteStore(self.config.store.path)
+            path = self.config.store.path
+            is_new = is_missing(path)
+            if is_new and is_missing(path.parent):
+                raise TemporaryError(
+                    f"the folder {path.parent} for the store is not there yet: make it, or mount it"
+                )
+            stack.enter_context(lock_server(path))
+            self._store = SqliteStore(path)
+            if is_new:
+                _LOG.warning("new store made: no event of an earlier one is recognised: %s", path)
             stack.callback(self._store.close)
             stack.callback(self._unlock)
             self._store.database.health.tell = self._tell_of_store
@@ -215,7 +224,13 @@ class Service:
         if self.config.admin is None:
             return None
         listen = self.config.admin.listen
-        server = HttpServer(self._receiver.pages, listen.host, listen.port, most=_OPERATORS)
+        server = HttpServer(
+            self._receiver.pages,
+            listen.host,
+            listen.port,
+            setting="admin.listen",
+            most=_OPERATORS,
+        )
         stack.callback(server.close)
         server.start()
         return server

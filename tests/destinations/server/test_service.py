@@ -996,15 +996,36 @@ def test_pruning(start: Start, configure: Configure, partner: Partner, path: Pat
 def test_its_files_are_for_its_owner_alone(
     configure: Configure, start: Start, tmp_path: Path
 ) -> None:
-    """The store, what is beside it, and the folders that were made for it; events are in there."""
+    """The store and what is beside it: events are in there."""
+    folder = tmp_path / "of the store"
+    folder.mkdir()
     before = os.umask(0o022)
     try:
-        start(configure("one", store={"path": "made/for/s.sqlite3"}))
+        start(configure("one", store={"path": f"{folder}/s.sqlite3"}))
     finally:
         os.umask(before)
-    found = {one.name: stat.S_IMODE(one.stat().st_mode) for one in (tmp_path / "made").rglob("*")}
+    found = {one.name: stat.S_IMODE(one.stat().st_mode) for one in folder.rglob("*")}
     ends = ("", "-wal", "-shm", ".lock", ".serving", ".account-1", ".identity")
-    assert found == {"for": 0o700} | {f"s.sqlite3{end}": 0o600 for end in ends}
+    assert found == {f"s.sqlite3{end}": 0o600 for end in ends}
+
+
+def test_a_disk_that_is_not_mounted(
+    configure: Configure,
+    start: Start,
+    observation: Observation,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Nothing is made in its place, as that store would know no event; a new one is told of."""
+    config = configure("one", store={"path": "mounted/s.sqlite3"})
+    with pytest.raises(TemporaryError, match=r"/mounted for the store is not there yet: make it"):
+        Service(config, observation).start()
+    assert not (tmp_path / "mounted").exists()
+    (tmp_path / "mounted").mkdir()
+    start(config).stop()
+    assert caplog.text.count("new store made") == 1
+    start(config)
+    assert caplog.text.count("new store made") == 1
 
 
 def test_an_address_for_operators(
