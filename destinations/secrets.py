@@ -20,7 +20,7 @@ MASK: Final = "***"
 _SHORTEST: Final = 4
 
 _PART: Final = 8
-"""So many consecutive characters of a secret are never shown."""
+"""The number of consecutive characters of a secret that are never shown."""
 
 
 class Secret(str):
@@ -57,7 +57,7 @@ def reveal(text: str) -> str:
 
 
 def has_userinfo(url: str) -> bool:
-    """Tell whether a URL has a user or a password before its host."""
+    """Return whether a URL has a user or a password before its host."""
     return _USERINFO.match(url) is not None
 
 

@@ -106,7 +106,7 @@ def _end(rule: ErrorRule, status: Status) -> str:
 
 
 def _concerns_request(rule: ErrorRule) -> bool:
-    """Tell whether an error is about the document or the address, whatever the event is."""
+    """Return whether an error is about the document or the address, whatever the event is."""
     when = rule.when
     status = 200 if when.status is None else when.status[0]
     if not isinstance(status, int) or when.exception is not None or when.message is not None:

@@ -65,5 +65,5 @@ def decide(user: UserState, *, stripe: bool, others: bool) -> Case:
 
 
 def stripe_matters(user: UserState) -> bool:
-    """Tell whether the decision depends on more than user 1; if not, nothing more is looked up."""
+    """Return whether the decision depends on more than user 1; if not, look up nothing more."""
     return len({case.then for case in cases().values() if case.user == user}) > 1

@@ -58,7 +58,7 @@ class Rule:
     amount: int | None = None
 
     def matches(self, event: Event) -> bool:
-        """Tell whether the event meets all conditions."""
+        """Return whether the event meets all conditions."""
         if self.event is not None and event.get("event") != self.event:
             return False
         properties = event.get("properties")
@@ -143,7 +143,7 @@ def _message(error: jsonschema.ValidationError) -> str:
 
 
 def overlap(one: Rule, other: Rule) -> bool:
-    """Tell whether an event could match both rules, as no condition of one excludes the other."""
+    """Return whether an event could match both rules, as no condition of one excludes the other."""
     if one.event is not None and other.event is not None and one.event != other.event:
         return False
     return all(

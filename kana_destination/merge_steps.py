@@ -119,7 +119,7 @@ class LeftOver:
         return {key: entry["reason"] for key, entry in moved.items() if entry.get("ok") is False}
 
     def belongs_to(self, survivor: str) -> bool:
-        """Tell whether the user ``survivor`` stays in its merge; any user may if it has no plan."""
+        """Return whether the user ``survivor`` stays in its merge; any may if it has no plan."""
         return self.survivor in {None, survivor}
 
     def metadata(self, **changes: Any) -> dict[str, Any]:
@@ -277,7 +277,7 @@ def _begin_plan(left_over: LeftOver, stays: str, decided: Mapping[str, bool]) ->
 def _was_moved(
     left_over: LeftOver, stays: str, feature: str, now: Usage, decided: Mapping[str, bool]
 ) -> bool:
-    """Tell whether a request whose answer was lost has moved usage.
+    """Return whether a request whose answer was lost has moved usage.
 
     Its rename was done. So the usage was moved, unless Kana stopped between the two: then the usage
     is what it was. Others are assumed only to add. So it was moved if usage has grown by at least

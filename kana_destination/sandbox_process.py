@@ -89,7 +89,7 @@ class SandboxProcess:
         ]
 
     def is_running(self) -> bool:
-        """Tell whether its process is still running."""
+        """Return whether its process is still running."""
         return self._process.poll() is None
 
     def close(self) -> None:

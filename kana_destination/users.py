@@ -57,12 +57,12 @@ def left_over_of(user_id: str) -> LeftOverId | None:
 
 
 def is_left_over(user: User) -> bool:
-    """Tell whether a merge left this user over."""
+    """Return whether a merge left this user over."""
     return left_over_of(user["id"]) is not None
 
 
 def is_stripe_user(user: User, *, user_id: str) -> bool:
-    """Tell whether Kana made this user from a Stripe customer and it may become ``user_id``."""
+    """Return whether Kana made this user from a Stripe customer and it may become ``user_id``."""
     is_imported = user["id"] == user["email"] and user["billingId"]
     return bool(is_imported and user["id"] != user_id and not is_left_over(user))
 

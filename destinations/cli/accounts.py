@@ -97,7 +97,7 @@ def foresee_account(
 ) -> KnownAccount | None:
     """Return the account that `choose_account` returns, None for a new one; nothing is noted.
 
-    Where that would ask, it is told, and the account is taken for a new one.
+    Where that would ask, it only reports the question, and takes the account for a new one.
     """
     found = accounts.find(identity)
     if found is not None:

@@ -12,7 +12,7 @@ import click
 __all__ = ["Command", "Group", "ModuleGroup"]
 
 _WHOLE: Final = 10_000
-"""So many characters of a first sentence are shown: click cuts it at the width of the terminal."""
+"""The characters of a first sentence that are shown: click cuts it at the terminal's width."""
 
 
 class Command(click.Command):

@@ -19,7 +19,7 @@ _SIGNS: Final = "=+-@\uff1d\uff0b\uff0d\uff20\t\r\n"
 
 
 def begins_formula(text: str) -> bool:
-    """Tell whether a spreadsheet may carry out a cell of this text, white space in front or not."""
+    """Return whether a spreadsheet may carry out a cell of this text, with leading space or not."""
     return text[:1] in set(_SIGNS) or text.lstrip()[:1] in set(_SIGNS)
 
 

@@ -488,7 +488,7 @@ class _Runner:
                 self._silent = time.monotonic() - began
 
     def _has_waiting(self) -> bool:
-        """Tell whether anything waits: without it the partner need not be asked."""
+        """Return whether anything waits: without it the partner need not be asked."""
         counts = self._counts()
         return any(counts.get(one) for one in (State.READY, State.UNKNOWN))
 

@@ -2,5 +2,5 @@
 
 from destinations.lazy import names_of_stub
 
-# Who only writes YAML must not load what checks definitions: a page is rendered in a new process.
+# Loaded lazily: a page is rendered in a new process, which must not load the checks.
 __getattr__, __dir__, __all__ = names_of_stub(__name__, __file__)

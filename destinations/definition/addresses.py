@@ -54,7 +54,7 @@ class Roots:
     is_inner: bool = False
 
     def has(self, source: object) -> bool:
-        """Tell whether a mapping certainly does not depend on the event."""
+        """Return whether a mapping certainly does not depend on the event."""
         if self.is_inner:
             return not isinstance(source, dict | list)
         return not reads(source, *OF_ONE_EVENT)
@@ -158,7 +158,7 @@ def read_address(source: object, roots: Roots = _OF_REQUEST) -> AddressMapping:
 
 
 def holds_values(address: AddressMapping) -> bool:
-    """Tell whether a URL contains values that do not come from the settings."""
+    """Return whether a URL contains values that do not come from the settings."""
     match address:
         case AddressTemplate():
             pieces = address.pieces
@@ -209,7 +209,7 @@ _ABSOLUTE: Final = re.compile(r"https?://[^/?#]", re.IGNORECASE)
 
 
 def is_relative(beginning: str, *, is_whole: bool) -> bool:
-    """Tell whether no URL of HTTP has this beginning; ``is_whole`` tells that nothing follows."""
+    """Return whether no URL of HTTP has this beginning; ``is_whole`` tells that nothing follows."""
     if is_whole:
         return not _ABSOLUTE.match(beginning)
     text = beginning.lower()
@@ -217,7 +217,7 @@ def is_relative(beginning: str, *, is_whole: bool) -> bool:
 
 
 def is_fixed(address: AddressMapping) -> bool:
-    """Tell whether a URL is the same for all events."""
+    """Return whether a URL is the same for all events."""
     match address:
         case AddressChoice():
             is_same = not reads(address.condition, *OF_ONE_EVENT)

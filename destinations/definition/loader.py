@@ -27,7 +27,7 @@ _ENDINGS = (".yaml", ".yml", ".json")
 
 
 def is_definition(folder: Traversable) -> bool:
-    """Tell whether a folder holds a ``destination.yaml`` (or ``.yml``, ``.json``)."""
+    """Return whether a folder holds a ``destination.yaml`` (or ``.yml``, ``.json``)."""
     return any(folder.joinpath(_STEM + ending).is_file() for ending in _ENDINGS)
 
 

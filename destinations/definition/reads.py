@@ -54,7 +54,7 @@ class Shape:
 
 
 def _is_near(key: str, known: Mapping[str, object]) -> bool:
-    """Tell whether a key is probably a mistyped known one.
+    """Return whether a key is probably a mistyped known one.
 
     ``trait`` is a mistyped ``traits``, but ``user`` no mistyped ``userId``: it ends too early.
     """

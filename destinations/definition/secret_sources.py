@@ -137,7 +137,7 @@ class Sources:
 
 
 def names_a_secret(given: Any) -> bool:
-    """Tell whether a value names where it is, and is not there itself."""
+    """Return whether a value names where it is, and is not there itself."""
     if isinstance(given, str):
         return _VARIABLE.fullmatch(given) is not None
     if not isinstance(given, dict) or len(given) != 1:

@@ -195,5 +195,5 @@ def _invisible(value: str) -> Iterator[str]:
 
 
 def _is_one_word(value: str) -> bool:
-    """Tell whether a secret fits in a header: a file's last line break is often part of one."""
+    """Return whether a secret fits in a header: a file's last line break is often part of one."""
     return value == value.strip() and not any(character in value for character in "\r\n\0")

@@ -138,7 +138,7 @@ def write_scalar(text: str) -> str:
 
 
 def is_ambiguous(text: str) -> bool:
-    """Tell whether YAML readers disagree on ``text`` as a plain scalar."""
+    """Return whether YAML readers disagree on ``text`` as a plain scalar."""
     agreed = any(pattern.match(text) for _, pattern in _AGREED.values())
     return not agreed and _DISAGREED.match(text) is not None
 

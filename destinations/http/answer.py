@@ -103,7 +103,7 @@ class Failure:
 
     @property
     def is_answered(self) -> bool:
-        """Tell whether the partner answered at all."""
+        """Return whether the partner answered at all."""
         return self.status > 0
 
     def retry(self) -> Retry:

@@ -64,7 +64,7 @@ def check_address(url: str) -> str | None:
 
 
 def _is_name(host: str) -> bool:
-    """Tell whether a host is a valid name: parts of 1 to 63 characters (RFC 1035, 2.3.4)."""
+    """Return whether a host is a valid name: parts of 1 to 63 characters (RFC 1035, 2.3.4)."""
     return host.startswith("[") or all(0 < len(part) < 64 for part in host.rstrip(".").split("."))
 
 

@@ -269,7 +269,7 @@ def _variable(name: str, index: int) -> bytes:
 
 
 def _is_name(path: Sequence[object]) -> bool:
-    """Tell whether an error's path begins with a name, as the specification demands."""
+    """Return whether an error's path begins with a name, as the specification demands."""
     return bool(path) and isinstance(path[0], str)
 
 

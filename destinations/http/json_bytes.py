@@ -58,7 +58,7 @@ def decode_json(data: bytes) -> Any:
 
 
 def _is_too_deep(data: bytes) -> bool:
-    """Tell whether JSON has too many levels."""
+    """Return whether JSON has too many levels."""
     if data.count(b"[") + data.count(b"{") <= _DEEPEST:
         return False
     depth = 0

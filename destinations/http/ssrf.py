@@ -45,7 +45,7 @@ _COMPATIBLE: Final = ipaddress.IPv6Network("::/96")
 
 
 def is_public(address: str) -> bool:
-    """Tell whether an IP address is public by IANA's registries.
+    """Return whether an IP address is public by IANA's registries.
 
     An IPv6 address that embeds an IPv4 one (mapped, compatible, NAT64, 6to4, Teredo) counts as
     that one.

@@ -267,7 +267,7 @@ class HttpTransport:
 
 
 def _may_lack_headers(response: requests.Response) -> bool:
-    """Tell whether the connection may have ended within the headers, which `http.client` overlooks.
+    """Return whether the connection may have ended within the headers; `http.client` misses that.
 
     In HTTP/1.1 headers give the body's length, or say that the connection will close (RFC 9112,
     6.3 and 9.6).
@@ -341,7 +341,7 @@ def _sounds_sent(error: Exception) -> bool:
 
 
 def _refuses_certificate(error: BaseException) -> bool:
-    """Tell whether the other side ended TLS because of our certificate (RFC 8446, 6.2)."""
+    """Return whether the other side ended TLS because of our certificate (RFC 8446, 6.2)."""
     return any(
         isinstance(one, ssl.SSLError) and one.reason in _CERTIFICATE_ALERTS for one in _chain(error)
     )

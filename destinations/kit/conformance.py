@@ -83,7 +83,7 @@ class FileReport:
 
     @property
     def ok(self) -> bool:
-        """Tell whether every line passed, within the tolerance for lines with ``@liquid``."""
+        """Return whether every line passed, within the tolerance for lines with ``@liquid``."""
         liquid_failed = self.liquid_total - self.liquid_passed
         other_failed = self.total - self.passed - liquid_failed
         return other_failed == 0 and liquid_failed <= LIQUID_TOLERANCE * self.liquid_total

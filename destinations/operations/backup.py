@@ -78,7 +78,7 @@ def _note_path(store: Path) -> Path:
 
 
 def _is_copy(path: Path) -> bool:
-    """Tell whether a file is a copy of a store, of any version, or empty.
+    """Return whether a file is a copy of a store, of any version, or empty.
 
     Not one in its place, nor another program's database.
     """

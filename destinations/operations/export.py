@@ -1,4 +1,4 @@
-"""Writes deliveries out as NDJSON that can be fed back to a run."""
+"""Write deliveries out as NDJSON that can be fed back to a run."""
 
 from __future__ import annotations
 

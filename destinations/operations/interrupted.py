@@ -1,7 +1,7 @@
 """Deliveries that were being sent by a process that has ended, however it ended.
 
 Its intents are still in the store. The next process that delivers for their scope asks the partner
-about them, or sends again what may be sent again; whoever looks meanwhile is told so.
+about them, or sends again what may be sent again; commands that look before that say so.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def recover_all(store: SqliteStore) -> None:
 
 
 def delivers(store: SqliteStore, scope: Scope, *, served: bool) -> bool:
-    """Tell whether a process delivers for a scope now; one may where that cannot be told."""
+    """Return whether a process delivers for a scope now; one may where that cannot be told."""
     if served:
         return who_serves(store).has(scope.name) is not False
     try:

@@ -74,7 +74,7 @@ class Serving:
     actions: Mapping[str, Collection[str]] = field(default_factory=dict)
 
     def has(self, name: str) -> bool | None:
-        """Tell whether somebody delivers for the destination of this name; None if nobody knows."""
+        """Return whether a process delivers for the destination of this name; None if unknown."""
         if self.running is False:
             return False
         return None if self.running is None or self.names is None else name in self.names
@@ -165,7 +165,7 @@ def check_migration(store: Path) -> None:
 
 
 def is_served(store: Path) -> bool:
-    """Tell whether a server delivers from this store now; nothing is made to find that out.
+    """Return whether a server delivers from this store now; nothing is made to find that out.
 
     Raises OSError if the lock of the server is of another user and cannot be read.
     """
@@ -173,12 +173,12 @@ def is_served(store: Path) -> bool:
 
 
 def is_run_for(store: Path, scope: int) -> bool:
-    """Tell whether a run delivers for this scope now; raises as `is_served`."""
+    """Return whether a run delivers for this scope now; raises as `is_served`."""
     return _is_file_held(_run_path(store, scope), shared=True)
 
 
 def is_in_use(store: Path) -> bool:
-    """Tell whether a server or a run delivers from this store now; raises as `is_served`."""
+    """Return whether a server or a run delivers from this store now; raises as `is_served`."""
     return _is_held(store, shared=False)
 
 
@@ -187,7 +187,7 @@ def _is_held(store: Path, *, shared: bool) -> bool:
 
 
 def _is_itself_held(store: Path, *, shared: bool) -> bool:
-    """Tell whether somebody delivers from the file, also under another path."""
+    """Return whether somebody delivers from the file, also under another path."""
     try:
         handle = open_file(store)
     except (FileNotFoundError, NotADirectoryError):

@@ -1,4 +1,4 @@
-"""Makes a file that was copied or moved usable as a store where it is.
+"""Make a file that was copied or moved usable as a store where it is.
 
 In one that is restored from a copy, nothing is sent as if nothing had happened since.
 """
@@ -47,7 +47,7 @@ __all__ = ["Restoration", "adopt", "restore"]
 
 @dataclass(frozen=True, slots=True)
 class Restoration:
-    """So many deliveries of a copy are ``open``; what was accepted after ``copied_at`` is unknown.
+    """The number of ``open`` deliveries of a copy; events accepted after ``copied_at`` are unknown.
 
     ``is_backup`` tells that the copy says when it was made; else that is when its latest event was
     accepted. ``erased`` is what was erased of users who were erased after the copy was made.
@@ -119,7 +119,7 @@ def restore(backup: Path, target: Path, now: float, *, hold_gap: bool = True) ->
 
 
 def _is_other_backup(backup: Path, target: Path) -> bool:
-    """Tell whether a target is a backup, and neither this one nor in the place of a store.
+    """Return whether a target is a backup, and neither this one nor in the place of a store.
 
     One that was copied over a store has the file beside it that tells of that store.
     """

@@ -88,7 +88,7 @@ class Again:
     for what can be read once alone. ``input_ids`` are the names that its files got: with others,
     some of its events are others.
 
-    ``settle_from`` is told of the time from which on what ends was sent once more. ``goes_on`` is
+    ``settle_from`` gets the time from which on what ends was sent once more. ``goes_on`` is
     told since when this input is being sent again, if that was cut; ``cut`` which
     others were, if this is none of them, and all of it is sent once more. They are told at once
     where the input can be read twice.
@@ -161,7 +161,7 @@ def _prefix(scope: int) -> str:
 
 
 def wrote_undelivered(store: SqliteStore, scope: int, path: Path) -> bool:
-    """Tell whether an earlier run of this scope wrote ``path``; noted for the next one.
+    """Return whether an earlier run of this scope wrote ``path``; noted for the next one.
 
     What another account's run wrote must not be fed back to this one.
     """

@@ -37,11 +37,11 @@ _LASTING: Final = 3
 """So often a question is asked again that the partner does not take; then it is done without."""
 
 _LOOKS: Final = 500
-"""So many balances are looked at again with one job."""
+"""The number of balances that one job checks again."""
 
 
 class BalanceChecks:
-    """Of one pipeline. ``account`` has what is known of the balances, also by other pipelines.
+    """Checks the balances of one pipeline. ``account`` knows them, also from other pipelines.
 
     With ``sole_writer`` nobody else adds to them, so that a balance which is not as expected tells
     something. ``looks_again`` says whether those of what was sent again are asked for some time
@@ -366,7 +366,7 @@ class BalanceChecks:
         return left
 
     def is_restored(self, delivery: QueuedDelivery) -> bool:
-        """Tell whether a delivery is of a copy, and may have been delivered since."""
+        """Return whether a delivery is of a copy, and may have been delivered since."""
         restored = delivery.restored
         if restored is not None and restored.key in self._trusted:
             delivery.restored = None
@@ -432,7 +432,7 @@ class BalanceChecks:
         return self._rechecks.next_time(self._scope)
 
     def is_time_to_look(self, now: float) -> bool:
-        """Tell whether a balance is to be looked at again now."""
+        """Return whether a balance is to be looked at again now."""
         looks_at = self.next_look
         return looks_at is not None and looks_at <= now
 

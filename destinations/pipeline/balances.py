@@ -11,7 +11,7 @@ from destinations.pipeline.queue import Balance, QueuedDelivery
 __all__ = ["KnownBalances"]
 
 _MOST: Final = 100_000
-"""So many are known at a time (about 40 MiB); what is forgotten is asked for again."""
+"""The number of balances kept in memory (about 40 MiB); others are asked for again."""
 
 
 class KnownBalances:

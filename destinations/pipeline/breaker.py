@@ -10,7 +10,7 @@ __all__ = ["LONGEST_WAIT", "BreakerState", "CircuitBreaker", "describe"]
 BreakerState = Literal["closed", "open", "half-open"]
 
 _FAILURES: Final = 5
-"""So many requests in a row that say that the partner is down open the breaker."""
+"""The number of consecutive failures that open the breaker."""
 
 _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 60.0
@@ -27,7 +27,7 @@ def describe(what: str | None, status: int | None) -> str:
 
 
 class CircuitBreaker:
-    """Of one destination. ``draw`` gives numbers from 0 to 1 for the jitter.
+    """Decides whether requests may go to one destination. ``draw`` gives 0 to 1 for the jitter.
 
     While the partner is down one request at a time is sent as a probe, at growing intervals of up
     to a minute; the first that is answered closes the breaker. Where events were sent in vain, an

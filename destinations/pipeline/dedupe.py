@@ -1,4 +1,4 @@
-"""Recognises an event that comes again, and tells it from another one with the same messageId.
+"""Recognise an event that comes again, and tell it from another one with the same messageId.
 
 What a message is recognised by is its messageId, within one account. Its fingerprint is a digest of
 its content, but for what a sender adds anew each time it sends.

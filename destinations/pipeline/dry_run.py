@@ -1,4 +1,4 @@
-"""Tells what a run would do, without asking or telling the partner anything."""
+"""Tell what a run would do, without asking or telling the partner anything."""
 
 from __future__ import annotations
 

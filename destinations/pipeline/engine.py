@@ -1,4 +1,4 @@
-"""Delivers what queues hold, in rounds: nothing lost, nothing sent twice by mistake.
+"""Deliver what queues hold, in rounds: nothing lost, nothing sent twice by mistake.
 
 One thread does everything but waiting for the partner. In a round it takes what came back from the
 partner and what arrived, decides what becomes of it and what is sent next, makes all of that
@@ -439,7 +439,7 @@ class Engine:
     def _commit(self, round_: Round, offers: list[_Offer], jobs: list[Job]) -> Committed | None:
         """Make the round durable; None if it has to wait, and nothing of it is.
 
-        Offers that cannot be accepted are told so, and taken out.
+        Offers that cannot be accepted get the error, and are taken out.
         """
         if round_.is_empty:
             return Committed()
@@ -485,7 +485,7 @@ class Engine:
             arrivals = [(offer.scope, arrival) for arrival in offer.arrivals]
             try:
                 self._queue.commit(Round(arrivals=arrivals))
-            except Exception as error:  # noqa: BLE001 - whoever brought it is told
+            except Exception as error:  # noqa: BLE001 - its caller gets it
                 offer.receipts.set_exception(error)
             else:
                 self._receive([offer])
@@ -540,7 +540,7 @@ class Engine:
 
 
 def _refuse(round_: Round, offers: list[_Offer], error: Exception) -> None:
-    """Take the arrivals out of a round, and tell whoever brought them why."""
+    """Take the arrivals out of a round, and give their callers the reason."""
     round_.arrivals = []
     for offer in offers:
         offer.receipts.set_exception(error)
@@ -550,7 +550,7 @@ def _refuse(round_: Round, offers: list[_Offer], error: Exception) -> None:
 def _answer(call: _Call) -> None:
     try:
         call.result.set_result(call.function())
-    except BaseException as error:  # noqa: BLE001 - whoever called is told, whatever it is
+    except BaseException as error:  # noqa: BLE001 - its caller gets it, whatever it is
         call.result.set_exception(error)
 
 

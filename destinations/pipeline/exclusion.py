@@ -19,7 +19,7 @@ __all__ = ["Exclusion", "Holder", "PartnerAccount", "Waiter"]
 
 
 class Holder(Protocol):
-    """Whoever reserves names: ``held`` are the reserved ones.
+    """A holder of names: ``held`` are the reserved ones.
 
     A holder is firm while a request of it is under way, or may be, as its answer is unknown. One
     that is not firm has begun earlier and waits to go on.
@@ -34,7 +34,7 @@ class Holder(Protocol):
 
 
 class Waiter(Protocol):
-    """Whoever is told that its turn may have come."""
+    """A holder that is called when its turn may have come."""
 
     def freed(self, name: str) -> None:
         """Note that a name is free."""
@@ -69,11 +69,11 @@ class Exclusion:
         return None
 
     def is_free(self, name: str) -> bool:
-        """Tell whether nobody holds a name."""
+        """Return whether nobody holds a name."""
         return name not in self._holders
 
     def hold(self, holder: Holder, names: Iterable[str]) -> None:
-        """Reserve names, whoever else holds them."""
+        """Reserve names, whatever other holders they have."""
         for name in names:
             if name not in holder.held:
                 holder.held.add(name)

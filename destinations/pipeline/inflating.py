@@ -1,4 +1,4 @@
-"""Reads gzip data as it comes, in constant memory, up to where it is cut off or damaged."""
+"""Read gzip data as it comes, in constant memory, up to where it is cut off or damaged."""
 
 from __future__ import annotations
 

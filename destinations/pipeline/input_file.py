@@ -32,7 +32,7 @@ STANDARD_INPUT: Final = "-"
 """What names the standard input instead of a file."""
 
 _HEAD: Final = 64 * 1024
-"""So many bytes are looked at; an event has half as many."""
+"""The number of bytes that are looked at; an event has half as many."""
 
 _BUFFER: Final = 128 * 1024
 _DAMAGED: Final = b"[ ... the gzip data ends here]"
@@ -373,13 +373,13 @@ def _head_of(stream: BinaryIO | Inflated, *, only_one_line: bool) -> bytes:
 
 
 def _has_lines(text: bytes) -> bool:
-    """Tell whether text is one object a line, and there are two of them at least."""
+    """Return whether text is one object a line, and there are two of them at least."""
     first, _, rest = text.partition(b"\n")
     return first.startswith(b"{") and rest.lstrip(SPACE).startswith(b"{") and _is_json(first)
 
 
 def _has_many_lines(text: bytes) -> bool:
-    """Tell whether text is an object, or begins with one, that is written over several lines."""
+    """Return whether text is an object, or begins with one, that is written over several lines."""
     found = text.decode("utf-8", "replace")
     try:
         _, end = json.JSONDecoder().raw_decode(found)
@@ -389,7 +389,7 @@ def _has_many_lines(text: bytes) -> bool:
 
 
 def _has_more_than_one(text: bytes) -> bool:
-    """Tell whether an object follows the first one."""
+    """Return whether an object follows the first one."""
     found = text.decode("utf-8", "replace")
     try:
         _, end = json.JSONDecoder().raw_decode(found)
@@ -407,7 +407,7 @@ def _is_json(text: bytes) -> bool:
 
 
 def _is_batch(text: bytes) -> bool:
-    """Tell whether an object has an array under ``batch`` and, as far as it is here, no type."""
+    """Return whether an object has an array under ``batch`` and, as far as it is here, no type."""
     decoder = json.JSONDecoder()
     found = text.decode("utf-8", "replace")
     position, has_batch = 1, False
@@ -428,7 +428,7 @@ def _is_batch(text: bytes) -> bool:
 
 
 def _is_csv(text: bytes, *, is_named: bool) -> bool:
-    """Tell whether text is a table: it begins with names in columns.
+    """Return whether text is a table: it begins with names in columns.
 
     Events have one of them or, if not, the next line has as many columns, or the file is called so.
     """

@@ -19,7 +19,7 @@ __all__ = ["Intake"]
 
 
 class Intake:
-    """Of one destination; any thread may use it. Events of the ``gap`` are held."""
+    """Takes the events of one destination, from any thread. Events of the ``gap`` are held."""
 
     def __init__(self, destination: Destination, gap: Gap | None = None) -> None:
         self._destination = destination

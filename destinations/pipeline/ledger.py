@@ -110,7 +110,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryClass:
-    """So many deliveries of a destination have the same status and code."""
+    """The number of deliveries of a destination with the same status and code."""
 
     destination: str
     status: Status

@@ -78,7 +78,7 @@ class Observer:
 class Observers(Observer):
     """Tells each of several observers in turn.
 
-    What one of them raises is told to ``broken``, with the observer, and the rest goes on.
+    If one of them raises, ``broken`` is called with it and the error, and the rest goes on.
     """
 
     def __init__(

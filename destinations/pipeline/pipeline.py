@@ -91,7 +91,7 @@ class Feed(Protocol):
         ...
 
     def keeps(self, delivery: QueuedDelivery) -> bool:
-        """Tell whether what may be tried again is to be tried by this process."""
+        """Return whether what may be tried again is to be tried by this process."""
         ...
 
 

@@ -19,13 +19,13 @@ __all__ = ["Prefetch"]
 
 _AVAILABLE: Final = 4_000
 _MOST: Final = 20_000
-"""Those of users who have to wait included: such must not keep all others out."""
+"""The limit with the deliveries of users who have to wait: they must not keep all others out."""
 
 _ROOMY: Final = 8_000
 """With more users than this, those who wait keep only deliveries that are retried."""
 
 _BYTES: Final = 16 * 1024 * 1024
-"""Of payloads and raw events; what is claimed, and what users wait with, comes on top."""
+"""The bytes of payloads and raw events; claimed and waiting deliveries come on top."""
 
 _PAGE: Final = 1_000
 _OF_A_USER: Final = 200

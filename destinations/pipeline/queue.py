@@ -424,7 +424,7 @@ class Source(Protocol):
         ...
 
     def is_ahead(self, delivery: QueuedDelivery) -> bool:
-        """Tell whether `ready` has not come to a delivery yet."""
+        """Return whether `ready` has not come to a delivery yet."""
         ...
 
     def changes(self) -> tuple[Sequence[QueuedDelivery], Sequence[int]]:
@@ -480,7 +480,7 @@ class Queue(Protocol):
         ...
 
     def poll(self) -> bool:
-        """Tell whether somebody else has written since the last commit or poll."""
+        """Return whether somebody else has written since the last commit or poll."""
         ...
 
     def close(self) -> None:

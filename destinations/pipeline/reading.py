@@ -1,4 +1,4 @@
-"""Reads entries (what should be one event each) from a stream, in constant memory."""
+"""Read entries (what should be one event each) from a stream, in constant memory."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ anyway, can be reported and written out without holding it whole."""
 _CHUNK: Final = 64 * 1024
 
 _TAKEN_BYTES: Final = 4 * 1024 * 1024
-"""So many bytes, and one entry more, are handed out or held at once."""
+"""The number of bytes that are handed out or held at once, and one entry more."""
 
 SPACE: Final = b" \t\r\n"
 """What JSON calls white space. Anything else is part of a bad entry."""
@@ -44,7 +44,7 @@ _MORE: Final = b"[ ... ] ... more than one value"
 """The text that stands for a fault without text of its own; it is not JSON."""
 
 _DEEPEST: Final = 1_000
-"""So many open brackets are told apart; no event may have as many."""
+"""The number of open brackets that are distinguished; no event may have as many."""
 
 
 class Entry(NamedTuple):
@@ -93,7 +93,7 @@ class Entries(Protocol):
 
 
 class IteratedEntries:
-    """Those of an iterable that does not make anybody wait, such as a file."""
+    """Reads entries from an iterable that never blocks, such as a file."""
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         self._entries = iter(entries)
@@ -136,7 +136,7 @@ class IteratedEntries:
 
 
 class ThreadedEntries:
-    """Those of an iterable that may make its reader wait, such as a pipe: read by a thread."""
+    """Reads entries in a thread, from an iterable that may block, such as a pipe."""
 
     def __init__(self, entries: Iterable[Entry], *, room: int = 2_000) -> None:
         self._wake: Callable[[], None] = lambda: None

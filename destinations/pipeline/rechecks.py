@@ -26,7 +26,7 @@ AGAIN: Final = 60.0
 
 
 class Rechecks:
-    """Those of one account at a partner, by the key of the balance. One thread at a time.
+    """Keeps the rechecks of one account at a partner, by balance key. One thread at a time.
 
     `changes` are those that are not written yet, None for one that is over.
     """
@@ -120,7 +120,7 @@ class Rechecks:
     # -- looking again -------------------------------------------------------------------------
 
     def is_due(self, key: str, now: float) -> bool:
-        """Tell whether a balance is to be looked at now."""
+        """Return whether a balance is to be looked at now."""
         recheck = self._known.get(key)
         return recheck is not None and bool(recheck.due) and recheck.due[0] <= now
 
@@ -157,7 +157,7 @@ class Rechecks:
             self._push(key, recheck)
 
     def is_untouched(self, key: str) -> bool:
-        """Tell whether nothing was sent that adds to a balance since it was taken."""
+        """Return whether nothing was sent that adds to a balance since it was taken."""
         return key not in self._touched and not self._adding[key]
 
     def looked(self, key: str, found: Balance | None, now: float) -> Recheck | None:

@@ -303,7 +303,7 @@ class ReconcileRules:
         return LossRule(resend=rule.resend and is_one)
 
     def can_ask(self, action: str) -> bool:
-        """Tell whether lost answers of an action, by its slug, can be asked about."""
+        """Return whether lost answers of an action, by its slug, can be asked about."""
         return self._rules.get(action) is not None
 
     def request(self, action: str) -> str | None:
@@ -335,7 +335,7 @@ class Reconciler(ReconcileRules):
         self._fresh = fresh
 
     def needs_asking(self, known: Balance | None, now: float) -> bool:
-        """Tell whether a balance must be asked for before something is added to it."""
+        """Return whether a balance must be asked for before something is added to it."""
         if known is None or now - known.asked_at > self._fresh or now < known.asked_at:
             return True
         return known.ends_at is not None and known.ends_at <= now
@@ -417,7 +417,7 @@ class Reconciler(ReconcileRules):
 
 
 def may_pass(failure: Failure) -> bool:
-    """Tell whether asking again may help."""
+    """Return whether asking again may help."""
     return failure.retryable or failure.error_class == "authentication"
 
 

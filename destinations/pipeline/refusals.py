@@ -1,4 +1,4 @@
-"""Tells what a partner refuses of single events from what it refuses whatever the events are.
+"""Tell what a partner refuses of single events from what it refuses whatever the events are.
 
 What it says about the document, the address or the key is not a verdict on an event. But one answer
 does not show what it is about: a firewall refuses single events with the words for a wrong key. So
@@ -17,7 +17,7 @@ from destinations.pipeline.queue import QueuedDelivery
 __all__ = ["PauseNotes", "Refusals", "is_refused_key"]
 
 _EVENTS: Final[Mapping[str, int]] = {"request": 3, "key": 5, "permission": 5}
-"""So many refused events in a row, with none accepted between them, are not a coincidence."""
+"""The number of consecutive refused events that is no coincidence."""
 
 _TRIES: Final = 3
 """So often a run sends an event that nothing else tells more of."""
@@ -43,7 +43,7 @@ class PauseNotes(Protocol):
 
 
 def is_refused_key(result: Result) -> bool:
-    """Tell whether the credentials are refused, for certain."""
+    """Return whether the credentials are refused, for certain."""
     return result.code == _REFUSED_KEY
 
 

@@ -1,4 +1,4 @@
-"""Keeps the rows of a run that a corrected event may still replace."""
+"""Keep the rows of a run that a corrected event may still replace."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from destinations.runtime.subscription_key import SubscriptionKey
 __all__ = ["Replaceable"]
 
 _IN_MEMORY: Final = 10_000
-"""So many rows are kept in memory (about 5 MiB), more of them in a temporary file."""
+"""The number of rows kept in memory (about 5 MiB); more are kept in a temporary file."""
 
 
 class _Record(NamedTuple):

@@ -27,7 +27,7 @@ class Gap(NamedTuple):
     until: float
 
     def has(self, event: Mapping[str, Any] | None) -> bool:
-        """Tell whether an event happened in it, by its own time."""
+        """Return whether an event happened in it, by its own time."""
         at = None if event is None else _own_time(event)
         return at is not None and self.since <= at < self.until
 

@@ -328,5 +328,5 @@ class RetryPolicy:
 
 
 def _is_suspicious(result: Result, retry: Retry) -> bool:
-    """Tell whether one event may be to blame for the failure of a whole request."""
+    """Return whether one event may be to blame for the failure of a whole request."""
     return retry.whole_request and result.status not in {401, 429}

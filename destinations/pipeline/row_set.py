@@ -7,7 +7,7 @@ from typing import Final
 __all__ = ["RowSet"]
 
 _BITS: Final = 12
-"""So many bits of an event's id are its place in a chunk; those of an input follow one another."""
+"""The bits of an event's id that are its place in a chunk; ids of an input are consecutive."""
 
 
 class RowSet:
@@ -26,7 +26,7 @@ class RowSet:
         chunk[place >> 3] |= 1 << (place & 7)
 
     def has(self, event_id: int, nth: int) -> bool:
-        """Tell whether a row was noted."""
+        """Return whether a row was noted."""
         chunk = self._chunks.get((nth, event_id >> _BITS))
         place = event_id & ((1 << _BITS) - 1)
         return chunk is not None and bool(chunk[place >> 3] & (1 << (place & 7)))

@@ -1,4 +1,4 @@
-"""Makes the rows of a run: of what becomes of its deliveries, and of what needed no delivery."""
+"""Make the rows of a run: of what becomes of its deliveries, and of what needed no delivery."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _NOT_WRITTEN: Final = Result(
 
 _REPLACEABLE: Final = frozenset({Outcome.UNMAPPED, Outcome.INVALID, Outcome.REJECTED, Outcome.DEAD})
 _JUDGED: Final = 1_000
-"""After so many further corrections, those in the queue are looked up."""
+"""The number of further corrections after which those in the queue are looked up."""
 
 Recorder = Callable[[Sequence[tuple[Row, bytes]]], None]
 """Told of rows as they come, each with what was read for it; calls do not overlap."""

@@ -43,11 +43,11 @@ LEAST_SILENCE: Final = 2.0
 
 _FIRST_SECONDS: Final = 1.0
 _SLOW_SECONDS: Final = 10.0
-"""After so long it is told that nothing is answered: before the first answer, and later, when the
-partner may only be slow."""
+"""The seconds without an answer after which this is reported: before the first answer, and later,\
+when the partner may only be slow."""
 
 _HANG_UP_SECONDS: Final = 10.0
-"""So long it may take until requests that were given up are back, as those that still connect."""
+"""The seconds that requests which were given up may take to return, such as those that connect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class RunStore:
     """The data that outlives a run: the queue of one account, and known answers.
 
     Events of the ``gap`` are held: a store that was restored from a copy does not know of them.
-    ``settle_from`` is told of a time before which nothing is noted to have ended from now on.
+    ``settle_from`` is called with a time before which no end is noted from now on.
     """
 
     queue: Queue
@@ -260,7 +260,7 @@ class Run:
         return None
 
     def _has_done(self, pipeline: Pipeline) -> bool:
-        """Tell whether nothing is left for this run, once its input is over.
+        """Return whether nothing is left for this run, once its input is over.
 
         What other inputs lost is asked about meanwhile, and not waited for.
         """
@@ -276,7 +276,7 @@ class Run:
         return is_away
 
     def _is_store_away(self) -> bool:
-        """Tell whether the store could not be written, or read, for some time."""
+        """Return whether the store could not be written, or read, for some time."""
         now = self._clock.monotonic()
         if self._engine.last_error is None:
             self._store_away_since = None
@@ -370,12 +370,12 @@ class Run:
             self.report.not_kept = NotKept(len(lines), len(fresh), first, str(error))
 
     def _is_over_time(self) -> bool:
-        """Tell whether requests that were given up do not come back, such as looking a name up."""
+        """Return whether requests that were given up do not return, such as the look-up of a name."""
         given_up = self._given_up_at
         return given_up is not None and self._clock.monotonic() - given_up >= _HANG_UP_SECONDS
 
     def _reads_no_more(self) -> bool:
-        """Tell whether an input that cannot be read again is left where it is.
+        """Return whether an input that cannot be read again is left where it is.
 
         While the partner is away all of it is kept; whoever interrupts does not want to wait.
         """

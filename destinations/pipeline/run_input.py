@@ -40,10 +40,10 @@ __all__ = ["RunInput", "RunOptions"]
 
 _CHUNK: Final = 500
 _DEFERRED: Final = 1_000
-"""So many messages whose other content is under way may wait before nothing more is read."""
+"""The number of messages that may wait for their other content; beyond it nothing is read."""
 
 _PENDING: Final = 8_000
-"""So many more events than at the last look are remembered before it is looked who has a row."""
+"""The number of further remembered events after which those with a row are forgotten."""
 
 _IN_THIS_RUN: Final = Result(
     Outcome.FILTERED, "a duplicate: its messageId was read before in this run", "DUPLICATE"
@@ -135,7 +135,7 @@ class _Pending:
             self.nths |= 1 << one.nth
 
     def makes(self, event_id: int, nth: int) -> bool:
-        """Tell whether a row is one that this run makes."""
+        """Return whether a row is one that this run makes."""
         return event_id == self.event.id and bool(self.nths >> nth & 1)
 
     @property
@@ -176,7 +176,7 @@ class RunInput:
     any other content under a known messageId is rejected.
 
     ``is_kept`` tells that the queue outlives the run; nothing more is read once ``stop`` is set.
-    ``broken`` is told of what reading raises, and has to set it.
+    ``broken`` is called with what reading raises, and has to set it.
     """
 
     def __init__(  # noqa: PLR0913 - what it is made of
@@ -235,7 +235,7 @@ class RunInput:
         return not self._stop.is_set() and (bool(self._left) or self._entries.has_more)
 
     def keeps(self, delivery: QueuedDelivery) -> bool:
-        """Tell whether a delivery that may be tried again is for this run to try."""
+        """Return whether a delivery that may be tried again is for this run to try."""
         return delivery.line > 0 or self._options.deliver_waiting
 
     def fill(self, pipeline: Pipeline, round_: Round) -> None:
@@ -391,7 +391,7 @@ class RunInput:
         pending: _Pending | None,
         history: History | None,
     ) -> bool:
-        """Tell whether what an entry is depends on what becomes of another content of this run."""
+        """Return whether an entry waits for the outcome of another content of its messageId."""
         event = read.arrival.event
         if not self._defers or not event.message_id:
             return False
@@ -422,7 +422,7 @@ class RunInput:
     def _is_elsewhere(
         self, pipeline: Pipeline, read: _Read, history: History | None, other: History | None
     ) -> bool:
-        """Tell whether a server has an event on its way or behind it; then it is reported.
+        """Return whether a server has an event on its way or behind it; then it is reported.
 
         ``other`` is what its queue knows, ``history`` what runs know.
         """
@@ -539,7 +539,7 @@ class RunInput:
             self._sweep_at = len(self._pending) + _PENDING
 
     def _sweep(self) -> None:
-        """Remember of what has its row only that."""
+        """Forget everything about finished events except that they have a row."""
         for message_id, pending in list(self._pending.items()):
             if pending.is_over:
                 del self._pending[message_id]
@@ -548,7 +548,7 @@ class RunInput:
                         self._mine.add(pending.event.id, nth)
 
     def _is_mine(self, event: QueuedEvent, nth: int) -> bool:
-        """Tell whether a row, of an event with its id, is one that this run has made."""
+        """Return whether a row, of an event with its id, is one that this run has made."""
         pending = self._pending.get(event.message_id)
         is_pending = pending is not None and pending.makes(event.id, nth)
         return is_pending or self._mine.has(event.id, nth)
@@ -602,7 +602,7 @@ class RunInput:
         past: Past,
         read: _Read,
     ) -> bool:
-        """Tell whether a delivery that is known goes on in its row; if not, it is reported.
+        """Return whether a delivery that is known goes on in its row; if not, it is reported.
 
         ``ended`` is how it ends today without being sent.
         """
@@ -720,7 +720,7 @@ class _Matcher:
 
 
 def _is_under_way(pipeline: Pipeline, history: History | None) -> bool:
-    """Tell whether this run is about to find out what becomes of an event."""
+    """Return whether this run is about to find out what becomes of an event."""
     return history is not None and any(
         past.state in {State.READY, State.SENDING, State.UNKNOWN}
         and (not past.id or pipeline.prefetch.find(past.id) is not None)
@@ -729,7 +729,7 @@ def _is_under_way(pipeline: Pipeline, history: History | None) -> bool:
 
 
 def _is_replaced_by(event: QueuedEvent, fingerprint: int) -> bool:
-    """Tell whether an event takes the place of another content with this fingerprint."""
+    """Return whether an event takes the place of another content with this fingerprint."""
     replaced = event.replaces
     if replaced is None:
         return False

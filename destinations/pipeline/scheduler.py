@@ -300,11 +300,11 @@ class Scheduler:
         return 0 if found is None else len(found.waiting)
 
     def is_known(self, user: str) -> bool:
-        """Tell whether a user has deliveries here, waiting or under way."""
+        """Return whether a user has deliveries here, waiting or under way."""
         return user in self._users
 
     def is_only(self, state: State) -> bool:
-        """Tell whether the first delivery of each user is in this state."""
+        """Return whether the first delivery of each user is in this state."""
         return all(
             user.waiting[0].kind.state is state for user in self._users.values() if user.waiting
         )
@@ -341,7 +341,7 @@ class Scheduler:
         self._release(user)
 
     def _free(self, name: str) -> bool:
-        """Tell whether something of the user waits."""
+        """Return whether something of the user waits."""
         user = self._users[name]
         user.busy = False
         user.until = None
@@ -495,5 +495,5 @@ class Scheduler:
 
 
 def _reserves(delivery: QueuedDelivery) -> bool:
-    """Tell whether a delivery that waits keeps others from what it touches."""
+    """Return whether a delivery that waits keeps others from what it touches."""
     return delivery.state is State.UNKNOWN or delivery.has_begun

@@ -146,7 +146,7 @@ def _raw_text(data: bytes) -> bytes:
 
 
 def is_beginning(data: bytes) -> bool:
-    """Tell whether what stands here can be the beginning of such a line."""
+    """Return whether what stands here can be the beginning of such a line."""
     return data.startswith(_PREFIX) or _PREFIX.startswith(data)
 
 

@@ -233,7 +233,7 @@ class Subscription:
 
 
 def _is_name(value: object) -> bool:
-    """Tell whether a value names something: text that is not blank, or a number."""
+    """Return whether a value names something: text that is not blank, or a number."""
     return value.strip() != "" if isinstance(value, str) else type(value) is int
 
 

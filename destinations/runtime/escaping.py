@@ -44,7 +44,7 @@ class Escaping:
         }
 
     def changes(self, event: Mapping[str, Any]) -> bool:
-        """Tell whether an event contains a character to escape."""
+        """Return whether an event contains a character to escape."""
         return self.is_needed and self._holds(event)
 
     def _holds(self, value: Any) -> bool:

@@ -20,7 +20,7 @@ from destinations.segment.mapping import compile_value
 __all__ = ["ListTimes", "Listed"]
 
 _UNUSABLE_SECONDS: Final = 600.0
-"""So long a list is not asked for again that could not be had, such as one that is too long."""
+"""Seconds before a list that could not be read, such as a too long one, is asked for again."""
 
 
 class ListTimes:
@@ -32,7 +32,7 @@ class ListTimes:
         self._not_before: dict[str, float] = {}
 
     def is_cheaper(self, name: str, spent: float) -> bool:
-        """Tell whether the list ``name`` should be asked for after ``spent`` seconds without it."""
+        """Return whether to ask for the list ``name`` after ``spent`` seconds without it."""
         if self._clock.monotonic() < self._not_before.get(name, 0.0):
             return False
         return spent >= self._seconds.get(name, 0.0)

@@ -55,7 +55,7 @@ class Plan:
 
     @property
     def adds(self) -> bool:
-        """Tell whether one of its deliveries adds to a balance, now or once a rule maps it."""
+        """Return whether one of its deliveries adds to a balance, now or once a rule maps it."""
         return any(
             one.subscription is not None
             and one.subscription.action.repeats_users

@@ -63,7 +63,7 @@ class RunningSandbox(Protocol):
         ...
 
     def is_running(self) -> bool:
-        """Tell whether it is still serving."""
+        """Return whether it is still serving."""
         ...
 
     def close(self) -> None:

@@ -59,7 +59,7 @@ _GIVEN_UP: Final = replace(
 
 _MOST_UNANSWERED: Final = 16
 _LONGEST_UNANSWERED: Final = 60.0
-"""After so many unanswered questions in a row, or so many seconds, no other is asked."""
+"""The limits of consecutive unanswered questions, and of seconds, before no other is asked."""
 _TOO_LARGE: Final = 413
 _NOT_ALLOWED: Final = frozenset({401, 403})
 _HALVES: Final[Mapping[Concern, int]] = {"request": 3, "key": 4, "permission": 4}
@@ -138,7 +138,7 @@ class _Size(NamedTuple):
     events: int
 
     def holds(self, other: _Size) -> bool:
-        """Tell whether neither number is below the other's."""
+        """Return whether neither number is below the other's."""
         return self.body_bytes >= other.body_bytes and self.events >= other.events
 
 
@@ -600,7 +600,7 @@ class Sender:
         return True
 
     def _is_too_large(self, request: CompiledRequest, size: _Size) -> bool:
-        """Tell whether a request of this size was refused before."""
+        """Return whether a request of this size was refused before."""
         most = request.definition.batch_bytes
         if most is not None and size.body_bytes > most:
             return True
@@ -691,12 +691,12 @@ def _batches(items: list[_Item], size: int) -> Iterator[list[_Item]]:
 
 
 def _is_clear(verdict: Answer | Failure | None) -> bool:
-    """Tell whether a verdict is certainly about this very item."""
+    """Return whether a verdict is certainly about this very item."""
     return isinstance(verdict, Answer) or (verdict is not None and not verdict.whole_request)
 
 
 def _may_be_hidden(verdict: Answer | Failure | None) -> bool:
-    """Tell whether another question may have made this one fail.
+    """Return whether another question may have made this one fail.
 
     Not if the failure is about the partner or the sender: no connection, refused credentials, too
     many requests.
@@ -708,13 +708,13 @@ def _may_be_hidden(verdict: Answer | Failure | None) -> bool:
 
 
 def _was_applied_once(made: tuple[CompiledRequest, _Item]) -> bool:
-    """Tell whether a request that must not be repeated was applied."""
+    """Return whether a request that must not be repeated was applied."""
     request, item = made
     return isinstance(item.verdict, Answer) and not request.definition.idempotent
 
 
 def _changed_nothing(request: CompiledRequest, item: _Item) -> bool:
-    """Tell whether a request certainly changed nothing.
+    """Return whether a request certainly changed nothing.
 
     True if it is idempotent, was not made, or its failure proves it.
     """
@@ -724,7 +724,7 @@ def _changed_nothing(request: CompiledRequest, item: _Item) -> bool:
 
 
 def _is_refused_as_a_whole(request: CompiledRequest, items: Sequence[_Item]) -> bool:
-    """Tell whether the partner refused the request without judging single events."""
+    """Return whether the partner refused the request without judging single events."""
     return all(
         isinstance(verdict := item.verdict, Failure)
         and (verdict.whole_request or verdict.concerns == "key")

@@ -288,7 +288,7 @@ def missing_fields(event: Mapping[str, Any], required: Iterable[str]) -> list[st
 
 
 def integrations_allow(event: Mapping[str, Any], key: str) -> bool:
-    """Tell whether the event's ``integrations`` object allows the destination ``key``.
+    """Return whether the event's ``integrations`` object allows the destination ``key``.
 
     The destination's own key beats ``All``; an object of options counts as true.
     """

@@ -43,7 +43,7 @@ def compile_pattern(pattern: str) -> Callable[[str], bool]:
 
 
 def is_pattern(text: str) -> bool:
-    """Tell whether ``text`` is a regular expression of JSON Schema."""
+    """Return whether ``text`` is a regular expression of JSON Schema."""
     try:
         jsonschema_rs.validator_for({"pattern": text})
     except (jsonschema_rs.ValidationError, ValueError):

@@ -1,4 +1,4 @@
-"""Prints what `fill` does for one set of members as Python, which saves most of its time.
+"""Print what `fill` does for one set of members as Python, which saves most of its time.
 
 The code says nothing that `fill` does not: it has the same steps, written out, and calls the same
 functions. What is known of a member when it is printed is not asked again for each event: the types

@@ -1,4 +1,4 @@
-"""Plans the events of a body, brings the good ones into the queue, and says what became of each."""
+"""Plan the events of a body, bring the good ones into the queue, and say what became of each."""
 
 from __future__ import annotations
 

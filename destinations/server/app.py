@@ -286,7 +286,7 @@ class Receiver:
 
 
 def _is_gzip(headers: Mapping[bytes, bytes]) -> bool:
-    """Tell whether a body is compressed; raises for an encoding that is not understood."""
+    """Return whether a body is compressed; raises for an encoding that is not understood."""
     encoding = headers.get(b"content-encoding", b"identity").strip().lower()
     if encoding in _GZIP:
         return True

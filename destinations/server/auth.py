@@ -46,7 +46,7 @@ class Authenticator:
         return bool(self._secrets)
 
     def has_key(self, authorization: bytes | None) -> bool:
-        """Tell whether an ``Authorization`` header holds one of the keys.
+        """Return whether an ``Authorization`` header holds one of the keys.
 
         As Segment sends it (``Basic base64(key + ":")``), as ``Bearer key``, or the key alone.
         """
@@ -58,7 +58,7 @@ class Authenticator:
         return found and presented is not None
 
     def is_signed(self, signature: bytes | None, data: bytes) -> bool:
-        """Tell whether ``X-Signature`` is the lower-case hex HMAC-SHA1 of ``data``.
+        """Return whether ``X-Signature`` is the lower-case hex HMAC-SHA1 of ``data``.
 
         By any of the secrets. Without a signature nothing is computed.
         """

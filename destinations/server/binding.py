@@ -1,4 +1,4 @@
-"""Binds the destinations of a configuration: definition, settings, code, and who may post."""
+"""Bind the destinations of a configuration: definition, settings, code, and who may post."""
 
 from __future__ import annotations
 

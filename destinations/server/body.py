@@ -1,4 +1,4 @@
-"""Finds the events in a body, each as the bytes that stand there.
+"""Find the events in a body, each as the bytes that stand there.
 
 An event is kept, and where it is signed, checked, as it was sent. So a body is not parsed as a
 whole and written again: only its brackets, texts and commas are looked at. What stands between

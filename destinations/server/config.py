@@ -1,4 +1,4 @@
-"""Reads the configuration of ``destinations serve`` from YAML, JSON or TOML."""
+"""Read the configuration of ``destinations serve`` from YAML, JSON or TOML."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def _check_json(text: str, path: Path) -> None:
 
 
 def _is_toml(text: str) -> bool:
-    """Tell whether a text can only be meant as TOML: no mapping of YAML is any."""
+    """Return whether a text can only be meant as TOML: no mapping of YAML is any."""
     try:
         return bool(tomllib.loads(text))
     except tomllib.TOMLDecodeError:

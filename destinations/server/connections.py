@@ -57,7 +57,7 @@ class Acceptor:
     that thousands of times a second; here it is the same as too many.
 
     ``make_protocol`` gives what handles one, ``count`` tells how many there are, and
-    ``turned_away`` is told of each that is closed, with ``most``.
+    ``turned_away`` is called with ``most`` for each that is closed.
     """
 
     def __init__(

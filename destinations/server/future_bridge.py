@@ -1,4 +1,4 @@
-"""Brings what other threads finish into the event loop, with one wake-up for many of them."""
+"""Bring what other threads finish into the event loop, with one wake-up for many of them."""
 
 from __future__ import annotations
 

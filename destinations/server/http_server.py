@@ -32,7 +32,7 @@ _PASSING: Final = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL, socket.EAI_A
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether only this machine can reach ``host``."""
+    """Return whether only this machine can reach ``host``."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -87,7 +87,7 @@ class _Server(uvicorn.Server):
 class HttpServer:
     """Serves an application at ``host`` and ``port`` (0 takes a free one) until it is closed.
 
-    At most ``most`` connections are open; ``turned_away`` is told of further ones, which are
+    At most ``most`` connections are open; ``turned_away`` is called for further ones, which are
     closed, and ``refused`` of what is not HTTP, with the status and the peer. ``setting`` names
     the address in an error. Raises `UsageError` if it cannot listen there, `TemporaryError` if
     that may pass by itself.

@@ -1,6 +1,6 @@
 """Tell the process that started this one how it is: the protocol of systemd's ``sd_notify(3)``.
 
-A datagram of lines to the socket that ``NOTIFY_SOCKET`` names; without it, nothing is told. The
+A datagram of lines to the socket that ``NOTIFY_SOCKET`` names; without it, nothing is sent. The
 words are those of the manual page. Container runtimes and other supervisors know them as well.
 """
 
@@ -19,7 +19,7 @@ __all__ = ["Notifier", "Watchdog"]
 _LOG = logging.getLogger(__name__)
 _SEND_SECONDS: Final = 1.0
 _PER_TIMEOUT: Final = 4
-"""So many looks in the time after which a supervisor gives this process up."""
+"""Checks in each period of the supervisor's watchdog."""
 
 
 class Notifier:
@@ -35,7 +35,7 @@ class Notifier:
         is_known = self._address[:1] in {"/", "\0"} and hasattr(socket, "AF_UNIX")
         self._address = self._address if is_known else ""
         self.watchdog_seconds = _watchdog_seconds(environment) if is_known else None
-        """After so many seconds without `alive` this process is ended; None if nobody watches."""
+        """The seconds without `alive` until this process is ended; None without a watchdog."""
 
     def ready(self, status: str) -> None:
         """Tell that the start, or a reload, has ended; ``status`` is a line for operators."""

@@ -139,7 +139,7 @@ class Accounts:
         return [one for one in self.of_slug(identity.slug) if one.id in owners and one not in here]
 
     def has_something(self, account: int) -> bool:
-        """Tell whether anything was ever kept of an account, or a server delivers to it.
+        """Return whether anything was ever kept of an account, or a server delivers to it.
 
         If not, its credentials may be a typing error that the partner has refused.
         """
@@ -327,5 +327,5 @@ def check_label(name: str | None, labels: Sequence[str] = ()) -> None:
 
 
 def _is_label(name: str) -> bool:
-    """Tell whether a name stands for an account without a name."""
+    """Return whether a name stands for an account without a name."""
     return name.startswith(_UNNAMED) and name.removeprefix(_UNNAMED).isdecimal()

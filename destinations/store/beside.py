@@ -1,4 +1,4 @@
-"""Tells which files beside a store belong to it, by their names: nothing else may be written there.
+"""Tell which files beside a store belong to it, by their names: nothing else may be written there.
 
 SQLite takes a file with such a name for its own, whatever is in it: it would carry out a copy of a
 store that is called like its journal, or delete it.

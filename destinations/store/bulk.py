@@ -1,6 +1,6 @@
 """Many rows with one statement.
 
-Python's module for SQLite lets go of the interpreter for every step of a statement, and has to wait
+Python's module for SQLite releases the GIL at every step of a statement, and has to wait
 until it gets it back: a thread that writes row by row waits for all other threads at every row. So
 rows are written many at a time, which other threads can run beside.
 """

@@ -1,4 +1,4 @@
-"""Opens the store's file, brings its schema forward, and hands out its one writing connection."""
+"""Open the store's file, bring its schema forward, and hand out its one writing connection."""
 
 from __future__ import annotations
 
@@ -450,7 +450,7 @@ class Database:
         return _size(self.path) + _size(self._log)
 
     def has_room(self, connection: sqlite3.Connection) -> bool:
-        """Tell whether more may be taken in: a quarter of the limit is for what that needs later.
+        """Return whether more may be taken in: a quarter of the limit is for what that needs later.
 
         Otherwise a store that is full could not be worked off: rows grow as they are delivered.
         """

@@ -1,4 +1,4 @@
-"""Erases users from a store, and keeps who was erased, so that a restored copy loses them again.
+"""Erase users from a store, and keep who was erased, so that a restored copy loses them again.
 
 Who was erased is kept twice, in the store and in a file beside it, as digests with a random key.
 The key lies with them: with the store, one can test whether a certain id was erased, but not list
@@ -123,7 +123,7 @@ class Erasure:
     at: int
 
     def is_of(self, user: str) -> bool:
-        """Tell whether it is this user's."""
+        """Return whether it is this user's."""
         return _digest(self.key, user) == self.digest
 
 
@@ -320,7 +320,7 @@ def erase_user(
 
 
 def has_to_be_dropped(entry: LedgerEntry) -> bool:
-    """Tell whether a delivery waits, or an operator could replay it: then its event is kept."""
+    """Return whether a delivery waits, or an operator could replay it: then its event is kept."""
     return entry.status not in {Outcome.DELIVERED, Outcome.FILTERED, Outcome.DROPPED}
 
 

@@ -42,12 +42,12 @@ def damaged(path: Path, why: str) -> StoreDamagedError:
 
 
 def is_full(error: BaseException) -> bool:
-    """Tell whether room was missing for a file, or its disk failed: that may be temporary."""
+    """Return whether room was missing for a file, or its disk failed: that may be temporary."""
     return _code(error) in _FULL or getattr(error, "errno", None) in _NOT_WRITTEN
 
 
 def is_of_the_file(error: sqlite3.Error) -> bool:
-    """Tell whether the file is to blame for an error, and not the statement or its values."""
+    """Return whether the file is to blame for an error, and not the statement or its values."""
     is_damage = _code(error) in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
     return is_damage or isinstance(error, sqlite3.OperationalError)
 

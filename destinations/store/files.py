@@ -1,4 +1,4 @@
-"""Makes files and folders that only their owner can use: a store holds raw events of users."""
+"""Make files and folders that only their owner can use: a store holds raw events of users."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def make_file(path: Path) -> None:
 
 
 def is_missing(path: Path) -> bool:
-    """Tell whether there is no such file; one that cannot be looked at is not missing."""
+    """Return whether there is no such file; one that cannot be looked at is not missing."""
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):

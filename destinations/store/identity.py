@@ -1,4 +1,4 @@
-"""Tells a store that is in its place from a copy that was put there, by a small file beside it.
+"""Tell a store that is in its place from a copy that was put there, by a small file beside it.
 
 The store and the file beside it have the same uuid, and two numbers. ``starts`` rises by one at
 each start that writes, in the store first: so the file may be one behind, after a crash. The next
@@ -183,7 +183,7 @@ def forget(connection: sqlite3.Connection, beside: IdentityFile) -> None:
 
 
 def _has_identity(connection: sqlite3.Connection) -> bool:
-    """Tell whether a store can say something; one of an earlier version cannot."""
+    """Return whether a store can say something; one of an earlier version cannot."""
     query = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'identity'"
     (found,) = connection.execute(query).fetchone()
     return bool(found)

@@ -29,7 +29,7 @@ _NO_NOTE: Final = Note(None, None, "", "")
 
 
 class Names:
-    """Of one store. One thread at a time.
+    """Gives numbers to the names of one store. One thread at a time.
 
     A number that was given within a transaction counts from `keep` on; `forget` says that there
     was none.

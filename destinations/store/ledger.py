@@ -425,7 +425,7 @@ class _Change:
         self._sending = {identity for (identity,) in connection.execute(_IN_INTENTS)}
 
     def is_as_said(self, entry: LedgerEntry) -> bool:
-        """Tell whether a delivery is still as the operator saw it, and is not being sent."""
+        """Return whether a delivery is still as the operator saw it, and is not being sent."""
         if entry.status in {State.READY, State.UNKNOWN}:
             row = self._to.execute("SELECT status FROM open WHERE id = ?", (entry.id,)).fetchone()
             expected: tuple[int, ...] = (STATUS_CODES[entry.status],)
@@ -438,7 +438,7 @@ class _Change:
         return bool(row == (STATUS_CODES[entry.status], round((entry.settled_at or 0) * 1000)))
 
     def has_event(self, entry: LedgerEntry) -> bool:
-        """Tell whether the raw event is still there."""
+        """Return whether the raw event is still there."""
         query = "SELECT 1 FROM events WHERE id = ?"
         return self._to.execute(query, (entry.event_id,)).fetchone() is not None
 
@@ -471,7 +471,7 @@ class _Change:
         return True
 
     def has_any(self, entry: LedgerEntry, planned: Iterable[QueuedDelivery]) -> bool:
-        """Tell whether another delivery of the event is for a subscription of these."""
+        """Return whether another delivery of the event is for a subscription of these."""
         first = entry.event_id * PER_EVENT
         query = " UNION ALL ".join(
             f"SELECT subscription FROM {table} WHERE id BETWEEN ?1 AND ?2 AND id <> ?3"

@@ -1,6 +1,6 @@
 """Keep messages by the digest of scope and messageId: the event that has it, and others.
 
-Of an event that comes again it is found here what became of it. One that corrects another takes
+Look up the outcome of a repeated event. One that corrects another takes
 its place under the messageId.
 """
 

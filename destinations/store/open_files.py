@@ -1,4 +1,4 @@
-"""Opens a store's file for locks, without closing it beside SQLite.
+"""Open a store's file for locks, without closing it beside SQLite.
 
 Closing any handle of a file ends all POSIX locks that the process has on it, also those of SQLite's
 connections (https://sqlite.org/howtocorrupt.html, 2.2). Other processes then take the store for one

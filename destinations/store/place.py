@@ -1,4 +1,4 @@
-"""Refuses places where two processes could use one store without seeing each other."""
+"""Refuse places where two processes could use one store without seeing each other."""
 
 from __future__ import annotations
 

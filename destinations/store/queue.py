@@ -312,7 +312,7 @@ class SqliteQueue:
         return delivery.id if same is None else same
 
     def poll(self) -> bool:
-        """Tell whether another connection has written since this was last asked."""
+        """Return whether another connection has written since this was last asked."""
         version = self._database.data_version
         changed, self._version = version != self._version, version
         if changed:  # also what was remembered of it
@@ -1080,7 +1080,7 @@ class SqliteSource:
         self._cursor = max(self._cursor, delivery.id)
 
     def is_ahead(self, delivery: QueuedDelivery) -> bool:
-        """Tell whether `ready` has not come to a delivery yet."""
+        """Return whether `ready` has not come to a delivery yet."""
         return delivery.id > self._cursor
 
     def changes(self) -> tuple[Sequence[QueuedDelivery], Sequence[int]]:
@@ -1144,7 +1144,7 @@ def _failure(delivery_id: int, transition: Transition) -> tuple[object, ...]:
 
 
 def _may_have_failed(delivery: QueuedDelivery) -> bool:
-    """Tell whether a failure may be kept of a delivery; not known of one that is planned anew."""
+    """Return whether a failure may be kept of a delivery; not known of one that is planned anew."""
     return bool(
         delivery.has_failure
         or delivery.attempts

@@ -1,4 +1,4 @@
-"""Reads a store's file and leaves nothing: no lock, no log, no need for the right to write."""
+"""Read a store's file and leave nothing: no lock, no log, no need for the right to write."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ class Reader:
         return self._connection
 
     def _is_as_it_was(self) -> bool:
-        """Tell whether what the connection reads is the file as it is now."""
+        """Return whether what the connection reads is the file as it is now."""
         now, then = self._look(), self._mark
         if then is not None and then.log:
             return now.file == then.file  # SQLite sees to the rest
@@ -253,7 +253,7 @@ def copied_at(path: Path) -> float | None:
 
 
 def is_backup(path: Path) -> bool:
-    """Tell whether the file itself is marked as a backup; not if there is none."""
+    """Return whether the file itself is marked as a backup; not if there is none."""
     try:
         handle = open_file(path)
     except OSError:
@@ -284,12 +284,12 @@ def _look_at(path: Path) -> tuple[int, float | None]:
 
 
 def is_newer(version: int) -> bool:
-    """Tell whether a file of this version was written by a newer version of this package."""
+    """Return whether a file of this version was written by a newer version of this package."""
     return version > len(MIGRATIONS)
 
 
 def is_older(version: int) -> bool:
-    """Tell whether a file of this version is brought forward when it is opened to be changed."""
+    """Return whether a file of this version is brought forward when it is opened to be changed."""
     return 0 < version < len(MIGRATIONS)
 
 

@@ -1,4 +1,4 @@
-"""Marks what a copy of a store has, so that nothing of it is sent as if nothing had happened."""
+"""Mark what a copy of a store has, so that nothing of it is sent as if nothing had happened."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _ACCOUNTS: Final = "SELECT id, coalesce(partner_account, -id) FROM scopes"
 
 
 def encode_restored(restored: Restored | None) -> str | None:
-    """Return the column's text of a restored delivery; None for any other."""
+    """Encode the column ``restored``; None for a delivery that was not restored."""
     return None if restored is None else json.dumps(restored, ensure_ascii=False)
 
 
 def decode_restored(text: str | None) -> Restored | None:
-    """Return the value of a column that `encode_restored` wrote."""
+    """Decode the column ``restored``."""
     return None if text is None else Restored(*json.loads(text))
 
 

@@ -29,10 +29,10 @@ __all__ = [
 
 _CHUNK: Final = 1_000
 _PAGE: Final = 10_000
-"""So many messages are looked at in one go."""
+"""The number of messages that are looked at in one step."""
 
 _NOTICES: Final = 100_000
-"""So many of the latest changes stay for whoever delivers to look at."""
+"""The number of latest changes that stay for processes that deliver to read."""
 
 _HAS_DELIVERY: Final = f"""
     EXISTS (SELECT 1 FROM open WHERE id BETWEEN event_id * {PER_EVENT}

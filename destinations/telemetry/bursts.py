@@ -52,10 +52,10 @@ class _Going:
 class Bursts(Generic[K]):
     """Tells the first of its kind at once, the next ones together, and when they have ended.
 
-    With ``at_once`` above 1, so many are told one by one within each second, and what came between
+    The first ``at_once`` of each second are reported one by one, and what came between
     counts with the next one. Else the pause between two times grows from one second to a minute;
-    five seconds without any are the end, which is told where something came after the first. The
-    numbers that are told of a kind add up to all that happened. Safe for threads.
+    five seconds without any are the end, which is reported if something came after the first. The
+    numbers that are reported of a kind add up to all that happened. Safe for threads.
     """
 
     def __init__(

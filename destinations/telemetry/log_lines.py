@@ -23,7 +23,7 @@ Level = Literal["debug", "info", "warning", "error"]
 
 _NAME: Final = "destinations.serve"
 LINES_A_SECOND: Final = 10
-"""So many lines that are alike are written within a second."""
+"""The number of similar lines that are written within a second."""
 
 _MORE: Final = "more_like_it"
 _FIRST: Final = ("timestamp", "level", "logger", "message")

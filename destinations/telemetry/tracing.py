@@ -25,7 +25,7 @@ _MOST_IDS: Final = 100
 
 
 def is_wanted(environment: Mapping[str, str]) -> bool:
-    """Tell whether one of OpenTelemetry's own variables names an endpoint."""
+    """Return whether one of OpenTelemetry's own variables names an endpoint."""
     return any(environment.get(name) for name in _WANTED)
 
 

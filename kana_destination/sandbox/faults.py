@@ -62,7 +62,7 @@ class Match:
     text: str | None = None
 
     def holds(self, facts: RequestFacts) -> bool:
-        """Tell whether the request has all that is given."""
+        """Return whether the request has all that is given."""
         return (
             self.operation in (None, facts.operation)
             and (self.root_field is None or any(f == self.root_field for _, f in facts.roots))
@@ -124,7 +124,7 @@ class FaultRule:
         )
 
     def fits(self, facts: RequestFacts) -> bool:
-        """Tell whether the rule applies to this request."""
+        """Return whether the rule applies to this request."""
         return self.nth in (None, facts.number) and (self.match is None or self.match.holds(facts))
 
 

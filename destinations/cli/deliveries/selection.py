@@ -33,7 +33,7 @@ __all__ = [
 F = TypeVar("F", bound=Callable[..., Any])
 
 _MOST: Final = 100_000
-"""So many are changed by one command at most: all of them in one commit."""
+"""The most deliveries that one command changes: all of them in one commit."""
 
 _STATES: Final = tuple(state for state in State if state is not State.DONE)
 

@@ -45,7 +45,7 @@ def checked_fql(text: str, path: str, findings: Findings) -> str | None:
 
 
 def checked_value(value: object, path: str, findings: Findings) -> bool:
-    """Tell whether a mapping value can be imported.
+    """Return whether a mapping value can be imported.
 
     A value that does not compile is an issue in the file. One that would fail for every event is
     noted and left out.

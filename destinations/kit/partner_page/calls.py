@@ -65,7 +65,7 @@ def read_calls(text: str) -> Iterator[Call]:
 
 
 def _is_hidden(text: str, place: int) -> bool:
-    """Tell whether a place is in a string or a comment."""
+    """Return whether a place is in a string or a comment."""
     return any(
         token.start() <= place < token.end()
         for token in _TOKEN.finditer(text)

@@ -50,7 +50,7 @@ class FaultReport:
 
     @property
     def passed(self) -> bool:
-        """Tell whether all outcomes were as expected."""
+        """Return whether all outcomes were as expected."""
         return not self.differences
 
 
@@ -205,7 +205,7 @@ def _expected(case: FaultCase, request: CompiledRequest, verdict: Answer | Failu
 
 
 def _is_halfway(case: FaultCase) -> bool:
-    """Tell whether an earlier request of the event was applied and must not be repeated.
+    """Return whether an earlier request of the event was applied and must not be repeated.
 
     Another attempt would begin with the event's first request.
     """
@@ -219,7 +219,7 @@ def _may_repeat(case: FaultCase, request: CompiledRequest, failure: Failure) -> 
 
 
 def _is_resent(request: CompiledRequest) -> bool:
-    """Tell whether a lost answer leads to sending the event again."""
+    """Return whether a lost answer leads to sending the event again."""
     definition = request.definition
     return definition.on_lost_answer == "resend" and definition.reconcile is None
 

@@ -37,7 +37,7 @@ class CaseReport:
 
     @property
     def passed(self) -> bool:
-        """Tell whether everything was as recorded."""
+        """Return whether everything was as recorded."""
         return not self.differences
 
 

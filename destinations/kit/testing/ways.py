@@ -106,7 +106,7 @@ class Stage:
         return Played(calls, tuple(sent), results, tuple(clock.waits))
 
     def _tests_key(self, request: RecordedRequest, name: str) -> bool:
-        """Tell whether this is the authentication test instead of a request of the action."""
+        """Return whether this is the authentication test instead of a request of the action."""
         authentication = self.definition.authentication
         if authentication is None or authentication.test == name:
             return False

@@ -262,7 +262,7 @@ class _Parser:
             nodes.append(Condition(path, operator, operand, text))
 
     def _is_parenthesis(self, token: Token) -> bool:
-        """Tell whether ``token`` is a ``)``, or the end that stands for one within parentheses."""
+        """Return whether ``token`` is a ``)``, or the end that stands for it within parentheses."""
         is_end = token.kind is Kind.END and token.start < len(self._source)
         return is_end or token.kind is Kind.RIGHT_PAREN
 

@@ -74,7 +74,7 @@ class Time:
         self.numbers = [*self.numbers, number, 0, 0, 0][:4]
 
     def expects(self, number: int) -> bool:
-        """Tell whether ``number`` fits as the next part of a time that has begun."""
+        """Return whether ``number`` fits as the next part of a time that has begun."""
         limits = (0, 60, 60, 1000, 0)
         return 0 <= number < limits[len(self.numbers)]
 
@@ -107,11 +107,11 @@ class Zone:
 
     @property
     def is_utc(self) -> bool:
-        """Tell whether the zone is UTC, to which an offset may still be added (``GMT+2``)."""
+        """Return whether the zone is UTC, to which an offset may still be added (``GMT+2``)."""
         return self.hour == 0 and self.minute == 0
 
     def expects(self, number: int) -> bool:
-        """Tell whether ``number`` fits as the minutes of an offset that has begun."""
+        """Return whether ``number`` fits as the minutes of an offset that has begun."""
         return self.hour is not None and self.minute is None and 0 <= number < 60
 
     def milliseconds(self) -> int:

@@ -44,16 +44,16 @@ class Token:
     text: str = ""
 
     def is_symbol(self, symbols: str) -> bool:
-        """Tell whether this is one of the ``symbols``."""
+        """Return whether this is one of the ``symbols``."""
         return self.kind is Kind.SYMBOL and self.text in symbols
 
     def is_number(self, length: int) -> bool:
-        """Tell whether this is a number of exactly ``length`` digits."""
+        """Return whether this is a number of exactly ``length`` digits."""
         return self.kind is Kind.NUMBER and self.length == length
 
     @property
     def is_utc(self) -> bool:
-        """Tell whether this is the single letter Z."""
+        """Return whether this is the single letter Z."""
         return self.kind is Kind.ZONE and self.length == 1
 
 
@@ -112,7 +112,7 @@ def _token(text: str, at: int) -> Token:
 
 
 def _is_letter(char: str) -> bool:
-    """Tell whether V8 takes it for a letter: everything from ``A`` on, brackets included."""
+    """Return whether V8 takes it for a letter: everything from ``A`` on, brackets included."""
     return char >= "A" and char not in WHITE_SPACE
 
 

@@ -23,7 +23,7 @@ def _key(value: Any) -> Hashable | None:
 
 
 def equal(left: Any, right: Any) -> bool:
-    """Tell whether two JSON values are equal, at any depth."""
+    """Return whether two JSON values are equal, at any depth."""
     if isinstance(left, dict) and isinstance(right, dict):
         return left.keys() == right.keys() and all(equal(left[key], right[key]) for key in left)
     if isinstance(left, list) and isinstance(right, list):

@@ -61,7 +61,7 @@ class NativeFunction:
 
 
 def is_truthy(value: object) -> bool:
-    """Tell whether ``value`` is truthy in JavaScript: empty objects and arrays are, NaN is not."""
+    """Return whether JavaScript takes ``value`` for true: empty objects and arrays, but not NaN."""
     if isinstance(value, dict | list):
         return True
     return bool(value) and value == value  # noqa: PLR0124 - NaN alone differs from itself

@@ -63,7 +63,7 @@ def count_values(node: object) -> int:
 
 
 def is_too_large(value: Any, left: int = LARGEST_VALUE) -> bool:
-    """Tell whether ``value`` holds more than ``left``; never looks at much more than that."""
+    """Return whether ``value`` holds more than ``left``; never looks at much more than that."""
     return weight(value, left) > left
 
 

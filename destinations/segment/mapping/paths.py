@@ -36,7 +36,7 @@ def split_path(path: str) -> tuple[str, ...]:
 
 
 def may_give_function(path: str) -> bool:
-    """Tell whether the path names a method of objects, text, lists or numbers."""
+    """Return whether the path names a method of objects, text, lists or numbers."""
     return any(key in INHERITED_MEMBERS for key in split_path(path))
 
 

@@ -1,4 +1,4 @@
-"""Tells which roots of its data a mapping may read."""
+"""Tell which roots of its data a mapping may read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["reads"]
 
 
 def reads(source: object, *roots: str) -> bool:
-    """Tell whether a mapping may read one of these roots of its context.
+    """Return whether a mapping may read one of these roots of its context.
 
     Any text that has the word counts, so the answer may be True without a need, never False
     against one.
@@ -38,6 +38,6 @@ _COMPUTED: Final = ("@path", "@arrayPath", "@template")
 
 
 def _may_read_all(argument: object) -> bool:
-    """Tell whether a directive's path is that of the whole context, or computed for each event."""
+    """Return whether a directive's path is the whole context, or computed for each event."""
     path = argument[0] if isinstance(argument, list) and argument else argument
     return not isinstance(path, str) or not any(split_path(strip_root(path)))

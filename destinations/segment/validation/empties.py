@@ -46,7 +46,7 @@ def compile_root_cleaner(schema: Any) -> Cleaner:
 
 
 def _keeps_empty(schema: Any) -> bool:
-    """Tell whether empty values of a field are judged like all others, and not taken out."""
+    """Return whether empty values of a field are judged like all others, and not taken out."""
     return isinstance(schema, dict) and takes_whole_numbers(schema)
 
 

@@ -22,7 +22,7 @@ class Fit(NamedTuple):
     checks: tuple[Callable[[Any], object], ...] = ()
 
     def holds(self, value: Any) -> bool:
-        """Tell whether a value fits."""
+        """Return whether a value fits."""
         return type(value) in self.kinds and all(check(value) for check in self.checks)
 
     def without_empty_text(self) -> Fit:
@@ -101,13 +101,13 @@ def compile_fit(schema: Any) -> Fit:
 
 
 def _is_costly(schema: Mapping[str, Any]) -> bool:
-    """Tell whether a check compares a value with many others, member by member."""
+    """Return whether a check compares a value with many others, member by member."""
     is_container = any(isinstance(one, dict | list) for one in schema.get("enum", ()))
     return bool(schema.get("uniqueItems")) or is_container
 
 
 def _is_note(keyword: str) -> bool:
-    """Tell whether a keyword asks for nothing: an annotation, or one of an author's own."""
+    """Return whether a keyword asks for nothing: an annotation, or one of an author's own."""
     is_own = keyword.startswith("x-") and keyword not in VALUE_CHECKS
     return keyword in ANNOTATIONS or is_own
 

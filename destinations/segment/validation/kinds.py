@@ -67,7 +67,7 @@ def describe_wanted(value: Any) -> str:
 
 
 def is_number(value: object) -> bool:
-    """Tell whether ``value`` is a finite number, which JSON Schema does not take booleans for."""
+    """Return whether ``value`` is a finite number, which JSON Schema does not take booleans for."""
     if isinstance(value, bool):
         return False
     return isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
@@ -155,7 +155,7 @@ def _to_integer(value: Any) -> Any:
 
 
 def takes_whole_numbers(schema: Mapping[str, Any]) -> bool:
-    """Tell whether integers are taken as they were meant alone: by `to_whole_number`."""
+    """Return whether integers are taken as they were meant alone: by `to_whole_number`."""
     return bool(schema.get("x-wholeNumber")) and schema.get("type") == "integer"
 
 

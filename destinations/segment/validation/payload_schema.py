@@ -37,7 +37,7 @@ class CompiledSchema:
         rules = {key: compile_rule(part, schema) for key, part in properties.items()}
         self._rules: Final = compile_object_rules(schema, schema, rules)
         if self._rules is None:
-            self._rule  # noqa: B018 - what is wrong with the schema is told when it is loaded
+            self._rule  # noqa: B018 - compile now, so that errors of the schema appear when it is loaded
         self._fits = {
             key: compile_fit(part).without_empty_text() for key, part in properties.items()
         }
@@ -50,7 +50,7 @@ class CompiledSchema:
         additional = schema.get("additionalProperties", True)
         self._other_fits = ALWAYS.without_empty_text() if additional is True else NEVER
         self._settle_other = compile_settler(compile_root_cleaner(None), None)
-        # Nothing looks at unknown members before they are taken out, but whether they are there.
+        # Unknown members are only tested for presence before they are removed.
         self._drops_others = additional is False and self._looks_at_members_alone()
         self._required: tuple[str, ...] = tuple(schema.get("required", ()))
         self._otherwise = [
@@ -66,12 +66,12 @@ class CompiledSchema:
         return compile_rule(self.schema, self.schema)
 
     def _looks_at_members_alone(self) -> bool:
-        """Tell whether a payload is right when each member fits, and none is missing."""
+        """Return whether a payload is right when each member fits, and none is missing."""
         rules = self._rules
         return rules is not None and rules.before is None and rules.after is None
 
     def waits(self, key: str) -> bool:
-        """Tell whether a member has to wait: conditions see what is there before it is coerced."""
+        """Return whether a member has to wait: conditions see values before they are coerced."""
         return self._rules is None or self._rules.seen is None or key in self._rules.seen
 
     def member(self, key: str, get: Callable[[Any], Any], fit: Fit | None = None) -> Member:
@@ -126,7 +126,7 @@ class CompiledSchema:
         return result if after is None else after(result, errors)
 
     def is_valid(self, value: Any) -> bool:
-        """Tell whether a value fits as it is: nothing is taken out and nothing is coerced."""
+        """Return whether a value fits as it is: nothing is taken out and nothing is coerced."""
         try:
             return self._validator.is_valid(value)
         except ValueError:  # no JSON: half a surrogate pair, or nesting without end

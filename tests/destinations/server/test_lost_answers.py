@@ -250,7 +250,7 @@ class Bench:
         return {one.message_id: one.status for one in self.entries}
 
     def are(self, status: Status, *ids: str) -> Callable[[], bool]:
-        """Tell whether these events have a status."""
+        """Return whether these events have a status."""
 
         def they_have() -> bool:
             found = self.statuses

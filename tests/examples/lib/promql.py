@@ -57,7 +57,7 @@ class Selector:
     offset: float = 0.0
 
     def fits(self, name: str, labels: Labels) -> bool:
-        """Tell whether a series is meant."""
+        """Return whether a series is meant."""
         found = dict(labels)
         return name == self.name and all(
             _MATCH[sign](value, found.get(label, "")) for label, sign, value in self.matchers

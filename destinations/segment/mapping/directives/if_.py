@@ -59,7 +59,7 @@ def _exists(value: Any) -> bool:
 
 
 def _is_not_blank(value: Any) -> bool:
-    """Tell whether JavaScript finds the value loosely unequal to null and to ``''``."""
+    """Return whether JavaScript finds the value loosely unequal to null and to ``''``."""
     if type(value) is str:
         return value != ""
     if isinstance(value, bool | int | float):

@@ -95,7 +95,7 @@ class _Comparison(Expression):
         self.compare = compare
 
     def evaluate(self, context: RenderContext) -> object:
-        """Tell whether the comparison holds."""
+        """Return whether the comparison holds."""
         left, right = (
             part if isinstance(part, Nil) else _unwrapped(part.evaluate(context))
             for part in self.parts

@@ -82,7 +82,7 @@ class Printed:
 
 
 PRINTED: ContextVar[Printed | None] = ContextVar("PRINTED", default=None)
-"""Who is told what the rendering at hand prints; None for nobody."""
+"""The function that gets the output of the current rendering; None without one."""
 
 
 def assigned_names(source: str, nodes: Iterable[Node], context: RenderContext) -> set[str]:

@@ -62,7 +62,7 @@ def plain(value: Any) -> Any:
 
 
 def is_nil(value: Any) -> bool:
-    """Tell whether a value is null or undefined."""
+    """Return whether a value is null or undefined."""
     return value is None or value is UNDEFINED
 
 
