@@ -104,7 +104,7 @@ def await_server(
 ) -> LedgerEntry:
     """Return the delivery once it was delivered.
 
-    It reports what it waits for after 5 s, and when that changes. Raises `TemporaryError` if no server
+    It says what it waits for after 5 s, and at changes. Raises `TemporaryError` if no server
     delivers for it any more, and `UsageError` if it ended otherwise, or is held.
     """
     clock, stop, ledger = clock or SystemClock(), threading.Event(), store.ledger()

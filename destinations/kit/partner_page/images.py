@@ -42,7 +42,7 @@ def image_format(data: bytes) -> str:
 
 
 def is_inside(file: Path, folder: Traversable) -> bool:
-    """Tell whether a file is in the folder once links are resolved."""
+    """Return whether a file is in the folder once links are resolved."""
     return isinstance(folder, Path) and file.resolve().is_relative_to(folder.resolve())
 
 
