@@ -370,7 +370,7 @@ class Run:
             self.report.not_kept = NotKept(len(lines), len(fresh), first, str(error))
 
     def _is_over_time(self) -> bool:
-        """Return whether requests that were given up do not return, as those that look a name up."""
+        """Return whether requests that were given up do not return, such as a name look-up."""
         given_up = self._given_up_at
         return given_up is not None and self._clock.monotonic() - given_up >= _HANG_UP_SECONDS
 
