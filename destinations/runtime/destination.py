@@ -30,6 +30,7 @@ from destinations.runtime.action import (
 from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.secrets import reveal
 from destinations.segment.event import (
+    EVENT_TYPES,
     Event,
     integrations_allow,
     missing_fields,
@@ -211,7 +212,7 @@ class Destination:
             return [(asked, asked.payload(event))]
         found: list[tuple[Subscription | None, Payload | Result]] = [
             (subscription, subscription.payload(event))
-            for matches, subscription in self._routes.of(event.get("type"))
+            for matches, subscription in self._routes.of(event["type"])
             if (only is None or only == subscription.key) and (matches is None or matches(event))
         ]
         return found or [(None, _filtered(event["type"]))]
@@ -348,18 +349,13 @@ class _Routes:
             for one in subscriptions
         ]
         self._by_type = {
-            kind: tuple(
-                route
-                for route in routes
-                if (types := route.subscription.fql.types) is None or kind in types
-            )
-            for kind in {kind for one in subscriptions for kind in one.fql.types or ()}
+            kind: tuple(route for route in routes if kind in route.subscription.fql.types)
+            for kind in EVENT_TYPES
         }
-        self._others = tuple(route for route in routes if route.subscription.fql.types is None)
 
-    def of(self, kind: object) -> tuple[_Route, ...]:
+    def of(self, kind: str) -> tuple[_Route, ...]:
         """Return the subscriptions that may match an event of that type."""
-        return self._by_type.get(kind, self._others) if isinstance(kind, str) else self._others
+        return self._by_type[kind]
 
 
 def _named(kind: str, known: Mapping[str, T], name: str, action: ActionDefinition) -> T:

@@ -46,7 +46,9 @@ _MAX_MESSAGE_ID: Final = 100
 CALL_UNSUPPORTED: Final = "CALL_UNSUPPORTED"
 """The code of a call that Segment has and no destination takes."""
 
-EVENT_TYPES: Final = frozenset({"identify", "track", "page", "screen", "group", "alias"})
+EVENT_TYPES: Final = ("identify", "track", "page", "screen", "group", "alias")
+"""The calls of the Segment Spec, in the order of Segment's docs; an event's type is one of them."""
+
 _IDS: Final = ("userId", "anonymousId", "messageId", "groupId", "previousId")
 _OBJECTS: Final = ("properties", "traits", "context", "integrations")
 

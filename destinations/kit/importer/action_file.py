@@ -18,7 +18,6 @@ __all__ = ["action_schema", "action_text"]
 
 _HIDDEN: Final = "Segment does not show this action to people who set the destination up."
 _SCHEMA_LINE: Final = {"$schema": "schemas/action.schema.json"}
-_CALLS: Final = frozenset({"identify", "track", "page", "screen", "group", "alias"})
 _FIRST: Final = ("title", "description", "type", "format", "enum")
 _LAST: Final = ("items", "required", "additionalProperties", "properties", "allOf", "default")
 
@@ -79,9 +78,7 @@ def _subscription(action: SegmentAction, findings: Findings) -> Iterator[str]:
 def _method(fql: str) -> dict[str, str]:
     """Return the Spec call of an action if its subscription names exactly one, else None."""
     types = compile_fql(fql).types
-    if types is None or len(types) != 1 or not types <= _CALLS:
-        return {}
-    return {"method": min(types)}
+    return {"method": min(types)} if len(types) == 1 else {}
 
 
 def _fields(action: SegmentAction, schema: Mapping[str, Any]) -> Iterator[str]:

@@ -13,11 +13,12 @@ from typing import Any, Final
 
 from destinations.errors import DestinationsError
 from destinations.extras import libraries_of
+from destinations.segment.event import EVENT_TYPES
 
 __all__ = ["METHODS", "SAMPLE_LANGUAGES", "Call", "SampleError", "read_calls"]
 
-METHODS: Final = ("identify", "track", "page", "screen", "group", "alias")
-"""The calls of the Segment Spec, in the order of Segment's docs."""
+METHODS: Final = EVENT_TYPES
+"""The methods of analytics.js, each called like the type of the events that it sends."""
 
 SAMPLE_LANGUAGES: Final = frozenset({"js", "javascript"})
 """The languages of code blocks with samples of calls."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ from destinations.kit.partner_page.payloads import EXAMPLE_USER, Runtime
 from destinations.kit.partner_page.samples import Sample, make_sample, run_samples
 from destinations.runtime.destination import Code
 from destinations.segment.event import Event
+from destinations.segment.fql import compile_fql
 from destinations.statuses import PHRASES
 
 __all__ = ["ActionFacts", "MethodFacts", "page_facts", "sample_events"]
@@ -114,14 +114,13 @@ def _action(action: ActionDefinition, method: str, shown: dict[str, str]) -> Act
 
 
 def _calls(definition: DestinationDefinition, action: ActionDefinition) -> list[str]:
-    """Return an action's calls: its method, else those that its subscriptions name."""
+    """Return an action's calls: its method, else those to which its subscriptions restrict it."""
     if action.method is not None:
         return [action.method]
-    texts = [
-        preset.subscribe for preset in definition.presets if preset.partner_action == action.slug
-    ]
-    found = re.findall(r'\btype = "(\w+)"', " ".join([action.default_subscription or "", *texts]))
-    return [name for name in METHODS if name in found]
+    presets = [one.subscribe for one in definition.presets if one.partner_action == action.slug]
+    found = [compile_fql(text) for text in (action.default_subscription or "", *presets)]
+    telling = [one.types for one in found if one.asks_type_only or len(one.types) < len(METHODS)]
+    return [name for name in METHODS if any(name in types for types in telling)]
 
 
 def _modes(modes: Mapping[str, str]) -> dict[str, list[str]]:

@@ -142,8 +142,7 @@ def _taken(method: str, event: Event, subscriptions: Iterable[tuple[str, str]]) 
     free = {_FIRST.get(method, ""), "properties", "traits", "context"}
     untaken = []
     for name, text in subscriptions:
-        types = compile_fql(text).types
-        if types is not None and method not in types:
+        if method not in compile_fql(text).types:
             continue
         found = matching_event(text, event, free)
         if found is not None:

@@ -18,7 +18,6 @@ from destinations.segment.fql.predicate import (
 )
 from destinations.segment.fql.syntax import Condition, FqlError, FqlIssue, Group, Node
 from destinations.segment.fql.tokens import lex
-from destinations.segment.javascript.printing import to_string
 from destinations.segment.javascript.values import UNDEFINED
 
 __all__ = ["Clause", "Fql", "check_fql", "compile_fql", "unknown_types"]
@@ -38,14 +37,14 @@ class Fql:
     """A compiled subscription; ``matches(event)`` tells whether it selects an event.
 
     ``warnings`` name text that is not FQL but accepted, and conditions that never match. ``types``
-    are the event types that can match; None if the subscription does not restrict them.
+    are the types of events that it may select: all of them if it does not restrict the type.
     ``asks_type_only`` tells that the type alone decides.
     """
 
     text: str
     matches: Callable[[Mapping[str, Any]], bool]
     warnings: tuple[FqlIssue, ...] = ()
-    types: frozenset[str] | None = None
+    types: frozenset[str] = frozenset()
     asks_type_only: bool = False
     _root: Group | None = field(default=None, repr=False)
 
@@ -143,7 +142,11 @@ def compile_fql(text: str) -> Fql:
     except FqlError as error:
         issue = FqlIssue(error.issue.position, f"{error.issue.message}; this never matches")
         return Fql(text, _no_match, (issue,))
-    return Fql(text, _guarded(compile_node(root), root), tuple(issues), *_types(root), root)
+    types = frozenset(kind for kind in EVENT_TYPES if _may_hold(root, kind))
+    is_whole = _is_whole(root)
+    predicate = compile_node(root) if is_whole else _guarded(compile_node(root))
+    asks_type_only = is_whole and all(one.path == ("type",) for one in _conditions(root))
+    return Fql(text, predicate, tuple(issues), types, asks_type_only, root)
 
 
 def _parse(text: str) -> tuple[Group, list[FqlIssue]]:
@@ -155,30 +158,20 @@ def _parse(text: str) -> tuple[Group, list[FqlIssue]]:
         return parse(text, tokens), [error.issue]
 
 
-def _types(node: Node) -> tuple[frozenset[str] | None, bool]:
-    """Return (event types that a node requires, whether it requires nothing else)."""
-    if isinstance(node, Condition) and node.path == ("type",) and node.operator == "=":
-        return frozenset({to_string(node.operand)}), True
-    if not isinstance(node, Group) or not node.children:
-        return None, False
-    parts = [_types(child) for child in node.children]
-    known = [types for types, _ in parts if types is not None]
-    only_types = all(only for _, only in parts)
-    if node.operator == "and":
-        return frozenset.intersection(*known) if known else None, only_types
-    if len(known) < len(parts):
-        return None, False
-    return frozenset[str]().union(*known), only_types
+def _may_hold(node: Node, kind: str) -> bool:
+    """Return whether a node may hold for an event of this type, whatever else the event has."""
+    if isinstance(node, Group):
+        return (all if node.operator == "and" else any)(_may_hold(n, kind) for n in node.children)
+    asks_type = isinstance(node, Condition) and node.path == ("type",)
+    return not asks_type or compile_node(node)({"type": kind})
 
 
 def _no_match(event: Mapping[str, Any]) -> bool:  # noqa: ARG001 - the signature of matches
     return False
 
 
-def _guarded(predicate: Predicate, root: Group) -> Predicate:
+def _guarded(predicate: Predicate) -> Predicate:
     """Return ``predicate``, which is False where a part of it cannot be evaluated."""
-    if all(condition.path is not None for condition in _conditions(root)) and _is_whole(root):
-        return predicate
 
     def matches(event: Mapping[str, Any]) -> bool:
         try:
@@ -190,6 +183,7 @@ def _guarded(predicate: Predicate, root: Group) -> Predicate:
 
 
 def _is_whole(node: Node) -> bool:
+    """Return whether every part of a node can be evaluated."""
     if isinstance(node, Group):
         return all(map(_is_whole, node.children))
-    return node is not None
+    return node is not None and node.path is not None

@@ -198,6 +198,31 @@ def with_images(page_folder: Callable[..., Path]) -> Callable[..., Path]:
     return write
 
 
+@pytest.mark.parametrize(
+    ("subscribe", "titles"),
+    [
+        ('type="track"', ["Track"]),
+        ('type != "identify" and type != "page"', ["Track", "Screen", "Group", "Alias"]),
+        ('(type = "group" or type = "page") and userId != null', ["Page", "Group"]),
+        ('(type = "group" or type = "page") and type != "page"', ["Group"]),
+    ],
+)
+def test_the_calls_of_an_action_are_those_that_its_subscription_can_take(
+    subscribe: str, titles: list[str], page_folder: Callable[..., Path], plugin: Any
+) -> None:
+    """All that FQL can say of the type counts, however it is written."""
+    folder = page_folder()
+    for action in ("count", "save", "sync"):
+        path = folder / f"{action}.yaml"
+        text = path.read_text(encoding="utf-8").replace('type = "track"', subscribe)
+        path.write_text(text.replace("method: page\n", ""), encoding="utf-8")
+    path = folder / "destination.yaml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(re.sub("subscribe: .*", f"subscribe: {subscribe}", text), encoding="utf-8")
+    page = page_files(folder, load_definition(folder), plugin())["sample.md"].decode()
+    assert [text for level, text in _outline(page) if level == 3] == titles
+
+
 def test_files_are_written_and_compared(
     with_images: Callable[..., Path], plugin: Any, tmp_path: Path
 ) -> None:
