@@ -24,6 +24,7 @@ from benchmarks import (
     pipeline,
     serving,
     soak,
+    user_list,
     whole_run,
 )
 from benchmarks.figures import Figure, print_figures
@@ -37,6 +38,7 @@ _BENCHMARKS: Final = (
     whole_run,
     serving,
     memory,
+    user_list,
 )
 # They take minutes whatever they find, so they are run when they are named.
 _BY_NAME: Final = (soak,)

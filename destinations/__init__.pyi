@@ -20,7 +20,7 @@ from .errors import (
     TransportError,
     UsageError,
 )
-from .http import Answer, Failure, HttpRequest, HttpResponse
+from .http import Answer, Failure, HttpRequest, HttpResponse, Selection
 from .http.transport import (
     HttpTransport,
     Transport,
@@ -100,6 +100,7 @@ __all__ = [
     "RunStore",
     "RunningSandbox",
     "Secret",
+    "Selection",
     "SelfTimeoutError",
     "Sender",
     "Settings",

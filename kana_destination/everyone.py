@@ -1,4 +1,4 @@
-"""The list of all users, indexed once for all events that it answers.
+"""The list of all users, or those of it that matter, indexed once for all events that it answers.
 
 A list is not kept for the batches that follow. Whether a Stripe user may be renamed depends on
 nobody else having its email, and an older list cannot show that: Kana's dashboard and its import
@@ -10,19 +10,19 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Hashable, Iterable, Sequence
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
-from destinations import Answer, Call
+from destinations import Answer, Call, Selection
 from kana_destination.merge_steps import LeftOver, left_overs_of
-from kana_destination.users import User, folded, is_left_over
+from kana_destination.users import LEFT_OVER, User, folded, is_left_over, left_over_of
 
-__all__ = ["Everyone", "everyone"]
+__all__ = ["Everyone", "everyone", "users_with"]
 
 
 class Everyone:
-    """All users of an account at one moment."""
+    """All users of an account at one moment, or those that were asked for."""
 
     def __init__(self, listed: Sequence[User]) -> None:
         self.listed: Final = listed
@@ -48,9 +48,29 @@ _known: Final[WeakValueDictionary[int, Everyone]] = WeakValueDictionary()
 _lock: Final = threading.Lock()
 
 
-def everyone() -> Generator[Call, Answer, Everyone]:
-    """Ask for all users."""
-    answer = yield Call("listUsers", {})
+def users_with(*ids: str, email: str | None = None, left_overs_of: Iterable[str] = ()) -> Selection:
+    """Return a selection of users: with these ids, this email, or left over from these ids."""
+    keys: set[Hashable] = {*ids}
+    keys |= {("left over from", owner) for owner in left_overs_of}
+    if email:
+        keys.add(("email", folded(email)))
+    return Selection(_keys_of, frozenset(keys))
+
+
+def _keys_of(user: User) -> Sequence[Hashable]:
+    """Return the keys by which `users_with` selects a user."""
+    user_id, email = user["id"], user["email"]
+    keys: list[Hashable] = [user_id]
+    if email:
+        keys.append(("email", folded(email)))
+    if LEFT_OVER in user_id and (left_over := left_over_of(user_id)) is not None:
+        keys.append(("left over from", left_over.owner))
+    return keys
+
+
+def everyone(only: Selection | None = None) -> Generator[Call, Answer, Everyone]:
+    """Ask for the users that ``only`` takes; None for all."""
+    answer = yield Call("listUsers", {}, only)
     listed: Any = answer.data
     with _lock:
         known = _known.get(id(listed))

@@ -14,9 +14,10 @@ from destinations import (
     IntegrationError,
     ManualChange,
     Payload,
+    Selection,
 )
 from kana_destination.cases import decide, stripe_matters, user_state
-from kana_destination.everyone import Everyone, everyone
+from kana_destination.everyone import Everyone, everyone, users_with
 from kana_destination.merge_steps import LeftOver, merge_users, put_back
 from kana_destination.users import (
     User,
@@ -50,12 +51,13 @@ identify: Final = _Identify()
 
 def _identify(payload: Payload, *, resumes: bool) -> Generated:
     user_id, email = payload["id"], payload.get("email")
-    found = yield Call("findUser", {"id": user_id})
+    only = _users_for(payload)
+    found = yield Call("findUser", {"id": user_id}, only)
     user: User | None = found.data if found.name == "ok" else None
     if email and email != user_id and stripe_matters(user_state(user, email)):
-        stripe = yield from _stripe_user(email, user_id=user_id)
+        stripe = yield from _stripe_user(email, only, user_id=user_id)
         if stripe is not None:
-            users = yield from everyone()
+            users = yield from everyone(only)
             # The users may have changed since; one answer shows all of them at one moment.
             user, stripe = users.by_id.get(user_id), users.by_id.get(stripe["id"])
             if stripe is not None and is_stripe_user(stripe, user_id=user_id):
@@ -91,6 +93,7 @@ def _beside_stripe_user(
 def _resume(payload: Payload) -> Generated:
     """Decide where user 1 is missing and an earlier attempt may have begun to merge it."""
     user_id = payload["id"]
+    # Who stays in a merge is known only from the left-over.
     users = yield from everyone()
     if user_id in users.by_id:  # created meanwhile, perhaps by an earlier request that came late
         return (yield from _create_or_update(payload, users.by_id[user_id]))
@@ -113,12 +116,21 @@ def _resume(payload: Payload) -> Generated:
     return (yield from _create_or_update(payload, (yield from put_back(left_over))))
 
 
-def _stripe_user(email: str, *, user_id: str) -> Generator[Call, Answer, User | None]:
+def _users_for(payload: Payload) -> Selection:
+    """Return a selection of the users on which the decision depends."""
+    user_id, email = payload["id"], payload.get("email")
+    ids = addresses(email) if email else ()
+    return users_with(user_id, *ids, email=email, left_overs_of=[user_id])
+
+
+def _stripe_user(
+    email: str, only: Selection, *, user_id: str
+) -> Generator[Call, Answer, User | None]:
     """Look up the Stripe user with an email; None if there is none that may become ``user_id``."""
     for address in addresses(email):
         if address == user_id:
             continue
-        found = yield Call("findUser", {"id": address})
+        found = yield Call("findUser", {"id": address}, only)
         if found.name == "ok" and is_stripe_user(found.data, user_id=user_id):
             stripe: User = found.data
             return stripe
@@ -158,7 +170,7 @@ def _create_or_update(payload: Payload, user: User | None) -> Generated:
         if created.name == "ok":
             return _done("created", payload, {})
         # Somebody else created the user since it was looked up.
-        found = yield Call("findUser", {"id": payload["id"]})
+        found = yield Call("findUser", {"id": payload["id"]}, _users_for(payload))
         if found.name != "ok":
             message = f"Kana neither finds nor creates the user {payload['id']!r}"
             raise IntegrationError(message, "CONFLICT", 409)

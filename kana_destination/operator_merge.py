@@ -18,6 +18,7 @@ from destinations import (
     ManualChange,
     Payload,
 )
+from kana_destination.everyone import users_with
 from kana_destination.merge_steps import LeftOver, left_overs_of, merge_users, put_back
 from kana_destination.users import FIELDS, User
 
@@ -88,7 +89,7 @@ def find_pair(gone: str, kept: str) -> Generator[Call, Answer, Pair | LeftOver]:
     since: then all that can be done is to give ``kept`` its id back. Raises `IntegrationError` if
     Kana lacks one of the users otherwise.
     """
-    listed = yield Call("listUsers", {})
+    listed = yield Call("listUsers", {}, users_with(gone, kept, left_overs_of=[gone, kept]))
     users: Mapping[str, User] = {user["id"]: user for user in listed.data}
     found = _pair_of(gone, kept, users) or _lost_left_over(gone, kept, users)
     if found is None:

@@ -19,6 +19,7 @@ from destinations.http.answer import (
     Part,
 )
 from destinations.http.graphql import GraphQLRequest
+from destinations.http.listed_items import Selection
 from destinations.http.pending import PendingRequest
 from destinations.http.rest import RestRequest
 
@@ -34,6 +35,7 @@ __all__ = [
     "Part",
     "PendingRequest",
     "RestRequest",
+    "Selection",
     "compile_request",
 ]
 

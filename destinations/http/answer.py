@@ -14,6 +14,7 @@ from destinations.errors import (
     RetryableError,
     SelfTimeoutError,
 )
+from destinations.http.listed_items import ReadItems, Selection
 from destinations.outcome import Retry, WaitFor
 
 __all__ = ["Answer", "Concern", "Context", "Failure", "HttpRequest", "HttpResponse", "Part"]
@@ -36,7 +37,8 @@ class HttpRequest:
     """One HTTP request as it goes over the wire.
 
     ``host_of_event`` tells that its host or port depends on the event. An answer may have
-    ``answer_bytes``, once it is decompressed.
+    ``answer_bytes``, once it is decompressed. ``list_path`` leads to what may be a list in it, of
+    which items that ``only`` does not take may be left out; None takes all.
     """
 
     method: str
@@ -45,15 +47,21 @@ class HttpRequest:
     body: bytes | None
     host_of_event: bool = False
     answer_bytes: int = ANSWER_BYTES
+    list_path: tuple[str, ...] | None = None
+    only: Selection | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """One HTTP response; the names in ``headers`` are in lower case."""
+    """One HTTP response; the names in ``headers`` are in lower case.
+
+    ``items`` are items of a list that belong to the body, and are not in it any more.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    items: ReadItems | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,7 +164,10 @@ def _unmarked(body: bytes) -> bytes:
 
 def parse_body(response: HttpResponse) -> Any:
     """Parse the body as JSON; raises `ValueError` if it is not JSON."""
-    return jiter.from_json(_unmarked(response.body), allow_inf_nan=False)
+    body = jiter.from_json(_unmarked(response.body), allow_inf_nan=False)
+    if response.items is not None:
+        response.items.put_back(body)
+    return body
 
 
 def body_text(response: HttpResponse) -> str:

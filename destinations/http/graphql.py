@@ -95,7 +95,12 @@ class GraphQLRequest:
         head = _head(self._operation, len(parts))
         body = b"".join((head, b",".join(pieces), b"}}"))
         url, headers = self._envelope.target(context)
-        return HttpRequest("POST", url, headers, body, answer_bytes=self.definition.answer_bytes)
+        may_list = self.is_safe and len(parts) == 1 and not self._keys
+        return HttpRequest(
+            *("POST", url, headers, body),
+            answer_bytes=self.definition.answer_bytes,
+            list_path=("data", alias(0)) if may_list else None,
+        )
 
     def read(
         self,

@@ -24,6 +24,7 @@ from destinations.errors import TransportError, UnsendableError
 from destinations.http.answer import HttpRequest, HttpResponse
 from destinations.http.deadline import Exchange, Watchdog, WatchedAdapter
 from destinations.http.environment import environment_issues, proxy_of, trusted_certificates
+from destinations.http.listed_items import ListReader, ReadItems
 from destinations.http.ssrf import GuardedAdapter, public_addresses
 
 __all__ = ["CanHangUp", "HttpTransport", "Transport"]
@@ -196,13 +197,13 @@ class HttpTransport:
                 if response.status_code == _ASKS_FOR_CREDENTIALS and proxy_of(request.url):
                     message = "no connection through the proxy: it asks for credentials (HTTP 407)"
                     raise TransportError(message, sent=False, for_operator=True)
-                body = self._read(response, deadline, request.answer_bytes)
+                body, items = self._read(response, deadline, request)
                 if (
                     not exchange.complete
                 ):  # the answer came before the request was complete: the connection is unusable
                     session.close()
                 headers = {name.lower(): value for name, value in response.headers.items()}
-                return HttpResponse(response.status_code, headers, body)
+                return HttpResponse(response.status_code, headers, body, items)
         except (
             requests.RequestException,
             urllib3.exceptions.HTTPError,
@@ -246,12 +247,19 @@ class HttpTransport:
         session.last_used = now
         return session
 
-    def _read(self, response: requests.Response, deadline: float, most: int) -> bytes:
+    def _read(
+        self, response: requests.Response, deadline: float, request: HttpRequest
+    ) -> tuple[bytes, ReadItems | None]:
         """Read the body in pieces as they arrive, so that a slow one meets the deadline.
 
         Raises urllib3's error for a body that is shorter than announced.
         """
         pieces: list[bytes] = []
+        reader: ListReader | None = None
+        path, only = request.list_path, request.only
+        if path is not None and only is not None and 200 <= response.status_code < 300:
+            reader = ListReader(path, only)
+        most = request.answer_bytes
         size = 0
         while piece := response.raw.read1(65536, decode_content=True):
             size += len(piece)
@@ -260,10 +268,13 @@ class HttpTransport:
                 raise TransportError(message, sent=True, too_long=True)
             if self._monotonic() > deadline:
                 raise self._too_long()
-            pieces.append(piece)
+            if reader is None:
+                pieces.append(piece)
+            else:
+                reader.feed(piece)
         if not size and _may_lack_headers(response):
             raise TransportError("the answer was cut off", sent=True)
-        return b"".join(pieces)
+        return (b"".join(pieces), None) if reader is None else reader.close()
 
 
 def _may_lack_headers(response: requests.Response) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 from destinations.definition import ActionDefinition, Preset
 from destinations.definition.model import Unmapped
 from destinations.errors import ResolveError
-from destinations.http import Answer, CompiledRequest
+from destinations.http import Answer, CompiledRequest, Selection
 from destinations.outcome import ManualChange, Outcome, Result
 from destinations.runtime.escaping import Escaping
 from destinations.runtime.subscription_key import SubscriptionKey
@@ -39,10 +39,16 @@ Payload = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request that a generator asks for: its name, and the payload that its templates see."""
+    """A request that a generator asks for: its name, and the payload that its templates see.
+
+    If a list is read for it, ``only`` selects the items that its generator needs: of the list that
+    it asks for, or of one that answers the request (``list`` in the definition). Others may be
+    missing from the answer; None needs all.
+    """
 
     request: str
     payload: Mapping[str, Any]
+    only: Selection | None = None
 
 
 @dataclass(frozen=True, slots=True)

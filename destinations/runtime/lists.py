@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from destinations.clock import Clock
 from destinations.definition import ListedDefinition
-from destinations.http import Answer
+from destinations.http import Answer, Selection
 from destinations.segment.mapping import compile_value
 
 __all__ = ["ListTimes", "Listed"]
@@ -49,10 +49,19 @@ class ListTimes:
 class Listed:
     """The answers that a list gives for the payloads of a request."""
 
-    def __init__(self, definition: ListedDefinition, listed: Any) -> None:
-        """Read a list; raises `ValueError` for other values."""
+    def __init__(
+        self, definition: ListedDefinition, listed: Any, part: object, only: Selection | None
+    ) -> None:
+        """Read a list of the items that ``only`` takes; raises `ValueError` for other values.
+
+        ``part`` is what the request for it had of its own.
+        """
         if not isinstance(listed, list):
             raise ValueError("the answer is not a list")  # noqa: TRY004 - of the partner, not of us
+        self.request: Final = definition.request
+        self.part: Final = part
+        self.items: Final = listed
+        self._only = only
         self._absent = definition.absent
         self._value = compile_value(definition.value)
         key = definition.key
@@ -61,6 +70,10 @@ class Listed:
             for one in listed
             if isinstance(one, dict) and isinstance(one.get(key), str)
         }
+
+    def serves(self, only: Selection | None) -> bool:
+        """Tell whether the list has all items that ``only`` takes."""
+        return self._only is None or self._only.covers(only)
 
     def answer(self, context: Mapping[str, Any]) -> Answer:
         """Return the answer for the event with this context; raises `ResolveError`."""

@@ -32,7 +32,16 @@ from destinations.errors import (
     UnsendableError,
     UsageError,
 )
-from destinations.http import Answer, CompiledRequest, Concern, Context, Failure, HttpRequest, Part
+from destinations.http import (
+    Answer,
+    CompiledRequest,
+    Concern,
+    Context,
+    Failure,
+    HttpRequest,
+    Part,
+    Selection,
+)
 from destinations.http.transport import Transport
 from destinations.outcome import ANSWER_LOST, Outcome, Result, Retry, State, Status
 from destinations.runtime.action import Action, Call, Done, Payload
@@ -77,11 +86,12 @@ class _Item:
     """One event's part of a request, and its verdict.
 
     ``attempts`` counts the requests that carried it. ``verdict`` is None as long as nothing is
-    known about this event.
+    known about this event. ``only`` selects what is needed of a list, for all that ask.
     """
 
     context: Context
     part: Part | bytes
+    only: Selection | None = None
     attempts: int = 0
     verdict: Answer | Failure | None = None
 
@@ -372,6 +382,9 @@ class Sender:
             by_request: dict[str, list[_Run[Any]]] = {}
             for run in waiting:
                 by_request.setdefault(cast("Call", run.call).request, []).append(run)
+            # A list answers questions until something is changed, so changes come last.
+            questions = [name for name in by_request if self._destination.requests[name].is_safe]
+            by_request = {name: by_request[name] for name in questions} or by_request
             for name, group in by_request.items():
                 request = self._destination.requests[name]
                 if request.is_safe or request.definition.batch_size > 1:
@@ -392,6 +405,7 @@ class Sender:
         tries: int,
     ) -> None:
         """Make the same call of several generators, and continue each of them."""
+        only = Selection.joined(run.call.only for run in runs if run.call is not None)
         items: dict[Hashable, _Item] = {}
         asking: list[tuple[_Run[Any], _Item]] = []
         for run in runs:
@@ -400,6 +414,7 @@ class Sender:
             except (_EndedError, ResolveError) as error:
                 run.fail(error)
                 continue
+            item.only = only
             # The same question is asked once.
             item = items.setdefault(_key_of(item.part) if request.is_safe else id(item), item)
             run.made.append((request, item))
@@ -513,16 +528,17 @@ class Sender:
     ) -> bool:
         """Answer what is left of a request from a list, if it was read, or is cheaper by now."""
         listed, name = request.definition.listed, request.definition.name
-        if listed is None:
-            return False
         left = [item for part, _ in parts.waiting for item in part]
-        if name not in lists:
+        only = left[0].only
+        if listed is None:
+            return self._is_read(request, left, lists)
+        if name not in lists or not lists[name].serves(only):
             # One question costs no more than a list; the first request shows what is missing.
             is_first = len(parts.waiting) == 1 and parts.waiting[0][1] == 0
             spent = self._clock.monotonic() - began
             if is_first or len(left) == 1 or not self._list_times.is_cheaper(listed.request, spent):
                 return False
-            if (read := self._read_list(listed)) is None:
+            if (read := self._read_list(listed, only)) is None:
                 return False
             lists[name] = read
         for item in left:
@@ -532,14 +548,28 @@ class Sender:
                 item.verdict = _unsendable(request, error)
         return True
 
-    def _read_list(self, listed: ListedDefinition) -> Listed | None:
+    def _is_read(
+        self, request: CompiledRequest, items: Sequence[_Item], lists: Mapping[str, Listed]
+    ) -> bool:
+        """Answer a request for a list that was read a moment ago for another request."""
+        for one in lists.values():
+            if one.request == request.definition.name:
+                as_read = [item for item in items if item.part == one.part]
+                if len(as_read) == len(items) and one.serves(items[0].only):
+                    for item in items:
+                        item.verdict = Answer("ok", one.items)
+                    return True
+        return False
+
+    def _read_list(self, listed: ListedDefinition, only: Selection | None) -> Listed | None:
         request = self._destination.requests[listed.request]
         began = self._clock.monotonic()
         try:
             item = self._item(request, {}, {})
+            item.only = only
             self._attempt(request, [item])
             if isinstance(item.verdict, Answer):
-                read = Listed(listed, item.verdict.data)
+                read = Listed(listed, item.verdict.data, item.part, only)
                 self._list_times.took(listed.request, self._clock.monotonic() - began)
                 return read
         except (_EndedError, ValueError):
@@ -584,6 +614,8 @@ class Sender:
         try:
             parts = [item.part for item in items]
             message = request.prepare(parts, items[0].context)
+            if items[0].only is not None and message.list_path is not None:
+                message = replace(message, only=items[0].only)
             size = _Size(len(message.body or b""), len(items))
             if len(items) > 1 and self._is_too_large(request, size):
                 return False
@@ -626,6 +658,8 @@ class Sender:
             verdicts: list[Answer | Failure] = [_lost(error)] * len(parts)
         else:
             verdicts = request.read(response, len(parts), parts)
+            if message.only is not None:
+                verdicts = [_narrowed(one, message.only) for one in verdicts]
         with self._lock:
             self.requests_sent += 1
         return verdicts
@@ -656,6 +690,13 @@ class Sender:
         if outcome is not State.READY and not (outcome is State.UNKNOWN and may_pass):
             return result
         return replace(result, retry=verdict.retry())
+
+
+def _narrowed(verdict: Answer | Failure, only: Selection) -> Answer | Failure:
+    """Return an answer with those items of its list that were asked for."""
+    if not isinstance(verdict, Answer) or not isinstance(verdict.data, list):
+        return verdict
+    return replace(verdict, data=[item for item in verdict.data if only.takes(item)])
 
 
 def status_of(

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from destinations import Answer, Call, IntegrationError
+from kana_destination.everyone import users_with
 from kana_destination.identify import identify
 
 _COUNTER = itertools.count()
@@ -119,7 +120,8 @@ def test_a_user_created_by_somebody_else_is_updated(kana: Any) -> None:
 def test_a_partner_that_contradicts_itself_is_an_error() -> None:
     """A user who neither is found nor can be created ends in a clear error, not in a loop."""
     steps = identify({"id": "ghost"})
-    assert next(steps) == Call("findUser", {"id": "ghost"})
+    only = users_with("ghost", left_overs_of=["ghost"])
+    assert next(steps) == Call("findUser", {"id": "ghost"}, only)
     assert steps.send(Answer("missing")).request == "createUser"
     assert steps.send(Answer("exists")).request == "findUser"
     with pytest.raises(IntegrationError, match="neither finds nor creates the user 'ghost'"):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
@@ -80,7 +80,8 @@ class _RecordingTransport:
     def send(self, request: HttpRequest) -> HttpResponse:
         """See `destinations.http.transport.Transport.send`."""
         try:
-            response = self._inner.send(request)
+            # A case has the whole answer.
+            response = self._inner.send(replace(request, only=None))
         except UnsendableError:
             raise
         except TransportError as error:

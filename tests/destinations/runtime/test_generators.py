@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
 from destinations.errors import TransportError
-from destinations.http import Answer, HttpRequest, HttpResponse
+from destinations.http import Answer, HttpRequest, HttpResponse, Selection
 from destinations.outcome import Outcome, Result, State
 from destinations.runtime.action import Call, Done, Payload
 from destinations.runtime.destination import Code, Delivery, Destination
@@ -299,6 +299,79 @@ def test_the_same_question_is_asked_once(sender: Callable[..., Sender], partner:
     results = _deliver(sender(code), IDS)
     assert partner.asked == [("people", 0)]
     assert [result.reason for result in results] == [f"{one} of 2" for one in IDS]
+
+
+def _ids_of(item: Any) -> Sequence[str]:
+    return [item["id"]]
+
+
+def _only(*ids: str) -> Selection:
+    return Selection(_ids_of, frozenset(ids))
+
+
+def test_each_gets_the_items_that_it_selects(
+    sender: Callable[..., Sender], partner: Partner
+) -> None:
+    """Events that ask together get one list with the items of each, and no others."""
+
+    def code(payload: Payload) -> Generator[Call, Answer, Done]:
+        listed = yield Call("list", {}, _only(payload["id"]))
+        return Done(" ".join(sorted(one["id"] for one in listed.data)))
+
+    partner.people |= {"u0", "u1", "u7", "other"}
+    results = _deliver(sender(code), IDS)
+    assert partner.asked == [("people", 0)]
+    assert [result.reason for result in results] == ["u0 u1 u7"] * 8
+
+
+@pytest.mark.parametrize(
+    ("later", "lists"),
+    [
+        (_only, 1),
+        (lambda one: _only(one, "other"), 1),
+        (lambda one: _only(one, "u9"), 2),
+        (lambda _: None, 2),
+    ],
+)
+def test_a_list_serves_who_selected_its_items(
+    sender: Callable[..., Sender],
+    partner: Partner,
+    later: Callable[[str], Selection | None],
+    lists: int,
+) -> None:
+    """It answers further questions, and the one for the list; who needs more reads it anew."""
+
+    def code(payload: Payload) -> Generator[Call, Answer, Done]:
+        one = payload["id"]
+        first = yield Call("find", payload, _only(one, "other"))
+        listed = yield Call("list", {}, later(one))
+        found = {item["id"] for item in listed.data}
+        return Done(f"{first.name} {one in found} {'other' in found}")
+
+    partner.people |= {"u0", "u1", "other", "u9"}
+    results = _deliver(sender(code), IDS)
+    assert Counter(name for name, _ in partner.asked) == {"person": 1, "people": lists}
+    assert {result.reason.split()[2] for result in results} <= {"True", "False"}
+    assert [" ".join(result.reason.split()[:2]) for result in results] == [
+        *["ok True"] * 2,
+        *["missing False"] * 6,
+    ]
+
+
+def test_questions_about_others_than_those_of_a_list(
+    sender: Callable[..., Sender], partner: Partner
+) -> None:
+    """A list without somebody does not tell that they are missing."""
+
+    def code(payload: Payload) -> Generator[Call, Answer, Done]:
+        yield Call("find", payload, _only(payload["id"]))
+        other = yield Call("find", {"id": f"other of {payload['id']}"})
+        return Done(other.name)
+
+    partner.people |= {f"other of {one}" for one in IDS}
+    results = _deliver(sender(code), IDS)
+    assert [result.reason for result in results] == ["ok"] * 8
+    assert [name for name, _ in partner.asked] == ["person", "people", "person"]
 
 
 def test_a_list_is_not_used_after_a_change(sender: Callable[..., Sender], partner: Partner) -> None:
