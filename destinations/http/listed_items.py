@@ -36,14 +36,14 @@ class Selection:
     keys: frozenset[Hashable]
 
     def takes(self, item: Any) -> bool:
-        """Tell whether an item is wanted; one that ``keys_of`` cannot read is."""
+        """Return whether an item is wanted; one that ``keys_of`` cannot read is."""
         try:
             return not self.keys.isdisjoint(self.keys_of(item))
         except Exception:  # noqa: BLE001 - the error is one of the events that read the item
             return True
 
     def covers(self, other: Selection | None) -> bool:
-        """Tell whether this one takes all items that the other takes; None takes all."""
+        """Return whether this one takes all items that the other takes; None takes all."""
         return other is not None and self.keys_of == other.keys_of and self.keys >= other.keys
 
     @staticmethod

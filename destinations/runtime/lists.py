@@ -72,7 +72,7 @@ class Listed:
         }
 
     def serves(self, only: Selection | None) -> bool:
-        """Tell whether the list has all items that ``only`` takes."""
+        """Return whether the list has all items that ``only`` takes."""
         return self._only is None or self._only.covers(only)
 
     def answer(self, context: Mapping[str, Any]) -> Answer:
