@@ -29,6 +29,25 @@ def _version(path: Path) -> int:
         connection.close()
 
 
+def _bytes(path: Path) -> bytes:
+    """All that is in the file and beside it."""
+    return b"".join(one.read_bytes() for one in sorted(path.parent.glob(f"{path.name}*")))
+
+
+def test_nothing_is_left_of_what_was_scrubbed(tmp_path: Path) -> None:
+    """Deleted bytes are gone from the file and its log, whatever SQLite leaves there by itself."""
+    with contextlib.closing(Database(tmp_path / "store.sqlite3")) as database:
+        with database.transaction() as connection:
+            # A build of SQLite may have this on, and would hide that nothing else is done.
+            connection.execute("PRAGMA secure_delete = OFF")
+            connection.execute("INSERT INTO events VALUES (1, ?)", (b"secret-page" * 1_000,))
+        with database.transaction() as connection:
+            connection.execute("DELETE FROM events")
+        assert b"secret-page" in _bytes(database.path)
+        database.scrub()
+        assert b"secret-page" not in _bytes(database.path)
+
+
 def _tables(path: Path) -> set[str]:
     connection = sqlite3.connect(path)
     try:
