@@ -161,10 +161,17 @@ _OPEN_COLUMNS: Final = (
 
 
 class SqliteQueue:
-    """The deliveries of a store, and what its partners hold."""
+    """The deliveries of a store, and what its partners hold.
 
-    def __init__(self, database: Database, *, clock: WallClock | None = None) -> None:
+    With a ``user``, sources have the deliveries of this user alone, and the balances to be looked
+    at again are those to which they add.
+    """
+
+    def __init__(
+        self, database: Database, *, clock: WallClock | None = None, user: str | None = None
+    ) -> None:
         self._database = database
+        self._user = user
         self._now = (clock or SystemClock()).time
         self._settle_from = 0.0
         self._names = Names(database)
@@ -324,7 +331,7 @@ class SqliteQueue:
 
     def source(self, scope: Scope) -> SqliteSource:
         """Return a source of a scope's waiting deliveries, from the first one."""
-        return SqliteSource(self._database, self._names, scope)
+        return SqliteSource(self._database, self._names, scope, self._user)
 
     def history(self, scope: Scope, message_ids: Sequence[str]) -> Mapping[str, History]:
         """Return the histories of messages; see `destinations.pipeline.queue.Queue.history`."""
@@ -380,8 +387,9 @@ class SqliteQueue:
         """Return the balances of a scope that are to be looked at again, by key."""
         rows = self._database.all(
             "SELECT key, user, action, payload, amount, period, due, deliveries FROM rechecks"
-            " WHERE scope = ?",
-            (scope.id,),
+            " WHERE scope = ?1 AND (?2 IS NULL OR key IN"
+            " (SELECT key FROM open WHERE scope = ?1 AND user = ?2))",
+            (scope.id, self._user),
         )
         return {
             key: Recheck(
@@ -1043,10 +1051,13 @@ class _Commit:
 class SqliteSource:
     """The deliveries of one scope that wait; see `destinations.pipeline.queue.Source`."""
 
-    def __init__(self, database: Database, names: Names, scope: Scope) -> None:
+    def __init__(
+        self, database: Database, names: Names, scope: Scope, user: str | None = None
+    ) -> None:
         self._database = database
         self._names = names
         self._scope = scope
+        self._user = user
         self._cursor = 0
         row = database.one("SELECT coalesce(max(id), 0) FROM changes")
         self._seen = 0 if row is None else int(row[0])
@@ -1096,9 +1107,10 @@ class SqliteSource:
         return opened, sorted(ids - {one.id for one in opened})
 
     def _found(self, condition: str, values: Sequence[object]) -> list[QueuedDelivery]:
+        of_user, user = ("", ()) if self._user is None else ("user = ? AND ", (self._user,))
         rows = self._database.all(
-            f"SELECT {_OPEN_COLUMNS} FROM open WHERE scope = ? AND {condition}",  # noqa: S608 - constants
-            (self._scope.id, *values),
+            f"SELECT {_OPEN_COLUMNS} FROM open WHERE scope = ? AND {of_user}{condition}",  # noqa: S608 - constants
+            (self._scope.id, *user, *values),
         )
         return [_queued(self._names, row) for row in rows]
 

@@ -54,9 +54,9 @@ class SqliteStore:
         """Close the file; safe to repeat."""
         self.database.close()
 
-    def queue(self, clock: WallClock | None = None) -> SqliteQueue:
-        """Return the queue, for whoever delivers."""
-        return SqliteQueue(self.database, clock=clock)
+    def queue(self, clock: WallClock | None = None, *, user: str | None = None) -> SqliteQueue:
+        """Return the queue, for whoever delivers; of one ``user`` alone if that is given."""
+        return SqliteQueue(self.database, clock=clock, user=user)
 
     def ledger(self, delivers: Callable[[Scope, bool], bool] | None = None) -> SqliteLedger:
         """Return all deliveries; ``delivers`` is as `SqliteLedger` has it."""

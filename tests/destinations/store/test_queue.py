@@ -20,6 +20,7 @@ from destinations.pipeline.queue import (
     Increment,
     QueuedDelivery,
     QueuedEvent,
+    Recheck,
     Round,
     Scope,
     Transition,
@@ -29,6 +30,7 @@ from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.store import SqliteQueue, SqliteStore, broken_rules, compact
 
 KEY = SubscriptionKey("Counts", "count")
+USERS = ("ann", "bob")
 
 
 class Bench:
@@ -252,3 +254,32 @@ def test_what_waits_without_being_sent(bench: Bench) -> None:
     assert (found.key, found.payload, found.increment) == (KEY, b"{}", Increment("k", 2))
     bench.queue.raw_events([found])
     assert found.event.raw == b'{"a":1}'
+
+
+def test_the_queue_of_one_user(bench: Bench) -> None:
+    """Whoever asks about one user sees nothing of what waits, or is looked at again, of others."""
+    arrivals = [bench.arrival(user, user) for user in USERS]
+    lost = [bench.arrival(f"{user} lost", user) for user in USERS]
+    bench.queue.commit(Round(arrivals=[(bench.scope, one) for one in (*arrivals, *lost)]))
+    batch = bench.send(*(one.deliveries[0] for one in lost))
+    unknown = Result(State.UNKNOWN, "lost")
+    transitions = [
+        Transition(one, unknown, "send", 1, effect=Effect.MAYBE) for one in batch.deliveries
+    ]
+    rechecks = {
+        (bench.scope, user): Recheck(user, "count", b"{}", 1, None, due=(1.0,)) for user in USERS
+    }
+    bench.queue.commit(
+        Round(
+            transitions=[(bench.scope, one) for one in transitions],
+            returned=[batch],
+            rechecks=dict(rechecks),
+        )
+    )
+    for users, user in ((USERS, None), (("ann",), "ann"), ((), "eve")):
+        queue = bench.store.queue(bench.clock, user=user)
+        source = queue.source(bench.scope)
+        assert [one.user for one in source.unknown()] == list(users)
+        assert [one.user for one in source.ready(9)] == list(users)
+        assert [one.user for one in source.get(range(99_999))] == list(users)
+        assert list(queue.rechecks(bench.scope)) == list(users)
