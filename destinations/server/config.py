@@ -6,7 +6,7 @@ import json
 import math
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -53,11 +53,14 @@ _NAME_WORDS: Final = (
 )
 
 
-def read_config(path: Path, environment: Mapping[str, str], *, secrets: bool = True) -> ServeConfig:
+def read_config(
+    path: Path, environment: Mapping[str, str], *, secrets: bool | Collection[str] = True
+) -> ServeConfig:
     """Return the configuration in a file: by its ending TOML or JSON, else YAML.
 
     Without ``secrets``, for who does not serve, nothing is looked up that is only named there:
-    settings and receivers are left empty.
+    settings and receivers are left empty. ``secrets`` may also be names of destinations: then their
+    settings alone are looked up.
 
     Raises `DefinitionError` with every issue, also if the file cannot be read; `SecretMissingError`
     if all that is wrong is that secrets are not there yet.
@@ -67,7 +70,7 @@ def read_config(path: Path, environment: Mapping[str, str], *, secrets: bool = T
     issues = [_in_words(document, issue) for issue in schema_issues(document, "serve")]
     if issues:
         raise DefinitionError(issues)
-    reader = _Reader(document, path.resolve().parent, environment if secrets else None)
+    reader = _Reader(document, path.resolve().parent, environment, secrets)
     config = reader.config()
     issues = [*reader.issues, *_names(document), *_strangers(document, config)]
     if len(issues) > len(reader.missing):
@@ -157,15 +160,19 @@ class _Reader:
     """Makes the typed configuration of a document that fits the schema; collects issues."""
 
     def __init__(
-        self, document: Document, folder: Path, environment: Mapping[str, str] | None
+        self,
+        document: Document,
+        folder: Path,
+        environment: Mapping[str, str],
+        secrets: bool | Collection[str],  # noqa: FBT001 - as `read_config` has it
     ) -> None:
         self.issues: list[Issue] = []
         # Those of them that are secrets which are not there.
         self.missing: list[Issue] = []
         self._document = document
         self._folder = folder
-        self._looks_up = environment is not None
-        self._sources = Sources(environment or {}, folder)
+        self._secrets_of = secrets
+        self._sources = Sources(environment, folder)
 
     def config(self) -> ServeConfig:
         data = self._document.data
@@ -217,8 +224,8 @@ class _Reader:
         return AdminConfig(address)
 
     def _destination(self, spec: Mapping[str, Any], place: str) -> DestinationConfig:
-        if not self._looks_up:
-            spec = {key: spec[key] for key in spec if key not in {"receiver", "settings"}}
+        left_out = self._left_out(spec["name"])
+        spec = {key: spec[key] for key in spec if key not in left_out}
         receiver, settings = spec.get("receiver", {}), spec.get("settings", {})
         return DestinationConfig(
             name=spec["name"],
@@ -233,6 +240,13 @@ class _Reader:
             account=self._account(spec.get("account"), place + "/account"),
             exposed=dict(self._exposed(spec)),
         )
+
+    def _left_out(self, name: str) -> Collection[str]:
+        """Return the keys of a destination of which nothing is looked up."""
+        if self._secrets_of is True:
+            return ()
+        is_asked = self._secrets_of is not False and name in self._secrets_of
+        return {"receiver"} if is_asked else {"receiver", "settings"}
 
     def _delivery(self, given: Mapping[str, Any], place: str) -> DeliveryConfig:
         fields = _fields(given)
