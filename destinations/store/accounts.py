@@ -210,15 +210,9 @@ class Accounts:
     def served(self, destination: str, identity: AccountIdentity) -> Scope:
         """Return the scope of a server's destination, by its name in the configuration.
 
-        With other credentials at the same endpoint it is the account that it was before.
+        Its account is as `of_served` says, or a new one.
         """
-        found = self.find(identity)
-        before = self._database.one(
-            "SELECT partner_account FROM scopes WHERE destination = ? AND served", (destination,)
-        )
-        same = [one for one in self.at(identity) if before is not None and one.id == before[0]]
-        if found is None and same and same[0].name in {None, identity.name}:
-            found = same[0]
+        found = self.of_served(destination, identity)
         if found is None:
             account = self.add(identity)
         else:
@@ -235,6 +229,20 @@ class Accounts:
                 "SELECT id FROM scopes WHERE destination = ? AND served", (destination,)
             ).fetchone()
         return Scope(scope, destination)
+
+    def of_served(self, destination: str, identity: AccountIdentity) -> KnownAccount | None:
+        """Return the account of a server's destination by its name; None if it is a new one.
+
+        With other credentials at the same endpoint it is the account that it was before.
+        """
+        found = self.find(identity)
+        before = self._database.one(
+            "SELECT partner_account FROM scopes WHERE destination = ? AND served", (destination,)
+        )
+        same = [one for one in self.at(identity) if before is not None and one.id == before[0]]
+        if found is None and same and same[0].name in {None, identity.name}:
+            found = same[0]
+        return found
 
     def served_by(self, account: int) -> Sequence[Scope]:
         """Return the scopes of servers' destinations that deliver to an account, by name."""
