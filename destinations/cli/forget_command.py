@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import glob
+import os
 import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 
 import click
 
+from destinations import operations, server
 from destinations.cli.commands import Command
 from destinations.cli.confirming import confirmed, yes_option
 from destinations.cli.names import NAME
-from destinations.cli.store_place import StorePlace, place_options
+from destinations.cli.store_place import StorePlace, asking_place_options
 from destinations.cli.tables import count, plain
 from destinations.operations import Forgettable, forget, look_up_user
+from destinations.pipeline.ledger import LedgerEntry
+from destinations.store import SqliteStore
 
 __all__ = ["command"]
 
@@ -31,7 +38,7 @@ __all__ = ["command"]
     help="Erase the user from one account alone: its name or unnamed-NUMBER.",
 )
 @click.option("--everywhere", is_flag=True, help="Erase the user from all of the store.")
-@place_options
+@asking_place_options
 @click.option("--dry-run", is_flag=True, help="Only show what would be erased.")
 @yes_option
 def command(  # noqa: PLR0913 - its options
@@ -46,10 +53,11 @@ def command(  # noqa: PLR0913 - its options
 ) -> int:
     """Erase USER from a store: a userId, or the anonymousId of events without one.
 
-    Stop the server and all runs of the store first. What waits of the user is dropped, events and
-    reasons are deleted, and digests take the place of the user and of messageIds, so that an event
-    that is sent again is still recognised. Later events of the user are delivered as usual. The
-    partner keeps what it has: delete the user there as well.
+    Stop the server and all runs of the store first. With --config, the partner is asked about
+    deliveries of the user whose answers were lost; nothing is sent. Then what waits of the user is
+    dropped, events and reasons are deleted, and digests take the place of the user and of
+    messageIds, so that an event that is sent again is still recognised. Later events of the user
+    are delivered as usual. The partner keeps what it has: delete the user there as well.
     """
     if not user.strip():
         raise click.UsageError("USER must not be empty")
@@ -58,10 +66,16 @@ def command(  # noqa: PLR0913 - its options
         raise click.UsageError("--everywhere cannot be used with --destination or --account")
     if not everywhere and not is_chosen:
         raise click.UsageError("expected --destination, --account or --everywhere")
-    where = {"destination": destination or "", "account": account or ""}
+    destination, account = destination or "", account or ""
     with place.read() as store:
-        found = look_up_user(store, user, **where)
+        can_ask = place.config is not None
+        found = look_up_user(store, user, destination, account, can_ask=can_ask)
     click.echo(f"{plain(user)} in {place.path}: {_described(found)}.")
+    for entry in found.to_ask:
+        click.echo(
+            f"To ask the partner about: delivery {entry.id} of {plain(entry.destination)} is "
+            f"{entry.status}."
+        )
     if dry_run:
         _tell_what_is_left(place, found)
         return 0
@@ -70,7 +84,14 @@ def command(  # noqa: PLR0913 - its options
     ):
         return 1
     place.check()
-    done = forget(place.path, user, time.time(), **where)
+    done = forget(
+        place.path,
+        user,
+        time.time(),
+        destination=destination,
+        account=account,
+        settle=None if place.config_path is None else partial(_settle, place.config_path),
+    )
     click.echo(
         f"Erased: {count(done.rows, 'row')} left as digests, {done.dropped:,} of them dropped; "
         f"{count(done.refused, 'refused event')} and {count(done.manual_changes, 'manual change')} "
@@ -82,11 +103,18 @@ def command(  # noqa: PLR0913 - its options
     return 0
 
 
+def _settle(path: Path, store: SqliteStore, entries: Sequence[LedgerEntry]) -> None:
+    """Ask the partners about lost answers, with the configuration of the server."""
+    partners = partial(server.configured_partners, path, os.environ, store)
+    operations.settle(store, entries, partners, tell=click.echo)
+
+
 def _described(found: Forgettable) -> str:
     if found.is_empty:
         return "nothing is kept of this user"
     waiting = ", ".join(f"{number:,} {status}" for status, number in sorted(found.dropped.items()))
     parts = [
+        *([f"{len(found.to_ask):,} to settle first"] if found.to_ask else []),
         *([f"{waiting} to drop"] if waiting else []),
         count(found.finished, "finished row"),
         count(found.refused, "refused event"),

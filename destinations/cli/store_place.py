@@ -22,21 +22,13 @@ from destinations.store import (
     is_missing,
 )
 
-__all__ = ["StorePlace", "place_options"]
+__all__ = ["StorePlace", "asking_place_options", "place_options"]
 
-_OPTIONS = (
-    click.option(
-        "--store",
-        type=click.Path(path_type=Path),
-        metavar="FILE",
-        help="Use the store FILE; by default that of --config, else this user's own.",
-    ),
-    click.option(
-        "--config",
-        type=click.Path(path_type=Path),
-        metavar="FILE",
-        help="Use the store of the server that FILE configures; its secrets are not needed.",
-    ),
+_STORE = click.option(
+    "--store",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Use the store FILE; by default that of --config, else this user's own.",
 )
 
 
@@ -45,13 +37,14 @@ class StorePlace:
     """The path of a store that must exist, and its server's configuration if one was given.
 
     ``options`` repeats the command-line options that name the store, for hints with another
-    command; it is empty for this user's own. The methods raise `UsageError` if the store is missing
-    or cannot be used.
+    command; it is empty for this user's own. ``config_path`` is where the configuration was read,
+    without its secrets. The methods raise `UsageError` if the store is missing or cannot be used.
     """
 
     path: Path
     config: server.ServeConfig | None
     options: str = ""
+    config_path: Path | None = None
 
     def read(self) -> SqliteStore:
         """Open the store read-only: no file is made, and no write permission is needed."""
@@ -98,15 +91,28 @@ class StorePlace:
 
 def place_options(command: Callable[..., int]) -> Callable[..., int]:
     """Add --store and --config; the command gets both as ``place``."""
+    return _with_place(command, "its secrets are not needed.")
 
+
+def asking_place_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Add the same for a command that may ask partners."""
+    return _with_place(command, "its secrets are read only to ask a partner.")
+
+
+def _with_place(command: Callable[..., int], secrets: str) -> Callable[..., int]:
     @functools.wraps(command)
     def run(*arguments: Any, store: Path | None, config: Path | None, **given: Any) -> int:
         read = None if config is None else server.read_config(config, {}, secrets=False)
         path = store or (read.store.path if read is not None else default_path())
         named = {"--store": store, "--config": config}
         options = [f" {name} {shlex.quote(str(one))}" for name, one in named.items() if one]
-        return command(*arguments, place=StorePlace(path, read, "".join(options)), **given)
+        place = StorePlace(path, read, "".join(options), config)
+        return command(*arguments, place=place, **given)
 
-    for option in reversed(_OPTIONS):
-        run = option(run)
-    return run
+    of_config = click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help=f"Use the store of the server that FILE configures; {secrets}",
+    )
+    return _STORE(of_config(run))

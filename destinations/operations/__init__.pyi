@@ -81,6 +81,10 @@ from .runs import (
     prune_after_run,
     wrote_undelivered,
 )
+from .settling import (
+    Partner,
+    settle,
+)
 from .status import (
     StoreStatus,
     UnknownName,
@@ -103,6 +107,7 @@ __all__ = [
     "CutAgain",
     "Forgettable",
     "HandedOver",
+    "Partner",
     "Periods",
     "PlannedReplay",
     "Pruned",
@@ -151,6 +156,7 @@ __all__ = [
     "resolve",
     "restore",
     "resume",
+    "settle",
     "settle_held",
     "shown_duration",
     "shown_time",

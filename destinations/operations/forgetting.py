@@ -1,13 +1,14 @@
 """Erase a user from a store: nothing that it keeps names them any more.
 
-Nobody delivers meanwhile. What may have been applied is settled first, so that no event is counted
-twice; then what waits is dropped, and digests take the place of the user and of messageIds.
+Nobody delivers meanwhile. What may have been applied is settled first, by asking the partner, so
+that no event is counted twice; then what waits is dropped, and digests take the place of the user
+and of messageIds.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -35,7 +36,7 @@ from destinations.store import (
 
 __all__ = ["Forgettable", "forget", "look_up_user"]
 
-_UNSETTLED: Final = frozenset({State.UNKNOWN, State.HELD, State.SENDING})
+_LOST: Final = frozenset({State.UNKNOWN, State.SENDING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Forgettable:
     ``dropped`` is what waits or could be replayed, by status. ``finished`` counts the other rows,
     ``refused`` and ``manual_changes`` what is deleted, ``mentions`` the events of others that name
     the user, ``elsewhere`` the deliveries of destinations and accounts that were not chosen.
+    ``to_ask`` are deliveries whose answers were lost: the partner is asked about them first.
     """
 
     dropped: Counter[Status] = field(default_factory=Counter)
@@ -53,51 +55,76 @@ class Forgettable:
     manual_changes: int = 0
     mentions: int = 0
     elsewhere: int = 0
+    to_ask: Sequence[LedgerEntry] = ()
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is there to be erased."""
-        return not (self.dropped or self.finished or self.refused or self.manual_changes)
+        kept = self.dropped or self.finished or self.refused or self.manual_changes
+        return not (self.to_ask or kept)
 
 
 def look_up_user(
-    store: SqliteStore, user: str, destination: str = "", account: str = ""
+    store: SqliteStore,
+    user: str,
+    destination: str = "",
+    account: str = "",
+    *,
+    can_ask: bool = False,
 ) -> Forgettable:
     """Return what a store has of a user, in a destination and an account, or in all of them.
 
     Raises `UsageError` for a destination or account that the store does not have, and while
-    something of the user is not settled.
+    something of the user is held; also while it is unknown, unless the caller ``can_ask`` partners.
     """
     scopes = _scopes(store, destination, account)
     entries = _of_user(store, user)
     mine = [one for one in entries if one.scope in scopes]
-    _check_settled(mine)
-    dropped = Counter(one.status for one in mine if has_to_be_dropped(one))
+    _check_settled(mine, can_ask=can_ask)
+    to_ask = [one for one in mine if one.status in _LOST]
+    dropped = Counter(
+        one.status for one in mine if has_to_be_dropped(one) and one.status not in _LOST
+    )
     refused, manual_changes = count_beside_rows(store.database, user, scopes)
     return Forgettable(
         dropped,
-        finished=len(mine) - dropped.total(),
+        finished=len(mine) - dropped.total() - len(to_ask),
         refused=refused,
         manual_changes=manual_changes,
         mentions=count_mentions(store.database, user, scopes),
         elsewhere=len(entries) - len(mine),
+        to_ask=tuple(to_ask),
     )
 
 
 def forget(
-    path: Path, user: str, now: float, *, destination: str = "", account: str = ""
+    path: Path,
+    user: str,
+    now: float,
+    *,
+    destination: str = "",
+    account: str = "",
+    settle: Callable[[SqliteStore, Sequence[LedgerEntry]], None] | None = None,
 ) -> Erased:
     """Erase a user from the store of this path, and from what is free in its file.
 
-    Without ``destination`` and ``account`` from all of them. Who was erased is noted first, as a
-    digest beside the store: whatever ends the process, the same command ends what was begun, and
-    a copy that is restored there loses the user, too. Raises `TemporaryError` while a process
-    delivers from the store, or changes or reads it meanwhile; else as `look_up_user`.
+    Without ``destination`` and ``account`` from all of them. ``settle`` asks partners first about
+    what is unknown of the user, see `destinations.operations.settling.settle`. Who was erased is
+    noted then, as a digest beside the store: whatever ends the process, the same command ends what
+    was begun, and a copy that is restored there loses the user, too. Raises `TemporaryError` while
+    a process delivers from the store, or changes or reads it meanwhile; else as ``settle`` and
+    `look_up_user`.
     """
     with lock_server(path), SqliteStore(path) as store:
-        recover_all(store)
         scopes = _scopes(store, destination, account)
-        _check_settled([one for one in _of_user(store, user) if one.scope in scopes])
+        mine = [one for one in _of_user(store, user) if one.scope in scopes]
+        lost = [one for one in mine if one.status in _LOST]
+        if lost and settle is not None:
+            _check_settled(mine, can_ask=True)
+            settle(store, lost)
+        recover_all(store)
+        mine = [one for one in _of_user(store, user) if one.scope in scopes]
+        _check_settled(mine)
         with store.database.reading() as connection:
             known = [*erasures_beside(path), *erasures_stored(connection)]
         erasure = make_erasure(known, user, destination, account, now)
@@ -130,16 +157,22 @@ def _of_user(store: SqliteStore, user: str) -> Sequence[LedgerEntry]:
     return list(store.ledger(_nobody_delivers).find(Selection(user=user)))
 
 
-def _check_settled(entries: Sequence[LedgerEntry]) -> None:
-    """Raise `UsageError` if it is not known what became of something."""
-    unsettled = [one for one in entries if one.status in _UNSETTLED]
+def _check_settled(entries: Sequence[LedgerEntry], *, can_ask: bool = False) -> None:
+    """Raise `UsageError` if it is not known what became of something, and asking does not help."""
+    held = [one for one in entries if one.status is State.HELD]
+    lost = [one for one in entries if one.status in _LOST]
+    unsettled = held or ([] if can_ask else lost)
     if not unsettled:
         return
     first, others = unsettled[0], len(unsettled) - 1
     more = f", and so {'is' if others == 1 else 'are'} {others:,} more" if others else ""
+    cure = (
+        "Decide on what is held with destinations deliveries resolve"
+        if held
+        else "Use --config FILE, the configuration of the server, so that this command asks the "
+        f"partner; or let the server or the run that delivers for {first.destination} ask"
+    )
     raise UsageError(
         f"delivery {first.id} of the user is {first.status}{more}: the partner may or may not have "
-        f"applied it. Let the server or the run that delivers for {first.destination} ask the "
-        "partner, decide on what is held with destinations deliveries resolve, then repeat this "
-        "command"
+        f"applied it. {cure}, then repeat this command"
     )

@@ -37,6 +37,9 @@ from .http_server import (
 from .ingest_route import (
     IngestRoute,
 )
+from .partners import (
+    configured_partners,
+)
 from .service import (
     Service,
 )
@@ -61,6 +64,7 @@ __all__ = [
     "StoreConfig",
     "bind",
     "check_start",
+    "configured_partners",
     "is_loopback",
     "read_body",
     "read_config",

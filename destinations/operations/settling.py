@@ -1,0 +1,228 @@
+"""Ask partners about the lost answers of one user, for a command that must know them.
+
+It is what a server or a run does when it begins, by the same pipeline, which here has nothing else:
+nothing is sent, and no other user's delivery is read. What the partner has not applied waits again.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import threading
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from destinations.clock import SystemClock, WallClock
+from destinations.errors import TemporaryError, UsageError
+from destinations.http.transport import HttpTransport, Transport
+from destinations.operations.locks import lock_account
+from destinations.operations.times import shown_duration
+from destinations.outcome import Outcome, State
+from destinations.pipeline.engine import Engine
+from destinations.pipeline.ledger import LedgerEntry, ScopeTotals
+from destinations.pipeline.observer import Observer
+from destinations.pipeline.pipeline import Pipeline, PipelineOptions
+from destinations.pipeline.queue import QueuedDelivery, Round, Scope, Transition
+from destinations.pipeline.rate_limit import RateLimitedTransport
+from destinations.pipeline.reconcile import LossOptions, longest_wait
+from destinations.pipeline.retry import RetryPolicy
+from destinations.runtime.destination import Destination
+from destinations.runtime.identity import AccountIdentity
+from destinations.runtime.sender import Sender
+from destinations.store import SqliteStore
+
+__all__ = ["Partner", "settle"]
+
+_ROUND_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Partner:
+    """A partner who can be asked: a destination of a server's configuration, by its ``name`` there.
+
+    ``losses`` and ``allow_private`` are what the configuration says.
+    """
+
+    name: str
+    destination: Destination
+    identity: AccountIdentity
+    losses: LossOptions = field(default_factory=LossOptions)
+    allow_private: bool = False
+
+
+class _NothingMore:
+    """A feed that brings nothing, and leaves what would be sent again to others."""
+
+    is_over = True
+    has_more = False
+
+    def fill(self, pipeline: Pipeline, round_: Round) -> None:
+        """See `destinations.pipeline.pipeline.Feed.fill`."""
+
+    def keeps(self, delivery: QueuedDelivery) -> bool:  # noqa: ARG002 - none of them
+        """See `destinations.pipeline.pipeline.Feed.keeps`."""
+        return False
+
+
+class _Answers(Observer):
+    """Notes what became of deliveries; ``unknown`` are those that still are, with the reasons."""
+
+    def __init__(self) -> None:
+        self.unknown: dict[int, str] = {}
+        self.settled: dict[int, Outcome | State] = {}
+
+    def transitioned(self, destination: str, transitions: Sequence[Transition]) -> None:  # noqa: ARG002 - there is one
+        """See `Observer.transitioned`."""
+        for one in transitions:
+            if one.result.outcome is State.UNKNOWN:
+                self.unknown[one.delivery.id] = one.result.reason
+            else:
+                self.settled[one.delivery.id] = one.result.outcome
+
+
+def settle(
+    store: SqliteStore,
+    entries: Sequence[LedgerEntry],
+    partners: Callable[[Collection[ScopeTotals]], Sequence[Partner]],
+    *,
+    tell: Callable[[str], None],
+    clock: WallClock | None = None,
+) -> None:
+    """Ask about all lost answers of the user of ``entries`` in their scopes; nobody may deliver.
+
+    ``partners`` returns who may be asked about these scopes. The partner is asked as late after the
+    request as by a server; ``tell`` is told how long that takes, and what came of it. What the
+    partner cannot tell is held, as by a server. Raises `UsageError` before anybody is asked if
+    nobody can be about one of them, and `TemporaryError` for one that could not be asked about: it
+    is unknown as before.
+    """
+    clock = clock or SystemClock()
+    first = {one.scope: one for one in reversed(entries)}
+    totals = store.ledger().totals(clock.time())
+    concerned = [one for one in totals if one.id in first]
+    known = partners(concerned)
+    found = {one.id: (one, _partner_of(store, one, known, first[one.id])) for one in concerned}
+    for scope, (total, partner) in found.items():
+        with _locked(store, total, partner):
+            _ask(store, Scope(scope, total.destination), first[scope].user, partner, tell, clock)
+
+
+def _partner_of(
+    store: SqliteStore, scope: ScopeTotals, partners: Sequence[Partner], entry: LedgerEntry
+) -> Partner:
+    """Return the one whose account the scope is of: it can be asked for its balances."""
+    accounts = store.accounts()
+    for partner in partners:
+        if not scope.served:
+            known = accounts.find(partner.identity)
+        elif partner.name == scope.destination:
+            known = accounts.of_served(partner.name, partner.identity)
+        else:
+            continue
+        if known is not None and known.id == scope.partner_account:
+            return partner
+    who = f"the destination {scope.destination}" if scope.served else "a destination"
+    raise UsageError(
+        f"delivery {entry.id} of the user is unknown, and the partner cannot be asked: the "
+        f"configuration does not have {who} with its account ({scope.account}). Add it, or let the "
+        "run that was interrupted end, or decide with destinations deliveries resolve; then repeat "
+        "this command"
+    )
+
+
+@contextmanager
+def _locked(store: SqliteStore, scope: ScopeTotals, partner: Partner) -> Iterator[None]:
+    """Let no command change what the partner holds meanwhile."""
+    assert scope.partner_account is not None  # noqa: S101 - a partner was found by it
+    shown = f"{partner.identity.slug} at {store.accounts().get(scope.partner_account).shown}"
+    with lock_account(store.path, scope.partner_account, shown, by_server=True):
+        yield
+
+
+def _ask(
+    store: SqliteStore,
+    scope: Scope,
+    user: str,
+    partner: Partner,
+    tell: Callable[[str], None],
+    clock: WallClock,
+) -> None:
+    """Ask a partner about what was lost in one scope; see `settle`."""
+    destination, losses = partner.destination, partner.losses
+    definition = destination.definition.transport
+    policy = RetryPolicy(
+        # Nothing is given up because it is late: it waits for whoever delivers next.
+        deadline=math.inf,
+        base=definition.retry.base,
+        cap=definition.retry.cap,
+        max_retry_after=definition.retry.max_retry_after,
+        outage="wait",
+        draw=random.random,
+        began_at=clock.time(),
+    )
+    queue = store.queue(clock, user=user)
+    queue.recover([scope], longest_wait(destination.definition, losses), policy.longest_wait)
+    waits = max((one.next_at for one in queue.source(scope).unknown()), default=0) - clock.time()
+    if waits > 0:
+        tell(
+            f"{scope.name}: the partner is asked in {shown_duration(math.ceil(waits))}, when no "
+            "request can be under way any more."
+        )
+    stop, answers = threading.Event(), _Answers()
+    http = HttpTransport(definition.timeouts, allow_private=partner.allow_private)
+    transport: Transport = http
+    if definition.rate_limit is not None:
+        transport = RateLimitedTransport(http, definition.rate_limit, clock, stop)
+    known_answers = store.answers(partner.identity.partner)
+    sender = Sender(destination, transport, stop=stop, answers=known_answers, clock=clock)
+    engine = Engine(queue, clock=clock, observer=answers, inline=True)
+
+    def make() -> Pipeline:
+        return Pipeline(
+            scope,
+            destination,
+            sender,
+            queue,
+            policy=policy,
+            options=PipelineOptions(definition.concurrency, losses=losses),
+            clock=clock,
+            observer=answers,
+            source=queue.source(scope),
+            feed=_NothingMore(),
+        )
+
+    try:
+        pipeline = engine.open(make)
+        pipeline.prefetch.leave_the_rest()
+        while pipeline.under_way or (pipeline.prefetch.scheduler.waiting and not answers.unknown):
+            engine.run_round(_ROUND_SECONDS)
+            if engine.last_error is not None:
+                raise engine.last_error
+    finally:
+        http.close()
+    _tell_answers(scope, answers.settled, tell)
+    for identity, reason in answers.unknown.items():
+        raise TemporaryError(
+            f"delivery {identity} of the user is still unknown: {reason}; nothing was erased. "
+            "Repeat this command when the partner can be asked, or decide with destinations "
+            "deliveries resolve"
+        )
+
+
+def _tell_answers(
+    scope: Scope, settled: Mapping[int, Outcome | State], tell: Callable[[str], None]
+) -> None:
+    if not settled:
+        return
+    counts = Counter(settled.values())
+    applied, held = counts[Outcome.DELIVERED], counts[State.HELD]
+    parts = {
+        "applied": applied,
+        "not applied": len(settled) - applied - held,
+        "held, as nobody can tell": held,
+    }
+    shown = ", ".join(f"{number:,} {what}" for what, number in parts.items() if number)
+    tell(f"{scope.name}: lost answers settled: {shown}.")
