@@ -144,8 +144,10 @@ def _reload(service: Service, path: Path, signals: Signals, observation: Observa
         service.reload(config)
     except DestinationsError as error:
         logger.error(f"{failed}: {error}")  # noqa: TRY400 - told in a line
-    except Exception:  # an internal error must not end what runs
-        logger.exception(failed)
+    except Exception as error:  # an internal error must not end what runs
+        observation.observer.internal_error("")
+        reason = f"internal error, {type(error).__name__}: {error}"
+        logger.exception(f"{failed}: {reason}")
     else:
         is_loaded = True
         observation.log(config.log.level, config.log.form)

@@ -29,12 +29,13 @@ from destinations.definition.yaml_schema import (
 from destinations.errors import DefinitionError, Issue
 from destinations.segment.json_pointer import pointer
 
-__all__ = ["Document", "read_document"]
+__all__ = ["LARGEST_NUMBER", "TOO_LARGE", "Document", "read_document"]
 
 _MAX_DEPTH = 64
 _MAX_NESTING = 2 * _MAX_DEPTH  # deeper nesting is not read at all; up to here an issue has its path
 _MAX_CHARACTERS = 1_000_000
-_LARGEST_NUMBER = 10**308
+LARGEST_NUMBER: Final = 10**308
+TOO_LARGE: Final = "must be a number below 1e+308"
 _COLLECTIONS: Final = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 
 # Characters that JSON texts may hold unescaped, but YAML takes for line breaks or refuses.
@@ -128,8 +129,8 @@ class _Reader:
             self._issue(node, path, f"cannot be read: {text[:40]!r} does not fit its type")
 
     def _finite(self, node: yaml.Node, path: str, value: Any) -> Any:
-        if isinstance(value, int) and abs(value) >= _LARGEST_NUMBER:
-            self._issue(node, path, "must be a number below 1e+308")
+        if isinstance(value, int) and abs(value) >= LARGEST_NUMBER:
+            self._issue(node, path, TOO_LARGE)
             return None
         if isinstance(value, float) and not math.isfinite(value):
             self._issue(

@@ -86,7 +86,10 @@ class Sources:
         if "file" not in given:
             return None
         path = self._folder / str(given["file"])
-        return path if path.exists() and path.stat().st_mode & stat.S_IROTH else None
+        try:
+            return path if path.stat().st_mode & stat.S_IROTH else None
+        except (OSError, ValueError):  # reading it says what is wrong with it
+            return None
 
     def _filled(self, given: Any) -> str:
         """Return the secret behind a value that `names_a_secret`; raises if it is empty."""

@@ -19,8 +19,8 @@ gets none is returned: it waits as before, or somebody else has settled it."""
 class Observer:
     """Is told of every step, and does nothing by itself. Override the methods that you need.
 
-    ``destination`` is the configured name. Everything but `accepted`, `ended`, `refused`, `unkept`
-    and `turned_away` is called by the engine's thread.
+    ``destination`` is the configured name. Everything but `accepted`, `ended`, `refused`, `unkept`,
+    `turned_away` and `internal_error` is called by the engine's thread.
     """
 
     def accepted(self, destination: str, events: int, duplicates: int) -> None:
@@ -72,6 +72,12 @@ class Observer:
         """Note an internal error. What was claimed goes on as after an attempt that failed.
 
         Or as after a lost answer, where it may have been sent; `transitioned` tells of each.
+        """
+
+    def internal_error(self, destination: str) -> None:
+        """Note an internal error outside of deliveries, which is logged where it was caught.
+
+        ``destination`` is empty where it concerns none, or all.
         """
 
 
@@ -142,6 +148,10 @@ class Observers(Observer):
     def failed(self, destination: str, error: BaseException) -> None:
         """See `Observer.failed`."""
         self._tell("failed", destination, error)
+
+    def internal_error(self, destination: str) -> None:
+        """See `Observer.internal_error`."""
+        self._tell("internal_error", destination)
 
     def _tell(self, name: str, *values: object) -> None:
         for observer in self._observers:

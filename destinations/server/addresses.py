@@ -11,7 +11,7 @@ from typing import Final
 
 from destinations.errors import UsageError
 
-__all__ = ["Address", "Network", "parse_address", "parse_network", "peer_of"]
+__all__ = ["Address", "Network", "is_host", "parse_address", "parse_network", "peer_of"]
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -43,7 +43,7 @@ def parse_address(text: str) -> Address:
         raise UsageError(f"{text!r} lacks a port: {_FORM}")
     if not host:
         raise UsageError(f"{text!r} lacks a host: {_FORM}; 0.0.0.0 is every address")
-    if not (port.isascii() and port.isdigit()) or int(port) > _LAST_PORT:
+    if not re.fullmatch("[0-9]{1,5}", port) or int(port) > _LAST_PORT:
         raise UsageError(f"{text!r} has the invalid port {port!r}: expected 0 to {_LAST_PORT}")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
@@ -53,9 +53,20 @@ def parse_address(text: str) -> Address:
             raise UsageError(f"{text!r}: {host!r} is not an IPv6 address: {_FORM}") from None
     elif ":" in host:
         raise UsageError(f"{text!r}: put an IPv6 address in brackets: {_FORM}")
-    elif not host.isprintable() or set(host) & set(" /@[]?#"):
+    elif not is_host(host):
         raise UsageError(f"{text!r} has an invalid host: {_FORM}")
     return Address(host, int(port))
+
+
+def is_host(text: str) -> bool:
+    """Tell whether a text can be the name or address of a machine, known or not."""
+    if not text.isprintable() or set(text) & set(" /@[]?#"):
+        return False
+    try:
+        text.encode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 def parse_network(text: str) -> Network:

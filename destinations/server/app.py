@@ -194,6 +194,7 @@ class Receiver:
                     name,
                     extra={"destination": name},
                 )
+                self._observer.internal_error(name)
                 reply = error(500, "internal error; nothing was accepted")
             finally:
                 self._requests.give_back(name, 1)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from destinations.definition.document import Document, read_document
+from destinations.definition.document import LARGEST_NUMBER, TOO_LARGE, Document, read_document
 from destinations.definition.input_files import path_issue, read_text_input
 from destinations.definition.schema_issues import schema_issues
 from destinations.definition.secret_sources import (
@@ -28,7 +28,7 @@ from destinations.outcome import Outcome
 from destinations.runtime.identity import checked_name
 from destinations.secrets import Secret
 from destinations.segment.json_pointer import pointer, value_at
-from destinations.server.addresses import parse_address, parse_network
+from destinations.server.addresses import is_host, parse_address, parse_network
 from destinations.server.config_model import (
     AdminConfig,
     DeliveryConfig,
@@ -98,7 +98,7 @@ def _read(path: Path) -> Document:
         return read_document(text, name=str(path))
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also for numbers of thousands of digits
         raise DefinitionError([Issue(f"not TOML: {error}", file=str(path))]) from None
     document = Document(str(path), data, {})
     issues = list(_no_json(document, data, ""))
@@ -117,6 +117,8 @@ def _no_json(document: Document, value: object, place: str) -> Iterator[Issue]:
             yield from _no_json(document, item, place + pointer(index))
     elif isinstance(value, float) and not math.isfinite(value):
         yield document.issue(place, "must be a finite number")
+    elif isinstance(value, int) and abs(value) >= LARGEST_NUMBER:
+        yield document.issue(place, TOO_LARGE)
     elif not isinstance(value, str | int | float | bool):
         yield document.issue(place, "must be a text, a number, true or false; put a date in quotes")
 
@@ -130,13 +132,15 @@ def _check_json(text: str, path: Path) -> None:
         raise DefinitionError([Issue(message, file=str(path), line=error.lineno)]) from None
     except RecursionError:
         raise DefinitionError([Issue("not JSON: nested too deeply", file=str(path))]) from None
+    except ValueError:  # a number of thousands of digits
+        raise DefinitionError([Issue(TOO_LARGE, file=str(path))]) from None
 
 
 def _is_toml(text: str) -> bool:
     """Return whether a text can only be meant as TOML: no mapping of YAML is any."""
     try:
         return bool(tomllib.loads(text))
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return False
 
 
@@ -150,9 +154,8 @@ def _in_words(document: Document, issue: Issue) -> Issue:
         given = value_at(document.data, secret[0])
         both = isinstance(given, dict) and given.keys() == {"env", "file"}
         return replace(issue, message=NAME_ONE if both else NAME_IT)
-    if _NAME_PLACE.fullmatch(issue.path) and "does not have the form" in issue.message:
-        name, _, _ = issue.message.rpartition(" does not have the form")
-        return replace(issue, message=f"{name} {_NAME_WORDS}")
+    if _NAME_PLACE.fullmatch(issue.path) and " of the form " in issue.message:
+        return replace(issue, message=f"{value_at(document.data, issue.path)!r} {_NAME_WORDS}")
     return issue
 
 
@@ -201,6 +204,11 @@ class _Reader:
 
     def _listen(self, given: Mapping[str, Any]) -> ListenConfig:
         fields = _fields(given)
+        if "host" in fields and not is_host(fields["host"]):
+            message = (
+                f"invalid host {fields['host']!r}: expected a name or an address, such as 127.0.0.1"
+            )
+            self.issues.append(self._document.issue(pointer("listen", "host"), message))
         networks = []
         for index, text in enumerate(fields.pop("trusted_proxies", ())):
             try:

@@ -86,6 +86,7 @@ class RefusedKeeper(Refusing):
         *,
         mask: Callable[[str], str],
         unkept: Callable[[str, int], None],
+        internal_error: Callable[[str], None] = lambda _name: None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.bounds = RefusedBounds()
@@ -93,6 +94,7 @@ class RefusedKeeper(Refusing):
         self._refused = refused
         self._mask = mask
         self._unkept = unkept
+        self._internal_error = internal_error
         self._now = now
         self._lock = threading.Lock()
         self._waiting: dict[Scope, list[tuple[float, str, str, Refusal]]] = {}
@@ -162,6 +164,7 @@ class RefusedKeeper(Refusing):
             pass  # the service that watches the store tells why
         except Exception:  # noqa: BLE001 - nothing of this may end what receives
             _LOG.exception("refused events not written because of an internal error")
+            self._internal_error(scope.name)
         finally:
             with self._lock:
                 self._numbers.give_back(scope.name, len(chunk))

@@ -174,6 +174,7 @@ class Service:
                 self._store.refused(),
                 mask=self._observation.masked,
                 unkept=self._observer.unkept,
+                internal_error=self._observer.internal_error,
             )
             stack.callback(self._keeper.close)
             self._receiver.refusing = self._keeper
@@ -444,6 +445,8 @@ class Service:
             fault = str(error) or type(error).__name__
             if fault != served.fault:
                 _LOG.error("destination %s not opened: %s", name, fault)
+                if not isinstance(error, DestinationsError):
+                    self._observer.internal_error(name)
             self._served[name] = replace(served, fault=fault)
         else:
             if served.fault:

@@ -134,6 +134,8 @@ class LogLines:
         self._stream = sys.stderr if stream is None else stream
         self._handler = _Handler(self._stream, monotonic, start_timer)
         self._open = False
+        self.thread_ended: Callable[[], None] = lambda: None
+        """Called after an internal error has ended a thread."""
         self._former_hook = threading.excepthook
         self._former_levels: dict[str, int] = {}
         self.use(level, form)
@@ -224,6 +226,7 @@ class LogLines:
         self.logger.error(
             "thread ended with an internal error", thread=name, exc_info=ended.exc_value
         )
+        self.thread_ended()
 
 
 def _timestamp(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:

@@ -137,7 +137,9 @@ class Metrics(Observer):
             "balance_drifts",
             "Balances that differ from the expected ones: another writer, or a late request.",
         )
-        self._errors = counter("internal_errors", "Internal errors of this program.")
+        self._errors = counter(
+            "internal_errors", "Internal errors of this program, wherever they happen."
+        )
         self._errors.labels("")  # at 0: those of the engine are of no destination
         self._changes = counter(
             "breaker_changes", "Changes of the circuit breaker into a state.", "state"
@@ -343,6 +345,10 @@ class Metrics(Observer):
 
     def failed(self, destination: str, error: BaseException) -> None:  # noqa: ARG002 - as above
         """See `Observer.failed`."""
+        self._errors.labels(destination).inc()
+
+    def internal_error(self, destination: str) -> None:
+        """See `Observer.internal_error`."""
         self._errors.labels(destination).inc()
 
     def _begin(self, destination: str, actions: Collection[str]) -> None:

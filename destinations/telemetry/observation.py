@@ -33,6 +33,7 @@ class Observation:
         self._probe: QueueProbe | None = None
         self._closing = contextlib.ExitStack()
         self._closing.enter_context(lines)  # sets the logger's level
+        lines.thread_ended = functools.partial(self._metrics.internal_error, "")
         self._logs = Logs(lines.logger, mask=masks.foreign)
         self._closing.callback(self._logs.close)
         observers: list[Observer] = [self._metrics, self._logs]

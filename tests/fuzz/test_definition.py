@@ -257,7 +257,7 @@ def test_damaged_cases(data: st.DataObject, kana: DestinationDefinition, strateg
             "destination.yaml",
             "slug: webhook",
             "slug: Webhook",
-            "/slug: 'Webhook' does not have the",
+            "/slug: must be text of the form ^[a-z0-9]+(-[a-z0-9]+)*$, not 'Webhook'",
         ),
         ("destination.yaml", "name: Webhook", "nam: Webhook", "/nam: is not a key here; known"),
         ("send.yaml", "title: ", "titel: ", "/titel: is not a key here; known: "),

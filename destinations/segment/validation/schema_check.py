@@ -15,6 +15,7 @@ from destinations.segment.patterns import compile_pattern
 from destinations.segment.validation.formats import FORMATS
 from destinations.segment.validation.keywords import ANNOTATIONS, VALUE_CHECKS
 from destinations.segment.validation.library import DIALECT, LEFT_TO_LIBRARY, library_validator
+from destinations.segment.validation.schema_wording import Mismatch, wording
 
 __all__ = ["schema_issues"]
 
@@ -43,8 +44,9 @@ def schema_issues(schema: object, path: str = "") -> list[Issue]:
     """
     try:
         found = [
-            Issue(error.message, pointer(*error.instance_path))
+            Issue(wording(mismatch), pointer(*mismatch.path))
             for error in _meta_validator().iter_errors(schema)
+            for mismatch in (_mismatch(error).innermost(),)
         ]
     except UnicodeEncodeError:
         return [Issue("should not hold one half of a surrogate pair", path)]
@@ -59,13 +61,27 @@ def schema_issues(schema: object, path: str = "") -> list[Issue]:
     return issues
 
 
+def _mismatch(error: jsonschema_rs.ValidationError) -> Mismatch:
+    """Return an error of the library as a mismatch, with those of its branches."""
+    kind: Any = error.kind
+    ways = getattr(kind, "context", ())
+    return Mismatch(
+        kind.name,
+        {kind.name: kind.value},
+        error.instance,
+        tuple(error.instance_path),
+        tuple(tuple(map(_mismatch, way)) for way in ways),
+        error.message,
+    )
+
+
 def _library_issues(schema: Mapping[str, Any], path: str) -> list[Issue]:
     """Return the issues that only compiling shows: references and identifiers."""
     try:
         library_validator(schema)
     except jsonschema_rs.ValidationError as error:
-        place = pointer(*error.instance_path)
-        return [Issue(error.message, path + place)]
+        mismatch = _mismatch(error).innermost()
+        return [Issue(wording(mismatch), path + pointer(*mismatch.path))]
     except (ValueError, jsonschema_rs.ReferencingError) as error:
         return [Issue(str(error).splitlines()[0], path)]
     return []
@@ -91,8 +107,10 @@ def _check_keyword(name: str, value: Any, path: str, issues: list[Issue]) -> Non
     if name in _SCHEMAS:
         _check_names(value, path, issues)
     elif name == "format" and value not in FORMATS:
-        message = f"should be one of {', '.join(FORMATS)} but is {value}"
-        issues.append(Issue(message + did_you_mean(value, FORMATS), path))
+        hint = did_you_mean(value, FORMATS).removeprefix("; ")
+        known = f"known: {', '.join(FORMATS)}"
+        words = f"unknown format {value!r}; {f'{hint} {known}' if hint else known}"
+        issues.append(Issue(words, path))
     elif name == "$ref" and not _REFERENCE.match(value):
         issues.append(Issue(f"should begin with #/$defs/ but is {value}", path))
     elif name == "pattern":

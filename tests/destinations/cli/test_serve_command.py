@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import re
@@ -22,11 +23,14 @@ import pytest
 import requests
 
 from destinations._version import __version__
+from destinations.cli import serve_command
 from destinations.operations import lock_run, lock_server
 from destinations.runtime.plugins import RunningSandbox, find_plugin
 from destinations.server import bind, read_config
+from destinations.server.signals import Signals
 from destinations.store import SqliteStore
 from destinations.store.migrations import APPLICATION_ID
+from destinations.telemetry import observe
 from kana_destination.sandbox import Sandbox
 
 RECEIVER_KEY = "a-receiver-key-of-27-letters"
@@ -272,6 +276,55 @@ def test_a_stop_while_a_reload_reads(serve: Any, document: dict[str, Any], write
     finally:
         os.close(handle)
     assert any("told to stop before it was read" in line for line in serving.lines)
+
+
+class Unchanged:
+    """A service that keeps what it has."""
+
+    def __init__(self) -> None:
+        self.shown = 0
+
+    def watch_queues(self) -> None:
+        self.shown += 1
+
+
+def test_an_internal_error_of_a_reload(
+    document: dict[str, Any], write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The former configuration stays; the log has the reason in the line, and it is counted."""
+
+    def fail(*_: object) -> None:
+        raise TypeError("unhashable type: 'list'")
+
+    monkeypatch.setattr(serve_command, "read_config", fail)
+    service, stream = Unchanged(), io.StringIO()
+    with Signals() as signals, contextlib.closing(observe(stream=stream)) as observation:
+        path = write("serve.yaml", document)
+        assert not serve_command._reload(service, path, signals, observation)  # type: ignore[arg-type]
+        metrics = observation.metrics().decode()
+    (line,) = map(json.loads, stream.getvalue().splitlines())
+    assert line["level"] == "error"
+    assert line["message"] == (
+        "configuration not reloaded, the former one stays: internal error, TypeError: "
+        "unhashable type: 'list'"
+    )
+    assert "Traceback" in line["exception"]
+    assert 'destinations_internal_errors_total{destination=""} 1.0' in metrics
+    assert "destinations_last_reload_successful 0.0" in metrics
+    assert service.shown == 1
+
+
+@pytest.mark.parametrize("days", ["'30'", "[30]", "'1e999'"])
+def test_a_wrong_type_is_told(
+    command: Any, document: dict[str, Any], write: Write, days: str
+) -> None:
+    """``--check`` says what was expected, with exit code 2 and without a traceback."""
+    path = write("serve.yaml", document)
+    text = json.dumps(document).replace('"s.sqlite3"', f'"s.sqlite3", "keepDays": {days}')
+    path.write_text(text.replace("'", '"'), "utf-8")
+    result = command("serve", "--config", path, "--check")
+    assert result.code == 2
+    assert "/store/keepDays: must be a number or a mapping, not " in result.err
 
 
 def test_what_a_supervisor_is_told(

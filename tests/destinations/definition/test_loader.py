@@ -267,12 +267,12 @@ def _set(path: str, value: object) -> Callable[[Any], None]:
 @pytest.mark.parametrize(
     ("change", "place", "message"),
     [
-        (_set("destination.version", "1"), "/version", "'1' does not have the form"),
+        (_set("destination.version", "1"), "/version", "must be text of the form ^"),
         (_set("destination.name", ...), "", "lacks 'name'"),
         (_set("destination.nmae", 1), "/nmae", "is not a key here; known: $schema, name"),
         (_set("destination.slug", "other"), "/slug", "must be the name of the folder, 'sample'"),
         (_set("destination.transport.concurrency", "4"), "/transport/concurrency", "an int"),
-        (_set("destination.transport.timeout.read", 0), "/transport/timeout/read", "minimum of 0"),
+        (_set("destination.transport.timeout.read", 0), "/transport/timeout/read", "over 0"),
         (_set("destination.transport.baseUrl", ...), "/requests/find", "has no url, and transport"),
         (
             _set("destination.transport.url", "http://a/"),
@@ -361,7 +361,7 @@ def _set(path: str, value: object) -> Callable[[Any], None]:
         (
             _set("destination.errorRules.0.when", {"message": "("}),
             "/errorRules/0/when/message",
-            "'(' is not a valid regex",
+            "must be a regular expression, not '('",
         ),
         (_set("destination.errorRules.0.class", "odd"), "/errorRules/0/class", "must be one of"),
         (
@@ -406,7 +406,7 @@ def _set(path: str, value: object) -> Callable[[Any], None]:
             "this action is for operators alone",
         ),
         (_set("count.operator", value=True), "/unmapped", "must not be set: this action is"),
-        (_set("count.operator", value=False), "/operator", "must be True"),
+        (_set("count.operator", value=False), "/operator", "must be true, not false"),
         (_set("count.slug", "cuont"), "/slug", "must be the name of the file, 'count'"),
         (_set("count.perform.request", "cuont"), "/perform/request", "unknown request 'cuont'"),
         (_set("sync.perform.requests.1", "make"), "/perform/requests/1", "unknown request 'make'"),

@@ -63,12 +63,12 @@ BAD: dict[str, tuple[Change, str, str]] = {
     "a format of a setting": (
         _set(f"{SETTINGS}.apiKey.format", "pasword"),
         "/settings/properties/apiKey/format",
-        "but is pasword; did you mean password?",
+        "unknown format 'pasword'; did you mean password? known: date-like, date, ",
     ),
     "a format of a field": (
         _set(f"{THING}.format", "emial"),
         "/fields/properties/thing/format",
-        "but is emial; did you mean email?",
+        "unknown format 'emial'; did you mean email?",
     ),
     "a format of an answer": (
         _set("destination.requests.count.expect", {"type": "string", "format": "datetime"}),
@@ -342,22 +342,22 @@ BAD: dict[str, tuple[Change, str, str]] = {
     "a class of statuses": (
         _set(STATUS, {"status": "5xxx"}),
         "/errorRules/0/when/status",
-        "must be an integer or text of the form ^[1-5]xx$ or an array, not '5xxx'",
+        "must be text of the form ^[1-5]xx$, not '5xxx'",
     ),
     "a status that no answer has": (
         _set(STATUS, {"status": [700]}),
         "/errorRules/0/when/status/0",
-        "must be a number from 100 to 599 or a string, not 700",
+        "must be a number from 100 to 599, not 700",
     ),
     "a number as text": (
         _set("destination.transport.concurrency", "4"),
         "/transport/concurrency",
-        "must be an integer; write 4 without quotes",
+        "must be an integer, not '4'; write 4 without quotes",
     ),
     "true as text": (
         _set("destination.requests.find.idempotent", "true"),
         "/requests/find/idempotent",
-        "must be a boolean; write true without quotes",
+        "must be true or false, not 'true'; write true without quotes",
     ),
     "a setting's default of another type": (
         _setting(type="integer", default="many"),

@@ -99,6 +99,7 @@ class Noted(Observer):
         self.notes: list[tuple[object, ...]] = []
         self.peers: list[str] = []
         self.codes: list[str] = []
+        self.internal_errors: list[str] = []
 
     def accepted(self, destination: str, events: int, duplicates: int) -> None:
         """See `Observer.accepted`."""
@@ -115,6 +116,10 @@ class Noted(Observer):
         self.notes += [("refused", destination, status)] * number
         self.codes += [code] * number
         self.peers.append(peer)
+
+    def internal_error(self, destination: str) -> None:
+        """See `Observer.internal_error`."""
+        self.internal_errors.append(destination)
 
 
 @dataclass

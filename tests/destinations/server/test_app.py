@@ -539,11 +539,12 @@ def test_a_full_queue_that_shows_later(serve: Serve) -> None:
 
 
 def test_a_fault_of_ours(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
-    """500 without a word on what it is; the log has that."""
+    """500 without a word on what it is; the log has that, and it is counted."""
     running = serve()
     running.inboxes["one"].broken = RuntimeError("with a detail")
     response = running.post(TRACK)
     assert (response.status_code, "detail" in response.text) == (500, False)
+    assert running.observer.internal_errors == ["one"]
     assert "with a detail" in caplog.text
 
 

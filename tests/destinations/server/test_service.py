@@ -25,7 +25,13 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
 
-from destinations.errors import DefinitionError, StoreFullError, TemporaryError, UsageError
+from destinations.errors import (
+    DefinitionError,
+    DestinationsError,
+    StoreFullError,
+    TemporaryError,
+    UsageError,
+)
 from destinations.operations import Periods, Serving, lock_server, noted_periods, who_serves
 from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.ledger import LedgerEntry, Selection
@@ -504,6 +510,9 @@ def test_a_destination_that_cannot_be_opened(
     service.mend()
     assert service.needs_mending
     assert [line.partition(": ")[0] for line in _logged(caplog)] == ["destination one not opened"]
+    counted = 0.0 if isinstance(fault, DestinationsError) else 1.0
+    shown = f'destinations_internal_errors_total{{destination="one"}} {counted}\n'
+    assert shown in _page(service, "/metrics").text
     assert "m-one" not in partner.things
     broken.clear()
     service.mend()

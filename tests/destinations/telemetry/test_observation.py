@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,6 +50,23 @@ def test_all_are_told(start: Start, stream: io.StringIO) -> None:
     assert 'destinations_internal_errors_total{destination="kana"} 1.0' in metrics
     assert len(stream.getvalue().splitlines()) == 3
     assert "canary" not in metrics + stream.getvalue()
+
+
+def test_internal_errors_are_counted(start: Start) -> None:
+    """Those of deliveries, of other parts, and those that end a thread."""
+    observation = start([])
+
+    def work() -> None:
+        raise ValueError
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    observation.observer.internal_error("kana")
+    observation.observer.failed("kana", ValueError())
+    metrics = observation.metrics().decode()
+    assert 'destinations_internal_errors_total{destination=""} 1.0' in metrics
+    assert 'destinations_internal_errors_total{destination="kana"} 2.0' in metrics
 
 
 def test_a_queue(start: Start, tmp_path: Path, add_delivery: Callable[..., int]) -> None:

@@ -265,7 +265,11 @@ def test_references_are_followed() -> None:
         ({"type": "objec"}, "/type", "objec"),
         ({"properties": {"a": {"minLength": -1}}}, "/properties/a/minLength", "-1"),
         ({"properties": {"a": {"minLenght": 1}}}, "/properties/a/minLenght", "not a keyword"),
-        ({"anyOf": [{"format": "emial"}]}, "/anyOf/0/format", "should be one of date-like"),
+        (
+            {"anyOf": [{"format": "emial"}]},
+            "/anyOf/0/format",
+            "unknown format 'emial'; did you mean email? known: date-like",
+        ),
         ({"items": {"pattern": "("}}, "/items/pattern", "a regular expression"),
         ({"x-refuse": "a"}, "/x-refuse", "should be a list of patterns"),
         ({"x-refuse": []}, "/x-refuse", "should be a list of patterns"),
@@ -277,7 +281,7 @@ def test_references_are_followed() -> None:
             "/properties/a/x-refuse/0/pattern",
             "a regular expression",
         ),
-        ([], "", "[]"),
+        ([], "", "must be a mapping, true or false, not a list"),
     ],
 )
 def test_broken_schemas_are_refused(schema: Any, path: str, message: str) -> None:
