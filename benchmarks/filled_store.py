@@ -14,8 +14,9 @@ from destinations.pipeline.intake import Intake
 from destinations.pipeline.queue import Round
 from destinations.runtime.destination import Destination
 from destinations.runtime.identity import identity_of
+from destinations.runtime.installed import find_folder
 from destinations.runtime.plan import plan
-from destinations.runtime.plugins import find_folder, find_plugin
+from destinations.runtime.plugins import find_plugin
 from destinations.store import SqliteStore
 
 __all__ = ["fill"]

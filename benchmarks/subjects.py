@@ -23,7 +23,8 @@ from destinations.errors import EventError
 from destinations.kit.importer import import_segment
 from destinations.outcome import Result
 from destinations.runtime.destination import Destination
-from destinations.runtime.plugins import find_folder, find_plugin
+from destinations.runtime.installed import find_folder
+from destinations.runtime.plugins import find_plugin
 from destinations.segment.event import Event, check_event, read_json
 
 __all__ = [

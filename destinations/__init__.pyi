@@ -1,4 +1,5 @@
 from ._version import __version__
+from .clock import WallClock
 from .definition import DestinationDefinition, check_folder, load_definition
 from .definition.settings import Settings, check_settings, read_settings
 from .errors import (
@@ -16,6 +17,7 @@ from .errors import (
     RetryableError,
     SelfTimeoutError,
     SettingsError,
+    StoreDamagedError,
     TemporaryError,
     TransportError,
     UsageError,
@@ -25,10 +27,19 @@ from .http.transport import (
     HttpTransport,
     Transport,
 )
-from .outcome import Effect, ManualChange, Outcome, Result, Retry, State
+from .opening import (
+    Deliveries,
+    EventLike,
+    OpenDestination,
+    open_definition,
+    open_destination,
+    open_sandbox,
+    open_store,
+)
+from .outcome import Effect, ManualChange, Outcome, Result, Retry, State, Status
 from .pipeline.reading import Entry
 from .pipeline.reconcile import LossOptions
-from .pipeline.report import Report, Row
+from .pipeline.report import Report, Row, Stopped, Totals
 from .pipeline.run import Run, RunOptions, RunStore
 from .runtime.action import (
     Call,
@@ -42,7 +53,7 @@ from .runtime.destination import Code, Delivery, Destination
 from .runtime.plan import Plan, PlannedDelivery, plan
 from .runtime.plugins import Holdings, Plugin, RunningSandbox
 from .runtime.sender import Sender
-from .runtime.store import Documents, Store
+from .runtime.store import Documents, ManualChanges, Store
 from .runtime.subscription_key import SubscriptionKey
 from .secrets import Secret
 from .segment.event import (
@@ -52,6 +63,7 @@ from .segment.event import (
 from .segment.fql import compile_fql
 from .segment.mapping import compile_mapping
 from .segment.validation import compile_schema
+from .store import SqliteStore
 
 __all__ = [
     "APIError",
@@ -59,6 +71,7 @@ __all__ = [
     "Call",
     "Code",
     "DefinitionError",
+    "Deliveries",
     "Delivery",
     "Destination",
     "DestinationDefinition",
@@ -68,6 +81,7 @@ __all__ = [
     "Effect",
     "Entry",
     "EventError",
+    "EventLike",
     "Failure",
     "Generated",
     "Generator",
@@ -81,7 +95,9 @@ __all__ = [
     "Issue",
     "LossOptions",
     "ManualChange",
+    "ManualChanges",
     "MappingError",
+    "OpenDestination",
     "Outcome",
     "Payload",
     "PayloadValidationError",
@@ -105,13 +121,19 @@ __all__ = [
     "Sender",
     "Settings",
     "SettingsError",
+    "SqliteStore",
     "State",
+    "Status",
+    "Stopped",
     "Store",
+    "StoreDamagedError",
     "SubscriptionKey",
     "TemporaryError",
+    "Totals",
     "Transport",
     "TransportError",
     "UsageError",
+    "WallClock",
     "__version__",
     "check_event",
     "check_folder",
@@ -120,6 +142,10 @@ __all__ = [
     "compile_mapping",
     "compile_schema",
     "load_definition",
+    "open_definition",
+    "open_destination",
+    "open_sandbox",
+    "open_store",
     "plan",
     "read_json",
     "read_settings",

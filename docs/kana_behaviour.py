@@ -12,7 +12,7 @@ from destinations.definition.request_model import ErrorRule
 from destinations.http import Failure, compile_request
 from destinations.http.error_rules import ErrorReader, Signal
 from destinations.outcome import State, Status
-from destinations.runtime.plugins import find_folder
+from destinations.runtime.installed import find_folder
 from destinations.runtime.sender import status_of
 from kana_destination.boxes import BOXES
 from kana_destination.cases import Case, cases

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from destinations import Answer, Call, OpenDestination
 from kana_destination.merge_steps import LeftOver, left_over_from
 from kana_destination.users import FIELDS, User, changes_to, folded, is_left_over
 
-__all__ = ["BOXES", "Flagged", "find_flags"]
+__all__ = ["BOXES", "Flagged", "find_flags", "flagged_users"]
 
 BOXES: Final[Mapping[str, str]] = {
     "no-billing-id": "Users not connected to a billing provider",
@@ -27,6 +28,20 @@ class Flagged:
     user: User
     note: str = ""
     changes: Mapping[str, str] = field(default_factory=dict)
+
+
+def flagged_users(kana: OpenDestination) -> dict[str, list[Flagged]]:
+    """Return the users that Kana flags, left-overs of merges, and changes to make by hand.
+
+    By box, see `BOXES`. Raises `IntegrationError` if Kana cannot be asked.
+    """
+
+    def users() -> Generator[Call, Answer, list[User]]:
+        answer = yield Call("listUsers", {})
+        found: list[User] = answer.data
+        return found
+
+    return find_flags(kana.perform(users()), kana.manual_changes.entries())
 
 
 def find_flags(

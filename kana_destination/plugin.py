@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
-from destinations import Code, Documents, Store, UsageError
+from destinations import Code, Documents, Plugin, Store, UsageError
 from destinations.segment.event import Event
 from kana_destination.cases import cases
 from kana_destination.identify import identify
@@ -16,12 +16,14 @@ from kana_destination.mapping_rules import Rule, RuleMapper
 from kana_destination.operator_merge import operator_merge
 from kana_destination.sandbox_process import SandboxProcess
 
-__all__ = ["KanaPlugin", "StoredRules", "stored_rules"]
+__all__ = ["SLUG", "KanaPlugin", "StoredRules", "stored_rules"]
+
+SLUG: Final = "kana"
 
 
 def stored_rules(store: Store) -> Documents:
     """Return the part of the store that holds the mapping rules."""
-    return store.documents("kana", "rule")
+    return store.documents(SLUG, "rule")
 
 
 class StoredRules:
@@ -50,7 +52,7 @@ class StoredRules:
         return mapper(event, payload)
 
 
-class KanaPlugin:
+class KanaPlugin(Plugin):
     """Code, sandbox and commands of the destination ``kana``; see `destinations.Plugin`."""
 
     def code(self, store: Store | None) -> Code:

@@ -11,8 +11,7 @@ from typing import Any
 
 import requests
 
-from destinations.errors import UsageError
-from destinations.runtime.plugins import Holdings
+from destinations import Holdings, RunningSandbox, UsageError
 
 __all__ = ["SandboxProcess"]
 
@@ -20,7 +19,7 @@ _STOP_SECONDS = 10
 _ANSWER_SECONDS = 60
 
 
-class SandboxProcess:
+class SandboxProcess(RunningSandbox):
     """A running Kana sandbox; it ends with this process, even if this one is killed."""
 
     def __init__(self, *, seed: Path | None, port: int, db: Path | None, api: str) -> None:

@@ -10,13 +10,13 @@ import click
 from destinations.cli.commands import Command
 from destinations.cli.json_output import json_text
 from destinations.cli.opening import (
+    bind_to_file,
     destination_argument,
-    open_definition,
-    open_destination,
     settings_option,
 )
 from destinations.errors import UsageError
 from destinations.http.transport import HttpTransport
+from destinations.opening import open_definition
 from destinations.runtime.destination import Destination
 from destinations.runtime.sender import Sender
 from destinations.secrets import shown_url
@@ -43,7 +43,7 @@ def command(destination: str, settings: Path | None, *, live: bool, as_json: boo
     if definition.authentication is None:
         msg = f"{definition.name} has no credentials to test"
         raise UsageError(msg)
-    bound = open_destination(definition, plugin, settings).destination
+    bound = bind_to_file(definition, plugin, settings).destination
     status, message = _test(bound)
     environments = bound.environments
     if status == "valid" and live and "live" not in environments:

@@ -9,7 +9,7 @@ from destinations.cli.json_output import json_text
 from destinations.cli.tables import print_table
 from destinations.definition import load_definition
 from destinations.definition.comparison import Bump, Version, compare
-from destinations.runtime.plugins import find_folder
+from destinations.runtime.installed import find_folder
 
 __all__ = ["command"]
 

@@ -11,11 +11,12 @@ from pathlib import Path
 import click
 
 from destinations.cli.commands import Group
-from destinations.cli.opening import destination_argument, open_definition
+from destinations.cli.opening import destination_argument, installed_destinations
 from destinations.definition.input_files import read_text_input
 from destinations.errors import UsageError
+from destinations.opening import open_definition
 from destinations.pipeline.output import naming
-from destinations.runtime.plugins import find_folder, installed
+from destinations.runtime.installed import find_folder
 
 __all__ = ["command"]
 
@@ -52,7 +53,7 @@ def build(destinations: Sequence[str], out: Path, *, check: bool) -> int:
     )
 
     stale = []
-    for name in destinations or [slug for slug, _ in installed()]:
+    for name in destinations or list(installed_destinations()):
         definition, plugin = open_definition(name)
         files = page_files(find_folder(name), definition, plugin)
         target = out / definition.slug
@@ -153,7 +154,11 @@ def _count(number: int, name: str) -> str:
 
 def _committed_pages() -> list[Path]:
     """Return the pages in docs/ of the destinations that are installed."""
-    pages = [path for slug, _ in installed() for path in sorted((_DOCS / slug).glob(f"{slug}*.md"))]
+    pages = [
+        path
+        for slug in installed_destinations()
+        for path in sorted((_DOCS / slug).glob(f"{slug}*.md"))
+    ]
     if not pages:
         msg = "docs/ has no page for an installed destination; name the files"
         raise UsageError(msg)

@@ -18,10 +18,8 @@ from destinations.cli.events_option import limit_option
 from destinations.cli.explain_text import print_explanation
 from destinations.cli.json_output import json_text
 from destinations.cli.opening import (
+    bind_to_file,
     destination_argument,
-    open_definition,
-    open_destination,
-    open_store,
     settings_option,
     store_option,
 )
@@ -30,12 +28,13 @@ from destinations.definition import DestinationDefinition
 from destinations.definition.input_files import open_input
 from destinations.definition.settings import named_settings
 from destinations.errors import UsageError
+from destinations.opening import open_definition, open_store
 from destinations.outcome import Outcome
 from destinations.pipeline.input_file import STANDARD_INPUT, InputFile
 from destinations.pipeline.undelivered import unwrap
 from destinations.runtime.destination import Destination
 from destinations.runtime.explain import Explanation, explain
-from destinations.runtime.plugins import Plugin
+from destinations.runtime.plugins import Plugin, plugin_code
 from destinations.store import default_path
 
 __all__ = ["command"]
@@ -144,10 +143,10 @@ def _bound(
     opened = open_store(kept) if store is not None or kept.exists() else None
     try:
         if settings is None:
-            code = plugin.code(opened) if plugin is not None else None
+            code = plugin_code(plugin, opened)
             yield Destination(definition, named_settings(definition), code)
         else:
-            yield open_destination(definition, plugin, settings, store=opened).destination
+            yield bind_to_file(definition, plugin, settings, store=opened).destination
     finally:
         if opened is not None:
             opened.close()

@@ -91,10 +91,11 @@ def _of_plugin(slug: str) -> click.Command | None:
     # What plugins need is only loaded when one is called: --help must not wait for it.
     plugins = importlib.import_module("destinations.runtime.plugins")
     plugin = plugins.find_plugin(slug)
-    if plugin is None or not plugin.commands():
+    commands = () if plugin is None else plugins.plugin_commands(plugin)
+    if not commands:
         return None
     help_text = f"Run commands that only the destination {slug} has."
-    return Group(slug, {item.name or "": item for item in plugin.commands()}, help=help_text)
+    return Group(slug, {item.name or "": item for item in commands}, help=help_text)
 
 
 @click.group(

@@ -8,8 +8,9 @@ from destinations.cli.commands import Command
 from destinations.cli.json_output import json_text
 from destinations.cli.tables import say, table_lines, terminal_width
 from destinations.definition import load_definition
-from destinations.errors import DefinitionError
-from destinations.runtime.plugins import installed
+from destinations.errors import DefinitionError, UsageError
+from destinations.runtime.installed import installed
+from destinations.runtime.plugins import find_plugin, plugin_code
 
 __all__ = ["command"]
 
@@ -17,21 +18,30 @@ __all__ = ["command"]
 @click.command("list", cls=Command, epilog="Example: destinations list --json")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 def command(*, as_json: bool) -> int:
-    """List the destinations that are installed, with their actions."""
+    """List the destinations that are installed, with their packages and actions.
+
+    What cannot be loaded is told, and the others are listed; then it exits with 2.
+    """
+    known = installed()
+    issues = [*known.issues, *known.conflicts.values()]
     rows: list[dict[str, object]] = []
-    broken = False
-    for slug, folder in installed():
+    for slug, one in known.destinations.items():
         try:
-            definition = load_definition(folder)
+            definition = load_definition(one.folder)
+            plugin_code(find_plugin(definition.slug), None)
         except DefinitionError as error:
-            broken = True
-            click.echo(f"{slug}: cannot be loaded\n{error}", err=True)
+            issues.append(f"{slug} cannot be loaded\n{error}")
+            continue
+        except UsageError as error:
+            issues.append(f"{slug} cannot be loaded: {error}")
             continue
         rows.append(
             {
                 "slug": slug,
                 "name": definition.name,
                 "version": definition.version,
+                "package": one.package.name,
+                "package_version": one.package.version,
                 "actions": list(definition.event_actions),
                 "description": definition.description,
             }
@@ -40,7 +50,9 @@ def command(*, as_json: bool) -> int:
         click.echo(json_text(rows, indent=2))
     else:
         _print_table(rows)
-    return 2 if broken else 0
+    for issue in issues:
+        click.echo(issue, err=True)
+    return 2 if issues else 0
 
 
 def _print_table(rows: list[dict[str, object]]) -> None:
@@ -48,7 +60,8 @@ def _print_table(rows: list[dict[str, object]]) -> None:
     for row in rows:
         actions = row["actions"]
         assert isinstance(actions, list)  # noqa: S101 - made above
-        cells.append((row["slug"], row["name"], row["version"], ", ".join(actions)))
-    columns = ("destination", "name", "version", "actions")
+        package = f"{row['package']} {row['package_version']}"
+        cells.append((row["slug"], row["name"], row["version"], package, ", ".join(actions)))
+    columns = ("destination", "name", "version", "package", "actions")
     for line in table_lines(columns, cells, width=terminal_width()):
         say(line)

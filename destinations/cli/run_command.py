@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
@@ -20,10 +18,8 @@ from destinations.cli.events_option import limit_option, open_input_files
 from destinations.cli.garbage import look_less_often
 from destinations.cli.names import NAME
 from destinations.cli.opening import (
+    bind_to_file,
     destination_argument,
-    open_definition,
-    open_destination,
-    open_store,
     settings_option,
     store_option,
 )
@@ -47,6 +43,7 @@ from destinations.definition import DestinationDefinition
 from destinations.errors import DestinationsError, TemporaryError, UsageError
 from destinations.http import Failure
 from destinations.http.transport import HttpTransport
+from destinations.opening import check_written, open_definition, open_store
 from destinations.operations import (
     Again,
     open_run_store,
@@ -69,7 +66,7 @@ from destinations.pipeline.run import LEAST_SILENCE, Recorder, Run, RunOptions, 
 from destinations.pipeline.undelivered_file import UndeliveredFile
 from destinations.runtime.destination import Destination
 from destinations.runtime.identity import AccountIdentity, identity_of
-from destinations.runtime.plugins import Plugin, RunningSandbox
+from destinations.runtime.plugins import Plugin, start_sandbox
 from destinations.runtime.sender import Sender
 from destinations.secrets import Masker
 from destinations.store import (
@@ -198,9 +195,7 @@ def command(**given: Any) -> int:
 def _open_written(name: str) -> tuple[DestinationDefinition, Plugin | None]:
     """Return DESTINATION, and print its warnings; raises if its definition leaves requests open."""
     definition, plugin = open_definition(name)
-    if definition.pending_requests:
-        pending = ", ".join(definition.pending_requests)
-        raise UsageError(f"{definition.name} cannot run: these requests are not written: {pending}")
+    check_written(definition)
     for warning in definition.warnings:
         click.echo(f"warning: {warning}", err=True)
     return definition, plugin
@@ -216,12 +211,12 @@ def _run(options: Options) -> tuple[Report, _Runner]:
             source = stack.enter_context(opened_events)
         sandbox, held = None, None
         if options.use_sandbox:
-            sandbox = stack.enter_context(_started(plugin, definition.name, options.seed))
+            sandbox = stack.enter_context(start_sandbox(definition, plugin, seed=options.seed))
             held = None if options.dry_run else sandbox.snapshot()
         store = _open_store(options)
         if store is not None:
             stack.callback(store.close)
-        opened = open_destination(
+        opened = bind_to_file(
             definition,
             plugin,
             options.settings,
@@ -580,18 +575,6 @@ def _open_store(options: Options) -> SqliteStore | None:
         check_not_lost(path)
         return None if is_missing(path) else SqliteStore(path, read_only=True)
     return open_store(options.store)
-
-
-@contextlib.contextmanager
-def _started(plugin: Plugin | None, name: str, seed: Path | None) -> Iterator[RunningSandbox]:
-    if plugin is None:
-        msg = f"{name} has no sandbox: no plugin is installed for it"
-        raise UsageError(msg)
-    sandbox = plugin.start_sandbox(seed=seed)
-    try:
-        yield sandbox
-    finally:
-        sandbox.close()
 
 
 def _open_undelivered(path: Path, masker: Masker, places: Places | None) -> UndeliveredFile:

@@ -8,6 +8,7 @@ from typing import Any, Final
 import click
 
 from destinations.cli.tables import count, plain, print_table
+from destinations.opening import Deliveries
 from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.ledger import NEEDS_OPERATOR
 from destinations.pipeline.places import Place
@@ -26,7 +27,7 @@ _STOPPED: Final = {
 }
 
 
-def exit_code(report: Report, *, dry_run: bool = False) -> int:
+def exit_code(report: Report | Deliveries, *, dry_run: bool = False) -> int:
     """Return the exit code after a run; see `destinations.cli.group`."""
     if report.stopped is not None:
         return _STOPPED[report.stopped.why]

@@ -11,8 +11,10 @@ from types import FrameType
 import click
 
 from destinations.cli.commands import Command
-from destinations.cli.opening import destination_argument, open_definition
+from destinations.cli.opening import destination_argument
 from destinations.errors import UsageError
+from destinations.opening import open_definition
+from destinations.runtime.plugins import start_sandbox
 
 __all__ = ["command"]
 
@@ -53,9 +55,6 @@ def command(destination: str, seed: Path | None, port: int, db: Path | None, api
     When it is ready, it prints its settings as one JSON line, which `run --settings` reads.
     """
     definition, plugin = open_definition(destination)
-    if plugin is None:
-        msg = f"{definition.name} has no sandbox: no plugin is installed for it"
-        raise UsageError(msg)
     stopped = threading.Event()
 
     def stop(_number: int, _frame: FrameType | None) -> None:
@@ -63,7 +62,7 @@ def command(destination: str, seed: Path | None, port: int, db: Path | None, api
 
     former = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        sandbox = plugin.start_sandbox(seed=seed, port=port, db=db, api=api)
+        sandbox = start_sandbox(definition, plugin, seed=seed, port=port, db=db, api=api)
         try:
             click.echo(json.dumps(dict(sandbox.settings)))
             while not stopped.wait(1.0):

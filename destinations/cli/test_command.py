@@ -11,10 +11,10 @@ import click
 
 from destinations.cli.commands import Command
 from destinations.cli.json_output import json_text
+from destinations.cli.opening import installed_destinations
 from destinations.cli.tables import count, print_table
 from destinations.kit.testing.subject import Subject, open_subject, subject_in
 from destinations.pipeline.report import SHOWN
-from destinations.runtime.plugins import installed
 
 if TYPE_CHECKING:
     from destinations.kit.testing.made_faults import FaultReport
@@ -72,7 +72,7 @@ def command(destination: str | None, cases: Path | None, *, as_json: bool) -> in
 def _subjects(destination: str | None) -> list[Subject]:
     if destination is not None:
         return [open_subject(destination)]
-    return [subject_in(folder) for _, folder in installed()]
+    return [subject_in(one.folder) for one in installed_destinations().values()]
 
 
 def _test(subject: Subject, folder: Path | None) -> _Report:

@@ -17,8 +17,8 @@ from destinations.definition.schema_copies import FOLDER, stale_schemas
 from destinations.definition.schema_copies import update_schemas as renew_schemas
 from destinations.errors import DefinitionError, Issue
 from destinations.pipeline.output import naming
-from destinations.runtime.destination import Code
-from destinations.runtime.plugins import find_folder, find_plugin
+from destinations.runtime.installed import find_folder
+from destinations.runtime.plugins import find_plugin, plugin_code
 
 __all__ = ["command"]
 
@@ -99,8 +99,7 @@ def _cases(folder: Traversable) -> list[Issue]:
 def _code(destination: str) -> list[Issue]:
     """Find code that the definition names and no plugin has: it is loaded only when needed."""
     definition = load_definition(find_folder(destination))
-    plugin = find_plugin(definition.slug)
-    code = plugin.code(None) if plugin is not None else Code()
+    code = plugin_code(find_plugin(definition.slug), None)
     named = [
         (slug, kind, name, known)
         for slug, action in definition.actions.items()

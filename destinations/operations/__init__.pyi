@@ -1,3 +1,4 @@
+from .accounts import AccountQuestion, AccountWords, choose_account, foresee_account
 from .backup import (
     back_up,
     backed_up_at,
@@ -103,6 +104,8 @@ __all__ = [
     "DEDUPE_DAYS",
     "KEEP_DAYS",
     "REFUSED_DAYS",
+    "AccountQuestion",
+    "AccountWords",
     "Again",
     "CutAgain",
     "Forgettable",
@@ -122,10 +125,12 @@ __all__ = [
     "back_up",
     "backed_up_at",
     "check_migration",
+    "choose_account",
     "count_waiting",
     "delivers",
     "drop",
     "export_line",
+    "foresee_account",
     "forget",
     "hand_to_server",
     "instead_of_server",

@@ -13,10 +13,12 @@ __all__ = ["Interrupt"]
 class Interrupt(SignalHandlers):
     """While entered, the first SIGINT, SIGTERM or SIGHUP calls ``stop``; a second one interrupts.
 
+    ``stop`` gets the number of the signal.
+
     A signal that is ignored, as SIGHUP is under ``nohup``, stays so.
     """
 
-    def __init__(self, stop: Callable[[], None]) -> None:
+    def __init__(self, stop: Callable[[int], None]) -> None:
         super().__init__()
         self._stop = stop
         self._count = 0
@@ -24,6 +26,6 @@ class Interrupt(SignalHandlers):
     def received(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - as handlers are
         """Stop, and interrupt if somebody insists."""
         self._count += 1
-        self._stop()
+        self._stop(number)
         if self._count > 1:
             raise KeyboardInterrupt

@@ -202,7 +202,7 @@ class Pipeline:
 
         What is to be looked at again some time later does not count.
         """
-        if self.under_way or self.prefetch.scheduler.waiting:
+        if self.under_way or self.prefetch.scheduler.waiting or self.prefetch.reads_on:
             return False
         return not self._checks.is_time_to_look(self._clock.time())
 

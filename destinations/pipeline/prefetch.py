@@ -135,6 +135,11 @@ class Prefetch:
         """Whether all that waits is here, as far as it is known."""
         return not self._more
 
+    @property
+    def reads_on(self) -> bool:
+        """Whether the next `fill` reads more, as there is room."""
+        return self._more or bool(self._to_read) or bool(self._returning)
+
     def fill(self, now: float, monotonic: float) -> None:
         """Read on where there is room."""
         if self._source is None:

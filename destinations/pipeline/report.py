@@ -32,6 +32,31 @@ class Row(NamedTuple):
     result: Result
     message_id: str = ""
 
+    @property
+    def outcome(self) -> Status:
+        """The outcome, or the state of what is not finished."""
+        return self.result.outcome
+
+    @property
+    def reason(self) -> str:
+        """Why, in one line; empty for what was delivered."""
+        return self.result.reason
+
+    @property
+    def code(self) -> str | None:
+        """Segment's name of the reason, if it has one."""
+        return self.result.code
+
+    @property
+    def action(self) -> str | None:
+        """The action; None for what reached none."""
+        return None if self.key is None else self.key.action
+
+    @property
+    def subscription(self) -> str | None:
+        """The name of the subscription; None for what reached none."""
+        return None if self.key is None else self.key.name
+
 
 class Replaced(NamedTuple):
     """A content of a message that a corrected one has replaced: by its messageId and fingerprint.

@@ -52,7 +52,8 @@ class Rows(Observer):
     What a later line may replace is counted by `finish`, as what it is then. What an earlier run
     left has a row only if ``all_of_them``. ``replaced`` is told what corrected events have
     replaced; ``refused`` that the partner refuses the credentials, and at which line; ``pauses``
-    why it refuses all requests of an action; ``broken`` what a recorder raised.
+    why it refuses all requests of an action; ``broken`` what a recorder raised; ``counted`` each
+    row once, with what it is at the end.
     """
 
     def __init__(  # noqa: PLR0913 - what it is made of
@@ -67,8 +68,10 @@ class Rows(Observer):
         refused: Callable[[str, int], None],
         pauses: Callable[[str], None],
         broken: Callable[[BaseException], None],
+        counted: Callable[[Row], None] | None = None,
     ) -> None:
         self._report = report
+        self._counted = counted
         self._queue = queue
         self._scope = scope
         self._recorders = tuple(recorders)
@@ -94,9 +97,13 @@ class Rows(Observer):
     def finish(self) -> None:
         """Count the rows that a later line might have replaced: no more lines come."""
         self._note_corrections()
-        count = self._report.totals.add
         for row, is_replaced in self._replaceable:
-            count(row._replace(result=REPLACED) if is_replaced else row)
+            self._count(row._replace(result=REPLACED) if is_replaced else row)
+
+    def _count(self, row: Row) -> None:
+        self._report.totals.add(row)
+        if self._counted is not None:
+            self._counted(row)
 
     def close(self) -> None:
         """Forget the rows that might have been replaced."""
@@ -128,7 +135,7 @@ class Rows(Observer):
                 name = Replaced(event.message_id, event.fingerprint, is_refused)
                 self._replaceable.add(name, row)
             else:
-                self._report.totals.add(row)
+                self._count(row)
             told.append((row, event.raw or b""))
         for recorder in self._recorders:
             try:

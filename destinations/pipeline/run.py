@@ -24,7 +24,7 @@ from destinations.pipeline.queue import Queue, QueuedDelivery, Round, Scope, Sou
 from destinations.pipeline.rate_limit import RateLimitedTransport
 from destinations.pipeline.reading import Entries, Entry, IteratedEntries
 from destinations.pipeline.reconcile import longest_wait
-from destinations.pipeline.report import NotKept, Replaced, Report, Stopped
+from destinations.pipeline.report import NotKept, Replaced, Report, Row, Stopped
 from destinations.pipeline.restored import Gap
 from destinations.pipeline.retry import RetryPolicy
 from destinations.pipeline.rows import Recorder, Rows
@@ -76,7 +76,8 @@ class Run:
     requests are under way and none was answered for some time. ``draw`` gives numbers from 0 to 1
     for the jitter. With ``inline`` there are no threads. With ``dry_run`` nothing is sent, and
     nothing is written. Whoever sets ``stop`` ends it, as an interrupt does. The partner has
-    answered nobody for ``silent`` seconds before.
+    answered nobody for ``silent`` seconds before. ``counted`` is told of each row as it is counted,
+    so once, with what it is at the end. ``signal`` is the number of the signal that interrupted it.
     """
 
     def __init__(  # noqa: PLR0913 - what it is made of, all but two with a default
@@ -97,12 +98,14 @@ class Run:
         dry_run: bool = False,
         stop: threading.Event | None = None,
         silent: float = 0.0,
+        counted: Callable[[Row], None] | None = None,
     ) -> None:
         self._options = options = options or RunOptions()
         self.report = Report(places=options.places)
         self._clock = clock = clock or SystemClock()
         self._stop = stop or threading.Event()
         self._interrupts = 0
+        self.signal: int | None = None
         self._is_kept = store is not None
         slug, keys = destination.definition.slug, tuple(destination.by_key)
         if dry_run:
@@ -143,6 +146,7 @@ class Run:
             refused=lambda why, line: self._halt("authentication", why, line),
             pauses=lambda why: self._halt("refused", why),
             broken=self._recorder_failed,
+            counted=counted,
         )
         self._observer = self._rows if observer is None else Observers([self._rows, observer])
         # Without threads nothing comes meanwhile: it is waited as long as nothing is to be done.
@@ -381,11 +385,12 @@ class Run:
         """
         stopped = self.report.stopped
         is_away = stopped is not None and stopped.why == "unavailable"
-        return not is_away or self._interrupts > 0
+        return not (is_away or self._options.read_all) or self._interrupts > 0
 
-    def _interrupted(self) -> None:
+    def _interrupted(self, number: int) -> None:
         # No lock here: a signal handler runs in the middle of whatever the main thread does.
         self._interrupts += 1
+        self.signal = self.signal or number
         self._halt("interrupted", "interrupted")
         self._engine.wake()
 

@@ -101,7 +101,8 @@ class RunOptions:
     without a messageId and without a time are recognised by their line; ``places`` tells which line
     is of which file. With ``deliver_waiting`` what earlier runs left is delivered as well.
     ``keep_unsent`` gives what was read and not sent a row: of an
-    input that cannot be read again.
+    input that cannot be read again. With ``read_all`` the rest of it is read even where the run
+    stops, unless it is interrupted.
     """
 
     outage: float = 60.0
@@ -110,6 +111,7 @@ class RunOptions:
     places: Places = field(default_factory=Places)
     deliver_waiting: bool = False
     keep_unsent: bool = False
+    read_all: bool = False
     losses: LossOptions = field(default_factory=LossOptions)
 
 

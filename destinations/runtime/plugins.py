@@ -1,36 +1,41 @@
-"""Find destinations: installed definitions, folders, and plugins.
+"""The code of a destination, beside its definition: the base classes of plugins, and their loading.
 
-Entry points list what is installed. Group ``destinations.definitions`` names packages whose folders
-are definitions. Group ``destinations.plugins`` names, by the destination's slug, a class with the
-methods of `Plugin`, for what data cannot express.
+Group ``destinations.plugins`` of the entry points names, by the destination's slug, a class derived
+from `Plugin`, for what data cannot express. Whatever is wrong with one is a `UsageError` of one
+line that names the package: other destinations do not need it.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.resources
-from collections.abc import Iterator, Mapping, Sequence
-from importlib.resources.abc import Traversable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Final, NamedTuple, Self, TypeVar
 
 import click
 
-from destinations.definition import is_definition
-from destinations.errors import UsageError
+from destinations.definition import DestinationDefinition
+from destinations.errors import DestinationsError, UsageError
 from destinations.runtime.destination import Code
-from destinations.runtime.entry_points import DEFINITIONS, PLUGINS
+from destinations.runtime.entry_points import PLUGINS, distinct, package_of
 from destinations.runtime.store import Store
 
 __all__ = [
     "Holdings",
     "Plugin",
     "RunningSandbox",
-    "TellsItsPage",
-    "find_folder",
     "find_plugin",
-    "installed",
+    "plugin_code",
+    "plugin_commands",
+    "plugin_page_data",
+    "start_sandbox",
 ]
+
+T = TypeVar("T")
+
+_METHODS: Final = ("code", "commands", "page_data", "start_sandbox")
 
 
 class Holdings(NamedTuple):
@@ -41,103 +46,197 @@ class Holdings(NamedTuple):
     rows: Sequence[Sequence[object]]
 
 
-class RunningSandbox(Protocol):
-    """A stand-in for a partner, serving on this machine."""
+class RunningSandbox(ABC):
+    """A stand-in for a partner, serving on this machine at ``url`` until it is closed.
 
-    @property
-    def url(self) -> str:
-        """Return the URL where it listens."""
-        ...
+    Derive from it, set ``url``, and override `close` and whatever else differs. Use it as a context
+    manager to close it.
+    """
+
+    url: str
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @property
     def settings(self) -> Mapping[str, str]:
-        """Return the settings that connect the destination to it."""
-        ...
+        """The settings that connect the destination to it; by default none."""
+        return {}
 
     def snapshot(self) -> Mapping[str, Any]:
-        """Return the partner's data in a private form, for a later `holdings`."""
-        ...
+        """Return the partner's data in a private form, for a later `holdings`; by default none."""
+        return {}
 
-    def holdings(self, before: Mapping[str, Any]) -> Sequence[Holdings]:
-        """Return tables that compare its data ``before`` with now."""
-        ...
+    def holdings(self, before: Mapping[str, Any]) -> Sequence[Holdings]:  # noqa: ARG002 - for those that have data
+        """Return tables that compare its data ``before`` with now; by default none."""
+        return ()
 
     def is_running(self) -> bool:
-        """Return whether it is still serving."""
-        ...
+        """Return whether it is still serving; by default it is."""
+        return True
 
+    @abstractmethod
     def close(self) -> None:
-        """Stop it."""
-        ...
+        """Stop it; safe to repeat."""
 
 
-class Plugin(Protocol):
-    """The code of a destination, beside its definition."""
+class Plugin:
+    """The code of a destination, beside its definition: derive from it, and override what differs.
 
-    def code(self, store: Store | None) -> Code:
-        """Return generators and mappers; ``store`` holds the rules of customers."""
-        ...
+    A plugin is made without arguments when its destination is used. ``source`` says where it comes
+    from, for messages.
+    """
+
+    source: str = "a plugin"
+
+    def code(self, store: Store | None) -> Code:  # noqa: ARG002 - for those that have rules
+        """Return generators and mappers, by default none; ``store`` holds the rules of customers.
+
+        Without a ``store`` there are no rules.
+        """
+        return Code()
 
     def commands(self) -> Sequence[click.Command]:
-        """Return the plugin's own commands, for ``destinations SLUG ...``."""
-        ...
-
-    def start_sandbox(
-        self, *, seed: Path | None, port: int = 0, db: Path | None = None, api: str = "current"
-    ) -> RunningSandbox:
-        """Start the sandbox in a separate process; raises `DefinitionError` for an invalid seed."""
-        ...
-
-
-@runtime_checkable
-class TellsItsPage(Protocol):
-    """A plugin that adds tables to the destination's documentation page."""
+        """Return the plugin's own commands, for ``destinations SLUG ...``; by default none."""
+        return ()
 
     def page_data(self) -> Mapping[str, object]:
-        """Return the tables that the code uses, available as ``data`` in the page's templates."""
-        ...
+        """Return tables for the documentation page, ``data`` in its templates; by default none."""
+        return {}
 
+    def start_sandbox(
+        self,
+        *,
+        seed: Path | None,  # noqa: ARG002 - for those that have a sandbox, as are the others
+        port: int = 0,  # noqa: ARG002
+        db: Path | None = None,  # noqa: ARG002
+        api: str = "current",  # noqa: ARG002
+    ) -> RunningSandbox:
+        """Start a stand-in for the partner, filled from the file ``seed``.
 
-def installed() -> Iterator[tuple[str, Traversable]]:
-    """Yield (slug, folder) of every definition in installed packages, sorted."""
-    found: dict[str, Traversable] = {}
-    for entry_point in importlib.metadata.entry_points(group=DEFINITIONS):
-        try:
-            package = importlib.resources.files(entry_point.value)
-        except ModuleNotFoundError:
-            msg = (
-                f"the definitions in {entry_point.value} are not installed; in a checkout, run "
-                "pip install --editable . or start the command destinations instead of python -m"
-            )
-            raise UsageError(msg) from None
-        for folder in package.iterdir():
-            if folder.is_dir() and is_definition(folder):
-                found.setdefault(folder.name, folder)
-    return iter(sorted(found.items()))
-
-
-def find_folder(destination: str) -> Traversable:
-    """Return the folder of DESTINATION: an installed definition's slug, or the path of a folder.
-
-    Raises `UsageError` if it is neither.
-    """
-    known = dict(installed())
-    if destination in known:
-        return known[destination]
-    path = Path(destination).resolve()
-    if path.is_dir() and is_definition(path):
-        return path
-    if path.is_dir():
-        msg = f"the folder {destination} holds no destination.yaml"
-    else:
-        names = ", ".join(known) or "none"
-        msg = f"unknown destination {destination!r}: neither installed ({names}) nor a folder"
-    raise UsageError(msg)
+        It listens on ``port``, or any free one for 0, keeps its data in the file ``db`` if one is
+        given, and speaks the partner's API of the name ``api``. Raises `UsageError` if there is
+        none, as by default, and `DefinitionError` for an invalid seed.
+        """
+        raise UsageError(f"{self.source} has no sandbox")
 
 
 def find_plugin(slug: str) -> Plugin | None:
-    """Return the installed plugin for a destination; None if it is pure data."""
-    for entry_point in importlib.metadata.entry_points(group=PLUGINS, name=slug):
-        plugin: Plugin = entry_point.load()()
-        return plugin
-    return None
+    """Return the installed plugin of a destination; None if it is pure data.
+
+    Raises `UsageError` if it cannot be loaded, or if two packages have one.
+    """
+    points = distinct(importlib.metadata.entry_points(group=PLUGINS, name=slug))
+    if not points:
+        return None
+    if len(points) > 1:
+        names = " and ".join(str(package_of(point)) for point in points)
+        raise UsageError(f"two packages have a plugin for {slug!r}: {names}; uninstall one of them")
+    (point,) = points
+    return _load(point, f"the plugin of {slug!r} ({point.value} of {package_of(point)})")
+
+
+def plugin_code(plugin: Plugin | None, store: Store | None) -> Code:
+    """Return a plugin's generators and mappers; none without a plugin.
+
+    Raises `UsageError` if it fails, or gives something else.
+    """
+    if plugin is None:
+        return Code()
+    code = _asked(plugin, "code", lambda: plugin.code(store), Code, "a destinations.Code")
+    for kind in ("generators", "mappers"):
+        table = getattr(code, kind)
+        if not isinstance(table, Mapping) or not all(map(callable, table.values())):
+            msg = f"{plugin.source}: {kind} of its code must be functions by their names"
+            raise UsageError(msg)
+    return code
+
+
+def plugin_commands(plugin: Plugin) -> Sequence[click.Command]:
+    """Return a plugin's commands; raises `UsageError` if it fails, or gives something else."""
+    what = "a list of click commands"
+    found = _asked(plugin, "commands", plugin.commands, Sequence, what)
+    items: Sequence[object] = found
+    if not all(isinstance(one, click.Command) and one.name for one in items):
+        raise UsageError(f"{plugin.source}: its commands() must return {what}, each with a name")
+    return found
+
+
+def plugin_page_data(plugin: Plugin | None) -> Mapping[str, object]:
+    """Return a plugin's tables for the page; raises `UsageError` if it fails, or gives none."""
+    if plugin is None:
+        return {}
+    return _asked(plugin, "page_data", plugin.page_data, Mapping, "tables by their names")
+
+
+def start_sandbox(
+    definition: DestinationDefinition,
+    plugin: Plugin | None,
+    *,
+    seed: Path | None = None,
+    port: int = 0,
+    db: Path | None = None,
+    api: str = "current",
+) -> RunningSandbox:
+    """Start the sandbox of a destination, which the caller closes; see `Plugin.start_sandbox`.
+
+    Raises `UsageError` if it has none.
+    """
+    if plugin is None:
+        raise UsageError(f"{definition.name} has no sandbox: no plugin is installed for it")
+    return _asked(
+        plugin,
+        "start_sandbox",
+        lambda: plugin.start_sandbox(seed=seed, port=port, db=db, api=api),
+        RunningSandbox,
+        "a destinations.RunningSandbox",
+    )
+
+
+def _load(point: EntryPoint, source: str) -> Plugin:
+    try:
+        loaded: object = point.load()
+    except (Exception, SystemExit) as error:
+        raise UsageError(f"{source} cannot be imported: {_words(error)}") from error
+    if not isinstance(loaded, type) or not issubclass(loaded, Plugin):
+        what = f"the class {loaded.__name__}" if isinstance(loaded, type) else _kind(loaded)
+        msg = f"{source} must be a class derived from destinations.Plugin, but is {what}"
+        raise UsageError(msg)
+    for name in _METHODS:
+        if not callable(getattr(loaded, name)):
+            raise UsageError(
+                f"{source}: {name} must be a method, but is {_kind(vars(loaded)[name])}"
+            )
+    try:
+        plugin = loaded()
+    except Exception as error:
+        raise UsageError(f"{source} cannot be made: {_words(error)}") from error
+    plugin.source = source
+    return plugin
+
+
+def _asked(plugin: Plugin, method: str, call: Callable[[], T], kind: type[Any], expected: str) -> T:
+    """Return what a method of a plugin gives; raises `UsageError` if that is of another kind."""
+    try:
+        found = call()
+    except DestinationsError:
+        raise
+    except Exception as error:
+        raise UsageError(f"{plugin.source} failed in {method}(): {_words(error)}") from error
+    if not isinstance(found, kind):
+        msg = f"{plugin.source}: its {method}() must return {expected}, but gives {_kind(found)}"
+        raise UsageError(msg)
+    return found
+
+
+def _kind(value: object) -> str:
+    return "nothing" if value is None else f"a value of the type {type(value).__name__}"
+
+
+def _words(error: BaseException) -> str:
+    """Return an error in one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

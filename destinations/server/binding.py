@@ -9,9 +9,11 @@ from destinations.definition import DestinationDefinition, load_definition
 from destinations.definition.secret_sources import NAME_IT
 from destinations.definition.settings import check_settings
 from destinations.errors import DefinitionError, Issue, UsageError
+from destinations.opening import check_written
 from destinations.runtime.destination import Destination
 from destinations.runtime.identity import AccountIdentity, identity_of
-from destinations.runtime.plugins import find_folder, find_plugin
+from destinations.runtime.installed import find_folder
+from destinations.runtime.plugins import find_plugin, plugin_code
 from destinations.runtime.store import Store
 from destinations.secrets import Secret
 from destinations.segment.json_pointer import pointer
@@ -92,10 +94,7 @@ def bind(config: ServeConfig, store: Store | None) -> Sequence[Bound]:
 
 def _bind(config: DestinationConfig, store: Store | None) -> Bound:
     definition = load_definition(find_folder(config.destination))
-    if definition.pending_requests:
-        pending = ", ".join(definition.pending_requests)
-        msg = f"{definition.name} cannot run: these requests are not written: {pending}"
-        raise UsageError(msg)
+    check_written(definition)
     issues = list(_plain_secrets(definition, config))
     if issues:
         raise DefinitionError(issues)
@@ -103,8 +102,7 @@ def _bind(config: DestinationConfig, store: Store | None) -> Bound:
         transport = replace(definition.transport, concurrency=config.delivery.concurrency)
         definition = replace(definition, transport=transport)
     settings = check_settings(definition, config.settings)
-    plugin = find_plugin(definition.slug)
-    code = plugin.code(store) if plugin is not None else None
+    code = plugin_code(find_plugin(definition.slug), store)
     authenticator = Authenticator(config.receiver.keys, config.receiver.signature_secrets)
     destination = Destination(definition, settings, code)
     if unsendable := destination.request_issues():

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import click
 
-from destinations import Answer, Call
 from destinations.cli.accounts import account_options
 from destinations.cli.commands import Command
 from destinations.cli.csv_text import csv_text
 from destinations.cli.json_output import json_text
 from destinations.cli.opening import settings_option, store_option
 from destinations.cli.tables import count, print_table
-from kana_destination.boxes import BOXES, Flagged, find_flags
+from kana_destination.boxes import BOXES, Flagged, flagged_users
 from kana_destination.cli.opening import open_account
-from kana_destination.users import User
 
 __all__ = ["flags"]
 
@@ -58,8 +56,7 @@ def flags(box: str | None, *, as_csv: bool, exact: bool, as_json: bool, **where:
     if exact and not as_csv:
         raise click.UsageError("--exact can only be used with --csv")
     with open_account(**where) as opened:
-        users = opened.sender.perform(_users())
-        found = find_flags(users, opened.manual_changes.entries())
+        found = flagged_users(opened)
     shown = {name: found[name] for name in BOXES if box in {None, name}}
     if as_csv:
         text, left_out = csv_text(_COLUMNS, _rows(shown), exact=exact)
@@ -83,12 +80,6 @@ def flags(box: str | None, *, as_csv: bool, exact: bool, as_json: bool, **where:
             title = f"{BOXES[name]}: {len(flagged):,}"
             print_table(title, (*_COLUMNS, "note"), rows)
     return 0
-
-
-def _users() -> Generator[Call, Answer, list[User]]:
-    answer = yield Call("listUsers", {})
-    users: list[User] = answer.data
-    return users
 
 
 def _json(flagged: Flagged) -> dict[str, Any]:

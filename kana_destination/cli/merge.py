@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 import shlex
-import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from destinations import Done, Payload
 from destinations.cli.accounts import account_options
 from destinations.cli.commands import Command
 from destinations.cli.confirming import confirmed, yes_option
 from destinations.cli.opening import settings_option, store_option
 from destinations.cli.tables import print_table, say
-from destinations.operations import (
-    HandedOver,
-    await_server,
-    hand_to_server,
-    instead_of_server,
-    plan_request,
-    settle_held,
-)
-from kana_destination.cli.opening import SLUG, KanaAccount, open_account
-from kana_destination.merge_preview import MergePreview, preview_merge
+from kana_destination.cli.opening import open_account
+from kana_destination.merge_preview import MergePreview
 from kana_destination.merge_steps import LeftOver
-from kana_destination.users import FIELDS, LEFT_OVER, left_over_of
+from kana_destination.merging import PlannedMerge, plan_merge
+from kana_destination.users import FIELDS
 
 __all__ = ["merge"]
-
-_ACTION = "merge"
 
 
 @click.command(
@@ -79,23 +68,15 @@ def merge(  # noqa: PLR0913 - what the command line gives
     their events, and the command waits for it. Otherwise the command merges them, and no server or
     run can deliver to the account until it ends. If the command is interrupted, repeat it.
     """
-    event = _event(gone, kept, moved, not_moved)
     with open_account(store=store, **where) as opened:
-        planned, payload = plan_request(opened.destination, _ACTION, event)
+        merging = plan_merge(opened, gone, kept, moved=moved, not_moved=not_moved)
         if dry_run or not yes:
-            _show(opened, gone, kept, to_stderr=not dry_run)
+            _show(merging, opened.store.accounts().get(opened.account).shown, to_stderr=not dry_run)
         if dry_run:
             return 0
         if not yes and not confirmed("Continue? This cannot be undone."):
             return 1
-        handed = hand_to_server(opened.store, opened.destination, planned, opened.id)
-        if handed is None:
-            with instead_of_server(opened.store, SLUG, opened.id, planned):
-                _perform(opened, payload)
-        else:
-            _await(opened, handed, store)
-        settle_held(opened.store, opened.id, planned)
-        waiting = opened.manual_changes.entries().get(kept, {})
+        waiting = _perform(merging, store)
     click.echo(f"Merged {gone} into {kept}.")
     if waiting:
         fields = ", ".join(f"{key}: {value}" for key, value in waiting.items())
@@ -107,34 +88,9 @@ def merge(  # noqa: PLR0913 - what the command line gives
     return 0
 
 
-def _event(
-    gone: str, kept: str, moved: Sequence[str], not_moved: Sequence[str]
-) -> Mapping[str, Any]:
-    """Return the event that asks for a merge: of type alias, which no other action handles."""
-    if gone == kept:
-        raise click.UsageError("FROM and INTO are the same user")
-    if both := sorted(set(moved) & set(not_moved)):
-        raise click.UsageError(f"--moved and --not-moved both name {', '.join(both)}")
-    if left_over_of(gone) or left_over_of(kept):
-        msg = (
-            f"ids that end in {LEFT_OVER} are those of left-overs of merges: expected the users "
-            "themselves"
-        )
-        raise click.UsageError(msg)
-    decided = {"moved": sorted(set(moved)), "notMoved": sorted(set(not_moved))}
-    return {
-        "type": "alias",
-        "messageId": f"merge-{uuid.uuid4()}",
-        "previousId": gone,
-        "userId": kept,
-        "properties": {key: features for key, features in decided.items() if features},
-    }
-
-
-def _show(opened: KanaAccount, gone: str, kept: str, *, to_stderr: bool) -> None:
+def _show(merging: PlannedMerge, account: str, *, to_stderr: bool) -> None:
     """Print what the merge would do, and what of it cannot be undone."""
-    found = opened.sender.perform(preview_merge(gone, kept))
-    account = opened.store.accounts().get(opened.id).shown
+    found, gone, kept = merging.preview(), merging.gone, merging.kept
     say(f"Merge {gone} into {kept} in the account {account}", to_stderr=to_stderr)
     click.echo(err=to_stderr)
     if isinstance(found, LeftOver):
@@ -185,20 +141,14 @@ def _what_happens(found: MergePreview) -> str:
     )
 
 
-def _perform(opened: KanaAccount, payload: Payload) -> None:
-    """Merge without a server."""
-    action = opened.destination.actions[_ACTION]
-    done: Done = opened.sender.perform(action.generate(payload, resumes=True))
-    if done.manual is not None:
-        opened.manual_changes.note(done.manual)
-
-
-def _await(opened: KanaAccount, handed: HandedOver, store: Path | None) -> None:
-    """Wait for the server to merge."""
-    option = "" if store is None else f" --store {shlex.quote(str(store))}"
-    look = f"destinations deliveries show {handed.id}{option}"
+def _perform(merging: PlannedMerge, store: Path | None) -> Mapping[str, str]:
+    """Merge the users; says where it goes on if the server is left alone with it."""
     try:
-        await_server(opened.store, handed, tell=lambda text: click.echo(text, err=True))
+        return merging.perform(tell=lambda text: click.echo(text, err=True))
     except KeyboardInterrupt:
-        click.echo(f"The server continues it; see: {look}", err=True)
+        handed = merging.handed_over
+        if handed is not None:
+            option = "" if store is None else f" --store {shlex.quote(str(store))}"
+            look = f"destinations deliveries show {handed.id}{option}"
+            click.echo(f"The server continues it; see: {look}", err=True)
         raise

@@ -3,44 +3,26 @@
 from __future__ import annotations
 
 import shlex
-import time
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from destinations import Answer, Call, Documents, Run, RunOptions
+from destinations import OpenDestination, SqliteStore, open_store
 from destinations.cli.accounts import account_options
 from destinations.cli.commands import Group
 from destinations.cli.json_output import json_text
-from destinations.cli.opening import (
-    open_definition,
-    open_store,
-    settings_option,
-    store_option,
-)
+from destinations.cli.opening import settings_option, store_option
 from destinations.cli.run_tables import exit_code, summary
 from destinations.cli.tables import count, plain, print_table
 from destinations.definition.document import Document, read_document
 from destinations.definition.input_files import read_input, read_text_input
-from destinations.definition.settings import named_settings
 from destinations.errors import DefinitionError, EventError, UsageError
-from destinations.operations import (
-    open_run_store,
-    plan_replay,
-    replay,
-    waiting_for_nobody,
-)
-from destinations.outcome import Outcome
-from destinations.pipeline.ledger import Selection
-from destinations.pipeline.reconcile import longest_wait
-from destinations.runtime.destination import Destination
 from destinations.segment.event import Event, read_event
-from destinations.store import SqliteStore
-from kana_destination.cli.opening import SLUG, KanaAccount, open_account
-from kana_destination.mapping_rules import Rule, RuleMapper, overlap, read_rules
-from kana_destination.plugin import stored_rules
+from kana_destination.cli.opening import open_account
+from kana_destination.mapping_rules import Rule, RuleMapper, read_rules
+from kana_destination.rules import add_rules, check_features, list_rules, remove_rule
 
 __all__ = ["rules"]
 
@@ -105,17 +87,16 @@ def add(
             msg = "--account, --same-account and --new-account need --settings"
             raise click.UsageError(msg)
         with open_store(store) as opened:
-            _keep(stored_rules(opened), new)
-            waiting = _map_unmapped(opened)
+            waiting = _added(opened, new)
         click.echo("The features were not checked at Kana: that needs --settings.", err=True)
         if waiting:
             at = "" if store is None else f" --store {shlex.quote(str(store))}"
             click.echo(f"Deliver what waits: destinations run kana --settings FILE{at}", err=True)
         return 0
     with open_account(settings, store, account, same=same) as opened:
-        _check_features(opened, new)
-        _keep(stored_rules(opened.store), new)
-        return _deliver(opened) if _map_unmapped(opened.store) else 0
+        for warning in check_features(opened, new):
+            click.echo(f"Warning: {warning}", err=True)
+        return _deliver(opened) if _added(opened.store, new) else 0
 
 
 @rules.command("list")
@@ -141,7 +122,7 @@ def show(store: Path | None, *, as_json: bool) -> int:
 def remove(name: str, store: Path | None) -> int:
     """Remove a rule. Events that it has mapped stay mapped."""
     with open_store(store, existing=True) as opened:
-        stored_rules(opened).remove(name)
+        remove_rule(opened, name)
     click.echo(f"Removed the rule {name!r}.")
     return 0
 
@@ -228,95 +209,49 @@ def _conditions(where: Sequence[str]) -> dict[str, str]:
     return conditions
 
 
-def _check_features(account: KanaAccount, new: Sequence[Rule]) -> None:
-    def features() -> Generator[Call, Answer, dict[str, str]]:
-        answer = yield Call("listFeatures", {})
-        return {feature["id"]: feature["type"] for feature in answer.data}
-
-    known = account.sender.perform(features())
+def _added(store: SqliteStore, new: Sequence[Rule]) -> int:
+    """Add rules, say what became of them, and return how many events need a run."""
+    done = add_rules(store, new)
     for rule in new:
-        if rule.feature not in known:
-            names = ", ".join(sorted(known)) or "none"
-            msg = f"rule {rule.name!r}: Kana has no feature {rule.feature!r}; it has: {names}"
-            raise UsageError(msg)
-        if known[rule.feature] != "CONSUMABLE":
-            click.echo(
-                f"Warning: the feature {rule.feature!r} is {known[rule.feature]}: users have it "
-                "or not, so Kana may refuse usage of it.",
-                err=True,
-            )
-
-
-def _keep(documents: Documents, new: Sequence[Rule]) -> None:
-    """Store all rules or none; an identical rule that is already stored is not an error."""
-    old = [Rule(**document.content) for document in documents.entries()]
-    fresh = [rule for rule in new if rule not in old]
-    documents.add(*((rule.name, rule.to_json()) for rule in fresh))
-    for rule in new:
-        if rule not in fresh:
+        if rule in done.known:
             click.echo(f"The rule {rule.name!r} exists already.")
             continue
         amount = "" if rule.amount is None else f", amount {rule.amount}"
         click.echo(f"Added the rule {rule.name!r}: when {rule.conditions}, {rule.feature}{amount}.")
-        for other in old:
-            if overlap(rule, other):
-                click.echo(
-                    f"Warning: an event may match both {other.name!r} and {rule.name!r}; "
-                    f"{other.name!r} is older and wins.",
-                    err=True,
-                )
-        old.append(rule)
-
-
-def _map_unmapped(store: SqliteStore) -> int:
-    """Queue the unmapped events that rules map now; returns how many of them need a run."""
-    definition, plugin = open_definition(SLUG)
-    code = plugin.code(store) if plugin is not None else None
-    destination = Destination(definition, named_settings(definition), code)
-    ledger = store.ledger()
-    unmapped = Selection(slug=SLUG, statuses=frozenset({Outcome.UNMAPPED}))
-    planned = [plan_replay(ledger, destination, entry) for entry in ledger.find(unmapped)]
-    done = replay(ledger, planned, now=time.time())
-    if done.reopened:
-        what = "event waits" if done.reopened == 1 else "events wait"
-        click.echo(f"{done.reopened:,} unmapped {what} for delivery now.")
-    if done.ended:
-        verb = "is" if done.ended == 1 else "are"
+        for older in (older for older, added in done.overlaps if added == rule):
+            click.echo(
+                f"Warning: an event may match both {older.name!r} and {rule.name!r}; "
+                f"{older.name!r} is older and wins.",
+                err=True,
+            )
+    remapped = done.remapped
+    if remapped.queued:
+        what = "event waits" if remapped.queued == 1 else "events wait"
+        click.echo(f"{remapped.queued:,} unmapped {what} for delivery now.")
+    if remapped.ended:
+        verb = "is" if remapped.ended == 1 else "are"
         click.echo(
-            f"{done.ended:,} {verb} mapped, but cannot be sent; see destinations deliveries list.",
+            f"{remapped.ended:,} {verb} mapped, but cannot be sent; see destinations deliveries "
+            "list.",
             err=True,
         )
-    for name in waiting_for_nobody(store, planned):
+    for name in remapped.absent:
         click.echo(
             f"The server has no destination {name!r}: its deliveries wait until it has one.",
             err=True,
         )
-    served = {one.id for one in ledger.totals(time.time()) if one.served}
-    return sum(
-        one.replan is not None and one.replan.result is None and one.entry.scope not in served
-        for one in planned
-    )
+    return remapped.to_deliver
 
 
-def _deliver(account: KanaAccount) -> int:
+def _deliver(kana: OpenDestination) -> int:
     """Deliver what waits for the account, print the outcomes, and return the exit code."""
-    options = RunOptions(deliver_waiting=True)
-    longest = longest_wait(account.destination.definition, options.losses)
-    with open_run_store(
-        account.store, account.id, account.identity, reconcile_after=longest
-    ) as kept:
-        run = Run(account.destination, account.transport, store=kept, options=options)
-        report = run.execute(())
-    masker = account.destination.settings.masker
-    click.echo(f"What waited: {summary(report.totals.outcomes) or 'nothing'}.")
-    for reason in report.totals.reasons:
-        text = plain(masker.text(reason.example))
-        click.echo(f"{reason.outcome.value}, {reason.count:,}: {text}", err=True)
-    if report.stopped is not None and report.stopped.why == "interrupted":
-        raise click.Abort
-    return exit_code(report)
+    done = kana.deliver_waiting()
+    click.echo(f"What waited: {summary(done.counts) or 'nothing'}.")
+    for reason in done.totals.reasons:
+        click.echo(f"{reason.outcome.value}, {reason.count:,}: {plain(reason.example)}", err=True)
+    return exit_code(done)
 
 
 def _stored(store: Path | None) -> list[Rule]:
     with open_store(store, existing=True) as opened:
-        return [Rule(**document.content) for document in stored_rules(opened).entries()]
+        return list_rules(opened)

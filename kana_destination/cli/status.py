@@ -8,14 +8,14 @@ from typing import Any, Final
 
 import click
 
+from destinations import open_store
 from destinations.cli.commands import Command
 from destinations.cli.json_output import json_text
-from destinations.cli.opening import open_store, store_option
+from destinations.cli.opening import store_option
 from destinations.cli.tables import print_table
 from destinations.outcome import Outcome, State, Status
 from destinations.store import SqliteStore
-from kana_destination.cli.opening import SLUG
-from kana_destination.plugin import stored_rules
+from kana_destination.plugin import SLUG, stored_rules
 
 __all__ = ["status"]
 

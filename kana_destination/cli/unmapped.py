@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import click
 
+from destinations import open_store
 from destinations.cli.commands import Command
 from destinations.cli.json_output import json_text
-from destinations.cli.opening import open_store, store_option
+from destinations.cli.opening import store_option
 from destinations.cli.tables import bounded, print_table
-from destinations.outcome import Outcome
-from destinations.pipeline.ledger import Ledger, Selection
-from destinations.segment.event import read_json
-from kana_destination.cli.opening import SLUG
-from kana_destination.mapping_rules import property_values
+from kana_destination.unmapped import count_unmapped
 
 __all__ = ["unmapped"]
-
-_MOST = 100_000
-"""How many different values are counted at most: the first that come."""
 
 
 @click.command(cls=Command, epilog="Example: destinations kana unmapped --top 10")
@@ -38,7 +29,7 @@ _MOST = 100_000
 def unmapped(store: Path | None, top: int, *, as_json: bool) -> int:
     """Count the events of runs and servers that no rule maps, by name and by property value."""
     with open_store(store, existing=True) as opened:
-        events, values, total = _count(_raw_events(opened.ledger()))
+        events, values, total = count_unmapped(opened)
     if as_json:
         found = {
             "events": total,
@@ -62,33 +53,3 @@ def unmapped(store: Path | None, top: int, *, as_json: bool) -> int:
         print_table("By property", ("path", "value", "events"), rows)
         click.echo("Map them: destinations kana rules add --help")
     return 0
-
-
-def _raw_events(ledger: Ledger) -> Iterator[bytes]:
-    selection = Selection(slug=SLUG, statuses=frozenset({Outcome.UNMAPPED}))
-    for entry in ledger.find(selection):
-        raw = ledger.raw_event(entry.event_id)
-        if raw is not None:
-            yield raw
-
-
-class _Counts(NamedTuple):
-    """The numbers of events by name, by path and value of their properties, and in total."""
-
-    events: Counter[str]
-    values: Counter[tuple[str, str]]
-    total: int
-
-
-def _count(raw_events: Iterable[bytes]) -> _Counts:
-    events: Counter[str] = Counter()
-    values: Counter[tuple[str, str]] = Counter()
-    total = 0
-    for raw in raw_events:
-        total += 1
-        event: dict[str, Any] = read_json(raw)
-        events[event["event"]] += 1
-        for pair in property_values(event.get("properties")):
-            if pair in values or len(values) < _MOST:
-                values[pair] += 1
-    return _Counts(events, values, total)

@@ -30,7 +30,7 @@ from destinations.pipeline.reconcile import LossOptions
 from destinations.pipeline.report import Report, Row
 from destinations.pipeline.run import Run, RunOptions
 from destinations.runtime.destination import Destination
-from destinations.runtime.plugins import find_folder
+from destinations.runtime.installed import find_folder
 from destinations.server import Service, read_config
 from destinations.store import SqliteStore
 from destinations.telemetry import Observation, observe

@@ -25,7 +25,7 @@ from destinations.outcome import Outcome
 from destinations.pipeline.ledger import LedgerEntry, Selection
 from destinations.runtime.destination import Destination
 from destinations.runtime.identity import identity_of
-from destinations.runtime.plugins import find_folder
+from destinations.runtime.installed import find_folder
 from destinations.server import Service, read_config
 from destinations.server.config_model import ServeConfig
 from destinations.store import SqliteStore, broken_rules

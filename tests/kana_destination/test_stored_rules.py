@@ -15,7 +15,7 @@ from destinations.definition.settings import check_settings
 from destinations.runtime import destination as destination_module
 from destinations.runtime.action import VersionedMapper
 from destinations.runtime.destination import Destination
-from destinations.runtime.plugins import find_folder
+from destinations.runtime.installed import find_folder
 from destinations.store import SqliteStore
 from kana_destination.plugin import KanaPlugin, StoredRules, stored_rules
 

@@ -19,11 +19,11 @@ from destinations.cli.deliveries.selection import (
     selection_options,
 )
 from destinations.cli.json_output import escaped, json_text
-from destinations.cli.opening import open_definition
 from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import bounded, plain
 from destinations.definition.settings import named_settings
 from destinations.errors import UsageError
+from destinations.opening import open_definition
 from destinations.operations import (
     PlannedReplay,
     Replayed,
@@ -36,6 +36,7 @@ from destinations.outcome import Outcome, Result
 from destinations.pipeline.ledger import LedgerEntry
 from destinations.pipeline.queue import QueuedDelivery
 from destinations.runtime.destination import Destination
+from destinations.runtime.plugins import plugin_code
 from destinations.server import ServeConfig
 from destinations.store import SqliteStore
 
@@ -119,7 +120,7 @@ def _destinations(
                 if wanted != name:
                     raise
                 raise UsageError(_nameless(entry, configured, error)) from None
-            code = plugin.code(store) if plugin is not None else None
+            code = plugin_code(plugin, store)
             found[wanted] = Destination(loaded, named_settings(loaded), code)
         return found[wanted]
 

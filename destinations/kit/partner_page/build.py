@@ -23,7 +23,7 @@ from destinations.kit.partner_page.html import preview_html
 from destinations.kit.partner_page.images import is_inside, page_images
 from destinations.kit.partner_page.markdown import inline_tokens
 from destinations.kit.partner_page.rendering import render
-from destinations.runtime.plugins import Plugin, TellsItsPage
+from destinations.runtime.plugins import Plugin, plugin_code, plugin_page_data
 
 with libraries_of("kit"):
     import jinja2
@@ -47,10 +47,7 @@ def render_page(
     other files. Raises `UsageError` for a template that cannot be rendered, a sample that does not
     work, and HTML that a browser would execute.
     """
-    candidate: object = plugin  # a plugin may have both protocols
-    data = candidate.page_data() if isinstance(candidate, TellsItsPage) else {}
-    code = plugin.code(None) if plugin is not None else None
-    facts = page_facts(definition, code, data)
+    facts = page_facts(definition, plugin_code(plugin, None), plugin_page_data(plugin))
     # The page of a submission does not execute Liquid.
     values = escaped(facts, liquid=flavour.name == "published")
     steps = facts["documentation"].get("setup", [])

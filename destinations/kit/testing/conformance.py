@@ -30,7 +30,7 @@ from destinations.kit.testing.gaps import (
 from destinations.kit.testing.made_faults import FaultCase, fault_cases, play_fault
 from destinations.kit.testing.replaying import replay
 from destinations.kit.testing.subject import Subject, open_subject, placeholder_settings
-from destinations.runtime.plugins import find_folder
+from destinations.runtime.installed import find_folder
 
 __all__ = ["DestinationConformance"]
 

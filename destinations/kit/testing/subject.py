@@ -15,7 +15,14 @@ from destinations.errors import SettingsError, UsageError
 from destinations.kit.testing.case import Case
 from destinations.kit.testing.case_reading import CASES_FOLDER, read_cases
 from destinations.runtime.destination import Code, Destination
-from destinations.runtime.plugins import Plugin, RunningSandbox, find_folder, find_plugin
+from destinations.runtime.installed import find_folder
+from destinations.runtime.plugins import (
+    Plugin,
+    RunningSandbox,
+    find_plugin,
+    plugin_code,
+    start_sandbox,
+)
 
 __all__ = ["Subject", "open_subject", "placeholder_settings", "subject_in"]
 
@@ -50,10 +57,7 @@ class Subject:
 
     def start_sandbox(self, seed: Path | None = None) -> RunningSandbox:
         """Start the partner's sandbox, which the caller closes; raises `UsageError` without one."""
-        if self.plugin is None:
-            msg = f"{self.definition.name} has no sandbox: no plugin is installed for it"
-            raise UsageError(msg)
-        return self.plugin.start_sandbox(seed=seed)
+        return start_sandbox(self.definition, self.plugin, seed=seed)
 
     def bind(self, settings: Settings, presets: tuple[Preset, ...] | None = None) -> Destination:
         """Return the destination with these settings and, if given, other subscriptions."""
@@ -75,8 +79,7 @@ def subject_in(folder: Traversable) -> Subject:
     """Return the destination in a folder; raises `DefinitionError` if it has issues."""
     definition = load_definition(folder)
     plugin = find_plugin(definition.slug)
-    code = plugin.code(None) if plugin is not None else Code()
-    return Subject(folder, definition, code, plugin)
+    return Subject(folder, definition, plugin_code(plugin, None), plugin)
 
 
 def placeholder_settings(

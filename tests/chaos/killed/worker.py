@@ -43,7 +43,7 @@ from destinations.pipeline.retry import RetryPolicy
 from destinations.runtime.destination import Destination
 from destinations.runtime.identity import identity_of
 from destinations.runtime.plan import plan
-from destinations.runtime.plugins import find_folder
+from destinations.runtime.installed import find_folder
 from destinations.runtime.sender import Sender
 from destinations.store import Database, SqliteQueue, SqliteStore
 from destinations.store import database as database_module

@@ -36,7 +36,7 @@ from destinations.pipeline.run import Run, RunOptions
 from destinations.runtime.destination import Destination
 from destinations.runtime.identity import identity_of
 from destinations.runtime.plan import plan
-from destinations.runtime.plugins import find_folder
+from destinations.runtime.installed import find_folder
 from destinations.runtime.sender import Sender
 from destinations.store import SqliteStore
 from kana_destination.plugin import KanaPlugin

@@ -22,7 +22,7 @@ from destinations.pipeline.reading import Entry
 from destinations.pipeline.report import Row
 from destinations.pipeline.run import Run
 from destinations.runtime.destination import Destination
-from destinations.runtime.plugins import find_folder
+from destinations.runtime.installed import find_folder
 from kana_destination.plugin import KanaPlugin
 from kana_destination.sandbox import Sandbox
 

@@ -7,6 +7,7 @@ import errno
 import io
 import json
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -119,7 +120,7 @@ def test_undelivered_that_fails_at_an_interrupt(
         return execute(run, entries)
 
     def interrupted(file: Undelivered, rows: Any) -> None:
-        runs[0]._interrupted()
+        runs[0]._interrupted(signal.SIGINT)
         record(file, rows)
 
     monkeypatch.setattr(PipelineRun, "execute", keep)

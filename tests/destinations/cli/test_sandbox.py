@@ -3,27 +3,31 @@ from __future__ import annotations
 import json
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from destinations.runtime.plugins import find_plugin
+from destinations.runtime.plugins import RunningSandbox, find_plugin
 from kana_destination.plugin import KanaPlugin
 
 
-class _Sandbox:
+class _Sandbox(RunningSandbox):
     """A sandbox that is interrupted, or ends by itself, as soon as it is looked at."""
 
     url = "http://127.0.0.1:9/graphql"
 
     def __init__(self, *, interrupted: bool) -> None:
-        self.settings = {"apiKey": "prv_test_x", "endpoint": self.url}
+        self.given: Mapping[str, str] = {"apiKey": "prv_test_x", "endpoint": self.url}
         self.closed = False
         if interrupted:
             signal.raise_signal(signal.SIGTERM)
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        return self.given
 
     def is_running(self) -> bool:
         return False
@@ -65,7 +69,7 @@ def test_what_it_prints_is_what_run_takes(
     assert isinstance(plugin, KanaPlugin)
     with closing(plugin.start_sandbox(seed=None, port=0, db=None, api="current")) as sandbox:
         shown = _Sandbox(interrupted=False)
-        shown.settings = dict(sandbox.settings)
+        shown.given = dict(sandbox.settings)
 
         def start(_: object, **__: Any) -> _Sandbox:
             signal.raise_signal(signal.SIGTERM)

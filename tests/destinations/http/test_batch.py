@@ -11,7 +11,7 @@ import pytest
 
 from destinations.definition import load_definition
 from destinations.http import Answer, Failure, HttpResponse, RestRequest, compile_request
-from destinations.runtime.plugins import find_folder
+from destinations.runtime.installed import find_folder
 
 
 def _compiled(slug: str, name: str) -> RestRequest:

@@ -14,13 +14,13 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_the_first_one_stops(number: signal.Signals) -> None:
-    """It says once that the run is to stop, and the former handler is back afterwards."""
+    """It says once that the run is to stop, and by which; and the former handler is back afterwards."""
     former = signal.getsignal(number)
     stops: list[int] = []
-    with Interrupt(lambda: stops.append(1)):
+    with Interrupt(stops.append):
         assert signal.getsignal(number) is not former
         signal.raise_signal(number)
-        assert stops == [1]
+        assert stops == [number]
     assert signal.getsignal(number) is former
 
 
@@ -31,13 +31,13 @@ def test_a_second_one_interrupts(first: signal.Signals, second: signal.Signals) 
     stops: list[int] = []
 
     def impatient() -> None:
-        with Interrupt(lambda: stops.append(1)):
+        with Interrupt(stops.append):
             signal.raise_signal(first)
             signal.raise_signal(second)
 
     with pytest.raises(KeyboardInterrupt):
         impatient()
-    assert stops == [1, 1]
+    assert stops == [first, second]
 
 
 def test_what_is_ignored_stays_ignored() -> None:
@@ -45,7 +45,7 @@ def test_what_is_ignored_stays_ignored() -> None:
     former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         stops: list[int] = []
-        with Interrupt(lambda: stops.append(1)):
+        with Interrupt(stops.append):
             signal.raise_signal(signal.SIGHUP)
         assert stops == []
     finally:
@@ -58,7 +58,7 @@ def test_another_thread_sets_no_handler() -> None:
     seen: list[object] = []
 
     def run() -> None:
-        with Interrupt(lambda: None):
+        with Interrupt(lambda _number: None):
             seen.append(signal.getsignal(signal.SIGINT))
 
     thread = threading.Thread(target=run)

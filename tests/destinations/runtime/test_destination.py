@@ -340,7 +340,8 @@ def test_a_digest_outlives_the_process() -> None:
     script = (
         "from destinations import Destination, check_settings, load_definition\n"
         "from destinations.definition.document import Document\n"
-        "from destinations.runtime.plugins import find_folder, find_plugin\n"
+        "from destinations.runtime.installed import find_folder\n"
+        "from destinations.runtime.plugins import find_plugin\n"
         "definition = load_definition(find_folder('kana'))\n"
         "settings = Document('', {'apiKey': 'kana_test_0123456789abcdef'}, {})\n"
         "code = find_plugin('kana').code(None)\n"

@@ -15,8 +15,9 @@ from destinations.definition.document import Document
 from destinations.definition.settings import check_settings
 from destinations.outcome import Outcome, Result
 from destinations.runtime.destination import Destination
+from destinations.runtime.installed import find_folder
 from destinations.runtime.plan import Plan, plan
-from destinations.runtime.plugins import find_folder, find_plugin
+from destinations.runtime.plugins import find_plugin
 from destinations.runtime.subscription_key import SubscriptionKey
 
 Bind = Callable[..., Destination]

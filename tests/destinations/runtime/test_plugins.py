@@ -1,131 +1,200 @@
-"""What is installed is found by its entry points, and nothing else is needed."""
+"""Plugins are found by their entry points; what is wrong with one is told in one line."""
 
 from __future__ import annotations
 
-import importlib.metadata
 import sys
 from collections.abc import Callable
-from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 
 from destinations.definition import load_definition
-from destinations.errors import UsageError
-from destinations.runtime.entry_points import DEFINITIONS, PLUGINS, plugin_slugs
-from destinations.runtime.plugins import find_folder, find_plugin, installed
+from destinations.errors import DefinitionError, UsageError
+from destinations.runtime.destination import Code
+from destinations.runtime.entry_points import plugin_slugs
+from destinations.runtime.installed import find_folder
+from destinations.runtime.plugins import (
+    Plugin,
+    find_plugin,
+    plugin_code,
+    plugin_commands,
+    plugin_page_data,
+    start_sandbox,
+)
 
-Install = Callable[..., None]
-
-
-@pytest.fixture
-def install(monkeypatch: pytest.MonkeyPatch) -> Install:
-    """Lets exactly these entry points be installed: group, name, and what they lead to."""
-
-    def make(*found: tuple[str, str, str]) -> None:
-        points = [EntryPoint(name, value, group) for group, name, value in found]
-
-        def entry_points(group: str, name: str | None = None) -> list[EntryPoint]:
-            return [one for one in points if one.group == group and name in {None, one.name}]
-
-        monkeypatch.setattr(importlib.metadata, "entry_points", entry_points)
-
-    return make
+Install = Callable[..., Path]
+PLUGIN = "from destinations import Plugin\nclass Acme(Plugin):\n    "
+SOURCE = "the plugin of 'sample' (acme_destinations.plugin0:Acme of acme-destinations 1.5)"
 
 
-@pytest.fixture
-def package(tmp_path: Path, write_definition: Callable[..., Path]) -> str:
-    """A package that brings the definition ``sample``, and folders that are none."""
-    folder = tmp_path / "acme_definitions"
-    folder.mkdir()
-    (folder / "__init__.py").write_text("", encoding="utf-8")
-    write_definition().rename(folder / "sample")
-    (folder / "notes").mkdir()
-    (folder / "notes" / "readme.txt").write_text("none", encoding="utf-8")
-    return folder.name
-
-
-def test_what_this_distribution_brings() -> None:
-    """The shipped destination is there by its slug, with its plugin."""
-    assert "kana" in dict(installed())
-    assert "kana" in plugin_slugs()
-    assert find_plugin("kana") is not None
-    assert load_definition(find_folder("kana")).slug == "kana"
-
-
-def test_definitions_of_other_packages(
-    install: Install, package: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """Each folder of a named package that is a definition is installed, sorted by slug."""
-    monkeypatch.syspath_prepend(tmp_path)
-    install(
-        (DEFINITIONS, "acme", package), (DEFINITIONS, "shipped", "kana_destination.definitions")
-    )
-    slugs = [slug for slug, _ in installed()]
-    assert slugs == ["braze", "kana", "sample", "slack", "webhook"]
-    assert load_definition(find_folder("sample")).name == "Sample"
-    assert find_plugin("sample") is None
-    sys.modules.pop(package)
-
-
-def test_a_plugin_is_found_by_its_slug(
-    install: Install, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """The class that an entry point names is made without arguments; another slug has none."""
-    (tmp_path / "acme_plugin.py").write_text("class Sample:\n    made = True\n", encoding="utf-8")
-    monkeypatch.syspath_prepend(tmp_path)
-    install((PLUGINS, "sample", "acme_plugin:Sample"))
-    assert plugin_slugs() == ["sample"]
+def test_a_plugin_is_found_by_its_slug(install: Install) -> None:
+    """Its class is made without arguments; another slug has none, and names load nothing."""
+    install("acme-destinations", "sample", plugins={"sample": PLUGIN + "made = True"})
+    assert {"kana", "sample"} <= set(plugin_slugs())
     assert find_plugin("other") is None
-    assert "acme_plugin" not in sys.modules  # names are told without loading anything
+    assert "acme_destinations.plugin0" not in sys.modules
     plugin = find_plugin("sample")
     assert getattr(plugin, "made", False)
-    sys.modules.pop("acme_plugin")
+    assert plugin is not None
+    assert plugin.source == SOURCE
 
 
-def test_a_definition_whose_package_is_gone(install: Install) -> None:
-    """An entry point that leads nowhere is a clear error with what to do."""
-    install((DEFINITIONS, "gone", "nowhere_at_all"))
-    with pytest.raises(UsageError, match=r"the definitions in nowhere_at_all are not installed"):
-        list(installed())
-
-
-def test_a_folder_is_a_destination(
-    write_definition: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Any folder with a definition may be named, by a relative path as well."""
-    folder = write_definition()
-    assert load_definition(find_folder(str(folder))).slug == "sample"
-    monkeypatch.chdir(folder.parent)
-    assert load_definition(find_folder("./sample")).slug == "sample"
-    monkeypatch.chdir(folder)
-    assert load_definition(find_folder(".")).slug == "sample"
-
-
-def test_an_installed_destination_comes_before_a_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A name means the same wherever it is used; a folder of that name is given as a path."""
-    (tmp_path / "kana").mkdir()
-    (tmp_path / "kana" / "destination.yaml").write_text("name: Other", encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    assert load_definition(find_folder("kana")).name == "Kana"
+def test_what_a_plugin_does_by_default(install: Install) -> None:
+    """A class that overrides nothing brings nothing, and says that it has no sandbox."""
+    install("acme-destinations", "sample", plugins={"sample": PLUGIN + "pass"})
+    plugin = find_plugin("sample")
+    assert plugin is not None
+    assert plugin_code(plugin, None) == Code()
+    assert plugin_commands(plugin) == ()
+    assert plugin_page_data(plugin) == {}
+    with pytest.raises(UsageError) as raised:
+        start_sandbox(load_definition(find_folder("sample")), plugin)
+    assert str(raised.value) == f"{SOURCE} has no sandbox"
 
 
 @pytest.mark.parametrize(
-    ("name", "message"),
+    ("source", "message"),
     [
-        ("nope", r"unknown destination 'nope': neither installed \(.*kana.*\) nor a folder"),
-        ("empty", "the folder empty holds no destination.yaml"),
-        ("file", "unknown destination 'file'"),
+        (
+            "import nowhere_at_all",
+            "cannot be imported: ModuleNotFoundError: No module named 'nowhere_at_all'",
+        ),
+        ("def (", "cannot be imported: SyntaxError: invalid syntax (plugin0.py, line 1)"),
+        ("raise SystemExit", "cannot be imported: SystemExit"),
+        ("raise ValueError('first\\nsecond')", "cannot be imported: ValueError: first second"),
+        (
+            "Other = 1",
+            "cannot be imported: AttributeError: module 'acme_destinations.plugin0' has no "
+            "attribute 'Acme'",
+        ),
+        (
+            "class Acme:\n    def code(self, store): ...",
+            "must be a class derived from destinations.Plugin, but is the class Acme",
+        ),
+        (
+            "def Acme(): ...",
+            "must be a class derived from destinations.Plugin, but is a value of the type function",
+        ),
+        ("Acme = None", "must be a class derived from destinations.Plugin, but is nothing"),
+        (
+            "from destinations import Plugin\nAcme = Plugin()",
+            "must be a class derived from destinations.Plugin, but is a value of the type Plugin",
+        ),
+        (PLUGIN + "commands = []", "commands must be a method, but is a value of the type list"),
+        (PLUGIN + "code = None", "code must be a method, but is nothing"),
+        (
+            PLUGIN + "def __init__(self, key): ...",
+            "cannot be made: TypeError: Acme.__init__() missing 1 required positional argument: "
+            "'key'",
+        ),
     ],
 )
-def test_what_is_no_destination(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, message: str
+def test_a_plugin_that_cannot_be_loaded(install: Install, source: str, message: str) -> None:
+    """One line names the plugin, its package and the fault; other plugins are found."""
+    install("acme-destinations", "sample", plugins={"sample": source})
+    with pytest.raises(UsageError) as raised:
+        find_plugin("sample")
+    assert str(raised.value).removeprefix(SOURCE).lstrip(": ") == message
+    assert str(raised.value).startswith(SOURCE)
+    assert find_plugin("kana") is not None
+
+
+def _code(plugin: Plugin) -> object:
+    return plugin_code(plugin, None)
+
+
+def _sandbox(plugin: Plugin) -> object:
+    return start_sandbox(load_definition(find_folder("sample")), plugin)
+
+
+@pytest.mark.parametrize(
+    ("method", "ask", "message"),
+    [
+        (
+            "def code(self, store): ...",
+            _code,
+            ": its code() must return a destinations.Code, but gives nothing",
+        ),
+        (
+            "def code(self, store): return {}",
+            _code,
+            ": its code() must return a destinations.Code, but gives a value of the type dict",
+        ),
+        (
+            "def code(self): return {}",
+            _code,
+            " failed in code(): TypeError: Acme.code() takes 1 positional argument but 2 were "
+            "given",
+        ),
+        (
+            "def code(self, store):\n"
+            "        from destinations import Code\n"
+            "        return Code(generators={'sync': 'name'})",
+            _code,
+            ": generators of its code must be functions by their names",
+        ),
+        (
+            "def commands(self): return [print]",
+            plugin_commands,
+            ": its commands() must return a list of click commands, each with a name",
+        ),
+        (
+            "def commands(self): return iter(())",
+            plugin_commands,
+            ": its commands() must return a list of click commands, but gives a value of the type "
+            "tuple_iterator",
+        ),
+        (
+            "def page_data(self): return []",
+            plugin_page_data,
+            ": its page_data() must return tables by their names, but gives a value of the type "
+            "list",
+        ),
+        (
+            "def page_data(self): return 1 / 0",
+            plugin_page_data,
+            " failed in page_data(): ZeroDivisionError: division by zero",
+        ),
+        (
+            "def start_sandbox(self, **options): return 'http://127.0.0.1'",
+            _sandbox,
+            ": its start_sandbox() must return a destinations.RunningSandbox, but gives a value of "
+            "the type str",
+        ),
+    ],
+)
+def test_a_plugin_that_does_something_else(
+    install: Install, method: str, ask: Callable[[Plugin], object], message: str
 ) -> None:
-    """The error names what was looked for, and what there is."""
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "file").write_text("x", encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(UsageError, match=message):
-        find_folder(name)
+    """What a method raises, or returns in place of what it should, is told in one line."""
+    install("acme-destinations", "sample", plugins={"sample": PLUGIN + method})
+    plugin = find_plugin("sample")
+    assert plugin is not None
+    with pytest.raises(UsageError) as raised:
+        ask(plugin)
+    assert str(raised.value) == SOURCE + message
+
+
+def test_an_error_of_its_own_is_told_as_it_is(install: Install) -> None:
+    """An error of the public tree says what its author wrote, and keeps its kind."""
+    body = (
+        "def code(self, store):\n"
+        "        from destinations import DefinitionError, Issue\n"
+        "        raise DefinitionError([Issue('is wrong', '/rules/0')])"
+    )
+    install("acme-destinations", "sample", plugins={"sample": PLUGIN + body})
+    with pytest.raises(DefinitionError, match="/rules/0: is wrong"):
+        plugin_code(find_plugin("sample"), None)
+
+
+def test_two_plugins_of_one_name(install: Install) -> None:
+    """The error names both packages, and neither is loaded."""
+    install("acme-destinations", "sample", plugins={"sample": PLUGIN + "pass"})
+    install("other-destinations", plugins={"sample": PLUGIN + "pass"})
+    with pytest.raises(UsageError) as raised:
+        find_plugin("sample")
+    assert str(raised.value) == (
+        "two packages have a plugin for 'sample': acme-destinations 1.5 and other-destinations "
+        "1.5; uninstall one of them"
+    )
+    assert "acme_destinations.plugin0" not in sys.modules

@@ -19,7 +19,7 @@ from destinations import Entry, HttpTransport, Run, check_settings, load_definit
 from destinations.definition.document import Document
 from destinations.kit.testing import StillClock
 from destinations.runtime.destination import Destination
-from destinations.runtime.plugins import find_folder
+from destinations.runtime.installed import find_folder
 from destinations.server import Service, read_config
 from destinations.telemetry import observe
 

@@ -12,6 +12,7 @@ from destinations.definition import load_definition
 from destinations.kit.partner_page import Flavour, render_page
 from destinations.runtime.action import Call, Done
 from destinations.runtime.destination import Code
+from destinations.runtime.plugins import Plugin
 
 
 def _sync(payload: dict[str, Any]) -> Any:
@@ -20,7 +21,7 @@ def _sync(payload: dict[str, Any]) -> Any:
     return Done("created")
 
 
-class SamplePlugin:
+class SamplePlugin(Plugin):
     """Code of the small destination, and a table for its page."""
 
     def __init__(self, data: Mapping[str, object] | None = None) -> None:

@@ -1,0 +1,79 @@
+"""Find a definition with its plugin, and bind it to settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from destinations.definition import DestinationDefinition, load_definition
+from destinations.definition.document import Document
+from destinations.definition.settings import check_settings
+from destinations.errors import SettingsError, UsageError
+from destinations.runtime.destination import Destination
+from destinations.runtime.identity import checked_name
+from destinations.runtime.installed import find_folder
+from destinations.runtime.plugins import Plugin, find_plugin, plugin_code
+from destinations.runtime.store import Store
+
+__all__ = ["BoundDestination", "bind_destination", "check_written", "open_definition"]
+
+_ACCOUNT = "account"
+
+
+@dataclass(frozen=True, slots=True)
+class BoundDestination:
+    """A destination bound to settings; ``account`` is the name that the settings give it."""
+
+    destination: Destination
+    account: str | None
+
+
+def open_definition(name: str) -> tuple[DestinationDefinition, Plugin | None]:
+    """Return the checked definition of a destination, and its plugin if it has one.
+
+    Raises `UsageError` if it is unknown or its plugin cannot be loaded, `DefinitionError` with the
+    definition's issues.
+    """
+    definition = load_definition(find_folder(name))
+    return definition, find_plugin(definition.slug)
+
+
+def check_written(definition: DestinationDefinition) -> None:
+    """Raise `UsageError` for a definition that leaves requests open."""
+    if definition.pending_requests:
+        pending = ", ".join(definition.pending_requests)
+        raise UsageError(f"{definition.name} cannot run: these requests are not written: {pending}")
+
+
+def bind_destination(
+    definition: DestinationDefinition,
+    plugin: Plugin | None,
+    document: Document,
+    store: Store | None = None,
+) -> BoundDestination:
+    """Return the destination, bound to the settings in a document.
+
+    Its key ``account`` names the account, unless the destination has such a setting. Raises
+    `SettingsError` with every issue.
+    """
+    values = dict(document.data)
+    account = None
+    if _ACCOUNT not in definition.settings["properties"]:
+        account = _account(document.name, values.pop(_ACCOUNT, None))
+    checked = check_settings(definition, Document(document.name, values, document.lines))
+    destination = Destination(definition, checked, plugin_code(plugin, store))
+    issues = destination.request_issues()
+    if issues:
+        raise SettingsError([document.issue("", issue) for issue in issues])
+    return BoundDestination(destination, account)
+
+
+def _account(file: str, given: object) -> str | None:
+    """Return the name that settings give their account; raises `UsageError` if it is invalid."""
+    if given is None:
+        return None
+    if not isinstance(given, str):
+        raise UsageError(f"{file}: account must be a name")
+    try:
+        return checked_name(given)
+    except UsageError as error:
+        raise UsageError(f"{file}: account must be a name: {error}") from None

@@ -1,0 +1,245 @@
+"""A destination that is open: deliver events to it, and ask it for what only its plugin knows."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import tempfile
+import threading
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Self, TypeVar
+
+from destinations.clock import SystemClock, WallClock
+from destinations.definition.document import Document
+from destinations.errors import StoreDamagedError, TemporaryError, UsageError
+from destinations.http import Answer, Failure
+from destinations.http.transport import HttpTransport, Transport
+from destinations.opening.binding import bind_destination, check_written, open_definition
+from destinations.opening.deliveries import Deliveries, EventLike, deliveries_of, entries_of
+from destinations.opening.store import open_store
+from destinations.operations import AccountWords, choose_account, open_run_store, prune_after_run
+from destinations.pipeline.reading import Entry
+from destinations.pipeline.reconcile import LossOptions, longest_wait
+from destinations.pipeline.report import Row
+from destinations.pipeline.run import Run, RunOptions
+from destinations.runtime.action import Call
+from destinations.runtime.destination import Destination
+from destinations.runtime.identity import AccountIdentity, checked_name, identity_of
+from destinations.runtime.sender import Sender
+from destinations.runtime.store import ManualChanges
+from destinations.store import SqliteStore
+
+__all__ = ["OpenDestination", "open_destination"]
+
+T = TypeVar("T")
+
+OUTAGE: Final = 60.0
+"""Seconds that a partner is waited for, unless somebody says otherwise."""
+
+_WORDS: Final = AccountWords("account=NAME", "same_account=True", "same_account=False")
+
+
+class OpenDestination:
+    """A destination with settings and a store, for one account at the partner.
+
+    Threads may share it: one delivers at a time. While none does, other processes may use the same
+    store. Close it, or use it as a context manager.
+    """
+
+    def __init__(  # noqa: PLR0913 - what it is made of
+        self,
+        destination: Destination,
+        store: SqliteStore,
+        account: int,
+        identity: AccountIdentity,
+        transport: Transport,
+        *,
+        outage: float = OUTAGE,
+        losses: LossOptions | None = None,
+        clock: WallClock | None = None,
+    ) -> None:
+        self.destination = destination
+        self.store = store
+        self.account = account
+        self.identity = identity
+        self._outage = outage
+        self._losses = losses or LossOptions()
+        self._clock = clock or SystemClock()
+        self._transport = transport
+        self._lock = threading.Lock()
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close what was opened for it; safe to repeat."""
+        self._stack.close()
+
+    def closes(self, stack: contextlib.ExitStack) -> Self:
+        """Let `close` close what is in ``stack``, which is left empty; returns itself."""
+        self._stack = stack.pop_all()
+        return self
+
+    @property
+    def manual_changes(self) -> ManualChanges:
+        """The changes that an operator has to make in the account."""
+        return self.store.manual_changes([self.account])
+
+    def deliver(self, events: Iterable[EventLike], *, input_id: str | None = None) -> Deliveries:
+        """Deliver events as ``destinations run`` does, and return what became of each.
+
+        An event is a mapping, or its JSON. All of them have a row when this returns: what could not
+        be sent is ``ready``, waits in the store, and is sent by `deliver_waiting`, or when it comes
+        again. What was delivered before is not sent again. With ``input_id``, events that have
+        neither a ``messageId`` nor a time are recognised by that name and their place.
+
+        A signal, such as Ctrl-C, first lets requests under way end, and has its effect then.
+        Raises `TemporaryError` if another process delivers to the account from this store, or the
+        store cannot be written, `StoreDamagedError` if it is damaged, and what ``events`` raises:
+        repeat the call, nothing is sent twice.
+        """
+        if isinstance(events, Mapping | bytes | str):
+            raise UsageError("expected a list of events, got one event: write deliver([event])")
+        input_ids = () if input_id is None else (checked_name(input_id),)
+        return self._run(entries_of(events), input_ids=input_ids)
+
+    def deliver_waiting(self) -> Deliveries:
+        """Deliver what waits in the store for this account, and return what became of it.
+
+        That is what earlier calls and runs left, and what a new rule maps. Raises as `deliver`.
+        """
+        return self._run((), deliver_waiting=True)
+
+    def test_credentials(self) -> Failure | None:
+        """Test the credentials at the partner; returns why they cannot be used, None if they can.
+
+        Raises `UsageError` if the definition has no such test.
+        """
+        return self._sender().test_credentials()
+
+    def perform(self, steps: Generator[Call, Answer, T]) -> T:
+        """Run requests of a plugin outside of any event and return their result.
+
+        A request that may succeed later is retried a few times. Raises `IntegrationError` if it
+        still fails.
+        """
+        return self._sender().perform(steps)
+
+    def _sender(self) -> Sender:
+        answers = self.store.answers(self.identity.partner)
+        return Sender(self.destination, self._transport, answers=answers, clock=self._clock)
+
+    def _run(
+        self,
+        entries: Iterable[Entry],
+        *,
+        input_ids: Sequence[str] = (),
+        deliver_waiting: bool = False,
+    ) -> Deliveries:
+        """Do one run, and return what became of all of its input."""
+        rows: list[Row] = []
+        options = RunOptions(
+            outage=self._outage,
+            losses=self._losses,
+            input_ids=input_ids,
+            deliver_waiting=deliver_waiting,
+            keep_unsent=True,
+            read_all=True,
+        )
+        definition = self.destination.definition
+        with (
+            self._lock,
+            open_run_store(
+                self.store,
+                self.account,
+                self.identity,
+                reconcile_after=longest_wait(definition, self._losses),
+                clock=self._clock,
+            ) as kept,
+        ):
+            run = Run(
+                self.destination,
+                self._transport,
+                store=kept,
+                options=options,
+                clock=self._clock,
+                counted=rows.append,
+            )
+            report = run.execute(entries)
+        if run.signal is not None:
+            signal.raise_signal(run.signal)
+        masker = self.destination.settings.masker
+        stopped, missing = report.stopped, report.not_kept
+        if stopped is not None and stopped.why == "damaged":
+            raise StoreDamagedError(masker.text(stopped.message))
+        if missing is not None:
+            raise TemporaryError(f"the store could not be written: {masker.text(missing.why)}")
+        if stopped is None:
+            prune_after_run(self.store, self.store.now)
+        return deliveries_of(report, rows, masker)
+
+
+def open_destination(  # noqa: PLR0913 - all but the first have a default
+    destination: str | Path,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    store: str | Path | None = None,
+    account: str | None = None,
+    same_account: bool | None = None,
+    outage: float = OUTAGE,
+    losses: LossOptions | None = None,
+    transport: Transport | None = None,
+    clock: WallClock | None = None,
+) -> OpenDestination:
+    """Open a destination, to deliver events to it; use it as a context manager to close it.
+
+    ``destination`` is the name of an installed one, or a folder. ``settings`` are those of a
+    settings file; their key ``account``, or ``account``, names the account at the partner.
+    ``store`` is the file that knows what was delivered, and what waits; without one that is
+    forgotten when the destination is closed. ``same_account`` says whether new credentials at a
+    known endpoint belong to the account that is known there.
+
+    It waits ``outage`` seconds for a partner that does not answer, and ``losses`` says what follows
+    a lost answer. ``transport`` sends requests, and stays open; ``clock`` is the machine's by
+    default.
+
+    Raises `UsageError` for an unknown destination, a plugin that cannot be loaded, a store that
+    cannot be used, or an account that is unclear; `DefinitionError` for an invalid definition, and
+    `SettingsError` for settings that do not fit it.
+    """
+    definition, plugin = open_definition(str(destination))
+    check_written(definition)
+    with contextlib.ExitStack() as stack:
+        opened = stack.enter_context(open_store(_forgotten(stack) if store is None else store))
+        document = Document("settings", dict(settings or {}), {})
+        bound = bind_destination(definition, plugin, document, opened)
+        if transport is None:
+            issues = bound.destination.environment_issues()
+            if issues:
+                raise UsageError("\n".join(issues))
+            transport = HttpTransport(definition.transport.timeouts)
+            stack.callback(transport.close)
+        name = bound.account if account is None else checked_name(account)
+        identity = identity_of(bound.destination, name)
+        known = choose_account(opened.accounts(), identity, same=same_account, words=_WORDS)
+        return OpenDestination(
+            bound.destination,
+            opened,
+            known,
+            identity,
+            transport,
+            outage=outage,
+            losses=losses,
+            clock=clock,
+        ).closes(stack)
+
+
+def _forgotten(stack: contextlib.ExitStack) -> Path:
+    """Return the path of a store that vanishes with the ``stack``."""
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="destinations-"))
+    return Path(folder) / "store.sqlite3"

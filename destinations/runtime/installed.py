@@ -1,0 +1,113 @@
+"""Find destinations: definitions in installed packages, and folders.
+
+Group ``destinations.definitions`` of the entry points names packages whose folders are definitions.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.resources
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from destinations.definition import is_definition
+from destinations.errors import UsageError
+from destinations.runtime.entry_points import DEFINITIONS, Package, distinct, package_of
+
+__all__ = ["Catalog", "InstalledDestination", "find_folder", "installed"]
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledDestination:
+    """A definition in an installed package."""
+
+    slug: str
+    folder: Traversable
+    package: Package
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """What is installed: the ``destinations`` by slug, sorted.
+
+    ``conflicts`` has, by slug, what is wrong where two packages have a destination of one name;
+    these are left out of ``destinations``. ``issues`` tells of packages that cannot be read.
+    """
+
+    destinations: Mapping[str, InstalledDestination]
+    conflicts: Mapping[str, str]
+    issues: Sequence[str]
+
+
+def installed() -> Catalog:
+    """Return the destinations of all installed packages, and what is wrong with some."""
+    found: dict[str, list[InstalledDestination]] = {}
+    issues: list[str] = []
+    for point in distinct(importlib.metadata.entry_points(group=DEFINITIONS)):
+        try:
+            for one in _definitions(point):
+                found.setdefault(one.slug, []).append(one)
+        except UsageError as error:
+            issues.append(str(error))
+    return Catalog(
+        {slug: each[0] for slug, each in sorted(found.items()) if len(each) == 1},
+        {slug: _conflict(each) for slug, each in sorted(found.items()) if len(each) > 1},
+        issues,
+    )
+
+
+def find_folder(destination: str) -> Traversable:
+    """Return the folder of DESTINATION: an installed definition's slug, or the path of a folder.
+
+    Raises `UsageError` if it is neither, and if two packages have a destination of this name.
+    """
+    known = installed()
+    if destination in known.destinations:
+        return known.destinations[destination].folder
+    if destination in known.conflicts:
+        raise UsageError(known.conflicts[destination])
+    path = Path(destination).resolve()
+    if path.is_dir() and is_definition(path):
+        return path
+    if path.is_dir():
+        msg = f"the folder {destination} holds no destination.yaml"
+    else:
+        names = ", ".join(known.destinations) or "none"
+        msg = f"unknown destination {destination!r}: neither installed ({names}) nor a folder"
+    raise UsageError("; ".join([msg, *known.issues]))
+
+
+def _definitions(point: EntryPoint) -> Iterator[InstalledDestination]:
+    package = package_of(point)
+    try:
+        folders = [one for one in importlib.resources.files(point.value).iterdir() if one.is_dir()]
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{point.value}.".startswith(f"{error.name}."):
+            raise _unreadable(point, error) from error
+        msg = (
+            f"the definitions in {point.value} are not installed; in a checkout, run "
+            "pip install --editable . or start the command destinations instead of python -m"
+        )
+        raise UsageError(msg) from None
+    except (Exception, SystemExit) as error:
+        raise _unreadable(point, error) from error
+    for folder in folders:
+        if is_definition(folder):
+            yield InstalledDestination(folder.name, folder, package)
+
+
+def _unreadable(point: EntryPoint, error: BaseException) -> UsageError:
+    text = " ".join(str(error).split())
+    return UsageError(
+        f"the definitions in {point.value} of {package_of(point)} cannot be imported: "
+        f"{type(error).__name__}: {text}"
+    )
+
+
+def _conflict(found: Sequence[InstalledDestination]) -> str:
+    names = " and ".join(f"{one.package} ({one.folder})" for one in found)
+    cure = "uninstall one of them, or name the folder of the other"
+    return f"two packages have a destination {found[0].slug!r}: {names}; {cure}"

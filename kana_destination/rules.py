@@ -1,0 +1,127 @@
+"""The mapping rules in a store: add, list, remove and try them, and map what waits for one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass
+
+from destinations import Answer, Call, OpenDestination, SqliteStore, UsageError, open_definition
+from destinations.definition.document import Document
+from destinations.definition.settings import named_settings
+from destinations.operations import plan_replay, replay, waiting_for_nobody
+from destinations.outcome import Outcome
+from destinations.pipeline.ledger import Selection
+from destinations.runtime.destination import Destination
+from destinations.runtime.plugins import plugin_code
+from destinations.segment.event import Event
+from kana_destination.mapping_rules import Rule, overlap, read_rules
+from kana_destination.plugin import SLUG, stored_rules
+
+__all__ = ["AddedRules", "Remapped", "add_rules", "check_features", "list_rules", "matching_rules"]
+__all__ += ["map_unmapped", "remove_rule"]
+
+
+@dataclass(frozen=True, slots=True)
+class Remapped:
+    """What became of the unmapped events that rules map now.
+
+    ``queued`` wait for delivery, ``ended`` cannot be sent. ``to_deliver`` of them need a run, as no
+    server delivers them. ``absent`` are destinations that the server no longer has.
+    """
+
+    queued: int
+    ended: int
+    to_deliver: int
+    absent: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class AddedRules:
+    """What became of rules that were to be added.
+
+    ``known`` were there before, unchanged. ``overlaps`` has an older and an added rule that an
+    event may both match: the older one wins.
+    """
+
+    added: Sequence[Rule]
+    known: Sequence[Rule]
+    overlaps: Sequence[tuple[Rule, Rule]]
+    remapped: Remapped
+
+
+def list_rules(store: SqliteStore) -> list[Rule]:
+    """Return the rules, the oldest first: of those that match an event, the first is used."""
+    return [Rule(**document.content) for document in stored_rules(store).entries()]
+
+
+def matching_rules(store: SqliteStore, event: Event) -> list[Rule]:
+    """Return the rules that match a track event; the first is used, if the event names none."""
+    return [rule for rule in list_rules(store) if rule.matches(event)]
+
+
+def add_rules(store: SqliteStore, rules: Iterable[Rule]) -> AddedRules:
+    """Add all rules or none, and queue the unmapped events that they map.
+
+    A rule that is there already, unchanged, is no error. `OpenDestination.deliver_waiting` delivers
+    what is queued. Raises `DefinitionError` for an invalid rule, `UsageError` if another rule has
+    the name of one.
+    """
+    document = {"rules": [rule.to_json() for rule in rules]}
+    new = read_rules(Document("the rules", document, {})) if document["rules"] else []
+    older = list_rules(store)
+    added = [rule for rule in new if rule not in older]
+    stored_rules(store).add(*((rule.name, rule.to_json()) for rule in added))
+    overlaps = []
+    for rule in added:
+        overlaps += [(other, rule) for other in older if overlap(rule, other)]
+        older.append(rule)
+    known = [rule for rule in new if rule not in added]
+    return AddedRules(added, known, overlaps, map_unmapped(store))
+
+
+def remove_rule(store: SqliteStore, name: str) -> None:
+    """Remove a rule; what it has mapped stays mapped. Raises `UsageError` if there is none."""
+    stored_rules(store).remove(name)
+
+
+def check_features(kana: OpenDestination, rules: Iterable[Rule]) -> list[str]:
+    """Check at Kana that the features of rules are there; returns warnings.
+
+    Raises `UsageError` for a feature that is not, `IntegrationError` if Kana cannot be asked.
+    """
+
+    def features() -> Generator[Call, Answer, dict[str, str]]:
+        answer = yield Call("listFeatures", {})
+        return {feature["id"]: feature["type"] for feature in answer.data}
+
+    known = kana.perform(features())
+    warnings = []
+    for rule in rules:
+        if rule.feature not in known:
+            names = ", ".join(sorted(known)) or "none"
+            msg = f"rule {rule.name!r}: Kana has no feature {rule.feature!r}; it has: {names}"
+            raise UsageError(msg)
+        if known[rule.feature] != "CONSUMABLE":
+            warnings.append(
+                f"the feature {rule.feature!r} is {known[rule.feature]}: users have it or not, so "
+                "Kana may refuse usage of it."
+            )
+    return warnings
+
+
+def map_unmapped(store: SqliteStore) -> Remapped:
+    """Queue the unmapped events that rules map now."""
+    definition, plugin = open_definition(SLUG)
+    destination = Destination(definition, named_settings(definition), plugin_code(plugin, store))
+    ledger = store.ledger()
+    unmapped = Selection(slug=SLUG, statuses=frozenset({Outcome.UNMAPPED}))
+    planned = [plan_replay(ledger, destination, entry) for entry in ledger.find(unmapped)]
+    done = replay(ledger, planned, now=time.time())
+    served = {one.id for one in ledger.totals(time.time()) if one.served}
+    to_deliver = sum(
+        one.replan is not None and one.replan.result is None and one.entry.scope not in served
+        for one in planned
+    )
+    absent = waiting_for_nobody(store, planned)
+    return Remapped(done.reopened, done.ended, to_deliver, absent)

@@ -1,0 +1,49 @@
+"""Count the events in a store that no mapping rule maps."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+
+from destinations import SqliteStore, read_json
+from destinations.outcome import Outcome
+from destinations.pipeline.ledger import Ledger, Selection
+from kana_destination.mapping_rules import property_values
+from kana_destination.plugin import SLUG
+
+__all__ = ["Unmapped", "count_unmapped"]
+
+_MOST: Final = 100_000
+"""How many different values are counted at most: the first that come."""
+
+
+class Unmapped(NamedTuple):
+    """The numbers of events by name, by path and value of their properties, and in total."""
+
+    events: Counter[str]
+    values: Counter[tuple[str, str]]
+    total: int
+
+
+def count_unmapped(store: SqliteStore) -> Unmapped:
+    """Count the events of runs and servers that no rule maps."""
+    events: Counter[str] = Counter()
+    values: Counter[tuple[str, str]] = Counter()
+    total = 0
+    for raw in _raw_events(store.ledger()):
+        total += 1
+        event: dict[str, Any] = read_json(raw)
+        events[event["event"]] += 1
+        for pair in property_values(event.get("properties")):
+            if pair in values or len(values) < _MOST:
+                values[pair] += 1
+    return Unmapped(events, values, total)
+
+
+def _raw_events(ledger: Ledger) -> Iterator[bytes]:
+    selection = Selection(slug=SLUG, statuses=frozenset({Outcome.UNMAPPED}))
+    for entry in ledger.find(selection):
+        raw = ledger.raw_event(entry.event_id)
+        if raw is not None:
+            yield raw
