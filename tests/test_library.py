@@ -53,19 +53,19 @@ WEBHOOK: Mapping[str, Any] = {
 
 
 class Partner:
-    """A partner that answers with ``status``, or not at all with None; 410 to what is ``gone``."""
+    """A partner that answers with ``status``, or not at all with None; 400 to what is ``bad``."""
 
     def __init__(self, status: int | None = 200, text: str = "") -> None:
         self.status = status
         self.text = text
-        self.gone = b"nothing of this"
+        self.bad = b"nothing of this"
         self.bodies: list[bytes] = []
 
     def send(self, request: HttpRequest) -> HttpResponse:
         if self.status is None:
             raise TransportError("connection refused", sent=False)
         self.bodies.append(request.body or b"")
-        status = 410 if self.gone in self.bodies[-1] else self.status
+        status = 400 if self.bad in self.bodies[-1] else self.status
         return HttpResponse(status, {"content-type": "text/plain"}, self.text.encode())
 
     def close(self) -> None:
@@ -194,9 +194,10 @@ def test_events_without_an_id_are_known_by_the_name_of_their_input(
 
 def test_what_was_corrected_has_the_row_of_its_end(partner: Partner) -> None:
     """Rows agree with their totals: what a correction has replaced is filtered."""
-    partner.gone = b"Wrong"
+    partner.bad, partner.text = b"Wrong", "ok"
     events = [_event("m", event="Wrong"), _event("m"), _event("m", event="New")]
-    with open_destination("webhook", WEBHOOK, transport=partner) as opened:
+    settings = {"webhookUrl": WEBHOOK["url"]}
+    with open_destination("slack", settings, transport=partner) as opened:
         done = opened.deliver(events)
     assert [row.outcome for row in done] == ["filtered", "delivered", "rejected"]
     assert done[0].reason == "a later event with its messageId has replaced it"
