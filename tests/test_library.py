@@ -146,7 +146,7 @@ def test_each_event_has_a_row_in_its_order(webhook: OpenDestination, partner: Pa
         ([], Outcome.INVALID, "it has a value of the type list"),
         (None, Outcome.INVALID, "it has a value of the type NoneType"),
         (_event("l", text="x" * 2_000_000), Outcome.INVALID, "more than 32,768"),
-        (_event("b", **{"integrations": {"All": False}}), Outcome.FILTERED, "excludes Webhook"),
+        (_event("b", integrations={"All": False}), Outcome.FILTERED, "excludes Webhook"),
     ],
 )
 def test_any_event_has_its_row(
@@ -343,7 +343,7 @@ def test_an_account_that_is_unclear(partner: Partner, store: Path) -> None:
         (lambda _: open_destination("webhook", {**WEBHOOK, "account": 5}), UsageError, "account"),
         (lambda _: open_destination("webhook", WEBHOOK, account=" "), UsageError, "name is empty"),
         (lambda path: open_destination("webhook", WEBHOOK, store=path), UsageError, "is a folder"),
-        (lambda path: open_destination(path), UsageError, "holds no destination.yaml"),
+        (open_destination, UsageError, "holds no destination.yaml"),
         (lambda _: open_sandbox("webhook"), UsageError, "Webhook has no sandbox: no plugin"),
         (lambda path: open_store(path / "none", existing=True), UsageError, "there is no store"),
     ],
@@ -356,7 +356,7 @@ def test_what_cannot_be_opened(
         open_it(tmp_path)
 
 
-def test_a_folder_is_opened_by_its_path(tmp_path: Path, partner: Partner) -> None:
+def test_a_folder_is_opened_by_its_path(tmp_path: Path) -> None:
     """A definition of one's own needs no package; its issues are told with their places."""
     folder = tmp_path / "own"
     folder.mkdir()

@@ -31,8 +31,8 @@ from destinations.pipeline.intake import Intake
 from destinations.pipeline.queue import Arrival, Round, Transition
 from destinations.pipeline.report import Report
 from destinations.runtime.identity import identity_of
-from destinations.runtime.plan import plan
 from destinations.runtime.installed import find_folder
+from destinations.runtime.plan import plan
 from destinations.store import SqliteStore, broken_rules
 from kana_destination.plugin import KanaPlugin
 

@@ -42,8 +42,8 @@ from destinations.pipeline.reconcile import LossOptions
 from destinations.pipeline.retry import RetryPolicy
 from destinations.runtime.destination import Destination
 from destinations.runtime.identity import identity_of
-from destinations.runtime.plan import plan
 from destinations.runtime.installed import find_folder
+from destinations.runtime.plan import plan
 from destinations.runtime.sender import Sender
 from destinations.store import Database, SqliteQueue, SqliteStore
 from destinations.store import database as database_module

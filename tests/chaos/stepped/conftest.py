@@ -35,8 +35,8 @@ from destinations.pipeline.retry import RetryPolicy
 from destinations.pipeline.run import Run, RunOptions
 from destinations.runtime.destination import Destination
 from destinations.runtime.identity import identity_of
-from destinations.runtime.plan import plan
 from destinations.runtime.installed import find_folder
+from destinations.runtime.plan import plan
 from destinations.runtime.sender import Sender
 from destinations.store import SqliteStore
 from kana_destination.plugin import KanaPlugin

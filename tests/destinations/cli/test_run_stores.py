@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from destinations.cli import run_command
-from destinations.opening import open_store
 from destinations.errors import StoreGoneError
+from destinations.opening import open_store
 from destinations.pipeline import run as run_module
 from destinations.store import SqliteQueue, SqliteStore, default_path
 

@@ -14,7 +14,7 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_the_first_one_stops(number: signal.Signals) -> None:
-    """It says once that the run is to stop, and by which; and the former handler is back afterwards."""
+    """It says once that the run is to stop; the former handler is back afterwards."""
     former = signal.getsignal(number)
     stops: list[int] = []
     with Interrupt(stops.append):

@@ -64,8 +64,10 @@ def test_what_a_plugin_does_by_default(install: Install) -> None:
         ("raise ValueError('first\\nsecond')", "cannot be imported: ValueError: first second"),
         (
             "Other = 1",
-            "cannot be imported: AttributeError: module 'acme_destinations.plugin0' has no "
-            "attribute 'Acme'",
+            (
+                "cannot be imported: AttributeError: module 'acme_destinations.plugin0' has no "
+                "attribute 'Acme'"
+            ),
         ),
         (
             "class Acme:\n    def code(self, store): ...",
@@ -84,8 +86,10 @@ def test_what_a_plugin_does_by_default(install: Install) -> None:
         (PLUGIN + "code = None", "code must be a method, but is nothing"),
         (
             PLUGIN + "def __init__(self, key): ...",
-            "cannot be made: TypeError: Acme.__init__() missing 1 required positional argument: "
-            "'key'",
+            (
+                "cannot be made: TypeError: Acme.__init__() missing 1 required positional "
+                "argument: 'key'"
+            ),
         ),
     ],
 )
@@ -123,13 +127,17 @@ def _sandbox(plugin: Plugin) -> object:
         (
             "def code(self): return {}",
             _code,
-            " failed in code(): TypeError: Acme.code() takes 1 positional argument but 2 were "
-            "given",
+            (
+                " failed in code(): TypeError: Acme.code() takes 1 positional argument but 2 were "
+                "given"
+            ),
         ),
         (
-            "def code(self, store):\n"
-            "        from destinations import Code\n"
-            "        return Code(generators={'sync': 'name'})",
+            (
+                "def code(self, store):\n"
+                "        from destinations import Code\n"
+                "        return Code(generators={'sync': 'name'})"
+            ),
             _code,
             ": generators of its code must be functions by their names",
         ),
@@ -141,14 +149,18 @@ def _sandbox(plugin: Plugin) -> object:
         (
             "def commands(self): return iter(())",
             plugin_commands,
-            ": its commands() must return a list of click commands, but gives a value of the type "
-            "tuple_iterator",
+            (
+                ": its commands() must return a list of click commands, but gives a value of the "
+                "type tuple_iterator"
+            ),
         ),
         (
             "def page_data(self): return []",
             plugin_page_data,
-            ": its page_data() must return tables by their names, but gives a value of the type "
-            "list",
+            (
+                ": its page_data() must return tables by their names, but gives a value of the "
+                "type list"
+            ),
         ),
         (
             "def page_data(self): return 1 / 0",
@@ -158,8 +170,10 @@ def _sandbox(plugin: Plugin) -> object:
         (
             "def start_sandbox(self, **options): return 'http://127.0.0.1'",
             _sandbox,
-            ": its start_sandbox() must return a destinations.RunningSandbox, but gives a value of "
-            "the type str",
+            (
+                ": its start_sandbox() must return a destinations.RunningSandbox, but gives a "
+                "value of the type str"
+            ),
         ),
     ],
 )

@@ -28,8 +28,8 @@ from destinations.pipeline.queue import Receipt
 from destinations.pipeline.retry import RetryPolicy
 from destinations.runtime.destination import Destination
 from destinations.runtime.identity import identity_of
-from destinations.runtime.plan import plan
 from destinations.runtime.installed import find_folder
+from destinations.runtime.plan import plan
 from destinations.runtime.sender import Sender
 from destinations.store import SqliteStore, broken_rules
 from kana_destination.plugin import KanaPlugin
