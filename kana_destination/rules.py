@@ -24,7 +24,7 @@ __all__ += ["map_unmapped", "remove_rule"]
 
 @dataclass(frozen=True, slots=True)
 class Remapped:
-    """What became of the unmapped events that rules map now.
+    """The unmapped events that rules map now, counted.
 
     ``queued`` wait for delivery, ``ended`` cannot be sent. ``to_deliver`` of them need a run, as no
     server delivers them. ``absent`` are destinations that the server no longer has.
@@ -38,7 +38,7 @@ class Remapped:
 
 @dataclass(frozen=True, slots=True)
 class AddedRules:
-    """What became of rules that were to be added.
+    """The rules that were added, and those that were not.
 
     ``known`` were there before, unchanged. ``overlaps`` has an older and an added rule that an
     event may both match: the older one wins.

@@ -25,7 +25,7 @@ _SHOWN: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Deliveries(Sequence[Row]):
-    """What became of events: a sequence with one row for each event and subscription.
+    """The outcomes of events: a sequence with one row for each event and subscription.
 
     The rows are in the order of the events; ``totals`` counts them. ``stopped`` tells why
     delivering ended early, None if it did not: what is ``ready`` then waits in the store.

@@ -16,7 +16,7 @@ __all__ = ["AccountQuestion", "AccountWords", "choose_account", "foresee_account
 
 @dataclass(frozen=True, slots=True)
 class AccountWords:
-    """How messages call what answers the question which account it is.
+    """Words of messages for the answers to the question which account it is.
 
     ``name`` is what names the account, ``same`` what says that it is the known one, ``new`` that it
     is another one.

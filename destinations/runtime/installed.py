@@ -31,7 +31,7 @@ class InstalledDestination:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """What is installed: the ``destinations`` by slug, sorted.
+    """The installed ``destinations`` by slug, sorted.
 
     ``conflicts`` has, by slug, what is wrong where two packages have a destination of one name;
     these are left out of ``destinations``. ``issues`` tells of packages that cannot be read.
