@@ -22,7 +22,7 @@ from benchmarks.peak import run_measured
 from benchmarks.workload import ROOT
 from destinations import Destination, HttpTransport, Sender, Settings
 from destinations.definition import load_definition
-from destinations.runtime.plugins import find_folder
+from destinations.runtime.installed import find_folder
 from kana_destination.everyone import everyone, users_with
 from kana_destination.plugin import KanaPlugin
 

@@ -10,7 +10,7 @@ from destinations.definition import load_definition
 from destinations.errors import DefinitionError, SecretMissingError, TemporaryError, UsageError
 from destinations.operations import Partner
 from destinations.pipeline.ledger import ScopeTotals
-from destinations.runtime.plugins import find_folder
+from destinations.runtime.installed import find_folder
 from destinations.server.binding import bind
 from destinations.server.config import read_config
 from destinations.store import SqliteStore
