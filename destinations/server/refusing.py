@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -30,6 +31,9 @@ _LARGEST_BODY: Final = 512 * 1024
 # A transaction with this much takes some milliseconds, and deliveries have to wait for it.
 _CHUNK: Final = 100
 _CHUNK_BYTES: Final = 1024 * 1024
+
+_LARGEST_OF_SHARE: Final = 4
+"""One event takes at most this part of the bytes that its destination may have."""
 
 _PAUSE_SECONDS: Final = 0.2
 _LONGEST: Final = 2**53
@@ -57,7 +61,8 @@ class Refusal:
 class RefusedBounds:
     """The most that is kept of what was refused; all destinations have equal shares of it.
 
-    ``max_event_bytes`` is the most of one event: what is longer is cut.
+    ``max_event_bytes`` is the most of one event, but a quarter of the bytes of its destination at
+    most: what is longer is cut.
     """
 
     max_events: int = 10_000
@@ -72,12 +77,59 @@ class Refusing:
         """Keep what a sender with valid credentials was refused."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A refusal that waits to be written, with when and where it happened."""
+
+    at: float
+    path: str
+    peer: str
+    refusal: Refusal
+
+    @property
+    def size(self) -> int:
+        return len(self.refusal.raw) + len(self.refusal.reason)
+
+
+class _Waiting:
+    """The entries of one destination in order, with how many and how large those of a code are."""
+
+    def __init__(self) -> None:
+        self.entries: list[_Entry] = []
+        self.numbers: Counter[str] = Counter()
+        self.sizes: Counter[str] = Counter()
+
+    def add(self, entry: _Entry) -> None:
+        self.entries.append(entry)
+        self._count(entry, 1)
+
+    def give_way(self, amounts: Counter[str], code: str, amount: int) -> _Entry | None:
+        """Remove the oldest entry of the code that has most of something.
+
+        Returns None, and removes none, unless that code has more than ``code`` with ``amount``.
+        """
+        if not amounts:
+            return None
+        (most, taken), *_ = amounts.most_common(1)
+        if taken <= amounts[code] + amount:
+            return None
+        at = next(at for at, one in enumerate(self.entries) if one.refusal.code == most)
+        entry = self.entries.pop(at)
+        self._count(entry, -1)
+        return entry
+
+    def _count(self, entry: _Entry, sign: int) -> None:
+        self.numbers[entry.refusal.code] += sign
+        self.sizes[entry.refusal.code] += sign * entry.size
+
+
 class RefusedKeeper(Refusing):
     """Writes refused events into a store, from a buffer, in a thread of its own.
 
-    `keep` never waits and never raises. What the buffer has no room for, or the store cannot take,
-    is told to ``unkept``: the name of the destination, and how many. ``mask`` masks secrets; texts
-    are cut after that. ``names`` are the destinations, which share the buffer and the bounds.
+    `keep` never waits and never raises. What the buffer has no room for, the store cannot take, or
+    later ones displace is told to ``unkept``: the name of the destination, and how many. ``mask``
+    masks secrets; texts are cut after that. ``names`` are the destinations, which share the buffer
+    and the bounds. Within the share of one, the code that has most gives way to the others.
     """
 
     def __init__(
@@ -97,7 +149,7 @@ class RefusedKeeper(Refusing):
         self._internal_error = internal_error
         self._now = now
         self._lock = threading.Lock()
-        self._waiting: dict[Scope, list[tuple[float, str, str, Refusal]]] = {}
+        self._waiting: dict[Scope, _Waiting] = {}
         self._numbers = Shares(_MOST_WAITING)
         self._bytes = Shares(_MOST_WAITING_BYTES, _LARGEST_BODY)
         self._filled = threading.Event()
@@ -121,29 +173,42 @@ class RefusedKeeper(Refusing):
         wanted = [one for one in refusals if one.status in _KEPT]
         if not wanted or not self.bounds.max_events:
             return
-        at, left = self._now(), 0
+        at = self._now()
         with self._lock:
-            for one in wanted:
-                size = len(one.raw) + len(one.reason)
-                if not self._numbers.take(scope.name, 1, self.names):
-                    left += one.events
-                elif not self._bytes.take(scope.name, size, self.names):
-                    self._numbers.give_back(scope.name, 1)
-                    left += one.events
-                else:
-                    self._waiting.setdefault(scope, []).append((at, path, peer, one))
+            waiting = self._waiting.setdefault(scope, _Waiting())
+            left = sum(
+                self._put(scope.name, waiting, _Entry(at, path, peer, one)) for one in wanted
+            )
         self._filled.set()
         if left:
             self._unkept(scope.name, left)
+
+    def _put(self, name: str, waiting: _Waiting, entry: _Entry) -> int:
+        """Let an entry wait; returns how many events are left out for it, its own if it cannot."""
+        left, code = 0, entry.refusal.code
+        while True:
+            if not self._numbers.take(name, 1, self.names):
+                amounts, amount = waiting.numbers, 1
+            elif not self._bytes.take(name, entry.size, self.names):
+                self._numbers.give_back(name, 1)
+                amounts, amount = waiting.sizes, entry.size
+            else:
+                waiting.add(entry)
+                return left
+            other = waiting.give_way(amounts, code, amount)
+            if other is None:
+                return left + entry.refusal.events
+            left += other.refusal.events
+            self._give_back(name, [other])
 
     def flush(self) -> None:
         """Write what waits."""
         with self._lock:
             waiting, self._waiting = self._waiting, {}
             self._filled.clear()
-        for scope, entries in waiting.items():
-            while entries:
-                self._write(scope, _next_chunk(entries))
+        for scope, found in waiting.items():
+            while found.entries:
+                self._write(scope, _next_chunk(found.entries))
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -151,15 +216,16 @@ class RefusedKeeper(Refusing):
             self._stop.wait(_PAUSE_SECONDS)  # several requests share a commit
             self.flush()
 
-    def _write(self, scope: Scope, chunk: Sequence[tuple[float, str, str, Refusal]]) -> None:
-        is_kept = False
+    def _write(self, scope: Scope, chunk: Sequence[_Entry]) -> None:
+        displaced: int | None = None
         shares = max(1, len(self.names))
         bounds = self.bounds
+        most_bytes = bounds.max_bytes // shares
+        # One large event must not displace all others.
+        longest = min(bounds.max_event_bytes, most_bytes // _LARGEST_OF_SHARE)
         try:
-            events = [self._event(scope, bounds, *one) for one in chunk]
-            is_kept = self._refused.add(
-                events, bounds.max_events // shares, bounds.max_bytes // shares
-            )
+            events = [self._event(scope, longest, entry) for entry in chunk]
+            displaced = self._refused.add(events, bounds.max_events // shares, most_bytes)
         except DestinationsError:
             pass  # the service that watches the store tells why
         except Exception:  # noqa: BLE001 - nothing of this may end what receives
@@ -167,26 +233,28 @@ class RefusedKeeper(Refusing):
             self._internal_error(scope.name)
         finally:
             with self._lock:
-                self._numbers.give_back(scope.name, len(chunk))
-                size = sum(len(one.raw) + len(one.reason) for *_, one in chunk)
-                self._bytes.give_back(scope.name, size)
-        if not is_kept:
-            self._unkept(scope.name, sum(one.events for *_, one in chunk))
+                self._give_back(scope.name, chunk)
+        unkept = sum(one.refusal.events for one in chunk) if displaced is None else displaced
+        if unkept:
+            self._unkept(scope.name, unkept)
 
-    def _event(
-        self, scope: Scope, bounds: RefusedBounds, at: float, path: str, peer: str, one: Refusal
-    ) -> RefusedEvent:
+    def _give_back(self, name: str, entries: Sequence[_Entry]) -> None:
+        self._numbers.give_back(name, len(entries))
+        self._bytes.give_back(name, sum(one.size for one in entries))
+
+    def _event(self, scope: Scope, longest: int, entry: _Entry) -> RefusedEvent:
+        one = entry.refusal
         raw = self._masked(one.raw)
-        kept = raw[: bounds.max_event_bytes]
+        kept = raw[:longest]
         message_id, user = _ids(raw)
         return RefusedEvent(
             scope.id,
-            at,
+            entry.at,
             one.status,
             one.code,
             self._mask(one.reason),
-            path,
-            peer,
+            entry.path,
+            entry.peer,
             kept,
             min(max(one.length, len(one.raw)), _LONGEST),
             is_whole=bool(one.raw) and kept == one.raw,
@@ -200,13 +268,11 @@ class RefusedKeeper(Refusing):
         return raw if masked == text else masked.encode("utf-8", "surrogateescape")
 
 
-def _next_chunk(
-    entries: list[tuple[float, str, str, Refusal]],
-) -> Sequence[tuple[float, str, str, Refusal]]:
+def _next_chunk(entries: list[_Entry]) -> Sequence[_Entry]:
     """Take as many of the first entries as go into one transaction, at least one."""
     size = number = 0
-    for *_, one in entries[:_CHUNK]:
-        size += len(one.raw)
+    for one in entries[:_CHUNK]:
+        size += one.size
         if number and size > _CHUNK_BYTES:
             break
         number += 1

@@ -141,9 +141,10 @@ _RULES: Final[tuple[tuple[str, str], ...]] = (
         "the totals of refused events must match their rows",
         (
             "SELECT scope FROM ("
-            " SELECT scope, events, bytes FROM refused_totals"
-            " UNION ALL SELECT scope, -1, -length(raw) - length(CAST(reason AS BLOB)) FROM refused"
-            ") GROUP BY scope HAVING sum(events) <> 0 OR sum(bytes) <> 0"
+            " SELECT scope, code, events, bytes FROM refused_totals"
+            " UNION ALL SELECT scope, code, -1, -length(raw) - length(CAST(reason AS BLOB))"
+            " FROM refused"
+            ") GROUP BY scope, code HAVING sum(events) <> 0 OR sum(bytes) <> 0"
         ),
     ),
 )

@@ -549,4 +549,43 @@ MIGRATIONS: Final[tuple[tuple[str | Move, ...], ...]] = (
         ) STRICT, WITHOUT ROWID
         """,
     ),
+    (
+        # The totals of what was refused are those of each code, as the code that has most gives
+        # way first.
+        "DROP TRIGGER refused_added",
+        "DROP TRIGGER refused_deleted",
+        "DROP TABLE refused_totals",
+        "DROP INDEX refused_of_scope",
+        "CREATE INDEX refused_of_code ON refused (scope, code, id)",
+        """
+        CREATE TABLE refused_totals (
+            scope INTEGER NOT NULL,
+            code TEXT NOT NULL,
+            events INTEGER NOT NULL,
+            bytes INTEGER NOT NULL,
+            PRIMARY KEY (scope, code)
+        ) STRICT, WITHOUT ROWID
+        """,
+        """
+        INSERT INTO refused_totals
+        SELECT scope, code, count(*), sum(length(raw) + length(CAST(reason AS BLOB)))
+        FROM refused GROUP BY scope, code
+        """,
+        """
+        CREATE TRIGGER refused_added AFTER INSERT ON refused BEGIN
+            INSERT INTO refused_totals VALUES
+                (new.scope, new.code, 1, length(new.raw) + length(CAST(new.reason AS BLOB)))
+            ON CONFLICT DO UPDATE SET events = events + 1, bytes = bytes + excluded.bytes;
+        END
+        """,
+        """
+        CREATE TRIGGER refused_deleted AFTER DELETE ON refused BEGIN
+            UPDATE refused_totals SET events = events - 1,
+                bytes = bytes - length(old.raw) - length(CAST(old.reason AS BLOB))
+            WHERE scope = old.scope AND code = old.code;
+            DELETE FROM refused_totals
+            WHERE scope = old.scope AND code = old.code AND events = 0 AND bytes = 0;
+        END
+        """,
+    ),
 )

@@ -1,7 +1,8 @@
-"""Events that a receiver refused, with their reasons: of each destination the latest ones."""
+"""Events that a receiver refused, with their reasons: the latest of each destination and code."""
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,10 @@ _COLUMNS: Final = (
     "refused.id, destination, partner_account, account.name, scope, at, http_status, code, reason,"
     " path, peer, message_id, user, length, whole, raw"
 )
+_OLDEST: Final = """
+    SELECT id, length(raw) + length(CAST(reason AS BLOB)) FROM refused
+    WHERE scope = ? AND code = ? ORDER BY id
+"""
 _FROM: Final = (
     "FROM refused JOIN scopes ON scopes.id = refused.scope"
     " LEFT JOIN partner_accounts AS account ON account.id = scopes.partner_account"
@@ -95,14 +100,16 @@ class SqliteRefused:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, events: Sequence[RefusedEvent], most_events: int, most_bytes: int) -> bool:
-        """Keep events of one scope; the oldest go so that no more than these are left of it.
+    def add(self, events: Sequence[RefusedEvent], most_events: int, most_bytes: int) -> int | None:
+        """Keep events of one scope, and displace others so that no more than these are left of it.
 
-        ``most_bytes`` counts raw bytes and reasons. Returns False, and keeps none, if the store has
-        only room for what is delivered. Raises as `Database.transaction` does.
+        The oldest events of the code that has most give way, so that many of one code leave room
+        for the others. ``most_bytes`` counts raw bytes and reasons. Returns how many were
+        displaced, new ones as well; None, and keeps none, if the store has only room for what is
+        delivered. Raises as `Database.transaction` does.
         """
         if not events:
-            return True
+            return 0
         rows = [
             (
                 *(one.scope, round(one.at * 1000), one.status, one.code, one.reason, one.path),
@@ -112,10 +119,9 @@ class SqliteRefused:
         ]
         with self._database.transaction() as connection:
             if not self._database.has_room(connection):
-                return False
+                return None
             with_rows(connection, _ADD, rows)
-            _evict(connection, events[0].scope, most_events, most_bytes)
-        return True
+            return _displace(connection, events[0].scope, most_events, most_bytes)
 
     def find(
         self, selection: RefusedSelection, *, limit: int | None = None
@@ -163,24 +169,31 @@ class SqliteRefused:
         return deleted
 
 
-def _evict(connection: sqlite3.Connection, scope: int, most_events: int, most_bytes: int) -> None:
-    """Delete the oldest events of a scope until no more is left than may be."""
-    found = connection.execute(
-        "SELECT events, bytes FROM refused_totals WHERE scope = ?", (scope,)
-    ).fetchone()
-    events, size = found or (0, 0)
-    if events <= most_events and size <= most_bytes:
-        return
-    last = 0
-    for identity, length in connection.execute(
-        "SELECT id, length(raw) + length(CAST(reason AS BLOB)) FROM refused WHERE scope = ?"
-        " ORDER BY id",
-        (scope,),
-    ):
-        last, events, size = identity, events - 1, size - length
-        if events <= most_events and size <= most_bytes:
-            break
-    connection.execute("DELETE FROM refused WHERE scope = ? AND id <= ?", (scope, last))
+def _displace(connection: sqlite3.Connection, scope: int, most_events: int, most_bytes: int) -> int:
+    """Delete events of a scope until no more are left than may be; returns how many."""
+    left = {
+        code: (events, size)
+        for code, events, size in connection.execute(
+            "SELECT code, events, bytes FROM refused_totals WHERE scope = ?", (scope,)
+        )
+    }
+    events = sum(number for number, _ in left.values())
+    size = sum(number for _, number in left.values())
+    displaced: list[tuple[int]] = []
+    with contextlib.ExitStack() as cursors:
+        oldest: dict[str, sqlite3.Cursor] = {}
+        while events > most_events or size > most_bytes:
+            # Whatever there is too much of, the code that has most of it.
+            code = max(left, key=lambda code: left[code][events <= most_events])
+            if code not in oldest:
+                oldest[code] = connection.execute(_OLDEST, (scope, code))
+                cursors.callback(oldest[code].close)
+            identity, length = next(oldest[code])
+            displaced.append((identity,))
+            left[code] = (left[code][0] - 1, left[code][1] - length)
+            events, size = events - 1, size - length
+    connection.executemany("DELETE FROM refused WHERE id = ?", displaced)
+    return len(displaced)
 
 
 def _condition(selection: RefusedSelection) -> tuple[str, tuple[object, ...]]:

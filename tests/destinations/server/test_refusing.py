@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -213,13 +214,55 @@ def test_a_flood_leaves_others_room(bench: _Bench) -> None:
 
 
 def test_bytes_are_bounded_too(bench: _Bench) -> None:
-    """In memory: what waits, of a sender of large bodies."""
+    """In memory: what waits, of a sender of large bodies. And what is left out is counted."""
     for _ in range(40):
         bench.keep(b"x" * 500_000)
     assert sum(number for _, number in bench.unkept) >= 20
     bench.keeper.bounds = RefusedBounds(max_bytes=1_000_000)
     bench.keeper.flush()
     assert [len(one.raw) for one in bench.kept()] == [65_536] * 7  # half of it, as there are two
+    assert sum(number for _, number in bench.unkept) == 40 - 7
+
+
+@pytest.mark.parametrize("max_bytes", [100, 4_000, 66_666, 100_000, 10_000_000])
+@pytest.mark.parametrize("code", ["C", "OTHER"])
+def test_one_large_body(bench: _Bench, max_bytes: int, code: str) -> None:
+    """It is cut to a part of its share: the small ones before it are not lost to it, uncounted."""
+    bench.keeper.bounds = RefusedBounds(max_bytes=max_bytes)
+    bench.keep(*[b"{}"] * 10)
+    bench.keeper.flush()
+    before = len(bench.kept())
+    bench.keep(b"[" + b"x" * 60_000, code=code)
+    bench.keeper.flush()
+    kept = bench.kept()
+    assert len(kept) >= min(before, 8)
+    assert kept[-1].raw.startswith(b"[x") or max_bytes == 100
+    assert len(kept) + sum(number for _, number in bench.unkept) == 11
+    assert sum(len(one.raw) + len(one.reason) for one in kept) <= max_bytes // 2
+
+
+def test_a_flood_of_one_code(bench: _Bench) -> None:
+    """It displaces no other code, neither where refusals wait nor in the store; all are counted."""
+    bench.keeper.bounds = RefusedBounds(max_events=200)
+    bench.keep(b"first", code="A")
+    for _ in range(50):
+        bench.keep(*[b"x"] * 100, code="FLOOD")
+    bench.keep(*[b"last"] * 5, code="B")
+    bench.keeper.flush()
+    codes = Counter(one.code for one in bench.kept())
+    assert codes == {"A": 1, "B": 5, "FLOOD": 94}
+    assert sum(number for _, number in bench.unkept) == 5_006 - 100
+
+
+def test_a_large_body_while_others_wait(bench: _Bench) -> None:
+    """Where there are too many bytes, what has most of them gives way, and not many small ones."""
+    bench.keep(*[b"y" * 1_000] * 300, code="SMALL")
+    for _ in range(40):
+        bench.keep(b"x" * 500_000, code="LARGE")
+    bench.keeper.flush()
+    codes = Counter(one.code for one in bench.kept())
+    assert codes["SMALL"] == 300
+    assert codes["LARGE"] + sum(number for _, number in bench.unkept) == 40
 
 
 def test_none_is_kept(bench: _Bench) -> None:

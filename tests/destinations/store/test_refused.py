@@ -1,4 +1,4 @@
-"""Refused events: the latest of each destination, within bounds that always hold."""
+"""Refused events: the latest of each destination and code, within bounds that always hold."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _raws(store: SqliteStore, selection: RefusedSelection = ALL) -> list[bytes]:
 def test_what_is_kept(store: SqliteStore, make: Make) -> None:
     """Everything that is known of it, also in a store that is only read."""
     event = make(raw=b"{\xff", length=9, is_whole=False, message_id="m", user="u")
-    assert store.refused().add([event], MANY, MANY)
+    assert store.refused().add([event], MANY, MANY) == 0
     with SqliteStore(store.path, read_only=True) as read:
         (found,) = read.refused().find(ALL)
         assert read.refused().names == ["kana"]
@@ -68,14 +68,71 @@ def test_what_is_kept(store: SqliteStore, make: Make) -> None:
 def test_the_oldest_go_first(
     store: SqliteStore, make: Make, most_events: int, most_bytes: int, left: list[int]
 ) -> None:
-    """Bounds hold at once, however many come together; those of other destinations stay."""
+    """Bounds hold at once, and who had to go is counted; those of other destinations stay."""
     refused = store.refused()
+    displaced: list[int | None] = []
     refused.add([make("other", b"x" * 50)], MANY, MANY)
     for start in (0, 4):
         many = [make(raw=b"%020d" % one) for one in range(start, 4 if not start else 10)]
-        assert refused.add(many, most_events, most_bytes)
+        displaced.append(refused.add(many, most_events, most_bytes))
+    assert sum(filter(None, displaced)) == 10 - len(left)
     assert _raws(store, RefusedSelection("kana")) == [b"%020d" % one for one in left]
     assert _raws(store, RefusedSelection("other")) == [b"x" * 50]
+    assert rules_broken_in(store.database) == []
+
+
+@pytest.mark.parametrize(
+    ("bounds", "before", "added", "left"),
+    [
+        # (code, number of events, bytes of each); a reason has 11 bytes.
+        pytest.param(
+            (10, MANY),
+            [("A", 4, 1), ("B", 3, 1)],
+            ("C", 500, 1),
+            {"A": 3, "B": 3, "C": 4},
+            id="a flood of one code",
+        ),
+        pytest.param(
+            (9, MANY),
+            [("A", 9, 1)],
+            ("B", 9, 1),
+            {"A": 4, "B": 5},
+            id="each has its share in the end",
+        ),
+        pytest.param(
+            (10, MANY), [("A", 10, 1)], ("B", 1, 1), {"A": 9, "B": 1}, id="one of another code"
+        ),
+        pytest.param(
+            (MANY, 5_000),
+            [("A", 20, 100)],
+            ("B", 4, 1_240),
+            {"A": 20, "B": 2},
+            id="large ones displace large ones",
+        ),
+        pytest.param((MANY, 30), [("A", 2, 1)], ("B", 1, 100), {"A": 2}, id="too large by itself"),
+    ],
+)
+def test_one_code_leaves_room_for_others(
+    store: SqliteStore,
+    make: Make,
+    bounds: tuple[int, int],
+    before: list[tuple[str, int, int]],
+    added: tuple[str, int, int],
+    left: dict[str, int],
+) -> None:
+    """What gives way is the oldest of the code that has most; nobody else has to, uncounted."""
+    refused = store.refused()
+    number = displaced = 0
+    for code, events, size in [*before, added]:
+        many = [make(raw=b"%d" % (one % 10) * size, code=code) for one in range(events)]
+        displaced += refused.add(many, *bounds) or 0
+        number += events
+    assert {one.code: one.events for one in refused.counts(ALL)} == left
+    assert displaced == number - sum(left.values())
+    latest = [one.event.raw[:1] for one in refused.find(RefusedSelection(code=added[0]))]
+    assert latest == [
+        b"%d" % (one % 10) for one in range(added[1] - left.get(added[0], 0), added[1])
+    ]
     assert rules_broken_in(store.database) == []
 
 
@@ -129,7 +186,7 @@ def test_a_store_that_is_nearly_full(store: SqliteStore, make: Make) -> None:
     with store.database.transaction() as connection:
         connection.execute("INSERT INTO events VALUES (1, zeroblob(1000000))")
     store.database.limit_size(1_200_000)
-    assert store.refused().add([make(raw=b"x" * 1_000)], MANY, MANY) is False
+    assert store.refused().add([make(raw=b"x" * 1_000)], MANY, MANY) is None
     assert _raws(store) == []
     assert failures == []
 
@@ -141,4 +198,4 @@ def test_a_write_that_fails(store: SqliteStore, make: Make) -> None:
     with pytest.raises(StoreFullError), store.database.transaction() as connection:
         connection.execute("INSERT INTO events VALUES (1, zeroblob(100000000))")
     assert _raws(store) == []
-    assert store.refused().add([event], MANY, MANY) is False
+    assert store.refused().add([event], MANY, MANY) is None
