@@ -191,13 +191,15 @@ class EventError(DestinationsError):
 class BodyError(DestinationsError):
     """The body holds no events that can be taken; ``status`` is the HTTP status to answer with.
 
-    ``events`` is how many it holds, 1 where they cannot be counted.
+    ``events`` is how many it holds, 1 where they cannot be counted; ``code`` is what is wrong in
+    one word, empty where the status says as much.
     """
 
-    def __init__(self, message: str, status: int = 400, events: int = 1) -> None:
+    def __init__(self, message: str, status: int = 400, events: int = 1, code: str = "") -> None:
         self.message = message
         self.status = status
         self.events = events
+        self.code = code
         super().__init__(message)
 
 

@@ -27,7 +27,7 @@ from destinations.store import RefusedCount, RefusedEntry, RefusedSelection, Sql
 
 __all__ = ["command"]
 
-_COLUMNS: Final = ("id", "refused", "destination", "from", "event", "status", "reason")
+_COLUMNS: Final = ("id", "refused", "destination", "path", "from", "event", "status", "reason")
 
 _selection_options = with_options(BY_DESTINATION, BY_CODE, BY_USER, since_option("events refused"))
 
@@ -63,7 +63,7 @@ def list_command(
     selection = RefusedSelection(**given)
     with place.read() as store:
         refused = store.refused()
-        _tell_of_unknown_name(refused, selection)
+        _tell_of_unknown(refused, selection)
         counts = refused.counts(selection)
         found = refused.find(selection, limit=limit)
     if as_json:
@@ -99,7 +99,7 @@ def export_command(place: StorePlace, *, output: Path | None, **given: Any) -> i
     written = left = 0
     with place.read() as store, contextlib.ExitStack() as stack:
         refused = store.refused()
-        _tell_of_unknown_name(refused, selection)
+        _tell_of_unknown(refused, selection)
         stream = stack.enter_context(opened_output(output))
         for entry in refused.find(selection):
             if entry.event.is_whole:
@@ -117,13 +117,19 @@ def export_command(place: StorePlace, *, output: Path | None, **given: Any) -> i
     return 0
 
 
-def _tell_of_unknown_name(refused: SqliteRefused, selection: RefusedSelection) -> None:
-    name = selection.destination
-    if name is not None and name not in (known := refused.names):
-        names = ", ".join(map(plain, known)) or "none"
-        click.echo(
-            f"The store has no refused event of {plain(name)!r}; it has some of: {names}.", err=True
-        )
+def _tell_of_unknown(refused: SqliteRefused, selection: RefusedSelection) -> None:
+    """Tell on stderr of a name or a code that no refused event has, with those that there are."""
+    for what, given, known in (
+        ("of", selection.destination, refused.names),
+        ("with the code", selection.code, refused.codes),
+    ):
+        if given is not None and given not in known:
+            shown = ", ".join(map(plain, known)) or "none"
+            click.echo(
+                f"The store has no refused event {what} {plain(given)!r}; it has some {what}: "
+                f"{shown}.",
+                err=True,
+            )
 
 
 def _print(
@@ -158,6 +164,7 @@ def _row(entry: RefusedEntry) -> tuple[object, ...]:
         str(entry.id),
         shown_time(event.at),
         entry.destination,
+        bounded(event.path),
         event.peer,
         bounded(event.message_id or ""),
         str(event.status),

@@ -26,6 +26,7 @@ __all__ = [
     "CALL_UNSUPPORTED",
     "EVENT_TYPES",
     "MAX_EVENT_BYTES",
+    "NOT_JSON",
     "Event",
     "check_event",
     "integrations_allow",
@@ -45,6 +46,9 @@ _MAX_MESSAGE_ID: Final = 100
 
 CALL_UNSUPPORTED: Final = "CALL_UNSUPPORTED"
 """The code of a call that Segment has and no destination takes."""
+
+NOT_JSON: Final = "NOT_JSON"
+"""The code of bytes that cannot be read as JSON."""
 
 EVENT_TYPES: Final = ("identify", "track", "page", "screen", "group", "alias")
 """The calls of the Segment Spec, in the order of Segment's docs; an event's type is one of them."""
@@ -93,10 +97,10 @@ def _read_strictly(data: bytes) -> Any:
     except ValueError as error:
         # Line 1 of the event may be any line of a file.
         place = str(error).replace(" at line 1 column ", " at column ")
-        raise EventError("NOT_JSON", f"is not JSON: {place}") from None
+        raise EventError(NOT_JSON, f"is not JSON: {place}") from None
     packed = marshal.dumps(value)
     if (_INFINITE in packed or _MINUS_INFINITE in packed) and _has_infinity(value):
-        raise EventError("NOT_JSON", "is not JSON: a number is too large to be represented")
+        raise EventError(NOT_JSON, "is not JSON: a number is too large to be represented")
     return value
 
 
@@ -122,7 +126,7 @@ def check_event(value: object) -> Event:
         shown = repr(kind) if isinstance(kind, str) and len(kind) < 40 else _kind(kind)
         expected = ", ".join(sorted(EVENT_TYPES))
         if kind == "delete":  # Segment's request to forget a user
-            raise EventError(CALL_UNSUPPORTED, f"delete calls are not supported, only {expected}")
+            raise EventError(CALL_UNSUPPORTED, "delete calls are not supported by any destination")
         raise EventError("TYPE_INVALID", f"type must be one of {expected}, not {shown}")
     for key in _IDS:
         item = value.get(key)
@@ -177,13 +181,13 @@ def read_event(data: bytes) -> tuple[bytes, Event]:
     try:
         return data, check_event(read_json(data))
     except EventError as error:
-        mended = _without_halves(data) if error.code == "NOT_JSON" else data
+        mended = _without_halves(data) if error.code == NOT_JSON else data
         if mended == data:
             raise
     try:
         value = read_json(mended)
     except EventError as error:
-        distinct = _with_distinct_keys(data) if error.code == "NOT_JSON" else None
+        distinct = _with_distinct_keys(data) if error.code == NOT_JSON else None
         if distinct is None:
             raise
         mended = distinct

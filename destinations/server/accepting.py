@@ -14,7 +14,7 @@ from destinations.pipeline.derived_ids import DerivedId, DerivedIds
 from destinations.pipeline.observer import Observer
 from destinations.pipeline.queue import Arrival, Receipt, Transition
 from destinations.runtime.plan import Plan, plan
-from destinations.segment.event import CALL_UNSUPPORTED
+from destinations.segment.event import CALL_UNSUPPORTED, EVENT_TYPES
 from destinations.server.body import Body
 from destinations.server.future_bridge import FutureBridge
 from destinations.server.ingest_route import IngestRoute
@@ -29,7 +29,7 @@ _IN_PLACE: Final = 100
 others less than handing the events to another thread and back."""
 
 _UNCERTAIN: Final = (
-    "MESSAGE_ID_MISSING: has neither a messageId nor a timestamp, so it would count again each "
+    "has neither a messageId nor a timestamp, so it would count again each "
     "time it is sent: give it one of them"
 )
 _CONFLICT: Final = (
@@ -47,8 +47,7 @@ class _Refused:
 
     def refusal(self, raw: bytes) -> Refusal:
         """Return the refusal of the event that ``raw`` is."""
-        reason = self.message.removeprefix(f"{self.code}: ")
-        return Refusal(self.status, self.code, reason, raw, len(raw))
+        return Refusal(self.status, self.code, self.message, raw, len(raw))
 
 
 async def accept(
@@ -85,11 +84,17 @@ async def accept(
 
 def _reply(body: Body, accepted: int, refused: list[_Refused]) -> Reply:
     if not body.is_batch and refused:
-        return error(refused[0].status, refused[0].message)
+        return error(refused[0].status, refused[0].message, code=refused[0].code)
     if not refused:
         return Reply(200, {"accepted": accepted})
     rejected = [
-        {"index": item.index, "status": item.status, "message": item.message} for item in refused
+        {
+            "index": item.index,
+            "status": item.status,
+            "code": item.code,
+            "message": item.message,
+        }
+        for item in refused
     ]
     if accepted:
         return Reply(200, {"accepted": accepted, "rejected": rejected})
@@ -98,7 +103,9 @@ def _reply(body: Body, accepted: int, refused: list[_Refused]) -> Reply:
     message = f"none of {len(refused):,} events was accepted; the first: {refused[0].message}"
     if len(refused) == 1:
         message = f"the event was not accepted: {refused[0].message}"
-    whole = {"message": message, "code": CODES[status], "accepted": 0, "rejected": rejected}
+    codes = {item.code for item in refused}
+    code = codes.pop() if len(codes) == 1 else CODES[status]
+    whole = {"message": message, "code": code, "accepted": 0, "rejected": rejected}
     return Reply(status, whole)
 
 
@@ -125,15 +132,14 @@ def _plan(
     for index, raw in enumerate(events):
         planned = plan(route.destination, raw, received_at=now)
         if planned.refusal is not None:
-            message = f"{planned.refusal.code}: {planned.refusal.reason}"
-            is_unsupported = planned.refusal.code == CALL_UNSUPPORTED
-            status = 501 if is_unsupported else planned.refusal.status or 400
+            if planned.refusal.code == CALL_UNSUPPORTED:
+                refused.append(_unsupported(route, index, "delete"))
+                continue
+            status = planned.refusal.status or 400
             code = planned.refusal.code or CODES[status]
-            refused.append(_Refused(index, status, code, message))
+            refused.append(_Refused(index, status, code, planned.refusal.reason))
         elif route.types is not None and planned.type not in route.types:
-            supported = ", ".join(sorted(route.types))
-            message = f"{planned.type} calls are not supported; supported are: {supported}"
-            refused.append(_Refused(index, 501, CALL_UNSUPPORTED, message))
+            refused.append(_unsupported(route, index, planned.type))
         else:
             derived = _id_of(planned, index, ids)
             if not derived.is_certain and planned.adds:
@@ -142,6 +148,13 @@ def _plan(
             arrival = route.intake.arrival(planned, digest, message_id=derived.id, accepted_at=now)
             found.append((index, arrival))
     return found, refused
+
+
+def _unsupported(route: IngestRoute, index: int, call: str) -> _Refused:
+    """Return the refusal of a call that the destination does not take, with those that it does."""
+    supported = ", ".join(sorted(route.types or EVENT_TYPES))
+    message = f"{call} calls are not supported; supported are: {supported}"
+    return _Refused(index, 501, CALL_UNSUPPORTED, message)
 
 
 def _id_of(planned: Plan, index: int, ids: DerivedIds) -> DerivedId:

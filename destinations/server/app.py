@@ -23,7 +23,6 @@ from destinations.server.pages import Pages
 from destinations.server.refusing import Refusal, Refusing
 from destinations.server.replies import Receive, Reply, Scope, Send, error, unavailable
 from destinations.server.shares import Shares
-from destinations.statuses import CODES
 
 __all__ = ["Limits", "Receiver"]
 
@@ -69,10 +68,8 @@ class _Request:
     events: int = 1
 
     def refusal(self, reply: Reply) -> Refusal:
-        """Return the refusal of all of it."""
-        code, message = CODES[reply.status], ""
-        if isinstance(reply.body, dict):
-            message = reply.body["message"]
+        """Return the refusal of all of it, with the code and the message that were answered."""
+        code, message = reply.body["code"], reply.body["message"]
         return Refusal(reply.status, code, message, self.data, self.length, self.events)
 
 
@@ -180,7 +177,7 @@ class Receiver:
                 reply = refused.reply
             except BodyError as fault:
                 request.events = fault.events
-                reply = error(fault.status, fault.message)
+                reply = error(fault.status, fault.message, code=fault.code)
             except QueueFullError as full:
                 reply = unavailable(full.message, full.retry_after)
             except StoreGoneError:

@@ -17,6 +17,7 @@ from typing import Final
 import msgspec
 
 from destinations.errors import BodyError
+from destinations.segment.event import NOT_JSON
 
 __all__ = ["MAX_EVENTS", "Body", "first_event", "read_body"]
 
@@ -124,7 +125,7 @@ def _array(data: bytes) -> Sequence[bytes]:
         message = f"holds {len(items):,} events, more than {MAX_EVENTS:,}"
         raise BodyError(message, 413, len(items))
     if b"" in items:
-        raise BodyError(f"is not JSON: item {items.index(b'')} of the array is empty")
+        raise _not_json(f"item {items.index(b'')} of the array is empty")
     return items
 
 
@@ -161,10 +162,14 @@ def _parts(data: bytes) -> list[bytes]:
         parts.append(data[position:end].strip(_SPACE))
         token, position = data[end : end + 1], end + 1
     if token != _CLOSING[data[:1]]:
-        raise BodyError(f"is not JSON: a wrong closing bracket at byte {position}")
+        raise _not_json(f"a wrong closing bracket at byte {position}")
     if position != len(data):
-        raise BodyError(f"is not JSON: something follows its end, at byte {position + 1}")
+        raise _not_json(f"something follows its end, at byte {position + 1}")
     return parts
+
+
+def _not_json(why: str) -> BodyError:
+    return BodyError(f"is not JSON: {why}", code=NOT_JSON)
 
 
 def _end_of(data: bytes, position: int, steps: Iterator[int] | None = None) -> int:
@@ -176,7 +181,7 @@ def _end_of(data: bytes, position: int, steps: Iterator[int] | None = None) -> i
     for _ in count() if steps is None else steps:
         match = (_BRACKET if open_brackets else _BRACKET_OR_COMMA).match(data, position)
         if match is None:
-            raise BodyError("is not JSON: it ends before it is complete")
+            raise _not_json("it ends before it is complete")
         position = match.end()
         token = match.group(1)
         if token in _CLOSING:
@@ -184,5 +189,5 @@ def _end_of(data: bytes, position: int, steps: Iterator[int] | None = None) -> i
         elif not open_brackets:
             return position - 1
         elif token != _CLOSING[open_brackets.pop()]:
-            raise BodyError(f"is not JSON: a wrong closing bracket at byte {position}")
+            raise _not_json(f"a wrong closing bracket at byte {position}")
     raise BodyError("has too many brackets to find its first event")

@@ -41,13 +41,17 @@ class Reply:
         await send({"type": "http.response.body", "body": data})
 
 
-def error(status: int, message: str, *headers: tuple[bytes, bytes], close: bool = False) -> Reply:
+def error(
+    status: int, message: str, *headers: tuple[bytes, bytes], code: str = "", close: bool = False
+) -> Reply:
     """Return a reply with ``message``, which Segment shows to its customer, and ``code``.
 
-    ``close`` ends the connection: what is left of the body is not read.
+    Without a ``code`` it is the name of the status, such as ``BAD_REQUEST``. ``close`` ends the
+    connection: what is left of the body is not read.
     """
     more = ((b"connection", b"close"),) if close else ()
-    return Reply(status, {"message": message, "code": CODES[status]}, (*headers, *more))
+    body = {"message": message, "code": code or CODES[status]}
+    return Reply(status, body, (*headers, *more))
 
 
 def unavailable(message: str, retry_after: float, *, close: bool = False) -> Reply:

@@ -148,6 +148,11 @@ class SqliteRefused:
         """The destinations of which something is kept."""
         return sorted({one.destination for one in self.counts(RefusedSelection())})
 
+    @property
+    def codes(self) -> Sequence[str]:
+        """The codes with which something is kept."""
+        return sorted({one.code for one in self.counts(RefusedSelection())})
+
     def delete_before(self, time: float, more: Callable[[], bool] = lambda: True) -> int:
         """Delete what was refused before a time, a little at a time; returns how many.
 

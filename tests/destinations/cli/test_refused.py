@@ -46,6 +46,7 @@ def test_the_list(command: Command, path: Path) -> None:
         f"4 refused events, in {path}",
         "NO_USER_ANON_ID: needs a user",
         "192.0.2.1",
+        "/v1/kana",
         "\n1: " + ANONYMOUS.decode(),
         "(90,000 bytes as it came)",
     ):
@@ -94,11 +95,25 @@ def test_all_that_is_known(command: Command, path: Path) -> None:
     assert second["raw"] == "[\x1b[31m"
 
 
-def test_a_name_that_is_not_there(command: Command, path: Path) -> None:
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--destination", "kanna"], "of 'kanna'; it has some of: kana, other."),
+        (
+            ["--code", "NOPE"],
+            "with the code 'NOPE'; it has some with the code: BAD_REQUEST, NO_USER_ANON_ID, "
+            "TOO_LARGE.",
+        ),
+    ],
+)
+@pytest.mark.parametrize("name", ["list", "export"])
+def test_a_name_or_code_that_is_not_there(
+    command: Command, path: Path, name: str, options: list[str], told: str
+) -> None:
     """It is told, with those that are."""
-    done = command("refused", "list", "--store", path, "--destination", "kanna")
+    done = command("refused", name, "--store", path, *options)
     assert done.code == 0
-    assert done.err == "The store has no refused event of 'kanna'; it has some of: kana, other.\n"
+    assert done.err.splitlines()[0] == f"The store has no refused event {told}"
 
 
 def test_export_and_feed_back(command: Command, path: Path, tmp_path: Path) -> None:

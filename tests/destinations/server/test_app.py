@@ -8,7 +8,7 @@ import hmac
 import json
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -17,8 +17,9 @@ import requests
 
 from destinations.errors import QueueFullError
 from destinations.outcome import Outcome
-from destinations.pipeline.queue import Receipt
+from destinations.pipeline.queue import Receipt, Scope
 from destinations.server import Limits
+from destinations.server.refusing import Refusal, Refusing
 
 Serve = Callable[..., Any]
 
@@ -33,6 +34,16 @@ CONFLICT = (
     "another event with this messageId and different content was accepted before, and may have an "
     "effect"
 )
+
+
+class _Noted(Refusing):
+    """Puts what it is to keep into a list."""
+
+    def __init__(self, kept: list[Refusal]) -> None:
+        self._kept = kept
+
+    def keep(self, scope: Scope, path: str, peer: str, refusals: Sequence[Refusal]) -> None:
+        self._kept += refusals
 
 
 def _events(count: int) -> list[dict[str, str]]:
@@ -51,8 +62,8 @@ def _events(count: int) -> list[dict[str, str]]:
             ANONYMOUS,
             400,
             {
-                "message": "NO_USER_ANON_ID: has neither a userId nor an anonymousId",
-                "code": "BAD_REQUEST",
+                "message": "has neither a userId nor an anonymousId",
+                "code": "NO_USER_ANON_ID",
             },
         ),
         (
@@ -60,16 +71,15 @@ def _events(count: int) -> list[dict[str, str]]:
             501,
             {
                 "message": "page calls are not supported; supported are: identify, track",
-                "code": "NOT_IMPLEMENTED",
+                "code": "CALL_UNSUPPORTED",
             },
         ),
         (
             {"type": "delete", "userId": "u1"},
             501,
             {
-                "message": "CALL_UNSUPPORTED: delete calls are not supported, only "
-                "alias, group, identify, page, screen, track",
-                "code": "NOT_IMPLEMENTED",
+                "message": "delete calls are not supported; supported are: identify, track",
+                "code": "CALL_UNSUPPORTED",
             },
         ),
         (
@@ -81,11 +91,13 @@ def _events(count: int) -> list[dict[str, str]]:
                     {
                         "index": 1,
                         "status": 400,
-                        "message": "NO_USER_ANON_ID: has neither a userId nor an anonymousId",
+                        "code": "NO_USER_ANON_ID",
+                        "message": "has neither a userId nor an anonymousId",
                     },
                     {
                         "index": 2,
                         "status": 501,
+                        "code": "CALL_UNSUPPORTED",
                         "message": "page calls are not supported; supported are: identify, track",
                     },
                 ],
@@ -107,22 +119,23 @@ def test_events(serve: Serve, body: Any, status: int, answer: Any) -> None:
     ("body", "status", "shown", "codes"),
     [
         (b"", 400, "the body is empty", ["BAD_REQUEST"]),
-        (b"{", 400, "NOT_JSON: is not JSON", ["NOT_JSON"]),
-        (b'{"type": "track", "userId": "\xff"}', 400, "NOT_JSON", ["NOT_JSON"]),
-        (b"[1", 400, "ends before it is complete", ["BAD_REQUEST"]),
-        (b"7", 400, "NOT_OBJECT: must be a JSON object, not a number", ["NOT_OBJECT"]),
-        (json.dumps({**TRACK, "x": "y" * 33_000}).encode(), 400, "TOO_LARGE: is ", ["TOO_LARGE"]),
-        (b'{"type":"track","type":"track"}', 400, "NOT_JSON", ["NOT_JSON"]),
+        (b"{", 400, "is not JSON", ["NOT_JSON"]),
+        (b'{"type": "track", "userId": "\xff"}', 400, "is not JSON", ["NOT_JSON"]),
+        (b"[1", 400, "ends before it is complete", ["NOT_JSON"]),
+        (b"[1,,2]", 400, "is not JSON: item 1 of the array is empty", ["NOT_JSON"]),
+        (b"7", 400, "must be a JSON object, not a number", ["NOT_OBJECT"]),
+        (json.dumps({**TRACK, "x": "y" * 33_000}).encode(), 400, "is 33,", ["TOO_LARGE"]),
+        (b'{"type":"track","type":"track"}', 400, "is not JSON", ["NOT_JSON"]),
         (
             json.dumps([ANONYMOUS, 3]).encode(),
             400,
-            "none of 2 events was accepted; the first: NO_",
+            "none of 2 events was accepted; the first: has neither",
             ["NO_USER_ANON_ID", "NOT_OBJECT"],
         ),
         (
             json.dumps([ANONYMOUS]).encode(),
             400,
-            "the event was not accepted: NO_",
+            "the event was not accepted: has neither",
             ["NO_USER_ANON_ID"],
         ),
         (
@@ -142,11 +155,20 @@ def test_events(serve: Serve, body: Any, status: int, answer: Any) -> None:
 def test_bodies_of_which_nothing_is_taken(
     serve: Serve, body: bytes, status: int, shown: str, codes: list[str]
 ) -> None:
-    """The answer has a message that says why, and nothing is accepted; each event is counted."""
+    """The answer has a message that says why, and nothing is accepted; each event is counted.
+
+    The code is the same for the sender, the observers and what is kept.
+    """
     running = serve(types=CALLS)
+    kept: list[Refusal] = []
+    running.receiver.refusing = _Noted(kept)
     response = running.post(body)
     assert response.status_code == status
-    assert shown in response.json()["message"]
+    found = response.json()
+    assert shown in found["message"]
+    assert found["code"] == (codes[0] if len(set(codes)) == 1 else "BAD_REQUEST")
+    assert [one["code"] for one in found.get("rejected", ())] in ([], codes)
+    assert [one.code for one in kept] == codes
     assert running.inboxes["one"].taken == []
     assert running.observer.codes == codes
     statuses = [501 if code == "CALL_UNSUPPORTED" else 400 for code in codes]
@@ -203,7 +225,7 @@ def test_another_event_under_the_same_name(serve: Serve) -> None:
     assert len([note for note in running.observer.notes if note[0] == "ended"]) == 1
 
 
-_REFUSED = {"status": 409, "message": CONFLICT}
+_REFUSED = {"status": 409, "code": "CONFLICT", "message": CONFLICT}
 
 
 @pytest.mark.parametrize(
@@ -238,6 +260,7 @@ _REFUSED = {"status": 409, "message": CONFLICT}
                 {
                     "index": 0,
                     "status": 501,
+                    "code": "CALL_UNSUPPORTED",
                     "message": "page calls are not supported; supported are: identify, track",
                 },
                 {"index": 1, **_REFUSED},
