@@ -128,7 +128,14 @@ class TemporaryError(UsageError):
 
 
 class StoreFullError(TemporaryError):
-    """Nothing was written: the disk is full, or the store has reached its size limit."""
+    """Nothing was written: the disk is full, or the store has reached its size limit.
+
+    ``reason`` says which of them, for senders: it names no file of this machine.
+    """
+
+    def __init__(self, message: str, reason: str = "the store is full") -> None:
+        self.reason = reason
+        super().__init__(message)
 
 
 class StoreGoneError(TemporaryError):

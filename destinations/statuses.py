@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-__all__ = ["CODES", "PHRASES", "UNKNOWN_CODE"]
+__all__ = ["BODY_INCOMPLETE", "CODES", "FINAL_REFUSALS", "PHRASES", "UNKNOWN_CODE"]
 
 UNKNOWN_CODE: Final = "UNKNOWN_ERROR"
 """The code of any status that is not in the table."""
@@ -98,3 +98,9 @@ CODES: Final[Mapping[int, str]] = MappingProxyType(
     {status: phrase.translate(_TO_CODE).upper() for status, phrase in PHRASES.items()}
 )
 """The code of each status, such as ``BAD_REQUEST`` of 400: its phrase in capitals."""
+
+BODY_INCOMPLETE: Final = "BODY_INCOMPLETE"
+"""The code of a request whose sender ended before its body did."""
+
+FINAL_REFUSALS: Final = frozenset({400, 409, 413, 415, 501})
+"""The statuses of a receiver after which nobody sends an event again: what is not kept is lost."""

@@ -452,7 +452,7 @@ class Engine:
         except StoreFullError as error:
             self.last_error = error
             if offers:
-                full = QueueFullError(f"the store is full: {error}", _FULL_SECONDS)
+                full = QueueFullError(f"{error.reason}; nothing was accepted", _FULL_SECONDS)
                 _refuse(round_, offers, full)
                 return self._commit(round_, offers, jobs)
             self._put_off(round_, jobs)

@@ -17,12 +17,21 @@ from destinations.server.addresses import Network, peer_of
 from destinations.server.auth import Authenticator
 from destinations.server.body import first_event, read_body
 from destinations.server.future_bridge import FutureBridge
-from destinations.server.inflating import inflated
+from destinations.server.inflating import inflated, inflated_beginning
 from destinations.server.ingest_route import IngestRoute
 from destinations.server.pages import Pages
 from destinations.server.refusing import Refusal, Refusing
-from destinations.server.replies import Receive, Reply, Scope, Send, error, unavailable
+from destinations.server.replies import (
+    BODY_CUT,
+    Receive,
+    Reply,
+    Scope,
+    Send,
+    error,
+    unavailable,
+)
 from destinations.server.shares import Shares
+from destinations.statuses import BODY_INCOMPLETE
 
 __all__ = ["Limits", "Receiver"]
 
@@ -30,6 +39,7 @@ _LOG = logging.getLogger(__name__)
 _PREFIX: Final = "/v1/"
 _GZIP: Final = frozenset({b"gzip", b"x-gzip"})
 _GONE_SECONDS: Final = 30.0
+_BEGINNING_SECONDS: Final = 1.0
 _CHALLENGE: Final = (b"www-authenticate", b'Basic realm="events"')
 
 
@@ -56,7 +66,8 @@ class _Request:
     """A request for a route: what is known of it so far.
 
     ``is_known`` tells that its sender has proved what the route asks for. ``data`` is its
-    body, of ``length`` bytes, and ``events`` how many it counts for.
+    body, of ``length`` bytes, and ``events`` how many it counts for. ``is_whole`` is false if
+    ``data`` is a part of it, or not as it came.
     """
 
     route: IngestRoute
@@ -66,11 +77,14 @@ class _Request:
     data: bytes = b""
     length: int = 0
     events: int = 1
+    is_whole: bool = True
 
     def refusal(self, reply: Reply) -> Refusal:
         """Return the refusal of all of it, with the code and the message that were answered."""
         code, message = reply.body["code"], reply.body["message"]
-        return Refusal(reply.status, code, message, self.data, self.length, self.events)
+        return Refusal(
+            reply.status, code, message, self.data, self.length, self.events, is_whole=self.is_whole
+        )
 
 
 class _RefusedError(Exception):
@@ -172,7 +186,7 @@ class Receiver:
         else:
             try:
                 with self._holding(name) as hold:
-                    return await self._take(request, _single_headers(scope), receive, hold)
+                    return await self._take(request, scope, receive, hold)
             except _RefusedError as refused:
                 reply = refused.reply
             except BodyError as fault:
@@ -198,12 +212,9 @@ class Receiver:
         return reply, [request.refusal(reply)]
 
     async def _take(
-        self,
-        request: _Request,
-        headers: Mapping[bytes, bytes],
-        receive: Receive,
-        hold: Callable[[int], None],
+        self, request: _Request, scope: Scope, receive: Receive, hold: Callable[[int], None]
     ) -> tuple[Reply, Sequence[Refusal]]:
+        headers = _single_headers(scope)
         authenticator = request.route.authenticator
         authorization = headers.get(b"authorization")
         # Before the body is read: who has no key, or no signature, cannot make us hold one.
@@ -215,15 +226,23 @@ class Receiver:
         request.is_known = not authenticator.wants_signature
         announced = headers.get(b"content-length", b"")
         request.length = int(announced) if announced.isdigit() else 0
-        is_gzip = _is_gzip(headers)
-        request.data = data = await self._read(request.length, receive, hold)
-        first = _check_signature(authenticator, signature, data, is_gzip=is_gzip)
+        try:
+            is_gzip = _is_gzip(headers)
+            if request.length > self._limits.body_bytes:
+                raise _too_long(self._limits.body_bytes)
+        except _RefusedError:
+            request.is_whole = False
+            # Who asks first whether to send the body is answered without it.
+            if request.is_known and b"expect" not in headers:
+                await self._read_beginning(request, receive, hold)
+            raise
+        await self._read(request, scope, receive, hold)
+        first = _check_signature(authenticator, signature, request.data, is_gzip=is_gzip)
         request.is_known = True
         if is_gzip:
-            request.data = data = inflated(data, self._limits.body_bytes)
-            hold(len(data))
-        request.length = len(data)
-        body = read_body(data)
+            self._inflate(request, hold)
+        request.length = len(request.data)
+        body = read_body(request.data)
         # Else it is an event which has a batch that somebody else's signed event begins.
         if first is not None and (not body.events or body.events[0] != first):
             request.is_known = False
@@ -232,6 +251,17 @@ class Receiver:
         if self._bridge is None:
             self._bridge = FutureBridge(asyncio.get_running_loop())
         return await accept(request.route, body, self._observer, self._bridge)
+
+    def _inflate(self, request: _Request, hold: Callable[[int], None]) -> None:
+        """Replace a compressed body by what it holds; of one that is refused, by its beginning."""
+        try:
+            request.data = inflated(request.data, self._limits.body_bytes)
+        except BodyError:
+            beginning = inflated_beginning(request.data, self.refusing.most_event_bytes)
+            if beginning:
+                request.data, request.is_whole = beginning, False
+            raise
+        hold(len(request.data))
 
     @contextlib.contextmanager
     def _holding(self, name: str) -> Iterator[Callable[[int], None]]:
@@ -258,13 +288,27 @@ class Receiver:
         what = "wrong key" if authorization else "missing key"
         return error(401, f"{what} in Authorization", _CHALLENGE, close=True)
 
-    async def _read(self, announced: int, receive: Receive, hold: Callable[[int], None]) -> bytes:
-        """Read the whole body; raises before more of it than allowed is held."""
-        limit = self._limits.body_bytes
-        if announced > limit:
-            raise _too_long(limit)
+    async def _read(
+        self, request: _Request, scope: Scope, receive: Receive, hold: Callable[[int], None]
+    ) -> None:
+        """Read the whole body; raises before more of it than allowed is held.
+
+        Then ``request`` has the beginning of it.
+        """
         pieces: list[bytes] = []
-        size = 0
+        try:
+            await self._read_pieces(pieces, scope, receive, hold)
+        except _RefusedError:
+            request.data, request.is_whole = b"".join(pieces), False
+            request.length = max(request.length, len(request.data))
+            request.data = request.data[: self.refusing.most_event_bytes]
+            raise
+        request.data = b"".join(pieces)
+
+    async def _read_pieces(
+        self, pieces: list[bytes], scope: Scope, receive: Receive, hold: Callable[[int], None]
+    ) -> None:
+        limit, size = self._limits.body_bytes, 0
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._limits.body_seconds):
                 while True:
@@ -272,15 +316,36 @@ class Receiver:
                     if message["type"] == "http.disconnect":
                         raise _HungUpError
                     piece = message.get("body", b"")
+                    pieces.append(piece)
                     size += len(piece)
                     if size > limit:
                         raise _too_long(limit)
                     hold(len(piece))
-                    pieces.append(piece)
                     if not message.get("more_body", False):
-                        return b"".join(pieces)
+                        if scope.get(BODY_CUT):
+                            raise _RefusedError(_cut_body(scope))
+                        return
         seconds = self._limits.body_seconds
         raise _RefusedError(error(408, f"the body took longer than {seconds:g} s", close=True))
+
+    async def _read_beginning(
+        self, request: _Request, receive: Receive, hold: Callable[[int], None]
+    ) -> None:
+        """Read as much of a refused body as is kept of one, if it comes within a moment."""
+        pieces: list[bytes] = []
+        left = self.refusing.most_event_bytes
+        with contextlib.suppress(TimeoutError, _RefusedError):
+            async with asyncio.timeout(_BEGINNING_SECONDS):
+                while left > 0:
+                    message = await receive()
+                    piece = message.get("body", b"")[:left]
+                    hold(len(piece))
+                    pieces.append(piece)
+                    left -= len(piece)
+                    if not message.get("more_body", False):
+                        break
+        request.data = b"".join(pieces)
+        request.is_whole = len(request.data) == request.length
 
 
 def _is_gzip(headers: Mapping[bytes, bytes]) -> bool:
@@ -317,6 +382,12 @@ def _wrong_signature() -> Reply:
 
 def _too_long(limit: int) -> _RefusedError:
     return _RefusedError(error(413, f"the body is longer than {limit:,} bytes", close=True))
+
+
+def _cut_body(scope: Scope) -> Reply:
+    is_announced = any(name == b"content-length" for name, _ in scope["headers"])
+    end = "its Content-Length" if is_announced else "its last chunk"
+    return error(400, f"the body ended before {end}", code=BODY_INCOMPLETE, close=True)
 
 
 def _single_headers(scope: Scope) -> Mapping[bytes, bytes]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import zlib
 from typing import Final
 
 from destinations.errors import BodyError
 
-__all__ = ["inflated"]
+__all__ = ["inflated", "inflated_beginning"]
 
 _GZIP: Final = 16 + zlib.MAX_WBITS
+
+_SLICE: Final = 1024
 
 _MOST_MEMBERS: Final = 100
 """Each member of a gzip file costs a copy of what follows it."""
@@ -40,3 +43,18 @@ def inflated(data: bytes, limit: int) -> bytes:
         if not data:
             return b"".join(pieces)
     raise BodyError(f"is gzip with more than {_MOST_MEMBERS} members")
+
+
+def inflated_beginning(data: bytes, most: int) -> bytes:
+    """Return the first ``most`` bytes of what a gzip body holds, as far as it can be read."""
+    member = zlib.decompressobj(_GZIP)
+    pieces: list[bytes] = []
+    # In slices: what comes before damage is not lost with it.
+    with contextlib.suppress(zlib.error):
+        for at in range(0, len(data), _SLICE):
+            if most <= 0 or member.eof:
+                break
+            piece = member.decompress(data[at : at + _SLICE], most)
+            pieces.append(piece)
+            most -= len(piece)
+    return b"".join(pieces)

@@ -15,14 +15,12 @@ import msgspec
 from destinations.errors import DestinationsError
 from destinations.pipeline.queue import Scope
 from destinations.server.shares import Shares
+from destinations.statuses import FINAL_REFUSALS
 from destinations.store import RefusedEvent, SqliteRefused
 
 __all__ = ["Refusal", "RefusedBounds", "RefusedKeeper", "Refusing"]
 
 _LOG = logging.getLogger(__name__)
-
-_KEPT: Final = frozenset({400, 409, 413, 415, 501})
-"""The statuses after which nobody sends an event again: what is not kept is lost."""
 
 _MOST_WAITING: Final = 2_000
 _MOST_WAITING_BYTES: Final = 8 * 1024 * 1024
@@ -47,6 +45,7 @@ class Refusal:
     """One event that was refused, or a request whose events were not looked at one by one.
 
     ``raw`` is what came of it, of ``length`` bytes; ``events`` is how many it counts for.
+    ``is_whole`` is false if ``raw`` was cut already, or is not as it came.
     """
 
     status: int
@@ -55,6 +54,7 @@ class Refusal:
     raw: bytes = b""
     length: int = 0
     events: int = 1
+    is_whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,11 @@ class RefusedBounds:
 
 class Refusing:
     """A receiver's way to keep refusals; this one keeps none, as counting them is enough."""
+
+    @property
+    def most_event_bytes(self) -> int:
+        """The most bytes of one event that are kept."""
+        return 0
 
     def keep(self, scope: Scope, path: str, peer: str, refusals: Sequence[Refusal]) -> None:
         """Keep what a sender with valid credentials was refused."""
@@ -156,6 +161,11 @@ class RefusedKeeper(Refusing):
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="refused", daemon=True)
 
+    @property
+    def most_event_bytes(self) -> int:
+        """See `Refusing.most_event_bytes`."""
+        return self.bounds.max_event_bytes if self.bounds.max_events else 0
+
     def start(self) -> None:
         """Begin to write."""
         self._thread.start()
@@ -170,7 +180,7 @@ class RefusedKeeper(Refusing):
 
     def keep(self, scope: Scope, path: str, peer: str, refusals: Sequence[Refusal]) -> None:
         """See `Refusing.keep`."""
-        wanted = [one for one in refusals if one.status in _KEPT]
+        wanted = [one for one in refusals if one.status in FINAL_REFUSALS]
         if not wanted or not self.bounds.max_events:
             return
         at = self._now()
@@ -257,7 +267,7 @@ class RefusedKeeper(Refusing):
             entry.peer,
             kept,
             min(max(one.length, len(one.raw)), _LONGEST),
-            is_whole=bool(one.raw) and kept == one.raw,
+            is_whole=one.is_whole and bool(one.raw) and kept == one.raw,
             message_id=message_id,
             user=user,
         )

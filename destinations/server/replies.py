@@ -5,12 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from destinations.http.json_bytes import encode_json
 from destinations.statuses import CODES
 
-__all__ = ["Application", "Message", "Receive", "Reply", "Scope", "Send", "error", "unavailable"]
+__all__ = [
+    "BODY_CUT",
+    "Application",
+    "Message",
+    "Receive",
+    "Reply",
+    "Scope",
+    "Send",
+    "error",
+    "unavailable",
+]
 
 # The types of ASGI (https://asgi.readthedocs.io).
 Scope = MutableMapping[str, Any]
@@ -18,6 +28,10 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+BODY_CUT: Final = "destinations.body_is_cut"
+"""The key that the scope of a request has whose sender ended before its body did."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Any, Final
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from destinations.server.replies import BODY_CUT
 from destinations.statuses import CODES, PHRASES
 
 __all__ = ["Protocol"]
@@ -118,13 +119,16 @@ class Protocol(HttpToolsProtocol):
         super().on_response_complete()
 
     def eof_received(self) -> bool | None:  # type: ignore[override]  # as asyncio has it
-        """Go on to answer what was asked, if all of it has come; see `asyncio.Protocol`."""
+        """Go on to answer what was asked, also if not all of it has come.
+
+        See `asyncio.Protocol`.
+        """
         if self._lingers is not None or not self._is_answering:
             return None
-        if self.cycle.more_body:
-            if not self.pipeline:
-                return None
-            self.pipeline.popleft()  # the last one, of which not all has come
+        if self.cycle.more_body:  # the application says so, as it knows whose request it is
+            self.cycle.scope[BODY_CUT] = True
+            self.cycle.more_body = self.cycle.keep_alive = False
+            self.cycle.message_event.set()
         self._is_half_closed = True
         return True
 

@@ -329,7 +329,8 @@ class Database:
         except sqlite3.DatabaseError as error:
             if not is_of_the_file(error):
                 raise
-            failed = failure("write to", self.path, error)
+            is_limited = self._most_pages is not None
+            failed = failure("write to", self.path, error, is_limited=is_limited)
             self.health.failed(str(failed))
             raise failed from None
 

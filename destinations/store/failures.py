@@ -9,16 +9,24 @@ from typing import Final
 
 from destinations.errors import StoreDamagedError, StoreFullError, TemporaryError, UsageError
 from destinations.pipeline.output import FULL
+from destinations.store.write_health import ENOUGH_BYTES, free_bytes
 
-__all__ = ["damaged", "failure", "is_full", "is_of_the_file", "roll_back"]
+__all__ = ["AT_LIMIT", "damaged", "failure", "is_full", "is_of_the_file", "roll_back"]
+
+AT_LIMIT: Final = "the store has reached its size limit"
+_NO_SPACE: Final = "no space left on its disk"
 
 _FULL: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
 _NOT_WRITTEN: Final = FULL | {errno.EIO}
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _HELD: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 
-def failure(what: str, path: Path, error: Exception) -> UsageError:
-    """Return the error of somebody who wanted to ``what`` (use, read, write to) a store."""
+def failure(what: str, path: Path, error: Exception, *, is_limited: bool = False) -> UsageError:
+    """Return the error of somebody who wanted to ``what`` (use, read, write to) a store.
+
+    ``is_limited`` tells that its size has a limit, which may be what is reached.
+    """
     if isinstance(error, TemporaryError | StoreDamagedError):
         return error
     cause = error.__cause__ or error
@@ -29,8 +37,21 @@ def failure(what: str, path: Path, error: Exception) -> UsageError:
     if _code(cause) == sqlite3.SQLITE_NOTADB:
         return StoreDamagedError(f"{message}; it is damaged, or something else than a store")
     if is_full(cause):
-        return StoreFullError(message)
+        return _full(message, path, cause, is_limited=is_limited)
     return TemporaryError(message) if _code(cause) in _HELD else UsageError(message)
+
+
+def _full(message: str, path: Path, cause: BaseException, *, is_limited: bool) -> StoreFullError:
+    """Say whether the disk is full: SQLite has the same words for a limit, or worse ones."""
+    free = free_bytes(path)
+    is_small = free is not None and free < ENOUGH_BYTES
+    if getattr(cause, "errno", None) in _NO_ROOM or (_code(cause) in _FULL and is_small):
+        if isinstance(cause, sqlite3.Error) and message.endswith(f": {cause}"):
+            message = f"{message.removesuffix(str(cause))}{_NO_SPACE} ({cause})"
+        return StoreFullError(message, "the disk of the store is full")
+    if _code(cause) == sqlite3.SQLITE_FULL:
+        return StoreFullError(message, AT_LIMIT if is_limited else "the store is full")
+    return StoreFullError(message, "the store cannot be written")
 
 
 def damaged(path: Path, why: str) -> StoreDamagedError:

@@ -49,6 +49,7 @@ from destinations.store.codes import (
 )
 from destinations.store.database import Database, LatestEvent
 from destinations.store.digests import message_digest, packed_id
+from destinations.store.failures import AT_LIMIT
 from destinations.store.interning import Names
 from destinations.store.manual_changes import note_change
 from destinations.store.messages import KNOWN, SIBLINGS, history_of, note_other, replace
@@ -278,7 +279,7 @@ class SqliteQueue:
             with self._database.transaction() as connection:
                 changed = self.poll()
                 if round_.arrivals and not self._database.has_room(connection):
-                    raise StoreFullError(_NEARLY_FULL)  # noqa: TRY301 - nothing is written
+                    raise StoreFullError(_NEARLY_FULL, AT_LIMIT)  # noqa: TRY301 - nothing is written
                 now = self._now()
                 work = _Commit(connection, self._names, now, assigned, given)
                 work.settle_at(max(now, self._settle_from))
@@ -308,7 +309,7 @@ class SqliteQueue:
         self._names.forget()  # another process may have changed what they stand for
         with self._database.transaction() as connection:
             if not self._database.has_room(connection):
-                raise StoreFullError(_NEARLY_FULL)
+                raise StoreFullError(_NEARLY_FULL, AT_LIMIT)
             work = _Commit(connection, self._names, self._now(), [], [])
             same = work.same_waiting(scope, delivery)
             if same is None:

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-__all__ = ["WriteHealth", "free_bytes"]
+__all__ = ["ENOUGH_BYTES", "WriteHealth", "free_bytes"]
 
 _QUIET_SECONDS: Final = 5.0
-_ENOUGH_BYTES: Final = 1024 * 1024
+
+ENOUGH_BYTES: Final = 1024 * 1024
+"""A disk with less is full, though small writes may still work."""
 
 
 def free_bytes(path: Path) -> int | None:
@@ -72,6 +74,6 @@ class WriteHealth:
             if self._monotonic() - self._failed_at < _QUIET_SECONDS:
                 return
             free = self._free(self._path)
-            if self._why and (free is None or free >= _ENOUGH_BYTES):
+            if self._why and (free is None or free >= ENOUGH_BYTES):
                 self._why = ""
                 self.tell("")

@@ -29,8 +29,8 @@ from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.observer import Observer, Point
 from destinations.pipeline.queue import QueuedDelivery, Stage, Transition
 from destinations.runtime.subscription_key import SubscriptionKey
-from destinations.segment.event import CALL_UNSUPPORTED
-from destinations.statuses import CODES
+from destinations.segment.event import CALL_UNSUPPORTED, NOT_JSON
+from destinations.statuses import BODY_INCOMPLETE, CODES
 from destinations.telemetry.queue_figures import QueueFigures
 from destinations.telemetry.store_figures import StoreFigures, StoreGauges
 
@@ -54,6 +54,7 @@ _REFUSALS: Final[Mapping[int, Sequence[str]]] = {
     400: (
         "BAD_REQUEST",
         "ALIAS_IDS_NOT_DEFINED",
+        BODY_INCOMPLETE,
         "EVENT_NOT_DEFINED",
         "EVENT_NOT_STRING",
         "GROUP_ID_NOT_DEFINED",
@@ -61,7 +62,7 @@ _REFUSALS: Final[Mapping[int, Sequence[str]]] = {
         "ID_NOT_TEXT",
         "MESSAGE_ID_MISSING",
         "MESSAGE_ID_TOO_LONG",
-        "NOT_JSON",
+        NOT_JSON,
         "NOT_OBJECT",
         "NO_USER_ANON_ID",
         "TOO_LARGE",
@@ -120,7 +121,8 @@ class Metrics(Observer):
             "code",
         )
         self._unkept = counter(
-            "refused_unkept", "Refused events whose content should have been kept, and was not."
+            "refused_unkept",
+            "Refused events whose content should be kept, and is not, or was displaced.",
         )
         self._deliveries = counter(
             "deliveries", "Deliveries that reached their outcome.", "action", "outcome", "stage"

@@ -65,6 +65,10 @@ def _ended(outcome: str, stage: str = "send") -> str:
     return _of("destinations_deliveries_total", action="count", outcome=outcome, stage=stage)
 
 
+def _kept(outcome: str) -> str:
+    return _of("destinations_kept_deliveries", outcome=outcome)
+
+
 def _refused(status: int, destination: str = "kana") -> str:
     return _of("destinations_refused_total", destination=destination, status=str(status))
 
@@ -111,6 +115,13 @@ CASES = [
     Case("EventsRefused", {_refused(413): "0 0 40 40"}, 3, {**_KANA, "status": "413"}),
     Case("EventsRefused", {_refused(401): "0+9x20", _refused(400): "0 1 2 3 4"}, 4),
     Case("EventsRefused", {_refused(404, ""): "0+9x20"}, 15),  # strangers
+    # A destination was renamed; nobody knows which one the sender means.
+    Case("RequestsLost", {_refused(404, ""): "0+1x70"}, 60, {"status": "404"}),
+    Case("RequestsLost", {_refused(408): "0+1x70"}, 60, {**_KANA, "status": "408"}),
+    Case("RequestsLost", {_refused(404, ""): "0+1x10 10+0x60"}, 60),
+    Case("RequestsLost", {_refused(400): "0+9x70"}, 60),
+    Case("RefusedNotKept", {_of("destinations_refused_unkept_total"): "0+0x5 1+0x20"}, 8, _KANA),
+    Case("RefusedNotKept", {_of("destinations_refused_unkept_total"): "7+0x70"}, 65),
     Case("SendersUnauthorized", {_refused(401): "0+9x20"}, 15, {**_KANA, "status": "401"}),
     Case("SendersUnauthorized", {_refused(401): "0+1x20"}, 15),
     Case("EventsTurnedAway", {_refused(503): "0+1x20"}, 15, _KANA),
@@ -135,6 +146,18 @@ CASES = [
         {**_KANA, "outcome": "unmapped"},
     ),
     Case("ManyRejected", {_ended("delivered"): "0+2000x20", _ended("rejected"): "0+1x20"}, 15),
+    # One of them alerts nobody by itself, as there are few, and is there until somebody acts.
+    *(
+        Case(
+            "EventsNotDelivered",
+            {_kept(outcome): "0+0x60 1+0x1500"},
+            1_510,
+            {**_KANA, "outcome": outcome},
+        )
+        for outcome in ("rejected", "unmapped", "invalid")
+    ),
+    Case("EventsNotDelivered", {_kept("unmapped"): "0+0x60 1+0x1200 0+0x300"}, 1_510),  # handled
+    Case("EventsNotDelivered", {_kept("delivered"): "9+0x1600"}, 1_510),
     Case("EventsDead", {_ended("dead"): "0+0x5 1+0x20"}, 8, _KANA),
     Case("EventsDead", {_ended("dead"): "1+0x25"}, 20),
     Case("DeliveriesHeld", {_HELD: "0 2+0x10"}, 8, {**_KANA, "state": "held"}),
@@ -251,6 +274,8 @@ def _exposed() -> Mapping[str, tuple[str, set[str]]]:
         for sample in family.samples:
             _, labels = found.setdefault(sample.name, (family.type, set()))
             labels.update(sample.labels)
+        if family.type == "histogram":  # without a sample until something is measured
+            found[f"{family.name}_bucket"] = (family.type, {"destination", "le"})
     return found
 
 
@@ -276,7 +301,7 @@ def test_the_metrics_exist() -> None:
             assert selector.name in exposed, (place, selector.name)
             kind, labels = exposed[selector.name]
             assert {label for label, _, _ in selector.matchers} <= labels, (place, selector)
-            is_counter = kind == "counter"
+            is_counter = kind in {"counter", "histogram"}
             assert (function == "increase") is is_counter, (place, selector.name, kind)
             assert (selector.over is not None) is is_counter, (place, selector)
             used.add(selector.name)

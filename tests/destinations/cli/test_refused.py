@@ -101,8 +101,10 @@ def test_all_that_is_known(command: Command, path: Path) -> None:
         (["--destination", "kanna"], "of 'kanna'; it has some of: kana, other."),
         (
             ["--code", "NOPE"],
-            "with the code 'NOPE'; it has some with the code: BAD_REQUEST, NO_USER_ANON_ID, "
-            "TOO_LARGE.",
+            (
+                "with the code 'NOPE'; it has some with the code: "
+                "BAD_REQUEST, NO_USER_ANON_ID, TOO_LARGE."
+            ),
         ),
     ],
 )

@@ -8,7 +8,7 @@ import hmac
 import json
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
@@ -17,7 +17,7 @@ import requests
 
 from destinations.errors import QueueFullError
 from destinations.outcome import Outcome
-from destinations.pipeline.queue import Receipt, Scope
+from destinations.pipeline.queue import Receipt
 from destinations.server import Limits
 from destinations.server.refusing import Refusal, Refusing
 
@@ -42,8 +42,8 @@ class _Noted(Refusing):
     def __init__(self, kept: list[Refusal]) -> None:
         self._kept = kept
 
-    def keep(self, scope: Scope, path: str, peer: str, refusals: Sequence[Refusal]) -> None:
-        self._kept += refusals
+    def keep(self, *given: Any) -> None:
+        self._kept += given[-1]
 
 
 def _events(count: int) -> list[dict[str, str]]:

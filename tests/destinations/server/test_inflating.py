@@ -8,7 +8,7 @@ import tracemalloc
 import pytest
 
 from destinations.errors import BodyError
-from destinations.server.inflating import inflated
+from destinations.server.inflating import inflated, inflated_beginning
 
 
 @pytest.mark.parametrize(
@@ -55,3 +55,33 @@ def test_bombs() -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 1_000_000
+
+
+_TEXT = b"".join(b"%d," % number for number in range(3_000))
+
+
+@pytest.mark.parametrize(
+    ("data", "most", "found"),
+    [
+        (b"", 10, b""),
+        (b"nonsense", 10, b""),
+        (gzip.compress(_TEXT), 100_000, _TEXT),
+        (gzip.compress(_TEXT), 9, _TEXT[:9]),
+        (gzip.compress(_TEXT), 0, b""),
+        (gzip.compress(b"abc")[:-6], 9, b"abc"),
+        (gzip.compress(b"abc") + b"garbage", 9, b"abc"),
+        (gzip.compress(b"abc")[:-8] + b"\0" * 8, 9, b""),  # nothing before the damage
+    ],
+)
+def test_the_beginning(data: bytes, most: int, found: bytes) -> None:
+    """As much as can be read and is wanted, and never an error."""
+    assert inflated_beginning(data, most) == found
+
+
+def test_the_beginning_before_damage() -> None:
+    """It is not lost with what comes after it."""
+    data = bytearray(gzip.compress(_TEXT, 1))
+    data[3_000:] = b"\xff" * (len(data) - 3_000)
+    found = inflated_beginning(bytes(data), 100_000)
+    assert len(found) > 1_000
+    assert _TEXT.startswith(found[:1_000])

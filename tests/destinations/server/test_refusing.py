@@ -31,6 +31,8 @@ PAGE = {"type": "page", "userId": "u1", "messageId": "m3"}
 class _Noted(Refusing):
     """Keeps what it is given."""
 
+    most_event_bytes = 65_536
+
     def __init__(self) -> None:
         self.kept: list[tuple[str, str, str, Refusal]] = []
 
@@ -54,13 +56,17 @@ _BODY = json.dumps(BAD).encode()
         pytest.param("key", _BODY, {"Authorization": "other"}, [], id="another's key"),
         pytest.param("key", b"[1", {"Authorization": KEY}, [(400, b"[1")], id="no body"),
         pytest.param(
-            "key", b"x" * 9_000, {"Authorization": KEY}, [(413, b"")], id="a body that is too long"
+            "key",
+            b"x" * 9_000,
+            {"Authorization": KEY},
+            [(413, b"x" * 9_000)],
+            id="a body that is too long",
         ),
         pytest.param(
             "key",
             _BODY,
             {"Authorization": KEY, "Content-Encoding": "br"},
-            [(415, b"")],
+            [(415, _BODY)],
             id="an encoding",
         ),
         pytest.param(
@@ -69,6 +75,27 @@ _BODY = json.dumps(BAD).encode()
             {"Authorization": KEY, "Content-Encoding": "gzip"},
             [(400, _BODY)],
             id="what was compressed is kept as it was meant",
+        ),
+        pytest.param(
+            "key",
+            gzip.compress(b"x" * 9_000),
+            {"Authorization": KEY, "Content-Encoding": "gzip"},
+            [(413, b"x" * 9_000)],
+            id="too long when it is inflated",
+        ),
+        pytest.param(
+            "key",
+            gzip.compress(_BODY)[:-3],
+            {"Authorization": KEY, "Content-Encoding": "gzip"},
+            [(400, _BODY)],
+            id="compressed and cut off",
+        ),
+        pytest.param(
+            "key",
+            _BODY,
+            {"Authorization": KEY, "Content-Encoding": "gzip"},
+            [(400, _BODY)],
+            id="not compressed, though it says so",
         ),
         pytest.param(
             "signature", _BODY, {"X-Signature": _sign(_BODY)}, [(400, _BODY)], id="signed"
@@ -94,6 +121,38 @@ def test_whose_events_are_kept(
     assert [(one.status, one.raw) for *_, one in noted.kept] == kept
     assert {tuple(place) for *place, _ in noted.kept} <= {("one", "/v1/one", "127.0.0.1")}
     assert len(running.observer.codes) == 1  # counted in any case
+
+
+_HEAD = b"POST /v1/one HTTP/1.1\r\nhost: x\r\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "sent", "kept", "length"),
+    [
+        (b"content-length: 90000\r\n", b"x" * 90_000, 1_000, 90_000),
+        (b"content-length: 90000\r\n", b"x" * 300, 300, 90_000),
+        (b"content-length: 90000\r\nexpect: 100-continue\r\n", b"", 0, 90_000),
+        (
+            b"transfer-encoding: chunked\r\n",
+            b"7d0\r\n" + b"x" * 2_000 + b"\r\n",
+            1_000,
+            None,
+        ),
+        (b"content-length: 2000\r\ncontent-encoding: br\r\n", b"x" * 2_000, 1_000, 2_000),
+    ],
+)
+def test_the_beginning_of_a_body(
+    serve: Callable[..., Any], head: bytes, sent: bytes, kept: int, length: int | None
+) -> None:
+    """Of a body that is not read, as much is kept as came at once, bounded, and not as a whole."""
+    running = serve(limits=Limits(body_bytes=1_500 if length is None else 8_000))
+    running.receiver.refusing = noted = _Noted()
+    noted.most_event_bytes = 1_000
+    answer = running.raw(_HEAD + head + b"\r\n" + sent)
+    assert answer[:12] in {b"HTTP/1.1 413", b"HTTP/1.1 415"}
+    ((*_, one),) = noted.kept
+    assert (one.raw, one.is_whole) == (b"x" * kept, False)
+    assert length is None or one.length == length
 
 
 def test_each_event_of_a_batch(serve: Callable[..., Any]) -> None:

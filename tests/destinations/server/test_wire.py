@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import socket
 import threading
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 
 from destinations.pipeline.queue import Receipt
 from destinations.server import http_server, wire
+from destinations.server.refusing import Refusal, Refusing
 
 Serve = Callable[..., Any]
 
@@ -187,7 +189,7 @@ def test_half_closed_connections(serve: Serve, number: int) -> None:
 
 
 def test_half_closed_within_a_later_request(serve: Serve) -> None:
-    """The one of which not all came is nobody's; the ones before it have their answers."""
+    """The one of which not all came is told so, after the answers to the ones before it."""
     running = serve()
     inbox = running.inboxes["one"]
     held: list[Any] = []
@@ -196,7 +198,54 @@ def test_half_closed_within_a_later_request(serve: Serve) -> None:
         0.05, lambda: held[-1].set_result([Receipt(1)])
     ).start()
     answers = running.raw(_offering(1, b"") + _offering(2, b"")[:-5], shut=True)
-    assert answers.count(b"HTTP/1.1 200 ") == answers.count(b"HTTP/1.1 ") == 1
+    assert re.findall(rb"HTTP/1.1 (\d+)", answers) == [b"200", b"400"]
+    assert [event.message_id for event in inbox.taken] == ["1"]
+
+
+_SHORT = b"POST /v1/one HTTP/1.1\r\nhost: x\r\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "shown", "raw"),
+    [
+        (
+            _offering(1, b"")[:-5],
+            "its Content-Length",
+            _offering(1, b"").split(b"\r\n\r\n")[1][:-5],
+        ),
+        (_SHORT + b"content-length: 9\r\n\r\n", "its Content-Length", b""),
+        (_SHORT + b"transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n", "its last chunk", b"abc"),
+        (_SHORT + b"transfer-encoding: chunked\r\n\r\n9\r\nabc", "its last chunk", b"abc"),
+    ],
+)
+def test_half_closed_within_a_body(serve: Serve, data: bytes, shown: str, raw: bytes) -> None:
+    """The sender is told, and it is counted and kept like every other refusal."""
+    running = serve()
+    kept: list[Refusal] = []
+    running.receiver.refusing = _Noted(kept)
+    answer = running.raw(data, shut=True)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert json.loads(answer.partition(b"\r\n\r\n")[2]) == {
+        "message": f"the body ended before {shown}",
+        "code": "BODY_INCOMPLETE",
+    }
+    assert running.observer.notes == [("refused", "one", 400)]
+    assert running.observer.codes == ["BODY_INCOMPLETE"]
+    assert [(one.raw, one.is_whole) for one in kept] == [(raw, False)]
+    assert running.inboxes["one"].taken == []
+    assert not running.server._server.server_state.connections
+
+
+class _Noted(Refusing):
+    """Puts what it is to keep into a list."""
+
+    most_event_bytes = 1_000
+
+    def __init__(self, kept: list[Refusal]) -> None:
+        self._kept = kept
+
+    def keep(self, *given: Any) -> None:
+        self._kept += given[-1]
 
 
 @pytest.mark.parametrize("is_chunked", [False, True], ids=["length", "chunked"])

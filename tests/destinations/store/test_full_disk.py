@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from destinations.errors import StoreFullError, UsageError
-from destinations.store import SqliteStore, copy_of
+from destinations.store import SqliteStore, copy_of, failures
 
 # What is done on a small disk, and what is printed of it: for each size in KB how it ended, how it
 # ends once there is room, and what was left.
@@ -23,7 +24,7 @@ import subprocess, sys
 from pathlib import Path
 from destinations.errors import DestinationsError
 from destinations.operations import restore
-from destinations.store import SqliteStore, copy_of
+from destinations.store import SqliteStore, copy_of, failures
 from destinations.store.check import broken_rules
 
 what, disk, backup = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
@@ -103,6 +104,60 @@ def test_a_new_store_on_a_full_disk(tmp_path: Path, limit_files: Limit) -> None:
             SqliteStore(path)
         assert {one.name for one in tmp_path.iterdir()} <= {f"{path.name}.lock"}
     SqliteStore(path).close()
+
+
+class _SqliteError(sqlite3.OperationalError):
+    """An error with the code that SQLite gives it."""
+
+    def __init__(self, text: str, code: int) -> None:
+        super().__init__(text)
+        self.sqlite_errorcode = code
+
+
+_FULL = _SqliteError("database or disk is full", sqlite3.SQLITE_FULL)
+_BROKEN = _SqliteError("disk I/O error", sqlite3.SQLITE_IOERR | 4 << 8)
+_DISK, _LIMIT = "the disk of the store is full", "the store has reached its size limit"
+
+
+@pytest.mark.parametrize(
+    ("error", "free", "is_limited", "shown", "reason"),
+    [
+        (_FULL, 0, False, "no space left on its disk (database or disk is full)", _DISK),
+        (_FULL, 0, True, "no space left on its disk (database or disk is full)", _DISK),
+        (_FULL, 10**9, True, "database or disk is full", _LIMIT),
+        (_FULL, 10**9, False, "database or disk is full", "the store is full"),
+        (_FULL, None, False, "database or disk is full", "the store is full"),
+        (_BROKEN, 4_096, False, "no space left on its disk (disk I/O error)", _DISK),
+        (_BROKEN, 10**9, True, "disk I/O error", "the store cannot be written"),
+        (_BROKEN, None, False, "disk I/O error", "the store cannot be written"),
+        (OSError(errno.ENOSPC, "No space left on device"), 9**9, True, "left on device", _DISK),
+        (
+            OSError(errno.EFBIG, "File too large"),
+            9**9,
+            False,
+            "large",
+            "the store cannot be written",
+        ),
+    ],
+)
+def test_what_is_full(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: OSError | sqlite3.Error,
+    free: int | None,
+    *,
+    is_limited: bool,
+    shown: str,
+    reason: str,
+) -> None:
+    """The disk or the limit, where that can be known; senders are told without the path."""
+    monkeypatch.setattr(failures, "free_bytes", lambda _: free)
+    found = failures.failure("write to", tmp_path / "s", error, is_limited=is_limited)
+    assert isinstance(found, StoreFullError)
+    assert str(found).startswith(f"cannot write to the store {tmp_path / 's'}: ")
+    assert str(found).endswith(shown)
+    assert str(found).count(str(error.args[-1])) == 1
+    assert found.reason == reason
 
 
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="needs namespaces")
