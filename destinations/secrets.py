@@ -8,7 +8,7 @@ import itertools
 import json
 import re
 import string
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any, Final, Self
 from urllib.parse import quote, quote_plus
 
@@ -21,6 +21,11 @@ _SHORTEST: Final = 4
 
 _PART: Final = 8
 """The number of consecutive characters of a secret that are never shown."""
+
+_STEM: Final = _PART // 2
+
+_LAYERS: Final = 2
+"""So often in a row escapes are undone."""
 
 
 class Secret(str):
@@ -121,6 +126,9 @@ class Masker:
         # Nearly no text has any of them, and looking for each is far faster than the pattern.
         self._probes = tuple({form.lower() for form in long | short | within})
         self._parts = frozenset(part for secret in plain for part in _parts(secret))
+        self._stems = frozenset(
+            part[at : at + _STEM] for part in self._parts for at in range(_PART - _STEM + 1)
+        )
 
     def text(self, text: str) -> str:
         """Return ``text`` with every secret replaced by ``***``."""
@@ -137,22 +145,47 @@ class Masker:
     def foreign(self, text: str) -> str:
         """Mask a text that did not come from us, including parts of secrets of 8 characters.
 
-        Our own texts are not masked like this: they are known, so a gap would reveal a part.
+        Also where single characters are escaped, as in JSON, HTML or percent-encoding, once or
+        twice in a row, or have NULs between them as in UTF-16. Our own texts are not masked like
+        this: they are known, so a gap would reveal a part.
         """
         if self._pattern is None:
             return text
         covered = bytearray(len(text))
-        for start, stop in self._spans(text):
-            covered[start:stop] = b"\1" * (stop - start)
-        lower = _lower(text)
-        for at in range(len(text) - _PART + 1):
-            if lower[at : at + _PART] in self._parts:
-                covered[at : at + _PART] = b"\1" * _PART
+        starts: Sequence[int] = range(len(text) + 1)
+        self._cover(text, starts, covered)
+        shown = text
+        for _ in range(_LAYERS):
+            found = _unescaped(shown)
+            if found is None:
+                break
+            shown, places = found
+            starts = [starts[place] for place in places]
+            self._cover(shown, starts, covered)
+        if 1 not in covered:
+            return text
         pieces = []
         for is_covered, group in itertools.groupby(range(len(text)), covered.__getitem__):
             places = list(group)
             pieces.append(MASK if is_covered else text[places[0] : places[-1] + 1])
         return "".join(pieces)
+
+    def _cover(self, text: str, starts: Sequence[int], covered: bytearray) -> None:
+        """Mark secrets and parts of them, by where each character of ``text`` began."""
+        for start, stop in itertools.chain(self._spans(text), self._part_spans(text)):
+            begin, end = starts[start], starts[stop]
+            covered[begin:end] = b"\1" * (end - begin)
+
+    def _part_spans(self, text: str) -> Iterator[tuple[int, int]]:
+        """Yield where parts of secrets are."""
+        lower = _lower(text)
+        last = len(text) - _PART
+        # Each part has all of one stem that begins at a multiple of its length.
+        for stem in range(0, len(text), _STEM):
+            if lower[stem : stem + _STEM] in self._stems:
+                for at in range(max(0, stem - _STEM), min(stem, last) + 1):
+                    if lower[at : at + _PART] in self._parts:
+                        yield at, at + _PART
 
     def _spans(self, text: str) -> Iterator[tuple[int, int]]:
         """Yield where secrets begin and end, in order."""
@@ -247,6 +280,46 @@ _URL: Final = re.compile(
     r"[a-z][a-z0-9+.-]*://(?:(?P<user>[^/?#]*)@)?[^/?#]*(?P<rest>.*)", re.IGNORECASE | re.DOTALL
 )
 _PUBLIC: Final = re.compile(r"[A-Za-z]{2,4}_(?:test|live|prod)_")
+
+
+_ESCAPE: Final = re.compile(
+    r"\\u(?P<u>[0-9a-fA-F]{4})|\\x(?P<x>[0-9a-fA-F]{2})|%(?P<p>[0-9a-fA-F]{2})"
+    r"|&#(?P<d>[0-9]{1,5});|&#[xX](?P<h>[0-9a-fA-F]{1,4});"
+    r"|\\(?P<c>[\"\\/])|(?P<nul>\0)"
+)
+
+
+def _unescaped(text: str) -> tuple[str, list[int]] | None:
+    """Return a text without escapes and NULs, and where each of its characters began.
+
+    One more place is that of the end. Returns None for a text that has none of them.
+    """
+    pieces: list[str] = []
+    places: list[int] = []
+    at = 0
+    for found in _ESCAPE.finditer(text):
+        start = found.start()
+        pieces.append(text[at:start])
+        places.extend(range(at, start))
+        character = _escaped_character(found)
+        if character:
+            pieces.append(character)
+            places.append(start)
+        at = found.end()
+    if not at:
+        return None
+    pieces.append(text[at:])
+    places.extend(range(at, len(text) + 1))
+    return "".join(pieces), places
+
+
+def _escaped_character(found: re.Match[str]) -> str:
+    """Return what an escape stands for; nothing for a NUL."""
+    kind = found.lastgroup
+    assert kind is not None  # noqa: S101 - each alternative has a name
+    if kind in {"c", "nul"}:
+        return found[kind].removeprefix("\0")
+    return chr(int(found[kind], 10 if kind == "d" else 16))
 
 
 def _lower(text: str) -> str:

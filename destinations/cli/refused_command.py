@@ -175,9 +175,18 @@ def _row(entry: RefusedEntry) -> tuple[object, ...]:
 def _shown_raw(entry: RefusedEntry) -> str:
     event = entry.event
     text = plain(event.raw.decode("utf-8", "backslashreplace"))
+    if _is_binary(event.raw):
+        text = f"binary, {len(event.raw):,} bytes"
     if len(event.raw) < event.length and not event.is_whole:
         text += f" ... ({event.length:,} bytes as it came)"
     return text
+
+
+def _is_binary(raw: bytes) -> bool:
+    """Tell whether bytes say nothing to a reader: a quarter of them cannot be shown."""
+    text = raw.decode("utf-8", "replace")
+    hidden = sum(not (one.isprintable() or one in "\t\r\n") or one == "\ufffd" for one in text)
+    return hidden * 4 >= max(1, len(text))
 
 
 def _record(entry: RefusedEntry) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from destinations.errors import BodyError, QueueFullError, StoreGoneError
 from destinations.pipeline.observer import Observer
@@ -81,9 +81,15 @@ class _Request:
 
     def refusal(self, reply: Reply) -> Refusal:
         """Return the refusal of all of it, with the code and the message that were answered."""
-        code, message = reply.body["code"], reply.body["message"]
+        body: Any = reply.body  # as `error` makes it
         return Refusal(
-            reply.status, code, message, self.data, self.length, self.events, is_whole=self.is_whole
+            reply.status,
+            body["code"],
+            body["message"],
+            self.data,
+            self.length,
+            self.events,
+            is_whole=self.is_whole,
         )
 
 

@@ -38,6 +38,7 @@ _LONGEST: Final = 2**53
 """Who announces a longer body announces nonsense, and SQLite could not hold it."""
 
 _LONGEST_ID: Final = 1_000
+_LONGEST_SECRET: Final = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,9 +255,9 @@ class RefusedKeeper(Refusing):
 
     def _event(self, scope: Scope, longest: int, entry: _Entry) -> RefusedEvent:
         one = entry.refusal
-        raw = self._masked(one.raw)
-        kept = raw[:longest]
-        message_id, user = _ids(raw)
+        # A little more than is kept, so that a secret at the end of that is found as a whole.
+        kept = self._masked(one.raw[: longest + _LONGEST_SECRET])[:longest]
+        message_id, user = (each and self._mask(each) for each in _ids(one.raw))
         return RefusedEvent(
             scope.id,
             entry.at,

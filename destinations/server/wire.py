@@ -126,7 +126,8 @@ class Protocol(HttpToolsProtocol):
         if self._lingers is not None or not self._is_answering:
             return None
         if self.cycle.more_body:  # the application says so, as it knows whose request it is
-            self.cycle.scope[BODY_CUT] = True
+            scope: Any = self.cycle.scope  # which may have keys of its own, whatever its type says
+            scope[BODY_CUT] = True
             self.cycle.more_body = self.cycle.keep_alive = False
             self.cycle.message_event.set()
         self._is_half_closed = True

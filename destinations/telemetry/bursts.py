@@ -28,13 +28,25 @@ class Timer(Protocol):
 class Burst:
     """A message: ``number`` of events since the last one, ``total`` since the burst began.
 
-    ``last`` is what was given with the last of them.
+    ``last`` is what was given with the last of them. ``has_ended`` says that the burst is over,
+    and ``is_cut`` that nobody knows, as nothing is told any more.
     """
 
     number: int
     total: int
     last: str
     has_ended: bool = False
+    is_cut: bool = False
+
+    @property
+    def begins(self) -> bool:
+        """Whether it is the first message of its burst."""
+        return self.number == self.total and not self.is_last
+
+    @property
+    def is_last(self) -> bool:
+        """Whether it is the last message of its burst."""
+        return self.has_ended or self.is_cut
 
 
 @dataclass(slots=True)
@@ -101,13 +113,13 @@ class Bursts(Generic[K]):
         self._tell(kind, found)
 
     def close(self) -> None:
-        """Tell all remaining counts, and end all bursts; safe to repeat."""
+        """Tell all remaining counts, of bursts that are cut by this; safe to repeat."""
         with self._lock:
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
-            ended, self._going = self._going, {}
-        self._end(ended)
+            cut, self._going = self._going, {}
+        self._end(cut, is_cut=True)
 
     def _look(self) -> None:
         """Tell which bursts have ended, and come again while others continue."""
@@ -127,15 +139,15 @@ class Bursts(Generic[K]):
                 self._timer = self._start_timer(pause, self._look)
         self._end(ended)
 
-    def _end(self, ended: dict[K, _Going]) -> None:
+    def _end(self, ended: dict[K, _Going], *, is_cut: bool = False) -> None:
         for kind, going in ended.items():
             if not going.is_single:
-                self._tell(kind, _told(going, has_ended=True))
+                self._tell(kind, _told(going, has_ended=not is_cut, is_cut=is_cut))
 
 
-def _told(going: _Going, *, has_ended: bool = False) -> Burst:
+def _told(going: _Going, *, has_ended: bool = False, is_cut: bool = False) -> Burst:
     number, going.untold = going.untold, 0
-    return Burst(number, going.total, going.last, has_ended)
+    return Burst(number, going.total, going.last, has_ended, is_cut)
 
 
 def _start_timer(seconds: float, call: Callable[[], None]) -> Timer:

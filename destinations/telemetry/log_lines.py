@@ -68,7 +68,7 @@ class _Handler(logging.StreamHandler[TextIO]):
         self.acquire()
         try:
             record = self._record
-            if burst.has_ended or record is None:
+            if burst.is_last or record is None:
                 if burst.number:
                     super().emit(_summary(kind, burst))
                 return

@@ -16,7 +16,7 @@ from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.breaker import describe
 from destinations.pipeline.observer import Observer, Point
 from destinations.pipeline.queue import QueuedDelivery, Transition
-from destinations.statuses import CODES
+from destinations.statuses import CODES, FINAL_REFUSALS
 from destinations.telemetry.bursts import Burst, Bursts, Timer
 
 __all__ = ["Logs", "subject_of"]
@@ -107,32 +107,38 @@ class Logs(Observer):
 
     def _tell_refusals(self, kind: tuple[str, int, str], burst: Burst) -> None:
         destination, status, code = kind
-        self._logger.info(
-            "requests refused" if not burst.has_ended else "requests no longer refused",
+        # Nobody sends these events again, so what is lost has a line at the level warning, too.
+        is_loss = burst.begins and bool(destination) and status in FINAL_REFUSALS
+        self._logger.log(
+            logging.WARNING if is_loss else logging.INFO,
+            _worded("requests refused", burst, over="requests no longer refused"),
             destination=destination,
             status=status,
             code=code,
             refused=burst.number,
-            **({"in_all": burst.total} if burst.has_ended else {}),
+            **_in_all(burst),
             peer=burst.last,
         )
 
     def _tell_unkept(self, destination: str, burst: Burst) -> None:
-        message = "refused events not kept: more came than can be written, or the store has no room"
+        message = (
+            "refused events not kept: more came than can be written or may be kept, or the store "
+            "has no room"
+        )
         self._logger.warning(
-            message if not burst.has_ended else "refused events kept again",
+            _worded(message, burst, over="refused events kept again"),
             destination=destination,
             events=burst.number,
-            **({"in_all": burst.total} if burst.has_ended else {}),
+            **_in_all(burst),
         )
 
     def _tell_turned_away(self, most: int, burst: Burst) -> None:
-        message = "connections turned away: the most that may be open are open"
+        message = f"connections turned away: as many are open as may be ({most:,})"
         self._logger.warning(
-            message if not burst.has_ended else "connections no longer turned away",
+            _worded(message, burst, over="connections no longer turned away"),
             most=most,
             turned_away=burst.number,
-            **({"in_all": burst.total} if burst.has_ended else {}),
+            **_in_all(burst),
         )
 
     def reached(self, destination: str, point: Point, deliveries: Sequence[QueuedDelivery]) -> None:
@@ -277,6 +283,17 @@ class Logs(Observer):
             stage=transition.stage,
             attempts=transition.attempts,
         )
+
+
+def _worded(message: str, burst: Burst, *, over: str) -> str:
+    """Return the message of a burst: at a stop it goes on, as far as anybody knows."""
+    if burst.is_cut:
+        return f"{message.partition(':')[0]} until the server stopped"
+    return over if burst.has_ended else message
+
+
+def _in_all(burst: Burst) -> Mapping[str, int]:
+    return {"in_all": burst.total} if burst.is_last else {}
 
 
 def _trouble_of(transition: Transition) -> str | None:

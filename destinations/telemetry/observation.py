@@ -52,8 +52,11 @@ class Observation:
         self._masks.add(secrets)
 
     def masked(self, text: str) -> str:
-        """Return a text with every secret masked."""
-        return self._masks.text(text)
+        """Return a text of somebody else with every secret, and every part of one, masked.
+
+        See `destinations.secrets.Masker.foreign`.
+        """
+        return self._masks.foreign(text)
 
     def log(self, level: Level, form: Form) -> None:
         """Change the log's level and form; see `observe`."""

@@ -6,6 +6,7 @@ import base64
 import copy
 import json
 import pickle
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -162,6 +163,46 @@ URL = "https://hooks.example.com/services/T0AAAAAAA/B0BBBBBBB/xYz0123456789"
 def test_what_is_masked_of_what_others_say(secret: str, text: str, masked: str) -> None:
     """Every part of 8 characters, in any case; our own words keep what is no whole secret."""
     assert Masker([secret]).foreign(text) == masked
+
+
+_ESCAPED_KEY = "acme_key-1/of us"
+
+
+def _by(escape: Callable[[str], str], text: str = _ESCAPED_KEY) -> str:
+    return "".join(map(escape, text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        _by(lambda one: f"\\u{ord(one):04x}"),
+        _by(lambda one: f"\\u{ord(one):04X}"),
+        "\\u0061" + _ESCAPED_KEY[1:],
+        _ESCAPED_KEY.replace("_", "\\u005f"),
+        _by(lambda one: f"%{ord(one):02X}"),
+        _by(lambda one: f"%25{ord(one):02x}"),
+        _by(lambda one: f"\\x{ord(one):02x}"),
+        _by(lambda one: f"&#{ord(one)};"),
+        _by(lambda one: f"&#x{ord(one):x};"),
+        json.dumps(_by(lambda one: f"\\u{ord(one):04x}"))[1:-1],
+        _ESCAPED_KEY.encode("utf-16-le").decode()[:-1],
+        _ESCAPED_KEY.encode("utf-16-be").decode()[1:],
+        _ESCAPED_KEY.encode("utf-32-be").decode()[3:],
+    ],
+)
+def test_secrets_with_escaped_characters(text: str) -> None:
+    """Of a foreign text, whatever escapes them; all of it goes, and what is beside it stays."""
+    masker = Masker([_ESCAPED_KEY])
+    assert masker.foreign(f"k={text}, %41 \\u0042") == f"k={MASK}, %41 \\u0042"
+    assert masker.foreign(f"k={text[: len(text) * 3 // 4]}").startswith(f"k={MASK}")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\\", "%", "%4", "\\u00", "&#;", "\0\0", "\\u0041%42&#67;", "100 % \\n é \udc80"]
+)
+def test_escapes_of_no_secret(text: str) -> None:
+    """They stay as they are."""
+    assert Masker([_ESCAPED_KEY]).foreign(text) == text
 
 
 def test_our_own_words_are_not_masked_by_parts() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -18,12 +19,11 @@ ANONYMOUS = b'{"type": "track", "event": "E", "messageId": "m1"}'
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """A store with an event that was refused, a body, one that was cut, and one of another name."""
-    found = tmp_path / "store.sqlite3"
-    with SqliteStore(found) as store:
+def add(tmp_path: Path) -> Callable[..., None]:
+    """Adds a refused event to the store."""
 
-        def add(destination: str, raw: bytes, **more: Any) -> None:
+    def added(destination: str, raw: bytes, **more: Any) -> None:
+        with SqliteStore(tmp_path / "store.sqlite3") as store:
             identity = AccountIdentity("kana", "http://127.0.0.1/", "", f"k {destination}", None)
             scope = store.accounts().served(destination, identity).id
             given: dict[str, Any] = {"at": 1_700_000_000.0, "status": 400, "length": len(raw)}
@@ -31,11 +31,17 @@ def path(tmp_path: Path) -> Path:
             event = RefusedEvent(scope, path=f"/v1/{destination}", raw=raw, **(given | more))
             store.refused().add([event], 100, 1_000_000)
 
-        add("kana", ANONYMOUS, message_id="m1")
-        add("kana", b"[\x1b[31m", code="BAD_REQUEST", reason="is not JSON")
-        add("kana", b'{"a":"', code="TOO_LARGE", length=90_000, is_whole=False, user="u1")
-        add("other", b"{}", at=1_700_000_100.0)
-    return found
+    return added
+
+
+@pytest.fixture
+def path(tmp_path: Path, add: Callable[..., None]) -> Path:
+    """A store with an event that was refused, a body, one that was cut, and one of another name."""
+    add("kana", ANONYMOUS, message_id="m1")
+    add("kana", b"[\x1b[31m", code="BAD_REQUEST", reason="is not JSON")
+    add("kana", b'{"a":"', code="TOO_LARGE", length=90_000, is_whole=False, user="u1")
+    add("other", b"{}", at=1_700_000_100.0)
+    return tmp_path / "store.sqlite3"
 
 
 def test_the_list(command: Command, path: Path) -> None:
@@ -52,6 +58,32 @@ def test_the_list(command: Command, path: Path) -> None:
     ):
         assert part in done.out
     assert "\x1b" not in done.out
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        (b'{"a":"\x1b[31m \x9b \xc2\x9b"}', None),
+        (b"", ""),
+        (b"[\x1b[31m", "[�[31m"),
+        (b'{\r\n\t"a": 1}', '{���"a": 1}'),
+        (bytes(range(256)) * 9, "binary, 2,304 bytes"),
+        ("{}".encode("utf-16"), "binary, 6 bytes"),
+        (gzip.compress(b"{}" * 99), "binary, "),
+        ("{é…}".encode(), "{é…}"),
+    ],
+)
+def test_raw_bytes_on_a_terminal(
+    command: Command, path: Path, add: Callable[..., None], raw: bytes, shown: str | None
+) -> None:
+    """No character of a sender does anything, and what nobody can read is told by its size."""
+    add("kana", raw)
+    for options in (["--raw"], ["--raw", "--json"]):
+        done = command("refused", "list", "--store", path, *options)
+        assert all(one.isprintable() or one == "\n" for one in done.out)
+    done = command("refused", "list", "--store", path, "--raw")
+    if shown is not None:
+        assert f"\n5: {shown}" in done.out
 
 
 @pytest.mark.parametrize(

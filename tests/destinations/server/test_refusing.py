@@ -18,6 +18,7 @@ import requests
 from destinations.errors import TemporaryError
 from destinations.pipeline.queue import Scope
 from destinations.runtime.identity import AccountIdentity
+from destinations.secrets import Masker
 from destinations.server import Limits, ServeConfig, Service
 from destinations.server.refusing import Refusal, RefusedBounds, RefusedKeeper, Refusing
 from destinations.store import RefusedEvent, RefusedSelection, SqliteStore
@@ -246,6 +247,34 @@ def test_what_is_kept_of_it(
     assert (found.message_id, found.user) == (ids or (None, "u"))
     assert (found.reason, found.at, found.peer) == ("*** is wrong", 5.0, "192.0.2.1")
     assert bench.unkept == []
+
+
+_API_KEY = "acme-key-for-us-123"
+
+
+@pytest.mark.parametrize(
+    ("raw", "kept"),
+    [
+        (b'{"k":"' + _API_KEY.encode() + b'"}', b'{"k":"***"}'),
+        (b'{"k":"\\u0061' + _API_KEY[1:].encode() + b'"}', b'{"k":"***"}'),
+        (_API_KEY.encode("utf-16-le"), b"***\0"),
+        # What is kept ends within it, or the body did: 7 characters may be left.
+        (b"x" * 95 + _API_KEY.encode() + b"x" * 9, b"x" * 95 + b"***xx"),
+        (b"x" * 20 + _API_KEY[:12].encode(), b"x" * 20 + b"***"),
+        (b"x" * 20 + _API_KEY[:7].encode(), b"x" * 20 + _API_KEY[:7].encode()),
+        (b"\xff\xfe" + _API_KEY.encode() + b"\x1b", b"\xff\xfe***\x1b"),
+        (b'{"messageId":"' + _API_KEY.encode() + b'"}', b'{"messageId":"***"}'),
+    ],
+)
+def test_secrets_in_what_is_kept(bench: _Bench, raw: bytes, kept: bytes) -> None:
+    """They are masked as in every text of others: by parts, and behind escapes."""
+    bench.keeper._mask = Masker([_API_KEY]).foreign
+    bench.keeper.bounds = RefusedBounds(max_event_bytes=100)
+    bench.keep(raw, reason=f"about {_API_KEY}")
+    bench.keeper.flush()
+    (found,) = bench.kept()
+    assert (found.raw, found.is_whole, found.reason) == (kept, kept == raw, "about ***")
+    assert _API_KEY not in (found.message_id or "")
 
 
 @pytest.mark.parametrize("status", [401, 403, 405, 408, 500, 503])

@@ -83,6 +83,9 @@ def test_the_end_alone_of_what_is_over(bursts: Bursts[str], timers: _Timers) -> 
     bursts.add("a")
     assert timers.told[-1] == ("a", Burst(1, 1, ""))
     bursts.close()
+    # Nobody knows whether it was over.
+    assert [kind for kind, burst in timers.told if burst.is_cut] == ["b"]
+    assert [kind for kind, burst in timers.told if burst.has_ended] == ["a"]
     assert sum(burst.number for kind, burst in timers.told if kind == "a") == 4
     assert sum(burst.number for kind, burst in timers.told if kind == "b") == 4
 

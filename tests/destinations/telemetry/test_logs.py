@@ -232,19 +232,30 @@ def test_the_breaker(logs: Logs, lines: Lines, state: str, level: str) -> None:
     assert (line["level"], line["state"], line["reason"]) == (level, state, "x" * 300)
 
 
-def test_refusals_do_not_flood(logs: Logs, lines: Lines, time: Time) -> None:
-    """A few lines for each status say how many there were since the last, and from where."""
+@pytest.mark.parametrize(
+    ("is_over", "end"), [(True, "no longer refused"), (False, "refused until the server stopped")]
+)
+def test_refusals_do_not_flood(
+    logs: Logs, lines: Lines, time: Time, end: str, *, is_over: bool
+) -> None:
+    """A few lines for each status say how many there were since the last, and from where.
+
+    The last line claims an end only where there was one.
+    """
     for number in range(1_000):
         logs.refused("kana", 401, f"192.0.2.{number % 7}")
     logs.refused("kana", 400, "", "NOT_JSON", 5)
     time.now = 1.5
     logs.refused("kana", 401, "192.0.2.9")
     logs.refused("kana", 401, "192.0.2.8")
+    if is_over:
+        time.now = 60
+        logs._refusals._look()
     logs.close()
     logs.close()
     assert lines() == [
         {
-            "level": "info",
+            "level": level,
             "message": message,
             "destination": "kana",
             "status": status,
@@ -253,13 +264,32 @@ def test_refusals_do_not_flood(logs: Logs, lines: Lines, time: Time) -> None:
             **more,
             "peer": peer,
         }
-        for message, status, number, more, peer in [
-            ("requests refused", 401, 1, {}, "192.0.2.0"),
-            ("requests refused", 400, 5, {}, ""),
-            ("requests refused", 401, 1_000, {}, "192.0.2.9"),
-            ("requests no longer refused", 401, 1, {"in_all": 1_002}, "192.0.2.8"),
+        for level, message, status, number, more, peer in [
+            ("info", "requests refused", 401, 1, {}, "192.0.2.0"),
+            ("warning", "requests refused", 400, 5, {}, ""),
+            ("info", "requests refused", 401, 1_000, {}, "192.0.2.9"),
+            ("info", f"requests {end}", 401, 1, {"in_all": 1_002}, "192.0.2.8"),
         ]
     ]
+
+
+@pytest.mark.parametrize(
+    ("destination", "status", "levels"),
+    [
+        *(("kana", status, ["warning", "info"]) for status in (400, 409, 413, 415, 501)),
+        *(("kana", status, ["info", "info"]) for status in (401, 403, 405, 408, 500, 503)),
+        ("", 404, ["info", "info"]),
+        ("", 400, ["info", "info"]),
+    ],
+)
+def test_lost_events_have_a_warning(
+    logs: Logs, lines: Lines, destination: str, status: int, levels: list[str]
+) -> None:
+    """The first of a burst, if nobody sends them again; what comes again, or of strangers, not."""
+    for _ in range(3):
+        logs.refused(destination, status, "192.0.2.1")
+    logs.close()
+    assert [one["level"] for one in lines()] == levels
 
 
 def test_refused_events_that_are_not_kept(logs: Logs, lines: Lines) -> None:
@@ -267,10 +297,11 @@ def test_refused_events_that_are_not_kept(logs: Logs, lines: Lines) -> None:
     logs.unkept("kana", 3)
     logs.unkept("kana", 4)
     logs.close()
-    assert [(one["level"], one["events"], one.get("in_all")) for one in lines()] == [
-        ("warning", 3, None),
-        ("warning", 4, 7),
-    ]
+    first, last = lines()
+    assert (first["level"], first["events"], first.get("in_all")) == ("warning", 3, None)
+    assert first["message"].startswith("refused events not kept: more came than can be written")
+    assert (last["level"], last["events"], last["in_all"]) == ("warning", 4, 7)
+    assert last["message"] == "refused events not kept until the server stopped"
 
 
 def test_connections_that_are_turned_away(logs: Logs, lines: Lines) -> None:
@@ -280,9 +311,10 @@ def test_connections_that_are_turned_away(logs: Logs, lines: Lines) -> None:
     logs.close()
     first, last = lines()
     assert (first["level"], first["most"], first["turned_away"]) == ("warning", 900, 1)
+    assert first["message"] == "connections turned away: as many are open as may be (900)"
     assert last == {
         "level": "warning",
-        "message": "connections no longer turned away",
+        "message": "connections turned away until the server stopped",
         "most": 900,
         "turned_away": 39_999,
         "in_all": 40_000,
