@@ -257,7 +257,7 @@ _API_KEY = "acme-key-for-us-123"
     [
         (b'{"k":"' + _API_KEY.encode() + b'"}', b'{"k":"***"}'),
         (b'{"k":"\\u0061' + _API_KEY[1:].encode() + b'"}', b'{"k":"***"}'),
-        (_API_KEY.encode("utf-16-le"), b"***\0"),
+        (_API_KEY.encode("utf-16-le"), b"***"),
         # What is kept ends within it, or the body did: 7 characters may be left.
         (b"x" * 95 + _API_KEY.encode() + b"x" * 9, b"x" * 95 + b"***xx"),
         (b"x" * 20 + _API_KEY[:12].encode(), b"x" * 20 + b"***"),
