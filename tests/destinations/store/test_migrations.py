@@ -643,3 +643,17 @@ def test_a_server_of_an_earlier_version(
     assert "a server of an earlier version" in done.err
     assert str(path) in done.err
     assert path.read_bytes() == before
+
+
+def test_refused_events_before_their_codes_were_counted(tmp_path: Path) -> None:
+    """The totals of each code are those of the rows that were there, and follow later changes."""
+    old = Old(tmp_path / "s.sqlite3", 7)
+    given = {"scope": 1, "at": 1, "http_status": 400, "reason": "why", "path": "/", "peer": ""}
+    for code, raw in (("A", b"12"), ("A", b""), ("B", b"123")):
+        old.add("refused", code=code, raw=raw, length=1, whole=1, **given)
+    with SqliteStore(old.path) as store:
+        totals = "SELECT * FROM refused_totals ORDER BY code"
+        assert store.database.all(totals) == [(1, "A", 2, 8), (1, "B", 1, 6)]
+        with store.database.transaction() as connection:
+            connection.execute("DELETE FROM refused WHERE code = 'A'")
+        assert store.database.all(totals) == [(1, "B", 1, 6)]
