@@ -32,7 +32,7 @@ __all__ = ["page_files", "render_page", "stale_files", "write_files"]
 
 _TEMPLATES: Final = jinja2.PackageLoader("destinations.kit.partner_page", "templates")
 _ENDING: Final = ".md.j2"
-_CODE_BLOCK: Final = re.compile(r"^(`{3,})[^`\n]*\n.*?^\1`*[ \t]*$", re.MULTILINE | re.DOTALL)
+_FENCE: Final = re.compile(r" {0,3}(`{3,})(.*)")
 
 
 def render_page(
@@ -132,13 +132,17 @@ def _tidy(text: str) -> str:
 
     Code blocks stay as they are.
     """
-    pieces, end = [], 0
-    for block in _CODE_BLOCK.finditer(text):
-        pieces += [_tidy_prose(text[end : block.start()]), block[0]]
-        end = block.end()
-    return "".join([*pieces, _tidy_prose(text[end:])]).strip() + "\n"
-
-
-def _tidy_prose(text: str) -> str:
-    text = re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE)
-    return re.sub(r"\n{3,}", "\n\n", text)
+    lines: list[str] = []
+    fence = ""
+    for line in text.split("\n"):
+        found = _FENCE.match(line)
+        if fence:
+            lines.append(line)
+            if found and found[1].startswith(fence) and not found[2].strip():
+                fence = ""
+            continue
+        fence = found[1] if found and "`" not in found[2] else ""
+        prose = line.rstrip(" \t")
+        if prose or (lines and lines[-1]):
+            lines.append(prose)
+    return "\n".join(lines).strip() + "\n"

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 Make = Callable[..., dict[str, Any]]
+ROOT = Path(__file__).resolve().parents[3]
 
 CALLS = ("--event", "API Called", "--feature", "calls")
 
@@ -246,6 +249,10 @@ WRONG_USAGE = {
     "no value": (("A", "--where", "plan", *CALLS), "expected PATH=VALUE"),
     "no path": (("A", "--where", "=x", *CALLS), "expected PATH=VALUE"),
     "a wrong path": (("A", "--where", ".a=x", *CALLS), "'.a' is not a property path"),
+    "an event twice": (
+        ("A", "--event", "E", *CALLS),
+        "--event can only be used once: a rule has one event name; add a rule for each",
+    ),
     "a path twice": (("A", "--where", "a=x", "--where", "a=y", *CALLS), "names 'a' twice"),
     "an amount that is none": (("A", *CALLS, "--amount", "1.5"), "1.5"),
     "an amount beyond 32 bits": (("A", *CALLS, "--amount", "2147483648"), "2147483648"),
@@ -373,3 +380,23 @@ def test_a_key_refused_while_what_waits_is_delivered(cli: Any, track: Make, by: 
     assert cli.command(*run).code == 0
     seats = {} if by == "a run" else {"seats": 1}
     assert cli.usage == {"ann": {"calls": 3, **seats}}
+
+
+def test_rules_are_brought_over_as_the_docs_say(cli: Any, track: Any, write: Any) -> None:
+    """The file of the guide is read, and each of its rules maps an event of its kind."""
+    text = (ROOT / "docs" / "kana-behaviour.md").read_text(encoding="utf-8")
+    shown = re.search(r"<!-- rules file -->\n```yaml\n(.*?)```", text, re.DOTALL)
+    assert shown is not None
+    file = cli.store.parent / "rules.yaml"
+    file.write_text(shown[1], encoding="utf-8")
+    for expected in ("Added the rule", "exists already"):
+        done = cli.local("rules", "add", "--file", file)
+        assert done.code == 0
+        assert done.out.count(expected) == 2
+    events = {
+        "api-calls, amount: the event's delta": track(plan={"name": "pro"}),
+        "report-exports, amount: 1": track("Report Exported", delta=5),
+    }
+    for said, event in events.items():
+        done = cli.local("rules", "test", write("event.json", event))
+        assert (done.code, said in done.out) == (0, True)

@@ -336,3 +336,9 @@ def test_the_length_of_a_page_is_bounded(render: Render, place: str) -> None:
     steps = {"setup": [template]} if place == "setup" else {}
     with pytest.raises(UsageError, match="make more than 1,000,000 characters"):
         render(PUBLISHED, page, **steps)
+
+
+def test_code_that_does_not_end_takes_no_time(render: Render) -> None:
+    """A page of nothing but beginnings of code is made as fast as any other."""
+    page = {"track.md.j2": "{{ '```a\\n' * 150000 }}"}
+    assert render(SUBMISSION, page).count("```a") == 150000
