@@ -9,13 +9,16 @@ begin with a value.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from destinations.segment.mapping.checks import METADATA_KEY, directive_keys
+from destinations.segment.json_pointer import with_value
+from destinations.segment.mapping.directive import Directive, Part
+from destinations.segment.mapping.parts import Split, members, split
 from destinations.segment.mapping.paths import split_path, strip_root
 from destinations.segment.mapping.roots import reads
+from destinations.segment.mapping.templates import split_template
 
 __all__ = [
     "OF_ONE_EVENT",
@@ -39,8 +42,6 @@ __all__ = [
 
 OF_ONE_EVENT: Final = ("event", "payload")
 """The roots of a request's mappings that depend on the event."""
-
-_PLACEHOLDER: Final = re.compile(r"\{\{\{([^}]+)\}\}\}|\{\{([^}]+)\}\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +93,10 @@ class AddressWhole:
 
 @dataclass(frozen=True, slots=True)
 class AddressComputed:
-    """A ``@path`` or ``@template`` whose own text comes from a mapping of settings alone."""
+    """A directive such as ``@path`` or ``@template``, whose text at a place settings alone make."""
 
-    directive: str
-    text: object
+    source: object
+    place: str
     roots: Roots
 
 
@@ -109,28 +110,37 @@ class AddressLiquid:
 
 @dataclass(frozen=True, slots=True)
 class AddressChange:
-    """A ``@case`` or ``@replace``, applied to each piece; ``argument`` lacks its ``value``."""
+    """A directive that changes text, such as ``@case``; it is applied to each piece of ``inner``.
 
-    directive: str
-    argument: Mapping[str, Any]
+    ``place`` is that of the text in ``source``.
+    """
+
+    source: object
+    place: str
     inner: AddressMapping
 
 
 @dataclass(frozen=True, slots=True)
 class AddressWithin:
-    """A URL that a ``@transform`` makes from the result of its ``apply``."""
+    """A URL that a ``@transform`` makes from the result of a mapping, its root.
 
-    apply: object
+    The result of ``source`` is that root.
+    """
+
+    source: object
+    root: object
     inner: AddressMapping
 
 
 @dataclass(frozen=True, slots=True)
 class AddressChoice:
-    """An ``@if``: one of two URLs."""
+    """A directive that chooses one of several URLs, such as ``@if``.
 
-    condition: object
-    then: AddressMapping
-    otherwise: AddressMapping
+    The result of ``source`` is the key of the chosen one in ``branches``; undefined if it is none.
+    """
+
+    source: object
+    branches: Mapping[str, AddressMapping]
 
 
 AddressMapping = (
@@ -151,10 +161,9 @@ def read_address(source: object, roots: Roots = _OF_REQUEST) -> AddressMapping:
     """Split a URL's mapping into pieces; ``roots`` are the roots it can read."""
     if isinstance(source, str):
         return AddressTemplate((AddressText(source),))
-    name, argument = _directive(source)
-    read = _READERS.get(name)
-    found = None if read is None else read(argument, roots)
-    return AddressWhole(source, roots.has(source)) if found is None else found
+    found = split(source)
+    address = None if found is None else _of_directive(source, found, roots)
+    return AddressWhole(source, roots.has(source)) if address is None else address
 
 
 def holds_values(address: AddressMapping) -> bool:
@@ -172,7 +181,7 @@ def holds_values(address: AddressMapping) -> bool:
         case AddressChange() | AddressWithin():
             return holds_values(address.inner)
         case AddressChoice():
-            return holds_values(address.then) or holds_values(address.otherwise)
+            return any(map(holds_values, address.branches.values()))
 
 
 def beginnings(
@@ -197,7 +206,7 @@ def beginnings(
                 text += known
             yield text, True
         case AddressChoice():
-            for branch in (address.then, address.otherwise):
+            for branch in address.branches.values():
                 yield from (found for found in beginnings(branch, settings) if found[0])
         case AddressWhole():
             if address.source is None or isinstance(address.source, bool | int | float):
@@ -220,107 +229,70 @@ def is_fixed(address: AddressMapping) -> bool:
     """Return whether a URL is the same for all events."""
     match address:
         case AddressChoice():
-            is_same = not reads(address.condition, *OF_ONE_EVENT)
-            return is_same and is_fixed(address.then) and is_fixed(address.otherwise)
+            is_same = not reads(address.source, *OF_ONE_EVENT)
+            return is_same and all(map(is_fixed, address.branches.values()))
         case AddressWithin():
-            return not reads(address.apply, *OF_ONE_EVENT)
+            return not reads(address.root, *OF_ONE_EVENT)
         case AddressChange():
             return is_fixed(address.inner)
     return not holds_values(address)
 
 
-def _directive(source: object) -> tuple[str, Any]:
-    if isinstance(source, dict):
-        names = directive_keys(source)
-        if names and all(key in names or key == METADATA_KEY for key in source):
-            return names[0], source[names[0]]
-    return "", None
+def _of_directive(source: object, found: Split, roots: Roots) -> AddressMapping | None:
+    """Split a directive; None for one that cannot be split."""
+    code, text, root = (found.part(role) for role in ("code", "text", "root"))
+    results = found.results()
+    if code is not None:
+        return _of_code(source, found.directive, code, roots)
+    if text is not None and text.value:
+        return AddressChange(source, text.place, read_address(text.value, roots))
+    if root is not None:
+        return _within(source, root, results[0], roots)
+    if len(results) == 1 and found.part("input") is None:
+        return read_address(results[0].value, roots)
+    for part in results:
+        source = with_value(source, part.place, part.place)
+    branches = {part.place: read_address(part.value or "", roots) for part in results}
+    return AddressChoice(source, branches) if results else None
 
 
-def _path(argument: object, roots: Roots) -> AddressMapping | None:
-    if isinstance(argument, str):
-        return AddressTemplate((_value(argument, roots),))
-    return _computed("@path", argument, roots)
+def _of_code(
+    source: object, directive: Directive, code: Part, roots: Roots
+) -> AddressMapping | None:
+    """Split a directive that reads a path or a template, which may be computed."""
+    if isinstance(code.value, str):
+        if directive.name == "@liquid":
+            return AddressLiquid(code.value, roots)
+        is_template = directive.name == "@template"
+        pieces = split_template(code.value) if is_template else ["", code.value, ""]
+        return AddressTemplate(
+            tuple(
+                _value(piece, roots) if at % 2 else AddressText(piece)
+                for at, piece in enumerate(pieces)
+                if at % 2 or piece
+            )
+        )
+    chosen = split(code.value)
+    results = [part for part in chosen.results() if part.on == "data"] if chosen else []
+    if results:  # of a path that is one of two, say, each is read by itself
+        inner = code.value
+        for part in results:
+            read = with_value(source, code.place, part.value or "")
+            inner = with_value(inner, part.place, read)
+        return read_address(inner, roots)
+    return AddressComputed(source, code.place, roots) if roots.has(code.value) else None
 
 
-def _array_path(argument: object, roots: Roots) -> AddressMapping | None:
-    """Split an ``@arrayPath``; with a shape, only a text found at the path can be a URL."""
-    return _path(argument[0], roots) if isinstance(argument, list) and argument else None
-
-
-def _template(argument: object, roots: Roots) -> AddressMapping | None:
-    if isinstance(argument, str):
-        return AddressTemplate(tuple(_pieces(argument, roots)))
-    name, inner = _directive(argument)
-    if name == "@if" and isinstance(inner, dict):  # one of two templates
-        branches = {key: {"@template": inner.get(key) or ""} for key in ("then", "else")}
-        return _if({**inner, **branches}, roots)
-    if name == "@literal":
-        return _template(inner, roots)
-    return _computed("@template", argument, roots)
-
-
-def _computed(name: str, text: object, roots: Roots) -> AddressMapping | None:
-    is_of_settings = roots.has(text)
-    return AddressComputed(name, text, roots) if is_of_settings else None
-
-
-def _liquid(argument: object, roots: Roots) -> AddressMapping | None:
-    return AddressLiquid(argument, roots) if isinstance(argument, str) else None
-
-
-def _if(argument: object, roots: Roots) -> AddressMapping | None:
-    if not isinstance(argument, dict):
+def _within(source: object, root: Part, result: Part, roots: Roots) -> AddressMapping | None:
+    if not result.value:
         return None
-    then, otherwise = (read_address(argument.get(key) or "", roots) for key in ("then", "else"))
-    condition = {key: argument[key] for key in ("exists", "blank") if key in argument}
-    return AddressChoice({"@if": {**condition, "then": True, "else": False}}, then, otherwise)
-
-
-def _changed(name: str, argument: object, roots: Roots) -> AddressMapping | None:
-    if not isinstance(argument, dict) or not argument.get("value"):
-        return None
-    rest = {key: argument[key] for key in argument if key != "value"}
-    return AddressChange(name, rest, read_address(argument["value"], roots))
-
-
-def _transform(argument: object, roots: Roots) -> AddressMapping | None:
-    if not (isinstance(argument, dict) and argument.get("mapping")):
-        return None
-    apply = argument.get("apply")
-    names = apply if isinstance(apply, dict) else {}
-    if any(key.startswith(("@", "__")) for key in names):  # a directive says what there is
-        names = {}
     own = frozenset(
-        key for key, value in names.items() if not holds_values(read_address(value, roots))
+        key
+        for key, value in (members(root.value) or {}).items()
+        if not holds_values(read_address(value, roots))
     )
-    return AddressWithin(apply, read_address(argument["mapping"], Roots(own, is_inner=True)))
-
-
-_READERS: Final[Mapping[str, Callable[[Any, Roots], AddressMapping | None]]] = {
-    "@literal": read_address,
-    "@excludeWhenNull": read_address,
-    "@path": _path,
-    "@arrayPath": _array_path,
-    "@template": _template,
-    "@liquid": _liquid,
-    "@if": _if,
-    "@case": lambda argument, roots: _changed("@case", argument, roots),
-    "@replace": lambda argument, roots: _changed("@replace", argument, roots),
-    "@transform": _transform,
-}
-"""Splits each directive; None for one that cannot be split."""
-
-
-def _pieces(template: str, roots: Roots) -> Iterator[AddressText | AddressValue]:
-    end = 0
-    for found in _PLACEHOLDER.finditer(template):
-        if found.start() > end:
-            yield AddressText(template[end : found.start()])
-        yield _value((found[1] or found[2]).strip(), roots)
-        end = found.end()
-    if end < len(template):
-        yield AddressText(template[end:])
+    inner = read_address(result.value, Roots(own, is_inner=True))
+    return AddressWithin(with_value(source, result.place, {"@path": ""}), root.value, inner)
 
 
 def _value(path: str, roots: Roots) -> AddressValue:

@@ -32,6 +32,7 @@ from destinations.errors import DefinitionError, Issue, did_you_mean
 from destinations.segment.fql import check_fql, unknown_types
 from destinations.segment.json_pointer import pointer
 from destinations.segment.mapping import compile_value
+from destinations.segment.mapping.checks import directive_keys
 from destinations.segment.validation import compile_schema
 
 __all__ = ["check_action", "check_destination", "preset_issues", "warnings"]
@@ -286,14 +287,14 @@ def _issue_of_segment(segment: object, *, is_last: bool) -> str | None:
                 "must not be empty: only the last segment may be, for a path that ends in a slash"
             )
         return None
-    is_directive = isinstance(segment, dict) and any(str(key)[:1] == "@" for key in segment)
+    is_directive = isinstance(segment, dict) and bool(directive_keys(segment))
     if is_directive or (isinstance(segment, int | float) and not isinstance(segment, bool)):
         return None
     return "must be text or a mapping directive, as it is one segment of the path"
 
 
 def _batch(document: Document, name: str, request: Mapping[str, Any]) -> Iterator[Issue]:
-    """Yield batch-level templates that read `event` or `payload`."""
+    """Yield that a batch of REST requests has no body: it is made from ``rest.json``."""
     if request.get("batch", {}).get("size", 1) == 1:
         return
     rest = request.get("rest", {})
@@ -365,7 +366,8 @@ def _listed(document: Document, name: str, request: Mapping[str, Any]) -> Iterat
     """Yield the issues in ``list``: a request that exists, and an answer of this one."""
     if "list" not in request:
         return
-    listed, requests, place = request["list"], document.data["requests"], f"/requests/{name}/list"
+    listed, requests = request["list"], document.data["requests"]
+    place = pointer("requests", name, "list")
     asking = requests.get(listed["request"])
     if asking is None:
         message = f"unknown request {listed['request']!r}; known: {', '.join(requests)}"

@@ -5,18 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, Literal
 
-from destinations.segment.mapping.paths import split_path, strip_root
+from destinations.segment.mapping.directive import Part
+from destinations.segment.mapping.parts import alternatives, members, split
 
-__all__ = ["nested_parameters", "schema_at"]
+__all__ = ["nested_parameters"]
 
 Kind = Literal["a list", "an object"]
 
 _KINDS: Final[Mapping[str, Kind]] = {"array": "a list", "object": "an object"}
-_MADE: Final[Mapping[str, Kind]] = {
-    "@arrayPath": "a list",
-    "@flatten": "an object",
-    "@merge": "an object",
-}
 
 
 def nested_parameters(
@@ -26,56 +22,43 @@ def nested_parameters(
 
     ``fields`` are the schemas of the payloads that the request is made from.
     """
-    if any(name.startswith("@") for name in parameters):
-        for schema in fields:
-            found = schema_at(schema, parameters.get("@path"))
-            for name, spec in (found or {}).get("properties", {}).items():
+    for whole in alternatives(parameters):
+        made = members(whole.value)
+        for name, mapping in made.items() if made is not None else ():
+            own = fields if whole.on == "data" else ()
+            yield from ((name, kind) for kind in _kinds(mapping, own))
+        for schema in _schemas(whole, fields):
+            for name, spec in schema.get("properties", {}).items():
                 yield from ((name, kind) for kind in _kinds_of_schema(spec))
-        return
-    for name, mapping in parameters.items():
-        yield from ((name, kind) for kind in _kinds(mapping, fields))
 
 
 def _kinds(mapping: Any, fields: Sequence[Mapping[str, Any]]) -> Iterator[Kind]:
-    if isinstance(mapping, list):
-        yield "a list"
-    elif isinstance(mapping, dict):
-        name = next((name for name in mapping if name.startswith("@")), None)
-        if name is None:
+    for one in alternatives(mapping):
+        found = split(one.value)
+        kind = found.directive.gives if found else None
+        if isinstance(one.value, list):
+            yield "a list"
+        elif isinstance(one.value, dict) and found is None:
             yield "an object"
-        else:
-            yield from _kinds_of_directive(name, mapping[name], fields)
+        elif kind is not None and kind in _KINDS:
+            yield _KINDS[kind]
+        for schema in _schemas(one, fields):
+            yield from _kinds_of_schema(schema)
 
 
-def _kinds_of_directive(
-    name: str, argument: Any, fields: Sequence[Mapping[str, Any]]
-) -> Iterator[Kind]:
-    if name in _MADE:
-        yield _MADE[name]
-    elif name in {"@literal", "@excludeWhenNull"}:
-        yield from _kinds(argument, fields)
-    elif name == "@if" and isinstance(argument, dict):
-        for branch in ("then", "else"):
-            yield from _kinds(argument.get(branch), fields)
-    elif name == "@path":
-        for found in filter(None, (schema_at(schema, argument) for schema in fields)):
-            yield from _kinds_of_schema(found)
-
-
-def schema_at(fields: Mapping[str, Any], path: object) -> Mapping[str, Any] | None:
-    """Return the schema at a path in ``payload``; None if it is not declared."""
-    if not isinstance(path, str):
-        return None
-    root, *keys = split_path(strip_root(path)) or ("",)
-    if root != "payload":
-        return None
-    found = fields
-    for key in keys:
-        inner = found.get("properties", {}).get(key)
-        if not isinstance(inner, dict):
-            return None
-        found = inner
-    return found
+def _schemas(value: Part, fields: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Yield the schemas of what a directive finds in ``payload``, as far as they are declared."""
+    found = split(value.value) if value.on == "data" else None
+    code = found.part("code") if found and found.directive.gives is None else None
+    if found is None or code is None or not isinstance(code.value, str):
+        return
+    for keys in found.directive.paths(code.value):
+        for schema in fields if keys[:1] == ("payload",) else ():
+            inner: Any = schema
+            for key in keys[1:]:
+                inner = inner.get("properties", {}).get(key) if isinstance(inner, dict) else None
+            if isinstance(inner, dict):
+                yield inner
 
 
 def _kinds_of_schema(schema: Mapping[str, Any]) -> Iterator[Kind]:

@@ -10,13 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from destinations.errors import did_you_mean
-from destinations.segment.javascript.text import trim
 from destinations.segment.json_pointer import pointer
-from destinations.segment.mapping.checks import METADATA_KEY, directive_keys
+from destinations.segment.mapping.directive import Directive, Part
+from destinations.segment.mapping.directives.liquid import read_liquid
+from destinations.segment.mapping.parts import Split, alternatives, members, split
 from destinations.segment.mapping.paths import split_path, strip_root
+from destinations.segment.mapping.templates import split_template
 
 __all__ = ["Shape", "unreadable"]
 
@@ -75,83 +77,57 @@ def unreadable(mapping: object, place: str, shape: Shape | None) -> Iterator[Fou
 
     ``place`` is the JSON pointer of the mapping, which `compile_value` accepts.
     """
-    if isinstance(mapping, list):
+    found = split(mapping)
+    if found is not None:
+        yield from _of_directive(found, place, shape)
+    elif isinstance(mapping, list):
         for at, item in enumerate(mapping):
             yield from unreadable(item, place + pointer(at), shape)
     elif isinstance(mapping, dict):
-        names = directive_keys(mapping)
-        if names and all(key in names or key == METADATA_KEY for key in mapping):
-            yield from _of_directive(names[0], mapping[names[0]], place + pointer(names[0]), shape)
-            return
         for key, item in mapping.items():
             yield from unreadable(item, place + pointer(key), shape)
 
 
-def _of_directive(name: str, argument: Any, place: str, shape: Shape | None) -> Iterator[Found]:
-    if name == "@path" and isinstance(argument, str):
-        yield from _at(split_path(strip_root(argument)), place, shape)
-    elif name == "@arrayPath" and isinstance(argument, list) and argument:
-        path, *inner = argument
-        yield from _of_directive("@path", path, place + pointer(0), shape)
-        for item in inner:  # paths in it begin at an item of the array
-            yield from unreadable(item, place + pointer(1), None)
-    elif name == "@template":
-        yield from _of_template(argument, place, shape)
-    elif name == "@liquid" and isinstance(argument, str):
-        yield from _of_liquid(argument, place, shape)
-    elif name == "@transform" and isinstance(argument, dict):
-        apply = argument.get("apply")
-        yield from unreadable(apply, place + "/apply", shape)
-        yield from unreadable(argument.get("mapping"), place + "/mapping", _made(apply))
-    else:
-        yield from unreadable(argument, place, shape)
+def _of_directive(directive: Split, place: str, shape: Shape | None) -> Iterator[Found]:
+    shapes = {"data": shape, "item": None, "root": _made(directive.part("root"))}
+    for part in directive.parts:
+        yield from unreadable(part.value, place + part.place, shapes[part.on])
+        for one in alternatives(part.value) if part.role == "code" else ():
+            if isinstance(one.value, str):
+                issues = _of_code(directive.directive, one.value, shape)
+                yield from ((place + part.place + one.place, message) for message in issues)
 
 
-def _at(path: tuple[str, ...], place: str, shape: Shape | None) -> Iterator[Found]:
-    message = None if shape is None else shape.issue(path)
-    if message is not None:
-        yield place, message
+def _made(root: Part | None) -> Shape | None:
+    """Return the shape of what a root's mapping makes; None for a directive's."""
+    made = None if root is None else members(root.value)
+    return None if made is None else Shape("key of apply", dict.fromkeys(made))
 
 
-def _made(apply: object) -> Shape | None:
-    """Return the shape that the ``apply`` of a ``@transform`` makes; None for a directive's."""
-    if not isinstance(apply, dict) or any(key.startswith(("@", "__")) for key in apply):
-        return None
-    return Shape("key of apply", dict.fromkeys(apply))
+def _of_code(directive: Directive, code: str, shape: Shape | None) -> Iterator[str]:
+    if directive.name == "@template":
+        yield from _template_issues(code, shape)
+        return
+    if directive.name == "@liquid":
+        liquid = read_liquid(code)
+        yield from liquid.filter_issues if liquid else ()
+    for path in directive.paths(code):
+        message = None if shape is None else shape.issue(path)
+        if message is not None:
+            yield message
 
 
-_TRIPLE: Final = re.compile(r"\{\{\{([^}]+)\}\}\}")
-_DOUBLE: Final = re.compile(r"\{\{([^}]+)\}\}")
 _TAG: Final = re.compile(r"\{%-?\s*(\w+)[^{}]*%\}")
 _FILTER: Final = re.compile(r"\|\s*[A-Za-z_]\w*")
-
-
-def _of_template(argument: object, place: str, shape: Shape | None) -> Iterator[Found]:
-    """Yield the issues of a template, or of those that an ``@if`` chooses from."""
-    if isinstance(argument, str):
-        yield from ((place, message) for message in _template_issues(argument, shape))
-        return
-    names = directive_keys(argument) if isinstance(argument, dict) else []
-    inner = argument[names[0]] if isinstance(argument, dict) and names else None
-    if names == ["@literal"]:
-        yield from _of_template(inner, place + "/@literal", shape)
-    elif names == ["@if"] and isinstance(inner, dict):
-        for key, item in inner.items():
-            walk = _of_template if key in {"then", "else"} else unreadable
-            yield from walk(item, place + "/@if" + pointer(key), shape)
-    else:
-        yield from unreadable(argument, place, shape)
 
 
 def _template_issues(template: str, shape: Shape | None) -> Iterator[str]:
     tag = _TAG.search(template)
     if tag is not None:
         yield f"has the Liquid tag {tag[0]}, which @template prints as it is; use @liquid"
-    paths = _TRIPLE.findall(template)
-    rest = _TRIPLE.sub("", template)
-    paths += _DOUBLE.findall(rest)
-    rest = _DOUBLE.sub("", rest)
-    for text in map(trim, paths):
+    pieces = split_template(template)
+    rest = "".join(pieces[0::2])
+    for text in pieces[1::2]:
         found = _FILTER.search(text)
         if found is not None:
             yield (
@@ -167,21 +143,3 @@ def _template_issues(template: str, shape: Shape | None) -> Iterator[str]:
     if "{{" in rest or ("}}" in rest and rest.count("}") > rest.count("{")):
         part = "{{ without }}" if "{{" in rest else "}} without {{"
         yield f"has {part}, which is printed as it is: write a placeholder as {{{{userId}}}}"
-
-
-_LONGEST_LIQUID: Final = 1000  # longer templates are refused before they are read
-
-
-def _of_liquid(template: str, place: str, shape: Shape | None) -> Iterator[Found]:
-    # Deferred, because the library is an extra and slow to import; compile_value has found it.
-    from destinations.segment.mapping.liquid import LiquidError, liquid_reads  # noqa: PLC0415 - an extra
-
-    if len(template) > _LONGEST_LIQUID:
-        return
-    try:
-        reads = liquid_reads(template)
-    except LiquidError:
-        return  # a warning of the compiled mapping
-    yield from ((place, message) for message in reads.filter_issues)
-    for path in reads.paths:
-        yield from _at(path, place, shape)

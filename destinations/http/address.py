@@ -30,6 +30,7 @@ from destinations.errors import ResolveError
 from destinations.http.answer import Context
 from destinations.secrets import reveal
 from destinations.segment.javascript import UNDEFINED, to_string, type_name
+from destinations.segment.json_pointer import value_at, with_value
 from destinations.segment.mapping import CompiledValue, compile_value
 from destinations.segment.mapping.roots import reads
 
@@ -91,17 +92,15 @@ def _compile(address: AddressMapping) -> _Pieces:
         case AddressChange():
             return _compile_change(address)
         case AddressWithin():
-            applied = compile_value(
-                {"@transform": {"apply": address.apply, "mapping": {"@path": ""}}}
-            )
-            within = _compile(address.inner)
-            return lambda context: within(applied.resolve(context))
+            root, within = compile_value(address.source), _compile(address.inner)
+            return lambda context: within(root.resolve(context))
         case AddressChoice():
-            condition = compile_value(address.condition)
-            then, otherwise = _compile(address.then), _compile(address.otherwise)
-            return lambda context: (then if condition.resolve(context) is True else otherwise)(
-                context
-            )
+            choose = compile_value(address.source)
+            branches: dict[Any, _Pieces] = {
+                place: _compile(branch) for place, branch in address.branches.items()
+            }
+            branches[UNDEFINED] = lambda _: []
+            return lambda context: branches[choose.resolve(context)](context)
 
 
 def _compile_template(address: AddressTemplate) -> _Pieces:
@@ -116,13 +115,14 @@ def _compile_template(address: AddressTemplate) -> _Pieces:
 
 
 def _compile_computed(address: AddressComputed) -> _Pieces:
-    text = compile_value(address.text)
+    text = compile_value(value_at(address.source, address.place))
 
     def make(context: Any) -> list[_Piece]:
         found = text.resolve(context)
         if not isinstance(found, str):
             raise ResolveError("/url", f"must be text, not {type_name(found)}")
-        return _compile(read_address({address.directive: reveal(found)}, address.roots))(context)
+        source = with_value(address.source, address.place, reveal(found))
+        return _compile(read_address(source, address.roots))(context)
 
     return make
 
@@ -156,7 +156,7 @@ def _refuse(reason: str) -> list[_Piece]:
 
 def _compile_change(address: AddressChange) -> _Pieces:
     inner = _compile(address.inner)
-    change = compile_value({address.directive: {**address.argument, "value": {"@path": "piece"}}})
+    change = compile_value(with_value(address.source, address.place, {"@path": "piece"}))
 
     def changed(piece: _Piece) -> _Piece:
         value, is_own = piece

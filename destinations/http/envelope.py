@@ -20,6 +20,7 @@ from destinations.http.address import Address
 from destinations.http.answer import Context, HttpResponse
 from destinations.secrets import reveal
 from destinations.segment.javascript import UNDEFINED, to_string
+from destinations.segment.json_pointer import pointer
 from destinations.segment.mapping import compile_value
 from destinations.segment.mapping.roots import reads
 
@@ -132,12 +133,12 @@ def _header(name: str, value: object) -> str | None:
         return None
     text = reveal(value) if isinstance(value, str) else to_string(value)
     if any(character in text for character in "\r\n\0"):
-        raise ResolveError(f"/headers/{name}", "must not contain line breaks")
+        raise ResolveError(pointer("headers", name), "must not contain line breaks")
     try:
         text.encode("latin-1")
     except UnicodeEncodeError:
         message = "must be text in Latin-1: HTTP headers hold nothing else"
-        raise ResolveError(f"/headers/{name}", message) from None
+        raise ResolveError(pointer("headers", name), message) from None
     return text.strip(" \t")  # not part of the value (RFC 9110, 5.5)
 
 

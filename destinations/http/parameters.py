@@ -16,6 +16,7 @@ from destinations.errors import ResolveError
 from destinations.http.json_bytes import encode_json
 from destinations.secrets import reveal
 from destinations.segment.javascript import UNDEFINED, to_string
+from destinations.segment.json_pointer import pointer
 
 __all__ = ["write_parameters"]
 
@@ -45,33 +46,33 @@ def _pairs(name: str, value: Any, array_format: ArrayFormat | None) -> Iterator[
         yield from _bracketed(name, value, _DEEPEST)
     elif array_format is None:
         message = f"is {_kind(value)}: the definition must declare with arrayFormat how to write it"
-        raise ResolveError(f"/{name}", message)
+        raise ResolveError(pointer(name), message)
     else:
         yield from _listed(name, value, array_format)
 
 
 def _listed(name: str, value: Any, array_format: ArrayFormat) -> Iterator[tuple[str, str]]:
     if isinstance(value, dict):
-        raise ResolveError(f"/{name}", f"is an object, but {array_format} is for lists alone")
+        raise ResolveError(pointer(name), f"is an object, but {array_format} is for lists alone")
     items = [item for item in value if not _is_nothing(item)]
     for item in items:
         if isinstance(item, dict | list):
             message = f"holds {_kind(item)}, but {array_format} is for plain values alone"
-            raise ResolveError(f"/{name}", message)
+            raise ResolveError(pointer(name), message)
     texts = [_text(item) for item in items]
     if array_format == "repeat":
         yield from ((name, text) for text in texts)
     elif texts:
         if any("," in text for text in texts):
             message = "holds a comma in an item, which the format comma would split in two"
-            raise ResolveError(f"/{name}", message)
+            raise ResolveError(pointer(name), message)
         yield name, ",".join(texts)
 
 
 def _bracketed(name: str, value: Any, levels: int) -> Iterator[tuple[str, str]]:
     """Yield pairs: ``name[key]`` for objects, ``name[]`` for lists, ``name[0]`` for nested ones."""
     if not levels:
-        raise ResolveError(f"/{name.partition('[')[0]}", "is nested too deeply for a parameter")
+        raise ResolveError(pointer(name.partition("[")[0]), "is nested too deeply for a parameter")
     if isinstance(value, dict):
         for key, item in value.items():
             yield from _bracketed(f"{name}[{key}]", item, levels - 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["pointer", "value_at"]
+__all__ = ["pointer", "value_at", "with_value"]
 
 
 def pointer(*keys: object) -> str:
@@ -18,6 +18,21 @@ def pointer(*keys: object) -> str:
 def value_at(document: Any, place: str) -> Any:
     """Return the value that a JSON pointer names; raises LookupError if there is none."""
     for part in place.split("/")[1:]:
-        key = part.replace("~1", "/").replace("~0", "~")
-        document = document[int(key)] if isinstance(document, list) else document[key]
+        document = document[_key(part, document)]
     return document
+
+
+def with_value(document: Any, place: str, value: Any) -> Any:
+    """Return a copy of ``document`` with another value there; raises as `value_at`."""
+    if not place:
+        return value
+    part, slash, rest = place[1:].partition("/")
+    changed = document.copy()
+    key = _key(part, document)
+    changed[key] = with_value(document[key], slash + rest, value)
+    return changed
+
+
+def _key(part: str, document: Any) -> Any:
+    key = part.replace("~1", "/").replace("~0", "~")
+    return int(key) if isinstance(document, list) else key

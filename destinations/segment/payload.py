@@ -16,8 +16,10 @@ from destinations.segment.mapping import CompiledMapping
 from destinations.segment.mapping.checks import directive_keys
 from destinations.segment.mapping.cleaning import without_undefined
 from destinations.segment.mapping.compiler import Compiler
+from destinations.segment.mapping.directive import Part
 from destinations.segment.mapping.limits import MANY_DIRECTIVES, measure
 from destinations.segment.mapping.nodes import Place, Resolver
+from destinations.segment.mapping.parts import members, split
 from destinations.segment.payload_code import compile_fill
 from destinations.segment.validation.empties import compile_cleaner
 from destinations.segment.validation.filling import Member, compile_settler
@@ -137,8 +139,8 @@ class _Compiler(Compiler):
         shape = _shape_of_items(node)
         if shape is None or (fit := _fit_around_items(schema)) is None:
             return self._plain(node, place), None
-        shape_at = place.child("@arrayPath").child(1)
-        each = self._object_of(shape, schema["items"], shape_at, in_items=True)
+        shape_at = Place(place.path + shape.place)
+        each = self._object_of(shape.value, schema["items"], shape_at, in_items=True)
         self._shapes[shape_at.path] = each
         resolver = _list_of(self._plain(node, place))
         del self._shapes[shape_at.path]
@@ -228,11 +230,11 @@ def _if_no_check(fit: Fit) -> Fit | None:
     return None if fit is NEVER or fit.checks else fit
 
 
-def _shape_of_items(node: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the shape that an ``@arrayPath`` gives its items, if they are objects."""
-    argument = node.get("@arrayPath") if directive_keys(node) == ["@arrayPath"] else None
-    shape = argument[1] if isinstance(argument, list) and len(argument) > 1 else None
-    return shape if isinstance(shape, dict) and shape and not directive_keys(shape) else None
+def _shape_of_items(node: Mapping[str, Any]) -> Part | None:
+    """Return the shape that a directive gives its items, if they are objects; None without one."""
+    found = split(node)
+    shapes = [part for part in found.parts if part.on == "item"] if found else []
+    return next((one for one in shapes if members(one.value)), None)
 
 
 def _list_of(resolver: Resolver) -> Resolver:

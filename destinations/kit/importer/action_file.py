@@ -13,6 +13,7 @@ from destinations.kit.importer.titles import NO_DESCRIPTION, title_of
 from destinations.kit.importer.yaml_text import comment, yaml_text
 from destinations.segment.fields import fields_to_schema
 from destinations.segment.fql import compile_fql
+from destinations.segment.json_pointer import pointer
 
 __all__ = ["action_schema", "action_text"]
 
@@ -42,7 +43,7 @@ def action_schema(action: SegmentAction, findings: Findings) -> dict[str, Any]:
         spec.setdefault("title", title_of(key))
         spec.setdefault("description", NO_DESCRIPTION)
         if "default" in spec and not checked_value(
-            spec["default"], f"{place}/{key}/default", findings
+            spec["default"], place + pointer(key, "default"), findings
         ):
             del spec["default"]
     return schema

@@ -9,6 +9,7 @@ from typing import Any, Final
 import yaml
 
 from destinations.definition.yaml_schema import Dumper
+from destinations.segment.mapping.checks import directive_keys
 
 __all__ = ["WIDTH", "comment", "indented", "yaml_text"]
 
@@ -34,7 +35,7 @@ class _Dumper(Dumper):
 def _mapping(dumper: yaml.SafeDumper, data: dict[str, Any]) -> yaml.MappingNode:
     node = dumper.represent_mapping("tag:yaml.org,2002:map", data.items())
     # A directive with a scalar argument, such as {'@path': $.userId}, reads best on one line.
-    is_directive = len(data) == 1 and next(iter(data)).startswith("@")
+    is_directive = len(data) == 1 and bool(directive_keys(data))
     is_numbers = all(type(value) in {int, float} for value in data.values())
     node.flow_style = is_numbers or (is_directive and _is_short(data.values()))
     return node

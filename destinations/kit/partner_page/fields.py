@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from destinations.definition import ActionDefinition, DestinationDefinition
 from destinations.kit.partner_page.flavour import in_one_line, joined
+from destinations.segment.json_pointer import value_at
+from destinations.segment.mapping.parts import split
 
 __all__ = ["FieldRow", "SettingRow", "field_rows", "first_sources", "setting_rows"]
 
-_NO_DEFAULT: Final = object()
-_LIQUID_PATH: Final = re.compile(r"\{\{-?\s*([A-Za-z_][\w.]*)")
 _WHOLE_EVENT: Final = "The whole event"
 
 
@@ -85,7 +84,7 @@ def _sentence(spec: Mapping[str, Any], *computed: str) -> str:
     """Return what a row says of a field or a setting."""
     description = in_one_line(spec["description"])
     sentences = [description, *_choices(spec), *computed]
-    default = _default(spec.get("x-otherwise", spec.get("default", _NO_DEFAULT)))
+    default = _default(spec.get("x-otherwise", spec.get("default")))
     if default and "default" not in description.lower():
         sentences.append(f"Defaults to `{default}`.")
     return " ".join(sentences)
@@ -103,19 +102,20 @@ def _choices(spec: Mapping[str, Any]) -> Iterator[str]:
 
 def _computed(mapping: object) -> Iterator[str]:
     """Yield what a mapping does besides reading the paths of `first_sources`."""
-    if not isinstance(mapping, dict):
+    found = split(mapping)
+    if found is None:
         return
-    for key, value in mapping.items():
-        if key == "@if":
-            other = [source for source in first_sources(value.get("else")) if source]
-            if other:
-                yield f"Falls back to {joined([f'`{source}`' for source in other])}."
-        elif key in _TEMPLATES and isinstance(value, str):
-            yield f"Made from the {_TEMPLATES[key]} `{' '.join(value.split())}`."
-        elif key == "@case":
-            yield f"In {value.get('operator')} case."
-        elif key in _RESULTS:
-            yield _RESULTS[key]
+    name, code, text = found.directive.name, found.part("code"), found.part("text")
+    for part in found.results()[1:]:
+        other = [source for source in first_sources(part.value) if source]
+        if other:
+            yield f"Falls back to {joined([f'`{source}`' for source in other])}."
+    if name in _TEMPLATES and code is not None and isinstance(code.value, str):
+        yield f"Made from the {_TEMPLATES[name]} `{' '.join(code.value.split())}`."
+    elif name == "@case" and text is not None:
+        yield f"In {value_at(mapping, '/@case/operator')} case."
+    elif name in _RESULTS:
+        yield _RESULTS[name]
 
 
 _TEMPLATES: Final = {"@template": "template", "@liquid": "Liquid template"}
@@ -129,38 +129,27 @@ _RESULTS: Final = {
 
 def first_sources(mapping: object) -> Iterator[str]:
     """Yield the event paths that a mapping reads first, before any alternatives."""
-    if isinstance(mapping, list):
-        for item in mapping:
-            yield from first_sources(item)
-    elif isinstance(mapping, dict):
-        for key, value in mapping.items():
-            yield from _of_directive(key, value)
-
-
-def _of_directive(key: str, value: Any) -> Iterator[str]:
-    """Yield the paths that one directive reads, or one plain key of an object."""
-    if key == "@path" and isinstance(value, str):
-        yield value.removeprefix("$").removeprefix(".")
-    elif key == "@liquid" and isinstance(value, str):
-        yield from _LIQUID_PATH.findall(value)
-    elif key == "@template" and isinstance(value, str):
-        for path in re.findall(r"\{\{\{?\s*([^{}\s]+)\s*\}?\}\}", value):
-            yield path.removeprefix("$.")
-    elif key == "@if":
-        yield from first_sources(value.get("then") if isinstance(value, dict) else None)
-    elif key == "@arrayPath" and isinstance(value, list):
-        # Paths in the shape are relative to each item.
-        yield from first_sources({"@path": value[0]} if isinstance(value[0], str) else value[0])
-    elif key not in {"@literal", "_metadata"}:
-        yield from first_sources(value)
+    found = split(mapping)
+    if found is not None:
+        results = [part for part in found.results() if part.on == "data"]
+        for part in results[:1] or found.parts:
+            if part.role == "code" and isinstance(part.value, str):
+                yield from map(".".join, found.directive.paths(part.value))
+            elif part.on == "data":
+                yield from first_sources(part.value)
+    elif isinstance(mapping, dict | list):
+        for inner in mapping.values() if isinstance(mapping, dict) else mapping:
+            yield from first_sources(inner)
 
 
 def _default(mapping: object) -> str:
     """Return the literal fallback of a mapping, as text; empty without one."""
-    if isinstance(mapping, dict):
-        other = mapping.get("@if", {}).get("else") if "@if" in mapping else None
-        return "" if other is None or isinstance(other, dict | list) else _text(other)
-    return "" if mapping is _NO_DEFAULT or mapping is None else _text(mapping)
+    found = split(mapping)
+    if found is None:
+        return "" if mapping is None or isinstance(mapping, dict | list) else _text(mapping)
+    results = found.results()
+    is_sure = len(results) > 1 or (len(results) == 1 and found.part("input") is None)
+    return _default(results[-1].value) if is_sure else ""
 
 
 def _text(value: object) -> str:

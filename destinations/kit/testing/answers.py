@@ -19,6 +19,7 @@ from destinations.definition.graphql_document import alias, root_keys
 from destinations.http import Answer, HttpResponse, compile_request
 from destinations.kit.testing.patterns import text_with
 from destinations.kit.testing.sample_value import sample
+from destinations.segment.mapping.paths import split_path, strip_root
 
 __all__ = [
     "MESSAGE",
@@ -114,7 +115,7 @@ def _failed_items(
 def _put(target: dict[str, Any], mapping: object, value: Any) -> bool:
     """Set the value that a plain path leads to; False for any other mapping."""
     path = mapping.get("@path") if isinstance(mapping, Mapping) else None
-    keys = path.removeprefix("$.").split(".") if isinstance(path, str) else []
+    keys = split_path(strip_root(path)) if isinstance(path, str) else ()
     if not keys or not all(key.isidentifier() for key in keys):
         return False
     for key in keys[:-1]:

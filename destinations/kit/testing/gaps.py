@@ -15,6 +15,7 @@ from destinations.kit.testing.subject import Subject
 from destinations.kit.testing.ways import Stage
 from destinations.kit.testing.wire import Reply
 from destinations.outcome import Outcome
+from destinations.segment.mapping.checks import directive_keys
 
 __all__ = [
     "documentation_gaps",
@@ -34,7 +35,7 @@ def preset_gaps(definition: DestinationDefinition) -> Iterator[str]:
     for preset in definition.presets:
         fields = definition.actions[preset.partner_action].fields
         unmapped = definition.actions[preset.partner_action].unmapped
-        if any(key.startswith("@") for key in preset.mapping):
+        if directive_keys(preset.mapping):
             continue  # a single directive makes the whole payload
         for key in fields.get("required", ()):
             if key not in preset.mapping and not (unmapped and unmapped.missing == key):

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from destinations.errors import DefinitionError, Issue
 from destinations.segment.fields.conditions import condition_schema
+from destinations.segment.json_pointer import pointer
 
 __all__ = ["FIELD_TYPES", "fields_to_schema"]
 
@@ -67,7 +68,7 @@ def _object(
     required: list[str] = []
     conditions: dict[str, tuple[Any, str]] = {}
     for key, definition in fields.items():
-        place = f"{path}/{key}"
+        place = path + pointer(key)
         if not isinstance(definition, dict):
             issues.append(Issue("should be a field definition, an object", place))
             continue

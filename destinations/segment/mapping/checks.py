@@ -20,6 +20,7 @@ __all__ = [
     "ArgumentCheck",
     "Checker",
     "Required",
+    "directive_in",
     "directive_keys",
     "fields",
     "one_of",
@@ -33,6 +34,14 @@ _JSON_TYPES: Final = frozenset({"object", "array", "boolean", "string", "number"
 def directive_keys(value: Mapping[str, Any]) -> list[str]:
     """Return the keys of ``value`` that start with ``@``."""
     return [key for key in value if str(key).startswith("@")]
+
+
+def directive_in(value: object) -> tuple[str, Any] | None:
+    """Return (name, argument) of the directive that ``value`` is; None for any other value."""
+    names = directive_keys(value) if isinstance(value, dict) else []
+    if isinstance(value, dict) and names and not value.keys() - {*names, METADATA_KEY}:
+        return names[0], value[names[0]]
+    return None
 
 
 def _kind(value: object) -> str:

@@ -9,7 +9,8 @@ from typing import Any, Final
 from destinations.errors import Issue, ResolveError
 from destinations.segment.javascript.members import entries
 from destinations.segment.javascript.values import UNDEFINED, type_name
-from destinations.segment.mapping.checks import METADATA_KEY, Checker, directive_keys
+from destinations.segment.json_pointer import pointer
+from destinations.segment.mapping.checks import Checker, directive_in
 from destinations.segment.mapping.directives import DIRECTIVES
 from destinations.segment.mapping.limits import LARGEST_VALUE, too_large, weight
 from destinations.segment.mapping.nodes import Constant, Place, Resolver
@@ -43,7 +44,7 @@ def root_mapping(mapping: Mapping[str, Any], path: str) -> tuple[Mapping[str, An
         return root, []  # as in the reference: an array has no place for a mapping
     if not isinstance(argument, dict):
         got = type_name(argument)
-        return mapping, [Issue(f"should be an object but is {got}", f"{place}/{name}")]
+        return mapping, [Issue(f"should be an object but is {got}", place + pointer(name))]
     rest = {key: value for key, value in mapping.items() if key != ROOT_DIRECTIVE}
     return {name: {**argument, "mapping": rest}}, []
 
@@ -62,10 +63,10 @@ class Compiler:
 
     def value(self, node: object, place: Place) -> Resolver:
         """Compile any mapping value."""
+        directive = directive_in(node)
+        if directive is not None:
+            return self._directive(*directive, place)
         if isinstance(node, dict):
-            names = directive_keys(node)
-            if names and all(key in names or key == METADATA_KEY for key in node):
-                return self._directive(names[0], node[names[0]], place)
             return self._object(node, place)
         if isinstance(node, list):
             return self._array(node, place)

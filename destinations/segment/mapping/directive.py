@@ -1,17 +1,60 @@
-"""Describe a directive of mappings: its name, the check of its argument, what it compiles to."""
+"""Describe a directive of mappings: its argument's check and parts, and what it compiles to."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from destinations.errors import ResolveError
 from destinations.segment.javascript.values import type_name
+from destinations.segment.json_pointer import pointer
 from destinations.segment.mapping.checks import ArgumentCheck
 from destinations.segment.mapping.nodes import Place, Resolver, ValueCompiler
+from destinations.segment.mapping.paths import split_path, strip_root
 
-__all__ = ["Directive", "text_at"]
+__all__ = ["Directive", "Part", "PartsOf", "named_parts", "text_at", "whole"]
+
+Role = Literal["result", "text", "code", "root", "input"]
+
+
+class Part(NamedTuple):
+    """A mapping within a directive, at this JSON pointer; walkers of mappings ask for them.
+
+    ``role`` tells what becomes of its value: it is the ``result``, or one of several; a ``text``
+    that is changed to the result; ``code``, such as a path or a template, that the directive reads;
+    the ``root`` that other parts are resolved on; or any other ``input``. ``on`` tells what the
+    part is resolved on: the ``data`` of the directive, each ``item`` of an array, or the ``root``.
+    """
+
+    place: str
+    value: Any
+    role: Role
+    on: Literal["data", "item", "root"] = "data"
+
+
+PartsOf = Callable[[Any], Iterable[Part]]
+"""Yields the parts of an argument, with places that begin there; none for one that fails."""
+
+
+def whole(role: Role) -> PartsOf:
+    """Return the function for a directive whose argument is one mapping."""
+    return lambda argument: [Part("", argument, role)]
+
+
+def named_parts(roles: Mapping[str, Role]) -> PartsOf:
+    """Return the function for a directive whose argument is an object with these mappings."""
+
+    def parts(argument: Any) -> Iterable[Part]:
+        for name, role in roles.items():
+            if isinstance(argument, dict) and name in argument:
+                yield Part(pointer(name), argument[name], role)
+
+    return parts
+
+
+def _path(text: str) -> Iterable[tuple[str, ...]]:
+    return [split_path(strip_root(text))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +62,16 @@ class Directive:
     """One directive. ``compile`` gets its argument and the argument's place.
 
     ``check`` looks at an argument when a mapping is loaded, and finds what the reference refuses.
+    ``paths`` yields the keys of each path that a text reads which is its ``code``. ``gives`` is the
+    type of JSON Schema that its result has as a rule, None if that may be anything.
     """
 
     name: str
     check: ArgumentCheck
     compile: Callable[[ValueCompiler, object, Place], Resolver]
+    parts: PartsOf
+    paths: Callable[[str], Iterable[tuple[str, ...]]] = _path
+    gives: Literal["array", "object", "string"] | None = None
 
 
 def text_at(place: Place, value: Any) -> str:

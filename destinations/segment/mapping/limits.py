@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from destinations.errors import Issue, ResolveError
 from destinations.segment.json_pointer import pointer
+from destinations.segment.mapping.checks import directive_keys
 
 __all__ = [
     "DEEPEST_MAPPING",
@@ -42,7 +43,7 @@ def measure(mapping: object, path: str) -> tuple[int, list[Issue]]:
         inner: list[tuple[object, str]] = []
         for value, place in level:
             if isinstance(value, dict):
-                directives += any(str(key).startswith("@") for key in value)
+                directives += bool(directive_keys(value))
                 inner += ((item, place + pointer(key)) for key, item in value.items())
             elif isinstance(value, list):
                 inner += ((item, place + pointer(at)) for at, item in enumerate(value))

@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from destinations.segment.mapping.paths import split_path, strip_root
+from destinations.segment.mapping.directive import Part
+from destinations.segment.mapping.parts import Split, split
+from destinations.segment.mapping.paths import strip_root
 
 __all__ = ["reads"]
 
@@ -25,7 +27,8 @@ def reads(source: object, *roots: str) -> bool:
         found = any(re.search(rf"\b{root}\b", text) for root in roots for text in texts)
         return found or "{{{" in source
     if isinstance(source, Mapping):
-        if any(_may_read_all(source[name]) for name in _COMPUTED if name in source):
+        directive = split(source)
+        if directive and any(_may_read_all(directive, part) for part in directive.parts):
             return True
         return any(reads(item, *roots) for pair in source.items() for item in pair)
     if isinstance(source, list | tuple):
@@ -34,10 +37,11 @@ def reads(source: object, *roots: str) -> bool:
 
 
 _QUOTES: Final = str.maketrans("", "", "\"'")
-_COMPUTED: Final = ("@path", "@arrayPath", "@template")
 
 
-def _may_read_all(argument: object) -> bool:
-    """Return whether a directive's path is the whole context, or computed for each event."""
-    path = argument[0] if isinstance(argument, list) and argument else argument
-    return not isinstance(path, str) or not any(split_path(strip_root(path)))
+def _may_read_all(directive: Split, part: Part) -> bool:
+    """Return whether a part is the path of the whole context, or computed for each event."""
+    if part.role != "code":
+        return False
+    is_computed = not isinstance(part.value, str)
+    return is_computed or not all(map(any, directive.directive.paths(part.value)))

@@ -13,7 +13,7 @@ from destinations.segment.javascript.values import UNDEFINED
 from destinations.segment.mapping.limits import LARGEST_VALUE, too_large
 from destinations.segment.mapping.paths import compile_path
 
-__all__ = ["compile_template"]
+__all__ = ["compile_template", "split_template"]
 
 _DOUBLE: Final = re.compile(r"\{\{([^}]+)\}\}")
 _FEW: Final = 8  # so many texts of an event cannot make too much
@@ -29,11 +29,24 @@ def compile_template(template: str, place: str = "") -> str | Callable[[Any], st
     long.
     """
     if _TRIPLE.search(template):
-        first = _compile(_TRIPLE, template, place)
+        first = _compile(_split(_TRIPLE, template), place)
         return lambda data: _fill(first(data), data, place)
-    if _DOUBLE.search(template):
-        return _compile(_DOUBLE, template, place)
-    return template
+    pieces = _split(_DOUBLE, template)
+    return _compile(pieces, place) if len(pieces) > 1 else template
+
+
+def split_template(template: str) -> list[str]:
+    """Return texts and the paths between them in turn; the first and the last are texts."""
+    pieces = []
+    for at, piece in enumerate(_split(_TRIPLE, template)):
+        pieces += [piece] if at % 2 else _split(_DOUBLE, piece)
+    return pieces
+
+
+def _split(placeholder: re.Pattern[str], template: str) -> list[str]:
+    pieces = placeholder.split(template)
+    pieces[1::2] = map(trim, pieces[1::2])
+    return pieces
 
 
 def _fill(text: str, data: Any, place: str) -> str:
@@ -56,13 +69,12 @@ def _print(value: Any) -> str:
     return "" if value is None or value is UNDEFINED else to_string(value)
 
 
-def _compile(placeholder: re.Pattern[str], template: str, place: str) -> Callable[[Any], str]:
-    """Compile a template to texts and getters in turn; ``re.split`` puts paths at odd places."""
-    pieces = placeholder.split(template)
+def _compile(pieces: list[str], place: str) -> Callable[[Any], str]:
+    """Compile texts and paths in turn."""
     texts = pieces[0::2]
-    getters: list[Getter] = [compile_path(trim(path)) for path in pieces[1::2]]
+    getters: list[Getter] = [compile_path(path) for path in pieces[1::2]]
     head, tails = texts[0], tuple(zip(getters, texts[1:], strict=True))
-    is_long = len(getters) > _FEW or len(template) > LARGEST_VALUE
+    is_long = len(getters) > _FEW or sum(map(len, texts)) > LARGEST_VALUE
 
     def render(data: Any) -> str:
         parts = [head]

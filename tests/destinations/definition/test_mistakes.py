@@ -304,6 +304,14 @@ BAD: dict[str, tuple[Change, str, str]] = {
         "/fields/properties/thing/default/@template/@if/then",
         "has the Liquid tag {% if userId %}, which @template prints as it is; use @liquid",
     ),
+    "a path that a computed one may be": (
+        _set(
+            f"{THING}.default",
+            {"@path": {"@if": {"exists": 1, "then": "$.event", "else": "$.payload.a"}}},
+        ),
+        "/fields/properties/thing/default/@path/@if/else",
+        "must not read payload",
+    ),
     "a Liquid filter that does not exist": (
         _set(f"{THING}.default", {"@liquid": "{{ traits.email | md5 }}"}),
         "/fields/properties/thing/default/@liquid",

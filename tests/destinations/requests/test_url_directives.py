@@ -95,6 +95,20 @@ FORMS: Mapping[str, tuple[Any, Any]] = {
         {"@template": {"@if": {**CONDITION, "then": PLAIN["@template"], "else": ""}}},
         lambda v: v,
     ),
+    "template of a choice of choices": (
+        {
+            "@template": {
+                "@literal": {
+                    "@if": {
+                        **CONDITION,
+                        "then": {"@if": {**CONDITION, "then": PLAIN["@template"]}},
+                        "else": {"@path": "$.settings.endpoint"},
+                    }
+                }
+            }
+        },
+        lambda v: v,
+    ),
     "liquid": ({"@liquid": "{{settings.endpoint}}/v1/{{payload.id}}/traits"}, lambda v: v),
     "liquid with a filter": (
         {"@liquid": "{{settings.endpoint | append: '/v1/'}}{{payload.id | url_decode}}/traits"},

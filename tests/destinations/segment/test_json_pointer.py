@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from destinations.segment.json_pointer import pointer, value_at
+from destinations.segment.json_pointer import pointer, value_at, with_value
 
 
 @pytest.mark.parametrize(
@@ -25,8 +25,22 @@ def test_a_pointer_leads_to_its_value(keys: tuple[object, ...]) -> None:
     assert value_at(document, pointer(*keys)) == "found"
 
 
+@pytest.mark.parametrize(
+    ("place", "changed"),
+    [("", 7), ("/a", {"a": 7}), ("/a/1", {"a": [0, 7]}), ("/a/0", {"a": [7, {"~/": 1}]}),
+     ("/a/1/~0~1", {"a": [0, {"~/": 7}]})],
+)  # fmt: skip
+def test_another_value_at_a_place(place: str, changed: object) -> None:
+    """All else stays, and so does the document that is copied."""
+    document = {"a": [0, {"~/": 1}]}
+    assert with_value(document, place, 7) == changed
+    assert document == {"a": [0, {"~/": 1}]}
+
+
 def test_a_place_that_is_not_there() -> None:
     """A pointer into nothing is a LookupError, whatever it leads through."""
     for place in ("/b", "/a/2"):
         with pytest.raises(LookupError):
             value_at({"a": [1, 2]}, place)
+        with pytest.raises(LookupError):
+            with_value({"a": [1, 2]}, place + "/c", 7)

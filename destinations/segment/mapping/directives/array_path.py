@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from destinations.segment.javascript.values import UNDEFINED, type_name
@@ -10,7 +11,7 @@ from destinations.segment.mapping.checks import (
     Checker,
     directive_keys,
 )
-from destinations.segment.mapping.directive import Directive
+from destinations.segment.mapping.directive import Directive, Part
 from destinations.segment.mapping.limits import LARGEST_VALUE, count_values, too_large
 from destinations.segment.mapping.nodes import Place, Resolver, ValueCompiler
 from destinations.segment.mapping.paths import compile_path, may_give_function, strip_root
@@ -62,4 +63,14 @@ def compile_array_path(compiler: ValueCompiler, argument: object, place: Place) 
     return resolve
 
 
-DIRECTIVE: Final = Directive("@arrayPath", check_array_path, compile_array_path)
+def parts_of_array_path(argument: Any) -> Iterator[Part]:
+    """Yield the path, and the shape of the items if there is one."""
+    if isinstance(argument, list) and argument:
+        yield Part("/0", argument[0], "code")
+        if len(argument) > 1 and isinstance(argument[1], dict) and argument[1]:
+            yield Part("/1", argument[1], "input", on="item")
+
+
+DIRECTIVE: Final = Directive(
+    "@arrayPath", check_array_path, compile_array_path, parts_of_array_path, gives="array"
+)

@@ -13,7 +13,7 @@ from destinations.segment.mapping.checks import (
     Checker,
     fields,
 )
-from destinations.segment.mapping.directive import Directive
+from destinations.segment.mapping.directive import Directive, named_parts
 from destinations.segment.mapping.nodes import Constant, Place, Resolver, ValueCompiler
 
 __all__ = ["DIRECTIVE"]
@@ -49,4 +49,4 @@ def compile_case(compiler: ValueCompiler, argument: object, place: Place) -> Res
     return apply
 
 
-DIRECTIVE: Final = Directive("@case", CHECK_CASE, compile_case)
+DIRECTIVE: Final = Directive("@case", CHECK_CASE, compile_case, named_parts({"value": "text"}))

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from destinations.segment.javascript.values import UNDEFINED
 from destinations.segment.mapping.checks import Checker
-from destinations.segment.mapping.directive import Directive
+from destinations.segment.mapping.directive import Directive, whole
 from destinations.segment.mapping.nodes import Constant, Place, Resolver, ValueCompiler
 
 __all__ = ["DIRECTIVE"]
@@ -35,4 +35,6 @@ def _without_nulls(value: Any, *, sparse: bool) -> Any:
     return cleaned
 
 
-DIRECTIVE: Final = Directive("@excludeWhenNull", Checker.raw, compile_exclude_when_null)
+DIRECTIVE: Final = Directive(
+    "@excludeWhenNull", Checker.raw, compile_exclude_when_null, whole("result")
+)

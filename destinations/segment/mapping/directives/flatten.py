@@ -14,7 +14,7 @@ from destinations.segment.mapping.checks import (
     Required,
     fields,
 )
-from destinations.segment.mapping.directive import Directive
+from destinations.segment.mapping.directive import Directive, named_parts
 from destinations.segment.mapping.limits import LARGEST_VALUE, too_large
 from destinations.segment.mapping.nodes import Place, Resolver, ValueCompiler
 
@@ -84,4 +84,10 @@ class _Flattener:
             self.add(item, name)
 
 
-DIRECTIVE: Final = Directive("@flatten", CHECK_FLATTEN, compile_flatten)
+DIRECTIVE: Final = Directive(
+    "@flatten",
+    CHECK_FLATTEN,
+    compile_flatten,
+    named_parts({"separator": "input", "value": "input"}),
+    gives="object",
+)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from destinations.segment.javascript.printing import to_string
 from destinations.segment.javascript.values import UNDEFINED, is_truthy, type_name
 from destinations.segment.mapping.checks import ArgumentCheck, Checker, fields
-from destinations.segment.mapping.directive import Directive
+from destinations.segment.mapping.directive import Directive, Part, named_parts
 from destinations.segment.mapping.nodes import Constant, Place, Resolver, ValueCompiler
 
 __all__ = ["DIRECTIVE"]
@@ -69,4 +70,16 @@ def _is_not_blank(value: Any) -> bool:
     return value is not None and value is not UNDEFINED and value != ""
 
 
-DIRECTIVE: Final = Directive("@if", CHECK_IF, compile_if)
+_PARTS: Final = named_parts(
+    {"exists": "input", "blank": "input", "then": "result", "else": "result"}
+)
+
+
+def parts_of_if(argument: Any) -> Iterator[Part]:
+    """Yield what ``@if`` tests, and the values that it passes on: no falsy ``else``."""
+    for part in _PARTS(argument):
+        if part.place != "/else" or is_truthy(part.value):
+            yield part
+
+
+DIRECTIVE: Final = Directive("@if", CHECK_IF, compile_if, parts_of_if)

@@ -7,7 +7,7 @@ from typing import Any, Final
 from destinations.segment.javascript.json_text import parse, stringify
 from destinations.segment.javascript.values import UNDEFINED, is_truthy
 from destinations.segment.mapping.checks import ArgumentCheck, Checker, Required, fields, one_of
-from destinations.segment.mapping.directive import Directive
+from destinations.segment.mapping.directive import Directive, named_parts
 from destinations.segment.mapping.limits import LARGEST_VALUE, check_size, too_large
 from destinations.segment.mapping.nodes import Place, Resolver, ValueCompiler
 
@@ -60,4 +60,4 @@ def _decode(value: Any) -> Any:
         return value
 
 
-DIRECTIVE: Final = Directive("@json", CHECK_JSON, compile_json)
+DIRECTIVE: Final = Directive("@json", CHECK_JSON, compile_json, named_parts({"value": "input"}))

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 from destinations.errors import Issue, MappingError, ResolveError
 from destinations.extras import missing_library
 from destinations.segment.javascript.text import length
 from destinations.segment.javascript.values import type_name
 from destinations.segment.mapping.checks import Checker
-from destinations.segment.mapping.directive import Directive
+from destinations.segment.mapping.directive import Directive, whole
 from destinations.segment.mapping.nodes import Constant, Place, Resolver, ValueCompiler
 
-__all__ = ["DIRECTIVE"]
+if TYPE_CHECKING:
+    from destinations.segment.mapping.liquid.engine import LiquidReads
+
+__all__ = ["DIRECTIVE", "read_liquid"]
 
 LONGEST_TEMPLATE: Final = 1000
 
@@ -51,5 +55,28 @@ def compile_liquid(compiler: ValueCompiler, argument: object, place: Place) -> R
     return resolve
 
 
+def read_liquid(template: str) -> LiquidReads | None:
+    """Return what a template reads; None if it cannot be read, which it says when it is reached."""
+    if length(template) > LONGEST_TEMPLATE:
+        return None
+    try:
+        # Deferred, because the library is an extra and slow to import.
+        from destinations.segment.mapping.liquid import LiquidError, liquid_reads  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError:
+        return None
+    try:
+        return liquid_reads(template)
+    except LiquidError:
+        return None
+
+
+def paths_of_liquid(template: str) -> Sequence[tuple[str, ...]]:
+    """Return the keys of each path that a template reads."""
+    found = read_liquid(template)
+    return found.paths if found else ()
+
+
 # Its length and syntax are looked at when it is reached.
-DIRECTIVE: Final = Directive("@liquid", Checker.text, compile_liquid)
+DIRECTIVE: Final = Directive(
+    "@liquid", Checker.text, compile_liquid, whole("code"), paths_of_liquid, gives="string"
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from destinations.segment.mapping.checks import Checker
-from destinations.segment.mapping.directive import Directive
+from destinations.segment.mapping.directive import Directive, whole
 from destinations.segment.mapping.nodes import Place, Resolver, ValueCompiler
 
 __all__ = ["DIRECTIVE"]
@@ -16,4 +16,4 @@ def compile_literal(compiler: ValueCompiler, argument: object, place: Place) -> 
     return compiler.value(argument, place)
 
 
-DIRECTIVE: Final = Directive("@literal", Checker.raw, compile_literal)
+DIRECTIVE: Final = Directive("@literal", Checker.raw, compile_literal, whole("result"))

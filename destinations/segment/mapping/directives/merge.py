@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from destinations.segment.javascript.text import code_units
@@ -14,7 +15,7 @@ from destinations.segment.mapping.checks import (
     fields,
     one_of,
 )
-from destinations.segment.mapping.directive import Directive
+from destinations.segment.mapping.directive import Directive, Part
 from destinations.segment.mapping.limits import LARGEST_VALUE, too_large
 from destinations.segment.mapping.nodes import Place, Resolver, ValueCompiler
 
@@ -78,4 +79,12 @@ def _members(value: Any) -> dict[str, Any]:
     return {}
 
 
-DIRECTIVE: Final = Directive("@merge", check_merge, compile_merge)
+def parts_of_merge(argument: Any) -> Iterator[Part]:
+    """Yield the direction and each of the objects."""
+    if isinstance(argument, dict) and isinstance(argument.get("objects"), list):
+        yield Part("/direction", argument.get("direction"), "input")
+        for at, item in enumerate(argument["objects"]):
+            yield Part(pointer("objects", at), item, "input")
+
+
+DIRECTIVE: Final = Directive("@merge", check_merge, compile_merge, parts_of_merge, gives="object")

@@ -7,7 +7,7 @@ from typing import Final
 from destinations.segment.mapping.checks import (
     Checker,
 )
-from destinations.segment.mapping.directive import Directive, text_at
+from destinations.segment.mapping.directive import Directive, text_at, whole
 from destinations.segment.mapping.nodes import Constant, Place, Resolver, ValueCompiler
 from destinations.segment.mapping.paths import compile_path, may_give_function, strip_root
 
@@ -26,4 +26,6 @@ def compile_path_directive(compiler: ValueCompiler, argument: object, place: Pla
     return lambda data: compile_path(strip_root(text_at(place, inner(data))))(data)
 
 
-DIRECTIVE: Final = Directive("@path", Checker.text_or_directive, compile_path_directive)
+DIRECTIVE: Final = Directive(
+    "@path", Checker.text_or_directive, compile_path_directive, whole("code")
+)

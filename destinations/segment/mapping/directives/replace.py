@@ -15,7 +15,7 @@ from destinations.segment.mapping.checks import (
     fields,
     text_of_length,
 )
-from destinations.segment.mapping.directive import Directive
+from destinations.segment.mapping.directive import Directive, named_parts
 from destinations.segment.mapping.limits import LARGEST_VALUE, too_large
 from destinations.segment.mapping.nodes import Constant, Place, Resolver, ValueCompiler
 
@@ -112,4 +112,6 @@ def _pairs(argument: dict[str, Any]) -> list[tuple[str, str]]:
     return pairs
 
 
-DIRECTIVE: Final = Directive("@replace", CHECK_REPLACE, compile_replace)
+DIRECTIVE: Final = Directive(
+    "@replace", CHECK_REPLACE, compile_replace, named_parts({"value": "text"})
+)

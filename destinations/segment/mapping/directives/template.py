@@ -7,9 +7,10 @@ from typing import Any, Final
 from destinations.segment.mapping.checks import (
     Checker,
 )
-from destinations.segment.mapping.directive import Directive, text_at
+from destinations.segment.mapping.directive import Directive, text_at, whole
 from destinations.segment.mapping.nodes import Constant, Place, Resolver, ValueCompiler
-from destinations.segment.mapping.templates import compile_template
+from destinations.segment.mapping.paths import split_path
+from destinations.segment.mapping.templates import compile_template, split_template
 
 __all__ = ["DIRECTIVE"]
 
@@ -28,4 +29,11 @@ def compile_template_directive(compiler: ValueCompiler, argument: object, place:
     return render
 
 
-DIRECTIVE: Final = Directive("@template", Checker.text_or_directive, compile_template_directive)
+DIRECTIVE: Final = Directive(
+    "@template",
+    Checker.text_or_directive,
+    compile_template_directive,
+    whole("code"),
+    lambda template: map(split_path, split_template(template)[1::2]),
+    gives="string",
+)

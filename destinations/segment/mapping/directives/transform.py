@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from destinations.errors import ResolveError
@@ -12,7 +13,7 @@ from destinations.segment.mapping.checks import (
     Required,
     fields,
 )
-from destinations.segment.mapping.directive import Directive
+from destinations.segment.mapping.directive import Directive, Part
 from destinations.segment.mapping.limits import check_size
 from destinations.segment.mapping.nodes import Place, Resolver, ValueCompiler
 
@@ -50,4 +51,11 @@ def compile_transform(compiler: ValueCompiler, argument: object, place: Place) -
     return resolve
 
 
-DIRECTIVE: Final = Directive("@transform", CHECK_TRANSFORM, compile_transform)
+def parts_of_transform(argument: Any) -> Iterator[Part]:
+    """Yield what makes the root, and the mapping that is resolved on it."""
+    if isinstance(argument, dict):
+        yield Part("/apply", argument.get("apply"), "root")
+        yield Part("/mapping", argument.get("mapping"), "result", on="root")
+
+
+DIRECTIVE: Final = Directive("@transform", CHECK_TRANSFORM, compile_transform, parts_of_transform)

@@ -32,14 +32,20 @@ Load = Callable[..., DestinationDefinition]
             ["traits.a"],
         ),
         ({"@arrayPath": ["$.properties.items", {"id": {"@path": "$.id"}}]}, ["properties.items"]),
-        ({"@literal": {"@path": "$.a"}}, []),
+        ({"@arrayPath": [{"@path": "$.a"}, {"id": {"@path": "$.id"}}]}, ["a"]),
+        ({"@literal": {"@path": "$.a"}}, ["a"]),
+        ({"@path": "$", "_metadata": {"@path": "$.b"}}, ["$"]),
+        (
+            {"@transform": {"apply": {"a": {"@path": "$.b"}}, "mapping": {"@path": "$.a"}}},
+            ["b"],
+        ),
         ({"a": {"@path": "$.b"}, "c": [{"@path": "$.d"}]}, ["b", "d"]),
         ({"@case": {"operator": "lower", "value": {"@path": "$.traits.email"}}}, ["traits.email"]),
         ({"@liquid": "{{ properties.a | upcase }} {{- userId }}"}, ["properties.a", "userId"]),
     ],
 )  # fmt: skip
 def test_first_sources(mapping: object, sources: list[str]) -> None:
-    """Of alternatives the first; paths within items and literals are no parts of the event."""
+    """Of alternatives the first; paths within items and a @transform do not begin at the event."""
     assert list(first_sources(mapping)) == sources
 
 
@@ -82,6 +88,12 @@ SAID: dict[str, tuple[dict[str, Any], str, str]] = {
         " Falls back to `traits.b`.",
     ),
     "another value": ({"default": _then("$.a", 7)}, "`a`", " Defaults to `7`."),
+    "another value of another": (
+        {"default": _then("$.a", {"@literal": _then("$.b", 0.5)})},
+        "`a`",
+        " Falls back to `b`. Defaults to `0.5`.",
+    ),
+    "another value that Segment leaves out": ({"default": _then("$.a", 0)}, "`a`", ""),
     "a template": (
         {"default": {"@template": "{{userId}}: {{event}}"}},
         "`userId`, `event`",

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from destinations.segment.mapping.templates import compile_template
+from destinations.segment.mapping.templates import compile_template, split_template
 
 DATA: dict[str, Any] = {
     "name": "Zoë",
@@ -47,3 +47,20 @@ def test_templates_are_filled_in(template: str, text: str) -> None:
 def test_templates_without_placeholders_are_constant() -> None:
     """Text with nothing to fill in needs no function."""
     assert compile_template("plain { text }") == "plain { text }"
+
+
+@pytest.mark.parametrize(
+    ("template", "pieces"),
+    [
+        ("", [""]),
+        ("plain { text }", ["plain { text }"]),
+        ("Hello {{ name }}!", ["Hello ", "name", "!"]),
+        ("{{a}}{{{b}}}", ["", "a", "", "b", ""]),
+        ("{{}}{{ }}", ["{{}}", "", ""]),
+        ("{{a {{{b}}}", ["{{a ", "b", ""]),
+        ("{{a | upcase}}", ["", "a | upcase", ""]),
+    ],
+)
+def test_texts_and_paths_of_a_template(template: str, pieces: list[str]) -> None:
+    """Texts and paths take turns, and triple placeholders come before double ones."""
+    assert split_template(template) == pieces
