@@ -402,7 +402,7 @@ def test_what_adds_and_cannot_be_told_apart(kana: Any, served: Served, time: Any
     assert [one["index"] for one in came.answer["rejected"]] == [1, 2, 3]
     assert all("neither a messageId nor" in came.reason(index, "") for index in (1, 2, 3))
     alone = served.post(usage, around="one")
-    assert (alone.status_code, alone.json()["message"].split(":")[0]) == (400, "MESSAGE_ID_MISSING")
+    assert (alone.status_code, alone.json()["code"]) == (400, "MESSAGE_ID_MISSING")
     assert kana.usage == {"u1": {"calls": 1}}
 
 
