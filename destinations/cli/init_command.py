@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from destinations.cli.commands import Command
-from destinations.kit.init import create_destination
+from destinations.kit.init import create_destination, create_package
 
 __all__ = ["command"]
 
@@ -26,14 +26,22 @@ __all__ = ["command"]
     metavar="DIR",
     help="Make the folder in DIR; by default in the current directory.",
 )
-def command(name: str, parent: Path) -> int:
+@click.option(
+    "--plugin",
+    is_flag=True,
+    help="Make a Python package instead, with code, a command and a sandbox beside the definition.",
+)
+def command(name: str, parent: Path, *, plugin: bool) -> int:
     """Make the folder NAME of a new destination: a definition, an action and a case.
 
     It is valid and passes its tests; its comments say what to change. NAME is its slug: small
-    letters, digits and hyphens.
+    letters, digits and hyphens. With --plugin, the folder is a package that builds a wheel.
     """
-    for path in create_destination(name, parent):
+    for path in (create_package if plugin else create_destination)(name, parent):
         click.echo(path)
     folder = parent / name
-    click.echo(f"\nNext: edit {folder / 'destination.yaml'}, then destinations test {folder}")
+    if plugin:
+        click.echo(f"\nNext: pip install --editable {folder}, then destinations test {name}")
+    else:
+        click.echo(f"\nNext: edit {folder / 'destination.yaml'}, then destinations test {folder}")
     return 0

@@ -1,5 +1,5 @@
-"""Create the folder of a new destination."""
+"""Create the folder, or the package, of a new destination."""
 
-from destinations.kit.init.create import create_destination
+from destinations.kit.init.create import create_destination, create_package
 
-__all__ = ["create_destination"]
+__all__ = ["create_destination", "create_package"]
