@@ -12,7 +12,7 @@ import yaml
 from destinations.http.json_bytes import encode_json
 from destinations.kit.partner_page import read_page
 from destinations.kit.partner_page.markdown import Table
-from destinations.runtime.plugins import find_folder
+from destinations.runtime.installed import find_folder
 
 DOCS = Path(__file__).resolve().parents[4] / "docs"
 PAGES = sorted(
