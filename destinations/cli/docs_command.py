@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,6 +17,9 @@ from destinations.errors import UsageError
 from destinations.opening import open_definition
 from destinations.pipeline.output import naming
 from destinations.runtime.installed import find_folder
+
+if TYPE_CHECKING:
+    from destinations.kit.lint import Configuration, Finding
 
 __all__ = ["command"]
 
@@ -79,41 +82,91 @@ def build(destinations: Sequence[str], out: Path, *, check: bool) -> int:
     metavar="FILE",
     help=(
         "Read levels of rules (error, warning, suggestion, off) and more known words from FILE, "
-        "as YAML."
+        "as YAML, instead of lint.yaml beside each page."
     ),
 )
-@click.option("--rules", "list_rules", is_flag=True, help="List the rules instead.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
-def lint(files: Sequence[Path], config: Path | None, *, list_rules: bool, as_json: bool) -> int:
+@click.option(
+    "--words",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    multiple=True,
+    help="Read known words from FILE, one a line, besides words.txt beside each page.",
+)
+@click.option(
+    "--styles",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Use the rules in DIR, in the format of Vale, in place of those with the same name.",
+)
+@click.option("--vale", "with_vale", is_flag=True, help="Run Vale, too; it must be on the path.")
+@click.option(
+    "--fix", is_flag=True, help="Mend what is mechanical in the files, and show the rest."
+)
+@click.option("--rules", "list_rules", is_flag=True, help="List the rules, with examples, instead.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array: --format json.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(("text", "json", "sarif", "github")),
+    default="text",
+    show_default=True,
+    help="Print the findings as lines, as a JSON array, as SARIF, or as annotations of GitHub.",
+)
+def lint(  # noqa: PLR0913 - each option is one
+    files: Sequence[Path],
+    *,
+    config: Path | None,
+    words: Sequence[Path],
+    styles: Path | None,
+    with_vale: bool,
+    fix: bool,
+    list_rules: bool,
+    as_json: bool,
+    form: str,
+) -> int:
     """Check pages against the rules for Segment's docs.
 
     Without FILE, the pages in docs/ of all installed destinations are checked. Exits 1 if there is
     an error or a warning; suggestions are only shown.
     """
     from destinations.kit.lint import (  # noqa: PLC0415 - markdown-it is slow to import
-        Configuration,
-        lint_page,
-        load_rules,
-        read_configuration,
+        configuration_of,
+        with_own_rules,
     )
+    from destinations.kit.lint.formats import FORMATS, rules_text  # noqa: PLC0415 - as above
 
+    form = "json" if as_json else form
+    pages = list(files) or ([] if list_rules else _committed_pages())
+    # What is beside a page applies to all pages of its folder.
+    configurations = {
+        folder: configuration_of(folder / "page.md", config=config, styles=styles, words=words)
+        for folder in dict.fromkeys(page.parent for page in pages or [_DOCS / "page.md"])
+    }
+    rules = {
+        rule.id: rule
+        for configuration in configurations.values()
+        for rule in with_own_rules(configuration.rules)
+    }
     if list_rules:
         rows = [
-            {"rule": rule.id, "level": rule.level, "message": rule.message} for rule in load_rules()
+            {
+                "rule": rule.id,
+                "level": rule.level,
+                "message": rule.message,
+                "good": rule.good,
+                "bad": rule.bad,
+            }
+            for rule in rules.values()
         ]
-        lines = [f"{rule['rule']}: {rule['level']}: {rule['message']}" for rule in rows]
-        click.echo(json.dumps(rows, indent=2) if as_json else "\n".join(lines))
+        click.echo(json.dumps(rows, indent=2) if form == "json" else rules_text(rules.values()))
         return 0
-    configuration = Configuration() if config is None else read_configuration(config)
-    pages = list(files) or _committed_pages()
-    findings = [
-        finding for page in pages for finding in lint_page(_read(page), page, configuration)
-    ]
-    if as_json:
-        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
-    else:
-        for finding in findings:
-            click.echo(str(finding))
+    findings = _findings(pages, configurations, fix=fix)
+    if with_vale:
+        findings = _with_vale(findings, pages, styles)
+    output = FORMATS[form](findings, rules.values())
+    if output:
+        click.echo(output)
+    if form == "text":
         levels = [finding.level for finding in findings]
         counts = [
             _count(levels.count(level), level) for level in ("error", "warning", "suggestion")
@@ -150,6 +203,38 @@ def preview(destination: str, port: int) -> int:
 
 def _count(number: int, name: str) -> str:
     return f"{number} {name}{'' if number == 1 else 's'}"
+
+
+def _findings(
+    pages: Sequence[Path], configurations: Mapping[Path, Configuration], *, fix: bool
+) -> list[Finding]:
+    """Return the findings in pages; with ``fix``, of those that are left in the mended files."""
+    from destinations.kit.lint import fix_page, lint_page  # noqa: PLC0415 - markdown-it is slow
+
+    findings: list[Finding] = []
+    for page in pages:
+        text = _read(page)
+        if fix and (fixed := fix_page(text, page, configurations[page.parent])) != text:
+            with naming(page):
+                page.write_text(fixed, encoding="utf-8", newline="\n")
+            text = fixed
+        findings += lint_page(text, page, configurations[page.parent])
+    return findings
+
+
+def _with_vale(
+    findings: Sequence[Finding], pages: Sequence[Path], styles: Path | None
+) -> list[Finding]:
+    """Return all findings, and those of Vale that no rule of the same name has in the same line."""
+    from destinations.kit.lint.vale_program import vale_findings  # noqa: PLC0415 - as above
+
+    known = {(one.file, one.line, one.rule) for one in findings}
+    more = [
+        one
+        for one in vale_findings(pages, styles)
+        if (one.file, one.line, one.rule.rpartition(".")[2].lower()) not in known
+    ]
+    return [*findings, *more]
 
 
 def _committed_pages() -> list[Path]:

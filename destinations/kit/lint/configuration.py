@@ -1,65 +1,124 @@
-"""Read a page author's own levels and words from a file."""
+"""Read a page author's own levels, words and rules from a file."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, get_args
 
 from destinations.definition.document import Document, read_document
-from destinations.definition.input_files import read_text_input
-from destinations.errors import DefinitionError, Issue, UsageError
+from destinations.errors import DefinitionError, Issue
 from destinations.kit.lint.finding import Level
-from destinations.kit.lint.rules import load_rules
+from destinations.kit.lint.rule import Rule
+from destinations.kit.lint.rules import own_rules, with_own_rules, word_lists
+from destinations.kit.lint.vale import read_text
+from destinations.kit.lint.words import read_words
 from destinations.segment.json_pointer import pointer
 
-__all__ = ["Configuration", "read_configuration"]
+__all__ = ["BESIDE", "Configuration", "configuration_of", "read_configuration"]
 
-_KEYS: Final = ("levels", "words")
+BESIDE: Final = ("lint.yaml", "words.txt")
+"""The files beside a page that configure its lint: a configuration and a word list."""
+
+_KEYS: Final = ("levels", "words", "styles")
 
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """Levels by rule id, in place of the rules' own, and words that are spelled correctly."""
+    """Levels by rule id, in place of the rules' own; known words; and rules of one's own.
+
+    ``words`` are in lower case, ``patterns`` match whole words.
+    """
 
     levels: Mapping[str, Level] = field(default_factory=dict)
     words: frozenset[str] = frozenset()
+    patterns: tuple[re.Pattern[str], ...] = ()
+    rules: tuple[Rule, ...] = ()
+
+    def knows(self, word: str) -> bool:
+        """Tell whether a word is one of the known ones, in any case."""
+        return word.lower() in self.words or any(one.fullmatch(word) for one in self.patterns)
+
+    def with_words(self, path: Path) -> Configuration:
+        """Return the configuration with the words of a list, too."""
+        words, patterns = read_words(path)
+        return replace(self, words=self.words | words, patterns=(*self.patterns, *patterns))
+
+    def with_styles(self, folder: Path) -> Configuration:
+        """Return the configuration with the rules and words of a folder of Vale's styles, too."""
+        result = replace(self, rules=(*self.rules, *own_rules(folder)))
+        for path in word_lists(folder):
+            result = result.with_words(path)
+        return result
 
 
-def read_configuration(path: Path) -> Configuration:
-    """Return the configuration in a YAML or JSON file: ``levels`` by rule id, and a list ``words``.
+def configuration_of(
+    page: Path,
+    *,
+    config: Path | None = None,
+    styles: Path | None = None,
+    words: Sequence[Path] = (),
+) -> Configuration:
+    """Return what applies to a page: ``config``, or else lint.yaml beside it, and all word lists.
 
-    Raises `UsageError` for an unreadable file, `DefinitionError` with every issue in it.
+    The list words.txt beside the page is always one of them. Raises as `read_configuration`,
+    `Configuration.with_styles` and `Configuration.with_words` do.
     """
-    try:
-        text = read_text_input(path, pipes=True)
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"cannot read the configuration {path}: {getattr(error, 'strerror', None) or error}"
-        raise UsageError(msg) from None
-    document = read_document(text, name=str(path))
-    issues = list(_issues(document))
+    beside, own_words = (page.parent / name for name in BESIDE)
+    file = config or (beside if beside.is_file() else None)
+    if file is not None:
+        configuration = read_configuration(file, styles=styles)
+    else:
+        configuration = Configuration() if styles is None else Configuration().with_styles(styles)
+    for path in (*words, *([own_words] if own_words.is_file() else [])):
+        configuration = configuration.with_words(path)
+    return configuration
+
+
+def read_configuration(path: Path, *, styles: Path | None = None) -> Configuration:
+    """Return the configuration in a YAML or JSON file, with the rules of a folder ``styles``, too.
+
+    Its keys are ``levels`` by rule id, ``words``, a list, and ``styles``, a folder in Vale's
+    format, relative to the file. Raises `UsageError` for an unreadable file, `DefinitionError`
+    with every issue in it.
+    """
+    document = read_document(read_text(path, "configuration"), name=str(path), may_be_empty=True)
+    if document.data is None:
+        return Configuration() if styles is None else Configuration().with_styles(styles)
+    if not isinstance(document.data, dict):
+        keys = " and ".join((", ".join(_KEYS[:-1]), _KEYS[-1]))
+        raise DefinitionError([document.issue("", f"must be a mapping with the keys {keys}")])
+    configuration = Configuration()
+    folder = document.data.get("styles")
+    if isinstance(folder, str):
+        configuration = configuration.with_styles(path.parent / folder)
+    if styles is not None:
+        configuration = configuration.with_styles(styles)
+    issues = _issues(document, configuration)
     if issues:
         raise DefinitionError(issues)
+    words = frozenset(word.lower() for word in document.data.get("words", ()))
     levels = document.data.get("levels", {})
-    return Configuration(levels, frozenset(word.lower() for word in document.data.get("words", ())))
+    return replace(configuration, levels=levels, words=configuration.words | words)
 
 
-def _issues(document: Document) -> list[Issue]:
+def _issues(document: Document, configuration: Configuration) -> list[Issue]:
     data = document.data
-    if not isinstance(data, dict):
-        return [document.issue("", "must be a mapping with the keys levels and words")]
     issues = [
         document.issue(pointer(key), f"is not a key here; known: {', '.join(_KEYS)}")
         for key in data
         if key not in _KEYS
     ]
     levels, words = data.get("levels", {}), data.get("words", [])
+    if not isinstance(data.get("styles", ""), str):
+        issues.append(document.issue("/styles", "must be the path of a folder"))
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         issues.append(document.issue("/words", "must be a list of words"))
     if not isinstance(levels, dict):
         return [*issues, document.issue("/levels", "must be a mapping of rule ids to levels")]
-    ids = {rule.id for rule in load_rules()}
+    ids = {rule.id for rule in with_own_rules(configuration.rules)}
     for rule, level in levels.items():
         place = pointer("levels", rule)
         if rule not in ids:

@@ -1,4 +1,4 @@
-"""Apply all rules to one page."""
+"""Apply all rules to one page, and mend what is mechanical."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from destinations.kit.lint.checks import CHECKS, Found
+from destinations.kit.lint.checks import CHECKS
 from destinations.kit.lint.configuration import Configuration
 from destinations.kit.lint.finding import Finding
-from destinations.kit.lint.rules import Rule, load_rules
+from destinations.kit.lint.rule import Found, Rule
+from destinations.kit.lint.rules import with_own_rules
 from destinations.kit.lint.source import Source
 
-__all__ = ["lint_page"]
+__all__ = ["fix_page", "lint_page"]
 
 _DEFAULT: Final = Configuration()
+_ROUNDS: Final = 5
+"""A mended place can uncover another; more rounds than this would be rules that contradict."""
 
 
 def lint_page(
@@ -26,25 +29,37 @@ def lint_page(
     """
     source = Source(text, path)
     findings = []
-    for rule in load_rules():
+    for rule, found in _all_found(source, configuration):
+        line, column = source.place(found.offset)
         level = configuration.levels.get(rule.id, rule.level)
-        if level == "off" or source.page.flavour not in rule.flavours:
-            continue
-        for found in _found(rule, source, configuration):
-            line, column = source.place(found.offset)
-            message = rule.message.format(found=found.text, swap=found.swap)
-            findings.append(Finding(str(path), line, column, rule.id, level, message))
+        message = rule.message_for(found)
+        findings.append(Finding(str(path), line, column, rule.id, level, message))
     return tuple(sorted(findings, key=lambda finding: (finding.line, finding.column, finding.rule)))
 
 
-def _found(rule: Rule, source: Source, configuration: Configuration) -> Iterator[Found]:
-    if rule.check is not None:
-        yield from CHECKS[rule.check](source, rule, configuration)
-        return
-    view: str = getattr(source, rule.view)
-    matches = [(match, swap) for pattern, swap in rule.patterns for match in pattern.finditer(view)]
-    end = 0
-    for match, swap in sorted(matches, key=lambda item: item[0].start()):
-        if match.start() >= end:  # two patterns of a rule that match at one place make one finding
-            yield Found(match.start(), " ".join(match[0].split()), swap)
-            end = match.end()
+def fix_page(text: str, path: Path, configuration: Configuration = _DEFAULT) -> str:
+    """Return a page with everything mended that needs no author."""
+    for _ in range(_ROUNDS):
+        fixed = text
+        found = [one for _, one in _all_found(Source(text, path), configuration)]
+        start = len(text)
+        for one in sorted(found, key=lambda one: one.offset, reverse=True):
+            if one.fix is not None and one.end <= start:  # of two that overlap, the later one
+                fixed = fixed[: one.offset] + one.fix + fixed[one.end :]
+                start = one.offset
+        if fixed == text:
+            break
+        text = fixed
+    return text
+
+
+def _all_found(source: Source, configuration: Configuration) -> Iterator[tuple[Rule, Found]]:
+    for rule in with_own_rules(configuration.rules):
+        level = configuration.levels.get(rule.id, rule.level)
+        if level == "off" or source.page.flavour not in rule.flavours:
+            continue
+        if rule.search is not None:
+            found = rule.search(source)
+        else:
+            found = CHECKS[rule.check or ""](source, rule, configuration)
+        yield from ((rule, one) for one in found)

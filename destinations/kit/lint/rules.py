@@ -1,69 +1,80 @@
-"""Read the rules, which are data, and compile them once."""
+"""List all rules: those of prose are files in Vale's format, those of structure name a check."""
 
 from __future__ import annotations
 
 import importlib.resources
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Final
 
 from destinations.definition.document import read_document
-from destinations.kit.lint.finding import Level
+from destinations.errors import DefinitionError, Issue, UsageError
+from destinations.kit.lint.rule import FLAVOURS, Rule
+from destinations.kit.lint.vale import read_rule, rule_id
 
-__all__ = ["Rule", "load_rules"]
+__all__ = ["load_rules", "own_rules", "with_own_rules", "word_lists"]
 
-View = Literal["prose", "markup", "headings"]
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One rule, with either ``patterns`` and their replacements or the name of a check.
-
-    ``message`` is formatted with ``found`` and ``swap``. ``good`` and ``bad`` are examples, each
-    followed by ``context``, and ``files`` describes the images that they name.
-    """
-
-    id: str
-    level: Level
-    message: str
-    good: str
-    bad: str
-    view: View = "prose"
-    patterns: tuple[tuple[re.Pattern[str], str], ...] = ()
-    check: str | None = None
-    flavours: tuple[str, ...] = ("published", "submission")
-    allowed: tuple[str, ...] = ()
-    context: str = ""
-    files: Mapping[str, str] = field(default_factory=dict)
+# Where Vale looks for the words of a style, in its versions 3 and 2.
+_VOCABULARIES: Final = ("config/vocabularies/*/accept.txt", "Vocab/*/accept.txt")
 
 
 @cache
 def load_rules() -> tuple[Rule, ...]:
-    """Return all rules in the order of rules.yaml."""
-    path = importlib.resources.files("destinations.kit.lint") / "rules.yaml"
-    data = read_document(path.read_text(encoding="utf-8"), name=str(path)).data
-    return tuple(_rule(spec) for spec in data["rules"])
+    """Return the shipped rules: by style and name those of prose, then those of structure."""
+    with importlib.resources.as_file(importlib.resources.files("destinations.kit.lint")) as folder:
+        prose = tuple(read_rule(file) for file in _files(folder / "styles"))
+        path = folder / "structure.yaml"
+        data = read_document(path.read_text(encoding="utf-8"), name=str(path)).data
+    return (*prose, *map(_rule, data["rules"]))
+
+
+def own_rules(folder: Path) -> tuple[Rule, ...]:
+    """Return the rules in a folder of styles, as ``StylesPath`` of Vale's configuration names it.
+
+    Raises `UsageError` for a folder without rules, `DefinitionError` with every issue in them.
+    """
+    files = _files(folder)
+    if not files:
+        raise UsageError(f"{folder} has no rules: expected files STYLE/RULE.yml in Vale's format")
+    known = {rule.id: rule for rule in load_rules()}
+    rules: list[Rule] = []
+    issues: list[Issue] = []
+    for file in files:
+        try:
+            rules.append(read_rule(file, known.get(rule_id(file))))
+        except DefinitionError as error:
+            issues += error.issues
+    if issues:
+        raise DefinitionError(issues)
+    return tuple(rules)
+
+
+def word_lists(folder: Path) -> list[Path]:
+    """Return the lists of accepted words in a folder of styles."""
+    return sorted(path for pattern in _VOCABULARIES for path in folder.glob(pattern))
+
+
+def with_own_rules(own: Iterable[Rule]) -> tuple[Rule, ...]:
+    """Return all rules, with those of one's own in place of shipped ones with the same id."""
+    merged = {rule.id: rule for rule in load_rules()}
+    merged.update((rule.id, rule) for rule in own)
+    return tuple(merged.values())
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*/*.yml"), key=lambda file: (file.parent.name, rule_id(file)))
 
 
 def _rule(spec: Mapping[str, Any]) -> Rule:
-    flags = re.MULTILINE if spec.get("case") else re.MULTILINE | re.IGNORECASE
-    patterns = [(re.compile(pattern, flags), "") for pattern in spec.get("patterns", ())]
-    for pattern, instead in spec.get("swap", {}).items():
-        # There may be a line break between two words.
-        spaced = pattern.replace(" ", r"\s+")
-        patterns.append((re.compile(rf"\b(?:{spaced})(?!\w)", flags), instead))
     return Rule(
         id=spec["id"],
         level=spec["level"],
         message=spec["message"],
+        check=spec["check"],
         good=spec["good"],
         bad=spec["bad"],
-        view=spec.get("view", "prose"),
-        patterns=tuple(patterns),
-        check=spec.get("check"),
-        flavours=tuple(spec.get("flavours", ("published", "submission"))),
+        flavours=tuple(spec.get("flavours", FLAVOURS)),
         allowed=tuple(spec.get("allowed", ())),
         context=spec.get("context", ""),
         files=spec.get("files", {}),

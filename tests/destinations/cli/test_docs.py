@@ -153,11 +153,96 @@ def test_lint_of_a_file_that_cannot_be_read(
 
 
 def test_lint_lists_its_rules(command: Command) -> None:
-    """Id, level and message of each, as lines or as JSON."""
+    """Id, level and message of each, with a good and a bad example, as lines or as JSON."""
     lines = command("docs", "lint", "--rules").out.splitlines()
     rules = command("docs", "lint", "--rules", "--json").json
-    assert len(lines) == len(rules) > 50
-    assert {"rule", "level", "message"} == set(rules[0])
+    assert len(rules) > 70
+    assert {"rule", "level", "message", "good", "bad"} == set(rules[0])
+    at = lines.index("will: warning: write the present tense instead of '{found}'")
+    assert lines[at + 1 : at + 3] == [
+        "  good  Kana updates the user.",
+        "   bad  Kana will update the user.",
+    ]
+
+
+def test_lint_reads_what_is_beside_a_page(command: Command, here: Path) -> None:
+    """lint.yaml and words.txt of its folder, and none of another one."""
+    for name in ("a", "b"):
+        (here / name).mkdir()
+        (here / name / "page.md").write_text("# A\n\nIt will frobnitz.\n", encoding="utf-8")
+    (here / "a" / "lint.yaml").write_text("levels: {will: suggestion}\n", encoding="utf-8")
+    (here / "a" / "words.txt").write_text("# ours\nfrobnitz\n", encoding="utf-8")
+    done = command("docs", "lint", "a/page.md", "b/page.md", "--json")
+    assert [(one["file"], one["rule"], one["level"]) for one in done.json] == [
+        ("a/page.md", "will", "suggestion"),
+        ("b/page.md", "will", "warning"),
+        ("b/page.md", "unknown-word", "suggestion"),
+    ]
+
+
+def test_lint_takes_word_lists_and_rules(command: Command, here: Path) -> None:
+    """Those that the options name, beside what is shipped."""
+    (here / "page.md").write_text("# A\n\nIt's gonna frobnitz.\n", encoding="utf-8")
+    (here / "names.txt").write_text("frobnitz\ngonna\n", encoding="utf-8")
+    (here / "styles" / "House").mkdir(parents=True)
+    rule = "extends: existence\nmessage: no '%s'\nlevel: error\ntokens: [gonna]\n"
+    (here / "styles" / "House" / "Slang.yml").write_text(rule, encoding="utf-8")
+    done = command("docs", "lint", "page.md", "--words", "names.txt", "--styles", "styles")
+    assert (done.code, done.out) == (1, "page.md:3:6: error: no 'gonna' [slang]\n")
+    shown = command("docs", "lint", "--rules", "--styles", "styles").out
+    assert "slang: error: no '{found}'" in shown
+
+
+def test_lint_fixes(command: Command, here: Path) -> None:
+    """What is mechanical is mended in the file; the rest is reported."""
+    (here / "page.md").write_text("# A\n\nSend it  via HTTP. It will.\n", encoding="utf-8")
+    done = command("docs", "lint", "page.md", "--fix")
+    assert (here / "page.md").read_text(
+        encoding="utf-8"
+    ) == "# A\n\nSend it through HTTP. It will.\n"
+    assert (done.code, done.out.count("\n")) == (1, 1)
+    assert "[will]" in done.out
+
+
+@pytest.mark.parametrize("form", ["sarif", "github"])
+def test_lint_prints_other_formats(form: str, command: Command, here: Path) -> None:
+    """The findings in the format alone, without counts."""
+    (here / "page.md").write_text("# A\n\nIt will.\n", encoding="utf-8")
+    done = command("docs", "lint", "page.md", "--format", form)
+    assert (done.code, done.err) == (1, "")
+    assert ("::warning file=page.md" in done.out) == (form == "github")
+    assert ('"version": "2.1.0"' in done.out) == (form == "sarif")
+
+
+@pytest.mark.parametrize(
+    ("files", "options", "message"),
+    [
+        ({"words.txt": b"\xff"}, (), "Error: the word list words.txt is not UTF-8 text"),
+        ({"lint.yaml": b"levels: 1\n"}, (), "Error: lint.yaml:1: /levels: must be a mapping"),
+        ({"s/S/R.yml": b"extends: existence\ntokens: ['(']\n"}, ("--styles", "s"),
+            "Error: s/S/R.yml:2: /tokens/0: is not a regular expression"),
+        ({}, ("--styles", "nothing"), "Error: nothing has no rules"),
+        ({}, ("--vale",), "Error: --vale needs Vale on the path"),
+    ],
+)  # fmt: skip
+def test_lint_of_bad_input(
+    files: dict[str, bytes],
+    options: tuple[str, ...],
+    message: str,
+    command: Command,
+    here: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One line that names the file; exit code 2."""
+    monkeypatch.setenv("PATH", str(here))
+    (here / "page.md").write_text("# A\n\nText.\n", encoding="utf-8")
+    for name, content in files.items():
+        (here / name).parent.mkdir(parents=True, exist_ok=True)
+        (here / name).write_bytes(content)
+    done = command("docs", "lint", "page.md", *options)
+    assert done.code == 2
+    assert done.err.startswith(message)
+    assert done.err.count("\n") == 1
 
 
 @pytest.mark.parametrize("name", [(), ("build",), ("lint",), ("preview",)])

@@ -1,4 +1,4 @@
-"""List the checks that patterns cannot express, by the names that rules.yaml uses."""
+"""List the checks that patterns cannot express, by the names that structure.yaml uses."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from destinations.kit.lint.checks.active import active_html, liquid
-from destinations.kit.lint.checks.found import Found
 from destinations.kit.lint.checks.headings import (
     empty_sections,
     first_level,
@@ -15,20 +14,40 @@ from destinations.kit.lint.checks.headings import (
     title_case,
     top_level_sections,
 )
-from destinations.kit.lint.checks.images import image_format, image_size, image_width
+from destinations.kit.lint.checks.images import (
+    image_alt,
+    image_format,
+    image_host,
+    image_name,
+    image_size,
+    image_width,
+)
 from destinations.kit.lint.checks.links import dead_anchors, dead_links, link_target
-from destinations.kit.lint.checks.samples import method_samples, sample_calls, sample_fields
+from destinations.kit.lint.checks.samples import (
+    method_samples,
+    sample_calls,
+    sample_fields,
+    secrets,
+)
 from destinations.kit.lint.checks.shape import (
     fence_language,
     front_matter,
     front_matter_id,
+    front_matter_keys,
     hints,
     table_shape,
     trailing_space,
 )
-from destinations.kit.lint.checks.words import long_sentences, spelling
+from destinations.kit.lint.checks.template import (
+    introduction,
+    maintainer,
+    required_sections,
+    section_order,
+    spec_links,
+)
+from destinations.kit.lint.checks.words import repeated_paragraphs, spelling, unknown_words
 from destinations.kit.lint.configuration import Configuration
-from destinations.kit.lint.rules import Rule
+from destinations.kit.lint.rule import Found, Rule
 from destinations.kit.lint.source import Source
 
 __all__ = ["CHECKS", "Check", "Found"]
@@ -46,23 +65,34 @@ CHECKS: Final[Mapping[str, Check]] = {
         first_level,
         front_matter,
         front_matter_id,
+        front_matter_keys,
         heading_order,
         hints,
+        image_alt,
         image_format,
+        image_host,
+        image_name,
         image_size,
         image_width,
+        introduction,
         link_target,
         liquid,
-        long_sentences,
+        maintainer,
         method_samples,
+        repeated_paragraphs,
+        required_sections,
         sample_calls,
         sample_fields,
+        secrets,
+        section_order,
         sentence_case,
+        spec_links,
         spelling,
         table_shape,
         title_case,
         top_level_sections,
         trailing_space,
+        unknown_words,
     )
 }
 """Each yields its findings in a page; the rule has the message and the exceptions."""

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from typing import Final
 
-from destinations.kit.lint.checks.found import Found
 from destinations.kit.lint.configuration import Configuration
-from destinations.kit.lint.rules import Rule
+from destinations.kit.lint.rule import Found, Rule
 from destinations.kit.lint.source import Source
 from destinations.kit.partner_page.escaping import LIQUID, script_links
 from destinations.kit.partner_page.escaping import active_html as html_in
 
 __all__ = ["active_html", "liquid"]
 
+# What Liquid itself leaves alone.
+_RAW: Final = re.compile(r"\{%-?\s*raw\s*-?%\}.*?\{%-?\s*endraw\s*-?%\}", re.DOTALL)
+# Parts that the site has for pages, on a line of their own.
+_INCLUDE: Final = re.compile(
+    r"\{%-?\s*include\s+(?:components|content)/[\w/-]+\.(?:html|md)(?:\s+[\w-]+=\"[^\"{}]*\")*\s*-?%\}"
+)
+
 
 def liquid(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
     """Find tags and placeholders of Liquid, which the site executes even in code."""
+    raw = [(found.start(), found.end()) for found in _RAW.finditer(source.text)]
     for found in LIQUID.finditer(source.text):
-        if len(found[0]) == 2:
+        is_raw = any(start <= found.start() < end for start, end in raw)
+        if len(found[0]) == 2 and not is_raw:
             line = source.text[found.start() :].splitlines()[0]
+            if _INCLUDE.fullmatch(line.strip()) and source.text[found.start() - 1] == "\n":
+                continue
             yield Found(found.start(), line[:40])
 
 

@@ -6,11 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from destinations.kit.lint.checks.found import Found
 from destinations.kit.lint.configuration import Configuration
-from destinations.kit.lint.rules import Rule
+from destinations.kit.lint.rule import Found, Rule
 from destinations.kit.lint.source import Source
-from destinations.kit.lint.words import field_words
+from destinations.kit.lint.words import field_names
 from destinations.kit.partner_page.calls import METHODS
 
 __all__ = [
@@ -56,10 +55,13 @@ def first_level(source: Source, _rule: Rule, _configuration: Configuration) -> I
 
 
 def heading_order(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
-    """Find headings more than one level below the one before them."""
+    """Find headings more than one level below the one before them, except the questions of FAQ."""
     level = 0
+    in_faq = False
     for heading in source.page.headings:
-        if level and heading.level > level + 1:
+        if heading.level == 2:
+            in_faq = heading.text.strip().lower() == "faq"
+        if level and heading.level > level + 1 and not (in_faq and heading.level == 4):
             yield Found(source.start_of(heading.line), heading.text)
         level = heading.level
 
@@ -78,16 +80,20 @@ def title_case(source: Source, _rule: Rule, _configuration: Configuration) -> It
 def sentence_case(source: Source, rule: Rule, configuration: Configuration) -> Iterator[Found]:
     """Find capitals within a heading, except in names, acronyms and methods of the Segment Spec."""
     title = str((source.page.front_matter or {}).get("title", ""))
-    names = {word for word in field_words() if word[:1].isupper()}
-    names |= {method.capitalize() for method in METHODS} | set(title.split())
-    names |= {heading.text for heading in source.page.headings if heading.level == 1}
-    known = {name.lower() for name in names} | configuration.words
+    words = {method.capitalize() for method in METHODS} | set(title.split())
+    words |= {heading.text for heading in source.page.headings if heading.level == 1}
+    known = {word.lower() for word in words}
     for heading in source.page.headings:
         if heading.text in rule.allowed or heading.level == 1:
             continue
-        plain = re.sub(r"`[^`]*`|\]\([^)]*\)", "", heading.text)
-        words = re.findall(r"[A-Za-z][\w'-]*", plain)
-        capitals = [word for word in words[1:] if word[0].isupper() and not word.isupper()]
-        wrong = [word for word in capitals if word.lower() not in known]
-        if wrong or (words and words[0][0].islower()):
+        plain = re.sub(r"`[^`]*`|\]\([^)]*\)|\*\*[^*]+\*\*", "`", heading.text)
+        for name in field_names():
+            plain = plain.replace(name, "`") if name in plain else plain
+        plain = re.sub(r"^[\d.)\s]+", "", plain)
+        found = re.findall(r"(?<![\w`.])(?<![.:?!]\s)[A-Za-z][\w'-]*(?!\.\w)", plain)
+        begins = re.match(r"[^\w`]*[A-Za-z]", plain) is not None and bool(found)
+        # Acronyms, and names with an inner capital, keep theirs.
+        capitals = [word.lower() for word in found[begins:] if re.fullmatch(r"[A-Z][a-z'-]+", word)]
+        wrong = [one for one in capitals if one not in known and not configuration.knows(one)]
+        if wrong or (begins and re.match(r"[a-z]+(?![\w.])", found[0])):
             yield Found(source.start_of(heading.line), heading.text)

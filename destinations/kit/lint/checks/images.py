@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
+from urllib.parse import urlsplit
 
-from destinations.kit.lint.checks.found import Found
 from destinations.kit.lint.configuration import Configuration
-from destinations.kit.lint.rules import Rule
+from destinations.kit.lint.rule import Found, Rule
 from destinations.kit.lint.source import Source
 
-__all__ = ["image_format", "image_size", "image_width"]
+__all__ = [
+    "image_alt",
+    "image_format",
+    "image_host",
+    "image_name",
+    "image_size",
+    "image_width",
+]
 
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _GIF: Final = (b"GIF87a", b"GIF89a")
-_MAX_GIF: Final = 15_000_000
+# In bytes. Segment sets the limit of a GIF; a larger PNG is a photo, or not compressed.
+_LIMITS: Final = {"gif": 15_000_000, "png": 2_000_000}
+# What says nothing of an image: what it is, its number, the time at which it was made.
+_IDLE: Final = re.compile(
+    r"(?:an?|the|my|new|old|final|copy|of|images?|img|pictures?|pics?|photos?|graphics?|diagrams?|figures?|"
+    r"fig|screen|shots?|screenshots?|captures?|untitled|unnamed|unknown|paste[db]?|clipboard|alt|text|"
+    r"file|download|at|am|pm|\d+|[a-z]|[a-f\d]{8,})"
+)
 _WIDTHS: Final = range(400, 1201)
 
 
@@ -39,10 +54,41 @@ def image_width(source: Source, _rule: Rule, _configuration: Configuration) -> I
 
 
 def image_size(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
-    """Find GIFs of 15 MB (15,000,000 bytes) and more."""
+    """Find GIFs of 15 MB (15,000,000 bytes) and more, and PNGs of 2 MB and more."""
     for offset, _, file in _images(source):
-        if file.is_file() and _format(file) == "gif" and file.stat().st_size >= _MAX_GIF:
-            yield Found(offset, f"{file.stat().st_size / 1_000_000:.1f}")
+        kind = _format(file) if file.is_file() else ""
+        if kind and file.stat().st_size >= _LIMITS[kind]:
+            size = f"{file.stat().st_size:,} bytes"
+            yield Found(offset, f"the {kind.upper()} has {size}, not under {_LIMITS[kind]:,}")
+
+
+def image_host(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
+    """Find images on other sites: only what is saved beside the page stays there."""
+    for offset, target, _ in _images(source):
+        if urlsplit(target).netloc:
+            yield Found(offset, target)
+
+
+def image_name(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
+    """Find names of files that say nothing of the image, such as 1.png."""
+    for offset, target, _ in _images(source):
+        name = Path(urlsplit(target).path).stem
+        if target and not urlsplit(target).netloc and _is_idle(name):
+            yield Found(offset, Path(target).name)
+
+
+def image_alt(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
+    """Find alt texts that say nothing of the image, such as "image", or its file's name."""
+    for link in source.links:
+        if link.is_image and link.text.strip():
+            is_file = link.text.strip().lower() == Path(link.target).name.lower()
+            if is_file or _is_idle(link.text):
+                yield Found(link.start, link.text)
+
+
+def _is_idle(text: str) -> bool:
+    words = re.findall(r"[a-z]+(?=\d|[^a-z\d]|$)|[a-f\d]{8,}|\d+|[a-z]+", text.lower())
+    return all(_IDLE.fullmatch(word) for word in words)
 
 
 class _Image(NamedTuple):

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
-from destinations.kit.lint.checks.found import Found
+from destinations.kit.lint.checks.template import has_actions
 from destinations.kit.lint.configuration import Configuration
-from destinations.kit.lint.rules import Rule
+from destinations.kit.lint.rule import Found, Rule
 from destinations.kit.lint.source import Source
 from destinations.kit.partner_page.markdown import read_page
 
@@ -25,12 +25,16 @@ def link_target(source: Source, _rule: Rule, _configuration: Configuration) -> I
         url = urlsplit(link.target)
         external = url.scheme in {"http", "https"} and not _is_docs(link.target)
         if external and not link.is_image and "target" not in link.attributes:
-            yield Found(link.start, link.target)
+            fix = source.text[link.start : link.end] + '{:target="_blank"}'
+            yield Found(link.start, link.target, end=link.end, fix=fix)
 
 
 def dead_anchors(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
     """Find anchors without a heading in the page, or in the linked page."""
-    own = {heading.anchor for heading in source.page.headings}
+    # The site adds sections: the settings, and the actions where the template has them.
+    own = {heading.anchor for heading in source.page.headings} | {"settings"}
+    if has_actions(source):
+        own |= {link.target.removeprefix("#") for link in source.links}
     for link in source.links:
         path, mark, anchor = link.target.partition("#")
         known: set[str] | None = own if not path else None

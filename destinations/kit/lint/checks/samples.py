@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from destinations.errors import DestinationsError
-from destinations.kit.lint.checks.found import Found
 from destinations.kit.lint.configuration import Configuration
-from destinations.kit.lint.rules import Rule
+from destinations.kit.lint.rule import Found, Rule
 from destinations.kit.lint.source import Source
 from destinations.kit.partner_page.browser import Browser
 from destinations.kit.partner_page.calls import (
@@ -21,9 +20,17 @@ from destinations.kit.partner_page.calls import (
 )
 from destinations.kit.partner_page.markdown import Block, Fence, Heading, Table
 
-__all__ = ["method_samples", "sample_calls", "sample_fields"]
+__all__ = ["method_samples", "sample_calls", "sample_fields", "secrets"]
 
-_CODE = re.compile(r"`([^`]+)`")
+_CODE: Final = re.compile(r"`([^`]+)`")
+# The forms of keys that partners give out: a known beginning, and a value that is no placeholder.
+_SECRET: Final = re.compile(
+    r"\b(?:prv|pub|sk|pk|rk|whsec)_(?:(?:live|test|prod)_)?(?=[A-Za-z_]*\d)[A-Za-z0-9_]{8,}\b"
+    r"|\b(?:prv|sk|rk)_(?:live|test|prod)_[A-Za-z0-9]{3,}"
+    r"|\bxox[abprs]-[\w-]{10,}|\bgh[pousr]_\w{20,}|\bAKIA[0-9A-Z]{16}\b|\bSG\.[\w-]{16,}\.[\w-]{16,}"
+    r"|\bAIza[\w-]{30,}|\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]+"
+    r"|hooks\.slack\.com/services/T\w{6,}/B\w{6,}/\w{16,}|-----BEGIN [A-Z ]*PRIVATE KEY-----"
+)
 
 
 def method_samples(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
@@ -33,8 +40,29 @@ def method_samples(source: Source, _rule: Rule, _configuration: Configuration) -
         if heading.level not in {2, 3} or name not in METHODS:
             continue
         blocks = source.page.section(heading, whole=True)
-        if name not in {call.method for _, call in _calls(_fences(blocks))}:
+        fences = _fences(blocks)
+        is_called = name in {call.method for _, call in _calls(fences)}
+        if not is_called and not any(_calls_elsewhere(fence, name) for fence in fences):
             yield Found(source.start_of(heading.line), heading.text)
+
+
+def _calls_elsewhere(fence: Fence, method: str) -> bool:
+    """Tell whether a sample in another language than JavaScript calls a method.
+
+    Such as ``[analytics screen:@"Home"]``, ``analytics.screen(title: "Home")``,
+    ``Analytics::screen(``, ``analytics.Screen{`` or the event itself, ``"type": "screen"``.
+    """
+    if not fence.language or fence.language in SAMPLE_LANGUAGES:
+        return False
+    call = rf"(?:[.:>\]]\s*|\s){method}\s*[:({{]"
+    event = rf"[\"']type[\"']\s*:\s*[\"']{method}[\"']|/v1/{method}\b"
+    return re.search(f"{call}|{event}", fence.text, re.IGNORECASE) is not None
+
+
+def secrets(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
+    """Find what looks like a real key, anywhere on the page."""
+    for found in _SECRET.finditer(source.text):
+        yield Found(found.start(), found[0][:12] + "...")
 
 
 def sample_calls(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
@@ -44,8 +72,9 @@ def sample_calls(source: Source, _rule: Rule, _configuration: Configuration) -> 
         if fence.language not in SAMPLE_LANGUAGES:
             continue
         try:
-            for call in read_calls(fence.text):
-                browser.send(call)
+            for call in read_calls(_readable(fence.text)):
+                if not _is_of_node(call):
+                    browser.send(call)
         except SampleError as error:
             yield Found(source.start_of(fence.line + error.line), error.message)
 
@@ -94,14 +123,29 @@ def _calls(fences: Sequence[Fence]) -> Iterator[tuple[Fence, Call]]:
     for fence in fences:
         if fence.language in SAMPLE_LANGUAGES:
             try:
-                for call in read_calls(fence.text):
+                for call in read_calls(_readable(fence.text)):
                     yield fence, call
             except SampleError:  # `sample_calls` reports it
                 continue
 
 
+def _readable(text: str) -> str:
+    """Return a sample with a text for each new date, the one expression that events need."""
+    return re.sub(r"\bnew Date\(\s*[^()]*\)", '"2024-01-01T00:00:00.000Z"', text)
+
+
+def _is_of_node(call: Call) -> bool:
+    """Tell whether a call is of the library for Node.js: one object with the whole event."""
+    match call.arguments:
+        case [dict(event)]:
+            return bool({"userId", "anonymousId"} & set(event)) or "event" in event
+    return False
+
+
 def _values(call: Call) -> dict[str, Any]:
     """Return the traits or properties of one call, without those remembered from others."""
+    if _is_of_node(call):
+        return call.arguments[0].get("traits") or call.arguments[0].get("properties") or {}
     try:
         event = Browser().send(call)
     except DestinationsError:

@@ -6,41 +6,75 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from destinations.kit.lint.checks.found import Found
 from destinations.kit.lint.configuration import Configuration
-from destinations.kit.lint.rules import Rule
+from destinations.kit.lint.rule import Found, Rule
 from destinations.kit.lint.source import Source
 
 __all__ = [
     "fence_language",
     "front_matter",
     "front_matter_id",
+    "front_matter_keys",
     "hints",
     "table_shape",
     "trailing_space",
 ]
 
-# The keys of pages in the catalog, with their types.
-_KEYS: Final[dict[str, type]] = {
-    "title": str,
-    "id": str,
-    "beta": bool,
-    "hidden": bool,
-    "hide-settings": bool,
-    "hide-boilerplate": bool,
-    "hide-cmodes": bool,
-    "maintenance": bool,
-    "redirect_from": list,
-    "rewrite": bool,
-    "strat": str,
-    "versions": list,
+# The keys that Segment's docs explain, or that pages of its catalog have, by what they take.
+_KEYS: Final[dict[str, tuple[str, ...]]] = {
+    "text": (
+        "title",
+        "id",
+        "strat",
+        "layout",
+        "actions-slug",
+        "integration_type",
+        "source-type",
+        "maintenance-content",
+        "menu_icon",
+        "seo-changefreq",
+    ),
+    "true or false": (
+        "beta",
+        "cmode-override",
+        "deprecated",
+        "engage",
+        "hidden",
+        "hide-boilerplate",
+        "hide-cmodes",
+        "hide-components",
+        "hide-device",
+        "hide-dossier",
+        "hide-feedback",
+        "hide-integrations-object",
+        "hide-personas-partial",
+        "hide-settings",
+        "hide-sidebar",
+        "hide_toc",
+        "landing",
+        "maintenance",
+        "name-override",
+        "private",
+        "published",
+        "rewrite",
+    ),
+    "a list": ("hide_action", "hide_actions", "versions"),
+    "text or a list of texts": ("redirect_from",),
+    "a number": ("seo-priority",),
 }
-_KINDS: Final = {str: "text", bool: "true or false", list: "a list"}
+_TYPES: Final[dict[str, tuple[type, ...]]] = {
+    "text": (str,),
+    "true or false": (bool,),
+    "a list": (list,),
+    "text or a list of texts": (str, list),
+    "a number": (int, float),
+}
+_TAKES: Final = {key: kind for kind, keys in _KEYS.items() for key in keys}
 _ID: Final = re.compile(r"[0-9a-f]{24}|[A-Za-z0-9]{21,28}")
 
 
 def front_matter(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
-    """Find front matter without a title, with unknown keys, or with values of the wrong type."""
+    """Find front matter that cannot be read, without a title, or with values of the wrong type."""
     page = source.page
     values = page.front_matter or {}
     if page.front_matter_issue:
@@ -49,18 +83,26 @@ def front_matter(source: Source, _rule: Rule, _configuration: Configuration) -> 
     title = values.get("title")
     if not title:
         yield Found(0, "lacks a title")
-    elif not str(title).endswith("Destination"):
-        yield Found(_key(source, "title"), f"the title {title!r} does not end with Destination")
     for key, value in values.items():
         place = _key(source, key)
-        if key not in _KEYS:
-            yield Found(place, f"{key} is not a key here; known: {', '.join(_KEYS)}")
-        elif not isinstance(value, _KEYS[key]):
-            yield Found(place, f"{key} must be {_KINDS[_KEYS[key]]}")
+        kind = _TAKES.get(key)
+        if kind is not None and not isinstance(value, _TYPES[kind]):
+            yield Found(place, f"{key} must be {kind}")
         elif key == "id" and not _ID.fullmatch(str(value)):
             yield Found(place, f"{value!r} is not an id of the catalog")
         elif key == "beta" and value is False:
             yield Found(place, "beta stands there only while the destination is in beta")
+
+
+def front_matter_keys(
+    source: Source, _rule: Rule, _configuration: Configuration
+) -> Iterator[Found]:
+    """Find keys that the site does not know, and titles of something else than a destination."""
+    for key, value in (source.page.front_matter or {}).items():
+        if key not in _TAKES:
+            yield Found(_key(source, key), f"the site does not know the key {key}")
+        elif key == "title" and not str(value).endswith("Destination"):
+            yield Found(_key(source, key), f"the title {value!r} does not end with Destination")
 
 
 def front_matter_id(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
@@ -137,7 +179,7 @@ def fence_language(source: Source, _rule: Rule, _configuration: Configuration) -
 def trailing_space(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
     """Find spaces and tabs at the ends of lines."""
     for found in re.finditer(r"[ \t]+$", source.text, re.MULTILINE):
-        yield Found(found.start())
+        yield Found(found.start(), end=found.end(), fix="")
 
 
 def _key(source: Source, key: Any) -> int:

@@ -1,59 +1,103 @@
-"""Check the spelling of words and the length of sentences."""
+"""Check the spelling of words, and paragraphs that are there twice."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import Final, NamedTuple
 
-from destinations.extras import libraries_of
-from destinations.kit.lint.checks.found import Found
 from destinations.kit.lint.configuration import Configuration
-from destinations.kit.lint.rules import Rule
+from destinations.kit.lint.rule import Found, Rule
 from destinations.kit.lint.source import Source
-from destinations.kit.lint.words import field_words
+from destinations.kit.lint.spelling import correction, is_word
 
-if TYPE_CHECKING:
-    from spellchecker import SpellChecker
+__all__ = ["repeated_paragraphs", "spelling", "unknown_words"]
 
-__all__ = ["long_sentences", "spelling"]
-
+# Words with digits, dots or slashes in them, and those that touch code, are no words of a language.
 _WORD: Final = re.compile(
-    r"(?<![\w\ufffc.@/])[^\W\d_]+(?:['\u2019][^\W\d_]+)*(?![\w\ufffc@/]|\.\w)"
+    r"(?<![\w\ufffc.@/#-])[^\W\d_]+(?:['\u2019-][^\W\d_]+)*(?![\w\ufffc@/]|\.\w|-[\d\ufffc])"
 )
-_SENTENCE: Final = re.compile(r"[^.!?:\n|]+")
-_LONGEST: Final = 35
+# Code-like words and plurals of acronyms: camelCase, SDKs.
+_CODE_LIKE: Final = re.compile(r"[a-z]+[A-Z]|[A-Z]{2,}|[A-Z][a-z]+[A-Z]")
+_SENTENCE_START: Final = re.compile(r"(?:^|[.!?:|\n\ufffd*_([\"'\u201c>]\s*)$")
+_LEAST: Final = 8
+"""A shorter paragraph, such as an item of a list, may be there twice."""
 
 
-@cache
-def _dictionary() -> SpellChecker:
-    # Loading the dictionary takes a third of a second: only a lint needs it.
-    with libraries_of("kit"):
-        from spellchecker import SpellChecker  # noqa: PLC0415 - slow to import
-
-    return SpellChecker(language="en")
+class _Unknown(NamedTuple):
+    offset: int
+    word: str
+    correction: str
 
 
-def spelling(source: Source, _rule: Rule, configuration: Configuration) -> Iterator[Found]:
-    """Find words of the prose that no dictionary has, except acronyms and the title's own words."""
+def spelling(source: Source, rule: Rule, configuration: Configuration) -> Iterator[Found]:
+    """Find words that no dictionary has and that look like a slip of a known one."""
+    ignored = [re.compile(pattern) for pattern in rule.allowed]
+    for one in _unknown(source, configuration):
+        if one.correction and not any(pattern.search(one.word) for pattern in ignored):
+            yield Found(one.offset, one.word, one.correction)
+
+
+def unknown_words(source: Source, _rule: Rule, configuration: Configuration) -> Iterator[Found]:
+    """Find words that no dictionary has and that are like no other word."""
+    for one in _unknown(source, configuration):
+        if not one.correction:
+            yield Found(one.offset, one.word)
+
+
+def _unknown(source: Source, configuration: Configuration) -> Iterator[_Unknown]:
+    own = _own_names(source)
+    for found in _WORD.finditer(source.prose):
+        whole = found[0].replace("\u2019", "'")
+        if configuration.knows(whole) or is_word(whole.lower()):
+            continue
+        at = found.start()
+        for part in whole.split("-"):
+            offset, at = at, at + len(part) + 1
+            plain = re.sub(r"'s$|'$", "", part)
+            # Parts of compounds are short: add-ons.
+            if len(plain) < (4 if "-" in whole else 3) or _CODE_LIKE.match(plain):
+                continue
+            word = plain.lower()
+            if word in own or configuration.knows(plain) or is_word(word) or is_word(part.lower()):
+                continue
+            slip = correction(word, frozenset(own | configuration.words))
+            # A capital within a sentence marks a name, which may look like any word.
+            if not _is_name(source.prose, offset, plain) or (slip in own and len(word) > 5):
+                yield _Unknown(offset, part, slip)
+
+
+def _own_names(source: Source) -> set[str]:
+    """Return the words of titles, and those that have a capital in the middle of a sentence."""
     title = str((source.page.front_matter or {}).get("title", ""))
     titles = [heading.text for heading in source.page.headings if heading.level == 1]
-    own = {word.lower() for text in (title, *titles) for word in _WORD.findall(text)}
-    known = {word.lower() for word in field_words()} | configuration.words | own
-    for found in _WORD.finditer(source.prose):
-        word = found[0].replace("\u2019", "'")
-        plain = word.lower().removesuffix("'s")
-        if word.isupper() or len(plain) < 2 or plain in known:
+    return {word.lower() for text in (title, *titles) for word in re.findall(r"[^\W\d_]+", text)}
+
+
+def _is_name(prose: str, offset: int, word: str) -> bool:
+    if not word[0].isupper():
+        return False
+    if _SENTENCE_START.search(prose[max(0, offset - 6) : offset]) is None:
+        return True
+    # At the start of a sentence it is one if it has its capital in the middle of others as well.
+    return any(
+        _SENTENCE_START.search(prose[max(0, other.start() - 6) : other.start()]) is None
+        for other in re.finditer(rf"\b{re.escape(word)}\b", prose)
+    )
+
+
+def repeated_paragraphs(
+    source: Source, _rule: Rule, _configuration: Configuration
+) -> Iterator[Found]:
+    """Find paragraphs and items of lists that are on the page twice, outside of tables."""
+    seen: dict[str, int] = {}
+    for start, text in source.paragraphs:
+        end = start + len(text)
+        words = " ".join(source.text[start:end].split()).strip("|> ").casefold()
+        line, _ = source.place(start)
+        in_table = source.text[source.start_of(line) :].lstrip("> ").startswith("|")
+        if in_table or len(words.split()) < _LEAST:
             continue
-        if plain not in _dictionary() and word.lower() not in _dictionary():
-            yield Found(found.start(), word)
-
-
-def long_sentences(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
-    """Find sentences of more than 35 words."""
-    for found in _SENTENCE.finditer(source.prose):
-        words = len(re.findall(r"[^\W_][\w'\u2019-]*|\ufffc+", found[0]))
-        if words > _LONGEST:
-            lead = len(found[0]) - len(found[0].lstrip())
-            yield Found(found.start() + lead, str(words))
+        if words in seen:
+            yield Found(start + len(text) - len(text.lstrip()), str(seen[words]))
+        seen.setdefault(words, line)

@@ -27,7 +27,7 @@ def _image(description: str) -> bytes:
 
 @pytest.fixture
 def lint(tmp_path: Path) -> Callable[..., tuple[Finding, ...]]:
-    """Checks a text as a page; images are described as in rules.yaml."""
+    """Checks a text as a page; images are described as in structure.yaml."""
 
     def check(
         text: str, files: Mapping[str, str] | None = None, **configuration: object

@@ -25,8 +25,8 @@ def test_levels_and_words(file: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "issues"),
     [
-        ("- a\n", [(1, "must be a mapping with the keys levels and words")]),
-        ("level: {}\n", [(1, "is not a key here; known: levels, words")]),
+        ("- a\n", [(1, "must be a mapping with the keys levels, words and styles")]),
+        ("level: {}\n", [(1, "is not a key here; known: levels, words, styles")]),
         ("levels:\n  wil: error\n", [(2, "is not a rule; docs lint --rules lists all")]),
         (
             "levels:\n  will: bad\n",

@@ -8,6 +8,7 @@ import pytest
 
 from destinations.kit.lint import Rule, load_rules
 from destinations.kit.lint.checks import CHECKS
+from destinations.kit.lint.vale import Tokens
 
 RULES = {rule.id: rule for rule in load_rules()}
 # The nine rules of the prose linter of Segment's docs, with its levels.
@@ -48,12 +49,14 @@ def test_a_bad_example_is_reported(rule: Rule, lint: Callable[..., Any], publish
 
 
 def test_rules_are_told_apart() -> None:
-    """Ids are there once, and each rule has patterns or a check that exists, not both."""
+    """Ids are there once, and each rule has a search or a check that exists, not both."""
     assert [
         name for name, count in Counter(rule.id for rule in load_rules()).items() if count > 1
     ] == []
     for rule in RULES.values():
-        assert bool(rule.patterns) != (rule.check is not None), rule.id
+        assert (rule.search is not None) != (rule.check is not None), rule.id
+        assert rule.good, rule.id
+        assert rule.bad, rule.id
     assert {rule.check for rule in RULES.values() if rule.check} == set(CHECKS)
 
 
@@ -64,7 +67,9 @@ def test_the_rules_of_segments_own_linter_are_there() -> None:
 
 def test_inclusivity_has_all_terms() -> None:
     """The list of Segment's linter has fourteen terms."""
-    assert len(RULES["inclusivity"].patterns) == 14
+    search = RULES["inclusivity"].search
+    assert isinstance(search, Tokens)
+    assert len(search.patterns) == 14
 
 
 @pytest.mark.parametrize(
@@ -84,13 +89,41 @@ def test_inclusivity_has_all_terms() -> None:
         ("first-person", "I'm here."),
         ("will", "It won't work."),
         ("contractions", "Events can not\nbe deleted."),
-        ("call-name", "Use `analytics.track()` for it."),
+        ("call-name", "Use analytics.track() for it."),
+        ("call-name", "The `.identify()` method."),
         ("call-name", "An identify call."),
         ("call-name", "A `track` event."),
         ("http-status", "It answers `400`."),
         ("http-status", "It fails with status 401."),
         ("http-status", "A 404 error."),
         ("mode-hyphen", "A device mode destination."),
+        ("mode-hyphen", "All sources use cloud mode."),
+        ("image-alt", "![api-keys.png](api-keys.png)"),
+        ("image-alt", '<img src="api-keys.png" alt="Screenshot 2">'),
+        ("image-host", '<img src="https://img.example.com/a.png" alt="The API keys page">'),
+        ("image-host", "![The page][keys]\n\n[keys]: https://img.example.com/a.png"),
+        ("image-name", "![The API keys page](images/a.png)"),
+        ("image-name", "![The API keys page](Screen%20Shot%202022-10-01.png)"),
+        ("alt-tag", '<img src="api-keys.png">'),
+        ("alt-tag", '<img alt="" src="api-keys.png">'),
+        ("dead-link", '<img src="nothing.png" alt="The API keys page">'),
+        ("dead-link", "[Rules][r]\n\n[r]: nothing.md"),
+        ("liquid", "`{% raw %}` `{{ userId }}`"),
+        ("liquid", "Text {% include content/plan-grid.md %}"),
+        ("secret", "```js\nload('sk_live_51Hx8Kk2eZvKYlo2C');\n```"),
+        (
+            "secret",
+            "[Hook](https://hooks.slack.com/services/T0A1B2C3D/B0A1B2C3D/aBcDeFgHiJkLmNoPqRsTuVwX)",
+        ),
+        ("spelling", "Kana and Salesforse have a sucessfull integratoin."),
+        ("unknown-word", "Kana frobnitzes users."),
+        (
+            "repeated-paragraph",
+            "- Rules map the events of your source to features.\n" * 2,
+        ),
+        ("long-paragraph", "Rules map events to features. " * 25),
+        ("code-sample", "## Screen\n\n```\nscreen(1)\n```"),
+        ("first-person", "This key is mine."),
         ("doubled-determiner", "Defaults to the any."),
         ("repeated-word", "in in the table"),
         ("announced-image", "The diagram below explains it."),
@@ -136,7 +169,9 @@ def test_more_that_is_reported(
         ("call-name", "Track calls and Identify calls."),
         ("call-name", "Keep track of calls."),
         ("http-status", "`400 Bad Request` and 400 pixels"),
-        ("mode-hyphen", "All sources use cloud mode."),
+        ("mode-hyphen", "All sources use cloud-mode or device-mode."),
+        ("call-name", "Use `analytics.track()` for it."),
+        ("call-name", "Segment sends it as an `identify` event."),
         ("doubled-determiner", "of the one, and a name of any user"),
         ("repeated-word", "He said that that had had no effect."),
         ("announced-image", "An image of a company. The following table."),
@@ -152,6 +187,38 @@ def test_more_that_is_reported(
         ("bare-url", "`https://example.com` [a](https://example.com)"),
         ("contractions", "Sends it as it is to a server."),
         ("subs", "A lever, a viaduct, and a drop in temperature."),
+        ("spelling", "The add-ons of ClearBrain's GitHub SDKs upsert a messageId."),
+        ("unknown-word", "The add-ons of ClearBrain's GitHub SDKs upsert a messageId."),
+        ("spelling", "Jebbit and Totango organise the colours."),
+        ("first-person", "Mine the data."),
+        ("first-person", "#### Why can't I see my events?\n\nWait for an hour."),
+        ("inclusivity", "Open **Master account**."),
+        ("their", "Kana finds webhooks by their ID."),
+        ("image-name", "![The API keys page](images/step-1-api-keys.png)"),
+        ("image-alt", "![The image of a company](api-keys.png)"),
+        ("liquid", "{% raw %}{{ userId }}{% endraw %}"),
+        ("liquid", "{% include components/actions-fields.html %}"),
+        ("liquid", '{% include content/plan-grid.md name="actions" %}'),
+        ("secret", "Write `prv_...`, `sk_live_...`, or `YOUR_API_KEY`."),
+        ("dead-anchor", "See [the settings](#settings)."),
+        (
+            "code-sample",
+            '## Screen\n\n```objc\n[[SEGAnalytics sharedAnalytics] screen:@"Home"];\n```',
+        ),
+        ("code-sample", '## Screen\n\n```swift\nanalytics.screen(title: "Home")\n```'),
+        ("code-sample", '## Track\n\n```kotlin\nanalytics.track("Used")\n```'),
+        ("code-sample", '## Track\n\n```python\nanalytics.track("u", "Used", {})\n```'),
+        ("code-sample", '## Track\n\n```ruby\nAnalytics.track(user_id: "u", event: "Used")\n```'),
+        ("code-sample", '## Track\n\n```php\nSegment::track(array("userId" => "u"));\n```'),
+        ("code-sample", '## Track\n\n```go\nclient.Enqueue(analytics.Track{Event: "Used"})\n```'),
+        ("code-sample", '## Track\n\n```json\n{"type": "track", "event": "Used"}\n```'),
+        ("code-sample-call", "```js\nanalytics.track({userId: 'u', event: 'Used'});\n```"),
+        ("code-sample-call", "```js\nanalytics.track('Used', {at: new Date()});\n```"),
+        ("repeated-word", "### Mobile\n\nMobile apps send it."),
+        ("sentence-case", "### 1. Open the catalog"),
+        ("sentence-case", "### Connect Google Analytics and GitHub"),
+        ("template", "Kana support has a warning and a hint."),
+        ("passive-voice", "This destination is maintained by Kana."),
     ],
 )
 def test_what_is_not_reported(
