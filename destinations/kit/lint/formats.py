@@ -64,7 +64,7 @@ FORMATS: Final[Mapping[str, Callable[[Sequence[Finding], Iterable[Rule]], str]]]
     "sarif": sarif,
     "github": github,
 }
-"""How findings are written, by the name of the format."""
+"""The functions that write findings, by the name of the format."""
 
 
 def _examples(rule: Rule) -> Iterable[str]:

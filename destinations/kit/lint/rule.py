@@ -31,7 +31,7 @@ class Found:
 
 
 class Search(Protocol):
-    """What a rule file in Vale's format looks for."""
+    """The search of a rule file in Vale's format."""
 
     def __call__(self, source: Source) -> Iterator[Found]:
         """Yield every place in a page that breaks the rule."""

@@ -82,7 +82,7 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """How often a token may be in each part of a scope."""
+    """The limits of how often a token may be in each part of a scope."""
 
     scope: str
     token: re.Pattern[str]

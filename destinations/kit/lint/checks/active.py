@@ -16,9 +16,9 @@ __all__ = ["active_html", "liquid"]
 
 # What Liquid itself leaves alone.
 _RAW: Final = re.compile(r"\{%-?\s*raw\s*-?%\}.*?\{%-?\s*endraw\s*-?%\}", re.DOTALL)
-# Parts that the site has for pages, on a line of their own.
+# What Segment's templates of pages include, on a line of its own.
 _INCLUDE: Final = re.compile(
-    r"\{%-?\s*include\s+(?:components|content)/[\w/-]+\.(?:html|md)(?:\s+[\w-]+=\"[^\"{}]*\")*\s*-?%\}"
+    r"\{%-?\s*include\s+(?:components/[\w-]+\.html|content/plan-grid\.md)(?:\s+[\w-]+=\"[^\"{}]*\")*\s*-?%\}"
 )
 
 
