@@ -89,14 +89,19 @@ def _is_name(prose: str, offset: int, word: str) -> bool:
 def repeated_paragraphs(
     source: Source, _rule: Rule, _configuration: Configuration
 ) -> Iterator[Found]:
-    """Find paragraphs and items of lists that are on the page twice, outside of tables."""
+    """Find paragraphs and items of lists that are on the page twice.
+
+    Rows of a table may be alike, and a hint is for readers of one section.
+    """
     seen: dict[str, int] = {}
     for start, text in source.paragraphs:
         end = start + len(text)
         words = " ".join(source.text[start:end].split()).strip("|> ").casefold()
         line, _ = source.place(start)
-        in_table = source.text[source.start_of(line) :].lstrip("> ").startswith("|")
-        if in_table or len(words.split()) < _LEAST:
+        begin = source.start_of(line)
+        in_hint = source.text.count("\n:::", 0, begin) % 2 == 1
+        is_apart = in_hint or source.text.startswith((":::", "|", ">"), begin)
+        if is_apart or len(words.split()) < _LEAST:
             continue
         if words in seen:
             yield Found(start + len(text) - len(text.lstrip()), str(seen[words]))
