@@ -13,7 +13,7 @@ from destinations.cli.json_output import json_text
 from destinations.cli.opening import destination_argument
 from destinations.cli.tables import count
 from destinations.definition import check_folder, load_definition, other_files
-from destinations.definition.schema_copies import FOLDER, stale_schemas
+from destinations.definition.schema_copies import FOLDER, missing_schemas, stale_schemas
 from destinations.definition.schema_copies import update_schemas as renew_schemas
 from destinations.errors import DefinitionError, Issue
 from destinations.pipeline.output import naming
@@ -29,7 +29,7 @@ __all__ = ["command"]
 @click.option(
     "--update-schemas",
     is_flag=True,
-    help="Replace the copies in schemas/, which editors read, with the current ones.",
+    help="Write the current schemas to schemas/, where editors read them.",
 )
 def command(destination: str, *, as_json: bool, update_schemas: bool) -> int:
     """Check the definition of DESTINATION and report every issue with file, line and path.
@@ -61,13 +61,15 @@ def command(destination: str, *, as_json: bool, update_schemas: bool) -> int:
         )
         for name in definition.pending_requests:
             click.echo(f"Left to do: write the request {name}; it is not sent while it is pending.")
-    for name in other_files(folder):
-        click.echo(f"Left alone: {name} is no action, as it has no key perform.")
+    for name, why in other_files(folder).items():
+        click.echo(f"Left alone: {name}: {why}.")
     for name in updated:
         click.echo(f"Updated: {name}.")
+    cure = f"destinations validate {destination} --update-schemas"
     for name in stale_schemas(folder):
-        cure = f"destinations validate {destination} --update-schemas"
         click.echo(f"Out of date: {name}, by which editors complete and check; run {cure}")
+    for name, file in missing_schemas(folder).items():
+        click.echo(f"Missing: {name}, which $schema of {file} names; run {cure}")
     return 2 if issues else 0
 
 

@@ -29,7 +29,7 @@ from destinations.definition.mapping_places import (
 from destinations.definition.parameters import nested_parameters
 from destinations.definition.reads import Shape, unreadable
 from destinations.errors import DefinitionError, Issue, did_you_mean
-from destinations.segment.fql import check_fql, unknown_types
+from destinations.segment.fql import check_fql, never_holds, unknown_types
 from destinations.segment.json_pointer import pointer
 from destinations.segment.mapping import compile_value
 from destinations.segment.mapping.checks import directive_keys
@@ -123,6 +123,9 @@ def preset_issues(
             message = "this action is for operators alone: no subscription may have it"
             yield document.issue(own + "/partnerAction", message)
         yield from _fql(document, own + "/subscribe", preset["subscribe"])
+        never = never_holds(preset["subscribe"])
+        if never is not None:
+            yield document.issue(own + "/subscribe", str(never))
         if "mapping" in preset:
             yield from mapping_issues(document, own + "/mapping", preset["mapping"], EVENT)
 
@@ -222,9 +225,16 @@ def warnings(document: Document, actions: Mapping[str, Document]) -> Iterator[Is
 
 
 def _unknown_types(document: Document, place: str, data: Mapping[str, Any]) -> Iterator[Issue]:
-    """Yield conditions on types that no event has: they hold for none, at Segment as well."""
+    """Yield conditions on types that no event has.
+
+    A whole subscription for which no event fits is an issue: it is there to deliver. The default
+    of an action delivers nothing, and some of Segment's own are mistyped.
+    """
     text = data.get(place.rpartition("/")[2])
-    for issue in unknown_types(text) if isinstance(text, str) else ():
+    if not isinstance(text, str):
+        return
+    never = never_holds(text)
+    for issue in [never] if never is not None else unknown_types(text):
         yield document.issue(place, str(issue))
 
 
@@ -451,7 +461,7 @@ def _awaited(document: Document, actions: Collection[str]) -> Iterator[Issue]:
 
 def _fql(document: Document, place: str, text: str) -> Iterator[Issue]:
     for issue in check_fql(text):
-        yield document.issue(place, f"at character {issue.position + 1}: {issue.message}")
+        yield document.issue(place, str(issue))
 
 
 def _schema(document: Document, place: str, schema: object) -> Iterator[Issue]:

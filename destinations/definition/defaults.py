@@ -7,9 +7,10 @@ from typing import Any
 
 from destinations.definition.document import Document
 from destinations.errors import DefinitionError, Issue
-from destinations.segment.javascript.values import UNDEFINED
+from destinations.segment.javascript.values import UNDEFINED, is_truthy
 from destinations.segment.json_pointer import pointer
 from destinations.segment.mapping import compile_value
+from destinations.segment.mapping.checks import directive_keys
 from destinations.segment.validation import compile_schema
 
 __all__ = ["broken_field_defaults", "broken_mapping", "broken_setting_defaults"]
@@ -29,7 +30,7 @@ def broken_field_defaults(document: Document) -> Iterator[Issue]:
     mapping = {key: spec["default"] for key, spec in properties.items() if "default" in spec}
     for key, value in mapping.items():
         place = pointer("fields", "properties", key, "default")
-        yield from _broken(document, place, "field", properties[key], _constant(value))
+        yield from _broken_results(document, place, properties[key], value)
 
 
 def broken_mapping(
@@ -37,8 +38,40 @@ def broken_mapping(
 ) -> Iterator[Issue]:
     """Yield the constants in a subscription's mapping that the schema of their field refuses."""
     for key, spec in fields["properties"].items():
-        value = _constant(mapping[key]) if key in mapping else UNDEFINED
-        yield from _broken(document, place + pointer(key), "field", spec, value)
+        if key in mapping:
+            yield from _broken_results(document, place + pointer(key), spec, mapping[key])
+
+
+def _broken_results(
+    document: Document, place: str, spec: Mapping[str, Any], value: object
+) -> Iterator[Issue]:
+    """Yield why each constant that a mapping may give is refused, if nothing else comes of it."""
+    found = [
+        list(_broken(document, at, "field", spec, result)) for at, result in _results(value, place)
+    ]
+    if all(found):
+        yield from (issue for issues in found for issue in issues)
+
+
+def _results(value: object, place: str) -> Iterator[tuple[str, Any]]:
+    """Yield the constants that a mapping may give, with their places; UNDEFINED for what varies."""
+    names = directive_keys(value) if isinstance(value, dict) else []
+    argument = value[names[0]] if isinstance(value, dict) and len(names) == 1 else None
+    if names == ["@if"] and isinstance(argument, dict):
+        for key in ("then", "else"):
+            if key in argument and (key == "then" or is_truthy(argument[key])):
+                yield from _results(argument[key], f"{place}/@if/{key}")
+    elif names == ["@literal"]:
+        yield from _results(argument, f"{place}/@literal")
+    elif names == ["@case"] and isinstance(argument, dict):
+        change = {"lower": str.lower, "upper": str.upper}.get(argument.get("operator", ""))
+        for at, result in _results(argument.get("value"), f"{place}/@case/value"):
+            if isinstance(result, str):
+                yield at, UNDEFINED if change is None else change(result)
+            else:
+                yield at, result
+    else:
+        yield place, _constant(value)
 
 
 def _constant(value: object) -> Any:

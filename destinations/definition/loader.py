@@ -1,14 +1,15 @@
 """Read a destination's folder and report every issue with file and line.
 
 A folder holds ``destination.yaml`` and one file for each action, named after its slug. JSON files
-(``.json``) are read as well. A file is an action if it has the key ``perform``, or both ``slug``
-and ``fields``; others, such as events and settings to try it with, are left alone.
+(``.json``) are read as well. A file is an action if it has the key ``perform``, two other keys of
+actions (also mistyped ones), or their schema as its ``$schema``; others, such as events and
+settings to try it with, are left alone.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.resources.abc import Traversable
 
@@ -17,12 +18,16 @@ from destinations.definition.check import check_action, check_destination, warni
 from destinations.definition.document import Document, read_document
 from destinations.definition.model import DestinationDefinition
 from destinations.definition.schema_issues import schema_issues
-from destinations.errors import DefinitionError, Issue
+from destinations.errors import DefinitionError, Issue, did_you_mean
 
 __all__ = ["check_folder", "is_definition", "load_definition", "other_files"]
 
 _STEM = "destination"
-_KEY_OF_ACTION = re.compile(r'^(?:perform|fields)\s*:|"perform"\s*:', re.MULTILINE)
+_OF_ACTION = ("slug", "fields", "perform", "defaultSubscription", "unmapped", "touches")
+_SCHEMA_OF_ACTION = "action.schema.json"
+_KEY_OF_ACTION = re.compile(
+    r'^(?:perform|fields)\s*:|"perform"\s*:|^\$schema\s*:.*/action\.schema\.json', re.MULTILINE
+)
 _ENDINGS = (".yaml", ".yml", ".json")
 
 
@@ -68,10 +73,10 @@ def _load(folder: Traversable) -> tuple[tuple[Issue, ...], DestinationDefinition
     return (), replace(definition, warnings=tuple(warnings(destination, documents)))
 
 
-def other_files(folder: Traversable) -> list[str]:
-    """Return the names of YAML and JSON files in ``folder`` that belong to no definition."""
+def other_files(folder: Traversable) -> dict[str, str]:
+    """Return why YAML and JSON files in ``folder`` are not read as actions, by their names."""
     documents = _documents(folder) if folder.is_dir() else ()
-    return [name for name, document in documents if document is None]
+    return {name: document for name, document in documents if isinstance(document, str)}
 
 
 def _read_folder(folder: Traversable) -> tuple[dict[str, Document], list[Issue]]:
@@ -83,7 +88,7 @@ def _read_folder(folder: Traversable) -> tuple[dict[str, Document], list[Issue]]
         stem = name.rpartition(".")[0]
         if isinstance(document, DefinitionError):
             issues += document.issues
-        elif document is not None:
+        elif isinstance(document, Document):
             if stem in documents:
                 issue = Issue(
                     f"{documents[stem].name} has the same name; keep one", file=document.name
@@ -93,8 +98,8 @@ def _read_folder(folder: Traversable) -> tuple[dict[str, Document], list[Issue]]
     return documents, issues
 
 
-def _documents(folder: Traversable) -> Iterator[tuple[str, Document | DefinitionError | None]]:
-    """Yield (name, document) for each YAML or JSON file, with None if it is no action.
+def _documents(folder: Traversable) -> Iterator[tuple[str, Document | DefinitionError | str]]:
+    """Yield (name, document) for each YAML or JSON file, or why it is not taken for an action.
 
     The error stands in place of a document that cannot be read and seems to be one of a definition.
     """
@@ -109,11 +114,18 @@ def _documents(folder: Traversable) -> Iterator[tuple[str, Document | Definition
         except UnicodeDecodeError as error:
             issue = Issue(f"is not UTF-8: {error.reason}", file=str(file))
             is_meant = stem == _STEM or _seems_action(error.object.decode("latin-1"))
-            yield file.name, DefinitionError([issue]) if is_meant else None
+            yield file.name, DefinitionError([issue]) if is_meant else issue.message
         except DefinitionError as error:
-            yield file.name, error if stem == _STEM or _seems_action(text) else None
+            is_meant = stem == _STEM or _seems_action(text)
+            yield file.name, error if is_meant else _in_a_line(error.issues[0])
         else:
-            yield file.name, document if stem == _STEM or _is_action(document.data) else None
+            is_meant = stem == _STEM or _is_action(document.data)
+            yield file.name, document if is_meant else "it lacks the key perform of an action"
+
+
+def _in_a_line(issue: Issue) -> str:
+    """Return an issue without its file, which is named before it."""
+    return str(replace(issue, file=None, line=None)) + (f" (line {issue.line})" * bool(issue.line))
 
 
 def _seems_action(text: str) -> bool:
@@ -121,7 +133,18 @@ def _seems_action(text: str) -> bool:
 
 
 def _is_action(data: object) -> bool:
-    return isinstance(data, dict) and ("perform" in data or {"slug", "fields"} <= data.keys())
+    """Return whether a document is meant as an action, though its keys may be mistyped."""
+    if not isinstance(data, dict):
+        return False
+    if "perform" in data or str(data.get("$schema")).endswith(_SCHEMA_OF_ACTION):
+        return True
+    meant = {name for name in _OF_ACTION if name in data or any(map(_means(name), data))}
+    return len(meant) > 1
+
+
+def _means(name: str) -> Callable[[str], bool]:
+    """Return whether a key is probably a mistyped ``name``."""
+    return lambda key: bool(did_you_mean(key, [name]))
 
 
 def _names(destination: Document, folder: str, actions: dict[str, Document]) -> Iterator[Issue]:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from destinations.definition.reads import Shape
+from destinations.segment.javascript.values import article
 from destinations.segment.json_pointer import pointer
 
 __all__ = ["EVENT", "destination_mappings", "payload_shape", "reconcile_key", "touches_shape"]
@@ -65,13 +66,23 @@ def touches_shape(fields: Mapping[str, Any]) -> Shape:
 
 
 def _of_schema(schema: object, what: str = "key") -> Shape | None:
-    """Return the shape of an object whose schema names all keys that it may have, else None."""
-    if not isinstance(schema, dict) or schema.get("type") != "object":
+    """Return the shape of a scalar, or of an object whose schema names all its keys; else None."""
+    if not isinstance(schema, dict):
+        return None
+    types = schema.get("type")
+    scalars = [types] if isinstance(types, str) else types or ()
+    if scalars and all(kind in _SCALARS for kind in scalars):
+        named = [article(kind) for kind in scalars if kind != "null"]
+        return Shape(what, {}, scalar=" or ".join(named) or "null")
+    if types != "object":
         return None
     if schema.get("additionalProperties") is not False or "patternProperties" in schema:
         return None
     properties = schema.get("properties", {})
     return Shape(what, {key: _of_schema(spec) for key, spec in properties.items()})
+
+
+_SCALARS: Final = frozenset({"string", "number", "integer", "boolean", "null"})
 
 
 class _Shapes:
@@ -80,7 +91,8 @@ class _Shapes:
     def __init__(self, data: Mapping[str, Any], actions: Sequence[Mapping[str, Any]]) -> None:
         self._requests = data["requests"]
         self._actions = actions
-        self._settings = Shape("setting", dict.fromkeys(data["settings"]["properties"]))
+        settings = data["settings"]["properties"]
+        self._settings = Shape("setting", {key: _of_schema(spec) for key, spec in settings.items()})
 
     def of_request(self, payload: Shape | None) -> Shape:
         roots = {"event": _EVENT_OF_REQUEST, "payload": payload, "settings": self._settings}

@@ -29,7 +29,8 @@ class Shape:
 
     ``what`` names a key in messages, such as ``field``. ``elsewhere`` are keys of other places,
     each with the message for it. An open shape may have more keys than these. ``of_url`` tells that
-    templates may begin a path with ``$.``, as those of URLs may.
+    templates may begin a path with ``$.``, as those of URLs may. ``scalar`` is the type of a value
+    that has no keys, such as ``a string``; empty for an object.
     """
 
     what: str
@@ -37,12 +38,17 @@ class Shape:
     elsewhere: Mapping[str, str] = field(default_factory=dict)
     is_open: bool = False
     of_url: bool = False
+    scalar: str = ""
 
     def issue(self, path: tuple[str, ...]) -> str | None:
         """Return why nothing is found at ``path``; None if something can be."""
         if not path:
             return None
         key, *rest = path
+        if self.scalar:
+            return (
+                None if _is_of_text(key) else f"reads {key!r} of {self.scalar}, which has no keys"
+            )
         if key in self.keys:
             inner = self.keys[key]
             return None if inner is None else inner.issue(tuple(rest))
@@ -58,14 +64,20 @@ class Shape:
 def _is_near(key: str, known: Mapping[str, object]) -> bool:
     """Return whether a key is probably a mistyped known one.
 
-    ``trait`` is a mistyped ``traits``, but ``user`` no mistyped ``userId``: it ends too early.
+    ``trait`` is a mistyped ``traits`` and ``userid`` a mistyped ``userId``, but ``user`` is
+    neither, as it ends too early.
     """
     names = [
         name
         for name in known
-        if not name.casefold().startswith(key.casefold()) or len(name) - len(key) == 1
+        if not name.casefold().startswith(key.casefold()) or len(name) - len(key) <= 1
     ]
     return bool(did_you_mean(key, names))
+
+
+def _is_of_text(key: str) -> bool:
+    """Return whether a text of JavaScript has this key: its length, or one of its characters."""
+    return key == "length" or key.isdigit()
 
 
 Found = tuple[str, str]
@@ -111,6 +123,7 @@ def _of_code(directive: Directive, code: str, shape: Shape | None) -> Iterator[s
     if directive.name == "@liquid":
         liquid = read_liquid(code)
         yield from liquid.filter_issues if liquid else ()
+        yield from _single_braces(_LIQUID.sub("", code), shape)
     for path in directive.paths(code):
         message = None if shape is None else shape.issue(path)
         if message is not None:
@@ -140,6 +153,26 @@ def _template_issues(template: str, shape: Shape | None) -> Iterator[str]:
             message = None if shape is None else shape.issue(split_path(strip_root(text)))
             if message is not None:
                 yield message
+    yield from _single_braces(rest, shape)
     if "{{" in rest or ("}}" in rest and rest.count("}") > rest.count("{")):
         part = "{{ without }}" if "{{" in rest else "}} without {{"
         yield f"has {part}, which is printed as it is: write a placeholder as {{{{userId}}}}"
+
+
+_SINGLE: Final = re.compile(r"(?<!\{)\{\s*((?:\$\.)?([A-Za-z_]\w*)((?:\.[\w\\-]+)*))\s*\}(?!\})")
+
+
+def _single_braces(rest: str, shape: Shape | None) -> Iterator[str]:
+    """Yield placeholders in single braces: paths from a known root, which are printed as they are.
+
+    A word alone, such as ``{name}``, may be the partner's own placeholder, unless it is written as
+    only keys of events are.
+    """
+    for path, root, below in _SINGLE.findall(rest):
+        is_meant = bool(below) or not root.islower()
+        if shape is not None and root in shape.keys and is_meant:
+            meant = f"{{{{{strip_root(path)}}}}}"
+            yield f"has {{{path}}}, which is printed as it is; did you mean {meant}?"
+
+
+_LIQUID: Final = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)

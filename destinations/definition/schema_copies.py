@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib.resources
+import re
 from collections.abc import Iterator
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Final
 
-__all__ = ["FOLDER", "schema_copies", "stale_schemas", "update_schemas"]
+__all__ = ["FOLDER", "missing_schemas", "schema_copies", "stale_schemas", "update_schemas"]
 
 FOLDER: Final = "schemas"
 """The folder of copies within a definition's folder; its files refer to it with ``$schema``."""
@@ -26,10 +27,38 @@ def stale_schemas(folder: Traversable) -> list[str]:
     return [f"{FOLDER}/{name}" for name in _stale(folder)]
 
 
+def missing_schemas(folder: Traversable) -> dict[str, str]:
+    """Return the copies that files name with ``$schema`` and that do not exist, each with a file.
+
+    Schemas elsewhere are not looked for: a definition may be installed apart from them.
+    """
+    found: dict[str, str] = {}
+    for place, up in (("", ""), ("cases/", "../")):
+        inner = folder / place if place else folder
+        files = sorted(inner.iterdir(), key=lambda file: file.name) if inner.is_dir() else ()
+        for file in files:
+            if not (file.name.endswith(_ENDINGS) and file.is_file()):
+                continue
+            named = _SCHEMA_KEY.search(file.read_bytes())
+            name = named[1].decode(errors="replace").removeprefix("./") if named else ""
+            copy = name.removeprefix(up)
+            if name == up + copy and copy in schema_copies() and not (folder / copy).is_file():
+                found.setdefault(copy, place + file.name)
+    return found
+
+
+_ENDINGS: Final = (".yaml", ".yml", ".json")
+_SCHEMA_KEY: Final = re.compile(
+    rb"""^[{\s]*["']?\$schema["']?\s*:\s*["']?([^\s"',#}]+)""", re.MULTILINE
+)
+
+
 def update_schemas(folder: Path) -> list[str]:
-    """Replace the copies that differ; return the same as `stale_schemas`. Raises `OSError`."""
-    stale = stale_schemas(folder)
+    """Write the copies that differ or are missing, and return their names. Raises `OSError`."""
+    stale = [*stale_schemas(folder), *missing_schemas(folder)]
     shipped = schema_copies()
+    if stale:
+        (folder / FOLDER).mkdir(exist_ok=True)
     for name in stale:
         (folder / name).write_text(shipped[name], encoding="utf-8")
     return stale

@@ -12,7 +12,7 @@ from destinations.kit.importer.findings import Findings
 from destinations.kit.importer.fql import proper_fql
 from destinations.kit.importer.segment_model import SegmentPreset
 from destinations.kit.importer.titles import numbered
-from destinations.segment.fql import compile_fql, unknown_types
+from destinations.segment.fql import compile_fql, never_holds, unknown_types
 from destinations.segment.mapping import compile_mapping, compile_value
 
 __all__ = ["PlannedPreset", "checked_fql", "checked_value", "plan_presets"]
@@ -99,6 +99,8 @@ def _plan(
         written = checked_fql(subscribe, preset.subscribe_path, findings)
         if written is None:
             aside = aside or "its subscribe is not FQL"
+        elif never_holds(written) is not None:
+            aside = aside or "its subscribe fits no event"
         elif written != subscribe:
             comments.append(f"Segment's file says: {subscribe}")
             subscribe = written

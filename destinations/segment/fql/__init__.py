@@ -5,8 +5,9 @@ from destinations.segment.fql.subscription import (
     Fql,
     check_fql,
     compile_fql,
+    never_holds,
     unknown_types,
 )
 from destinations.segment.fql.syntax import FqlIssue
 
-__all__ = ["Clause", "Fql", "FqlIssue", "check_fql", "compile_fql", "unknown_types"]
+__all__ = ["Clause", "Fql", "FqlIssue", "check_fql", "compile_fql", "never_holds", "unknown_types"]

@@ -18,9 +18,10 @@ from destinations.segment.fql.predicate import (
 )
 from destinations.segment.fql.syntax import Condition, FqlError, FqlIssue, Group, Node
 from destinations.segment.fql.tokens import lex
+from destinations.segment.javascript.printing import to_string
 from destinations.segment.javascript.values import UNDEFINED
 
-__all__ = ["Clause", "Fql", "check_fql", "compile_fql", "unknown_types"]
+__all__ = ["Clause", "Fql", "check_fql", "compile_fql", "never_holds", "unknown_types"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,64 @@ def unknown_types(text: str) -> list[FqlIssue]:
 
 
 _OF_UNKNOWN_TYPES: Final = {"=": "never", "!=": "always"}
+
+
+def never_holds(text: str) -> FqlIssue | None:
+    """Return why no event can fit ``text``; None if one may, or if it is not FQL.
+
+    That is known of conditions on types, and of two conditions that want one value to be two.
+    """
+    try:
+        root, _ = parse_strictly(text, lex(text))
+    except FqlError:
+        return None
+    conditions = list(_conditions(root))
+    if not any(_may_hold(root, kind) for kind in EVENT_TYPES):
+        unknown = unknown_types(text)
+        if len(conditions) == len(unknown) == 1:
+            return unknown[0]
+        hint = unknown[0].message.partition("; ")[2] if unknown else ""
+        known = ", ".join(sorted(EVENT_TYPES))
+        message = f"never holds: no event has such a type; an event has one of {known}"
+        return FqlIssue(0, message + (f"; {hint}" if hint else ""))
+    return _contradiction(root, text)
+
+
+def _contradiction(node: Node, text: str) -> FqlIssue | None:
+    """Return an issue if all ways to fulfil a node want one value to be two at once."""
+    if not isinstance(node, Group):
+        return None
+    found = [_contradiction(child, text) for child in node.children]
+    if node.operator == "or":
+        return found[0] if found and all(found) else None
+    issue = next(filter(None, found), None)
+    wanted: dict[object, tuple[object, Condition]] = {}
+    for child in node.children:
+        if issue is not None or not isinstance(child, Condition) or not child.path:
+            continue
+        value = _wanted(child)
+        if value is None:
+            continue
+        other, condition = wanted.setdefault(child.path, (value, child))
+        if other != value:
+            message = (
+                f"never holds: {condition.text} and {child.text} exclude each other;"
+                " join them with or"
+            )
+            issue = FqlIssue(text.find(child.text), message)
+    return issue
+
+
+def _wanted(condition: Condition) -> tuple[str, object] | None:
+    """Return the one value, with its type, for which a condition holds; None if several do."""
+    match condition.operator:
+        case "=":
+            return "text", to_string(condition.operand)
+        case "number_equals" if isinstance(condition.operand, int | float):
+            return "number", float(condition.operand)
+        case "is_true" | "is_false" | "not_exists" as operator:
+            return operator, None
+    return None
 
 
 def compile_fql(text: str) -> Fql:

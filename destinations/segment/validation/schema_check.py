@@ -15,7 +15,7 @@ from destinations.segment.patterns import compile_pattern
 from destinations.segment.validation.formats import FORMATS
 from destinations.segment.validation.keywords import ANNOTATIONS, VALUE_CHECKS
 from destinations.segment.validation.library import DIALECT, LEFT_TO_LIBRARY, library_validator
-from destinations.segment.validation.schema_wording import Mismatch, wording
+from destinations.segment.validation.schema_wording import Mismatch, unknown_name, wording
 
 __all__ = ["schema_issues"]
 
@@ -107,10 +107,7 @@ def _check_keyword(name: str, value: Any, path: str, issues: list[Issue]) -> Non
     if name in _SCHEMAS:
         _check_names(value, path, issues)
     elif name == "format" and value not in FORMATS:
-        hint = did_you_mean(value, FORMATS).removeprefix("; ")
-        known = f"known: {', '.join(FORMATS)}"
-        words = f"unknown format {value!r}; {f'{hint} {known}' if hint else known}"
-        issues.append(Issue(words, path))
+        issues.append(Issue(unknown_name(("format",), value, FORMATS), path))
     elif name == "$ref" and not _REFERENCE.match(value):
         issues.append(Issue(f"should begin with #/$defs/ but is {value}", path))
     elif name == "pattern":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from destinations.segment.javascript.values import type_name
 from destinations.segment.validation.formats import FORMATS
 from destinations.segment.validation.kinds import TYPES, describe
 
-__all__ = ["Mismatch", "wording"]
+__all__ = ["Mismatch", "unknown_name", "wording"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,8 @@ class Mismatch:
 def wording(mismatch: Mismatch) -> str:
     """Return what was expected and what is there, without repeating a long value."""
     ways = _nearest(mismatch)
+    if mismatch.keyword == "enum" and len(mismatch.expected) > _FEW_OPTIONS:
+        return unknown_name(mismatch.path[-1:], mismatch.value, mismatch.expected)
     if len(ways) == 1 and ways[0].keyword in _WHOLE:
         return _WHOLE[ways[0].keyword](ways[0].expected, ways[0].value)
     expectations = [each for way in ways for each in _expectations(way)]
@@ -73,6 +75,17 @@ def _expectations(mismatch: Mismatch) -> list[str]:
     """Return what would be right instead of a value; empty if there are no words for that."""
     make = _NOUN_PHRASES.get(mismatch.keyword)
     return [] if make is None else make(mismatch.schema)
+
+
+_FEW_OPTIONS: Final = 12  # more stand after the nearest of them
+
+
+def unknown_name(place: Sequence[str | int], value: Any, known: Iterable[Any]) -> str:
+    """Return the message for a value that is not one of many: the nearest first, then all."""
+    names = [_option(each) for each in known]
+    hint = did_you_mean(value, names).removeprefix("; ") if isinstance(value, str) else ""
+    what = place[0] if place and isinstance(place[0], str) else "value"
+    return f"unknown {what} {_shown(value)}; {hint + ' ' if hint else ''}known: {', '.join(names)}"
 
 
 def _alternatives(expectations: Sequence[str]) -> str:

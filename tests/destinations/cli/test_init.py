@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,8 +39,8 @@ def test_events_and_settings_may_lie_beside_the_actions(
     done = command("validate", ".")
     assert (done.code, done.err) == (0, "")
     assert done.out.splitlines()[1:] == [
-        "Left alone: event.json is no action, as it has no key perform.",
-        "Left alone: settings.yaml is no action, as it has no key perform.",
+        "Left alone: event.json: it lacks the key perform of an action.",
+        "Left alone: settings.yaml: it lacks the key perform of an action.",
     ]
     assert command("validate", ".", "--json").json == []
     assert command("test", ".").code == 0
@@ -72,15 +73,35 @@ def test_schemas_that_are_out_of_date(command: Callable[..., Any], tmp_path: Pat
     current = schema.read_text("utf-8")
     schema.write_text("{}", "utf-8")
     (folder / "schemas" / "case.schema.json").unlink()
+    (folder / "schemas" / "destination.schema.json").unlink()
     done = command("validate", folder)
     assert done.code == 0
-    (line,) = done.out.splitlines()[1:]
-    assert line.startswith("Out of date: schemas/action.schema.json, by which editors complete")
-    assert line.endswith(f"; run destinations validate {folder} --update-schemas")
+    cure = f"run destinations validate {folder} --update-schemas"
+    assert done.out.splitlines()[1:] == [
+        f"Out of date: schemas/action.schema.json, by which editors complete and check; {cure}",
+        "Missing: schemas/destination.schema.json, which $schema of destination.yaml names; "
+        + cure,
+        f"Missing: schemas/case.schema.json, which $schema of cases/track.yaml names; {cure}",
+    ]
     done = command("validate", folder, "--update-schemas")
-    assert (done.code, done.out.splitlines()[1:]) == (0, ["Updated: schemas/action.schema.json."])
+    kinds = ("action", "destination", "case")
+    updated = [f"Updated: schemas/{kind}.schema.json." for kind in kinds]
+    assert (done.code, done.out.splitlines()[1:]) == (0, updated)
     assert schema.read_text("utf-8") == current
     assert command("validate", folder).out.count("\n") == 1
+
+
+def test_schemas_that_nothing_names(command: Callable[..., Any], tmp_path: Path) -> None:
+    """A definition without copies is complete: files may name a schema elsewhere, or none."""
+    command("init", "my-partner", "--path", tmp_path)
+    folder = tmp_path / "my-partner"
+    shutil.rmtree(folder / "schemas")
+    assert command("validate", folder).out.count("Missing: ") == 3
+    for file in (*folder.glob("*.yaml"), *folder.glob("cases/*.yaml")):
+        text = file.read_text("utf-8")
+        file.write_text(text.replace("$schema: ", "$schema: https://example.com/"), "utf-8")
+    done = command("validate", folder)
+    assert (done.code, done.out.count("\n")) == (0, 1)
 
 
 def test_another_place(command: Callable[..., Any], tmp_path: Path) -> None:

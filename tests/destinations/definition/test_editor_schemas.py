@@ -17,6 +17,7 @@ import yaml
 from destinations.errors import MappingError
 from destinations.segment.mapping import compile_value
 from destinations.segment.mapping.directives import DIRECTIVES
+from destinations.segment.validation.formats import FORMATS
 
 ROOT = Path(__file__).parents[3]
 PUBLIC = ROOT / "tests" / "conformance" / "definitions.json.gz"
@@ -148,6 +149,14 @@ def test_each_directive_is_described() -> None:
         assert spec["description"].endswith("."), name
         for key, argument in spec.get("properties", {}).items():
             assert argument["description"].endswith("."), f"{name}.{key}"
+
+
+def test_formats_are_those_of_the_runtime() -> None:
+    """Editors mark a format of a field or setting that no runtime knows."""
+    of_field = _schema("action")["properties"]["fields"]["properties"]["properties"]
+    of_setting = _schema("destination")["$defs"]["settings"]["properties"]["properties"]
+    for spec in (of_field, of_setting):
+        assert spec["additionalProperties"]["properties"]["format"]["enum"] == list(FORMATS)
 
 
 def test_all_schemas_describe_mappings_alike() -> None:

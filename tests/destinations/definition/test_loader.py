@@ -214,26 +214,59 @@ def test_a_preset_may_have_a_mapping_of_its_own(
 
 
 @pytest.mark.parametrize(
-    ("name", "content"),
+    ("name", "content", "why"),
     [
-        ("event.json", b'{"type": "track", "event": "A", "properties": {"fields": 1}}'),
-        ("events.json", b'{"type": "track"}\n{"type": "track"}\n'),
-        ("settings.yaml", b"apiKey: NO\n"),
-        ("empty.yml", b""),
-        ("binary.json", b"\xff\xfe\x00"),
-        ("list.yaml", b"[perform]\n"),
+        (
+            "event.json",
+            b'{"type": "track", "event": "A", "properties": {"fields": 1}}',
+            "it lacks the key perform of an action",
+        ),
+        (
+            "events.json",
+            b'{"type": "track"}\n{"type": "track"}\n',
+            "not YAML: expected '<document start>', but found '{' (line 2)",
+        ),
+        (
+            "settings.yaml",
+            b"apiKey: NO\n",
+            "/apiKey: YAML readers disagree on what `NO` is: quote it, or write false (line 1)",
+        ),
+        ("open.yaml", b"a: [1", "not YAML: expected ',' or ']', but got '<stream end>' (line 1)"),
+        ("empty.yml", b"", "the file is empty (line 1)"),
+        ("binary.json", b"\xff\xfe\x00", "is not UTF-8: invalid start byte"),
+        ("list.yaml", b"[perform]\n", "it lacks the key perform of an action"),
+        ("slug.yaml", b"slug: a\ntitle: B\nname: C\n", "it lacks the key perform of an action"),
     ],
 )
 def test_what_is_no_action_is_left_alone(
-    write_definition: Write, name: str, content: bytes
+    write_definition: Write, name: str, content: bytes, why: str
 ) -> None:
-    """Events, settings and other files beside the actions are none, and can be told."""
+    """Events, settings and other files beside the actions are none, and the reason is told."""
     folder = write_definition()
     expected = load_definition(folder)
     (folder / name).write_bytes(content)
     assert check_folder(folder) == ()
     assert dataclasses.asdict(load_definition(folder)) == dataclasses.asdict(expected)
-    assert other_files(folder) == [name]
+    assert other_files(folder) == {name: why}
+
+
+@pytest.mark.parametrize(
+    ("content", "issue"),
+    [
+        ("$schema: schemas/action.schema.json\ntitle: A\n", "lacks 'slug', 'description'"),
+        ("slug: more\nperfrm: {request: save}\n", "/perfrm: is not a key here"),
+        ("fields: {}\nperfrm: {}\n", "did you mean perform?"),
+        ("slug: more\nfeilds: {}\n", "did you mean fields?"),
+        ("$schema: ../x/action.schema.json\na: [1", "not YAML: "),
+    ],
+)
+def test_a_mistyped_action_is_told(write_definition: Write, content: str, issue: str) -> None:
+    """A file with the schema or two keys of an action is meant as one."""
+    folder = write_definition()
+    (folder / "more.yaml").write_text(content, "utf-8")
+    found = [str(one) for one in check_folder(folder)]
+    assert any("more.yaml:" in one and issue in one for one in found), found
+    assert other_files(folder) == {}
 
 
 def test_json_files_are_read(write_definition: Write) -> None:

@@ -14,6 +14,7 @@ import pytest
 from destinations.definition import DestinationDefinition, check_folder
 from destinations.definition.mapping_places import EVENT
 from destinations.definition.reads import unreadable
+from destinations.errors import DefinitionError
 
 Change = Callable[[Any], None]
 Write = Callable[..., Path]
@@ -337,6 +338,118 @@ BAD: dict[str, tuple[Change, str, str]] = {
         "/presets/0/subscribe",
         "did you mean traits?",
     ),
+    "a type in a subscription": (
+        _set("destination.presets.0.subscribe", 'type = "trak"'),
+        "/presets/0/subscribe",
+        "group, identify, page, screen, track; did you mean track?",
+    ),
+    "two types in a subscription": (
+        _set("destination.presets.0.subscribe", 'type = "track" and type = "identify"'),
+        "/presets/0/subscribe",
+        "never holds: no event has such a type",
+    ),
+    "two names in a subscription": (
+        _set(
+            "destination.presets.0.subscribe",
+            'type = "track" and event = "A" and event = "B"',
+        ),
+        "/presets/0/subscribe",
+        'at character 36: never holds: event = "A" and event = "B" exclude each other; join ',
+    ),
+    "the case of a key of the event": (
+        _set(f"{THING}.default", {"@path": "$.userid"}),
+        "/fields/properties/thing/default/@path",
+        "unknown key of events 'userid'; did you mean userId?",
+    ),
+    "the case of the first letter of a key": (
+        _set(f"{THING}.default", {"@template": "{{Properties.plan}}"}),
+        "/fields/properties/thing/default/@template",
+        "unknown key of events 'Properties'; did you mean properties?",
+    ),
+    "the case of a key of the event in a request": (
+        _set(f"{SAVE}.json", {"@path": "$.event.messageid"}),
+        "/requests/save/rest/json/@path",
+        "unknown key of events 'messageid'; did you mean messageId?",
+    ),
+    "a key of a text": (
+        _set("destination.requests.count.graphql.variables", {"by": {"@path": "payload.thing.id"}}),
+        "/requests/count/graphql/variables/by/@path",
+        "reads 'id' of a string, which has no keys",
+    ),
+    "a key of a number that may be null": (
+        _all(
+            _set("count.fields.properties.by.type", ["integer", "null"]),
+            _set("destination.requests.count.graphql.variables", {"by": {"@path": "payload.by.x"}}),
+        ),
+        "/requests/count/graphql/variables/by/@path",
+        "reads 'x' of an integer, which has no keys",
+    ),
+    "a key of a setting": (
+        _set(f"{SAVE}.headers", {"A": {"@template": "{{settings.apiKey.value}}"}}),
+        "/requests/save/rest/headers/A/@template",
+        "reads 'value' of a string, which has no keys",
+    ),
+    "a setting in single braces": (
+        _set(f"{SAVE}.headers", {"A": {"@template": "Bearer {settings.apiKey}"}}),
+        "/requests/save/rest/headers/A/@template",
+        "has {settings.apiKey}, which is printed as it is; did you mean {{settings.apiKey}}?",
+    ),
+    "a property in single braces": (
+        _set(f"{THING}.default", {"@template": "{{userId}} { $.properties.plan }"}),
+        "/fields/properties/thing/default/@template",
+        "has {$.properties.plan}, which is printed as it is; did you mean {{properties.plan}}?",
+    ),
+    "a key of events in single braces": (
+        _set(f"{THING}.default", {"@template": "{userId}"}),
+        "/fields/properties/thing/default/@template",
+        "did you mean {{userId}}?",
+    ),
+    "single braces in Liquid": (
+        _set(f"{THING}.default", {"@liquid": "{{ event | upcase }} {traits.name}"}),
+        "/fields/properties/thing/default/@liquid",
+        "did you mean {{traits.name}}?",
+    ),
+    "two constants beside the choices of a field": (
+        _field(
+            type="string",
+            enum=["eu", "us"],
+            default={"@if": {"exists": {"@path": "$.userId"}, "then": "uk", "else": "fr"}},
+        ),
+        "/fields/properties/more/default/@if/else",
+        'does not fit its own field: must be one of "eu", "us", got "fr"',
+    ),
+    "the only constant of a condition": (
+        _field(type="integer", default={"@if": {"blank": {"@path": "$.event"}, "then": "many"}}),
+        "/fields/properties/more/default/@if/then",
+        "does not fit its own field: must be an integer",
+    ),
+    "constants in another case": (
+        _field(
+            type="string",
+            enum=["eu"],
+            default={
+                "@case": {
+                    "operator": "upper",
+                    "value": {"@if": {"exists": {"@path": "$.userId"}, "then": "eu"}},
+                }
+            },
+        ),
+        "/fields/properties/more/default/@case/value/@if/then",
+        'must be one of "eu", got "EU"',
+    ),
+    "constants of a subscription": (
+        _set(
+            "destination.presets.0.mapping",
+            {
+                "by": {
+                    "@if": {"exists": {"@path": "$.a"}, "then": "x", "else": {"@literal": "few"}}
+                },
+                "thing": "x",
+            },
+        ),
+        "/presets/0/mapping/by/@if/else/@literal",
+        "does not fit its own field: must be an integer",
+    ),
     "a status as text": (
         _set(STATUS, {"status": "401"}),
         "/errorRules/0/when/status",
@@ -474,15 +587,15 @@ BAD: dict[str, tuple[Change, str, str]] = {
 
 WARNED: dict[str, tuple[Change, str, str]] = {
     # A definition with one of these is loaded: it does at Segment what it does here.
-    "a type in a preset": (
-        _set("destination.presets.0.subscribe", 'type = "trak"'),
+    "a type in a part of a subscription": (
+        _set("destination.presets.0.subscribe", 'type = "page" or type = "trak"'),
         "/presets/0/subscribe",
-        "group, identify, page, screen, track; did you mean track?",
+        'at character 18: type = "trak" never holds, as the types of events are alias, group',
     ),
     "a type in an action": (
         _set("count.defaultSubscription", 'event = "A" and type = "Track"'),
         "/defaultSubscription",
-        'at character 17: type = "Track" never holds',
+        "never holds: no event has such a type; an event has one of alias, group, identify, page",
     ),
     "no event has not that type": (
         _set("count.defaultSubscription", 'type != "delet"'),
@@ -502,6 +615,25 @@ GOOD: dict[str, Change] = {
     "a field's default of the event": _field(type="integer", default={"@path": "$.event"}),
     "a constant of a subscription": _set(
         "destination.presets.0.mapping", {"by": "7", "thing": "x", "other": {}}
+    ),
+    "a constant that fits beside one that does not": _field(
+        type="string",
+        enum=["eu", "us"],
+        default={"@if": {"exists": {"@path": "$.userId"}, "then": "uk", "else": "eu"}},
+    ),
+    "a value of the event beside a constant": _field(
+        type="integer",
+        default={"@if": {"exists": {"@path": "$.a"}, "then": "x", "else": {"@path": "$.b"}}},
+    ),
+    "an else that gives nothing": _field(
+        type="integer", default={"@if": {"exists": {"@path": "$.a"}, "then": 1, "else": ""}}
+    ),
+    "a constant in its case": _field(
+        type="string", enum=["EU"], default={"@case": {"operator": "upper", "value": "eu"}}
+    ),
+    "what a text has": _set(
+        "destination.requests.count.graphql.variables",
+        {"by": {"@template": "{{payload.thing.length}}{{payload.thing.0}}"}},
     ),
     "a URL": _set(f"{SAVE}.url", "HTTPS://a.example"),
     "a URL with a host of a setting": _set(
@@ -570,6 +702,17 @@ GOOD: dict[str, Change] = {
     "braces of JSON after a number": _set(
         f"{THING}.default", {"@template": '{"a":{"b":{{properties.count}}}}'}
     ),
+    "single braces of the partner": _set(
+        f"{THING}.default", {"@template": "{name} {event} {user.id} {settings} {{userId}}"}
+    ),
+    "single braces of the partner in Liquid": _set(
+        f"{THING}.default", {"@liquid": "{name} {{ '{traits.a}' }} {% raw %}{x}{% endraw %}"}
+    ),
+    "one of two values": _set(
+        "destination.presets.0.subscribe",
+        'type = "track" and (event = "A" or event = "B") and properties.a = "1" and'
+        ' properties.b = "2" and properties.c != "3" and properties.c != "4"',
+    ),
     "a percent sign": _set(f"{THING}.default", {"@template": "{100%} of {{event}} | {{userId}}"}),
     "Liquid": _set(
         f"{THING}.default",
@@ -599,6 +742,15 @@ def test_what_can_never_work(
     assert found, list(map(str, issues))
     assert found[0].file is not None
     assert found[0].line is not None
+
+
+@pytest.mark.parametrize("text", ['type = "trak"', 'type = "track" and type = "identify"'])
+def test_a_subscription_that_fits_no_event(
+    load: Callable[..., DestinationDefinition], text: str
+) -> None:
+    """It is refused wherever a definition is loaded, as by ``run``: nothing would be delivered."""
+    with pytest.raises(DefinitionError, match=r"/presets/0/subscribe: .*never holds"):
+        load(_set("destination.presets.0.subscribe", text))
 
 
 @pytest.mark.parametrize(("change", "place", "message"), WARNED.values(), ids=WARNED)
@@ -643,6 +795,11 @@ DOCUMENTED: dict[str, Change] = {
     "A number in quotes": _set(STATUS, {"status": "401"}),
     "A format that does not exist": _set(f"{SETTINGS}.apiKey.format", "pasword"),
     "A default that breaks its own schema": _field(type="integer", default="many"),
+    "Constants that all break their schema": _field(
+        type="integer",
+        default={"@if": {"exists": {"@path": "$.a"}, "then": "many", "else": "few"}},
+    ),
+    "A type that does not exist": _field(type="strng"),
     "A relative URL": _set(f"{SAVE}.url", "/pages"),
     "A body of `GET`": _set(f"{SAVE}.method", "GET"),
     "An unknown root": _set(f"{SAVE}.json", {"@path": "$.setting.apiKey"}),
@@ -653,6 +810,13 @@ DOCUMENTED: dict[str, Change] = {
     ),
     "The payload in a field's mapping": _set(f"{THING}.default", {"@path": "$.payload.by"}),
     "A mistyped key of events": _set(f"{THING}.default", {"@path": "$.propertis.plan"}),
+    "A key of events in another case": _set(f"{THING}.default", {"@path": "$.userid"}),
+    "A key of a text or number": _set(
+        "destination.requests.count.graphql.variables", {"by": {"@path": "$.payload.thing.id"}}
+    ),
+    "A placeholder in single braces": _set(
+        f"{SAVE}.headers", {"A": {"@template": "Bearer {settings.apiKey}"}}
+    ),
     "An unbalanced placeholder": _set(f"{THING}.default", {"@template": "{{userId}"}),
     "Liquid in `@template`": _set(f"{THING}.default", {"@template": "{{userId | upcase}}"}),
     "A Liquid filter that does not exist": _set(
@@ -660,8 +824,12 @@ DOCUMENTED: dict[str, Change] = {
     ),
     "An unknown directive": _set(f"{THING}.default", {"@paht": "$.event"}),
     "An unknown field of FQL": _set("destination.presets.0.subscribe", 'property.plan = "pro"'),
-    "An unknown type of events (a warning: it is loaded)": _set(
-        "destination.presets.0.subscribe", 'type = "trak"'
+    "A subscription that fits no event": _set("destination.presets.0.subscribe", 'type = "trak"'),
+    "Two conditions that exclude each other": _set(
+        "destination.presets.0.subscribe", 'event = "A" and event = "B"'
+    ),
+    "An unknown type of events in a part (a warning: it is loaded)": _set(
+        "destination.presets.0.subscribe", 'type = "page" or type = "trak"'
     ),
 }
 

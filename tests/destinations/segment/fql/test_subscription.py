@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from destinations.segment.event import EVENT_TYPES
-from destinations.segment.fql import Clause, compile_fql
+from destinations.segment.fql import Clause, compile_fql, never_holds
 from destinations.segment.fql.syntax import FqlIssue
 from destinations.segment.javascript.values import UNDEFINED
 
@@ -265,6 +265,61 @@ def test_events_of_odd_shape_match_nothing() -> None:
     fql = compile_fql("properties.price > 9")
     for properties in (None, 0, "text", [1], True):
         assert fql.matches({"properties": properties}) is False
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'type = "trak"',
+        'type = "Track" or type = "Page"',
+        'type = "track" and type = "page"',
+        'type = "track" and event = "A" and event = "B"',
+        'properties.a = "1" and properties.a = 1',
+        "properties.a = 1 and properties.a = 2",
+        "properties.a = true and properties.a = false",
+        'userId = null and userId = "a"',
+        'event = "A" and (event = "A" or event = "B") and event = "C"',
+        '(event = "A" and event = "B") or (event = "C" and event = "D")',
+        'type = "track" and (type = "page" or type = "trak")',
+    ],
+)
+def test_what_fits_no_event(text: str) -> None:
+    """It is told, and no event matches."""
+    issue = never_holds(text)
+    assert issue is not None
+    assert "never holds" in issue.message
+    matches = compile_fql(text).matches
+    values: list[Any] = [None, "1", 1, 2, True, False]
+    for kind in EVENT_TYPES:
+        for event in ("A", "B", "C"):
+            for value in values:
+                for user in ("a", None):
+                    properties = {"a": value}
+                    assert not matches(
+                        {"type": kind, "event": event, "userId": user, "properties": properties}
+                    )
+
+
+@pytest.mark.parametrize(
+    ("text", "event"),
+    [
+        ('type = "track" and type = "track"', {"type": "track"}),
+        ('type != "trak"', {"type": "track"}),
+        ('type = "track" or type = "trak"', {"type": "track"}),
+        ('event = "A" or event = "B"', {"type": "track", "event": "B"}),
+        ('properties.a != "1" and properties.a != "2"', {"properties": {"a": "3"}}),
+        ("properties.a = 1 and properties.a = 1.0", {"properties": {"a": 1}}),
+        ("properties.a > 1 and properties.a < 3", {"properties": {"a": 2}}),
+        ('properties.a = "1" and properties.b = "2"', {"properties": {"a": "1", "b": "2"}}),
+        ('(event = "A" and event = "B") or event = "C"', {"event": "C"}),
+        ('contains(event, "A") and contains(event, "B")', {"event": "AB"}),
+        ('userId != null and userId = "a"', {"userId": "a"}),
+    ],
+)
+def test_what_fits_an_event(text: str, event: dict[str, Any]) -> None:
+    """Nothing is told of it, as an event matches."""
+    assert never_holds(text) is None
+    assert compile_fql(text).matches(event)
 
 
 def test_explain_lists_every_clause() -> None:
