@@ -221,11 +221,12 @@ def test_a_partner_that_is_away(webhook: OpenDestination, partner: Partner) -> N
 def test_credentials_that_are_refused(webhook: OpenDestination, partner: Partner) -> None:
     """Nothing more is sent, every event has its row, and no secret is in a reason."""
     partner.status, partner.text = 401, "no: s3cret-word is wrong"
-    done = webhook.deliver([_event(f"m{number}") for number in range(2_000)])
+    events = [_event(f"m{number}", userId=f"u{number}") for number in range(6_000)]
+    done = webhook.deliver(events)
     assert done.stopped is not None
     assert done.stopped.why == "authentication"
-    assert len(done) == 2_000
-    assert done.counts[State.READY] >= 1_990
+    assert len(done) == 6_000
+    assert done.counts[State.READY] >= 5_990
     told = [done.stopped.message, *(row.reason for row in done)]
     told += [reason.example for reason in done.totals.reasons]
     assert not [text for text in told if "s3cret-word" in text]
