@@ -7,9 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import jsonschema
-
 from destinations.definition.document import Document
+from destinations.definition.schema_issues import issues_by_schema
 from destinations.errors import DefinitionError, Issue
 from destinations.segment.event import Event
 from destinations.segment.javascript import to_string
@@ -27,12 +26,12 @@ _RULE: Final[Mapping[str, Any]] = {
         "where": {
             "type": "object",
             "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
-            "propertyNames": {"pattern": r"^(\\\.|[^.])+(\.(\\\.|[^.])+)*$"},
         },
         "feature": {"type": "string", "minLength": 1},
         "amount": {"type": "integer", "minimum": -(2**31), "maximum": 2**31 - 1},
     },
 }
+_PATH: Final = re.compile(r"(\\\.|[^.])+(\.(\\\.|[^.])+)*")
 _BETWEEN_NAMES: Final = re.compile(r"(?<!\\)\.")
 _RULES: Final = {
     "type": "object",
@@ -105,16 +104,25 @@ class RuleMapper:
 
 def read_rules(document: Document) -> list[Rule]:
     """Read a document ``{rules: [...]}``; raises `DefinitionError` with every issue."""
-    issues = [
-        document.issue(pointer(*error.absolute_path), _message(error))
-        for error in jsonschema.Draft202012Validator(_RULES).iter_errors(document.data)
-    ]
+    issues = list(issues_by_schema(document, _RULES))
     if not issues:
+        issues += _wrong_paths(document)
         issues += _without_conditions(document)
         issues += _named_twice(document)
     if issues:
         raise DefinitionError(issues)
     return [Rule(**data) for data in document.data["rules"]]
+
+
+def _wrong_paths(document: Document) -> Iterator[Issue]:
+    for index, rule in enumerate(document.data["rules"]):
+        for path in rule.get("where", ()):
+            if not _PATH.fullmatch(path):
+                message = (
+                    f"{path!r} is not a property path: expected names with dots between them, "
+                    r"such as plan.name; write a dot in a name as in plan\.name"
+                )
+                yield document.issue(pointer("rules", index, "where", path), message)
 
 
 def _without_conditions(document: Document) -> Iterator[Issue]:
@@ -131,15 +139,6 @@ def _named_twice(document: Document) -> Iterator[Issue]:
             message = f"there is a rule {rule['name']!r} further up; give each its own name"
             yield document.issue(pointer("rules", index, "name"), message)
         names.add(rule["name"])
-
-
-def _message(error: jsonschema.ValidationError) -> str:
-    if error.validator == "pattern":
-        return (
-            f"{error.instance!r} is not a property path: expected names with dots between them, "
-            r"such as plan.name; write a dot in a name as in plan\.name"
-        )
-    return error.message
 
 
 def overlap(one: Rule, other: Rule) -> bool:

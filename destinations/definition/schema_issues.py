@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.resources
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, Final
 
@@ -17,8 +17,7 @@ from destinations.segment.patterns import is_pattern
 from destinations.segment.validation.kinds import is_number
 from destinations.segment.validation.schema_wording import Mismatch, wording
 
-__all__ = ["schema_issues"]
-
+__all__ = ["issues_by_schema", "schema_issues"]
 
 _OF_MAPPINGS: Final = {"mapping", "directive", "textOrDirective", "objectOrDirective"}
 
@@ -31,6 +30,10 @@ def _validator(kind: str) -> Any:
     # places and in better words.
     for name in _OF_MAPPINGS & schema.get("$defs", {}).keys():
         schema["$defs"][name] = {}
+    return _of_schema(schema)
+
+
+def _of_schema(schema: Mapping[str, Any]) -> Any:
     formats = jsonschema.FormatChecker(jsonschema.Draft202012Validator.FORMAT_CHECKER.checkers)
     formats.checks("regex")(lambda text: not isinstance(text, str) or is_pattern(text))
     return _VALIDATOR(schema, format_checker=formats)
@@ -51,8 +54,17 @@ _VALIDATOR: Final[Any] = jsonschema.validators.extend(  # type: ignore[no-untype
 
 def schema_issues(document: Document, kind: str) -> Iterator[Issue]:
     """Yield the issues in a document by the schema ``kind`` (destination, action, case, serve)."""
+    yield from _issues(document, _validator(kind))
+
+
+def issues_by_schema(document: Document, schema: Mapping[str, Any]) -> Iterator[Issue]:
+    """Yield the issues in a document by a JSON Schema of a plugin, in the same words."""
+    yield from _issues(document, _of_schema(schema))
+
+
+def _issues(document: Document, validator: Any) -> Iterator[Issue]:
     errors = sorted(
-        _validator(kind).iter_errors(document.data), key=lambda error: list(map(str, error.path))
+        validator.iter_errors(document.data), key=lambda error: list(map(str, error.path))
     )
     reported: set[str] = set()
     for error in errors:

@@ -201,8 +201,9 @@ def _given(given: dict[str, Any]) -> list[Rule]:
     try:
         return read_rules(Document("the rule", {"rules": [fields]}, {}))
     except DefinitionError as error:
-        # There is no file whose lines the issues could name.
-        raise click.UsageError("; ".join(issue.message for issue in error.issues)) from None
+        # There is no file whose lines the issues could name, but each has a key of the rule.
+        found = (f"{one.path.removeprefix('/rules/0/')}: {one.message}" for one in error.issues)
+        raise click.UsageError("; ".join(found)) from None
 
 
 def _conditions(where: Sequence[str]) -> dict[str, str]:

@@ -182,19 +182,20 @@ def test_a_file_of_rules(cli: Any, track: Make, write: Callable[[str, Any], Any]
 
 # A file that is refused, and what is said of it.
 FILES: dict[str, tuple[str, list[str]]] = {
+    "hardly anything": ("rules:\n- {name: x}", ["rules.yaml:2: /rules/0: lacks 'feature'"]),
     "no rules": ("rules: []", ["rules.yaml:1", "/rules"]),
     "something else": ("- name: A", ["rules.yaml:1"]),
     "not YAML": ("rules: [", ["rules.yaml", "not YAML"]),
     "empty": ("", ["the file is empty"]),
-    "no name": ("rules:\n- event: E\n  feature: calls", ["rules.yaml:2", "'name'"]),
-    "no feature": ("rules:\n- event: E\n  name: A", ["rules.yaml:2", "'feature'"]),
+    "no name": ("rules:\n- event: E\n  feature: calls", ["rules.yaml:2: /rules/0: lacks 'name'"]),
+    "no feature": ("rules:\n- event: E\n  name: A", ["rules.yaml:2: /rules/0: lacks 'feature'"]),
     "no condition": (
         "rules:\n- name: A\n  feature: calls",
         ["rules.yaml:2: /rules/0: needs a condition"],
     ),
     "a wrong key": (
         "rules:\n- {name: A, event: E, feature: calls, ammount: 1}",
-        ["rules.yaml:2", "'ammount'"],
+        ["rules.yaml:2: /rules/0/ammount: is not a key here", "did you mean amount?"],
     ),
     "a wrong path": (
         "rules:\n- name: A\n  feature: calls\n  where: {a..b: 1}",
@@ -202,7 +203,11 @@ FILES: dict[str, tuple[str, list[str]]] = {
     ),
     "an object as a value": (
         "rules:\n- name: A\n  feature: calls\n  where: {a: {b: 1}}",
-        ["rules.yaml:4", "/rules/0/where/a"],
+        ["rules.yaml:4: /rules/0/where/a: must be text, a number, null, true or false, not a"],
+    ),
+    "a number as a path": (
+        "rules:\n- name: A\n  feature: calls\n  where: {1: 1, .2: 1}",
+        ["rules.yaml:4: /rules/0/where/.2: '.2' is not a property path"],
     ),
     "a fraction as the amount": (
         "rules:\n- {name: A, event: E, feature: calls, amount: 1.5}",
@@ -245,7 +250,7 @@ WRONG_USAGE = {
     "no name": (CALLS, "expected NAME, --feature and a condition"),
     "no condition": (("A", "--feature", "calls"), "expected NAME, --feature and a condition"),
     "no feature": (("A", "--event", "E"), "expected NAME, --feature and a condition"),
-    "an empty name": (("", *CALLS), "''"),
+    "an empty name": (("", *CALLS), "name: must not be empty"),
     "no value": (("A", "--where", "plan", *CALLS), "expected PATH=VALUE"),
     "no path": (("A", "--where", "=x", *CALLS), "expected PATH=VALUE"),
     "a wrong path": (("A", "--where", ".a=x", *CALLS), "'.a' is not a property path"),
