@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from destinations.definition.document import Document
-from destinations.errors import DefinitionError, Issue
-from destinations.segment.javascript.values import UNDEFINED, is_truthy
+from destinations.errors import DefinitionError, Issue, ResolveError
+from destinations.segment.javascript.values import UNDEFINED
 from destinations.segment.json_pointer import pointer
 from destinations.segment.mapping import compile_value
-from destinations.segment.mapping.checks import directive_keys
+from destinations.segment.mapping.parts import alternatives, split
 from destinations.segment.validation import compile_schema
 
 __all__ = ["broken_field_defaults", "broken_mapping", "broken_setting_defaults"]
@@ -55,23 +55,28 @@ def _broken_results(
 
 def _results(value: object, place: str) -> Iterator[tuple[str, Any]]:
     """Yield the constants that a mapping may give, with their places; UNDEFINED for what varies."""
-    names = directive_keys(value) if isinstance(value, dict) else []
-    argument = value[names[0]] if isinstance(value, dict) and len(names) == 1 else None
-    if names == ["@if"] and isinstance(argument, dict):
-        for key in ("then", "else"):
-            if key in argument and (key == "then" or is_truthy(argument[key])):
-                yield from _results(argument[key], f"{place}/@if/{key}")
-    elif names == ["@literal"]:
-        yield from _results(argument, f"{place}/@literal")
-    elif names == ["@case"] and isinstance(argument, dict):
-        change = {"lower": str.lower, "upper": str.upper}.get(argument.get("operator", ""))
-        for at, result in _results(argument.get("value"), f"{place}/@case/value"):
-            if isinstance(result, str):
-                yield at, UNDEFINED if change is None else change(result)
-            else:
-                yield at, result
-    else:
-        yield place, _constant(value)
+    try:
+        compile_value(value)
+    except DefinitionError:  # which is reported as an issue of its own
+        return
+    for one in alternatives(value):
+        at, found = place + one.place, split(one.value)
+        if found is not None and found.directive.name == "@case" and isinstance(one.value, dict):
+            argument = one.value["@case"]
+            for inner, text in _results(argument.get("value"), f"{at}/@case/value"):
+                yield inner, _in_case(argument, text)
+        else:
+            yield at, _constant(one.value)
+
+
+def _in_case(argument: Mapping[str, Any], text: Any) -> Any:
+    """Return what ``@case`` makes of a constant; UNDEFINED where it fails or there is none."""
+    if text is UNDEFINED:
+        return UNDEFINED
+    try:
+        return compile_value({"@case": {**argument, "value": text}}).resolve({})
+    except (DefinitionError, ResolveError):
+        return UNDEFINED
 
 
 def _constant(value: object) -> Any:

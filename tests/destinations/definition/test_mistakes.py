@@ -437,6 +437,11 @@ BAD: dict[str, tuple[Change, str, str]] = {
         "/fields/properties/more/default/@case/value/@if/then",
         'must be one of "eu", got "EU"',
     ),
+    "a case that is a list": (
+        _field(type="string", enum=["a"], default={"@case": {"operator": ["upper"], "value": "a"}}),
+        "/fields/properties/more/default/@case/operator",
+        "should be a string but is an array",
+    ),
     "constants of a subscription": (
         _set(
             "destination.presets.0.mapping",
