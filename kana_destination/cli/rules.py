@@ -42,12 +42,7 @@ def rules() -> None:
     "add", epilog="Example: destinations kana rules add --file rules.yaml --settings kana.yaml"
 )
 @click.argument("name", required=False)
-@click.option(
-    "--event",
-    multiple=True,
-    metavar="NAME",
-    help="Match events of this name. A rule has at most one.",
-)
+@click.option("--event", metavar="NAME", help="Match events of this name.")
 @click.option(
     "--where",
     multiple=True,
@@ -176,11 +171,6 @@ def _given(given: dict[str, Any]) -> list[Rule]:
     """Read the rules from the command line or the file."""
     path: Path | None = given.pop("file")
     where: Sequence[str] = given.pop("where")
-    events: Sequence[str] = given.pop("event")
-    if len(events) > 1:
-        msg = "--event can only be used once: a rule has one event name; add a rule for each"
-        raise click.UsageError(msg)
-    given["event"] = events[0] if events else None
     fields = {key: value for key, value in given.items() if value is not None}
     if path is not None:
         if fields or where:

@@ -254,10 +254,6 @@ WRONG_USAGE = {
     "no value": (("A", "--where", "plan", *CALLS), "expected PATH=VALUE"),
     "no path": (("A", "--where", "=x", *CALLS), "expected PATH=VALUE"),
     "a wrong path": (("A", "--where", ".a=x", *CALLS), "'.a' is not a property path"),
-    "an event twice": (
-        ("A", "--event", "E", *CALLS),
-        "--event can only be used once: a rule has one event name; add a rule for each",
-    ),
     "a path twice": (("A", "--where", "a=x", "--where", "a=y", *CALLS), "names 'a' twice"),
     "an amount that is none": (("A", *CALLS, "--amount", "1.5"), "1.5"),
     "an amount beyond 32 bits": (("A", *CALLS, "--amount", "2147483648"), "2147483648"),
