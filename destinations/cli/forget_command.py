@@ -14,6 +14,7 @@ import click
 from destinations import operations, server
 from destinations.cli.commands import Command
 from destinations.cli.confirming import confirmed, yes_option
+from destinations.cli.erased_text import counts, erased_text
 from destinations.cli.names import NAME
 from destinations.cli.store_place import StorePlace, asking_place_options
 from destinations.cli.tables import count, plain
@@ -70,7 +71,10 @@ def command(  # noqa: PLR0913 - its options
     with place.read() as store:
         can_ask = place.config is not None
         found = look_up_user(store, user, destination, account, can_ask=can_ask)
-    click.echo(f"{plain(user)} in {place.path}: {_described(found)}.")
+    if found.is_empty and not found.elsewhere:
+        click.echo(f"Nothing is kept of {plain(user)} in {place.path}; check the id.")
+    else:
+        click.echo(f"{plain(user)} in {place.path}: {_described(found)}.")
     for entry in found.to_ask:
         click.echo(
             f"To ask the partner about: delivery {entry.id} of {plain(entry.destination)} is "
@@ -92,13 +96,7 @@ def command(  # noqa: PLR0913 - its options
         account=account,
         settle=None if place.config_path is None else partial(_settle, place.config_path),
     )
-    click.echo(
-        f"Erased: {count(done.rows, 'row')} left as digests, {done.dropped:,} of them dropped; "
-        f"{count(done.refused, 'refused event')} and {count(done.manual_changes, 'manual change')} "
-        "deleted."
-    )
-    if done.balances:
-        click.echo(f"Given up: {count(done.balances, 'check')} of a balance that was to follow.")
+    click.echo(f"Erased: {erased_text(done) or 'nothing; the erasure is noted for backups'}.")
     _tell_what_is_left(place, found)
     return 0
 
@@ -110,35 +108,42 @@ def _settle(path: Path, store: SqliteStore, entries: Sequence[LedgerEntry]) -> N
 
 
 def _described(found: Forgettable) -> str:
-    if found.is_empty:
-        return "nothing is kept of this user"
     waiting = ", ".join(f"{number:,} {status}" for status, number in sorted(found.dropped.items()))
     parts = [
         *([f"{len(found.to_ask):,} to settle first"] if found.to_ask else []),
         *([f"{waiting} to drop"] if waiting else []),
-        count(found.finished, "finished row"),
-        count(found.refused, "refused event"),
-        count(found.manual_changes, "manual change"),
+        counts(
+            {
+                "finished row": found.finished,
+                "refused event": found.refused,
+                "manual change": found.manual_changes,
+            }
+        ),
     ]
-    return ", ".join(parts)
+    return ", ".join(part for part in parts if part) or "nothing is kept there"
 
 
 def _tell_what_is_left(place: StorePlace, found: Forgettable) -> None:
     """Tell what this command does not reach."""
     if found.elsewhere:
         click.echo(
-            f"Left: {count(found.elsewhere, 'row')} of this user for other destinations or "
+            f"Not erased: {count(found.elsewhere, 'row')} of this user for other destinations or "
             "accounts; --everywhere includes them."
         )
     if found.mentions:
         click.echo(
-            f"Left: {count(found.mentions, 'event')} of other users that name this one; see "
-            "destinations deliveries export."
+            f"Not erased: {count(found.mentions, 'event')} of other users with this id in them; "
+            "see destinations deliveries export."
+        )
+    if found.changes_of_others:
+        click.echo(
+            f"Not erased: {count(found.changes_of_others, 'manual change')} for other users with "
+            "this id in them; make them at the partner."
         )
     store = place.path.resolve()
     for copy in sorted(store.parent.glob(f"{glob.escape(store.name)}.version-*")):
-        click.echo(f"Left: {copy}, a copy from before an upgrade: delete it.")
+        click.echo(f"Not erased: {copy}, a copy from before an upgrade: delete it.")
     click.echo(
         "Not reached: what the partner has; files of --undelivered, exports and logs; backups and "
-        "other copies made before. A copy that is restored to this place loses the user again."
+        "other copies made before. If a backup is restored here, the user is erased from it, too."
     )

@@ -11,8 +11,10 @@ from typing import Any
 
 import click
 
+from destinations import server
 from destinations.cli.commands import Group
 from destinations.cli.confirming import confirmed, yes_option
+from destinations.cli.erased_text import erased_text
 from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import count
 from destinations.clock import unix_time
@@ -123,11 +125,15 @@ def adopt_command(place: StorePlace, *, yes: bool) -> int:
 @click.argument("backup", metavar="BACKUP", type=click.Path(path_type=Path, dir_okay=False))
 @click.option(
     "--to",
-    "target",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="STORE",
-    required=True,
     help="Write the store to STORE, and replace any file there.",
+)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write it in the place of the store of the server that FILE configures.",
 )
 @click.option(
     "--gap",
@@ -137,7 +143,9 @@ def adopt_command(place: StorePlace, *, yes: bool) -> int:
     help="Hold or deliver events whose own time lies between the copy and now.",
 )
 @yes_option
-def restore_command(backup: Path, target: Path, *, gap: str, yes: bool) -> int:
+def restore_command(
+    backup: Path, to: Path | None, config: Path | None, *, gap: str, yes: bool
+) -> int:
     """Make a usable store of BACKUP, or of any other copy of a store.
 
     Stop the server and all runs of the store first. Deliveries that waited in the copy may have
@@ -145,6 +153,7 @@ def restore_command(backup: Path, target: Path, *, gap: str, yes: bool) -> int:
     partner, sends only what certainly was not applied, and holds the rest: decide on that with
     destinations deliveries resolve --restored.
     """
+    target = _target(to, config)
     check_store_path(target)
     must_ask = not yes and not is_missing(target)
     if must_ask and not confirmed(f"Replace {target}, {_what_is(target)}, by {backup}?"):
@@ -156,8 +165,9 @@ def restore_command(backup: Path, target: Path, *, gap: str, yes: bool) -> int:
         f"Open deliveries: {done.open:,}. The next server or run with this store asks the partner "
         "about them; see destinations deliveries list --all --restored."
     )
-    if done.erased.rows:
-        click.echo(f"Users who were erased: {count(done.erased.rows, 'row')} left as digests.")
+    erased = erased_text(done.erased)
+    if erased:
+        click.echo(f"Users who were erased: {erased}.")
     verb = "held" if gap == "hold" else "delivered"
     click.echo(
         f"Events that were accepted after {since} are unknown to this store. Events that come from "
@@ -165,6 +175,14 @@ def restore_command(backup: Path, target: Path, *, gap: str, yes: bool) -> int:
         "of their own, or with one before then, cannot be recognised: do not send them again."
     )
     return 0
+
+
+def _target(to: Path | None, config: Path | None) -> Path:
+    if to is not None and config is None:
+        return to
+    if to is None and config is not None:
+        return server.read_config(config, {}, secrets=False).store.path
+    raise click.UsageError("expected either --to or --config")
 
 
 def _what_is(target: Path) -> str:

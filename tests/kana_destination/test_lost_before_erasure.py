@@ -178,7 +178,7 @@ def test_it_is_told(
     assert done.code == 0, done.err
     assert "1 to settle first, 1 ready to drop" in done.out
     assert f"kana: lost answers settled: {told}.\nErased: 2 rows left as digests" in done.out
-    assert "Given up" not in done.out
+    assert "given up" not in done.out
     assert place.asked == ["showUsage"]
     assert place.usage == used
     after = {one.id: one for one in place.entries()}

@@ -19,7 +19,7 @@ Run = Callable[..., Any]
 
 NOT_REACHED = (
     "Not reached: what the partner has; files of --undelivered, exports and logs; backups and "
-    "other copies made before. A copy that is restored to this place loses the user again.\n"
+    "other copies made before. If a backup is restored here, the user is erased from it, too.\n"
 )
 
 
@@ -48,18 +48,30 @@ def test_it_erases(command: Run, path: Path) -> None:
     done = command("forget", "ann", "--destination", "sample", "--store", path, "--yes")
     assert done.code == 0, done.err
     assert done.out == (
-        f"ann in {path}: 1 dead, 1 ready to drop, 1 finished row, 0 refused events, 0 manual "
-        "changes.\n"
-        "Erased: 3 rows left as digests, 2 of them dropped; 0 refused events and 0 manual changes "
-        "deleted.\n"
-        "Left: 1 row of this user for other destinations or accounts; --everywhere includes them.\n"
-        "Left: 1 event of other users that name this one; see destinations deliveries export.\n"
-        f"Left: {old}, a copy from before an upgrade: delete it.\n" + NOT_REACHED
+        f"ann in {path}: 1 dead, 1 ready to drop, 1 finished row.\n"
+        "Erased: 3 rows left as digests, 2 of them dropped.\n"
+        "Not erased: 1 row of this user for other destinations or accounts; --everywhere includes "
+        "them.\n"
+        "Not erased: 1 event of other users with this id in them; see destinations deliveries "
+        "export.\n"
+        f"Not erased: {old}, a copy from before an upgrade: delete it.\n" + NOT_REACHED
     )
     assert [one for one in _users(path) if not one.startswith("erased-")] == ["ann", *["bob"] * 4]
     done = command("forget", "ann", "--everywhere", "--store", path, "--yes")
-    assert "Erased: 1 row left as digests, 0 of them dropped" in done.out
+    assert "Erased: 1 row left as digests.\n" in done.out
     assert [one for one in _users(path) if not one.startswith("erased-")] == ["bob"] * 4
+
+
+@pytest.mark.parametrize("how", ["--yes", "--dry-run"])
+def test_a_user_it_does_not_know(command: Run, path: Path, how: str) -> None:
+    """It does not look as if somebody had been erased: the id may be misspelled."""
+    before = _users(path)
+    done = command("forget", "anna", "--everywhere", "--store", path, how)
+    assert done.code == 0
+    assert done.out.startswith(f"Nothing is kept of anna in {path}; check the id.\n")
+    told = "Erased: nothing; the erasure is noted for backups.\n"
+    assert (told in done.out) is (how == "--yes")
+    assert _users(path) == before
 
 
 def test_a_dry_run(command: Run, path: Path) -> None:
@@ -68,7 +80,7 @@ def test_a_dry_run(command: Run, path: Path) -> None:
     with lock_server(path):
         done = command("forget", "ann", "--everywhere", "--store", path, "--dry-run")
     assert done.code == 0
-    assert done.out.startswith(f"ann in {path}: 1 dead, 1 ready to drop, 2 finished rows, ")
+    assert done.out.startswith(f"ann in {path}: 1 dead, 1 ready to drop, 2 finished rows.\n")
     assert done.out.endswith(NOT_REACHED)
     assert path.read_bytes() == before
     assert not erasures_path(path).exists()
@@ -125,5 +137,5 @@ def test_a_restored_backup(command: Run, path: Path, tmp_path: Path) -> None:
     assert command("forget", "ann", "--everywhere", "--store", path, "--yes").code == 0
     done = command("store", "restore", backup, "--to", path, "--yes")
     assert done.code == 0
-    assert "Users who were erased: 4 rows left as digests.\n" in done.out
+    assert "Users who were erased: 4 rows left as digests, 2 of them dropped.\n" in done.out
     assert "ann" not in _users(path)

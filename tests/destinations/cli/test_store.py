@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import sqlite3
 import time
@@ -256,6 +257,26 @@ def backup(command: Run, path: Path, tmp_path: Path) -> Path:
     target = tmp_path / "copy.sqlite3"
     assert command("store", "backup", target, "--store", path).code == 0
     return target
+
+
+def test_restore_to_the_store_of_a_server(command: Run, path: Path, backup: Path) -> None:
+    """The configuration says where it is; its secrets are not needed. One place is named."""
+    config = path.with_name("serve.yaml")
+    destination = {
+        "name": "sample",
+        "destination": "webhook",
+        "settings": {"url": {"env": "NOT_SET"}},
+        "receiver": {"keys": [{"env": "NOT_SET"}]},
+    }
+    config.write_text(
+        json.dumps({"destinations": [destination], "store": {"path": str(path)}}), encoding="utf-8"
+    )
+    done = command("store", "restore", backup, "--config", config, "--yes")
+    assert done.code == 0, done.err
+    assert done.out.startswith(f"{path}: restored from {backup}, a copy of ")
+    for options in ((), ("--config", config, "--to", path)):
+        done = command("store", "restore", backup, *options, "--yes")
+        assert (done.code, "expected either --to or --config" in done.err) == (2, True)
 
 
 @pytest.mark.parametrize("there", ["the store", "nothing", "only its log", "an empty file"])
